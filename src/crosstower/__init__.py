@@ -1,0 +1,1 @@
+"""Crosstower: retrieve, rank, blend and serve, by one schema."""

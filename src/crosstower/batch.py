@@ -1,0 +1,49 @@
+"""A batch: slices of column tensors, never rows of Python objects. Shapes: see `layout`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded rows.
+
+    `codes` is `[B, F]` int32, `numbers` `[B, N]` float32, `lists` one `[B, L]` int32 tensor a
+    list field (0 is padding), `labels` `[B, T]` float32 where NaN is a missing label.
+    """
+
+    codes: Tensor
+    numbers: Tensor
+    lists: dict[str, Tensor]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Return B, the number of rows."""
+        return self.codes.shape[0]
+
+    def __getitem__(self, rows: Tensor | slice) -> Batch:
+        """Return the chosen rows, in the order given."""
+        lists = {name: column[rows] for name, column in self.lists.items()}
+        return Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on `device`; tensors already there are not copied."""
+        lists = {name: column.to(device) for name, column in self.lists.items()}
+        tensors = (self.codes, self.numbers, self.labels)
+        codes, numbers, labels = (t.to(device) for t in tensors)
+        return Batch(codes, numbers, lists, labels)
+
+    @staticmethod
+    def concatenate(batches: list[Batch]) -> Batch:
+        """Return the rows of all batches, in order."""
+        lists = {name: torch.cat([b.lists[name] for b in batches]) for name in batches[0].lists}
+        return Batch(
+            torch.cat([b.codes for b in batches]),
+            torch.cat([b.numbers for b in batches]),
+            lists,
+            torch.cat([b.labels for b in batches]),
+        )

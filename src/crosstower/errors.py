@@ -1,0 +1,48 @@
+"""Every error that Crosstower raises on purpose.
+
+A message names the thing, what was given, what is allowed, and what to do.
+The command line prints the message without a traceback and exits with `exit_code`.
+"""
+
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class CrosstowerError(Exception):
+    """Base of all errors raised on purpose; catch it to catch them all."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class RecipeError(CrosstowerError):
+    """The recipe or schema is wrong: an unknown key, an impossible combination."""
+
+    exit_code = 2
+
+
+class DataError(CrosstowerError):
+    """The data cannot be read, or does not hold what the schema declares."""
+
+    exit_code = 3
+
+
+class TrainingError(CrosstowerError):
+    """Training cannot go on: the loss is not finite, the disk is full."""
+
+    exit_code = 4
+
+
+class RunError(CrosstowerError):
+    """A run folder is missing, incomplete, or cannot be used as asked."""
+
+    exit_code = 5
+
+
+def did_you_mean(given: str, allowed: list[str]) -> str:
+    """Return the allowed name nearest to `given` as a hint, or an empty string.
+
+    >>> did_you_mean("epoch", ["epochs", "seed"])
+    "; did you mean 'epochs'?"
+    """
+    near = get_close_matches(given, allowed, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

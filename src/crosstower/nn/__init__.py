@@ -1,0 +1,1 @@
+"""Layers, each a small  with its shapes and its source."""

@@ -1,0 +1,1 @@
+"""Losses, from logits and labels."""
