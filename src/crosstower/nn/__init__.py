@@ -1,1 +1,1 @@
-"""Layers, each a small  with its shapes and its source."""
+"""Layers, each a small `nn.Module` with its shapes and its source."""
