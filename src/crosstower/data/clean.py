@@ -1,0 +1,221 @@
+"""Check raw cells and bring them to the few types that encoders know.
+
+A cleaned frame has one column a schema column (named like it), `label:TASK` for the labels,
+`raw:NAME` for what evaluation needs as it was, and `row`, the row's number in the source.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from crosstower.data.sources import Chunk
+from crosstower.errors import DataError
+from crosstower.schema import (
+    Bag,
+    Binary,
+    Categorical,
+    Column,
+    Cross,
+    Numeric,
+    Rating,
+    Regression,
+    Schema,
+    Task,
+    Vector,
+)
+from crosstower.schema import Sequence as SequenceColumn
+
+ID_TYPES = (pl.Int64, pl.String)
+_AS_TEXT = (pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Categorical, pl.Enum)
+
+
+@dataclass
+class Cleaner:
+    """Turns chunks of raw rows into cleaned frames, and counts the rows that it leaves out.
+
+    `on_bad_rows`: 'error' stops at the first bad cell, 'skip' drops the row and counts it.
+    `with_labels` False leaves labels out (prediction).
+    """
+
+    schema: Schema
+    extras: Sequence[str] = ()
+    on_bad_rows: Literal["error", "skip"] = "error"
+    with_labels: bool = True
+    skipped: Counter[str] = field(default_factory=Counter[str])
+
+    def sources(self) -> list[str]:
+        """Return the data columns to read, each once."""
+        labels = self.schema.label_sources() if self.with_labels else []
+        return list(dict.fromkeys([*self.schema.sources(), *labels, *self.extras]))
+
+    def clean(self, chunk: Chunk) -> pl.DataFrame:
+        """Return the good rows of `chunk`.
+
+        Raises:
+            DataError: a cell is of the wrong type, not finite, or a label out of its range.
+
+        """
+        cleaned = [pl.int_range(chunk.index, chunk.index + chunk.frame.height, eager=True)]
+        cleaned[0] = cleaned[0].alias("row")
+        keep = pl.repeat(True, chunk.frame.height, eager=True)
+        for name, source, result in self._cells(chunk.frame):
+            keep &= self._good(result, chunk, source)
+            cleaned.append(result.values.alias(name))
+        cleaned += [chunk.frame[e].alias(f"raw:{e}") for e in self.extras]
+        frame = pl.DataFrame(cleaned)
+        return frame if keep.all() else frame.filter(keep)
+
+    def _cells(self, frame: pl.DataFrame) -> list[tuple[str, str, _Cells]]:
+        cells: list[tuple[str, str, _Cells]] = []
+        for name, column in self.schema.columns.items():
+            if not isinstance(column, Cross):
+                source = column.source or name
+                cells.append((name, source, _column_cells(name, column, frame[source])))
+        if self.with_labels:
+            for name, task in self.schema.tasks.items():
+                source = task.column or name
+                cells.append((f"label:{name}", source, _label_cells(task, frame[source])))
+                if isinstance(task, Binary) and task.true_probability:
+                    truth = _numbers(frame[task.true_probability])
+                    cells.append((f"truth:{name}", task.true_probability, truth))
+        return cells
+
+    def _good(self, cells: _Cells, chunk: Chunk, source: str) -> pl.Series:
+        bad = cells.bad
+        if self.on_bad_rows == "error" and bad.any():
+            row = int(bad.arg_max() or 0)
+            raise DataError(
+                f"column '{source}': expected {cells.expected}, got {_shown(chunk.frame[source][row])}"
+                f" in row {chunk.first_row + row} of {chunk.origin};"
+                f" {cells.advice}, or set data.on_bad_rows: skip"
+            )
+        if bad.any():
+            self.skipped[source] += int(bad.sum())
+        return ~bad
+
+
+@dataclass(frozen=True)
+class _Cells:
+    values: pl.Series
+    bad: pl.Series
+    expected: str
+    advice: str
+
+
+def _column_cells(name: str, column: Column, raw: pl.Series) -> _Cells:
+    if isinstance(column, Numeric):
+        return _numbers(raw)
+    if isinstance(column, Vector):
+        return _vectors(raw, column.width)
+    if isinstance(column, Bag | SequenceColumn):
+        return _lists(name, raw, column.separator)
+    if isinstance(column, Categorical):
+        return _ids(name, raw)
+    raise TypeError(f"column '{name}' has no cells of its own: {column.kind}")
+
+
+def _numbers(raw: pl.Series) -> _Cells:
+    if raw.dtype.is_nested():
+        raise DataError(f"column '{raw.name}': expected numbers, got {raw.dtype}; declare it a bag,"
+                        " a sequence or a vector")  # fmt: skip
+    values = raw.cast(pl.Float64, strict=False)
+    unreadable = values.is_null() & raw.is_not_null()
+    bad = unreadable | ~values.is_finite().fill_null(value=True)
+    return _Cells(values, bad, "a finite number", "repair the cell, leave it empty if unknown")
+
+
+def _ids(name: str, raw: pl.Series) -> _Cells:
+    values = to_ids(name, raw)
+    bad = values.is_null() & raw.is_not_null()
+    advice = "store long ids as text"
+    return _Cells(values, bad, "an id that fits in 64 bits with sign", advice)
+
+
+def to_ids(name: str, raw: pl.Series) -> pl.Series:
+    """Return raw ids as Int64 or String; integers beyond int64 become null.
+
+    Raises:
+        DataError: the column holds floating-point numbers or something nested.
+
+    """
+    if raw.dtype.is_integer():
+        return raw.cast(pl.Int64, strict=False)
+    if raw.dtype in (pl.String, pl.Null) or raw.dtype in _AS_TEXT:
+        return raw.cast(pl.String)
+    raise DataError(
+        f"column '{name}': ids must be integers or text, got {raw.dtype}; store it as"
+        " Int64 or String (ids that pass through floats are silently rounded), or declare the"
+        " column numeric"
+    )
+
+
+def _lists(name: str, raw: pl.Series, separator: str | None) -> _Cells:
+    if separator is not None and raw.dtype == pl.String:
+        raw = raw.str.split(separator).list.eval(pl.element().filter(pl.element() != ""))
+    if not isinstance(raw.dtype, pl.List | pl.Array):
+        raise DataError(
+            f"column '{name}': expected lists, got {raw.dtype}; store lists, or declare"
+            " separator: '|' for text that holds several values"
+        )
+    lists = raw.cast(pl.List(raw.dtype.inner))  # type: ignore[arg-type]
+    flat = lists.explode(empty_as_null=False, keep_nulls=False)
+    inner = to_ids(name, flat).dtype
+    values = lists.cast(pl.List(inner), strict=False)
+    bad = values.list.eval(pl.element().is_null()).list.any() != lists.list.eval(
+        pl.element().is_null()
+    ).list.any()
+    return _Cells(values, bad.fill_null(value=False), "ids that fit in 64 bits", "store text")
+
+
+def _vectors(raw: pl.Series, width: int) -> _Cells:
+    if not isinstance(raw.dtype, pl.List | pl.Array):
+        raise DataError(
+            f"column '{raw.name}': expected lists of {width} numbers, got {raw.dtype}; store lists"
+        )
+    values = raw.cast(pl.List(pl.Float64), strict=False)
+    finite = values.list.eval(pl.element().is_finite().fill_null(value=False)).list.all()
+    bad = (values.list.len() != width) | ~finite
+    expected = f"{width} finite numbers"
+    return _Cells(values, bad.fill_null(value=False), expected, "set width, repair the cell")
+
+
+def _label_cells(task: Task, raw: pl.Series) -> _Cells:
+    if isinstance(task, Binary) and task.positive is not None:
+        return _positive(raw, task.positive)
+    cells = _numbers(raw.cast(pl.Int8) if raw.dtype == pl.Boolean else raw)
+    if isinstance(task, Regression):
+        return _regression_label(task, cells)
+    if isinstance(task, Rating):
+        outside = ~cells.values.is_between(task.low, task.high).fill_null(value=True)
+        allowed = f"a rating from {task.low:g} to {task.high:g}"
+        return _Cells(cells.values, cells.bad | outside, allowed, "set the task's low and high")
+    if task.threshold is not None:
+        values = (cells.values >= task.threshold).cast(pl.Float64)
+        return _Cells(values, cells.bad, cells.expected, cells.advice)
+    outside = ~cells.values.is_in([0.0, 1.0]).fill_null(value=True)
+    advice = "set the task's positive: VALUE or threshold: NUMBER, or declare a regression"
+    return _Cells(cells.values, cells.bad | outside, "a label of 0 or 1", advice)
+
+
+def _positive(raw: pl.Series, positive: str | int) -> _Cells:
+    values = (raw.cast(pl.String).str.strip_chars() == str(positive)).cast(pl.Float64)
+    return _Cells(values, pl.repeat(False, len(raw), eager=True), "a label", "repair it")
+
+
+def _regression_label(task: Regression, cells: _Cells) -> _Cells:
+    values, bad = cells.values, cells.bad
+    if task.clip is not None:
+        values = values.clip(*task.clip)
+    if task.log1p:
+        bad |= (values < 0).fill_null(value=False)
+    allowed = "a finite number of at least 0" if task.log1p else cells.expected
+    return _Cells(values, bad, allowed, "clip the labels, or drop log1p")
+
+
+def _shown(cell: object) -> str:
+    return repr(cell.to_list() if isinstance(cell, pl.Series) else cell)

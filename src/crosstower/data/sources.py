@@ -1,0 +1,323 @@
+"""Where rows come from: files, folders, globs and data frames, read in chunks.
+
+Memory does not grow with the number of rows: a chunk is read, used and dropped.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from crosstower.errors import DataError, did_you_mean
+
+CHUNK_ROWS = 65_536
+CSV_BLOCK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file or frame.
+
+    `first_row` counts within `origin`, `index` over the whole source; both start at 0.
+    """
+
+    frame: pl.DataFrame
+    origin: str
+    first_row: int
+    index: int
+
+
+class Source(Protocol):
+    """Rows that can be read again and again, in the same order."""
+
+    name: str
+
+    def columns(self) -> list[str]:
+        """Return the column names."""
+        ...
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield all rows, with the given columns only."""
+        ...
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """A polars, pandas or Arrow table in memory."""
+
+    frame: pl.DataFrame
+    name: str = "data frame"
+
+    def columns(self) -> list[str]:
+        """Return the column names."""
+        return self.frame.columns
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield slices of the frame."""
+        for start in range(0, self.frame.height, CHUNK_ROWS):
+            rows = self.frame.select(columns).slice(start, CHUNK_ROWS)
+            yield Chunk(rows, self.name, start, start)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """One or several files of the same columns, read one after the other."""
+
+    files: tuple[Path, ...]
+    name: str
+
+    def columns(self) -> list[str]:
+        """Return the column names of the first file."""
+        return _format_of(self.files[0]).names(self.files[0])
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of every file in turn."""
+        index = 0
+        for file in self.files:
+            _require(columns, _format_of(file).names(file), str(file))
+            first_row = 0
+            for frame in _checked(_format_of(file).frames(file, columns), file):
+                yield Chunk(frame, str(file), first_row, index)
+                first_row += frame.height
+                index += frame.height
+
+
+@dataclass(frozen=True)
+class JoinedSource:
+    """Rows of `base` with the columns of a table in memory added by key."""
+
+    base: Source
+    table: pl.DataFrame
+    on: str
+    name: str
+
+    def columns(self) -> list[str]:
+        """Return the columns of both sides."""
+        return self.base.columns() + [c for c in self.table.columns if c != self.on]
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of `base` in order; keys that the table lacks give nulls."""
+        added = [c for c in columns if c in self.table.columns and c != self.on]
+        kept = list(dict.fromkeys([*(c for c in columns if c not in added), self.on]))
+        right = self.table.select(self.on, *added)
+        for chunk in self.base.chunks(kept):
+            left = chunk.frame.with_columns(pl.col(self.on).cast(right[self.on].dtype))
+            frame = left.join(right, on=self.on, how="left", maintain_order="left")
+            yield Chunk(frame.select(columns), chunk.origin, chunk.first_row, chunk.index)
+
+
+@dataclass(frozen=True)
+class _Format:
+    names: Callable[[Path], list[str]]
+    frames: Callable[[Path, Sequence[str]], Iterator[pl.DataFrame]]
+
+
+def open_source(data: Any) -> Source:
+    """Return a source for a path, a folder, a glob or a polars, pandas or Arrow table.
+
+    Raises:
+        DataError: nothing there, nothing readable, no rows, or a column twice.
+
+    """
+    source = _open_paths(str(data)) if isinstance(data, str | Path) else _open_frame(data)
+    names = source.columns()
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise DataError(
+            f"{source.name}: column '{twice[0]}' is there twice; rename or drop one of them"
+        )
+    return source
+
+
+def join(source: Source, data: Any, *, on: str) -> JoinedSource:
+    """Return `source` with the columns of a smaller table added by the key `on`.
+
+    Raises:
+        DataError: the key is missing on one side, or a key is in the table twice.
+
+    """
+    other = open_source(data)
+    _require([on], source.columns(), source.name)
+    _require([on], other.columns(), other.name)
+    table = pl.concat([c.frame for c in other.chunks(other.columns())], how="vertical_relaxed")
+    twice = table.filter(pl.col(on).is_duplicated())[on]
+    if len(twice):
+        raise DataError(
+            f"join on '{on}': {other.name} holds the key {twice[0]!r} more than once, which would"
+            " multiply rows; keep one row per key"
+        )
+    clash = [c for c in other.columns() if c != on and c in source.columns()]
+    if clash:
+        raise DataError(
+            f"join on '{on}': column '{clash[0]}' is on both sides; rename it in {other.name}"
+        )
+    return JoinedSource(source, table, on, source.name)
+
+
+def require_columns(source: Source, columns: Sequence[str]) -> None:
+    """Raise DataError for the first column that `source` lacks."""
+    _require(columns, source.columns(), source.name)
+
+
+def _require(columns: Sequence[str], present: list[str], where: str) -> None:
+    for name in columns:
+        if name not in present:
+            raise DataError(
+                f"{where}: no column '{name}'{did_you_mean(name, present)}"
+                f" (columns: {', '.join(present[:20])}{', …' if len(present) > 20 else ''})"
+            )
+
+
+def _open_frame(data: Any) -> FrameSource:
+    if isinstance(data, pl.LazyFrame):
+        data = data.collect()
+    if isinstance(data, pa.Table):
+        names = data.column_names
+    elif isinstance(data, pl.DataFrame) or hasattr(data, "columns"):
+        names = [str(c) for c in data.columns]
+    else:
+        raise DataError(
+            f"expected a path or a polars, pandas or Arrow table, got {type(data).__name__}"
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                f"data frame: column '{name}' is there twice; rename or drop one of them"
+            )
+    if isinstance(data, pa.Table):
+        data = pl.DataFrame(pl.from_arrow(data))
+    elif not isinstance(data, pl.DataFrame):
+        data = pl.from_pandas(data)  # a NaN of pandas means missing and becomes null
+    if data.height == 0:
+        raise DataError("data frame: no rows; give it at least one row")
+    return FrameSource(data)
+
+
+def _open_paths(path: str) -> FileSource:
+    files = tuple(sorted(_expand(path)))
+    if not files:
+        raise DataError(
+            f"{path}: no such file, folder or glob; check data.path"
+            f" (relative paths start at the recipe's folder; allowed: {', '.join(FORMATS)})"
+        )
+    for file in files:
+        _format_of(file)
+        if file.stat().st_size == 0:
+            raise DataError(f"{file}: empty file (0 bytes); remove it or write it again")
+    source = FileSource(files, path)
+    if next(iter(source.chunks(source.columns()[:1])), None) is None:
+        raise DataError(f"{path}: no rows; the file holds column names only")
+    return source
+
+
+def _expand(path: str) -> list[Path]:
+    if Path(path).is_dir():
+        return [f for f in Path(path).rglob("*") if f.is_file() and f.suffix in FORMATS]
+    if Path(path).is_file():
+        return [Path(path)]
+    return [Path(f) for f in glob.glob(path, recursive=True) if Path(f).is_file()]  # noqa: PTH207
+
+
+def _format_of(file: Path) -> _Format:
+    if file.suffix not in FORMATS:
+        raise DataError(
+            f"{file}: unknown kind of file '{file.suffix}'; allowed: {', '.join(FORMATS)}"
+        )
+    return FORMATS[file.suffix]
+
+
+def _checked(frames: Iterator[pl.DataFrame], file: Path) -> Iterator[pl.DataFrame]:
+    try:
+        yield from (f for f in frames if f.height)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0]
+    return DataError(f"{file}: cannot be read as {file.suffix[1:]}: {reason}; write it again")
+
+
+def _parquet_names(file: Path) -> list[str]:
+    try:
+        return pa.parquet.read_schema(file).names
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _parquet_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    # Without pre-buffering a row group is decoded page by page, so memory stays flat.
+    with pa.parquet.ParquetFile(file, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(CHUNK_ROWS, columns=list(columns)):
+            yield _to_polars(batch, columns)
+
+
+def _csv_reader(file: Path, names: Sequence[str] = ()) -> pa.csv.CSVStreamingReader:
+    # Everything is read as text: a guessed type would send long ids through floats.
+    convert = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        include_columns=list(names),
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    parse = pa.csv.ParseOptions(delimiter="\t" if file.suffix == ".tsv" else ",")
+    read = pa.csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    return pa.csv.open_csv(
+        file, read_options=read, parse_options=parse, convert_options=convert
+    )
+
+
+def _csv_names(file: Path) -> list[str]:
+    try:
+        with _csv_reader(file) as reader:
+            return reader.schema.names
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _csv_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    with _csv_reader(file, columns) as reader:
+        for batch in reader:
+            yield _to_polars(batch, columns)
+
+
+def _arrow_names(file: Path) -> list[str]:
+    try:
+        with pa.memory_map(str(file)) as mapped:
+            return pa.ipc.open_file(mapped).schema.names
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _arrow_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    with pa.memory_map(str(file)) as mapped:
+        reader = pa.ipc.open_file(mapped)
+        for i in range(reader.num_record_batches):
+            batch = reader.get_batch(i).select(list(columns))
+            for start in range(0, batch.num_rows, CHUNK_ROWS):
+                yield _to_polars(batch.slice(start, CHUNK_ROWS), columns)
+
+
+def _to_polars(batch: pa.RecordBatch, columns: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(batch)).select(columns)
+
+
+_ARROW = _Format(_arrow_names, _arrow_frames)
+_PARQUET = _Format(_parquet_names, _parquet_frames)
+_CSV = _Format(_csv_names, _csv_frames)
+FORMATS = {
+    ".parquet": _PARQUET,
+    ".pq": _PARQUET,
+    ".csv": _CSV,
+    ".tsv": _CSV,
+    ".arrow": _ARROW,
+    ".feather": _ARROW,
+}
