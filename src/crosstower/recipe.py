@@ -1,0 +1,282 @@
+"""One experiment as one YAML file: data, schema, model, training, evaluation. No torch.
+
+Every key is checked at once; an error names the key, what was given and what is allowed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.schema import Frozen, Schema
+
+Model = TypeVar("Model", bound=BaseModel)
+Fractions = tuple[float, float, float]
+
+
+class _FractionSplit(Frozen):
+    fractions: Fractions = Field((0.8, 0.1, 0.1), description="Shares of train, valid, test.")
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum_to_one(cls, fractions: Fractions) -> Fractions:
+        if min(fractions) <= 0 or abs(sum(fractions) - 1.0) > 1e-9:
+            raise ValueError(f"three positive shares that sum to 1, got {list(fractions)}")
+        return fractions
+
+
+class RandomSplit(_FractionSplit):
+    """Each row by chance, the same for the same seed."""
+
+    kind: Literal["random"] = "random"
+    seed: int = Field(0, ge=0)
+
+
+class TimeSplit(_FractionSplit):
+    """The earliest rows train, the latest test; rows of one moment stay together."""
+
+    kind: Literal["time"] = "time"
+    column: str
+
+
+class GroupSplit(_FractionSplit):
+    """All rows of a group (a user, a query) on the same side."""
+
+    kind: Literal["group"] = "group"
+    column: str
+    seed: int = Field(0, ge=0)
+
+
+class LeaveLastOutSplit(Frozen):
+    """The last row of each group tests, the one before validates."""
+
+    kind: Literal["leave_last_out"] = "leave_last_out"
+    group: str
+    time: str
+
+
+class ColumnSplit(Frozen):
+    """A column that says train, valid or test."""
+
+    kind: Literal["column"] = "column"
+    column: str
+
+
+Split = Annotated[
+    RandomSplit | TimeSplit | GroupSplit | LeaveLastOutSplit | ColumnSplit,
+    Field(discriminator="kind"),
+]
+
+
+class Join(Frozen):
+    """A smaller table, one row per key, whose columns are added to the rows."""
+
+    path: str
+    on: str = Field(description="Key column, of the same name on both sides.")
+
+
+class Data(Frozen):
+    """Where rows come from and how they are split."""
+
+    path: str | None = Field(
+        None, description="A file, folder or glob (Parquet, CSV, Arrow), or world:NAME."
+    )
+    rows: int | None = Field(None, ge=1, description="Rows of a simulated world.")
+    joins: tuple[Join, ...] = ()
+    split: Split = RandomSplit()
+    on_bad_rows: Literal["error", "skip"] = "error"
+    memory_mb: int = Field(
+        1024, ge=1, description="Encoded rows beyond this go to disk and are read in windows."
+    )
+
+
+class Training(Frozen):
+    """How the weights are found. Defaults are meant to learn without tuning."""
+
+    epochs: int = Field(20, ge=1, description="At most; early stopping usually ends before.")
+    batch_size: int = Field(1024, ge=1)
+    learning_rate: float = Field(1e-3, gt=0, description="Of dense layers (AdamW).")
+    weight_decay: float = Field(1e-5, ge=0, description="Of dense layers, decoupled.")
+    embedding_learning_rate: float = Field(1e-3, gt=0)
+    embedding_weight_decay: float = Field(0.0, ge=0, description="Of touched rows, decoupled.")
+    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam"
+    wide_alpha: float = Field(0.05, gt=0, description="FTRL-proximal learning rate, wide side.")
+    wide_beta: float = Field(1.0, gt=0)
+    wide_l1: float = Field(0.0, ge=0)
+    wide_l2: float = Field(1.0, ge=0)
+    clip_norm: float | None = Field(10.0, gt=0, description="Limit of the gradients' norm.")
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: int = Field(0, ge=0)
+    monitor: str | None = Field(
+        None, description="TASK.METRIC of the valid rows; the first task's loss if unset."
+    )
+    patience: int = Field(2, ge=1, description="Epochs without improvement before stopping.")
+    checkpoint_every: int | None = Field(None, ge=1, description="Steps; each epoch if unset.")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    seed: int = Field(0, ge=0)
+
+
+class Evaluation(Frozen):
+    """What the report shows beside the model."""
+
+    group: str | None = Field(None, description="Column for the AUC within groups (gAUC).")
+    slices: tuple[str, ...] = Field((), description="Columns to break metrics down by.")
+    baselines: tuple[str, ...] = ("logistic_regression", "mlp")
+
+
+class Recipe(Frozen):
+    """One experiment. `model` holds the architecture's name and its own options."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][\w.-]*$")
+    data: Data = Data()
+    schema_: Schema = Field(alias="schema")
+    model: dict[str, Any] = Field(default_factory=lambda: {"name": "dcn_v2"})
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _name_alone(cls, model: Any) -> Any:
+        return {"name": model} if isinstance(model, str) else model
+
+    @model_validator(mode="after")
+    def _model_has_name(self) -> Self:
+        if not isinstance(self.model.get("name"), str):
+            raise ValueError("model: needs a name, as in model: {name: dcn_v2}")
+        return self
+
+    @model_validator(mode="after")
+    def _monitor_names_a_task(self) -> Self:
+        monitor, tasks = self.training.monitor, list(self.schema_.tasks)
+        if monitor is not None and monitor.rpartition(".")[0] not in tasks:
+            raise ValueError(
+                f"training.monitor: expected TASK.METRIC with a task of {', '.join(tasks)},"
+                f" got '{monitor}'"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
+        plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for name, column in self.schema_.columns.items():
+            plain["schema"]["columns"][name]["kind"] = column.kind
+        for name, task in self.schema_.tasks.items():
+            plain["schema"]["tasks"][name]["kind"] = task.kind
+        if "split" in plain.get("data", {}):
+            plain["data"]["split"]["kind"] = self.data.split.kind
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe file; relative data paths start at its folder.
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or a key is wrong.
+
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError(
+            f"{path}: no such recipe; write one with: crosstower init DATA -o {path.name}"
+        )
+    return parse_recipe(path.read_text(encoding="utf-8"), overrides, folder=path.parent)
+
+
+def parse_recipe(
+    text: str, overrides: list[str] | None = None, *, folder: Path | None = None
+) -> Recipe:
+    """Read a recipe from YAML text, with overrides like `training.epochs=3`."""
+    try:
+        plain: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the recipe is not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise RecipeError("the recipe must hold keys such as data, schema and model; it has none")
+    for override in overrides or []:
+        _override(plain, override)
+    if folder is not None:
+        _anchor_paths(plain, folder)
+    return validate(Recipe, plain)
+
+
+def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
+    """Return `plain` as a checked model; all errors are reported together.
+
+    Raises:
+        RecipeError: with one line a wrong key.
+
+    """
+    try:
+        return kind.model_validate(plain)
+    except ValidationError as error:
+        schema = kind.model_json_schema()
+        lines = [_explain(item, schema, where) for item in error.errors()]
+        raise RecipeError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _override(plain: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"override '{override}': expected KEY=VALUE, as in training.epochs=3")
+    *parents, last = key.split(".")
+    place: Any = plain
+    for parent in parents:
+        if isinstance(place.get(parent), str) and parent == "model":
+            place[parent] = {"name": place[parent]}
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"override '{override}': '{parent}' is a value and has no keys")
+    place[last] = yaml.safe_load(value)
+
+
+def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
+    data = plain.get("data")
+    if not isinstance(data, dict):
+        return
+    joins = data.get("joins") or []
+    for holder in [data, *(j for j in joins if isinstance(j, dict))]:
+        path = holder.get("path")
+        if isinstance(path, str) and not path.startswith("world:"):
+            holder["path"] = str(folder / path)
+
+
+def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
+    place, allowed = _walk(schema, item["loc"])
+    key = ".".join(p for p in [where, place] if p)
+    if item["type"] == "extra_forbidden":
+        given = str(item["loc"][-1])
+        return f"{key}: unknown key{did_you_mean(given, allowed)}; allowed: {', '.join(allowed)}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] in ("missing", "value_error"):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, got {item['input']!r}"
+
+
+def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[str]]:
+    """Return the dotted key of an error and the keys allowed beside it."""
+    node, allowed, keys = schema, list(schema.get("properties", {})), list[str]()
+    for part in location:
+        node = _resolve(node, schema)
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        if part in mapping:  # the tag of a union is no key of the file
+            node = _resolve({"$ref": mapping[part]}, schema)
+            allowed = list(node.get("properties", {}))
+            continue
+        keys.append(str(part))
+        if "properties" in node:
+            allowed = list(node["properties"])
+            node = node["properties"].get(part, {})
+        else:
+            node = node.get("additionalProperties") or node.get("items") or {}
+    return ".".join(keys), allowed
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        return schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
