@@ -1,0 +1,128 @@
+"""Atomic checkpoints: one safetensors file holds weights, optimiser state and position."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crosstower.errors import RunError, TrainingError
+
+
+@dataclass
+class Position:
+    """Where a training is: everything but tensors that an uninterrupted run would know."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_rows: int = 0
+    best_value: float | None = None
+    best_epoch: int | None = None
+    epochs_without_gain: int = 0
+    precision: str = "float32"
+    finished: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a crash or a full disk leaves the old one or the new one, whole.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written.
+
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(
+            f"{path}: cannot be written: {error.strerror} ({len(content) / 1e6:.0f} MB);"
+            " the file that was there before is untouched; free some space and resume with:"
+            f" crosstower fit --resume {path.parent}"
+        ) from error
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizers: Sequence[Optimizer], position: Position
+) -> None:
+    """Write weights, optimiser state, random state and position to one file."""
+    tensors = {f"model.{k}": v.detach() for k, v in model.state_dict().items()}
+    for i, optimizer in enumerate(optimizers):
+        tensors |= _state_tensors(optimizer, f"optimizer.{i}")
+    tensors["random"] = torch.get_rng_state()
+    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_atomic(path, save(contiguous, {"position": json.dumps(asdict(position))}))
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Load only the weights of a checkpoint into `model`.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another model.
+
+    """
+    tensors, _ = _read(path)
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{path}: weights of another model: {error}") from error
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[Optimizer]) -> Position:
+    """Restore everything that `save_checkpoint` wrote; returns the position."""
+    load_weights(path, model)
+    tensors, metadata = _read(path)
+    for i, optimizer in enumerate(optimizers):
+        _restore(optimizer, tensors, f"optimizer.{i}.")
+    torch.set_rng_state(tensors["random"])
+    return Position(**json.loads(metadata["position"]))
+
+
+def _state_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for parameter, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{type(optimizer).__name__} state '{key}' is no tensor")
+            tensors[f"{prefix}.{parameter}.{key}"] = value
+    return tensors
+
+
+def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(prefix):
+            parameter, _, key = name.removeprefix(prefix).partition(".")
+            state.setdefault(int(parameter), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata()
+            return {k: file.get_tensor(k) for k in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: damaged checkpoint: {error}; use best.safetensors") from error

@@ -1,0 +1,273 @@
+"""The training loop: one, readable from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crosstower.batch import Batch
+from crosstower.data.batches import Batches
+from crosstower.errors import TrainingError
+from crosstower.layout import Layout
+from crosstower.objectives.losses import total_loss
+from crosstower.recipe import Training
+from crosstower.train.checkpoint import Position, load_checkpoint, save_checkpoint
+from crosstower.train.interrupt import StopSignal
+from crosstower.train.optim import build_optimizers, clip_gradients
+from crosstower.train.precision import autocast, choose_precision
+
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+class Observer(Protocol):
+    """Watches a training: a progress bar, a log file."""
+
+    def begin(self, *, rows: int, epoch: int) -> None:
+        """An epoch of `rows` training rows starts."""
+        ...
+
+    def advance(self, *, rows: int, loss: float) -> None:
+        """A step over `rows` rows gave this loss."""
+        ...
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """An epoch ended with these numbers."""
+        ...
+
+
+class Interrupted(TrainingError):
+    """The user stopped the training; the last checkpoint can be resumed."""
+
+    exit_code = 130
+
+
+@dataclass
+class Trainer:
+    """Trains `model` on `batches` until `validate` stops improving.
+
+    `validate` returns {"TASK.METRIC": value} of the model on the valid rows; `monitor` is one of
+    its keys, `higher_is_better` its direction. `folder` gets the best and the last checkpoint.
+    """
+
+    model: nn.Module
+    layout: Layout
+    weights: dict[str, float]
+    settings: Training
+    batches: Batches
+    validate: Callable[[nn.Module, str], dict[str, float]]
+    monitor: str
+    higher_is_better: bool
+    folder: Path
+    observer: Observer
+    device: torch.device
+
+    def fit(self, *, resume: bool = False) -> Position:
+        """Train to the end and return the last position; the best weights are on disk.
+
+        Raises:
+            TrainingError: the loss is not finite, or a checkpoint cannot be written.
+            Interrupted: Ctrl-C; the last checkpoint can be resumed.
+
+        """
+        self.optimizers = self._optimizers()
+        if resume and (self.folder / LAST).is_file():
+            position = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
+        else:
+            position = Position(precision=self._precision())
+            self._save(LAST, position)
+        with StopSignal() as stop:
+            while not position.finished:
+                self._epoch(position, stop)
+        return position
+
+    def _epoch(self, position: Position, stop: StopSignal) -> None:
+        self.model.train()
+        self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
+        start, first_rows = time.perf_counter(), position.loss_rows
+        for batch in self.batches.epoch(position.epoch, start=position.batch):
+            loss = self._step(batch.to(self.device), position)
+            position.loss_sum += loss * len(batch)
+            position.loss_rows += len(batch)
+            position.batch += 1
+            self.observer.advance(rows=len(batch), loss=loss)
+            self._checkpoint_between(position, stop)
+        seconds = time.perf_counter() - start
+        self._close_epoch(position, seconds, (position.loss_rows - first_rows) / seconds)
+
+    def _step(self, batch: Batch, position: Position) -> float:
+        self._schedule(position.step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, position.precision):
+            logits = self.model(batch)
+        loss = self._loss(logits, batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(self._diagnose("loss", value, batch, position))
+        loss.backward()
+        norm = clip_gradients(self.optimizers, self.settings.clip_norm or math.inf)
+        if not math.isfinite(norm):
+            raise TrainingError(self._diagnose("gradient norm", norm, batch, position))
+        for optimizer in self.optimizers:
+            optimizer.step()
+        position.step += 1
+        return value
+
+    def _loss(self, logits: dict[str, Tensor], batch: Batch) -> Tensor:
+        full = {name: logit.float() for name, logit in logits.items()}
+        return total_loss(full, batch.labels, self.layout.heads, self.weights)[0]
+
+    def _close_epoch(self, position: Position, seconds: float, rate: float) -> None:
+        metrics = self.validate(self.model, position.precision)
+        record = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "train_loss": position.loss_sum / max(position.loss_rows, 1),
+            "valid": metrics,
+            "seconds": seconds,
+            "rows_per_second": rate,
+        }
+        better = self._improved(metrics[self.monitor], position.best_value)
+        position.history.append(record)
+        position.epochs_without_gain = 0 if better else position.epochs_without_gain + 1
+        if better:
+            position.best_value, position.best_epoch = metrics[self.monitor], position.epoch
+        position.epoch, position.batch = position.epoch + 1, 0
+        position.loss_sum, position.loss_rows = 0.0, 0
+        ended = position.epoch >= self.settings.epochs
+        position.finished = ended or position.epochs_without_gain >= self.settings.patience
+        if better:
+            self._save(BEST, position)
+        self._save(LAST, position)
+        self.observer.finish(record)
+
+    def _improved(self, value: float, best: float | None) -> bool:
+        if math.isnan(value):
+            return best is None
+        if best is None or math.isnan(best):
+            return True
+        return value > best if self.higher_is_better else value < best
+
+    def _checkpoint_between(self, position: Position, stop: StopSignal) -> None:
+        every = self.settings.checkpoint_every
+        if stop.requested:
+            self._save(LAST, position)
+            raise Interrupted(
+                f"stopped in epoch {position.epoch + 1} after step {position.step}; nothing is"
+                " lost, go on with: crosstower fit --resume RUN"
+            )
+        if every is not None and position.step % every == 0:
+            self._save(LAST, position)
+
+    def _save(self, name: str, position: Position) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(self.folder / name, self.model, self.optimizers, position)
+
+    def _optimizers(self) -> list[Optimizer]:
+        s = self.settings
+        optimizers = build_optimizers(
+            self.model,
+            dense_lr=s.learning_rate,
+            weight_decay=s.weight_decay,
+            embedding_lr=s.embedding_learning_rate,
+            embedding_weight_decay=s.embedding_weight_decay,
+            embedding_optimizer=s.embedding_optimizer,
+            wide_alpha=s.wide_alpha,
+            wide_beta=s.wide_beta,
+            wide_l1=s.wide_l1,
+            wide_l2=s.wide_l2,
+            batch_size=s.batch_size,
+        )
+        for group in _groups(optimizers):
+            group["initial_lr"] = group["lr"]
+        return optimizers
+
+    def _schedule(self, step: int) -> None:
+        total = len(self.batches) * self.settings.epochs
+        share = factor(
+            step, total, kind=self.settings.schedule, warmup=self.settings.warmup_steps
+        )
+        for group in _groups(self.optimizers):
+            group["lr"] = group["initial_lr"] * share
+
+    def _precision(self) -> str:
+        if self.settings.precision != "auto":
+            return self.settings.precision
+        batch = next(iter(self.batches.epoch(0))).to(self.device)
+        return choose_precision(self.model, batch, self._loss)[0]
+
+    def _diagnose(self, what: str, value: float, batch: Batch, position: Position) -> str:
+        columns = "\n".join(column_statistics(self.layout, batch))
+        kept = self.folder / (BEST if (self.folder / BEST).is_file() else LAST)
+        return (
+            f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
+            f" the weights before are kept in {kept}. Lower training.learning_rate, or look for"
+            f" a column out of scale in this batch of {len(batch)} rows:\n{columns}"
+        )
+
+
+def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
+    """Return the share of the learning rate at `step` of `total`, in (0, 1]."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+    if kind == "cosine":
+        return max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
+    return max(1.0 - progress, 1e-3) if kind == "linear" else 1.0
+
+
+def column_statistics(layout: Layout, batch: Batch) -> list[str]:
+    """Return one line a number or label column: smallest, mean and largest value."""
+    lines: list[str] = []
+    named = [(n, batch.numbers[:, i]) for i, n in enumerate(layout.numbers)]
+    named += [(f"label {h.name}", batch.labels[:, i]) for i, h in enumerate(layout.heads)]
+    for name, values in named:
+        known = values[~values.isnan()] if name.startswith("label ") else values
+        if len(known):
+            low, mean, high = (float(f(known)) for f in (torch.min, torch.mean, torch.max))
+            lines.append(f"  {name}: min {low:.4g}, mean {mean:.4g}, max {high:.4g}")
+    return lines
+
+
+@torch.no_grad()
+def predict_logits(
+    model: nn.Module, batches: Batches, *, device: torch.device, precision: str
+) -> dict[str, Tensor]:
+    """Return logits `[rows]` a head over all batches, in the order of the rows."""
+    model.eval()
+    parts: dict[str, list[Tensor]] = {}
+    for batch in batches.epoch():
+        with autocast(device, precision):
+            logits = model(batch.to(device))
+        for name, logit in logits.items():
+            parts.setdefault(name, []).append(logit.float().cpu())
+    return {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+
+def _groups(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
+    return [group for o in optimizers for group in o.param_groups]
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a recipe; 'auto' is a GPU where there is one.
+
+    Raises:
+        TrainingError: a GPU is asked for and there is none.
+
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise TrainingError(
+            f"training.device: {name} asked for, but this torch ({torch.__version__}) sees no GPU;"
+            " install torch's CUDA build, or set training.device=cpu"
+        )
+    return torch.device(name)
