@@ -1,0 +1,89 @@
+"""Wide & Deep (Cheng et al. 2016, arXiv 1606.07792)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from crosstower.batch import Batch
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.layout import Layout
+from crosstower.models.registry import register
+from crosstower.nn.inputs import DenseInput, by_head
+from crosstower.nn.mlp import MLP
+from crosstower.nn.wide import WideLinear
+from crosstower.schema import Frozen
+
+
+@register("wide_deep")
+class WideDeep(nn.Module):
+    """A linear side that memorises columns and crosses, beside an MLP that generalises.
+
+    `combine` sum adds the two logits, as the paper's equation 3; concat puts a linear layer over
+    the wide logits and the last hidden layer together.
+    """
+
+    class Config(Frozen):
+        """Options of Wide & Deep."""
+
+        embedding_dim: int = Field(16, ge=1)
+        hidden: tuple[int, ...] = Field((128, 64), min_length=1)
+        dropout: float = Field(0.1, ge=0, lt=1)
+        combine: Literal["sum", "concat"] = "sum"
+        wide_columns: tuple[str, ...] | None = Field(
+            None, description="Columns of the wide side; all coded ones and crosses if unset."
+        )
+        wide_numbers: bool = Field(True, description="Numbers in the wide side as well.")
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        super().__init__()
+        self.layout = layout
+        self.wide = _wide(layout, config)
+        self.input = DenseInput(layout, dim=config.embedding_dim)
+        self.mlp = MLP(self.input.output_width, config.hidden, dropout=config.dropout)
+        combine = _Sum if config.combine == "sum" else _Concat
+        self.combine = combine(self.mlp.output_width, len(layout.heads))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return {head: logits `[B]`}."""
+        wide = self.wide(batch.codes, batch.numbers, batch.lists)  # [B, T]
+        deep = self.mlp(self.input(batch.codes, batch.numbers, batch.lists))
+        return by_head(self.layout, self.combine(wide, deep))
+
+
+class _Sum(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(width, heads, bias=False)  # the wide side has the bias
+
+    def forward(self, wide: Tensor, deep: Tensor) -> Tensor:
+        return wide + self.head(deep)
+
+
+class _Concat(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(width + heads, heads)
+        with torch.no_grad():  # the wide logits pass as they are at first, so both sides learn
+            self.head.weight[:, :heads] = torch.eye(heads)
+
+    def forward(self, wide: Tensor, deep: Tensor) -> Tensor:
+        return self.head(torch.cat([wide, deep], dim=1))
+
+
+def _wide(layout: Layout, config: WideDeep.Config) -> WideLinear:
+    names = [f.name for f in (*layout.codes, *layout.lists)]
+    chosen = names if config.wide_columns is None else list(config.wide_columns)
+    for name in chosen:
+        if name not in names:
+            raise RecipeError(
+                f"model.wide_columns: no coded column '{name}'{did_you_mean(name, names)};"
+                f" allowed: {', '.join(names)}"
+            )
+    codes = [(i, f) for i, f in enumerate(layout.codes) if f.name in chosen]
+    lists = [f for f in layout.lists if f.name in chosen]
+    numbers = len(layout.numbers) if config.wide_numbers else 0
+    return WideLinear(codes, lists, numbers=numbers, heads=len(layout.heads))

@@ -1,0 +1,144 @@
+"""One embedding store for all fields of a model, updated sparsely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crosstower.layout import PADDING, RESERVED_CODES, CodeField, ListField
+
+INIT_STD = 0.05
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a field's rows are: which parameter, from which row on."""
+
+    width: str
+    offset: int
+
+
+class EmbeddingStore(nn.Module):
+    """Looks up every field; all fields of one width share one table `[rows, D]`.
+
+    Gradients are sparse, so a step costs the same whatever the vocabulary. Rows start as
+    N(0, `init_std`²) - a standard deviation of 1, common in tutorials, drowns the signal - and
+    the rows of reserved codes at zero, the mean of all others, so that a value that training
+    never saw is treated as an average one.
+
+    Args:
+        codes: single-valued fields, in the order of `Batch.codes`; those of dim 0 are left out.
+        lists: list fields, pooled over their values; an empty list gives zeros.
+        dim: D of fields that do not set their own.
+        init_std: standard deviation of the initial rows.
+
+    """
+
+    def __init__(
+        self,
+        codes: Sequence[CodeField],
+        lists: Sequence[ListField],
+        *,
+        dim: int,
+        init_std: float = INIT_STD,
+    ) -> None:
+        super().__init__()
+        used = [(i, f) for i, f in enumerate(codes) if f.dim != 0]
+        places, rows = _places([*(f for _, f in used), *lists], dim)
+        self.tables = nn.ParameterDict(
+            {width: _rows(count, int(width), init_std) for width, count in rows.items()}
+        )
+        for width, starts in _starts(places).items():
+            with torch.no_grad():
+                for start in starts:
+                    self.tables[width][start : start + RESERVED_CODES] = 0.0
+        self._groups = _group(used, places, dim)
+        self._lists = [
+            (f.name, str(f.dim or dim), places[f.table].offset, _Pool(f.pooling)) for f in lists
+        ]
+        for width, (columns, offsets) in self._groups.items():
+            self.register_buffer(f"columns_{width}", torch.tensor(columns), persistent=False)
+            self.register_buffer(f"offsets_{width}", torch.tensor(offsets), persistent=False)
+        single = sum(int(w) * len(c) for w, (c, _) in self._groups.items())
+        self.output_width = single + sum(int(width) for _, width, _, _ in self._lists)
+
+    def forward(self, codes: Tensor, lists: dict[str, Tensor]) -> Tensor:
+        """Return `[B, W]` for codes `[B, F]` and lists of `[B, L]`."""
+        parts = [self._single(codes, width) for width in self._groups]
+        for name, width, offset, pool in self._lists:
+            rows = self._look_up(lists[name].long() + offset, width)  # [B, L, D]
+            parts.append(pool(rows, lists[name] != PADDING))
+        return torch.cat(parts, dim=1) if parts else codes.new_zeros((len(codes), 0)).float()
+
+    def _single(self, codes: Tensor, width: str) -> Tensor:
+        columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")
+        rows = self._look_up(codes.index_select(1, columns).long() + offsets, width)  # [B, F, D]
+        return rows.flatten(1)
+
+    def _look_up(self, rows: Tensor, width: str) -> Tensor:
+        return F.embedding(rows, self.tables[width], sparse=True)
+
+
+class _Pool(nn.Module):
+    """Mean, sum or maximum over the values of a list, padding left out."""
+
+    def __init__(self, how: Literal["mean", "sum", "max"]) -> None:
+        super().__init__()
+        self._reduce = {"mean": _mean, "sum": _sum, "max": _max}[how]
+
+    def forward(self, rows: Tensor, present: Tensor) -> Tensor:
+        """Return `[B, D]` for rows `[B, L, D]` and which of them are values `[B, L]`."""
+        return self._reduce(rows, present.unsqueeze(-1))
+
+
+def _sum(rows: Tensor, present: Tensor) -> Tensor:
+    return (rows * present).sum(1)
+
+
+def _mean(rows: Tensor, present: Tensor) -> Tensor:
+    return _sum(rows, present) / present.sum(1).clamp(min=1)
+
+
+def _max(rows: Tensor, present: Tensor) -> Tensor:
+    highest = rows.masked_fill(~present, float("-inf")).amax(1)
+    return torch.where(present.any(1), highest, 0.0)
+
+
+def _places(
+    fields: Sequence[CodeField | ListField], dim: int
+) -> tuple[dict[str, _Place], dict[str, int]]:
+    places: dict[str, _Place] = {}
+    rows: dict[str, int] = {}
+    for field in fields:
+        width = str(field.dim or dim)
+        if field.table not in places:
+            places[field.table] = _Place(width, rows.get(width, 0))
+            rows[width] = rows.get(width, 0) + field.size
+    return places, rows
+
+
+def _rows(count: int, width: int, std: float) -> nn.Parameter:
+    return nn.Parameter(torch.randn(count, width) * std)
+
+
+def _starts(places: dict[str, _Place]) -> dict[str, list[int]]:
+    starts: dict[str, list[int]] = {}
+    for place in places.values():
+        starts.setdefault(place.width, []).append(place.offset)
+    return starts
+
+
+def _group(
+    used: list[tuple[int, CodeField]], places: dict[str, _Place], dim: int
+) -> dict[str, tuple[list[int], list[int]]]:
+    groups: dict[str, tuple[list[int], list[int]]] = {}
+    for column, field in used:
+        columns, offsets = groups.setdefault(str(field.dim or dim), ([], []))
+        columns.append(column)
+        offsets.append(places[field.table].offset)
+    return groups

@@ -1,0 +1,27 @@
+"""A stack of dense layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """Linear, ReLU and dropout for each hidden width; He initialisation (He et al. 2015)."""
+
+    def __init__(self, width: int, hidden: Sequence[int], *, dropout: float = 0.0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for size in hidden:
+            linear = nn.Linear(width, size)
+            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+            nn.init.zeros_(linear.bias)
+            layers += [linear, nn.ReLU(), nn.Dropout(dropout)]
+            width = size
+        self.layers = nn.Sequential(*layers)
+        self.output_width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `[B, output_width]` for x `[B, W]`."""
+        return self.layers(x)

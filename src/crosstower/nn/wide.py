@@ -1,0 +1,62 @@
+"""The wide side: a linear model over one-hot columns, crosses and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crosstower.layout import PADDING, CodeField, ListField
+
+
+class WideLinear(nn.Module):
+    """y = Σ w[code] + Σ mean over a list of w[code] + W x + b (Cheng et al. 2016, section 3.1).
+
+    Starts at zero, so that FTRL-proximal can keep unused weights at exactly zero.
+
+    Args:
+        codes: (position in `Batch.codes`, field) pairs; each gets its own weights.
+        lists: list fields, averaged.
+        numbers: N, or 0 to leave numbers out.
+        heads: T.
+
+    """
+
+    def __init__(
+        self,
+        codes: Sequence[tuple[int, CodeField]],
+        lists: Sequence[ListField],
+        *,
+        numbers: int,
+        heads: int,
+    ) -> None:
+        super().__init__()
+        sizes = [f.size for _, f in codes] + [f.size for f in lists]
+        offsets = torch.tensor([0, *sizes]).cumsum(0).tolist()
+        self.register_buffer("columns", torch.tensor([i for i, _ in codes], dtype=torch.long))
+        self.register_buffer("offsets", torch.tensor(offsets[: len(codes)], dtype=torch.long))
+        self._lists = [(f.name, o) for f, o in zip(lists, offsets[len(codes) :], strict=False)]
+        self.weight = nn.Parameter(torch.zeros(offsets[-1], heads)) if sizes else None
+        self.number_weight = nn.Parameter(torch.zeros(numbers, heads)) if numbers else None
+        self.bias = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, codes: Tensor, numbers: Tensor, lists: dict[str, Tensor]) -> Tensor:
+        """Return `[B, T]` for codes `[B, F]`, numbers `[B, N]` and lists of `[B, L]`."""
+        total = self.bias.expand(len(codes), -1)
+        if self.weight is not None:
+            rows = codes.index_select(1, self.get_buffer("columns")).long()
+            total = total + self._weights(rows + self.get_buffer("offsets")).sum(1)
+            for name, offset in self._lists:
+                present = (lists[name] != PADDING).unsqueeze(-1)
+                weights = self._weights(lists[name].long() + offset) * present
+                total = total + weights.sum(1) / present.sum(1).clamp(min=1)
+        if self.number_weight is not None:
+            total = total + numbers @ self.number_weight
+        return total
+
+    def _weights(self, rows: Tensor) -> Tensor:
+        if self.weight is None:
+            raise TypeError("a wide side without columns has no weights to look up")
+        return F.embedding(rows, self.weight, sparse=True)

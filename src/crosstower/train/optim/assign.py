@@ -1,0 +1,87 @@
+"""Give every parameter the optimiser of its role."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.wide import WideLinear
+from crosstower.train.optim.coalesce import replace_gradient
+from crosstower.train.optim.ftrl import FTRL
+from crosstower.train.optim.lazy_adam import LazyAdam
+from crosstower.train.optim.rowwise_adagrad import RowwiseAdagrad
+
+
+def build_optimizers(
+    model: nn.Module,
+    *,
+    dense_lr: float = 1e-3,
+    weight_decay: float = 1e-5,
+    embedding_lr: float = 1e-3,
+    embedding_weight_decay: float = 0.0,
+    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam",
+    wide_alpha: float = 0.05,
+    wide_beta: float = 1.0,
+    wide_l1: float = 0.0,
+    wide_l2: float = 1.0,
+    batch_size: int = 1,
+) -> list[Optimizer]:
+    """Return optimisers that together own each parameter once.
+
+    `WideLinear` learns by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
+    optimiser, everything else by AdamW, without weight decay on vectors (biases).
+    """
+    wide = _of_type(model, WideLinear)
+    tables = _of_type(model, EmbeddingStore)
+    special = {id(p) for p in wide + tables}
+    dense = [p for p in model.parameters() if id(p) not in special]
+    optimizers: list[Optimizer] = []
+    if dense:
+        decayed = {"params": [p for p in dense if p.ndim > 1], "weight_decay": weight_decay}
+        plain = {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0}
+        optimizers.append(torch.optim.AdamW([decayed, plain], lr=dense_lr, fused=True))
+    if tables:
+        sparse = LazyAdam if embedding_optimizer == "lazy_adam" else RowwiseAdagrad
+        optimizers.append(sparse(tables, lr=embedding_lr, weight_decay=embedding_weight_decay))
+    if wide:
+        optimizers.append(
+            FTRL(
+                wide,
+                alpha=wide_alpha,
+                beta=wide_beta,
+                l1=wide_l1,
+                l2=wide_l2,
+                grad_scale=float(batch_size),
+            )
+        )
+    return optimizers
+
+
+def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) -> float:
+    """Scale all gradients so that their common norm is at most `max_norm`; return the norm.
+
+    Sparse gradients are left coalesced.
+    """
+    values: list[Tensor] = []
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                replace_gradient(parameter)
+                if parameter.grad is not None:
+                    grad = parameter.grad
+                    values.append(grad._values() if grad.is_sparse else grad)  # noqa: SLF001
+    norm = float(torch.stack([v.norm() for v in values]).norm()) if values else 0.0
+    if norm > max_norm and math.isfinite(norm):
+        for value in values:
+            value.mul_(max_norm / norm)
+    return norm
+
+
+def _of_type(model: nn.Module, kind: type[nn.Module]) -> list[nn.Parameter]:
+    return [p for m in model.modules() if isinstance(m, kind) for p in m.parameters()]

@@ -1,0 +1,61 @@
+"""FTRL-proximal for the wide side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crosstower.train.optim.coalesce import coalesce
+
+
+class FTRL(torch.optim.Optimizer):
+    """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), over touched rows.
+
+    The paper's gradients are of one example; ours are of the mean over a batch, so they are
+    multiplied by `grad_scale`, the batch size, and l1 and l2 keep the paper's units.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.nn.Parameter],
+        *,
+        alpha: float = 0.05,
+        beta: float = 1.0,
+        l1: float = 0.0,
+        l2: float = 1.0,
+        grad_scale: float = 1.0,
+    ) -> None:
+        # `lr` is the paper's alpha, under the name that schedules look for.
+        defaults = {"lr": alpha, "beta": beta, "l1": l1, "l2": l2, "grad_scale": grad_scale}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Update the rows, or the whole of a dense parameter, that have a gradient."""
+        if closure is not None:
+            raise NotImplementedError("FTRL takes no closure")
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if parameter.grad.is_sparse:
+                    self._update(parameter, *coalesce(parameter.grad), group)
+                else:
+                    self._update(parameter, slice(None), parameter.grad, group)
+
+    def _update(
+        self, parameter: Tensor, rows: Tensor | slice, gradient: Tensor, group: dict[str, Any]
+    ) -> None:
+        state: dict[str, Tensor] = self.state[parameter]
+        if not state:
+            state["z"], state["n"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        g, n, weight = gradient * group["grad_scale"], state["n"][rows], parameter[rows]
+        sigma = ((n + g * g).sqrt() - n.sqrt()) / group["lr"]
+        z, n = state["z"][rows] + g - sigma * weight, n + g * g
+        state["z"][rows], state["n"][rows] = z, n
+        rate = (group["beta"] + n.sqrt()) / group["lr"] + group["l2"]
+        shrunk = z - z.sign() * group["l1"]
+        parameter[rows] = torch.where(z.abs() <= group["l1"], 0.0, -shrunk / rate)

@@ -1,0 +1,69 @@
+"""Adam for tables of which a step touches few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crosstower.train.optim.coalesce import coalesce
+
+
+class LazyAdam(torch.optim.Optimizer):
+    """Adam (Kingma & Ba 2015) over touched rows, corrected for the steps that a row missed.
+
+    When a row is touched again its moments first decay by β^(missed steps), exactly as dense
+    Adam's would have with zero gradients; the bias correction counts all steps. So a row touched
+    at every step moves as in AdamW, and the cost of a step is that of its touched rows, whatever
+    the size of the table. What dense Adam does beyond that - moving rows that have no gradient by
+    their old momentum - is left out. Weight decay (decoupled) makes up for missed steps.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.nn.Parameter],
+        *,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Update the rows that have a gradient."""
+        if closure is not None:
+            raise NotImplementedError("LazyAdam takes no closure")
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, *coalesce(parameter.grad), group)
+
+    def _update(
+        self, parameter: Tensor, rows: Tensor, gradient: Tensor, group: dict[str, Any]
+    ) -> None:
+        state = self._state_of(parameter)
+        state["step"] += 1
+        step, (beta1, beta2) = state["step"], group["betas"]
+        missed = (step - state["last"][rows]).unsqueeze(1)  # at least 1: this step's own decay
+        mean = state["mean"][rows] * beta1**missed + (1 - beta1) * gradient
+        square = state["square"][rows] * beta2**missed + (1 - beta2) * gradient**2
+        state["mean"][rows], state["square"][rows], state["last"][rows] = mean, square, step
+        corrected = (square / (1 - beta2**step)).sqrt() + group["eps"]
+        kept = (1 - group["lr"] * group["weight_decay"]) ** missed
+        weight = parameter[rows] * kept
+        parameter[rows] = weight - group["lr"] * (mean / (1 - beta1**step)) / corrected
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), device=parameter.device)
+            state["last"] = torch.zeros(len(parameter), device=parameter.device)
+            state["mean"] = torch.zeros_like(parameter)
+            state["square"] = torch.zeros_like(parameter)
+        return state
