@@ -86,6 +86,7 @@ class Data(Frozen):
         None, description="A file, folder or glob (Parquet, CSV, Arrow), or world:NAME."
     )
     rows: int | None = Field(None, ge=1, description="Rows of a simulated world.")
+    seed: int = Field(0, ge=0, description="Seed of a simulated world.")
     joins: tuple[Join, ...] = ()
     split: Split = RandomSplit()
     on_bad_rows: Literal["error", "skip"] = "error"
@@ -184,13 +185,21 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(
             f"{path}: no such recipe; write one with: crosstower init DATA -o {path.name}"
         )
-    return parse_recipe(path.read_text(encoding="utf-8"), overrides, folder=path.parent)
+    text = path.read_text(encoding="utf-8")
+    return parse_recipe(text, overrides, folder=path.parent, name=path.stem)
 
 
 def parse_recipe(
-    text: str, overrides: list[str] | None = None, *, folder: Path | None = None
+    text: str,
+    overrides: list[str] | None = None,
+    *,
+    folder: Path | None = None,
+    name: str | None = None,
 ) -> Recipe:
-    """Read a recipe from YAML text, with overrides like `training.epochs=3`."""
+    """Read a recipe from YAML text, with overrides like `training.epochs=3`.
+
+    Relative data paths start at `folder`; `name` is the recipe's if it gives itself none.
+    """
     try:
         plain: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -199,6 +208,8 @@ def parse_recipe(
         raise RecipeError("the recipe must hold keys such as data, schema and model; it has none")
     for override in overrides or []:
         _override(plain, override)
+    if name is not None:
+        plain.setdefault("name", name)
     if folder is not None:
         _anchor_paths(plain, folder)
     return validate(Recipe, plain)
@@ -242,7 +253,7 @@ def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
     for holder in [data, *(j for j in joins if isinstance(j, dict))]:
         path = holder.get("path")
         if isinstance(path, str) and not path.startswith("world:"):
-            holder["path"] = str(folder / path)
+            holder["path"] = str(folder.absolute() / path)
 
 
 def _explain(item: Any, schema: dict[str, Any], where: str) -> str:

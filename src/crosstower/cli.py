@@ -1,0 +1,200 @@
+"""The command line: thin, made for people; `--json` for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crosstower.errors import CrosstowerError
+
+if TYPE_CHECKING:
+    from crosstower.run import Run
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, 2 wrong recipe or option, 3 wrong data, 4 training failed,"
+    " 5 no such run, 130 stopped by Ctrl-C (resume with: crosstower fit --resume RUN)."
+)
+app = typer.Typer(
+    name="crosstower",
+    help="Recommender funnels: from raw rows to trained, honestly evaluated models.",
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Public data sets and simulated worlds.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit wrote.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", metavar="KEY=VALUE", help="Override any key of the recipe."),
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each model; gives mean and sd.")]
+
+
+@app.command(epilog="Example: crosstower init impressions.parquet --task click -o recipe.yaml")
+def init(
+    data: Annotated[str, typer.Argument(help="File, folder, glob or world:NAME.")],
+    task: Annotated[list[str] | None, typer.Option(help="Label column; may be repeated.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("recipe.yaml"),
+) -> None:
+    """Look at the first rows and write a commented recipe to start from."""
+    from crosstower.data.prepare import source_of
+    from crosstower.errors import RunError
+    from crosstower.files import write_atomic
+    from crosstower.recipe import Data
+    from crosstower.starter import editor_schema, starter_recipe
+
+    if output.exists():
+        raise RunError(f"{output}: is there already; choose another name with -o")
+    path = data if data.startswith("world:") else str(Path(data).absolute())
+    source = source_of(Data(path=data))
+    text = starter_recipe(source, path=path, name=output.stem, tasks=task or [])
+    schema = output.with_name(f"{output.stem}.schema.json")
+    write_atomic(schema, json.dumps(editor_schema(), indent=1).encode())
+    write_atomic(output, f"# yaml-language-server: $schema={schema.name}\n{text}".encode())
+    typer.echo(f"{output}: read it, correct what was guessed wrong, then: crosstower fit {output}")
+
+
+@app.command(
+    epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
+    " crosstower fit --resume runs/recipe"
+)
+def fit(
+    recipe: Annotated[Path, typer.Argument(help="Recipe; with --resume a run folder will do.")],
+    override: Overrides = None,
+    seeds: Seeds = 1,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if unset.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the model and its baselines, test them once, write a report."""
+    from crosstower.cli_tables import print_run
+    from crosstower.fit import fit as train
+    from crosstower.recipe import load_recipe
+
+    if resume and recipe.is_dir():
+        loaded = load_recipe(recipe / "recipe.yaml", override)
+        run = train(loaded, out=out or recipe, resume=True)
+    else:
+        run = train(recipe, overrides=override or [], seeds=seeds, out=out, resume=resume)
+    _show(run, as_json, print_run)
+
+
+@app.command(epilog="Example: crosstower evaluate runs/adult --data new_rows.parquet")
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(help="Other rows with labels; the stored test rows if unset.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the report goes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Metrics, slices and a report, of the test rows or of other rows."""
+    from crosstower import results
+    from crosstower.cli_tables import print_reports
+    from crosstower.run import Run
+
+    opened = Run.open(run)
+    if data is None:
+        reports, page = results.write_results(opened), opened.report
+        if out is not None:
+            page = results.write_report_of(opened, reports, out)
+    else:
+        reports, page = results.evaluate_on(opened, data, out)
+    if as_json:
+        typer.echo(json.dumps(results.metrics_of(reports), indent=1))
+    else:
+        print_reports(reports)
+        typer.echo(f"report: {page}")
+
+
+@app.command(epilog="Example: crosstower predict runs/adult new_rows.parquet -o scores.parquet")
+def predict(
+    run: RunArgument,
+    data: Annotated[str, typer.Argument(help="Raw rows: file, folder or glob; no labels needed.")],
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("predictions.parquet"),
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column to keep; may be repeated. All if unset.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="One of the run's models.")] = None,
+    seed: Annotated[int | None, typer.Option(help="One of the run's seeds.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output file.")] = False,
+) -> None:
+    """Score a file of raw rows to Parquet."""
+    from crosstower.predict import predict_file
+    from crosstower.run import Run
+
+    rows = predict_file(
+        Run.open(run), data, output, columns=column, model=model, seed=seed, force=force
+    )
+    typer.echo(f"{output}: {rows:,} rows")
+
+
+@app.command(epilog="Example: crosstower demo --rows 100000 --seeds 3")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    rows: Annotated[int, typer.Option(min=1000, help="Rows of the app-install world.")] = 200_000,
+    seeds: Seeds = 1,
+) -> None:
+    """Simulate worlds whose truth is known, train on them, and show how near the models come."""
+    from crosstower.cli_tables import print_run
+    from crosstower.demo import demo_runs
+
+    for words, run in demo_runs(out, rows=rows, seeds=seeds):
+        typer.echo(f"\n{words}")
+        print_run(run)
+    typer.echo("\nNow your own rows: crosstower init YOUR.parquet, then crosstower fit recipe.yaml")
+
+
+@data_app.command("list", epilog="Example: crosstower data list")
+def data_list(as_json: Json = False) -> None:
+    """List public data sets to download and worlds to simulate."""
+    from crosstower.cli_tables import print_table
+    from crosstower.data import catalog, worlds
+
+    sets = {n: catalog.describe(n).description for n in catalog.dataset_names()}
+    sets |= {f"world:{n}": worlds.description(n) for n in worlds.world_names()}
+    if as_json:
+        typer.echo(json.dumps(sets, indent=1))
+    else:
+        print_table(None, ["Name", "What it is"], [[n, words] for n, words in sets.items()])
+
+
+@data_app.command("get", epilog="Example: crosstower data get world:app_installs --rows 1000000")
+def data_get(
+    name: Annotated[str, typer.Argument(help="A name of 'crosstower data list'.")],
+    out: Annotated[Path, typer.Option(help="Folder that gets the Parquet files.")] = Path("data"),
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a world.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of a world.")] = 0,
+) -> None:
+    """Download a public data set, or simulate a world, as Parquet files."""
+    from crosstower.fetch import fetch
+
+    for path in fetch(name, out, rows=rows, seed=seed):
+        typer.echo(str(path))
+
+
+def _show(run: Run, as_json: bool, show: Any) -> None:
+    if as_json:
+        typer.echo(json.dumps(run.metrics, indent=1))
+    else:
+        show(run)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one message and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except CrosstowerError as error:
+        sys.stderr.write(f"crosstower: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("crosstower: stopped; what was written before is whole\n")
+        sys.exit(130)

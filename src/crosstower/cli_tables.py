@@ -1,0 +1,91 @@
+"""Tables and sentences on the terminal, within 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from crosstower.evaluate.content import TaskReport
+from crosstower.evaluate.summary import Summary
+from crosstower.layout import HeadKind
+from crosstower.results import stored_predictions, task_reports, training_figures
+from crosstower.run import Run
+
+_WIDTH = 100
+_METRICS: dict[HeadKind, dict[str, str]] = {
+    "binary": {
+        "auc": "AUC",
+        "gauc": "gAUC",
+        "log_loss": "Log loss",
+        "ece": "ECE",
+        "accuracy": "Accuracy",
+    },
+    "regression": {"rmse": "RMSE", "mae": "MAE"},
+    "rating": {"rmse": "RMSE", "mae": "MAE"},
+}
+
+
+def console() -> Console:
+    """Return a console for standard output that never writes wider than 100 columns."""
+    terminal = Console()
+    return Console(width=min(terminal.width, _WIDTH) if terminal.is_terminal else _WIDTH)
+
+
+def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; all columns but the first are aligned right if they hold numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for place, name in enumerate(names):
+        numeric = all(row[place][:1].isdigit() or row[place] in ("", "–") for row in rows)
+        table.add_column(name, justify="right" if place and numeric else "left")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_reports(reports: Sequence[TaskReport]) -> None:
+    """Print each task's metrics of all models, and what they mean in words."""
+    for report in reports:
+        metrics = {k: v for k, v in _METRICS[report.kind].items() if _given(report, k)}
+        rows = [
+            [f"{m.name} *" if m.role == "model" else m.name]
+            + [_cell(m.metrics.get(metric)) for metric in metrics]
+            for m in report.models
+        ]
+        title = f"{report.name}: {report.rows:,} test rows (* the model)"
+        print_table(title, ["", *metrics.values()], rows)
+        for sentence in report.verdicts:
+            console().print(f"  {sentence}", highlight=False)
+
+
+def print_run(run: Run) -> None:
+    """Print what a finished run reached, how fast, and where to look next."""
+    facts, out = run.info.facts, console()
+    shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
+    out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
+    for note in facts.notes:
+        out.print(f"  {note}", highlight=False)
+    print_reports(task_reports(run, stored_predictions(run)))
+    rows = [
+        [name, seed, str(f["epochs"]), f"{f['seconds']:.1f}", f"{f['rows_per_second']:,}"]
+        for name, seeds in training_figures(run).items()
+        for seed, f in seeds.items()
+    ]
+    print_table("Training", ["", "Seed", "Epochs", "Seconds", "Rows/s"], rows)
+    peak = run.metrics.get("peak_memory_mb")
+    if peak is not None:
+        out.print(f"peak memory {peak:,.0f} MB", highlight=False)
+    out.print(f"report: {run.report}", highlight=False, soft_wrap=True)
+    out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
+
+
+def _given(report: TaskReport, metric: str) -> bool:
+    return metric in report.models[0].metrics
+
+
+def _cell(summary: Summary | None) -> str:
+    if summary is None or summary.mean != summary.mean:
+        return "–"
+    return str(summary)

@@ -1,0 +1,182 @@
+"""From a recipe and its rows to encoded splits: split, fit the encoder, encode, check, count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosstower.data import worlds
+from crosstower.data.batches import EncodedRows
+from crosstower.data.census import Census, Facts
+from crosstower.data.clean import Cleaner
+from crosstower.data.encode import Encoder, EncoderFit
+from crosstower.data.sources import FrameSource, Source, join, open_source, require_columns
+from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
+from crosstower.errors import RecipeError
+from crosstower.recipe import Data, Recipe
+from crosstower.schema import Binary, Schema
+
+Progress = Callable[[str, int], None]
+"""Told (what is done, rows so far) after each chunk."""
+
+_MEMORY_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoded rows by split, and `answers`: labels and raw columns of valid and test rows.
+
+    An answer frame has a column a task (its label, null where missing), the true probability
+    columns and the raw columns that evaluation asks for, in the order of the encoded rows.
+    """
+
+    encoder: Encoder
+    rows: dict[str, EncodedRows]
+    answers: dict[str, pl.DataFrame]
+    facts: Facts
+
+
+def source_of(data: Data, frame: Any = None) -> Source:
+    """Return the rows of a recipe with its joins; `frame` takes the place of `data.path`.
+
+    Raises:
+        RecipeError: there is neither a path nor a frame.
+        DataError: the rows or a table to join cannot be read.
+
+    """
+    if frame is not None:
+        source: Source = open_source(frame)
+    elif data.path is None:
+        raise RecipeError(
+            "data.path: missing; name a file, a folder, a glob or world:NAME, or pass a data frame"
+        )
+    elif data.path.startswith("world:"):
+        world = worlds.make(data.path.removeprefix("world:"), rows=data.rows, seed=data.seed)
+        source = FrameSource(world.frame, data.path)
+    else:
+        source = open_source(data.path)
+    for other in data.joins:
+        source = join(source, other.path, on=other.on)
+    return source
+
+
+def evaluation_columns(recipe: Recipe) -> list[str]:
+    """Return the raw columns that the evaluation of a recipe needs, each once.
+
+    Raises:
+        RecipeError: a slice column has the name of a task, whose label would take its place.
+
+    """
+    group = [recipe.evaluation.group] if recipe.evaluation.group else []
+    for name in recipe.evaluation.slices:
+        if name in recipe.schema_.tasks:
+            raise RecipeError(
+                f"evaluation.slices: '{name}' is the name of a task; slice by another column, or"
+                " rename the task and set its column"
+            )
+    return list(dict.fromkeys([*group, *recipe.evaluation.slices]))
+
+
+def answers_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
+    """Return labels by task name, true probabilities and raw columns of cleaned rows."""
+    chosen = {c: frame[f"raw:{c}"] for c in columns}
+    for name, task in schema.tasks.items():
+        if isinstance(task, Binary) and task.true_probability:
+            chosen[task.true_probability] = frame[f"truth:{name}"]
+        chosen[name] = frame[f"label:{name}"]
+    return pl.DataFrame([series.alias(name) for name, series in chosen.items()])
+
+
+def prepare(
+    recipe: Recipe,
+    source: Source,
+    *,
+    spill: Path,
+    encoder: Encoder | None = None,
+    progress: Progress = lambda _stage, _rows: None,
+) -> Prepared:
+    """Return encoded splits; two passes over `source`, one more for splits by time.
+
+    Args:
+        recipe: says columns, tasks, split and what evaluation needs.
+        source: from `source_of`.
+        spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
+        encoder: of an earlier run; fitted on the training rows if None.
+        progress: told how many rows are done.
+
+    Raises:
+        DataError: a bad cell, an empty split, a binary task with one class in a split.
+
+    """
+    extras = evaluation_columns(recipe)
+    require_columns(source, [*recipe.schema_.sources(), *recipe.schema_.label_sources(), *extras])
+    splitter = _splitter(recipe, source)
+    reading = _Reading(recipe, source, splitter, extras, progress)
+    if encoder is None:
+        fit = EncoderFit(recipe.schema_)
+        for frame, assignment in reading.frames("learning vocabularies", Counter()):
+            fit.add(select(frame, assignment, 0))
+        encoder = fit.finish()
+    return _encode(reading, encoder, spill)
+
+
+def _splitter(recipe: Recipe, source: Source) -> Splitter:
+    split = recipe.data.split.model_dump()
+    named = [split[key] for key in ("column", "group", "time") if key in split]
+    require_columns(source, named)
+    return fit_splitter(recipe.data.split, source)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One way to go over the rows, used for each pass."""
+
+    recipe: Recipe
+    source: Source
+    splitter: Splitter
+    extras: list[str]
+    progress: Progress
+
+    def frames(self, stage: str, skipped: Counter[str]) -> Iterator[tuple[pl.DataFrame, Any]]:
+        """Yield cleaned chunks with the split of each row; count the rows left out."""
+        extras = list(dict.fromkeys([*self.extras, *self.splitter.columns]))
+        how = self.recipe.data.on_bad_rows
+        cleaner = Cleaner(self.recipe.schema_, extras, on_bad_rows=how, skipped=skipped)
+        rows = 0
+        for chunk in self.source.chunks(cleaner.sources()):
+            frame = cleaner.clean(chunk)
+            yield frame, self.splitter.assign(frame)
+            rows += chunk.frame.height
+            self.progress(stage, rows)
+
+
+def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
+    memory = reading.recipe.data.memory_mb * 1_000_000
+    rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
+    answers: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
+    census = Census()
+    for frame, assignment in reading.frames("encoding rows", census.skipped):
+        for place, split in enumerate(SPLITS):
+            part = select(frame, assignment, place)
+            batch = encoder.encode(part)
+            rows[split].add(batch)
+            census.add(split, part, batch, encoder)
+            if split in answers:
+                answers[split].append(answers_of(part, encoder.schema, reading.extras))
+    census.check(encoder.schema)
+    joined = {split: pl.concat(frames) for split, frames in answers.items()}
+    split_words = _words(reading.recipe.data.split.model_dump())
+    facts = census.facts(source=reading.source.name, split=split_words)
+    return Prepared(encoder, rows, joined, facts)
+
+
+def _words(split: dict[str, Any]) -> str:
+    """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'."""
+    kind = str(split.pop("kind")).replace("_", " ")
+    shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in split.items()}
+    return f"{kind} ({', '.join(f'{k} {v}' for k, v in shown.items())})"

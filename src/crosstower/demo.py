@@ -1,0 +1,50 @@
+"""Train on simulated worlds, whose best possible metrics are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from crosstower.data import worlds
+from crosstower.fit import fit
+from crosstower.recipe import Data, Evaluation, Recipe
+from crosstower.run import Run
+
+
+def demo_recipes(*, rows: int) -> dict[str, Recipe]:
+    """Return the recipes of the demo by what they show."""
+    installs = worlds.make("app_installs", rows=1)
+    watch = worlds.make("watch_next_independent", rows=10)
+    return {
+        "App installs: DCN-V2 and Wide & Deep against the best possible AUC": Recipe(
+            name="demo-app-installs",
+            data=Data(path="world:app_installs", rows=rows),
+            schema=installs.schema,
+            model={"name": "dcn_v2"},
+            evaluation=Evaluation(
+                slices=("location",), baselines=("wide_deep", "mlp", "logistic_regression")
+            ),
+        ),
+        "Watch next with labels of pure chance: an honest evaluation finds nothing": Recipe(
+            name="demo-pure-chance",
+            data=Data(path="world:watch_next_independent"),
+            schema=watch.schema,
+            model={"name": "wide_deep"},
+            evaluation=Evaluation(baselines=("logistic_regression",)),
+        ),
+    }
+
+
+def demo_runs(out: Path, *, rows: int, seeds: int = 1) -> Iterator[tuple[str, Run]]:
+    """Yield (what it shows, finished run) for each recipe of the demo, in new folders of `out`."""
+    for words, recipe in demo_recipes(rows=rows).items():
+        yield words, fit(recipe, seeds=seeds, out=_free(out / recipe.name))
+
+
+def _free(folder: Path) -> Path:
+    """Return `folder`, or the first of folder-2, folder-3, ... that is not there yet."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate

@@ -1,0 +1,178 @@
+"""From the stored predictions of a run to its metrics and its report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosstower.data.prepare import evaluation_columns, source_of
+from crosstower.data.sources import Source
+from crosstower.errors import RunError
+from crosstower.evaluate.content import DataFacts, ReportContent, TaskReport, Training
+from crosstower.evaluate.report import write_report
+from crosstower.evaluate.task_report import task_report
+from crosstower.files import write_atomic
+from crosstower.run import Run
+from crosstower.schema import Binary, Categorical
+
+Predictions = Mapping[str, Sequence[pl.DataFrame]]
+
+
+def stored_predictions(run: Run) -> dict[str, list[pl.DataFrame]]:
+    """Return the test predictions that the training wrote, one frame a model and seed.
+
+    Raises:
+        RunError: a file is missing or damaged.
+
+    """
+    return {m: [_read(run, m, seed) for seed in run.info.seeds] for m in run.info.models}
+
+
+def new_predictions(run: Run, source: Source) -> dict[str, list[pl.DataFrame]]:
+    """Return predictions of every model and seed on other rows, with their labels."""
+    return {m: [_score(run, source, m, seed) for seed in run.info.seeds] for m in run.info.models}
+
+
+def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
+    """Return the evaluation of every task."""
+    schema, evaluation = run.recipe.schema_, run.recipe.evaluation
+    names = [c.source or n for n, c in schema.columns.items() if isinstance(c, Categorical)]
+    return tuple(
+        task_report(
+            task=name,
+            kind=task.kind,
+            models=frames,
+            constant=run.info.facts.base_rates[name]["train"],
+            group=evaluation.group,
+            slices=evaluation.slices,
+            id_columns=names,
+            true_probability=task.true_probability if isinstance(task, Binary) else None,
+        )
+        for name, task in schema.tasks.items()
+    )
+
+
+def metrics_of(reports: Sequence[TaskReport]) -> dict[str, Any]:
+    """Return {task: {model: {metric: {"mean", "sd"}}}} as plain data; None where undefined."""
+    return {
+        report.name: {
+            model.name: {
+                metric: {"mean": _plain(summary.mean), "sd": _plain(summary.sd)}
+                for metric, summary in model.metrics.items()
+            }
+            for model in report.models
+        }
+        for report in reports
+    }
+
+
+def write_results(run: Run, *, peak_memory_mb: float | None = None) -> tuple[TaskReport, ...]:
+    """Evaluate the stored test predictions; write `metrics.json` and `report.html`."""
+    reports = task_reports(run, stored_predictions(run))
+    figures: dict[str, Any] = {"tasks": metrics_of(reports), "training": training_figures(run)}
+    if peak_memory_mb is not None:
+        figures["peak_memory_mb"] = round(peak_memory_mb, 1)
+    elif (run.folder / "metrics.json").is_file():
+        figures["peak_memory_mb"] = run.metrics.get("peak_memory_mb")
+    write_report_of(run, reports, run.report)
+    text = json.dumps(figures, indent=1, allow_nan=False)
+    write_atomic(run.folder / "metrics.json", text.encode())
+    return reports
+
+
+def write_report_of(
+    run: Run, reports: tuple[TaskReport, ...], path: Path, *, facts: DataFacts | None = None
+) -> Path:
+    """Write the HTML report of `reports`."""
+    main = next(iter(run.info.models))
+    content = ReportContent(
+        title=run.recipe.name,
+        date=run.info.created,
+        recipe=run.recipe.to_yaml(),
+        data=facts or _facts(run),
+        tasks=reports,
+        trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
+        environment=run.info.environment,
+    )
+    return write_report(path, content)
+
+
+def evaluate_on(
+    run: Run, data: Any, out: Path | None = None
+) -> tuple[tuple[TaskReport, ...], Path]:
+    """Evaluate every model and seed on other labelled rows; return reports and the page.
+
+    The page is `out`, or `report-NAME.html` in the run folder.
+    """
+    source = source_of(run.recipe.data.model_copy(update={"path": None}), data)
+    frames = new_predictions(run, source)
+    first = next(iter(frames.values()))[0]
+    rates = {t: {"these rows": _mean(first[t])} for t in run.recipe.schema_.tasks}
+    facts = DataFacts(source.name, "none: all rows", {"these rows": first.height}, rates)
+    reports = task_reports(run, frames)
+    path = out or run.folder / f"report-{Path(source.name).stem.replace(' ', '-')}.html"
+    return reports, write_report_of(run, reports, path, facts=facts)
+
+
+def _mean(labels: pl.Series) -> float:
+    mean = labels.drop_nulls().mean()
+    return float(mean) if isinstance(mean, int | float) else math.nan
+
+
+def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
+    """Return the record of each epoch of a training."""
+    path = run.model_folder(model, seed) / "metrics.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}; train the run again") from error
+
+
+def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return {model: {seed: {"epochs", "seconds", "rows_per_second"}}}."""
+    return {
+        m: {str(s): _figures(history(run, m, s)) for s in run.info.seeds} for m in run.info.models
+    }
+
+
+def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
+    seconds = sum(r["seconds"] for r in records)
+    rows = sum(r["seconds"] * r["rows_per_second"] for r in records)
+    return {
+        "epochs": len(records),
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(rows / seconds) if seconds else None,
+    }
+
+
+def _facts(run: Run) -> DataFacts:
+    facts = run.info.facts
+    return DataFacts(facts.source, facts.split, facts.rows, facts.base_rates, facts.notes)
+
+
+def _read(run: Run, model: str, seed: int) -> pl.DataFrame:
+    path = run.model_folder(model, seed) / "test.parquet"
+    if not path.is_file():
+        raise RunError(
+            f"{path}: missing, the training has not finished; go on with:"
+            f" crosstower fit --resume {run.folder}"
+        )
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise RunError(f"{path}: damaged: {str(error).splitlines()[0]}; train again") from error
+
+
+def _score(run: Run, source: Source, model: str, seed: int) -> pl.DataFrame:
+    columns = evaluation_columns(run.recipe)
+    frames = run.score(source, columns=columns, model=model, seed=seed, with_labels=True)
+    return pl.concat(list(frames))
+
+
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

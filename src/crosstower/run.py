@@ -1,0 +1,185 @@
+"""A run folder: what a training leaves behind, opened again to score rows.
+
+    RUN/recipe.yaml              the recipe, all data paths absolute
+    RUN/run.json                 versions, machine, seeds, facts about the data
+    RUN/encoder/                 the fitted encoder
+    RUN/models/NAME/seed-S/      best and last checkpoint, metrics.jsonl, test.parquet
+    RUN/metrics.json             test metrics of every model, mean and sd over seeds
+    RUN/report.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from crosstower.batch import Batch
+from crosstower.data.census import Facts
+from crosstower.data.clean import Cleaner
+from crosstower.data.encode import Encoder
+from crosstower.data.encoder_files import load_encoder
+from crosstower.data.prepare import answers_of
+from crosstower.data.sources import Source, require_columns
+from crosstower.errors import RunError, did_you_mean
+from crosstower.models.registry import build
+from crosstower.recipe import Recipe, load_recipe
+from crosstower.schema import Frozen
+from crosstower.train.checkpoint import load_weights
+from crosstower.train.trainer import BEST
+
+PREDICTION = "__prediction"
+_SCORE_ROWS = 8192
+
+
+class RunInfo(Frozen):
+    """What `run.json` holds. `models` are the model sections by name, the main model first."""
+
+    format: Literal[1] = 1
+    created: str
+    models: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    facts: Facts
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run folder."""
+
+    folder: Path
+    recipe: Recipe
+    info: RunInfo
+
+    @staticmethod
+    def open(folder: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: there is no run, or it is damaged.
+
+        """
+        folder = Path(folder)
+        path = folder / "run.json"
+        if not path.is_file():
+            raise RunError(
+                f"{folder}: no run in this folder (no run.json); give the folder that"
+                " 'crosstower fit' wrote, such as runs/NAME"
+            )
+        try:
+            info = RunInfo.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise RunError(
+                f"{path}: damaged, or written by another version of crosstower:"
+                f" {error.errors()[0]['msg']}; train again"
+            ) from None
+        return Run(folder, load_recipe(folder / "recipe.yaml"), info)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The fitted encoder."""
+        return load_encoder(self.folder / "encoder")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Test metrics: {"tasks": {task: {model: {metric: {"mean", "sd"}}}}, ...}.
+
+        Raises:
+            RunError: the training has not finished.
+
+        """
+        path = self.folder / "metrics.json"
+        if not path.is_file():
+            raise RunError(
+                f"{self.folder}: the training has not finished; go on with:"
+                f" crosstower fit --resume {self.folder}"
+            )
+        return json.loads(path.read_bytes())
+
+    @property
+    def report(self) -> Path:
+        """Where the report is."""
+        return self.folder / "report.html"
+
+    def model_folder(self, model: str, seed: int) -> Path:
+        """Return the folder of one training.
+
+        Raises:
+            RunError: the run has no such model or seed.
+
+        """
+        if model not in self.info.models:
+            names = list(self.info.models)
+            raise RunError(
+                f"{self.folder}: no model '{model}'{did_you_mean(model, names)};"
+                f" the run has: {', '.join(names)}"
+            )
+        if seed not in self.info.seeds:
+            seeds = ", ".join(map(str, self.info.seeds))
+            raise RunError(f"{self.folder}: no seed {seed}; the run has: {seeds}")
+        return self.folder / "models" / model / f"seed-{seed}"
+
+    def model(self, name: str | None = None, *, seed: int | None = None) -> nn.Module:
+        """Return a trained model with its best weights, on the CPU, ready to score.
+
+        The main model and the first seed of the run, unless told otherwise.
+        """
+        name = next(iter(self.info.models)) if name is None else name
+        seed = self.info.seeds[0] if seed is None else seed
+        folder = self.model_folder(name, seed)
+        model = build(self.encoder.layout, self.info.models[name])
+        load_weights(folder / BEST, model)
+        return model.eval()
+
+    def score(
+        self,
+        source: Source,
+        *,
+        columns: Sequence[str] = (),
+        model: str | None = None,
+        seed: int | None = None,
+        with_labels: bool = False,
+    ) -> Iterator[pl.DataFrame]:
+        """Yield predictions chunk by chunk, in the order of the rows.
+
+        Each frame has the raw `columns` and a column `TASK__prediction` a task: a probability, a
+        rating, or a number in the label's units. `with_labels` adds what evaluation needs.
+
+        Raises:
+            DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
+
+        """
+        how = self.recipe.data.on_bad_rows
+        schema = self.recipe.schema_
+        cleaner = Cleaner(schema, list(columns), on_bad_rows=how, with_labels=with_labels)
+        require_columns(source, cleaner.sources())
+        trained = self.model(model, seed=seed)
+        for chunk in source.chunks(cleaner.sources()):
+            frame = cleaner.clean(chunk)
+            kept = pl.DataFrame([frame[f"raw:{c}"].alias(c) for c in columns])
+            if with_labels:
+                kept = answers_of(frame, schema, list(columns))
+            yield kept.with_columns(predictions(self.encoder, trained, self.encoder.encode(frame)))
+
+
+def predictions(encoder: Encoder, model: nn.Module, batch: Batch) -> list[pl.Series]:
+    """Return one column `TASK__prediction` a task for encoded rows, in float32 arithmetic."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in encoder.schema.tasks}
+    with torch.inference_mode():
+        for start in range(0, len(batch), _SCORE_ROWS):
+            for name, logits in model(batch[start : start + _SCORE_ROWS]).items():
+                parts[name].append(logits.numpy())
+    empty = np.empty(0, dtype=np.float32)
+    return [
+        pl.Series(f"{name}{PREDICTION}", encoder.decode(name, np.concatenate([empty, *logits])))
+        for name, logits in parts.items()
+    ]

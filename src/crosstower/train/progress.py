@@ -1,0 +1,67 @@
+"""What a person sees while a training runs, and the log that stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class _RowsPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} rows/s")
+
+
+def training_bar(console: Console) -> Progress:
+    """Return a progress display with loss, rows per second and the time left of the epoch."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        _RowsPerSecond(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+    )
+
+
+class Watcher:
+    """Observes one training: moves the bar, and appends a JSON line an epoch to `log`."""
+
+    def __init__(self, bar: Progress, *, name: str, monitor: str, log: Path) -> None:
+        self._bar, self._name, self._monitor, self._log = bar, name, monitor, log
+        self._task = bar.add_task(name, total=None, note="")
+
+    def begin(self, *, rows: int, epoch: int) -> None:
+        """Start the bar of an epoch."""
+        words = f"{self._name} epoch {epoch + 1}"
+        self._bar.reset(self._task, total=rows, description=words)
+
+    def advance(self, *, rows: int, loss: float) -> None:
+        """Move on by a batch."""
+        self._bar.update(self._task, advance=rows)
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Log the epoch and show what it reached."""
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        value = record["valid"][self._monitor]
+        self._bar.update(self._task, note=f"valid {self._monitor} {value:.4f}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.remove_task(self._task)
