@@ -1,1 +1,55 @@
-"""Crosstower: retrieve, rank, blend and serve, by one schema."""
+"""Recommender funnels in PyTorch: from raw impressions to trained, honestly evaluated rankers.
+
+The names below are the public surface; each is imported when it is first used, so that
+`import crosstower` loads neither torch nor polars.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crosstower.data.worlds import World as World
+    from crosstower.errors import CrosstowerError as CrosstowerError
+    from crosstower.errors import DataError as DataError
+    from crosstower.errors import RecipeError as RecipeError
+    from crosstower.errors import RunError as RunError
+    from crosstower.errors import TrainingError as TrainingError
+    from crosstower.fit import fit as fit
+    from crosstower.recipe import Recipe as Recipe
+    from crosstower.recipe import load_recipe as load_recipe
+    from crosstower.run import Run as Run
+    from crosstower.schema import Schema as Schema
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CrosstowerError": "errors",
+    "DataError": "errors",
+    "Recipe": "recipe",
+    "RecipeError": "errors",
+    "Run": "run",
+    "RunError": "errors",
+    "Schema": "schema",
+    "TrainingError": "errors",
+    "World": "data.worlds",
+    "fit": "fit",
+    "load_recipe": "recipe",
+}
+
+__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crosstower' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"crosstower.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*_HOMES, "__version__"])

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
+from crosstower import __version__
 from crosstower.data.batches import Batches
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder, save_encoder
@@ -36,7 +37,7 @@ from crosstower.train.checkpoint import load_weights
 from crosstower.train.progress import Watcher, training_bar
 from crosstower.train.trainer import BEST, Trainer, pick_device, predict_logits
 
-_LIBRARIES = ("crosstower", "torch", "polars", "numpy", "pyarrow")
+_LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
 
 def fit(
@@ -275,6 +276,7 @@ def _environment() -> dict[str, str]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "python": platform.python_version(),
+        "crosstower": __version__,
         **versions,
         "system": platform.platform(),
         "threads": str(torch.get_num_threads()),

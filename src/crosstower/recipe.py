@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.schema import Frozen, Schema
+from crosstower.yaml_text import read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 Fractions = tuple[float, float, float]
@@ -201,7 +202,7 @@ def parse_recipe(
     Relative data paths start at `folder`; `name` is the recipe's if it gives itself none.
     """
     try:
-        plain: Any = yaml.safe_load(text)
+        plain: Any = read_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"the recipe is not YAML: {error}") from error
     if not isinstance(plain, dict):
@@ -242,7 +243,7 @@ def _override(plain: dict[str, Any], override: str) -> None:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise RecipeError(f"override '{override}': '{parent}' is a value and has no keys")
-    place[last] = yaml.safe_load(value)
+    place[last] = read_yaml(value)
 
 
 def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
