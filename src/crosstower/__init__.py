@@ -38,7 +38,19 @@ _HOMES = {
     "load_recipe": "recipe",
 }
 
-__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "CrosstowerError",
+    "DataError",
+    "Recipe",
+    "RecipeError",
+    "Run",
+    "RunError",
+    "Schema",
+    "TrainingError",
+    "World",
+    "fit",
+    "load_recipe",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -71,7 +71,7 @@ def fit(
     override: Overrides = None,
     seeds: Seeds = 1,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if unset.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train the model and its baselines, test them once, write a report."""

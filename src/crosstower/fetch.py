@@ -27,9 +27,11 @@ def fetch(name: str, out: Path, *, rows: int | None = None, seed: int = 0) -> li
         raise RunError(f"--rows: only simulated worlds take it, '{name}' has the rows it has")
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"downloading {name}", total=None)
-        folder = catalog.get(
-            name, out, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def tell(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        folder = catalog.get(name, out, progress=tell)
     return sorted(folder.glob("*.parquet"))
 
 

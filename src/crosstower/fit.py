@@ -22,9 +22,8 @@ from torch import nn
 
 from crosstower import __version__
 from crosstower.data.batches import Batches
-from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder, save_encoder
-from crosstower.data.prepare import Prepared, evaluation_columns, prepare, source_of
+from crosstower.data.prepare import Prepared, prepare, source_of
 from crosstower.errors import RunError
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.files import write_atomic

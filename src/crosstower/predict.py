@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet
+from pyarrow import parquet
 from rich.console import Console
 
 from crosstower.data.prepare import source_of
@@ -46,10 +46,10 @@ def predict_file(
     rows = 0
     try:
         with replacing(output) as aside, Console(stderr=True).status("scoring") as status:
-            writer: pa.parquet.ParquetWriter | None = None
+            writer: parquet.ParquetWriter | None = None
             for frame in run.score(source, columns=columns, model=model, seed=seed):
                 table = _table(frame, writer)
-                writer = writer or pa.parquet.ParquetWriter(aside, table.schema)
+                writer = writer or parquet.ParquetWriter(aside, table.schema)
                 writer.write_table(table)
                 rows += frame.height
                 status.update(f"scoring: {rows:,} rows")
@@ -61,7 +61,7 @@ def predict_file(
     return rows
 
 
-def _table(frame: pl.DataFrame, writer: pa.parquet.ParquetWriter | None) -> pa.Table:
+def _table(frame: pl.DataFrame, writer: parquet.ParquetWriter | None) -> pa.Table:
     table = frame.to_arrow()
     # A chunk whose column is all null would otherwise come with a type of its own.
     return table if writer is None else table.cast(writer.schema)

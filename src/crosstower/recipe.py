@@ -20,7 +20,9 @@ Fractions = tuple[float, float, float]
 
 
 class _FractionSplit(Frozen):
-    fractions: Fractions = Field((0.8, 0.1, 0.1), description="Shares of train, valid, test.")
+    fractions: Fractions = Field(
+        default=(0.8, 0.1, 0.1), description="Shares of train, valid, test."
+    )
 
     @field_validator("fractions")
     @classmethod
@@ -34,7 +36,7 @@ class RandomSplit(_FractionSplit):
     """Each row by chance, the same for the same seed."""
 
     kind: Literal["random"] = "random"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class TimeSplit(_FractionSplit):
@@ -49,7 +51,7 @@ class GroupSplit(_FractionSplit):
 
     kind: Literal["group"] = "group"
     column: str
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class LeaveLastOutSplit(Frozen):
@@ -84,57 +86,69 @@ class Data(Frozen):
     """Where rows come from and how they are split."""
 
     path: str | None = Field(
-        None, description="A file, folder or glob (Parquet, CSV, Arrow), or world:NAME."
+        default=None, description="A file, folder or glob (Parquet, CSV, Arrow), or world:NAME."
     )
-    rows: int | None = Field(None, ge=1, description="Rows of a simulated world.")
-    seed: int = Field(0, ge=0, description="Seed of a simulated world.")
+    rows: int | None = Field(default=None, ge=1, description="Rows of a simulated world.")
+    seed: int = Field(default=0, ge=0, description="Seed of a simulated world.")
     joins: tuple[Join, ...] = ()
     split: Split = RandomSplit()
     on_bad_rows: Literal["error", "skip"] = "error"
     memory_mb: int = Field(
-        1024, ge=1, description="Encoded rows beyond this go to disk and are read in windows."
+        default=1024,
+        ge=1,
+        description="Encoded rows beyond this go to disk and are read in windows.",
     )
 
 
 class Training(Frozen):
     """How the weights are found. Defaults are meant to learn without tuning."""
 
-    epochs: int = Field(20, ge=1, description="At most; early stopping usually ends before.")
-    batch_size: int = Field(1024, ge=1)
-    learning_rate: float = Field(1e-3, gt=0, description="Of dense layers (AdamW).")
-    weight_decay: float = Field(1e-5, ge=0, description="Of dense layers, decoupled.")
-    embedding_learning_rate: float = Field(1e-3, gt=0)
-    embedding_weight_decay: float = Field(0.0, ge=0, description="Of touched rows, decoupled.")
-    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam"
-    wide_alpha: float = Field(0.05, gt=0, description="FTRL-proximal learning rate, wide side.")
-    wide_beta: float = Field(1.0, gt=0)
-    wide_l1: float = Field(0.0, ge=0)
-    wide_l2: float = Field(1.0, ge=0)
-    clip_norm: float | None = Field(10.0, gt=0, description="Limit of the gradients' norm.")
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    warmup_steps: int = Field(0, ge=0)
-    monitor: str | None = Field(
-        None, description="TASK.METRIC of the valid rows; the first task's loss if unset."
+    epochs: int = Field(
+        default=20, ge=1, description="At most; early stopping usually ends before."
     )
-    patience: int = Field(2, ge=1, description="Epochs without improvement before stopping.")
-    checkpoint_every: int | None = Field(None, ge=1, description="Steps; each epoch if unset.")
+    batch_size: int = Field(default=1024, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0, description="Of dense layers (AdamW).")
+    weight_decay: float = Field(default=1e-5, ge=0, description="Of dense layers, decoupled.")
+    embedding_learning_rate: float = Field(default=1e-3, gt=0)
+    embedding_weight_decay: float = Field(
+        default=0.0, ge=0, description="Of touched rows, decoupled."
+    )
+    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam"
+    wide_alpha: float = Field(
+        default=0.05, gt=0, description="FTRL-proximal learning rate, wide side."
+    )
+    wide_beta: float = Field(default=1.0, gt=0)
+    wide_l1: float = Field(default=0.0, ge=0)
+    wide_l2: float = Field(default=1.0, ge=0)
+    clip_norm: float | None = Field(default=10.0, gt=0, description="Limit of the gradients' norm.")
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0)
+    monitor: str | None = Field(
+        default=None, description="TASK.METRIC of the valid rows; the first task's loss if unset."
+    )
+    patience: int = Field(
+        default=2, ge=1, description="Epochs without improvement before stopping."
+    )
+    checkpoint_every: int | None = Field(
+        default=None, ge=1, description="Steps; each epoch if unset."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    seed: int = Field(0, ge=0)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    seed: int = Field(default=0, ge=0)
 
 
 class Evaluation(Frozen):
     """What the report shows beside the model."""
 
-    group: str | None = Field(None, description="Column for the AUC within groups (gAUC).")
-    slices: tuple[str, ...] = Field((), description="Columns to break metrics down by.")
+    group: str | None = Field(default=None, description="Column for the AUC within groups (gAUC).")
+    slices: tuple[str, ...] = Field(default=(), description="Columns to break metrics down by.")
     baselines: tuple[str, ...] = ("logistic_regression", "mlp")
 
 
 class Recipe(Frozen):
     """One experiment. `model` holds the architecture's name and its own options."""
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][\w.-]*$")
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][\w.-]*$")
     data: Data = Data()
     schema_: Schema = Field(alias="schema")
     model: dict[str, Any] = Field(default_factory=lambda: {"name": "dcn_v2"})

@@ -1,11 +1,11 @@
 """A run folder: what a training leaves behind, opened again to score rows.
 
-    RUN/recipe.yaml              the recipe, all data paths absolute
-    RUN/run.json                 versions, machine, seeds, facts about the data
-    RUN/encoder/                 the fitted encoder
-    RUN/models/NAME/seed-S/      best and last checkpoint, metrics.jsonl, test.parquet
-    RUN/metrics.json             test metrics of every model, mean and sd over seeds
-    RUN/report.html
+- `recipe.yaml`: the recipe, all data paths absolute
+- `run.json`: versions, machine, seeds, facts about the data
+- `encoder/`: the fitted encoder
+- `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, test.parquet
+- `metrics.json`: test metrics of every model, mean and sd over seeds
+- `report.html`
 """
 
 from __future__ import annotations

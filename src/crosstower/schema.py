@@ -21,25 +21,34 @@ class Frozen(BaseModel):
 
 
 class _Column(Frozen):
-    source: str | None = Field(None, description="Column of the data; the column's name if unset.")
+    source: str | None = Field(
+        default=None, description="Column of the data; the column's name if unset."
+    )
 
 
 class _Coded(_Column):
     """Options of every column whose values become codes in a vocabulary or in hash buckets."""
 
     vocabulary: tuple[str | int, ...] | None = Field(
-        None, description="The known values. Learned from the training rows if unset."
+        default=None, description="The known values. Learned from the training rows if unset."
     )
     min_count: int = Field(
-        1, ge=1, description="Values seen fewer times in training get the code of unseen values."
+        default=1,
+        ge=1,
+        description="Values seen fewer times in training get the code of unseen values.",
     )
     max_size: int | None = Field(
-        None, ge=1, description="Keep only that many values, the most frequent ones."
+        default=None, ge=1, description="Keep only that many values, the most frequent ones."
     )
     hash_buckets: int | None = Field(
-        None, ge=1, lt=2**31, description="Hash values into this many buckets: no vocabulary."
+        default=None,
+        ge=1,
+        lt=2**31,
+        description="Hash values into this many buckets: no vocabulary.",
     )
-    dim: int | None = Field(None, ge=1, description="Embedding width; the model's if unset.")
+    dim: int | None = Field(
+        default=None, ge=1, description="Embedding width; the model's if unset."
+    )
 
     @model_validator(mode="after")
     def _hashed_or_listed(self) -> Self:
@@ -61,7 +70,7 @@ class Categorical(_Coded):
 
     kind: Literal["categorical"] = "categorical"
     table: str | None = Field(
-        None, description="Share vocabulary and embedding with this column."
+        default=None, description="Share vocabulary and embedding with this column."
     )
 
 
@@ -78,13 +87,15 @@ class Numeric(_Column):
     kind: Literal["numeric"] = "numeric"
     transform: Literal["standardise", "log1p", "quantile", "bucketise", "none"] = "standardise"
     clip: float | None = Field(
-        10.0, gt=0, description="Limit of a standardised value, in standard deviations."
+        default=10.0, gt=0, description="Limit of a standardised value, in standard deviations."
     )
-    buckets: int = Field(32, ge=2, description="How many ranges `bucketise` makes.")
+    buckets: int = Field(default=32, ge=2, description="How many ranges `bucketise` makes.")
     boundaries: tuple[float, ...] | None = Field(
-        None, description="Upper ends of the ranges of `bucketise`, instead of quantiles."
+        default=None, description="Upper ends of the ranges of `bucketise`, instead of quantiles."
     )
-    dim: int | None = Field(None, ge=1, description="Embedding width of a bucketised number.")
+    dim: int | None = Field(
+        default=None, ge=1, description="Embedding width of a bucketised number."
+    )
 
     @model_validator(mode="after")
     def _bucket_options(self) -> Self:
@@ -105,22 +116,26 @@ class Bag(_Coded):
     """
 
     kind: Literal["bag"] = "bag"
-    separator: str | None = Field(None, min_length=1, description="Splits a string column.")
+    separator: str | None = Field(default=None, min_length=1, description="Splits a string column.")
     max_len: int | None = Field(
-        None, ge=1, description="Keep the first values; the longest training row if unset."
+        default=None, ge=1, description="Keep the first values; the longest training row if unset."
     )
     pooling: Pooling = "mean"
-    table: str | None = Field(None, description="Share vocabulary and embedding with this column.")
+    table: str | None = Field(
+        default=None, description="Share vocabulary and embedding with this column."
+    )
 
 
 class Sequence(_Coded):
     """An ordered history a row, oldest first; the last `max_len` values are kept."""
 
     kind: Literal["sequence"] = "sequence"
-    separator: str | None = Field(None, min_length=1, description="Splits a string column.")
-    max_len: int = Field(50, ge=1)
+    separator: str | None = Field(default=None, min_length=1, description="Splits a string column.")
+    max_len: int = Field(default=50, ge=1)
     pooling: Pooling = "mean"
-    table: str | None = Field(None, description="Share vocabulary and embedding with this column.")
+    table: str | None = Field(
+        default=None, description="Share vocabulary and embedding with this column."
+    )
 
 
 class Vector(_Column):
@@ -139,8 +154,8 @@ class Cross(Frozen):
 
     kind: Literal["cross"] = "cross"
     columns: tuple[str, ...] = Field(min_length=2)
-    hash_buckets: int = Field(100_000, ge=2, lt=2**31)
-    dim: int | None = Field(None, ge=1)
+    hash_buckets: int = Field(default=100_000, ge=2, lt=2**31)
+    dim: int | None = Field(default=None, ge=1)
 
 
 Column = Annotated[
@@ -151,8 +166,10 @@ Coded = Categorical | Bag | Sequence
 
 
 class _Task(Frozen):
-    column: str | None = Field(None, description="Column of the labels; the task's name if unset.")
-    weight: float = Field(1.0, gt=0, description="Weight of the task's loss in the sum.")
+    column: str | None = Field(
+        default=None, description="Column of the labels; the task's name if unset."
+    )
+    weight: float = Field(default=1.0, gt=0, description="Weight of the task's loss in the sum.")
 
 
 class Binary(_Task):
@@ -160,13 +177,14 @@ class Binary(_Task):
 
     kind: Literal["binary"] = "binary"
     positive: str | int | None = Field(
-        None, description="The value that counts as 1; all others count as 0."
+        default=None, description="The value that counts as 1; all others count as 0."
     )
     threshold: float | None = Field(
-        None, description="Values of at least this count as 1, smaller ones as 0."
+        default=None, description="Values of at least this count as 1, smaller ones as 0."
     )
     true_probability: str | None = Field(
-        None, description="Column with the true probability (simulated data): gives the best AUC."
+        default=None,
+        description="Column with the true probability (simulated data): gives the best AUC.",
     )
 
     @model_validator(mode="after")
@@ -180,9 +198,11 @@ class Regression(_Task):
     """A number: watch time, price. Trained on the standardised, optionally logged label."""
 
     kind: Literal["regression"] = "regression"
-    log1p: bool = Field(False, description="Train on log(1 + label); labels must not be negative.")
+    log1p: bool = Field(
+        default=False, description="Train on log(1 + label); labels must not be negative."
+    )
     clip: tuple[float, float] | None = Field(
-        None, description="Labels outside [low, high] are moved to the nearer end."
+        default=None, description="Labels outside [low, high] are moved to the nearer end."
     )
 
     @field_validator("clip")

@@ -61,7 +61,7 @@ def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str]
         raise DataError(f"{source.name}: no column to learn from besides {', '.join(labels)}")
     lines = [f"name: {name}", "data:", f"  path: {_plain(path)}", *_split(frame, labels)]
     lines += ["schema:", "  columns:", *(_column_line(c, g) for c, g in guesses.items())]
-    lines += ["  tasks:", *(_task_line(frame[c]) for c in labels), *_model_lines(frame, labels)]
+    lines += ["  tasks:", *(_task_line(frame[c]) for c in labels), *_model_lines(frame)]
     return "\n".join(lines) + "\n"
 
 
@@ -93,12 +93,12 @@ def _typed(series: pl.Series) -> pl.Series:
     for kind in (pl.Int64, pl.Float64):
         numbers = series.cast(kind, strict=False)
         if numbers.null_count() == series.null_count():
-            leading_zero = series.str.contains(r"^0\d").any() or series.str.contains(r"^\d{19,}").any()
-            return series if leading_zero else numbers
+            # Leading zeros and long digits are names, not amounts.
+            return series if series.str.contains(r"^0\d|^\d{19,}$").any() else numbers
     return series
 
 
-def _guess(series: pl.Series) -> _Guess:
+def _guess(series: pl.Series) -> _Guess:  # noqa: PLR0911 - one rule a line
     if series.null_count() == len(series):
         return _Guess(None, "empty")
     if isinstance(series.dtype, pl.List | pl.Array):
@@ -110,7 +110,7 @@ def _guess(series: pl.Series) -> _Guess:
     if distinct == 1:
         return _Guess(None, "one value only")
     if series.dtype.is_temporal() or _TIME.search(series.name.lower()):
-        return _Guess(None, "a time; good for data.split: {kind: time, column: " + series.name + "}")
+        return _Guess(None, f"a time; for data.split: {{kind: time, column: {series.name}}}")
     if series.dtype.is_numeric():
         return _guess_number(series, distinct, note)
     if series.dtype == pl.String:
@@ -196,9 +196,9 @@ def _split(frame: pl.DataFrame, labels: list[str]) -> list[str]:
     return ["  split: {kind: random, seed: 0}  # or time, group, leave_last_out, column"]
 
 
-def _model_lines(frame: pl.DataFrame, labels: list[str]) -> list[str]:
+def _model_lines(frame: pl.DataFrame) -> list[str]:
     users = [c for c in frame.columns if c.lower() in ("user_id", "user", "userid")]
-    group = [f"  group: {users[0]}  # AUC within each user, beside the overall one"] if users else []
+    group = [f"  group: {c}  # AUC within each user, beside the overall one" for c in users[:1]]
     return [
         f"model: dcn_v2  # or {', '.join(n for n in model_names() if n != 'dcn_v2')}",
         "training:",

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-import torch
 
 from crosstower.batch import Batch
 from crosstower.data.encode import Encoder
@@ -73,7 +72,7 @@ class Census:
             self._count_unseen(batch, encoder)
         self.digest.update(split.encode())
         for tensor in (batch.codes, batch.numbers, batch.labels, *batch.lists.values()):
-            self.digest.update(tensor.contiguous().view(torch.uint8).numpy())
+            self.digest.update(tensor.numpy().tobytes())
 
     def _count_unseen(self, batch: Batch, encoder: Encoder) -> None:
         layout = encoder.layout
@@ -86,9 +85,9 @@ class Census:
 
     def notes(self) -> list[str]:
         """Return sentences about what was skipped, unseen or missing."""
-        skipped = [f"{n:,} bad cells in column '{c}': rows left out" for c, n in self.skipped.items()]
+        skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
         unseen = [
-            f"{name}: {count / self.values[name]:.1%} of the test values were never seen in training"
+            f"{name}: {count / self.values[name]:.1%} of the test values never seen in training"
             for name, count in self.unseen.items()
             if count
         ]
@@ -106,7 +105,8 @@ class Census:
             if self.rows[split] == 0:
                 counts = ", ".join(f"{s} {self.rows[s]:,}" for s in SPLITS)
                 raise DataError(
-                    f"the {split} split holds no rows ({counts}); change data.split or give more rows"
+                    f"the {split} split holds no rows ({counts}); change data.split, or give more"
+                    " rows"
                 )
         for (name, split), count in self.labels.items():
             if count.rows == 0:

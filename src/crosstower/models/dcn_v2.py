@@ -24,14 +24,14 @@ class DCNv2(nn.Module):
     class Config(Frozen):
         """Options of DCN-V2."""
 
-        embedding_dim: int = Field(16, ge=1)
+        embedding_dim: int = Field(default=16, ge=1)
         cross: Literal["full", "low_rank", "mixture"] = "full"
-        cross_layers: int = Field(2, ge=1)
-        rank: int | None = Field(None, ge=1, description="A quarter of the width if unset.")
-        experts: int = Field(4, ge=1, description="Experts of a mixture.")
+        cross_layers: int = Field(default=2, ge=1)
+        rank: int | None = Field(default=None, ge=1, description="A quarter of the width if unset.")
+        experts: int = Field(default=4, ge=1, description="Experts of a mixture.")
         structure: Literal["stacked", "parallel", "stacked_with_input"] = "parallel"
-        hidden: tuple[int, ...] = Field((128, 64), min_length=1)
-        dropout: float = Field(0.1, ge=0, lt=1)
+        hidden: tuple[int, ...] = Field(default=(128, 64), min_length=1)
+        dropout: float = Field(default=0.1, ge=0, lt=1)
 
         @model_validator(mode="after")
         def _options_mean_something(self) -> Self:

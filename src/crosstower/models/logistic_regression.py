@@ -14,7 +14,7 @@ from crosstower.schema import Frozen
 
 @register("logistic_regression")
 class LogisticRegression(nn.Module):
-    """One weight a value and a number; no crosses, no embeddings."""
+    """One weight a value and a number; no embeddings, no crosses but those with a `dim`."""
 
     class Config(Frozen):
         """Logistic regression has no options."""

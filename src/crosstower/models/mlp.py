@@ -20,9 +20,9 @@ class PlainMLP(nn.Module):
     class Config(Frozen):
         """Options of the MLP."""
 
-        embedding_dim: int = Field(16, ge=1)
-        hidden: tuple[int, ...] = Field((128, 64), min_length=1)
-        dropout: float = Field(0.1, ge=0, lt=1)
+        embedding_dim: int = Field(default=16, ge=1)
+        hidden: tuple[int, ...] = Field(default=(128, 64), min_length=1)
+        dropout: float = Field(default=0.1, ge=0, lt=1)
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()

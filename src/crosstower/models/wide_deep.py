@@ -29,14 +29,14 @@ class WideDeep(nn.Module):
     class Config(Frozen):
         """Options of Wide & Deep."""
 
-        embedding_dim: int = Field(16, ge=1)
-        hidden: tuple[int, ...] = Field((128, 64), min_length=1)
-        dropout: float = Field(0.1, ge=0, lt=1)
+        embedding_dim: int = Field(default=16, ge=1)
+        hidden: tuple[int, ...] = Field(default=(128, 64), min_length=1)
+        dropout: float = Field(default=0.1, ge=0, lt=1)
         combine: Literal["sum", "concat"] = "sum"
         wide_columns: tuple[str, ...] | None = Field(
-            None, description="Columns of the wide side; all coded ones and crosses if unset."
+            default=None, description="Columns of the wide side; all coded ones and crosses if unset."
         )
-        wide_numbers: bool = Field(True, description="Numbers in the wide side as well.")
+        wide_numbers: bool = Field(default=True, description="Numbers in the wide side as well.")
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()

@@ -34,7 +34,8 @@ class EmbeddingStore(nn.Module):
     Args:
         codes: single-valued fields, in the order of `Batch.codes`; those of dim 0 are left out.
         lists: list fields, pooled over their values; an empty list gives zeros.
-        dim: D of fields that do not set their own.
+        dim: D of fields that do not set their own; a shared table is as wide as its first field
+            says.
         init_std: standard deviation of the initial rows.
 
     """
@@ -57,9 +58,9 @@ class EmbeddingStore(nn.Module):
             with torch.no_grad():
                 for start in starts:
                     self.tables[width][start : start + RESERVED_CODES] = 0.0
-        self._groups = _group(used, places, dim)
+        self._groups = _group(used, places)
         self._lists = [
-            (f.name, str(f.dim or dim), places[f.table].offset, _Pool(f.pooling)) for f in lists
+            (f.name, places[f.table].width, places[f.table].offset, _Pool(f.pooling)) for f in lists
         ]
         for width, (columns, offsets) in self._groups.items():
             self.register_buffer(f"columns_{width}", torch.tensor(columns), persistent=False)
@@ -134,11 +135,12 @@ def _starts(places: dict[str, _Place]) -> dict[str, list[int]]:
 
 
 def _group(
-    used: list[tuple[int, CodeField]], places: dict[str, _Place], dim: int
+    used: list[tuple[int, CodeField]], places: dict[str, _Place]
 ) -> dict[str, tuple[list[int], list[int]]]:
     groups: dict[str, tuple[list[int], list[int]]] = {}
     for column, field in used:
-        columns, offsets = groups.setdefault(str(field.dim or dim), ([], []))
+        place = places[field.table]
+        columns, offsets = groups.setdefault(place.width, ([], []))
         columns.append(column)
-        offsets.append(places[field.table].offset)
+        offsets.append(place.offset)
     return groups

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,7 +25,7 @@ def task_loss(kind: HeadKind, logits: Tensor, labels: Tensor) -> Tensor:
     """
     known = ~labels.isnan()
     loss = _LOSSES[kind](logits, labels.nan_to_num(0.0))
-    return (loss * known).sum() / known.sum().clamp(min=1)
+    return torch.where(known, loss, 0.0).sum() / known.sum().clamp(min=1)
 
 
 def total_loss(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from crosstower import files
 from crosstower.errors import RunError, TrainingError
 
 
@@ -43,20 +42,13 @@ def write_atomic(path: Path, content: bytes) -> None:
         TrainingError: the disk is full or the folder cannot be written.
 
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        files.write_atomic(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise TrainingError(
             f"{path}: cannot be written: {error.strerror} ({len(content) / 1e6:.0f} MB);"
-            " the file that was there before is untouched; free some space and resume with:"
-            f" crosstower fit --resume {path.parent}"
+            " the file that was there before is untouched; free some space and go on with:"
+            " crosstower fit --resume RUN"
         ) from error
 
 
@@ -67,7 +59,7 @@ def save_checkpoint(
     tensors = {f"model.{k}": v.detach() for k, v in model.state_dict().items()}
     for i, optimizer in enumerate(optimizers):
         tensors |= _state_tensors(optimizer, f"optimizer.{i}")
-    tensors["random"] = torch.get_rng_state()
+    tensors |= _random_state()
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     write_atomic(path, save(contiguous, {"position": json.dumps(asdict(position))}))
 
@@ -88,13 +80,29 @@ def load_weights(path: Path, model: nn.Module) -> None:
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[Optimizer]) -> Position:
-    """Restore everything that `save_checkpoint` wrote; returns the position."""
+    """Restore everything that `save_checkpoint` wrote; returns the position.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another model.
+
+    """
     load_weights(path, model)
     tensors, metadata = _read(path)
+    if "position" not in metadata or "random" not in tensors:
+        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
     for i, optimizer in enumerate(optimizers):
         _restore(optimizer, tensors, f"optimizer.{i}.")
     torch.set_rng_state(tensors["random"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
     return Position(**json.loads(metadata["position"]))
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"random": torch.get_rng_state()}
+    if torch.cuda.is_initialized():  # dropout on a GPU draws from the GPU's own generator
+        state["random.cuda"] = torch.cuda.get_rng_state()
+    return state
 
 
 def _state_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -122,7 +130,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata()
+            metadata: dict[str, str] = file.metadata() or {}
             return {k: file.get_tensor(k) for k in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: damaged checkpoint: {error}; use best.safetensors") from error
+        raise RunError(
+            f"{path}: damaged checkpoint: {error}; put a copy of the other checkpoint of"
+            f" {path.parent} in its place, or train again"
+        ) from error

@@ -45,6 +45,7 @@ class Watcher:
     def __init__(self, bar: Progress, *, name: str, monitor: str, log: Path) -> None:
         self._bar, self._name, self._monitor, self._log = bar, name, monitor, log
         self._task = bar.add_task(name, total=None, note="")
+        self._best = ""
 
     def begin(self, *, rows: int, epoch: int) -> None:
         """Start the bar of an epoch."""
@@ -53,14 +54,14 @@ class Watcher:
 
     def advance(self, *, rows: int, loss: float) -> None:
         """Move on by a batch."""
-        self._bar.update(self._task, advance=rows)
+        self._bar.update(self._task, advance=rows, note=f"loss {loss:.4f}{self._best}")
 
     def finish(self, record: dict[str, Any]) -> None:
         """Log the epoch and show what it reached."""
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         value = record["valid"][self._monitor]
-        self._bar.update(self._task, note=f"valid {self._monitor} {value:.4f}")
+        self._best = f", valid {self._monitor} {value:.4f}"
 
     def close(self) -> None:
         """Take the bar away."""

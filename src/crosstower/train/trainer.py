@@ -86,6 +86,8 @@ class Trainer:
         with StopSignal() as stop:
             while not position.finished:
                 self._epoch(position, stop)
+                if stop.requested:  # while the epoch was validated; all of it is saved
+                    raise Interrupted(_stopped(position))
         return position
 
     def _epoch(self, position: Position, stop: StopSignal) -> None:
@@ -160,10 +162,7 @@ class Trainer:
         every = self.settings.checkpoint_every
         if stop.requested:
             self._save(LAST, position)
-            raise Interrupted(
-                f"stopped in epoch {position.epoch + 1} after step {position.step}; nothing is"
-                " lost, go on with: crosstower fit --resume RUN"
-            )
+            raise Interrupted(_stopped(position))
         if every is not None and position.step % every == 0:
             self._save(LAST, position)
 
@@ -186,16 +185,14 @@ class Trainer:
             wide_l2=s.wide_l2,
             batch_size=s.batch_size,
         )
-        for group in _groups(optimizers):
+        for group in _scheduled(optimizers):
             group["initial_lr"] = group["lr"]
         return optimizers
 
     def _schedule(self, step: int) -> None:
         total = len(self.batches) * self.settings.epochs
-        share = factor(
-            step, total, kind=self.settings.schedule, warmup=self.settings.warmup_steps
-        )
-        for group in _groups(self.optimizers):
+        share = factor(step, total, kind=self.settings.schedule, warmup=self.settings.warmup_steps)
+        for group in _scheduled(self.optimizers):
             group["lr"] = group["initial_lr"] * share
 
     def _precision(self) -> str:
@@ -212,6 +209,13 @@ class Trainer:
             f" the weights before are kept in {kept}. Lower training.learning_rate, or look for"
             f" a column out of scale in this batch of {len(batch)} rows:\n{columns}"
         )
+
+
+def _stopped(position: Position) -> str:
+    return (
+        f"stopped after step {position.step} (epoch {position.epoch + (position.batch > 0)});"
+        " nothing is lost, go on with: crosstower fit --resume RUN"
+    )
 
 
 def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
@@ -252,15 +256,16 @@ def predict_logits(
     return {name: torch.cat(chunks) for name, chunks in parts.items()}
 
 
-def _groups(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
-    return [group for o in optimizers for group in o.param_groups]
+def _scheduled(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
+    # FTRL has no `lr`: its rate falls by itself.
+    return [group for o in optimizers for group in o.param_groups if "lr" in group]
 
 
 def pick_device(name: str) -> torch.device:
     """Return the device of a recipe; 'auto' is a GPU where there is one.
 
     Raises:
-        TrainingError: a GPU is asked for and there is none.
+        TrainingError: a GPU is asked for that is not there.
 
     """
     if name == "auto":
@@ -270,4 +275,10 @@ def pick_device(name: str) -> torch.device:
             f"training.device: {name} asked for, but this torch ({torch.__version__}) sees no GPU;"
             " install torch's CUDA build, or set training.device=cpu"
         )
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(
+            f"training.device: {name} asked for, but torch sees {torch.cuda.device_count()} GPU(s),"
+            " counted from cuda:0; choose one of them"
+        )
+    return device

@@ -13,8 +13,8 @@ USERS, APPS, LOCATIONS = 1_000, 50, 10
 def app_installs(rows: int, random: np.random.Generator) -> pl.DataFrame:
     """Return impressions of apps, everything drawn uniformly, ages 10 to 69.
 
-    P(installed) = 0.1 + 0.3·[user mod 10 = app mod 10] - 0.05·[age > 50]. At these rates the best
-    possible AUC is about 0.657.
+    P(installed) = 0.1 + 0.3·[user mod 10 = app mod 10] - 0.05·[age > 50]. With 19 of the 60 ages
+    over 50 the base rate is 0.1142, and the best possible AUC 0.6774 (over the four groups).
     """
     user = random.integers(0, USERS, rows)
     app = random.integers(0, APPS, rows)

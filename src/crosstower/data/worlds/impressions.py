@@ -37,9 +37,7 @@ class Impressions:
         return 1.0 / np.sqrt(self.position)
 
 
-def show(
-    rows: int, random: np.random.Generator, *, users: int, popularity: Floats
-) -> Impressions:
+def show(rows: int, random: np.random.Generator, *, users: int, popularity: Floats) -> Impressions:
     """Return `rows` impressions of items with the given popularity `[items]`, all positive."""
     requests = -(-rows // PAGE)
     user = random.integers(0, users, requests)
@@ -53,9 +51,7 @@ def show(
     return Impressions(request, user[request], item, np.arange(rows) % PAGE + 1, propensity)
 
 
-def _pages(
-    requests: int, random: np.random.Generator, popularity: Floats
-) -> tuple[Ints, Floats]:
+def _pages(requests: int, random: np.random.Generator, popularity: Floats) -> tuple[Ints, Floats]:
     """Return items and propensities `[requests, PAGE]`."""
     # Evenly spaced places from a random start, in a catalogue without order: distinct items.
     items = len(popularity)

@@ -18,7 +18,11 @@ def coalesce(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 def replace_gradient(parameter: torch.nn.Parameter) -> None:
     """Coalesce a sparse gradient in place, so that nobody has to do it again."""
-    if parameter.grad is not None and parameter.grad.is_sparse and not parameter.grad.is_coalesced():
+    if (
+        parameter.grad is not None
+        and parameter.grad.is_sparse
+        and not parameter.grad.is_coalesced()
+    ):
         rows, values = coalesce(parameter.grad)
         parameter.grad = torch.sparse_coo_tensor(
             rows.unsqueeze(0), values, parameter.shape, is_coalesced=True, check_invariants=False

@@ -15,7 +15,9 @@ class FTRL(torch.optim.Optimizer):
     """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), over touched rows.
 
     The paper's gradients are of one example; ours are of the mean over a batch, so they are
-    multiplied by `grad_scale`, the batch size, and l1 and l2 keep the paper's units.
+    multiplied by `grad_scale`, the batch size, and l1 and l2 keep the paper's units. Weights have
+    to start at zero. `alpha` must stay as it is: weights are derived from the sum of all gradients
+    at one alpha, so changing it would rescale what is learnt; the rate falls by itself, with n.
     """
 
     def __init__(
@@ -28,8 +30,8 @@ class FTRL(torch.optim.Optimizer):
         l2: float = 1.0,
         grad_scale: float = 1.0,
     ) -> None:
-        # `lr` is the paper's alpha, under the name that schedules look for.
-        defaults = {"lr": alpha, "beta": beta, "l1": l1, "l2": l2, "grad_scale": grad_scale}
+        # Not called `lr`: schedules change every `lr`, and alpha is constant.
+        defaults = {"alpha": alpha, "beta": beta, "l1": l1, "l2": l2, "grad_scale": grad_scale}
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -53,9 +55,9 @@ class FTRL(torch.optim.Optimizer):
         if not state:
             state["z"], state["n"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         g, n, weight = gradient * group["grad_scale"], state["n"][rows], parameter[rows]
-        sigma = ((n + g * g).sqrt() - n.sqrt()) / group["lr"]
+        sigma = ((n + g * g).sqrt() - n.sqrt()) / group["alpha"]
         z, n = state["z"][rows] + g - sigma * weight, n + g * g
         state["z"][rows], state["n"][rows] = z, n
-        rate = (group["beta"] + n.sqrt()) / group["lr"] + group["l2"]
+        rate = (group["beta"] + n.sqrt()) / group["alpha"] + group["l2"]
         shrunk = z - z.sign() * group["l1"]
         parameter[rows] = torch.where(z.abs() <= group["l1"], 0.0, -shrunk / rate)
