@@ -179,10 +179,7 @@ class Recipe(Frozen):
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        for name, column in self.schema_.columns.items():
-            plain["schema"]["columns"][name]["kind"] = column.kind
-        for name, task in self.schema_.tasks.items():
-            plain["schema"]["tasks"][name]["kind"] = task.kind
+        plain["schema"] = self.schema_.plain()
         if "split" in plain.get("data", {}):
             plain["data"]["split"]["kind"] = self.data.split.kind
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

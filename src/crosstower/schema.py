@@ -303,6 +303,15 @@ class Schema(Frozen):
                     " remove the column"
                 )
 
+    def plain(self) -> dict[str, Any]:
+        """Return plain data without defaults that `Schema.model_validate` reads back."""
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        for name, column in self.columns.items():
+            plain["columns"][name]["kind"] = column.kind
+        for name, task in self.tasks.items():
+            plain["tasks"][name]["kind"] = task.kind
+        return plain
+
     def sources(self) -> list[str]:
         """Return the data columns that the model reads, each once, in order."""
         names = (c.source or n for n, c in self.columns.items() if not isinstance(c, Cross))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ class _Table(Frozen):
 
 class _Document(Frozen):
     format: Literal[1] = FORMAT
-    schema_: Schema
+    schema_: dict[str, Any]
     tables: dict[str, _Table]
     numbers: dict[str, FittedNumber]
     vectors: dict[str, Standardised]
@@ -47,7 +47,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
             table.values.rename("value").to_frame().write_parquet(folder / file)
             tables[name] = _Table(file=file, values=len(table.values))
     document = _Document(
-        schema_=encoder.schema,
+        schema_=encoder.schema.plain(),
         tables=tables,
         numbers=encoder.numbers,
         vectors=encoder.vectors,
@@ -69,6 +69,7 @@ def load_encoder(folder: Path) -> Encoder:
         raise RunError(f"{path}: no such file; the run is incomplete, train it again")
     try:
         document = _Document.model_validate_json(path.read_bytes())
+        schema = Schema.model_validate(document.schema_)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -77,7 +78,7 @@ def load_encoder(folder: Path) -> Encoder:
             " of crosstower that wrote it, or train again"
         ) from None
     return Encoder(
-        document.schema_,
+        schema,
         {name: _load_table(folder, table) for name, table in document.tables.items()},
         document.numbers,
         document.vectors,

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from crosstower.recipe import Recipe, parse_recipe
+
+RECIPE = """
+name: small
+data: {path: rows.parquet}
+schema:
+  columns:
+    user_id: categorical
+    genre: categorical
+    age: numeric
+    tags: {kind: bag, max_len: 3}
+    user_genre: {kind: cross, columns: [user_id, genre], hash_buckets: 500}
+  tasks:
+    click: binary
+    watch_time: {kind: regression, log1p: true}
+model: {name: wide_deep, embedding_dim: 4, hidden: [8]}
+training: {epochs: 3, batch_size: 128, precision: float32, learning_rate: 0.01}
+evaluation: {group: user_id, slices: [genre], baselines: [logistic_regression]}
+"""
+
+
+def rows(count: int = 1200, seed: int = 0) -> pl.DataFrame:
+    """Impressions in which the genre decides about half of the clicks."""
+    random = np.random.default_rng(seed)
+    genre = random.integers(0, 4, count)
+    click = random.random(count) < np.array([0.1, 0.3, 0.6, 0.9])[genre]
+    return pl.DataFrame(
+        {
+            "user_id": random.integers(0, 30, count),
+            "genre": np.array(["action", "comedy", "drama", "war"])[genre],
+            "age": random.normal(40, 10, count),
+            "tags": [["a", "b", "c"][: k + 1] for k in random.integers(0, 3, count)],
+            "click": click.astype(np.int8),
+            "watch_time": np.where(click, random.integers(1, 600, count), 0),
+        }
+    )
+
+
+@pytest.fixture
+def frame() -> pl.DataFrame:
+    return rows()
+
+
+@pytest.fixture
+def recipe_text() -> str:
+    return RECIPE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, frame: pl.DataFrame) -> Path:
+    """A folder with rows.parquet and small.yaml."""
+    frame.write_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(folder: Path) -> Recipe:
+    return parse_recipe(RECIPE, folder=folder)

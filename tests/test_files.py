@@ -1,0 +1,33 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from crosstower.files import replacing, write_atomic
+
+
+def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a.json", b"one")
+    write_atomic(tmp_path / "a.json", b"two")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.json", b"two")]
+
+
+def test_a_failure_leaves_the_file_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_atomic(path, b"one")
+
+    def fail() -> None:
+        with replacing(path) as aside:
+            aside.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.json", b"one")]
+
+
+def test_others_may_read_the_file_as_usual(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    write_atomic(tmp_path / "atomic", b"")
+    assert (tmp_path / "atomic").stat().st_mode == plain.stat().st_mode
