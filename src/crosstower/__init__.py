@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crosstower.errors import RecipeError as RecipeError
     from crosstower.errors import RunError as RunError
     from crosstower.errors import TrainingError as TrainingError
-    from crosstower.fit import fit as fit
+    from crosstower.fitting import fit as fit
     from crosstower.recipe import Recipe as Recipe
     from crosstower.recipe import load_recipe as load_recipe
     from crosstower.run import Run as Run
@@ -34,7 +34,7 @@ _HOMES = {
     "Schema": "schema",
     "TrainingError": "errors",
     "World": "data.worlds",
-    "fit": "fit",
+    "fit": "fitting",
     "load_recipe": "recipe",
 }
 

@@ -76,7 +76,7 @@ def fit(
 ) -> None:
     """Train the model and its baselines, test them once, write a report."""
     from crosstower.cli_tables import print_run
-    from crosstower.fit import fit as train
+    from crosstower.fitting import fit as train
     from crosstower.recipe import load_recipe
 
     if resume and recipe.is_dir():

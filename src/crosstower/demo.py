@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crosstower.data import worlds
-from crosstower.fit import fit
+from crosstower.fitting import fit
 from crosstower.recipe import Data, Evaluation, Recipe
 from crosstower.run import Run
 

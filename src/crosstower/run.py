@@ -165,10 +165,11 @@ class Run:
         trained = self.model(model, seed=seed)
         for chunk in source.chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
-            kept = pl.DataFrame([frame[f"raw:{c}"].alias(c) for c in columns])
+            kept = [frame[f"raw:{c}"].alias(c) for c in columns]
             if with_labels:
-                kept = answers_of(frame, schema, list(columns))
-            yield kept.with_columns(predictions(self.encoder, trained, self.encoder.encode(frame)))
+                kept = answers_of(frame, schema, list(columns)).get_columns()
+            scores = predictions(self.encoder, trained, self.encoder.encode(frame))
+            yield pl.DataFrame([*kept, *scores])
 
 
 def predictions(encoder: Encoder, model: nn.Module, batch: Batch) -> list[pl.Series]:

@@ -24,7 +24,7 @@ from crosstower import __version__
 from crosstower.data.batches import Batches
 from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.prepare import Prepared, prepare, source_of
-from crosstower.errors import RunError
+from crosstower.errors import RecipeError, RunError
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.files import write_atomic
 from crosstower.models.registry import build, config_of
@@ -68,6 +68,8 @@ def fit(
 
     """
     recipe = _as_recipe(recipe, list(overrides))
+    if seeds < 1:
+        raise RecipeError(f"seeds: expected at least 1, got {seeds}")
     folder = Path("runs") / recipe.name if out is None else Path(out)
     models = _models(recipe)
     _check_monitor(recipe)
@@ -93,7 +95,7 @@ def _as_recipe(recipe: str | Path | Recipe | Schema, overrides: list[str]) -> Re
         recipe = Recipe(schema=recipe)
     if isinstance(recipe, Recipe):
         if overrides:
-            raise RunError("overrides only go with a recipe file; change the Recipe instead")
+            raise RecipeError("overrides only go with a recipe file; change the Recipe instead")
         return recipe
     return load_recipe(recipe, overrides)
 
@@ -119,7 +121,7 @@ def _check_monitor(recipe: Recipe) -> tuple[str, bool]:
     monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
     task, _, metric = monitor.rpartition(".")
     if metric == "gauc" and recipe.evaluation.group is None:
-        raise RunError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
+        raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
     return monitor, higher_is_better(metric, tasks[task].kind)
 
 

@@ -1,0 +1,164 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from crosstower.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """Return (exit code, standard output, standard error) of a command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["crosstower", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_journey_of_a_newcomer(here: Path, capsys: Capture) -> None:
+    code, out, _ = run(capsys, "init", "rows.parquet", "-o", "mine.yaml")
+    assert (code, "crosstower fit mine.yaml" in out) == (0, True)
+    code, out, err = run(capsys, "fit", "mine.yaml", "-o", "training.epochs=2", "--seeds", "2")
+    assert (code, err) == (0, "")
+    assert "report: runs/mine/report.html" in out
+    assert "better than chance" in out
+    assert max(len(line) for line in out.splitlines()) <= 100
+    code, out, _ = run(capsys, "evaluate", "runs/mine")
+    assert (code, "AUC" in out) == (0, True)
+    code, out, _ = run(capsys, "predict", "runs/mine", "rows.parquet", "--column", "user_id")
+    assert (code, out) == (0, "predictions.parquet: 1,200 rows\n")
+    assert pl.read_parquet("predictions.parquet").columns == ["user_id", "click__prediction"]
+
+
+def test_json_is_for_machines(here: Path, capsys: Capture) -> None:
+    code, out, _ = run(capsys, "fit", "small.yaml", "--json", "--out", "a")
+    assert code == 0
+    assert set(json.loads(out)) == {"tasks", "training", "peak_memory_mb"}
+    _, out, _ = run(capsys, "evaluate", "a", "--json")
+    assert json.loads(out)["click"]["wide_deep"]["auc"]["mean"] > 0.7
+
+
+def test_evaluating_other_rows_and_writing_elsewhere(here: Path, capsys: Capture) -> None:
+    run(capsys, "fit", "small.yaml", "--out", "a")
+    code, out, _ = run(capsys, "evaluate", "a", "--data", "rows.parquet", "--out", "b.html")
+    assert (code, "report: b.html" in out, "1,200 test rows" in out) == (0, True, True)
+    code, out, _ = run(capsys, "evaluate", "a", "--out", "c.html")
+    assert (code, Path("c.html").is_file(), "report: c.html" in out) == (0, True, True)
+
+
+def test_a_run_folder_can_be_resumed(here: Path, capsys: Capture) -> None:
+    run(capsys, "fit", "small.yaml", "--out", "a")
+    code, out, _ = run(capsys, "fit", "--resume", "a")
+    assert (code, "report: a/report.html" in out) == (0, True)
+    code, out, _ = run(capsys, "fit", "small.yaml", "--resume", "--out", "a")
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["fit", "none.yaml"], 2, "none.yaml: no such recipe"),
+        (["fit", "small.yaml", "-o", "training.epoch=3"], 2, "did you mean 'epochs'"),
+        (["fit", "small.yaml", "-o", "data.path=none.csv"], 3, "none.csv: no such file"),
+        (["fit", "small.yaml", "--out", "."], 5, "is there already"),
+        (["evaluate", "none"], 5, "no run in this folder"),
+        (["predict", "none", "rows.parquet"], 5, "no run in this folder"),
+        (["init", "none.parquet"], 3, "no such file"),
+        (["init", "rows.parquet", "-o", "small.yaml"], 5, "is there already"),
+        (["init", "rows.parquet", "--task", "clik"], 3, "did you mean 'click'"),
+        (["data", "get", "adlt"], 3, "did you mean 'adult'"),
+        (["data", "get", "world:x"], 2, "no world 'x'"),
+        (["data", "get", "adult", "--rows", "5"], 5, "only simulated worlds take it"),
+        (["fit", "small.yaml", "--seeds", "0"], 2, "seeds"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_errors_are_messages_with_exit_codes(
+    here: Path, capsys: Capture, arguments: list[str], code: int, words: str
+) -> None:
+    before = sorted(here.rglob("*"))
+    given, _, err = run(capsys, *arguments)
+    assert (given, words in err, "Traceback" in err) == (code, True, False)
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["init", "fit", "evaluate", "predict", "demo", "data list"])
+def test_help_has_an_example(capsys: Capture, command: str) -> None:
+    code, out, _ = run(capsys, *command.split(), "--help")
+    assert (code, f"crosstower {command}" in out, "Example" in out) == (0, True, True)
+
+
+def test_help_of_all_names_commands_and_exit_codes(capsys: Capture) -> None:
+    _, out, _ = run(capsys, "--help")
+    commands = ("init", "fit", "evaluate", "predict", "demo", "data", "Exit codes")
+    assert [c for c in commands if c not in out] == []
+
+
+def test_data_sets_and_worlds_are_listed(capsys: Capture) -> None:
+    _, out, _ = run(capsys, "data", "list")
+    assert "movielens-100k" in out
+    assert "world:app_installs" in out
+    assert max(len(line) for line in out.splitlines()) <= 100
+    _, out, _ = run(capsys, "data", "list", "--json")
+    assert set(json.loads(out)) >= {"adult", "world:rentals"}
+
+
+def test_a_world_becomes_a_file_once(here: Path, capsys: Capture) -> None:
+    command = ["data", "get", "world:rentals", "--rows", "50", "--out", "d"]
+    code, out, _ = run(capsys, *command)
+    assert (code, out) == (0, "d/rentals.parquet\n")
+    assert pl.read_parquet("d/rentals.parquet").height == 50
+    code, _, err = run(capsys, *command)
+    assert (code, "is there already" in err) == (5, True)
+
+
+def test_a_data_set_is_fetched(here: Path, capsys: Capture) -> None:
+    (here / "d" / "adult").mkdir(parents=True)
+    (here / "d" / "adult" / "adult.parquet").write_bytes(b"")
+    code, out, _ = run(capsys, "data", "get", "adult", "--out", "d")
+    assert (code, out) == (0, "d/adult/adult.parquet\n")
+
+
+def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
+    code, out, _ = run(capsys, "demo", "--rows", "4000")
+    assert code == 0
+    assert "Best possible" in out
+    assert "no better than chance (0.5)" in out.split("pure chance")[-1]
+    assert sorted(p.name for p in (here / "runs").iterdir()) == [
+        "demo-app-installs",
+        "demo-pure-chance",
+    ]
+
+
+def test_ctrl_c_outside_training_is_one_line(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crosstower.data.prepare.source_of", stop)
+    code, _, err = run(capsys, "init", "rows.parquet")
+    assert (code, err.strip()) == (130, "crosstower: stopped; what was written before is whole")
+
+
+def test_the_installed_command_runs() -> None:
+    command = [sys.executable, "-c", "from crosstower.cli import main; main()", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout

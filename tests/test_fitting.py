@@ -1,0 +1,202 @@
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import crosstower as ct
+from crosstower.errors import DataError, RecipeError, RunError, TrainingError
+from crosstower.fitting import fit
+from crosstower.recipe import Recipe, parse_recipe
+from crosstower.run import Run
+from crosstower.train.progress import Watcher
+from crosstower.train.trainer import Interrupted
+
+
+def quick(recipe: Recipe, out: Path, **options: Any) -> Run:
+    return fit(recipe, out=out, quiet=True, **options)
+
+
+def test_a_run_folder_holds_everything(recipe: Recipe, tmp_path: Path) -> None:
+    run = quick(recipe, tmp_path / "runs" / "a", seeds=2)
+    files = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
+    trainings = {
+        f"models/{model}/seed-{seed}/{file}"
+        for model in ("wide_deep", "logistic_regression")
+        for seed in (0, 1)
+        for file in ("best.safetensors", "last.safetensors", "metrics.jsonl", "test.parquet")
+    }
+    encoder = {f for f in files if f.startswith("encoder/")}
+    alone = {"recipe.yaml", "run.json", "metrics.json", "report.html"}
+    assert files - encoder == trainings | alone
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["a"]
+
+
+def test_the_model_learns_and_beats_the_constant(recipe: Recipe, tmp_path: Path) -> None:
+    metrics = quick(recipe, tmp_path / "a").metrics
+    click = metrics["tasks"]["click"]
+    assert click["wide_deep"]["auc"]["mean"] > 0.75
+    assert click["wide_deep"]["log_loss"]["mean"] < click["Constant base rate"]["log_loss"]["mean"]
+    assert metrics["tasks"]["watch_time"]["wide_deep"]["rmse"]["mean"] > 0
+    assert metrics["training"]["wide_deep"]["0"]["epochs"] <= 3
+    assert metrics["peak_memory_mb"] > 10
+
+
+def test_seeds_differ_and_repeat(recipe: Recipe, tmp_path: Path) -> None:
+    one, other = (quick(recipe, tmp_path / name, seeds=2) for name in ("a", "b"))
+    weights = [
+        load_file(run.model_folder("wide_deep", seed) / "best.safetensors")
+        for run in (one, other)
+        for seed in (0, 1)
+    ]
+    name = next(n for n in weights[0] if n.startswith("model.mlp") and weights[0][n].ndim == 2)
+    assert torch.equal(weights[0][name], weights[2][name])
+    assert not torch.equal(weights[0][name], weights[1][name])
+
+
+def test_baselines_take_over_shared_options(recipe_text: str, folder: Path) -> None:
+    recipe = parse_recipe(recipe_text, ["evaluation.baselines=[mlp]"], folder=folder)
+    run = quick(recipe, folder / "a")
+    assert run.info.models["mlp"] == {"name": "mlp", "embedding_dim": 4, "hidden": [8]}
+
+
+def test_a_frame_and_a_schema_are_enough(frame: pl.DataFrame, tmp_path: Path) -> None:
+    schema = ct.Schema(columns={"genre": "categorical"}, tasks={"click": "binary"})  # type: ignore[arg-type]
+    run = ct.fit(schema, data=frame.to_pandas(), out=tmp_path / "a", quiet=True)
+    assert run.recipe.model == {"name": "dcn_v2"}
+    assert run.metrics["tasks"]["click"]["dcn_v2"]["auc"]["mean"] > 0.75
+
+
+def test_a_folder_that_is_there_is_never_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.txt").write_text("precious")
+    with pytest.raises(RunError, match=r"is there already.*--out.*--resume"):
+        quick(recipe, tmp_path / "a")
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "words"),
+    [
+        ("data.path=nothing.parquet", DataError, "no such file"),
+        ("model.name=dcn", RecipeError, "no architecture 'dcn'; did you mean 'dcn_v2'"),
+        ("model.hiden=[3]", RecipeError, "model.hiden: unknown key; did you mean 'hidden'"),
+        ("model.wide_columns=[gender]", RecipeError, "no coded column 'gender'; did you mean"),
+        ("evaluation.baselines=[none]", RecipeError, "no architecture 'none'"),
+        ("training.monitor=click.auk", RecipeError, "metric 'auk'.*did you mean 'auc'"),
+        ("schema.columns.sex=categorical", DataError, "no column 'sex'"),
+        ("schema.tasks.click.threshold=2", DataError, "all .* labels of the train split are 0"),
+    ],
+)
+def test_a_failure_before_training_writes_nothing(
+    recipe_text: str, folder: Path, override: str, error: type[Exception], words: str
+) -> None:
+    before = set(folder.iterdir())
+    text = recipe_text.replace("click: binary", "click: {kind: binary}")
+    with pytest.raises(error, match=words):
+        quick(parse_recipe(text, [override], folder=folder), folder / "a")
+    assert set(folder.iterdir()) == before
+
+
+def test_gauc_cannot_be_watched_without_a_group(recipe_text: str, folder: Path) -> None:
+    overrides = ["training.monitor=click.gauc", "evaluation.group=null"]
+    with pytest.raises(RecipeError, match=r"needs evaluation\.group"):
+        quick(parse_recipe(recipe_text, overrides, folder=folder), folder / "a")
+
+
+def test_early_stopping_can_watch_gauc(recipe_text: str, folder: Path) -> None:
+    recipe = parse_recipe(recipe_text, ["training.monitor=click.gauc"], folder=folder)
+    run = quick(recipe, folder / "a")
+    lines = (run.model_folder("wide_deep", 0) / "metrics.jsonl").read_text().splitlines()
+    assert all(0 < json.loads(line)["valid"]["click.gauc"] < 1 for line in lines)
+
+
+def test_overrides_go_with_a_file_only(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="overrides only go with a recipe file"):
+        quick(recipe, tmp_path / "a", overrides=["training.epochs=1"])
+
+
+def test_no_seeds_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="seeds: expected at least 1, got 0"):
+        quick(recipe, tmp_path / "a", seeds=0)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Press Ctrl-C once, after that many steps of any training."""
+    count, advance = iter(range(1_000_000)), Watcher.advance
+
+    def press(self: Watcher, *, rows: int, loss: float) -> None:
+        advance(self, rows=rows, loss=loss)
+        if next(count) == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Watcher, "advance", press)
+
+
+@pytest.mark.parametrize("steps", [3, 12, 30])
+def test_an_interrupted_run_goes_on_to_equal_weights(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    whole = quick(recipe, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, steps)
+        with pytest.raises(Interrupted, match="crosstower fit --resume"):
+            quick(recipe, tmp_path / "cut")
+    with pytest.raises(RunError, match="has not finished"):
+        _ = Run.open(tmp_path / "cut").metrics
+    cut = quick(recipe, tmp_path / "cut", resume=True)
+    for model in whole.info.models:
+        for file in ("best.safetensors", "last.safetensors"):
+            one, other = (load_file(r.model_folder(model, 0) / file) for r in (whole, cut))
+            assert one.keys() == other.keys()
+            assert all(torch.equal(one[name], other[name]) for name in one)
+    assert whole.metrics["tasks"] == cut.metrics["tasks"]
+    lines = (cut.model_folder("wide_deep", 0) / "metrics.jsonl").read_text().splitlines()
+    epochs = [json.loads(line)["epoch"] for line in lines]
+    assert epochs == sorted(set(epochs))
+
+
+def test_resuming_a_finished_run_changes_nothing(recipe: Recipe, tmp_path: Path) -> None:
+    run = quick(recipe, tmp_path / "a")
+    before = run.metrics["tasks"]
+    assert quick(recipe, tmp_path / "a", resume=True).metrics["tasks"] == before
+
+
+def test_resuming_with_another_recipe_is_refused(
+    recipe: Recipe, recipe_text: str, folder: Path
+) -> None:
+    quick(recipe, folder / "a")
+    other = parse_recipe(recipe_text, ["training.epochs=4"], folder=folder)
+    with pytest.raises(RunError, match="was trained by another recipe"):
+        quick(other, folder / "a", resume=True)
+
+
+def test_resuming_with_other_rows_is_refused(
+    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    quick(recipe, tmp_path / "a")
+    with pytest.raises(RunError, match="the rows have changed"):
+        quick(recipe, tmp_path / "a", data=frame.head(1000), resume=True)
+
+
+def test_resuming_nothing_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run in this folder"):
+        quick(recipe, tmp_path / "a", resume=True)
+
+
+def test_a_loss_that_explodes_names_step_and_columns_and_keeps_the_checkpoint(
+    recipe_text: str, folder: Path, frame: pl.DataFrame
+) -> None:
+    text = recipe_text.replace("age: numeric", "age: {kind: numeric, transform: none}")
+    wild = frame.with_columns(
+        age=pl.when(pl.int_range(pl.len()) == 600).then(3e38).otherwise("age")
+    )
+    recipe = parse_recipe(text, ["training.clip_norm=null"], folder=folder)
+    with pytest.raises(TrainingError, match=r"(?s)at step \d+ .*last\.safetensors.*age: min"):
+        quick(recipe, folder / "a", data=wild)
+    kept = load_file(folder / "a" / "models" / "wide_deep" / "seed-0" / "last.safetensors")
+    assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))

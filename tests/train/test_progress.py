@@ -1,0 +1,30 @@
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from crosstower.train.progress import Watcher, training_bar
+
+
+def test_the_bar_shows_epoch_speed_and_loss_and_the_log_stays(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    log = tmp_path / "metrics.jsonl"
+    with training_bar(console) as bar:
+        watcher = Watcher(bar, name="dcn_v2 seed 0", monitor="click.auc", log=log)
+        watcher.begin(rows=10, epoch=0)
+        watcher.advance(rows=5, loss=0.25)
+        watcher.finish({"epoch": 0, "valid": {"click.auc": 0.75}})
+        watcher.begin(rows=10, epoch=1)
+        watcher.advance(rows=5, loss=0.125)
+        watcher.advance(rows=3, loss=0.125)
+        bar.refresh()
+        assert bar.tasks[0].completed == 8
+        watcher.close()
+        assert bar.tasks == []
+    shown = screen.getvalue()
+    assert "dcn_v2 seed 0 epoch 2" in shown
+    assert "loss 0.1250, valid click.auc 0.7500" in shown
+    assert "rows/s" in shown
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [0]
