@@ -147,15 +147,16 @@ def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
     ]
 
 
-def test_ctrl_c_outside_training_is_one_line(
+def test_ctrl_c_outside_training_is_no_traceback(
     here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_arguments: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("crosstower.data.prepare.source_of", stop)
-    code, _, err = run(capsys, "init", "rows.parquet")
-    assert (code, err.strip()) == (130, "crosstower: stopped; what was written before is whole")
+    code, out, err = run(capsys, "init", "rows.parquet")
+    assert (code, "Traceback" in out + err) == (130, False)
+    assert not Path("recipe.yaml").exists()
 
 
 def test_the_installed_command_runs() -> None:

@@ -195,6 +195,3 @@ def main() -> None:
     except CrosstowerError as error:
         sys.stderr.write(f"crosstower: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("crosstower: stopped; what was written before is whole\n")
-        sys.exit(130)

@@ -23,7 +23,7 @@ _LABEL = re.compile(
     r"|like[ds]?|did_watch|watched|booking|booked|income|rating|outcome)$"
 )
 _ID = re.compile(r"(^|[_\- ])(id|ids|user|item|uuid|code|zip)$")
-_TIME = re.compile(r"(^|[_\- ])(time|timestamp|ts|date|datetime)$")
+_TIME = re.compile(r"^(time|ts|date|datetime|(.*[_\- ])?timestamp|.*[_\- ](at|ts|date))$")
 _SKEWED = 5.0
 
 

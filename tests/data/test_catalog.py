@@ -150,7 +150,7 @@ def test_a_bad_answer_is_an_error_and_leaves_nothing(
 
 
 def test_no_connection_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be downloaded: .*refused"):
+    with pytest.raises(DataError, match=r"cannot be downloaded: .*refused"):
         get("adult", tmp_path, url="http://127.0.0.1:9/adult.zip")
 
 
@@ -160,7 +160,7 @@ def test_only_web_addresses_are_opened(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_gets_a_hint() -> None:
-    with pytest.raises(DataError, match="no data set 'movielens'; did you mean 'movielens-1m'"):
+    with pytest.raises(DataError, match="no data set 'movielens'; did you mean 'movielens-"):
         describe("movielens")
 
 

@@ -1,0 +1,10 @@
+"""python -m benchmarks NAME [OPTIONS]: quality, best_auc, vocabulary, memory or torch_rechub."""
+
+import importlib
+import sys
+
+NAMES = ("quality", "best_auc", "vocabulary", "memory", "torch_rechub")
+
+if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+    sys.exit(f"usage: python -m benchmarks NAME [OPTIONS], NAME one of: {', '.join(NAMES)}")
+importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
