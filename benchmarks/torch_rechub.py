@@ -57,8 +57,14 @@ def compare(name: str, path: Path, folder: Path, options: argparse.Namespace) ->
         runs = [
             json.loads(
                 subprocess.run(
-                    [options.python, PEER, folder / "rows.npz", theirs, str(seed)]
-                    + [str(options.epochs)],
+                    [
+                        options.python,
+                        PEER,
+                        folder / "rows.npz",
+                        theirs,
+                        str(seed),
+                        str(options.epochs),
+                    ],
                     capture_output=True,
                     text=True,
                     check=True,

@@ -50,7 +50,7 @@ def main():
     deep = [f for f, kept in zip(sparse, data["deep"], strict=True) if kept] + dense
     mlp = {"dims": DIMS, "dropout": 0.1}
     if name == "DCNv2":
-        model = DCNv2(deep, n_cross_layers=3, mlp_params=mlp, use_low_rank_mixture=False)
+        model = DCNv2(deep, n_cross_layers=2, mlp_params=mlp, use_low_rank_mixture=False)
     else:
         model = WideDeep(sparse, deep, mlp_params=mlp)
     trainer = CTRTrainer(model, optimizer_params={"lr": 1e-3, "weight_decay": 1e-5}, model_path=".")

@@ -1,0 +1,137 @@
+"""What every architecture promises, over several layouts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from crosstower.batch import Batch
+from crosstower.layout import CodeField, Head, Layout, ListField
+from crosstower.models.registry import build, config_of, model_names
+from crosstower.objectives.losses import total_loss
+from crosstower.train.optim import build_optimizers
+
+CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
+LISTS = (ListField("tags", 8, "tags", 3),)
+CLICK, LIKE = Head("click", "binary"), Head("like", "binary")
+LAYOUTS = {
+    "codes": Layout(CODES[:2], (), (), (CLICK,)),
+    "numbers": Layout((), ("x", "y"), (), (CLICK,)),
+    "lists": Layout((), (), LISTS, (CLICK,)),
+    "everything": Layout(CODES, ("x",), LISTS, (CLICK, LIKE, Head("stars", "rating"))),
+}
+VARIANTS = [{"name": name} for name in model_names()]
+VARIANTS += [{"name": "wide_deep", "combine": "concat"}]
+VARIANTS += [
+    {"name": "dcn_v2", "cross": cross, "structure": structure}
+    for cross in ("full", "low_rank", "mixture")
+    for structure in ("stacked", "parallel", "stacked_with_input")
+]
+Variant = dict[str, str]
+
+
+def batch_of(layout: Layout, rows: int, seed: int = 0) -> Batch:
+    random = torch.Generator().manual_seed(seed)
+    codes = [torch.randint(1, f.size, (rows,), generator=random) for f in layout.codes]
+    lists = {
+        f.name: torch.randint(0, f.size, (rows, f.length), generator=random) for f in layout.lists
+    }
+    return Batch(
+        torch.stack(codes, 1).int() if codes else torch.empty(rows, 0, dtype=torch.int32),
+        torch.randn(rows, len(layout.numbers), generator=random),
+        {k: v.int() for k, v in lists.items()},
+        torch.randint(0, 2, (rows, len(layout.heads)), generator=random).float(),
+    )
+
+
+def model_of(layout: Layout, variant: Variant) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = build(layout, variant)
+    for name, parameter in model.named_parameters():
+        if "wide" in name:  # starts at zero, which would hide it
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model.eval()
+
+
+all_variants = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(v.values()))
+all_layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+@all_variants
+@all_layouts
+def test_one_logit_a_row_and_head(layout: Layout, variant: Variant) -> None:
+    logits = model_of(layout, variant)(batch_of(layout, 5))
+    assert list(logits) == [h.name for h in layout.heads]
+    assert all(v.shape == (5,) and v.isfinite().all() for v in logits.values())
+
+
+@all_variants
+@all_layouts
+def test_a_row_does_not_depend_on_its_company(layout: Layout, variant: Variant) -> None:
+    model, batch = model_of(layout, variant), batch_of(layout, 6)
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    together, permuted, alone = model(batch), model(batch[order]), model(batch[2:3])
+    for name, logits in together.items():
+        torch.testing.assert_close(permuted[name], logits[order])
+        torch.testing.assert_close(alone[name], logits[2:3])
+
+
+@all_variants
+@all_layouts
+def test_gradient_reaches_every_parameter(layout: Layout, variant: Variant) -> None:
+    model, batch = model_of(layout, variant), batch_of(layout, 64)
+    weights = {h.name: 1.0 for h in layout.heads}
+    total_loss(model(batch), batch.labels, layout.heads, weights)[0].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        gradient = parameter.grad.to_dense()
+        assert gradient.isfinite().all(), name
+        assert gradient.any(), name
+
+
+@all_variants
+def test_saved_weights_give_the_same_logits(variant: Variant, tmp_path: Path) -> None:
+    layout = LAYOUTS["everything"]
+    one = model_of(layout, variant)
+    torch.manual_seed(1)
+    other = build(layout, variant).eval()
+    other.load_state_dict(one.state_dict())
+    batch = batch_of(layout, 4)
+    for name, logits in one(batch).items():
+        assert torch.equal(other(batch)[name], logits)
+
+
+def checkerboard(rows: int, seed: int) -> Batch:
+    """Label 1 where the parities of two numbers from 0 to 15 differ; codes start at 3."""
+    random = torch.Generator().manual_seed(seed)
+    cells = torch.randint(0, 16, (rows, 2), generator=random)
+    labels = (cells.sum(1) % 2).float().unsqueeze(1)
+    return Batch((cells + 3).int(), torch.empty(rows, 0), {}, labels)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None:
+    board = Layout((CodeField("a", 19, "a"), CodeField("b", 19, "b")), (), (), (CLICK,))
+    torch.manual_seed(0)
+    model = build(board, {"name": name})
+    optimizers = build_optimizers(model, dense_lr=3e-3, embedding_lr=2e-2, batch_size=256)
+    # An eighth of the cells is never shown: memorising pairs is not enough.
+    kept = checkerboard(20_000, 0)
+    hidden = (kept.codes[:, 0] * 5 + kept.codes[:, 1] * 3) % 8 == 0
+    shown, unseen = kept[~hidden], kept[hidden]
+    for step in range(250):
+        batch = shown[torch.arange(step * 256, (step + 1) * 256) % len(shown)]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        total_loss(model(batch), batch.labels, board.heads, {"click": 1.0})[0].backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    scores = model.eval()(unseen)["click"].detach()
+    auc = roc_auc_score(unseen.labels[:, 0], scores)
+    assert (auc < 0.6) if name == "logistic_regression" else (auc > 0.95)
+
+
+def test_every_option_is_described_by_a_default() -> None:
+    for name in model_names():
+        assert config_of(name)() == config_of(name).model_validate({})

@@ -1,0 +1,22 @@
+import torch
+
+from crosstower.layout import CodeField, Head, Layout
+from crosstower.nn.inputs import DenseInput, by_head
+
+LAYOUT = Layout(
+    (CodeField("a", 5, "a"),), ("x", "y"), (), (Head("p", "binary"), Head("q", "rating"))
+)
+
+
+def test_embeddings_come_before_numbers() -> None:
+    layer = DenseInput(LAYOUT, dim=3)
+    out = layer(torch.tensor([[4]]), torch.tensor([[1.5, -2.0]]), {})
+    assert layer.output_width == out.shape[1] == 5
+    torch.testing.assert_close(out[0, :3], layer.embed.tables["3"][4])
+    assert out[0, 3:].tolist() == [1.5, -2.0]
+
+
+def test_logits_are_named_by_head() -> None:
+    logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    named = by_head(LAYOUT, logits)
+    assert {k: v.tolist() for k, v in named.items()} == {"p": [1.0, 3.0], "q": [2.0, 4.0]}

@@ -1,0 +1,171 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from crosstower.batch import Batch
+from crosstower.data.batches import Batches, EncodedRows
+from crosstower.errors import TrainingError
+from crosstower.layout import CodeField, Head, Layout
+from crosstower.models.registry import build
+from crosstower.recipe import Training
+from crosstower.train.trainer import (
+    BEST,
+    LAST,
+    Trainer,
+    column_statistics,
+    factor,
+    pick_device,
+    predict_logits,
+)
+
+LAYOUT = Layout((CodeField("a", 13, "a"),), ("x",), (), (Head("click", "binary"),))
+
+
+class Silent:
+    """Sees everything and says nothing."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.rows = 0
+
+    def begin(self, *, rows: int, epoch: int) -> None:
+        """Ignore the start."""
+
+    def advance(self, *, rows: int, loss: float) -> None:
+        """Count rows."""
+        self.rows += rows
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Keep the record."""
+        self.records.append(record)
+
+
+def rows_of(folder: Path, count: int = 500) -> EncodedRows:
+    random = torch.Generator().manual_seed(0)
+    codes = torch.randint(3, 13, (count, 1), generator=random)
+    labels = (torch.rand(count, 1, generator=random) < codes / 13).float()
+    rows = EncodedRows(folder, 10**9)
+    rows.add(Batch(codes.int(), torch.randn(count, 1, generator=random), {}, labels))
+    return rows
+
+
+def trainer(folder: Path, losses: list[float] | None = None, **settings: Any) -> Trainer:
+    torch.manual_seed(3)
+    values = iter(losses or [1 / (n + 1) for n in range(100)])
+    chosen = Training(**{"precision": "float32", "batch_size": 64, "epochs": 4, **settings})
+    return Trainer(
+        model=build(LAYOUT, {"name": "wide_deep"}),
+        layout=LAYOUT,
+        weights={"click": 1.0},
+        settings=chosen,
+        batches=Batches(rows_of(folder / "rows"), chosen.batch_size, seed=1),
+        validate=lambda _model, _precision: {"click.log_loss": next(values)},
+        monitor="click.log_loss",
+        higher_is_better=False,
+        folder=folder,
+        observer=Silent(),
+        device=torch.device("cpu"),
+    )
+
+
+def test_training_lowers_the_loss_and_records_each_epoch(tmp_path: Path) -> None:
+    one = trainer(tmp_path, learning_rate=0.01)
+    position = one.fit()
+    losses = [r["train_loss"] for r in position.history]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+    assert one.observer.records == position.history  # type: ignore[attr-defined]
+    assert one.observer.rows == 4 * 500  # type: ignore[attr-defined]
+    assert [r["step"] for r in position.history] == [8, 16, 24, 32]
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        trainer(tmp_path / name).fit()
+    one, other = (load_file(tmp_path / n / LAST) for n in ("a", "b"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_it_stops_after_patience_and_keeps_the_best(tmp_path: Path) -> None:
+    one = trainer(tmp_path, losses=[0.5, 0.3, 0.4, 0.35, 0.2], epochs=9, patience=2)
+    position = one.fit()
+    assert (position.epoch, position.best_epoch, position.best_value) == (4, 1, 0.3)
+    short = trainer(tmp_path / "short", losses=[0.5, 0.3], epochs=2)
+    short.fit()
+    best, same = load_file(tmp_path / BEST), load_file(tmp_path / "short" / BEST)
+    assert all(torch.equal(best[k], same[k]) for k in best if k.startswith("model."))
+
+
+def test_a_metric_that_is_nan_never_replaces_a_number(tmp_path: Path) -> None:
+    position = trainer(tmp_path, losses=[0.5, math.nan, 0.4, math.nan]).fit()
+    assert (position.best_epoch, position.best_value) == (2, 0.4)
+
+
+def test_a_schedule_and_a_warm_up_set_the_rate() -> None:
+    assert [factor(s, 10, kind="constant", warmup=2) for s in (0, 1, 2, 9)] == [0.5, 1, 1, 1]
+    assert factor(5, 10, kind="linear", warmup=0) == pytest.approx(0.5)
+    assert factor(5, 10, kind="cosine", warmup=0) == pytest.approx(0.5)
+    assert factor(6, 10, kind="cosine", warmup=2) == pytest.approx(0.5)
+    assert factor(0, 10, kind="cosine", warmup=0) == 1.0
+    assert 0 < factor(10, 10, kind="linear", warmup=0) <= 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_schedules_act_on_dense_and_sparse_rates(tmp_path: Path, schedule: str) -> None:
+    one = trainer(tmp_path, schedule=schedule, learning_rate=0.1)
+    one.fit()
+    last = 31 / 32  # of the way, at the last of 32 steps
+    share = 1 - last if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * last))
+    rates = [g["lr"] for o in one.optimizers for g in o.param_groups if "lr" in g]
+    assert rates[0] == pytest.approx(0.1 * share, rel=1e-6)
+    assert rates[-1] == pytest.approx(1e-3 * share, rel=1e-6)
+
+
+def test_a_loss_of_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    one = trainer(tmp_path)
+    one.batches.rows._blocks[0].numbers[450:] = math.nan  # type: ignore[union-attr]
+    match = r"(?s)loss became nan at step 1 .*last\.safetensors.*learning_rate.*x: min"
+    with pytest.raises(TrainingError, match=match):
+        one.fit()
+    kept = load_file(tmp_path / LAST)
+    assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))
+
+
+def test_statistics_show_range_and_mean_of_each_column() -> None:
+    batch = Batch(
+        torch.tensor([[3], [4]]).int(),
+        torch.tensor([[1.0], [3.0]]),
+        {},
+        torch.tensor([[1.0], [math.nan]]),
+    )
+    lines = column_statistics(LAYOUT, batch)
+    assert lines == ["  x: min 1, mean 2, max 3", "  label click: min 1, mean 1, max 1"]
+
+
+def test_predictions_keep_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows, model = rows_of(tmp_path, 100), build(LAYOUT, {"name": "mlp"})
+    parts = predict_logits(model, Batches(rows, 7), device=torch.device("cpu"), precision="float32")
+    whole = model(Batch.concatenate(list(Batches(rows, 1000).epoch())))
+    torch.testing.assert_close(parts["click"], whole["click"].detach())
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == torch.device("cpu")
+    with pytest.raises(TrainingError, match=r"cuda:1 asked for.*training\.device=cpu"):
+        pick_device("cuda:1")
+
+
+def test_both_optimisers_and_precisions_train(tmp_path: Path) -> None:
+    for number, settings in enumerate(
+        [{"embedding_optimizer": "rowwise_adagrad"}, {"precision": "bfloat16"}]
+    ):
+        one = trainer(tmp_path / str(number), learning_rate=0.01, **settings)
+        history = one.fit().history
+        assert history[-1]["train_loss"] < history[0]["train_loss"]
+        assert all(isinstance(m, nn.Module) for m in one.model.modules())
