@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import torch
 from torch import nn
@@ -74,7 +76,7 @@ def test_state_survives_a_round_trip() -> None:
         first.step()
     other = nn.Parameter(one.detach().clone())
     second = LazyAdam([other])
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
     for gradient in gradients[2:]:
         for parameter, optimizer in ((one, first), (other, second)):
             parameter.grad = sparse([1, 2], gradient, (4, 2))
