@@ -47,23 +47,28 @@ class LazyAdam(torch.optim.Optimizer):
     def _update(
         self, parameter: Tensor, rows: Tensor, gradient: Tensor, group: dict[str, Any]
     ) -> None:
-        state = self._state_of(parameter)
+        state, width = self._state_of(parameter), parameter.shape[1]
         state["step"] += 1
         step, (beta1, beta2) = state["step"], group["betas"]
-        missed = (step - state["last"][rows]).unsqueeze(1)  # at least 1: this step's own decay
-        mean = state["mean"][rows] * beta1**missed + (1 - beta1) * gradient
-        square = state["square"][rows] * beta2**missed + (1 - beta2) * gradient**2
-        state["mean"][rows], state["square"][rows], state["last"][rows] = mean, square, step
-        corrected = (square / (1 - beta2**step)).sqrt() + group["eps"]
+        missed = (step - state["last"].index_select(0, rows)).unsqueeze(1)  # at least 1: this step
+        moments = state["moments"].index_select(0, rows)  # [R, 2D]: mean beside square
+        mean, square = moments[:, :width], moments[:, width:]
+        mean.mul_(beta1**missed).add_(gradient, alpha=1 - beta1)
+        square.mul_(beta2**missed).addcmul_(gradient, gradient, value=1 - beta2)
+        state["moments"].index_copy_(0, rows, moments)
+        state["last"].index_fill_(0, rows, float(step))
+        corrected = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
         kept = (1 - group["lr"] * group["weight_decay"]) ** missed
-        weight = parameter[rows] * kept
-        parameter[rows] = weight - group["lr"] * (mean / (1 - beta1**step)) / corrected
+        weight = parameter.index_select(0, rows) * kept
+        weight.sub_(mean.div(1 - beta1**step).div_(corrected).mul_(group["lr"]))
+        parameter.index_copy_(0, rows, weight)
 
     def _state_of(self, parameter: Tensor) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
             state["step"] = torch.zeros((), device=parameter.device)
             state["last"] = torch.zeros(len(parameter), device=parameter.device)
-            state["mean"] = torch.zeros_like(parameter)
-            state["square"] = torch.zeros_like(parameter)
+            # Both moments of a row side by side: one visit to memory instead of two.
+            rows, width = parameter.shape
+            state["moments"] = parameter.new_zeros(rows, 2 * width)
         return state
