@@ -36,7 +36,9 @@ def test_the_journey_of_a_newcomer(here: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, "init", "rows.parquet", "-o", "mine.yaml")
     assert (code, "crosstower fit mine.yaml" in out) == (0, True)
     code, out, err = run(capsys, "fit", "mine.yaml", "-o", "training.epochs=2", "--seeds", "2")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err.startswith("dcn_v2 seed 0 epoch 1: loss ")
+    assert len(err.splitlines()) == 3 * 2 * 2  # models, seeds, epochs
     assert "report: runs/mine/report.html" in out
     assert "better than chance" in out
     assert max(len(line) for line in out.splitlines()) <= 100

@@ -14,7 +14,7 @@ from crosstower.fitting import fit
 from crosstower.recipe import Recipe, parse_recipe
 from crosstower.run import Run
 from crosstower.train.progress import Watcher
-from crosstower.train.trainer import Interrupted
+from crosstower.train.trainer import TrainingInterruptedError
 
 
 def quick(recipe: Recipe, out: Path, **options: Any) -> Run:
@@ -144,7 +144,7 @@ def test_an_interrupted_run_goes_on_to_equal_weights(
     whole = quick(recipe, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_after(patch, steps)
-        with pytest.raises(Interrupted, match="crosstower fit --resume"):
+        with pytest.raises(TrainingInterruptedError, match="crosstower fit --resume"):
             quick(recipe, tmp_path / "cut")
     with pytest.raises(RunError, match="has not finished"):
         _ = Run.open(tmp_path / "cut").metrics

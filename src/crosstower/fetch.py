@@ -25,7 +25,8 @@ def fetch(name: str, out: Path, *, rows: int | None = None, seed: int = 0) -> li
         return [_simulate(name.removeprefix("world:"), out, rows, seed)]
     if rows is not None:
         raise RunError(f"--rows: only simulated worlds take it, '{name}' has the rows it has")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_interactive) as bar:
         task = bar.add_task(f"downloading {name}", total=None)
 
         def tell(done: int, total: int | None) -> None:

@@ -28,13 +28,14 @@ from crosstower.errors import RecipeError, RunError
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.files import write_atomic
 from crosstower.models.registry import build, config_of
-from crosstower.recipe import Recipe, load_recipe, validate
+from crosstower.recipe import Recipe, load_recipe
 from crosstower.results import write_results
 from crosstower.run import PREDICTION, Run, RunInfo
 from crosstower.schema import Schema
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.progress import Watcher, training_bar
 from crosstower.train.trainer import BEST, Trainer, pick_device, predict_logits
+from crosstower.validation import validate
 
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 

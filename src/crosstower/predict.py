@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-import pyarrow as pa
 from pyarrow import parquet
 from rich.console import Console
 
@@ -61,7 +61,7 @@ def predict_file(
     return rows
 
 
-def _table(frame: pl.DataFrame, writer: parquet.ParquetWriter | None) -> pa.Table:
+def _table(frame: pl.DataFrame, writer: parquet.ParquetWriter | None) -> Any:
     table = frame.to_arrow()
     # A chunk whose column is all null would otherwise come with a type of its own.
     return table if writer is None else table.cast(writer.schema)

@@ -6,16 +6,17 @@ Every key is checked at once; an error names the key, what was given and what is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from crosstower.errors import RecipeError, did_you_mean
-from crosstower.schema import Frozen, Schema
+from crosstower.errors import RecipeError
+from crosstower.frozen import Frozen
+from crosstower.schema import Schema
+from crosstower.validation import validate
 from crosstower.yaml_text import read_yaml
 
-Model = TypeVar("Model", bound=BaseModel)
 Fractions = tuple[float, float, float]
 
 
@@ -163,7 +164,8 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _model_has_name(self) -> Self:
         if not isinstance(self.model.get("name"), str):
-            raise ValueError("model: needs a name, as in model: {name: dcn_v2}")
+            message = "model: needs a name, as in model: {name: dcn_v2}"
+            raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors only
         return self
 
     @model_validator(mode="after")
@@ -227,21 +229,6 @@ def parse_recipe(
     return validate(Recipe, plain)
 
 
-def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
-    """Return `plain` as a checked model; all errors are reported together.
-
-    Raises:
-        RecipeError: with one line a wrong key.
-
-    """
-    try:
-        return kind.model_validate(plain)
-    except ValidationError as error:
-        schema = kind.model_json_schema()
-        lines = [_explain(item, schema, where) for item in error.errors()]
-        raise RecipeError("\n".join(dict.fromkeys(lines))) from None
-
-
 def _override(plain: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
@@ -266,40 +253,3 @@ def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
         path = holder.get("path")
         if isinstance(path, str) and not path.startswith("world:"):
             holder["path"] = str(folder.absolute() / path)
-
-
-def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
-    place, allowed = _walk(schema, item["loc"])
-    key = ".".join(p for p in [where, place] if p)
-    if item["type"] == "extra_forbidden":
-        given = str(item["loc"][-1])
-        return f"{key}: unknown key{did_you_mean(given, allowed)}; allowed: {', '.join(allowed)}"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] in ("missing", "value_error"):
-        return f"{key}: {message}" if key else message
-    return f"{key}: {message}, got {item['input']!r}"
-
-
-def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[str]]:
-    """Return the dotted key of an error and the keys allowed beside it."""
-    node, allowed, keys = schema, list(schema.get("properties", {})), list[str]()
-    for part in location:
-        node = _resolve(node, schema)
-        mapping = node.get("discriminator", {}).get("mapping", {})
-        if part in mapping:  # the tag of a union is no key of the file
-            node = _resolve({"$ref": mapping[part]}, schema)
-            allowed = list(node.get("properties", {}))
-            continue
-        keys.append(str(part))
-        if "properties" in node:
-            allowed = list(node["properties"])
-            node = node["properties"].get(part, {})
-        else:
-            node = node.get("additionalProperties") or node.get("items") or {}
-    return ".".join(keys), allowed
-
-
-def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in node:
-        return schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-    return node

@@ -18,7 +18,8 @@ from crosstower.evaluate.report import write_report
 from crosstower.evaluate.task_report import task_report
 from crosstower.files import write_atomic
 from crosstower.run import Run
-from crosstower.schema import Binary, Categorical
+from crosstower.schema import Categorical
+from crosstower.tasks import Binary
 
 Predictions = Mapping[str, Sequence[pl.DataFrame]]
 

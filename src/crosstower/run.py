@@ -31,9 +31,9 @@ from crosstower.data.encoder_files import load_encoder
 from crosstower.data.prepare import answers_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.errors import RunError, did_you_mean
+from crosstower.frozen import Frozen
 from crosstower.models.registry import build
 from crosstower.recipe import Recipe, load_recipe
-from crosstower.schema import Frozen
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.trainer import BEST
 

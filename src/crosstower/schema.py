@@ -1,4 +1,4 @@
-"""Columns and tasks: what the user declares once. Plain frozen pydantic models, no torch.
+"""Columns and the schema: what the user declares once. Plain frozen pydantic models, no torch.
 
 Everything else (encoders, model inputs, losses, metrics) is derived from a `Schema`.
 """
@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import did_you_mean
+from crosstower.frozen import Frozen
+from crosstower.tasks import Binary, Task
 
 Pooling = Literal["mean", "sum", "max"]
-
-
-class Frozen(BaseModel):
-    """A model that cannot be changed and refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _Column(Frozen):
@@ -163,72 +159,6 @@ Column = Annotated[
 ]
 COLUMN_KINDS = ("categorical", "numeric", "bag", "sequence", "vector", "cross")
 Coded = Categorical | Bag | Sequence
-
-
-class _Task(Frozen):
-    column: str | None = Field(
-        default=None, description="Column of the labels; the task's name if unset."
-    )
-    weight: float = Field(default=1.0, gt=0, description="Weight of the task's loss in the sum.")
-
-
-class Binary(_Task):
-    """A yes or no: click, conversion, like. Predicted as a probability."""
-
-    kind: Literal["binary"] = "binary"
-    positive: str | int | None = Field(
-        default=None, description="The value that counts as 1; all others count as 0."
-    )
-    threshold: float | None = Field(
-        default=None, description="Values of at least this count as 1, smaller ones as 0."
-    )
-    true_probability: str | None = Field(
-        default=None,
-        description="Column with the true probability (simulated data): gives the best AUC.",
-    )
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Self:
-        if self.positive is not None and self.threshold is not None:
-            raise ValueError("give positive or threshold, not both")
-        return self
-
-
-class Regression(_Task):
-    """A number: watch time, price. Trained on the standardised, optionally logged label."""
-
-    kind: Literal["regression"] = "regression"
-    log1p: bool = Field(
-        default=False, description="Train on log(1 + label); labels must not be negative."
-    )
-    clip: tuple[float, float] | None = Field(
-        default=None, description="Labels outside [low, high] are moved to the nearer end."
-    )
-
-    @field_validator("clip")
-    @classmethod
-    def _ordered(cls, clip: tuple[float, float] | None) -> tuple[float, float] | None:
-        if clip is not None and clip[0] >= clip[1]:
-            raise ValueError(f"clip must be [low, high] with low < high, got {list(clip)}")
-        return clip
-
-
-class Rating(_Task):
-    """A rating on a bounded scale; predictions stay inside it."""
-
-    kind: Literal["rating"] = "rating"
-    low: float = 1.0
-    high: float = 5.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
-        return self
-
-
-Task = Annotated[Binary | Regression | Rating, Field(discriminator="kind")]
-TASK_KINDS = ("binary", "regression", "rating")
 
 
 class Schema(Frozen):

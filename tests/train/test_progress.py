@@ -15,7 +15,7 @@ def test_the_bar_shows_epoch_speed_and_loss_and_the_log_stays(tmp_path: Path) ->
         watcher = Watcher(bar, name="dcn_v2 seed 0", monitor="click.auc", log=log)
         watcher.begin(rows=10, epoch=0)
         watcher.advance(rows=5, loss=0.25)
-        watcher.finish({"epoch": 0, "valid": {"click.auc": 0.75}})
+        watcher.finish({"epoch": 0, "train_loss": 0.25, "valid": {"click.auc": 0.75}})
         watcher.begin(rows=10, epoch=1)
         watcher.advance(rows=5, loss=0.125)
         watcher.advance(rows=3, loss=0.125)
@@ -28,3 +28,13 @@ def test_the_bar_shows_epoch_speed_and_loss_and_the_log_stays(tmp_path: Path) ->
     assert "loss 0.1250, valid click.auc 0.7500" in shown
     assert "rows/s" in shown
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [0]
+
+
+def test_without_a_terminal_an_epoch_is_a_line(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    with training_bar(Console(file=screen)) as bar:
+        watcher = Watcher(bar, name="mlp seed 1", monitor="click.auc", log=tmp_path / "log")
+        watcher.begin(rows=10, epoch=0)
+        watcher.advance(rows=10, loss=0.25)
+        watcher.finish({"epoch": 0, "train_loss": 0.25, "valid": {"click.auc": 0.75}})
+    assert screen.getvalue() == "mlp seed 1 epoch 1: loss 0.2500, valid click.auc 0.7500\n"

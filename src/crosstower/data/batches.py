@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from crosstower.batch import Batch
+from crosstower.data.prefetch import prefetch
 
 _PREFETCH = 2
 
@@ -111,7 +111,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
-        return -(-len(self.rows) // self.size)
+        return math.ceil(len(self.rows) / self.size)
 
     def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start` on, prepared in the background."""
@@ -135,40 +135,6 @@ class Batches:
             left = window[shuffled[full:]] if full < len(window) else None
         if left is not None and number >= start:
             yield left
-
-
-def prefetch(batches: Iterator[Batch], *, depth: int) -> Iterator[Batch]:
-    """Yield from `batches`, kept `depth` ahead by a thread; its errors are raised here."""
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def offer(item: Batch | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for batch in batches:
-                offer(batch)
-                if stop.is_set():
-                    return
-            offer(None)
-        except BaseException as error:  # noqa: BLE001 - handed to the reader
-            offer(error)
-
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        worker.join()
 
 
 def _order(rows: int, generator: torch.Generator | None) -> Tensor:

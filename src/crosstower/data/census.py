@@ -14,8 +14,10 @@ from crosstower.data.encode import Encoder
 from crosstower.data.split import SPLITS
 from crosstower.data.tables import Vocabulary
 from crosstower.errors import DataError
+from crosstower.frozen import Frozen
 from crosstower.layout import PADDING, UNSEEN
-from crosstower.schema import Binary, Frozen, Schema
+from crosstower.schema import Schema
+from crosstower.tasks import Binary
 
 
 class Facts(Frozen):

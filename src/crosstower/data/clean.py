@@ -15,23 +15,14 @@ import polars as pl
 
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
-from crosstower.schema import (
-    Bag,
-    Binary,
-    Categorical,
-    Column,
-    Cross,
-    Numeric,
-    Rating,
-    Regression,
-    Schema,
-    Task,
-    Vector,
-)
+from crosstower.schema import Bag, Categorical, Column, Cross, Numeric, Schema, Vector
 from crosstower.schema import Sequence as SequenceColumn
+from crosstower.tasks import Binary, Rating, Regression, Task
 
 ID_TYPES = (pl.Int64, pl.String)
-_AS_TEXT = (pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Categorical, pl.Enum)
+_AS_TEXT = (
+    pl.String, pl.Null, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Categorical, pl.Enum,
+)  # fmt: skip
 
 
 @dataclass
@@ -89,8 +80,9 @@ class Cleaner:
         bad = cells.bad
         if self.on_bad_rows == "error" and bad.any():
             row = int(bad.arg_max() or 0)
+            cell = _shown(chunk.frame[source][row])
             raise DataError(
-                f"column '{source}': expected {cells.expected}, got {_shown(chunk.frame[source][row])}"
+                f"column '{source}': expected {cells.expected}, got {cell}"
                 f" in row {chunk.first_row + row} of {chunk.origin};"
                 f" {cells.advice}, or set data.on_bad_rows: skip"
             )
@@ -145,7 +137,7 @@ def to_ids(name: str, raw: pl.Series) -> pl.Series:
     """
     if raw.dtype.is_integer():
         return raw.cast(pl.Int64, strict=False)
-    if raw.dtype in (pl.String, pl.Null) or raw.dtype in _AS_TEXT:
+    if isinstance(raw.dtype, _AS_TEXT):
         return raw.cast(pl.String)
     raise DataError(
         f"column '{name}': ids must be integers or text, got {raw.dtype}; store it as"
@@ -166,9 +158,10 @@ def _lists(name: str, raw: pl.Series, separator: str | None) -> _Cells:
     flat = lists.explode(empty_as_null=False, keep_nulls=False)
     inner = to_ids(name, flat).dtype
     values = lists.cast(pl.List(inner), strict=False)
-    bad = values.list.eval(pl.element().is_null()).list.any() != lists.list.eval(
-        pl.element().is_null()
-    ).list.any()
+    bad = (
+        values.list.eval(pl.element().is_null()).list.any()
+        != lists.list.eval(pl.element().is_null()).list.any()
+    )
     return _Cells(values, bad.fill_null(value=False), "ids that fit in 64 bits", "store text")
 
 

@@ -23,18 +23,16 @@ from crosstower.errors import DataError
 from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout, ListField
 from crosstower.schema import (
     Bag,
-    Binary,
     Categorical,
     Coded,
     Cross,
     Numeric,
-    Rating,
-    Regression,
     Schema,
     Sequence,
     Vector,
     is_single_coded,
 )
+from crosstower.tasks import Binary, Rating, Regression
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,9 @@ class Encoder:
         """The inputs and outputs of a model for this encoder."""
         columns = self.schema.columns
         codes = [self._code_field(n) for n in self._coded_names()]
-        lists = [self._list_field(n, c) for n, c in columns.items() if isinstance(c, Bag | Sequence)]
+        lists = [
+            self._list_field(n, c) for n, c in columns.items() if isinstance(c, Bag | Sequence)
+        ]
         heads = tuple(Head(name, task.kind) for name, task in self.schema.tasks.items())
         return Layout(tuple(codes), tuple(self._number_names()), tuple(lists), heads)
 
@@ -191,7 +191,7 @@ class EncoderFit:
                 self._numbers[name] = NumberFit(column)
             elif isinstance(column, Vector):
                 self._vectors[name] = Moments()
-            elif _learns_vocabulary(column):
+            elif isinstance(column, Coded) and _learns_vocabulary(column):
                 self._tables[name] = VocabularyFit(column.min_count, column.max_size)
         for name, task in self.schema.tasks.items():
             if isinstance(task, Regression):
@@ -253,10 +253,8 @@ class EncoderFit:
         return Standardised(mean=0.0, sd=1.0)
 
 
-def _learns_vocabulary(column: Any) -> bool:
-    if not isinstance(column, Coded) or column.table is not None:
-        return False
-    return column.hash_buckets is None and column.vocabulary is None
+def _learns_vocabulary(column: Coded) -> bool:
+    return column.table is None and column.hash_buckets is None and column.vocabulary is None
 
 
 def _floats(series: pl.Series) -> NDArray[np.float64]:

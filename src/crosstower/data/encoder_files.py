@@ -12,7 +12,8 @@ from crosstower.data.encode import Encoder
 from crosstower.data.numbers import FittedNumber, Standardised
 from crosstower.data.tables import HashBuckets, Table, Vocabulary
 from crosstower.errors import RunError
-from crosstower.schema import Frozen, Schema
+from crosstower.frozen import Frozen
+from crosstower.schema import Schema
 
 FORMAT = 1
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from crosstower.frozen import Frozen
 from crosstower.layout import MISSING, RESERVED_CODES
-from crosstower.schema import Frozen, Numeric
+from crosstower.schema import Numeric
 
 Floats = NDArray[np.float64]
 SAMPLE_SIZE = 200_000

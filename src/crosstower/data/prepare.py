@@ -19,7 +19,8 @@ from crosstower.data.sources import FrameSource, Source, join, open_source, requ
 from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
 from crosstower.errors import RecipeError
 from crosstower.recipe import Data, Recipe
-from crosstower.schema import Binary, Schema
+from crosstower.schema import Schema
+from crosstower.tasks import Binary
 
 Progress = Callable[[str, int], None]
 """Told (what is done, rows so far) after each chunk."""

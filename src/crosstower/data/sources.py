@@ -6,20 +6,16 @@ Memory does not grow with the number of rows: a chunk is read, used and dropped.
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
+from crosstower.data.file_formats import CHUNK_ROWS, FORMATS, format_of
 from crosstower.errors import DataError, did_you_mean
-
-CHUNK_ROWS = 65_536
-CSV_BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,10 @@ class Chunk:
 class Source(Protocol):
     """Rows that can be read again and again, in the same order."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
 
     def columns(self) -> list[str]:
         """Return the column names."""
@@ -76,15 +75,15 @@ class FileSource:
 
     def columns(self) -> list[str]:
         """Return the column names of the first file."""
-        return _format_of(self.files[0]).names(self.files[0])
+        return format_of(self.files[0]).names(self.files[0])
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """Yield the rows of every file in turn."""
         index = 0
         for file in self.files:
-            _require(columns, _format_of(file).names(file), str(file))
+            _require(columns, format_of(file).names(file), str(file))
             first_row = 0
-            for frame in _checked(_format_of(file).frames(file, columns), file):
+            for frame in format_of(file).frames(file, columns):
                 yield Chunk(frame, str(file), first_row, index)
                 first_row += frame.height
                 index += frame.height
@@ -114,12 +113,6 @@ class JoinedSource:
             yield Chunk(frame.select(columns), chunk.origin, chunk.first_row, chunk.index)
 
 
-@dataclass(frozen=True)
-class _Format:
-    names: Callable[[Path], list[str]]
-    frames: Callable[[Path, Sequence[str]], Iterator[pl.DataFrame]]
-
-
 def open_source(data: Any) -> Source:
     """Return a source for a path, a folder, a glob or a polars, pandas or Arrow table.
 
@@ -128,12 +121,7 @@ def open_source(data: Any) -> Source:
 
     """
     source = _open_paths(str(data)) if isinstance(data, str | Path) else _open_frame(data)
-    names = source.columns()
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise DataError(
-            f"{source.name}: column '{twice[0]}' is there twice; rename or drop one of them"
-        )
+    _check_unique(source.columns(), source.name)
     return source
 
 
@@ -187,18 +175,25 @@ def _open_frame(data: Any) -> FrameSource:
         raise DataError(
             f"expected a path or a polars, pandas or Arrow table, got {type(data).__name__}"
         )
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(
-                f"data frame: column '{name}' is there twice; rename or drop one of them"
-            )
-    if isinstance(data, pa.Table):
-        data = pl.DataFrame(pl.from_arrow(data))
-    elif not isinstance(data, pl.DataFrame):
-        data = pl.from_pandas(data)  # a NaN of pandas means missing and becomes null
-    if data.height == 0:
+    _check_unique(names, "data frame")
+    frame = _to_polars(data)
+    if frame.height == 0:
         raise DataError("data frame: no rows; give it at least one row")
-    return FrameSource(data)
+    return FrameSource(frame)
+
+
+def _to_polars(table: Any) -> pl.DataFrame:
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, pa.Table):
+        return pl.DataFrame(pl.from_arrow(table))
+    return pl.from_pandas(table)  # a NaN of pandas means missing and becomes null
+
+
+def _check_unique(names: list[str], where: str) -> None:
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise DataError(f"{where}: column '{twice}' is there twice; rename or drop one of them")
 
 
 def _open_paths(path: str) -> FileSource:
@@ -209,7 +204,7 @@ def _open_paths(path: str) -> FileSource:
             f" (relative paths start at the recipe's folder; allowed: {', '.join(FORMATS)})"
         )
     for file in files:
-        _format_of(file)
+        format_of(file)
         if file.stat().st_size == 0:
             raise DataError(f"{file}: empty file (0 bytes); remove it or write it again")
     source = FileSource(files, path)
@@ -224,100 +219,3 @@ def _expand(path: str) -> list[Path]:
     if Path(path).is_file():
         return [Path(path)]
     return [Path(f) for f in glob.glob(path, recursive=True) if Path(f).is_file()]  # noqa: PTH207
-
-
-def _format_of(file: Path) -> _Format:
-    if file.suffix not in FORMATS:
-        raise DataError(
-            f"{file}: unknown kind of file '{file.suffix}'; allowed: {', '.join(FORMATS)}"
-        )
-    return FORMATS[file.suffix]
-
-
-def _checked(frames: Iterator[pl.DataFrame], file: Path) -> Iterator[pl.DataFrame]:
-    try:
-        yield from (f for f in frames if f.height)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0]
-    return DataError(f"{file}: cannot be read as {file.suffix[1:]}: {reason}; write it again")
-
-
-def _parquet_names(file: Path) -> list[str]:
-    try:
-        return pa.parquet.read_schema(file).names
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _parquet_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    # Without pre-buffering a row group is decoded page by page, so memory stays flat.
-    with pa.parquet.ParquetFile(file, pre_buffer=False) as parquet:
-        for batch in parquet.iter_batches(CHUNK_ROWS, columns=list(columns)):
-            yield _to_polars(batch, columns)
-
-
-def _csv_reader(file: Path, names: Sequence[str] = ()) -> pa.csv.CSVStreamingReader:
-    # Everything is read as text: a guessed type would send long ids through floats.
-    convert = pa.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=list(names),
-        strings_can_be_null=True,
-        null_values=[""],
-    )
-    parse = pa.csv.ParseOptions(delimiter="\t" if file.suffix == ".tsv" else ",")
-    read = pa.csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
-    return pa.csv.open_csv(
-        file, read_options=read, parse_options=parse, convert_options=convert
-    )
-
-
-def _csv_names(file: Path) -> list[str]:
-    try:
-        with _csv_reader(file) as reader:
-            return reader.schema.names
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _csv_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    with _csv_reader(file, columns) as reader:
-        for batch in reader:
-            yield _to_polars(batch, columns)
-
-
-def _arrow_names(file: Path) -> list[str]:
-    try:
-        with pa.memory_map(str(file)) as mapped:
-            return pa.ipc.open_file(mapped).schema.names
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _arrow_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    with pa.memory_map(str(file)) as mapped:
-        reader = pa.ipc.open_file(mapped)
-        for i in range(reader.num_record_batches):
-            batch = reader.get_batch(i).select(list(columns))
-            for start in range(0, batch.num_rows, CHUNK_ROWS):
-                yield _to_polars(batch.slice(start, CHUNK_ROWS), columns)
-
-
-def _to_polars(batch: pa.RecordBatch, columns: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(batch)).select(columns)
-
-
-_ARROW = _Format(_arrow_names, _arrow_frames)
-_PARQUET = _Format(_parquet_names, _parquet_frames)
-_CSV = _Format(_csv_names, _csv_frames)
-FORMATS = {
-    ".parquet": _PARQUET,
-    ".pq": _PARQUET,
-    ".csv": _CSV,
-    ".tsv": _CSV,
-    ".arrow": _ARROW,
-    ".feather": _ARROW,
-}

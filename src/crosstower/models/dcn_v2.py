@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from crosstower.batch import Batch
+from crosstower.frozen import Frozen
 from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture, CrossNetwork
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
-from crosstower.schema import Frozen
 
 
 @register("dcn_v2")

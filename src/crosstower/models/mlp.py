@@ -6,11 +6,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from crosstower.batch import Batch
+from crosstower.frozen import Frozen
 from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
-from crosstower.schema import Frozen
 
 
 @register("mlp")

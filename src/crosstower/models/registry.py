@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from crosstower.batch import Batch
 from crosstower.errors import RecipeError, did_you_mean
+from crosstower.frozen import Frozen
 from crosstower.layout import Layout
-from crosstower.recipe import validate
-from crosstower.schema import Frozen
+from crosstower.validation import validate
 
 
 class Architecture(Protocol):

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from crosstower.batch import Batch
 from crosstower.errors import RecipeError, did_you_mean
+from crosstower.frozen import Frozen
 from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
 from crosstower.nn.wide import WideLinear
-from crosstower.schema import Frozen
 
 
 @register("wide_deep")
@@ -34,7 +34,8 @@ class WideDeep(nn.Module):
         dropout: float = Field(default=0.1, ge=0, lt=1)
         combine: Literal["sum", "concat"] = "sum"
         wide_columns: tuple[str, ...] | None = Field(
-            default=None, description="Columns of the wide side; all coded ones and crosses if unset."
+            default=None,
+            description="Columns of the wide side; all coded ones and crosses if unset.",
         )
         wide_numbers: bool = Field(default=True, description="Numbers in the wide side as well.")
 

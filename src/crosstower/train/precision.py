@@ -35,7 +35,7 @@ def choose_precision(
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - no public name
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _time(

@@ -26,7 +26,10 @@ class _RowsPerSecond(ProgressColumn):
 
 
 def training_bar(console: Console) -> Progress:
-    """Return a progress display with loss, rows per second and the time left of the epoch."""
+    """Return a progress display with loss, rows per second and the time left of the epoch.
+
+    Where nobody watches (a log file, a pipe) there is no bar; see `Watcher`.
+    """
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -36,11 +39,15 @@ def training_bar(console: Console) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
+        disable=not console.is_interactive,
     )
 
 
 class Watcher:
-    """Observes one training: moves the bar, and appends a JSON line an epoch to `log`."""
+    """Observes one training: moves the bar, and appends a JSON line an epoch to `log`.
+
+    Without a bar it prints a line an epoch instead.
+    """
 
     def __init__(self, bar: Progress, *, name: str, monitor: str, log: Path) -> None:
         self._bar, self._name, self._monitor, self._log = bar, name, monitor, log
@@ -62,6 +69,9 @@ class Watcher:
             file.write(json.dumps(record) + "\n")
         value = record["valid"][self._monitor]
         self._best = f", valid {self._monitor} {value:.4f}"
+        if self._bar.disable:
+            words = f"{self._name} epoch {record['epoch'] + 1}: loss {record['train_loss']:.4f}"
+            self._bar.console.print(words + self._best, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away."""

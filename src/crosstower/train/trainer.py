@@ -31,19 +31,19 @@ class Observer(Protocol):
     """Watches a training: a progress bar, a log file."""
 
     def begin(self, *, rows: int, epoch: int) -> None:
-        """An epoch of `rows` training rows starts."""
+        """Note that an epoch of `rows` training rows starts."""
         ...
 
     def advance(self, *, rows: int, loss: float) -> None:
-        """A step over `rows` rows gave this loss."""
+        """Note that a step over `rows` rows gave this loss."""
         ...
 
     def finish(self, record: dict[str, Any]) -> None:
-        """An epoch ended with these numbers."""
+        """Note that an epoch ended with these numbers."""
         ...
 
 
-class Interrupted(TrainingError):
+class TrainingInterruptedError(TrainingError):
     """The user stopped the training; the last checkpoint can be resumed."""
 
     exit_code = 130
@@ -74,7 +74,7 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite, or a checkpoint cannot be written.
-            Interrupted: Ctrl-C; the last checkpoint can be resumed.
+            TrainingInterruptedError: Ctrl-C; the last checkpoint can be resumed.
 
         """
         self.optimizers = self._optimizers()
@@ -87,7 +87,7 @@ class Trainer:
             while not position.finished:
                 self._epoch(position, stop)
                 if stop.requested:  # while the epoch was validated; all of it is saved
-                    raise Interrupted(_stopped(position))
+                    raise TrainingInterruptedError(_stopped(position))
         return position
 
     def _epoch(self, position: Position, stop: StopSignal) -> None:
@@ -162,7 +162,7 @@ class Trainer:
         every = self.settings.checkpoint_every
         if stop.requested:
             self._save(LAST, position)
-            raise Interrupted(_stopped(position))
+            raise TrainingInterruptedError(_stopped(position))
         if every is not None and position.step % every == 0:
             self._save(LAST, position)
 

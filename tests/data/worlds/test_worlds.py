@@ -10,7 +10,7 @@ from crosstower.data.worlds.rentals import listings
 from crosstower.data.worlds.restaurants import restaurant_table
 from crosstower.data.worlds.watch_next import watch_next
 from crosstower.errors import RecipeError
-from crosstower.schema import Binary
+from crosstower.tasks import Binary
 
 ROWS = 100_000
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosstower.schema import Binary, Categorical, Cross, Numeric, Schema
+from crosstower.schema import Categorical, Cross, Numeric, Schema
+from crosstower.tasks import Binary
 
 USERS, APPS, LOCATIONS = 1_000, 50, 10
 

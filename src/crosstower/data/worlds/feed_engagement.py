@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosstower.schema import Binary, Categorical, Schema
+from crosstower.schema import Categorical, Schema
+from crosstower.tasks import Binary
 
 USERS, ITEMS, CONTEXTS = 500, 200, 4
 

@@ -7,7 +7,8 @@ import polars as pl
 from scipy.special import expit
 
 from crosstower.data.worlds.impressions import draw, pick, show
-from crosstower.schema import Bag, Binary, Categorical, Numeric, Schema
+from crosstower.schema import Bag, Categorical, Numeric, Schema
+from crosstower.tasks import Binary
 
 USERS, LISTINGS = 2_000, 1_500
 CITIES = ["Lisbon", "Porto", "Paris", "Rome", "Berlin", "Vienna"]

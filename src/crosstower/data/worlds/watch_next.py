@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosstower.schema import Binary, Categorical, Regression, Schema
+from crosstower.schema import Categorical, Schema
+from crosstower.tasks import Binary, Regression
 
 USERS, ITEMS, TIMES, DEVICES = 1_000, 200, 4, 3
 _GROUPS = 5

@@ -75,7 +75,7 @@ def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) 
                 replace_gradient(parameter)
                 if parameter.grad is not None:
                     grad = parameter.grad
-                    values.append(grad._values() if grad.is_sparse else grad)  # noqa: SLF001
+                    values.append(grad._values() if grad.is_sparse else grad)
     norm = float(torch.stack([v.norm() for v in values]).norm()) if values else 0.0
     if norm > max_norm and math.isfinite(norm):
         for value in values:

@@ -10,8 +10,8 @@ def coalesce(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the touched rows `[R]`, ascending, and their summed gradients `[R, D]`."""
     if gradient.is_coalesced():
         return gradient.indices()[0], gradient.values()
-    rows, place = torch.unique(gradient._indices()[0], return_inverse=True)  # noqa: SLF001
-    values = gradient._values()  # noqa: SLF001 - the uncoalesced parts have no public name
+    rows, place = torch.unique(gradient._indices()[0], return_inverse=True)
+    values = gradient._values()
     summed = values.new_zeros((len(rows), values.shape[1])).index_add_(0, place, values)
     return rows, summed
 

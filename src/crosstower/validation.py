@@ -1,0 +1,63 @@
+"""Check plain data against a model, and explain all that is wrong with it at once."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from crosstower.errors import RecipeError, did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
+    """Return `plain` as a checked model; all errors are reported together.
+
+    Raises:
+        RecipeError: with one line a wrong key.
+
+    """
+    try:
+        return kind.model_validate(plain)
+    except ValidationError as error:
+        schema = kind.model_json_schema()
+        lines = [_explain(item, schema, where) for item in error.errors()]
+        raise RecipeError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
+    place, allowed = _walk(schema, item["loc"])
+    key = ".".join(p for p in [where, place] if p)
+    if item["type"] == "extra_forbidden":
+        given = str(item["loc"][-1])
+        return f"{key}: unknown key{did_you_mean(given, allowed)}; allowed: {', '.join(allowed)}"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] in ("missing", "value_error"):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, got {item['input']!r}"
+
+
+def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[str]]:
+    """Return the dotted key of an error and the keys allowed beside it."""
+    node, allowed, keys = schema, list(schema.get("properties", {})), list[str]()
+    for part in location:
+        node = _resolve(node, schema)
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        if part in mapping:  # the tag of a union is no key of the file
+            node = _resolve({"$ref": mapping[part]}, schema)
+            allowed = list(node.get("properties", {}))
+            continue
+        keys.append(str(part))
+        if "properties" in node:
+            allowed = list(node["properties"])
+            node = node["properties"].get(part, {})
+        else:
+            node = node.get("additionalProperties") or node.get("items") or {}
+    return ".".join(keys), allowed
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        return schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
