@@ -1,9 +1,9 @@
-"""python -m benchmarks NAME [OPTIONS]: quality, best_auc, vocabulary, memory or torch_rechub."""
+"""python -m benchmarks NAME [OPTIONS]: quality, best_auc, vocabulary, memory or rechub."""
 
 import importlib
 import sys
 
-NAMES = ("quality", "best_auc", "vocabulary", "memory", "torch_rechub")
+NAMES = ("quality", "best_auc", "vocabulary", "memory", "rechub")
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
     sys.exit(f"usage: python -m benchmarks NAME [OPTIONS], NAME one of: {', '.join(NAMES)}")

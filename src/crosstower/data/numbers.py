@@ -168,7 +168,7 @@ class NumberFit:
 
 def _quantiles(values: Floats, steps: Floats) -> Floats:
     if len(values) == 0:
-        return np.zeros(1)
+        return np.zeros(len(steps))
     return np.quantile(values, steps, method="inverted_cdf")
 
 

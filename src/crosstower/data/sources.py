@@ -17,6 +17,8 @@ import pyarrow as pa
 from crosstower.data.file_formats import CHUNK_ROWS, FORMATS, format_of
 from crosstower.errors import DataError, did_you_mean
 
+_KEY = "__key"
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -106,11 +108,21 @@ class JoinedSource:
         """Yield the rows of `base` in order; keys that the table lacks give nulls."""
         added = [c for c in columns if c in self.table.columns and c != self.on]
         kept = list(dict.fromkeys([*(c for c in columns if c not in added), self.on]))
-        right = self.table.select(self.on, *added)
+        right = self.table.select(_key(self.table[self.on], self.name), *added)
         for chunk in self.base.chunks(kept):
-            left = chunk.frame.with_columns(pl.col(self.on).cast(right[self.on].dtype))
-            frame = left.join(right, on=self.on, how="left", maintain_order="left")
+            left = chunk.frame.with_columns(_key(chunk.frame[self.on], chunk.origin))
+            frame = left.join(right, on=_KEY, how="left", maintain_order="left")
             yield Chunk(frame.select(columns), chunk.origin, chunk.first_row, chunk.index)
+
+
+def _key(ids: pl.Series, where: str) -> pl.Series:
+    """Return the key of a join as text, so that 7 of one side finds "7" of the other."""
+    if ids.dtype.is_float():
+        raise DataError(
+            f"{where}: the key '{ids.name}' of a join holds {ids.dtype}; store it as integers or"
+            " text (ids that pass through floats are silently rounded)"
+        )
+    return ids.cast(pl.String).alias(_KEY)
 
 
 def open_source(data: Any) -> Source:

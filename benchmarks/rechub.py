@@ -23,12 +23,12 @@ from crosstower.data.prepare import Prepared, prepare, source_of
 from crosstower.fitting import fit
 from crosstower.recipe import load_recipe
 
-PEER = Path(__file__).with_name("torch_rechub_peer.py")
+PEER = Path(__file__).with_name("rechub_peer.py")
 MODELS = {"dcn_v2": "DCNv2", "wide_deep": "WideDeep"}
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks torch_rechub", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks rechub", description=__doc__)
     parser.add_argument("--python", required=True, help="Python of torch-rechub's environment.")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)
@@ -54,27 +54,18 @@ def compare(name: str, path: Path, folder: Path, options: argparse.Namespace) ->
         found = run.metrics["tasks"][task][ours]
         speeds = [r["rows_per_second"] for r in run.metrics["training"][ours].values()]
         show(name, f"crosstower {ours}", found["auc"], found["log_loss"], speeds)
-        runs = [
-            json.loads(
-                subprocess.run(
-                    [
-                        options.python,
-                        PEER,
-                        folder / "rows.npz",
-                        theirs,
-                        str(seed),
-                        str(options.epochs),
-                    ],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    cwd=folder,
-                ).stdout.splitlines()[-1]
-            )
-            for seed in range(options.seeds)
-        ]
+        seeds = range(options.seeds)
+        runs = [train_peer(options, folder / "rows.npz", theirs, seed) for seed in seeds]
         auc, loss = (summary([r[k] for r in runs]) for k in ("auc", "log_loss"))
         show(name, f"torch-rechub {theirs}", auc, loss, [r["rows_per_second"] for r in runs])
+
+
+def train_peer(options: argparse.Namespace, rows: Path, model: str, seed: int) -> dict:
+    command = [options.python, PEER, rows, model, str(seed), str(options.epochs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=rows.parent)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def show(name: str, model: str, auc: dict, loss: dict, speeds: list[float]) -> None:

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from crosstower.batch import Batch
+from crosstower.data.batches import Batches, EncodedRows
+
+
+def block(start: int, rows: int) -> Batch:
+    ids = torch.arange(start, start + rows, dtype=torch.int32)
+    return Batch(
+        codes=ids[:, None].repeat(1, 3),
+        numbers=ids[:, None].float(),
+        lists={"a list": ids[:, None].repeat(1, 2), "other": ids[:, None]},
+        labels=ids[:, None].float(),
+    )
+
+
+def encoded(folder: Path, *, rows: int = 1000, memory_bytes: int = 10**9) -> EncodedRows:
+    held = EncodedRows(folder / "rows", memory_bytes)
+    for start in range(0, rows, 100):
+        held.add(block(start, min(100, rows - start)))
+    return held
+
+
+def ids(batches: list[Batch]) -> list[int]:
+    return [int(i) for b in batches for i in b.codes[:, 0]]
+
+
+SMALL = 9_000  # bytes: less than a quarter of 1000 rows
+
+
+@pytest.fixture(params=["memory", "disk"])
+def rows(request: pytest.FixtureRequest, tmp_path: Path) -> EncodedRows:
+    return encoded(tmp_path, memory_bytes=SMALL if request.param == "disk" else 10**9)
+
+
+def test_an_epoch_without_a_seed_is_in_order(rows: EncodedRows) -> None:
+    batches = list(Batches(rows, 64).epoch())
+    assert ids(batches) == list(range(1000))
+    assert [len(b) for b in batches] == [64] * 15 + [40]
+    assert len(Batches(rows, 64)) == 16
+
+
+def test_a_shuffled_epoch_has_every_row_once(rows: EncodedRows) -> None:
+    seen = ids(list(Batches(rows, 64, seed=0).epoch(3)))
+    assert sorted(seen) == list(range(1000))
+    assert seen != list(range(1000))
+
+
+def test_columns_of_a_row_stay_together(rows: EncodedRows) -> None:
+    for batch in Batches(rows, 64, seed=0).epoch():
+        own = batch.codes[:, 0].float()
+        for tensor in (batch.numbers[:, 0], batch.labels[:, 0], *batch.lists.values()):
+            assert torch.equal(tensor.float().reshape(len(own), -1)[:, 0], own)
+
+
+def test_epochs_and_seeds_differ_and_repeat(rows: EncodedRows) -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return ids(list(Batches(rows, 64, seed=seed).epoch(epoch)))
+
+    assert order(0, 0) == order(0, 0)
+    assert len({tuple(order(s, e)) for s in (0, 1) for e in (0, 1)}) == 4
+
+
+@pytest.mark.parametrize("start", [0, 1, 7, 15, 16])
+def test_an_epoch_goes_on_where_it_stopped(rows: EncodedRows, start: int) -> None:
+    batches = Batches(rows, 64, seed=5)
+    assert ids(list(batches.epoch(2, start=start))) == ids(list(batches.epoch(2))[start:])
+
+
+def test_rows_beyond_the_memory_go_to_disk_and_stay_the_same(tmp_path: Path) -> None:
+    held = encoded(tmp_path, memory_bytes=10**9)
+    assert not (tmp_path / "rows").exists()
+    spilled = encoded(tmp_path, memory_bytes=SMALL)
+    assert len(list((tmp_path / "rows").iterdir())) == spilled.blocks == 10
+    one, other = (Batch.concatenate(list(Batches(r, 128).epoch())) for r in (held, spilled))
+    assert torch.equal(one.codes, other.codes)
+    assert torch.equal(one.lists["a list"], other.lists["a list"])
+
+
+def test_a_window_of_spilled_rows_stays_within_its_share(tmp_path: Path) -> None:
+    spilled = encoded(tmp_path, memory_bytes=20_000)
+    sizes = [
+        sum(t.nbytes for t in (w.codes, w.numbers, w.labels, *w.lists.values()))
+        for w in spilled.windows(list(range(spilled.blocks)))
+    ]
+    assert max(sizes) <= 20_000 // 4
+    assert len(sizes) == 10
+
+
+def test_shuffling_reaches_across_blocks_on_disk(tmp_path: Path) -> None:
+    spilled = encoded(tmp_path, memory_bytes=40_000)
+    first = next(iter(Batches(spilled, 64, seed=0).epoch()))
+    assert len({i // 100 for i in ids([first])}) > 1
+
+
+def test_no_rows_give_no_batches(tmp_path: Path) -> None:
+    empty = EncodedRows(tmp_path / "rows", 10)
+    empty.add(block(0, 0))
+    assert len(empty) == len(Batches(empty, 8)) == 0
+    assert list(Batches(empty, 8, seed=1).epoch()) == []

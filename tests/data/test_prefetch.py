@@ -1,0 +1,46 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from crosstower.data.prefetch import prefetch
+
+
+def test_items_come_in_order() -> None:
+    assert list(prefetch(iter(range(100)), depth=2)) == list(range(100))
+
+
+def test_an_error_in_the_thread_is_raised_here_after_what_came_before() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("disk gone")
+
+    seen = []
+    with pytest.raises(ValueError, match="disk gone"):
+        seen.extend(prefetch(items(), depth=2))
+    assert seen == [1]
+
+
+def test_it_reads_ahead_but_no_further_than_asked() -> None:
+    made, two_ahead = [], threading.Event()
+
+    def items() -> Iterator[int]:
+        for i in range(50):
+            made.append(i)
+            if i == 3:
+                two_ahead.set()
+            yield i
+
+    stream = prefetch(items(), depth=2)
+    assert next(stream) == 0
+    assert two_ahead.wait(5)  # 1 and 2 are in the queue, 3 waits for a place
+    assert made == [0, 1, 2, 3]
+    stream.close()
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    before = threading.active_count()
+    stream = prefetch(iter(range(1000)), depth=2)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
