@@ -147,26 +147,29 @@ class Evaluation(Frozen):
 
 
 class Recipe(Frozen):
-    """One experiment. `model` holds the architecture's name and its own options."""
+    """One experiment. `model` holds the architecture's name (DCN-V2's if unset) and its options."""
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][\w.-]*$")
     data: Data = Data()
     schema_: Schema = Field(alias="schema")
-    model: dict[str, Any] = Field(default_factory=lambda: {"name": "dcn_v2"})
+    model: dict[str, Any] = Field(default={}, validate_default=True)
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
     @field_validator("model", mode="before")
     @classmethod
     def _name_alone(cls, model: Any) -> Any:
+        if isinstance(model, dict):
+            return {"name": "dcn_v2", **model}
         return {"name": model} if isinstance(model, str) else model
 
-    @model_validator(mode="after")
-    def _model_has_name(self) -> Self:
-        if not isinstance(self.model.get("name"), str):
-            message = "model: needs a name, as in model: {name: dcn_v2}"
+    @field_validator("model")
+    @classmethod
+    def _name_is_text(cls, model: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(model["name"], str):
+            message = f"name must be text, as in model: {{name: dcn_v2}}, got {model['name']!r}"
             raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors only
-        return self
+        return model
 
     @model_validator(mode="after")
     def _monitor_names_a_task(self) -> Self:

@@ -1,0 +1,49 @@
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from crosstower.errors import RecipeError
+from crosstower.frozen import Frozen
+from crosstower.validation import validate
+
+
+class Cat(Frozen):
+    kind: Literal["cat"] = "cat"
+    lives: int = 9
+
+
+class Dog(Frozen):
+    kind: Literal["dog"] = "dog"
+    tricks: tuple[str, ...] = ()
+
+
+class Home(Frozen):
+    pets: dict[str, Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default={})
+    rooms: int = Field(default=1, ge=1)
+
+
+def test_good_data_becomes_a_model() -> None:
+    home = validate(Home, {"pets": {"tom": {"kind": "cat"}}, "rooms": 2})
+    assert home == Home(pets={"tom": Cat()}, rooms=2)
+
+
+def test_all_errors_are_reported_together() -> None:
+    with pytest.raises(RecipeError) as caught:
+        validate(Home, {"romms": 3, "rooms": 0, "pets": {"rex": {"kind": "dog", "trick": []}}})
+    lines = str(caught.value).splitlines()
+    assert sorted(lines) == [
+        "pets.rex.trick: unknown key; did you mean 'tricks'?; allowed: kind, tricks",
+        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms",
+        "rooms: Input should be greater than or equal to 1, got 0",
+    ]
+
+
+def test_the_section_leads_the_key() -> None:
+    with pytest.raises(RecipeError, match=r"^model\.lives: Input should be a valid integer"):
+        validate(Cat, {"lives": "many"}, where="model")
+
+
+def test_a_wrong_kind_names_the_kinds() -> None:
+    with pytest.raises(RecipeError, match=r"pets\.tom: .*'bird'.*'cat', 'dog'"):
+        validate(Home, {"pets": {"tom": {"kind": "bird"}}})
