@@ -55,13 +55,14 @@ def compare(name: str, path: Path, folder: Path, options: argparse.Namespace) ->
         speeds = [r["rows_per_second"] for r in run.metrics["training"][ours].values()]
         show(name, f"crosstower {ours}", found["auc"], found["log_loss"], speeds)
         seeds = range(options.seeds)
-        runs = [train_peer(options, folder / "rows.npz", theirs, seed) for seed in seeds]
+        batch = recipe.training.rows_a_step(len(ready.rows["train"]))
+        runs = [train_peer(options, folder / "rows.npz", theirs, seed, batch) for seed in seeds]
         auc, loss = (summary([r[k] for r in runs]) for k in ("auc", "log_loss"))
         show(name, f"torch-rechub {theirs}", auc, loss, [r["rows_per_second"] for r in runs])
 
 
-def train_peer(options: argparse.Namespace, rows: Path, model: str, seed: int) -> dict:
-    command = [options.python, PEER, rows, model, str(seed), str(options.epochs)]
+def train_peer(options: argparse.Namespace, rows: Path, model: str, seed: int, batch: int) -> dict:
+    command = [options.python, PEER, rows, model, str(seed), str(options.epochs), str(batch)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=rows.parent)
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -1,7 +1,7 @@
-"""Runs in torch-rechub's environment: FILE.npz DCNv2|WideDeep SEED EPOCHS; prints one JSON line.
+"""Runs in torch-rechub's environment: FILE.npz DCNv2|WideDeep SEED EPOCHS BATCH; prints JSON.
 
-Widths and rates are those of our defaults; optimiser, weight decay and training step are
-torch-rechub's own.
+Widths, rates and the batch size are those of our defaults; optimiser, weight decay and training
+step are torch-rechub's own.
 """
 
 import copy
@@ -17,7 +17,7 @@ from torch_rechub.models.ranking import DCNv2, WideDeep
 from torch_rechub.trainers import CTRTrainer
 from torch_rechub.utils.data import DataGenerator
 
-BATCH, WIDTH, DIMS = 1024, 16, [128, 64]
+WIDTH, DIMS = 16, [128, 64]
 
 
 def columns(data, split, sizes):
@@ -39,6 +39,7 @@ def predict(model, x):
 
 def main():
     file, name, seed, epochs = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    batch = int(sys.argv[5])
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - torch-rechub draws from it
     data = np.load(file)
@@ -57,7 +58,7 @@ def main():
     x, y = columns(data, "train", sizes), data["train_labels"]
     generator = DataGenerator(x, y)
     loader, _, _ = generator.generate_dataloader(
-        x_val=x, y_val=y, x_test=x, y_test=y, batch_size=BATCH, num_workers=0
+        x_val=x, y_val=y, x_test=x, y_test=y, batch_size=batch, num_workers=0
     )
     valid, best, kept, seconds = columns(data, "valid", sizes), -1.0, None, 0.0
     for _ in range(epochs):

@@ -52,6 +52,15 @@ def test_scores_need_no_labels_and_do_not_depend_on_the_company(
     assert together["click__prediction"].is_between(0, 1).all()
 
 
+def test_a_frame_and_a_file_are_predicted_like_scored_rows(
+    run: Run, frame: pl.DataFrame, folder: Path
+) -> None:
+    expected = score(run, frame, columns=["user_id"])
+    assert run.predict(frame, columns=["user_id"]).equals(expected)
+    assert run.predict(frame.to_pandas(), columns=["user_id"]).equals(expected)
+    assert run.predict(folder / "rows.parquet", columns=["user_id"]).equals(expected)
+
+
 def test_unseen_and_missing_values_are_scored(run: Run, frame: pl.DataFrame) -> None:
     strange = frame.head(3).with_columns(
         user_id=pl.Series([999, None, 1]), age=pl.lit(None, pl.Float64), genre=pl.lit("opera")

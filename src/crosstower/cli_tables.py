@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from crosstower.evaluate.content import TaskReport
@@ -57,7 +58,7 @@ def print_reports(reports: Sequence[TaskReport]) -> None:
         title = f"{report.name}: {report.rows:,} test rows (* the model)"
         print_table(title, ["", *metrics.values()], rows)
         for sentence in report.verdicts:
-            console().print(f"  {sentence}", highlight=False)
+            console().print(_indented(sentence), highlight=False)
 
 
 def print_run(run: Run) -> None:
@@ -66,19 +67,31 @@ def print_run(run: Run) -> None:
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
     for note in facts.notes:
-        out.print(f"  {note}", highlight=False)
+        out.print(_indented(note), highlight=False)
     print_reports(task_reports(run, stored_predictions(run)))
     rows = [
-        [name, seed, str(f["epochs"]), f"{f['seconds']:.1f}", f"{f['rows_per_second']:,}"]
+        [
+            name,
+            seed,
+            str(f["epochs"]),
+            f"{f['seconds']:.1f}",
+            f"{f['rows_per_second']:,}",
+            f["precision"],
+        ]
         for name, seeds in training_figures(run).items()
         for seed, f in seeds.items()
     ]
-    print_table("Training", ["", "Seed", "Epochs", "Seconds", "Rows/s"], rows)
+    print_table("Training", ["", "Seed", "Epochs", "Seconds", "Rows/s", "Precision"], rows)
     peak = run.metrics.get("peak_memory_mb")
     if peak is not None:
         out.print(f"peak memory {peak:,.0f} MB", highlight=False)
     out.print(f"report: {run.report}", highlight=False, soft_wrap=True)
     out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
+
+
+def _indented(sentence: str) -> Padding:
+    """Return a sentence two columns in, on all of its lines."""
+    return Padding(sentence, (0, 0, 0, 2), expand=False)
 
 
 def _given(report: TaskReport, metric: str) -> bool:

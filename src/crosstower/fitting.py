@@ -37,6 +37,7 @@ from crosstower.train.progress import Watcher, training_bar
 from crosstower.train.trainer import BEST, Trainer, pick_device, predict_logits
 from crosstower.validation import validate
 
+_VALIDATION_ROWS = 8192
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
 
@@ -163,7 +164,7 @@ def _create(
         models=models,
         seeds=tuple(range(first, first + seeds)),
         facts=prepared.facts,
-        environment=_environment(),
+        environment=_environment() | {"batch size": str(_batch_size(recipe, prepared))},
     )
     # Built aside and renamed, so that a folder that is there can always be opened.
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +216,7 @@ class _Training:
         """Train (or go on), then predict the test rows with the best weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
         recipe, encoder = self.run.recipe, self.prepared.encoder
-        settings = recipe.training
+        settings, rows = recipe.training, self.prepared.rows["train"]
         device = pick_device(settings.device)
         monitor, higher = _check_monitor(recipe)
         torch.manual_seed(self.seed)
@@ -227,7 +228,7 @@ class _Training:
             layout=encoder.layout,
             weights={name: task.weight for name, task in recipe.schema_.tasks.items()},
             settings=settings,
-            batches=Batches(self.prepared.rows["train"], settings.batch_size, seed=self.seed),
+            batches=Batches(rows, _batch_size(recipe, self.prepared), seed=self.seed),
             validate=self._validate,
             monitor=monitor,
             higher_is_better=higher,
@@ -262,8 +263,8 @@ class _Training:
         aside.replace(path)
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
-        recipe, encoder = self.run.recipe, self.prepared.encoder
-        batches = Batches(self.prepared.rows[split], 4 * recipe.training.batch_size)
+        encoder = self.prepared.encoder
+        batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
         device = next(model.parameters()).device
         logits = predict_logits(model, batches, device=device, precision=precision)
         columns = [
@@ -271,6 +272,10 @@ class _Training:
             for name, values in logits.items()
         ]
         return self.prepared.answers[split].with_columns(columns)
+
+
+def _batch_size(recipe: Recipe, prepared: Prepared) -> int:
+    return recipe.training.rows_a_step(len(prepared.rows["train"]))
 
 
 def _environment() -> dict[str, str]:

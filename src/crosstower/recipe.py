@@ -107,7 +107,12 @@ class Training(Frozen):
     epochs: int = Field(
         default=20, ge=1, description="At most; early stopping usually ends before."
     )
-    batch_size: int = Field(default=1024, ge=1)
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rows a step. If unset, a power of two from 128 to 1024 that gives an epoch at"
+        " least 100 steps where that is possible.",
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="Of dense layers (AdamW).")
     weight_decay: float = Field(default=1e-5, ge=0, description="Of dense layers, decoupled.")
     embedding_learning_rate: float = Field(default=1e-3, gt=0)
@@ -136,6 +141,19 @@ class Training(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     seed: int = Field(default=0, ge=0)
+
+    def rows_a_step(self, rows: int) -> int:
+        """Return the batch size for a number of training rows.
+
+        Few rows need small batches: with 20 steps an epoch an early stop comes before anything
+        is learnt.
+
+        >>> [Training().rows_a_step(rows) for rows in (5_000, 39_000, 10_000_000)]
+        [128, 256, 1024]
+        """
+        if self.batch_size is not None:
+            return self.batch_size
+        return min(max(2 ** (rows // 100).bit_length() // 2, 128), 1024)
 
 
 class Evaluation(Frozen):

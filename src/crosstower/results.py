@@ -135,7 +135,7 @@ def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
 
 
 def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return {model: {seed: {"epochs", "seconds", "rows_per_second"}}}."""
+    """Return {model: {seed: {"epochs", "seconds", "rows_per_second", "precision"}}}."""
     return {
         m: {str(s): _figures(history(run, m, s)) for s in run.info.seeds} for m in run.info.models
     }
@@ -148,6 +148,7 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
         "epochs": len(records),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds) if seconds else None,
+        "precision": records[-1]["precision"] if records else None,
     }
 
 

@@ -28,7 +28,7 @@ from crosstower.data.census import Facts
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder
-from crosstower.data.prepare import answers_of
+from crosstower.data.prepare import answers_of, source_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.errors import RunError, did_you_mean
 from crosstower.frozen import Frozen
@@ -139,6 +139,33 @@ class Run:
         model = build(self.encoder.layout, self.info.models[name])
         load_weights(folder / BEST, model)
         return model.eval()
+
+    def predict(
+        self,
+        data: Any,
+        *,
+        columns: Sequence[str] = (),
+        model: str | None = None,
+        seed: int | None = None,
+    ) -> pl.DataFrame:
+        """Return predictions for the rows of a file or a data frame, in their order.
+
+        Tables that the recipe joins are joined here too. For more rows than memory holds use
+        `score` or the command `crosstower predict`.
+
+        Args:
+            data: a path, or a polars, pandas or Arrow table; labels are not needed.
+            columns: raw columns to keep beside the predictions.
+            model: one of the run's models; the main one if None.
+            seed: one of the run's seeds; the first if None.
+
+        Raises:
+            DataError: a column is missing, or a cell is bad.
+            RunError: the run has no such model or seed.
+
+        """
+        source = source_of(self.recipe.data.model_copy(update={"path": None}), data)
+        return pl.concat(self.score(source, columns=columns, model=model, seed=seed))
 
     def score(
         self,

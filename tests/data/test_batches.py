@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from crosstower.batch import Batch
 from crosstower.data.batches import Batches, EncodedRows
+from crosstower.errors import DataError
 
 
 def block(start: int, rows: int) -> Batch:
@@ -94,6 +96,16 @@ def test_shuffling_reaches_across_blocks_on_disk(tmp_path: Path) -> None:
     spilled = encoded(tmp_path, memory_bytes=40_000)
     first = next(iter(Batches(spilled, 64, seed=0).epoch()))
     assert len({i // 100 for i in ids([first])}) > 1
+
+
+def test_a_disk_that_is_full_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    match = "encoded rows cannot be written: No space left on device; free some space, or raise"
+    with pytest.raises(DataError, match=match):
+        encoded(tmp_path, memory_bytes=SMALL)
 
 
 def test_no_rows_give_no_batches(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def trainer(folder: Path, losses: list[float] | None = None, **settings: Any) ->
         layout=LAYOUT,
         weights={"click": 1.0},
         settings=chosen,
-        batches=Batches(rows_of(folder / "rows"), chosen.batch_size, seed=1),
+        batches=Batches(rows_of(folder / "rows"), chosen.batch_size or 64, seed=1),
         validate=lambda _model, _precision: {"click.log_loss": next(values)},
         monitor="click.log_loss",
         higher_is_better=False,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from crosstower.batch import Batch
 from crosstower.data.prefetch import prefetch
+from crosstower.errors import DataError
 
 _PREFETCH = 2
 
@@ -76,12 +77,19 @@ class EncodedRows:
         self._blocks.append(self._write(place, block))
 
     def _write(self, place: int, block: Batch) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"block-{place:06d}.safetensors"
         lists = {f"list:{i}": v for i, v in enumerate(block.lists.values())}
         names = {str(i): n for i, n in enumerate(block.lists)}
         tensors = {"codes": block.codes, "numbers": block.numbers, "labels": block.labels, **lists}
-        save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=names)
+        content = save({k: v.contiguous() for k, v in tensors.items()}, names)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise DataError(
+                f"{path}: encoded rows cannot be written: {error.strerror}; free some space, or"
+                " raise data.memory_mb"
+            ) from error
         self._names = list(block.lists)
         return path
 

@@ -136,6 +136,7 @@ class Trainer:
             "valid": metrics,
             "seconds": seconds,
             "rows_per_second": rate,
+            "precision": position.precision,
         }
         better = self._improved(metrics[self.monitor], position.best_value)
         position.history.append(record)
@@ -183,7 +184,7 @@ class Trainer:
             wide_beta=s.wide_beta,
             wide_l1=s.wide_l1,
             wide_l2=s.wide_l2,
-            batch_size=s.batch_size,
+            batch_size=self.batches.size,
         )
         for group in _scheduled(optimizers):
             group["initial_lr"] = group["lr"]
