@@ -38,6 +38,12 @@ class RunError(CrosstowerError):
     exit_code = 5
 
 
+class QueryError(CrosstowerError):
+    """A question to an index is wrong: its filter, its k, its vector."""
+
+    exit_code = 2
+
+
 def did_you_mean(given: str, allowed: list[str]) -> str:
     """Return the allowed name nearest to `given` as a hint, or an empty string.
 

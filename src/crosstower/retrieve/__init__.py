@@ -1,0 +1,1 @@
+"""From vectors to answers: item indexes and filters by attributes."""

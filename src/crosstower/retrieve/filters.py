@@ -1,0 +1,173 @@
+"""Conditions on item attributes, such as `city == "Paris" and price < 120`.
+
+The text is parsed with Python's grammar and turned into a polars expression node by node. It is
+never evaluated: whatever is not listed here is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import polars as pl
+
+from crosstower.errors import QueryError, did_you_mean
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_ALLOWED = "==, !=, <, <=, >, >=, in, not in, and, or, not, numbers, texts, true, false and lists"
+_CONSTANTS = {"true": True, "false": False}
+
+
+def parse_filter(text: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Return the polars expression of a condition; a missing attribute never fulfils it.
+
+    >>> columns = {"city": pl.String(), "price": pl.Float64(), "amenities": pl.List(pl.String())}
+    >>> items = pl.DataFrame({"city": ["Paris", "Rome"], "price": [99.0, 80.0],
+    ...                       "amenities": [["wifi"], []]})
+    >>> items.select(parse_filter('city == "Paris" and price < 120', columns).alias("fits"))["fits"]
+    shape: (2,)
+    Series: 'fits' [bool]
+    [
+        true
+        false
+    ]
+
+    Args:
+        text: comparisons of a column with a value, `VALUE in LIST_COLUMN`, `COLUMN in [VALUES]`,
+            joined by and, or, not and brackets.
+        columns: names and types of the attributes.
+
+    Raises:
+        QueryError: a syntax error, an unknown column, a value of another type, or anything that is
+            not a condition.
+
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        raise QueryError(
+            f"filter '{text}': {error.msg} at character {error.offset}; allowed: {_ALLOWED}"
+        ) from None
+    return _Reader(text, columns).condition(tree.body).fill_null(value=False)
+
+
+class _Reader:
+    def __init__(self, text: str, columns: Mapping[str, pl.DataType]) -> None:
+        self.text, self.columns = text, columns
+
+    def condition(self, node: ast.expr) -> pl.Expr:
+        match node:
+            case ast.BoolOp(op=ast.And(), values=values):
+                return reduce(operator.and_, (self.condition(v) for v in values))
+            case ast.BoolOp(values=values):
+                return reduce(operator.or_, (self.condition(v) for v in values))
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return ~self.condition(operand)
+            case ast.Compare(left=left, ops=ops, comparators=right):
+                sides = [left, *right]
+                steps = zip(sides, ops, sides[1:], strict=False)
+                return reduce(operator.and_, (self.comparison(*step) for step in steps))
+            case ast.Name(id=name) if name not in _CONSTANTS:
+                if self.kind(name) != pl.Boolean:
+                    raise self.error(f"column '{name}' is no condition; compare it with a value")
+                return pl.col(name)
+            case _:
+                raise self.error(f"'{ast.unparse(node)}' is not a condition; allowed: {_ALLOWED}")
+
+    def comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pl.Expr:
+        if isinstance(op, ast.In | ast.NotIn):
+            found = self.membership(left, right)
+            return found if isinstance(op, ast.In) else ~found
+        if type(op) not in _COMPARISONS:
+            raise self.error(f"'is' is not allowed; allowed: {_ALLOWED}")
+        names = [n for n in (self.column_of(left), self.column_of(right)) if n is not None]
+        if not names:
+            raise self.error("a comparison needs a column on one side")
+        one, other = (self.operand(side, names[0]) for side in (left, right))
+        return _COMPARISONS[type(op)](one, other)
+
+    def membership(self, left: ast.expr, right: ast.expr) -> pl.Expr:
+        if isinstance(right, ast.List | ast.Tuple | ast.Set):
+            name = self.column_of(left)
+            if name is None:
+                raise self.error("COLUMN in [VALUES] needs a column on the left")
+            values = [self.value(item, name) for item in right.elts]
+            return pl.col(name).is_in(values)
+        name = self.column_of(right)
+        if name is None or not isinstance(self.kind(name), pl.List | pl.Array):
+            raise self.error(
+                f"'in {ast.unparse(right)}' needs a list such as ['a', 'b'], or a column of lists"
+            )
+        return pl.col(name).list.contains(self.value(left, name))
+
+    def operand(self, node: ast.expr, partner: str) -> pl.Expr:
+        name = self.column_of(node)
+        if name is None:
+            return pl.lit(self.value(node, partner))
+        if _family(self.kind(name)) != _family(self.kind(partner)):
+            raise self.error(
+                f"column '{name}' holds {self.kind(name)}, '{partner}' holds {self.kind(partner)};"
+                " they cannot be compared"
+            )
+        return pl.col(name)
+
+    def column_of(self, node: ast.expr) -> str | None:
+        if isinstance(node, ast.Name) and node.id not in _CONSTANTS:
+            self.kind(node.id)
+            return node.id
+        return None
+
+    def kind(self, name: str) -> pl.DataType:
+        if name not in self.columns:
+            known = list(self.columns)
+            raise self.error(
+                f"no column '{name}'{did_you_mean(name, known)}; the items have: {', '.join(known)}"
+            )
+        return self.columns[name]
+
+    def value(self, node: ast.expr, column: str) -> Any:
+        """Return a constant that fits the type of `column`, or of what its lists hold."""
+        value = self.constant(node)
+        kind = self.kind(column)
+        inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
+        if _family_of_value(value) != _family(inner):
+            raise self.error(f"column '{column}' holds {inner}, got {value!r}")
+        return value
+
+    def constant(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() as value):
+                return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+                return -value
+            case ast.Name(id=name) if name in _CONSTANTS:
+                return _CONSTANTS[name]
+            case _:
+                raise self.error(f"'{ast.unparse(node)}' is not a value; allowed: {_ALLOWED}")
+
+    def error(self, words: str) -> QueryError:
+        return QueryError(f"filter '{self.text}': {words}")
+
+
+def _family(kind: Any) -> str:
+    if kind.is_numeric():
+        return "number"
+    return {pl.String: "text", pl.Categorical: "text", pl.Enum: "text", pl.Boolean: "boolean"}.get(
+        kind.base_type(), str(kind)
+    )
+
+
+def _family_of_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "text" if isinstance(value, str) else "number"

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from crosstower.objectives.retrieval import (
+    cosine_contrastive_loss,
+    mixed_log_q,
+    sampled_softmax_loss,
+)
+
+ITEMS, DIM = 12, 3
+
+
+def catalogue() -> tuple[Tensor, Tensor, Tensor]:
+    """Query, item vectors and a skewed popularity."""
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(DIM, generator=generator)
+    items = torch.randn(ITEMS, DIM, generator=generator)
+    popularity = torch.softmax(2 * torch.randn(ITEMS, generator=generator), 0)
+    return query, items, popularity
+
+
+def full_gradient(positive: int) -> Tensor:
+    """Oracle: the gradient of the softmax over the whole catalogue, in closed form."""
+    query, items, _ = catalogue()
+    p = torch.softmax(items @ query, 0)
+    return p @ items - items[positive]
+
+
+def sampled_gradient(positive: int, drawn: Tensor, log_q: Tensor | None) -> Tensor:
+    query, items, _ = catalogue()
+    query.requires_grad_()
+    ids = torch.cat([torch.tensor([positive]), drawn])
+    scores = (items[ids] @ query).unsqueeze(0)
+    q = None if log_q is None else log_q[ids]
+    sampled_softmax_loss(scores, torch.tensor([0]), ids, log_q=q).backward()
+    assert query.grad is not None
+    return query.grad
+
+
+def mean_gradient(draw: Tensor, log_q: Tensor | None, *, positive: int = 4) -> Tensor:
+    gradients = [sampled_gradient(positive, row, log_q) for row in draw]
+    return torch.stack(gradients).mean(0)
+
+
+def corrected(log_p: Tensor, samples: int, positive: int) -> Tensor:
+    """Log of the expected number of draws; the positive is there once, by itself."""
+    log_q = log_p + np.log(samples)
+    log_q[positive] = 0.0
+    return log_q
+
+
+def test_the_corrected_gradient_agrees_in_expectation_with_the_full_softmax() -> None:
+    _, _, popularity = catalogue()
+    generator = torch.Generator().manual_seed(1)
+    others = popularity.clone()
+    others[4] = 0.0
+    others /= others.sum()
+    draw = torch.multinomial(others.expand(300, -1), 600, replacement=True, generator=generator)
+    exact = full_gradient(4)
+    with_correction = mean_gradient(draw, corrected(torch.log(others), 600, 4))
+    without = mean_gradient(draw, None)
+    assert torch.allclose(with_correction, exact, atol=0.02)
+    assert (without - exact).norm() > 10 * (with_correction - exact).norm()
+
+
+def test_the_gradient_of_a_mixture_agrees_too() -> None:
+    _, _, popularity = catalogue()
+    generator = torch.Generator().manual_seed(2)
+    others = popularity.clone()
+    others[4] = 0.0
+    others /= others.sum()
+    drawn = torch.multinomial(others.expand(300, -1), 400, replacement=True, generator=generator)
+    choices = torch.tensor([i for i in range(ITEMS) if i != 4])
+    uniform = choices[torch.randint(0, ITEMS - 1, (300, 200), generator=generator)]
+    log_q = mixed_log_q(others, in_batch=400, uniform=200, catalogue=ITEMS - 1)
+    mean = mean_gradient(torch.cat([drawn, uniform], 1), corrected(log_q, 600, 4))
+    assert torch.allclose(mean, full_gradient(4), atol=0.02)
+
+
+def test_the_full_softmax_is_cross_entropy_over_the_catalogue() -> None:
+    query, items, _ = catalogue()
+    loss = sampled_softmax_loss(
+        (items @ query).unsqueeze(0), torch.tensor([4]), torch.arange(ITEMS)
+    )
+    scores = (items @ query).double().numpy()
+    assert loss.item() == pytest.approx(np.log(np.exp(scores).sum()) - scores[4], rel=1e-5)
+
+
+def test_an_accidental_hit_is_no_negative() -> None:
+    scores = torch.tensor([[1.0, 2.0, 0.5], [0.0, 1.0, 3.0], [0.1, 0.2, 0.3]])
+    ids, positive = torch.tensor([7, 8, 7]), torch.arange(3)
+    loss = sampled_softmax_loss(scores, positive, ids)
+    rows = [scores[0, [0, 1]], scores[1, [1, 0, 2]], scores[2, [2, 1]]]
+    expected = torch.stack([torch.logsumexp(r, 0) - r[0] for r in rows]).mean()
+    assert loss.item() == pytest.approx(expected.item())
+    kept = sampled_softmax_loss(scores, positive, ids, mask_accidental=False)
+    assert kept.item() > loss.item()
+
+
+@given(st.floats(-5, 5))
+def test_a_constant_in_log_q_changes_nothing(constant: float) -> None:
+    scores, ids = torch.randn(4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(4)
+    log_q = torch.tensor([-1.0, -2.0, -3.0, -0.5])
+    one = sampled_softmax_loss(scores, ids, ids, log_q=log_q)
+    other = sampled_softmax_loss(scores, ids, ids, log_q=log_q + constant)
+    assert one.item() == pytest.approx(other.item(), abs=1e-5)
+
+
+def test_q_of_a_mixture_is_how_often_a_slot_holds_the_item() -> None:
+    p = torch.tensor([0.5, 0.3, 0.2, 0.0])
+    q = mixed_log_q(p, in_batch=30, uniform=10, catalogue=4).exp()
+    expected = (30 * p + 10 / 4) / 40
+    assert torch.allclose(q, expected)
+    assert q.sum().item() == pytest.approx(1.0)
+
+
+def test_cosine_contrastive_loss_in_numbers() -> None:
+    positive = torch.tensor([0.9, 0.2])
+    negative = torch.tensor([[0.7, 0.1, 0.4], [0.5, 0.6, 0.8]])
+    loss = cosine_contrastive_loss(positive, negative, margin=0.5, negative_weight=3.0)
+    first, second = 0.1 + 3 * (0.2 / 3), 0.8 + 3 * (0.4 / 3)
+    assert loss.item() == pytest.approx((first + second) / 2)
