@@ -1,0 +1,145 @@
+"""The items of an index: their ids, attributes, and which of them are still there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.clean import to_ids
+from crosstower.errors import QueryError, RunError
+from crosstower.retrieve.filters import parse_filter
+
+Places = NDArray[np.int64]
+_ID, _ALIVE = "item_id", "__alive"
+
+
+class Catalogue:
+    """Items by place: place i of the vectors is row i here. A removed item keeps its place.
+
+    Args:
+        ids: item ids, integers or text, each once.
+        attributes: columns to filter by, a row an item.
+
+    Raises:
+        QueryError: an id is missing or there twice, or the attributes have other rows.
+
+    """
+
+    def __init__(self, ids: Any, attributes: pl.DataFrame | None = None) -> None:
+        series = to_ids(_ID, pl.Series(ids)).alias(_ID)
+        attributes = pl.DataFrame() if attributes is None else attributes
+        if attributes.width and attributes.height != len(series):
+            raise QueryError(
+                f"attributes: {attributes.height:,} rows for {len(series):,} items; each needs one"
+            )
+        if series.null_count():
+            raise QueryError(
+                f"item ids: row {series.is_null().arg_max()} has none; every item needs one"
+            )
+        twice = series.filter(series.is_duplicated())
+        if len(twice):
+            raise QueryError(f"item ids: {twice[0]!r} is there twice; keep one row an item")
+        self.ids, self.attributes = series, attributes
+        self.alive = np.ones(len(series), dtype=bool)
+
+    def __len__(self) -> int:
+        """Return how many items are there; removed ones do not count."""
+        return int(self.alive.sum())
+
+    def places_of(self, ids: Any) -> Places:
+        """Return the place of each id, -1 for one that is not there."""
+        asked = pl.DataFrame({_ID: pl.Series(ids).cast(self.ids.dtype, strict=False)})
+        known = pl.DataFrame({_ID: self.ids, "place": np.arange(len(self.ids))})
+        known = known.filter(pl.Series(self.alive))
+        found = asked.join(known, on=_ID, how="left", maintain_order="left")["place"]
+        return found.fill_null(-1).to_numpy().astype(np.int64)
+
+    def allowed(self, where: str | None) -> Places:
+        """Return the places, ascending, of the items that fulfil a condition.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        if where is None:
+            return np.flatnonzero(self.alive)
+        table = self.attributes
+        if _ID not in table.columns:
+            table = table.with_columns(self.ids)
+        fits = table.select(parse_filter(where, dict(table.schema)).alias("fits"))["fits"]
+        return np.flatnonzero(self.alive & fits.to_numpy())
+
+    def extended(self, other: Catalogue) -> Catalogue:
+        """Return these items followed by others, whose ids replace the same ones here.
+
+        Raises:
+            QueryError: the attributes have other columns or types.
+
+        """
+        if dict(other.attributes.schema) != dict(self.attributes.schema):
+            raise QueryError(
+                f"attributes: expected {_words(self.attributes)}, got {_words(other.attributes)}"
+            )
+        if other.ids.dtype != self.ids.dtype:
+            raise QueryError(f"item ids: expected {self.ids.dtype}, got {other.ids.dtype}")
+        joined = Catalogue.__new__(Catalogue)
+        joined.ids = pl.concat([self.ids, other.ids])
+        joined.attributes = pl.concat([self.attributes, other.attributes])
+        replaced = self.places_of(other.ids)
+        joined.alive = np.concatenate([self.alive, other.alive])
+        joined.alive[replaced[replaced >= 0]] = False
+        return joined
+
+    def remove(self, ids: Any) -> Places:
+        """Take items out and return their places.
+
+        Raises:
+            QueryError: an id is not there; nothing has been removed then.
+
+        """
+        places = self.places_of(ids)
+        if (places < 0).any():
+            unknown = pl.Series(ids)[int(np.argmax(places < 0))]
+            raise QueryError(f"no item {unknown!r} in the index; nothing was removed")
+        self.alive[places] = False
+        return places
+
+    def taken(self, places: Places) -> Catalogue:
+        """Return the items at `places`, in that order."""
+        table = self.attributes[places] if self.attributes.width else None
+        return Catalogue(self.ids.gather(places), table)
+
+    def save(self, folder: Path) -> None:
+        """Write items.parquet."""
+        columns = [self.ids.alias("__id"), pl.Series(self.alive).alias(_ALIVE)]
+        table = self.attributes.with_columns(columns) if self.attributes.width else None
+        table = pl.DataFrame(columns) if table is None else table
+        table.write_parquet(folder / "items.parquet")
+
+    @staticmethod
+    def load(folder: Path) -> Catalogue:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: the file is missing or damaged.
+
+        """
+        path = folder / "items.parquet"
+        try:
+            table = pl.read_parquet(path)
+            ids, alive = table["__id"], table[_ALIVE]
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path}: damaged: {reason}; build the index again") from error
+        loaded = Catalogue.__new__(Catalogue)
+        loaded.ids, loaded.alive = ids.alias(_ID), alive.to_numpy().copy()
+        loaded.attributes = table.drop("__id", _ALIVE)
+        return loaded
+
+
+def _words(table: pl.DataFrame) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in table.schema.items()) or "none"
