@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from crosstower.errors import DataError
+from crosstower.retrieve import baselines
+from crosstower.retrieve.baselines import Ease, ItemKnn, Popularity, histories_of, recommend
+
+USERS, ITEMS = 40, 15
+RANDOM = np.random.default_rng(0)
+DENSE = (RANDOM.random((USERS, ITEMS)) < RANDOM.random(ITEMS) * 0.5).astype(np.float64)
+HISTORIES = sparse.csr_array(DENSE.astype(np.float32))
+
+
+def test_repeated_pairs_count_once() -> None:
+    matrix = histories_of(np.array([0, 0, 1]), np.array([2, 2, 0]), shape=(2, 3))
+    assert matrix.toarray().tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_popularity_counts_users() -> None:
+    model = Popularity.fit(HISTORIES)
+    assert model.counts.tolist() == DENSE.sum(0).tolist()
+    assert (model.scores(HISTORIES[:2]) == DENSE.sum(0)).all()
+
+
+def test_item_knn_by_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "_USER_BLOCK", 4)
+    similarity = np.zeros((ITEMS, ITEMS))
+    for i in range(ITEMS):
+        for j in range(ITEMS):
+            both = (DENSE[:, i] * DENSE[:, j]).sum()
+            root = np.sqrt(DENSE[:, i].sum() * DENSE[:, j].sum())
+            similarity[i, j] = 0.0 if i == j else both / (root + 3.0)
+    all_kept = ItemKnn.fit(HISTORIES, neighbours=ITEMS, shrink=3.0)
+    np.testing.assert_allclose(all_kept.similarity.toarray(), similarity, rtol=1e-5)
+    np.testing.assert_allclose(all_kept.scores(HISTORIES), DENSE @ similarity, rtol=1e-4)
+    few = ItemKnn.fit(HISTORIES, neighbours=3, shrink=3.0).similarity.toarray()
+    assert ((few > 0).sum(1) <= 3).all()
+    np.testing.assert_allclose(few.max(1), similarity.max(1), rtol=1e-5)
+
+
+def test_ease_solves_its_constrained_least_squares() -> None:
+    """Each column of B, by a ridge regression on all other items."""
+    l2 = 7.0
+    weights = Ease.fit(HISTORIES, l2=l2).weights
+    for j in range(ITEMS):
+        others = [i for i in range(ITEMS) if i != j]
+        x = DENSE[:, others]
+        solved = np.linalg.solve(x.T @ x + l2 * np.eye(ITEMS - 1), x.T @ DENSE[:, j])
+        np.testing.assert_allclose(weights[others, j], solved, rtol=1e-4, atol=1e-6)
+        assert weights[j, j] == 0
+    np.testing.assert_allclose(
+        Ease(weights).scores(HISTORIES), DENSE @ weights, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_catalogue_too_large_for_ease_is_refused() -> None:
+    with pytest.raises(DataError, match="30,000 items would need a dense matrix of 7 GB"):
+        Ease.fit(sparse.csr_array((3, 30_000), dtype=np.float32))
+
+
+def test_recommended_items_are_new_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "_USER_BLOCK", 7)
+    model = Ease.fit(HISTORIES, l2=7.0)
+    scores = DENSE @ model.weights
+    shown = recommend(model, HISTORIES, 6)
+    for user in range(USERS):
+        order = [i for i in np.argsort(-scores[user], kind="stable") if not DENSE[user, i]]
+        assert shown[user].tolist() == order[:6]
+
+
+def test_a_user_who_had_nearly_all_gets_what_is_left() -> None:
+    full = np.ones((1, 4), dtype=np.float32)
+    full[0, 2] = 0
+    shown = recommend(Popularity(np.arange(4, dtype=np.float32)), sparse.csr_array(full), 6)
+    assert shown.tolist() == [[2, -1, -1, -1, -1, -1]]
+
+
+def test_equal_scores_come_in_the_order_of_the_catalogue() -> None:
+    nothing = sparse.csr_array((1, 5), dtype=np.float32)
+    assert recommend(Popularity(np.ones(5, np.float32)), nothing, 3).tolist() == [[0, 1, 2]]
