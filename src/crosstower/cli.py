@@ -140,7 +140,7 @@ def predict(
 @app.command(epilog="Example: crosstower demo --rows 100000 --seeds 3")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
-    rows: Annotated[int, typer.Option(min=1000, help="Rows of the app-install world.")] = 200_000,
+    rows: Annotated[int, typer.Option(min=1000, help="Rows of the app-install world.")] = 500_000,
     seeds: Seeds = 1,
 ) -> None:
     """Simulate worlds whose truth is known, train on them, and show how near the models come."""

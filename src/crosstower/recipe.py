@@ -105,7 +105,7 @@ class Training(Frozen):
     """How the weights are found. Defaults are meant to learn without tuning."""
 
     epochs: int = Field(
-        default=20, ge=1, description="At most; early stopping usually ends before."
+        default=30, ge=1, description="At most; early stopping usually ends before."
     )
     batch_size: int | None = Field(
         default=None,
@@ -133,7 +133,10 @@ class Training(Frozen):
         default=None, description="TASK.METRIC of the valid rows; the first task's loss if unset."
     )
     patience: int = Field(
-        default=2, ge=1, description="Epochs without improvement before stopping."
+        default=5,
+        ge=1,
+        description="Epochs without improvement before stopping. What only pairs of ids tell is"
+        " often learnt after a plateau of a few epochs.",
     )
     checkpoint_every: int | None = Field(
         default=None, ge=1, description="Steps; each epoch if unset."

@@ -202,7 +202,7 @@ def _model_lines(frame: pl.DataFrame) -> list[str]:
     return [
         f"model: dcn_v2  # or {', '.join(n for n in model_names() if n != 'dcn_v2')}",
         "training:",
-        "  epochs: 20  # at most: early stopping watches the valid rows",
+        "  epochs: 30  # at most: early stopping watches the valid rows",
         "evaluation:",
         *group,
         "  baselines: [logistic_regression, mlp]",
