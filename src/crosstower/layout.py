@@ -63,9 +63,23 @@ class Head:
 
 @dataclass(frozen=True)
 class Layout:
-    """The inputs and outputs of a model, derived from a fitted encoder."""
+    """The inputs and outputs of a model, derived from a fitted encoder.
+
+    `number_columns` names the schema column that each of `numbers` comes from: a missing indicator
+    and the components of a vector come from another one than their own name.
+    """
 
     codes: tuple[CodeField, ...]
     numbers: tuple[str, ...]
     lists: tuple[ListField, ...]
     heads: tuple[Head, ...]
+    number_columns: tuple[str, ...] = ()
+
+    def columns(self) -> list[str]:
+        """Return the schema columns that models read by themselves, each once.
+
+        Crosses that live in the wide side only are left out.
+        """
+        names = [f.name for f in self.codes if f.dim != 0]
+        names += [*(self.number_columns or self.numbers), *(f.name for f in self.lists)]
+        return list(dict.fromkeys(names))

@@ -13,7 +13,7 @@ from crosstower.objectives.losses import total_loss
 from crosstower.train.optim import build_optimizers
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
-LISTS = (ListField("tags", 8, "tags", 3),)
+LISTS = (ListField("tags", 8, "tags", 3), ListField("seen", 12, "a", 4))
 CLICK, LIKE = Head("click", "binary"), Head("like", "binary")
 LAYOUTS = {
     "codes": Layout(CODES[:2], (), (), (CLICK,)),
@@ -45,9 +45,16 @@ def batch_of(layout: Layout, rows: int, seed: int = 0) -> Batch:
     )
 
 
+def options_for(layout: Layout, variant: Variant) -> dict[str, object]:
+    """Return the variant; a two-tower model is told which columns are the item's."""
+    columns = layout.columns()
+    sides = {"item": columns[len(columns) // 2 :]} if variant["name"] == "two_tower" else {}
+    return variant | sides
+
+
 def model_of(layout: Layout, variant: Variant) -> torch.nn.Module:
     torch.manual_seed(0)
-    model = build(layout, variant)
+    model = build(layout, options_for(layout, variant))
     for name, parameter in model.named_parameters():
         if "wide" in name:  # starts at zero, which would hide it
             torch.nn.init.normal_(parameter, std=0.1)
@@ -95,7 +102,7 @@ def test_saved_weights_give_the_same_logits(variant: Variant, tmp_path: Path) ->
     layout = LAYOUTS["everything"]
     one = model_of(layout, variant)
     torch.manual_seed(1)
-    other = build(layout, variant).eval()
+    other = build(layout, options_for(layout, variant)).eval()
     other.load_state_dict(one.state_dict())
     batch = batch_of(layout, 4)
     for name, logits in one(batch).items():
@@ -114,7 +121,7 @@ def checkerboard(rows: int, seed: int) -> Batch:
 def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None:
     board = Layout((CodeField("a", 19, "a"), CodeField("b", 19, "b")), (), (), (CLICK,))
     torch.manual_seed(0)
-    model = build(board, {"name": name})
+    model = build(board, options_for(board, {"name": name}))
     optimizers = build_optimizers(model, dense_lr=3e-3, embedding_lr=2e-2, batch_size=256)
     # An eighth of the cells is never shown: memorising pairs is not enough.
     kept = checkerboard(20_000, 0)

@@ -55,7 +55,9 @@ class Encoder:
             self._list_field(n, c) for n, c in columns.items() if isinstance(c, Bag | Sequence)
         ]
         heads = tuple(Head(name, task.kind) for name, task in self.schema.tasks.items())
-        return Layout(tuple(codes), tuple(self._number_names()), tuple(lists), heads)
+        numbers = [(column, name) for column, names in self._number_names() for name in names]
+        names, owners = tuple(name for _, name in numbers), tuple(owner for owner, _ in numbers)
+        return Layout(tuple(codes), names, tuple(lists), heads, owners)
 
     def encode(self, frame: pl.DataFrame) -> Batch:
         """Return cleaned rows as tensors; labels are NaN where the frame has none."""
@@ -104,15 +106,17 @@ class Encoder:
         column = self.schema.columns[owner]
         return column.dim if isinstance(column, Coded) else None
 
-    def _number_names(self) -> list[str]:
-        names: list[str] = []
+    def _number_names(self) -> list[tuple[str, list[str]]]:
+        """Return (column, names of its numbers) in the order of `Batch.numbers`."""
+        names: list[tuple[str, list[str]]] = []
         for name, number in self.numbers.items():
             if not isinstance(number, Bucketised):
-                names += [name, f"{name} is missing"] if number.had_missing else [name]
+                indicator = [f"{name} is missing"] if number.had_missing else []
+                names.append((name, [name, *indicator]))
         for name in self.vectors:
             column = self.schema.columns[name]
             width = column.width if isinstance(column, Vector) else 0
-            names += [f"{name}[{i}]" for i in range(width)]
+            names.append((name, [f"{name}[{i}]" for i in range(width)]))
         return names
 
     def _codes(self, frame: pl.DataFrame) -> dict[str, NDArray[np.int32]]:

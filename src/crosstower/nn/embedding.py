@@ -23,6 +23,15 @@ class _Place:
     offset: int
 
 
+@dataclass(frozen=True)
+class _Field:
+    """How one field is looked up: `column` of the codes, or `pool` over a list."""
+
+    place: _Place
+    column: int | None = None
+    pool: _Pool | None = None
+
+
 class EmbeddingStore(nn.Module):
     """Looks up every field; all fields of one width share one table `[rows, D]`.
 
@@ -58,6 +67,8 @@ class EmbeddingStore(nn.Module):
             with torch.no_grad():
                 for start in starts:
                     self.tables[width][start : start + RESERVED_CODES] = 0.0
+        self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
+        self._fields |= {f.name: _Field(places[f.table], pool=_Pool(f.pooling)) for f in lists}
         self._groups = _group(used, places)
         self._lists = [
             (f.name, places[f.table].width, places[f.table].offset, _Pool(f.pooling)) for f in lists
@@ -75,6 +86,19 @@ class EmbeddingStore(nn.Module):
             rows = self._look_up(lists[name].long() + offset, width)  # [B, L, D]
             parts.append(pool(rows, lists[name] != PADDING))
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((len(codes), 0)).float()
+
+    def width(self, name: str) -> int:
+        """Return D of a field."""
+        return int(self._fields[name].place.width)
+
+    def field(self, name: str, codes: Tensor, lists: dict[str, Tensor]) -> Tensor:
+        """Return `[B, D]` of one field alone."""
+        field = self._fields[name]
+        width, offset = field.place.width, field.place.offset
+        if field.pool is None:
+            return self._look_up(codes[:, field.column].long() + offset, width)
+        rows = self._look_up(lists[name].long() + offset, width)  # [B, L, D]
+        return field.pool(rows, lists[name] != PADDING)
 
     def _single(self, codes: Tensor, width: str) -> Tensor:
         columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")

@@ -1,0 +1,91 @@
+"""The two-tower model: a query vector and an item vector, and their dot product.
+
+Covington et al. 2016 and Yi et al. 2019; the pointwise form, trained on given labels.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from crosstower.batch import Batch
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.frozen import Frozen
+from crosstower.layout import Layout
+from crosstower.models.registry import register
+from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.inputs import by_head
+from crosstower.nn.towers import Tower
+
+
+@register("two_tower")
+class TwoTower(nn.Module):
+    """logit = ⟨query, item⟩ / temperature + bias, a temperature and a bias a head."""
+
+    class Config(Frozen):
+        """Options of the two-tower model."""
+
+        item: tuple[str, ...] = Field(
+            default=(), description="Columns of the item tower; the query tower has all others."
+        )
+        embedding_dim: int = Field(default=16, ge=1)
+        dim: int = Field(default=32, ge=1, description="Width of the two vectors.")
+        query_hidden: tuple[int, ...] = ()
+        item_hidden: tuple[int, ...] = ()
+        dropout: float = Field(default=0.1, ge=0, lt=1)
+        normalise: bool = Field(default=True, description="Vectors of length 1.")
+        temperature: float = Field(default=0.1, gt=0)
+        learn_temperature: bool = True
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        super().__init__()
+        self.layout = layout
+        query, item = _sides(layout, config.item)
+        self.embed = EmbeddingStore(layout.codes, layout.lists, dim=config.embedding_dim)
+        tower = partial(
+            Tower,
+            self.embed,
+            layout,
+            dim=config.dim,
+            dropout=config.dropout,
+            normalise=config.normalise,
+        )
+        self.query_tower = tower(query, hidden=config.query_hidden)
+        self.item_tower = tower(item, hidden=config.item_hidden)
+        log_temperature = torch.full((len(layout.heads),), math.log(config.temperature))
+        self.log_temperature = nn.Parameter(log_temperature, config.learn_temperature)
+        self.bias = nn.Parameter(torch.zeros(len(layout.heads)))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return {head: logits `[B]`}."""
+        score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)  # [B, 1]
+        return by_head(self.layout, score / self.log_temperature.exp() + self.bias)
+
+    def queries(self, batch: Batch) -> Tensor:
+        """Return query vectors `[B, D]`; the item columns of the batch are not looked at."""
+        return self.query_tower(self.embed, batch)
+
+    def items(self, batch: Batch) -> Tensor:
+        """Return item vectors `[B, D]`; the query columns of the batch are not looked at."""
+        return self.item_tower(self.embed, batch)
+
+
+def _sides(layout: Layout, item: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    columns = layout.columns()
+    for name in item:
+        if name not in columns:
+            raise RecipeError(
+                f"model.item: no column '{name}'{did_you_mean(name, columns)};"
+                f" allowed: {', '.join(columns)}"
+            )
+    query = [name for name in columns if name not in item]
+    if not item or not query:
+        raise RecipeError(
+            "model.item: name the columns of the item tower, at least one, and leave at least one"
+            f" to the query tower; got [{', '.join(item)}] out of {', '.join(columns)}"
+        )
+    return query, list(item)

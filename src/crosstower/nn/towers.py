@@ -1,0 +1,59 @@
+"""A tower: the columns of one side into one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crosstower.batch import Batch
+from crosstower.layout import Layout
+from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.mlp import MLP
+
+
+class Tower(nn.Module):
+    """Embeddings and numbers of some columns, dense layers, a linear layer to `[B, D]`.
+
+    The store is handed in at each call, not owned: both towers look into the same one, so that a
+    history can share its table with the items.
+
+    Args:
+        store: gives the widths of the fields.
+        layout: of the whole model.
+        columns: the tower's columns.
+        hidden: widths of the dense layers; none makes the tower linear in its inputs.
+        dim: D.
+        dropout: after each dense layer.
+        normalise: vectors of length 1, so that a dot product is a cosine.
+
+    """
+
+    def __init__(
+        self,
+        store: EmbeddingStore,
+        layout: Layout,
+        columns: Sequence[str],
+        *,
+        hidden: Sequence[int],
+        dim: int,
+        dropout: float,
+        normalise: bool,
+    ) -> None:
+        super().__init__()
+        fields = [f.name for f in layout.codes if f.dim != 0] + [f.name for f in layout.lists]
+        self._fields = [name for name in fields if name in columns]
+        sources = layout.number_columns or layout.numbers
+        self._numbers = [i for i, source in enumerate(sources) if source in columns]
+        width = sum(store.width(name) for name in self._fields) + len(self._numbers)
+        self.mlp = MLP(width, hidden, dropout=dropout)
+        self.head = nn.Linear(self.mlp.output_width, dim)
+        self.finish = F.normalize if normalise else nn.Identity()
+
+    def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:
+        """Return `[B, D]`."""
+        parts = [store.field(name, batch.codes, batch.lists) for name in self._fields]
+        x = torch.cat([*parts, batch.numbers[:, self._numbers]], dim=1)  # [B, W]
+        return self.finish(self.head(self.mlp(x)))

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from crosstower.batch import Batch
+from crosstower.errors import RecipeError
+from crosstower.layout import CodeField, Head, Layout
+from crosstower.models.registry import build
+from crosstower.models.two_tower import TwoTower
+
+LAYOUT = Layout(
+    (CodeField("user", 9, "user"), CodeField("item", 8, "item")),
+    ("price",),
+    (),
+    (Head("click", "binary"), Head("like", "binary")),
+    ("price",),
+)
+
+
+def model(**options: object) -> TwoTower:
+    torch.manual_seed(0)
+    built = build(LAYOUT, {"name": "two_tower", "item": ["item", "price"], **options}).eval()
+    assert isinstance(built, TwoTower)
+    return built
+
+
+def batch(rows: int = 4) -> Batch:
+    codes = torch.stack([torch.arange(rows) + 3, torch.arange(rows).flip(0) + 3], 1).int()
+    return Batch(codes, torch.randn(rows, 1), {}, torch.zeros(rows, 2))
+
+
+def test_a_logit_is_the_scaled_cosine_of_both_vectors() -> None:
+    two, rows = model(temperature=0.2), batch()
+    with torch.no_grad():
+        two.bias.copy_(torch.tensor([0.5, -1.0]))
+        two.log_temperature[1] += 1.0
+    cosine = torch.cosine_similarity(two.queries(rows), two.items(rows))
+    logits = two(rows)
+    torch.testing.assert_close(logits["click"], cosine / 0.2 + 0.5)
+    torch.testing.assert_close(logits["like"], cosine / (0.2 * torch.e) - 1.0)
+
+
+def test_each_side_sees_its_own_columns_only() -> None:
+    two, rows = model(), batch()
+    other = Batch(rows.codes.flip(0), rows.numbers, {}, rows.labels)
+    mixed = Batch(
+        torch.stack([rows.codes[:, 0], other.codes[:, 1]], 1), rows.numbers, {}, rows.labels
+    )
+    assert torch.equal(two.queries(rows), two.queries(mixed))
+    assert torch.equal(two.items(other), two.items(mixed))
+    assert not torch.equal(two.items(rows), two.items(mixed))
+
+
+def test_a_fixed_temperature_stays() -> None:
+    assert not model(learn_temperature=False).log_temperature.requires_grad
+    assert model().log_temperature.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        ([], "name the columns of the item tower"),
+        (["user", "item", "price"], "leave at least one to the query tower"),
+        (
+            ["itm"],
+            r"no column 'itm'; did you mean 'item'\?; allowed: user, item, price",
+        ),
+    ],
+)
+def test_a_wrong_side_is_explained(item: list[str], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        model(item=item)

@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from crosstower.batch import Batch
+from crosstower.layout import CodeField, Layout, ListField
+from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.towers import Tower
+
+LAYOUT = Layout(
+    (CodeField("user", 6, "user"), CodeField("item", 7, "item", 4), CodeField("wide", 9, "w", 0)),
+    ("age", "age is missing", "price"),
+    (ListField("history", 7, "item", 3),),
+    (),
+    ("age", "age", "price"),
+)
+BATCH = Batch(
+    torch.tensor([[3, 4, 0], [5, 6, 1]]).int(),
+    torch.tensor([[0.5, 1.0, -2.0], [0.0, 0.0, 3.0]]),
+    {"history": torch.tensor([[4, 5, 0], [0, 0, 0]]).int()},
+    torch.empty(2, 0),
+)
+
+
+def tower(columns: list[str], **options: object) -> tuple[EmbeddingStore, Tower]:
+    torch.manual_seed(0)
+    store = EmbeddingStore(LAYOUT.codes, LAYOUT.lists, dim=2)
+    chosen = {"hidden": (), "dim": 5, "dropout": 0.0, "normalise": False, **options}
+    return store, Tower(store, LAYOUT, columns, **chosen)  # type: ignore[arg-type]
+
+
+def test_a_tower_reads_its_columns_in_order_and_nothing_else() -> None:
+    store, query = tower(["user", "age", "history"])
+    out = query(store, BATCH)
+    items = store.tables["4"]
+    history = torch.stack([(items[4] + items[5]) / 2, torch.zeros(4)])
+    x = torch.cat([store.tables["2"][[3, 5]], history, BATCH.numbers[:, :2]], 1)
+    torch.testing.assert_close(out, x @ query.head.weight.T + query.head.bias)
+
+
+def test_columns_of_the_other_side_do_not_matter() -> None:
+    store, item = tower(["item", "price"])
+    changed = Batch(
+        torch.tensor([[0, 4, 7], [0, 6, 7]]).int(),
+        torch.tensor([[9.0, 9.0, -2.0], [9.0, 9.0, 3.0]]),
+        {"history": torch.ones(2, 3).int()},
+        torch.empty(2, 0),
+    )
+    assert torch.equal(item(store, BATCH), item(store, changed))
+
+
+def test_normalised_vectors_have_length_one() -> None:
+    store, query = tower(["user", "age"], normalise=True, hidden=(8,))
+    assert query(store, BATCH).norm(dim=1).tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_towers_share_the_table_of_the_store() -> None:
+    store, query = tower(["history"])
+    query(store, BATCH).sum().backward()
+    gradient = store.tables["4"].grad
+    assert gradient is not None
+    assert sorted(gradient.coalesce().indices()[0].tolist()) == [0, 4, 5]
+    assert "tables" not in " ".join(query.state_dict())
+
+
+def test_columns_lists_what_towers_can_be_given() -> None:
+    assert LAYOUT.columns() == ["user", "item", "age", "price", "history"]
