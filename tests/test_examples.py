@@ -1,4 +1,6 @@
-"""Every recipe in examples/ is read; those whose data is at hand are trained for an epoch.
+"""Every recipe in examples/ is read; those whose data is at hand are trained, for an epoch.
+
+Recipes of simulated worlds are small and are trained to the end.
 
 CROSSTOWER_DATA names the folder of the data sets, as `crosstower data get NAME --out` fills it;
 `data` beside the examples and `shared/data` beside the project are looked at as well.
@@ -39,6 +41,8 @@ def test_an_example_trains_on_its_data(path: Path, tmp_path: Path) -> None:
         text = path.read_text().replace("../data/", f"{folder}/")
         path = tmp_path / path.name
         path.write_text(text)
-    run = fit(path, overrides=["training.epochs=1"], out=tmp_path / "run", quiet=True)
+    world = plain["path"].startswith("world:")
+    overrides = [] if world else ["training.epochs=1"]
+    run = fit(path, overrides=overrides, out=tmp_path / "run", quiet=True)
     task, models = next(iter(run.metrics["tasks"].items()))
-    assert models[run.recipe.model["name"]]["auc"]["mean"] > 0.6, task
+    assert models[run.recipe.model["name"]]["auc"]["mean"] > (0.95 if world else 0.6), task

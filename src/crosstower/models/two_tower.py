@@ -38,7 +38,7 @@ class TwoTower(nn.Module):
         item_hidden: tuple[int, ...] = ()
         dropout: float = Field(default=0.1, ge=0, lt=1)
         normalise: bool = Field(default=True, description="Vectors of length 1.")
-        temperature: float = Field(default=0.1, gt=0)
+        temperature: float = Field(default=0.3, gt=0, description="At the start, if it is learnt.")
         learn_temperature: bool = True
 
     def __init__(self, layout: Layout, config: Config) -> None:
