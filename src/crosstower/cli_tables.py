@@ -37,10 +37,17 @@ def console() -> Console:
 
 def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; all columns but the first are aligned right if they hold numbers."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     for place, name in enumerate(names):
         numeric = all(row[place][:1].isdigit() or row[place] in ("", "–") for row in rows)
-        table.add_column(name, justify="right" if place and numeric else "left")
+        justify = "right" if place and numeric else "left"
+        table.add_column(name, justify=justify, no_wrap=bool(place and numeric))
     for row in rows:
         table.add_row(*row)
     console().print(table)
@@ -101,4 +108,4 @@ def _given(report: TaskReport, metric: str) -> bool:
 def _cell(summary: Summary | None) -> str:
     if summary is None or summary.mean != summary.mean:
         return "–"
-    return str(summary)
+    return str(summary).replace(" ± ", "±")  # five metrics with their sd fit into 100 columns

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from crosstower.batch import Batch
 
-MIN_GAIN = 1.2
+MIN_GAIN = 1.5
 _REPEATS = 4
 
 
