@@ -24,7 +24,7 @@ from crosstower import __version__
 from crosstower.data.batches import Batches
 from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.prepare import Prepared, prepare, source_of
-from crosstower.errors import RecipeError, RunError
+from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.files import write_atomic
 from crosstower.models.registry import build, config_of
@@ -86,6 +86,8 @@ def fit(
         _check_same(run, recipe, prepared)
         del networks
         _train_all(run, prepared, console)
+    except TrainingError as error:  # which run, only this function knows
+        raise type(error)(str(error).replace("--resume RUN", f"--resume {folder}")) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
     write_results(run, peak_memory_mb=_peak_memory_mb())
