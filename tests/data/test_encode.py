@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data.clean import Cleaner
@@ -138,7 +138,6 @@ def test_values_never_seen_get_the_unseen_code(encoder: Encoder) -> None:
     assert batch.lists["tags"].tolist() == [[UNSEEN, 0]]
 
 
-@settings(deadline=None)
 @given(st.permutations(range(4)))
 def test_permuting_rows_permutes_the_batch(order: list[int]) -> None:
     encoder = learn(FULL, ROWS, labels=True)

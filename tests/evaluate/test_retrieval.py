@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
@@ -39,7 +39,6 @@ Lists = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(Lists, st.integers(1, K))
 def test_metrics_follow_their_definitions(rows: list, k: int) -> None:
     shown = np.array([order[:K] for order, _ in rows])
@@ -49,7 +48,6 @@ def test_metrics_follow_their_definitions(rows: list, k: int) -> None:
             assert found[f"{name}@{k}"][q] == pytest.approx(value), name
 
 
-@settings(deadline=None)
 @given(st.permutations(range(ITEMS)), st.sets(st.integers(0, ITEMS - 1), min_size=1))
 def test_ndcg_is_that_of_scikit_learn(order: list[int], relevant: set[int]) -> None:
     truth = np.array([[float(i in relevant) for i in range(ITEMS)]])

@@ -62,7 +62,7 @@ def test_fewer_than_k_items_give_what_there_is(index: ExactIndex) -> None:
     assert len(index.search(QUERIES, 5, where="price < 0").frame()) == 0
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.sets(st.sampled_from(IDS), max_size=60), min_size=7, max_size=7))
 def test_excluded_items_are_replaced_by_the_next_best(exclude: list[set[str]]) -> None:
     index = ExactIndex.build(IDS, VECTORS)
