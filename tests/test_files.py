@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstower.files import replacing, write_atomic
+from crosstower.files import new_folder, replacing, write_atomic
 
 
 def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -31,3 +31,25 @@ def test_others_may_read_the_file_as_usual(tmp_path: Path) -> None:
     plain.write_bytes(b"")
     write_atomic(tmp_path / "atomic", b"")
     assert (tmp_path / "atomic").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_folder_appears_when_all_is_in(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with new_folder(tmp_path / "a" / "b") as aside:
+        (aside / "file").write_text("in")
+        assert not (tmp_path / "a" / "b").exists()
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b"]
+    assert (tmp_path / "a" / "b" / "file").read_text() == "in"
+    assert (tmp_path / "a" / "b").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path / "a") as aside:
+            (aside / "file").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.prepare import Prepared, prepare, source_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
-from crosstower.files import write_atomic
+from crosstower.files import new_folder, replacing, write_atomic
 from crosstower.models.registry import build, config_of
 from crosstower.recipe import Recipe, load_recipe
 from crosstower.results import write_results
@@ -168,14 +168,10 @@ def _create(
         facts=prepared.facts,
         environment=_environment() | {"batch size": str(_batch_size(recipe, prepared))},
     )
-    # Built aside and renamed, so that a folder that is there can always be opened.
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.parent / f".{folder.name}.new"
-    shutil.rmtree(aside, ignore_errors=True)
-    save_encoder(prepared.encoder, aside / "encoder")
-    (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
-    aside.rename(folder)
+    with new_folder(folder) as aside:  # a folder that is there can always be opened
+        save_encoder(prepared.encoder, aside / "encoder")
+        (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
     return Run(folder, recipe, info)
 
 
@@ -259,10 +255,8 @@ class _Training:
 
     def _test(self, model: nn.Module) -> None:
         frame = self._predict(model, "test", "float32")
-        path = self.folder / "test.parquet"
-        aside = path.with_suffix(".new")
-        frame.write_parquet(aside)
-        aside.replace(path)
+        with replacing(self.folder / "test.parquet") as aside:
+            frame.write_parquet(aside)
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
         encoder = self.prepared.encoder

@@ -75,11 +75,15 @@ class Layout:
     heads: tuple[Head, ...]
     number_columns: tuple[str, ...] = ()
 
+    def columns_of_numbers(self) -> tuple[str, ...]:
+        """Return the schema column of each of `numbers`; its own name where none is given."""
+        return self.number_columns or self.numbers
+
     def columns(self) -> list[str]:
         """Return the schema columns that models read by themselves, each once.
 
         Crosses that live in the wide side only are left out.
         """
         names = [f.name for f in self.codes if f.dim != 0]
-        names += [*(self.number_columns or self.numbers), *(f.name for f in self.lists)]
+        names += [*self.columns_of_numbers(), *(f.name for f in self.lists)]
         return list(dict.fromkeys(names))

@@ -110,7 +110,7 @@ def evaluate_on(
 
     The page is `out`, or `report-NAME.html` in the run folder.
     """
-    source = source_of(run.recipe.data.model_copy(update={"path": None}), data)
+    source = source_of(run.recipe.data, data)
     frames = new_predictions(run, source)
     first = next(iter(frames.values()))[0]
     rates = {t: {"these rows": _mean(first[t])} for t in run.recipe.schema_.tasks}

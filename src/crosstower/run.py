@@ -164,7 +164,7 @@ class Run:
             RunError: the run has no such model or seed.
 
         """
-        source = source_of(self.recipe.data.model_copy(update={"path": None}), data)
+        source = source_of(self.recipe.data, data)
         return pl.concat(self.score(source, columns=columns, model=model, seed=seed))
 
     def score(

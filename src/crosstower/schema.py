@@ -157,7 +157,6 @@ class Cross(Frozen):
 Column = Annotated[
     Categorical | Numeric | Bag | Sequence | Vector | Cross, Field(discriminator="kind")
 ]
-COLUMN_KINDS = ("categorical", "numeric", "bag", "sequence", "vector", "cross")
 Coded = Categorical | Bag | Sequence
 
 

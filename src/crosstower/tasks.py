@@ -72,4 +72,3 @@ class Rating(_Task):
 
 
 Task = Annotated[Binary | Regression | Rating, Field(discriminator="kind")]
-TASK_KINDS = ("binary", "regression", "rating")

@@ -23,6 +23,13 @@ def catalogue() -> tuple[Tensor, Tensor, Tensor]:
     return query, items, popularity
 
 
+def negatives_of(positive: int) -> Tensor:
+    """Popularity of all items but the positive."""
+    _, _, others = catalogue()
+    others[positive] = 0.0
+    return others / others.sum()
+
+
 def full_gradient(positive: int) -> Tensor:
     """Oracle: the gradient of the softmax over the whole catalogue, in closed form."""
     query, items, _ = catalogue()
@@ -54,11 +61,8 @@ def corrected(log_p: Tensor, samples: int, positive: int) -> Tensor:
 
 
 def test_the_corrected_gradient_agrees_in_expectation_with_the_full_softmax() -> None:
-    _, _, popularity = catalogue()
+    others = negatives_of(4)
     generator = torch.Generator().manual_seed(1)
-    others = popularity.clone()
-    others[4] = 0.0
-    others /= others.sum()
     draw = torch.multinomial(others.expand(300, -1), 600, replacement=True, generator=generator)
     exact = full_gradient(4)
     with_correction = mean_gradient(draw, corrected(torch.log(others), 600, 4))
@@ -68,11 +72,8 @@ def test_the_corrected_gradient_agrees_in_expectation_with_the_full_softmax() ->
 
 
 def test_the_gradient_of_a_mixture_agrees_too() -> None:
-    _, _, popularity = catalogue()
+    others = negatives_of(4)
     generator = torch.Generator().manual_seed(2)
-    others = popularity.clone()
-    others[4] = 0.0
-    others /= others.sum()
     drawn = torch.multinomial(others.expand(300, -1), 400, replacement=True, generator=generator)
     choices = torch.tensor([i for i in range(ITEMS) if i != 4])
     uniform = choices[torch.randint(0, ITEMS - 1, (300, 200), generator=generator)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import shutil
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -16,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.errors import DataError, did_you_mean
+from crosstower.files import new_folder
 
 Progress = Callable[[int, int | None], None]
 """Told (bytes so far, bytes in all or None)."""
@@ -91,15 +90,9 @@ def get(
         return final
     url = url or dataset.url
     tables = _convert(_download(url, progress), dataset, url)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{name}."))
-    try:
+    with new_folder(final) as aside:
         for file, table in tables.items():
             table.write_parquet(aside / f"{file}.parquet")
-        aside.chmod(0o755)
-        aside.rename(final)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return final
 
 

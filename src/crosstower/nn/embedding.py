@@ -70,22 +70,22 @@ class EmbeddingStore(nn.Module):
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
         self._fields |= {f.name: _Field(places[f.table], pool=_Pool(f.pooling)) for f in lists}
         self._groups = _group(used, places)
-        self._lists = [
-            (f.name, places[f.table].width, places[f.table].offset, _Pool(f.pooling)) for f in lists
-        ]
+        self._lists = [f.name for f in lists]
         for width, (columns, offsets) in self._groups.items():
             self.register_buffer(f"columns_{width}", torch.tensor(columns), persistent=False)
             self.register_buffer(f"offsets_{width}", torch.tensor(offsets), persistent=False)
-        single = sum(int(w) * len(c) for w, (c, _) in self._groups.items())
-        self.output_width = single + sum(int(width) for _, width, _, _ in self._lists)
+        self.output_width = sum(self.width(name) for name in self._fields)
 
     def forward(self, codes: Tensor, lists: dict[str, Tensor]) -> Tensor:
         """Return `[B, W]` for codes `[B, F]` and lists of `[B, L]`."""
         parts = [self._single(codes, width) for width in self._groups]
-        for name, width, offset, pool in self._lists:
-            rows = self._look_up(lists[name].long() + offset, width)  # [B, L, D]
-            parts.append(pool(rows, lists[name] != PADDING))
+        parts += [self.field(name, codes, lists) for name in self._lists]
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((len(codes), 0)).float()
+
+    @property
+    def names(self) -> list[str]:
+        """The fields that have an embedding, single ones before lists."""
+        return list(self._fields)
 
     def width(self, name: str) -> int:
         """Return D of a field."""

@@ -21,7 +21,7 @@ class Tower(nn.Module):
     history can share its table with the items.
 
     Args:
-        store: gives the widths of the fields.
+        store: gives the names and widths of the fields.
         layout: of the whole model.
         columns: the tower's columns.
         hidden: widths of the dense layers; none makes the tower linear in its inputs.
@@ -43,11 +43,10 @@ class Tower(nn.Module):
         normalise: bool,
     ) -> None:
         super().__init__()
-        fields = [f.name for f in layout.codes if f.dim != 0] + [f.name for f in layout.lists]
-        self._fields = [name for name in fields if name in columns]
-        sources = layout.number_columns or layout.numbers
-        self._numbers = [i for i, source in enumerate(sources) if source in columns]
-        width = sum(store.width(name) for name in self._fields) + len(self._numbers)
+        self._fields = [name for name in store.names if name in columns]
+        numbers = [i for i, c in enumerate(layout.columns_of_numbers()) if c in columns]
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
+        width = sum(store.width(name) for name in self._fields) + len(numbers)
         self.mlp = MLP(width, hidden, dropout=dropout)
         self.head = nn.Linear(self.mlp.output_width, dim)
         self.finish = F.normalize if normalise else nn.Identity()
@@ -55,5 +54,7 @@ class Tower(nn.Module):
     def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:
         """Return `[B, D]`."""
         parts = [store.field(name, batch.codes, batch.lists) for name in self._fields]
-        x = torch.cat([*parts, batch.numbers[:, self._numbers]], dim=1)  # [B, W]
+        x = torch.cat(
+            [*parts, batch.numbers.index_select(1, self.get_buffer("numbers"))], dim=1
+        )  # [B, W]
         return self.finish(self.head(self.mlp(x)))

@@ -14,7 +14,7 @@ from crosstower.errors import QueryError, RunError
 from crosstower.retrieve.filters import parse_filter
 
 Places = NDArray[np.int64]
-_ID, _ALIVE = "item_id", "__alive"
+_ID = "item_id"
 
 
 class Catalogue:
@@ -73,11 +73,11 @@ class Catalogue:
         fits = table.select(parse_filter(where, dict(table.schema)).alias("fits"))["fits"]
         return np.flatnonzero(self.alive & fits.to_numpy())
 
-    def extended(self, other: Catalogue) -> Catalogue:
-        """Return these items followed by others, whose ids replace the same ones here.
+    def extend(self, other: Catalogue) -> None:
+        """Put others behind these items; their ids replace the same ones here.
 
         Raises:
-            QueryError: the attributes have other columns or types.
+            QueryError: the attributes have other columns or types; nothing has changed then.
 
         """
         if dict(other.attributes.schema) != dict(self.attributes.schema):
@@ -86,13 +86,11 @@ class Catalogue:
             )
         if other.ids.dtype != self.ids.dtype:
             raise QueryError(f"item ids: expected {self.ids.dtype}, got {other.ids.dtype}")
-        joined = Catalogue.__new__(Catalogue)
-        joined.ids = pl.concat([self.ids, other.ids])
-        joined.attributes = pl.concat([self.attributes, other.attributes])
         replaced = self.places_of(other.ids)
-        joined.alive = np.concatenate([self.alive, other.alive])
-        joined.alive[replaced[replaced >= 0]] = False
-        return joined
+        self.ids = pl.concat([self.ids, other.ids])
+        self.attributes = pl.concat([self.attributes, other.attributes])
+        self.alive = np.concatenate([self.alive, other.alive])
+        self.alive[replaced[replaced >= 0]] = False
 
     def remove(self, ids: Any) -> Places:
         """Take items out and return their places.
@@ -114,10 +112,8 @@ class Catalogue:
         return Catalogue(self.ids.gather(places), table)
 
     def save(self, folder: Path) -> None:
-        """Write items.parquet."""
-        columns = [self.ids.alias("__id"), pl.Series(self.alive).alias(_ALIVE)]
-        table = self.attributes.with_columns(columns) if self.attributes.width else None
-        table = pl.DataFrame(columns) if table is None else table
+        """Write items.parquet; removed items are to be left behind with `taken` before."""
+        table = self.attributes.with_columns(self.ids.alias("__id"))
         table.write_parquet(folder / "items.parquet")
 
     @staticmethod
@@ -131,14 +127,10 @@ class Catalogue:
         path = folder / "items.parquet"
         try:
             table = pl.read_parquet(path)
-            ids, alive = table["__id"], table[_ALIVE]
-        except (OSError, pl.exceptions.PolarsError) as error:
+            return Catalogue(table["__id"], table.drop("__id"))
+        except (OSError, pl.exceptions.PolarsError, QueryError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path}: damaged: {reason}; build the index again") from error
-        loaded = Catalogue.__new__(Catalogue)
-        loaded.ids, loaded.alive = ids.alias(_ID), alive.to_numpy().copy()
-        loaded.attributes = table.drop("__id", _ALIVE)
-        return loaded
 
 
 def _words(table: pl.DataFrame) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from crosstower.errors import QueryError, RunError
+from crosstower.files import new_folder
 from crosstower.frozen import Frozen
 from crosstower.retrieve.catalogue import Catalogue, Places
 from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
@@ -94,17 +93,16 @@ class ExactIndex:
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
-        catalogue, encoded = (
-            Catalogue(ids, attributes),
-            Vectors.encode(vectors, self.vectors.storage),
-        )
+        catalogue = Catalogue(ids, attributes)
+        encoded = Vectors.encode(vectors, self.vectors.storage)
         _check_fit(catalogue, encoded)
         if encoded.width != self.vectors.width:
             raise QueryError(
                 f"item vectors: expected width {self.vectors.width}, got {encoded.width}"
             )
-        self.catalogue = self.catalogue.extended(catalogue)
-        self.vectors = self.vectors.extended(encoded)
+        extended = self.vectors.extended(encoded)
+        self.catalogue.extend(catalogue)
+        self.vectors = extended
 
     def remove(self, ids: Any) -> None:
         """Take items out; `save` drops their vectors."""
@@ -122,17 +120,14 @@ class ExactIndex:
             raise RunError(f"{folder}: is there already; remove it, or choose another folder")
         kept = np.flatnonzero(self.catalogue.alive)
         catalogue, vectors = self.catalogue.taken(kept), self.vectors.taken(kept)
-        aside = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(aside, ignore_errors=True)
+        manifest = _Manifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
         try:
-            aside.mkdir(parents=True)
-            catalogue.save(aside)
-            vectors.save(aside)
-            manifest = _Manifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
-            (aside / "index.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-            aside.rename(folder)
+            with new_folder(folder) as aside:
+                catalogue.save(aside)
+                vectors.save(aside)
+                text = manifest.model_dump_json(indent=1)
+                (aside / "index.json").write_text(text, encoding="utf-8")
         except OSError as error:
-            shutil.rmtree(aside, ignore_errors=True)
             raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
     @staticmethod
@@ -148,9 +143,9 @@ class ExactIndex:
         if not path.is_file():
             raise RunError(f"{folder}: no index in this folder (no index.json)")
         try:
-            manifest = _Manifest.model_validate(json.loads(path.read_bytes()))
-        except (ValueError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
+            manifest = _Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
             raise RunError(f"{path}: damaged: {reason}; build the index again") from None
         catalogue = Catalogue.load(folder)
         vectors = Vectors.load(folder, manifest.storage, count=manifest.items, width=manifest.width)

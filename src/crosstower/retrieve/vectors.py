@@ -67,7 +67,7 @@ class Vectors:
 
     def rows(self, places: slice | NDArray[np.int64]) -> Tensor:
         """Return rows as float32 `[n, D]`."""
-        part = np.array(self.stored[places])  # a copy: a mapped file is read-only
+        part = np.asarray(self.stored[places])
         if self.storage == "bfloat16":
             return torch.from_numpy(part).view(torch.bfloat16).float()
         x = torch.from_numpy(part).float()
@@ -108,7 +108,7 @@ class Vectors:
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+        array = np.load(path, mmap_mode="c" if shape[0] else None, allow_pickle=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{path}: damaged: {reason}; build the index again") from error
