@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.errors import RecipeError
-from crosstower.recipe import RandomSplit, Recipe, TimeSplit, load_recipe, parse_recipe
+from crosstower.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.splits import RandomSplit, TimeSplit
 
 SHORT = "schema: {columns: {user: categorical}, tasks: {click: binary}}"
 

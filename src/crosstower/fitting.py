@@ -14,30 +14,32 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from torch import nn
 
 from crosstower import __version__
-from crosstower.data.batches import Batches
 from crosstower.data.encoder_files import load_encoder, save_encoder
-from crosstower.data.prepare import Prepared, prepare, source_of
+from crosstower.data.prepare import prepare, source_of
+from crosstower.data.retrieval_data import prepare_retrieval
+from crosstower.data.sides import sides_of
 from crosstower.errors import RecipeError, RunError, TrainingError
-from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.files import new_folder, replacing, write_atomic
+from crosstower.jobs import Job
 from crosstower.models.registry import build, config_of
+from crosstower.ranking_job import RankingJob, ranking_monitor
 from crosstower.recipe import Recipe, load_recipe
 from crosstower.results import write_results
-from crosstower.run import PREDICTION, Run, RunInfo
+from crosstower.retriever.baselines import baseline_names
+from crosstower.retriever.job import RetrievalJob, retrieval_monitor
+from crosstower.retriever.results import write_retrieval_results
+from crosstower.run import Run, RunInfo
 from crosstower.schema import Schema
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.progress import Watcher, training_bar
-from crosstower.train.trainer import BEST, Trainer, pick_device, predict_logits
+from crosstower.train.trainer import BEST, Trainer, pick_device
 from crosstower.validation import validate
 
-_VALIDATION_ROWS = 8192
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
 
@@ -74,23 +76,24 @@ def fit(
         raise RecipeError(f"seeds: expected at least 1, got {seeds}")
     folder = Path("runs") / recipe.name if out is None else Path(out)
     models = _models(recipe)
-    _check_monitor(recipe)
+    _check_model(recipe)
     pick_device(recipe.training.device)
     earlier = _earlier(folder, resume=resume)
     console = Console(stderr=True, quiet=quiet)
     spill = folder.parent / f".{folder.name}.rows"
     try:
-        prepared = _prepare(recipe, data, spill, earlier, console)
-        networks = {name: build(prepared.encoder.layout, m) for name, m in models.items()}
-        run = earlier or _create(folder, recipe, models, seeds, prepared)
-        _check_same(run, recipe, prepared)
+        job = _prepare(recipe, data, spill, earlier, console)
+        networks = {name: build(job.encoder.layout, m) for name, m in models.items()}
+        run = earlier or _create(folder, recipe, models, seeds, job)
+        _check_same(run, recipe, job)
         del networks
-        _train_all(run, prepared, console)
+        _train_all(run, job, console)
     except TrainingError as error:  # which run, only this function knows
         raise type(error)(str(error).replace("--resume RUN", f"--resume {folder}")) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
-    write_results(run, peak_memory_mb=_peak_memory_mb())
+    write = write_results if recipe.retrieval is None else write_retrieval_results
+    write(run, peak_memory_mb=_peak_memory_mb())
     return run
 
 
@@ -108,7 +111,7 @@ def _models(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the model and its baselines, which take over the options that they share with it."""
     main = dict(recipe.model)
     models = {main["name"]: main}
-    for name in recipe.evaluation.baselines:
+    for name in recipe.evaluation.baselines if recipe.retrieval is None else ():
         known = config_of(name).model_fields
         shared = {k: v for k, v in main.items() if k in known}
         models.setdefault(name, {"name": name, **shared})
@@ -118,15 +121,20 @@ def _models(recipe: Recipe) -> dict[str, dict[str, Any]]:
     return models
 
 
-def _check_monitor(recipe: Recipe) -> tuple[str, bool]:
-    """Return TASK.METRIC to watch, and whether higher is better."""
-    tasks = recipe.schema_.tasks
-    first = next(iter(tasks))
-    monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
-    task, _, metric = monitor.rpartition(".")
-    if metric == "gauc" and recipe.evaluation.group is None:
-        raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
-    return monitor, higher_is_better(metric, tasks[task].kind)
+def _check_model(recipe: Recipe) -> None:
+    """Raise RecipeError for what is wrong before any row is read."""
+    if recipe.retrieval is None:
+        ranking_monitor(recipe)
+        return
+    retrieval_monitor(recipe)
+    sides_of(recipe)
+    if recipe.model["name"] != "two_tower":
+        raise RecipeError(
+            f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
+            " two_tower"
+        )
+    if recipe.retrieval.objective == "contrastive" and recipe.model.get("normalise") is False:
+        raise RecipeError("model.normalise: contrastive compares cosines; leave it true")
 
 
 def _earlier(folder: Path, *, resume: bool) -> Run | None:
@@ -140,9 +148,7 @@ def _earlier(folder: Path, *, resume: bool) -> Run | None:
     return None
 
 
-def _prepare(
-    recipe: Recipe, data: Any, spill: Path, earlier: Run | None, console: Console
-) -> Prepared:
+def _prepare(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, console: Console) -> Job:
     encoder = load_encoder(earlier.folder / "encoder") if earlier else None
     source = source_of(recipe.data, data)
     with console.status("reading") as status:
@@ -150,7 +156,12 @@ def _prepare(
         def tell(stage: str, rows: int) -> None:
             status.update(f"{stage}: {rows:,} rows")
 
-        return prepare(recipe, source, spill=spill, encoder=encoder, progress=tell)
+        if recipe.retrieval is not None:
+            found = prepare_retrieval(recipe, source, encoder=encoder, progress=tell)
+            baseline_names(recipe, len(found.items))  # one that cannot be had is an error now
+            return RetrievalJob(recipe, found)
+        rows = prepare(recipe, source, spill=spill, encoder=encoder, progress=tell)
+        return RankingJob(recipe, rows)
 
 
 def _create(
@@ -158,43 +169,47 @@ def _create(
     recipe: Recipe,
     models: dict[str, dict[str, Any]],
     seeds: int,
-    prepared: Prepared,
+    job: Job,
 ) -> Run:
     first = recipe.training.seed
     info = RunInfo(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         models=models,
         seeds=tuple(range(first, first + seeds)),
-        facts=prepared.facts,
-        environment=_environment() | {"batch size": str(_batch_size(recipe, prepared))},
+        facts=job.facts,
+        environment=_environment()
+        | {"batch size": str(recipe.training.rows_a_step(job.train_rows))},
     )
     with new_folder(folder) as aside:  # a folder that is there can always be opened
-        save_encoder(prepared.encoder, aside / "encoder")
+        save_encoder(job.encoder, aside / "encoder")
+        job.save(aside)
         (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
     return Run(folder, recipe, info)
 
 
-def _check_same(run: Run, recipe: Recipe, prepared: Prepared) -> None:
+def _check_same(run: Run, recipe: Recipe, job: Job) -> None:
     if run.recipe != recipe:
         raise RunError(
             f"{run.folder}: was trained by another recipe ({run.folder / 'recipe.yaml'});"
             " resume with that one, or choose another folder with --out"
         )
-    if run.info.facts.fingerprint != prepared.facts.fingerprint:
+    if run.info.facts.fingerprint != job.facts.fingerprint:
         raise RunError(
             f"{run.folder}: the rows have changed since this run began; put the data back, or"
             " train into another folder with --out"
         )
 
 
-def _train_all(run: Run, prepared: Prepared, console: Console) -> None:
+def _train_all(run: Run, job: Job, console: Console) -> None:
     with training_bar(console) as bar:
         for name in run.info.models:
             for seed in run.info.seeds:
-                training = _Training(run, prepared, name, seed)
+                training = _Training(run, job, name, seed)
                 if not (training.folder / "test.parquet").is_file():
                     training.go(bar)
+    with console.status("evaluating") as status:
+        job.finish(run.folder, status.update)
 
 
 @dataclass(frozen=True)
@@ -202,7 +217,7 @@ class _Training:
     """One model with one seed."""
 
     run: Run
-    prepared: Prepared
+    job: Job
     name: str
     seed: int
 
@@ -211,23 +226,22 @@ class _Training:
         return self.run.model_folder(self.name, self.seed)
 
     def go(self, bar: Progress) -> None:
-        """Train (or go on), then predict the test rows with the best weights."""
+        """Train (or go on), then look at the test rows with the best weights."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        recipe, encoder = self.run.recipe, self.prepared.encoder
-        settings, rows = recipe.training, self.prepared.rows["train"]
+        settings, job = self.run.recipe.training, self.job
+        size = settings.rows_a_step(job.train_rows)
         device = pick_device(settings.device)
-        monitor, higher = _check_monitor(recipe)
+        monitor, higher = job.monitor
         torch.manual_seed(self.seed)
-        model = build(encoder.layout, self.run.info.models[self.name]).to(device)
+        model = build(job.encoder.layout, self.run.info.models[self.name]).to(device)
         log = self.folder / "metrics.jsonl"
         watcher = Watcher(bar, name=f"{self.name} seed {self.seed}", monitor=monitor, log=log)
         trainer = Trainer(
             model=model,
-            layout=encoder.layout,
-            weights={name: task.weight for name, task in recipe.schema_.tasks.items()},
+            objective=job.objective(size),
             settings=settings,
-            batches=Batches(rows, _batch_size(recipe, self.prepared), seed=self.seed),
-            validate=self._validate,
+            batches=job.batches(size, self.seed),
+            validate=job.validate,
             monitor=monitor,
             higher_is_better=higher,
             folder=self.folder,
@@ -239,39 +253,8 @@ class _Training:
         lines = "".join(json.dumps(record) + "\n" for record in position.history)
         write_atomic(log, lines.encode())
         load_weights(self.folder / BEST, model)
-        self._test(model)
-
-    def _validate(self, model: nn.Module, precision: str) -> dict[str, float]:
-        frame = self._predict(model, "valid", precision)
-        group = self.run.recipe.evaluation.group
-        metrics: dict[str, float] = {}
-        for name, task in self.run.recipe.schema_.tasks.items():
-            y = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-            p = frame[f"{name}{PREDICTION}"].to_numpy()
-            groups = frame[group] if group is not None and task.kind == "binary" else None
-            results = task_metrics(task.kind, y, p, groups)
-            metrics |= {f"{name}.{metric}": value for metric, value in results.items()}
-        return metrics
-
-    def _test(self, model: nn.Module) -> None:
-        frame = self._predict(model, "test", "float32")
         with replacing(self.folder / "test.parquet") as aside:
-            frame.write_parquet(aside)
-
-    def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
-        encoder = self.prepared.encoder
-        batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
-        device = next(model.parameters()).device
-        logits = predict_logits(model, batches, device=device, precision=precision)
-        columns = [
-            pl.Series(f"{name}{PREDICTION}", encoder.decode(name, values.numpy()))
-            for name, values in logits.items()
-        ]
-        return self.prepared.answers[split].with_columns(columns)
-
-
-def _batch_size(recipe: Recipe, prepared: Prepared) -> int:
-    return recipe.training.rows_a_step(len(prepared.rows["train"]))
+            job.test(model).write_parquet(aside)
 
 
 def _environment() -> dict[str, str]:

@@ -49,7 +49,7 @@ class ListField:
     size: int
     table: str
     length: int
-    pooling: Literal["mean", "sum", "max"] = "mean"
+    pooling: Literal["mean", "sum", "max", "attention", "gru"] = "mean"
     dim: int | None = None
 
 

@@ -6,74 +6,18 @@ Every key is checked at once; an error names the key, what was given and what is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError
 from crosstower.frozen import Frozen
-from crosstower.schema import Schema
+from crosstower.retrieval_section import Retrieval
+from crosstower.schema import Schema, Sequence
+from crosstower.splits import RandomSplit, Split
 from crosstower.validation import validate
 from crosstower.yaml_text import read_yaml
-
-Fractions = tuple[float, float, float]
-
-
-class _FractionSplit(Frozen):
-    fractions: Fractions = Field(
-        default=(0.8, 0.1, 0.1), description="Shares of train, valid, test."
-    )
-
-    @field_validator("fractions")
-    @classmethod
-    def _sum_to_one(cls, fractions: Fractions) -> Fractions:
-        if min(fractions) <= 0 or abs(sum(fractions) - 1.0) > 1e-9:
-            raise ValueError(f"three positive shares that sum to 1, got {list(fractions)}")
-        return fractions
-
-
-class RandomSplit(_FractionSplit):
-    """Each row by chance, the same for the same seed."""
-
-    kind: Literal["random"] = "random"
-    seed: int = Field(default=0, ge=0)
-
-
-class TimeSplit(_FractionSplit):
-    """The earliest rows train, the latest test; rows of one moment stay together."""
-
-    kind: Literal["time"] = "time"
-    column: str
-
-
-class GroupSplit(_FractionSplit):
-    """All rows of a group (a user, a query) on the same side."""
-
-    kind: Literal["group"] = "group"
-    column: str
-    seed: int = Field(default=0, ge=0)
-
-
-class LeaveLastOutSplit(Frozen):
-    """The last row of each group tests, the one before validates."""
-
-    kind: Literal["leave_last_out"] = "leave_last_out"
-    group: str
-    time: str
-
-
-class ColumnSplit(Frozen):
-    """A column that says train, valid or test."""
-
-    kind: Literal["column"] = "column"
-    column: str
-
-
-Split = Annotated[
-    RandomSplit | TimeSplit | GroupSplit | LeaveLastOutSplit | ColumnSplit,
-    Field(discriminator="kind"),
-]
 
 
 class Join(Frozen):
@@ -168,7 +112,11 @@ class Evaluation(Frozen):
 
 
 class Recipe(Frozen):
-    """One experiment. `model` holds the architecture's name (DCN-V2's if unset) and its options."""
+    """One experiment. `model` holds the architecture's name and its options.
+
+    With a `retrieval` section it trains a retriever (the two-tower model, if no name is set) on
+    positives; without one it trains a ranker (DCN-V2, if no name is set) on the schema's tasks.
+    """
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][\w.-]*$")
     data: Data = Data()
@@ -176,13 +124,18 @@ class Recipe(Frozen):
     model: dict[str, Any] = Field(default={}, validate_default=True)
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    retrieval: Retrieval | None = None
 
-    @field_validator("model", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _name_alone(cls, model: Any) -> Any:
+    def _name_alone(cls, plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            return plain
+        model = plain.get("model", {})
         if isinstance(model, dict):
-            return {"name": "dcn_v2", **model}
-        return {"name": model} if isinstance(model, str) else model
+            default = "dcn_v2" if plain.get("retrieval") is None else "two_tower"
+            model = {"name": default, **model}
+        return {**plain, "model": {"name": model} if isinstance(model, str) else model}
 
     @field_validator("model")
     @classmethod
@@ -193,8 +146,37 @@ class Recipe(Frozen):
         return model
 
     @model_validator(mode="after")
+    def _ranks_or_retrieves(self) -> Self:
+        if self.retrieval is None:
+            if not self.schema_.tasks:
+                raise ValueError(
+                    "schema.tasks: a ranker needs at least one task, such as click: binary; a"
+                    " retriever needs a retrieval section"
+                )
+            return self
+        if self.schema_.tasks:
+            raise ValueError(
+                "schema.tasks: a retrieval recipe learns from positives alone; remove the tasks and"
+                ' say which rows are positives, as in retrieval.where: "click == 1"'
+            )
+        if self.evaluation != Evaluation():
+            raise ValueError(
+                "evaluation: is for rankers; a retrieval recipe has retrieval.k and"
+                " retrieval.baselines"
+            )
+        history = self.retrieval.history
+        if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):
+            raise ValueError(
+                f"retrieval.history: '{history}' must be a column of the schema of kind sequence;"
+                " it is filled from the user's earlier rows"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _monitor_names_a_task(self) -> Self:
         monitor, tasks = self.training.monitor, list(self.schema_.tasks)
+        if self.retrieval is not None:
+            tasks = ["retrieval"]
         if monitor is not None and monitor.rpartition(".")[0] not in tasks:
             raise ValueError(
                 f"training.monitor: expected TASK.METRIC with a task of {', '.join(tasks)},"
@@ -208,6 +190,8 @@ class Recipe(Frozen):
         plain["schema"] = self.schema_.plain()
         if "split" in plain.get("data", {}):
             plain["data"]["split"]["kind"] = self.data.split.kind
+        if self.retrieval is not None:
+            plain["retrieval"] = self.retrieval.model_dump(mode="json", exclude_defaults=True)
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
@@ -273,7 +257,8 @@ def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
     if not isinstance(data, dict):
         return
     joins = data.get("joins") or []
-    for holder in [data, *(j for j in joins if isinstance(j, dict))]:
-        path = holder.get("path")
+    holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
+    for holder, key in holders:
+        path = holder.get(key) if isinstance(holder, dict) else None
         if isinstance(path, str) and not path.startswith("world:"):
-            holder["path"] = str(folder.absolute() / path)
+            holder[key] = str(folder.absolute() / path)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data.clean import Cleaner
-from crosstower.data.encode import Encoder, EncoderFit
+from crosstower.data.encode import Encoder
+from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.hashing import combine
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from crosstower.data.clean import Cleaner
-from crosstower.data.encode import Encoder, EncoderFit
+from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder, save_encoder
+from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.sources import open_source
 from crosstower.errors import RunError
 from crosstower.schema import Schema

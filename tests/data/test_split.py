@@ -11,7 +11,7 @@ from crosstower.data import sources
 from crosstower.data.sources import open_source
 from crosstower.data.split import SPLITS, fit_splitter, select
 from crosstower.errors import DataError
-from crosstower.recipe import (
+from crosstower.splits import (
     ColumnSplit,
     GroupSplit,
     LeaveLastOutSplit,

@@ -40,10 +40,12 @@ def full_gradient(positive: int) -> Tensor:
 def sampled_gradient(positive: int, drawn: Tensor, log_q: Tensor | None) -> Tensor:
     query, items, _ = catalogue()
     query.requires_grad_()
-    ids = torch.cat([torch.tensor([positive]), drawn])
-    scores = (items[ids] @ query).unsqueeze(0)
+    both = torch.cat([torch.tensor([positive]), drawn])
+    ids, place, counts = torch.unique(both, return_inverse=True, return_counts=True)
     q = None if log_q is None else log_q[ids]
-    sampled_softmax_loss(scores, torch.tensor([0]), ids, log_q=q).backward()
+    sampled_softmax_loss(
+        query.unsqueeze(0), items[ids], place[:1], log_q=q, counts=counts.float()
+    ).backward()
     assert query.grad is not None
     return query.grad
 
@@ -82,41 +84,88 @@ def test_the_gradient_of_a_mixture_agrees_too() -> None:
     assert torch.allclose(mean, full_gradient(4), atol=0.02)
 
 
+def naive(
+    queries: Tensor, items: Tensor, drawn: Tensor, log_q: Tensor | None, *, masked: bool
+) -> Tensor:
+    """Oracle: one column a draw, row i's positive is draw i."""
+    logits = queries @ items[drawn].T
+    if log_q is not None:
+        logits = logits - log_q[drawn]
+    rows = torch.arange(len(queries))
+    if masked:
+        same = drawn.unsqueeze(0) == drawn[rows].unsqueeze(1)
+        same[rows, rows] = False
+        logits = logits.masked_fill(same, -torch.inf)
+    return torch.nn.functional.cross_entropy(logits, rows)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("corrected_by_q", [True, False])
+@pytest.mark.parametrize("rows", [5, 700])
+def test_loss_and_gradients_are_those_of_one_column_a_draw(
+    rows: int, *, masked: bool, corrected_by_q: bool
+) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    queries = torch.randn(rows, DIM, generator=generator, requires_grad=True)
+    items = torch.randn(ITEMS, DIM, generator=generator, requires_grad=True)
+    drawn = torch.randint(0, ITEMS, (rows + 30,), generator=generator)
+    log_q = torch.randn(ITEMS, generator=generator) if corrected_by_q else None
+    expected = naive(queries, items, drawn, log_q, masked=masked)
+    slopes = torch.autograd.grad(expected, [queries, items])
+    ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
+    loss = sampled_softmax_loss(
+        queries,
+        items[ids],
+        place[:rows],
+        log_q=None if log_q is None else log_q[ids],
+        counts=counts.float(),
+        mask_accidental=masked,
+    )
+    torch.testing.assert_close(loss, expected)
+    for found, slope in zip(torch.autograd.grad(loss, [queries, items]), slopes, strict=True):
+        torch.testing.assert_close(found, slope, atol=1e-6, rtol=1e-4)
+
+
 def test_the_full_softmax_is_cross_entropy_over_the_catalogue() -> None:
     query, items, _ = catalogue()
-    loss = sampled_softmax_loss(
-        (items @ query).unsqueeze(0), torch.tensor([4]), torch.arange(ITEMS)
-    )
+    loss = sampled_softmax_loss(query.unsqueeze(0), items, torch.tensor([4]))
     scores = (items @ query).double().numpy()
     assert loss.item() == pytest.approx(np.log(np.exp(scores).sum()) - scores[4], rel=1e-5)
 
 
-def test_an_accidental_hit_is_no_negative() -> None:
-    scores = torch.tensor([[1.0, 2.0, 0.5], [0.0, 1.0, 3.0], [0.1, 0.2, 0.3]])
-    ids, positive = torch.tensor([7, 8, 7]), torch.arange(3)
-    loss = sampled_softmax_loss(scores, positive, ids)
-    rows = [scores[0, [0, 1]], scores[1, [1, 0, 2]], scores[2, [2, 1]]]
-    expected = torch.stack([torch.logsumexp(r, 0) - r[0] for r in rows]).mean()
-    assert loss.item() == pytest.approx(expected.item())
-    kept = sampled_softmax_loss(scores, positive, ids, mask_accidental=False)
-    assert kept.item() > loss.item()
+def test_bfloat16_comes_near_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, items = (torch.randn(64, 16, generator=generator) / 4 for _ in range(2))
+    place = torch.arange(64)
+    full = sampled_softmax_loss(queries, items, place)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = sampled_softmax_loss(queries, items, place)
+    assert half.item() == pytest.approx(full.item(), rel=0.01)
 
 
 @given(st.floats(-5, 5))
 def test_a_constant_in_log_q_changes_nothing(constant: float) -> None:
-    scores, ids = torch.randn(4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(4)
-    log_q = torch.tensor([-1.0, -2.0, -3.0, -0.5])
-    one = sampled_softmax_loss(scores, ids, ids, log_q=log_q)
-    other = sampled_softmax_loss(scores, ids, ids, log_q=log_q + constant)
+    generator = torch.Generator().manual_seed(0)
+    queries, items = (torch.randn(4, DIM, generator=generator) for _ in range(2))
+    log_q, ids = torch.tensor([-1.0, -2.0, -3.0, -0.5]), torch.arange(4)
+    one = sampled_softmax_loss(queries, items, ids, log_q=log_q)
+    other = sampled_softmax_loss(queries, items, ids, log_q=log_q + constant)
     assert one.item() == pytest.approx(other.item(), abs=1e-5)
 
 
-def test_q_of_a_mixture_is_how_often_a_slot_holds_the_item() -> None:
-    p = torch.tensor([0.5, 0.3, 0.2, 0.0])
-    q = mixed_log_q(p, in_batch=30, uniform=10, catalogue=4).exp()
-    expected = (30 * p + 10 / 4) / 40
-    assert torch.allclose(q, expected)
-    assert q.sum().item() == pytest.approx(1.0)
+def test_q_of_a_mixture_is_how_often_the_candidates_hold_the_item() -> None:
+    p, hard = torch.tensor([0.5, 0.3, 0.2, 0.0]), torch.tensor([0.0, 2.0, 1.0, 3.0])
+    q = mixed_log_q(p, in_batch=30, uniform=10, catalogue=4, hard=hard).exp()
+    assert torch.allclose(q, 30 * p + 10 / 4 + hard)
+    assert q.sum().item() == pytest.approx(46.0)
+
+
+def test_an_accidental_hit_is_no_contrastive_negative() -> None:
+    positive, negative = torch.tensor([0.9]), torch.tensor([[0.9, 0.7]])
+    loss = cosine_contrastive_loss(
+        positive, negative, left_out=torch.tensor([[True, False]]), margin=0.5
+    )
+    assert loss.item() == pytest.approx(0.1 + 0.2 / 2)
 
 
 def test_cosine_contrastive_loss_in_numbers() -> None:

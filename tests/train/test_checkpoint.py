@@ -23,10 +23,13 @@ def stepped(seed: int = 0) -> tuple[nn.Module, list[torch.optim.Optimizer]]:
 def test_everything_comes_back(tmp_path: Path) -> None:
     model, optimizers = stepped()
     position = Position(epoch=2, batch=7, step=99, best_value=0.5, history=[{"epoch": 0}])
-    save_checkpoint(tmp_path / "a", model, optimizers, position)
+    state = {"interval": torch.tensor([1.0, 4.0])}
+    save_checkpoint(tmp_path / "a", model, optimizers, position, state)
     expected = torch.rand(3)
     other, others = stepped(seed=1)
-    assert load_checkpoint(tmp_path / "a", other, others) == position
+    found, kept = load_checkpoint(tmp_path / "a", other, others)
+    assert found == position
+    assert kept["interval"].tolist() == [1.0, 4.0]
     assert torch.equal(torch.rand(3), expected)
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)

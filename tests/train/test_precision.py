@@ -1,11 +1,11 @@
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
 from crosstower.batch import Batch
 from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
-from crosstower.objectives.losses import total_loss
+from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.train import precision
 from crosstower.train.precision import autocast, choose_precision
 
@@ -15,15 +15,18 @@ BATCH = Batch(
 )
 
 
-def loss(logits: dict[str, Tensor], batch: Batch) -> Tensor:
-    full = {name: v.float() for name, v in logits.items()}
-    return total_loss(full, batch.labels, LAYOUT.heads, {"click": 1.0})[0]
+CPU = torch.device("cpu")
+LOSS = PointwiseObjective(LAYOUT, {"click": 1.0}).loss
+
+
+def chosen(model: nn.Module) -> tuple[str, float]:
+    return choose_precision(model, BATCH, LOSS, CPU)
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> tuple[str, float]:
     monkeypatch.setattr(precision, "_has_bfloat16", lambda _device: True)
-    monkeypatch.setattr(precision, "_time", lambda _m, _b, _l, name: seconds[name])
-    return choose_precision(build(LAYOUT, {"name": "mlp"}), BATCH, loss)
+    monkeypatch.setattr(precision, "_time", lambda _m, _b, _l, name, _d: seconds[name])
+    return chosen(build(LAYOUT, {"name": "mlp"}))
 
 
 def test_bfloat16_is_taken_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +39,7 @@ def test_a_small_gain_is_not_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hardware_without_bfloat16_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_has_bfloat16", lambda _device: False)
-    assert choose_precision(build(LAYOUT, {"name": "mlp"}), BATCH, loss) == ("float32", 1.0)
+    assert chosen(build(LAYOUT, {"name": "mlp"})) == ("float32", 1.0)
 
 
 def test_the_measurement_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +49,7 @@ def test_the_measurement_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     torch.manual_seed(5)
     expected = torch.rand(2)
     torch.manual_seed(5)
-    choose_precision(model, BATCH, loss)
+    chosen(model)
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())

@@ -12,12 +12,12 @@ from crosstower.data.batches import Batches, EncodedRows
 from crosstower.errors import TrainingError
 from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
+from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Training
 from crosstower.train.trainer import (
     BEST,
     LAST,
     Trainer,
-    column_statistics,
     factor,
     pick_device,
     predict_logits,
@@ -60,8 +60,7 @@ def trainer(folder: Path, losses: list[float] | None = None, **settings: Any) ->
     chosen = Training(**{"precision": "float32", "batch_size": 64, "epochs": 4, **settings})
     return Trainer(
         model=build(LAYOUT, {"name": "wide_deep"}),
-        layout=LAYOUT,
-        weights={"click": 1.0},
+        objective=PointwiseObjective(LAYOUT, {"click": 1.0}),
         settings=chosen,
         batches=Batches(rows_of(folder / "rows"), chosen.batch_size or 64, seed=1),
         validate=lambda _model, _precision: {"click.log_loss": next(values)},
@@ -134,17 +133,6 @@ def test_a_loss_of_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: P
         one.fit()
     kept = load_file(tmp_path / LAST)
     assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))
-
-
-def test_statistics_show_range_and_mean_of_each_column() -> None:
-    batch = Batch(
-        torch.tensor([[3], [4]]).int(),
-        torch.tensor([[1.0], [3.0]]),
-        {},
-        torch.tensor([[1.0], [math.nan]]),
-    )
-    lines = column_statistics(LAYOUT, batch)
-    assert lines == ["  x: min 1, mean 2, max 3", "  label click: min 1, mean 1, max 1"]
 
 
 def test_predictions_keep_the_order_of_the_rows(tmp_path: Path) -> None:

@@ -15,7 +15,18 @@ import polars as pl
 
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
-from crosstower.schema import Bag, Categorical, Column, Cross, Numeric, Schema, Vector
+from crosstower.geography import haversine_km
+from crosstower.schema import (
+    Bag,
+    Categorical,
+    Column,
+    Cross,
+    Distance,
+    Numeric,
+    Schema,
+    Text,
+    Vector,
+)
 from crosstower.schema import Sequence as SequenceColumn
 from crosstower.tasks import Binary, Rating, Regression, Task
 
@@ -64,7 +75,9 @@ class Cleaner:
     def _cells(self, frame: pl.DataFrame) -> list[tuple[str, str, _Cells]]:
         cells: list[tuple[str, str, _Cells]] = []
         for name, column in self.schema.columns.items():
-            if not isinstance(column, Cross):
+            if isinstance(column, Distance):
+                cells += _distance_cells(name, column, frame)
+            elif not isinstance(column, Cross):
                 source = column.source or name
                 cells.append((name, source, _column_cells(name, column, frame[source])))
         if self.with_labels:
@@ -108,7 +121,35 @@ def _column_cells(name: str, column: Column, raw: pl.Series) -> _Cells:
         return _lists(name, raw, column.separator)
     if isinstance(column, Categorical):
         return _ids(name, raw)
+    if isinstance(column, Text):
+        return _texts(raw)
     raise TypeError(f"column '{name}' has no cells of its own: {column.kind}")
+
+
+def _distance_cells(
+    name: str, column: Distance, frame: pl.DataFrame
+) -> list[tuple[str, str, _Cells]]:
+    """Return the four coordinates, checked, and the distance."""
+    cells: list[tuple[str, str, _Cells]] = []
+    for source, limit in zip((*column.origin, *column.to), (90, 180, 90, 180), strict=True):
+        number = _numbers(frame[source])
+        outside = (number.values.abs() > limit).fill_null(value=False)
+        expected = f"degrees from -{limit} to {limit}"
+        advice = "give latitude and longitude in that order"
+        checked = _Cells(number.values, number.bad | outside, expected, advice)
+        cells.append((f"{name}:{len(cells)}", source, checked))
+    places = [pl.lit(c.values) for _, _, c in cells]
+    km = pl.select(haversine_km((places[0], places[1]), (places[2], places[3]))).to_series()
+    none_bad = pl.repeat(False, len(km), eager=True)
+    return [*cells, (name, name, _Cells(km, none_bad, "kilometres", "repair it"))]
+
+
+def _texts(raw: pl.Series) -> _Cells:
+    if raw.dtype.is_nested() or raw.dtype.is_float():
+        raise DataError(f"column '{raw.name}': expected text, got {raw.dtype}; declare it numeric,"
+                        " a bag or a vector")  # fmt: skip
+    none_bad = pl.repeat(False, len(raw), eager=True)
+    return _Cells(raw.cast(pl.String), none_bad, "text", "repair the cell")
 
 
 def _numbers(raw: pl.Series) -> _Cells:

@@ -14,7 +14,8 @@ from crosstower.data import worlds
 from crosstower.data.batches import EncodedRows
 from crosstower.data.census import Census, Facts
 from crosstower.data.clean import Cleaner
-from crosstower.data.encode import Encoder, EncoderFit
+from crosstower.data.encode import Encoder
+from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.sources import FrameSource, Source, join, open_source, require_columns
 from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
 from crosstower.errors import RecipeError
@@ -171,12 +172,12 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
                 answers[split].append(answers_of(part, encoder.schema, reading.extras))
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in answers.items()}
-    split_words = _words(reading.recipe.data.split.model_dump())
-    facts = census.facts(source=reading.source.name, split=split_words)
+    words = split_words(reading.recipe.data.split.model_dump())
+    facts = census.facts(source=reading.source.name, split=words)
     return Prepared(encoder, rows, joined, facts)
 
 
-def _words(split: dict[str, Any]) -> str:
+def split_words(split: dict[str, Any]) -> str:
     """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'."""
     kind = str(split.pop("kind")).replace("_", " ")
     shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in split.items()}

@@ -6,6 +6,7 @@ Memory does not grow with the number of rows: a chunk is read, used and dropped.
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from crosstower.data.file_formats import CHUNK_ROWS, FORMATS, format_of
 from crosstower.errors import DataError, did_you_mean
+from crosstower.filters import filter_columns, parse_filter
 
 _KEY = "__key"
 
@@ -113,6 +115,37 @@ class JoinedSource:
             left = chunk.frame.with_columns(_key(chunk.frame[self.on], chunk.origin))
             frame = left.join(right, on=_KEY, how="left", maintain_order="left")
             yield Chunk(frame.select(columns), chunk.origin, chunk.first_row, chunk.index)
+
+
+@dataclass(frozen=True)
+class FilteredSource:
+    """The rows of `base` that fulfil a condition; rows are counted among those."""
+
+    base: Source
+    where: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.base.name} where {self.where}"
+
+    def columns(self) -> list[str]:
+        """Return the column names of the base."""
+        return self.base.columns()
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows kept; a missing value fulfils no condition."""
+        needed = filter_columns(self.where)
+        require_columns(self.base, needed)
+        index, first_row = 0, Counter[str]()
+        for chunk in self.base.chunks(list(dict.fromkeys([*columns, *needed]))):
+            condition = parse_filter(self.where, dict(chunk.frame.schema))
+            frame = chunk.frame.filter(condition).select(columns)
+            origin = f"{chunk.origin} where {self.where}"
+            if frame.height:
+                yield Chunk(frame, origin, first_row[origin], index)
+            index += frame.height
+            first_row[origin] += frame.height
 
 
 def _key(ids: pl.Series, where: str) -> pl.Series:

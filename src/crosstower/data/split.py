@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crosstower.data.hashing import hash_ids, mix, uniform
 from crosstower.data.sources import Source
 from crosstower.errors import DataError
-from crosstower.recipe import (
+from crosstower.splits import (
     ColumnSplit,
     GroupSplit,
     LeaveLastOutSplit,

@@ -74,6 +74,22 @@ class TaskReport:
 
 
 @dataclass(frozen=True)
+class RetrievalReport:
+    """Everything the page shows of a retriever; the model comes first, then its baselines.
+
+    `headline` is the k of the first table, the verdict and the slices.
+    """
+
+    questions: int
+    items: int
+    ks: tuple[int, ...]
+    headline: int
+    models: tuple[ModelMetrics, ...]
+    verdicts: tuple[str, ...]
+    slices: Slices
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """Where the rows came from.
 
@@ -110,3 +126,4 @@ class ReportContent:
     tasks: tuple[TaskReport, ...]
     trainings: tuple[Training, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    retrieval: RetrievalReport | None = None

@@ -27,6 +27,14 @@ TITLES = {
     "mae": "MAE",
     "mean_prediction": "Mean prediction",
     "mean_label": "Mean label",
+    "recall": "Recall",
+    "hit_rate": "Hit rate",
+    "ndcg": "NDCG",
+    "mrr": "MRR",
+    "map": "MAP",
+    "coverage": "Coverage",
+    "popularity": "Popularity",
+    "novelty": "Novelty",
     "slice": "Value",
     "rows": "Rows",
 }
@@ -38,6 +46,9 @@ _COLUMNS: dict[HeadKind, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "mean_prediction", "mean_label"),
     "rating": ("rmse", "mae", "mean_prediction", "mean_label"),
 }  # fmt: skip
+RETRIEVAL_METRICS = (
+    "recall", "hit_rate", "ndcg", "mrr", "map", "coverage", "popularity", "novelty",
+)  # fmt: skip
 _HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 _CURVES: dict[HeadKind, tuple[str, ...]] = {
     "binary": ("auc", "log_loss"),
@@ -100,7 +111,13 @@ def render_report(content: ReportContent) -> str:
     environment.filters.update(_FILTERS)  # pyright: ignore[reportUnknownMemberType]
     sections = [_section(task, content, f"task{i}") for i, task in enumerate(content.tasks)]
     template = environment.get_template("report.html.j2")
-    return template.render(content=content, sections=sections, training=_training_plots(content))
+    return template.render(
+        content=content,
+        sections=sections,
+        training=_training_plots(content),
+        retrieval_metrics=RETRIEVAL_METRICS,
+        retrieval_plots=_retrieval_plots(content),
+    )
 
 
 def _section(task: TaskReport, content: ReportContent, name: str) -> _Section:
@@ -128,8 +145,19 @@ def _training_plots(content: ReportContent) -> tuple[_Plot, ...]:
     return (_Plot("Training loss by epoch", words, svg),)
 
 
+def _retrieval_plots(content: ReportContent) -> tuple[_Plot, ...]:
+    if content.retrieval is None or not any(t.history for t in content.trainings):
+        return ()
+    key = f"retrieval.ndcg@{content.retrieval.headline}"
+    svg = training_plot(content.trainings, key=key, name="ndcg")
+    words = "Validation questions after each epoch, one line a seed; the best epoch is marked."
+    return (_Plot(f"NDCG@{content.retrieval.headline} by epoch", words, svg),)
+
+
 def _title(name: str) -> str:
-    return TITLES.get(name, name)
+    """Return what a metric is called; that of recall@10 is Recall@10."""
+    metric, at, k = name.partition("@")
+    return f"{TITLES.get(metric, metric)}{at}{k}"
 
 
 def _count(rows: int) -> str:

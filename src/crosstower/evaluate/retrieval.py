@@ -110,3 +110,20 @@ def _check(shown: Places, relevant: tuple[Places, Places], ks: Sequence[int]) ->
     pairs = np.stack(relevant, 1)
     if len(np.unique(pairs, axis=0)) < len(pairs):
         raise DataError("relevant items: a (query, item) pair is there twice; give each once")
+
+
+def mean_metrics(
+    shown: Places,
+    relevant: tuple[Places, Places],
+    training_counts: NDArray[np.int64],
+    ks: Sequence[int] = (5, 10, 20),
+) -> dict[str, float]:
+    """Return the means of `list_metrics` over the queries, and `catalogue_metrics`."""
+    lists = list_metrics(shown, relevant, ks)
+    means = {name: _mean(values) for name, values in lists.items()}
+    return means | catalogue_metrics(shown, training_counts, ks)
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,6 +1,7 @@
 """The two-tower model: a query vector and an item vector, and their dot product.
 
-Covington et al. 2016 and Yi et al. 2019; the pointwise form, trained on given labels.
+Covington et al. 2016 and Yi et al. 2019. With tasks it learns given labels (the pointwise form);
+in a retrieval recipe it learns positives against sampled items.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class TwoTower(nn.Module):
         super().__init__()
         self.layout = layout
         query, item = _sides(layout, config.item)
-        self.embed = EmbeddingStore(layout.codes, layout.lists, dim=config.embedding_dim)
+        self.embed = EmbeddingStore(
+            layout.codes, layout.lists, dim=config.embedding_dim, dropout=config.dropout
+        )
         tower = partial(
             Tower,
             self.embed,
@@ -56,7 +59,8 @@ class TwoTower(nn.Module):
         )
         self.query_tower = tower(query, hidden=config.query_hidden)
         self.item_tower = tower(item, hidden=config.item_hidden)
-        log_temperature = torch.full((len(layout.heads),), math.log(config.temperature))
+        heads = max(len(layout.heads), 1)  # a retriever has none: one temperature, no bias in use
+        log_temperature = torch.full((heads,), math.log(config.temperature))
         self.log_temperature = nn.Parameter(log_temperature, config.learn_temperature)
         self.bias = nn.Parameter(torch.zeros(len(layout.heads)))
 
@@ -64,6 +68,10 @@ class TwoTower(nn.Module):
         """Return {head: logits `[B]`}."""
         score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)  # [B, 1]
         return by_head(self.layout, score / self.log_temperature.exp() + self.bias)
+
+    def scale(self) -> Tensor:
+        """Return 1 / temperature of the first head, by which a retriever's scores are scaled."""
+        return (-self.log_temperature[0]).exp()
 
     def queries(self, batch: Batch) -> Tensor:
         """Return query vectors `[B, D]`; the item columns of the batch are not looked at."""

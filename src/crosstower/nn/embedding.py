@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosstower.layout import PADDING, RESERVED_CODES, CodeField, ListField
+from crosstower.nn.pooling import AttentionPool, GruPool, max_pool
 
 INIT_STD = 0.05
 
@@ -25,11 +25,11 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Field:
-    """How one field is looked up: `column` of the codes, or `pool` over a list."""
+    """How one field is looked up: `column` of the codes, or pooled over a list."""
 
     place: _Place
     column: int | None = None
-    pool: _Pool | None = None
+    pooling: str = ""
 
 
 class EmbeddingStore(nn.Module):
@@ -46,6 +46,7 @@ class EmbeddingStore(nn.Module):
         dim: D of fields that do not set their own; a shared table is as wide as its first field
             says.
         init_std: standard deviation of the initial rows.
+        dropout: within attention and recurrent pooling.
 
     """
 
@@ -56,6 +57,7 @@ class EmbeddingStore(nn.Module):
         *,
         dim: int,
         init_std: float = INIT_STD,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         used = [(i, f) for i, f in enumerate(codes) if f.dim != 0]
@@ -68,7 +70,12 @@ class EmbeddingStore(nn.Module):
                 for start in starts:
                     self.tables[width][start : start + RESERVED_CODES] = 0.0
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
-        self._fields |= {f.name: _Field(places[f.table], pool=_Pool(f.pooling)) for f in lists}
+        self._fields |= {f.name: _Field(places[f.table], pooling=f.pooling) for f in lists}
+        self.pools = nn.ModuleDict()  # by the field's place, as a name may hold a dot
+        for i, f in enumerate(lists):
+            if f.pooling in _TRAINED:
+                width = int(places[f.table].width)
+                self.pools[str(i)] = _TRAINED[f.pooling](width, f.length, dropout=dropout)
         self._groups = _group(used, places)
         self._lists = [f.name for f in lists]
         for width, (columns, offsets) in self._groups.items():
@@ -95,43 +102,39 @@ class EmbeddingStore(nn.Module):
         """Return `[B, D]` of one field alone."""
         field = self._fields[name]
         width, offset = field.place.width, field.place.offset
-        if field.pool is None:
+        if field.column is not None:
             return self._look_up(codes[:, field.column].long() + offset, width)
-        rows = self._look_up(lists[name].long() + offset, width)  # [B, L, D]
-        return field.pool(rows, lists[name] != PADDING)
+        values = lists[name].long() + offset
+        if field.pooling in ("mean", "sum"):
+            return self._bag(values, width, field)
+        present = lists[name] != PADDING
+        longest = max(int(present.sum(1).max()), 1) if len(present) else 1
+        present, values = present[:, :longest], values[:, :longest]
+        rows = self._look_up(values, width)  # [B, L, D]
+        if field.pooling == "max":
+            return max_pool(rows, present)
+        return self.pools[str(self._lists.index(name))](rows, present)
 
     def _single(self, codes: Tensor, width: str) -> Tensor:
         columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")
         rows = self._look_up(codes.index_select(1, columns).long() + offsets, width)  # [B, F, D]
         return rows.flatten(1)
 
+    def _bag(self, values: Tensor, width: str, field: _Field) -> Tensor:
+        """Return `[B, D]`: mean or sum without a tensor of all rows in between."""
+        return F.embedding_bag(
+            values,
+            self.tables[width],
+            mode=field.pooling,
+            sparse=True,
+            padding_idx=field.place.offset + PADDING,
+        )
+
     def _look_up(self, rows: Tensor, width: str) -> Tensor:
         return F.embedding(rows, self.tables[width], sparse=True)
 
 
-class _Pool(nn.Module):
-    """Mean, sum or maximum over the values of a list, padding left out."""
-
-    def __init__(self, how: Literal["mean", "sum", "max"]) -> None:
-        super().__init__()
-        self._reduce = {"mean": _mean, "sum": _sum, "max": _max}[how]
-
-    def forward(self, rows: Tensor, present: Tensor) -> Tensor:
-        """Return `[B, D]` for rows `[B, L, D]` and which of them are values `[B, L]`."""
-        return self._reduce(rows, present.unsqueeze(-1))
-
-
-def _sum(rows: Tensor, present: Tensor) -> Tensor:
-    return (rows * present).sum(1)
-
-
-def _mean(rows: Tensor, present: Tensor) -> Tensor:
-    return _sum(rows, present) / present.sum(1).clamp(min=1)
-
-
-def _max(rows: Tensor, present: Tensor) -> Tensor:
-    highest = rows.masked_fill(~present, float("-inf")).amax(1)
-    return torch.where(present.any(1), highest, 0.0)
+_TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
 
 
 def _places(

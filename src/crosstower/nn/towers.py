@@ -24,7 +24,8 @@ class Tower(nn.Module):
         store: gives the names and widths of the fields.
         layout: of the whole model.
         columns: the tower's columns.
-        hidden: widths of the dense layers; none makes the tower linear in its inputs.
+        hidden: widths of the dense layers; none makes the tower linear in its inputs, and a single
+            field of width D passes as it is.
         dim: D.
         dropout: after each dense layer.
         normalise: vectors of length 1, so that a dot product is a cosine.
@@ -48,7 +49,9 @@ class Tower(nn.Module):
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         width = sum(store.width(name) for name in self._fields) + len(numbers)
         self.mlp = MLP(width, hidden, dropout=dropout)
-        self.head = nn.Linear(self.mlp.output_width, dim)
+        # One field as wide as the vector is the vector: the item's embedding itself.
+        plain = len(self._fields) == 1 and not numbers and not hidden and width == dim
+        self.head = nn.Identity() if plain else nn.Linear(self.mlp.output_width, dim)
         self.finish = F.normalize if normalise else nn.Identity()
 
     def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:

@@ -1,24 +1,25 @@
-"""Losses of retrieval models over scores of candidates.
+"""Losses of retrieval models over candidates, computed without keeping their scores.
 
-A score is a dot product of a query and an item vector, already divided by the temperature. Shapes:
-B queries, C candidates that all queries share.
+Shapes: B queries, C candidates that all queries share, D the width of their vectors.
 """
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+_BLOCK = 256
 
 
 def sampled_softmax_loss(
-    scores: Tensor,
+    queries: Tensor,
+    candidates: Tensor,
     positive: Tensor,
-    candidate_ids: Tensor,
     *,
     log_q: Tensor | None = None,
+    counts: Tensor | None = None,
     mask_accidental: bool = True,
 ) -> Tensor:
     """Return the mean cross-entropy of the positive among candidates, corrected for sampling.
@@ -27,45 +28,102 @@ def sampled_softmax_loss(
     of the softmax over the catalogue (Bengio & Senécal 2008; Yi et al. 2019, equation 4). Without
     it popular items, drawn more often as negatives, are pushed down.
 
-    In-batch negatives: C = B and `positive` is 0..B-1. In-batch and uniform negatives: the uniform
-    ones follow, and `log_q` is that of `mixed_log_q`. The full softmax: all items, no `log_q`.
+    A candidate that was drawn n times stands n times in the sum: it is given once, with its count.
+    Of a query's positive one is the positive itself; the others are accidental hits.
+
+    Gradients are computed block by block along with the loss, so that no `[B, C]` tensor lives
+    longer than its block: as fast as memory of the inner caches allows.
 
     Args:
-        scores: `[B, C]`.
+        queries: `[B, D]`, already divided by the temperature.
+        candidates: `[C, D]`, different items.
         positive: `[B]`, the candidate that is each query's positive.
-        candidate_ids: `[C]`, which items the candidates are.
         log_q: `[C]`, log of the probability with which a candidate is drawn, up to a constant.
-        mask_accidental: leave out candidates that are the same item as the positive.
+        counts: `[C]`, how often each was drawn, 1 if None.
+        mask_accidental: leave accidental hits out of the sum.
 
     """
-    logits = scores if log_q is None else scores - log_q
+    offset = candidates.new_zeros(len(candidates)) if log_q is None else -log_q
+    if counts is None:
+        return _Softmax.apply(queries, candidates, positive, offset, offset[positive])
+    own = offset[positive]
+    offset = offset + counts.log()
     if mask_accidental:
-        same = candidate_ids.unsqueeze(0) == candidate_ids[positive].unsqueeze(1)  # [B, C]
-        itself = F.one_hot(positive, scores.shape[1]).bool()
-        logits = logits.masked_fill(same & ~itself, -math.inf)
-    return F.cross_entropy(logits, positive)
+        return _Softmax.apply(queries, candidates, positive, offset, own)
+    # The positive's own logit lacks its count, which the sum has.
+    loss = _Softmax.apply(queries, candidates, positive, offset, offset[positive])
+    return loss + counts[positive].log().mean()
 
 
-def mixed_log_q(probability: Tensor, *, in_batch: int, uniform: int, catalogue: int) -> Tensor:
-    """Return log q `[C]` of candidates of which `in_batch` follow the data and `uniform` do not.
+class _Softmax(torch.autograd.Function):
+    """Mean over i of log Σ_j exp(q_i·c_j + o_j) - (q_i·c_p + o'_i), with o' for j = p as well."""
 
-    A slot of the candidate list holds item j with probability
-    (B·p_j + M / N) / (B + M): B in-batch candidates drawn by p, M uniform ones out of N items.
-    (Yang et al. 2020, mixed negative sampling.)
+    @staticmethod
+    def forward(
+        ctx: Any,
+        *inputs: Tensor,
+    ) -> Tensor:
+        queries, candidates, positive, offset, own = inputs
+        kind = queries.device.type
+        low = torch.is_autocast_enabled(kind)
+        dtype = torch.get_autocast_dtype(kind) if low else torch.float32
+        q, c = queries.detach().to(dtype), candidates.detach().to(dtype)
+        q_grad, c_grad = torch.empty_like(q), torch.zeros_like(c, dtype=torch.float32)
+        total = offset.new_zeros((), dtype=torch.float64)
+        for start in range(0, len(q), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            at = positive[part].unsqueeze(1)
+            logits = (q[part] @ c.T).float().add_(offset)  # [block, C]
+            mine = logits.gather(1, at) - offset[positive[part], None] + own[part, None]
+            logits.scatter_(1, at, mine)
+            log_sum = logits.logsumexp(1, keepdim=True)
+            total += (log_sum - mine).sum().double()
+            logits.sub_(log_sum).exp_()  # probabilities
+            logits.scatter_add_(1, at, torch.full_like(mine, -1.0))
+            slope = logits.to(dtype)
+            torch.mm(slope, c, out=q_grad[part])
+            c_grad += slope.T @ q[part]
+        ctx.save_for_backward(q_grad, c_grad)
+        ctx.kinds = queries.dtype, candidates.dtype
+        return (total / len(q)).float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q_grad, c_grad = ctx.saved_tensors
+        scale = grads[0] / len(q_grad)
+        q_kind, c_kind = ctx.kinds
+        return (q_grad * scale).to(q_kind), (c_grad * scale).to(c_kind), None, None, None
+
+
+def mixed_log_q(
+    probability: Tensor, *, in_batch: int, uniform: int, catalogue: int, hard: Tensor | None = None
+) -> Tensor:
+    """Return log q `[C]` of candidates drawn in several ways, up to a constant.
+
+    Item j is expected B·p_j + M / N + h_j times among the candidates: B in-batch ones drawn by p,
+    M uniform ones out of N items, and h_j hard ones. (Yang et al. 2020, mixed negative sampling.)
 
     Args:
         probability: `[C]`, p_j of each candidate: how often a row of the data holds it.
         in_batch: B.
         uniform: M.
         catalogue: N.
+        hard: `[C]`, how often each candidate is expected among the hard negatives of a batch.
 
     """
     expected = in_batch * probability + uniform / catalogue
-    return torch.log(expected / (in_batch + uniform))
+    if hard is not None:
+        expected = expected + hard
+    return expected.clamp(min=1e-12).log()
 
 
 def cosine_contrastive_loss(
-    positive: Tensor, negative: Tensor, *, margin: float = 0.5, negative_weight: float = 1.0
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    margin: float = 0.5,
+    negative_weight: float = 1.0,
+    left_out: Tensor | None = None,
 ) -> Tensor:
     """Return (1 - s⁺) + w·mean_j max(0, s_j⁻ - margin), SimpleX (Mao et al. 2021, equation 1).
 
@@ -74,7 +132,10 @@ def cosine_contrastive_loss(
         negative: `[B, M]` cosines with its negatives.
         margin: negatives below it are left alone.
         negative_weight: w.
+        left_out: `[B, M]`, which negatives are accidental hits; they count as below the margin.
 
     """
-    hinge = torch.relu(negative - margin).mean(1)
-    return (1.0 - positive + negative_weight * hinge).mean()
+    hinge = torch.relu(negative - margin)
+    if left_out is not None:
+        hinge = hinge.masked_fill(left_out, 0.0)
+    return (1.0 - positive + negative_weight * hinge.mean(1)).mean()

@@ -1,10 +1,12 @@
-"""What a retrieval model has to beat: popularity, item-kNN and EASE^R. NumPy and SciPy only.
+"""What a retrieval model has to beat: popularity, item-kNN, EASE^R and implicit ALS.
 
 Histories are a sparse 0/1 matrix `[U, N]`: which of N items each of U users has had.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, RecipeError
 from crosstower.retrieve.catalogue import Places
 
 Histories = Any  # scipy.sparse.csr_array, which has no type of its own to say so
@@ -115,22 +117,95 @@ class Ease:
         return histories @ self.weights
 
 
-def recommend(baseline: Baseline, histories: Histories, k: int) -> Places:
-    """Return the k best items `[Q, k]` that each user has not had; -1 where fewer are left.
+@dataclass(frozen=True)
+class ImplicitAls:
+    """Matrix factorisation by alternating least squares (Hu et al. 2008), of package implicit."""
 
-    Items of equal score come in the order of the catalogue.
+    model: Any
+
+    @staticmethod
+    def fit(
+        histories: Histories, *, factors: int = 64, regularization: float = 0.05
+    ) -> ImplicitAls:
+        """Factorise.
+
+        Raises:
+            RecipeError: the package is not installed.
+
+        """
+        try:
+            als = importlib.import_module("implicit.als")
+        except ImportError as error:
+            raise RecipeError(
+                "retrieval.baselines: implicit_als needs the package implicit; install it with:"
+                " pip install implicit"
+            ) from error
+        model = als.AlternatingLeastSquares(
+            factors=factors, regularization=regularization, random_state=0, num_threads=1
+        )
+        model.fit(sparse.csr_matrix(histories), show_progress=False)
+        return ImplicitAls(model)
+
+    def scores(self, histories: Histories) -> Scores:
+        """Return user factors, solved for the histories, times item factors."""
+        rows = np.arange(histories.shape[0])
+        users = self.model.recalculate_user(rows, sparse.csr_matrix(histories))
+        return np.asarray(users @ self.model.item_factors.T, dtype=np.float32)
+
+
+def recommend(
+    baseline: Baseline, histories: Histories, k: int, *, seen: tuple[Places, Places] | None = None
+) -> Places:
+    """Return the k best items `[Q, k]` for each row of histories; -1 where fewer are left.
+
+    Args:
+        baseline: scores items.
+        histories: `[Q, N]`, what each has had.
+        k: at least 1.
+        seen: (row, item) pairs not to be shown; the histories if None.
+
     """
-    users, items = histories.shape
-    k_found = min(k, items)
-    shown = np.full((users, k), -1, dtype=np.int64)
-    for start in range(0, users, _USER_BLOCK):
-        part = histories[start : start + _USER_BLOCK]
-        scores = baseline.scores(part)
-        scores[part.nonzero()] = -np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k_found]
-        left = np.isfinite(np.take_along_axis(scores, order, 1))
-        shown[start : start + len(order), :k_found] = np.where(left, order, -1)
+    return best_items(
+        lambda rows: baseline.scores(histories[rows]),
+        rows=histories.shape[0],
+        k=k,
+        seen=histories.nonzero() if seen is None else seen,
+    )
+
+
+def best_items(
+    score: Callable[[slice], Scores], *, rows: int, k: int, seen: tuple[Places, Places]
+) -> Places:
+    """Return the k best items `[rows, k]`, -1 where fewer are left, a block of rows at a time.
+
+    Args:
+        score: gives the scores `[block, N]` of a block of rows; they are written to.
+        rows: how many.
+        k: at least 1.
+        seen: (row, item) pairs not to be shown.
+
+    """
+    order = np.argsort(seen[0], kind="stable")
+    row, item = seen[0][order], seen[1][order]
+    shown = np.full((rows, k), -1, dtype=np.int64)
+    for start in range(0, rows, _USER_BLOCK):
+        scores = score(slice(start, start + _USER_BLOCK))
+        first, last = np.searchsorted(row, [start, start + _USER_BLOCK])
+        scores[row[first:last] - start, item[first:last]] = -np.inf
+        best = _best(scores, min(k, scores.shape[1]))
+        left = np.isfinite(np.take_along_axis(scores, best, 1))
+        shown[start : start + len(best), : best.shape[1]] = np.where(left, best, -1)
     return shown
+
+
+def _best(scores: Scores, k: int) -> Places:
+    """Return the places of the k largest scores of each row, largest first."""
+    if k < scores.shape[1]:
+        found = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
+    else:
+        found = np.broadcast_to(np.arange(k), scores.shape)
+    order = np.argsort(-np.take_along_axis(scores, found, 1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1)
 
 
 def _largest(matrix: Scores, count: int) -> Scores:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.clean import to_ids
 from crosstower.errors import QueryError, RunError
-from crosstower.retrieve.filters import parse_filter
+from crosstower.filters import parse_filter
 
 Places = NDArray[np.int64]
 _ID = "item_id"
@@ -49,6 +49,11 @@ class Catalogue:
     def __len__(self) -> int:
         """Return how many items are there; removed ones do not count."""
         return int(self.alive.sum())
+
+    @property
+    def all_alive(self) -> bool:
+        """Whether no item was removed."""
+        return bool(self.alive.all())
 
     def places_of(self, ids: Any) -> Places:
         """Return the place of each id, -1 for one that is not there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +11,14 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from torch import Tensor
 
 from crosstower.errors import QueryError, RunError
 from crosstower.files import new_folder
 from crosstower.frozen import Frozen
-from crosstower.retrieve.catalogue import Catalogue, Places
+from crosstower.retrieve.catalogue import Catalogue
 from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
+from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Storage, Vectors
-
-_ITEM_BLOCK, _QUERY_BLOCK = 16_384, 1_024
 
 
 class _Manifest(Frozen):
@@ -75,21 +73,12 @@ class ExactIndex:
     ) -> Hits:
         """Return the k best items of each query; see `ItemIndex.search`."""
         x = torch.from_numpy(check_queries(queries, k, width=self.vectors.width))
-        allowed = self.catalogue.allowed(where)
         pairs = excluded_pairs(self.catalogue, exclude, len(x))
-        scores = torch.full((len(x), k), -torch.inf)
-        places = torch.full((len(x), k), -1)
-        for block in _blocks(allowed, len(self.vectors)):
-            rows, at = self.vectors.rows(block), _places(block)
-            query, column = _within(pairs, at)
-            for start in range(0, len(x), _QUERY_BLOCK):
-                part = slice(start, start + _QUERY_BLOCK)
-                found = x[part] @ rows.T  # [queries of the part, items of the block]
-                mine = (query >= start) & (query < start + _QUERY_BLOCK)
-                found[query[mine] - start, column[mine]] = -torch.inf
-                scores[part], places[part] = _merge(scores[part], places[part], found, at, k)
-        places[scores == -torch.inf] = -1
-        return Hits(self.catalogue, places.numpy(), scores.numpy())
+        allowed = (
+            None if self.catalogue.all_alive and where is None else self.catalogue.allowed(where)
+        )
+        places, scores = top_places(x, self.vectors, k, allowed=allowed, excluded=pairs)
+        return Hits(self.catalogue, places, scores)
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
@@ -162,38 +151,3 @@ def _check_fit(catalogue: Catalogue, vectors: Vectors) -> None:
         raise QueryError(f"{len(catalogue.ids):,} item ids for {len(vectors):,} vectors")
     if len(vectors) == 0:
         raise QueryError("no items: an index needs at least one")
-
-
-def _blocks(allowed: Places, count: int) -> Iterator[slice | Places]:
-    for start in range(0, len(allowed), _ITEM_BLOCK):
-        if len(allowed) == count:  # everything: slices, which copy nothing twice
-            yield slice(start, min(start + _ITEM_BLOCK, count))
-        else:
-            yield allowed[start : start + _ITEM_BLOCK]
-
-
-def _places(block: slice | Places) -> Places:
-    return np.arange(block.start, block.stop) if isinstance(block, slice) else block
-
-
-def _within(pairs: tuple[Places, Places], at: Places) -> tuple[Places, Places]:
-    """Return (query, column in the block) of the excluded pairs that lie in a block."""
-    query, place = pairs
-    if len(place) == 0:
-        return query, place
-    first, last = np.searchsorted(place, [at[0], at[-1] + 1])
-    query, place = query[first:last], place[first:last]
-    column = np.searchsorted(at, place).clip(max=len(at) - 1)
-    hit = at[column] == place
-    return query[hit], column[hit]
-
-
-def _merge(
-    scores: Tensor, places: Tensor, found: Tensor, at: Places, k: int
-) -> tuple[Tensor, Tensor]:
-    """Return the best k of what is known and what a block adds."""
-    best = found.topk(min(k, found.shape[1]), dim=1)
-    both = torch.cat([scores, best.values], 1)
-    where = torch.cat([places, torch.from_numpy(at)[best.indices]], 1)
-    kept = both.topk(k, dim=1)
-    return kept.values, where.gather(1, kept.indices)

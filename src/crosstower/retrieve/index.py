@@ -110,7 +110,7 @@ def check_queries(queries: NDArray[Any], k: int, *, width: int) -> Floats:
 def excluded_pairs(
     catalogue: Catalogue, exclude: Sequence[Any] | None, queries: int
 ) -> tuple[Places, Places]:
-    """Return (query, place) of everything to leave out, sorted by place.
+    """Return (query, place) of everything to leave out.
 
     Raises:
         QueryError: there are lists for more or fewer queries.
@@ -124,6 +124,4 @@ def excluded_pairs(
     query = np.repeat(np.arange(queries), [len(e) for e in lists])
     ids = pl.concat([e.cast(catalogue.ids.dtype, strict=False) for e in lists])
     places = catalogue.places_of(ids)
-    query, places = query[places >= 0], places[places >= 0]
-    order = np.argsort(places, kind="stable")
-    return query[order], places[order]
+    return query[places >= 0], places[places >= 0]

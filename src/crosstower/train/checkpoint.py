@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,18 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizers: Sequence[Optimizer], position: Position
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    position: Position,
+    objective: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write weights, optimiser state, random state and position to one file."""
+    """Write weights, the states of optimisers, objective and chance, and the position."""
     tensors = {f"model.{k}": v.detach() for k, v in model.state_dict().items()}
     for i, optimizer in enumerate(optimizers):
         tensors |= _state_tensors(optimizer, f"optimizer.{i}")
     tensors |= _random_state()
+    tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     write_atomic(path, save(contiguous, {"position": json.dumps(asdict(position))}))
 
@@ -79,8 +84,10 @@ def load_weights(path: Path, model: nn.Module) -> None:
         raise RunError(f"{path}: weights of another model: {error}") from error
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[Optimizer]) -> Position:
-    """Restore everything that `save_checkpoint` wrote; returns the position.
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizers: Sequence[Optimizer]
+) -> tuple[Position, dict[str, Tensor]]:
+    """Restore what `save_checkpoint` wrote; returns the position and the objective's state.
 
     Raises:
         RunError: the file is missing, damaged, or of another model.
@@ -95,7 +102,9 @@ def load_checkpoint(path: Path, model: nn.Module, optimizers: Sequence[Optimizer
     torch.set_rng_state(tensors["random"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
-    return Position(**json.loads(metadata["position"]))
+    kept = {k: v for k, v in tensors.items() if k.startswith("objective.")}
+    state = {k.removeprefix("objective."): v for k, v in kept.items()}
+    return Position(**json.loads(metadata["position"])), state
 
 
 def _random_state() -> dict[str, Tensor]:

@@ -5,31 +5,30 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from crosstower.batch import Batch
 
 MIN_GAIN = 1.5
 _REPEATS = 10
 
 
 def choose_precision(
-    model: nn.Module, batch: Batch, loss: Callable[[dict[str, Tensor], Batch], Tensor]
+    model: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor], device: torch.device
 ) -> tuple[str, float]:
     """Return 'bfloat16' or 'float32', and how much faster bfloat16 was (1.0 if not tried).
 
     bfloat16 must be at least `MIN_GAIN` times faster; hardware without it is not tried.
     """
-    if not _has_bfloat16(batch.codes.device):
+    if not _has_bfloat16(device):
         return "float32", 1.0
     trial = copy.deepcopy(model)
     random = torch.get_rng_state()
     seconds = {"float32": float("inf"), "bfloat16": float("inf")}
     for _ in range(_REPEATS):  # in turn, so that both see the same machine; the best one counts
         for precision, best in seconds.items():
-            seconds[precision] = min(best, _time(trial, batch, loss, precision))
+            seconds[precision] = min(best, _time(trial, batch, loss, precision, device))
     torch.set_rng_state(random)
     gain = seconds["float32"] / seconds["bfloat16"]
     return ("bfloat16" if gain >= MIN_GAIN else "float32"), gain
@@ -43,16 +42,17 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 def _time(
     model: nn.Module,
-    batch: Batch,
-    loss: Callable[[dict[str, Tensor], Batch], Tensor],
+    batch: Any,
+    loss: Callable[[nn.Module, Any], Tensor],
     precision: str,
+    device: torch.device,
 ) -> float:
     """Return the seconds of one step without its update."""
     start = time.perf_counter()
-    with autocast(batch.codes.device, precision):
-        logits = model(batch)
-    loss(logits, batch).backward()
-    if batch.codes.is_cuda:
+    with autocast(device, precision):
+        value = loss(model, batch)
+    value.backward()
+    if device.type == "cuda":
         torch.cuda.synchronize()
     model.zero_grad(set_to_none=True)
     return time.perf_counter() - start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from crosstower.batch import Batch
 from crosstower.data.batches import Batches
 from crosstower.errors import TrainingError
-from crosstower.layout import Layout
-from crosstower.objectives.losses import total_loss
 from crosstower.recipe import Training
 from crosstower.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from crosstower.train.interrupt import StopSignal
@@ -43,6 +40,52 @@ class Observer(Protocol):
         ...
 
 
+class Objective(Protocol):
+    """What is learnt from a batch: of labelled rows for a ranker, of pairs for a retriever."""
+
+    def begin_epoch(self, model: nn.Module) -> None:
+        """Get ready for an epoch."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        """Return the loss of a batch."""
+        ...
+
+    def describe(self, batch: Any) -> list[str]:
+        """Return lines that help to find out why the loss of a batch is not finite."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a resumed training needs besides weights."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        ...
+
+
+class Stream(Protocol):
+    """Batches by epoch, the same for the same epoch, on the CPU."""
+
+    @property
+    def size(self) -> int:
+        """Rows of a batch."""
+        ...
+
+    @property
+    def rows(self) -> Sized:
+        """The training rows."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        ...
+
+    def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Any]:
+        """Yield the batches of an epoch from number `start` on."""
+        ...
+
+
 class TrainingInterruptedError(TrainingError):
     """The user stopped the training; the last checkpoint can be resumed."""
 
@@ -51,17 +94,16 @@ class TrainingInterruptedError(TrainingError):
 
 @dataclass
 class Trainer:
-    """Trains `model` on `batches` until `validate` stops improving.
+    """Trains `model` on `batches` by `objective` until `validate` stops improving.
 
     `validate` returns {"TASK.METRIC": value} of the model on the valid rows; `monitor` is one of
     its keys, `higher_is_better` its direction. `folder` gets the best and the last checkpoint.
     """
 
     model: nn.Module
-    layout: Layout
-    weights: dict[str, float]
+    objective: Objective
     settings: Training
-    batches: Batches
+    batches: Stream
     validate: Callable[[nn.Module, str], dict[str, float]]
     monitor: str
     higher_is_better: bool
@@ -79,7 +121,8 @@ class Trainer:
         """
         self.optimizers = self._optimizers()
         if resume and (self.folder / LAST).is_file():
-            position = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
+            position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
+            self.objective.restore(state)
         else:
             position = Position(precision=self._precision())
             self._save(LAST, position)
@@ -91,6 +134,9 @@ class Trainer:
         return position
 
     def _epoch(self, position: Position, stop: StopSignal) -> None:
+        if position.batch == 0:
+            self.model.eval()
+            self.objective.begin_epoch(self.model)
         self.model.train()
         self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
         start, first_rows = time.perf_counter(), position.loss_rows
@@ -104,13 +150,12 @@ class Trainer:
         seconds = time.perf_counter() - start
         self._close_epoch(position, seconds, (position.loss_rows - first_rows) / seconds)
 
-    def _step(self, batch: Batch, position: Position) -> float:
+    def _step(self, batch: Any, position: Position) -> float:
         self._schedule(position.step)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, position.precision):
-            logits = self.model(batch)
-        loss = self._loss(logits, batch)
+            loss = self.objective.loss(self.model, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(self._diagnose("loss", value, batch, position))
@@ -122,10 +167,6 @@ class Trainer:
             optimizer.step()
         position.step += 1
         return value
-
-    def _loss(self, logits: dict[str, Tensor], batch: Batch) -> Tensor:
-        full = {name: logit.float() for name, logit in logits.items()}
-        return total_loss(full, batch.labels, self.layout.heads, self.weights)[0]
 
     def _close_epoch(self, position: Position, seconds: float, rate: float) -> None:
         metrics = self.validate(self.model, position.precision)
@@ -169,7 +210,8 @@ class Trainer:
 
     def _save(self, name: str, position: Position) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(self.folder / name, self.model, self.optimizers, position)
+        state = self.objective.state()
+        save_checkpoint(self.folder / name, self.model, self.optimizers, position, state)
 
     def _optimizers(self) -> list[Optimizer]:
         s = self.settings
@@ -200,10 +242,13 @@ class Trainer:
         if self.settings.precision != "auto":
             return self.settings.precision
         batch = next(iter(self.batches.epoch(0))).to(self.device)
-        return choose_precision(self.model, batch, self._loss)[0]
+        state = {name: tensor.clone() for name, tensor in self.objective.state().items()}
+        precision = choose_precision(self.model, batch, self.objective.loss, self.device)[0]
+        self.objective.restore(state)
+        return precision
 
-    def _diagnose(self, what: str, value: float, batch: Batch, position: Position) -> str:
-        columns = "\n".join(column_statistics(self.layout, batch))
+    def _diagnose(self, what: str, value: float, batch: Any, position: Position) -> str:
+        columns = "\n".join(self.objective.describe(batch))
         kept = self.folder / (BEST if (self.folder / BEST).is_file() else LAST)
         return (
             f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
@@ -227,19 +272,6 @@ def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
     if kind == "cosine":
         return max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
     return max(1.0 - progress, 1e-3) if kind == "linear" else 1.0
-
-
-def column_statistics(layout: Layout, batch: Batch) -> list[str]:
-    """Return one line a number or label column: smallest, mean and largest value."""
-    lines: list[str] = []
-    named = [(n, batch.numbers[:, i]) for i, n in enumerate(layout.numbers)]
-    named += [(f"label {h.name}", batch.labels[:, i]) for i, h in enumerate(layout.heads)]
-    for name, values in named:
-        known = values[~values.isnan()] if name.startswith("label ") else values
-        if len(known):
-            low, mean, high = (float(f(known)) for f in (torch.min, torch.mean, torch.max))
-            lines.append(f"  {name}: min {low:.4g}, mean {mean:.4g}, max {high:.4g}")
-    return lines
 
 
 @torch.no_grad()

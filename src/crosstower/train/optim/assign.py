@@ -38,7 +38,7 @@ def build_optimizers(
     optimiser, everything else by AdamW, without weight decay on vectors (biases).
     """
     wide = _of_type(model, WideLinear)
-    tables = _of_type(model, EmbeddingStore)
+    tables = _tables(model)
     special = {id(p) for p in wide + tables}
     dense = [p for p in model.parameters() if id(p) not in special]
     optimizers: list[Optimizer] = []
@@ -85,3 +85,9 @@ def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) 
 
 def _of_type(model: nn.Module, kind: type[nn.Module]) -> list[nn.Parameter]:
     return [p for m in model.modules() if isinstance(m, kind) for p in m.parameters()]
+
+
+def _tables(model: nn.Module) -> list[nn.Parameter]:
+    """Return the embedding tables; what pools their rows is dense."""
+    stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
+    return [p for store in stores for p in store.tables.values()]

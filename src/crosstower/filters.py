@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
+from crosstower.geography import haversine_km
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
     ast.Eq: operator.eq,
@@ -24,7 +25,10 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-_ALLOWED = "==, !=, <, <=, >, >=, in, not in, and, or, not, numbers, texts, true, false and lists"
+_ALLOWED = (
+    "==, !=, <, <=, >, >=, in, not in, and, or, not, numbers, texts, true, false, lists and"
+    " distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE)"
+)
 _CONSTANTS = {"true": True, "false": False}
 
 
@@ -44,7 +48,8 @@ def parse_filter(text: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
 
     Args:
         text: comparisons of a column with a value, `VALUE in LIST_COLUMN`, `COLUMN in [VALUES]`,
-            joined by and, or, not and brackets.
+            `distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE) < KM`, joined by
+            and, or, not and brackets.
         columns: names and types of the attributes.
 
     Raises:
@@ -52,13 +57,33 @@ def parse_filter(text: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
             not a condition.
 
     """
+    return _Reader(text, columns).condition(_parsed(text).body).fill_null(value=False)
+
+
+def filter_columns(text: str) -> list[str]:
+    """Return the columns that a condition names, each once.
+
+    >>> filter_columns("click == 1 and distance_km(lat, lon, 48.9, 2.3) < 2")
+    ['click', 'lat', 'lon']
+
+    Raises:
+        QueryError: a syntax error.
+
+    """
+    calls = {n.func for n in ast.walk(_parsed(text)) if isinstance(n, ast.Call)}
+    names = [n for n in ast.walk(_parsed(text)) if isinstance(n, ast.Name)]
+    functions = {f.id for f in calls if isinstance(f, ast.Name)}
+    kept = sorted((n.col_offset, n.id) for n in names)
+    return list(dict.fromkeys(n for _, n in kept if n not in _CONSTANTS and n not in functions))
+
+
+def _parsed(text: str) -> ast.Expression:
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        return ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         raise QueryError(
             f"filter '{text}': {error.msg} at character {error.offset}; allowed: {_ALLOWED}"
         ) from None
-    return _Reader(text, columns).condition(tree.body).fill_null(value=False)
 
 
 class _Reader:
@@ -90,6 +115,8 @@ class _Reader:
             return found if isinstance(op, ast.In) else ~found
         if type(op) not in _COMPARISONS:
             raise self.error(f"'is' is not allowed; allowed: {_ALLOWED}")
+        if isinstance(left, ast.Call):
+            return _COMPARISONS[type(op)](self.distance(left), self.number(right))
         names = [n for n in (self.column_of(left), self.column_of(right)) if n is not None]
         if not names:
             raise self.error("a comparison needs a column on one side")
@@ -109,6 +136,28 @@ class _Reader:
                 f"'in {ast.unparse(right)}' needs a list such as ['a', 'b'], or a column of lists"
             )
         return pl.col(name).list.contains(self.value(left, name))
+
+    def distance(self, node: ast.Call) -> pl.Expr:
+        called = isinstance(node.func, ast.Name) and node.func.id == "distance_km"
+        if not called or len(node.args) != 4 or node.keywords:
+            raise self.error(
+                f"'{ast.unparse(node)}': the only function is"
+                " distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE)"
+            )
+        names = [self.column_of(argument) for argument in node.args[:2]]
+        if any(name is None or _family(self.kind(name)) != "number" for name in names):
+            raise self.error("distance_km: the first two arguments must be columns of degrees")
+        degrees = [self.number(argument) for argument in node.args[2:]]
+        if abs(degrees[0]) > 90 or abs(degrees[1]) > 180:
+            raise self.error(f"distance_km: no such place on earth: {degrees[0]}, {degrees[1]}")
+        place = pl.col(names[0] or ""), pl.col(names[1] or "")
+        return haversine_km(place, (pl.lit(degrees[0]), pl.lit(degrees[1])))
+
+    def number(self, node: ast.expr) -> float:
+        value = self.constant(node)
+        if isinstance(value, bool | str):
+            raise self.error(f"expected a number, got {value!r}")
+        return float(value)
 
     def operand(self, node: ast.expr, partner: str) -> pl.Expr:
         name = self.column_of(node)

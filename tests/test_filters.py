@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.errors import QueryError
-from crosstower.retrieve.filters import parse_filter
+from crosstower.filters import parse_filter
 
 ITEMS = pl.DataFrame(
     {

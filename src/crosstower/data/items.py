@@ -1,0 +1,82 @@
+"""The catalogue of a retrieval recipe: ids, raw attributes to filter by, cleaned columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.clean import Cleaner, to_ids
+from crosstower.data.sources import Source, open_source, require_columns
+from crosstower.errors import DataError
+from crosstower.schema import Schema
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """A row an item. `cleaned` has the schema's item columns, `attributes` the raw ones."""
+
+    ids: pl.Series
+    attributes: pl.DataFrame
+    cleaned: pl.DataFrame
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.ids)
+
+    def places_of(self, ids: pl.Series) -> Places:
+        """Return the place of each id, -1 where it is not in the table."""
+        asked = pl.DataFrame({"id": ids.cast(self.ids.dtype, strict=False)})
+        known = pl.DataFrame({"id": self.ids, "place": np.arange(len(self.ids))})
+        found = asked.join(known, on="id", how="left", maintain_order="left")["place"]
+        return found.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def read_items(path: str, schema: Schema, *, item: str) -> ItemTable:
+    """Return the items of a file.
+
+    Args:
+        path: a file, folder or glob; a row an item.
+        schema: of the item columns.
+        item: the data column of the id.
+
+    Raises:
+        DataError: a column is missing, an id is missing or there twice, a cell is wrong.
+
+    """
+    source = open_source(path)
+    require_columns(source, [item, *schema.sources()])
+    return items_of(source, schema, item=item, columns=source.columns())
+
+
+def items_of(source: Source, schema: Schema, *, item: str, columns: Sequence[str]) -> ItemTable:
+    """Return the items of rows that hold each item once."""
+    cleaner = Cleaner(schema, list(columns))
+    frames = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+    frame = pl.concat(frames, how="vertical_relaxed")
+    ids = to_ids(item, frame[f"raw:{item}"]).alias(item)
+    _check_ids(ids, source.name)
+    attributes = pl.DataFrame([frame[f"raw:{c}"].alias(c) for c in columns])
+    return ItemTable(ids, attributes, frame.select(schema.columns.keys()))
+
+
+def last_of_each(frame: pl.DataFrame, item: str) -> pl.DataFrame:
+    """Return the last row of each item, in order of their first appearance."""
+    known = frame.filter(pl.col(item).is_not_null())
+    return known.unique(item, keep="last", maintain_order=True)
+
+
+def _check_ids(ids: pl.Series, where: str) -> None:
+    if len(ids) == 0:
+        raise DataError(f"{where}: no items; a catalogue needs at least one")
+    if ids.null_count():
+        raise DataError(f"{where}: row {ids.is_null().arg_max()} has no {ids.name}; give every"
+                        " item an id")  # fmt: skip
+    twice = ids.filter(ids.is_duplicated())
+    if len(twice):
+        raise DataError(f"{where}: item {twice[0]!r} is there twice; keep one row an item")

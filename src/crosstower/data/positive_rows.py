@@ -1,0 +1,139 @@
+"""Read the positives of a retrieval recipe: cleaned, split, in order of user and time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.clean import Cleaner, to_ids
+from crosstower.data.items import ItemTable, items_of, last_of_each, read_items
+from crosstower.data.prepare import Progress
+from crosstower.data.sides import Sides, section_of
+from crosstower.data.sources import FilteredSource, FrameSource, Source, require_columns
+from crosstower.data.split import fit_splitter
+from crosstower.errors import DataError
+from crosstower.recipe import Recipe
+from crosstower.retrieval_section import Retrieval
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PositiveRows:
+    """Rows by user and time. `frame` has the query columns, cleaned, and the raw ones as `raw:`.
+
+    `user` and `item` `[R]` are places in `users` and `items`, `split` `[R]` places in `SPLITS`.
+    """
+
+    frame: pl.DataFrame
+    user: Places
+    item: Places
+    split: NDArray[np.int8]
+    users: pl.Series
+    items: ItemTable
+    skipped: Counter[str]
+
+    def take(self, rows: Places) -> pl.DataFrame:
+        """Return the frame's rows at places."""
+        return self.frame[rows]
+
+
+def read_positives(
+    recipe: Recipe, source: Source, sides: Sides, progress: Progress
+) -> PositiveRows:
+    """Read all rows that are positives.
+
+    Raises:
+        DataError: a column is missing, no row is a positive, a row without a user or an item, or
+            an item that the item table lacks (unless bad rows are skipped).
+
+    """
+    section = section_of(recipe)
+    if section.where is not None:
+        source = FilteredSource(source, section.where)
+    skipped: Counter[str] = Counter()
+    frame = _read(recipe, source, sides, skipped, progress)
+    items = _items(recipe, frame, sides)
+    frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
+    frame = frame.sort([f"raw:{c}" for c in (section.user, section.time) if c] + ["row"])
+    users, user = _users(frame, section)
+    place = items.places_of(frame[f"raw:{section.item}"])
+    return PositiveRows(frame, user, place, frame["split"].to_numpy(), users, items, skipped)
+
+
+def _read(
+    recipe: Recipe, source: Source, sides: Sides, skipped: Counter[str], progress: Progress
+) -> pl.DataFrame:
+    section, schema = section_of(recipe), recipe.schema_
+    query, item = schema.part(list(sides.query)), schema.part(list(sides.item))
+    raw = [section.item, section.user, section.time, *query.sources()]
+    raw += [] if section.items else item.sources()
+    extras = list(dict.fromkeys(name for name in raw if name is not None))
+    split = recipe.data.split.model_dump()
+    named = [split[key] for key in ("column", "group", "time") if key in split]
+    require_columns(source, [*extras, *named])
+    splitter = fit_splitter(recipe.data.split, source)
+    extras = list(dict.fromkeys([*extras, *splitter.columns]))
+    cleaner = Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, skipped=skipped)
+    frames: list[pl.DataFrame] = []
+    rows = 0
+    for chunk in source.chunks(cleaner.sources()):
+        frame = cleaner.clean(chunk)
+        frames.append(frame.with_columns(pl.Series("split", splitter.assign(frame))))
+        rows += chunk.frame.height
+        progress("reading", rows)
+    if not rows:
+        raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def _items(recipe: Recipe, frame: pl.DataFrame, sides: Sides) -> ItemTable:
+    section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
+    if section.items is not None:
+        return read_items(section.items, schema, item=section.item)
+    columns = list(dict.fromkeys([section.item, *schema.sources()]))
+    rows = frame.select([pl.col(f"raw:{c}").alias(c) for c in columns])
+    source = FrameSource(last_of_each(rows, section.item), "the items of the rows")
+    return items_of(source, schema, item=section.item, columns=columns)
+
+
+def _known(
+    frame: pl.DataFrame,
+    items: ItemTable,
+    section: Retrieval,
+    on_bad_rows: str,
+    skipped: Counter[str],
+) -> pl.DataFrame:
+    """Return the rows that have a user and an item of the item table."""
+    ids = to_ids(section.item, frame[f"raw:{section.item}"])
+    wrong = {section.item: items.places_of(ids) < 0}
+    if section.user is not None:
+        wrong[section.user] = frame[f"raw:{section.user}"].is_null().to_numpy()
+    for name, bad in wrong.items():
+        if bad.any() and on_bad_rows == "error":
+            first = int(np.argmax(bad))
+            value = frame[f"raw:{name}"][first]
+            what = f"{name} is missing" if value is None else f"{name} {value!r} is not in the item"
+            raise DataError(
+                f"{what}{' table' if value is not None else ''}: {int(bad.sum()):,} of"
+                f" {frame.height:,} rows, first row {frame['row'][first]}; add it, drop those rows,"
+                " or set data.on_bad_rows: skip"
+            )
+        if bad.any():
+            skipped[name] += int(bad.sum())
+    return frame.filter(~pl.Series(np.logical_or.reduce(list(wrong.values()))))
+
+
+def _users(frame: pl.DataFrame, section: Retrieval) -> tuple[pl.Series, Places]:
+    """Return all users, sorted, and each row's place among them; rows are users without a user."""
+    if section.user is None:
+        return pl.Series("row", np.arange(frame.height)), np.arange(frame.height)
+    ids = to_ids(section.user, frame[f"raw:{section.user}"])
+    users = ids.unique().sort()
+    table = pl.DataFrame({"id": users, "place": np.arange(len(users))})
+    places = pl.DataFrame({"id": ids}).join(table, on="id", how="left", maintain_order="left")
+    return users, places["place"].to_numpy().astype(np.int64)

@@ -1,0 +1,51 @@
+"""One side of a two-tower model: the columns of the query, or those of the item, encoded alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from crosstower.batch import Batch
+from crosstower.data.encode import Encoder
+from crosstower.layout import MISSING
+
+
+class Side:
+    """Encodes some columns of a schema, compactly, and widens batches for the model.
+
+    Args:
+        encoder: of all columns.
+        columns: of this side.
+
+    """
+
+    def __init__(self, encoder: Encoder, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+        self.schema = encoder.schema.part(list(columns))
+        self._encoder = replace(encoder, only=self.columns)
+        whole, own = encoder.layout, self._encoder.layout
+        places = {f.name: i for i, f in enumerate(whole.codes)}
+        self._codes = torch.tensor([places[f.name] for f in own.codes], dtype=torch.long)
+        numbers = {name: i for i, name in enumerate(whole.numbers)}
+        self._numbers = torch.tensor([numbers[n] for n in own.numbers], dtype=torch.long)
+        self._width = len(whole.codes), len(whole.numbers)
+
+    def encode(self, frame: pl.DataFrame) -> Batch:
+        """Return cleaned rows of this side's columns, with no more columns than those."""
+        return replace(self._encoder.encode(frame), labels=torch.empty(frame.height, 0))
+
+    def widen(self, batch: Batch, lists: dict[str, Tensor] | None = None) -> Batch:
+        """Return a compact batch in the model's layout; the other side's columns are missing.
+
+        `lists` are added, such as histories.
+        """
+        rows, device = len(batch), batch.codes.device
+        codes = torch.full((rows, self._width[0]), MISSING, dtype=torch.int32, device=device)
+        numbers = torch.zeros(rows, self._width[1], device=device)
+        codes[:, self._codes.to(device)] = batch.codes
+        numbers[:, self._numbers.to(device)] = batch.numbers
+        return Batch(codes, numbers, batch.lists | (lists or {}), batch.labels)

@@ -1,0 +1,61 @@
+"""What a training needs of a recipe and its rows: one job for rankers, one for retrievers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+from torch import nn
+
+from crosstower.data.census import Facts
+from crosstower.data.encode import Encoder
+from crosstower.train.trainer import Objective, Stream
+
+
+class Job(Protocol):
+    """Encoded rows, and what to do with them."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The fitted encoder."""
+        ...
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the data."""
+        ...
+
+    @property
+    def train_rows(self) -> int:
+        """Number of training rows."""
+        ...
+
+    @property
+    def monitor(self) -> tuple[str, bool]:
+        """The metric to watch, and whether higher is better."""
+        ...
+
+    def batches(self, size: int, seed: int) -> Stream:
+        """Return the training batches."""
+        ...
+
+    def objective(self, batch_size: int) -> Objective:
+        """Return what is learnt."""
+        ...
+
+    def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
+        """Return {"TASK.METRIC": value} of the valid rows."""
+        ...
+
+    def test(self, model: nn.Module) -> pl.DataFrame:
+        """Return what the model says of the test rows, in float32."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what the run folder needs besides encoder and recipe."""
+        ...
+
+    def finish(self, folder: Path, tell: Any) -> None:
+        """Write what comes after the trainings, such as baselines; `tell` shows progress."""
+        ...

@@ -1,0 +1,110 @@
+"""Training a ranker: labelled rows, pointwise losses, metrics by task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import nn
+
+from crosstower.data.batches import Batches
+from crosstower.data.census import Facts
+from crosstower.data.encode import Encoder
+from crosstower.data.prepare import Prepared
+from crosstower.errors import RecipeError
+from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
+from crosstower.objectives.pointwise import PointwiseObjective
+from crosstower.recipe import Recipe
+from crosstower.run import PREDICTION
+from crosstower.train.trainer import predict_logits
+
+_VALIDATION_ROWS = 8192
+
+
+def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
+    """Return TASK.METRIC to watch, and whether higher is better.
+
+    Raises:
+        RecipeError: there is no such metric, or it needs groups.
+
+    """
+    tasks = recipe.schema_.tasks
+    first = next(iter(tasks))
+    monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
+    task, _, metric = monitor.rpartition(".")
+    if metric == "gauc" and recipe.evaluation.group is None:
+        raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
+    return monitor, higher_is_better(metric, tasks[task].kind)
+
+
+@dataclass(frozen=True)
+class RankingJob:
+    """Encoded splits of labelled rows."""
+
+    recipe: Recipe
+    prepared: Prepared
+
+    @property
+    def encoder(self) -> Encoder:
+        """The fitted encoder."""
+        return self.prepared.encoder
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the data."""
+        return self.prepared.facts
+
+    @property
+    def train_rows(self) -> int:
+        """Number of training rows."""
+        return len(self.prepared.rows["train"])
+
+    @property
+    def monitor(self) -> tuple[str, bool]:
+        """The metric to watch, and whether higher is better."""
+        return ranking_monitor(self.recipe)
+
+    def batches(self, size: int, seed: int) -> Batches:
+        """Return the training batches."""
+        return Batches(self.prepared.rows["train"], size, seed=seed)
+
+    def objective(self, batch_size: int) -> PointwiseObjective:
+        """Return the weighted losses of the tasks."""
+        del batch_size
+        weights = {name: task.weight for name, task in self.recipe.schema_.tasks.items()}
+        return PointwiseObjective(self.encoder.layout, weights)
+
+    def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
+        """Return the metrics of all tasks on the valid rows."""
+        frame = self._predict(model, "valid", precision)
+        group = self.recipe.evaluation.group
+        metrics: dict[str, float] = {}
+        for name, task in self.recipe.schema_.tasks.items():
+            y = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            p = frame[f"{name}{PREDICTION}"].to_numpy()
+            groups = frame[group] if group is not None and task.kind == "binary" else None
+            results = task_metrics(task.kind, y, p, groups)
+            metrics |= {f"{name}.{metric}": value for metric, value in results.items()}
+        return metrics
+
+    def test(self, model: nn.Module) -> pl.DataFrame:
+        """Return labels and predictions of the test rows."""
+        return self._predict(model, "test", "float32")
+
+    def save(self, folder: Path) -> None:
+        """Write nothing more: encoder and recipe are enough."""
+
+    def finish(self, folder: Path, tell: Any) -> None:
+        """Do nothing: a ranker's baselines are models."""
+
+    def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
+        batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
+        device = next(model.parameters()).device
+        logits = predict_logits(model, batches, device=device, precision=precision)
+        columns = [
+            pl.Series(f"{name}{PREDICTION}", self.encoder.decode(name, values.numpy()))
+            for name, values in logits.items()
+        ]
+        return self.prepared.answers[split].with_columns(columns)

@@ -1,0 +1,110 @@
+"""The `retrieval` section of a recipe: what is retrieved, for whom, and how that is learnt."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from crosstower.frozen import Frozen
+
+Objective = Literal["sampled_softmax", "full_softmax", "contrastive"]
+BaselineName = Literal["popularity", "item_knn", "ease", "implicit_als", "bm25"]
+
+
+class Negatives(Frozen):
+    """What a positive is compared with at each step."""
+
+    in_batch: bool = Field(default=True, description="The positives of the other rows.")
+    uniform: int = Field(
+        default=0, ge=0, description="Items drawn evenly from the catalogue, shared by the batch."
+    )
+    hard: int = Field(
+        default=0,
+        ge=0,
+        description="Items a row from the model's own top list, seen ones left out.",
+    )
+    hard_pool: int = Field(
+        default=200, ge=1, description="Length of that list; it is made again before each epoch."
+    )
+
+
+class Retrieval(Frozen):
+    """Learn to find a row's item among all items. Every row (that fulfils `where`) is a positive.
+
+    `sampled_softmax` is the cross-entropy over sampled candidates with logQ correction;
+    `full_softmax` that over the whole catalogue, for up to some 100,000 items; `contrastive` the
+    cosine contrastive loss of SimpleX.
+    """
+
+    item: str = Field(description="Data column of the item's id.")
+    user: str | None = Field(
+        default=None,
+        description="Data column of the user's id. If unset every row asks for itself, a search.",
+    )
+    time: str | None = Field(
+        default=None,
+        description="Data column that orders a user's rows; the file's order if unset.",
+    )
+    history: str | None = Field(
+        default=None,
+        description="Sequence column of the schema to fill with the user's earlier items.",
+    )
+    items: str | None = Field(
+        default=None,
+        description="Table of all items, one row each, with the column `item`; if unset the items"
+        " of the rows.",
+    )
+    where: str | None = Field(
+        default=None, description='Which rows are positives, such as "click == 1"; all if unset.'
+    )
+    objective: Objective = "sampled_softmax"
+    negatives: Negatives = Negatives()
+    log_q: bool = Field(
+        default=True, description="Correct for popular items being drawn more often as negatives."
+    )
+    mask_accidental: bool = Field(
+        default=True, description="Leave out negatives that are the row's positive."
+    )
+    margin: float = Field(
+        default=0.5, ge=-1, lt=1, description="contrastive: negatives below this cosine are left."
+    )
+    negative_weight: float = Field(default=1.0, gt=0, description="contrastive: of the negatives.")
+    exclude_seen: bool = Field(
+        default=True, description="Never show a user an item of an earlier row."
+    )
+    k: tuple[int, ...] = Field(default=(5, 10, 20), min_length=1)
+    baselines: tuple[BaselineName, ...] | None = Field(
+        default=None,
+        description="If unset popularity, item_knn and ease with users, bm25 with texts to search.",
+    )
+
+    @field_validator("k")
+    @classmethod
+    def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
+        if min(k) < 1 or list(k) != sorted(set(k)):
+            raise ValueError(f"lengths of at least 1 in ascending order, got {list(k)}")
+        return k
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        given = self.model_fields_set
+        for name in ("time", "history"):
+            if name in given and self.user is None:
+                raise ValueError(f"{name} needs user: COLUMN, whose rows it looks at")
+        n = self.negatives
+        if self.objective == "full_softmax" and given & {"negatives", "log_q", "mask_accidental"}:
+            raise ValueError(
+                "full_softmax compares with every item: drop negatives, log_q and mask_accidental"
+            )
+        if self.objective == "contrastive":
+            if n.uniform == 0 or given & {"log_q"} or "in_batch" in n.model_fields_set:
+                raise ValueError(
+                    "contrastive draws its negatives evenly: set negatives.uniform, drop in_batch"
+                    " and log_q"
+                )
+        elif given & {"margin", "negative_weight"}:
+            raise ValueError("margin and negative_weight only mean something with contrastive")
+        if self.objective == "sampled_softmax" and not (n.in_batch or n.uniform or n.hard):
+            raise ValueError("negatives: leave in_batch on, or set uniform or hard")
+        return self

@@ -1,0 +1,89 @@
+"""The largest inner products, a block of items and of queries at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crosstower.retrieve.vectors import Floats, Vectors
+
+Places = NDArray[np.int64]
+_ITEM_BLOCK, _QUERY_BLOCK = 16_384, 1_024
+
+
+@torch.no_grad()
+def top_places(
+    queries: Tensor,
+    vectors: Vectors,
+    k: int,
+    *,
+    allowed: Places | None = None,
+    excluded: tuple[Places, Places] | None = None,
+) -> tuple[Places, Floats]:
+    """Return the places `[Q, k]` of the best items and their scores; -1 and -inf where none is.
+
+    Args:
+        queries: `[Q, D]` float32.
+        vectors: `[N, D]`.
+        k: at least 1; may be more than N.
+        allowed: places that may be shown, ascending; all if None.
+        excluded: (query, place) pairs that may not.
+
+    """
+    pairs = _by_query(excluded)
+    allowed = np.arange(len(vectors)) if allowed is None else allowed
+    scores = torch.full((len(queries), k), -torch.inf)
+    places = torch.full((len(queries), k), -1)
+    for block in _blocks(allowed, len(vectors)):
+        rows, at = vectors.rows(block), _places(block)
+        query, column = _within(pairs, at)
+        for start in range(0, len(queries), _QUERY_BLOCK):
+            part = slice(start, start + _QUERY_BLOCK)
+            found = queries[part] @ rows.T  # [queries of the part, items of the block]
+            first, last = np.searchsorted(query, [start, start + _QUERY_BLOCK])
+            found[query[first:last] - start, column[first:last]] = -torch.inf
+            scores[part], places[part] = _merge(scores[part], places[part], found, at, k)
+    places[scores == -torch.inf] = -1
+    return places.numpy(), scores.numpy()
+
+
+def _by_query(pairs: tuple[Places, Places] | None) -> tuple[Places, Places]:
+    if pairs is None:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    order = np.argsort(pairs[0], kind="stable")
+    return pairs[0][order], pairs[1][order]
+
+
+def _blocks(allowed: Places, count: int) -> Iterator[slice | Places]:
+    for start in range(0, len(allowed), _ITEM_BLOCK):
+        if len(allowed) == count:  # everything: slices, which copy nothing twice
+            yield slice(start, min(start + _ITEM_BLOCK, count))
+        else:
+            yield allowed[start : start + _ITEM_BLOCK]
+
+
+def _places(block: slice | Places) -> Places:
+    return np.arange(block.start, block.stop) if isinstance(block, slice) else block
+
+
+def _within(pairs: tuple[Places, Places], at: Places) -> tuple[Places, Places]:
+    """Return (query, column in the block) of the pairs that lie in a block, by query."""
+    query, place = pairs
+    column = np.searchsorted(at, place).clip(max=len(at) - 1)
+    hit = at[column] == place
+    return query[hit], column[hit]
+
+
+def _merge(
+    scores: Tensor, places: Tensor, found: Tensor, at: Places, k: int
+) -> tuple[Tensor, Tensor]:
+    """Return the best k of what is known and what a block adds."""
+    best = found.topk(min(k, found.shape[1]), dim=1)
+    both = torch.cat([scores, best.values], 1)
+    where = torch.cat([places, torch.from_numpy(at)[best.indices]], 1)
+    kept = both.topk(k, dim=1)
+    return kept.values, where.gather(1, kept.indices)

@@ -1,0 +1,1 @@
+"""A retrieval run: trained, evaluated, opened again to recommend and to search."""

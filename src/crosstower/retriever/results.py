@@ -1,0 +1,97 @@
+"""From the stored lists of a retrieval run to its metrics and its report."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosstower.data.sides import section_of
+from crosstower.evaluate.content import DataFacts, ReportContent, RetrievalReport, Training
+from crosstower.evaluate.report import write_report
+from crosstower.evaluate.retrieval_report import Answered, retrieval_report
+from crosstower.files import write_atomic
+from crosstower.results import history, training_figures
+from crosstower.retriever.files import COUNT, FOLDER, load_answers, read
+from crosstower.run import Run
+
+Places = NDArray[np.int64]
+
+
+def stored_report(run: Run) -> RetrievalReport:
+    """Return the evaluation of the lists that the training wrote.
+
+    Raises:
+        RunError: a file is missing or damaged.
+
+    """
+    folder = run.folder / FOLDER
+    questions = read(folder / "questions.parquet")
+    counts = read(folder / "items.parquet")[COUNT].to_numpy()
+    flat = questions.with_row_index("question").explode("relevant")
+    relevant = (flat["question"].to_numpy().astype(np.int64), flat["relevant"].to_numpy())
+    lists = {
+        name: [load_answers(run.model_folder(name, s) / "test.parquet") for s in run.info.seeds]
+        for name in run.info.models
+    }
+    names = sorted(path.stem for path in (folder / "baselines").glob("*.parquet"))
+    return retrieval_report(
+        lists,
+        {name: load_answers(folder / "baselines" / f"{name}.parquet") for name in names},
+        Answered(relevant, questions["cold"].to_numpy(), counts),
+        section_of(run.recipe).k,
+    )
+
+
+def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) -> RetrievalReport:
+    """Evaluate the stored lists; write `metrics.json` and `report.html`."""
+    report = stored_report(run)
+    figures: dict[str, Any] = {
+        "retrieval": metrics_of(report),
+        "training": training_figures(run),
+    }
+    if peak_memory_mb is not None:
+        figures["peak_memory_mb"] = round(peak_memory_mb, 1)
+    elif (run.folder / "metrics.json").is_file():
+        figures["peak_memory_mb"] = run.metrics.get("peak_memory_mb")
+    write_retrieval_report(run, report, run.report)
+    text = json.dumps(figures, indent=1, allow_nan=False)
+    write_atomic(run.folder / "metrics.json", text.encode())
+    return report
+
+
+def metrics_of(report: RetrievalReport) -> dict[str, Any]:
+    """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined."""
+    return {
+        model.name: {
+            metric: {"mean": _plain(summary.mean), "sd": _plain(summary.sd)}
+            for metric, summary in model.metrics.items()
+        }
+        for model in report.models
+    }
+
+
+def write_retrieval_report(
+    run: Run, report: RetrievalReport, path: Path, *, facts: DataFacts | None = None
+) -> Path:
+    """Write the HTML report."""
+    main, known = next(iter(run.info.models)), run.info.facts
+    content = ReportContent(
+        title=run.recipe.name,
+        date=run.info.created,
+        recipe=run.recipe.to_yaml(),
+        data=facts or DataFacts(known.source, known.split, known.rows, {}, known.notes),
+        tasks=(),
+        trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
+        environment=run.info.environment,
+        retrieval=report,
+    )
+    return write_report(path, content)
+
+
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
