@@ -75,7 +75,7 @@ def test_absolute_paths_and_worlds_stay(tmp_path: Path) -> None:
 
 def test_the_json_schema_knows_every_section() -> None:
     schema = Recipe.model_json_schema(by_alias=True)
-    sections = {"name", "data", "schema", "model", "training", "evaluation"}
+    sections = {"name", "data", "schema", "model", "training", "evaluation", "retrieval"}
     assert set(schema["properties"]) == sections
     assert "Encoded rows beyond this go to disk" in str(schema)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstower.errors import QueryError, RunError
-from crosstower.retrieve import exact
+from crosstower.retrieve import top
 from crosstower.retrieve.exact import ExactIndex
 
 N, D = 500, 8
@@ -22,8 +22,8 @@ ATTRIBUTES = pl.DataFrame(
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(exact, "_ITEM_BLOCK", 64)
-    monkeypatch.setattr(exact, "_QUERY_BLOCK", 3)
+    monkeypatch.setattr(top, "_ITEM_BLOCK", 64)
+    monkeypatch.setattr(top, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 
 
