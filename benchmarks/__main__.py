@@ -1,9 +1,9 @@
-"""python -m benchmarks NAME [OPTIONS]: quality, best_auc, vocabulary, memory, rechub or ann."""
+"""python -m benchmarks NAME [OPTIONS]: quality, best_auc, vocabulary, memory, rechub, ann or retrieval."""
 
 import importlib
 import sys
 
-NAMES = ("quality", "best_auc", "vocabulary", "memory", "rechub", "ann")
+NAMES = ("quality", "best_auc", "vocabulary", "memory", "rechub", "ann", "retrieval")
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
     sys.exit(f"usage: python -m benchmarks NAME [OPTIONS], NAME one of: {', '.join(NAMES)}")

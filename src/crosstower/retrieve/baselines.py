@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import lapack
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.retrieve.catalogue import Places
@@ -105,12 +106,16 @@ class Ease:
                 f"EASE^R: {items:,} items would need a dense matrix of"
                 f" {items * items * 8 / 1e9:.0f} GB; it is meant for up to {EASE_LIMIT:,}"
             )
-        gram = (histories.T @ histories).toarray().astype(np.float64)
+        gram = np.asfortranarray((histories.T @ histories).astype(np.float64).toarray())
         gram[np.diag_indices(items)] += l2
-        inverse = np.linalg.inv(gram)
-        weights = -inverse / np.diag(inverse)
-        np.fill_diagonal(weights, 0.0)
-        return Ease(weights.astype(np.float32))
+        # In place, as one N x N matrix is large enough: Cholesky, then the inverse's lower half.
+        factor, _ = lapack.dpotrf(gram, lower=True, overwrite_a=True)
+        inverse, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
+        scale = -1.0 / np.diag(inverse)
+        weights = np.tril(inverse, -1).astype(np.float32)
+        weights += weights.T
+        weights *= scale.astype(np.float32)
+        return Ease(weights)
 
     def scores(self, histories: Histories) -> Scores:
         """Return X B."""
