@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,13 @@ def text_vectors(texts: pl.Series, name: str) -> NDArray[np.float64]:
 @cache
 def _wordllama() -> TextEncoder:
     try:
-        model = importlib.import_module("wordllama").WordLlama.load()
+        package = importlib.import_module("wordllama")
     except ImportError as error:
         raise RecipeError(
             "text encoder 'wordllama': not installed; install it with:"
             " pip install 'crosstower[text]'"
         ) from error
+    # Its weights and its tokenizer come in its wheel: nothing is downloaded.
+    home = Path(package.__file__ or "").parent
+    model = package.WordLlama.load(cache_dir=home, disable_download=True)
     return TextEncoder(256, lambda texts: model.embed(list(texts)))

@@ -15,18 +15,39 @@ from pydantic import ValidationError
 from crosstower.errors import QueryError, RunError
 from crosstower.files import new_folder
 from crosstower.frozen import Frozen
-from crosstower.retrieve.catalogue import Catalogue
+from crosstower.retrieve.catalogue import Catalogue, Places
 from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
 from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Storage, Vectors
 
 
-class _Manifest(Frozen):
+class Manifest(Frozen):
+    """What `index.json` holds; `longest` and `graph_bytes` belong to the approximate index."""
+
     format: Literal[1] = 1
-    kind: Literal["exact"] = "exact"
+    kind: Literal["exact", "ann"] = "exact"
     storage: Storage
     items: int
     width: int
+    longest: float | None = None
+    graph_bytes: int | None = None
+
+    @staticmethod
+    def read(folder: Path) -> Manifest:
+        """Read it.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+
+        """
+        path = folder / "index.json"
+        if not path.is_file():
+            raise RunError(f"{folder}: no index in this folder (no index.json)")
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise RunError(f"{path}: damaged: {reason}; build the index again") from None
 
 
 class ExactIndex:
@@ -108,13 +129,9 @@ class ExactIndex:
         if folder.exists():
             raise RunError(f"{folder}: is there already; remove it, or choose another folder")
         kept = np.flatnonzero(self.catalogue.alive)
-        catalogue, vectors = self.catalogue.taken(kept), self.vectors.taken(kept)
-        manifest = _Manifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
         try:
             with new_folder(folder) as aside:
-                catalogue.save(aside)
-                vectors.save(aside)
-                text = manifest.model_dump_json(indent=1)
+                text = self._write(aside, kept).model_dump_json(indent=1)
                 (aside / "index.json").write_text(text, encoding="utf-8")
         except OSError as error:
             raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
@@ -128,14 +145,7 @@ class ExactIndex:
 
         """
         folder = Path(folder)
-        path = folder / "index.json"
-        if not path.is_file():
-            raise RunError(f"{folder}: no index in this folder (no index.json)")
-        try:
-            manifest = _Manifest.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise RunError(f"{path}: damaged: {reason}; build the index again") from None
+        manifest = Manifest.read(folder)
         catalogue = Catalogue.load(folder)
         vectors = Vectors.load(folder, manifest.storage, count=manifest.items, width=manifest.width)
         if len(catalogue.ids) != len(vectors):
@@ -144,6 +154,13 @@ class ExactIndex:
                 " index again"
             )
         return ExactIndex(catalogue, vectors)
+
+    def _write(self, folder: Path, kept: Places) -> Manifest:
+        """Write the items at `kept` into a folder and return what index.json is to hold."""
+        catalogue, vectors = self.catalogue.taken(kept), self.vectors.taken(kept)
+        catalogue.save(folder)
+        vectors.save(folder)
+        return Manifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
 
 
 def _check_fit(catalogue: Catalogue, vectors: Vectors) -> None:
