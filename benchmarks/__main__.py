@@ -1,4 +1,4 @@
-"""python -m benchmarks NAME [OPTIONS]: quality, best_auc, vocabulary, memory, rechub, ann or retrieval."""
+"""python -m benchmarks NAME [OPTIONS]; without a NAME it says which there are."""
 
 import importlib
 import sys

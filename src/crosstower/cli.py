@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,6 +35,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("-o", "--override", metavar="KEY=VALUE", help="Override any key of the recipe."),
 ]
+Count = Annotated[int, typer.Option("-k", min=1, help="How many items.")]
+Where = Annotated[
+    str | None, typer.Option(help="Condition, such as: city == 'Paris' and price < 120")
+]
+Query = Annotated[str | None, typer.Option(help='Query columns as JSON: {"device": "tv"}')]
+Seed = Annotated[int | None, typer.Option(help="One of the run's seeds; the first if unset.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each model; gives mean and sd.")]
 
 
@@ -84,7 +90,14 @@ def fit(
         run = train(loaded, out=out or recipe, resume=True)
     else:
         run = train(recipe, overrides=override or [], seeds=seeds, out=out, resume=resume)
-    _show(run, as_json, print_run)
+    if as_json:
+        typer.echo(json.dumps(run.metrics, indent=1))
+    elif run.recipe.retrieval is None:
+        print_run(run)
+    else:
+        from crosstower.cli_retrieval import print_retrieval_run
+
+        print_retrieval_run(run)
 
 
 @app.command(epilog="Example: crosstower evaluate runs/adult --data new_rows.parquet")
@@ -102,6 +115,9 @@ def evaluate(
     from crosstower.run import Run
 
     opened = Run.open(run)
+    if opened.recipe.retrieval is not None:
+        _evaluate_retrieval(opened, data, out, as_json)
+        return
     if data is None:
         reports, page = results.write_results(opened), opened.report
         if out is not None:
@@ -135,6 +151,86 @@ def predict(
         Run.open(run), data, output, columns=column, model=model, seed=seed, force=force
     )
     typer.echo(f"{output}: {rows:,} rows")
+
+
+@app.command(epilog="Example: crosstower index runs/search --kind ann --storage bfloat16")
+def index(
+    run: RunArgument,
+    kind: Annotated[str, typer.Option(help="exact, ann (usearch) or milvus.")] = "exact",
+    storage: Annotated[str, typer.Option(help="float32, bfloat16 or int8.")] = "float32",
+    uri: Annotated[
+        str | None, typer.Option(help="Of Milvus: http://HOST:19530, or a file.")
+    ] = None,
+    collection: Annotated[str | None, typer.Option(help="In Milvus; the recipe's name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build the index of a retrieval run; prints its recall@10 against exact and its speed."""
+    from dataclasses import asdict
+
+    from crosstower.cli_retrieval import checked_index_options, print_index
+    from crosstower.retriever.building import build_index
+    from crosstower.retriever.retriever import Retriever
+
+    options = checked_index_options(kind, storage)
+    facts = build_index(Retriever.open(run), **options, uri=uri, collection=collection)
+    if as_json:
+        typer.echo(json.dumps(asdict(facts), indent=1))
+    else:
+        print_index(facts)
+
+
+@app.command(
+    epilog='Example: crosstower recommend runs/films --user 42 -k 5 --where "year >= 1990"'
+)
+def recommend(
+    run: RunArgument,
+    user: Annotated[str | None, typer.Option(help="Id; an unknown one has no history.")] = None,
+    k: Count = 10,
+    where: Where = None,
+    query: Query = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Items for a user or a query, what the user has had left out."""
+    from crosstower.cli_retrieval import parsed_query, print_hits
+    from crosstower.retriever.retriever import Retriever
+
+    retriever = Retriever.open(run, seed=seed)
+    print_hits(retriever.recommend(user, k=k, where=where, query=parsed_query(query)), as_json)
+
+
+@app.command(epilog='Example: crosstower search runs/search "warm winter coat" -k 5')
+def search(
+    run: RunArgument,
+    text: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Count = 10,
+    where: Where = None,
+    query: Query = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Items for a text, of a recipe whose query has a text column."""
+    from crosstower.cli_retrieval import parsed_query, print_hits
+    from crosstower.retriever.retriever import Retriever
+
+    retriever = Retriever.open(run, seed=seed)
+    print_hits(retriever.search(text, k=k, where=where, query=parsed_query(query)), as_json)
+
+
+@app.command(epilog="Example: crosstower similar runs/films --item 50 -k 5")
+def similar(
+    run: RunArgument,
+    item: Annotated[str, typer.Option(help="Id of an item.")],
+    k: Count = 10,
+    where: Where = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Items whose vectors point in the direction of an item's."""
+    from crosstower.cli_retrieval import print_hits
+    from crosstower.retriever.retriever import Retriever
+
+    print_hits(Retriever.open(run, seed=seed).similar(item, k=k, where=where), as_json)
 
 
 @app.command(epilog="Example: crosstower demo --rows 100000 --seeds 3")
@@ -181,11 +277,22 @@ def data_get(
         typer.echo(str(path))
 
 
-def _show(run: Run, as_json: bool, show: Any) -> None:
-    if as_json:
-        typer.echo(json.dumps(run.metrics, indent=1))
+def _evaluate_retrieval(run: Run, data: str | None, out: Path | None, as_json: bool) -> None:
+    from crosstower.cli_retrieval import print_retrieval
+    from crosstower.retriever import results
+    from crosstower.retriever.new_rows import evaluate_retrieval_on
+
+    if data is None:
+        report, page = results.write_retrieval_results(run), run.report
+        if out is not None:
+            page = results.write_retrieval_report(run, report, out)
     else:
-        show(run)
+        report, page = evaluate_retrieval_on(run, data, out)
+    if as_json:
+        typer.echo(json.dumps(results.metrics_of(report), indent=1))
+    else:
+        print_retrieval(report)
+        typer.echo(f"report: {page}")
 
 
 def main() -> None:

@@ -70,12 +70,25 @@ def print_reports(reports: Sequence[TaskReport]) -> None:
 
 def print_run(run: Run) -> None:
     """Print what a finished run reached, how fast, and where to look next."""
+    print_data(run)
+    print_reports(task_reports(run, stored_predictions(run)))
+    print_training(run)
+    out = console()
+    out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
+
+
+def print_data(run: Run) -> None:
+    """Print what the rows were."""
     facts, out = run.info.facts, console()
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
     for note in facts.notes:
         out.print(_indented(note), highlight=False)
-    print_reports(task_reports(run, stored_predictions(run)))
+
+
+def print_training(run: Run) -> None:
+    """Print how long each training took, the memory, and where the report is."""
+    out = console()
     rows = [
         [
             name,
@@ -93,7 +106,6 @@ def print_run(run: Run) -> None:
     if peak is not None:
         out.print(f"peak memory {peak:,.0f} MB", highlight=False)
     out.print(f"report: {run.report}", highlight=False, soft_wrap=True)
-    out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
 
 
 def _indented(sentence: str) -> Padding:

@@ -187,6 +187,11 @@ class Run:
         """
         how = self.recipe.data.on_bad_rows
         schema = self.recipe.schema_
+        if self.recipe.retrieval is not None:
+            raise RunError(
+                f"{self.folder}: a run that retrieves and scores no rows; ask it with: crosstower"
+                " recommend, search or similar"
+            )
         cleaner = Cleaner(schema, list(columns), on_bad_rows=how, with_labels=with_labels)
         require_columns(source, cleaner.sources())
         trained = self.model(model, seed=seed)

@@ -190,6 +190,8 @@ def to_ids(name: str, raw: pl.Series) -> pl.Series:
 def _lists(name: str, raw: pl.Series, separator: str | None) -> _Cells:
     if separator is not None and raw.dtype == pl.String:
         raw = raw.str.split(separator).list.eval(pl.element().filter(pl.element() != ""))
+    if raw.dtype == pl.Null:  # no row has one
+        raw = raw.cast(pl.List(pl.String))
     if not isinstance(raw.dtype, pl.List | pl.Array):
         raise DataError(
             f"column '{name}': expected lists, got {raw.dtype}; store lists, or declare"
@@ -207,6 +209,8 @@ def _lists(name: str, raw: pl.Series, separator: str | None) -> _Cells:
 
 
 def _vectors(raw: pl.Series, width: int) -> _Cells:
+    if raw.dtype == pl.Null:
+        raw = raw.cast(pl.List(pl.Float64))
     if not isinstance(raw.dtype, pl.List | pl.Array):
         raise DataError(
             f"column '{raw.name}': expected lists of {width} numbers, got {raw.dtype}; store lists"

@@ -43,9 +43,14 @@ class PositiveRows:
 
 
 def read_positives(
-    recipe: Recipe, source: Source, sides: Sides, progress: Progress
+    recipe: Recipe,
+    source: Source,
+    sides: Sides,
+    progress: Progress,
+    *,
+    items: ItemTable | None = None,
 ) -> PositiveRows:
-    """Read all rows that are positives.
+    """Read all rows that are positives; `items` takes the place of the recipe's item table.
 
     Raises:
         DataError: a column is missing, no row is a positive, a row without a user or an item, or
@@ -56,8 +61,9 @@ def read_positives(
     if section.where is not None:
         source = FilteredSource(source, section.where)
     skipped: Counter[str] = Counter()
-    frame = _read(recipe, source, sides, skipped, progress)
-    items = _items(recipe, frame, sides)
+    own_items = items is None and section.items is None
+    frame = _read(recipe, source, sides, skipped, progress, own_items=own_items)
+    items = items or _items(recipe, frame, sides)
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     frame = frame.sort([f"raw:{c}" for c in (section.user, section.time) if c] + ["row"])
     users, user = _users(frame, section)
@@ -66,12 +72,18 @@ def read_positives(
 
 
 def _read(
-    recipe: Recipe, source: Source, sides: Sides, skipped: Counter[str], progress: Progress
+    recipe: Recipe,
+    source: Source,
+    sides: Sides,
+    skipped: Counter[str],
+    progress: Progress,
+    *,
+    own_items: bool,
 ) -> pl.DataFrame:
     section, schema = section_of(recipe), recipe.schema_
     query, item = schema.part(list(sides.query)), schema.part(list(sides.item))
     raw = [section.item, section.user, section.time, *query.sources()]
-    raw += [] if section.items else item.sources()
+    raw += item.sources() if own_items else []
     extras = list(dict.fromkeys(name for name in raw if name is not None))
     split = recipe.data.split.model_dump()
     named = [split[key] for key in ("column", "group", "time") if key in split]

@@ -51,11 +51,23 @@ def questions_of(
     An answer that a user has had before, and is not to be shown again, is no answer; a question
     without any is left out.
     """
-    rows = np.flatnonzero(positives.split == split)
     before = np.flatnonzero(positives.split < split) if by_user else np.empty(0, np.int64)
     earlier = Histories.of(
         positives.user[before], positives.item[before], users=len(positives.users)
     )
+    rows = np.flatnonzero(positives.split == split)
+    return ask(positives, rows, earlier, by_user=by_user, exclude_seen=exclude_seen)
+
+
+def ask(
+    positives: PositiveRows,
+    rows: Places,
+    earlier: Histories,
+    *,
+    by_user: bool,
+    exclude_seen: bool,
+) -> Questions:
+    """Return the questions of some rows whose users have had `earlier` before."""
     asker, first, question = np.unique(positives.user[rows], return_index=True, return_inverse=True)
     return _questions(
         asked=positives.users.gather(asker),

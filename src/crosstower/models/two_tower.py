@@ -44,7 +44,7 @@ class TwoTower(nn.Module):
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.dim = layout, config.dim
         query, item = _sides(layout, config.item)
         self.embed = EmbeddingStore(
             layout.codes, layout.lists, dim=config.embedding_dim, dropout=config.dropout

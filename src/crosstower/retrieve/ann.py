@@ -95,7 +95,10 @@ class AnnIndex(ExactIndex):
         asked = min(int(_SLACK * (k + most) / share) + 1, len(self._graph))
         places, scores = self._walk(x, asked)
         shown = _kept(places, allowed, pairs, len(self.vectors))
-        return Hits(self.catalogue, *self._first(x, k, places, scores, shown, allowed, pairs))
+        return Hits(
+            self.catalogue,
+            *self._first(x, k, (places, scores), shown, allowed=allowed, pairs=pairs),
+        )
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
@@ -181,15 +184,15 @@ class AnnIndex(ExactIndex):
         self,
         x: Floats,
         k: int,
-        places: Places,
-        scores: Floats,
+        found: tuple[Places, Floats],
         shown: NDArray[np.bool_],
+        *,
         allowed: Places,
         pairs: tuple[Places, Places],
     ) -> tuple[Places, Floats]:
         """Return the first k shown ones of each row; rows that lack some are answered exactly."""
         order = np.argsort(~shown, axis=1, kind="stable")[:, :k]
-        best, values = np.take_along_axis(places, order, 1), np.take_along_axis(scores, order, 1)
+        best, values = (np.take_along_axis(part, order, 1) for part in found)
         short = shown.sum(1) < k
         if short.any():
             number = np.full(len(x), -1)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import lapack
+from scipy.linalg.lapack import dpotrf, dpotri  # pyright: ignore
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.retrieve.catalogue import Places
@@ -109,8 +109,8 @@ class Ease:
         gram = np.asfortranarray((histories.T @ histories).astype(np.float64).toarray())
         gram[np.diag_indices(items)] += l2
         # In place, as one N x N matrix is large enough: Cholesky, then the inverse's lower half.
-        factor, _ = lapack.dpotrf(gram, lower=True, overwrite_a=True)
-        inverse, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
+        factor, _ = dpotrf(gram, lower=True, overwrite_a=True)
+        inverse, _ = dpotri(factor, lower=True, overwrite_c=True)
         scale = -1.0 / np.diag(inverse)
         weights = np.tril(inverse, -1).astype(np.float32)
         weights += weights.T

@@ -50,8 +50,6 @@ class Hits:
 class ItemIndex(Protocol):
     """Vectors of items; answers which have the largest inner product with a query."""
 
-    catalogue: Catalogue
-
     def search(
         self,
         queries: NDArray[Any],

@@ -27,6 +27,7 @@ from crosstower.retrieve.milvus_filters import columns_of_kinds, kinds_of, milvu
 TOKEN = "CROSSTOWER_MILVUS_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _BATCH = 1_000
 _LIMIT = 16_384
+_PROPERTY = "crosstower"
 
 
 class Address(Frozen):
@@ -39,7 +40,7 @@ class Address(Frozen):
 
 
 class _Description(Frozen):
-    """What the collection's description keeps."""
+    """What is kept with the collection."""
 
     crosstower: Literal[1] = 1
     width: int
@@ -61,8 +62,10 @@ class MilvusIndex:
                 f"{address.uri}: no collection '{address.collection}'; build the index first"
             )
         described = self._client.describe_collection(address.collection)
+        properties: dict[str, str] = described.get("properties") or {}
         try:
-            self._about = _Description.model_validate_json(described["description"])
+            about = properties.get(_PROPERTY) or described.get("description") or ""
+            self._about = _Description.model_validate_json(about)
         except ValidationError:
             raise RunError(
                 f"{address.uri}: collection '{address.collection}' was not made by crosstower;"
@@ -107,9 +110,7 @@ class MilvusIndex:
 
     def __len__(self) -> int:
         """Return how many items are there."""
-        found = self._client.query(
-            self.address.collection, filter="", output_fields=["count(*)"]
-        )
+        found = self._client.query(self.address.collection, filter="", output_fields=["count(*)"])
         return int(found[0]["count(*)"])
 
     def search(
@@ -213,7 +214,9 @@ def _rows(catalogue: Catalogue) -> Iterator[dict[str, Any]]:
 
 def _create(client: Any, collection: str, about: _Description) -> None:
     milvus = importlib.import_module("pymilvus")
-    schema = client.create_schema(auto_id=False, description=about.model_dump_json())
+    # Servers keep the description, Milvus Lite the properties.
+    words = about.model_dump_json()
+    schema = client.create_schema(auto_id=False, description=words)
     if about.text_ids:
         schema.add_field("id", milvus.DataType.VARCHAR, is_primary=True, max_length=512)
     else:
@@ -222,7 +225,9 @@ def _create(client: Any, collection: str, about: _Description) -> None:
     schema.add_field("attributes", milvus.DataType.JSON)
     index = client.prepare_index_params()
     index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
-    client.create_collection(collection, schema=schema, index_params=index)
+    client.create_collection(
+        collection, schema=schema, index_params=index, properties={_PROPERTY: words}
+    )
 
 
 def _client(uri: str) -> Any:

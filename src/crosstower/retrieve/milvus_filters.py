@@ -45,7 +45,8 @@ def milvus_filter(where: str, columns: Mapping[str, pl.DataType]) -> str:
     Negations are pushed down to the comparisons, and each comparison asks for the attribute to be
     there: an item whose attribute is missing never fulfils a condition, negated or not.
 
-    >>> milvus_filter("not (city == 'Rome' or price > 9)", {"city": pl.String(), "price": pl.Int64()})
+    >>> columns = {"city": pl.String(), "price": pl.Int64()}
+    >>> milvus_filter("not (city == 'Rome' or price > 9)", columns)
     '((exists attributes["city"] and attributes["city"] != "Rome") and
       (exists attributes["price"] and attributes["price"] <= 9))'
 
@@ -69,7 +70,9 @@ def _condition(node: ast.expr, *, negated: bool) -> str:
             sides = [left, *right]
             steps = zip(sides, ops, sides[1:], strict=False)
             parts = [_comparison(*step, negated=negated) for step in steps]
-            return parts[0] if len(parts) == 1 else f"({(' or ' if negated else ' and ').join(parts)})"
+            return (
+                parts[0] if len(parts) == 1 else f"({(' or ' if negated else ' and ').join(parts)})"
+            )
         case _:  # a boolean column
             return _present(node, f"{_term(node)} == {'false' if negated else 'true'}")
 
@@ -78,8 +81,12 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, *, negated: bool
     if isinstance(op, ast.In | ast.NotIn):
         inside = isinstance(op, ast.In) is not negated
         if isinstance(right, ast.List | ast.Tuple | ast.Set):
-            found = f"{_term(left)} {'in' if inside else 'not in'} {_term(right)}"
-            return _present(left, found)
+            # Spelt out: Milvus Lite knows `in` for whole fields only.
+            sign, joined = ("==", " or ") if inside else ("!=", " and ")
+            parts = [f"{_term(left)} {sign} {_term(item)}" for item in right.elts]
+            if not parts:
+                raise QueryError("an empty list in a filter: nothing is in it; name some values")
+            return _present(left, f"({joined.join(parts)})")
         found = f"json_contains({_term(right)}, {_term(left)})"
         return _present(right, found if inside else f"not {found}")
     sign = _SIGNS[type(op)][negated]
@@ -103,8 +110,6 @@ def _term(node: ast.expr) -> str:
             return name
         case ast.Name(id=name):
             return f"attributes[{json.dumps(name)}]"
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return f"[{', '.join(_term(item) for item in items)}]"
         case ast.Call():
             raise QueryError("distance_km: Milvus cannot compute it; use an index of this machine")
         case _:

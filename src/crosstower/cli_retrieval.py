@@ -1,0 +1,120 @@
+"""Retrieval on the terminal: options, lists of items, facts about an index."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, get_args
+
+import polars as pl
+import typer
+
+from crosstower.cli_tables import console, print_data, print_table, print_training
+from crosstower.data.sides import section_of
+from crosstower.errors import QueryError, did_you_mean
+from crosstower.evaluate.content import RetrievalReport
+from crosstower.evaluate.report import TITLES
+from crosstower.retrieve.vectors import Storage
+from crosstower.retriever.building import IndexFacts, Kind
+from crosstower.retriever.results import stored_report
+from crosstower.run import Run
+
+_SHOWN = 6
+_WIDEST = 28
+_METRICS = ("recall", "ndcg", "mrr", "coverage", "novelty")
+
+
+def checked_index_options(kind: str, storage: str) -> dict[str, Any]:
+    """Return both options.
+
+    Raises:
+        QueryError: one is not known.
+
+    """
+    for name, value, allowed in (
+        ("kind", kind, list(get_args(Kind))),
+        ("storage", storage, list(get_args(Storage))),
+    ):
+        if value not in allowed:
+            raise QueryError(
+                f"--{name}: expected one of {', '.join(allowed)}, got '{value}'"
+                f"{did_you_mean(value, allowed)}"
+            )
+    return {"kind": kind, "storage": storage}
+
+
+def parsed_query(text: str | None) -> dict[str, Any] | None:
+    """Return a query given as JSON.
+
+    Raises:
+        QueryError: it is not a JSON object.
+
+    """
+    if text is None:
+        return None
+    try:
+        query = json.loads(text)
+    except ValueError as error:
+        raise QueryError(f"--query: not JSON: {error}") from error
+    if not isinstance(query, dict):
+        raise QueryError('--query: expected an object such as {"device": "tv"}')
+    return query
+
+
+def print_hits(found: pl.DataFrame, as_json: bool) -> None:
+    """Print a list of items, the first attributes beside each; all of them as JSON."""
+    if as_json:
+        typer.echo(json.dumps(found.to_dicts(), indent=1, default=str))
+        return
+    names = found.columns[: 3 + _SHOWN]
+    rows = [[_cell(value) for value in row] for row in found.select(names).iter_rows()]
+    titles = ["", "Item", "Score", *names[3:]]
+    print_table(None, titles, rows) if rows else typer.echo("no item fulfils this")
+
+
+def print_index(facts: IndexFacts) -> None:
+    """Print what an index is, how good and how fast."""
+    out = console()
+    words = f"{facts.kind} index of {facts.items:,} items x {facts.width}, {facts.storage}"
+    out.print(f"{words}: built in {facts.build_seconds:.1f} s, {facts.megabytes:,.1f} MB")
+    out.print(
+        f"recall@10 against exact {facts.recall:.4f}, {facts.queries_per_second:,.0f} queries/s"
+    )
+    out.print(f"{facts.folder}", soft_wrap=True)
+
+
+def print_retrieval_run(run: Run) -> None:
+    """Print what a finished retrieval run reached, how fast, and what to ask it."""
+    print_data(run)
+    print_retrieval(stored_report(run))
+    print_training(run)
+    asks = f"recommend {run.folder} --user ID" if section_of(run.recipe).user else ""
+    asks = asks or f'search {run.folder} "TEXT"'
+    console().print(f"ask it: crosstower {asks}", highlight=False, soft_wrap=True)
+
+
+def print_retrieval(report: RetrievalReport) -> None:
+    """Print the lists' metrics at the headline's k, what they mean, and the slices."""
+    k = report.headline
+    names = [f"{m}@{k}" for m in _METRICS]
+    rows = [
+        [f"{m.name} *" if m.role == "model" else m.name]
+        + [str(m.metrics[name]).replace(" ± ", "±") for name in names]
+        for m in report.models
+    ]
+    title = f"{report.questions:,} test questions, {report.items:,} items ranked (* the model)"
+    print_table(title, ["", *(f"{TITLES[m]}@{k}" for m in _METRICS)], rows)
+    for sentence in report.verdicts:
+        console().print(f"  {sentence}", highlight=False)
+    table = report.slices.table
+    rows = [[_cell(value) for value in row] for row in table.iter_rows()]
+    print_table(f"Recall@{k} by slice", ["", "Answers", *table.columns[2:]], rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

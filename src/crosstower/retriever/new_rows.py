@@ -1,0 +1,135 @@
+"""Evaluate a retrieval run on other rows: a test file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.batch import Batch
+from crosstower.data.histories import Histories
+from crosstower.data.items import ItemTable
+from crosstower.data.positive_rows import PositiveRows, read_positives
+from crosstower.data.prepare import source_of
+from crosstower.data.questions import Questions, ask
+from crosstower.data.retrieval_data import QueryEncoder
+from crosstower.data.side import Side
+from crosstower.data.sides import section_of, sides_of
+from crosstower.evaluate.content import DataFacts, RetrievalReport
+from crosstower.evaluate.retrieval_report import Answered, retrieval_report
+from crosstower.recipe import Recipe
+from crosstower.retrieve.answers import query_vectors
+from crosstower.retrieve.baselines import (
+    EASE_LIMIT,
+    Baseline,
+    Ease,
+    ItemKnn,
+    Popularity,
+    histories_of,
+    recommend,
+)
+from crosstower.retrieve.top import top_places
+from crosstower.retrieve.vectors import Vectors
+from crosstower.retriever.files import COUNT, FOLDER, HAD, ID, USER, read
+from crosstower.retriever.results import write_retrieval_report
+from crosstower.retriever.retriever import Retriever
+from crosstower.run import Run
+from crosstower.splits import RandomSplit
+
+Places = NDArray[np.int64]
+
+
+def evaluate_retrieval_on(
+    run: Run, data: Any, out: Path | None = None
+) -> tuple[RetrievalReport, Path]:
+    """Find the positives of other rows with the models of all seeds; return report and page.
+
+    Users have what the run's rows gave them; baselines learn from the same. Items must be those
+    of the run's catalogue. The page is `out`, or `report-NAME.html` in the run folder.
+
+    Raises:
+        DataError: a column is missing, no row is a positive, an item is not in the catalogue.
+
+    """
+    source = source_of(run.recipe.data, data)
+    retriever = Retriever.open(run)
+    table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
+    recipe = _without_split(run.recipe)
+    rows = read_positives(recipe, source, sides_of(recipe), _silent, items=table)
+    earlier = _earlier(run, rows)
+    section = section_of(run.recipe)
+    questions = ask(
+        rows,
+        np.arange(len(rows.user)),
+        earlier,
+        by_user=section.user is not None,
+        exclude_seen=section.exclude_seen,
+    )
+    side = Side(run.encoder, sides_of(recipe).query)
+    compact = side.encode(rows.take(questions.rows))
+    k = section.k[-1]
+    lists = [_answers(run, seed, questions, compact, k) for seed in run.info.seeds]
+    report = retrieval_report(
+        {next(iter(run.info.models)): lists},
+        _baselines(run, questions, k, len(table)),
+        Answered(questions.relevant, questions.cold(), retriever.items[COUNT].to_numpy()),
+        section.k,
+    )
+    notes = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
+    facts = DataFacts(
+        source.name, "none: all rows", {"these rows": len(rows.user)}, {}, tuple(notes)
+    )
+    path = out or run.folder / f"report-{Path(source.name).stem.replace(' ', '-')}.html"
+    return report, write_retrieval_report(run, report, path, facts=facts)
+
+
+def _silent(stage: str, rows: int) -> None:
+    """Show no progress."""
+
+
+def _without_split(recipe: Recipe) -> Recipe:
+    data = recipe.data.model_copy(update={"split": RandomSplit()})
+    return recipe.model_copy(update={"data": data})
+
+
+def _earlier(run: Run, rows: PositiveRows) -> Histories:
+    """Return what the run knows of the users of these rows."""
+    if section_of(run.recipe).user is None:
+        return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
+    users = read(run.folder / FOLDER / "users.parquet")
+    asked = pl.DataFrame({USER: rows.users.cast(users[USER].dtype, strict=False)})
+    found = asked.join(users.select(USER, HAD), on=USER, how="left", maintain_order="left")[HAD]
+    counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
+    items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
+    return Histories(items, np.concatenate([[0], np.cumsum(counts)]))
+
+
+def _answers(run: Run, seed: int, questions: Questions, compact: Batch, k: int) -> Places:
+    retriever = Retriever.open(run, seed=seed)
+    encoder = QueryEncoder(run.encoder, sides_of(run.recipe), retriever.items[ID])
+    queries = query_vectors(retriever.model, encoder, compact, questions.users, questions.earlier)
+    vectors = Vectors.encode(retriever.vectors, "float32")
+    return top_places(queries, vectors, k, excluded=questions.seen)[0]
+
+
+def _baselines(run: Run, questions: Questions, k: int, items: int) -> dict[str, Places]:
+    """Return the lists of popularity, item-kNN and EASE^R with their usual settings."""
+    counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
+    baselines: dict[str, Baseline] = {"popularity": Popularity(counts)}
+    if section_of(run.recipe).user is not None:
+        users = read(run.folder / FOLDER / "users.parquet")
+        pairs = users.with_row_index("user").select("user", HAD).explode(HAD)
+        known = pairs["user"].to_numpy().astype(np.int64), pairs[HAD].to_numpy()
+        histories = histories_of(*known, shape=(users.height, items))
+        baselines["item_knn"] = ItemKnn.fit(histories)
+        if items <= EASE_LIMIT:
+            baselines["ease"] = Ease.fit(histories)
+    pairs = questions.earlier.pairs(questions.users)
+    asked = histories_of(*pairs, shape=(len(questions), items))
+    return {
+        name: recommend(baseline, asked, k, seen=questions.seen)
+        for name, baseline in baselines.items()
+    }

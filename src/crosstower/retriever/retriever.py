@@ -1,0 +1,245 @@
+"""An open retrieval run that answers: recommend, search, similar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from crosstower.batch import Batch
+from crosstower.data.clean import Cleaner
+from crosstower.data.histories import Histories
+from crosstower.data.retrieval_data import QueryEncoder
+from crosstower.data.side import Side
+from crosstower.data.sides import Sides, section_of, sides_of
+from crosstower.data.sources import FrameSource
+from crosstower.errors import QueryError, RunError, did_you_mean
+from crosstower.models.two_tower import TwoTower
+from crosstower.retrieve.answers import item_vectors, query_vectors
+from crosstower.retrieve.catalogue import Catalogue
+from crosstower.retrieve.exact import ExactIndex
+from crosstower.retrieve.index import Hits, ItemIndex
+from crosstower.retrieve.open_index import open_index
+from crosstower.retrieve.top import top_places
+from crosstower.retrieve.vectors import Vectors
+from crosstower.retriever.files import COUNT, FOLDER, HAD, ID, USER, read
+from crosstower.run import Run
+from crosstower.schema import Schema, Text
+
+INDEX = "index"
+
+
+@dataclass(frozen=True)
+class Retriever:
+    """A trained retriever: its run, one model, and the folder of its index (if it has one)."""
+
+    run: Run
+    model: TwoTower
+    index_folder: Path
+
+    @staticmethod
+    def open(run: Run | str | Path, *, seed: int | None = None) -> Retriever:
+        """Open a retrieval run with the model of a seed, the first one if None.
+
+        The index that `crosstower index RUN` wrote belongs to the first seed; another seed, and a
+        run without it, gets an exact index in memory.
+
+        Raises:
+            RunError: there is no run, it ranks instead of retrieving, or it is damaged.
+
+        """
+        run = run if isinstance(run, Run) else Run.open(run)
+        if run.recipe.retrieval is None:
+            raise RunError(
+                f"{run.folder}: a run that ranks, without a retrieval section; it can: crosstower"
+                " predict"
+            )
+        model = run.model(seed=seed)
+        if not isinstance(model, TwoTower):
+            raise RunError(f"{run.folder}: {type(model).__name__} is no retrieval model")
+        first = seed is None or seed == run.info.seeds[0]
+        return Retriever(run, model, run.folder / (INDEX if first else f"{INDEX}-{seed}"))
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """The item table: raw attributes, and two columns of ours that begin with two dashes."""
+        return read(self.run.folder / FOLDER / "items.parquet")
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Ids and attributes of all items, by place."""
+        return Catalogue(self.items[ID], self.items.drop(ID, COUNT))
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """Item vectors `[N, D]`, by place."""
+        side, schema = self._side("item")
+        frame = self.items
+        cleaner = Cleaner(schema, [])
+        source = FrameSource(frame, f"{self.run.folder}: items")
+        cleaned = pl.concat([cleaner.clean(c) for c in source.chunks(cleaner.sources())])
+        batch = side.widen(side.encode(cleaned.select(schema.columns.keys())))
+        return item_vectors(self.model, batch).numpy()
+
+    @cached_property
+    def index(self) -> ItemIndex:
+        """The index of the run; an exact one in memory if none was built."""
+        if self.index_folder.is_dir():
+            return open_index(self.index_folder, width=self.model.dim)
+        return ExactIndex.build(self.catalogue.ids, self.vectors, self.catalogue.attributes)
+
+    def recommend(
+        self,
+        user: str | int | None = None,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """Return the best items for a user: rank, item_id, score and the item's attributes.
+
+        Args:
+            user: an id; one that the rows did not have is asked for without a history.
+            k: how many; fewer come back only where fewer exist.
+            where: a condition on attributes.
+            query: data columns of the query, such as {"device": "tv"}; they take the place of
+                those of the user's last row.
+
+        Raises:
+            QueryError: the recipe has no users, or the query or the condition is wrong.
+
+        """
+        vector, had = self.query(user, query)
+        exclude = (
+            [self.catalogue.ids.gather(had)] if section_of(self.run.recipe).exclude_seen else None
+        )
+        return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """Return the best items for a text, as `recommend` does.
+
+        Raises:
+            QueryError: the recipe's queries have no text column, or several.
+
+        """
+        names = self._text_sources()
+        if len(names) != 1:
+            found = f"several: {', '.join(names)}" if names else "none"
+            raise QueryError(
+                f"search: needs a recipe with one text column in the query, this one has {found};"
+                " give texts by --query"
+            )
+        return self._frame(
+            self.index.search(
+                self.query(None, {names[0]: text, **(query or {})})[0], k, where=where
+            )
+        )
+
+    def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
+        """Return the items whose vectors point most nearly in an item's direction (cosine).
+
+        Raises:
+            QueryError: there is no such item.
+
+        """
+        place = int(self.catalogue.places_of(_id(item, self.catalogue.ids))[0])
+        if place < 0:
+            ids = self.catalogue.ids.head(10_000).cast(pl.String).to_list()
+            raise QueryError(f"no item {item!r}{did_you_mean(str(item), ids)}")
+        norm = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        unit = self.vectors / np.where(norm > 0, norm, 1.0)
+        places, scores = top_places(
+            torch.from_numpy(unit[[place]]),
+            Vectors.encode(unit, "float32"),
+            k,
+            allowed=self.catalogue.allowed(where),
+            excluded=(np.zeros(1, np.int64), np.array([place])),
+        )
+        return self._frame(Hits(self.catalogue, places, scores))
+
+    def query(
+        self, user: str | int | None, query: Mapping[str, Any] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the vector `[1, D]` of a query, and the places of what the user has had."""
+        section = section_of(self.run.recipe)
+        side, schema = self._side("query")
+        row: dict[str, Any] = dict.fromkeys(schema.sources())
+        had = np.empty(0, np.int64)
+        if user is not None:
+            if section.user is None:
+                raise QueryError("user: the recipe has no retrieval.user; give the query instead")
+            known = self._known(user)
+            if section.user in row:
+                row[section.user] = user
+            if known.height:
+                row |= {name: known[name][0] for name in row}
+                had = known[HAD][0].to_numpy()
+        for name, value in (query or {}).items():
+            if name not in row:
+                raise QueryError(
+                    f"query: no column '{name}'{did_you_mean(name, list(row))}; the query has:"
+                    f" {', '.join(row) or 'none'}"
+                )
+            row[name] = value
+        compact = self._encode(side, schema, row)
+        histories = Histories(had, np.array([0, len(had)]))
+        encoder = QueryEncoder(self.run.encoder, self._sides, self.catalogue.ids)
+        vector = query_vectors(self.model, encoder, compact, np.zeros(1, np.int64), histories)
+        return vector.numpy(), had
+
+    def _encode(self, side: Side, schema: Schema, row: dict[str, Any]) -> Batch:
+        if not row:
+            return side.encode(pl.DataFrame({"row": [0]}))
+        frame = pl.DataFrame({name: [value] for name, value in row.items()}, strict=False)
+        source = FrameSource(frame, "the query")
+        cleaner = Cleaner(schema, [])
+        cleaned = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+        return side.encode(cleaned[0])
+
+    def _known(self, user: str | int) -> pl.DataFrame:
+        users = self._users
+        ids = _id(user, users[USER])
+        return users.filter(pl.col(USER) == ids[0]) if ids[0] is not None else users.head(0)
+
+    @cached_property
+    def _users(self) -> pl.DataFrame:
+        return read(self.run.folder / FOLDER / "users.parquet")
+
+    @cached_property
+    def _sides(self) -> Sides:
+        return sides_of(self.run.recipe)
+
+    def _side(self, which: str) -> tuple[Side, Schema]:
+        names = self._sides.query if which == "query" else self._sides.item
+        side = Side(self.run.encoder, names)
+        return side, side.schema
+
+    def _text_sources(self) -> list[str]:
+        columns = self.run.recipe.schema_.columns
+        texts = {n: c for n, c in columns.items() if n in self._sides.query}
+        return [c.source or n for n, c in texts.items() if isinstance(c, Text)]
+
+    def _frame(self, hits: Hits) -> pl.DataFrame:
+        found = hits.frame().drop("query")
+        places = self.catalogue.places_of(found["item_id"])
+        attributes = self.catalogue.attributes[places]
+        return pl.concat([found, attributes.drop("item_id", strict=False)], how="horizontal")
+
+
+def _id(value: str | int, ids: pl.Series) -> pl.Series:
+    """Return an id as a series of the type of `ids`; null if it cannot be one of them."""
+    return pl.Series([str(value)], dtype=pl.String).cast(ids.dtype, strict=False)
