@@ -19,8 +19,9 @@ from crosstower.retriever.building import IndexFacts, Kind
 from crosstower.retriever.results import stored_report
 from crosstower.run import Run
 
-_SHOWN = 6
-_WIDEST = 28
+_SHOWN = 4
+_WIDEST = 24
+_WIDEST_SLICE = 48
 _METRICS = ("recall", "ndcg", "mrr", "coverage", "novelty")
 
 
@@ -107,14 +108,14 @@ def print_retrieval(report: RetrievalReport) -> None:
     for sentence in report.verdicts:
         console().print(f"  {sentence}", highlight=False)
     table = report.slices.table
-    rows = [[_cell(value) for value in row] for row in table.iter_rows()]
+    rows = [[_cell(value, _WIDEST_SLICE) for value in row] for row in table.iter_rows()]
     print_table(f"Recall@{k} by slice", ["", "Answers", *table.columns[2:]], rows)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, widest: int = _WIDEST) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
         return f"{value:.4f}"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return text if len(text) <= widest else f"{text[: widest - 1]}…"

@@ -192,7 +192,8 @@ class AnnIndex(ExactIndex):
     ) -> tuple[Places, Floats]:
         """Return the first k shown ones of each row; rows that lack some are answered exactly."""
         order = np.argsort(~shown, axis=1, kind="stable")[:, :k]
-        best, values = (np.take_along_axis(part, order, 1) for part in found)
+        best = np.take_along_axis(found[0], order, 1)
+        values = np.take_along_axis(found[1], order, 1)
         short = shown.sum(1) < k
         if short.any():
             number = np.full(len(x), -1)

@@ -18,6 +18,7 @@ from crosstower.data.questions import Questions, ask
 from crosstower.data.retrieval_data import QueryEncoder
 from crosstower.data.side import Side
 from crosstower.data.sides import section_of, sides_of
+from crosstower.errors import DataError
 from crosstower.evaluate.content import DataFacts, RetrievalReport
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
 from crosstower.recipe import Recipe
@@ -68,6 +69,11 @@ def evaluate_retrieval_on(
         by_user=section.user is not None,
         exclude_seen=section.exclude_seen,
     )
+    if not len(questions):
+        raise DataError(
+            f"{source.name}: nothing to find: its users have had all of its items before; give rows"
+            " that the run has not seen, or set retrieval.exclude_seen: false"
+        )
     side = Side(run.encoder, sides_of(recipe).query)
     compact = side.encode(rows.take(questions.rows))
     k = section.k[-1]

@@ -158,8 +158,10 @@ class Retriever:
         """
         place = int(self.catalogue.places_of(_id(item, self.catalogue.ids))[0])
         if place < 0:
-            ids = self.catalogue.ids.head(10_000).cast(pl.String).to_list()
-            raise QueryError(f"no item {item!r}{did_you_mean(str(item), ids)}")
+            near = ""
+            if self.catalogue.ids.dtype == pl.String:
+                near = did_you_mean(str(item), self.catalogue.ids.head(10_000).to_list())
+            raise QueryError(f"no item {item!r} among {len(self.catalogue):,}{near}")
         norm = np.linalg.norm(self.vectors, axis=1, keepdims=True)
         unit = self.vectors / np.where(norm > 0, norm, 1.0)
         places, scores = top_places(
@@ -187,7 +189,7 @@ class Retriever:
                 row[section.user] = user
             if known.height:
                 row |= {name: known[name][0] for name in row}
-                had = known[HAD][0].to_numpy()
+                had = known[HAD][0].to_numpy().copy()
         for name, value in (query or {}).items():
             if name not in row:
                 raise QueryError(
@@ -236,8 +238,16 @@ class Retriever:
     def _frame(self, hits: Hits) -> pl.DataFrame:
         found = hits.frame().drop("query")
         places = self.catalogue.places_of(found["item_id"])
-        attributes = self.catalogue.attributes[places]
-        return pl.concat([found, attributes.drop("item_id", strict=False)], how="horizontal")
+        attributes = self.catalogue.attributes[places].select(self._attributes)
+        return pl.concat([found, attributes], how="horizontal")
+
+    @cached_property
+    def _attributes(self) -> list[str]:
+        """Attributes by interest: those of the item tower, then the others; the id is there."""
+        own = self._side("item")[1].sources()
+        names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
+        left_out = (section_of(self.run.recipe).item, "rank", "item_id", "score")
+        return [name for name in names if name not in left_out]
 
 
 def _id(value: str | int, ids: pl.Series) -> pl.Series:
