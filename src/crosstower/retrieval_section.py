@@ -53,7 +53,7 @@ class Retrieval(Frozen):
     items: str | None = Field(
         default=None,
         description="Table of all items, one row each, with the column `item`; if unset the items"
-        " of the rows.",
+        " of all rows, positives or not.",
     )
     where: str | None = Field(
         default=None, description='Which rows are positives, such as "click == 1"; all if unset.'

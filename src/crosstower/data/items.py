@@ -66,7 +66,7 @@ def items_of(source: Source, schema: Schema, *, item: str, columns: Sequence[str
 
 
 def last_of_each(frame: pl.DataFrame, item: str) -> pl.DataFrame:
-    """Return the last row of each item, in order of their first appearance."""
+    """Return the last row of each item."""
     known = frame.filter(pl.col(item).is_not_null())
     return known.unique(item, keep="last", maintain_order=True)
 

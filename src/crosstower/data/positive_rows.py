@@ -57,13 +57,12 @@ def read_positives(
             an item that the item table lacks (unless bad rows are skipped).
 
     """
-    section = section_of(recipe)
+    section, every = section_of(recipe), source
     if section.where is not None:
         source = FilteredSource(source, section.where)
     skipped: Counter[str] = Counter()
-    own_items = items is None and section.items is None
-    frame = _read(recipe, source, sides, skipped, progress, own_items=own_items)
-    items = items or _items(recipe, frame, sides)
+    frame = _read(recipe, source, sides, skipped, progress)
+    items = items or _items(recipe, every, sides)
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     frame = frame.sort([f"raw:{c}" for c in (section.user, section.time) if c] + ["row"])
     users, user = _users(frame, section)
@@ -77,13 +76,10 @@ def _read(
     sides: Sides,
     skipped: Counter[str],
     progress: Progress,
-    *,
-    own_items: bool,
 ) -> pl.DataFrame:
     section, schema = section_of(recipe), recipe.schema_
-    query, item = schema.part(list(sides.query)), schema.part(list(sides.item))
+    query = schema.part(list(sides.query))
     raw = [section.item, section.user, section.time, *query.sources()]
-    raw += item.sources() if own_items else []
     extras = list(dict.fromkeys(name for name in raw if name is not None))
     split = recipe.data.split.model_dump()
     named = [split[key] for key in ("column", "group", "time") if key in split]
@@ -103,14 +99,21 @@ def _read(
     return pl.concat(frames, how="vertical_relaxed")
 
 
-def _items(recipe: Recipe, frame: pl.DataFrame, sides: Sides) -> ItemTable:
+def _items(recipe: Recipe, source: Source, sides: Sides) -> ItemTable:
+    """Return the item table, or each item as the last row has it that names it."""
     section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
     if section.items is not None:
         return read_items(section.items, schema, item=section.item)
     columns = list(dict.fromkeys([section.item, *schema.sources()]))
-    rows = frame.select([pl.col(f"raw:{c}").alias(c) for c in columns])
-    source = FrameSource(last_of_each(rows, section.item), "the items of the rows")
-    return items_of(source, schema, item=section.item, columns=columns)
+    require_columns(source, columns)
+    last: pl.DataFrame | None = None
+    for chunk in source.chunks(columns):
+        rows = chunk.frame if last is None else pl.concat([last, chunk.frame])
+        last = last_of_each(rows, section.item)
+    if last is None:
+        raise DataError(f"{source.name}: no rows")
+    items = FrameSource(last.sort(section.item), f"the items of {source.name}")
+    return items_of(items, schema, item=section.item, columns=columns)
 
 
 def _known(

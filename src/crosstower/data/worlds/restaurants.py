@@ -7,7 +7,7 @@ import polars as pl
 from scipy.special import expit
 
 from crosstower.data.worlds.impressions import draw, pick, show
-from crosstower.schema import Bag, Categorical, Numeric, Schema
+from crosstower.schema import Bag, Categorical, Distance, Schema
 from crosstower.tasks import Binary, Rating
 
 USERS, RESTAURANTS = 2_000, 1_200
@@ -15,6 +15,11 @@ CUISINES = ["italian", "japanese", "indian", "mexican", "french", "thai", "ethio
 TAGS = ["vegan", "vegetarian", "gluten-free", "halal", "terrace", "late-night"]
 _CATALOGUE_SEED = 30_001
 _CENTRE = (48.86, 2.35)
+_QUESTIONS = (
+    "which restaurants near me serve {need} food?",
+    "{favourite} restaurant, {need}",
+    "where can I eat {favourite} with {need} options?",
+)
 _KM_PER_DEGREE = 111.2
 
 
@@ -45,7 +50,8 @@ def restaurants(rows: int, random: np.random.Generator) -> pl.DataFrame:
     relevance = σ(-0.5 + 1.5·[favourite cuisine] + 1·[needed tag] - 0.3·km - 0.5·|price - budget|)
     P(click) = relevance/√position, P(visit) = P(click)·0.5·relevance; a visit needs a click.
     A visit is rated 1 + 4·Beta(8·relevance + 1, 8·(1 - relevance) + 1), rounded; other rows have
-    no rating. `distance_km` is flat-earth distance from where the user asks.
+    no rating. `distance_km` is flat-earth distance from where the user asks; `question` says in words what
+    the user needs, and in two of three requests the favourite cuisine.
     """
     table = restaurant_table()
     fixed = np.random.default_rng(_CATALOGUE_SEED + 1)
@@ -81,6 +87,7 @@ def restaurants(rows: int, random: np.random.Generator) -> pl.DataFrame:
             "favourite": pick(CUISINES, favourite[shown.user]),
             "need": pick(TAGS, need[shown.user]),
             "budget": budget[shown.user],
+            "question": _questions(shown.request, shown.user, favourite, need),
             "asker_latitude": asker_latitude,
             "asker_longitude": asker_longitude,
             "distance_km": distance,
@@ -101,6 +108,13 @@ def restaurants(rows: int, random: np.random.Generator) -> pl.DataFrame:
     return pl.concat([own, place, answers], how="horizontal")
 
 
+def _questions(
+    request: np.ndarray, user: np.ndarray, favourite: np.ndarray, need: np.ndarray
+) -> list[str]:
+    words = zip(request, pick(CUISINES, favourite[user]), pick(TAGS, need[user]), strict=True)
+    return [_QUESTIONS[r % len(_QUESTIONS)].format(favourite=f, need=n) for r, f, n in words]
+
+
 def restaurants_schema() -> Schema:
     """Return columns and tasks; position and propensity are no features: no query has them."""
     return Schema(
@@ -109,7 +123,9 @@ def restaurants_schema() -> Schema:
             "favourite": Categorical(),
             "need": Categorical(),
             "budget": Categorical(),
-            "distance_km": Numeric(transform="log1p"),
+            "distance": Distance(
+                origin=("asker_latitude", "asker_longitude"), to=("latitude", "longitude")
+            ),
             "restaurant_id": Categorical(),
             "cuisine": Categorical(),
             "tags": Bag(),
