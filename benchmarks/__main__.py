@@ -3,7 +3,16 @@
 import importlib
 import sys
 
-NAMES = ("quality", "best_auc", "vocabulary", "memory", "rechub", "ann", "retrieval", "retrieval_speed")
+NAMES = (
+    "quality",
+    "best_auc",
+    "vocabulary",
+    "memory",
+    "rechub",
+    "ann",
+    "retrieval",
+    "retrieval_speed",
+)
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
     sys.exit(f"usage: python -m benchmarks NAME [OPTIONS], NAME one of: {', '.join(NAMES)}")

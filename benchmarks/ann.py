@@ -1,7 +1,8 @@
 """Embedded nearest-neighbour libraries beside our exact index: build, recall@10, queries/s.
 
 Vectors lie around 1,000 centres, as trained item vectors do; queries are drawn likewise. Needs
-usearch, faiss-cpu and hnswlib; what is not installed is left out and named.
+usearch, faiss-cpu and hnswlib; what is not installed is left out and named. At the end our index
+beside the engine that it wraps, in turn: one query at a time, and all at once.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe
+from crosstower.retrieve.ann import AnnIndex
 from crosstower.retrieve.exact import ExactIndex
 
 K, LINKS, BUILD_WIDTH = 10, 16, 128
@@ -97,3 +99,30 @@ def main(arguments: list[str]) -> None:
             recall = np.mean([len(set(f) & set(t)) / K for f, t in pairs])
             cells = f"{built:.1f} | {recall:.4f} | {speed:,.0f}"
             print(f"| {name} | {width or ''} | {cells} |", flush=True)
+    overhead(x, queries)
+
+
+def overhead(x: np.ndarray, queries: np.ndarray, rounds: int = 9) -> None:
+    """Print how much longer our index takes than its engine asked directly."""
+    index = AnnIndex.build(np.arange(len(x)), x)
+    padded = np.concatenate([queries, np.zeros((len(queries), 1), np.float32)], axis=1)
+    one, one_padded = queries[:300, None], padded[:300, None]
+    ways = {
+        "one query at a time": (
+            lambda: [index.search(q, K) for q in one],
+            lambda: [index._graph.search(q, K) for q in one_padded],
+        ),
+        f"{len(queries):,} at once": (
+            lambda: index.search(queries, K),
+            lambda: index._graph.search(padded, K),
+        ),
+    }
+    for words, (ours, raw) in ways.items():
+        ratios = [seconds(ours) / seconds(raw) for _ in range(rounds)]
+        print(f"{words}: {np.median(ratios):.2f}x the time of usearch itself (median of {rounds})")
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

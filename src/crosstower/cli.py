@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crosstower.cli_ask import ask_app
+from crosstower.cli_options import Json, Overrides, RunArgument, Seeds
 from crosstower.errors import CrosstowerError
 
 if TYPE_CHECKING:
@@ -27,21 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Public data sets and simulated worlds.", no_args_is_help=True)
+app.add_typer(ask_app)
 app.add_typer(data_app, name="data")
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("-o", "--override", metavar="KEY=VALUE", help="Override any key of the recipe."),
-]
-Count = Annotated[int, typer.Option("-k", min=1, help="How many items.")]
-Where = Annotated[
-    str | None, typer.Option(help="Condition, such as: city == 'Paris' and price < 120")
-]
-Query = Annotated[str | None, typer.Option(help='Query columns as JSON: {"device": "tv"}')]
-Seed = Annotated[int | None, typer.Option(help="One of the run's seeds; the first if unset.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each model; gives mean and sd.")]
 
 
 @app.command(epilog="Example: crosstower init impressions.parquet --task click -o recipe.yaml")
@@ -81,7 +70,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train the model and its baselines, test them once, write a report."""
-    from crosstower.cli_tables import print_run
+    from crosstower.cli_retrieval import print_any_run
     from crosstower.fitting import fit as train
     from crosstower.recipe import load_recipe
 
@@ -92,12 +81,8 @@ def fit(
         run = train(recipe, overrides=override or [], seeds=seeds, out=out, resume=resume)
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=1))
-    elif run.recipe.retrieval is None:
-        print_run(run)
     else:
-        from crosstower.cli_retrieval import print_retrieval_run
-
-        print_retrieval_run(run)
+        print_any_run(run)
 
 
 @app.command(epilog="Example: crosstower evaluate runs/adult --data new_rows.parquet")
@@ -153,86 +138,6 @@ def predict(
     typer.echo(f"{output}: {rows:,} rows")
 
 
-@app.command(epilog="Example: crosstower index runs/search --kind ann --storage bfloat16")
-def index(
-    run: RunArgument,
-    kind: Annotated[str, typer.Option(help="exact, ann (usearch) or milvus.")] = "exact",
-    storage: Annotated[str, typer.Option(help="float32, bfloat16 or int8.")] = "float32",
-    uri: Annotated[
-        str | None, typer.Option(help="Of Milvus: http://HOST:19530, or a file.")
-    ] = None,
-    collection: Annotated[str | None, typer.Option(help="In Milvus; the recipe's name.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Build the index of a retrieval run; prints its recall@10 against exact and its speed."""
-    from dataclasses import asdict
-
-    from crosstower.cli_retrieval import checked_index_options, print_index
-    from crosstower.retriever.building import build_index
-    from crosstower.retriever.retriever import Retriever
-
-    options = checked_index_options(kind, storage)
-    facts = build_index(Retriever.open(run), **options, uri=uri, collection=collection)
-    if as_json:
-        typer.echo(json.dumps(asdict(facts), indent=1))
-    else:
-        print_index(facts)
-
-
-@app.command(
-    epilog='Example: crosstower recommend runs/films --user 42 -k 5 --where "year >= 1990"'
-)
-def recommend(
-    run: RunArgument,
-    user: Annotated[str | None, typer.Option(help="Id; an unknown one has no history.")] = None,
-    k: Count = 10,
-    where: Where = None,
-    query: Query = None,
-    seed: Seed = None,
-    as_json: Json = False,
-) -> None:
-    """Items for a user or a query, what the user has had left out."""
-    from crosstower.cli_retrieval import parsed_query, print_hits
-    from crosstower.retriever.retriever import Retriever
-
-    retriever = Retriever.open(run, seed=seed)
-    print_hits(retriever.recommend(user, k=k, where=where, query=parsed_query(query)), as_json)
-
-
-@app.command(epilog='Example: crosstower search runs/search "warm winter coat" -k 5')
-def search(
-    run: RunArgument,
-    text: Annotated[str, typer.Argument(help="What to look for.")],
-    k: Count = 10,
-    where: Where = None,
-    query: Query = None,
-    seed: Seed = None,
-    as_json: Json = False,
-) -> None:
-    """Items for a text, of a recipe whose query has a text column."""
-    from crosstower.cli_retrieval import parsed_query, print_hits
-    from crosstower.retriever.retriever import Retriever
-
-    retriever = Retriever.open(run, seed=seed)
-    print_hits(retriever.search(text, k=k, where=where, query=parsed_query(query)), as_json)
-
-
-@app.command(epilog="Example: crosstower similar runs/films --item 50 -k 5")
-def similar(
-    run: RunArgument,
-    item: Annotated[str, typer.Option(help="Id of an item.")],
-    k: Count = 10,
-    where: Where = None,
-    seed: Seed = None,
-    as_json: Json = False,
-) -> None:
-    """Items whose vectors point in the direction of an item's."""
-    from crosstower.cli_retrieval import print_hits
-    from crosstower.retriever.retriever import Retriever
-
-    print_hits(Retriever.open(run, seed=seed).similar(item, k=k, where=where), as_json)
-
-
 @app.command(epilog="Example: crosstower demo --rows 100000 --seeds 3")
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
@@ -240,12 +145,12 @@ def demo(
     seeds: Seeds = 1,
 ) -> None:
     """Simulate worlds whose truth is known, train on them, and show how near the models come."""
-    from crosstower.cli_tables import print_run
+    from crosstower.cli_retrieval import print_any_run
     from crosstower.demo import demo_runs
 
     for words, run in demo_runs(out, rows=rows, seeds=seeds):
         typer.echo(f"\n{words}")
-        print_run(run)
+        print_any_run(run)
     typer.echo("\nNow your own rows: crosstower init YOUR.parquet, then crosstower fit recipe.yaml")
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import polars as pl
 import typer
 
-from crosstower.cli_tables import console, print_data, print_table, print_training
+from crosstower.cli_tables import console, print_data, print_run, print_table, print_training
 from crosstower.data.sides import section_of
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.evaluate.content import RetrievalReport
@@ -82,6 +82,14 @@ def print_index(facts: IndexFacts) -> None:
         f"recall@10 against exact {facts.recall:.4f}, {facts.queries_per_second:,.0f} queries/s"
     )
     out.print(f"{facts.folder}", soft_wrap=True)
+
+
+def print_any_run(run: Run) -> None:
+    """Print a finished run of either kind."""
+    if run.recipe.retrieval is None:
+        print_run(run)
+    else:
+        print_retrieval_run(run)
 
 
 def print_retrieval_run(run: Run) -> None:

@@ -1,9 +1,10 @@
-"""Train on simulated worlds, whose best possible metrics are known."""
+"""Train on simulated worlds, whose truth is known: rankers, and retrievers over all items."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from crosstower.data import worlds
 from crosstower.fitting import fit
@@ -32,7 +33,58 @@ def demo_recipes(*, rows: int) -> dict[str, Recipe]:
             model={"name": "wide_deep"},
             evaluation=Evaluation(baselines=("logistic_regression",)),
         ),
+        "Watch next: find a user's next video among all 200": _watch_next(),
+        "Rentals: find the listing that is clicked next among all 1,500": _rentals(rows),
     }
+
+
+def _watch_next() -> Recipe:
+    plain: dict[str, Any] = {
+        "name": "demo-watch-next-retrieval",
+        "data": {"path": "world:watch_next"},
+        "schema": {"columns": {"user_id": "categorical", "item_id": "categorical"}},
+        "model": {"name": "two_tower", "item": ["item_id"]},
+        "retrieval": {"user": "user_id", "item": "item_id", "where": "did_watch == 1"},
+        "training": {"embedding_learning_rate": 0.01},
+    }
+    return Recipe.model_validate(plain)
+
+
+def _rentals(rows: int) -> Recipe:
+    bucketised = {"kind": "numeric", "transform": "bucketise"}
+    plain: dict[str, Any] = {
+        "name": "demo-rentals-retrieval",
+        "data": {
+            "path": "world:rentals",
+            "rows": min(rows, 200_000),
+            "split": {"kind": "time", "column": "timestamp"},
+        },
+        "schema": {
+            "columns": {
+                "home_city": "categorical",
+                "budget": bucketised,
+                "wanted": "categorical",
+                "city": "categorical",
+                "price": bucketised,
+                "amenities": "bag",
+                "listing_id": "categorical",
+            }
+        },
+        "model": {
+            "name": "two_tower",
+            "item": ["listing_id", "city", "price", "amenities"],
+            "query_hidden": [64],
+            "item_hidden": [64],
+        },
+        "retrieval": {
+            "user": "user_id",
+            "item": "listing_id",
+            "time": "timestamp",
+            "where": "click == 1",
+        },
+        "training": {"embedding_learning_rate": 0.003},
+    }
+    return Recipe.model_validate(plain)
 
 
 def demo_runs(out: Path, *, rows: int, seeds: int = 1) -> Iterator[tuple[str, Run]]:

@@ -76,11 +76,13 @@ class _Softmax(torch.autograd.Function):
             logits = (q[part] @ c.T).float().add_(offset)  # [block, C]
             mine = logits.gather(1, at) - offset[positive[part], None] + own[part, None]
             logits.scatter_(1, at, mine)
-            log_sum = logits.logsumexp(1, keepdim=True)
-            total += (log_sum - mine).sum().double()
-            logits.sub_(log_sum).exp_()  # probabilities
-            logits.scatter_add_(1, at, torch.full_like(mine, -1.0))
-            slope = logits.to(dtype)
+            most = logits.amax(1, keepdim=True)
+            shares = logits.sub_(most).exp_()  # one exponential a score, for loss and gradient
+            whole = shares.sum(1, keepdim=True)
+            total += (most + whole.log() - mine).sum().double()
+            shares.div_(whole)
+            shares.scatter_add_(1, at, torch.full_like(mine, -1.0))
+            slope = shares.to(dtype)
             torch.mm(slope, c, out=q_grad[part])
             c_grad += slope.T @ q[part]
         ctx.save_for_backward(q_grad, c_grad)

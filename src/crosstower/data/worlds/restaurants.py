@@ -50,8 +50,8 @@ def restaurants(rows: int, random: np.random.Generator) -> pl.DataFrame:
     relevance = σ(-0.5 + 1.5·[favourite cuisine] + 1·[needed tag] - 0.3·km - 0.5·|price - budget|)
     P(click) = relevance/√position, P(visit) = P(click)·0.5·relevance; a visit needs a click.
     A visit is rated 1 + 4·Beta(8·relevance + 1, 8·(1 - relevance) + 1), rounded; other rows have
-    no rating. `distance_km` is flat-earth distance from where the user asks; `question` says in words what
-    the user needs, and in two of three requests the favourite cuisine.
+    no rating. `distance_km` is flat-earth distance from where the user asks; `question` says in
+    words what the user needs, and in two of three requests the favourite cuisine.
     """
     table = restaurant_table()
     fixed = np.random.default_rng(_CATALOGUE_SEED + 1)
