@@ -12,6 +12,7 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "DataError",
         "Recipe",
         "RecipeError",
+        "Retriever",
         "Run",
         "RunError",
         "Schema",
@@ -19,6 +20,7 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "World",
         "fit",
         "load_recipe",
+        "register_text_encoder",
     ]
     for name in crosstower.__all__:
         assert getattr(crosstower, name).__name__ == name

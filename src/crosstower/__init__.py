@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crosstower.data.text_encoders import register_text_encoder as register_text_encoder
     from crosstower.data.worlds import World as World
     from crosstower.errors import CrosstowerError as CrosstowerError
     from crosstower.errors import DataError as DataError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from crosstower.fitting import fit as fit
     from crosstower.recipe import Recipe as Recipe
     from crosstower.recipe import load_recipe as load_recipe
+    from crosstower.retriever.retriever import Retriever as Retriever
     from crosstower.run import Run as Run
     from crosstower.schema import Schema as Schema
 
@@ -29,6 +31,7 @@ _HOMES = {
     "DataError": "errors",
     "Recipe": "recipe",
     "RecipeError": "errors",
+    "Retriever": "retriever.retriever",
     "Run": "run",
     "RunError": "errors",
     "Schema": "schema",
@@ -36,6 +39,7 @@ _HOMES = {
     "World": "data.worlds",
     "fit": "fitting",
     "load_recipe": "recipe",
+    "register_text_encoder": "data.text_encoders",
 }
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "DataError",
     "Recipe",
     "RecipeError",
+    "Retriever",
     "Run",
     "RunError",
     "Schema",
@@ -50,6 +55,7 @@ __all__ = [
     "World",
     "fit",
     "load_recipe",
+    "register_text_encoder",
 ]
 
 

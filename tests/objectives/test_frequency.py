@@ -32,6 +32,16 @@ def test_probabilities_come_near_those_of_a_skewed_stream() -> None:
     assert np.corrcoef(np.log(found), np.log(p))[0, 1] > 0.95
 
 
+def test_items_of_every_batch_are_told_apart() -> None:
+    random = np.random.default_rng(0)
+    p = np.array([0.5, 0.25, 0.15, 0.1])
+    estimate = StreamingFrequency(4)
+    for _ in range(500):
+        estimate.update(torch.from_numpy(random.choice(4, size=256, p=p)))
+    found = estimate.probability(torch.arange(4), batch_size=256).numpy()
+    np.testing.assert_allclose(found, p, rtol=0.1)
+
+
 def test_it_follows_a_change() -> None:
     estimate = StreamingFrequency(2, alpha=0.1)
     for step in range(400):

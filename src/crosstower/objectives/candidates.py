@@ -90,6 +90,7 @@ class RetrievalObjective:
             "step": torch.tensor(frequency.step),
             "last_seen": frequency.last_seen,
             "interval": frequency.interval,
+            "times": frequency.times,
             "hard_lists": self.hard_lists,
             "hard_share": self.hard_share,
         }
@@ -98,6 +99,7 @@ class RetrievalObjective:
         """Take back what `state` gave."""
         self.frequency.step = int(state["step"])
         self.frequency.last_seen, self.frequency.interval = state["last_seen"], state["interval"]
+        self.frequency.times = state["times"]
         self.hard_lists, self.hard_share = state["hard_lists"], state["hard_share"]
 
     def _items(self, places: Tensor | None, device: torch.device) -> Batch:
@@ -133,7 +135,7 @@ class RetrievalObjective:
         probability = self.frequency.probability(ids.cpu(), batch_size=self.batch_size)
         log_q = mixed_log_q(
             probability,
-            in_batch=rows if n.in_batch else 0,
+            in_batch=rows - 1 if n.in_batch else 0,
             uniform=n.uniform,
             catalogue=len(self.items),
             hard=rows * n.hard * self.hard_share[ids.cpu()] if n.hard else None,

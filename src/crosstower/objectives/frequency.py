@@ -7,15 +7,17 @@ from torch import Tensor
 
 
 class StreamingFrequency:
-    """Estimates the steps between two sightings of an item (Yi et al. 2019, algorithm 2).
+    """Estimates how often each item comes by (Yi et al. 2019, algorithm 2, with counts).
 
-    B[y] ← (1 − alpha)·B[y] + alpha·(t − A[y]), A[y] ← t for each distinct item y of step t. An item
-    that was seen once has the interval since the start, not a share alpha of it, so that early
-    estimates are not too short. Memory does not depend on the length of the stream.
+    For each distinct item y of step t: B[y] ← (1 − alpha)·B[y] + alpha·(t − A[y]), A[y] ← t, the
+    steps between two sightings. Algorithm 2 takes 1 / B[y] for the probability, which is at most
+    one a batch; popular items are there several times, so C[y], the number of times per sighting,
+    is averaged alike, and an item's rate is C[y] / B[y] a step. An item that was seen once has the
+    interval since the start, not a share alpha of it. Memory does not depend on the stream.
 
     Args:
         items: how many there are.
-        alpha: weight of the newest interval.
+        alpha: weight of the newest sighting.
 
     """
 
@@ -23,25 +25,25 @@ class StreamingFrequency:
         self.alpha, self.step = alpha, 0
         self.last_seen = torch.zeros(items)
         self.interval = torch.zeros(items)
+        self.times = torch.zeros(items)
 
     def update(self, items: Tensor) -> None:
         """Take in the items `[B]` of one batch."""
         self.step += 1
-        seen = torch.unique(items)
+        seen, times = torch.unique(items, return_counts=True)
         gap = self.step - self.last_seen[seen]
         known = self.interval[seen] > 0
-        smoothed = (1 - self.alpha) * self.interval[seen] + self.alpha * gap
-        self.interval[seen] = torch.where(known, smoothed, gap)
+        for average, newest in ((self.interval, gap), (self.times, times.float())):
+            smoothed = (1 - self.alpha) * average[seen] + self.alpha * newest
+            average[seen] = torch.where(known, smoothed, newest)
         self.last_seen[seen] = self.step
 
     def probability(self, items: Tensor, *, batch_size: int) -> Tensor:
         """Return p_y `[C]`, the probability that a row of the stream holds the item.
 
-        A batch of B rows holds y with probability 1 - (1 - p)^B = 1 / B[y]. Items never seen are
-        taken to come once in all the steps so far.
+        Items never seen are taken to come once in all the steps so far and one more.
         """
-        interval = self.interval[items]
-        interval = torch.where(interval > 0, interval, float(self.step + 1)).double()
-        # An item of every batch may be there more than once; half a step keeps p below 1.
-        in_batch = (1.0 / interval).clamp(max=1.0 - 0.5 / (self.step + 1))
-        return -torch.expm1(torch.log1p(-in_batch) / batch_size).float()
+        interval, times = self.interval[items], self.times[items]
+        seen = interval > 0
+        rate = torch.where(seen, times / interval, 1.0 / (self.step + 1))
+        return (rate / batch_size).clamp(max=1.0)

@@ -24,12 +24,13 @@ def sampled_softmax_loss(
 ) -> Tensor:
     """Return the mean cross-entropy of the positive among candidates, corrected for sampling.
 
-    With candidates drawn by q the correction s_j - log q_j makes the softmax over them an estimate
-    of the softmax over the catalogue (Bengio & Senécal 2008; Yi et al. 2019, equation 4). Without
-    it popular items, drawn more often as negatives, are pushed down.
+    The sum over the catalogue is estimated by exp(s⁺) + Σ_j n_j·exp(s_j) / E[n_j], with n_j how
+    often item j was drawn as a negative (Bengio & Senécal 2008; logQ correction, Yi et al. 2019).
+    Without the division popular items, drawn more often as negatives, are pushed down. The
+    positive is there for sure, not by chance, so it is not divided by anything.
 
-    A candidate that was drawn n times stands n times in the sum: it is given once, with its count.
-    Of a query's positive one is the positive itself; the others are accidental hits.
+    A candidate that was drawn n times is given once, with its count. Of a query's positive one is
+    the positive itself; the others are accidental hits.
 
     Gradients are computed block by block along with the loss, so that no `[B, C]` tensor lives
     longer than its block: as fast as memory of the inner caches allows.
@@ -38,21 +39,21 @@ def sampled_softmax_loss(
         queries: `[B, D]`, already divided by the temperature.
         candidates: `[C, D]`, different items.
         positive: `[B]`, the candidate that is each query's positive.
-        log_q: `[C]`, log of the probability with which a candidate is drawn, up to a constant.
+        log_q: `[C]`, log E[n_j], how often each candidate is expected among the negatives.
         counts: `[C]`, how often each was drawn, 1 if None.
         mask_accidental: leave accidental hits out of the sum.
 
     """
     offset = candidates.new_zeros(len(candidates)) if log_q is None else -log_q
-    if counts is None:
-        return _Softmax.apply(queries, candidates, positive, offset, offset[positive])
-    own = offset[positive]
-    offset = offset + counts.log()
+    counts = torch.ones_like(offset) if counts is None else counts
+    weight = offset + counts.log()  # of all draws
+    own = torch.zeros_like(weight[positive])
     if mask_accidental:
-        return _Softmax.apply(queries, candidates, positive, offset, own)
-    # The positive's own logit lacks its count, which the sum has.
-    loss = _Softmax.apply(queries, candidates, positive, offset, offset[positive])
-    return loss + counts[positive].log().mean()
+        return _Softmax.apply(queries, candidates, positive, weight, own)
+    # The sum holds the positive and its accidental hits: 1 + (n - 1) / E[n].
+    hits = (counts[positive] - 1).clamp(min=0) * offset[positive].exp()
+    loss = _Softmax.apply(queries, candidates, positive, weight, torch.log1p(hits))
+    return loss + torch.log1p(hits).mean()
 
 
 class _Softmax(torch.autograd.Function):
@@ -73,9 +74,9 @@ class _Softmax(torch.autograd.Function):
         for start in range(0, len(q), _BLOCK):
             part = slice(start, start + _BLOCK)
             at = positive[part].unsqueeze(1)
-            logits = (q[part] @ c.T).float().add_(offset)  # [block, C]
-            mine = logits.gather(1, at) - offset[positive[part], None] + own[part, None]
-            logits.scatter_(1, at, mine)
+            logits = (q[part] @ c.T).float()  # [block, C]
+            mine = logits.gather(1, at) + own[part, None]
+            logits.add_(offset).scatter_(1, at, mine)
             most = logits.amax(1, keepdim=True)
             shares = logits.sub_(most).exp_()  # one exponential a score, for loss and gradient
             whole = shares.sum(1, keepdim=True)
@@ -100,14 +101,14 @@ class _Softmax(torch.autograd.Function):
 def mixed_log_q(
     probability: Tensor, *, in_batch: int, uniform: int, catalogue: int, hard: Tensor | None = None
 ) -> Tensor:
-    """Return log q `[C]` of candidates drawn in several ways, up to a constant.
+    """Return log E[n_j] `[C]` of negatives drawn in several ways.
 
-    Item j is expected B·p_j + M / N + h_j times among the candidates: B in-batch ones drawn by p,
-    M uniform ones out of N items, and h_j hard ones. (Yang et al. 2020, mixed negative sampling.)
+    Item j is expected B·p_j + M / N + h_j times: among B in-batch ones drawn by p, M uniform ones
+    out of N items, and h_j hard ones. (Yang et al. 2020, mixed negative sampling.)
 
     Args:
         probability: `[C]`, p_j of each candidate: how often a row of the data holds it.
-        in_batch: B.
+        in_batch: B, the other rows of the batch.
         uniform: M.
         catalogue: N.
         hard: `[C]`, how often each candidate is expected among the hard negatives of a batch.
