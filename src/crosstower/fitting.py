@@ -75,8 +75,8 @@ def fit(
     if seeds < 1:
         raise RecipeError(f"seeds: expected at least 1, got {seeds}")
     folder = Path("runs") / recipe.name if out is None else Path(out)
-    models = _models(recipe)
     _check_model(recipe)
+    models = _models(recipe)
     pick_device(recipe.training.device)
     earlier = _earlier(folder, resume=resume)
     console = Console(stderr=True, quiet=quiet)

@@ -254,9 +254,7 @@ def _override(plain: dict[str, Any], override: str) -> None:
 
 def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
     data = plain.get("data")
-    if not isinstance(data, dict):
-        return
-    joins = data.get("joins") or []
+    joins = (data.get("joins") if isinstance(data, dict) else None) or []
     holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
     for holder, key in holders:
         path = holder.get(key) if isinstance(holder, dict) else None

@@ -58,6 +58,9 @@ def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    parts = [n for n in node.get("anyOf", []) if n.get("type") != "null"]
+    if len(parts) == 1:  # a section that may be left out
+        node = parts[0]
     if "$ref" in node:
         return schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return node

@@ -5,14 +5,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosstower.batch import Batch
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.hashing import combine
-from crosstower.data.sources import Chunk
+from crosstower.data.side import Side
+from crosstower.data.sources import Chunk, open_source
 from crosstower.errors import DataError
 from crosstower.layout import MISSING, RESERVED_CODES, UNSEEN, Head
-from crosstower.schema import Schema
+from crosstower.schema import Categorical, Distance, Numeric, Schema, Text
+from crosstower.tasks import Binary
 
 
 def schema(columns: dict, tasks: dict | None = None) -> Schema:
@@ -194,3 +197,82 @@ def test_a_source_column_can_feed_two_columns() -> None:
 def test_no_training_row_is_an_error() -> None:
     with pytest.raises(DataError, match="the training split holds no rows"):
         EncoderFit(FULL).finish()
+
+
+PLACES = pl.DataFrame(
+    {
+        "from_lat": [48.86, None, 0.0],
+        "from_lon": [2.35, 2.0, 0.0],
+        "lat": [48.86, 48.0, 0.0],
+        "lon": [2.36, 2.0, 1.0],
+        "words": ["red coat", None, "blue shoe, red lace"],
+        "more": ["coat", "x", "lace"],
+        "click": [1, 0, 1],
+    }
+)
+DISTANCE = Distance(origin=("from_lat", "from_lon"), to=("lat", "lon"), transform="none")
+
+
+def fitted(columns: dict, rows: pl.DataFrame) -> tuple[Encoder, Batch]:
+    schema = Schema(columns=columns, tasks={"click": Binary()})
+    cleaner = Cleaner(schema)
+    source = open_source(rows)
+    frames = [cleaner.clean(c) for c in source.chunks(cleaner.sources())]
+    fit = EncoderFit(schema)
+    for frame in frames:
+        fit.add(frame)
+    encoder = fit.finish()
+    return encoder, encoder.encode(frames[0])
+
+
+def test_a_distance_is_a_number_in_kilometres() -> None:
+    encoder, batch = fitted({"km": DISTANCE}, PLACES)
+    assert encoder.layout.numbers == ("km", "km is missing")
+    km = 6371.0088 * np.pi / 180
+    expected = [km * 0.01 * np.cos(np.radians(48.86)), km]
+    np.testing.assert_allclose(batch.numbers[[0, 2], 0], expected, rtol=1e-4)
+    assert batch.numbers[:, 1].tolist() == [0, 1, 0]
+
+
+def test_coordinates_in_the_wrong_order_are_told() -> None:
+    wrong = PLACES.with_columns(lat=pl.Series([139.7, 48.0, 0.0]))
+    with pytest.raises(DataError, match=r"expected degrees from -90 to 90, got 139\.7 in row"):
+        fitted({"km": DISTANCE}, wrong)
+
+
+def test_texts_share_a_table_if_they_say_so() -> None:
+    columns = {
+        "words": Text(word_ngrams=1, char_ngrams=None, max_len=4, hash_buckets=99),
+        "more": Text(word_ngrams=1, char_ngrams=None, max_len=2, table="words"),
+    }
+    encoder, batch = fitted(columns, PLACES)
+    words, more = encoder.layout.lists
+    assert [f.table for f in (words, more)] == ["words", "words"]
+    assert [f.size for f in (words, more)] == [102, 102]
+    assert batch.lists["words"].shape == (3, 4)
+    assert batch.lists["more"][0, 0] == batch.lists["words"][0, 1]  # coat
+    assert batch.lists["words"][1].tolist() == [0, 0, 0, 0]
+    with pytest.raises(ValueError, match="no hashed text column with a table of its own"):
+        Schema(columns={"words": Text(table="click")}, tasks={"click": Binary()})
+
+
+def test_one_side_is_encoded_alone_and_widened() -> None:
+    columns = {
+        "words": Text(max_len=5),
+        "lat": Numeric(),
+        "km": DISTANCE,
+        "more": Categorical(),
+        "tag": Categorical(source="words"),
+    }
+    encoder, whole = fitted(columns, PLACES)
+    side = Side(encoder, ["lat", "more"])
+    cleaner = Cleaner(side.schema)
+    frame = cleaner.clean(next(open_source(PLACES).chunks(cleaner.sources())))
+    wide = side.widen(side.encode(frame))
+    names = [f.name for f in encoder.layout.codes]
+    assert torch.equal(wide.codes[:, names.index("more")], whole.codes[:, names.index("more")])
+    assert (wide.codes[:, names.index("tag")] == 1).all()  # missing
+    place = encoder.layout.numbers.index("lat")
+    assert torch.equal(wide.numbers[:, place], whole.numbers[:, place])
+    assert wide.numbers.shape == whole.numbers.shape
+    assert wide.lists == {}

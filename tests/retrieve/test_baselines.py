@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, RecipeError
 from crosstower.retrieve import baselines
-from crosstower.retrieve.baselines import Ease, ItemKnn, Popularity, histories_of, recommend
+from crosstower.retrieve.baselines import (
+    Ease,
+    ImplicitAls,
+    ItemKnn,
+    Popularity,
+    histories_of,
+    recommend,
+)
 
 USERS, ITEMS = 40, 15
 RANDOM = np.random.default_rng(0)
@@ -79,3 +86,35 @@ def test_a_user_who_had_nearly_all_gets_what_is_left() -> None:
 def test_equal_scores_come_in_the_order_of_the_catalogue() -> None:
     nothing = sparse.csr_array((1, 5), dtype=np.float32)
     assert recommend(Popularity(np.ones(5, np.float32)), nothing, 3).tolist() == [[0, 1, 2]]
+
+
+def test_the_best_items_by_sorting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "_USER_BLOCK", 7)
+    model = ItemKnn.fit(HISTORIES, neighbours=ITEMS, shrink=3.0)
+    scores = model.scores(HISTORIES)
+    seen = (np.array([0, 0, 12]), np.array([3, 4, 5]))
+    shown = recommend(model, HISTORIES, 4, seen=seen)
+    for user in range(USERS):
+        left_out = set(seen[1][seen[0] == user])
+        order = [i for i in np.argsort(-scores[user], kind="stable") if i not in left_out]
+        np.testing.assert_allclose(scores[user][shown[user]], scores[user][order[:4]])
+        assert not set(shown[user]) & left_out
+
+
+def test_implicit_als_ranks_what_similar_users_had() -> None:
+    pytest.importorskip("implicit", reason="the package implicit is not installed")
+    two = np.kron(np.eye(2), np.ones((20, 6)))  # two groups of users, each with its six items
+    random = np.random.default_rng(0)
+    had = sparse.csr_array((two * (random.random(two.shape) < 0.6)).astype(np.float32))
+    shown = recommend(ImplicitAls.fit(had, factors=4), had, 1)[:, 0]
+    left = (two - had.toarray()).sum(1) > 0
+    assert (two[np.arange(40), shown][left] == 1).mean() > 0.9
+
+
+def test_without_implicit_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_name: str) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(baselines.importlib, "import_module", missing)
+    with pytest.raises(RecipeError, match="pip install implicit"):
+        ImplicitAls.fit(HISTORIES)

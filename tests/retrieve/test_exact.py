@@ -192,3 +192,10 @@ def test_saving_never_overwrites(tmp_path: Path, index: ExactIndex) -> None:
         index.save(tmp_path / "index")
     with pytest.raises(RunError, match="no index in this folder"):
         ExactIndex.load(tmp_path)
+
+
+def test_items_without_attributes_are_saved(tmp_path: Path) -> None:
+    one = ExactIndex.build(["a", "b"], np.eye(2))
+    one.save(tmp_path / "index")
+    again = ExactIndex.load(tmp_path / "index")
+    assert again.search(np.array([[0.0, 1.0]]), 1, where="item_id != 'b'").ids(0).to_list() == ["a"]

@@ -92,7 +92,7 @@ class AnnIndex(ExactIndex):
         pairs = excluded_pairs(self.catalogue, exclude, len(x))
         most = int(np.bincount(pairs[0], minlength=1).max())
         share = len(allowed) / len(self._graph)
-        asked = min(int(_SLACK * (k + most) / share) + 1, len(self._graph))
+        asked = min(max(int(_SLACK * (k + most) / share), k), len(self._graph))
         places, scores = self._walk(x, asked)
         shown = _kept(places, allowed, pairs, len(self.vectors))
         return Hits(
@@ -137,8 +137,8 @@ class AnnIndex(ExactIndex):
             keys = np.load(folder / _KEYS, allow_pickle=False)
             graph = usearch.Index.restore(path, view=True)
             whole = path.stat().st_size == manifest.graph_bytes and len(graph) == len(keys)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValueError, EOFError, RuntimeError) as error:
+            reason = (str(error) or "empty").splitlines()[0]
             raise RunError(f"{path}: damaged: {reason}; build the index again") from error
         if not whole or len(keys) != len(exact.vectors):
             raise RunError(f"{path}: damaged: cut short; build the index again")

@@ -118,7 +118,7 @@ class Catalogue:
 
     def save(self, folder: Path) -> None:
         """Write items.parquet; removed items are to be left behind with `taken` before."""
-        table = self.attributes.with_columns(self.ids.alias("__id"))
+        table = pl.DataFrame([*self.attributes.get_columns(), self.ids.alias("__id")])
         table.write_parquet(folder / "items.parquet")
 
     @staticmethod

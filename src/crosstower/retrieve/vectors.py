@@ -109,8 +109,8 @@ class Vectors:
 def _mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="c" if shape[0] else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, EOFError) as error:
+        reason = (str(error) or "empty").splitlines()[0]
         raise RunError(f"{path}: damaged: {reason}; build the index again") from error
     if array.shape != shape or array.dtype != dtype:
         raise RunError(

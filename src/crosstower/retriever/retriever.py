@@ -178,8 +178,7 @@ class Retriever:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the vector `[1, D]` of a query, and the places of what the user has had."""
         section = section_of(self.run.recipe)
-        side, schema = self._side("query")
-        row: dict[str, Any] = dict.fromkeys(schema.sources())
+        row: dict[str, Any] = dict.fromkeys(self._side("query")[1].sources())
         had = np.empty(0, np.int64)
         if user is not None:
             if section.user is None:
@@ -197,11 +196,19 @@ class Retriever:
                     f" {', '.join(row) or 'none'}"
                 )
             row[name] = value
-        compact = self._encode(side, schema, row)
+        return self.vector(row, had), had
+
+    def vector(self, query: Mapping[str, Any], had: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vector `[1, D]` of data columns and the places of earlier items, in order.
+
+        Columns that are not given are missing.
+        """
+        side, schema = self._side("query")
+        compact = self._encode(side, schema, dict.fromkeys(schema.sources()) | dict(query))
         histories = Histories(had, np.array([0, len(had)]))
         encoder = QueryEncoder(self.run.encoder, self._sides, self.catalogue.ids)
-        vector = query_vectors(self.model, encoder, compact, np.zeros(1, np.int64), histories)
-        return vector.numpy(), had
+        found = query_vectors(self.model, encoder, compact, np.zeros(1, np.int64), histories)
+        return found.numpy()
 
     def _encode(self, side: Side, schema: Schema, row: dict[str, Any]) -> Batch:
         if not row:
