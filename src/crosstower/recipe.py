@@ -257,6 +257,8 @@ def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
     joins = (data.get("joins") if isinstance(data, dict) else None) or []
     holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
     for holder, key in holders:
-        path = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict):
+            continue
+        path = holder.get(key)
         if isinstance(path, str) and not path.startswith("world:"):
             holder[key] = str(folder.absolute() / path)
