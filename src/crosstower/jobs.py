@@ -10,7 +10,7 @@ from torch import nn
 
 from crosstower.data.census import Facts
 from crosstower.data.encode import Encoder
-from crosstower.train.trainer import Objective, Stream
+from crosstower.train.parts import Objective, Stream
 
 
 class Job(Protocol):

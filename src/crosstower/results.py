@@ -75,15 +75,20 @@ def metrics_of(reports: Sequence[TaskReport]) -> dict[str, Any]:
 def write_results(run: Run, *, peak_memory_mb: float | None = None) -> tuple[TaskReport, ...]:
     """Evaluate the stored test predictions; write `metrics.json` and `report.html`."""
     reports = task_reports(run, stored_predictions(run))
-    figures: dict[str, Any] = {"tasks": metrics_of(reports), "training": training_figures(run)}
+    write_report_of(run, reports, run.report)
+    write_figures(run, {"tasks": metrics_of(reports)}, peak_memory_mb)
+    return reports
+
+
+def write_figures(run: Run, metrics: dict[str, Any], peak_memory_mb: float | None) -> None:
+    """Write `metrics.json`: metrics, figures of the trainings, the peak memory known so far."""
+    figures = {**metrics, "training": training_figures(run)}
     if peak_memory_mb is not None:
         figures["peak_memory_mb"] = round(peak_memory_mb, 1)
     elif (run.folder / "metrics.json").is_file():
         figures["peak_memory_mb"] = run.metrics.get("peak_memory_mb")
-    write_report_of(run, reports, run.report)
     text = json.dumps(figures, indent=1, allow_nan=False)
     write_atomic(run.folder / "metrics.json", text.encode())
-    return reports
 
 
 def write_report_of(

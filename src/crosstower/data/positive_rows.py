@@ -60,6 +60,8 @@ def read_positives(
     section, every = section_of(recipe), source
     if section.where is not None:
         source = FilteredSource(source, section.where)
+        if next(iter(source.chunks([section.item])), None) is None:
+            raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
     skipped: Counter[str] = Counter()
     frame = _read(recipe, source, sides, skipped, progress)
     items = items or _items(recipe, every, sides)
@@ -94,8 +96,6 @@ def _read(
         frames.append(frame.with_columns(pl.Series("split", splitter.assign(frame))))
         rows += chunk.frame.height
         progress("reading", rows)
-    if not rows:
-        raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
     return pl.concat(frames, how="vertical_relaxed")
 
 

@@ -136,7 +136,7 @@ class FilteredSource:
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """Yield the rows kept; a missing value fulfils no condition."""
         needed = filter_columns(self.where)
-        require_columns(self.base, needed)
+        require_columns(self.base, [*columns, *needed])
         index, first_row = 0, Counter[str]()
         for chunk in self.base.chunks(list(dict.fromkeys([*columns, *needed]))):
             condition = parse_filter(self.where, dict(chunk.frame.schema))

@@ -141,7 +141,8 @@ def _training_plots(content: ReportContent) -> tuple[_Plot, ...]:
     if not any(training.history for training in content.trainings):
         return ()
     svg = training_plot(content.trainings, key=None, name="loss")
-    words = "Mean loss of the training rows in each epoch, all tasks together, one line a seed."
+    together = ", all tasks together" if len(content.tasks) > 1 else ""
+    words = f"Mean loss of the training rows in each epoch{together}, one line a seed."
     return (_Plot("Training loss by epoch", words, svg),)
 
 

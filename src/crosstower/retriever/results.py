@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from crosstower.data.sides import section_of
 from crosstower.evaluate.content import DataFacts, ReportContent, RetrievalReport, Training
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
-from crosstower.files import write_atomic
-from crosstower.results import history, training_figures
+from crosstower.results import history, write_figures
 from crosstower.retriever.files import COUNT, FOLDER, load_answers, read
 from crosstower.run import Run
 
@@ -50,17 +48,8 @@ def stored_report(run: Run) -> RetrievalReport:
 def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) -> RetrievalReport:
     """Evaluate the stored lists; write `metrics.json` and `report.html`."""
     report = stored_report(run)
-    figures: dict[str, Any] = {
-        "retrieval": metrics_of(report),
-        "training": training_figures(run),
-    }
-    if peak_memory_mb is not None:
-        figures["peak_memory_mb"] = round(peak_memory_mb, 1)
-    elif (run.folder / "metrics.json").is_file():
-        figures["peak_memory_mb"] = run.metrics.get("peak_memory_mb")
     write_retrieval_report(run, report, run.report)
-    text = json.dumps(figures, indent=1, allow_nan=False)
-    write_atomic(run.folder / "metrics.json", text.encode())
+    write_figures(run, {"retrieval": metrics_of(report)}, peak_memory_mb)
     return report
 
 

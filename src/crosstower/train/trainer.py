@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,71 +19,10 @@ from crosstower.recipe import Training
 from crosstower.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from crosstower.train.interrupt import StopSignal
 from crosstower.train.optim import build_optimizers, clip_gradients
+from crosstower.train.parts import Objective, Observer, Stream
 from crosstower.train.precision import autocast, choose_precision
 
 BEST, LAST = "best.safetensors", "last.safetensors"
-
-
-class Observer(Protocol):
-    """Watches a training: a progress bar, a log file."""
-
-    def begin(self, *, rows: int, epoch: int) -> None:
-        """Note that an epoch of `rows` training rows starts."""
-        ...
-
-    def advance(self, *, rows: int, loss: float) -> None:
-        """Note that a step over `rows` rows gave this loss."""
-        ...
-
-    def finish(self, record: dict[str, Any]) -> None:
-        """Note that an epoch ended with these numbers."""
-        ...
-
-
-class Objective(Protocol):
-    """What is learnt from a batch: of labelled rows for a ranker, of pairs for a retriever."""
-
-    def begin_epoch(self, model: nn.Module) -> None:
-        """Get ready for an epoch."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the loss of a batch."""
-        ...
-
-    def describe(self, batch: Any) -> list[str]:
-        """Return lines that help to find out why the loss of a batch is not finite."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what a resumed training needs besides weights."""
-        ...
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
-        ...
-
-
-class Stream(Protocol):
-    """Batches by epoch, the same for the same epoch, on the CPU."""
-
-    @property
-    def size(self) -> int:
-        """Rows of a batch."""
-        ...
-
-    @property
-    def rows(self) -> Sized:
-        """The training rows."""
-        ...
-
-    def __len__(self) -> int:
-        """Return the number of batches of an epoch."""
-        ...
-
-    def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Any]:
-        """Yield the batches of an epoch from number `start` on."""
-        ...
 
 
 class TrainingInterruptedError(TrainingError):
