@@ -57,7 +57,11 @@ class Ours:
         section = recipe().retrieval
         self.model = build(data.encoder.layout, recipe().model)
         self.objective = RetrievalObjective(
-            section, data.item_batch, batch_size=BATCH, top_lists=lambda _m, _k: torch.empty(0)
+            section,
+            data.item_batch,
+            batch_size=BATCH,
+            top_lists=lambda _m, _k: torch.empty(0),
+            user_rows=torch.from_numpy(data.train.lengths()),
         )
         self.optimizers = build_optimizers(self.model, embedding_lr=1e-3)
         batch = next(PairBatches(data, BATCH, seed=0).epoch())

@@ -11,10 +11,12 @@ from safetensors.torch import load_file
 
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.fitting import fit
+from crosstower.recipe import Recipe
 from crosstower.retriever.results import stored_report
 from crosstower.run import Run
 from crosstower.train.progress import Watcher
 from crosstower.train.trainer import TrainingInterruptedError
+from crosstower.yaml_text import read_yaml
 
 from .conftest import recipe, watches
 
@@ -219,3 +221,40 @@ def test_an_item_that_the_table_lacks_stops_the_training(tmp_path: Path) -> None
     rows = watches(400).with_columns(film=pl.col("film").str.replace("f01", "f99"))
     with pytest.raises(DataError, match=r"film 'f99' is not in the item table"):
         fit(one, data=rows, out=tmp_path / "run", quiet=True)
+
+
+def test_a_history_may_have_a_table_of_its_own(tmp_path: Path) -> None:
+    columns = {
+        "had": {"kind": "sequence", "max_len": 5, "min_count": 2},
+        "genre": "categorical",
+    }
+    one = recipe(
+        tmp_path,
+        schema={"columns": columns},
+        model={"item": ["genre"]},
+        retrieval={"baselines": ["popularity"]},
+        training={"epochs": 1},
+    )
+    run = fit(one, out=tmp_path / "run", quiet=True)
+    assert run.encoder.tables["had"].size > 50
+    assert run.encoder.lengths["had"] == 5
+
+
+def test_a_history_may_come_with_the_rows(tmp_path: Path) -> None:
+    rows = watches(1500).with_columns(
+        before=pl.col("film").shift(1).over("user", order_by="time").fill_null("f00")
+    )
+    rows = rows.with_columns(before=pl.concat_list("before"))
+    columns = {
+        "before": {"kind": "sequence", "table": "film"},
+        "film": "categorical",
+        "genre": "categorical",
+    }
+    plain = read_yaml(recipe(tmp_path).to_yaml())
+    plain["schema"] = {"columns": columns}
+    del plain["retrieval"]["history"]
+    plain["retrieval"]["baselines"] = ["popularity"]
+    run = fit(Recipe.model_validate(plain), data=rows, out=tmp_path / "run", quiet=True)
+    metrics = run.metrics["retrieval"]
+    known = metrics["popularity"]["recall@10"]["mean"]
+    assert metrics["two_tower"]["recall@10"]["mean"] > known

@@ -31,12 +31,20 @@ class RetrievalObjective:
         batch_size: B.
         top_lists: gives the items `[U, P]` that the model likes best for each user and the user
             has not had; asked before each epoch if there are hard negatives.
+        user_rows: `[U]`, training rows of each user.
 
     """
 
     def __init__(
-        self, section: Retrieval, items: Batch, *, batch_size: int, top_lists: TopLists
+        self,
+        section: Retrieval,
+        items: Batch,
+        *,
+        batch_size: int,
+        top_lists: TopLists,
+        user_rows: Tensor,
     ) -> None:
+        self._user_share = user_rows / user_rows.sum().clamp(min=1)
         self.section, self.items, self.batch_size = section, items, batch_size
         self.frequency = StreamingFrequency(len(items))
         self._top_lists = top_lists
@@ -49,9 +57,12 @@ class RetrievalObjective:
         if n.hard:
             lists = self._top_lists(_two_tower(model), min(n.hard_pool, len(self.items)))
             self.hard_lists = lists.int()
-            found = lists[lists >= 0].long()
-            counts = torch.bincount(found, minlength=len(self.items)).float()
-            self.hard_share = counts / max(len(found), 1)
+            # How often a draw for a random training row gives an item; places of -1 give none.
+            there = lists >= 0
+            share = (self._user_share / lists.shape[1]).unsqueeze(1).expand_as(lists)[there]
+            self.hard_share = torch.bincount(
+                lists[there].long(), weights=share, minlength=len(self.items)
+            ).float()
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the mean loss of a batch of pairs."""

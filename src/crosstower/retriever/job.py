@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 from torch import nn
 
 from crosstower.data.census import Facts
@@ -88,6 +89,7 @@ class RetrievalJob:
             self.data.item_batch,
             batch_size=batch_size,
             top_lists=top_lists,
+            user_rows=torch.from_numpy(self.data.train.lengths()),
         )
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
