@@ -20,7 +20,7 @@ from crosstower.data.retrieval_data import QueryEncoder
 from crosstower.data.side import Side
 from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
-from crosstower.errors import QueryError, RunError, did_you_mean
+from crosstower.errors import DataError, QueryError, RunError, did_you_mean
 from crosstower.models.two_tower import TwoTower
 from crosstower.retrieve.answers import item_vectors, query_vectors
 from crosstower.retrieve.catalogue import Catalogue
@@ -216,7 +216,10 @@ class Retriever:
         frame = pl.DataFrame({name: [value] for name, value in row.items()}, strict=False)
         source = FrameSource(frame, "the query")
         cleaner = Cleaner(schema, [])
-        cleaned = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+        try:
+            cleaned = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+        except DataError as error:  # of one row, whose number says nothing
+            raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
         return side.encode(cleaned[0])
 
     def _known(self, user: str | int) -> pl.DataFrame:
