@@ -33,24 +33,35 @@ app.add_typer(ask_app)
 app.add_typer(data_app, name="data")
 
 
-@app.command(epilog="Example: crosstower init impressions.parquet --task click -o recipe.yaml")
+@app.command(
+    epilog="Examples: crosstower init impressions.parquet --task click -o clicks.yaml   |  "
+    " crosstower init watched.parquet --item video_id --user user_id"
+)
 def init(
     data: Annotated[str, typer.Argument(help="File, folder, glob or world:NAME.")],
     task: Annotated[list[str] | None, typer.Option(help="Label column; may be repeated.")] = None,
+    item: Annotated[str | None, typer.Option(help="Retrieve: column of the item's id.")] = None,
+    user: Annotated[str | None, typer.Option(help="Retrieve: column of the user's id.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("recipe.yaml"),
 ) -> None:
     """Look at the first rows and write a commented recipe to start from."""
     from crosstower.data.prepare import source_of
-    from crosstower.errors import RunError
+    from crosstower.errors import RecipeError, RunError
     from crosstower.files import write_atomic
     from crosstower.recipe import Data
     from crosstower.starter import editor_schema, starter_recipe
+    from crosstower.starter_retrieval import starter_retrieval_recipe
 
+    if (user is not None and item is None) or (item is not None and task):
+        raise RecipeError("--item makes a retrieval recipe: --user goes with it, --task does not")
     if output.exists():
         raise RunError(f"{output}: is there already; choose another name with -o")
     path = data if data.startswith("world:") else str(Path(data).absolute())
     source = source_of(Data(path=data))
-    text = starter_recipe(source, path=path, name=output.stem, tasks=task or [])
+    if item is None:
+        text = starter_recipe(source, path=path, name=output.stem, tasks=task or [])
+    else:
+        text = starter_retrieval_recipe(source, path=path, name=output.stem, item=item, user=user)
     schema = output.with_name(f"{output.stem}.schema.json")
     write_atomic(schema, json.dumps(editor_schema(), indent=1).encode())
     write_atomic(output, f"# yaml-language-server: $schema={schema.name}\n{text}".encode())
