@@ -13,7 +13,11 @@ from crosstower.objectives.losses import total_loss
 from crosstower.train.optim import build_optimizers
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
-LISTS = (ListField("tags", 8, "tags", 3), ListField("seen", 12, "a", 4))
+LISTS = (
+    ListField("tags", 8, "tags", 3),
+    ListField("seen", 12, "a", 4, "attention"),
+    ListField("seen.before", 12, "a", 4, "gru"),
+)
 CLICK, LIKE = Head("click", "binary"), Head("like", "binary")
 LAYOUTS = {
     "codes": Layout(CODES[:2], (), (), (CLICK,)),
