@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg.lapack import dpotrf, dpotri  # pyright: ignore
+from threadpoolctl import threadpool_limits
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.retrieve.catalogue import Places
@@ -145,10 +146,11 @@ class ImplicitAls:
                 "retrieval.baselines: implicit_als needs the package implicit; install it with:"
                 " pip install implicit"
             ) from error
-        model = als.AlternatingLeastSquares(
-            factors=factors, regularization=regularization, random_state=0, num_threads=1
-        )
-        model.fit(sparse.csr_matrix(histories), show_progress=False)
+        with threadpool_limits(1, "blas"):  # it has threads of its own, and warns of others
+            model = als.AlternatingLeastSquares(
+                factors=factors, regularization=regularization, random_state=0
+            )
+            model.fit(sparse.csr_matrix(histories), show_progress=False)
         return ImplicitAls(model)
 
     def scores(self, histories: Histories) -> Scores:
