@@ -44,3 +44,20 @@ def test_leaving_early_ends_the_thread() -> None:
     next(stream)
     stream.close()
     assert threading.active_count() == before
+
+
+def test_the_number_of_threads_is_left_alone() -> None:
+    """One thread reads ahead; threads that start later compute with as many as before."""
+    before = torch.get_num_threads()
+    seen: list[int] = []
+
+    def items() -> Iterator[int]:
+        seen.append(torch.get_num_threads())
+        yield 1
+
+    assert list(prefetch(items(), depth=1)) == [1]
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [1, before]
+    assert torch.get_num_threads() == before

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+import torch
+
 Item = TypeVar("Item")
 _POLL_SECONDS = 0.1
 
@@ -43,6 +45,10 @@ class _Reader(threading.Thread, Generic[Item]):
         self._items = items
 
     def run(self) -> None:
+        # With a team of threads of its own it would take the cores that the model computes on.
+        # Threads that start later take over the number: it is put back at the end.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         try:
             for item in self._items:
                 if not self._offer(item):
@@ -50,6 +56,8 @@ class _Reader(threading.Thread, Generic[Item]):
             self._offer(None)
         except BaseException as error:  # handed to the caller
             self._offer(_Failure(error))
+        finally:
+            torch.set_num_threads(threads)
 
     def _offer(self, item: Item | _Failure | None) -> bool:
         while not self.stopped.is_set():

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_BLOCK = 256
+_BLOCK = 512
 
 
 def sampled_softmax_loss(
@@ -71,10 +71,14 @@ class _Softmax(torch.autograd.Function):
         q, c = queries.detach().to(dtype), candidates.detach().to(dtype)
         q_grad, c_grad = torch.empty_like(q), torch.zeros_like(c, dtype=torch.float32)
         total = offset.new_zeros((), dtype=torch.float64)
+        # Blocks share their memory: asking for it anew each time costs more than computing.
+        rows = min(len(q), _BLOCK)
+        products, scores = q.new_empty(rows, len(c)), offset.new_empty(rows, len(c))
         for start in range(0, len(q), _BLOCK):
             part = slice(start, start + _BLOCK)
             at = positive[part].unsqueeze(1)
-            logits = (q[part] @ c.T).float()  # [block, C]
+            product, logits = products[: len(at)], scores[: len(at)]  # [block, C]
+            logits.copy_(torch.mm(q[part], c.T, out=product))
             mine = logits.gather(1, at) + own[part, None]
             logits.add_(offset).scatter_(1, at, mine)
             most = logits.amax(1, keepdim=True)
@@ -83,7 +87,7 @@ class _Softmax(torch.autograd.Function):
             total += (most + whole.log() - mine).sum().double()
             shares.div_(whole)
             shares.scatter_add_(1, at, torch.full_like(mine, -1.0))
-            slope = shares.to(dtype)
+            slope = product.copy_(shares)
             torch.mm(slope, c, out=q_grad[part])
             c_grad += slope.T @ q[part]
         ctx.save_for_backward(q_grad, c_grad)
