@@ -2,6 +2,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from crosstower.data.prefetch import prefetch
 
