@@ -77,13 +77,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--queries", type=int, default=2_000)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--indexes", nargs="+", choices=BUILDERS, default=list(BUILDERS))
     options = parser.parse_args(arguments)
     print(describe(items=options.items, dim=options.dim, links=LINKS, build_width=BUILD_WIDTH))
     print("| index | search width | build s | recall@10 | queries/s |\n|---|---|---|---|---|---|")
     x = clustered(options.items, options.dim, 1)
     queries = clustered(options.queries, options.dim, 2)
     truth = build_exact(x, 0)(queries)
-    for name, build in BUILDERS.items():
+    for name, build in ((n, BUILDERS[n]) for n in options.indexes):
         if name != "exact" and importlib.util.find_spec(name) is None:
             print(f"| {name} | not installed | | | |")
             continue
@@ -99,7 +100,8 @@ def main(arguments: list[str]) -> None:
             recall = np.mean([len(set(f) & set(t)) / K for f, t in pairs])
             cells = f"{built:.1f} | {recall:.4f} | {speed:,.0f}"
             print(f"| {name} | {width or ''} | {cells} |", flush=True)
-    overhead(x, queries)
+    if "usearch" in options.indexes:
+        overhead(x, queries)
 
 
 def overhead(x: np.ndarray, queries: np.ndarray, rounds: int = 9) -> None:
