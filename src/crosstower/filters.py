@@ -70,8 +70,9 @@ def filter_columns(text: str) -> list[str]:
         QueryError: a syntax error.
 
     """
-    calls = {n.func for n in ast.walk(_parsed(text)) if isinstance(n, ast.Call)}
-    names = [n for n in ast.walk(_parsed(text)) if isinstance(n, ast.Name)]
+    nodes = list(ast.walk(_parsed(text)))
+    calls = [n.func for n in nodes if isinstance(n, ast.Call)]
+    names = [n for n in nodes if isinstance(n, ast.Name)]
     functions = {f.id for f in calls if isinstance(f, ast.Name)}
     kept = sorted((n.col_offset, n.id) for n in names)
     return list(dict.fromkeys(n for _, n in kept if n not in _CONSTANTS and n not in functions))

@@ -190,8 +190,6 @@ class Recipe(Frozen):
         plain["schema"] = self.schema_.plain()
         if "split" in plain.get("data", {}):
             plain["data"]["split"]["kind"] = self.data.split.kind
-        if self.retrieval is not None:
-            plain["retrieval"] = self.retrieval.model_dump(mode="json", exclude_defaults=True)
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 

@@ -13,7 +13,13 @@ import polars as pl
 from crosstower.data.prepare import evaluation_columns, source_of
 from crosstower.data.sources import Source
 from crosstower.errors import RunError
-from crosstower.evaluate.content import DataFacts, ReportContent, TaskReport, Training
+from crosstower.evaluate.content import (
+    DataFacts,
+    ModelMetrics,
+    ReportContent,
+    TaskReport,
+    Training,
+)
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.task_report import task_report
 from crosstower.files import write_atomic
@@ -60,15 +66,17 @@ def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
 
 def metrics_of(reports: Sequence[TaskReport]) -> dict[str, Any]:
     """Return {task: {model: {metric: {"mean", "sd"}}}} as plain data; None where undefined."""
+    return {report.name: metrics_of_models(report.models) for report in reports}
+
+
+def metrics_of_models(models: Sequence[ModelMetrics]) -> dict[str, Any]:
+    """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined."""
     return {
-        report.name: {
-            model.name: {
-                metric: {"mean": _plain(summary.mean), "sd": _plain(summary.sd)}
-                for metric, summary in model.metrics.items()
-            }
-            for model in report.models
+        model.name: {
+            metric: {"mean": _plain(summary.mean), "sd": _plain(summary.sd)}
+            for metric, summary in model.metrics.items()
         }
-        for report in reports
+        for model in models
     }
 
 
@@ -121,8 +129,13 @@ def evaluate_on(
     rates = {t: {"these rows": _mean(first[t])} for t in run.recipe.schema_.tasks}
     facts = DataFacts(source.name, "none: all rows", {"these rows": first.height}, rates)
     reports = task_reports(run, frames)
-    path = out or run.folder / f"report-{Path(source.name).stem.replace(' ', '-')}.html"
+    path = out or report_of(run, source)
     return reports, write_report_of(run, reports, path, facts=facts)
+
+
+def report_of(run: Run, source: Source) -> Path:
+    """Return where the report about other rows goes, beside that of the test rows."""
+    return run.folder / f"report-{Path(source.name).stem.replace(' ', '-')}.html"
 
 
 def _mean(labels: pl.Series) -> float:

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.clean import Cleaner, to_ids
+from crosstower.data.lookup import places_in
 from crosstower.data.sources import Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.schema import Schema
@@ -31,10 +32,7 @@ class ItemTable:
 
     def places_of(self, ids: pl.Series) -> Places:
         """Return the place of each id, -1 where it is not in the table."""
-        asked = pl.DataFrame({"id": ids.cast(self.ids.dtype, strict=False)})
-        known = pl.DataFrame({"id": self.ids, "place": np.arange(len(self.ids))})
-        found = asked.join(known, on="id", how="left", maintain_order="left")["place"]
-        return found.fill_null(-1).to_numpy().astype(np.int64)
+        return places_in(self.ids, ids)
 
 
 def read_items(path: str, schema: Schema, *, item: str) -> ItemTable:

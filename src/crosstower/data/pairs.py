@@ -20,7 +20,7 @@ _PREFETCH = 2
 class Pairs:
     """`query` `[B]` rows and `item` `[B]`, the place of the item of each in the catalogue.
 
-    `user` `[B]` are the users' places and `row` `[B]` the places of the pairs among all of them.
+    `user` `[B]` are the users' places.
     """
 
     query: Batch

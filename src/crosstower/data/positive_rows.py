@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from crosstower.data.clean import Cleaner, to_ids
 from crosstower.data.items import ItemTable, items_of, last_of_each, read_items
-from crosstower.data.prepare import Progress
+from crosstower.data.lookup import places_in
+from crosstower.data.prepare import Progress, splitter_of
 from crosstower.data.sides import Sides, section_of
 from crosstower.data.sources import FilteredSource, FrameSource, Source, require_columns
-from crosstower.data.split import fit_splitter
 from crosstower.errors import DataError
 from crosstower.recipe import Recipe
 from crosstower.retrieval_section import Retrieval
@@ -64,7 +64,7 @@ def read_positives(
             raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
     skipped: Counter[str] = Counter()
     frame = _read(recipe, source, sides, skipped, progress)
-    items = items or _items(recipe, every, sides)
+    items = _items(recipe, every, sides) if items is None else items
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     frame = frame.sort([f"raw:{c}" for c in (section.user, section.time) if c] + ["row"])
     users, user = _users(frame, section)
@@ -83,10 +83,8 @@ def _read(
     query = schema.part(list(sides.query))
     raw = [section.item, section.user, section.time, *query.sources()]
     extras = list(dict.fromkeys(name for name in raw if name is not None))
-    split = recipe.data.split.model_dump()
-    named = [split[key] for key in ("column", "group", "time") if key in split]
-    require_columns(source, [*extras, *named])
-    splitter = fit_splitter(recipe.data.split, source)
+    require_columns(source, extras)
+    splitter = splitter_of(recipe, source)
     extras = list(dict.fromkeys([*extras, *splitter.columns]))
     cleaner = Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, skipped=skipped)
     frames: list[pl.DataFrame] = []
@@ -149,6 +147,4 @@ def _users(frame: pl.DataFrame, section: Retrieval) -> tuple[pl.Series, Places]:
         return pl.Series("row", np.arange(frame.height)), np.arange(frame.height)
     ids = to_ids(section.user, frame[f"raw:{section.user}"])
     users = ids.unique().sort()
-    table = pl.DataFrame({"id": users, "place": np.arange(len(users))})
-    places = pl.DataFrame({"id": ids}).join(table, on="id", how="left", maintain_order="left")
-    return users, places["place"].to_numpy().astype(np.int64)
+    return users, places_in(users, ids)

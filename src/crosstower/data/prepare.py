@@ -117,7 +117,7 @@ def prepare(
     """
     extras = evaluation_columns(recipe)
     require_columns(source, [*recipe.schema_.sources(), *recipe.schema_.label_sources(), *extras])
-    splitter = _splitter(recipe, source)
+    splitter = splitter_of(recipe, source)
     reading = _Reading(recipe, source, splitter, extras, progress)
     if encoder is None:
         fit = EncoderFit(recipe.schema_)
@@ -127,7 +127,13 @@ def prepare(
     return _encode(reading, encoder, spill)
 
 
-def _splitter(recipe: Recipe, source: Source) -> Splitter:
+def splitter_of(recipe: Recipe, source: Source) -> Splitter:
+    """Return the splitter of a recipe's rows.
+
+    Raises:
+        DataError: a column that it splits by is missing.
+
+    """
     split = recipe.data.split.model_dump()
     named = [split[key] for key in ("column", "group", "time") if key in split]
     require_columns(source, named)

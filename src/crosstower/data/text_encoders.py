@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.data.lookup import places_in
 from crosstower.errors import DataError, RecipeError, did_you_mean
 
 _BUILT_IN = ("wordllama",)
@@ -90,11 +91,7 @@ def text_vectors(texts: pl.Series, name: str) -> NDArray[np.float64]:
     vectors[(distinct.str.strip_chars() == "").to_numpy()] = 0.0
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors *= np.sqrt(encoder.width) / np.where(norm > 0, norm, 1.0)
-    places = pl.DataFrame({"text": filled}).join(
-        pl.DataFrame({"text": distinct, "place": np.arange(len(distinct))}),
-        on="text", how="left", maintain_order="left",
-    )  # fmt: skip
-    return vectors[places["place"].to_numpy()]
+    return vectors[places_in(distinct, filled)]
 
 
 @cache

@@ -120,10 +120,11 @@ def mean_metrics(
 ) -> dict[str, float]:
     """Return the means of `list_metrics` over the queries, and `catalogue_metrics`."""
     lists = list_metrics(shown, relevant, ks)
-    means = {name: _mean(values) for name, values in lists.items()}
+    means = {name: mean_known(values) for name, values in lists.items()}
     return means | catalogue_metrics(shown, training_counts, ks)
 
 
-def _mean(values: Floats) -> float:
+def mean_known(values: Floats) -> float:
+    """Return the mean of what is not NaN; NaN if nothing is."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.evaluate.content import ModelMetrics, RetrievalReport, Slices
-from crosstower.evaluate.retrieval import list_metrics, mean_metrics
+from crosstower.evaluate.retrieval import list_metrics, mean_known, mean_metrics
 from crosstower.evaluate.summary import Summary
 
 Places = NDArray[np.int64]
@@ -109,7 +109,6 @@ def _slices(lists: Mapping[str, Places], answered: Answered, k: int) -> pl.DataF
         row: dict[str, object] = {"slice": name, "rows": int(kept.sum())}
         for model, shown in lists.items():
             found = list_metrics(shown, (question[kept], item[kept]), [k])[f"recall@{k}"]
-            known = found[~np.isnan(found)]
-            row[f"{model}"] = float(known.mean()) if len(known) else math.nan
+            row[model] = mean_known(found)
         rows.append(row)
     return pl.DataFrame(rows)

@@ -43,7 +43,7 @@ def query_vectors(
 ) -> Tensor:
     """Return `[Q, D]` for query columns and the users whose histories to read; -1 has none."""
     device = next(model.parameters()).device
-    items = torch.from_numpy(np.array(histories.items))  # a copy: what was read is not writable
+    items = torch.from_numpy(histories.items)
     known = np.maximum(users, 0)
     starts = torch.from_numpy(histories.starts[known])
     ends = torch.from_numpy(

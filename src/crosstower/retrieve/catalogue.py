@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.clean import to_ids
+from crosstower.data.lookup import places_in
 from crosstower.errors import QueryError, RunError
 from crosstower.filters import parse_filter
 
@@ -57,11 +58,8 @@ class Catalogue:
 
     def places_of(self, ids: Any) -> Places:
         """Return the place of each id, -1 for one that is not there."""
-        asked = pl.DataFrame({_ID: pl.Series(ids).cast(self.ids.dtype, strict=False)})
-        known = pl.DataFrame({_ID: self.ids, "place": np.arange(len(self.ids))})
-        known = known.filter(pl.Series(self.alive))
-        found = asked.join(known, on=_ID, how="left", maintain_order="left")["place"]
-        return found.fill_null(-1).to_numpy().astype(np.int64)
+        alive = np.append(np.flatnonzero(self.alive), -1)  # the last one stands for place -1
+        return alive[places_in(self.ids.filter(pl.Series(self.alive)), pl.Series(ids))]
 
     def allowed(self, where: str | None) -> Places:
         """Return the places, ascending, of the items that fulfil a condition.

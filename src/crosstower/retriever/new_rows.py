@@ -22,6 +22,7 @@ from crosstower.errors import DataError
 from crosstower.evaluate.content import DataFacts, RetrievalReport
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
 from crosstower.recipe import Recipe
+from crosstower.results import report_of
 from crosstower.retrieve.answers import query_vectors
 from crosstower.retrieve.baselines import (
     EASE_LIMIT,
@@ -88,7 +89,7 @@ def evaluate_retrieval_on(
     facts = DataFacts(
         source.name, "none: all rows", {"these rows": len(rows.user)}, {}, tuple(notes)
     )
-    path = out or run.folder / f"report-{Path(source.name).stem.replace(' ', '-')}.html"
+    path = out or report_of(run, source)
     return report, write_retrieval_report(run, report, path, facts=facts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from crosstower.data.sides import section_of
 from crosstower.evaluate.content import DataFacts, ReportContent, RetrievalReport, Training
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
-from crosstower.results import history, write_figures
+from crosstower.results import history, metrics_of_models, write_figures
 from crosstower.retriever.files import COUNT, FOLDER, load_answers, read
 from crosstower.run import Run
 
@@ -55,13 +54,7 @@ def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) ->
 
 def metrics_of(report: RetrievalReport) -> dict[str, Any]:
     """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined."""
-    return {
-        model.name: {
-            metric: {"mean": _plain(summary.mean), "sd": _plain(summary.sd)}
-            for metric, summary in model.metrics.items()
-        }
-        for model in report.models
-    }
+    return metrics_of_models(report.models)
 
 
 def write_retrieval_report(
@@ -80,7 +73,3 @@ def write_retrieval_report(
         retrieval=report,
     )
     return write_report(path, content)
-
-
-def _plain(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
