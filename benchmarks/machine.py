@@ -1,9 +1,13 @@
 """What every benchmark prints first."""
 
+import argparse
 import os
 import platform
+import tempfile
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 
 def describe(**settings: object) -> str:
@@ -40,3 +44,29 @@ def example(name: str, folder: Path, **changes: str) -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(text)
     return path
+
+
+def example_runs(
+    benchmark: str, words: str | None, arguments: list[str], data: Sequence[str]
+) -> Iterator[tuple[str, Any]]:
+    """Yield (name, finished run) of examples, `data` unless the arguments name others."""
+    from crosstower.fitting import fit  # here: the memory of other benchmarks is measured
+
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {benchmark}", description=words)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--data", nargs="+", default=list(data))
+    parser.add_argument("-o", "--override", action="append", default=[])
+    options = parser.parse_args(arguments)
+    print(describe(seeds=options.seeds, overrides=options.override or "none"))
+    for name in options.data:
+        with tempfile.TemporaryDirectory() as folder:
+            yield (
+                name,
+                fit(
+                    example(name, Path(folder)),
+                    seeds=options.seeds,
+                    out=Path(folder) / "run",
+                    quiet=True,
+                    overrides=options.override,
+                ),
+            )

@@ -1,33 +1,13 @@
 """Test metrics of every ranking model on public data, mean ± sd over seeds."""
 
-import argparse
-import tempfile
-from pathlib import Path
-
-from benchmarks.machine import describe, example
-from crosstower.fitting import fit
+from benchmarks.machine import example_runs
 
 MODELS = ("logistic_regression", "mlp", "wide_deep", "dcn_v2")
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks quality", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--data", nargs="+", default=["adult", "movielens"])
-    parser.add_argument("-o", "--override", action="append", default=[])
-    options = parser.parse_args(arguments)
-    print(describe(seeds=options.seeds, overrides=options.override or "none"))
-    for name in options.data:
-        with tempfile.TemporaryDirectory() as folder:
-            recipe = example(name, Path(folder))
-            run = fit(
-                recipe,
-                seeds=options.seeds,
-                out=Path(folder) / "run",
-                quiet=True,
-                overrides=options.override,
-            )
-            show(name, run.metrics)
+    for name, run in example_runs("quality", __doc__, arguments, ("adult", "movielens")):
+        show(name, run.metrics)
 
 
 def show(name: str, metrics: dict) -> None:
