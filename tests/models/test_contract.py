@@ -32,6 +32,11 @@ VARIANTS += [
     for cross in ("full", "low_rank", "mixture")
     for structure in ("stacked", "parallel", "stacked_with_input")
 ]
+VARIANTS += [
+    {"name": name, "trunk": trunk}
+    for name in ("shared_bottom", "mmoe", "ple", "esmm")
+    for trunk in ("dcn_v2", "wide_deep")
+]
 Variant = dict[str, str]
 
 

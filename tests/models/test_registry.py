@@ -8,7 +8,17 @@ LAYOUT = Layout((CodeField("a", 5, "a"),), (), (), (Head("click", "binary"),))
 
 
 def test_architectures_are_found_by_name() -> None:
-    assert model_names() == ["dcn_v2", "logistic_regression", "mlp", "two_tower", "wide_deep"]
+    assert model_names() == [
+        "dcn_v2",
+        "esmm",
+        "logistic_regression",
+        "mlp",
+        "mmoe",
+        "ple",
+        "shared_bottom",
+        "two_tower",
+        "wide_deep",
+    ]
 
 
 @pytest.mark.parametrize(

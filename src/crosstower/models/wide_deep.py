@@ -9,13 +9,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from crosstower.batch import Batch
-from crosstower.errors import RecipeError, did_you_mean
 from crosstower.frozen import Frozen
 from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
-from crosstower.nn.wide import WideLinear
+from crosstower.nn.wide import wide_side
 
 
 @register("wide_deep")
@@ -42,7 +41,7 @@ class WideDeep(nn.Module):
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
         self.layout = layout
-        self.wide = _wide(layout, config)
+        self.wide = wide_side(layout, columns=config.wide_columns, with_numbers=config.wide_numbers)
         self.input = DenseInput(layout, dim=config.embedding_dim)
         self.mlp = MLP(self.input.output_width, config.hidden, dropout=config.dropout)
         combine = _Sum if config.combine == "sum" else _Concat
@@ -73,18 +72,3 @@ class _Concat(nn.Module):
 
     def forward(self, wide: Tensor, deep: Tensor) -> Tensor:
         return self.head(torch.cat([wide, deep], dim=1))
-
-
-def _wide(layout: Layout, config: WideDeep.Config) -> WideLinear:
-    names = [f.name for f in (*layout.codes, *layout.lists)]
-    chosen = names if config.wide_columns is None else list(config.wide_columns)
-    for name in chosen:
-        if name not in names:
-            raise RecipeError(
-                f"model.wide_columns: no coded column '{name}'{did_you_mean(name, names)};"
-                f" allowed: {', '.join(names)}"
-            )
-    codes = [(i, f) for i, f in enumerate(layout.codes) if f.name in chosen]
-    lists = [f for f in layout.lists if f.name in chosen]
-    numbers = len(layout.numbers) if config.wide_numbers else 0
-    return WideLinear(codes, lists, numbers=numbers, heads=len(layout.heads))

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crosstower.layout import PADDING, CodeField, ListField
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.layout import PADDING, CodeField, Layout, ListField
 
 
 class WideLinear(nn.Module):
@@ -60,3 +61,26 @@ class WideLinear(nn.Module):
         if self.weight is None:
             raise TypeError("a wide side without columns has no weights to look up")
         return F.embedding(rows, self.weight, sparse=True)
+
+
+def wide_side(
+    layout: Layout, *, columns: Sequence[str] | None = None, with_numbers: bool = True
+) -> WideLinear:
+    """Return a wide side over some coded columns and crosses of a layout, all of them if None.
+
+    Raises:
+        RecipeError: a column is not among them.
+
+    """
+    names = [f.name for f in (*layout.codes, *layout.lists)]
+    chosen = names if columns is None else list(columns)
+    for name in chosen:
+        if name not in names:
+            raise RecipeError(
+                f"model.wide_columns: no coded column '{name}'{did_you_mean(name, names)};"
+                f" allowed: {', '.join(names)}"
+            )
+    codes = [(i, f) for i, f in enumerate(layout.codes) if f.name in chosen]
+    lists = [f for f in layout.lists if f.name in chosen]
+    numbers = len(layout.numbers) if with_numbers else 0
+    return WideLinear(codes, lists, numbers=numbers, heads=len(layout.heads))

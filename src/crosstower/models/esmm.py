@@ -1,0 +1,77 @@
+"""ESMM: entire space multi-task model (Ma et al. 2018, SIGIR, arXiv 1804.07931)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from crosstower.batch import Batch
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.frozen import Frozen
+from crosstower.layout import Layout
+from crosstower.models.registry import register
+from crosstower.nn.chain import chained_logits
+from crosstower.nn.inputs import DenseInput, by_head
+from crosstower.nn.task_towers import TaskTowers
+from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunks, build_wide
+
+
+@register("esmm")
+class ESMM(nn.Module):
+    """Click, then conversion: P(conversion) = P(click) · P(conversion | click) on all impressions.
+
+    Tasks share their embeddings; each has a trunk of its own. A tower inside the chain gives the
+    probability of its event given the one before, and its head that of all of them together, which
+    is what the label of an impression says. Learning on all impressions instead of the clicked
+    ones keeps the conversion rate free of their selection.
+    """
+
+    class Config(Frozen):
+        """Options of ESMM."""
+
+        embedding_dim: int = Field(default=16, ge=1)
+        chain: tuple[str, ...] = Field(
+            default=(),
+            description="Binary tasks, each of which needs the one before it; all binary tasks in"
+            " the order of the schema if unset.",
+        )
+        trunk: Trunk = MLPTrunk()
+        tower_hidden: tuple[int, ...] = ()
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="Of the towers.")
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        super().__init__()
+        self.layout, tasks = layout, len(layout.heads)
+        self.chain = _chain(layout, config.chain)
+        self.input = DenseInput(layout, dim=config.embedding_dim)
+        self.trunks = build_trunks(config.trunk, self.input.output_width, tasks)
+        self.towers = TaskTowers(
+            self.trunks[0].output_width,  # pyright: ignore[reportArgumentType]
+            config.tower_hidden,
+            tasks=tasks,
+            dropout=config.dropout,
+            wide=build_wide(config.trunk, layout),
+        )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return {head: logits `[B]`}."""
+        x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
+        own = [trunk(x0) for trunk in self.trunks]  # T of [B, H]
+        logits = by_head(self.layout, self.towers(own, batch))
+        chained = chained_logits([logits[name] for name in self.chain])
+        return logits | dict(zip(self.chain, chained, strict=True))
+
+
+def _chain(layout: Layout, given: tuple[str, ...]) -> tuple[str, ...]:
+    binary = [head.name for head in layout.heads if head.kind == "binary"]
+    for name in given:
+        if name not in binary:
+            raise RecipeError(
+                f"model.chain: no binary task '{name}'{did_you_mean(name, binary)};"
+                f" allowed: {', '.join(binary)}"
+            )
+    if len(set(given)) < len(given):
+        raise RecipeError(f"model.chain: names a task twice: {', '.join(given)}")
+    if not binary:
+        raise RecipeError("model.chain: ESMM needs a binary task, such as click; use mmoe instead")
+    return given or tuple(binary)
