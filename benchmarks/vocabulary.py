@@ -10,7 +10,7 @@ from benchmarks.machine import describe
 from crosstower.batch import Batch
 from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout
 from crosstower.models.registry import build
-from crosstower.objectives.losses import total_loss
+from crosstower.objectives.losses import task_losses
 from crosstower.recipe import Training
 from crosstower.train.optim import build_optimizers, clip_gradients
 
@@ -51,7 +51,7 @@ class Stepper:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         logits = self.model(self.batch)
-        loss = total_loss(logits, self.batch.labels, self.layout.heads, {"click": 1.0})[0]
+        loss = task_losses(logits, self.batch.labels, self.layout.heads)[0].sum()
         loss.backward()
         clip_gradients(self.optimizers, 10.0)
         for optimizer in self.optimizers:

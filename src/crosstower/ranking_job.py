@@ -15,6 +15,8 @@ from crosstower.data.encode import Encoder
 from crosstower.data.prepare import Prepared
 from crosstower.errors import RecipeError
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
+from crosstower.objectives.balance import Balance, StaticBalance, UncertaintyBalance
+from crosstower.objectives.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Recipe
 from crosstower.run import PREDICTION
@@ -37,6 +39,21 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
     if metric == "gauc" and recipe.evaluation.group is None:
         raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
     return monitor, higher_is_better(metric, tasks[task].kind)
+
+
+def balance_of(recipe: Recipe) -> Balance:
+    """Return what weighs the tasks of a recipe against one another."""
+    tasks, settings = recipe.schema_.tasks.values(), recipe.training
+    weights = [task.weight for task in tasks]
+    match settings.task_balance:
+        case "static":
+            return StaticBalance(weights)
+        case "uncertainty":
+            return UncertaintyBalance(weights, [task.kind for task in tasks])
+        case "gradnorm":
+            return GradNormBalance(weights, alpha=settings.gradnorm_alpha)
+        case "pcgrad":
+            return PCGradBalance(weights)
 
 
 @dataclass(frozen=True)
@@ -71,10 +88,9 @@ class RankingJob:
         return Batches(self.prepared.rows["train"], size, seed=seed)
 
     def objective(self, batch_size: int) -> PointwiseObjective:
-        """Return the weighted losses of the tasks."""
+        """Return the losses of the tasks, weighed against one another."""
         del batch_size
-        weights = {name: task.weight for name, task in self.recipe.schema_.tasks.items()}
-        return PointwiseObjective(self.encoder.layout, weights)
+        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe))
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of all tasks on the valid rows."""
@@ -103,8 +119,6 @@ class RankingJob:
         batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
         device = next(model.parameters()).device
         logits = predict_logits(model, batches, device=device, precision=precision)
-        columns = [
-            pl.Series(f"{name}{PREDICTION}", self.encoder.decode(name, values.numpy()))
-            for name, values in logits.items()
-        ]
+        decoded = self.encoder.decode({name: values.numpy() for name, values in logits.items()})
+        columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
         return self.prepared.answers[split].with_columns(columns)

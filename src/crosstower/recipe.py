@@ -70,6 +70,12 @@ class Training(Frozen):
     wide_beta: float = Field(default=1.0, gt=0)
     wide_l1: float = Field(default=0.0, ge=0)
     wide_l2: float = Field(default=1.0, ge=0)
+    task_balance: Literal["static", "uncertainty", "gradnorm", "pcgrad"] = Field(
+        default="static", description="How the losses of several tasks become one step."
+    )
+    gradnorm_alpha: float = Field(
+        default=1.5, ge=0, description="How much more a task pulls that is behind, with gradnorm."
+    )
     clip_norm: float | None = Field(default=10.0, gt=0, description="Limit of the gradients' norm.")
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup_steps: int = Field(default=0, ge=0)

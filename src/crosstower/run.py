@@ -212,7 +212,5 @@ def predictions(encoder: Encoder, model: nn.Module, batch: Batch) -> list[pl.Ser
             for name, logits in model(batch[start : start + _SCORE_ROWS]).items():
                 parts[name].append(logits.numpy())
     empty = np.empty(0, dtype=np.float32)
-    return [
-        pl.Series(f"{name}{PREDICTION}", encoder.decode(name, np.concatenate([empty, *logits])))
-        for name, logits in parts.items()
-    ]
+    logits = {name: np.concatenate([empty, *chunks]) for name, chunks in parts.items()}
+    return [pl.Series(f"{n}{PREDICTION}", v) for n, v in encoder.decode(logits).items()]

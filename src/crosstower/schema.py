@@ -25,7 +25,7 @@ from crosstower.columns import (
 )
 from crosstower.errors import did_you_mean
 from crosstower.frozen import Frozen
-from crosstower.tasks import Binary, Task
+from crosstower.tasks import Binary, Regression, Task
 
 __all__ = [
     "Bag",
@@ -73,8 +73,19 @@ class Schema(Frozen):
                 self._check_table(name, column)
             elif isinstance(column, Text) and column.table is not None:
                 self._check_text_table(name, column)
+        for name, task in self.tasks.items():
+            if isinstance(task, Regression) and task.when is not None:
+                self._check_condition(name, task.when)
         self._check_leaks()
         return self
+
+    def _check_condition(self, name: str, when: str) -> None:
+        allowed = [n for n, task in self.tasks.items() if isinstance(task, Binary)]
+        if when not in allowed:
+            raise ValueError(
+                f"task '{name}' is conditional on '{when}', which is not a binary task"
+                f"{did_you_mean(when, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+            )
 
     def _check_cross(self, name: str, cross: Cross) -> None:
         allowed = [n for n, c in self.columns.items() if is_single_coded(c)]

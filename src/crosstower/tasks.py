@@ -39,9 +39,17 @@ class Binary(_Task):
 
 
 class Regression(_Task):
-    """A number: watch time, price. Trained on the standardised, optionally logged label."""
+    """A number: watch time, price. Trained on the standardised, optionally logged label.
+
+    With `when` the head learns the mean of the rows where that event happened; the prediction is
+    the expectation over all rows, P(event) · E[y | event] + (1 - P(event)) · E[y | no event], the
+    last of them the mean of the training rows.
+    """
 
     kind: Literal["regression"] = "regression"
+    when: str | None = Field(
+        default=None, description="Binary task: learn only from rows where it happened."
+    )
     log1p: bool = Field(
         default=False, description="Train on log(1 + label); labels must not be negative."
     )

@@ -118,16 +118,18 @@ def test_labels_are_scaled_and_missing_ones_are_nan(encoder: Encoder) -> None:
 
 def test_decoding_inverts_the_scaling_of_labels(encoder: Encoder) -> None:
     labels = encoder.encode(cleaned(FULL, ROWS, labels=True)).labels.numpy()
-    assert encoder.decode("seconds", labels[:3, 2]) == pytest.approx([0, 10, 100], abs=1e-4)
-    assert encoder.decode("stars", np.array([0.0, 50.0])) == pytest.approx([3.0, 5.0])
-    assert encoder.decode("y", np.array([0.0])).tolist() == [0.5]
+    logits = {"seconds": labels[:3, 2], "stars": np.array([0.0, 50.0]), "y": np.array([0.0])}
+    decoded = encoder.decode(logits)
+    assert decoded["seconds"] == pytest.approx([0, 10, 100], abs=1e-4)
+    assert decoded["stars"] == pytest.approx([3.0, 5.0])
+    assert decoded["y"].tolist() == [0.5]
 
 
 def test_decoded_regression_stays_within_its_clip() -> None:
     clipped = schema({"c": "categorical"}, {"y": {"kind": "regression", "clip": [0, 10]}})
     encoder = learn(clipped, pl.DataFrame({"c": [1, 2], "y": [0.0, 50.0]}), labels=True)
     assert encoder.label_scales["y"] == (5.0, 5.0)
-    assert encoder.decode("y", np.array([-100.0, 0.0, 100.0])).tolist() == [0.0, 5.0, 10.0]
+    assert encoder.decode({"y": np.array([-100.0, 0.0, 100.0])})["y"].tolist() == [0.0, 5.0, 10.0]
 
 
 def test_without_labels_all_are_nan(encoder: Encoder) -> None:

@@ -67,7 +67,10 @@ def test_a_loaded_encoder_encodes_and_decodes_as_the_saved_one(
     assert torch.equal(one.labels.nan_to_num(-9), other.labels.nan_to_num(-9))
     assert loaded.layout == encoder.layout
     logits = torch.tensor([-1.0, 2.0]).numpy()
-    assert encoder.decode("seconds", logits).tolist() == loaded.decode("seconds", logits).tolist()
+    given = dict.fromkeys(encoder.schema.tasks, logits)
+    for name, values in encoder.decode(given).items():
+        assert values.tolist() == loaded.decode(given)[name].tolist()
+    assert loaded.otherwise == encoder.otherwise
 
 
 def test_nothing_but_json_and_parquet_is_written(encoder: Encoder, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from crosstower.batch import Batch
 from crosstower.layout import CodeField, Head, Layout, ListField
 from crosstower.models.registry import build, config_of, model_names
-from crosstower.objectives.losses import total_loss
+from crosstower.objectives.losses import task_losses
 from crosstower.train.optim import build_optimizers
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
@@ -97,8 +97,7 @@ def test_a_row_does_not_depend_on_its_company(layout: Layout, variant: Variant) 
 @all_layouts
 def test_gradient_reaches_every_parameter(layout: Layout, variant: Variant) -> None:
     model, batch = model_of(layout, variant), batch_of(layout, 64)
-    weights = {h.name: 1.0 for h in layout.heads}
-    total_loss(model(batch), batch.labels, layout.heads, weights)[0].backward()
+    task_losses(model(batch), batch.labels, layout.heads)[0].sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         gradient = parameter.grad.to_dense()
@@ -141,7 +140,7 @@ def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None
         batch = shown[torch.arange(step * 256, (step + 1) * 256) % len(shown)]
         for optimizer in optimizers:
             optimizer.zero_grad()
-        total_loss(model(batch), batch.labels, board.heads, {"click": 1.0})[0].backward()
+        task_losses(model(batch), batch.labels, board.heads)[0].sum().backward()
         for optimizer in optimizers:
             optimizer.step()
     scores = model.eval()(unseen)["click"].detach()

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss, mean_squared_error
 
 from crosstower.layout import Head
-from crosstower.objectives.losses import task_loss, total_loss
+from crosstower.objectives.losses import task_loss, task_losses
 
 NAN = float("nan")
 
@@ -55,10 +54,12 @@ def test_extreme_logits_stay_finite() -> None:
     assert task_loss("binary", logits, torch.tensor([0.0, 1.0])).item() == pytest.approx(1e4)
 
 
-def test_the_total_is_the_weighted_sum() -> None:
-    heads = (Head("click", "binary"), Head("seconds", "regression"))
-    logits = {"click": torch.randn(9), "seconds": torch.randn(9)}
-    labels = torch.stack([(torch.rand(9) < 0.5).float(), torch.randn(9)], dim=1)
-    total, parts = total_loss(logits, labels, heads, {"click": 1.0, "seconds": 0.25})
-    assert total.item() == pytest.approx(parts["click"].item() + 0.25 * parts["seconds"].item())
-    assert np.isfinite(total.item())
+def test_losses_come_in_the_order_of_the_heads_with_what_has_labels() -> None:
+    heads = (Head("click", "binary"), Head("seconds", "regression"), Head("stars", "rating"))
+    logits = {"click": torch.randn(9), "seconds": torch.randn(9), "stars": torch.randn(9)}
+    labels = torch.stack([(torch.rand(9) < 0.5).float(), torch.randn(9), torch.full((9,), NAN)], 1)
+    losses, labelled = task_losses(logits, labels, heads)
+    assert losses[0] == task_loss("binary", logits["click"], labels[:, 0])
+    assert losses[1] == task_loss("regression", logits["seconds"], labels[:, 1])
+    assert losses[2] == 0
+    assert labelled.tolist() == [True, True, False]

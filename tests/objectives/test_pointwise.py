@@ -5,7 +5,8 @@ import torch
 from crosstower.batch import Batch
 from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
-from crosstower.objectives.losses import total_loss
+from crosstower.objectives.balance import StaticBalance
+from crosstower.objectives.losses import task_loss
 from crosstower.objectives.pointwise import PointwiseObjective, column_statistics
 
 LAYOUT = Layout((CodeField("a", 13, "a"),), ("x",), (), (Head("click", "binary"),))
@@ -27,6 +28,9 @@ def test_the_loss_is_that_of_the_logits() -> None:
     model = build(LAYOUT, {"name": "mlp"}).eval()
     labels = torch.tensor([[1.0], [0.0], [math.nan]])
     batch = Batch(torch.tensor([[3], [4], [5]]).int(), torch.randn(3, 1), {}, labels)
-    expected = total_loss(model(batch), labels, LAYOUT.heads, {"click": 2.0})[0]
-    loss = PointwiseObjective(LAYOUT, {"click": 2.0}).loss(model, batch)
-    torch.testing.assert_close(loss, expected)
+    objective = PointwiseObjective(LAYOUT, StaticBalance([2.0]))
+    loss = objective.loss(model, batch)
+    torch.testing.assert_close(loss, 2 * task_loss("binary", model(batch)["click"], labels[:, 0]))
+    objective.backward(model, loss)
+    assert all(p.grad is not None for p in model.parameters())
+    assert objective.figures() == {"weight.click": 2.0}

@@ -5,6 +5,7 @@ from torch import nn
 from crosstower.batch import Batch
 from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
+from crosstower.objectives.balance import StaticBalance
 from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.train import precision
 from crosstower.train.precision import autocast, choose_precision
@@ -16,7 +17,7 @@ BATCH = Batch(
 
 
 CPU = torch.device("cpu")
-LOSS = PointwiseObjective(LAYOUT, {"click": 1.0}).loss
+LOSS = PointwiseObjective(LAYOUT, StaticBalance([1.0])).loss
 
 
 def chosen(model: nn.Module) -> tuple[str, float]:

@@ -12,6 +12,7 @@ from crosstower.data.batches import Batches, EncodedRows
 from crosstower.errors import TrainingError
 from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
+from crosstower.objectives.balance import StaticBalance
 from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Training
 from crosstower.train.trainer import (
@@ -60,7 +61,7 @@ def trainer(folder: Path, losses: list[float] | None = None, **settings: Any) ->
     chosen = Training(**{"precision": "float32", "batch_size": 64, "epochs": 4, **settings})
     return Trainer(
         model=build(LAYOUT, {"name": "wide_deep"}),
-        objective=PointwiseObjective(LAYOUT, {"click": 1.0}),
+        objective=PointwiseObjective(LAYOUT, StaticBalance([1.0])),
         settings=chosen,
         batches=Batches(rows_of(folder / "rows"), chosen.batch_size or 64, seed=1),
         validate=lambda _model, _precision: {"click.log_loss": next(values)},

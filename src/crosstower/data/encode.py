@@ -5,19 +5,20 @@ The same `Encoder` serves training, batch scoring, export and the server, so not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from crosstower.batch import Batch
 from crosstower.data.hashing import combine
+from crosstower.data.labels import decode_logits, encode_labels
 from crosstower.data.lists import pad
-from crosstower.data.numbers import Bucketised, Ranked, Standardised
+from crosstower.data.numbers import Bucketised, Ranked, Standardised, floats_of
 from crosstower.data.tables import Table
 from crosstower.data.text import text_codes
 from crosstower.data.text_encoders import text_encoder, text_vectors
@@ -35,12 +36,14 @@ from crosstower.schema import (
     Vector,
     is_single_coded,
 )
-from crosstower.tasks import Binary, Rating, Regression
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """The fitted state of a schema. `label_scales` holds (mean, sd) of regression labels.
+    """The fitted state of a schema.
+
+    `label_scales` holds (mean, sd) of regression labels, `otherwise` the mean label of conditional
+    ones in rows where their event did not happen.
 
     With `only` it encodes some of the columns, from frames that hold only those; see `Side`.
     """
@@ -51,6 +54,7 @@ class Encoder:
     vectors: dict[str, Standardised]
     lengths: dict[str, int]
     label_scales: dict[str, tuple[float, float]]
+    otherwise: dict[str, float] = field(default_factory=dict[str, float])
     only: tuple[str, ...] | None = None
 
     @property
@@ -71,20 +75,12 @@ class Encoder:
             torch.from_numpy(stacked.astype(np.int32)),
             torch.from_numpy(self._numbers(frame)),
             {f.name: torch.from_numpy(self._list(frame[f.name], f)) for f in self.layout.lists},
-            torch.from_numpy(self._labels(frame)),
+            torch.from_numpy(encode_labels(self.schema, self.label_scales, frame)),
         )
 
-    def decode(self, task: str, logits: NDArray[Any]) -> NDArray[np.float64]:
-        """Return logits of a head as probabilities, ratings or numbers in label units."""
-        declared = self.schema.tasks[task]
-        if isinstance(declared, Binary):
-            return expit(logits.astype(np.float64))
-        if isinstance(declared, Rating):
-            return declared.low + (declared.high - declared.low) * expit(logits.astype(np.float64))
-        mean, sd = self.label_scales[task]
-        values = logits.astype(np.float64) * sd + mean
-        values = np.expm1(values) if declared.log1p else values
-        return values if declared.clip is None else np.clip(values, *declared.clip)
+    def decode(self, logits: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
+        """Return logits of all heads as probabilities, ratings or numbers in label units."""
+        return decode_logits(self.schema, self.label_scales, self.otherwise, logits)
 
     def _columns(self) -> list[tuple[str, Column]]:
         return [(n, c) for n, c in self.schema.columns.items() if self._has(n)]
@@ -188,19 +184,6 @@ class Encoder:
         last = isinstance(column, Sequence)
         return pad(series, self.tables[field.table], length=field.length, keep_last=last)
 
-    def _labels(self, frame: pl.DataFrame) -> NDArray[np.float32]:
-        labels = np.full((frame.height, len(self.schema.tasks)), np.nan, dtype=np.float32)
-        for place, (name, task) in enumerate(self.schema.tasks.items()):
-            if f"label:{name}" in frame.columns:
-                y = floats_of(frame[f"label:{name}"])
-                if isinstance(task, Rating):
-                    y = (y - task.low) / (task.high - task.low)
-                elif isinstance(task, Regression):
-                    mean, sd = self.label_scales[name]
-                    y = ((np.log1p(y) if task.log1p else y) - mean) / sd
-                labels[:, place] = y
-        return labels
-
 
 def is_list(column: Column) -> TypeGuard[Bag | Sequence | Text]:
     """Tell whether the column gives a list of codes a row."""
@@ -211,11 +194,6 @@ def _vector_width(column: Column) -> int:
     if isinstance(column, Text):
         return text_encoder(column.encoder).width
     return column.width if isinstance(column, Vector) else 0
-
-
-def floats_of(series: pl.Series) -> NDArray[np.float64]:
-    """Return a float series as NumPy; nulls become NaN."""
-    return series.fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
 def _matrix(series: pl.Series, width: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from crosstower.data.encode import Encoder
 from crosstower.data.numbers import FittedNumber, Standardised
@@ -34,6 +34,7 @@ class _Document(Frozen):
     vectors: dict[str, Standardised]
     lengths: dict[str, int]
     label_scales: dict[str, tuple[float, float]]
+    otherwise: dict[str, float] = Field(default={})
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
@@ -54,6 +55,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         vectors=encoder.vectors,
         lengths=encoder.lengths,
         label_scales=encoder.label_scales,
+        otherwise=encoder.otherwise,
     )
     (folder / "encoder.json").write_text(document.model_dump_json(indent=1), encoding="utf-8")
 
@@ -85,6 +87,7 @@ def load_encoder(folder: Path) -> Encoder:
         document.vectors,
         document.lengths,
         document.label_scales,
+        document.otherwise,
     )
 
 

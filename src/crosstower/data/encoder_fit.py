@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import polars as pl
 
-from crosstower.data.encode import Encoder, floats_of
-from crosstower.data.numbers import Moments, NumberFit, Standardised
+from crosstower.data.encode import Encoder
+from crosstower.data.labels import LabelFit
+from crosstower.data.numbers import Moments, NumberFit, Standardised, floats_of
 from crosstower.data.tables import HashBuckets, Table, VocabularyFit, given_vocabulary
 from crosstower.data.text_encoders import text_encoder
 from crosstower.errors import DataError
@@ -35,7 +35,7 @@ class EncoderFit:
     _numbers: dict[str, NumberFit] = field(default_factory=dict[str, NumberFit])
     _vectors: dict[str, Moments] = field(default_factory=dict[str, Moments])
     _lengths: dict[str, int] = field(default_factory=dict[str, int])
-    _labels: dict[str, Moments] = field(default_factory=dict[str, Moments])
+    _labels: dict[str, LabelFit] = field(default_factory=dict[str, LabelFit])
     _texts: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class EncoderFit:
             self._set_up(name, column)
         for name, task in self.schema.tasks.items():
             if isinstance(task, Regression):
-                self._labels[name] = Moments()
+                self._labels[name] = LabelFit(task)
 
     def _set_up(self, name: str, column: Column) -> None:
         if isinstance(column, Numeric):
@@ -69,9 +69,8 @@ class EncoderFit:
             fit.add(floats_of(frame[name]))
         for name, moments in self._vectors.items():
             moments.add(floats_of(frame[name].explode(empty_as_null=False, keep_nulls=False)))
-        for name, moments in self._labels.items():
-            task, y = self.schema.tasks[name], floats_of(frame[f"label:{name}"].drop_nulls())
-            moments.add(np.log1p(y) if isinstance(task, Regression) and task.log1p else y)
+        for name, fit in self._labels.items():
+            fit.add(name, frame)
 
     def finish(self) -> Encoder:
         """Return the fitted encoder.
@@ -88,9 +87,10 @@ class EncoderFit:
                 tables[name] = self._table(name, column)
         vectors = {n: self._vector_scale(n, m) for n, m in self._vectors.items()}
         vectors |= {n: Standardised(mean=0.0, sd=1.0) for n in self._texts}
-        labels = {n: (m.mean, m.sd) for n, m in self._labels.items()}
+        labels = {n: fit.scale for n, fit in self._labels.items()}
+        others = {n: f.others.mean for n, f in self._labels.items() if f.task.when is not None}
         numbers = {n: fit.finish() for n, fit in self._numbers.items()}
-        return Encoder(self.schema, tables, numbers, vectors, self._lengths, labels)
+        return Encoder(self.schema, tables, numbers, vectors, self._lengths, labels, others)
 
     def _add_coded(self, name: str, column: Coded, ids: pl.Series) -> None:
         if not isinstance(column, Categorical):

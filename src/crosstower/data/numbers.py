@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -174,3 +175,8 @@ def _quantiles(values: Floats, steps: Floats) -> Floats:
 
 def _signed_log(x: Floats) -> Floats:
     return np.sign(x) * np.log1p(np.abs(x))
+
+
+def floats_of(series: pl.Series) -> Floats:
+    """Return a float series as NumPy; nulls become NaN."""
+    return series.fill_null(float("nan")).to_numpy().astype(np.float64)

@@ -85,6 +85,15 @@ class RetrievalObjective:
             mask_accidental=self.section.mask_accidental,
         )
 
+    def backward(self, model: nn.Module, loss: Tensor) -> None:
+        """Leave the gradients of the loss on the parameters."""
+        del model
+        loss.backward()
+
+    def figures(self) -> dict[str, float]:
+        """Return nothing: there is one loss alone."""
+        return {}
+
     def describe(self, batch: Any) -> list[str]:
         """Return one line a number column of the queries: smallest, mean and largest value."""
         numbers = batch.query.numbers

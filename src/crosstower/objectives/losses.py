@@ -28,13 +28,12 @@ def task_loss(kind: HeadKind, logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(known, loss, 0.0).sum() / known.sum().clamp(min=1)
 
 
-def total_loss(
-    logits: dict[str, Tensor], labels: Tensor, heads: Sequence[Head], weights: dict[str, float]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the weighted sum over heads, and each head's own loss, for labels `[B, T]`."""
-    losses = {h.name: task_loss(h.kind, logits[h.name], labels[:, i]) for i, h in enumerate(heads)}
-    total = sum((weights[name] * loss for name, loss in losses.items()), labels.new_zeros(()))
-    return total, losses
+def task_losses(
+    logits: dict[str, Tensor], labels: Tensor, heads: Sequence[Head]
+) -> tuple[Tensor, Tensor]:
+    """Return each head's loss `[T]`, and whether it has any label, for labels `[B, T]`."""
+    losses = [task_loss(h.kind, logits[h.name], labels[:, i]) for i, h in enumerate(heads)]
+    return torch.stack(losses), (~labels.isnan()).any(0)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

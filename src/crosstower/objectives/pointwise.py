@@ -9,14 +9,15 @@ from torch import Tensor, nn
 
 from crosstower.batch import Batch
 from crosstower.layout import Layout
-from crosstower.objectives.losses import total_loss
+from crosstower.objectives.balance import Balance
+from crosstower.objectives.losses import task_losses
 
 
 class PointwiseObjective:
-    """The weighted sum of the losses of all heads."""
+    """The losses of all heads, weighed against one another by a `Balance`."""
 
-    def __init__(self, layout: Layout, weights: dict[str, float]) -> None:
-        self.layout, self.weights = layout, weights
+    def __init__(self, layout: Layout, balance: Balance) -> None:
+        self.layout, self.balance = layout, balance
 
     def begin_epoch(self, model: nn.Module) -> None:
         """Do nothing: labels stay what they are."""
@@ -24,18 +25,29 @@ class PointwiseObjective:
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the loss of a batch, in float32 whatever the model computes in."""
         full = {name: logit.float() for name, logit in model(batch).items()}
-        return total_loss(full, batch.labels, self.layout.heads, self.weights)[0]
+        losses, labelled = task_losses(full, batch.labels, self.layout.heads)
+        return self.balance.total(losses, labelled)
+
+    def backward(self, model: nn.Module, loss: Tensor) -> None:
+        """Leave the gradients of the last loss on the parameters."""
+        self.balance.backward(loss, [p for p in model.parameters() if p.requires_grad])
 
     def describe(self, batch: Any) -> list[str]:
         """Return one line a number or label column: smallest, mean and largest value."""
         return column_statistics(self.layout, batch)
 
+    def figures(self) -> dict[str, float]:
+        """Return the weight of each task's loss at the moment."""
+        names = [f"weight.{head.name}" for head in self.layout.heads]
+        return dict(zip(names, self.balance.figures(), strict=True))
+
     def state(self) -> dict[str, Tensor]:
-        """Return nothing: there is no state."""
-        return {}
+        """Return what the balance has learnt."""
+        return self.balance.state()
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Do nothing."""
+        """Take back what `state` gave."""
+        self.balance.restore(state)
 
 
 def column_statistics(layout: Layout, batch: Batch) -> list[str]:

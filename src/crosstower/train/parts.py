@@ -35,6 +35,14 @@ class Objective(Protocol):
         """Return the loss of a batch."""
         ...
 
+    def backward(self, model: nn.Module, loss: Tensor) -> None:
+        """Leave the gradients of the last loss on the parameters of the model."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """Return numbers worth keeping with the record of an epoch."""
+        ...
+
     def describe(self, batch: Any) -> list[str]:
         """Return lines that help to find out why the loss of a batch is not finite."""
         ...

@@ -98,7 +98,7 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(self._diagnose("loss", value, batch, position))
-        loss.backward()
+        self.objective.backward(self.model, loss)
         norm = clip_gradients(self.optimizers, self.settings.clip_norm or math.inf)
         if not math.isfinite(norm):
             raise TrainingError(self._diagnose("gradient norm", norm, batch, position))
@@ -117,6 +117,7 @@ class Trainer:
             "seconds": seconds,
             "rows_per_second": rate,
             "precision": position.precision,
+            **self.objective.figures(),
         }
         better = self._improved(metrics[self.monitor], position.best_value)
         position.history.append(record)

@@ -1,0 +1,86 @@
+"""Conditional labels: what is learnt of them, and how their expectation is composed."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.special import expit, logit
+
+from crosstower.data.clean import Cleaner
+from crosstower.data.encode import Encoder
+from crosstower.data.encoder_files import load_encoder, save_encoder
+from crosstower.data.encoder_fit import EncoderFit
+from crosstower.data.sources import open_source
+from crosstower.schema import Schema
+
+ROWS = pl.DataFrame(
+    {
+        "user": [1, 2, 3, 4, 5, 6, 7],
+        "watched": [1, 1, 1, 0, 0, None, 1],
+        "seconds": [10.0, 20.0, 60.0, 4.0, 0.0, 9.0, None],
+    }
+)
+
+
+def learn(**options: object) -> tuple[Encoder, pl.DataFrame]:
+    schema = Schema.model_validate(
+        {
+            "columns": {"user": "categorical"},
+            "tasks": {
+                "watched": "binary",
+                "seconds": {"kind": "regression", "when": "watched", **options},
+            },
+        }
+    )
+    frame = pl.concat([Cleaner(schema).clean(c) for c in open_source(ROWS).chunks(ROWS.columns)])
+    fit = EncoderFit(schema)
+    fit.add(frame)
+    return fit.finish(), frame
+
+
+def test_only_rows_where_the_event_happened_are_learnt_from() -> None:
+    encoder, frame = learn()
+    mean, sd = encoder.label_scales["seconds"]
+    assert (mean, sd) == (30.0, pytest.approx(np.std([10, 20, 60])))
+    expected = [-20 / sd, -10 / sd, 30 / sd, np.nan, np.nan, np.nan, np.nan]
+    np.testing.assert_allclose(encoder.encode(frame).labels[:, 1], expected, rtol=1e-6)
+    assert encoder.otherwise == {"seconds": 2.0}
+
+
+def test_the_prediction_is_the_expectation_over_all_rows() -> None:
+    encoder, _ = learn()
+    p, given = np.array([0.0, 0.25, 1.0]), np.array([30.0, 50.0, 70.0])
+    mean, sd = encoder.label_scales["seconds"]
+    logits = {"watched": logit(p.clip(1e-12, 1 - 1e-12)), "seconds": (given - mean) / sd}
+    decoded = encoder.decode(logits)["seconds"]
+    np.testing.assert_allclose(decoded, p * given + (1 - p) * 2.0, atol=1e-6)
+
+
+def test_logarithms_are_taken_back_before_the_expectation() -> None:
+    encoder, _ = learn(log1p=True)
+    mean, sd = encoder.label_scales["seconds"]
+    assert mean == pytest.approx(np.log1p([10.0, 20.0, 60.0]).mean())
+    decoded = encoder.decode({"watched": np.array([1.0]), "seconds": np.array([0.0])})["seconds"]
+    p = expit(1.0)
+    np.testing.assert_allclose(decoded, p * np.expm1(mean) + (1 - p) * 2.0)
+    assert sd > 0
+
+
+def test_what_is_otherwise_is_kept_with_the_encoder(tmp_path: Path) -> None:
+    encoder, _ = learn()
+    save_encoder(encoder, tmp_path / "encoder")
+    assert load_encoder(tmp_path / "encoder").otherwise == {"seconds": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("wached", "conditional on 'wached', which is not a binary task; did you mean 'watched'?"),
+        ("seconds", "task 'seconds' is conditional on 'seconds', which is not a binary task"),
+    ],
+)
+def test_a_condition_must_be_a_binary_task(when: str, words: str) -> None:
+    with pytest.raises(ValueError, match="conditional") as error:
+        learn(when=when)
+    assert words in str(error.value)
