@@ -1,0 +1,1 @@
+"""Many task scores become one order, comparable across content types."""

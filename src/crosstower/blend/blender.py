@@ -1,0 +1,227 @@
+"""A blend fitted on held-out predictions: scores rows, is saved as one JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from scipy.special import xlogy
+
+from crosstower.blend.rows import (
+    Places,
+    amounts_of,
+    predictions_of,
+    refuse,
+    rows_by_type,
+    types_of,
+)
+from crosstower.blend.transforms import FittedMap, fit_map
+from crosstower.blend_section import Blend, check_blend
+from crosstower.errors import DataError, RunError
+from crosstower.files import write_atomic
+from crosstower.frozen import Frozen
+from crosstower.layout import HeadKind
+
+Floats = NDArray[np.float64]
+
+MIN_ROWS = 50
+"""A content type with fewer rows to fit on uses the map of all types together."""
+
+FORMAT = 1
+_SHOWN = 5
+
+
+class TaskMaps(Frozen):
+    """The maps of one task: fitted over all rows, and per content type where the blend has `by`."""
+
+    overall: FittedMap
+    types: dict[str, FittedMap] = Field(default={})
+
+    @property
+    def need_probabilities(self) -> bool:
+        """Whether predictions outside [0, 1] have no place in the maps."""
+        return self.overall.kind in ("logit", "probit")
+
+    def apply(self, x: Floats, places: list[tuple[str | None, Places]]) -> Floats:
+        """Return the transformed predictions `[rows]`; `places` as of `rows_by_type`."""
+        if not places:
+            return self.overall.apply(x)
+        out = np.empty(len(x))
+        for kind, rows in places:
+            chosen = self.overall if kind is None else self.types[kind]
+            out[rows] = chosen.apply(x[rows])
+        return out
+
+
+class FittedBlend(Frozen):
+    """Scores rows by the maps it was fitted with. Made by `fit_blend`.
+
+    Rows whose content type is missing, was unseen in fitting or had fewer than `MIN_ROWS` rows
+    there use the map of all types together: `unseen` counts them, `notes` name the small types.
+    """
+
+    format: Literal[1] = FORMAT
+    spec: Blend
+    maps: dict[str, TaskMaps] = Field(default={})
+    notes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        """The raw columns that scoring and diversity need beside the predictions."""
+        return self.spec.columns()
+
+    def parts(self, frame: pl.DataFrame) -> dict[str, Floats]:
+        """Return what each task adds to the score of each row, `{task: [rows]}`.
+
+        In form sum w_t·g_t(p_t), which add up to the score; in form value a_t·log p_t (-inf where
+        the prediction is 0), which add up to the log of the score before the amount.
+
+        Raises:
+            DataError: a column is missing, or a prediction is unusable; see `score`.
+
+        """
+        if self.spec.form == "value":
+            return {t: xlogy(a, _base(frame, t, a)) for t, a in self.spec.weights.items()}
+        places, parts = self._places(frame), dict[str, Floats]()
+        for task, weight in self.spec.weights.items():
+            maps = self.maps[task]
+            x = predictions_of(frame, task, probabilities=maps.need_probabilities)
+            parts[task] = weight * maps.apply(x, places)
+        return parts
+
+    def score(self, frame: pl.DataFrame) -> Floats:
+        """Return the score of each row `[rows]`, higher being better.
+
+        Raises:
+            DataError: a column is missing, a prediction is not finite (or no probability where
+                logit or probit need one); in form value a prediction is negative, or 0 under a
+                negative exponent, or an amount is missing or negative.
+
+        """
+        total = np.ones(frame.height)
+        if self.spec.form == "value":
+            for task, exponent in self.spec.weights.items():
+                total *= _base(frame, task, exponent) ** exponent
+            amount = self.spec.amount
+            return total if amount is None else total * amounts_of(frame, amount)
+        return sum(self.parts(frame).values(), 0.0 * total)
+
+    def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
+        """Count the rows that use the map of all types, by type; None is a missing type."""
+        if self.spec.by is None:
+            return Counter()
+        types = types_of(frame, self.spec.by)
+        others = types.filter(~types.is_in(self._types()).fill_null(value=False))
+        return Counter(dict(others.value_counts().iter_rows()))
+
+    def save(self, path: str | Path) -> None:
+        """Write the blend to a JSON file, whole or not at all.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full.
+
+        """
+        write_atomic(Path(path), self.model_dump_json().encode())
+
+    def _places(self, frame: pl.DataFrame) -> list[tuple[str | None, Places]]:
+        """Return the rows of each fitted type; empty without `by`."""
+        if self.spec.by is None:
+            return []
+        return rows_by_type(types_of(frame, self.spec.by), self._types())
+
+    def _types(self) -> list[str]:
+        return list(next(iter(self.maps.values())).types)
+
+
+def fit_blend(spec: Blend, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -> FittedBlend:
+    """Return the blend fitted on predictions of rows that the model was not trained on.
+
+    Args:
+        spec: which tasks, weights and transforms.
+        kinds: of the model's tasks; decides how one transform for all tasks treats numbers.
+        frame: held-out rows with `TASK__prediction` and the columns `by` and `amount` of the blend.
+
+    Raises:
+        RecipeError: the blend does not fit the tasks.
+        DataError: there are no rows, a column is missing, or a prediction is unusable.
+
+    """
+    check_blend(spec, kinds)
+    if frame.height == 0:
+        raise DataError("blend: no rows to fit on; give it the predictions of the validation rows")
+    if spec.form == "value":
+        fitted = FittedBlend(spec=spec)
+        fitted.score(frame)  # nothing to fit, but unusable rows are better found now
+        return fitted
+    places, notes = list[tuple[str | None, Places]](), tuple[str, ...]()
+    if spec.by is not None:
+        types = types_of(frame, spec.by)
+        counts = types.drop_nulls().value_counts(sort=True)
+        large = counts.filter(pl.col("count") >= MIN_ROWS)["type"].sort()
+        places = rows_by_type(types, large)[:-1]
+        notes = _notes(spec.by, counts.filter(pl.col("count") < MIN_ROWS))
+    maps = {t: _fit_task(spec, t, kinds[t], frame, places) for t in spec.weights}
+    return FittedBlend(spec=spec, maps=maps, notes=notes)
+
+
+def load_blend(path: str | Path) -> FittedBlend:
+    """Read what `FittedBlend.save` wrote.
+
+    Raises:
+        RunError: the file is missing, damaged, or of a newer version.
+
+    """
+    path = Path(path)
+    try:
+        plain: Any = json.loads(path.read_text(encoding="utf-8"))
+        form = plain.get("format")
+        if isinstance(form, int) and form > FORMAT:
+            raise RunError(
+                f"{path}: written by a newer Crosstower (format {form}, this one reads {FORMAT});"
+                " upgrade with: pip install -U crosstower"
+            )
+        return FittedBlend.model_validate(plain)
+    except (OSError, ValueError, AttributeError) as error:
+        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        reason = (str(problem) or "empty").splitlines()[0]
+        raise RunError(f"{path}: damaged or missing: {reason}; fit the blend again") from error
+
+
+def _fit_task(
+    spec: Blend,
+    task: str,
+    kind: HeadKind,
+    frame: pl.DataFrame,
+    places: list[tuple[str | None, Places]],
+) -> TaskMaps:
+    transform, comparable = spec.transform_of(task, kind), spec.by is not None
+    x = predictions_of(frame, task, probabilities=transform in ("logit", "probit"))
+    types = {str(t): fit_map(transform, x[rows], comparable=comparable) for t, rows in places}
+    return TaskMaps(overall=fit_map(transform, x, comparable=comparable), types=types)
+
+
+def _base(frame: pl.DataFrame, task: str, exponent: float) -> Floats:
+    """Return the predictions of a task in form value, where a product needs them 0 or more."""
+    x, rule = predictions_of(frame, task), f"task '{task}': form value needs a prediction"
+    refuse(x < 0.0, x, f"{rule} of 0 or more (clip it, or use form: sum)")
+    if exponent < 0.0:
+        refuse(x == 0.0, x, f"{rule} above 0, as its exponent {exponent:g} is negative")
+    return x
+
+
+def _notes(by: str, small: pl.DataFrame) -> tuple[str, ...]:
+    """Return the sentence about types with few rows, if there are any."""
+    if small.height == 0:
+        return ()
+    pairs = small.sort("count", "type", descending=[True, False]).head(_SHOWN).iter_rows()
+    shown = ", ".join(f"'{kind}' ({rows})" for kind, rows in pairs)
+    more = f" and {small.height - _SHOWN:,} more" if small.height > _SHOWN else ""
+    rule = f"had fewer than {MIN_ROWS} rows to fit on and use the map of all types together."
+    return (f"{by}: {shown}{more} {rule}",)

@@ -1,0 +1,106 @@
+"""What is done to predictions before they are added: one fitted map per task and content type.
+
+Maps are plain frozen data. Predictions `x` and results are arrays `[rows]`, computed in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import logit, ndtri
+
+from crosstower.blend_section import Transform
+from crosstower.frozen import Frozen
+
+Floats = NDArray[np.float64]
+
+MAX_POINTS = 10_001
+"""Longest step function of a percentile: the data itself up to here, its quantiles beyond."""
+
+_EDGE = 1e-7
+
+
+class Scaled(Frozen):
+    """(h(x) - mean) / sd, where h is the identity, the logit or the probit.
+
+    Logit and probit clip probabilities to [1e-7, 1 - 1e-7], so that 0 and 1 stay finite. Mean 0 and
+    sd 1 leave h(x) as it is. With sd 0, fitted on a constant, every row gets 0.
+    """
+
+    kind: Literal["identity", "logit", "probit"]
+    mean: float = 0.0
+    sd: float = Field(default=1.0, ge=0)
+
+    def apply(self, x: NDArray[Any]) -> Floats:
+        """Return the transformed predictions `[rows]`; logit and probit expect probabilities."""
+        if self.sd == 0.0:
+            return np.zeros(len(x))
+        return (_plain(self.kind, x) - self.mean) / self.sd
+
+
+class Percentile(Frozen):
+    """The share of fitted predictions below x, ties counted half: (#less + #less-or-equal) / 2n.
+
+    `points` are n actual predictions in ascending order, and the map is a step function: any
+    strictly increasing change of a head, made before fitting and scoring, changes nothing. A
+    constant gets 0.5.
+    """
+
+    kind: Literal["percentile"] = "percentile"
+    points: tuple[float, ...] = Field(min_length=1)
+
+    def apply(self, x: NDArray[Any]) -> Floats:
+        """Return the mid-rank of each prediction among the fitted ones `[rows]`, in [0, 1]."""
+        points, x = np.asarray(self.points), np.asarray(x, dtype=np.float64)
+        below = np.searchsorted(points, x, side="left")
+        return (below + np.searchsorted(points, x, side="right")) / (2.0 * len(points))
+
+
+FittedMap = Annotated[Scaled | Percentile, Field(discriminator="kind")]
+
+
+def fit_map(transform: Transform, x: NDArray[Any], *, comparable: bool) -> Scaled | Percentile:
+    """Return the map fitted on predictions.
+
+    Args:
+        transform: its name.
+        x: predictions `[rows]` of rows that the model was not trained on: finite, at least one,
+            and probabilities for logit and probit.
+        comparable: standardise identity, logit and probit after the transform. This is what makes
+            them comparable where each content type has a map of its own.
+
+    """
+    if transform == "percentile":
+        return Percentile(points=tuple(_quantiles(x).tolist()))
+    kind = "identity" if transform == "standardise" else transform
+    if transform != "standardise" and not comparable:
+        return Scaled(kind=kind)
+    values = _plain(kind, x)
+    # The mean of equal numbers may differ from them in the last digit: no spread is exactly 0.
+    constant = values.min() == values.max()
+    return Scaled(kind=kind, mean=float(values.mean()), sd=0.0 if constant else float(values.std()))
+
+
+def _plain(kind: Literal["identity", "logit", "probit"], x: NDArray[Any]) -> Floats:
+    x = np.asarray(x, dtype=np.float64)
+    if kind == "identity":
+        return x
+    clipped = x.clip(_EDGE, 1.0 - _EDGE)
+    return logit(clipped) if kind == "logit" else ndtri(clipped)
+
+
+def _quantiles(x: NDArray[Any]) -> Floats:
+    """Return x in ascending order, or its evenly spaced quantiles where there are too many.
+
+    Quantile q is the smallest value with a share of at least q at or below it (the inverse of the
+    empirical CDF), which is always a value of the data.
+    """
+    ordered = np.sort(np.asarray(x, dtype=np.float64))
+    if len(ordered) <= MAX_POINTS:
+        return ordered
+    steps = MAX_POINTS - 1
+    places = -(-np.arange(MAX_POINTS) * len(ordered) // steps) - 1  # in whole numbers, exact
+    return ordered[places.clip(0)]

@@ -1,0 +1,55 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from crosstower.blend.rows import (
+    amounts_of,
+    column_of,
+    numbers_of,
+    predictions_of,
+    rows_by_type,
+    types_of,
+)
+from crosstower.errors import DataError
+
+
+def test_numbers_are_double_and_nan_where_missing():
+    frame = pl.DataFrame({"a": [1, None, 3], "b": [True, False, None], "c": [None, None, None]})
+    np.testing.assert_array_equal(numbers_of(frame, "a"), [1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(numbers_of(frame, "b"), [1.0, 0.0, np.nan])
+    np.testing.assert_array_equal(numbers_of(frame, "c"), [np.nan] * 3)
+
+
+def test_types_become_text_and_rows_are_found_by_them():
+    types = types_of(pl.DataFrame({"kind": [1, None, 2, 1, 3]}), "kind")
+    assert types.to_list() == ["1", None, "2", "1", "3"]
+    found = {kind: rows.tolist() for kind, rows in rows_by_type(types, ["1", "2", "9"])}
+    assert found == {"1": [0, 3], "2": [2], None: [1, 4]}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.1, None], "task 'like': expected a finite prediction, got nan in row 1, 1 such rows"),
+        ([np.inf, -np.inf], "got inf in row 0, 2 such rows"),
+        ([0.1, 1.5], "logit and probit need a probability in [0, 1]; use percentile for others"),
+        (["a", "b"], "column 'like__prediction' holds String, expected numbers"),
+        ([[1.0], [2.0]], "holds List(Float64), expected one value a row"),
+    ],
+)
+def test_unusable_predictions_are_named(values, message):
+    frame = pl.DataFrame({"like__prediction": values})
+    with pytest.raises(DataError) as caught:
+        predictions_of(frame, "like", probabilities=True)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf"), None])
+def test_unusable_amounts_are_named(wrong):
+    with pytest.raises(DataError, match=r"column 'bid': expected an amount of 0 or more, got .* 1"):
+        amounts_of(pl.DataFrame({"bid": [0.0, wrong]}), "bid")
+
+
+def test_a_missing_column_is_named_with_what_is_there():
+    with pytest.raises(DataError, match="no column 'user'; did you mean 'users'"):
+        column_of(pl.DataFrame({"users": [1]}), "user")
