@@ -3,15 +3,21 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import crosstower as ct
+from crosstower.blend_section import Blend
+from crosstower.calibration_section import Calibration
 from crosstower.errors import DataError, RecipeError, RunError, TrainingError
+from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.fitting import fit
+from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Recipe, parse_recipe
+from crosstower.results import history, stored_predictions, task_reports
 from crosstower.run import Run
 from crosstower.train.progress import Watcher
 from crosstower.train.trainer import TrainingInterruptedError
@@ -28,7 +34,13 @@ def test_a_run_folder_holds_everything(recipe: Recipe, tmp_path: Path) -> None:
         f"models/{model}/seed-{seed}/{file}"
         for model in ("wide_deep", "logistic_regression")
         for seed in (0, 1)
-        for file in ("best.safetensors", "last.safetensors", "metrics.jsonl", "test.parquet")
+        for file in (
+            "best.safetensors",
+            "last.safetensors",
+            "metrics.jsonl",
+            "valid.parquet",
+            "test.parquet",
+        )
     }
     encoder = {f for f in files if f.startswith("encoder/")}
     alone = {"recipe.yaml", "run.json", "metrics.json", "report.html"}
@@ -200,3 +212,85 @@ def test_a_loss_that_explodes_names_step_and_columns_and_keeps_the_checkpoint(
         quick(recipe, folder / "a", data=wild)
     kept = load_file(folder / "a" / "models" / "wide_deep" / "seed-0" / "last.safetensors")
     assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))
+
+
+CALIBRATED = Calibration(method="platt", by="genre", negatives_kept={"click": 0.5})
+
+
+def test_predictions_are_calibrated_alike_in_training_and_afterwards(
+    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    run = quick(recipe.model_copy(update={"calibration": CALIBRATED}), tmp_path / "a")
+    folder = run.model_folder("wide_deep", 0)
+    stored = pl.read_parquet(folder / "test.parquet")
+    assert {"click__raw", "watch_time__raw"} <= set(stored.columns)
+    right = load_calibrators(folder / "calibration.json")
+    again = stored.with_columns(
+        click__prediction="click__raw", watch_time__prediction="watch_time__raw"
+    )
+    np.testing.assert_allclose(right.apply(again)["click"], stored["click__prediction"])
+    # A row scored alone, from its raw columns, gets what the stored one got.
+    scored = run.predict(frame, columns=["user_id", "genre", "age"])
+    assert scored.columns[3:] == ["click__prediction", "watch_time__prediction"]
+    keys = ["user_id", "genre", "click", "watch_time"]
+    labelled = pl.concat([frame.select(keys), scored.select("click__prediction")], how="horizontal")
+    labelled = labelled.with_columns(pl.col("click", "watch_time").cast(pl.Float64))
+    both = stored.join(labelled, on=keys, suffix="_again")
+    gaps = both.group_by(*keys, "click__prediction").agg(
+        (pl.col("click__prediction") - pl.col("click__prediction_again")).abs().min().alias("gap")
+    )
+    assert gaps["gap"].max() < 1e-5  # type: ignore[operator]
+
+
+def test_the_report_shows_calibration_before_and_after(recipe: Recipe, tmp_path: Path) -> None:
+    run = quick(recipe.model_copy(update={"calibration": CALIBRATED}), tmp_path / "a")
+    report = task_reports(run, stored_predictions(run))[0]
+    assert report.effect is not None
+    before, after = report.effect.metrics["ece"]
+    assert after < before  # the correction for negatives that were all kept is wrong at first
+    assert report.effect.by_type is not None
+    assert set(report.effect.by_type["type"]) == {"action", "comedy", "drama", "war"}
+    page = run.report.read_text()
+    assert "<h3>Calibration</h3>" in page
+    assert "before" in page
+
+
+def test_a_wrong_section_is_an_error_before_any_row_is_read(recipe: Recipe, tmp_path: Path) -> None:
+    for section, words in (
+        ({"calibration": Calibration(tasks={"clik": "platt"})}, "did you mean 'click'"),
+        ({"calibration": Calibration(method="platt", by="click")}, "calibration.by: 'click'"),
+        ({"blend": Blend(weights={"like": 1})}, "blend.weights: no task 'like'"),
+    ):
+        with pytest.raises(RecipeError) as error:
+            quick(recipe.model_copy(update=section), tmp_path / "a")
+        assert words in str(error.value)
+        assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("balance", ["uncertainty", "gradnorm", "pcgrad"])
+def test_every_balance_trains_and_resumes(
+    recipe: Recipe, tmp_path: Path, balance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = recipe.training.model_copy(update={"task_balance": balance})
+    evaluation = recipe.evaluation.model_copy(update={"baselines": ()})
+    chosen = recipe.model_copy(update={"training": training, "evaluation": evaluation})
+    whole = quick(chosen, tmp_path / "whole")
+    calls = {"steps": 0}
+
+    def stop_once(objective: PointwiseObjective, model: Any, loss: Any) -> None:
+        calls["steps"] += 1
+        if calls["steps"] == 12:
+            raise KeyboardInterrupt
+        backward(objective, model, loss)
+
+    backward = PointwiseObjective.backward
+    monkeypatch.setattr(PointwiseObjective, "backward", stop_once)
+    with pytest.raises(KeyboardInterrupt):
+        quick(chosen, tmp_path / "parts")
+    resumed = quick(chosen, tmp_path / "parts", resume=True)
+    one, other = (
+        load_file(r.model_folder("wide_deep", 0) / "best.safetensors") for r in (whole, resumed)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    record = history(resumed, "wide_deep", 0)[-1]
+    assert set(record) >= {"weight.click", "weight.watch_time"}

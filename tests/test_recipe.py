@@ -75,9 +75,29 @@ def test_absolute_paths_and_worlds_stay(tmp_path: Path) -> None:
 
 def test_the_json_schema_knows_every_section() -> None:
     schema = Recipe.model_json_schema(by_alias=True)
-    sections = {"name", "data", "schema", "model", "training", "evaluation", "retrieval"}
-    assert set(schema["properties"]) == sections
+    assert set(schema["properties"]) == {
+        "name",
+        "data",
+        "schema",
+        "model",
+        "training",
+        "calibration",
+        "blend",
+        "evaluation",
+        "retrieval",
+    }
     assert "Encoded rows beyond this go to disk" in str(schema)
+
+
+def test_calibration_and_blend_are_of_rankers() -> None:
+    text = """
+schema: {columns: {user: categorical, item: categorical}}
+model: {item: [item]}
+retrieval: {item: item, user: user}
+blend: {weights: {click: 1}}
+"""
+    with pytest.raises(RecipeError, match="calibration and blend: are for rankers"):
+        parse_recipe(text)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from crosstower.evaluate.content import TaskReport
+from crosstower.evaluate.report import TITLES
 from crosstower.evaluate.summary import Summary
 from crosstower.layout import HeadKind
 from crosstower.results import stored_predictions, task_reports, training_figures
@@ -64,8 +65,19 @@ def print_reports(reports: Sequence[TaskReport]) -> None:
         ]
         title = f"{report.name}: {report.rows:,} test rows (* the model)"
         print_table(title, ["", *metrics.values()], rows)
-        for sentence in report.verdicts:
+        for sentence in [*report.verdicts, *_calibration_words(report)]:
             console().print(_indented(sentence), highlight=False)
+
+
+def _calibration_words(report: TaskReport) -> list[str]:
+    """Return what calibration did, if it was asked for."""
+    if report.effect is None:
+        return []
+    changes = [
+        f"{TITLES[name]} {before:.4f} before, {after:.4f} after"
+        for name, (before, after) in list(report.effect.metrics.items())[:2]
+    ]
+    return [f"Calibrated on the validation rows: {'; '.join(changes)}."]
 
 
 def print_run(run: Run) -> None:

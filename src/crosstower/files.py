@@ -8,6 +8,10 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @contextmanager
@@ -57,6 +61,12 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a data frame to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        frame.write_parquet(temporary)
 
 
 def _umask() -> int:

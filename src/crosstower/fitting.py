@@ -19,12 +19,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from crosstower import __version__
+from crosstower.blend_section import check_blend
+from crosstower.calibration_section import check_calibration
 from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.prepare import prepare, source_of
 from crosstower.data.retrieval_data import prepare_retrieval
 from crosstower.data.sides import sides_of
 from crosstower.errors import RecipeError, RunError, TrainingError
-from crosstower.files import new_folder, replacing, write_atomic
+from crosstower.files import new_folder, write_atomic
 from crosstower.jobs import Job
 from crosstower.models.registry import build, config_of
 from crosstower.ranking_job import RankingJob, ranking_monitor
@@ -33,7 +35,7 @@ from crosstower.results import write_results
 from crosstower.retriever.baselines import baseline_names
 from crosstower.retriever.job import RetrievalJob, retrieval_monitor
 from crosstower.retriever.results import write_retrieval_results
-from crosstower.run import Run, RunInfo
+from crosstower.run import TEST, Run, RunInfo
 from crosstower.schema import Schema
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.progress import Watcher, training_bar
@@ -125,6 +127,9 @@ def _check_model(recipe: Recipe) -> None:
     """Raise RecipeError for what is wrong before any row is read."""
     if recipe.retrieval is None:
         ranking_monitor(recipe)
+        check_calibration(recipe.calibration, recipe.schema_.kinds())
+        if recipe.blend is not None:
+            check_blend(recipe.blend, recipe.schema_.kinds())
         return
     retrieval_monitor(recipe)
     sides_of(recipe)
@@ -206,7 +211,7 @@ def _train_all(run: Run, job: Job, console: Console) -> None:
         for name in run.info.models:
             for seed in run.info.seeds:
                 training = _Training(run, job, name, seed)
-                if not (training.folder / "test.parquet").is_file():
+                if not (training.folder / TEST).is_file():
                     training.go(bar)
     with console.status("evaluating") as status:
         job.finish(run.folder, status.update)
@@ -253,8 +258,7 @@ class _Training:
         lines = "".join(json.dumps(record) + "\n" for record in position.history)
         write_atomic(log, lines.encode())
         load_weights(self.folder / BEST, model)
-        with replacing(self.folder / "test.parquet") as aside:
-            job.test(model).write_parquet(aside)
+        job.conclude(model, self.folder)
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-import polars as pl
 from torch import nn
 
 from crosstower.data.census import Facts
@@ -48,8 +47,8 @@ class Job(Protocol):
         """Return {"TASK.METRIC": value} of the valid rows."""
         ...
 
-    def test(self, model: nn.Module) -> pl.DataFrame:
-        """Return what the model says of the test rows, in float32."""
+    def conclude(self, model: nn.Module, folder: Path) -> None:
+        """Write what the model with its best weights says of the test rows, `TEST`, at the end."""
         ...
 
     def save(self, folder: Path) -> None:

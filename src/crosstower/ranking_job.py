@@ -14,12 +14,16 @@ from crosstower.data.census import Facts
 from crosstower.data.encode import Encoder
 from crosstower.data.prepare import Prepared
 from crosstower.errors import RecipeError
+from crosstower.evaluate.calibrators import fit_calibrators
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
+from crosstower.files import write_parquet
 from crosstower.objectives.balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.objectives.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Recipe
-from crosstower.run import PREDICTION
+from crosstower.run import CALIBRATION, TEST, VALID
+from crosstower.scores import PREDICTION, calibrated
+from crosstower.tasks import Rating
 from crosstower.train.trainer import predict_logits
 
 _VALIDATION_ROWS = 8192
@@ -39,6 +43,11 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
     if metric == "gauc" and recipe.evaluation.group is None:
         raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
     return monitor, higher_is_better(metric, tasks[task].kind)
+
+
+def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
+    tasks = recipe.schema_.tasks.items()
+    return {name: (task.low, task.high) for name, task in tasks if isinstance(task, Rating)}
 
 
 def balance_of(recipe: Recipe) -> Balance:
@@ -105,9 +114,17 @@ class RankingJob:
             metrics |= {f"{name}.{metric}": value for metric, value in results.items()}
         return metrics
 
-    def test(self, model: nn.Module) -> pl.DataFrame:
-        """Return labels and predictions of the test rows."""
-        return self._predict(model, "test", "float32")
+    def conclude(self, model: nn.Module, folder: Path) -> None:
+        """Write labels and predictions of valid and test rows, calibrated on the valid ones."""
+        valid, test = (self._predict(model, split, "float32") for split in ("valid", "test"))
+        section = self.recipe.calibration
+        if section.active:
+            kinds, ranges = self.recipe.schema_.kinds(), _ranges(self.recipe)
+            calibrators = fit_calibrators(section, kinds, ranges, valid)
+            calibrators.save(folder / CALIBRATION)
+            valid, test = (calibrated(frame, calibrators) for frame in (valid, test))
+        write_parquet(valid, folder / VALID)
+        write_parquet(test, folder / TEST)
 
     def save(self, folder: Path) -> None:
         """Write nothing more: encoder and recipe are enough."""

@@ -11,6 +11,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from crosstower.blend_section import Blend
+from crosstower.calibration_section import Calibration
 from crosstower.errors import RecipeError
 from crosstower.frozen import Frozen
 from crosstower.retrieval_section import Retrieval
@@ -129,6 +131,8 @@ class Recipe(Frozen):
     schema_: Schema = Field(alias="schema")
     model: dict[str, Any] = Field(default={}, validate_default=True)
     training: Training = Training()
+    calibration: Calibration = Calibration()
+    blend: Blend | None = None
     evaluation: Evaluation = Evaluation()
     retrieval: Retrieval | None = None
 
@@ -169,6 +173,11 @@ class Recipe(Frozen):
             raise ValueError(
                 "evaluation: is for rankers; a retrieval recipe has retrieval.k and"
                 " retrieval.baselines"
+            )
+        if self.calibration != Calibration() or self.blend is not None:
+            raise ValueError(
+                "calibration and blend: are for rankers, whose scores are predictions of tasks;"
+                " remove them from a retrieval recipe"
             )
         history = self.retrieval.history
         if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):

@@ -13,6 +13,7 @@ import polars as pl
 from crosstower.data.prepare import evaluation_columns, source_of
 from crosstower.data.sources import Source
 from crosstower.errors import RunError
+from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.evaluate.content import (
     DataFacts,
     ModelMetrics,
@@ -23,7 +24,7 @@ from crosstower.evaluate.content import (
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.task_report import task_report
 from crosstower.files import write_atomic
-from crosstower.run import Run
+from crosstower.run import CALIBRATION, TEST, Run
 from crosstower.schema import Categorical
 from crosstower.tasks import Binary
 
@@ -37,7 +38,7 @@ def stored_predictions(run: Run) -> dict[str, list[pl.DataFrame]]:
         RunError: a file is missing or damaged.
 
     """
-    return {m: [_read(run, m, seed) for seed in run.info.seeds] for m in run.info.models}
+    return {m: [read_predictions(run, m, seed) for seed in run.info.seeds] for m in run.info.models}
 
 
 def new_predictions(run: Run, source: Source) -> dict[str, list[pl.DataFrame]]:
@@ -59,6 +60,7 @@ def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
             slices=evaluation.slices,
             id_columns=names,
             true_probability=task.true_probability if isinstance(task, Binary) else None,
+            calibrated_by=run.recipe.calibration.by,
         )
         for name, task in schema.tasks.items()
     )
@@ -172,11 +174,24 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _facts(run: Run) -> DataFacts:
     facts = run.info.facts
-    return DataFacts(facts.source, facts.split, facts.rows, facts.base_rates, facts.notes)
+    notes = (*facts.notes, *calibration_notes(run))
+    return DataFacts(facts.source, facts.split, facts.rows, facts.base_rates, notes)
 
 
-def _read(run: Run, model: str, seed: int) -> pl.DataFrame:
-    path = run.model_folder(model, seed) / "test.parquet"
+def calibration_notes(run: Run) -> tuple[str, ...]:
+    """Return what could not be calibrated as asked, for the first training of the main model."""
+    path = run.model_folder(next(iter(run.info.models)), run.info.seeds[0]) / CALIBRATION
+    return load_calibrators(path).notes if path.is_file() else ()
+
+
+def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.DataFrame:
+    """Return the predictions that a training left, of the test rows unless `name` is `VALID`.
+
+    Raises:
+        RunError: the file is missing or damaged.
+
+    """
+    path = run.model_folder(model, seed) / name
     if not path.is_file():
         raise RunError(
             f"{path}: missing, the training has not finished; go on with:"

@@ -3,7 +3,8 @@
 - `recipe.yaml`: the recipe, all data paths absolute
 - `run.json`: versions, machine, seeds, facts about the data
 - `encoder/`: the fitted encoder
-- `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, test.parquet
+- `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, the predictions of valid.parquet
+  and test.parquet, and calibration.json and blend.json where there are any
 - `metrics.json`: test metrics of every model, mean and sd over seeds
 - `report.html`
 """
@@ -17,13 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
-import torch
+import polars.selectors as cs
 from pydantic import ValidationError
 from torch import nn
 
-from crosstower.batch import Batch
+from crosstower.blend.blender import load_blend
 from crosstower.data.census import Facts
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
@@ -31,14 +31,16 @@ from crosstower.data.encoder_files import load_encoder
 from crosstower.data.prepare import answers_of, source_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.errors import RunError, did_you_mean
+from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.frozen import Frozen
 from crosstower.models.registry import build
 from crosstower.recipe import Recipe, load_recipe
+from crosstower.scores import RAW, Scorer
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.trainer import BEST
 
-PREDICTION = "__prediction"
-_SCORE_ROWS = 8192
+CALIBRATION, BLEND = "calibration.json", "blend.json"
+VALID, TEST = "valid.parquet", "test.parquet"
 
 
 class RunInfo(Frozen):
@@ -140,6 +142,19 @@ class Run:
         load_weights(folder / BEST, model)
         return model.eval()
 
+    def scorer(self, model: str | None = None, *, seed: int | None = None) -> Scorer:
+        """Return a trained model with its calibration and its blend, where the run has them."""
+        name = next(iter(self.info.models)) if model is None else model
+        seed = self.info.seeds[0] if seed is None else seed
+        folder = self.model_folder(name, seed)
+        right, blend = folder / CALIBRATION, folder / BLEND
+        return Scorer(
+            self.encoder,
+            self.model(name, seed=seed),
+            load_calibrators(right) if right.is_file() else None,
+            load_blend(blend) if blend.is_file() else None,
+        )
+
     def predict(
         self,
         data: Any,
@@ -178,8 +193,9 @@ class Run:
     ) -> Iterator[pl.DataFrame]:
         """Yield predictions chunk by chunk, in the order of the rows.
 
-        Each frame has the raw `columns` and a column `TASK__prediction` a task: a probability, a
-        rating, or a number in the label's units. `with_labels` adds what evaluation needs.
+        Each frame has the raw `columns`, a column `TASK__prediction` a task (a probability, a
+        rating, or a number in the label's units) and `blend__score` if the run has a blend.
+        `with_labels` adds what evaluation needs.
 
         Raises:
             DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
@@ -192,25 +208,16 @@ class Run:
                 f"{self.folder}: a run that retrieves and scores no rows; ask it with: crosstower"
                 " recommend, search or similar"
             )
-        cleaner = Cleaner(schema, list(columns), on_bad_rows=how, with_labels=with_labels)
+        scorer = self.scorer(model, seed=seed)
+        extras = list(dict.fromkeys([*columns, *scorer.columns]))
+        cleaner = Cleaner(schema, extras, on_bad_rows=how, with_labels=with_labels)
         require_columns(source, cleaner.sources())
-        trained = self.model(model, seed=seed)
         for chunk in source.chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
             kept = [frame[f"raw:{c}"].alias(c) for c in columns]
+            scores = scorer.score(frame)
             if with_labels:
                 kept = answers_of(frame, schema, list(columns)).get_columns()
-            scores = predictions(self.encoder, trained, self.encoder.encode(frame))
+            else:
+                scores = scores.select(~cs.ends_with(RAW))
             yield pl.DataFrame([*kept, *scores])
-
-
-def predictions(encoder: Encoder, model: nn.Module, batch: Batch) -> list[pl.Series]:
-    """Return one column `TASK__prediction` a task for encoded rows, in float32 arithmetic."""
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in encoder.schema.tasks}
-    with torch.inference_mode():
-        for start in range(0, len(batch), _SCORE_ROWS):
-            for name, logits in model(batch[start : start + _SCORE_ROWS]).items():
-                parts[name].append(logits.numpy())
-    empty = np.empty(0, dtype=np.float32)
-    logits = {name: np.concatenate([empty, *chunks]) for name, chunks in parts.items()}
-    return [pl.Series(f"{n}{PREDICTION}", v) for n, v in encoder.decode(logits).items()]

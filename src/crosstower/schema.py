@@ -25,6 +25,7 @@ from crosstower.columns import (
 )
 from crosstower.errors import did_you_mean
 from crosstower.frozen import Frozen
+from crosstower.layout import HeadKind
 from crosstower.tasks import Binary, Regression, Task
 
 __all__ = [
@@ -152,6 +153,15 @@ class Schema(Frozen):
             plain["tasks"][name]["kind"] = task.kind
         return plain
 
+    def kinds(self) -> dict[str, HeadKind]:
+        """Return the kind of each task."""
+        return {name: task.kind for name, task in self.tasks.items()}
+
+    def truths(self) -> dict[str, str]:
+        """Return the column of the true probability of each task that has one."""
+        given = {n: t.true_probability for n, t in self.tasks.items() if isinstance(t, Binary)}
+        return {name: column for name, column in given.items() if column is not None}
+
     def sources(self) -> list[str]:
         """Return the data columns that the model reads, each once, in order."""
         names = (s for n, c in self.columns.items() for s in sources_of(n, c))
@@ -165,5 +175,4 @@ class Schema(Frozen):
     def label_sources(self) -> list[str]:
         """Return the data columns that hold labels and true probabilities, each once."""
         names = [task.column or name for name, task in self.tasks.items()]
-        truths = [t.true_probability for t in self.tasks.values() if isinstance(t, Binary)]
-        return list(dict.fromkeys(names + [t for t in truths if t is not None]))
+        return list(dict.fromkeys(names + list(self.truths().values())))

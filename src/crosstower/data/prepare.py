@@ -71,17 +71,26 @@ def evaluation_columns(recipe: Recipe) -> list[str]:
     """Return the raw columns that the evaluation of a recipe needs, each once.
 
     Raises:
-        RecipeError: a slice column has the name of a task, whose label would take its place.
+        RecipeError: one of them has the name of a task, whose label would take its place.
 
     """
-    group = [recipe.evaluation.group] if recipe.evaluation.group else []
-    for name in recipe.evaluation.slices:
-        if name in recipe.schema_.tasks:
-            raise RecipeError(
-                f"evaluation.slices: '{name}' is the name of a task; slice by another column, or"
-                " rename the task and set its column"
-            )
-    return list(dict.fromkeys([*group, *recipe.evaluation.slices]))
+    evaluation = recipe.evaluation
+    blended = recipe.blend.columns() if recipe.blend is not None else []
+    named = {
+        "evaluation.group": [evaluation.group],
+        "evaluation.slices": evaluation.slices,
+        "calibration.by": [recipe.calibration.by],
+        "blend": blended,
+    }
+    for key, columns in named.items():
+        for name in columns:
+            if name in recipe.schema_.tasks:
+                raise RecipeError(
+                    f"{key}: '{name}' is the name of a task, whose label has its place; take"
+                    " another column, or rename the task and set its column"
+                )
+    columns = [name for columns in named.values() for name in columns if name is not None]
+    return list(dict.fromkeys(columns))
 
 
 def answers_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:

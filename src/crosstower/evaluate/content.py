@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.evaluate.calibration import ReliabilityCurve
+from crosstower.evaluate.calibration_content import CalibrationEffect
 from crosstower.evaluate.summary import Difference, Summary
 from crosstower.layout import HeadKind
 
@@ -61,7 +62,10 @@ class Slices:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """Everything the page shows of one task; `task_report` builds it from predictions."""
+    """Everything the page shows of one task; `task_report` builds it from predictions.
+
+    `effect` compares the model's predictions before and after calibration, if there was one.
+    """
 
     name: str
     kind: HeadKind
@@ -70,6 +74,7 @@ class TaskReport:
     lifts: tuple[Lift, ...]
     verdicts: tuple[str, ...]
     calibration: Calibration | None
+    effect: CalibrationEffect | None = None
     slices: tuple[Slices, ...] = ()
 
 

@@ -18,34 +18,51 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from crosstower.evaluate.calibration import ReliabilityCurve
 from crosstower.evaluate.content import Calibration, Training
 from crosstower.evaluate.metrics import METRIC_DIRECTIONS
 
 # Placeholders, replaced in the SVG by the variables of the style sheet.
-_INK, _SOFT, _LINE, _ACCENT = "#010101", "#020202", "#030303", "#040404"
-_SERIES = (_ACCENT, "#050505", "#060606", "#070707", "#080808")
+INK, SOFT, LINE, ACCENT = "#010101", "#020202", "#030303", "#040404"
+PAPER = "#090909"
+SERIES = (ACCENT, "#050505", "#060606", "#070707", "#080808")
 _VARIABLES = {
-    _INK: "--ink",
-    _SOFT: "--soft",
-    _LINE: "--line",
-    **{colour: f"--series-{i}" for i, colour in enumerate(_SERIES)},
+    INK: "--ink",
+    SOFT: "--soft",
+    LINE: "--line",
+    PAPER: "--paper",
+    **{colour: f"--series-{i}" for i, colour in enumerate(SERIES)},
 }
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
-def reliability_plot(calibration: Calibration, *, name: str, percent: bool) -> str:
+def reliability_plot(
+    calibration: Calibration,
+    *,
+    name: str,
+    percent: bool,
+    before: ReliabilityCurve | None = None,
+) -> str:
     """Return observed against predicted, above the histogram of the predictions, as SVG.
+
+    `before` is the curve of the predictions as they were before they were calibrated.
 
     `name` makes the ids of the SVG unique in its page; `percent` writes the axes in per cent.
     """
     figure = Figure(figsize=(3.6, 3.5), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=[3.4, 1], sharex=True)
     curve = calibration.curve
-    top.axline((0.0, 0.0), slope=1.0, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
-    top.plot(curve.prediction, curve.observed, "o-", color=_ACCENT, linewidth=1.8, markersize=4.5)
+    top.axline((0.0, 0.0), slope=1.0, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+    if before is not None:
+        style = {"color": SERIES[1], "linewidth": 1.4, "markersize": 4, "label": "before"}
+        top.plot(before.prediction, before.observed, "s--", **style)
+    style = {"color": ACCENT, "linewidth": 1.8, "markersize": 4.5, "label": "calibrated"}
+    top.plot(curve.prediction, curve.observed, "o-", **style)
+    if before is not None:
+        top.legend(frameon=False, labelcolor=INK, fontsize=9)
     top.set_ylabel("observed")
     width = np.diff(calibration.edges)
-    bottom.bar(calibration.edges[:-1], calibration.counts, width, align="edge", color=_ACCENT)
+    bottom.bar(calibration.edges[:-1], calibration.counts, width, align="edge", color=ACCENT)
     bottom.set_ylabel("rows")
     bottom.set_xlabel("predicted")
     bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
@@ -54,7 +71,7 @@ def reliability_plot(calibration: Calibration, *, name: str, percent: bool) -> s
     if percent:
         bottom.xaxis.set_major_formatter(PercentFormatter(1.0))
         top.yaxis.set_major_formatter(PercentFormatter(1.0))
-    return _svg(figure, [top, bottom], name=name)
+    return inline_svg(figure, [top, bottom], name=name)
 
 
 def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) -> str:
@@ -68,7 +85,7 @@ def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) 
     for i, training in enumerate(trainings):
         epochs = [int(record["epoch"]) + 1 for record in training.history]
         values = [_value(record, key) for record in training.history]
-        colour, label = _SERIES[i % len(_SERIES)], f"seed {training.seed}"
+        colour, label = SERIES[i % len(SERIES)], f"seed {training.seed}"
         axes.plot(epochs, values, linewidth=1.8, marker=".", color=colour, label=label)
         best = _best(values, key)
         if best is not None:
@@ -78,8 +95,8 @@ def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if len(trainings) > 1:
-        axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
-    return _svg(figure, [axes], name=name)
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+    return inline_svg(figure, [axes], name=name)
 
 
 def _value(record: Mapping[str, Any], key: str | None) -> float:
@@ -93,7 +110,11 @@ def _best(values: list[float], key: str | None) -> int | None:
     return int(np.nanargmax(values) if direction == "higher" else np.nanargmin(values))
 
 
-def _svg(figure: Figure, axes: Sequence[Axes], *, name: str) -> str:
+def inline_svg(figure: Figure, axes: Sequence[Axes], *, name: str) -> str:
+    """Return a figure as SVG in the style of the page; `name` makes its ids unique there.
+
+    Colours must be those of this file, which become the variables of the style sheet.
+    """
     figure.patch.set_alpha(0.0)
     for one in axes:
         _style(one)
@@ -107,12 +128,12 @@ def _svg(figure: Figure, axes: Sequence[Axes], *, name: str) -> str:
 def _style(axes: Axes) -> None:
     axes.patch.set_alpha(0.0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_LINE)
-    axes.tick_params(color=_LINE, labelcolor=_SOFT, labelsize=9)
-    axes.grid(visible=True, axis="y", color=_LINE, linewidth=0.6)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+    axes.tick_params(color=LINE, labelcolor=SOFT, labelsize=9)
+    axes.grid(visible=True, axis="y", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(_SOFT)
+        label.set_color(SOFT)
         label.set_fontsize(10)
 
 

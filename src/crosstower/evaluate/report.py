@@ -87,7 +87,16 @@ def write_report(path: Path, content: ReportContent) -> Path:
         RunError: the file cannot be written.
 
     """
-    page = render_report(content)
+    return write_page(path, render_report(content))
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page that is ready and return its path; folders on the way are made.
+
+    Raises:
+        RunError: the file cannot be written.
+
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -101,17 +110,9 @@ def write_report(path: Path, content: ReportContent) -> Path:
 
 def render_report(content: ReportContent) -> str:
     """Return the HTML of the report; every value given is escaped."""
-    environment = Environment(
-        loader=PackageLoader("crosstower.evaluate", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(_FILTERS)  # pyright: ignore[reportUnknownMemberType]
     sections = [_section(task, content, f"task{i}") for i, task in enumerate(content.tasks)]
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    return render_page(
+        "report.html.j2",
         content=content,
         sections=sections,
         training=_training_plots(content),
@@ -120,10 +121,25 @@ def render_report(content: ReportContent) -> str:
     )
 
 
+def render_page(template: str, **values: object) -> str:
+    """Return a template filled in with the formats of the report; every value is escaped."""
+    environment = Environment(
+        loader=PackageLoader("crosstower.evaluate", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)  # pyright: ignore[reportUnknownMemberType]
+    return environment.get_template(template).render(**values)
+
+
 def _section(task: TaskReport, content: ReportContent, name: str) -> _Section:
     plots: list[_Plot] = []
     if task.calibration is not None:
-        svg = reliability_plot(task.calibration, name=name, percent=task.kind == "binary")
+        before = task.effect.before if task.effect is not None else None
+        percent = task.kind == "binary"
+        svg = reliability_plot(task.calibration, name=name, percent=percent, before=before)
         words = f"Observed against predicted in {len(task.calibration.curve.count)} bins of equal"
         words += " mass; on the dashed line predictions are right. Below: how often each is made."
         plots.append(_Plot("Calibration", words, svg))

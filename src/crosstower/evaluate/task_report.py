@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crosstower.errors import DataError, did_you_mean
 from crosstower.evaluate.calibration import reliability_curve
+from crosstower.evaluate.calibration_content import CalibrationEffect, calibration_effect
 from crosstower.evaluate.content import (
     Calibration,
     Lift,
@@ -87,6 +88,7 @@ def task_report(
     slices: Sequence[str] = (),
     id_columns: Collection[str] = (),
     true_probability: str | None = None,
+    calibrated_by: str | None = None,
 ) -> TaskReport:
     """Evaluate one task from the predictions of a model and its baselines.
 
@@ -101,6 +103,8 @@ def task_report(
         slices: columns to break metrics down by, for the first seed of our model.
         id_columns: those of `slices` whose numbers are names, as in a zip code.
         true_probability: column with the true probability of a binary task.
+        calibrated_by: column of the types that calibration was fitted for; what it changed is told
+            by a column `task__raw`.
 
     Raises:
         DataError: a column is missing, or the frames do not hold the same rows.
@@ -123,6 +127,7 @@ def task_report(
         lifts=lifts,
         verdicts=tuple(_verdicts(test, model, lifts, best)),
         calibration=_calibration(test.labels, model.predictions[0]),
+        effect=_effect(test, calibrated_by),
         slices=tuple(_slices(test, slices, id_columns)),
     )
 
@@ -198,6 +203,14 @@ def _calibration(labels: Values, predictions: Values) -> Calibration | None:
         return None
     counts, edges = np.histogram(predictions, bins=40)
     return Calibration(reliability_curve(labels, predictions), edges, counts.astype(np.int64))
+
+
+def _effect(test: _Test, by: str | None) -> CalibrationEffect | None:
+    raw = f"{test.task}__raw"
+    if raw not in test.frame.columns or test.frame.height == 0:
+        return None
+    before, after = (test.frame[c].to_numpy() for c in (raw, f"{test.task}__prediction"))
+    return calibration_effect(test.task, test.kind, test.frame, before, after, by=by)
 
 
 def _slices(test: _Test, columns: Sequence[str], id_columns: Collection[str]) -> list[Slices]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from torch import nn
 
@@ -18,12 +17,14 @@ from crosstower.data.retrieval_data import RetrievalData
 from crosstower.data.sides import section_of
 from crosstower.errors import RecipeError
 from crosstower.evaluate.retrieval import mean_metrics
+from crosstower.files import write_parquet
 from crosstower.models.two_tower import TwoTower
 from crosstower.objectives.candidates import RetrievalObjective
 from crosstower.recipe import Recipe
 from crosstower.retrieve.answers import answers, hard_lists
 from crosstower.retriever.baselines import write_baselines
 from crosstower.retriever.files import save_answers, write_catalogue
+from crosstower.run import TEST
 
 METRICS = ("recall", "hit_rate", "ndcg", "mrr", "map")
 
@@ -100,10 +101,11 @@ class RetrievalJob:
         metrics = mean_metrics(shown, relevant, self.data.counts, ks)
         return {f"retrieval.{name}": value for name, value in metrics.items()}
 
-    def test(self, model: nn.Module) -> pl.DataFrame:
-        """Return the list that each test question gets."""
+    def conclude(self, model: nn.Module, folder: Path) -> None:
+        """Write the list that each test question gets."""
         ks = section_of(self.recipe).k
-        return save_answers(answers(_retriever(model), self.data, "test", ks[-1]))
+        lists = save_answers(answers(_retriever(model), self.data, "test", ks[-1]))
+        write_parquet(lists, folder / TEST)
 
     def save(self, folder: Path) -> None:
         """Write items, users with what they had, and the test questions."""
