@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from rich import box
@@ -60,13 +61,13 @@ def print_reports(reports: Sequence[TaskReport]) -> None:
         metrics = {k: v for k, v in _METRICS[report.kind].items() if _given(report, k)}
         rows = [
             [f"{m.name} *" if m.role == "model" else m.name]
-            + [_cell(m.metrics.get(metric)) for metric in metrics]
+            + [cell(m.metrics.get(metric)) for metric in metrics]
             for m in report.models
         ]
         title = f"{report.name}: {report.rows:,} test rows (* the model)"
         print_table(title, ["", *metrics.values()], rows)
         for sentence in [*report.verdicts, *_calibration_words(report)]:
-            console().print(_indented(sentence), highlight=False)
+            console().print(indented(sentence), highlight=False)
 
 
 def _calibration_words(report: TaskReport) -> list[str]:
@@ -85,8 +86,21 @@ def print_run(run: Run) -> None:
     print_data(run)
     print_reports(task_reports(run, stored_predictions(run)))
     print_training(run)
+    print_blend_findings(run)
     out = console()
     out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
+
+
+def print_blend_findings(run: Run) -> None:
+    """Print what the blend of a run does to the lists, if it has one."""
+    path = run.folder / "blended.json"
+    if not path.is_file():
+        return
+    out = console()
+    out.print("Blend", highlight=False)
+    for sentence in json.loads(path.read_bytes())["sentences"]:
+        out.print(indented(sentence), highlight=False)
+    out.print(f"page: {run.folder / 'blend.html'}", highlight=False, soft_wrap=True)
 
 
 def print_data(run: Run) -> None:
@@ -95,7 +109,7 @@ def print_data(run: Run) -> None:
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
     for note in facts.notes:
-        out.print(_indented(note), highlight=False)
+        out.print(indented(note), highlight=False)
 
 
 def print_training(run: Run) -> None:
@@ -120,7 +134,7 @@ def print_training(run: Run) -> None:
     out.print(f"report: {run.report}", highlight=False, soft_wrap=True)
 
 
-def _indented(sentence: str) -> Padding:
+def indented(sentence: str) -> Padding:
     """Return a sentence two columns in, on all of its lines."""
     return Padding(sentence, (0, 0, 0, 2), expand=False)
 
@@ -129,7 +143,8 @@ def _given(report: TaskReport, metric: str) -> bool:
     return metric in report.models[0].metrics
 
 
-def _cell(summary: Summary | None) -> str:
+def cell(summary: Summary | None) -> str:
+    """Return a metric as the cell of a table."""
     if summary is None or summary.mean != summary.mean:
         return "–"
     return str(summary).replace(" ± ", "±")  # five metrics with their sd fit into 100 columns

@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from crosstower import __version__
 from crosstower.blend_section import check_blend
+from crosstower.blending.blending import blend_run
 from crosstower.calibration_section import check_calibration
 from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.prepare import prepare, source_of
@@ -96,6 +97,9 @@ def fit(
         shutil.rmtree(spill, ignore_errors=True)
     write = write_results if recipe.retrieval is None else write_retrieval_results
     write(run, peak_memory_mb=_peak_memory_mb())
+    if recipe.blend is not None:
+        with console.status("blending") as status:
+            blend_run(run, tell=status.update)
     return run
 
 
@@ -130,6 +134,11 @@ def _check_model(recipe: Recipe) -> None:
         check_calibration(recipe.calibration, recipe.schema_.kinds())
         if recipe.blend is not None:
             check_blend(recipe.blend, recipe.schema_.kinds())
+            if recipe.evaluation.group is None:
+                raise RecipeError(
+                    "blend: whose rows stand in one list? Set evaluation.group to a column, such"
+                    " as the user, the session or the request"
+                )
         return
     retrieval_monitor(recipe)
     sides_of(recipe)

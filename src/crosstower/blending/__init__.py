@@ -1,0 +1,1 @@
+"""A run's predictions blended into one order, measured, shown and kept."""

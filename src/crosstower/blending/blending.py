@@ -1,0 +1,196 @@
+"""Blend a run: fit on the validation rows, compare orders on the test rows, write what was found.
+
+- `RUN/models/NAME/seed-S/blend.json`: the fitted blend of each training, which scoring then uses
+- `RUN/blended.parquet`: the test rows in order, first seed
+- `RUN/blended.json`: spec, metrics and findings
+- `RUN/blend.html`: the page
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosstower.blend.blender import fit_blend
+from crosstower.blend.tuning import Tuned, tune_blend
+from crosstower.blend.utility import Utility
+from crosstower.blend_section import Blend, Diversity, check_blend
+from crosstower.blending.comparison import Asked, Measured, compare
+from crosstower.blending.page import ordered_rows, page_content
+from crosstower.blending.rows import HeldOut, held_out, needed_columns, user_column
+from crosstower.blending.sentences import constraint_words, fallback_words, sentences, tuning_words
+from crosstower.errors import RecipeError
+from crosstower.evaluate.blend_content import OrderMetrics
+from crosstower.evaluate.blend_report import write_blend_report
+from crosstower.evaluate.summary import Summary
+from crosstower.files import write_atomic, write_parquet
+from crosstower.run import BLEND, Run
+
+
+@dataclass(frozen=True)
+class BlendResult:
+    """A blend and what it does; `orders` are those of the test rows, ours first."""
+
+    blend: Blend
+    asked: Asked
+    orders: tuple[OrderMetrics, ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+    page: Path
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        return {
+            "blend": self.blend.model_dump(mode="json", exclude_defaults=True),
+            "user": self.asked.user,
+            "k": self.asked.k,
+            "orders": {o.name: _plain(o) for o in self.orders},
+            "sentences": list(self.sentences),
+            "notes": list(self.notes),
+        }
+
+
+def blend_run(
+    run: Run,
+    blend: Blend | None = None,
+    *,
+    tune: Utility | None = None,
+    utility: Utility | None = None,
+    diversity: Diversity | None = None,
+    user: str | None = None,
+    k: int | None = None,
+    data: Any = None,
+    tell: Callable[[str], None] = lambda _words: None,
+) -> BlendResult:
+    """Blend the main model of a run, for all of its seeds, and keep the blend with it.
+
+    Transforms are fitted on the validation rows, and so are weights that are tuned; figures are of
+    the test rows. Scoring (`Run.predict`, `crosstower predict`) gives the blended score from then
+    on.
+
+    Args:
+        run: a finished ranking run.
+        blend: weights and transforms; the recipe's if None and nothing is tuned.
+        tune: find the weights that are best for this utility under its constraints.
+        utility: measure by it without tuning.
+        diversity: takes the place of the blend's.
+        user: column whose values have a list each; that of the utility or `evaluation.group` if
+            None.
+        k: places that count; that of the utility, or 10.
+        data: the rows again, where the run was trained on a data frame.
+        tell: shown what is being done.
+
+    Raises:
+        RecipeError: there is no blend, it does not fit the tasks, or no blend keeps to the
+            constraints.
+        DataError: a column is missing, or a prediction or amount is unusable.
+        RunError: predictions are missing, or the rows have changed.
+
+    """
+    wanted = tune or utility
+    user = user_column(run, user, wanted)
+    kinds = run.recipe.schema_.kinds()
+    if tune is None:
+        blend = _given(blend or run.recipe.blend)
+        check_blend(blend, kinds)
+    tell("reading predictions")
+    columns = needed_columns(user, blend, wanted, diversity)
+    rows, tuned = held_out(run, run.info.seeds, columns, data=data), None
+    if tune is not None:
+        tuned = tune_blend(tune, kinds, rows[0].valid, tell=tell)
+        blend = tuned.blend
+    blend = _given(blend)
+    if diversity is not None:
+        blend = blend.model_copy(update={"diversity": diversity})
+    asked = Asked(run.recipe.schema_, user, k or (wanted.k if wanted else 10), wanted)
+    return _finish(run, blend, asked, rows, tuned=tuned, tell=tell)
+
+
+def _given(blend: Blend | None) -> Blend:
+    if blend is None:
+        raise RecipeError(
+            "blend: no weights; give --weights like=1,comment=2, a blend section in the recipe, or"
+            " --tune UTILITY.yaml"
+        )
+    return blend
+
+
+def _finish(
+    run: Run,
+    blend: Blend,
+    asked: Asked,
+    rows: list[HeldOut],
+    *,
+    tuned: Tuned | None,
+    tell: Callable[[str], None],
+) -> BlendResult:
+    """Compare the orders of all seeds; keep the fitted blends, the page and the figures."""
+    model, kinds = next(iter(run.info.models)), asked.schema.kinds()
+    tell("comparing orders")
+    fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
+    compared = [compare(asked, blend, part) for part in rows]
+    measured, counts = compared[0]
+    words = sentences(asked, measured, counts)
+    words += constraint_words(asked, rows[0].test, measured[0])
+    result = BlendResult(
+        blend=blend,
+        asked=asked,
+        orders=tuple(_over_seeds([orders for orders, _ in compared])),
+        sentences=(*words, *(tuning_words(tuned) if tuned is not None else [])),
+        notes=tuple(fallback_words(fitted[0], fitted[0].unseen(rows[0].test))),
+        page=run.folder / "blend.html",
+    )
+    tell("writing the page")
+    content = page_content(
+        f"{run.recipe.name}: blend",
+        asked,
+        fitted[0],
+        rows[0],
+        measured,
+        orders=result.orders,
+        tuned=tuned,
+        sentences=result.sentences,
+        notes=result.notes,
+    )
+    write_blend_report(result.page, content)
+    in_order = ordered_rows(fitted[0], rows[0].test, measured[0], asked.user)
+    write_parquet(in_order, run.folder / "blended.parquet")
+    text = json.dumps(result.plain(), indent=1, allow_nan=False)
+    write_atomic(run.folder / "blended.json", text.encode())
+    for seed, one in zip(run.info.seeds, fitted, strict=True):
+        one.save(run.model_folder(model, seed) / BLEND)
+    return result
+
+
+def _over_seeds(seeds: list[list[Measured]]) -> list[OrderMetrics]:
+    orders: list[OrderMetrics] = []
+    for same in zip(*seeds, strict=True):
+        first = same[0]
+        values = [m.values | {f"share.{k}": v for k, v in m.shares.items()} for m in same]
+        names = list(dict.fromkeys(name for value in values for name in value))
+        summaries = {n: Summary.of([value.get(n, 0.0) for value in values]) for n in names}
+        orders.append(OrderMetrics(first.name, first.role, summaries, first.intervals()))
+    return orders
+
+
+def _plain(order: OrderMetrics) -> dict[str, Any]:
+    def number(value: float | None) -> float | None:
+        return value if value is not None and np.isfinite(value) else None
+
+    return {
+        name: {
+            "mean": number(summary.mean),
+            "sd": number(summary.sd),
+            **({"interval": list(order.intervals[name])} if _finite(order.intervals, name) else {}),
+        }
+        for name, summary in order.metrics.items()
+    }
+
+
+def _finite(intervals: Mapping[str, tuple[float, float]], name: str) -> bool:
+    return name in intervals and bool(np.isfinite(intervals[name]).all())

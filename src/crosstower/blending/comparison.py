@@ -1,0 +1,180 @@
+"""Several orders of the same rows side by side: by the blend, by a plain sum, by one task alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.blend.blender import fit_blend
+from crosstower.blend.diversity import Counts, rerank
+from crosstower.blend.measures import task_gain
+from crosstower.blend.orders import order_within, share_by_rank, share_in_top
+from crosstower.blend.rows import types_of
+from crosstower.blend.utility import Utility, gain
+from crosstower.blend_section import Blend
+from crosstower.blending.rows import HeldOut
+from crosstower.evaluate.content import Role
+from crosstower.evaluate.ranking import group_auc
+from crosstower.evaluate.users import (
+    GroupValues,
+    bootstrap_interval,
+    ndcg_per_group,
+    total_at_k_per_group,
+)
+from crosstower.schema import Schema
+
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+
+BLENDED, PLAIN, SHUFFLED, BEST = "blend", "plain sum", "shuffled", "best possible"
+BEFORE_DIVERSITY = "before diversity"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured, and how: lists of `k` for each value of column `user`."""
+
+    schema: Schema
+    user: str
+    k: int
+    utility: Utility | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One order of the test rows of one training.
+
+    `rank` `[rows]` is each row's place in its list. `groups` are the metrics that are means over
+    users, `values` all metrics: "utility", and for each task "ndcg.TASK", "total.TASK" (of the
+    labels of the first k), "expected.TASK" (of their true probabilities) and "gauc.TASK".
+    """
+
+    name: str
+    role: Role
+    rank: NDArray[np.int64]
+    groups: Mapping[str, GroupValues]
+    values: Mapping[str, float]
+    shares: Mapping[str, float]
+
+    def intervals(self) -> dict[str, Interval]:
+        """Return the 95 % bootstrap interval over users of each mean over users."""
+        return {name: bootstrap_interval(g.values) for name, g in self.groups.items()}
+
+
+def compare(asked: Asked, blend: Blend, rows: HeldOut) -> tuple[list[Measured], Counts | None]:
+    """Return the blend's order of the test rows, then the others; and what diversity did."""
+    fitted = fit_blend(blend, asked.schema.kinds(), rows.valid)
+    score, counts = fitted.score(rows.test), None
+    orders: list[tuple[str, Role, Floats]] = []
+    if blend.diversity is not None:
+        rank, counts = rerank(blend.diversity, rows.test[asked.user], score, rows.test)
+        orders.append((BLENDED, "model", -rank.astype(np.float64)))
+        orders.append((BEFORE_DIVERSITY, "baseline", score))
+    else:
+        orders.append((BLENDED, "model", score))
+    for name, other in _others(asked, blend, rows).items():
+        orders.append((name, "baseline", other))
+    orders.append((SHUFFLED, "constant", np.zeros(rows.test.height)))
+    best = _best(asked, blend, rows.test)
+    if best is not None:
+        orders.append((BEST, "best", best))
+    by = type_column(blend, asked.utility)
+    return [
+        measure(asked, name, role, s, frame=rows.test, by=by) for name, role, s in orders
+    ], counts
+
+
+def _others(asked: Asked, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
+    """Return the scores that the blend has to beat: a plain sum, and each of its tasks alone.
+
+    The weights of the plain sum are the values of the utility, or those of the blend.
+    """
+    weights = {task: weight for task, weight in blend.weights.items() if weight != 0.0}
+    values = asked.utility.values if asked.utility is not None else weights
+    plain = Blend(weights={task: value for task, value in values.items() if value != 0.0})
+    specs = {f"{task} alone": Blend(weights={task: w}) for task, w in weights.items()}
+    if blend.model_copy(update={"diversity": None}) != plain:
+        specs = {PLAIN: plain, **specs}
+    if len(weights) == 1:
+        specs.pop(f"{next(iter(weights))} alone")
+    kinds = asked.schema.kinds()
+    return {n: fit_blend(spec, kinds, rows.valid).score(rows.test) for n, spec in specs.items()}
+
+
+def _best(asked: Asked, blend: Blend, frame: pl.DataFrame) -> Floats | None:
+    """Return the score by true probabilities, where those of all that counts are known."""
+    truths = asked.schema.truths()
+    if asked.utility is not None:
+        counted = [task for task, value in asked.utility.values.items() if value > 0.0]
+        if set(counted) <= set(truths):
+            return gain(asked.utility, frame, asked.schema.kinds(), truth=truths)
+        return None
+    counted = [task for task, weight in blend.weights.items() if weight != 0.0]
+    if blend.form == "value" or not set(counted) <= set(truths):
+        return None
+    return sum(
+        (blend.weights[t] * frame[truths[t]].to_numpy() for t in counted), np.zeros(frame.height)
+    )
+
+
+def measure(
+    asked: Asked, name: str, role: Role, score: Floats, *, frame: pl.DataFrame, by: str | None
+) -> Measured:
+    """Return what an order by falling score is worth; equal scores count as all their orders."""
+    users, k, kinds = frame[asked.user], asked.k, asked.schema.kinds()
+    groups: dict[str, GroupValues] = {}
+    values: dict[str, float] = {}
+    if asked.utility is not None:
+        metric = ndcg_per_group if asked.utility.metric == "ndcg" else total_at_k_per_group
+        groups["utility"] = metric(users, score, gain(asked.utility, frame, kinds), k)
+    for task, kind in kinds.items():
+        worth = task_gain(frame, task)
+        groups[f"ndcg.{task}"] = ndcg_per_group(users, score, worth, k)
+        groups[f"total.{task}"] = total_at_k_per_group(users, score, worth, k)
+        if task in asked.schema.truths():
+            truth = frame[asked.schema.truths()[task]]
+            groups[f"expected.{task}"] = total_at_k_per_group(users, score, truth, k)
+        if kind == "binary":
+            known = pl.Series(~np.isnan(worth))
+            mine, theirs = worth[known.to_numpy()], score[known.to_numpy()]
+            values[f"gauc.{task}"] = group_auc(mine, theirs, users.filter(known)).value
+    values = {name: group.mean for name, group in groups.items()} | values
+    # Where all scores are equal the order of the rows would decide, which may be one by time.
+    chance = np.random.default_rng(0).random(len(score))
+    rank = order_within(users, score if np.ptp(score) > 0.0 else chance)
+    return Measured(name, role, rank, groups, values, _shares(users, rank, frame, by, k))
+
+
+def _shares(
+    users: pl.Series, rank: NDArray[np.int64], frame: pl.DataFrame, by: str | None, k: int
+) -> dict[str, float]:
+    if by is None:
+        return {}
+    found = share_in_top(users, rank, types_of(frame, by), top=k)
+    return {
+        kind or "missing": share for kind, share in zip(found["type"], found["share"], strict=True)
+    }
+
+
+def shares_by_rank(
+    measured: Sequence[Measured], frame: pl.DataFrame, by: str | None, k: int
+) -> dict[str, pl.DataFrame]:
+    """Return which content types hold each place, by the name of the order."""
+    if by is None:
+        return {}
+    types = types_of(frame, by)
+    shown = [m for m in measured if m.name in (BLENDED, BEFORE_DIVERSITY, PLAIN)]
+    return {m.name: share_by_rank(m.rank, types, top=k) for m in shown}
+
+
+def type_column(blend: Blend, utility: Utility | None) -> str | None:
+    """Return the column whose values are shown as content types: what is fitted or capped by."""
+    diversity = blend.diversity.by if blend.diversity is not None else None
+    wanted: list[str | None] = [blend.by, diversity]
+    if utility is not None:
+        wanted += [utility.relative_to, *(c.column for c in utility.constraints), *utility.by]
+    return next((name for name in wanted if name is not None), None)

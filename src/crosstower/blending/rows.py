@@ -1,0 +1,102 @@
+"""The validation and test predictions of a run, with the raw columns that a blend needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from crosstower.blend.utility import Utility
+from crosstower.blend_section import Blend, Diversity
+from crosstower.data.held_out import held_out_columns
+from crosstower.data.prepare import source_of
+from crosstower.errors import RecipeError, RunError
+from crosstower.results import read_predictions
+from crosstower.run import TEST, VALID, Run
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows of one training: blends are fitted and tuned on `valid`, and shown on `test`."""
+
+    valid: pl.DataFrame
+    test: pl.DataFrame
+
+
+def user_column(run: Run, given: str | None, utility: Utility | None) -> str:
+    """Return the column whose values have a list each.
+
+    Raises:
+        RecipeError: nothing says which, or two things say it differently.
+
+    """
+    wanted = utility.user if utility is not None else None
+    if given is not None and wanted is not None and given != wanted:
+        raise RecipeError(
+            f"--user: '{given}' was asked for, and the utility says user: {wanted}; give one"
+        )
+    user = given or wanted or run.recipe.evaluation.group
+    if user is None:
+        raise RecipeError(
+            "blend: whose rows stand in one list? Give --user COLUMN (a user, a session, a"
+            " request), or set evaluation.group in the recipe"
+        )
+    return user
+
+
+def needed_columns(
+    user: str, blend: Blend | None, utility: Utility | None, diversity: Diversity | None
+) -> list[str]:
+    """Return the raw columns that blending and measuring look at, each once."""
+    names = [user, *(blend.columns() if blend is not None else [])]
+    names += diversity.columns() if diversity is not None else []
+    if utility is not None:
+        names += [c.column for c in utility.constraints if c.column is not None]
+        others = (utility.amount, utility.relative_to, *utility.by)
+        names += [name for name in others if name is not None]
+    return list(dict.fromkeys(names))
+
+
+def held_out(
+    run: Run, seeds: Sequence[int], columns: Sequence[str], *, data: Any = None
+) -> list[HeldOut]:
+    """Return the stored predictions of the main model, one a seed.
+
+    Columns that were not stored with the predictions are read from the data of the recipe again,
+    or from `data`, which must hold the same rows.
+
+    Raises:
+        RecipeError: the run was trained on a data frame, and `data` does not give it again.
+        RunError: it is a run that retrieves, predictions are missing, or the rows have changed.
+        DataError: the data has no such column.
+
+    """
+    if run.recipe.retrieval is not None:
+        raise RunError(
+            f"{run.folder}: a run that retrieves has no tasks to blend; give a run that ranks"
+        )
+    model = next(iter(run.info.models))
+    found = [
+        HeldOut(*(read_predictions(run, model, seed, name) for name in (VALID, TEST)))
+        for seed in seeds
+    ]
+    missing = [c for c in columns if c not in found[0].test.columns]
+    if not missing:
+        return found
+    source = source_of(run.recipe.data, data)
+    extra = held_out_columns(run.recipe, source, missing)
+    return [
+        HeldOut(_beside(run, rows.valid, extra["valid"]), _beside(run, rows.test, extra["test"]))
+        for rows in found
+    ]
+
+
+def _beside(run: Run, stored: pl.DataFrame, extra: pl.DataFrame) -> pl.DataFrame:
+    if stored.height != extra.height:
+        raise RunError(
+            f"{run.folder}: {stored.height:,} rows were predicted, the data now gives"
+            f" {extra.height:,}: it has changed since; train again, or give the old rows by --data"
+        )
+    return pl.concat([stored, extra], how="horizontal")

@@ -1,0 +1,127 @@
+"""What a blend does to the lists, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from crosstower.blend.blender import FittedBlend
+from crosstower.blend.diversity import Counts
+from crosstower.blend.measures import Measures
+from crosstower.blend.tuning import Tuned
+from crosstower.blending.comparison import BEFORE_DIVERSITY, BLENDED, PLAIN, Asked, Measured
+from crosstower.evaluate.users import bootstrap_difference
+
+
+def sentences(asked: Asked, measured: Sequence[Measured], counts: Counts | None) -> list[str]:
+    """Return the findings about the test rows of one training, the most telling first."""
+    by_name = {m.name: m for m in measured}
+    blend = by_name[BLENDED]
+    words = [_first_places(asked, blend)]
+    for task in asked.schema.tasks:
+        words += _against(blend, by_name.get(f"{task} alone"), f"ndcg.{task}", asked.k)
+    for other in (PLAIN, BEFORE_DIVERSITY):
+        for metric in _compared(asked):
+            words += _against(blend, by_name.get(other), metric, asked.k)
+    words += _types(asked, by_name)
+    if counts is not None:
+        words.append(_diversity(counts))
+    return words
+
+
+def fallback_words(fitted: FittedBlend, unseen: Mapping[str | None, int]) -> list[str]:
+    """Return which rows and types could not be treated by their own type."""
+    words = list(fitted.notes)
+    if unseen:
+        named = ", ".join(f"{kind or 'missing'} {rows:,}" for kind, rows in unseen.items())
+        words.append(
+            f"{sum(unseen.values()):,} test rows use the maps of all types together, because their"
+            f" type was missing, unseen or rare in the validation rows: {named}."
+        )
+    return words
+
+
+def tuning_words(tuned: Tuned) -> list[str]:
+    """Return how the weights were found, and what each constraint came to while tuning."""
+    trials = tuned.trials.height
+    best = f"the best of {trials:,} blends has utility {tuned.utility:.4f} there"
+    words = [f"Tuned on the validation rows: {best}."]
+    words += [f"Constraint {k.words}: {k.reached:.3f} on them." for k in tuned.constraints]
+    if tuned.left_out:
+        words.append(f"{tuned.left_out:,} validation rows without a needed label were left out.")
+    return words
+
+
+def constraint_words(asked: Asked, frame: pl.DataFrame, blend: Measured) -> list[str]:
+    """Return what each constraint of the utility comes to on the test rows."""
+    if asked.utility is None or not asked.utility.constraints:
+        return []
+    measures = Measures(asked.utility, asked.schema.kinds(), frame)
+    figures = measures.of(-blend.rank.astype(np.float64))
+    parts = zip(asked.utility.constraints, figures.reached, measures.excess(figures), strict=True)
+    return [
+        f"On the test rows: {constraint.words} is {'missed' if excess > 0.0 else 'kept'}"
+        f" ({value:.3f})."
+        for constraint, value, excess in parts
+    ]
+
+
+def _compared(asked: Asked) -> list[str]:
+    if asked.utility is not None:
+        return ["utility"]
+    return [f"ndcg.{task}" for task in asked.schema.tasks]
+
+
+def _first_places(asked: Asked, blend: Measured) -> str:
+    parts: list[str] = []
+    for task, kind in asked.schema.kinds().items():
+        low, high = blend.intervals()[f"total.{task}"]
+        total = blend.values[f"total.{task}"]
+        what = f"{task}" if kind == "binary" else f"{task} in all"
+        parts.append(f"{total:.2f} {what} (95 % {low:.2f} to {high:.2f})")
+    users = blend.groups[f"total.{next(iter(asked.schema.tasks))}"].counted
+    return f"The first {asked.k} rows of {users:,} lists by {asked.user} hold {', '.join(parts)}."
+
+
+def _against(blend: Measured, other: Measured | None, metric: str, k: int) -> list[str]:
+    """Say how the blend differs from another order in one metric, if it does beyond the noise."""
+    if other is None or metric not in blend.groups or not blend.groups[metric].counted:
+        return []
+    mine, theirs = blend.groups[metric], other.groups[metric]
+    low, high = bootstrap_difference(mine, theirs)
+    gap = mine.mean - theirs.mean
+    name, _, task = metric.partition(".")
+    what = "Utility" if name == "utility" else f"NDCG@{k} of {task}"
+    given = f"{what} {mine.mean:.4f} against {theirs.mean:.4f} of {_called(other.name)}"
+    size = f"{gap:+.4f}, 95 % {low:+.4f} to {high:+.4f}".replace("-", "\N{MINUS SIGN}")
+    if low <= 0.0 <= high:
+        return [f"{given}: no difference beyond the noise ({size})."]
+    return [f"{given}: {'better' if gap > 0 else 'worse'} ({size})."]
+
+
+def _called(name: str) -> str:
+    return {PLAIN: "the plain sum", BEFORE_DIVERSITY: "the blend before diversity"}.get(name, name)
+
+
+def _types(asked: Asked, by_name: Mapping[str, Measured]) -> list[str]:
+    """Say how the content types share the first places, beside the plain sum."""
+    blend, plain = by_name[BLENDED], by_name.get(PLAIN)
+    if not blend.shares:
+        return []
+    parts = [
+        f"{kind} {share:.0%}" + (f" (plain sum {plain.shares.get(kind, 0.0):.0%})" if plain else "")
+        for kind, share in list(blend.shares.items())[:5]
+    ]
+    return [f"Of the first {asked.k} places: {', '.join(parts)}.".replace("%", " %")]
+
+
+def _diversity(counts: Counts) -> str:
+    words = f"Diversity changed the lists of {counts.changed:,} of {counts.groups:,}"
+    if counts.unfilled:
+        words += (
+            f"; {counts.unfilled:,} had too few other rows for their caps, and {counts.over_cap:,}"
+            " places were filled beyond a cap"
+        )
+    return f"{words}."

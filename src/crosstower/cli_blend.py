@@ -1,0 +1,210 @@
+"""The command that turns the scores of many tasks into one order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crosstower.cli_options import Json, RunArgument
+from crosstower.errors import RecipeError
+
+if TYPE_CHECKING:
+    from crosstower.blend_section import Blend, Diversity
+    from crosstower.blending.blending import BlendResult
+
+blend_app = typer.Typer()
+
+_EXAMPLES = (
+    "Examples: crosstower blend runs/feed --weights like=1,comment=2 --transform probit"
+    " --by content_type   |   crosstower blend runs/feed --tune utility.yaml   |  "
+    " crosstower blend runs/ads --form value --weights click=1,buy=1 --amount bid"
+)
+
+
+@blend_app.command(epilog=_EXAMPLES)
+def blend(
+    run: RunArgument,
+    weights: Annotated[
+        str | None, typer.Option(help="TASK=WEIGHT,...; with --form value the exponents.")
+    ] = None,
+    transform: Annotated[
+        str | None,
+        typer.Option(
+            help="identity, logit, probit, percentile or standardise; or TASK=TRANSFORM,..."
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Column of the content type; fits each type by itself.")
+    ] = None,
+    form: Annotated[str, typer.Option(help="sum, or value: a product times --amount.")] = "sum",
+    amount: Annotated[str | None, typer.Option(help="Column of the bid or price.")] = None,
+    tune: Annotated[
+        Path | None, typer.Option(help="Find the weights for this utility (YAML), extra tune.")
+    ] = None,
+    utility: Annotated[
+        Path | None, typer.Option(help="Measure by this utility (YAML) without tuning.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Column whose values have a list each: user, request.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Places that count.")] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(help="TYPE=N: at most N of it in the first places ('*': any other type)."),
+    ] = None,
+    cap_by: Annotated[
+        str | None, typer.Option(help="Column that --cap is about; that of --by if unset.")
+    ] = None,
+    mmr: Annotated[
+        float | None, typer.Option(help="0 to 1: relevance against novelty, with --similar-by.")
+    ] = None,
+    similar_by: Annotated[
+        list[str] | None, typer.Option(help="Column in which rows may be alike.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The run's rows again, if it was trained on a data frame.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Blend the tasks of a run into one order, and show what that does to the lists.
+
+    Fitted (and tuned) on the validation rows, shown on the test rows. The blend stays with the run:
+    crosstower predict gives its score from then on.
+    """
+    from rich.console import Console
+
+    from crosstower.blend.utility import load_utility
+    from crosstower.blending.blending import blend_run
+    from crosstower.run import Run
+
+    if tune is not None and utility is not None:
+        raise RecipeError("--tune already measures by its utility; give --utility without --tune")
+    if tune is not None and (weights or transform or by or amount or form != "sum"):
+        raise RecipeError(
+            "--tune finds weights, transform and by; say in the utility file which to try, or"
+            " leave --tune out"
+        )
+    places = k or 10
+    diversity = _diversity(places, cap, cap_by or by, mmr, similar_by)
+    opened = Run.open(run)
+    given = _blend(opened.recipe.blend, weights, transform, by, form, amount, diversity)
+    with Console(stderr=True).status("blending") as status:
+        result = blend_run(
+            opened,
+            given if tune is None else None,
+            tune=load_utility(tune) if tune is not None else None,
+            utility=load_utility(utility) if utility is not None else None,
+            diversity=diversity,
+            user=user,
+            k=k,
+            data=data,
+            tell=status.update,
+        )
+    if as_json:
+        typer.echo(json.dumps(result.plain(), indent=1))
+    else:
+        print_blend(result)
+
+
+def _blend(
+    recipe: Blend | None,
+    weights: str | None,
+    transform: str | None,
+    by: str | None,
+    form: str,
+    amount: str | None,
+    diversity: Diversity | None,
+) -> Blend | None:
+    """Return the blend of the options; the recipe's where none of them is given."""
+    from crosstower.blend_section import Blend, parse_weights
+    from crosstower.validation import validate
+
+    if weights is None:
+        if transform or by or amount or form != "sum":
+            raise RecipeError("--weights: missing; the other options need it: like=1,comment=2")
+        return recipe
+    plain: dict[str, Any] = {"weights": parse_weights(weights), "form": form}
+    plain |= {"by": by, "amount": amount, "diversity": diversity}
+    if transform is not None:
+        plain["transform"] = _pairs("--transform", transform) if "=" in transform else transform
+    return validate(Blend, plain, where="blend")
+
+
+def _diversity(
+    top: int,
+    cap: list[str] | None,
+    by: str | None,
+    mmr: float | None,
+    similar_by: list[str] | None,
+) -> Diversity | None:
+    from crosstower.blend_section import Diversity
+    from crosstower.validation import validate
+
+    if not cap and mmr is None and not similar_by:
+        return None
+    caps = {
+        name: _number(name, value) for name, value in _pairs("--cap", ",".join(cap or [])).items()
+    }
+    plain: dict[str, Any] = {"top": top, "mmr": mmr, "similar_by": similar_by or [], "caps": caps}
+    plain["by"] = by if caps else None
+    return validate(Diversity, plain, where="diversity")
+
+
+def _pairs(option: str, text: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for part in text.split(",") if text else []:
+        name, equals, value = (piece.strip() for piece in part.rpartition("="))
+        if not equals or not name or not value:
+            raise RecipeError(f"{option} '{text}': expected NAME=VALUE, got '{part}'")
+        pairs[name] = value
+    return pairs
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isdigit():
+        raise RecipeError(f"--cap {name}={value}: expected a whole number, as in video=3")
+    return int(value)
+
+
+def print_blend(result: BlendResult) -> None:
+    """Print what each order is worth, task by task, and what it means."""
+    from crosstower.cli_tables import console, indented
+
+    k = result.asked.k
+    kinds = result.asked.schema.kinds()
+    for task in kinds:
+        names = {
+            f"ndcg.{task}": f"NDCG@{k}",
+            f"total.{task}": f"{task}@{k}",
+            f"expected.{task}": f"Expected@{k}",
+            f"gauc.{task}": "gAUC",
+        }
+        _print_orders(f"{task}: test rows, one list a {result.asked.user}", names, result)
+    shared = {
+        n: n.removeprefix("share.") for n in result.orders[0].metrics if n.startswith("share.")
+    }
+    if shared:
+        _print_orders(f"Share of the first {k} places", dict(list(shared.items())[:6]), result)
+    if "utility" in result.orders[0].metrics:
+        _print_orders("Utility", {"utility": f"First {k}"}, result)
+    out = console()
+    for sentence in [*result.sentences, *result.notes]:
+        out.print(indented(sentence), highlight=False)
+    out.print(f"page: {result.page}", highlight=False, soft_wrap=True)
+    run = result.page.parent
+    out.print(f"score rows: crosstower predict {run} ROWS", highlight=False, soft_wrap=True)
+
+
+def _print_orders(title: str, names: dict[str, str], result: BlendResult) -> None:
+    from crosstower.cli_tables import cell, print_table
+
+    shown = {key: name for key, name in names.items() if key in result.orders[0].metrics}
+    rows = [
+        [f"{order.name} *" if order.role == "model" else order.name]
+        + [cell(order.metrics.get(key)) for key in shown]
+        for order in result.orders
+    ]
+    print_table(title, ["", *shown.values()], rows)

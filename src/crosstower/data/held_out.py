@@ -1,0 +1,64 @@
+"""The raw rows behind the stored predictions: what of a data set was kept from the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import polars as pl
+
+from crosstower.data.clean import Cleaner
+from crosstower.data.prepare import splitter_of
+from crosstower.data.sources import Source, require_columns
+from crosstower.data.split import SPLITS, select
+from crosstower.recipe import Recipe
+
+HeldOut = Literal["valid", "test"]
+_HELD_OUT: tuple[HeldOut, ...] = ("valid", "test")
+
+
+def held_out_rows(recipe: Recipe, source: Source, split: HeldOut = "test") -> pl.DataFrame:
+    """Return all raw columns of the rows of a split, in the order of the stored predictions.
+
+    Args:
+        recipe: of a ranker, as it was trained.
+        source: the rows that it was trained on, from `source_of`.
+        split: 'valid' or 'test'.
+
+    Raises:
+        DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
+
+    """
+    return held_out_columns(recipe, source, source.columns())[split]
+
+
+def held_out_columns(
+    recipe: Recipe, source: Source, columns: Sequence[str]
+) -> dict[HeldOut, pl.DataFrame]:
+    """Return {"valid": frame, "test": frame} of raw columns, as they stand in `source`.
+
+    The rows are those of the stored predictions, in their order: they are split and left out for
+    bad cells by the same rules. Memory holds the two splits' rows, not those of the training.
+
+    Args:
+        recipe: of a ranker, as it was trained.
+        source: the rows that it was trained on, from `source_of`.
+        columns: at least one; one named twice is there once.
+
+    Raises:
+        DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
+
+    """
+    names, schema = list(dict.fromkeys(columns)), recipe.schema_
+    require_columns(source, [*schema.sources(), *schema.label_sources(), *names])
+    splitter = splitter_of(recipe, source)
+    extras = list(dict.fromkeys([*names, *splitter.columns]))
+    cleaner = Cleaner(schema, extras, on_bad_rows=recipe.data.on_bad_rows)
+    parts: dict[HeldOut, list[pl.DataFrame]] = {split: [] for split in _HELD_OUT}
+    for chunk in source.chunks(cleaner.sources()):
+        frame = cleaner.clean(chunk)
+        assignment = splitter.assign(frame)
+        raw = frame.select(pl.col(f"raw:{name}").alias(name) for name in names)
+        for split, part in parts.items():
+            part.append(select(raw, assignment, SPLITS.index(split)))
+    return {split: pl.concat(part, how="vertical_relaxed") for split, part in parts.items()}
