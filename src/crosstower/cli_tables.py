@@ -39,9 +39,9 @@ def console() -> Console:
 
 def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; all columns but the first are aligned right if they hold numbers."""
+    if title is not None:
+        console().print(title, style="italic", highlight=False)
     table = Table(
-        title=title,
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,

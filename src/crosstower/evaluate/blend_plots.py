@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from crosstower.evaluate.plots import ACCENT, LINE, PAPER, SERIES, SOFT, inline_svg
@@ -49,9 +48,9 @@ def share_plot(ranks: NDArray[np.int64], shares: Floats, *, name: str) -> str:
         axes.bar(ranks, share, 0.86, bottom=base, **style)
         base = base + share
     axes.set_ylim(0.0, 1.0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(_percent)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=_STEPS))
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.set_xticks(ranks[:: -(-len(ranks) // 10) or 1])
     axes.set_xlabel("place in the list")
     return inline_svg(figure, [axes], name=name)
 
@@ -75,7 +74,7 @@ def histogram_plot(counts: Floats, edges: Floats, *, name: str, label: str) -> s
             style: dict[str, Any] = {"color": _colour(number), "linestyle": dashes}
             axes.stairs(rows / rows.sum(), edges, baseline=None, linewidth=1.5, **style)
     axes.set_ylim(bottom=0.0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(_percent)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=_STEPS))
     axes.set_xlabel(label)
     _plain_numbers(axes.xaxis)
@@ -85,8 +84,9 @@ def histogram_plot(counts: Floats, edges: Floats, *, name: str, label: str) -> s
 def front_plot(points: Floats, *, front: Flags, chosen: Flags, feasible: Flags, name: str) -> str:
     """Return what blends reach in two tasks: all as dots, the best of them joined by a line.
 
-    The line joins the blends of the front that no other of them beats in these two tasks. With two
-    tasks in all that is the whole front.
+    Blends on the front are in colour, and those that break a constraint are crosses. The line joins
+    the blends of the front that no other of them beats in these two tasks: with two tasks in all
+    the whole front.
 
     Args:
         points: `[blends, 2]`, across and up, higher being better; finite.
@@ -98,19 +98,16 @@ def front_plot(points: Floats, *, front: Flags, chosen: Flags, feasible: Flags, 
     """
     figure = Figure(figsize=(4.2, 3.2), layout="constrained")
     axes = figure.subplots()
-    soft: dict[str, Any] = {"color": SOFT, "alpha": 0.5, "linestyle": "none"}
-    axes.plot(*points[~front & feasible].T, marker="o", markersize=3.5, **soft)
-    axes.plot(*points[~front & ~feasible].T, marker="x", markersize=4, **soft)
-    axes.plot(*points[front].T, marker="o", markersize=4, color=ACCENT, linestyle="none")
+    for marker, allowed in (("o", feasible), ("x", ~feasible)):
+        axes.plot(*points[~front & allowed].T, marker, markersize=4, color=SOFT, alpha=0.5)
+        axes.plot(*points[front & allowed].T, marker, markersize=4, color=ACCENT)
     axes.plot(*_outline(points[front]).T, color=ACCENT, linewidth=1.4)
-    mark: dict[str, Any] = {"color": SERIES[1], "markeredgecolor": PAPER, "linestyle": "none"}
-    axes.plot(*points[chosen].T, marker="D", markersize=8, **mark)
+    mark: dict[str, Any] = {"color": SERIES[1], "markeredgecolor": PAPER, "markersize": 8}
+    axes.plot(*points[chosen].T, "D", **mark)
     for axis in (axes.xaxis, axes.yaxis):
         _plain_numbers(axis)
-    axes.margins(0.06)
-    svg_axes: list[Axes] = [axes]
     axes.grid(visible=True, axis="x", color=LINE, linewidth=0.6)
-    return inline_svg(figure, svg_axes, name=name)
+    return inline_svg(figure, [axes], name=name)
 
 
 def type_key(number: int, *, line: bool) -> str:
@@ -139,6 +136,10 @@ def point_key(kind: PointKind) -> str:
 
 def _colour(number: int) -> str:
     return SERIES[number] if number < MOST_TYPES else SOFT
+
+
+def _percent(value: float, _position: float) -> str:
+    return f"{100.0 * value:.3g}%"
 
 
 def _outline(points: Floats) -> Floats:

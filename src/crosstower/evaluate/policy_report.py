@@ -12,7 +12,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from crosstower.errors import DataError
@@ -24,6 +23,8 @@ POLICIES = ("model", "uniform")
 _FEW = 0.01
 _SURE = 4.0
 _SLACK = 0.01  # propensities are often stored with a few digits
+_FAR = 0.1
+_TELLING = 10.0  # fewer events make a normal interval too narrow
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class PolicyReport:
     its own mean alone, 'model' and 'uniform' have inverse_propensity, self_normalised,
     direct_method and doubly_robust. `gain` is what the model's policy earns more than the log,
     doubly robust and paired by rows. `slots` has for each slot the 'logged' mean and the 'model's
-    doubly robust value. `warnings` say what was left out, and which values not to trust.
+    doubly robust value. `telling_rows` is the effective number of rows, by the model's weights,
+    whose reward is not the usual one (the median), such as clicks: with fewer than ten there is no
+    verdict, as intervals are too narrow. `warnings` say what was left out, and what not to trust.
     """
 
     facts: PolicyFacts
@@ -55,18 +58,23 @@ class PolicyReport:
     policies: dict[str, dict[str, Estimate]]
     gain: Estimate
     slots: dict[str, dict[str, Estimate]]
+    telling_rows: float
     warnings: tuple[str, ...]
 
     def verdict(self) -> str:
         """Return a sentence: is the model's order better than the logged one, beyond the noise."""
         value, logged = self.policies["model"]["doubly_robust"], self.policies["logged"]["logged"]
         low, high = self.gain.interval()
-        found = "better" if low > 0.0 else "worse" if high < 0.0 else None
-        words = f"{found} beyond the noise" if found else "within the noise, these rows cannot tell"
+        if self.telling_rows < _TELLING:
+            words = f"rests on {self.telling_rows:.0f} effective rows of an unusual reward: too few"
+        elif low <= 0.0 <= high:
+            words = "is within the noise, these rows cannot tell"
+        else:
+            words = f"is {'better' if low > 0.0 else 'worse'} beyond the noise"
         return (
             f"{self.facts.reward} a row: {value.value:.4g} by the model's order (doubly robust),"
             f" {logged.value:.4g} as logged; {self.gain.value:+.4g}"
-            f" (95 % interval {low:+.4g} to {high:+.4g}) is {words}."
+            f" (95 % interval {low:+.4g} to {high:+.4g}) {words}."
         )
 
     def plain(self) -> dict[str, Any]:
@@ -77,6 +85,7 @@ class PolicyReport:
             "policies": {name: _plain(found) for name, found in self.policies.items()},
             **_plain({"gain": self.gain}),
             "slots": {name: _plain(found) for name, found in self.slots.items()},
+            "telling_rows": self.telling_rows,
             "verdict": self.verdict(),
             "warnings": list(self.warnings),
         }
@@ -104,7 +113,8 @@ def policy_report(rows: pl.DataFrame, facts: PolicyFacts) -> PolicyReport:
         policies={"logged": {"logged": on_policy(rows["reward"])}, **found},
         gain=_robust(rows, facts.clip, less=rows["reward"]),
         slots=slots,
-        warnings=(*warnings, *alone),
+        telling_rows=_telling_rows(rows, "model"),
+        warnings=(*warnings, *_model_warnings(rows), *alone),
     )
 
 
@@ -153,6 +163,14 @@ def _slots(
     return dict(sorted(found.items())), warnings
 
 
+def _telling_rows(rows: pl.DataFrame, policy: str) -> float:
+    """Return (Σw)² / Σw² of the rows whose reward is not the median."""
+    told = rows.filter(pl.col("reward") != pl.col("reward").median())
+    weights = (told[f"{policy}:target"] / told["propensity"]).to_numpy()
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
 def _warnings(rows: pl.DataFrame, policy: str, found: dict[str, Estimate]) -> list[str]:
     """Return why not to trust the values of a policy."""
     warnings, size = list[str](), found["inverse_propensity"].effective_sample_size
@@ -160,6 +178,11 @@ def _warnings(rows: pl.DataFrame, policy: str, found: dict[str, Estimate]) -> li
         warnings.append(
             f"{policy}: its weights count like {size:,.0f} of {rows.height:,} rows, less than"
             f" {_FEW:.0%}: the values rest on few rows; clip the weights, or raise the temperature."
+        )
+    if (told := _telling_rows(rows, policy)) < _TELLING:
+        warnings.append(
+            f"{policy}: only {told:.1f} effective rows have an unusual reward, less than"
+            f" {_TELLING:g}: its intervals are too narrow; give more rows."
         )
     weights = on_policy(rows[f"{policy}:target"] / rows["propensity"])
     noise = 0.0 if math.isnan(weights.standard_error) else weights.standard_error
@@ -170,6 +193,18 @@ def _warnings(rows: pl.DataFrame, policy: str, found: dict[str, Estimate]) -> li
             " that rest on weights."
         )
     return warnings
+
+
+def _model_warnings(rows: pl.DataFrame) -> list[str]:
+    """Return whether the reward model is wrong on the mean, by what noise cannot explain."""
+    gap, earned = on_policy(rows["predicted"] - rows["reward"]), on_policy(rows["reward"]).value
+    if not abs(gap.value) > max(_SURE * gap.standard_error, _FAR * abs(earned)):
+        return []
+    words = (
+        f"the run predicts {earned + gap.value:.4g} a row for the logged actions, which earned"
+        f" {earned:.4g}: do not trust the direct method; calibrate the run, or train it longer."
+    )
+    return [words]
 
 
 def _plain(found: dict[str, Estimate]) -> dict[str, Any]:

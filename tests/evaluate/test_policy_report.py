@@ -1,0 +1,177 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from crosstower.errors import DataError
+from crosstower.evaluate.off_policy import doubly_robust, on_policy
+from crosstower.evaluate.policy_report import PolicyFacts, PolicyReport, policy_report
+
+FACTS = PolicyFacts("click", "click__prediction", 0.0, None, "item", (), 4)
+CLIPPED = PolicyFacts("click", "click__prediction", 0.0, 2.0, "item", (), 4)
+
+
+def decisions(rows: int = 4000, seed: int = 0, lift: float = 0.2) -> pl.DataFrame:
+    """Four actions, logged uniformly; the model's action earns `lift` more than others."""
+    random = np.random.default_rng(seed)
+    taken = random.random(rows) < 0.25
+    reward = random.random(rows) < 0.3 + lift * taken
+    best, mean = 0.3 + lift, 0.3 + lift / 4
+    return pl.DataFrame(
+        {
+            "reward": reward * 1.0,
+            "propensity": np.full(rows, 0.25),
+            "predicted": np.where(taken, best, 0.3),
+            "model:target": taken * 1.0,
+            "model:expected": np.full(rows, best),
+            "uniform:target": np.full(rows, 0.25),
+            "uniform:expected": np.full(rows, mean),
+            "slot": random.integers(1, 3, rows),
+        }
+    )
+
+
+@pytest.mark.parametrize("facts", [FACTS, CLIPPED])
+def test_the_gain_is_the_doubly_robust_value_minus_the_log_paired(facts: PolicyFacts) -> None:
+    rows = decisions()
+    report = policy_report(rows, facts)
+    weights = rows["model:target"] / rows["propensity"]
+    weights = weights if facts.clip is None else weights.clip(upper_bound=facts.clip)
+    terms = rows["model:expected"] + weights * (rows["reward"] - rows["predicted"])
+    paired = (terms - rows["reward"]).to_numpy()
+    assert report.gain.value == pytest.approx(paired.mean(), rel=1e-12)
+    assert report.gain.standard_error == pytest.approx(stats.sem(paired), rel=1e-12)
+    robust, logged = report.policies["model"]["doubly_robust"], report.policies["logged"]["logged"]
+    assert report.gain.value == pytest.approx(robust.value - logged.value, rel=1e-9)
+    assert robust.value == pytest.approx(terms.mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lift", "words"),
+    [
+        (0.3, "is better beyond the noise."),
+        (-0.25, "is worse beyond the noise."),
+        (0.0, "is within the noise, these rows cannot tell."),
+    ],
+)
+def test_the_verdict_goes_by_the_interval_of_the_gain(lift: float, words: str) -> None:
+    report = policy_report(decisions(lift=lift), FACTS)
+    low, high = report.gain.interval()
+    assert report.verdict().endswith(words)
+    assert f"95 % interval {low:+.4g} to {high:+.4g}" in report.verdict()
+    assert (low < 0 < high) == ("within" in words)
+
+
+def test_the_interval_of_the_gain_holds_the_truth_as_often_as_it_says() -> None:
+    held = 0
+    for seed in range(300):
+        low, high = policy_report(decisions(400, seed).drop("slot"), FACTS).gain.interval()
+        held += low < 0.15 < high
+    assert 0.91 < held / 300 < 0.985
+
+
+@pytest.mark.parametrize("usual", [0.0, 1.0])
+def test_too_few_unusual_rewards_give_no_verdict_however_narrow_the_interval(usual: float) -> None:
+    # 1,000 rows with the model's action, 9 of them with a reward; 200 others earned something.
+    taken, row = pl.col("model:target") == 1, pl.int_range(pl.len())
+    rows = decisions().drop("slot").sort("model:target")
+    seldom = (row < 200) | (taken & (row >= 4000 - 9))
+    rows = rows.with_columns(
+        reward=pl.when(seldom).then(1.0 - usual).otherwise(usual), predicted=pl.lit(usual)
+    ).with_columns(pl.lit(usual).alias("model:expected"), pl.lit(usual).alias("uniform:expected"))
+    report = policy_report(rows, FACTS)
+    low, high = report.gain.interval()
+    assert not low < 0 < high
+    assert report.telling_rows == pytest.approx(9.0)
+    assert report.verdict().endswith("rests on 9 effective rows of an unusual reward: too few.")
+    assert "model: only 9.0 effective rows have an unusual reward" in report.warnings[0]
+    assert not any(words.startswith("uniform") for words in report.warnings)
+
+
+def test_rows_that_tell_are_counted_by_their_weights() -> None:
+    rows = decisions()
+    told = rows.filter(pl.col("reward") == 1)
+    weights = told["model:target"] / told["propensity"]
+    assert policy_report(rows, FACTS).telling_rows == pytest.approx(
+        weights.sum() ** 2 / (weights**2).sum()
+    )
+    numbers = rows.with_columns(reward=pl.int_range(pl.len()) * 1.0)
+    assert policy_report(numbers, FACTS).telling_rows == rows["model:target"].sum()
+
+
+def test_slots_are_estimated_each_on_its_own() -> None:
+    rows = decisions()
+    report = policy_report(rows, FACTS)
+    assert list(report.slots) == ["1", "2"]
+    for slot, found in report.slots.items():
+        part = rows.filter(pl.col("slot") == int(slot))
+        columns = ("reward", "propensity", "model:target", "predicted", "model:expected")
+        assert found["logged"] == on_policy(part["reward"])
+        assert found["model"] == doubly_robust(*(part[c] for c in columns))
+    assert policy_report(rows.drop("slot"), FACTS).slots == {}
+
+
+def test_a_slot_without_overlap_is_left_out_and_named() -> None:
+    target = pl.when(pl.col("slot") == 2).then(0.0).otherwise("model:target")
+    report = policy_report(decisions().with_columns(target.alias("model:target")), FACTS)
+    assert list(report.slots) == ["1"]
+    assert report.warnings[-1] == "slot 2: the model's order takes none of its logged actions."
+
+
+def test_a_policy_that_takes_no_logged_action_has_no_value() -> None:
+    rows = decisions().with_columns(pl.lit(0.0).alias("model:target"))
+    with pytest.raises(DataError, match=r"takes none of the 4,000 .* a temperature above 0"):
+        policy_report(rows, FACTS)
+
+
+def warnings(rows: pl.DataFrame) -> tuple[str, ...]:
+    return policy_report(rows.drop("slot"), FACTS).warnings
+
+
+def test_good_logs_give_no_warning() -> None:
+    assert all(warnings(decisions(seed=seed)) == () for seed in range(20))
+    rounded = decisions().with_columns(pl.lit(0.2495).alias("propensity"))
+    assert warnings(rounded) == ()
+
+
+def test_few_rows_that_count_are_named() -> None:
+    first = pl.int_range(pl.len()) < 30
+    rows = decisions().with_columns(
+        pl.when(first).then(1.0).otherwise(0.0).alias("model:target"),
+        pl.when(first).then(30 / 4000).otherwise(0.25).alias("propensity"),
+    )
+    assert "model: its weights count like 30 of 4,000 rows, less than 1%" in warnings(rows)[0]
+
+
+def test_propensities_that_do_not_fit_are_named() -> None:
+    rows = decisions().with_columns(pl.lit(0.5).alias("propensity"))
+    model, uniform = warnings(rows)
+    assert model.startswith("model: its weights average 0.5")
+    assert uniform.startswith("uniform: its weights average 0.5 and not 1")
+    never = decisions().with_columns((pl.col("model:target") * 0.5).alias("model:target"))
+    (missing,) = warnings(never)
+    assert "leave out actions that this policy takes" in missing
+
+
+def test_a_reward_model_far_off_is_named() -> None:
+    rows = decisions().with_columns(pl.col("predicted") * 2)
+    (far,) = warnings(rows)
+    mean, earned = rows["predicted"].mean(), rows["reward"].mean()
+    assert far.startswith(f"the run predicts {mean:.4g} a row for the logged actions, which")
+    assert f"earned {earned:.4g}" in far
+
+
+def test_plain_data_is_json_with_intervals_and_no_nan() -> None:
+    one: PolicyReport = policy_report(decisions().filter(pl.col("model:target") == 1)[:1], FACTS)
+    plain = json.loads(json.dumps(one.plain(), allow_nan=False))
+    logged = plain["policies"]["logged"]["logged"]
+    assert (logged["standard_error"], logged["low"], logged["rows"]) == (None, None, 1)
+    full = policy_report(decisions(), CLIPPED)
+    plain = full.plain()
+    low, high = full.gain.interval()
+    assert (plain["gain"]["low"], plain["gain"]["high"]) == (low, high)
+    assert plain["policies"]["model"]["inverse_propensity"]["clipped"] > 0
+    assert (plain["clip"], plain["rows"], plain["warnings"]) == (2.0, 4000, list(full.warnings))
+    assert set(plain["slots"]) == {"1", "2"}
