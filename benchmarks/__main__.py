@@ -12,6 +12,8 @@ NAMES = (
     "ann",
     "retrieval",
     "retrieval_speed",
+    "multitask",
+    "off_policy",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
