@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.machine import describe, example
 from benchmarks.quality import number
+from crosstower.calibration_section import Calibration
 from crosstower.data import worlds
 from crosstower.data.encode import Encoder
 from crosstower.data.prepare import prepare, source_of
@@ -23,7 +24,7 @@ from crosstower.recipe import Data, Recipe, Training, load_recipe
 from crosstower.schema import Schema
 
 EXAMPLES = ("census_tasks", "clothing_tasks")
-WORLDS = ("feed_engagement", "watch_next")
+WORLDS = ("feed_engagement", "watch_next", "watch_next_conditional")
 METRIC = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 MODELS = {"shared_bottom": {}, "mmoe": {"experts": 4}, "ple": {}}
 
@@ -46,20 +47,23 @@ def recipe_of(name: str, folder: Path) -> Recipe:
         schema = worlds.make(name, rows=1).schema
         recipe = Recipe(name=name, data=Data(path=f"world:{name}", rows=300_000), schema=schema)
     else:
-        recipe = watch_next()
+        recipe = watch_next(conditional=name.endswith("conditional"))
     evaluation = recipe.evaluation.model_copy(update={"baselines": (), "slices": ()})
     return recipe.model_copy(update={"evaluation": evaluation})
 
 
-def watch_next() -> Recipe:
-    """Return watch or not, and for how long if watched, in seconds as they are."""
+def watch_next(*, conditional: bool) -> Recipe:
+    """Return watch or not, and for how long: of all rows, or of watched ones alone (noise)."""
     schema = worlds.make("watch_next", rows=10).schema.plain()
-    schema["tasks"]["watch_time"] = {"kind": "regression", "when": "did_watch"}
+    if conditional:
+        schema["tasks"]["watch_time"] = {"kind": "regression", "when": "did_watch"}
     return Recipe(
         name="watch_next",
         data=Data(path="world:watch_next", rows=50_000),
         schema=Schema.model_validate(schema),
         training=Training(patience=10, epochs=40),
+        # The mean of a logarithm is below the logarithm of the mean.
+        calibration=Calibration(tasks={"watch_time": "isotonic"}),
     )
 
 
@@ -85,8 +89,13 @@ def only(recipe: Recipe, task: str) -> Recipe:
     schema = recipe.schema_.plain()
     when = schema["tasks"][task].get("when")
     kept = [n for n in schema["tasks"] if n in (task, when)]
-    schema["tasks"] = {n: schema["tasks"][n] for n in [task, *kept] if n in schema["tasks"]}
-    return recipe.model_copy(update={"schema_": Schema.model_validate(schema)})
+    schema["tasks"] = {n: schema["tasks"][n] for n in [task, *kept]}
+    calibrated = {n: m for n, m in recipe.calibration.tasks.items() if n in schema["tasks"]}
+    changes = {
+        "schema_": Schema.model_validate(schema),
+        "calibration": recipe.calibration.model_copy(update={"tasks": calibrated}),
+    }
+    return recipe.model_copy(update=changes)
 
 
 def options(kind: str, width: int) -> dict:

@@ -11,6 +11,7 @@ import typer
 
 from crosstower.cli_ask import ask_app
 from crosstower.cli_blend import blend_app
+from crosstower.cli_funnel import funnel_app
 from crosstower.cli_options import Json, Overrides, RunArgument, Seeds
 from crosstower.cli_policy import policy_app
 from crosstower.errors import CrosstowerError
@@ -33,6 +34,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Public data sets and simulated worlds.", no_args_is_help=True)
 app.add_typer(ask_app)
 app.add_typer(blend_app)
+app.add_typer(funnel_app)
 app.add_typer(policy_app)
 app.add_typer(data_app, name="data")
 

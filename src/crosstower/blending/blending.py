@@ -137,6 +137,8 @@ def _finish(
     measured, counts = compared[0]
     words = sentences(asked, measured, counts)
     words += constraint_words(asked, rows[0].test, measured[0])
+    if len(rows) > 1:
+        words.append(f"These findings are of the first of {len(rows)} seeds; tables are of all.")
     result = BlendResult(
         blend=blend,
         asked=asked,

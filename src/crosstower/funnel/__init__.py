@@ -1,0 +1,1 @@
+"""The funnel as one: a retriever's candidates, ordered by a ranker, blended, made diverse."""

@@ -1,0 +1,268 @@
+"""Evaluate a funnel as one: the lists of all its stages against what was to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.prepare import Progress
+from crosstower.errors import DataError, QueryError
+from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.questions import Asked, other_questions, run_questions, sample_of
+from crosstower.funnel.report import (
+    TRUE_VALUE,
+    Floats,
+    FunnelReport,
+    lifts_of,
+    stages_of,
+    values_of,
+)
+from crosstower.funnel.stages import (
+    ALL_ITEMS,
+    BEST_ORDER,
+    PERFECT,
+    POPULAR,
+    RETRIEVED,
+    best_order,
+    lists_of,
+    padded,
+    perfect,
+    stage_ranks,
+    steps_of,
+)
+from crosstower.funnel.verdicts import verdicts_of
+from crosstower.retrieve.baselines import Popularity, histories_of, recommend
+from crosstower.retriever.files import COUNT
+
+Places = NDArray[np.int64]
+Truth = Callable[[pl.DataFrame], NDArray[Any]]
+_BLOCK = 2**18  # (query, item) rows at once, to bound memory
+_FEWEST = 20  # questions, below which a mean says nothing
+
+
+@dataclass(frozen=True)
+class FunnelLists:
+    """Lists `[Q, k]` of every stage, and the candidates `[Q, C]` that they were made of.
+
+    `asked` `[Q]` are the questions of stages that were not asked all of them.
+    """
+
+    shown: dict[str, Places]
+    candidates: Places
+    asked: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
+    notes: tuple[str, ...] = ()
+
+
+def evaluate_funnel(
+    funnel: Funnel,
+    *,
+    k: int = 10,
+    data: Any = None,
+    columns: Sequence[str] = (),
+    limit: int = 20_000_000,
+    truth: Truth | None = None,
+    seed: int = 0,
+    progress: Progress = lambda _stage, _rows: None,
+) -> FunnelReport:
+    """Ask the test questions of the retrieval run and evaluate the lists of all stages.
+
+    The stages: popular items, what is retrieved, `ranked` by the ranker's first task, `blended`
+    and `diversified` if the ranking run has these, ranked and blended out of all items (had
+    retrieval missed nothing), the best order of the candidates, and the perfect lists. What an
+    asker has had is left out of all of them where the retrieval recipe says so.
+
+    Args:
+        funnel: an open funnel.
+        k: length of the lists, at most the funnel's candidates.
+        data: other rows to ask about, a path or a table; their users have had what the rows of
+            the retrieval run gave them.
+        columns: data columns of a question's first row that belong to its query and that the
+            retrieval recipe does not read. A column of the item must not be among them: every
+            candidate would get that of the answer.
+        limit: at most so many (question, item) rows are scored for the candidates, and as many
+            for all items; questions are drawn where there would be more, and a note says so.
+        truth: gives the true value of each (query, item) row, such as the probability of a
+            click, known of simulated worlds; called with the raw columns of the query and of the
+            item. The report then has `true_value@k`, the sum over the first k, of all
+            stages but the perfect ones, which are perfect by the answers.
+        seed: of drawn questions and of the bootstrap.
+        progress: told what is done and how many rows of it.
+
+    Raises:
+        QueryError: k or the limit is out of range, or the ranker needs a column that neither side
+            has.
+        RunError: the rows of the retrieval run have changed, or cannot be read again.
+        DataError: a column is missing, a cell is bad, or the truth is not a number a row.
+
+    """
+    _check(funnel, k, limit)
+    asked = (
+        run_questions(funnel, columns, progress)
+        if data is None
+        else other_questions(funnel, data, columns, progress)
+    )
+    asked = asked.sampled(max(limit // funnel.candidates, 1), seed)
+    lists = funnel_lists(funnel, asked, k=k, limit=limit, seed=seed, progress=progress)
+    return _report(funnel, asked, lists, k=k, truth=truth, seed=seed)
+
+
+def funnel_lists(
+    funnel: Funnel,
+    asked: Asked,
+    *,
+    k: int,
+    limit: int,
+    seed: int = 0,
+    progress: Progress = lambda _stage, _rows: None,
+) -> FunnelLists:
+    """Return the lists of all stages; arguments as `evaluate_funnel` has them."""
+    questions, every = asked.questions, np.arange(len(asked))
+    candidates = _candidates(funnel, asked)
+    shown = {POPULAR: _popular(funnel, asked, k), RETRIEVED: padded(candidates, k)}
+    ranker = _Ranker(funnel, asked, k, progress)
+    shown |= ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
+    items = len(funnel.retriever.catalogue.ids)
+    some = sample_of(len(asked), limit // items, seed)
+    given, notes = dict[str, NDArray[np.bool_]](), tuple[str, ...]()
+    if len(some) < min(_FEWEST, len(asked)):
+        notes = (f"not ranked out of all {items:,} items, which is too many; raise the limit",)
+    else:
+        whole = ranker.lists(some, ranker.all_items, words="ranking all items", of_all=True)
+        shown |= {f"{ALL_ITEMS}{name}": found for name, found in whole.items()}
+        given = {f"{ALL_ITEMS}{name}": np.isin(every, some) for name in whole}
+    if 0 < len(some) < len(asked) and given:
+        notes = (f"out of all {items:,} items: {len(some):,} questions, drawn with seed {seed}",)
+    shown[BEST_ORDER] = best_order(candidates, questions.relevant, k)
+    shown[PERFECT] = perfect(questions.relevant, questions=len(asked), k=k)
+    return FunnelLists(shown, candidates, given, notes)
+
+
+@dataclass(frozen=True)
+class _Ranker:
+    """Orders items for questions, a block of rows at a time."""
+
+    funnel: Funnel
+    asked: Asked
+    k: int
+    progress: Progress
+
+    def lists(
+        self,
+        questions: Places,
+        candidates: Callable[[Places], Places],
+        *,
+        words: str,
+        of_all: bool = False,
+    ) -> dict[str, Places]:
+        """Return the lists `[Q, k]` by stage; questions that are not asked have empty ones."""
+        width, done = candidates(questions[:1]).shape[1], 0
+        lists: dict[str, Places] = {}
+        for start in range(0, len(questions), max(_BLOCK // width, 1)):
+            part = questions[start : start + max(_BLOCK // width, 1)]
+            places = candidates(part)
+            for name, shown in self._block(part, places, of_all=of_all).items():
+                whole = lists.setdefault(name, np.full((len(self.asked), self.k), -1, np.int64))
+                whole[part] = shown
+            done += int((places >= 0).sum())
+            self.progress(words, done)
+        return lists
+
+    def all_items(self, part: Places) -> Places:
+        """Return every item `[q, N]` for some questions, -1 for what the asker has had."""
+        places = np.tile(np.arange(len(self.funnel.retriever.catalogue.ids)), (len(part), 1))
+        question, item = self.asked.questions.seen
+        row = np.searchsorted(part, question).clip(max=len(part) - 1)
+        mine = part[row] == question
+        places[row[mine], item[mine]] = -1
+        return places
+
+    def _block(self, part: Places, places: Places, *, of_all: bool) -> dict[str, Places]:
+        question, column = np.nonzero(places >= 0)
+        item = places[question, column]
+        scored = self.funnel.score(self.asked.queries, part[question], item)
+        row = scored["row"].to_numpy()
+        diversity = None if of_all else self.funnel.diversity
+        ranks = stage_ranks(scored, question[row], task=self.funnel.task, diversity=diversity)
+        shape = len(part), self.k
+        return {
+            name: lists_of(rank, question[row], item[row], shape=shape)
+            for name, rank in ranks.items()
+        }
+
+
+def _candidates(funnel: Funnel, asked: Asked) -> Places:
+    size, parts = 2_048, list[Places]()
+    for start in range(0, len(asked), size):
+        part = range(start, min(start + size, len(asked)))
+        had = [asked.had(question) for question in part]
+        parts.append(funnel.retrieve(asked.vectors[start : start + size], had)[0])
+    return np.concatenate(parts)
+
+
+def _popular(funnel: Funnel, asked: Asked, k: int) -> Places:
+    """Return the items with the most training rows of the retrieval run."""
+    counts = funnel.retriever.items[COUNT].to_numpy().astype(np.float32)
+    nothing = np.empty(0, np.int64)
+    histories = histories_of(nothing, nothing, shape=(len(asked), len(counts)))
+    return recommend(Popularity(counts), histories, k, seen=asked.questions.seen)
+
+
+def _report(
+    funnel: Funnel, asked: Asked, lists: FunnelLists, *, k: int, truth: Truth | None, seed: int
+) -> FunnelReport:
+    relevant = asked.questions.relevant
+    values = values_of(lists.shown, relevant, k, asked=lists.asked)
+    if truth is not None:
+        for name, shown in lists.shown.items():
+            if name in (BEST_ORDER, PERFECT):  # best by the answers, not by the truth
+                continue
+            worth = _true_values(funnel, asked, shown, truth)
+            mine = lists.asked.get(name, np.ones(len(asked), dtype=bool))
+            values[name][f"{TRUE_VALUE}@{k}"] = np.where(mine, worth, np.nan)
+    lifts = lifts_of(values, seed=seed)
+    steps = steps_of(lists.candidates, lists.shown, relevant)
+    items = len(funnel.retriever.catalogue.ids)
+    sizes = {"relevant": len(relevant[0]), "candidates": funnel.candidates, "items": items, "k": k}
+    return FunnelReport(
+        retrieval=str(funnel.retriever.run.folder),
+        ranking=str(funnel.ranking.folder),
+        source=asked.source,
+        questions=len(asked),
+        **sizes,
+        stages=stages_of(values, seed=seed),
+        lifts=lifts,
+        steps=steps,
+        verdicts=verdicts_of(steps, lifts, **sizes),
+        notes=(*asked.notes, *lists.notes),
+    )
+
+
+def _true_values(funnel: Funnel, asked: Asked, shown: Places, truth: Truth) -> Floats:
+    """Return the true value of each list `[Q]`."""
+    question, place = np.nonzero(shown >= 0)
+    rows = funnel.rows.whole(asked.queries, question, shown[question, place])
+    worth = np.asarray(truth(rows), dtype=np.float64)
+    if worth.shape != (rows.height,) or not np.isfinite(worth).all():
+        raise DataError(
+            f"truth: expected a finite number for each of {rows.height:,} rows, got shape"
+            f" {list(worth.shape)}{'' if np.isfinite(worth).all() else ' with others'}"
+        )
+    return np.bincount(question, worth, minlength=len(shown)).astype(np.float64)
+
+
+def _check(funnel: Funnel, k: int, limit: int) -> None:
+    if not 1 <= k <= funnel.candidates:
+        raise QueryError(
+            f"k: expected 1 to {funnel.candidates:,}, the number of candidates, got {k}; open the"
+            " funnel with more candidates"
+        )
+    if limit < funnel.candidates:
+        raise QueryError(
+            f"limit: expected at least {funnel.candidates:,} rows, the candidates of one question,"
+            f" got {limit:,}"
+        )

@@ -1,0 +1,248 @@
+"""A retrieval run and a ranking run that answer as one: retrieve, rank, blend, make diverse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+from numpy.typing import NDArray
+
+from crosstower.blend_section import Diversity
+from crosstower.data.clean import Cleaner
+from crosstower.data.sides import section_of
+from crosstower.errors import QueryError, RunError
+from crosstower.funnel.rows import RowMaker
+from crosstower.funnel.stages import stage_ranks
+from crosstower.retriever.files import FOLDER, HAD, USER, read
+from crosstower.retriever.retriever import Retriever
+from crosstower.run import Run
+from crosstower.scores import BLEND_SCORE, PREDICTION, RAW, Scorer
+
+Places = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """An open funnel: `candidates` items are retrieved for each query, and the ranker orders them.
+
+    The order is by the ranker's blend, or by the prediction of its first task (the higher, the
+    better) if it has none; the diversity of the blend re-orders the first places.
+    """
+
+    retriever: Retriever
+    ranking: Run
+    scorer: Scorer
+    candidates: int
+
+    @staticmethod
+    def open(
+        retrieval: Run | str | Path,
+        ranking: Run | str | Path,
+        *,
+        candidates: int = 200,
+        seed: int | None = None,
+    ) -> Funnel:
+        """Open two runs, each with its main model.
+
+        Args:
+            retrieval: a run that retrieves, or its folder.
+            ranking: a run that ranks, or its folder.
+            candidates: how many items the ranker gets; all of a catalogue that has fewer.
+            seed: of both models; the first one of each run if None.
+
+        Raises:
+            RunError: there is no run, one is of the other kind, or it is damaged.
+            QueryError: `candidates` is below 1.
+            DataError: a table that the ranking recipe joins cannot be read.
+
+        """
+        retrieval, ranking = (
+            run if isinstance(run, Run) else Run.open(run) for run in (retrieval, ranking)
+        )
+        _check_kinds(retrieval, ranking)
+        if candidates < 1:
+            raise QueryError(f"candidates: expected at least 1, got {candidates}")
+        retriever, scorer = Retriever.open(retrieval, seed=seed), ranking.scorer(seed=seed)
+        size = min(candidates, len(retriever.catalogue))
+        return Funnel(retriever, ranking, scorer, size)
+
+    @property
+    def task(self) -> str:
+        """The ranker's first task, which orders where there is no blend."""
+        return next(iter(self.ranking.recipe.schema_.tasks))
+
+    @property
+    def diversity(self) -> Diversity | None:
+        """What the first places must not be, if the blend says so."""
+        return self.scorer.blend.spec.diversity if self.scorer.blend is not None else None
+
+    @cached_property
+    def rows(self) -> RowMaker:
+        """What makes the ranker's raw rows."""
+        return RowMaker.of(self.retriever, self.ranking, self._cleaner().sources())
+
+    def recommend(
+        self,
+        user: str | int | None = None,
+        *,
+        k: int = 10,
+        query: Mapping[str, Any] | None = None,
+        where: str | None = None,
+    ) -> pl.DataFrame:
+        """Return the first k items for a user.
+
+        The ranker sees the query columns of the user's last row, `query` in their place where it
+        is given, and each item's row of the item table. A query column of the retrieval recipe
+        that nobody gives is missing.
+
+        Args:
+            user: an id; one that the retrieval run does not know is asked for without a history.
+            k: how many, at most `candidates`; fewer come back where fewer candidates exist.
+            query: data columns of the query, of the retrieval recipe or the ranking recipe.
+            where: a condition on the attributes of items.
+
+        Returns:
+            Columns `rank`, `item_id`, `score` (which the order follows, but for diversity),
+            `retrieval_score`, `retrieval_rank`, `TASK__prediction` a task, `blend__score` if there
+            is a blend, and the item's attributes.
+
+        Raises:
+            QueryError: k, the query or the condition is wrong, the recipe has no users, or the
+                ranker needs a column that neither side has.
+
+        """
+        if not 1 <= k <= self.candidates:
+            raise QueryError(
+                f"k: expected 1 to {self.candidates:,}, the number of candidates, got {k}; open"
+                " the funnel with more candidates"
+            )
+        given = dict(query or {})
+        self.rows.check_given(given)
+        asked = {n: v for n, v in given.items() if n in self.rows.asked}
+        vector, had = self.retriever.query(user, asked)
+        places, similarity = self.retrieve(vector, [had], where=where)
+        found = places[0] >= 0
+        item, similarity = places[0][found], similarity[0][found]
+        scored = self.score(self._queries(user, given), np.zeros(len(item), np.int64), item)
+        groups = np.zeros(scored.height, np.int64)
+        ranks = stage_ranks(scored, groups, task=self.task, diversity=self.diversity)
+        return self._answer(scored, list(ranks.values())[-1], item, similarity).head(k)
+
+    def retrieve(
+        self, vectors: Floats, had: Sequence[Places], *, where: str | None = None
+    ) -> tuple[Places, Floats]:
+        """Return the candidates `[Q, C]` by place in the catalogue, -1 where there are fewer.
+
+        Args:
+            vectors: `[Q, D]` of the queries.
+            had: the places of what each asker has had; left out if the retrieval recipe says so.
+            where: a condition on the attributes of items.
+
+        Returns:
+            Candidates, best first, and their inner products `[Q, C]`.
+
+        """
+        catalogue, exclude = self.retriever.catalogue, None
+        if section_of(self.retriever.run.recipe).exclude_seen:
+            exclude = [catalogue.ids.gather(places) for places in had]
+        hits = self.retriever.index.search(vectors, self.candidates, where=where, exclude=exclude)
+        known = catalogue.places_of(hits.catalogue.ids)  # an index may keep an order of its own
+        return np.append(known, -1)[hits.places], hits.scores
+
+    def score(self, queries: pl.DataFrame, query: Places, item: Places) -> pl.DataFrame:
+        """Return the ranker's scores of (query, item) rows.
+
+        Args:
+            queries: `[Q]` raw columns of queries, with those that the ranker needs.
+            query: `[rows]` places among them.
+            item: `[rows]` places in the catalogue.
+
+        Returns:
+            Columns `row` (place among the rows; bad ones are left out where the ranking recipe
+            skips them), `TASK__prediction` a task, `blend__score` if there is a blend, and the raw
+            columns that its diversity looks at.
+
+        Raises:
+            QueryError: the ranker needs a column that neither side has.
+            DataError: a cell is bad.
+
+        """
+        self.rows.check_had(queries.columns)
+        cleaner = self._cleaner()
+        kept = self.diversity.columns() if self.diversity is not None else []
+        parts: list[pl.DataFrame] = []
+        for chunk in self.rows.source(queries, query, item).chunks(cleaner.sources()):
+            frame = cleaner.clean(chunk)
+            scores = self.scorer.score(frame).select(~cs.ends_with(RAW))
+            raw = [frame[f"raw:{name}"].alias(name) for name in kept]
+            parts.append(pl.DataFrame([frame["row"], *scores, *raw]))
+        return pl.concat(parts) if parts else self._nothing(kept)
+
+    def _cleaner(self) -> Cleaner:
+        recipe = self.ranking.recipe
+        how, extras = recipe.data.on_bad_rows, self.scorer.columns
+        return Cleaner(recipe.schema_, extras, on_bad_rows=how, with_labels=False)
+
+    def _nothing(self, raw: list[str]) -> pl.DataFrame:
+        names = [f"{task}{PREDICTION}" for task in self.ranking.recipe.schema_.tasks]
+        names += [BLEND_SCORE] if self.scorer.blend is not None else []
+        kinds = {"row": pl.Int64()} | dict.fromkeys(names, pl.Float64())
+        return pl.DataFrame(schema=kinds | dict.fromkeys(raw, pl.String()))
+
+    def _queries(self, user: str | int | None, given: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the raw columns of one query as a row."""
+        row: dict[str, Any] = {name: [None] for name in self.rows.known}
+        if user is not None and self.rows.user is not None:
+            ids = pl.Series([str(user)]).cast(self._users[USER].dtype, strict=False).drop_nulls()
+            known = self._users.filter(pl.col(USER).is_in(ids.implode())).drop(USER, HAD)
+            row |= {column.name: column for column in known} if known.height else {}
+            row[self.rows.user] = ids if len(ids) else [user]
+        row |= {name: [value] for name, value in given.items()}
+        return pl.DataFrame(row, strict=False) if row else pl.DataFrame({"": [None]})
+
+    @cached_property
+    def _users(self) -> pl.DataFrame:
+        return read(self.retriever.run.folder / FOLDER / "users.parquet")
+
+    def _answer(
+        self, scored: pl.DataFrame, rank: Places, item: Places, similarity: Floats
+    ) -> pl.DataFrame:
+        row = scored["row"].to_numpy()
+        order = BLEND_SCORE if self.scorer.blend is not None else f"{self.task}{PREDICTION}"
+        own = pl.DataFrame(
+            {
+                "rank": rank,
+                "item_id": self.retriever.catalogue.ids.gather(item[row]),
+                "score": scored[order],
+                "retrieval_score": similarity[row],
+                "retrieval_rank": row + 1,
+            }
+        )
+        scores = scored.select(
+            cs.ends_with(PREDICTION) | cs.by_name(BLEND_SCORE, require_all=False)
+        )
+        both = pl.concat([own, scores], how="horizontal")
+        attributes = self.retriever.catalogue.attributes[item[row]]
+        taken = (*both.columns, section_of(self.retriever.run.recipe).item)
+        attributes = attributes.select(c for c in attributes.columns if c not in taken)
+        return pl.concat([both, attributes], how="horizontal").sort("rank")
+
+
+def _check_kinds(retrieval: Run, ranking: Run) -> None:
+    """Refuse a run that does the other's work."""
+    order = "the order is: crosstower funnel RETRIEVAL RANKING"
+    if retrieval.recipe.retrieval is None:
+        raise RunError(
+            f"{retrieval.folder}: a run that ranks, where one that retrieves is expected; {order}"
+        )
+    if ranking.recipe.retrieval is not None:
+        raise RunError(
+            f"{ranking.folder}: a run that retrieves, where one that ranks is expected; {order}"
+        )

@@ -1,0 +1,113 @@
+"""Whether a ranking run was trained on what tests a retrieval run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.prepare import source_of, split_words, splitter_of
+from crosstower.data.sides import section_of
+from crosstower.data.sources import Source, require_columns
+from crosstower.data.split import SPLITS
+from crosstower.filters import filter_columns, parse_filter
+from crosstower.recipe import Data, Recipe
+
+Places = NDArray[np.int64]
+_TRAIN = SPLITS.index("train")
+
+
+def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Places) -> list[str]:
+    """Return what is to be said of rows that test the one run and trained the other.
+
+    Recipes of the same rows are compared row by row: even equal splits may differ, where one is
+    made of the positives and the other of all rows. Others can only be compared by what they say.
+
+    Args:
+        retrieval: recipe of the run whose test questions are asked.
+        ranking: recipe of the run that ranks.
+        source: the rows of the retrieval recipe, positives or not.
+        tested: numbers of the test rows among the positives.
+
+    """
+    if _rows_of(retrieval.data) != _rows_of(ranking.data):
+        note = (
+            f"the runs have other rows ({_named(retrieval.data)}, {_named(ranking.data)}): whether"
+            " rows that test the retriever trained the ranker cannot be told"
+        )
+        return [note]
+    where = section_of(retrieval).where
+    rows = tested if where is None else _positives(source, where)[tested]
+    same = retrieval.data.joins == ranking.data.joins
+    of_ranking = source if same else source_of(ranking.data)
+    trained = _training_rows(ranking, of_ranking, rows)
+    return _counted(retrieval, ranking, trained=trained, tested=len(rows))
+
+
+def _counted(retrieval: Recipe, ranking: Recipe, *, trained: int, tested: int) -> list[str]:
+    differ = retrieval.data.split != ranking.data.split
+    splits = f" (splits: {_words(retrieval)}; {_words(ranking)})" if differ else ""
+    if trained:
+        note = (
+            f"{trained:,} of {tested:,} rows that test the retriever trained the ranker{splits}:"
+            " ranked lists look better than they are; give both recipes one split, by time, by"
+            " group or by a column"
+        )
+        return [note]
+    note = (
+        f"the recipes split their rows differently{splits}, but no row that tests the retriever"
+        " trained the ranker"
+    )
+    return [note] if differ else []
+
+
+def raw_at(source: Source, rows: Places, columns: Sequence[str]) -> pl.DataFrame:
+    """Return raw columns of rows of a source by number, in the order of `rows`.
+
+    Raises:
+        DataError: a column is missing.
+
+    """
+    if not columns:
+        return pl.DataFrame()
+    require_columns(source, columns)
+    order = np.argsort(rows, kind="stable")
+    asked, found = rows[order], list[pl.DataFrame]()
+    for chunk in source.chunks(columns):
+        first, last = np.searchsorted(asked, [chunk.index, chunk.index + chunk.frame.height])
+        found.append(chunk.frame[asked[first:last] - chunk.index])
+    back = np.empty(len(rows), np.int64)
+    back[order] = np.arange(len(rows))
+    return pl.concat(found, how="vertical_relaxed")[back]
+
+
+def _rows_of(data: Data) -> tuple[str | None, int | None, int]:
+    return data.path, data.rows, data.seed
+
+
+def _named(data: Data) -> str:
+    return data.path or "a data frame"
+
+
+def _words(recipe: Recipe) -> str:
+    return split_words(recipe.data.split.model_dump())
+
+
+def _positives(source: Source, where: str) -> Places:
+    """Return the number of each positive among all rows."""
+    columns, found = filter_columns(where), list[Places]()
+    for chunk in source.chunks(columns):
+        condition = parse_filter(where, dict(chunk.frame.schema))
+        fits = chunk.frame.select(condition.alias("fits"))["fits"].to_numpy()
+        found.append(np.flatnonzero(fits) + chunk.index)
+    return np.concatenate(found)
+
+
+def _training_rows(recipe: Recipe, source: Source, rows: Places) -> int:
+    """Count the rows that a recipe trains on."""
+    splitter = splitter_of(recipe, source)
+    raw = raw_at(source, rows, splitter.columns)
+    frame = pl.DataFrame([pl.Series("row", rows), *(s.alias(f"raw:{s.name}") for s in raw)])
+    return int((splitter.assign(frame) == _TRAIN).sum())

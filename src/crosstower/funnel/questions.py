@@ -1,0 +1,229 @@
+"""Questions to a funnel: who asks, with which columns, what is to be found and not to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.histories import Histories
+from crosstower.data.items import ItemTable
+from crosstower.data.positive_rows import PositiveRows, read_positives
+from crosstower.data.prepare import Progress, source_of
+from crosstower.data.questions import Questions, ask, questions_of
+from crosstower.data.retrieval_data import QueryEncoder
+from crosstower.data.side import Side
+from crosstower.data.sides import section_of, sides_of
+from crosstower.data.sources import FilteredSource, Source
+from crosstower.data.split import SPLITS
+from crosstower.errors import DataError, RunError
+from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.leaks import leak_notes, raw_at
+from crosstower.recipe import Recipe
+from crosstower.retrieve.answers import query_vectors
+from crosstower.retriever.files import FOLDER, HAD, ID, USER, read
+from crosstower.retriever.retriever import Retriever
+from crosstower.run import Run
+from crosstower.splits import RandomSplit
+
+Places = NDArray[np.int64]
+_TEST = SPLITS.index("test")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Q questions: answers and histories, raw query columns `[Q]`, vectors `[Q, D]`."""
+
+    source: str
+    questions: Questions
+    queries: pl.DataFrame
+    vectors: NDArray[np.float32]
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return Q."""
+        return len(self.questions)
+
+    def sampled(self, count: int, seed: int) -> Asked:
+        """Return at most `count` of them, drawn without replacement, and say so in a note."""
+        if count >= len(self):
+            return self
+        kept = sample_of(len(self), count, seed)
+        questions = self.questions
+        note = f"{count:,} of {len(self):,} questions, drawn with seed {seed}"
+        return Asked(
+            self.source,
+            replace(
+                questions,
+                asked=questions.asked.gather(kept),
+                rows=questions.rows[kept],
+                users=questions.users[kept],
+                relevant=pairs_of(questions.relevant, kept),
+                seen=pairs_of(questions.seen, kept),
+            ),
+            self.queries[kept],
+            self.vectors[kept],
+            (*self.notes, note),
+        )
+
+    def had(self, question: int) -> Places:
+        """Return the places of what the asker of a question has had."""
+        return self.questions.earlier.pairs(self.questions.users[[question]])[1]
+
+
+def sample_of(total: int, count: int, seed: int) -> Places:
+    """Return `count` of `total` places, ascending."""
+    random = np.random.default_rng(seed)
+    return np.sort(random.choice(total, min(count, total), replace=False))
+
+
+def pairs_of(pairs: tuple[Places, Places], kept: Places) -> tuple[Places, Places]:
+    """Return the (question, item) pairs of some questions, ascending, numbered anew."""
+    place = np.searchsorted(kept, pairs[0]).clip(max=max(len(kept) - 1, 0))
+    mine = kept[place] == pairs[0]
+    return place[mine], pairs[1][mine]
+
+
+def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) -> Asked:
+    """Return the test questions of the retrieval run, made from its rows again.
+
+    Args:
+        funnel: an open funnel.
+        columns: data columns of the rows to give to the query beside the retrieval recipe's.
+        progress: told how many rows are read.
+
+    Raises:
+        RunError: the run was trained on a data frame, or its rows have changed since.
+        DataError: a column is missing.
+
+    """
+    run = funnel.retriever.run
+    if run.recipe.data.path is None:
+        raise RunError(
+            f"{run.folder}: was trained on a data frame, whose test questions cannot be made"
+            " again; give rows to ask about (data)"
+        )
+    source = source_of(run.recipe.data)
+    rows = _positives(funnel.retriever, run.recipe, source, progress)
+    section = section_of(run.recipe)
+    by_user = section.user is not None
+    questions = questions_of(rows, _TEST, by_user=by_user, exclude_seen=section.exclude_seen)
+    _check_same(run, questions)
+    tested = rows.frame["row"].to_numpy()[rows.split == _TEST]
+    notes = leak_notes(run.recipe, funnel.ranking.recipe, source, tested)
+    return _asked(funnel, _Found(source, rows, questions, notes), columns)
+
+
+def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress: Progress) -> Asked:
+    """Return questions about other rows, whose users have had what the run's rows gave them.
+
+    Raises:
+        DataError: a column is missing, no row is a positive, an item is not in the catalogue, or
+            nothing is to be found.
+
+    """
+    run = funnel.retriever.run
+    source = source_of(run.recipe.data, data)
+    data_section = run.recipe.data.model_copy(update={"split": RandomSplit()})
+    recipe = run.recipe.model_copy(update={"data": data_section})
+    rows, section = _positives(funnel.retriever, recipe, source, progress), section_of(recipe)
+    questions = ask(
+        rows,
+        np.arange(len(rows.user)),
+        _earlier(run, rows),
+        by_user=section.user is not None,
+        exclude_seen=section.exclude_seen,
+    )
+    if not len(questions):
+        raise DataError(
+            f"{source.name}: nothing to find: its users have had all of its items before; give rows"
+            " that the run has not seen, or set retrieval.exclude_seen: false"
+        )
+    notes: list[str] = []
+    if isinstance(data, str | Path) and str(data) == funnel.ranking.recipe.data.path:
+        notes.append("the ranking run was made of these rows: ranked lists look too good")
+    return _asked(funnel, _Found(source, rows, questions, notes), columns)
+
+
+def _positives(
+    retriever: Retriever, recipe: Recipe, source: Source, progress: Progress
+) -> PositiveRows:
+    table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
+    return read_positives(recipe, source, sides_of(recipe), progress, items=table)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Questions about the positives of a source."""
+
+    source: Source
+    rows: PositiveRows
+    questions: Questions
+    notes: list[str]
+
+
+def _asked(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Asked:
+    """Add the raw columns and the vectors of the queries."""
+    run, questions = funnel.retriever.run, found.questions
+    frame = found.rows.take(questions.rows)
+    vectors = query_vectors(
+        funnel.retriever.model,
+        QueryEncoder(run.encoder, sides_of(run.recipe), funnel.retriever.items[ID]),
+        Side(run.encoder, sides_of(run.recipe).query).encode(frame),
+        questions.users,
+        questions.earlier,
+    )
+    skipped = [f"{n:,} rows left out for '{name}'" for name, n in found.rows.skipped.items()]
+    return Asked(
+        source=found.source.name,
+        questions=questions,
+        queries=_queries(funnel, found.source, frame, columns),
+        vectors=vectors.numpy(),
+        notes=(*skipped, *found.notes),
+    )
+
+
+def _queries(
+    funnel: Funnel, source: Source, frame: pl.DataFrame, columns: Sequence[str]
+) -> pl.DataFrame:
+    """Return the raw columns of the queries: those that a query always has, and others named."""
+    funnel.rows.check_more(columns)
+    where = section_of(funnel.retriever.run.recipe).where
+    positives = source if where is None else FilteredSource(source, where)
+    known = [frame[f"raw:{name}"].alias(name) for name in funnel.rows.known]
+    more = raw_at(positives, frame["row"].to_numpy(), columns)
+    queries = pl.DataFrame(known).with_columns(more.get_columns())
+    funnel.rows.check_had(queries.columns)
+    return queries
+
+
+def _check_same(run: Run, questions: Questions) -> None:
+    """Refuse rows whose questions are not those that the training stored."""
+    stored = read(run.folder / FOLDER / "questions.parquet")
+    flat = stored.with_row_index("question").explode("relevant")
+    same = stored.height == len(questions) and stored["asked"].equals(questions.asked)
+    pairs = (flat["question"].to_numpy(), flat["relevant"].to_numpy())
+    if not same or not all(
+        np.array_equal(a, b) for a, b in zip(pairs, questions.relevant, strict=True)
+    ):
+        raise RunError(
+            f"{run.folder}: the rows have changed since this run was trained; put the data back,"
+            " or train again"
+        )
+
+
+def _earlier(run: Run, rows: PositiveRows) -> Histories:
+    """Return what the run knows of the users of other rows."""
+    if section_of(run.recipe).user is None:
+        return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
+    users = read(run.folder / FOLDER / "users.parquet")
+    asked = pl.DataFrame({USER: rows.users.cast(users[USER].dtype, strict=False)})
+    found = asked.join(users.select(USER, HAD), on=USER, how="left", maintain_order="left")[HAD]
+    counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
+    items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
+    return Histories(items, np.concatenate([[0], np.cumsum(counts)]))

@@ -1,0 +1,194 @@
+"""What an evaluated funnel reports: metrics of every stage, what each lifts, what each loses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.evaluate.retrieval import list_metrics
+from crosstower.evaluate.users import GroupValues, bootstrap_difference, bootstrap_interval
+from crosstower.funnel.stages import (
+    ALL_ITEMS,
+    BEST_ORDER,
+    BLENDED,
+    DIVERSIFIED,
+    POPULAR,
+    RANKED,
+    RETRIEVED,
+    Pairs,
+    Places,
+    Step,
+)
+
+Floats = NDArray[np.float64]
+Values = Mapping[str, Mapping[str, Floats]]
+
+METRICS = ("recall", "ndcg", "mrr", "hit_rate")
+TRUE_VALUE = "true_value"
+_ORDER = (POPULAR, RETRIEVED, RANKED, BLENDED, DIVERSIFIED)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over questions with its 95 % bootstrap interval from `low` to `high`."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The lists of a stage: metrics by name, such as ndcg@10, over `questions`."""
+
+    name: str
+    questions: int
+    metrics: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric of the same questions before and after, and the paired difference."""
+
+    before: float
+    after: float
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class Lift:
+    """What the lists of `stage` change against those `over` which they were made, by metric."""
+
+    stage: str
+    over: str
+    changes: Mapping[str, Change]
+
+
+@dataclass(frozen=True)
+class FunnelReport:
+    """An evaluated funnel.
+
+    `relevant` counts the (question, item) pairs to be found; `steps` say where they are lost;
+    `k` is the length of the lists, `candidates` what the ranker gets of `items`.
+    """
+
+    retrieval: str
+    ranking: str
+    source: str
+    questions: int
+    relevant: int
+    items: int
+    candidates: int
+    k: int
+    stages: tuple[Stage, ...]
+    lifts: tuple[Lift, ...]
+    steps: tuple[Step, ...]
+    verdicts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def stage(self, name: str) -> Stage:
+        """Return a stage by name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data for JSON; numbers that are not defined are None."""
+        return _plain(asdict(self))
+
+
+def values_of(
+    lists: Mapping[str, Places],
+    relevant: Pairs,
+    k: int,
+    *,
+    asked: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> dict[str, dict[str, Floats]]:
+    """Return {stage: {"METRIC@k": `[Q]`}}, NaN for the questions that a stage was not asked.
+
+    Args:
+        lists: `[Q, K]` by stage.
+        relevant: (question, item) pairs, each once.
+        k: how many places count.
+        asked: `[Q]` for stages that were asked some of the questions only.
+
+    """
+    values: dict[str, dict[str, Floats]] = {}
+    for name, shown in lists.items():
+        found = list_metrics(shown, relevant, [k])
+        mine = (asked or {}).get(name, np.ones(len(shown), dtype=bool))
+        kept = {f"{m}@{k}": found[f"{m}@{k}"] for m in METRICS}
+        values[name] = {metric: np.where(mine, x, np.nan) for metric, x in kept.items()}
+    return values
+
+
+def stages_of(values: Values, *, seed: int = 0) -> tuple[Stage, ...]:
+    """Return every stage's means over the questions that it was asked, with their intervals."""
+    return tuple(
+        Stage(
+            name,
+            int(np.isfinite(next(iter(metrics.values()))).sum()),
+            {metric: _mean(x, seed) for metric, x in metrics.items()},
+        )
+        for name, metrics in values.items()
+    )
+
+
+def lifts_of(values: Values, *, seed: int = 0) -> tuple[Lift, ...]:
+    """Return what each stage changes against the one before it, over the same questions.
+
+    After these: what the ranker and the blend would show had they had all items, and the best
+    order of the candidates against the funnel's last stage.
+    """
+    order = [name for name in _ORDER if name in values]
+    pairs = list(zip(order[1:], order[:-1], strict=True))
+    pairs += [(f"{ALL_ITEMS}{name}", name) for name in (RANKED, BLENDED)]
+    pairs.append((BEST_ORDER, order[-1]))
+    return tuple(
+        Lift(stage, over, _changes(values[stage], values[over], seed))
+        for stage, over in pairs
+        if stage in values and over in values
+    )
+
+
+def _changes(
+    after: Mapping[str, Floats], before: Mapping[str, Floats], seed: int
+) -> dict[str, Change]:
+    changes: dict[str, Change] = {}
+    for metric in [name for name in after if name in before]:
+        values = after[metric]
+        both = np.isfinite(values) & np.isfinite(before[metric])
+        a, b = (_groups(x, both) for x in (values, before[metric]))
+        low, high = bootstrap_difference(a, b, seed=seed)
+        changes[metric] = Change(b.mean, a.mean, Estimate(a.mean - b.mean, low, high))
+    return changes
+
+
+def _groups(values: Floats, kept: NDArray[np.bool_]) -> GroupValues:
+    questions = pl.Series("question", np.flatnonzero(kept))
+    return GroupValues(questions, values[kept], int((~kept).sum()))
+
+
+def _mean(values: Floats, seed: int) -> Estimate:
+    known = values[np.isfinite(values)]
+    low, high = bootstrap_interval(known, seed=seed)
+    return Estimate(float(known.mean()) if len(known) else math.nan, low, high)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

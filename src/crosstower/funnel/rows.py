@@ -1,0 +1,160 @@
+"""The raw rows that a ranker scores: the columns of a query beside those of candidate items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.sides import section_of, sides_of
+from crosstower.data.sources import FrameSource, JoinedSource, Source, join
+from crosstower.errors import QueryError, did_you_mean
+from crosstower.recipe import Join
+from crosstower.retriever.retriever import Retriever
+from crosstower.run import Run
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Knows where each raw column of a ranking recipe comes from.
+
+    A column is the query's if the retrieval recipe reads it on the query side alone, or if it is
+    the column of the user's id; otherwise the item's if the item table (`items` `[N]`, by place)
+    has it; otherwise it must be given with the query. What the ranking recipe joins is joined.
+
+    `asked` are the query columns of the retrieval recipe, `user` the column of the user's id (None
+    if it has no users), `from_items` and `from_query` the columns that the ranker needs.
+    """
+
+    items: pl.DataFrame
+    asked: tuple[str, ...]
+    user: str | None
+    from_items: tuple[str, ...]
+    from_query: tuple[str, ...]
+    tables: tuple[JoinedSource, ...]
+
+    @staticmethod
+    def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
+        """Return the maker for two runs; `needed` are the raw columns that the ranker reads.
+
+        Raises:
+            DataError: a table that the ranking recipe joins cannot be read.
+
+        """
+        recipe, items = retriever.run.recipe, retriever.catalogue.attributes
+        sides, user = sides_of(recipe), section_of(recipe).user
+        asked = recipe.schema_.part(list(sides.query)).sources()
+        both = recipe.schema_.part(list(sides.item)).sources()
+        own = {*asked, *([user] if user is not None else [])} - set(both)
+        tables = tuple(_table(other) for other in ranking.recipe.data.joins)
+        wanted = _before_joins(needed, tables)
+        from_items = tuple(c for c in wanted if c in items.columns and c not in own)
+        return RowMaker(
+            items=items,
+            asked=tuple(asked),
+            user=user,
+            from_items=from_items,
+            from_query=tuple(c for c in wanted if c not in from_items),
+            tables=tables,
+        )
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The columns that a query always has, missing where they are not known."""
+        return tuple(dict.fromkeys([*self.asked, *([self.user] if self.user is not None else [])]))
+
+    def check_given(self, given: Mapping[str, Any]) -> None:
+        """Refuse a query that has a column which it cannot have, or lacks one that it must have.
+
+        Raises:
+            QueryError: names the column, and what to do.
+
+        """
+        allowed = dict.fromkeys([*self.asked, *self.from_query])
+        for name in given:
+            if name == self.user and name not in self.asked:
+                raise QueryError(f"query: '{name}' is the user's id; give it as the user")
+            if name not in allowed and name in self.items.columns:
+                raise QueryError(
+                    f"query: '{name}' is a column of the items, the same for every query; choose"
+                    " items by it with a condition (where)"
+                )
+            if name not in allowed:
+                raise QueryError(
+                    f"query: no column '{name}'{did_you_mean(name, list(allowed))}; the query"
+                    f" has: {', '.join(allowed) or 'none'}"
+                )
+        self.check_had([*self.known, *given])
+
+    def check_more(self, columns: Sequence[str]) -> None:
+        """Refuse columns of the items as more columns of a query.
+
+        Raises:
+            QueryError: names the column; every candidate would get that of the answer.
+
+        """
+        for name in columns:
+            if name in self.items.columns and name not in self.known:
+                raise QueryError(
+                    f"columns: '{name}' is a column of the items, which each candidate has for"
+                    " itself; leave it out"
+                )
+
+    def check_had(self, columns: Sequence[str]) -> None:
+        """Refuse queries of some columns if the ranker needs one that they lack.
+
+        Raises:
+            QueryError: names the column, and where it may come from.
+
+        """
+        for name in self.from_query:
+            if name not in columns:
+                raise QueryError(
+                    f"the ranking run needs the column '{name}', which neither the query nor the"
+                    " items have: join a table that holds it (data.joins of the ranking recipe),"
+                    " put it into the item table of the retrieval recipe (retrieval.items), or give"
+                    f' it with the query, as in {{"{name}": VALUE}}'
+                )
+
+    def source(self, queries: pl.DataFrame, query: Places, item: Places) -> Source:
+        """Return the rows that the ranker reads.
+
+        Args:
+            queries: `[Q]` raw columns, `from_query` among them.
+            query: `[rows]` places of the queries.
+            item: `[rows]` places of the items.
+
+        """
+        parts = [
+            queries.select(self.from_query)[query],
+            self.items.select(self.from_items)[item],
+        ]
+        source: Source = FrameSource(pl.concat(parts, how="horizontal"), "the candidates")
+        for table in self.tables:
+            source = replace(table, base=source)
+        return source
+
+    def whole(self, queries: pl.DataFrame, query: Places, item: Places) -> pl.DataFrame:
+        """Return rows with every column of the query and of the item; the query's win."""
+        attributes = self.items.select(c for c in self.items.columns if c not in queries.columns)
+        return pl.concat([queries[query], attributes[item]], how="horizontal")
+
+
+def _table(other: Join) -> JoinedSource:
+    """Return a table, read once and checked; it waits for rows to be joined to."""
+    return join(FrameSource(pl.DataFrame(schema=[other.on]), "the rows"), other.path, on=other.on)
+
+
+def _before_joins(needed: Iterable[str], tables: Sequence[JoinedSource]) -> list[str]:
+    """Return what rows must hold for the joins to give the rest: columns and keys."""
+    wanted = list(needed)
+    for table in reversed(tables):
+        added = set(table.table.columns) - {table.on}
+        wanted = [*(name for name in wanted if name not in added), table.on]
+    return list(dict.fromkeys(wanted))

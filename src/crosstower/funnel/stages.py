@@ -1,0 +1,133 @@
+"""The lists that the stages of a funnel make of the same candidates. NumPy and polars only.
+
+Shapes: Q questions, C candidates, K places of a list, N items. Items are places in the catalogue,
+-1 where a list is shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.blend.diversity import rerank
+from crosstower.blend.orders import order_within
+from crosstower.blend_section import Diversity
+from crosstower.scores import BLEND_SCORE, PREDICTION
+
+Places = NDArray[np.int64]
+Pairs = tuple[Places, Places]
+
+POPULAR, RETRIEVED, RANKED = "popular", "retrieved", "ranked"
+BLENDED, DIVERSIFIED = "blended", "diversified"
+ALL_ITEMS = "all items "
+BEST_ORDER, PERFECT = "perfect order of the retrieved", "perfect"
+STEPS = {RANKED: "ranking", BLENDED: "blending", DIVERSIFIED: "diversity"}
+
+
+def stage_ranks(
+    scored: pl.DataFrame, groups: Places, *, task: str, diversity: Diversity | None = None
+) -> dict[str, Places]:
+    """Return each row's rank in its group `[rows]`, 1 being first, by stage in order.
+
+    `ranked` is by the prediction of a task; `blended`, if the rows have a blend's score, by that;
+    `diversified` re-orders the first places of it. Equal scores keep the order of the rows.
+
+    Args:
+        scored: rows as `Funnel.score` gives them.
+        groups: `[rows]` which question each belongs to.
+        task: the ranker's task that orders.
+        diversity: what the first places must not be, if there is a blend.
+
+    Raises:
+        DataError: a score is not finite, or a column of the diversity is missing.
+
+    """
+    ranks = {RANKED: order_within(groups, scored[f"{task}{PREDICTION}"].to_numpy())}
+    if BLEND_SCORE in scored.columns:
+        score = scored[BLEND_SCORE].to_numpy()
+        ranks[BLENDED] = order_within(groups, score)
+        if diversity is not None:
+            ranks[DIVERSIFIED] = rerank(diversity, groups, score, scored)[0]
+    return ranks
+
+
+def lists_of(rank: Places, question: Places, item: Places, *, shape: tuple[int, int]) -> Places:
+    """Return lists `[Q, K]` from the rank, the question and the item of each row.
+
+    >>> rank, question, item = np.array([2, 1, 3]), np.array([0, 0, 0]), np.array([7, 8, 9])
+    >>> lists_of(rank, question, item, shape=(2, 2)).tolist()
+    [[8, 7], [-1, -1]]
+    """
+    shown = np.full(shape, -1, dtype=np.int64)
+    first = (rank >= 1) & (rank <= shape[1])
+    shown[question[first], rank[first] - 1] = item[first]
+    return shown
+
+
+def best_order(candidates: Places, relevant: Pairs, k: int) -> Places:
+    """Return the first k candidates `[Q, k]` if the relevant ones came first, in their order."""
+    question = np.repeat(np.arange(len(candidates)), candidates.shape[1])
+    hit = _in(relevant, (question, candidates.ravel())).reshape(candidates.shape)
+    later = np.where(candidates < 0, 2, np.where(hit, 0, 1))
+    order = np.argsort(later, axis=1, kind="stable")[:, :k]
+    return padded(np.take_along_axis(candidates, order, axis=1), k)
+
+
+def perfect(relevant: Pairs, *, questions: int, k: int) -> Places:
+    """Return the lists `[Q, k]` that hold the relevant items alone."""
+    order = np.argsort(relevant[0], kind="stable")
+    question, item = relevant[0][order], relevant[1][order]
+    rank = np.arange(len(question)) - np.searchsorted(question, question) + 1
+    return lists_of(rank, question, item, shape=(questions, k))
+
+
+def padded(shown: Places, k: int) -> Places:
+    """Return the first k places of lists, made `[Q, k]` if they are shorter."""
+    short = max(k - shown.shape[1], 0)
+    return np.pad(shown[:, :k], ((0, 0), (0, short)), constant_values=-1)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a stage did to the relevant items: how many it lost and gained, how many are left."""
+
+    name: str
+    lost: int
+    gained: int
+    left: int
+
+
+def steps_of(candidates: Places, lists: Mapping[str, Places], relevant: Pairs) -> tuple[Step, ...]:
+    """Return where relevant items are lost, in the order of the stages.
+
+    Retrieval loses those that are no candidates, ranking those of the rest that are not in the
+    first K; blending and diversity lose some of these and gain others.
+
+    Args:
+        candidates: `[Q, C]`.
+        lists: `[Q, K]` by stage; `ranked`, and `blended` and `diversified` if there are any.
+        relevant: (question, item) pairs.
+
+    """
+    before = np.ones(len(relevant[0]), dtype=bool)
+    steps: list[Step] = []
+    stages = {"retrieval": candidates} | {STEPS[n]: lists[n] for n in STEPS if n in lists}
+    for name, shown in stages.items():
+        question = np.repeat(np.arange(len(shown)), shown.shape[1])
+        now = _in((question, shown.ravel()), relevant)
+        lost, gained = int((before & ~now).sum()), int((~before & now).sum())
+        steps.append(Step(name, lost, gained, int(now.sum())))
+        before = now
+    return tuple(steps)
+
+
+def _in(pairs: Pairs, asked: Pairs) -> NDArray[np.bool_]:
+    """Return which of the asked (question, item) pairs are among `pairs`; item -1 never is."""
+    width = int(max(pairs[1].max(initial=0), asked[1].max(initial=0))) + 2
+    keys = (question * width + item + 1 for question, item in (pairs, asked))
+    known, wanted = keys
+    return np.isin(wanted, known) & (asked[1] >= 0)

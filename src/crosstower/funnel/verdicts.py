@@ -1,0 +1,126 @@
+"""What the stages of a funnel bring, in plain sentences.
+
+In every sentence the interval is that of the paired difference over questions: it holds the true
+one with 95 % chance, and where it holds 0 nothing was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosstower.funnel.report import TRUE_VALUE, Change, Lift
+from crosstower.funnel.stages import (
+    ALL_ITEMS,
+    BEST_ORDER,
+    BLENDED,
+    DIVERSIFIED,
+    POPULAR,
+    RANKED,
+    RETRIEVED,
+    Step,
+)
+
+_SUBJECTS = {
+    RETRIEVED: "Retrieval",
+    RANKED: "Ranking",
+    BLENDED: "Blending",
+    DIVERSIFIED: "Diversity",
+}
+_CAVEAT = (
+    "Answers are known of items that were shown, so a stage that finds others looks worse than it"
+    " is; an experiment, or a simulated truth, tells."
+)
+
+
+def verdicts_of(
+    steps: Sequence[Step],
+    lifts: Sequence[Lift],
+    *,
+    relevant: int,
+    candidates: int,
+    items: int,
+    k: int,
+) -> tuple[str, ...]:
+    """Return the sentences of a report; its numbers as `FunnelReport` names them."""
+    sentences = [found_verdict(steps[0], relevant=relevant, candidates=candidates, items=items)]
+    hurts = False
+    for lift in lifts:
+        sentences.append(lift_verdict(lift, f"ndcg@{k}"))
+        change = lift.changes[f"ndcg@{k}"].difference
+        hurts |= lift.stage in _SUBJECTS and change.high < 0.0
+        if lift.stage in _SUBJECTS and f"{TRUE_VALUE}@{k}" in lift.changes:
+            sentences.append(lift_verdict(lift, f"{TRUE_VALUE}@{k}"))
+    return (*sentences, *([_CAVEAT] if hurts else []))
+
+
+def found_verdict(step: Step, *, relevant: int, candidates: int, items: int) -> str:
+    """Say how much of what is relevant is among the candidates.
+
+    >>> found_verdict(Step("retrieval", 17, 0, 83), relevant=100, candidates=200, items=1500)
+    'Retrieval finds 83 % of what is relevant among 200 of 1,500 items.'
+    """
+    share = 100.0 * step.left / relevant
+    return (
+        f"Retrieval finds {share:.0f} % of what is relevant among {candidates:,} of {items:,}"
+        " items."
+    )
+
+
+def lift_verdict(lift: Lift, metric: str) -> str:
+    """Say what a stage changes in a metric, and whether that is more than chance.
+
+    >>> from crosstower.funnel.report import Estimate
+    >>> change = Change(0.21, 0.27, Estimate(0.06, 0.05, 0.07))
+    >>> lift_verdict(Lift("ranked", "retrieved", {"ndcg@10": change}), "ndcg@10")
+    'Ranking lifts NDCG@10 from 0.210 to 0.270 (+0.060, 95 % +0.050 to +0.070).'
+    """
+    change, words = lift.changes[metric], _title(metric)
+    if lift.stage.startswith(ALL_ITEMS):
+        return _without_retrieval(lift, change, words)
+    if lift.stage == BEST_ORDER:
+        return f"The best order of the candidates would reach {words} {_number(change.after)}."
+    subject, before, after = _SUBJECTS[lift.stage], _number(change.before), _number(change.after)
+    over = " of the popular items" if lift.over == POPULAR else ""
+    if not change.difference.is_real:
+        return (
+            f"{subject} brings nothing that can be told from chance: {words} {before}{over},"
+            f" then {after} {_interval(change)}."
+        )
+    verb = "lifts" if change.difference.mean > 0 else "lowers"
+    return f"{subject} {verb} {words} from {before}{over} to {after} {_interval(change)}."
+
+
+def _without_retrieval(lift: Lift, change: Change, words: str) -> str:
+    kind = "blended" if lift.over == BLENDED else "ranked"
+    would = f"{_number(change.after)} {kind} {_interval(change)}"
+    if not change.difference.is_real:
+        return f"Had retrieval missed nothing, {words} would be no other: {would}."
+    if change.difference.mean > 0:
+        return f"Had retrieval missed nothing, {words} would be {would}: more candidates help."
+    return (
+        f"Had retrieval passed on all items, {words} would be {would}: it keeps out items that are"
+        " ranked too high."
+    )
+
+
+def _title(metric: str) -> str:
+    name, _, k = metric.partition("@")
+    return f"the true value of the first {k}" if name == TRUE_VALUE else f"{name.upper()}@{k}"
+
+
+def _interval(change: Change) -> str:
+    gap = change.difference
+    return f"({_signed(gap.mean)}, 95 % {_signed(gap.low)} to {_signed(gap.high)})"
+
+
+def _number(value: float) -> str:
+    """Return three decimals, or as many as show two digits.
+
+    >>> [_number(x) for x in (0.2134, 0.00456, 0.0, 12.3)]
+    ['0.213', '0.0046', '0.000', '12.300']
+    """
+    return f"{value:.3f}" if value == 0.0 or abs(value) >= 0.01 else f"{value:.2g}"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else ''}{_number(value)}"

@@ -1,0 +1,291 @@
+"""The stages of a funnel against what was to be found."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.special import expit
+
+from crosstower.data import worlds
+from crosstower.errors import DataError, QueryError, RunError
+from crosstower.evaluate.retrieval import list_metrics
+from crosstower.fitting import fit
+from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
+from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.questions import Asked, run_questions
+from crosstower.funnel.report import FunnelReport
+from crosstower.retriever.files import load_answers
+from crosstower.run import Run
+
+from .conftest import Runs, films_recipes, watches
+
+PLENTY = 20_000_000
+
+
+@pytest.fixture(scope="module")
+def funnel(blended: Runs) -> Funnel:
+    return Funnel.open(blended.retrieval, blended.ranking, candidates=40)
+
+
+@pytest.fixture(scope="module")
+def asked(funnel: Funnel) -> Asked:
+    return run_questions(funnel, [], lambda _stage, _rows: None)
+
+
+@pytest.fixture(scope="module")
+def lists(funnel: Funnel, asked: Asked) -> FunnelLists:
+    return funnel_lists(funnel, asked, k=10, limit=PLENTY)
+
+
+@pytest.fixture(scope="module")
+def report(funnel: Funnel) -> FunnelReport:
+    return evaluate_funnel(funnel, k=10, truth=relevance)
+
+
+def relevance(rows: pl.DataFrame) -> np.ndarray:
+    """The world's formula."""
+    fits = rows["amenities"].list.contains(rows["wanted"])
+    near = rows["city"] == rows["home_city"]
+    gap = (rows["price"] / rows["budget"]).log().abs()
+    return expit(-1 + 1.5 * fits.cast(float) + near.cast(float) - 2 * gap).to_numpy()
+
+
+def test_what_is_retrieved_is_what_the_run_was_tested_with(
+    funnel: Funnel, lists: FunnelLists
+) -> None:
+    run = funnel.retriever.run
+    stored = load_answers(run.model_folder("two_tower", 0) / "test.parquet")
+    assert np.array_equal(lists.candidates[:, : stored.shape[1]], stored)
+    assert np.array_equal(lists.shown["retrieved"], stored[:, :10])
+
+
+def test_popular_items_are_those_with_most_training_rows(
+    funnel: Funnel, asked: Asked, lists: FunnelLists
+) -> None:
+    counts = funnel.retriever.items["__training_rows"].to_numpy()
+    for question in (0, 5, 9):
+        left = counts.astype(float)
+        left[asked.had(question)] = -1
+        assert sorted(counts[lists.shown["popular"][question]]) == sorted(np.sort(left)[-10:])
+
+
+def test_lists_follow_the_scores_of_the_candidates(
+    funnel: Funnel, asked: Asked, lists: FunnelLists
+) -> None:
+    items = funnel.retriever.catalogue
+    for question in (0, 3):
+        candidates = lists.candidates[question]
+        row = np.full(len(candidates), question)
+        scored = funnel.score(asked.queries, row, candidates)
+        clicks = candidates[np.argsort(-scored["click__prediction"].to_numpy(), kind="stable")]
+        blend = candidates[np.argsort(-scored["blend__score"].to_numpy(), kind="stable")]
+        assert lists.shown["ranked"][question].tolist() == clicks[:10].tolist()
+        assert lists.shown["blended"][question].tolist() == blend[:10].tolist()
+        cities = items.attributes["city"].gather(lists.shown["diversified"][question][:5])
+        assert cities.value_counts()["count"].max() <= 2
+
+
+def test_metrics_are_those_of_the_lists(
+    asked: Asked, lists: FunnelLists, report: FunnelReport
+) -> None:
+    assert [stage.name for stage in report.stages] == list(lists.shown) == [
+        "popular", "retrieved", "ranked", "blended", "diversified", "all items ranked",
+        "all items blended", "perfect order of the retrieved", "perfect",
+    ]  # fmt: skip
+    for stage in report.stages:
+        found = list_metrics(lists.shown[stage.name], asked.questions.relevant, [10])
+        for metric in ("recall@10", "ndcg@10", "mrr@10", "hit_rate@10"):
+            assert stage.metrics[metric].mean == pytest.approx(found[metric].mean(), abs=1e-12)
+            assert stage.metrics[metric].low <= stage.metrics[metric].mean
+    assert report.stage("perfect").metrics["ndcg@10"].mean == 1.0
+
+
+def test_no_order_of_the_candidates_beats_the_perfect_one(asked: Asked, lists: FunnelLists) -> None:
+    values = {
+        name: list_metrics(shown, asked.questions.relevant, [10])["ndcg@10"]
+        for name, shown in lists.shown.items()
+    }
+    best = values["perfect order of the retrieved"]
+    for name in ("retrieved", "ranked", "blended", "diversified"):
+        assert (values[name] <= best + 1e-12).all()
+    assert (best > values["blended"]).any()
+
+
+def test_nothing_that_was_had_is_shown(asked: Asked, lists: FunnelLists) -> None:
+    question, item = asked.questions.seen
+    had = set(zip(question.tolist(), item.tolist(), strict=True))
+    assert had
+    for name in lists.shown:
+        rows = lists.shown[name].tolist()
+        assert not had & {(q, place) for q, row in enumerate(rows) for place in row}
+
+
+def test_with_all_items_as_candidates_retrieval_misses_nothing(blended: Runs) -> None:
+    funnel = Funnel.open(blended.retrieval, blended.ranking, candidates=10**6)
+    asked = run_questions(funnel, [], lambda _stage, _rows: None).sampled(30, seed=1)
+    lists = funnel_lists(funnel, asked, k=10, limit=PLENTY)
+    for name in ("ranked", "blended"):
+        assert np.array_equal(lists.shown[name], lists.shown[f"all items {name}"])
+    assert np.array_equal(
+        lists.shown["perfect order of the retrieved"] >= 0, lists.candidates[:, :10] >= 0
+    )
+
+
+def test_what_is_left_is_what_the_lists_hold(
+    asked: Asked, lists: FunnelLists, report: FunnelReport
+) -> None:
+    question, item = asked.questions.relevant
+    pairs = set(zip(question.tolist(), item.tolist(), strict=True))
+    shown = {"retrieval": lists.candidates, "ranking": lists.shown["ranked"]}
+    shown |= {"blending": lists.shown["blended"], "diversity": lists.shown["diversified"]}
+    before = len(pairs)
+    assert report.relevant == before
+    for step in report.steps:
+        rows = shown[step.name].tolist()
+        left = pairs & {(q, place) for q, row in enumerate(rows) for place in row}
+        assert step.left == len(left) == before - step.lost + step.gained
+        before = step.left
+
+
+def test_the_truth_of_a_stage_is_the_sum_over_its_lists(
+    asked: Asked, lists: FunnelLists, funnel: Funnel, report: FunnelReport
+) -> None:
+    items = funnel.retriever.catalogue.attributes
+    shown = lists.shown["blended"]
+    worth = []
+    for question, row in enumerate(shown):
+        query = asked.queries[[question] * len(row)]
+        worth.append(relevance(pl.concat([query, items[row]], how="horizontal")).sum())
+    found = report.stage("blended").metrics["true_value@10"]
+    assert found.mean == pytest.approx(np.mean(worth))
+    assert "true_value@10" not in report.stage("perfect").metrics
+    assert any("the true value of the first 10" in words for words in report.verdicts)
+
+
+@pytest.mark.parametrize(
+    "truth", [lambda rows: np.ones(3), lambda rows: np.full(rows.height, np.nan)]
+)
+def test_a_truth_that_is_no_number_a_row_is_refused(funnel: Funnel, truth: Any) -> None:
+    with pytest.raises(DataError, match="truth: expected a finite number for each of"):
+        evaluate_funnel(funnel, truth=truth)
+
+
+def test_questions_are_drawn_where_there_are_too_many(funnel: Funnel, asked: Asked) -> None:
+    items = len(funnel.retriever.catalogue)
+    report = evaluate_funnel(funnel, limit=25 * items, seed=4)
+    assert report.questions == len(asked)  # times 40 candidates is below the limit
+    assert report.stage("all items ranked").questions == 25
+    assert report.stage("ranked").questions == len(asked)
+    assert f"out of all {items:,} items: 25 questions, drawn with seed 4" in report.notes
+    few = evaluate_funnel(funnel, limit=30 * 40, seed=4)
+    assert few.questions == 30
+    assert f"30 of {len(asked)} questions, drawn with seed 4" in few.notes
+    assert "raise the limit" in few.notes[-1]
+    assert "all items ranked" not in {stage.name for stage in few.stages}
+
+
+def test_drawn_questions_keep_their_answers(asked: Asked) -> None:
+    few = asked.sampled(20, seed=2)
+    assert few.sampled(50, seed=9) is few
+    places = {user: i for i, user in enumerate(asked.questions.asked.to_list())}
+    for i, user in enumerate(few.questions.asked.to_list()):
+        whole = places[user]
+        for mine, theirs in (
+            (few.questions.relevant, asked.questions.relevant),
+            (few.questions.seen, asked.questions.seen),
+        ):
+            assert mine[1][mine[0] == i].tolist() == theirs[1][theirs[0] == whole].tolist()
+        assert few.queries.row(i) == asked.queries.row(whole)
+        assert few.had(i).tolist() == asked.had(whole).tolist()
+
+
+def test_drawn_questions_for_all_items_get_the_lists_of_all_questions(
+    funnel: Funnel, asked: Asked, lists: FunnelLists
+) -> None:
+    items = len(funnel.retriever.catalogue)
+    some = funnel_lists(funnel, asked, k=10, limit=25 * items)
+    mine = some.asked["all items blended"]
+    assert mine.sum() == 25
+    for name in ("all items ranked", "all items blended"):
+        assert np.array_equal(some.shown[name][mine], lists.shown[name][mine])
+
+
+def test_other_rows_are_asked_about(funnel: Funnel) -> None:
+    later = worlds.make("rentals", rows=1_000, seed=5).frame
+    known = funnel.retriever.catalogue.ids
+    report = evaluate_funnel(funnel, data=later.filter(pl.col("listing_id").is_in(known)))
+    assert report.source == "data frame"
+    assert report.notes == ()
+    clicks = later.filter((pl.col("click") == 1) & pl.col("listing_id").is_in(known))
+    assert 0 < report.relevant <= clicks.select("user_id", "listing_id").n_unique()
+
+
+def test_other_rows_that_hold_nothing_new_are_refused(funnel: Funnel) -> None:
+    rows = worlds.make("rentals", rows=20_000).frame
+    with pytest.raises(DataError, match="nothing to find: its users have had all"):
+        evaluate_funnel(funnel, data=rows)
+
+
+def test_rows_of_the_ranking_run_are_not_new_to_it(cinema: Runs) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    path = cinema.ranking.recipe.data.path
+    report = evaluate_funnel(funnel, data=path, columns=["hour"])
+    assert report.notes == ("the ranking run was made of these rows: ranked lists look too good",)
+
+
+def test_a_ranker_that_needs_more_of_the_rows_is_told_so(cinema: Runs) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    with pytest.raises(QueryError, match="column 'hour', which neither"):
+        evaluate_funnel(funnel)
+    with pytest.raises(DataError, match="no column 'our'; did you mean 'hour'"):
+        evaluate_funnel(funnel, columns=["our"])
+    with pytest.raises(QueryError, match="'genre' is a column of the items, which each candidate"):
+        evaluate_funnel(funnel, columns=["hour", "genre"])
+    asked = run_questions(funnel, ["hour"], lambda _stage, _rows: None)
+    liked = watches().filter(pl.col("liked") == 1).group_by("user").tail(1)
+    expected = dict(liked.select("user", "hour").iter_rows())
+    found = dict(asked.queries.select("user", "hour").iter_rows())
+    assert found == {user: expected[user] for user in found}
+    assert evaluate_funnel(funnel, columns=["hour"]).stage("ranked").questions == len(found)
+
+
+def test_searches_without_users_are_evaluated(cinema: Runs, tmp_path: Any) -> None:
+    retrieval, _ = films_recipes(tmp_path, {"kind": "random"})
+    section = retrieval.retrieval.model_copy(update={"user": None, "time": None})  # type: ignore[union-attr]
+    run = fit(retrieval.model_copy(update={"retrieval": section}), out=tmp_path / "r", quiet=True)
+    funnel = Funnel.open(run, cinema.ranking)
+    report = evaluate_funnel(funnel, columns=["user", "hour"])
+    tested = pl.read_parquet(run.folder / "retrieval" / "questions.parquet")
+    assert report.questions == report.relevant == tested.height
+    later = evaluate_funnel(funnel, columns=["user", "hour"], data=watches(90, seed=8))
+    assert later.questions == later.relevant == watches(90, seed=8)["liked"].sum()
+    assert funnel.recommend(query={"user": 3, "hour": 2, "device": "tv"}).height == 10
+
+
+def test_rows_that_have_changed_are_refused(cinema: Runs, tmp_path: Any) -> None:
+    shutil.copytree(cinema.retrieval.folder, tmp_path / "run")
+    watches(seed=1).write_parquet(tmp_path / "rows.parquet")
+    recipe = Run.open(tmp_path / "run").recipe
+    data = recipe.data.model_copy(update={"path": str(tmp_path / "rows.parquet")})
+    moved = Run(tmp_path / "run", recipe.model_copy(update={"data": data}), cinema.retrieval.info)
+    with pytest.raises(RunError, match="the rows have changed since this run was trained"):
+        evaluate_funnel(Funnel.open(moved, cinema.ranking), columns=["hour"])
+
+
+def test_a_run_trained_on_a_data_frame_asks_for_rows(cinema: Runs) -> None:
+    run = cinema.retrieval
+    data = run.recipe.data.model_copy(update={"path": None})
+    framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
+    funnel = Funnel.open(framed, cinema.ranking)
+    with pytest.raises(RunError, match=r"trained on a data frame.*give rows to ask about"):
+        evaluate_funnel(funnel, columns=["hour"])
+    assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).questions > 0
+
+
+def test_k_and_limit_have_bounds(funnel: Funnel) -> None:
+    with pytest.raises(QueryError, match="k: expected 1 to 40, the number of candidates, got 41"):
+        evaluate_funnel(funnel, k=41)
+    with pytest.raises(QueryError, match="limit: expected at least 40 rows"):
+        evaluate_funnel(funnel, limit=39)
