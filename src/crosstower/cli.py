@@ -162,12 +162,20 @@ def demo(
     seeds: Seeds = 1,
 ) -> None:
     """Simulate worlds whose truth is known, train on them, and show how near the models come."""
+    from crosstower.cli_funnel import print_funnel
     from crosstower.cli_retrieval import print_any_run
     from crosstower.demo import demo_runs
+    from crosstower.demo_funnels import demo_funnels
 
     for words, run in demo_runs(out, rows=rows, seeds=seeds):
         typer.echo(f"\n{words}")
         print_any_run(run)
+    for shown in demo_funnels(out, rows=rows):
+        typer.echo(f"\n{shown.words}")
+        print_any_run(shown.ranking)
+        print_funnel(shown.report)
+        runs = f"{shown.retrieval.folder} {shown.ranking.folder}"
+        typer.echo(f"ask it: crosstower funnel {runs} --user 42 -k 5")
     typer.echo("\nNow your own rows: crosstower init YOUR.parquet, then crosstower fit recipe.yaml")
 
 

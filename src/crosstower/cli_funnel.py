@@ -72,18 +72,21 @@ def print_funnel(report: FunnelReport) -> None:
     """Print the metrics of all stages, where relevant items are lost, and what it means."""
     from crosstower.cli_tables import console, print_table
     from crosstower.evaluate.report import TITLES
-    from crosstower.funnel.report import METRICS
+    from crosstower.funnel.report import METRICS, TRUE_VALUE
 
     k = report.k
     title = (
         f"{report.questions:,} questions, {report.candidates:,} candidates of"
         f" {report.items:,} items (± half of the 95 % interval)"
     )
+    names = list(METRICS)
+    if any(f"{TRUE_VALUE}@{k}" in stage.metrics for stage in report.stages):
+        names = [*names[:-1], TRUE_VALUE]  # of a simulated world
     rows = [
-        [stage.name, *(_estimate(stage.metrics[f"{m}@{k}"]) for m in METRICS)]
+        [stage.name, *(_estimate(stage.metrics.get(f"{name}@{k}")) for name in names)]
         for stage in report.stages
     ]
-    print_table(title, ["", *(f"{TITLES[m]}@{k}" for m in METRICS)], rows)
+    print_table(title, ["", *(f"{TITLES[name]}@{k}" for name in names)], rows)
     steps = [
         [
             step.name,
@@ -150,6 +153,8 @@ def _print_found(found: pl.DataFrame, as_json: bool) -> None:
 
 
 def _estimate(estimate: Any) -> str:
+    if estimate is None:
+        return "–"
     return f"{estimate.mean:.4f} ±{(estimate.high - estimate.low) / 2:.4f}"
 
 

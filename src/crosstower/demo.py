@@ -1,4 +1,4 @@
-"""Train on simulated worlds, whose truth is known: rankers, and retrievers over all items."""
+"""Train on simulated worlds, whose truth is known: rankers and a retriever."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstower.data import worlds
+from crosstower.files import free_folder
 from crosstower.fitting import fit
 from crosstower.recipe import Data, Evaluation, Recipe
 from crosstower.run import Run
@@ -34,7 +35,6 @@ def demo_recipes(*, rows: int) -> dict[str, Recipe]:
             evaluation=Evaluation(baselines=("logistic_regression",)),
         ),
         "Watch next: find a user's next video among all 200": _watch_next(),
-        "Rentals: find the listing that is clicked next among all 1,500": _rentals(rows),
     }
 
 
@@ -50,53 +50,7 @@ def _watch_next() -> Recipe:
     return Recipe.model_validate(plain)
 
 
-def _rentals(rows: int) -> Recipe:
-    bucketised = {"kind": "numeric", "transform": "bucketise"}
-    plain: dict[str, Any] = {
-        "name": "demo-rentals-retrieval",
-        "data": {
-            "path": "world:rentals",
-            "rows": min(rows, 200_000),
-            "split": {"kind": "time", "column": "timestamp"},
-        },
-        "schema": {
-            "columns": {
-                "home_city": "categorical",
-                "budget": bucketised,
-                "wanted": "categorical",
-                "city": "categorical",
-                "price": bucketised,
-                "amenities": "bag",
-                "listing_id": "categorical",
-            }
-        },
-        "model": {
-            "name": "two_tower",
-            "item": ["listing_id", "city", "price", "amenities"],
-            "query_hidden": [64],
-            "item_hidden": [64],
-        },
-        "retrieval": {
-            "user": "user_id",
-            "item": "listing_id",
-            "time": "timestamp",
-            "where": "click == 1",
-        },
-        "training": {"embedding_learning_rate": 0.003},
-    }
-    return Recipe.model_validate(plain)
-
-
 def demo_runs(out: Path, *, rows: int, seeds: int = 1) -> Iterator[tuple[str, Run]]:
     """Yield (what it shows, finished run) for each recipe of the demo, in new folders of `out`."""
     for words, recipe in demo_recipes(rows=rows).items():
-        yield words, fit(recipe, seeds=seeds, out=_free(out / recipe.name))
-
-
-def _free(folder: Path) -> Path:
-    """Return `folder`, or the first of folder-2, folder-3, ... that is not there yet."""
-    candidate, number = folder, 1
-    while candidate.exists():
-        number += 1
-        candidate = folder.with_name(f"{folder.name}-{number}")
-    return candidate
+        yield words, fit(recipe, seeds=seeds, out=free_folder(out / recipe.name))

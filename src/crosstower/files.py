@@ -69,6 +69,15 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
         frame.write_parquet(temporary)
 
 
+def free_folder(folder: Path) -> Path:
+    """Return `folder`, or the first of folder-2, folder-3, ... that is not there yet."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -35,6 +35,7 @@ TITLES = {
     "coverage": "Coverage",
     "popularity": "Popularity",
     "novelty": "Novelty",
+    "true_value": "True value",
     "slice": "Value",
     "rows": "Rows",
 }

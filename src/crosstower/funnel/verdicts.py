@@ -48,7 +48,7 @@ def verdicts_of(
         sentences.append(lift_verdict(lift, f"ndcg@{k}"))
         change = lift.changes[f"ndcg@{k}"].difference
         hurts |= lift.stage in _SUBJECTS and change.high < 0.0
-        if lift.stage in _SUBJECTS and f"{TRUE_VALUE}@{k}" in lift.changes:
+        if f"{TRUE_VALUE}@{k}" in lift.changes:
             sentences.append(lift_verdict(lift, f"{TRUE_VALUE}@{k}"))
     return (*sentences, *([_CAVEAT] if hurts else []))
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from crosstower.data.worlds import description, make, world_names
-from crosstower.data.worlds.rentals import listings
+from crosstower.data.worlds.rentals import listings, rental_relevance
 from crosstower.data.worlds.restaurants import restaurant_table
 from crosstower.data.worlds.watch_next import watch_next
 from crosstower.errors import RecipeError
@@ -154,6 +154,21 @@ def test_clicks_fall_with_the_position(name: str) -> None:
     np.testing.assert_allclose(bias, 1 / np.sqrt(frame["position"].to_numpy()))
     schema = make(name, rows=1).schema
     assert not {"position", "propensity", "relevance"} & set(schema.sources())
+
+
+def test_the_relevance_of_rentals_can_be_asked_of_any_search_and_listing() -> None:
+    frame = make("rentals", rows=ROWS).frame
+    found = rental_relevance(frame.drop("relevance"))
+    np.testing.assert_allclose(found, frame["relevance"], atol=1e-3)  # budgets are rounded to cents
+    other = frame.with_columns(wanted=pl.lit("no such amenity"), home_city=pl.lit("Nowhere"))
+    assert (rental_relevance(other) <= found).all()
+
+
+def test_a_session_of_the_feed_is_of_one_user() -> None:
+    frame = make("feed_engagement", rows=1_005).frame
+    sessions = frame.group_by("session_id").agg(pl.col("user_id").n_unique(), pl.len())
+    assert sessions["user_id"].max() == 1
+    assert sorted(sessions["len"].unique()) == [5, 10]
 
 
 def test_ratings_come_with_visits_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from crosstower.data.worlds.impressions import draw, pick, show
@@ -41,6 +42,23 @@ def listings() -> pl.DataFrame:
     )
 
 
+def rental_relevance(frame: pl.DataFrame) -> NDArray[np.float64]:
+    """Return how well the listing of each row fits its search `[rows]`, in [0, 1].
+
+    Reads the columns wanted, amenities, home_city, city, price and budget.
+    """
+    fits = frame.select(pl.col("amenities").list.contains(pl.col("wanted"))).to_series().to_numpy()
+    near = (frame["city"] == frame["home_city"]).to_numpy()
+    gap = np.abs(np.log(frame["price"].to_numpy() / frame["budget"].to_numpy()))
+    return _relevance(fits, near, gap)
+
+
+def _relevance(
+    fits: NDArray[np.bool_], near: NDArray[np.bool_], gap: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return expit(-1.0 + 1.5 * fits + 1.0 * near - 2.0 * gap)
+
+
 def rentals(rows: int, random: np.random.Generator) -> pl.DataFrame:
     """Return impressions of search pages, each of a user who has a budget and wants one amenity.
 
@@ -59,7 +77,7 @@ def rentals(rows: int, random: np.random.Generator) -> pl.DataFrame:
     fits = offered[shown.item, wanted[shown.user]]
     gap = np.abs(np.log(catalogue["price"].to_numpy()[shown.item] / budget[shown.user]))
     near = city[shown.item] == home[shown.user]
-    relevance = expit(-1.0 + 1.5 * fits + 1.0 * near - 2.0 * gap)
+    relevance = _relevance(fits, near, gap)
     click_probability = relevance * shown.examined
     click = draw(random, click_probability)
     booking = click * draw(random, 0.3 * relevance)
