@@ -13,6 +13,7 @@ NAMES = (
     "retrieval",
     "retrieval_speed",
     "multitask",
+    "blending",
     "off_policy",
 )
 

@@ -53,8 +53,9 @@ def test_an_example_trains_on_its_data(path: Path, tmp_path: Path) -> None:
         overrides = ["training.epochs=1", "retrieval.baselines=[popularity]"]
     run = fit(path, overrides=overrides, out=tmp_path / "run", quiet=True)
     if run.recipe.retrieval is None:
-        task, models = next(iter(run.metrics["tasks"].items()))
-        assert models[run.recipe.model["name"]]["auc"]["mean"] > (0.95 if world else 0.6), task
+        model = run.recipe.model["name"]
+        aucs = [m[model]["auc"]["mean"] for m in run.metrics["tasks"].values() if "auc" in m[model]]
+        assert min(aucs) > (0.95 if world else 0.6)
     else:
         found = run.metrics["retrieval"]
         assert found["two_tower"]["recall@20"]["mean"] > 2 / len(pl.read_parquet(items_of(run)))

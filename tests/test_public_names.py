@@ -8,8 +8,10 @@ import crosstower
 
 def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
     assert sorted(crosstower.__all__) == [
+        "Blend",
         "CrosstowerError",
         "DataError",
+        "Funnel",
         "Recipe",
         "RecipeError",
         "Retriever",
@@ -17,7 +19,11 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "RunError",
         "Schema",
         "TrainingError",
+        "Utility",
         "World",
+        "blend_run",
+        "evaluate_funnel",
+        "evaluate_policy",
         "fit",
         "load_recipe",
         "register_text_encoder",

@@ -10,6 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crosstower.blend.utility import Utility as Utility
+    from crosstower.blend_section import Blend as Blend
+    from crosstower.blending.blending import blend_run as blend_run
     from crosstower.data.text_encoders import register_text_encoder as register_text_encoder
     from crosstower.data.worlds import World as World
     from crosstower.errors import CrosstowerError as CrosstowerError
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from crosstower.errors import RunError as RunError
     from crosstower.errors import TrainingError as TrainingError
     from crosstower.fitting import fit as fit
+    from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
+    from crosstower.funnel.funnel import Funnel as Funnel
+    from crosstower.policy import evaluate_policy as evaluate_policy
     from crosstower.recipe import Recipe as Recipe
     from crosstower.recipe import load_recipe as load_recipe
     from crosstower.retriever.retriever import Retriever as Retriever
@@ -27,8 +33,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Blend": "blend_section",
     "CrosstowerError": "errors",
     "DataError": "errors",
+    "Funnel": "funnel.funnel",
     "Recipe": "recipe",
     "RecipeError": "errors",
     "Retriever": "retriever.retriever",
@@ -36,15 +44,21 @@ _HOMES = {
     "RunError": "errors",
     "Schema": "schema",
     "TrainingError": "errors",
+    "Utility": "blend.utility",
     "World": "data.worlds",
+    "blend_run": "blending.blending",
+    "evaluate_funnel": "funnel.evaluation",
+    "evaluate_policy": "policy",
     "fit": "fitting",
     "load_recipe": "recipe",
     "register_text_encoder": "data.text_encoders",
 }
 
 __all__ = [
+    "Blend",
     "CrosstowerError",
     "DataError",
+    "Funnel",
     "Recipe",
     "RecipeError",
     "Retriever",
@@ -52,7 +66,11 @@ __all__ = [
     "RunError",
     "Schema",
     "TrainingError",
+    "Utility",
     "World",
+    "blend_run",
+    "evaluate_funnel",
+    "evaluate_policy",
     "fit",
     "load_recipe",
     "register_text_encoder",

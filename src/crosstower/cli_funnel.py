@@ -118,8 +118,7 @@ def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -
     """Evaluate with the progress shown, and write funnel.json."""
     from rich.console import Console
 
-    from crosstower.files import write_atomic
-    from crosstower.funnel.evaluation import evaluate_funnel
+    from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
 
     with Console(stderr=True).status("reading") as status:
 
@@ -127,13 +126,13 @@ def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -
             status.update(f"{stage}: {rows:,} rows")
 
         report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=tell)
-    text = json.dumps(report.plain(), indent=1, allow_nan=False)
-    write_atomic(opened.ranking.folder / "funnel.json", text.encode())
+    write_funnel(opened, report)
     return report
 
 
 def _print_found(found: pl.DataFrame, as_json: bool) -> None:
     """Print a list of items, the first attributes beside each; all of them as JSON."""
+    from crosstower.cli_retrieval import cell_of
     from crosstower.cli_tables import print_table
 
     if as_json:
@@ -148,7 +147,7 @@ def _print_found(found: pl.DataFrame, as_json: bool) -> None:
     attributes = [name for name in found.columns if name not in others]
     names = [*fixed, *attributes[:_SHOWN]]
     titles = ["", "Item", "Score", "Retrieved", *(n.removesuffix("__prediction") for n in scores)]
-    rows = [[_cell(value) for value in row] for row in found.select(names).iter_rows()]
+    rows = [[cell_of(value) for value in row] for row in found.select(names).iter_rows()]
     print_table(None, [*titles, *attributes[:_SHOWN]], rows)
 
 
@@ -156,12 +155,3 @@ def _estimate(estimate: Any) -> str:
     if estimate is None:
         return "–"
     return f"{estimate.mean:.4f} ±{(estimate.high - estimate.low) / 2:.4f}"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 24 else f"{text[:23]}…"

@@ -68,7 +68,7 @@ def print_hits(found: pl.DataFrame, as_json: bool) -> None:
         typer.echo(json.dumps(found.to_dicts(), indent=1, default=str))
         return
     names = found.columns[: 3 + _SHOWN]
-    rows = [[_cell(value) for value in row] for row in found.select(names).iter_rows()]
+    rows = [[cell_of(value) for value in row] for row in found.select(names).iter_rows()]
     titles = ["", "Item", "Score", *names[3:]]
     print_table(None, titles, rows) if rows else typer.echo("no item fulfils this")
 
@@ -116,11 +116,12 @@ def print_retrieval(report: RetrievalReport) -> None:
     for sentence in report.verdicts:
         console().print(f"  {sentence}", highlight=False)
     table = report.slices.table
-    rows = [[_cell(value, _WIDEST_SLICE) for value in row] for row in table.iter_rows()]
+    rows = [[cell_of(value, _WIDEST_SLICE) for value in row] for row in table.iter_rows()]
     print_table(f"Recall@{k} by slice", ["", "Answers", *table.columns[2:]], rows)
 
 
-def _cell(value: Any, widest: int = _WIDEST) -> str:
+def cell_of(value: Any, widest: int = _WIDEST) -> str:
+    """Return a value as the cell of a table, cut where it is too wide."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):

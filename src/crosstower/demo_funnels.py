@@ -15,7 +15,7 @@ from crosstower.data.worlds.feed_engagement import engagement_probabilities
 from crosstower.data.worlds.rentals import rental_relevance
 from crosstower.files import free_folder
 from crosstower.fitting import fit
-from crosstower.funnel.evaluation import evaluate_funnel
+from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.report import FunnelReport
 from crosstower.recipe import Recipe
@@ -53,6 +53,7 @@ def demo_funnels(out: Path, *, rows: int) -> Iterator[DemoFunnel]:
         ranking = fit(plan.ranking, out=folders[1])
         funnel = Funnel.open(retrieval, ranking, candidates=plan.candidates)
         report = evaluate_funnel(funnel, truth=plan.truth)
+        write_funnel(funnel, report)
         yield DemoFunnel(plan.words, retrieval, ranking, report)
 
 

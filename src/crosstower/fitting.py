@@ -18,7 +18,6 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from crosstower import __version__
 from crosstower.blend_section import check_blend
 from crosstower.blending.blending import blend_run
 from crosstower.calibration_section import check_calibration
@@ -275,7 +274,7 @@ def _environment() -> dict[str, str]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "python": platform.python_version(),
-        "crosstower": __version__,
+        "crosstower": metadata.version("crosstower"),
         **versions,
         "system": platform.platform(),
         "threads": str(torch.get_num_threads()),

@@ -112,7 +112,9 @@ def test_the_page_and_the_figures_are_written(run: Run) -> None:
     assert list(plain["orders"]) == names
     shuffled = plain["orders"]["shuffled"]
     assert shuffled["gauc.like"]["mean"] == pytest.approx(0.5)
-    assert plain["sentences"][0].startswith("The first 10 rows of 500 lists by user_id hold ")
+    lists = pl.read_parquet(run.folder / "blended.parquet")["user_id"].n_unique()
+    words = f"The first 10 rows of {lists:,} lists by user_id hold "
+    assert plain["sentences"][0].startswith(words)
 
 
 def test_expected_events_are_counted_by_the_true_probabilities(run: Run) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.prepare import Progress
 from crosstower.errors import DataError, QueryError
+from crosstower.files import write_atomic
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.questions import Asked, other_questions, run_questions, sample_of
 from crosstower.funnel.report import (
@@ -109,6 +112,13 @@ def evaluate_funnel(
     asked = asked.sampled(max(limit // funnel.candidates, 1), seed)
     lists = funnel_lists(funnel, asked, k=k, limit=limit, seed=seed, progress=progress)
     return _report(funnel, asked, lists, k=k, truth=truth, seed=seed)
+
+
+def write_funnel(funnel: Funnel, report: FunnelReport) -> Path:
+    """Write the report as `funnel.json` into the folder of the ranking run."""
+    path = funnel.ranking.folder / "funnel.json"
+    write_atomic(path, json.dumps(report.plain(), indent=1, allow_nan=False).encode())
+    return path
 
 
 def funnel_lists(

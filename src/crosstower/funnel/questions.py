@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.histories import Histories
 from crosstower.data.items import ItemTable
 from crosstower.data.positive_rows import PositiveRows, read_positives
 from crosstower.data.prepare import Progress, source_of
@@ -26,7 +25,8 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
 from crosstower.recipe import Recipe
 from crosstower.retrieve.answers import query_vectors
-from crosstower.retriever.files import FOLDER, HAD, ID, USER, read
+from crosstower.retriever.files import FOLDER, ID, read
+from crosstower.retriever.new_rows import earlier_of
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 from crosstower.splits import RandomSplit
@@ -135,7 +135,7 @@ def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress:
     questions = ask(
         rows,
         np.arange(len(rows.user)),
-        _earlier(run, rows),
+        earlier_of(run, rows),
         by_user=section.user is not None,
         exclude_seen=section.exclude_seen,
     )
@@ -215,15 +215,3 @@ def _check_same(run: Run, questions: Questions) -> None:
             f"{run.folder}: the rows have changed since this run was trained; put the data back,"
             " or train again"
         )
-
-
-def _earlier(run: Run, rows: PositiveRows) -> Histories:
-    """Return what the run knows of the users of other rows."""
-    if section_of(run.recipe).user is None:
-        return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
-    users = read(run.folder / FOLDER / "users.parquet")
-    asked = pl.DataFrame({USER: rows.users.cast(users[USER].dtype, strict=False)})
-    found = asked.join(users.select(USER, HAD), on=USER, how="left", maintain_order="left")[HAD]
-    counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
-    items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
-    return Histories(items, np.concatenate([[0], np.cumsum(counts)]))

@@ -13,7 +13,7 @@ from crosstower.models.registry import register
 from crosstower.nn.chain import chained_logits
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
-from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunks, build_wide
+from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunks
 
 
 @register("esmm")
@@ -46,11 +46,11 @@ class ESMM(nn.Module):
         self.input = DenseInput(layout, dim=config.embedding_dim)
         self.trunks = build_trunks(config.trunk, self.input.output_width, tasks)
         self.towers = TaskTowers(
-            self.trunks[0].output_width,  # pyright: ignore[reportArgumentType]
-            config.tower_hidden,
-            tasks=tasks,
+            layout,
+            config.trunk,
+            width=self.trunks[0].output_width,  # pyright: ignore[reportArgumentType]
+            hidden=config.tower_hidden,
             dropout=config.dropout,
-            wide=build_wide(config.trunk, layout),
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from crosstower.models.registry import register
 from crosstower.nn.experts import MultiGateMixture
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
-from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk, build_wide
+from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
 
 
 @register("mmoe")
@@ -41,11 +41,11 @@ class MMoE(nn.Module):
             tasks=len(layout.heads),
         )
         self.towers = TaskTowers(
-            self.mixture.output_width,
-            config.tower_hidden,
-            tasks=len(layout.heads),
+            layout,
+            config.trunk,
+            width=self.mixture.output_width,
+            hidden=config.tower_hidden,
             dropout=config.dropout,
-            wide=build_wide(config.trunk, layout),
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

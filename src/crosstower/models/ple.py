@@ -14,7 +14,7 @@ from crosstower.models.registry import register
 from crosstower.nn.experts import ProgressiveExtraction
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
-from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk, build_wide
+from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
 
 
 @register("ple")
@@ -48,11 +48,11 @@ class PLE(nn.Module):
             levels=config.levels,
         )
         self.towers = TaskTowers(
-            self.extraction.output_width,
-            config.tower_hidden,
-            tasks=len(layout.heads),
+            layout,
+            config.trunk,
+            width=self.extraction.output_width,
+            hidden=config.tower_hidden,
             dropout=config.dropout,
-            wide=build_wide(config.trunk, layout),
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

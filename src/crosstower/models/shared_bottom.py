@@ -11,7 +11,7 @@ from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
-from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk, build_wide
+from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
 
 
 @register("shared_bottom")
@@ -32,11 +32,11 @@ class SharedBottom(nn.Module):
         self.input = DenseInput(layout, dim=config.embedding_dim)
         self.trunk = build_trunk(config.trunk, self.input.output_width)
         self.towers = TaskTowers(
-            self.trunk.output_width,
-            config.tower_hidden,
-            tasks=len(layout.heads),
+            layout,
+            config.trunk,
+            width=self.trunk.output_width,
+            hidden=config.tower_hidden,
             dropout=config.dropout,
-            wide=build_wide(config.trunk, layout),
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

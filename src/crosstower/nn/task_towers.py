@@ -8,36 +8,38 @@ import torch
 from torch import Tensor, nn
 
 from crosstower.batch import Batch
+from crosstower.layout import Layout
 from crosstower.nn.mlp import MLP
-from crosstower.nn.wide import WideLinear
+from crosstower.nn.trunks import Trunk, build_wide
 
 
 class TaskTowers(nn.Module):
     """A tower a task, each with an input `[B, H]` of its own; a wide side adds to their logits.
 
     Args:
+        layout: has T heads.
+        trunk: of the model; one of Wide & Deep brings the wide side.
         width: H.
         hidden: widths of the dense layers of each tower; none leaves a linear layer.
-        tasks: T.
         dropout: within the towers.
-        wide: linear side with T outputs, if there is one.
 
     """
 
     def __init__(
         self,
+        layout: Layout,
+        trunk: Trunk,
+        *,
         width: int,
         hidden: Sequence[int],
-        *,
-        tasks: int,
         dropout: float,
-        wide: WideLinear | None = None,
     ) -> None:
         super().__init__()
+        tasks = len(layout.heads)
         self.towers = nn.ModuleList([MLP(width, hidden, dropout=dropout) for _ in range(tasks)])
         last = hidden[-1] if hidden else width
         self.heads = nn.ModuleList([nn.Linear(last, 1) for _ in range(tasks)])
-        self.wide = wide
+        self.wide = build_wide(trunk, layout)
 
     def forward(self, inputs: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return logits `[B, T]` for one `[B, H]` a task; the wide side reads the batch itself."""

@@ -61,7 +61,7 @@ def evaluate_retrieval_on(
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
     recipe = _without_split(run.recipe)
     rows = read_positives(recipe, source, sides_of(recipe), _silent, items=table)
-    earlier = _earlier(run, rows)
+    earlier = earlier_of(run, rows)
     section = section_of(run.recipe)
     questions = ask(
         rows,
@@ -102,7 +102,7 @@ def _without_split(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _earlier(run: Run, rows: PositiveRows) -> Histories:
+def earlier_of(run: Run, rows: PositiveRows) -> Histories:
     """Return what the run knows of the users of these rows."""
     if section_of(run.recipe).user is None:
         return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
