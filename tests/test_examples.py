@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
+from crosstower.blend.utility import load_utility
+from crosstower.blending.blending import blend_run
 from crosstower.data.worlds.restaurants import CUISINES, TAGS, restaurant_table
 from crosstower.fitting import fit
 from crosstower.recipe import load_recipe
@@ -54,11 +56,24 @@ def test_an_example_trains_on_its_data(path: Path, tmp_path: Path) -> None:
     run = fit(path, overrides=overrides, out=tmp_path / "run", quiet=True)
     if run.recipe.retrieval is None:
         model = run.recipe.model["name"]
-        aucs = [m[model]["auc"]["mean"] for m in run.metrics["tasks"].values() if "auc" in m[model]]
-        assert min(aucs) > (0.95 if world else 0.6)
+        for task, models in run.metrics["tasks"].items():
+            if "auc" in models[model]:
+                best = models.get("Best possible", {}).get("auc", {}).get("mean")
+                limit = 0.6 if best is None else best - 0.03
+                assert models[model]["auc"]["mean"] > limit, task
     else:
         found = run.metrics["retrieval"]
         assert found["two_tower"]["recall@20"]["mean"] > 2 / len(pl.read_parquet(items_of(run)))
+
+
+def test_the_utility_of_the_feed_finds_a_blend(tmp_path: Path) -> None:
+    overrides = ["data.rows=30000", "training.epochs=2", "evaluation.baselines=[]"]
+    run = fit(ROOT / "examples" / "feed.yaml", overrides=overrides, out=tmp_path / "r", quiet=True)
+    utility = load_utility(ROOT / "examples" / "utilities" / "feed.yaml")
+    # Two training epochs and few rows a user: the shares asked for leave no room to miss them.
+    result = blend_run(run, tune=utility.model_copy(update={"trials": 20, "k": 3}))
+    shares = {n: s.mean for n, s in result.orders[0].metrics.items() if n.startswith("share.")}
+    assert min(shares.values()) > 0.3
 
 
 def items_of(run: Run) -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 import crosstower as ct
@@ -212,6 +213,24 @@ def test_a_loss_that_explodes_names_step_and_columns_and_keeps_the_checkpoint(
         quick(recipe, folder / "a", data=wild)
     kept = load_file(folder / "a" / "models" / "wide_deep" / "seed-0" / "last.safetensors")
     assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))
+
+
+def test_all_tasks_together_can_decide_when_to_stop(recipe: Recipe, tmp_path: Path) -> None:
+    training = recipe.training.model_copy(update={"monitor": "all.loss"})
+    evaluation = recipe.evaluation.model_copy(update={"baselines": ()})
+    tasks = recipe.schema_.tasks
+    tasks = tasks | {"click": tasks["click"].model_copy(update={"weight": 3.0})}
+    schema = recipe.schema_.model_copy(update={"tasks": tasks})
+    changes = {"training": training, "evaluation": evaluation, "schema_": schema}
+    run = quick(recipe.model_copy(update=changes), tmp_path / "a")
+    for record in history(run, "wide_deep", 0):
+        valid = record["valid"]
+        seconds = valid["watch_time.rmse"] / valid["watch_time.rmse_of_mean"]
+        expected = (3 * valid["click.normalised_entropy"] + seconds**2) / 4
+        assert valid["all.loss"] == pytest.approx(expected)
+    losses = [record["valid"]["all.loss"] for record in history(run, "wide_deep", 0)]
+    position = safe_open(run.model_folder("wide_deep", 0) / "last.safetensors", "pt").metadata()
+    assert json.loads(position["position"])["best_epoch"] == int(np.argmin(losses))
 
 
 CALIBRATED = Calibration(method="platt", by="genre", negatives_kept={"click": 0.5})

@@ -89,6 +89,11 @@ def test_the_json_schema_knows_every_section() -> None:
     assert "Encoded rows beyond this go to disk" in str(schema)
 
 
+def test_the_losses_of_all_tasks_can_be_watched() -> None:
+    recipe = parse_recipe(f"{SHORT}\ntraining: {{monitor: all.loss}}")
+    assert recipe.training.monitor == "all.loss"
+
+
 def test_calibration_and_blend_are_of_rankers() -> None:
     text = """
 schema: {columns: {user: categorical, item: categorical}}

@@ -14,7 +14,12 @@ from crosstower.evaluate.content import TaskReport
 from crosstower.evaluate.report import TITLES
 from crosstower.evaluate.summary import Summary
 from crosstower.layout import HeadKind
-from crosstower.results import stored_predictions, task_reports, training_figures
+from crosstower.results import (
+    calibration_notes,
+    stored_predictions,
+    task_reports,
+    training_figures,
+)
 from crosstower.run import Run
 
 _WIDTH = 100
@@ -108,7 +113,7 @@ def print_data(run: Run) -> None:
     facts, out = run.info.facts, console()
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
-    for note in facts.notes:
+    for note in (*facts.notes, *calibration_notes(run)):
         out.print(indented(note), highlight=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from crosstower.files import write_parquet
 from crosstower.objectives.balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.objectives.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.objectives.pointwise import PointwiseObjective
-from crosstower.recipe import Recipe
+from crosstower.recipe import ALL_LOSS, Recipe
 from crosstower.run import CALIBRATION, TEST, VALID
 from crosstower.scores import PREDICTION, calibrated
 from crosstower.tasks import Rating
@@ -38,11 +40,30 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
     """
     tasks = recipe.schema_.tasks
     first = next(iter(tasks))
+    if recipe.training.monitor == ALL_LOSS:
+        return ALL_LOSS, False
     monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
     task, _, metric = monitor.rpartition(".")
     if metric == "gauc" and recipe.evaluation.group is None:
         raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
     return monitor, higher_is_better(metric, tasks[task].kind)
+
+
+def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
+    """Return the weighted mean over tasks of the loss relative to that of a constant prediction.
+
+    The normalised entropy of a binary task, MSE / variance of the others: both are 1 for a model
+    that has learnt nothing, whatever the task's base rate or unit.
+    """
+    total, weights = 0.0, 0.0
+    for name, task in recipe.schema_.tasks.items():
+        if task.kind == "binary":
+            relative = metrics[f"{name}.normalised_entropy"]
+        else:
+            constant = metrics[f"{name}.rmse_of_mean"]
+            relative = (metrics[f"{name}.rmse"] / constant) ** 2 if constant else math.nan
+        total, weights = total + task.weight * relative, weights + task.weight
+    return total / weights
 
 
 def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
@@ -112,6 +133,8 @@ class RankingJob:
             groups = frame[group] if group is not None and task.kind == "binary" else None
             results = task_metrics(task.kind, y, p, groups)
             metrics |= {f"{name}.{metric}": value for metric, value in results.items()}
+        if len(self.recipe.schema_.tasks) > 1 or self.monitor[0] == ALL_LOSS:
+            metrics[ALL_LOSS] = _all_loss(self.recipe, metrics)
         return metrics
 
     def conclude(self, model: nn.Module, folder: Path) -> None:

@@ -21,6 +21,9 @@ from crosstower.splits import RandomSplit, Split
 from crosstower.validation import validate
 from crosstower.yaml_text import read_yaml
 
+ALL_LOSS = "all.loss"
+"""What `training.monitor` calls the losses of all tasks together."""
+
 
 class Join(Frozen):
     """A smaller table, one row per key, whose columns are added to the rows."""
@@ -82,7 +85,9 @@ class Training(Frozen):
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup_steps: int = Field(default=0, ge=0)
     monitor: str | None = Field(
-        default=None, description="TASK.METRIC of the valid rows; the first task's loss if unset."
+        default=None,
+        description="TASK.METRIC of the valid rows; the first task's loss if unset. all.loss is the"
+        " weighted mean over tasks of the loss relative to that of a constant.",
     )
     patience: int = Field(
         default=5,
@@ -192,6 +197,8 @@ class Recipe(Frozen):
         monitor, tasks = self.training.monitor, list(self.schema_.tasks)
         if self.retrieval is not None:
             tasks = ["retrieval"]
+        elif monitor == ALL_LOSS:
+            return self
         if monitor is not None and monitor.rpartition(".")[0] not in tasks:
             raise ValueError(
                 f"training.monitor: expected TASK.METRIC with a task of {', '.join(tasks)},"

@@ -136,7 +136,7 @@ def _finish(
     compared = [compare(asked, blend, part) for part in rows]
     measured, counts = compared[0]
     words = sentences(asked, measured, counts)
-    words += constraint_words(asked, rows[0].test, measured[0])
+    words += constraint_words(asked, rows[0].test, measured)
     if len(rows) > 1:
         words.append(f"These findings are of the first of {len(rows)} seeds; tables are of all.")
     result = BlendResult(

@@ -54,18 +54,19 @@ def tuning_words(tuned: Tuned) -> list[str]:
     return words
 
 
-def constraint_words(asked: Asked, frame: pl.DataFrame, blend: Measured) -> list[str]:
-    """Return what each constraint of the utility comes to on the test rows."""
+def constraint_words(asked: Asked, frame: pl.DataFrame, measured: Sequence[Measured]) -> list[str]:
+    """Return what each constraint of the utility comes to on the test rows, in which order."""
     if asked.utility is None or not asked.utility.constraints:
         return []
     measures = Measures(asked.utility, asked.schema.kinds(), frame)
-    figures = measures.of(-blend.rank.astype(np.float64))
-    parts = zip(asked.utility.constraints, figures.reached, measures.excess(figures), strict=True)
-    return [
-        f"On the test rows: {constraint.words} is {'missed' if excess > 0.0 else 'kept'}"
-        f" ({value:.3f})."
-        for constraint, value, excess in parts
-    ]
+    words = [f"On the test rows, {constraint.words}:" for constraint in asked.utility.constraints]
+    for order in measured:
+        if order.name in (BLENDED, PLAIN):
+            figures = measures.of(-order.rank.astype(np.float64))
+            pairs = zip(figures.reached, measures.excess(figures), strict=True)
+            for i, (value, excess) in enumerate(pairs):
+                words[i] += f" {order.name} {value:.3f} ({'missed' if excess > 0.0 else 'kept'}),"
+    return [f"{sentence[:-1]}." for sentence in words]
 
 
 def _compared(asked: Asked) -> list[str]:

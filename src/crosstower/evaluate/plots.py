@@ -58,6 +58,9 @@ def reliability_plot(
         top.plot(before.prediction, before.observed, "s--", **style)
     style = {"color": ACCENT, "linewidth": 1.8, "markersize": 4.5, "label": "calibrated"}
     top.plot(curve.prediction, curve.observed, "o-", **style)
+    low, high = _shown_range(calibration, before)
+    top.set_xlim(low, high)
+    top.set_ylim(low, high)
     if before is not None:
         top.legend(frameon=False, labelcolor=INK, fontsize=9)
     top.set_ylabel("observed")
@@ -72,6 +75,16 @@ def reliability_plot(
         bottom.xaxis.set_major_formatter(PercentFormatter(1.0))
         top.yaxis.set_major_formatter(PercentFormatter(1.0))
     return inline_svg(figure, [top, bottom], name=name)
+
+
+def _shown_range(calibration: Calibration, before: ReliabilityCurve | None) -> tuple[float, float]:
+    """Return the range of all that is drawn, the same on both axes, with a margin."""
+    curves = [calibration.curve, *([before] if before is not None else [])]
+    drawn = [calibration.edges, *(c.prediction for c in curves), *(c.observed for c in curves)]
+    values = np.concatenate(drawn)
+    low, high = float(values.min()), float(values.max())
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) -> str:
