@@ -101,7 +101,10 @@ def test_errors_are_messages_with_exit_codes(
     assert sorted(here.rglob("*")) == before
 
 
-@pytest.mark.parametrize("command", ["init", "fit", "evaluate", "predict", "demo", "data list"])
+@pytest.mark.parametrize(
+    "command",
+    ["init", "fit", "evaluate", "predict", "blend", "funnel", "policy", "demo", "data list"],
+)
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
     code, out, _ = run(capsys, *command.split(), "--help")
     assert (code, f"crosstower {command}" in out, "Example" in out) == (0, True, True)
@@ -109,7 +112,7 @@ def test_help_has_an_example(capsys: Capture, command: str) -> None:
 
 def test_help_of_all_names_commands_and_exit_codes(capsys: Capture) -> None:
     _, out, _ = run(capsys, "--help")
-    commands = ("init", "fit", "evaluate", "predict", "demo", "data", "Exit codes")
+    commands = ("init", "fit", "evaluate", "predict", "blend", "funnel", "policy", "demo", "data")
     assert [c for c in commands if c not in out] == []
 
 

@@ -24,49 +24,61 @@ _EXAMPLES = (
 )
 
 
+Weights = Annotated[
+    str | None, typer.Option(help="TASK=WEIGHT,...; with --form value the exponents.")
+]
+TransformOption = Annotated[
+    str | None,
+    typer.Option(help="identity, logit, probit, percentile or standardise; or TASK=TRANSFORM,..."),
+]
+By = Annotated[
+    str | None, typer.Option(help="Column of the content type; fits each type by itself.")
+]
+Form = Annotated[str, typer.Option(help="sum, or value: a product times --amount.")]
+Amount = Annotated[str | None, typer.Option(help="Column of the bid or price.")]
+Tune = Annotated[
+    Path | None, typer.Option(help="Find the weights for this utility (YAML), extra tune.")
+]
+UtilityOption = Annotated[
+    Path | None, typer.Option(help="Measure by this utility (YAML) without tuning.")
+]
+User = Annotated[
+    str | None, typer.Option(help="Column whose values have a list each: user, request.")
+]
+Places = Annotated[int | None, typer.Option("-k", min=1, help="Places that count.")]
+Caps = Annotated[
+    list[str] | None,
+    typer.Option(help="TYPE=N: at most N of it in the first places ('*': any other type)."),
+]
+CapBy = Annotated[
+    str | None, typer.Option(help="Column that --cap is about; that of --by if unset.")
+]
+Mmr = Annotated[
+    float | None, typer.Option(help="0 to 1: relevance against novelty, with --similar-by.")
+]
+SimilarBy = Annotated[list[str] | None, typer.Option(help="Column in which rows may be alike.")]
+Data = Annotated[
+    str | None, typer.Option(help="The run's rows again, if it was trained on a data frame.")
+]
+
+
 @blend_app.command(epilog=_EXAMPLES)
 def blend(
     run: RunArgument,
-    weights: Annotated[
-        str | None, typer.Option(help="TASK=WEIGHT,...; with --form value the exponents.")
-    ] = None,
-    transform: Annotated[
-        str | None,
-        typer.Option(
-            help="identity, logit, probit, percentile or standardise; or TASK=TRANSFORM,..."
-        ),
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(help="Column of the content type; fits each type by itself.")
-    ] = None,
-    form: Annotated[str, typer.Option(help="sum, or value: a product times --amount.")] = "sum",
-    amount: Annotated[str | None, typer.Option(help="Column of the bid or price.")] = None,
-    tune: Annotated[
-        Path | None, typer.Option(help="Find the weights for this utility (YAML), extra tune.")
-    ] = None,
-    utility: Annotated[
-        Path | None, typer.Option(help="Measure by this utility (YAML) without tuning.")
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option(help="Column whose values have a list each: user, request.")
-    ] = None,
-    k: Annotated[int | None, typer.Option("-k", min=1, help="Places that count.")] = None,
-    cap: Annotated[
-        list[str] | None,
-        typer.Option(help="TYPE=N: at most N of it in the first places ('*': any other type)."),
-    ] = None,
-    cap_by: Annotated[
-        str | None, typer.Option(help="Column that --cap is about; that of --by if unset.")
-    ] = None,
-    mmr: Annotated[
-        float | None, typer.Option(help="0 to 1: relevance against novelty, with --similar-by.")
-    ] = None,
-    similar_by: Annotated[
-        list[str] | None, typer.Option(help="Column in which rows may be alike.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="The run's rows again, if it was trained on a data frame.")
-    ] = None,
+    weights: Weights = None,
+    transform: TransformOption = None,
+    by: By = None,
+    form: Form = "sum",
+    amount: Amount = None,
+    tune: Tune = None,
+    utility: UtilityOption = None,
+    user: User = None,
+    k: Places = None,
+    cap: Caps = None,
+    cap_by: CapBy = None,
+    mmr: Mmr = None,
+    similar_by: SimilarBy = None,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Blend the tasks of a run into one order, and show what that does to the lists.
@@ -87,6 +99,8 @@ def blend(
             "--tune finds weights, transform and by; say in the utility file which to try, or"
             " leave --tune out"
         )
+    if cap_by is not None and not cap:
+        raise RecipeError("--cap-by: goes with --cap TYPE=N, whose types are of that column")
     places = k or 10
     diversity = _diversity(places, cap, cap_by or by, mmr, similar_by)
     opened = Run.open(run)

@@ -93,6 +93,7 @@ def test_measuring_by_a_utility(here: Path, capsys: Capture) -> None:
         (["--weights", "like=1", "--form", "product"], 2, "'sum' or 'value'"),
         (["--weights", "like=1", "--cap", "video=x", "--by", "content_type"], 2, "whole number"),
         (["--weights", "like=1", "--cap", "video=2"], 2, "caps need by: COLUMN"),
+        (["--weights", "like=1", "--cap-by", "content_type"], 2, "--cap-by: goes with --cap"),
         (["--weights", "like=1", "--mmr", "0.5"], 2, "mmr needs similar_by"),
         (["--weights", "like=1", "--amount", "context"], 2, "form value only"),
         (["--tune", "none.yaml"], 2, "none.yaml: no such utility file"),
