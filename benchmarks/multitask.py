@@ -24,7 +24,7 @@ from crosstower.recipe import Data, Recipe, Training, load_recipe
 from crosstower.schema import Schema
 
 EXAMPLES = ("census_tasks", "clothing_tasks")
-WORLDS = ("feed_engagement", "watch_next", "watch_next_conditional")
+WORLDS = ("feed_engagement", "watch_next", "watch_next_noise", "watch_next_light_noise")
 METRIC = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 MODELS = {"shared_bottom": {}, "mmoe": {"experts": 4}, "ple": {}}
 
@@ -47,21 +47,28 @@ def recipe_of(name: str, folder: Path) -> Recipe:
         schema = worlds.make(name, rows=1).schema
         recipe = Recipe(name=name, data=Data(path=f"world:{name}", rows=300_000), schema=schema)
     else:
-        recipe = watch_next(conditional=name.endswith("conditional"))
+        recipe = watch_next(
+            weight={"watch_next_noise": 1.0, "watch_next_light_noise": 0.1}.get(name)
+        )
     evaluation = recipe.evaluation.model_copy(update={"baselines": (), "slices": ()})
     return recipe.model_copy(update={"evaluation": evaluation})
 
 
-def watch_next(*, conditional: bool) -> Recipe:
-    """Return watch or not, and for how long: of all rows, or of watched ones alone (noise)."""
+def watch_next(*, weight: float | None) -> Recipe:
+    """Return watch or not, and for how long.
+
+    How long a watched video is watched is noise in this world. With a weight, that noise alone is
+    the second task; without, it is the time of all rows, which tells watched from not.
+    """
     schema = worlds.make("watch_next", rows=10).schema.plain()
-    if conditional:
-        schema["tasks"]["watch_time"] = {"kind": "regression", "when": "did_watch"}
+    if weight is not None:
+        noise = {"kind": "regression", "when": "did_watch", "weight": weight}
+        schema["tasks"]["watch_time"] = noise
     return Recipe(
         name="watch_next",
         data=Data(path="world:watch_next", rows=50_000),
         schema=Schema.model_validate(schema),
-        training=Training(patience=10, epochs=40),
+        training=Training(patience=10, epochs=40 if weight is None else 20),
         # The mean of a logarithm is below the logarithm of the mean.
         calibration=Calibration(tasks={"watch_time": "isotonic"}),
     )

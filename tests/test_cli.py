@@ -113,7 +113,7 @@ def test_help_has_an_example(capsys: Capture, command: str) -> None:
 def test_help_of_all_names_commands_and_exit_codes(capsys: Capture) -> None:
     _, out, _ = run(capsys, "--help")
     commands = ("init", "fit", "evaluate", "predict", "blend", "funnel", "policy", "demo", "data")
-    assert [c for c in commands if c not in out] == []
+    assert [c for c in (*commands, "Exit codes") if c not in out] == []
 
 
 def test_data_sets_and_worlds_are_listed(capsys: Capture) -> None:
