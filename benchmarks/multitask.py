@@ -44,8 +44,13 @@ def recipe_of(name: str, folder: Path) -> Recipe:
     if name in EXAMPLES:
         recipe = load_recipe(example(name, folder))
     elif name == "feed_engagement":
-        schema = worlds.make(name, rows=1).schema
-        recipe = Recipe(name=name, data=Data(path=f"world:{name}", rows=300_000), schema=schema)
+        recipe = Recipe(
+            name=name,
+            data=Data(path=f"world:{name}", rows=300_000),
+            schema=worlds.make(name, rows=1).schema,
+            # Both tasks count, and all that there is to learn of an id is small.
+            training=Training(monitor="all.loss", embedding_learning_rate=3e-4),
+        )
     else:
         recipe = watch_next(
             weight={"watch_next_noise": 1.0, "watch_next_light_noise": 0.1}.get(name)
