@@ -20,6 +20,7 @@ from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Recipe, parse_recipe
 from crosstower.results import history, stored_predictions, task_reports
 from crosstower.run import Run
+from crosstower.tasks import Regression
 from crosstower.train.progress import Watcher
 from crosstower.train.trainer import TrainingInterruptedError
 
@@ -259,6 +260,29 @@ def test_predictions_are_calibrated_alike_in_training_and_afterwards(
         (pl.col("click__prediction") - pl.col("click__prediction_again")).abs().min().alias("gap")
     )
     assert gaps["gap"].max() < 1e-5  # type: ignore[operator]
+
+
+def test_calibrated_numbers_keep_to_the_range_of_their_labels(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    tasks = {"click": recipe.schema_.tasks["click"], "watch_time": Regression(clip=(0, 100))}
+    changes = {
+        "schema_": recipe.schema_.model_copy(update={"tasks": tasks}),
+        "calibration": Calibration(tasks={"watch_time": "platt"}),
+        "evaluation": recipe.evaluation.model_copy(update={"baselines": ()}),
+    }
+    run = quick(recipe.model_copy(update=changes), tmp_path / "clipped")
+    folder = run.model_folder("wide_deep", 0)
+    line = load_calibrators(folder / "calibration.json").maps["watch_time"].overall
+    assert (line.low, line.high) == (0, 100)  # type: ignore[union-attr]
+    test = pl.read_parquet(folder / "test.parquet")
+    assert test["watch_time__prediction"].is_between(0, 100).all()
+    logged = {"watch_time": Regression(log1p=True), "click": tasks["click"]}
+    changes["schema_"] = recipe.schema_.model_copy(update={"tasks": logged})
+    run = quick(recipe.model_copy(update=changes), tmp_path / "logged")
+    folder = run.model_folder("wide_deep", 0)
+    line = load_calibrators(folder / "calibration.json").maps["watch_time"].overall
+    assert line.low == 0  # type: ignore[union-attr]
 
 
 def test_the_report_shows_calibration_before_and_after(recipe: Recipe, tmp_path: Path) -> None:

@@ -3,6 +3,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from crosstower.blend.blender import load_blend
+from crosstower.blend.rows import named_types
+from crosstower.blend_section import Blend
+from crosstower.calibration_section import Calibration
 from crosstower.data import sources
 from crosstower.errors import DataError, RunError
 from crosstower.fitting import fit
@@ -75,3 +79,61 @@ def test_a_folder_that_is_not_there_is_an_error(run: Run, tmp_path: Path) -> Non
 def test_an_unknown_column_to_keep_is_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column 'user'; did you mean 'user_id'"):
         predict_file(run, tmp_path / "rows.parquet", tmp_path / "s.parquet", columns=["user"])
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines on stderr, without those that show how far the scoring is."""
+    return [line for line in capsys.readouterr().err.splitlines() if " in fitting: " in line]
+
+
+def test_types_unknown_to_calibration_and_blend_are_counted_once_at_the_end(
+    recipe: Recipe,
+    frame: pl.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calibration = Calibration(method="platt", by="genre")
+    blend = Blend(weights={"click": 1}, transform="percentile", by="user_id")
+    training = recipe.training.model_copy(update={"epochs": 1})
+    changes = {"calibration": calibration, "blend": blend, "training": training}
+    run = fit(recipe.model_copy(update=changes), out=tmp_path / "run", quiet=True)
+    genre = pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("[opera]")).otherwise("genre")
+    genre = pl.when(pl.int_range(pl.len()) < 90).then(None).otherwise(genre).alias("genre")
+    new = frame.with_columns(genre)
+    new.write_parquet(tmp_path / "new.parquet")
+    fitted = load_blend(run.model_folder("wide_deep", 0) / "blend.json")
+    rare = fitted.unseen(new)
+    monkeypatch.setattr(sources, "CHUNK_ROWS", 100)
+    capsys.readouterr()
+    # The columns need not be among those that are kept.
+    predict_file(run, tmp_path / "new.parquet", tmp_path / "s.parquet", columns=["age"])
+    (line,) = told(capsys)
+    calibrated, blended = line.split("; ")
+    assert calibrated == (
+        "460 of 1,200 rows take the calibration of all types, as their genre was missing or unseen"
+        " in fitting: '[opera]' (370), missing (90)"
+    )
+    assert rare.total() > 0
+    assert blended == (
+        f"{rare.total():,} of 1,200 rows take the blend of all types, as their user_id was missing,"
+        f" unseen or rare in fitting: {named_types(rare)}."
+    )
+    columns = ["age", "click__prediction", "watch_time__prediction", "blend__score"]
+    assert pl.read_parquet(tmp_path / "s.parquet").columns == columns
+
+
+def test_nothing_is_said_where_all_types_are_known(
+    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calibration = Calibration(method="platt", by="genre")
+    training = recipe.training.model_copy(update={"epochs": 1})
+    changes = {"calibration": calibration, "training": training}
+    run = fit(recipe.model_copy(update=changes), out=tmp_path / "run", quiet=True)
+    capsys.readouterr()
+    out = tmp_path / "s.parquet"
+    predict_file(run, tmp_path / "rows.parquet", out)
+    assert told(capsys) == []
+    assert pl.read_parquet(out).select(frame.columns).equals(frame)
+    with pytest.raises(RunError, match="no model 'wide'; did you mean 'wide_deep'"):
+        predict_file(run, tmp_path / "rows.parquet", out, model="wide", force=True)

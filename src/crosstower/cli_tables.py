@@ -39,7 +39,8 @@ _METRICS: dict[HeadKind, dict[str, str]] = {
 def console() -> Console:
     """Return a console for standard output that never writes wider than 100 columns."""
     terminal = Console()
-    return Console(width=min(terminal.width, _WIDTH) if terminal.is_terminal else _WIDTH)
+    width = min(terminal.width, _WIDTH) if terminal.is_terminal else _WIDTH
+    return Console(width=width, markup=False)  # names given by users are no markup
 
 
 def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

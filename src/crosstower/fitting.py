@@ -35,7 +35,7 @@ from crosstower.results import write_results
 from crosstower.retriever.baselines import baseline_names
 from crosstower.retriever.job import RetrievalJob, retrieval_monitor
 from crosstower.retriever.results import write_retrieval_results
-from crosstower.run import TEST, Run, RunInfo
+from crosstower.run import BLENDED, Run, RunInfo
 from crosstower.schema import Schema
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.progress import Watcher, training_bar
@@ -96,7 +96,8 @@ def fit(
         shutil.rmtree(spill, ignore_errors=True)
     write = write_results if recipe.retrieval is None else write_retrieval_results
     write(run, peak_memory_mb=_peak_memory_mb())
-    if recipe.blend is not None:
+    # A blend made by hand since then stays.
+    if recipe.blend is not None and not (run.folder / BLENDED).is_file():
         with console.status("blending") as status:
             blend_run(run, tell=status.update)
     return run
@@ -219,7 +220,7 @@ def _train_all(run: Run, job: Job, console: Console) -> None:
         for name in run.info.models:
             for seed in run.info.seeds:
                 training = _Training(run, job, name, seed)
-                if not (training.folder / TEST).is_file():
+                if not all((training.folder / name).is_file() for name in job.outputs):
                     training.go(bar)
     with console.status("evaluating") as status:
         job.finish(run.folder, status.update)

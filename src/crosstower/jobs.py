@@ -47,6 +47,11 @@ class Job(Protocol):
         """Return {"TASK.METRIC": value} of the valid rows."""
         ...
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files that `conclude` writes; a training that has them all is finished."""
+        ...
+
     def conclude(self, model: nn.Module, folder: Path) -> None:
         """Write what the model with its best weights says of the test rows, `TEST`, at the end."""
         ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import polars as pl
 from pyarrow import parquet
 from rich.console import Console
 
+from crosstower.blend.blender import load_blend
+from crosstower.blend.rows import named_types
 from crosstower.data.prepare import source_of
 from crosstower.data.sources import require_columns
 from crosstower.errors import DataError, RunError
+from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.files import replacing
-from crosstower.run import Run
+from crosstower.run import BLEND, CALIBRATION, Run
 
 
 def predict_file(
@@ -30,7 +35,8 @@ def predict_file(
     """Write `columns` (all if None) and a column `TASK__prediction` a task; return the row count.
 
     Tables that the recipe joins are joined here too. Memory does not grow with the rows; the
-    output appears only when it is complete.
+    output appears only when it is complete. Rows of content types that calibration or blend do not
+    know are counted on stderr.
 
     Raises:
         RunError: the output is there already (and not `force`) or cannot be written.
@@ -43,12 +49,14 @@ def predict_file(
     source = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
     columns = source.columns() if columns is None else list(columns)
     require_columns(source, columns)
-    rows = 0
+    rows, console, steps = 0, Console(stderr=True), _steps(run, model, seed)
+    beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
     try:
-        with replacing(output) as aside, Console(stderr=True).status("scoring") as status:
+        with replacing(output) as aside, console.status("scoring") as status:
             writer: parquet.ParquetWriter | None = None
-            for frame in run.score(source, columns=columns, model=model, seed=seed):
-                table = _table(frame, writer)
+            for frame in run.score(source, columns=[*columns, *beside], model=model, seed=seed):
+                _count(frame, steps)
+                table = _table(frame.drop(beside), writer)
                 writer = writer or parquet.ParquetWriter(aside, table.schema)
                 writer.write_table(table)
                 rows += frame.height
@@ -58,7 +66,48 @@ def predict_file(
             writer.close()
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror or error}") from error
+    if words := "; ".join(step.words(rows) for step in steps if step.unseen):
+        console.print(f"{words}.", markup=False, highlight=False, soft_wrap=True)
     return rows
+
+
+@dataclass
+class _Step:
+    """What treats rows by their type in column `by`; `unseen` counts those of other types."""
+
+    name: str
+    by: str
+    reason: str
+    unseen_in: Callable[[pl.DataFrame], Counter[str | None]]
+    unseen: Counter[str | None] = field(default_factory=Counter[str | None])
+
+    def words(self, rows: int) -> str:
+        """Return how many of `rows` rows were not treated by their type, and why."""
+        return (
+            f"{self.unseen.total():,} of {rows:,} rows take the {self.name} of all types, as their"
+            f" {self.by} was {self.reason} in fitting: {named_types(self.unseen)}"
+        )
+
+
+def _steps(run: Run, model: str | None, seed: int | None) -> list[_Step]:
+    """Return calibration and blend, where the run has them and they look at a type."""
+    name = next(iter(run.info.models)) if model is None else model
+    folder = run.model_folder(name, run.info.seeds[0] if seed is None else seed)
+    steps: list[_Step] = []
+    if (folder / CALIBRATION).is_file():
+        right = load_calibrators(folder / CALIBRATION)
+        if right.by is not None:
+            steps.append(_Step("calibration", right.by, "missing or unseen", right.unseen))
+    if (folder / BLEND).is_file():
+        blend = load_blend(folder / BLEND)
+        if blend.spec.by is not None:
+            steps.append(_Step("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
+    return steps
+
+
+def _count(frame: pl.DataFrame, steps: Sequence[_Step]) -> None:
+    for step in steps:
+        step.unseen += step.unseen_in(frame)
 
 
 def _table(frame: pl.DataFrame, writer: parquet.ParquetWriter | None) -> Any:

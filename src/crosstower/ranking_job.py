@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import ALL_LOSS, Recipe
 from crosstower.run import CALIBRATION, TEST, VALID
 from crosstower.scores import PREDICTION, calibrated
-from crosstower.tasks import Rating
+from crosstower.tasks import Rating, Regression
 from crosstower.train.trainer import predict_logits
 
 _VALIDATION_ROWS = 8192
@@ -67,8 +68,16 @@ def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
 
 
 def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
-    tasks = recipe.schema_.tasks.items()
-    return {name: (task.low, task.high) for name, task in tasks if isinstance(task, Rating)}
+    """Return what calibrated predictions of a task must not leave."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for name, task in recipe.schema_.tasks.items():
+        if isinstance(task, Rating):
+            ranges[name] = (task.low, task.high)
+        elif isinstance(task, Regression) and task.clip is not None:
+            ranges[name] = task.clip
+        elif isinstance(task, Regression) and task.log1p:
+            ranges[name] = (0.0, sys.float_info.max)  # such labels are not negative
+    return ranges
 
 
 def balance_of(recipe: Recipe) -> Balance:
@@ -137,6 +146,11 @@ class RankingJob:
             metrics[ALL_LOSS] = _all_loss(self.recipe, metrics)
         return metrics
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files that `conclude` writes."""
+        return VALID, TEST
+
     def conclude(self, model: nn.Module, folder: Path) -> None:
         """Write labels and predictions of valid and test rows, calibrated on the valid ones."""
         valid, test = (self._predict(model, split, "float32") for split in ("valid", "test"))
@@ -159,6 +173,8 @@ class RankingJob:
         batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
         device = next(model.parameters()).device
         logits = predict_logits(model, batches, device=device, precision=precision)
-        decoded = self.encoder.decode({name: values.numpy() for name, values in logits.items()})
+        kept = self.recipe.calibration.negatives_kept
+        arrays = {name: values.numpy() for name, values in logits.items()}
+        decoded = self.encoder.decode(arrays, kept=kept)
         columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
         return self.prepared.answers[split].with_columns(columns)

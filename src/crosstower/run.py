@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +40,7 @@ from crosstower.train.checkpoint import load_weights
 from crosstower.train.trainer import BEST
 
 CALIBRATION, BLEND = "calibration.json", "blend.json"
+BLENDED = "blended.json"
 VALID, TEST = "valid.parquet", "test.parquet"
 
 
@@ -195,7 +196,7 @@ class Run:
 
         Each frame has the raw `columns`, a column `TASK__prediction` a task (a probability, a
         rating, or a number in the label's units) and `blend__score` if the run has a blend.
-        `with_labels` adds what evaluation needs.
+        `with_labels` adds what evaluation of the predictions needs, and leaves the blend out.
 
         Raises:
             DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
@@ -209,6 +210,8 @@ class Run:
                 " recommend, search or similar"
             )
         scorer = self.scorer(model, seed=seed)
+        if with_labels:  # an evaluation of predictions, whose rows may lack what the blend needs
+            scorer = replace(scorer, blend=None)
         extras = list(dict.fromkeys([*columns, *scorer.columns]))
         cleaner = Cleaner(schema, extras, on_bad_rows=how, with_labels=with_labels)
         require_columns(source, cleaner.sources())

@@ -7,6 +7,7 @@ a blend.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,9 @@ class Scorer:
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of cleaned rows, which hold `raw:COLUMN` for each of `columns`."""
-        scored = pl.DataFrame(predictions(self.encoder, self.model, self.encoder.encode(frame)))
+        batch = self.encoder.encode(frame)
+        kept = {} if self.calibrators is None else self.calibrators.kept
+        scored = pl.DataFrame(predictions(self.encoder, self.model, batch, kept))
         scored = scored.with_columns([frame[f"raw:{c}"].alias(c) for c in self.columns])
         if self.calibrators is not None:
             scored = calibrated(scored, self.calibrators)
@@ -51,8 +54,13 @@ class Scorer:
         return scored.drop(self.columns)
 
 
-def predictions(encoder: Encoder, model: nn.Module, batch: Batch) -> list[pl.Series]:
-    """Return one column `TASK__prediction` a task for encoded rows, in float32 arithmetic."""
+def predictions(
+    encoder: Encoder, model: nn.Module, batch: Batch, kept: Mapping[str, float]
+) -> list[pl.Series]:
+    """Return one column `TASK__prediction` a task for encoded rows, in float32 arithmetic.
+
+    `kept` is the share of negatives in training, where it was not 1; see `Encoder.decode`.
+    """
     parts: dict[str, list[np.ndarray]] = {name: [] for name in encoder.schema.tasks}
     with torch.inference_mode():
         for start in range(0, len(batch), _SCORE_ROWS):
@@ -60,7 +68,7 @@ def predictions(encoder: Encoder, model: nn.Module, batch: Batch) -> list[pl.Ser
                 parts[name].append(logits.numpy())
     empty = np.empty(0, dtype=np.float32)
     logits = {name: np.concatenate([empty, *chunks]) for name, chunks in parts.items()}
-    return [pl.Series(f"{n}{PREDICTION}", v) for n, v in encoder.decode(logits).items()]
+    return [pl.Series(f"{n}{PREDICTION}", v) for n, v in encoder.decode(logits, kept=kept).items()]
 
 
 def calibrated(frame: pl.DataFrame, calibrators: Calibrators) -> pl.DataFrame:

@@ -43,7 +43,8 @@ class Regression(_Task):
 
     With `when` the head learns the mean of the rows where that event happened; the prediction is
     the expectation over all rows, P(event) · E[y | event] + (1 - P(event)) · E[y | no event], the
-    last of them the mean of the training rows.
+    last of them the mean of the training rows. A label that is missing where the event did not
+    happen counts as 0.
     """
 
     kind: Literal["regression"] = "regression"

@@ -5,6 +5,8 @@ import pytest
 from crosstower.blend.rows import (
     amounts_of,
     column_of,
+    most_rows_first,
+    named_types,
     numbers_of,
     predictions_of,
     rows_by_type,
@@ -44,10 +46,28 @@ def test_unusable_predictions_are_named(values, message):
     assert message in str(caught.value)
 
 
+def test_types_are_those_of_the_calibration():
+    types = types_of(pl.DataFrame({"kind": [1.0, None, 2.5]}), "kind")
+    assert (types.name, types.to_list()) == ("type", ["1", None, "2.5"])
+
+
+def test_types_are_named_with_most_rows_first_and_five_at_most():
+    counts = {"b": 2, None: 2, "a": 2, "c": 3000, "": 1}
+    assert list(most_rows_first(counts)) == ["c", "a", "b", None, ""]
+    assert named_types(counts) == "'c' (3,000), 'a' (2), 'b' (2), missing (2), '' (1)"
+    many = {str(i): i for i in range(1, 8)}
+    assert named_types(many) == "'7' (7), '6' (6), '5' (5), '4' (4), '3' (3) and 2 more"
+
+
 @pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf"), None])
-def test_unusable_amounts_are_named(wrong):
-    with pytest.raises(DataError, match=r"column 'bid': expected an amount of 0 or more, got .* 1"):
-        amounts_of(pl.DataFrame({"bid": [0.0, wrong]}), "bid")
+def test_unusable_amounts_are_counted_and_what_to_do_is_said(wrong):
+    with pytest.raises(DataError) as caught:
+        amounts_of(pl.DataFrame({"bid": [0.0, wrong, wrong]}), "bid")
+    shown = float("nan") if wrong is None else wrong
+    assert str(caught.value) == (
+        f"column 'bid': expected an amount of 0 or more, got {shown} in row 1, 2 such rows; fill"
+        " missing and negative amounts, or drop those rows"
+    )
 
 
 def test_a_missing_column_is_named_with_what_is_there():

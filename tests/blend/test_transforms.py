@@ -68,11 +68,46 @@ def test_percentile_does_not_see_a_strictly_increasing_change(seed, n):
     random = np.random.default_rng(seed)
     x = random.integers(0, 500, n + 40) / 7.0
     places = np.searchsorted(np.unique(x), x)
-    changed = np.sort(random.normal(size=501) * 10.0 ** random.integers(-9, 9, 501))[places]
+    # Steps of 2e-5 or more of the number itself: nearer ones would tie.
+    above = np.cumprod(random.uniform(1.00002, 1.2, 250)) * 10.0 ** random.integers(-9, 9)
+    changed = np.concatenate([-above[::-1], [0.0], above])[places]
     before, after = (
         fit_map("percentile", v[:n], comparable=True).apply(v[n:]) for v in (x, changed)
     )
     np.testing.assert_array_equal(before, after)
+
+
+@given(seed=st.integers(0, 9999), scale=st.sampled_from([1e-30, 1e-6, 1.0, -1.0, -1e9]))
+def test_a_row_stays_in_the_middle_of_its_ties_whatever_the_last_bits(seed, scale):
+    random = np.random.default_rng(seed)
+    levels = scale * np.cumprod(random.uniform(1.001, 1.1, 40))
+    level = random.integers(0, 40, 300)
+
+    def in_some_batch(rows):
+        bits = random.integers(-4, 5, len(rows))
+        return levels[rows].astype(np.float32) * (1.0 + bits * 2.0**-23)
+
+    exact = fit_map("percentile", levels[level], comparable=True).apply(levels)
+    fitted = fit_map("percentile", in_some_batch(level), comparable=True)
+    np.testing.assert_array_equal(fitted.apply(in_some_batch(np.arange(40))), exact)
+
+
+def test_predictions_tie_within_six_digits_and_zero_with_itself_only():
+    fitted = fit_map("percentile", np.array([-2.0, -1e-12, 0.0, 1e-12, 2.0]), comparable=True)
+    near = np.array([-2.000008, -1.999992, -1e-13, 0.0, 1e-13, 1.999992, 2.000008])
+    np.testing.assert_allclose(fitted.apply(near), [0.1, 0.1, 0.4, 0.5, 0.6, 0.9, 0.9])
+    far = np.array([-2.00002, -1.99998, 1.99998, 2.00002])
+    np.testing.assert_allclose(fitted.apply(far), [0.0, 0.2, 0.8, 1.0])
+
+
+@given(seed=st.integers(0, 9999))
+def test_a_percentile_never_falls(seed):
+    random = np.random.default_rng(seed)
+    x = random.choice([-1.0, 1.0], 400) * random.choice([1.0, 1e-3], 400)
+    x = np.sort(np.append(x * (1.0 + random.normal(0.0, 5e-6, 400)), [0.0, -0.0]))
+    applied = fit_map("percentile", x[::2], comparable=True).apply(x)
+    assert (np.diff(applied) >= 0.0).all()
+    assert len(np.unique(applied)) > 4
 
 
 @pytest.mark.parametrize("comparable", [True, False])
@@ -107,3 +142,11 @@ def test_single_precision_is_computed_in_double():
     np.testing.assert_array_equal(
         found, fit_map("logit", x.astype(float), comparable=True).apply(x)
     )
+
+
+@pytest.mark.parametrize("transform", ["standardise", "identity", "logit", "probit"])
+def test_a_constant_with_noise_in_its_last_digits_is_constant(transform):
+    x = 0.25 * (1 + 1e-7 * np.arange(5))
+    assert (fit_map(transform, x, comparable=True).apply(x) == 0.0).all()
+    spread = 0.25 * (1 + 1e-3 * np.arange(5))
+    assert np.ptp(fit_map(transform, spread, comparable=True).apply(spread)) > 2

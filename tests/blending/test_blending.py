@@ -12,6 +12,7 @@ from crosstower.blend.blender import load_blend
 from crosstower.blend.utility import Constraint, Utility
 from crosstower.blend_section import Blend, Diversity
 from crosstower.blending.blending import blend_run
+from crosstower.cli_blend import print_blend
 from crosstower.data import worlds
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.prepare import source_of
@@ -109,7 +110,7 @@ def test_the_page_and_the_figures_are_written(run: Run) -> None:
     plain = json.loads((run.folder / "blended.json").read_text())
     assert plain["blend"] == PROBIT.model_dump(mode="json", exclude_defaults=True)
     assert plain["orders"]["blend"]["ndcg.like"]["mean"] > 0
-    names = ["blend", "plain sum", "like alone", "comment alone", "shuffled", "best possible"]
+    names = ["blend", "plain sum", "like alone", "comment alone", "shuffled", "true weighted sum"]
     assert list(plain["orders"]) == names
     shuffled = plain["orders"]["shuffled"]
     assert shuffled["gauc.like"]["mean"] == pytest.approx(0.5)
@@ -120,10 +121,10 @@ def test_the_page_and_the_figures_are_written(run: Run) -> None:
 
 def test_expected_events_are_counted_by_the_true_probabilities(run: Run) -> None:
     result = blend_run(run, Blend(weights={"like": 1}), k=5)
-    best = next(o for o in result.orders if o.name == "best possible")
+    best = next(o for o in result.orders if o.role == "best")
     for other in result.orders:
         assert other.metrics["expected.like"].mean <= best.metrics["expected.like"].mean + 1e-12
-    assert [o.name for o in result.orders] == ["blend", "shuffled", "best possible"]
+    assert [o.name for o in result.orders] == ["blend", "shuffled", "true weighted sum"]
 
 
 def test_value_is_the_product_times_the_amount(run: Run) -> None:
@@ -211,7 +212,9 @@ def test_a_content_type_unseen_in_fitting_is_counted(run: Run) -> None:
         valid = path.with_name("valid.parquet")
         pl.read_parquet(valid).with_columns(kind=pl.lit("photo")).write_parquet(valid)
     result = blend_run(run, Blend(weights={"like": 1}, transform="percentile", by="kind"))
-    assert any("1 test rows use the maps of all types" in n and "ad 1" in n for n in result.notes)
+    assert any(
+        "1 test rows use the maps of all types" in n and "'ad' (1)" in n for n in result.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,6 +223,13 @@ def test_a_content_type_unseen_in_fitting_is_counted(run: Run) -> None:
         (None, {}, RecipeError, "blend: no weights; give --weights"),
         (Blend(weights={"lik": 1}), {}, RecipeError, "no task 'lik'; did you mean 'like'"),
         (Blend(weights={"like": 1}, by="kind"), {}, DataError, "no column 'kind'"),
+        (Blend(weights={"like": 1}, by="comment"), {}, RecipeError, "'comment' is a task of the"),
+        (
+            Blend(weights={"like": 1}),
+            {"k": 3, "utility": Utility(values=WANTED, user="user_id")},
+            RecipeError,
+            "-k: 3 was asked for, and the utility says k: 10",
+        ),
         (Blend(weights={"like": 1}), {"user": "usr"}, DataError, "no column 'usr'"),
         (
             Blend(weights={"like": 1}),
@@ -243,6 +253,80 @@ def test_lists_need_a_column(run: Run) -> None:
     loose = Run(run.folder, run.recipe.model_copy(update={"evaluation": evaluation}), run.info)
     with pytest.raises(RecipeError, match="whose rows stand in one list"):
         blend_run(loose, PROBIT)
+
+
+def test_rows_in_another_order_are_noticed(run: Run) -> None:
+    frame = worlds.make("feed_engagement", rows=ROWS).frame.sample(fraction=1, shuffle=True, seed=1)
+    with pytest.raises(RunError, match="stand in another order"):
+        blend_run(run, PROBIT, data=frame)
+
+
+def test_a_run_of_a_data_frame_asks_for_it_again(run: Run) -> None:
+    data = run.recipe.data.model_copy(update={"path": None})
+    framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
+    with pytest.raises(RunError, match="give the same rows with --data"):
+        blend_run(framed, PROBIT)
+    frame = worlds.make("feed_engagement", rows=ROWS).frame
+    assert blend_run(framed, PROBIT, data=frame).page.is_file()
+
+
+def test_an_interrupted_blend_says_no_more_than_the_scores(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blend_run(run, PROBIT)
+    (run.folder / "funnel.json").write_text("{}")
+
+    def stop(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crosstower.blending.blending.write_blend_report", stop)
+    with pytest.raises(KeyboardInterrupt):
+        blend_run(run, Blend(weights={"like": 1}))
+    # The scores are those of the new blend, and nothing is said of the old one any more.
+    for seed in run.info.seeds:
+        kept = load_blend(run.model_folder("shared_bottom", seed) / "blend.json")
+        assert kept.spec.weights == {"like": 1}
+    assert not (run.folder / "blended.json").exists()
+    assert not (run.folder / "funnel.json").exists()
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in run.info.seeds:
+        for split in ("valid", "test"):
+            path = run.model_folder("shared_bottom", seed) / f"{split}.parquet"
+            rows = pl.read_parquet(path)
+            kinds = pl.Series("kind", ["vid[/b]", "ph[red]x"] * rows.height)[: rows.height]
+            rows.with_columns(kinds).write_parquet(path)
+    print_blend(blend_run(run, Blend(weights={"like": 1}, transform="logit", by="kind")))
+    out = capsys.readouterr().out
+    assert "vid[/b]" in out
+    assert "ph[red]x" in out
+
+
+def test_resuming_makes_up_for_predictions_that_are_missing_and_keeps_a_later_blend(
+    run: Run,
+) -> None:
+    blend_run(run, Blend(weights={"like": 1}))
+    (run.model_folder("shared_bottom", 0) / "valid.parquet").unlink()
+    recipe = run.recipe.model_copy(update={"blend": PROBIT})
+    (run.folder / "recipe.yaml").write_text(recipe.to_yaml())
+    fit(recipe, out=run.folder, resume=True, quiet=True)
+    assert (run.model_folder("shared_bottom", 0) / "valid.parquet").is_file()
+    kept = json.loads((run.folder / "blended.json").read_text())
+    assert kept["blend"]["weights"] == {"like": 1.0}
+
+
+def test_the_diversity_of_the_recipe_stays(run: Run) -> None:
+    capped = Diversity(by="content_type", caps={"video": 3}, top=5)
+    spec = Blend(weights={"like": 1}, diversity=capped)
+    recipe = run.recipe.model_copy(update={"blend": spec})
+    result = blend_run(Run(run.folder, recipe, run.info), Blend(weights={"comment": 1}))
+    assert result.blend.diversity == capped
+    other = Diversity(by="content_type", caps={"photo": 1}, top=5)
+    result = blend_run(Run(run.folder, recipe, run.info), spec, diversity=other)
+    assert result.blend.diversity == other
 
 
 def test_rows_that_have_changed_are_noticed(run: Run) -> None:

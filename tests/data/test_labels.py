@@ -23,6 +23,10 @@ ROWS = pl.DataFrame(
 )
 
 
+def clean(schema: Schema, rows: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([Cleaner(schema).clean(c) for c in open_source(rows).chunks(rows.columns)])
+
+
 def learn(**options: object) -> tuple[Encoder, pl.DataFrame]:
     schema = Schema.model_validate(
         {
@@ -33,7 +37,7 @@ def learn(**options: object) -> tuple[Encoder, pl.DataFrame]:
             },
         }
     )
-    frame = pl.concat([Cleaner(schema).clean(c) for c in open_source(ROWS).chunks(ROWS.columns)])
+    frame = clean(schema, ROWS)
     fit = EncoderFit(schema)
     fit.add(frame)
     return fit.finish(), frame
@@ -84,3 +88,28 @@ def test_a_condition_must_be_a_binary_task(when: str, words: str) -> None:
     with pytest.raises(ValueError, match="conditional") as error:
         learn(when=when)
     assert words in str(error.value)
+
+
+def test_a_missing_number_is_zero_where_its_event_did_not_happen() -> None:
+    encoder, frame = learn()
+    rows = ROWS.with_columns(seconds=pl.Series([10.0, 20.0, 60.0, None, 0.0, None, None]))
+    cleaned = clean(encoder.schema, rows)
+    assert cleaned["label:seconds"].to_list() == [10.0, 20.0, 60.0, 0.0, 0.0, None, None]
+    assert frame["label:seconds"].to_list() == [10.0, 20.0, 60.0, 4.0, 0.0, 9.0, None]
+
+
+def test_what_counts_as_zero_keeps_to_the_clip() -> None:
+    encoder, _ = learn(clip=(5, 50))
+    rows = ROWS.with_columns(seconds=pl.Series([10.0, 20.0, 60.0, None, 0.0, None, None]))
+    cleaned = clean(encoder.schema, rows)
+    assert cleaned["label:seconds"].to_list()[:5] == [10.0, 20.0, 50.0, 5.0, 5.0]
+
+
+def test_left_out_negatives_are_made_up_for_in_the_expectation() -> None:
+    """100 events in 1,000 rows, of which a tenth of the 900 others was kept."""
+    encoder, _ = learn()
+    mean, sd = encoder.label_scales["seconds"]
+    logits = {"watched": np.array([logit(100 / 190)]), "seconds": np.array([(50 - mean) / sd])}
+    decoded = encoder.decode(logits, kept={"watched": 0.1})
+    np.testing.assert_allclose(decoded["seconds"], 0.1 * 50 + 0.9 * 2.0)
+    np.testing.assert_allclose(decoded["watched"], 100 / 190)  # left to its calibrator

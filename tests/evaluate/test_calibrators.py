@@ -5,18 +5,27 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from crosstower.calibration_section import Calibration
 from crosstower.data import worlds
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.evaluate.calibration import expected_calibration_error
-from crosstower.evaluate.calibration_maps import Identity, Isotonic, Line, Platt, fit_map
-from crosstower.evaluate.calibrators import (
+from crosstower.evaluate.calibration_maps import (
     MIN_ROWS,
+    Identity,
+    Isotonic,
+    Line,
+    Platt,
+    fit_map,
+)
+from crosstower.evaluate.calibrators import (
     Calibrators,
     fit_calibrators,
     load_calibrators,
+    type_text,
 )
 
 PLATT = Calibration(method="platt")
@@ -157,13 +166,26 @@ def test_small_types_take_the_map_of_all_rows_and_are_told():
     maps = calibrators.maps["like"]
     assert list(maps.by_type) == ["photo", "video"]
     assert calibrators.types == ("ad", "photo", "poll", "story", "video")
-    assert calibrators.notes == (
-        "like: type 'ad' takes the map of all rows: 0 labelled rows, fewer than 200.",
-        "like: type 'poll' takes the map of all rows: 9 rows of its rarer class, fewer than 10.",
-        "like: type 'story' takes the map of all rows: 199 labelled rows, fewer than 200.",
+    (note,) = calibrators.notes
+    assert note == (
+        "like: 3 types take the map of all rows: 'poll' (9 rows of its rarer class, fewer than"
+        " 10), 'ad' (0 labelled rows, fewer than 200), 'story' (199 labelled rows, fewer than"
+        " 200)."
     )
     p = few["like__prediction"].to_numpy()
     np.testing.assert_array_equal(calibrators.apply(few)["like"], maps.overall.apply(p))
+
+
+def test_many_small_types_have_one_note_a_task():
+    frame = rows(300).with_columns(content_type=300 - (2 * pl.int_range(pl.len())).sqrt().floor())
+    kinds = {"like": "binary", "watch_time": "regression"}
+    notes = fit(BY_TYPE, frame, kinds).notes
+    assert [note.split(":")[0] for note in notes] == ["like", "watch_time"]
+    sizes = frame["content_type"].cast(pl.Int64).cast(pl.String).value_counts()
+    largest = sizes.sort("count", "content_type", descending=[True, False]).head(5)
+    shown = [f"'{kind}' ({n} labelled rows, fewer than 200)" for kind, n in largest.iter_rows()]
+    words = f"{sizes.height} types take the map of all rows: {', '.join(shown)} and"
+    assert notes[0] == f"like: {words} {sizes.height - 5} more."
 
 
 def test_a_type_of_just_enough_rows_has_its_map():
@@ -212,6 +234,39 @@ def test_numbers_can_be_types():
     assert calibrators.unseen(frame) == Counter()
 
 
+@pytest.mark.parametrize("dtype", [pl.Float32, pl.Float64])
+def test_types_that_became_floats_keep_their_maps(dtype):
+    frame = rows().with_columns(content_type=(pl.col("content_type") == "photo").cast(pl.Int64))
+    calibrators = fit(BY_TYPE, frame)
+    gap = pl.when(pl.int_range(pl.len()) > 0).then("content_type").cast(dtype)
+    some = frame.with_columns(content_type=gap)  # as pandas holds it
+    assert calibrators.unseen(some) == Counter({None: 1})
+    expected = calibrators.apply(frame)["like"][1:]
+    np.testing.assert_array_equal(calibrators.apply(some)["like"][1:], expected)
+    assert fit(BY_TYPE, some).types == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([3, None, -7], ["3", None, "-7"]),
+        ([3.0, None, -7.0, -0.0, 2.5], ["3", None, "-7", "0", "2.5"]),
+        ([math.nan, math.inf, 1e15], [None, "inf", "1000000000000000"]),
+        ([True, None, False], ["true", None, "false"]),
+        (["3.0", "photo", None], ["3.0", "photo", None]),
+        ([None, None], [None, None]),
+    ],
+)
+def test_a_type_is_text(values, text):
+    assert type_text(pl.Series(values, strict=False)).to_list() == text
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**53), 2**53)), max_size=20))
+def test_whole_floats_are_the_text_of_the_integers(ids):
+    whole = pl.Series(ids, dtype=pl.Int64)
+    assert type_text(whole.cast(pl.Float64)).to_list() == whole.cast(pl.String).to_list()
+
+
 def test_the_order_of_rows_does_not_matter():
     frame = rows()
     calibrators = fit(BY_TYPE, frame)
@@ -258,11 +313,12 @@ def test_predictions_worse_than_chance_are_not_turned_round(method):
     section = Calibration(method=method, by="content_type")
     calibrators = fit(section, frame)
     assert list(calibrators.maps["like"].by_type) == ["photo"]
-    falling = "its labels do not rise with its predictions."
-    assert f"like: type 'video' takes the map of all rows: {falling}" in calibrators.notes
+    falling = "its labels do not rise with its predictions"
+    note = f"like: 1 type takes the map of all rows: 'video' ({falling})."
+    assert note in calibrators.notes
     videos = fit(section, only(frame, "video"))
     assert videos.tasks == []
-    assert videos.notes[0] == f"like: no map of all rows: {falling}"
+    assert videos.notes[0] == f"like: no map of all rows: {falling}."
 
 
 def test_few_rows_in_all_are_fitted_and_told():

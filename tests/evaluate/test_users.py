@@ -101,6 +101,21 @@ def test_a_total_without_ties_is_the_sum_of_the_first_rows():
     assert (found.mean, found.counted, found.left_out) == (3.5, 2, 0)
 
 
+@given(seed=st.integers(0, 9999), levels=st.integers(1, 9), k=st.integers(1, 12))
+def test_losses_count_in_totals_as_a_gain_less_a_shift(seed, levels, k):
+    groups, score, gain = small_world(seed, levels)
+    found = total_at_k_per_group(pl.Series(groups), score, gain - 1.5, k)
+    seen = np.minimum(np.bincount(groups), k)  # rows of each group that have a place
+    shifted = total_at_k_per_group(pl.Series(groups), score, gain, k).values - 1.5 * seen
+    np.testing.assert_allclose(found.values, shifted, atol=1e-12)
+
+
+def test_losses_have_no_ndcg():
+    ids, gain = pl.Series([1, 1, 2]), np.array([1, -1, -2])
+    with pytest.raises(DataError, match=r"gain of 0 or more .*, got -1.0 in row 1, 2 such"):
+        ndcg_per_group(ids, np.ones(3), gain, 2)
+
+
 def test_rows_without_a_gain_or_a_group_do_not_count():
     groups = pl.Series(["a", "a", "a", "b", None, "c", "c"])
     score = np.array([3.0, 2.0, 1.0, 1.0, 1.0, 2.0, 1.0])
@@ -146,8 +161,8 @@ def test_true_probabilities_order_the_feed_best_and_bring_the_likes_they_promise
         ({"score": np.ones(2)}, "3 groups, 2 scores, 3 gains"),
         ({"gain": np.ones(4)}, "3 groups, 3 scores, 4 gains"),
         ({"score": np.array([1, np.nan, 2])}, "number as score, got nan in row 1, 1 such rows"),
-        ({"gain": np.array([1, -1, -2])}, "gain of 0 or more .*, got -1.0 in row 1, 2 such"),
         ({"gain": np.array([1, 0, np.inf])}, "finite gain .*, got inf in row 2"),
+        ({"gain": np.array([1, -np.inf, 0])}, "finite gain .*, got -inf in row 1"),
     ],
 )
 def test_bad_input_is_named(change, words):

@@ -1,6 +1,5 @@
 """The stages of a funnel against what was to be found."""
 
-import shutil
 from typing import Any
 
 import numpy as np
@@ -9,17 +8,15 @@ import pytest
 from scipy.special import expit
 
 from crosstower.data import worlds
-from crosstower.errors import DataError, QueryError, RunError
+from crosstower.errors import DataError, QueryError
 from crosstower.evaluate.retrieval import list_metrics
-from crosstower.fitting import fit
 from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.questions import Asked, run_questions
+from crosstower.funnel.questions import Asked, other_questions, run_questions
 from crosstower.funnel.report import FunnelReport
 from crosstower.retriever.files import load_answers
-from crosstower.run import Run
 
-from .conftest import Runs, films_recipes, watches
+from .conftest import Runs, watches
 
 PLENTY = 20_000_000
 
@@ -228,64 +225,62 @@ def test_other_rows_that_hold_nothing_new_are_refused(funnel: Funnel) -> None:
         evaluate_funnel(funnel, data=rows)
 
 
-def test_rows_of_the_ranking_run_are_not_new_to_it(cinema: Runs) -> None:
-    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
-    path = cinema.ranking.recipe.data.path
-    report = evaluate_funnel(funnel, data=path, columns=["hour"])
-    assert report.notes == ("the ranking run was made of these rows: ranked lists look too good",)
-
-
-def test_a_ranker_that_needs_more_of_the_rows_is_told_so(cinema: Runs) -> None:
-    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
-    with pytest.raises(QueryError, match="column 'hour', which neither"):
-        evaluate_funnel(funnel)
-    with pytest.raises(DataError, match="no column 'our'; did you mean 'hour'"):
-        evaluate_funnel(funnel, columns=["our"])
-    with pytest.raises(QueryError, match="'genre' is a column of the items, which each candidate"):
-        evaluate_funnel(funnel, columns=["hour", "genre"])
-    asked = run_questions(funnel, ["hour"], lambda _stage, _rows: None)
-    liked = watches().filter(pl.col("liked") == 1).group_by("user").tail(1)
-    expected = dict(liked.select("user", "hour").iter_rows())
-    found = dict(asked.queries.select("user", "hour").iter_rows())
-    assert found == {user: expected[user] for user in found}
-    assert evaluate_funnel(funnel, columns=["hour"]).stage("ranked").questions == len(found)
-
-
-def test_searches_without_users_are_evaluated(cinema: Runs, tmp_path: Any) -> None:
-    retrieval, _ = films_recipes(tmp_path, {"kind": "random"})
-    section = retrieval.retrieval.model_copy(update={"user": None, "time": None})  # type: ignore[union-attr]
-    run = fit(retrieval.model_copy(update={"retrieval": section}), out=tmp_path / "r", quiet=True)
-    funnel = Funnel.open(run, cinema.ranking)
-    report = evaluate_funnel(funnel, columns=["user", "hour"])
-    tested = pl.read_parquet(run.folder / "retrieval" / "questions.parquet")
-    assert report.questions == report.relevant == tested.height
-    later = evaluate_funnel(funnel, columns=["user", "hour"], data=watches(90, seed=8))
-    assert later.questions == later.relevant == watches(90, seed=8)["liked"].sum()
-    assert funnel.recommend(query={"user": 3, "hour": 2, "device": "tv"}).height == 10
-
-
-def test_rows_that_have_changed_are_refused(cinema: Runs, tmp_path: Any) -> None:
-    shutil.copytree(cinema.retrieval.folder, tmp_path / "run")
-    watches(seed=1).write_parquet(tmp_path / "rows.parquet")
-    recipe = Run.open(tmp_path / "run").recipe
-    data = recipe.data.model_copy(update={"path": str(tmp_path / "rows.parquet")})
-    moved = Run(tmp_path / "run", recipe.model_copy(update={"data": data}), cinema.retrieval.info)
-    with pytest.raises(RunError, match="the rows have changed since this run was trained"):
-        evaluate_funnel(Funnel.open(moved, cinema.ranking), columns=["hour"])
-
-
-def test_a_run_trained_on_a_data_frame_asks_for_rows(cinema: Runs) -> None:
-    run = cinema.retrieval
-    data = run.recipe.data.model_copy(update={"path": None})
-    framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
-    funnel = Funnel.open(framed, cinema.ranking)
-    with pytest.raises(RunError, match=r"trained on a data frame.*give rows to ask about"):
-        evaluate_funnel(funnel, columns=["hour"])
-    assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).questions > 0
-
-
 def test_k_and_limit_have_bounds(funnel: Funnel) -> None:
     with pytest.raises(QueryError, match="k: expected 1 to 40, the number of candidates, got 41"):
         evaluate_funnel(funnel, k=41)
     with pytest.raises(QueryError, match="limit: expected at least 40 rows"):
         evaluate_funnel(funnel, limit=39)
+
+
+def hours_of(rows: pl.DataFrame, *, late: pl.Expr) -> pl.DataFrame:
+    """Rows with an hour that is no number for some."""
+    hour = pl.when(late).then(pl.lit("late")).otherwise(pl.col("hour").cast(pl.String))
+    return rows.with_columns(hour.alias("hour"))
+
+
+def test_candidates_that_cannot_be_scored_are_counted(cinema: Runs) -> None:
+    """The ranker cannot read the year of the last film, nor the hour of every third user."""
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    rows = hours_of(watches(300, seed=5), late=pl.col("user") % 3 == 0)
+    asked = other_questions(funnel, rows, ["hour"], lambda _stage, _rows: None)
+    late = int((asked.queries["hour"] == "late").sum())
+    assert 0 < late < len(asked)
+    films, questions = 40, len(asked)
+    counts = {
+        f"{stage}: {count:,} of {questions * films:,} rows left out for '{column}'"
+        for stage in ("ranking candidates", "ranking all items")
+        for column, count in (("hour", late * films), ("year", questions))
+    }
+    report = evaluate_funnel(funnel, data=rows, columns=["hour"])
+    assert len(report.notes) == 4
+    assert set(report.notes) == counts
+    lists = funnel_lists(funnel, asked, k=40, limit=PLENTY)
+    shown = (lists.shown["ranked"] >= 0).sum(axis=1)
+    assert shown.tolist() == [0 if hour == "late" else 39 for hour in asked.queries["hour"]]
+
+
+def test_notes_of_drawn_questions_and_of_rows_left_out_are_both_kept(cinema: Runs) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    notes = evaluate_funnel(funnel, columns=["hour"], limit=25 * 40).notes[1:]
+    assert notes == (
+        "25 of 50 questions, drawn with seed 0",
+        "ranking candidates: 25 of 1,000 rows left out for 'year'",
+        "ranking all items: 25 of 1,000 rows left out for 'year'",
+    )
+
+
+def test_a_ranker_that_can_read_no_candidate_shows_nothing(cinema: Runs) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    rows = hours_of(watches(300, seed=5), late=pl.lit(value=True))
+    report = evaluate_funnel(funnel, data=rows, columns=["hour"])
+    assert report.stage("ranked").metrics["recall@10"].mean == 0.0
+    total = f"{report.questions * 40:,}"
+    assert f"ranking candidates: {total} of {total} rows left out for 'hour'" in report.notes
+
+
+def test_more_items_than_candidates_ask_for_more_candidates(cinema: Runs, funnel: Funnel) -> None:
+    with pytest.raises(QueryError, match=r"raise --candidates \(candidates= in Python\) to 41"):
+        evaluate_funnel(funnel, k=41)
+    whole = Funnel.open(cinema.retrieval, cinema.ranking)
+    with pytest.raises(QueryError, match=r"expected 1 to 40.*there are no more items; ask for few"):
+        evaluate_funnel(whole, k=41)

@@ -1,5 +1,6 @@
 """Asking a funnel: candidates of the retriever, in the ranker's order."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from polars.testing import assert_frame_equal
 from crosstower.blend_section import Blend
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
-from crosstower.recipe import Join
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 
@@ -151,6 +151,33 @@ def test_an_item_with_a_bad_cell_is_left_out_where_the_recipe_skips_bad_rows(
     assert [ranks[film] for film in found["item_id"]] == found["retrieval_rank"].to_list()
 
 
+def test_a_query_whose_value_no_candidate_survives_is_refused(film_funnel: Funnel) -> None:
+    """The retriever does not read the hour; the ranker skips every row that has this one."""
+    with pytest.raises(QueryError, match="the ranker can read no candidate") as error:
+        film_funnel.recommend(3, query={"hour": "late"})
+    words = "column 'hour': expected a finite number, got 'late', a value of the query"
+    assert words in str(error.value)
+    assert "40 of 40 left out for 'hour', by data.on_bad_rows: skip" in str(error.value)
+
+
+def test_items_of_which_none_can_be_read_are_refused(film_funnel: Funnel) -> None:
+    words = "column 'year': expected a finite number, got 'unknown', a value of an item"
+    with pytest.raises(QueryError, match=words):
+        film_funnel.recommend(3, query={"hour": 1}, where="year == 'unknown'")
+    with pytest.raises(QueryError, match=r"column 'hour'.*a value of the query"):
+        film_funnel.recommend(3, query={"hour": "late"}, where="year == 'unknown'")
+    assert film_funnel.recommend(3, query={"hour": 1}, where="year == 'never'").height == 0
+
+
+def test_rows_left_out_are_counted_by_column(film_funnel: Funnel) -> None:
+    queries = pl.DataFrame({"user": [3, 4], "device": ["tv", "tv"], "hour": ["1", "late"]})
+    items = film_funnel.retriever.catalogue.places_of(pl.Series(["f00", "f39", "f00"]))
+    skipped = Counter({"year": 5})
+    scored = film_funnel.score(queries, np.array([0, 0, 1]), items, skipped=skipped)
+    assert scored["row"].to_list() == [0]
+    assert skipped == {"year": 6, "hour": 1}
+
+
 def test_an_item_with_a_bad_cell_is_an_error_elsewhere(cinema: Runs) -> None:
     recipe = cinema.ranking.recipe
     strict = recipe.model_copy(
@@ -161,18 +188,10 @@ def test_an_item_with_a_bad_cell_is_an_error_elsewhere(cinema: Runs) -> None:
         funnel.recommend(3, query={"hour": 1})
 
 
-def test_joined_columns_need_not_be_in_the_item_table(cinema: Runs) -> None:
-    recipe = cinema.ranking.recipe
-    assert recipe.data.joins[0] == Join(path=recipe.data.joins[0].path, on="film")
-    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
-    assert funnel.rows.from_items == ("film",)
-    assert funnel.rows.from_query == ("user", "device", "hour")
-
-
 def test_a_column_that_neither_side_has_is_named(film_funnel: Funnel) -> None:
     with pytest.raises(QueryError, match=r"column 'hour'.*neither.*data\.joins.*retrieval\.items"):
         film_funnel.recommend(3)
-    with pytest.raises(QueryError, match="column 'hour'"):
+    with pytest.raises(QueryError, match=r"column 'hour'.*give it with the query, as in \{.hour"):
         film_funnel.recommend(3, query={"device": "tv"})
 
 
@@ -194,6 +213,16 @@ def test_a_query_that_cannot_be(funnel: Funnel, query: dict[str, Any], words: st
 def test_k_lies_within_the_candidates(funnel: Funnel, k: int) -> None:
     with pytest.raises(QueryError, match=f"k: expected 1 to 50, the number of candidates, got {k}"):
         funnel.recommend(7, k=k)
+
+
+def test_k_beyond_the_candidates_says_how_to_get_more(cinema: Runs) -> None:
+    few, every = (Funnel.open(cinema.retrieval, cinema.ranking, candidates=n) for n in (20, 90))
+    with pytest.raises(QueryError, match=r"got 30; raise --candidates \(candidates= in Python\)"):
+        few.recommend(3, k=30, query={"hour": 1})
+    with pytest.raises(QueryError, match="got 41; there are no more items; ask for fewer"):
+        every.recommend(3, k=41, query={"hour": 1})
+    with pytest.raises(QueryError, match="got -1; ask for at least one"):
+        few.recommend(3, k=-1, query={"hour": 1})
 
 
 def test_a_wrong_condition_is_refused_as_the_retriever_does(funnel: Funnel) -> None:

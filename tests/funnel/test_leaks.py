@@ -1,4 +1,4 @@
-"""Rows that test the retriever and trained the ranker are counted."""
+"""Rows that test the retriever and trained or validated the ranker are counted."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from crosstower.data import worlds
 from crosstower.data.prepare import source_of
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
@@ -21,9 +22,19 @@ def with_fractions(recipe: Recipe, *fractions: float) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"split": split})})
 
 
-def test_one_split_by_time_leaks_nothing(rentals: Runs) -> None:
+def test_one_split_by_time_is_not_quite_one(rentals: Runs) -> None:
+    """The last tenth of the clicks begins before the last tenth of all rows does."""
     funnel = Funnel.open(rentals.retrieval, rentals.ranking, candidates=20)
-    assert evaluate_funnel(funnel, limit=600).notes[0].startswith("30 of")
+    rows = worlds.make("rentals", rows=20_000).frame
+    clicks = rows.filter(pl.col("click") == 1)["timestamp"].sort()
+    tested = clicks.filter(clicks >= clicks[int(0.9 * len(clicks))])
+    early = int((tested < rows["timestamp"].sort()[18_000]).sum())
+    assert early > 0
+    leak, drawn, *_ = evaluate_funnel(funnel, limit=600).notes
+    assert leak.startswith(
+        f"0 of {len(tested)} rows that test the retriever trained the ranker and {early} validated"
+    )
+    assert drawn.startswith("30 of")
 
 
 def test_the_last_like_of_a_user_may_have_trained_the_ranker(cinema: Runs) -> None:
@@ -31,10 +42,13 @@ def test_the_last_like_of_a_user_may_have_trained_the_ranker(cinema: Runs) -> No
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
     rows = watches().with_columns(left=pl.len().over("user") - pl.int_range(pl.len()).over("user"))
     last = rows.filter(pl.col("liked") == 1).group_by("user").tail(1)
-    leaked = int((last["left"] > 2).sum())
-    assert leaked > 0
+    trained, validated = int((last["left"] > 2).sum()), int((last["left"] == 2).sum())
+    assert min(trained, validated) > 0
     note = evaluate_funnel(funnel, columns=["hour"]).notes[0]
-    assert note.startswith(f"{leaked} of {last.height} rows that test the retriever trained the")
+    assert note.startswith(
+        f"{trained} of {last.height} rows that test the retriever trained the ranker and"
+        f" {validated} validated it: ranked lists look better"
+    )
 
 
 @pytest.mark.parametrize("by", ["user", "film"])
@@ -61,8 +75,10 @@ def test_random_splits_of_positives_and_of_all_rows_are_not_one_split(tmp_path: 
     source = source_of(retrieval.data)
     tested = rows_in_test(retrieval, source)
     (note,) = leak_notes(retrieval, ranking, source, tested)
-    count = int(note.split()[0])
-    assert 0.6 * len(tested) < count < len(tested)  # 80 % of all rows train the ranker
+    words = note.split()
+    trained, validated = int(words[0]), int(words[words.index("validated") - 1])
+    assert 0.6 * len(tested) < trained < len(tested)  # 80 % of all rows train the ranker
+    assert 0 < validated < 0.3 * len(tested)  # and 10 % validate it
 
 
 def test_splits_that_differ_are_named(tmp_path: Any) -> None:
@@ -73,11 +89,27 @@ def test_splits_that_differ_are_named(tmp_path: Any) -> None:
     other = with_fractions(ranking, 0.7, 0.1, 0.2)
     (note,) = leak_notes(retrieval, other, source, tested)
     assert note.startswith("the recipes split their rows differently (splits: time (")
-    assert "but no row that tests the retriever trained the ranker" in note
+    assert "but no row that tests the retriever trained or validated the ranker" in note
     later = with_fractions(ranking, 0.98, 0.01, 0.01)
     (note,) = leak_notes(retrieval, later, source, tested)
-    assert "trained the ranker (splits: " in note
+    assert " validated it (splits: " in note
     assert "give both recipes one split" in note
+
+
+def test_rows_that_only_validated_the_ranker_are_a_leak_too(tmp_path: Any) -> None:
+    """The retriever is tested with the last 200 rows, the ranker with the last 100."""
+    retrieval, ranking = films_recipes(tmp_path, {"kind": "time", "column": "time"})
+    source = source_of(retrieval.data)
+    tested = np.flatnonzero(watches()["time"].filter(watches()["liked"] == 1) >= 1_800)
+    late = with_fractions(ranking, 0.8, 0.15, 0.05)  # trains before 1,600, validates to 1,900
+    likes = watches().filter(pl.col("liked") == 1, pl.col("time") >= 1_800)
+    validated = likes.filter(pl.col("time") < 1_900).height
+    (note,) = leak_notes(retrieval, late, source, tested)
+    assert note.startswith(
+        f"0 of {likes.height} rows that test the retriever trained the ranker and {validated}"
+        " validated it (splits: "
+    )
+    assert "no row" not in note
 
 
 def test_other_rows_cannot_be_compared(tmp_path: Any) -> None:

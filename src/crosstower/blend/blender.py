@@ -17,6 +17,8 @@ from scipy.special import xlogy
 from crosstower.blend.rows import (
     Places,
     amounts_of,
+    most_rows_first,
+    named_types,
     predictions_of,
     refuse,
     rows_by_type,
@@ -35,7 +37,6 @@ MIN_ROWS = 50
 """A content type with fewer rows to fit on uses the map of all types together."""
 
 FORMAT = 1
-_SHOWN = 5
 
 
 class TaskMaps(Frozen):
@@ -114,12 +115,15 @@ class FittedBlend(Frozen):
         return sum(self.parts(frame).values(), 0.0 * total)
 
     def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
-        """Count the rows that use the map of all types, by type; None is a missing type."""
+        """Count the rows that use the map of all types, by type; None is a missing type.
+
+        Most rows first; of equal ones by name, None last.
+        """
         if self.spec.by is None:
             return Counter()
         types = types_of(frame, self.spec.by)
         others = types.filter(~types.is_in(self._types()).fill_null(value=False))
-        return Counter(dict(others.value_counts().iter_rows()))
+        return most_rows_first(dict(others.value_counts().iter_rows()))
 
     def save(self, path: str | Path) -> None:
         """Write the blend to a JSON file, whole or not at all.
@@ -220,8 +224,5 @@ def _notes(by: str, small: pl.DataFrame) -> tuple[str, ...]:
     """Return the sentence about types with few rows, if there are any."""
     if small.height == 0:
         return ()
-    pairs = small.sort("count", "type", descending=[True, False]).head(_SHOWN).iter_rows()
-    shown = ", ".join(f"'{kind}' ({rows})" for kind, rows in pairs)
-    more = f" and {small.height - _SHOWN:,} more" if small.height > _SHOWN else ""
     rule = f"had fewer than {MIN_ROWS} rows to fit on and use the map of all types together."
-    return (f"{by}: {shown}{more} {rule}",)
+    return (f"{by}: {named_types(dict(small.iter_rows()))} {rule}",)

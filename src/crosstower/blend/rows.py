@@ -5,7 +5,8 @@ A frame has a column `TASK__prediction` and, where labels are known, a column `T
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError, did_you_mean
+from crosstower.evaluate.calibrators import type_text
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
+
+_SHOWN = 5
 
 
 def column_of(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -74,13 +78,15 @@ def amounts_of(frame: pl.DataFrame, name: str) -> Floats:
 
     """
     x = numbers_of(frame, name)
-    refuse(~(np.isfinite(x) & (x >= 0.0)), x, f"column '{name}': expected an amount of 0 or more")
+    rule = f"column '{name}': expected an amount of 0 or more"
+    advice = "; fill missing and negative amounts, or drop those rows"
+    refuse(~(np.isfinite(x) & (x >= 0.0)), x, rule, advice)
     return x
 
 
 def types_of(frame: pl.DataFrame, name: str) -> pl.Series:
-    """Return a column of content types as text `[rows]`, null where missing."""
-    return column_of(frame, name).cast(pl.String).rename("type")
+    """Return a column of content types as text `[rows]`, null where missing; see `type_text`."""
+    return type_text(column_of(frame, name)).rename("type")
 
 
 def rows_by_type(types: pl.Series, known: Iterable[str]) -> list[tuple[str | None, Places]]:
@@ -94,8 +100,28 @@ def rows_by_type(types: pl.Series, known: Iterable[str]) -> list[tuple[str | Non
     return [*found, (None, table.filter(~mine)["row"].to_numpy())]
 
 
-def refuse(wrong: NDArray[np.bool_], values: NDArray[Any], rule: str) -> None:
-    """Raise a DataError with `rule`, the first wrong value and its row, if any value is wrong."""
+def most_rows_first(counts: Mapping[str | None, int]) -> Counter[str | None]:
+    """Return rows by type, most rows first; of equal ones by name, rows without a type last."""
+    order = sorted(counts, key=lambda kind: (-counts[kind], kind is None, kind or ""))
+    return Counter({kind: counts[kind] for kind in order})
+
+
+def named_types(counts: Mapping[str | None, int]) -> str:
+    """Return the types with most rows in words, at most five.
+
+    >>> named_types({None: 3, "ad": 1200})
+    "'ad' (1,200), missing (3)"
+    """
+    pairs = list(most_rows_first(counts).items())[:_SHOWN]
+    named = ("missing" if kind is None else f"'{kind}'" for kind, _ in pairs)
+    shown = (f"{name} ({rows:,})" for name, (_, rows) in zip(named, pairs, strict=True))
+    more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def refuse(wrong: NDArray[np.bool_], values: NDArray[Any], rule: str, advice: str = "") -> None:
+    """Raise a DataError if any value is wrong: `rule`, the first one and its row, `advice`."""
     if bool(wrong.any()):
         row = int(wrong.argmax())
-        raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")
+        count = f"{int(wrong.sum())} such rows"
+        raise DataError(f"{rule}, got {values[row]} in row {row}, {count}{advice}")

@@ -21,6 +21,7 @@ MAX_POINTS = 10_001
 """Longest step function of a percentile: the data itself up to here, its quantiles beyond."""
 
 _EDGE = 1e-7
+_SAME = 5e-6
 
 
 class Scaled(Frozen):
@@ -45,8 +46,9 @@ class Percentile(Frozen):
     """The share of fitted predictions below x, ties counted half: (#less + #less-or-equal) / 2n.
 
     `points` are n actual predictions in ascending order, and the map is a step function: any
-    strictly increasing change of a head, made before fitting and scoring, changes nothing. A
-    constant gets 0.5.
+    strictly increasing change of a head, made before fitting and scoring, changes nothing, unless
+    it makes ties. Predictions tie where they agree to about six significant digits. A constant
+    gets 0.5.
     """
 
     kind: Literal["percentile"] = "percentile"
@@ -54,9 +56,10 @@ class Percentile(Frozen):
 
     def apply(self, x: NDArray[Any]) -> Floats:
         """Return the mid-rank of each prediction among the fitted ones `[rows]`, in [0, 1]."""
-        points, x = np.asarray(self.points), np.asarray(x, dtype=np.float64)
-        below = np.searchsorted(points, x, side="left")
-        return (below + np.searchsorted(points, x, side="right")) / (2.0 * len(points))
+        points = np.asarray(self.points)
+        low, high = _tied(np.asarray(x, dtype=np.float64))
+        below = np.searchsorted(points, low, side="left")
+        return (below + np.searchsorted(points, high, side="right")) / (2.0 * len(points))
 
 
 FittedMap = Annotated[Scaled | Percentile, Field(discriminator="kind")]
@@ -79,8 +82,8 @@ def fit_map(transform: Transform, x: NDArray[Any], *, comparable: bool) -> Scale
     if transform != "standardise" and not comparable:
         return Scaled(kind=kind)
     values = _plain(kind, x)
-    # The mean of equal numbers may differ from them in the last digit: no spread is exactly 0.
-    constant = values.min() == values.max()
+    # Equal predictions differ in the last digits of float32; that is no spread to divide by.
+    constant = np.max(x) <= _tied(np.asarray([np.min(x)], dtype=np.float64))[1][0]
     return Scaled(kind=kind, mean=float(values.mean()), sd=0.0 if constant else float(values.std()))
 
 
@@ -90,6 +93,18 @@ def _plain(kind: Literal["identity", "logit", "probit"], x: NDArray[Any]) -> Flo
         return x
     clipped = x.clip(_EDGE, 1.0 - _EDGE)
     return logit(clipped) if kind == "logit" else ndtri(clipped)
+
+
+def _tied(x: Floats) -> tuple[Floats, Floats]:
+    """Return the ends `[rows]` of the numbers that count as equal to x: those within 5e-6 of x.
+
+    A prediction is a sum in float32 whose last digits hang on the size of the batch that it came
+    in. Without this a row would leave the middle of its ties for one of their ends. Rounding would
+    not do: where the edge of a rounding step runs through ties it parts them. Neither end falls as
+    x rises, so no order is turned round; a tie with 0 is 0 itself.
+    """
+    share = np.copysign(_SAME, x)
+    return x * (1.0 - share), x * (1.0 + share)
 
 
 def _quantiles(x: NDArray[Any]) -> Floats:

@@ -22,14 +22,21 @@ from crosstower.blend.utility import Utility
 from crosstower.blend_section import Blend, Diversity, check_blend
 from crosstower.blending.comparison import Asked, Measured, compare
 from crosstower.blending.page import ordered_rows, page_content
-from crosstower.blending.rows import HeldOut, held_out, needed_columns, user_column
+from crosstower.blending.rows import (
+    HeldOut,
+    check_ranks,
+    held_out,
+    needed_columns,
+    refuse_tasks,
+    user_column,
+)
 from crosstower.blending.sentences import constraint_words, fallback_words, sentences, tuning_words
 from crosstower.errors import RecipeError
 from crosstower.evaluate.blend_content import OrderMetrics
 from crosstower.evaluate.blend_report import write_blend_report
 from crosstower.evaluate.summary import Summary
 from crosstower.files import write_atomic, write_parquet
-from crosstower.run import BLEND, Run
+from crosstower.run import BLEND, BLENDED, Run
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def blend_run(
         blend: weights and transforms; the recipe's if None and nothing is tuned.
         tune: find the weights that are best for this utility under its constraints.
         utility: measure by it without tuning.
-        diversity: takes the place of the blend's.
+        diversity: takes the place of the blend's; that of the recipe's blend if None.
         user: column whose values have a list each; that of the utility or `evaluation.group` if
             None.
         k: places that count; that of the utility, or 10.
@@ -92,23 +99,35 @@ def blend_run(
         RunError: predictions are missing, or the rows have changed.
 
     """
+    check_ranks(run)
     wanted = tune or utility
+    if wanted is not None and k not in (None, wanted.k):
+        raise RecipeError(
+            f"-k: {k} was asked for, and the utility says k: {wanted.k}; give one of them"
+        )
     user = user_column(run, user, wanted)
     kinds = run.recipe.schema_.kinds()
     if tune is None:
         blend = _given(blend or run.recipe.blend)
         check_blend(blend, kinds)
+    diversity = _diversity(run, blend, diversity)
     tell("reading predictions")
     columns = needed_columns(user, blend, wanted, diversity)
+    refuse_tasks(columns, kinds)
     rows, tuned = held_out(run, run.info.seeds, columns, data=data), None
     if tune is not None:
         tuned = tune_blend(tune, kinds, rows[0].valid, tell=tell)
         blend = tuned.blend
-    blend = _given(blend)
-    if diversity is not None:
-        blend = blend.model_copy(update={"diversity": diversity})
+    blend = _given(blend).model_copy(update={"diversity": diversity})
     asked = Asked(run.recipe.schema_, user, k or (wanted.k if wanted else 10), wanted)
     return _finish(run, blend, asked, rows, tuned=tuned, tell=tell)
+
+
+def _diversity(run: Run, blend: Blend | None, given: Diversity | None) -> Diversity | None:
+    """Return the last step: the one given, the blend's, or that of the recipe's blend."""
+    chosen = given or (blend.diversity if blend is not None else None)
+    recipe = run.recipe.blend
+    return chosen or (recipe.diversity if recipe is not None else None)
 
 
 def _given(blend: Blend | None) -> Blend:
@@ -147,6 +166,10 @@ def _finish(
         notes=tuple(fallback_words(fitted[0], fitted[0].unseen(rows[0].test))),
         page=run.folder / "blend.html",
     )
+    for stale in (BLENDED, "funnel.json"):  # of the blend before; written anew at the end
+        (run.folder / stale).unlink(missing_ok=True)
+    for seed, one in zip(run.info.seeds, fitted, strict=True):
+        one.save(run.model_folder(model, seed) / BLEND)
     tell("writing the page")
     content = page_content(
         f"{run.recipe.name}: blend",
@@ -163,9 +186,7 @@ def _finish(
     in_order = ordered_rows(fitted[0], rows[0].test, measured[0], asked.user)
     write_parquet(in_order, run.folder / "blended.parquet")
     text = json.dumps(result.plain(), indent=1, allow_nan=False)
-    write_atomic(run.folder / "blended.json", text.encode())
-    for seed, one in zip(run.info.seeds, fitted, strict=True):
-        one.save(run.model_folder(model, seed) / BLEND)
+    write_atomic(run.folder / BLENDED, text.encode())
     return result
 
 

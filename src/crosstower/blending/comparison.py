@@ -13,7 +13,7 @@ from crosstower.blend.blender import fit_blend
 from crosstower.blend.diversity import Counts, rerank
 from crosstower.blend.measures import task_gain
 from crosstower.blend.orders import order_within, share_by_rank, share_in_top
-from crosstower.blend.rows import types_of
+from crosstower.blend.rows import numbers_of, types_of
 from crosstower.blend.utility import Utility, gain
 from crosstower.blend_section import Blend
 from crosstower.blending.rows import HeldOut
@@ -30,7 +30,8 @@ from crosstower.schema import Schema
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
-BLENDED, PLAIN, SHUFFLED, BEST = "blend", "plain sum", "shuffled", "best possible"
+BLENDED, PLAIN, SHUFFLED = "blend", "plain sum", "shuffled"
+BEST, TRUE_SUM = "best possible", "true weighted sum"
 BEFORE_DIVERSITY = "before diversity"
 
 
@@ -80,8 +81,8 @@ def compare(asked: Asked, blend: Blend, rows: HeldOut) -> tuple[list[Measured], 
         orders.append((name, "baseline", other))
     orders.append((SHUFFLED, "constant", np.zeros(rows.test.height)))
     best = _best(asked, blend, rows.test)
-    if best is not None:
-        orders.append((BEST, "best", best))
+    if best is not None:  # the utility has a best order; a blend alone only says what is summed
+        orders.append((TRUE_SUM if asked.utility is None else BEST, "best", best))
     by = type_column(blend, asked.utility)
     return [
         measure(asked, name, role, s, frame=rows.test, by=by) for name, role, s in orders
@@ -134,7 +135,7 @@ def measure(
     for task, kind in kinds.items():
         worth = task_gain(frame, task)
         groups[f"ndcg.{task}"] = ndcg_per_group(users, score, worth, k)
-        groups[f"total.{task}"] = total_at_k_per_group(users, score, worth, k)
+        groups[f"total.{task}"] = total_at_k_per_group(users, score, numbers_of(frame, task), k)
         if task in asked.schema.truths():
             truth = frame[asked.schema.truths()[task]]
             groups[f"expected.{task}"] = total_at_k_per_group(users, score, truth, k)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,34 @@ def needed_columns(
     return list(dict.fromkeys(names))
 
 
+def refuse_tasks(columns: Sequence[str], tasks: Collection[str]) -> None:
+    """Refuse columns that have the name of a task: its label stands in their place.
+
+    Raises:
+        RecipeError: there is one.
+
+    """
+    for name in columns:
+        if name in tasks:
+            raise RecipeError(
+                f"blend: '{name}' is a task of the run, and its label is not known when rows are"
+                " scored; take a column of the rows"
+            )
+
+
+def check_ranks(run: Run) -> None:
+    """Refuse a run that retrieves.
+
+    Raises:
+        RunError: it is one.
+
+    """
+    if run.recipe.retrieval is not None:
+        raise RunError(
+            f"{run.folder}: a run that retrieves has no tasks to blend; give a run that ranks"
+        )
+
+
 def held_out(
     run: Run, seeds: Sequence[int], columns: Sequence[str], *, data: Any = None
 ) -> list[HeldOut]:
@@ -68,15 +96,11 @@ def held_out(
     or from `data`, which must hold the same rows.
 
     Raises:
-        RecipeError: the run was trained on a data frame, and `data` does not give it again.
-        RunError: it is a run that retrieves, predictions are missing, or the rows have changed.
+        RunError: predictions are missing, the run was trained on a data frame that is not given
+            again, or the rows have changed.
         DataError: the data has no such column.
 
     """
-    if run.recipe.retrieval is not None:
-        raise RunError(
-            f"{run.folder}: a run that retrieves has no tasks to blend; give a run that ranks"
-        )
     model = next(iter(run.info.models))
     found = [
         HeldOut(*(read_predictions(run, model, seed, name) for name in (VALID, TEST)))
@@ -85,8 +109,14 @@ def held_out(
     missing = [c for c in columns if c not in found[0].test.columns]
     if not missing:
         return found
+    if run.recipe.data.path is None and data is None:
+        raise RunError(
+            f"{run.folder}: was trained on a data frame, which a run does not keep, and its"
+            f" predictions hold no {', '.join(missing)}; give the same rows with --data (in Python:"
+            " data)"
+        )
     source = source_of(run.recipe.data, data)
-    extra = held_out_columns(run.recipe, source, missing)
+    extra = held_out_columns(run.recipe, source, missing, with_labels=True)
     return [
         HeldOut(_beside(run, rows.valid, extra["valid"]), _beside(run, rows.test, extra["test"]))
         for rows in found
@@ -99,4 +129,11 @@ def _beside(run: Run, stored: pl.DataFrame, extra: pl.DataFrame) -> pl.DataFrame
             f"{run.folder}: {stored.height:,} rows were predicted, the data now gives"
             f" {extra.height:,}: it has changed since; train again, or give the old rows by --data"
         )
-    return pl.concat([stored, extra], how="horizontal")
+    for task in run.recipe.schema_.tasks:
+        if not stored[task].equals(extra[f"label:{task}"]):
+            raise RunError(
+                f"{run.folder}: the labels of '{task}' are no longer those of the training: the"
+                " rows have changed or stand in another order; put them back, or train again"
+            )
+    columns = [name for name in extra.columns if not name.startswith("label:")]
+    return pl.concat([stored, extra.select(columns)], how="horizontal")

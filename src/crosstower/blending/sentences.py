@@ -10,6 +10,7 @@ import polars as pl
 from crosstower.blend.blender import FittedBlend
 from crosstower.blend.diversity import Counts
 from crosstower.blend.measures import Measures
+from crosstower.blend.rows import named_types
 from crosstower.blend.tuning import Tuned
 from crosstower.blending.comparison import BEFORE_DIVERSITY, BLENDED, PLAIN, Asked, Measured
 from crosstower.evaluate.users import bootstrap_difference
@@ -35,10 +36,9 @@ def fallback_words(fitted: FittedBlend, unseen: Mapping[str | None, int]) -> lis
     """Return which rows and types could not be treated by their own type."""
     words = list(fitted.notes)
     if unseen:
-        named = ", ".join(f"{kind or 'missing'} {rows:,}" for kind, rows in unseen.items())
         words.append(
             f"{sum(unseen.values()):,} test rows use the maps of all types together, because their"
-            f" type was missing, unseen or rare in the validation rows: {named}."
+            f" type was missing, unseen or rare in the validation rows: {named_types(unseen)}."
         )
     return words
 

@@ -83,11 +83,25 @@ class Cleaner:
         if self.with_labels:
             for name, task in self.schema.tasks.items():
                 source = task.column or name
-                cells.append((f"label:{name}", source, _label_cells(task, frame[source])))
+                label = self._label(task, frame[source], frame)
+                cells.append((f"label:{name}", source, label))
                 if isinstance(task, Binary) and task.true_probability:
                     truth = _numbers(frame[task.true_probability])
                     cells.append((f"truth:{name}", task.true_probability, truth))
         return cells
+
+    def _label(self, task: Task, raw: pl.Series, frame: pl.DataFrame) -> _Cells:
+        """Return labels; one that is missing where its event did not happen is 0."""
+        cells = _label_cells(task, raw)
+        if not isinstance(task, Regression) or task.when is None:
+            return cells
+        event = self.schema.tasks[task.when]
+        happened = _label_cells(event, frame[event.column or task.when]).values
+        nothing = (happened == 0).fill_null(value=False) & raw.is_null()
+        low, high = task.clip or (0.0, 0.0)
+        zero = pl.repeat(min(max(0.0, low), high), len(raw), dtype=pl.Float64, eager=True)
+        values = zero.zip_with(nothing, cells.values)
+        return _Cells(values, cells.bad, cells.expected, cells.advice)
 
     def _good(self, cells: _Cells, chunk: Chunk, source: str) -> pl.Series:
         bad = cells.bad

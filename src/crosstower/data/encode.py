@@ -78,9 +78,15 @@ class Encoder:
             torch.from_numpy(encode_labels(self.schema, self.label_scales, frame)),
         )
 
-    def decode(self, logits: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
-        """Return logits of all heads as probabilities, ratings or numbers in label units."""
-        return decode_logits(self.schema, self.label_scales, self.otherwise, logits)
+    def decode(
+        self, logits: Mapping[str, NDArray[Any]], *, kept: Mapping[str, float] | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return logits of all heads as probabilities, ratings or numbers in label units.
+
+        `kept` is the share of the negatives of binary tasks that the training rows kept; the
+        expectation of a conditional regression takes it into account.
+        """
+        return decode_logits(self.schema, self.label_scales, self.otherwise, logits, kept or {})
 
     def _columns(self) -> list[tuple[str, Column]]:
         return [(n, c) for n, c in self.schema.columns.items() if self._has(n)]

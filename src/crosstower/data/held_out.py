@@ -33,7 +33,7 @@ def held_out_rows(recipe: Recipe, source: Source, split: HeldOut = "test") -> pl
 
 
 def held_out_columns(
-    recipe: Recipe, source: Source, columns: Sequence[str]
+    recipe: Recipe, source: Source, columns: Sequence[str], *, with_labels: bool = False
 ) -> dict[HeldOut, pl.DataFrame]:
     """Return {"valid": frame, "test": frame} of raw columns, as they stand in `source`.
 
@@ -44,6 +44,7 @@ def held_out_columns(
         recipe: of a ranker, as it was trained.
         source: the rows that it was trained on, from `source_of`.
         columns: at least one; one named twice is there once.
+        with_labels: add the cleaned labels as `label:TASK`.
 
     Raises:
         DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
@@ -58,7 +59,8 @@ def held_out_columns(
     for chunk in source.chunks(cleaner.sources()):
         frame = cleaner.clean(chunk)
         assignment = splitter.assign(frame)
-        raw = frame.select(pl.col(f"raw:{name}").alias(name) for name in names)
+        labels = [f"label:{task}" for task in schema.tasks] if with_labels else []
+        raw = frame.select(*(pl.col(f"raw:{name}").alias(name) for name in names), *labels)
         for split, part in parts.items():
             part.append(select(raw, assignment, SPLITS.index(split)))
     return {split: pl.concat(part, how="vertical_relaxed") for split, part in parts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,16 +71,20 @@ def decode_logits(
     scales: Mapping[str, tuple[float, float]],
     otherwise: Mapping[str, float],
     logits: Mapping[str, NDArray[Any]],
+    kept: Mapping[str, float],
 ) -> dict[str, Floats]:
     """Return logits `[B]` of all heads as probabilities, ratings or numbers in label units.
 
     A conditional regression becomes its expectation over all rows, by the law of total
-    expectation: E[y] = P(event) · E[y | event] + (1 - P(event)) · otherwise.
+    expectation: E[y] = P(event) · E[y | event] + (1 - P(event)) · otherwise. Where the training
+    rows `kept` a share of the event's negatives only, its odds are multiplied by that share, which
+    is the prior correction; the event's own probability is left to the calibrators.
     """
     values = {n: _decoded(t, scales.get(n), logits[n]) for n, t in schema.tasks.items()}
     for name, task in schema.tasks.items():
         if isinstance(task, Regression) and task.when is not None:
-            p = values[task.when]
+            shift = math.log(kept.get(task.when, 1.0))
+            p = expit(logits[task.when].astype(np.float64) + shift)
             values[name] = p * values[name] + (1.0 - p) * otherwise.get(name, 0.0)
     return values
 

@@ -6,6 +6,7 @@ never turns the order of two rows round.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -21,10 +22,17 @@ from crosstower.evaluate.ranking import Floats
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
 
+MIN_ROWS = 200
+"""A type with fewer labelled rows has no map of its own."""
+
+MIN_CLASS_ROWS = 10
+"""Nor has one of a binary task with fewer rows of either class."""
+
 Values = NDArray[np.float64]
 Range = tuple[float, float]
 _SURE = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before their logit is taken
 _LEVEL = 1e-9  # predictions (logits, if binary) that differ by less are one value
+_ALL = slice(None)
 _Slope = Annotated[FiniteFloat, Field(gt=0)]
 
 
@@ -127,6 +135,30 @@ def refuse(wrong: NDArray[Any], values: Floats, rule: str) -> None:
     if bool(wrong.any()):
         row = int(wrong.argmax())
         raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labels `y` `[B]`, NaN where missing, and predictions `p` `[B]` of some rows of a task."""
+
+    kind: HeadKind
+    y: Values
+    p: Values
+
+    def labelled(self, rows: NDArray[Any] | slice = _ALL) -> Sample:
+        """Return those of `rows` that have a label."""
+        y, p = self.y[rows], self.p[rows]
+        known = ~np.isnan(y)
+        return Sample(self.kind, y[known], p[known])
+
+    def too_few(self) -> str:
+        """Return what there is too little of for a map, or an empty string; all have labels."""
+        if len(self.y) < MIN_ROWS:
+            return f"{len(self.y):,} labelled rows, fewer than {MIN_ROWS}"
+        rarer = min(int(np.sum(self.y == label)) for label in (0, 1))
+        if self.kind == "binary" and rarer < MIN_CLASS_ROWS:
+            return f"{rarer} rows of its rarer class, fewer than {MIN_CLASS_ROWS}"
+        return ""
 
 
 def fit_map(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +23,7 @@ from crosstower.evaluate.calibration_maps import (
     Identity,
     Map,
     Range,
+    Sample,
     Values,
     check_predictions,
     fit_map,
@@ -34,16 +34,10 @@ from crosstower.files import write_atomic
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
 
-MIN_ROWS = 200
-"""A type with fewer labelled rows has no map of its own."""
-
-MIN_CLASS_ROWS = 10
-"""Nor has one of a binary task with fewer rows of either class."""
-
 Places = NDArray[np.uint32]
 _Fit = Callable[[Values, Values], Map | None]
-_ALL = slice(None)
 _FALLING = "its labels do not rise with its predictions"
+_SHOWN = 5
 
 
 class TaskMaps(Frozen):
@@ -76,6 +70,11 @@ class Calibrators(Frozen):
     def tasks(self) -> list[str]:
         """The tasks whose predictions may change."""
         return [task for task, maps in self.maps.items() if maps.changes]
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """The share of negatives in the training rows, of tasks where it is below 1."""
+        return {task: maps.kept for task, maps in self.maps.items() if maps.kept < 1}
 
     def apply(self, frame: pl.DataFrame) -> dict[str, Values]:
         """Return {task: calibrated predictions `[rows]`} of `tasks`; the others stay as they are.
@@ -155,8 +154,8 @@ def fit_calibrators(
 ) -> Calibrators:
     """Fit the maps of all tasks to validation predictions.
 
-    A type with fewer than `MIN_ROWS` labelled rows, or (binary) fewer than `MIN_CLASS_ROWS` of
-    either class, has no map of its own. Nor has one whose labels do not rise with the predictions,
+    A type with too few labelled rows, or (binary) too few of either class, has no map of its own
+    (see `Sample.too_few`). Nor has one whose labels do not rise with the predictions,
     because its map would turn the order round. A task where that holds for all rows, or whose
     labels hold one value only, keeps its predictions. `notes` says so in each case.
 
@@ -189,7 +188,7 @@ def fit_calibrators(
         if kind == "rating" and task not in ranges:
             raise DataError(f"ranges: rating '{task}' has none; give its (low, high)")
         fit = partial(fit_map, method, kind, limits=ranges.get(task))
-        sample = _Sample(kind, _labels(frame, task, kind), _predictions(frame, task, maps[task]))
+        sample = Sample(kind, _labels(frame, task, kind), _predictions(frame, task, maps[task]))
         maps[task], found = _fit_task(maps[task], fit, sample, typed)
         notes += [f"{task}: {note}." for note in found]
     return Calibrators(by=section.by, types=tuple(typed), maps=maps, notes=tuple(notes))
@@ -198,7 +197,7 @@ def fit_calibrators(
 def rows_of_types(frame: pl.DataFrame, by: str | None) -> dict[str | None, Places]:
     """Return {type: its rows, ascending}, types in order; None holds the rows without one.
 
-    A type is the text of the value in column `by`, so that 3 and "3" are one. Empty without `by`.
+    A type is the text of the value in column `by`, see `type_text`. Empty without `by`.
 
     Raises:
         DataError: there is no such column, or it holds lists.
@@ -212,37 +211,27 @@ def rows_of_types(frame: pl.DataFrame, by: str | None) -> dict[str | None, Place
             f"column '{by}' holds {values.dtype}, expected one type a row; calibrate by a"
             " single-valued column"
         )
-    typed = pl.DataFrame({"type": values.cast(pl.String)}).with_row_index("row")
+    typed = pl.DataFrame({"type": type_text(values)}).with_row_index("row")
     lists = typed.group_by("type", maintain_order=True).agg("row").sort("type")
     return dict(zip(lists["type"], (row.to_numpy() for row in lists["row"]), strict=True))
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Labels, NaN where missing, and corrected predictions of some rows of a task."""
+def type_text(values: pl.Series) -> pl.Series:
+    """Return content types as text `[rows]`, null where missing; 3, 3.0 and "3" are one type.
 
-    kind: HeadKind
-    y: Values
-    p: Values
-
-    def labelled(self, rows: Places | slice = _ALL) -> _Sample:
-        """Return those of `rows` that have a label."""
-        y, p = self.y[rows], self.p[rows]
-        known = ~np.isnan(y)
-        return _Sample(self.kind, y[known], p[known])
-
-    def too_few(self) -> str:
-        """Return what there is too little of for a map, or an empty string."""
-        if len(self.y) < MIN_ROWS:
-            return f"{len(self.y):,} labelled rows, fewer than {MIN_ROWS}"
-        rarer = min(int(np.sum(self.y == label)) for label in (0, 1))
-        if self.kind == "binary" and rarer < MIN_CLASS_ROWS:
-            return f"{rarer} rows of its rarer class, fewer than {MIN_CLASS_ROWS}"
-        return ""
+    Whole numbers lose their point, because one missing value turns a column of integers of pandas
+    into floats. NaN is missing.
+    """
+    text = values.cast(pl.String)
+    if not values.dtype.is_float():
+        return text
+    whole = values.cast(pl.Int64, strict=False)
+    text = whole.cast(pl.String).zip_with((whole == values).fill_null(value=False), text)
+    return text.set(values.is_nan().fill_null(value=False), None)
 
 
 def _fit_task(
-    maps: TaskMaps, fit: _Fit, sample: _Sample, rows: Mapping[str, Places]
+    maps: TaskMaps, fit: _Fit, sample: Sample, rows: Mapping[str, Places]
 ) -> tuple[TaskMaps, list[str]]:
     """Return the fitted maps of a task, and notes on what could not be fitted."""
     known = sample.labelled()
@@ -255,7 +244,7 @@ def _fit_task(
         notes.append(f"no map of all rows: {_FALLING}")
     elif few := known.too_few():
         notes.append(f"the map of all rows is rough: {few}")
-    by_type: dict[str, Map] = {}
+    by_type, reasons = dict[str, Map](), dict[str, str]()
     for name, places in rows.items():
         part = sample.labelled(places)
         few = part.too_few()
@@ -263,9 +252,20 @@ def _fit_task(
         if found is not None:
             by_type[name] = found
         else:
-            notes.append(f"type '{name}' takes the map of all rows: {few or _FALLING}")
+            reasons[name] = few or _FALLING
+    if reasons:
+        order = sorted(reasons, key=lambda name: (-len(rows[name]), name))
+        notes.append(_without_map({name: reasons[name] for name in order}))
     overall = overall or Identity()
     return TaskMaps(kind=maps.kind, kept=maps.kept, overall=overall, by_type=by_type), notes
+
+
+def _without_map(reasons: Mapping[str, str]) -> str:
+    """Return the note on the types that have no map of their own."""
+    shown = ", ".join(f"'{name}' ({why})" for name, why in list(reasons.items())[:_SHOWN])
+    more = f" and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
+    what = "type takes" if len(reasons) == 1 else "types take"
+    return f"{len(reasons):,} {what} the map of all rows: {shown}{more}"
 
 
 def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Values:

@@ -70,7 +70,7 @@ def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> Group
         DataError: lengths differ, a score is NaN, a gain is negative or infinite, or k is below 1.
 
     """
-    rows = _order(groups, score, gain, k)
+    rows = _order(groups, score, gain, k, losses=False)
     discount = 1.0 / np.log2(np.arange(rows.longest(k)) + 2.0)
     best = rows.by_gain().expected(discount)
     known = best > 0.0
@@ -83,9 +83,9 @@ def total_at_k_per_group(groups: Groups, score: Values, gain: Values, k: int) ->
 
     With likes as gain and sessions as groups: the likes of a session of which k rows are seen. A
     group without any gain has the total 0; left out are groups whose gains are all missing.
-    Arguments and errors are those of `ndcg_per_group`.
+    Arguments and errors are those of `ndcg_per_group`, but a gain may be negative: a loss.
     """
-    rows = _order(groups, score, gain, k)
+    rows = _order(groups, score, gain, k, losses=True)
     values = rows.expected(np.ones(rows.longest(k)))
     return GroupValues(rows.groups, values, rows.seen - len(values))
 
@@ -195,11 +195,11 @@ class _Order:
         return totals.astype(np.float64)
 
 
-def _order(groups: Groups, score: Values, gain: Values, k: int) -> _Order:
+def _order(groups: Groups, score: Values, gain: Values, k: int, *, losses: bool) -> _Order:
     _check(groups, score, gain, k)
     frame = pl.DataFrame({"group": groups, "score": score, "gain": gain})
     frame = frame.with_columns(pl.col("score", "gain").cast(pl.Float64))
-    _check_numbers(frame["score"].to_numpy(), frame["gain"].to_numpy())
+    _check_numbers(frame["score"].to_numpy(), frame["gain"].to_numpy(), losses=losses)
     frame = frame.drop_nulls("group")
     seen = frame["group"].n_unique()
     frame = frame.with_columns(pl.col("gain").fill_nan(None)).drop_nulls("gain")
@@ -218,10 +218,11 @@ def _check(groups: Groups, score: Values, gain: Values, k: int) -> None:
         raise DataError(f"k: expected at least 1 place of each order, got {k}")
 
 
-def _check_numbers(score: Floats, gain: Floats) -> None:
+def _check_numbers(score: Floats, gain: Floats, *, losses: bool) -> None:
     _refuse(np.isnan(score), score, "expected a number as score")
-    wrong = (gain < 0.0) | np.isinf(gain)
-    _refuse(wrong, gain, "expected a finite gain of 0 or more (NaN where it is missing)")
+    wrong = np.isinf(gain) if losses else (gain < 0.0) | np.isinf(gain)
+    what = "gain" if losses else "gain of 0 or more"
+    _refuse(wrong, gain, f"expected a finite {what} (NaN where it is missing)")
 
 
 def _refuse(wrong: NDArray[np.bool_], values: Floats, rule: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,21 +136,24 @@ def funnel_lists(
     candidates = _candidates(funnel, asked)
     shown = {POPULAR: _popular(funnel, asked, k), RETRIEVED: padded(candidates, k)}
     ranker = _Ranker(funnel, asked, k, progress)
-    shown |= ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
+    ranked, notes = ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
+    shown |= ranked
     items = len(funnel.retriever.catalogue.ids)
     some = sample_of(len(asked), limit // items, seed)
-    given, notes = dict[str, NDArray[np.bool_]](), tuple[str, ...]()
+    given = dict[str, NDArray[np.bool_]]()
     if len(some) < min(_FEWEST, len(asked)):
-        notes = (f"not ranked out of all {items:,} items, which is too many; raise the limit",)
+        notes.append(f"not ranked out of all {items:,} items, which is too many; raise the limit")
     else:
-        whole = ranker.lists(some, ranker.all_items, words="ranking all items", of_all=True)
+        whole, more = ranker.lists(some, ranker.all_items, words="ranking all items", of_all=True)
+        notes += more
         shown |= {f"{ALL_ITEMS}{name}": found for name, found in whole.items()}
         given = {f"{ALL_ITEMS}{name}": np.isin(every, some) for name in whole}
     if 0 < len(some) < len(asked) and given:
-        notes = (f"out of all {items:,} items: {len(some):,} questions, drawn with seed {seed}",)
+        drawn = f"{len(some):,} questions, drawn with seed {seed}"
+        notes.append(f"out of all {items:,} items: {drawn}")
     shown[BEST_ORDER] = best_order(candidates, questions.relevant, k)
     shown[PERFECT] = perfect(questions.relevant, questions=len(asked), k=k)
-    return FunnelLists(shown, candidates, given, notes)
+    return FunnelLists(shown, candidates, given, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -168,19 +172,27 @@ class _Ranker:
         *,
         words: str,
         of_all: bool = False,
-    ) -> dict[str, Places]:
-        """Return the lists `[Q, k]` by stage; questions that are not asked have empty ones."""
-        width, done = candidates(questions[:1]).shape[1], 0
+    ) -> tuple[dict[str, Places], list[str]]:
+        """Return the lists `[Q, k]` by stage, and notes of the rows that could not be scored.
+
+        Questions that are not asked have empty lists.
+        """
+        width, done, skipped = candidates(questions[:1]).shape[1], 0, Counter[str]()
         lists: dict[str, Places] = {}
         for start in range(0, len(questions), max(_BLOCK // width, 1)):
             part = questions[start : start + max(_BLOCK // width, 1)]
             places = candidates(part)
-            for name, shown in self._block(part, places, of_all=of_all).items():
+            block = self._block(part, places, skipped, of_all=of_all)
+            for name, shown in block.items():
                 whole = lists.setdefault(name, np.full((len(self.asked), self.k), -1, np.int64))
                 whole[part] = shown
             done += int((places >= 0).sum())
             self.progress(words, done)
-        return lists
+        left_out = [
+            f"{words}: {count:,} of {done:,} rows left out for '{name}'"
+            for name, count in skipped.items()
+        ]
+        return lists, left_out
 
     def all_items(self, part: Places) -> Places:
         """Return every item `[q, N]` for some questions, -1 for what the asker has had."""
@@ -191,10 +203,12 @@ class _Ranker:
         places[row[mine], item[mine]] = -1
         return places
 
-    def _block(self, part: Places, places: Places, *, of_all: bool) -> dict[str, Places]:
+    def _block(
+        self, part: Places, places: Places, skipped: Counter[str], *, of_all: bool
+    ) -> dict[str, Places]:
         question, column = np.nonzero(places >= 0)
         item = places[question, column]
-        scored = self.funnel.score(self.asked.queries, part[question], item)
+        scored = self.funnel.score(self.asked.queries, part[question], item, skipped=skipped)
         row = scored["row"].to_numpy()
         diversity = None if of_all else self.funnel.diversity
         ranks = stage_ranks(scored, question[row], task=self.funnel.task, diversity=diversity)
@@ -266,11 +280,7 @@ def _true_values(funnel: Funnel, asked: Asked, shown: Places, truth: Truth) -> F
 
 
 def _check(funnel: Funnel, k: int, limit: int) -> None:
-    if not 1 <= k <= funnel.candidates:
-        raise QueryError(
-            f"k: expected 1 to {funnel.candidates:,}, the number of candidates, got {k}; open the"
-            " funnel with more candidates"
-        )
+    funnel.check_k(k)
     if limit < funnel.candidates:
         raise QueryError(
             f"limit: expected at least {funnel.candidates:,} rows, the candidates of one question,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from crosstower.blend_section import Diversity
 from crosstower.data.clean import Cleaner
 from crosstower.data.sides import section_of
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.rows import RowMaker
 from crosstower.funnel.stages import stage_ranks
 from crosstower.retriever.files import FOLDER, HAD, USER, read
@@ -114,15 +115,12 @@ class Funnel:
             is a blend, and the item's attributes.
 
         Raises:
-            QueryError: k, the query or the condition is wrong, the recipe has no users, or the
-                ranker needs a column that neither side has.
+            QueryError: k, the query or the condition is wrong, the recipe has no users, the
+                ranker needs a column that neither side has, or it can read no candidate, where the
+                ranking recipe skips bad rows.
 
         """
-        if not 1 <= k <= self.candidates:
-            raise QueryError(
-                f"k: expected 1 to {self.candidates:,}, the number of candidates, got {k}; open"
-                " the funnel with more candidates"
-            )
+        self.check_k(k)
         given = dict(query or {})
         self.rows.check_given(given)
         asked = {n: v for n, v in given.items() if n in self.rows.asked}
@@ -130,7 +128,10 @@ class Funnel:
         places, similarity = self.retrieve(vector, [had], where=where)
         found = places[0] >= 0
         item, similarity = places[0][found], similarity[0][found]
-        scored = self.score(self._queries(user, given), np.zeros(len(item), np.int64), item)
+        queries, skipped = self._queries(user, given), Counter[str]()
+        scored = self.score(queries, np.zeros(len(item), np.int64), item, skipped=skipped)
+        if skipped and not scored.height:
+            raise self._unreadable(queries, item, skipped)
         groups = np.zeros(scored.height, np.int64)
         ranks = stage_ranks(scored, groups, task=self.task, diversity=self.diversity)
         return self._answer(scored, list(ranks.values())[-1], item, similarity).head(k)
@@ -156,13 +157,37 @@ class Funnel:
         known = catalogue.places_of(hits.catalogue.ids)  # an index may keep an order of its own
         return np.append(known, -1)[hits.places], hits.scores
 
-    def score(self, queries: pl.DataFrame, query: Places, item: Places) -> pl.DataFrame:
+    def check_k(self, k: int) -> None:
+        """Refuse lists of no items, or of more items than there are candidates.
+
+        Raises:
+            QueryError: says what is allowed, and how to get more.
+
+        """
+        if 1 <= k <= self.candidates:
+            return
+        more = f"raise --candidates (candidates= in Python) to {k:,}"
+        if k < 1 or self.candidates == len(self.retriever.catalogue):
+            more = "ask for at least one" if k < 1 else "there are no more items; ask for fewer"
+        raise QueryError(
+            f"k: expected 1 to {self.candidates:,}, the number of candidates, got {k:,}; {more}"
+        )
+
+    def score(
+        self,
+        queries: pl.DataFrame,
+        query: Places,
+        item: Places,
+        *,
+        skipped: Counter[str] | None = None,
+    ) -> pl.DataFrame:
         """Return the ranker's scores of (query, item) rows.
 
         Args:
             queries: `[Q]` raw columns of queries, with those that the ranker needs.
             query: `[rows]` places among them.
             item: `[rows]` places in the catalogue.
+            skipped: counts up, by column, the rows that are left out; a row may count for several.
 
         Returns:
             Columns `row` (place among the rows; bad ones are left out where the ranking recipe
@@ -175,7 +200,7 @@ class Funnel:
 
         """
         self.rows.check_had(queries.columns)
-        cleaner = self._cleaner()
+        cleaner = self._cleaner(skipped)
         kept = self.diversity.columns() if self.diversity is not None else []
         parts: list[pl.DataFrame] = []
         for chunk in self.rows.source(queries, query, item).chunks(cleaner.sources()):
@@ -185,10 +210,30 @@ class Funnel:
             parts.append(pl.DataFrame([frame["row"], *scores, *raw]))
         return pl.concat(parts) if parts else self._nothing(kept)
 
-    def _cleaner(self) -> Cleaner:
-        recipe = self.ranking.recipe
+    def _cleaner(self, skipped: Counter[str] | None = None) -> Cleaner:
+        recipe, counts = self.ranking.recipe, Counter[str]() if skipped is None else skipped
         how, extras = recipe.data.on_bad_rows, self.scorer.columns
-        return Cleaner(recipe.schema_, extras, on_bad_rows=how, with_labels=False)
+        return Cleaner(recipe.schema_, extras, on_bad_rows=how, with_labels=False, skipped=counts)
+
+    def _unreadable(self, queries: pl.DataFrame, item: Places, skipped: Counter[str]) -> QueryError:
+        """Return the error of candidates that were all skipped, by the column most at fault."""
+        of_query, _, name = max(
+            (self.rows.is_of_query(n), count, n) for n, count in skipped.items()
+        )
+        schema, reason = self.ranking.recipe.schema_, f"column '{name}'"
+        at_fault = [n for n in schema.columns if name in schema.part([n]).sources()]
+        cleaner = Cleaner(schema.part(at_fault), with_labels=False)
+        source = self.rows.source(queries, np.zeros(len(item), np.int64), item)
+        try:
+            for chunk in source.chunks(cleaner.sources()):
+                cleaner.clean(chunk)
+        except DataError as error:  # of rows of ours, whose numbers say nothing
+            reason = str(error).partition(" in row ")[0]
+        whose = "of the query; give another" if of_query else "of an item; repair the items"
+        return QueryError(
+            f"the ranker can read no candidate ({skipped[name]:,} of {len(item):,} left out for"
+            f" '{name}', by data.on_bad_rows: skip): {reason}, a value {whose}"
+        )
 
     def _nothing(self, raw: list[str]) -> pl.DataFrame:
         names = [f"{task}{PREDICTION}" for task in self.ranking.recipe.schema_.tasks]

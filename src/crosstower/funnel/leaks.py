@@ -1,4 +1,4 @@
-"""Whether a ranking run was trained on what tests a retrieval run."""
+"""Whether a ranking run was trained on, or chosen by, what tests a retrieval run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from crosstower.filters import filter_columns, parse_filter
 from crosstower.recipe import Data, Recipe
 
 Places = NDArray[np.int64]
-_TRAIN = SPLITS.index("train")
+_TRAIN, _VALID = SPLITS.index("train"), SPLITS.index("valid")
 
 
 def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Places) -> list[str]:
-    """Return what is to be said of rows that test the one run and trained the other.
+    """Return what is to be said of rows that test the one run and made the other.
+
+    Rows that validated the ranker chose its epoch and fitted its calibration and its blend, so
+    they make its lists look better too.
 
     Recipes of the same rows are compared row by row: even equal splits may differ, where one is
     made of the positives and the other of all rows. Others can only be compared by what they say.
@@ -35,30 +38,33 @@ def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Place
     if _rows_of(retrieval.data) != _rows_of(ranking.data):
         note = (
             f"the runs have other rows ({_named(retrieval.data)}, {_named(ranking.data)}): whether"
-            " rows that test the retriever trained the ranker cannot be told"
+            " rows that test the retriever trained or validated the ranker cannot be told"
         )
         return [note]
     where = section_of(retrieval).where
     rows = tested if where is None else _positives(source, where)[tested]
     same = retrieval.data.joins == ranking.data.joins
     of_ranking = source if same else source_of(ranking.data)
-    trained = _training_rows(ranking, of_ranking, rows)
-    return _counted(retrieval, ranking, trained=trained, tested=len(rows))
+    splits = _splits_of(ranking, of_ranking, rows)
+    return _counted(retrieval, ranking, splits)
 
 
-def _counted(retrieval: Recipe, ranking: Recipe, *, trained: int, tested: int) -> list[str]:
+def _counted(retrieval: Recipe, ranking: Recipe, of_ranker: NDArray[np.int8]) -> list[str]:
+    """Say how many rows `[tested]` are where in the ranker's splits, if it matters."""
+    trained, validated = (int((of_ranker == split).sum()) for split in (_TRAIN, _VALID))
     differ = retrieval.data.split != ranking.data.split
     splits = f" (splits: {_words(retrieval)}; {_words(ranking)})" if differ else ""
-    if trained:
+    if trained or validated:
         note = (
-            f"{trained:,} of {tested:,} rows that test the retriever trained the ranker{splits}:"
-            " ranked lists look better than they are; give both recipes one split, by time, by"
-            " group or by a column"
+            f"{trained:,} of {len(of_ranker):,} rows that test the retriever trained the ranker"
+            f" and {validated:,} validated it{splits}: ranked lists look better than they are;"
+            " give both recipes one split by group or by a column (one by time ends at other times"
+            " for positives than for all rows)"
         )
         return [note]
     note = (
         f"the recipes split their rows differently{splits}, but no row that tests the retriever"
-        " trained the ranker"
+        " trained or validated the ranker"
     )
     return [note] if differ else []
 
@@ -105,9 +111,9 @@ def _positives(source: Source, where: str) -> Places:
     return np.concatenate(found)
 
 
-def _training_rows(recipe: Recipe, source: Source, rows: Places) -> int:
-    """Count the rows that a recipe trains on."""
+def _splits_of(recipe: Recipe, source: Source, rows: Places) -> NDArray[np.int8]:
+    """Return the place in `SPLITS` that a recipe gives to each of the rows."""
     splitter = splitter_of(recipe, source)
     raw = raw_at(source, rows, splitter.columns)
     frame = pl.DataFrame([pl.Series("row", rows), *(s.alias(f"raw:{s.name}") for s in raw)])
-    return int((splitter.assign(frame) == _TRAIN).sum())
+    return splitter.assign(frame)

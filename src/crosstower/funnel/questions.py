@@ -145,9 +145,17 @@ def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress:
             " that the run has not seen, or set retrieval.exclude_seen: false"
         )
     notes: list[str] = []
-    if isinstance(data, str | Path) and str(data) == funnel.ranking.recipe.data.path:
+    if _is_path_of(data, funnel.ranking.recipe):
         notes.append("the ranking run was made of these rows: ranked lists look too good")
     return _asked(funnel, _Found(source, rows, questions, notes), columns)
+
+
+def _is_path_of(data: Any, recipe: Recipe) -> bool:
+    """Return whether data are given by the path, however written, that a recipe reads."""
+    path = recipe.data.path
+    if path is None or not isinstance(data, str | Path):
+        return False
+    return Path(data).resolve() == Path(path).resolve()
 
 
 def _positives(
@@ -198,7 +206,7 @@ def _queries(
     known = [frame[f"raw:{name}"].alias(name) for name in funnel.rows.known]
     more = raw_at(positives, frame["row"].to_numpy(), columns)
     queries = pl.DataFrame(known).with_columns(more.get_columns())
-    funnel.rows.check_had(queries.columns)
+    funnel.rows.check_had(queries.columns, source.columns())
     return queries
 
 

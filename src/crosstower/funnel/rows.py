@@ -106,8 +106,12 @@ class RowMaker:
                     " itself; leave it out"
                 )
 
-    def check_had(self, columns: Sequence[str]) -> None:
+    def check_had(self, columns: Sequence[str], of_rows: Sequence[str] | None = None) -> None:
         """Refuse queries of some columns if the ranker needs one that they lack.
+
+        Args:
+            columns: what the queries have.
+            of_rows: what the rows have that queries are made of; None if there are no such rows.
 
         Raises:
             QueryError: names the column, and where it may come from.
@@ -118,9 +122,16 @@ class RowMaker:
                 raise QueryError(
                     f"the ranking run needs the column '{name}', which neither the query nor the"
                     " items have: join a table that holds it (data.joins of the ranking recipe),"
-                    " put it into the item table of the retrieval recipe (retrieval.items), or give"
-                    f' it with the query, as in {{"{name}": VALUE}}'
+                    " put it into the item table of the retrieval recipe (retrieval.items), or"
+                    f" {_advice(name, of_rows)}"
                 )
+
+    def is_of_query(self, name: str) -> bool:
+        """Return whether the query decides a raw column, be it by the key of a joined table."""
+        for table in reversed(self.tables):
+            if name in table.table.columns and name != table.on:
+                return self.is_of_query(table.on)
+        return name in self.from_query
 
     def source(self, queries: pl.DataFrame, query: Places, item: Places) -> Source:
         """Return the rows that the ranker reads.
@@ -144,6 +155,16 @@ class RowMaker:
         """Return rows with every column of the query and of the item; the query's win."""
         attributes = self.items.select(c for c in self.items.columns if c not in queries.columns)
         return pl.concat([queries[query], attributes[item]], how="horizontal")
+
+
+def _advice(name: str, of_rows: Sequence[str] | None) -> str:
+    """Say how a query gets a column: given with it, or taken from its row."""
+    if of_rows is None:
+        return f'give it with the query, as in {{"{name}": VALUE}}'
+    option = f"--column {name} (columns=[{name!r}] in Python)"
+    if name in of_rows:
+        return f"take it from the question's row, if it is not the item's: {option}"
+    return f"give rows to ask about that have it (data), with {option}"
 
 
 def _table(other: Join) -> JoinedSource:

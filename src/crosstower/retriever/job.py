@@ -101,6 +101,11 @@ class RetrievalJob:
         metrics = mean_metrics(shown, relevant, self.data.counts, ks)
         return {f"retrieval.{name}": value for name, value in metrics.items()}
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files that `conclude` writes."""
+        return (TEST,)
+
     def conclude(self, model: nn.Module, folder: Path) -> None:
         """Write the list that each test question gets."""
         ks = section_of(self.recipe).k

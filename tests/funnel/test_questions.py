@@ -1,0 +1,93 @@
+"""What a funnel is asked: which rows, with which columns, and what is said of them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from crosstower.errors import DataError, QueryError, RunError
+from crosstower.fitting import fit
+from crosstower.funnel.evaluation import evaluate_funnel
+from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.questions import run_questions
+from crosstower.run import Run
+
+from .conftest import Runs, films_recipes, watches
+
+
+def test_rows_of_the_ranking_run_are_not_new_to_it(cinema: Runs) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    path = cinema.ranking.recipe.data.path
+    report = evaluate_funnel(funnel, data=path, columns=["hour"])
+    assert report.notes[0] == "the ranking run was made of these rows: ranked lists look too good"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_rows_of_the_ranking_run_are_known_however_their_path_is_written(
+    cinema: Runs, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    path = Path(cinema.ranking.recipe.data.path or "")
+    monkeypatch.chdir(path.parent)
+    (path.parent / "below").mkdir(exist_ok=True)
+    for written in (path.name, f"below/../{path.name}"):
+        report = evaluate_funnel(funnel, data=kind(written), columns=["hour"])
+        assert report.notes[0].startswith("the ranking run was made of these rows")
+    shutil.copy(path, "copy.parquet")
+    other = evaluate_funnel(funnel, data=kind("copy.parquet"), columns=["hour"])
+    assert not any("was made of these rows" in note for note in other.notes)
+
+
+def test_a_ranker_that_needs_more_of_the_rows_is_told_so(cinema: Runs) -> None:
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    with pytest.raises(QueryError, match="column 'hour', which neither") as error:
+        evaluate_funnel(funnel)
+    assert "--column hour (columns=['hour'] in Python)" in str(error.value)
+    assert "give it with the query" not in str(error.value)
+    with pytest.raises(QueryError, match=r"give rows to ask about that have it .*--column hour"):
+        evaluate_funnel(funnel, data=watches(90, seed=8).drop("hour"))
+    with pytest.raises(DataError, match="no column 'our'; did you mean 'hour'"):
+        evaluate_funnel(funnel, columns=["our"])
+    with pytest.raises(QueryError, match="'genre' is a column of the items, which each candidate"):
+        evaluate_funnel(funnel, columns=["hour", "genre"])
+    asked = run_questions(funnel, ["hour"], lambda _stage, _rows: None)
+    liked = watches().filter(pl.col("liked") == 1).group_by("user").tail(1)
+    expected = dict(liked.select("user", "hour").iter_rows())
+    found = dict(asked.queries.select("user", "hour").iter_rows())
+    assert found == {user: expected[user] for user in found}
+    assert evaluate_funnel(funnel, columns=["hour"]).stage("ranked").questions == len(found)
+
+
+def test_searches_without_users_are_evaluated(cinema: Runs, tmp_path: Any) -> None:
+    retrieval, _ = films_recipes(tmp_path, {"kind": "random"})
+    section = retrieval.retrieval.model_copy(update={"user": None, "time": None})  # type: ignore[union-attr]
+    run = fit(retrieval.model_copy(update={"retrieval": section}), out=tmp_path / "r", quiet=True)
+    funnel = Funnel.open(run, cinema.ranking)
+    report = evaluate_funnel(funnel, columns=["user", "hour"])
+    tested = pl.read_parquet(run.folder / "retrieval" / "questions.parquet")
+    assert report.questions == report.relevant == tested.height
+    later = evaluate_funnel(funnel, columns=["user", "hour"], data=watches(90, seed=8))
+    assert later.questions == later.relevant == watches(90, seed=8)["liked"].sum()
+    assert funnel.recommend(query={"user": 3, "hour": 2, "device": "tv"}).height == 10
+
+
+def test_rows_that_have_changed_are_refused(cinema: Runs, tmp_path: Any) -> None:
+    shutil.copytree(cinema.retrieval.folder, tmp_path / "run")
+    watches(seed=1).write_parquet(tmp_path / "rows.parquet")
+    recipe = Run.open(tmp_path / "run").recipe
+    data = recipe.data.model_copy(update={"path": str(tmp_path / "rows.parquet")})
+    moved = Run(tmp_path / "run", recipe.model_copy(update={"data": data}), cinema.retrieval.info)
+    with pytest.raises(RunError, match="the rows have changed since this run was trained"):
+        evaluate_funnel(Funnel.open(moved, cinema.ranking), columns=["hour"])
+
+
+def test_a_run_trained_on_a_data_frame_asks_for_rows(cinema: Runs) -> None:
+    run = cinema.retrieval
+    data = run.recipe.data.model_copy(update={"path": None})
+    framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
+    funnel = Funnel.open(framed, cinema.ranking)
+    with pytest.raises(RunError, match=r"trained on a data frame.*give rows to ask about"):
+        evaluate_funnel(funnel, columns=["hour"])
+    assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).questions > 0

@@ -1,0 +1,34 @@
+"""Where the raw columns of a ranker come from."""
+
+from typing import Any
+
+import polars as pl
+
+from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.rows import RowMaker
+from crosstower.recipe import Join
+from crosstower.retriever.retriever import Retriever
+from crosstower.run import Run
+
+from .conftest import Runs
+
+
+def test_a_joined_column_is_of_the_side_that_has_the_key(cinema: Runs, tmp_path: Any) -> None:
+    pl.DataFrame({"user": range(50), "town": ["x"] * 50}).write_parquet(tmp_path / "users.parquet")
+    pl.DataFrame({"town": ["x"], "people": [9]}).write_parquet(tmp_path / "towns.parquet")
+    joins = tuple(Join(path=str(tmp_path / f"{on}s.parquet"), on=on) for on in ("user", "town"))
+    recipe = cinema.ranking.recipe
+    joins = (*recipe.data.joins, *joins)
+    more = recipe.model_copy(update={"data": recipe.data.model_copy(update={"joins": joins})})
+    ranking = Run(cinema.ranking.folder, more, cinema.ranking.info)
+    rows = RowMaker.of(Retriever.open(cinema.retrieval), ranking, [*recipe.schema_.sources()])
+    of_query = {c: rows.is_of_query(c) for c in ("user", "hour", "people", "film", "year")}
+    assert of_query == {"user": True, "hour": True, "people": True, "film": False, "year": False}
+
+
+def test_joined_columns_need_not_be_in_the_item_table(cinema: Runs) -> None:
+    recipe = cinema.ranking.recipe
+    assert recipe.data.joins[0] == Join(path=recipe.data.joins[0].path, on="film")
+    funnel = Funnel.open(cinema.retrieval, cinema.ranking)
+    assert funnel.rows.from_items == ("film",)
+    assert funnel.rows.from_query == ("user", "device", "hour")
