@@ -269,6 +269,7 @@ class _Scoring:
         )
 
     def _scored(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        cleaner = Cleaner(self.run.recipe.schema_, self.scorer.columns, with_labels=False)
+        scorer, schema = self.scorer, self.run.recipe.schema_
+        cleaner = Cleaner(schema, scorer.columns, with_labels=False, amounts=scorer.amounts)
         chunk = Chunk(pairs, "rows with other actions", 0, 0)
-        return self.scorer.score(cleaner.clean(chunk))
+        return scorer.score(cleaner.clean(chunk))

@@ -206,6 +206,12 @@ class Recipe(Frozen):
             )
         return self
 
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The columns that the blend multiplies with: every row must have them."""
+        amount = self.blend.amount if self.blend is not None else None
+        return () if amount is None else (amount,)
+
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

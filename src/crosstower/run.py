@@ -213,7 +213,9 @@ class Run:
         if with_labels:  # an evaluation of predictions, whose rows may lack what the blend needs
             scorer = replace(scorer, blend=None)
         extras = list(dict.fromkeys([*columns, *scorer.columns]))
-        cleaner = Cleaner(schema, extras, on_bad_rows=how, with_labels=with_labels)
+        cleaner = Cleaner(
+            schema, extras, on_bad_rows=how, with_labels=with_labels, amounts=scorer.amounts
+        )
         require_columns(source, cleaner.sources())
         for chunk in source.chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)

@@ -40,6 +40,12 @@ class Scorer:
         blended = self.blend.columns if self.blend is not None else []
         return list(dict.fromkeys([*([by] if by is not None else []), *blended]))
 
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The raw columns that must hold an amount in every row."""
+        amount = self.blend.spec.amount if self.blend is not None else None
+        return () if amount is None else (amount,)
+
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of cleaned rows, which hold `raw:COLUMN` for each of `columns`."""
         batch = self.encoder.encode(frame)

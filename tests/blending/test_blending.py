@@ -339,3 +339,24 @@ def test_predictions_of_an_unfinished_run_are_missed(run: Run) -> None:
     (run.model_folder("shared_bottom", 1) / "valid.parquet").unlink()
     with pytest.raises(RunError, match="the training has not finished"):
         blend_run(run, Blend(weights={"like": 1}))
+
+
+def test_rows_without_an_amount_are_bad_rows(feed_recipe: Recipe, tmp_path: Path) -> None:
+    frame = worlds.make("feed_engagement", rows=4_000).frame
+    bid = pl.Series("bid", [None if i % 50 == 0 else 1.0 + i % 7 for i in range(4_000)])
+    frame = frame.with_columns(bid)
+    spec = Blend(weights={"like": 1}, form="value", amount="bid")
+    data = feed_recipe.data.model_copy(update={"on_bad_rows": "skip"})
+    training = feed_recipe.training.model_copy(update={"epochs": 1})
+    recipe = feed_recipe.model_copy(update={"blend": spec, "training": training})
+    with pytest.raises(DataError, match="column 'bid': expected an amount of at least 0"):
+        fit(recipe, data=frame, out=tmp_path / "strict", quiet=True)
+    assert not (tmp_path / "strict").exists()
+    lenient = recipe.model_copy(update={"data": data})
+    run = fit(lenient, data=frame, out=tmp_path / "run", quiet=True)
+    assert "80 rows left out for 'bid'" in run.info.facts.notes
+    assert run.predict(frame)["blend__score"].is_finite().all()
+    assert run.predict(frame).height == 3_920
+    # A column that was not stored is read from the rows again: the same ones are left out.
+    other = Blend(weights={"comment": 1}, diversity=Diversity(mmr=0.9, similar_by=("item_id",)))
+    assert blend_run(run, other, data=frame).page.is_file()

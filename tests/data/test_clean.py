@@ -179,3 +179,16 @@ def test_without_labels_their_columns_are_not_asked_for() -> None:
     tidy = cleaner(with_labels=False)
     assert tidy.sources() == ["c"]
     assert tidy.clean(chunk({"c": ["a"]})).columns == ["row", "c"]
+
+
+def test_an_amount_is_needed_in_every_row() -> None:
+    rows = {"c": ["a", "b", "c", "d"], "y": [0, 1, 0, 1], "bid": [1.5, None, -2.0, 0.0]}
+    with pytest.raises(DataError) as error:
+        cleaner(amounts=["bid"]).clean(chunk(rows, 1))
+    assert str(error.value).startswith(
+        "column 'bid': expected an amount of at least 0, got None in row 2 of rows.csv"
+    )
+    tidy = cleaner(amounts=["bid"], on_bad_rows="skip")
+    assert tidy.clean(chunk(rows))["c"].to_list() == ["a", "d"]
+    assert tidy.skipped == {"bid": 2}
+    assert "bid" in tidy.sources()

@@ -40,20 +40,23 @@ _AS_TEXT = (
 class Cleaner:
     """Turns chunks of raw rows into cleaned frames, and counts the rows that it leaves out.
 
-    `on_bad_rows`: 'error' stops at the first bad cell, 'skip' drops the row and counts it.
-    `with_labels` False leaves labels out (prediction).
+    `amounts` are columns that must hold a finite number of at least 0 in every row, such as the
+    bid that a blend multiplies with. `on_bad_rows`: 'error' stops at the first bad cell, 'skip'
+    drops the row and counts it. `with_labels` False leaves labels out (prediction).
     """
 
     schema: Schema
     extras: Sequence[str] = ()
     on_bad_rows: Literal["error", "skip"] = "error"
     with_labels: bool = True
+    amounts: Sequence[str] = ()
     skipped: Counter[str] = field(default_factory=Counter[str])
 
     def sources(self) -> list[str]:
         """Return the data columns to read, each once."""
         labels = self.schema.label_sources() if self.with_labels else []
-        return list(dict.fromkeys([*self.schema.sources(), *labels, *self.extras]))
+        names = [*self.schema.sources(), *labels, *self.extras, *self.amounts]
+        return list(dict.fromkeys(names))
 
     def clean(self, chunk: Chunk) -> pl.DataFrame:
         """Return the good rows of `chunk`.
@@ -88,6 +91,7 @@ class Cleaner:
                 if isinstance(task, Binary) and task.true_probability:
                     truth = _numbers(frame[task.true_probability])
                     cells.append((f"truth:{name}", task.true_probability, truth))
+        cells += [(f"amount:{name}", name, _amounts(frame[name])) for name in self.amounts]
         return cells
 
     def _label(self, task: Task, raw: pl.Series, frame: pl.DataFrame) -> _Cells:
@@ -174,6 +178,12 @@ def _numbers(raw: pl.Series) -> _Cells:
     unreadable = values.is_null() & raw.is_not_null()
     bad = unreadable | ~values.is_finite().fill_null(value=True)
     return _Cells(values, bad, "a finite number", "repair the cell, leave it empty if unknown")
+
+
+def _amounts(raw: pl.Series) -> _Cells:
+    cells = _numbers(raw)
+    bad = cells.bad | cells.values.is_null() | (cells.values < 0).fill_null(value=False)
+    return _Cells(cells.values, bad, "an amount of at least 0", "fill it in")
 
 
 def _ids(name: str, raw: pl.Series) -> _Cells:

@@ -54,7 +54,8 @@ def held_out_columns(
     require_columns(source, [*schema.sources(), *schema.label_sources(), *names])
     splitter = splitter_of(recipe, source)
     extras = list(dict.fromkeys([*names, *splitter.columns]))
-    cleaner = Cleaner(schema, extras, on_bad_rows=recipe.data.on_bad_rows)
+    how, amounts = recipe.data.on_bad_rows, recipe.amounts
+    cleaner = Cleaner(schema, extras, on_bad_rows=how, amounts=amounts)
     parts: dict[HeldOut, list[pl.DataFrame]] = {split: [] for split in _HELD_OUT}
     for chunk in source.chunks(cleaner.sources()):
         frame = cleaner.clean(chunk)

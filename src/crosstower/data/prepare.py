@@ -163,7 +163,13 @@ class _Reading:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
         extras = list(dict.fromkeys([*self.extras, *self.splitter.columns]))
         how = self.recipe.data.on_bad_rows
-        cleaner = Cleaner(self.recipe.schema_, extras, on_bad_rows=how, skipped=skipped)
+        cleaner = Cleaner(
+            self.recipe.schema_,
+            extras,
+            on_bad_rows=how,
+            amounts=self.recipe.amounts,
+            skipped=skipped,
+        )
         rows = 0
         for chunk in self.source.chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)

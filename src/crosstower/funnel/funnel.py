@@ -213,7 +213,14 @@ class Funnel:
     def _cleaner(self, skipped: Counter[str] | None = None) -> Cleaner:
         recipe, counts = self.ranking.recipe, Counter[str]() if skipped is None else skipped
         how, extras = recipe.data.on_bad_rows, self.scorer.columns
-        return Cleaner(recipe.schema_, extras, on_bad_rows=how, with_labels=False, skipped=counts)
+        return Cleaner(
+            recipe.schema_,
+            extras,
+            on_bad_rows=how,
+            with_labels=False,
+            amounts=self.scorer.amounts,
+            skipped=counts,
+        )
 
     def _unreadable(self, queries: pl.DataFrame, item: Places, skipped: Counter[str]) -> QueryError:
         """Return the error of candidates that were all skipped, by the column most at fault."""
@@ -222,7 +229,8 @@ class Funnel:
         )
         schema, reason = self.ranking.recipe.schema_, f"column '{name}'"
         at_fault = [n for n in schema.columns if name in schema.part([n]).sources()]
-        cleaner = Cleaner(schema.part(at_fault), with_labels=False)
+        amounts = [n for n in self.scorer.amounts if n == name]
+        cleaner = Cleaner(schema.part(at_fault), with_labels=False, amounts=amounts)
         source = self.rows.source(queries, np.zeros(len(item), np.int64), item)
         try:
             for chunk in source.chunks(cleaner.sources()):
