@@ -104,11 +104,11 @@ def blend(
     places = k or 10
     diversity = _diversity(places, cap, cap_by or by, mmr, similar_by)
     opened = Run.open(run)
-    given = _blend(opened.recipe.blend, weights, transform, by, form, amount, diversity)
+    given = _blend(weights, transform, by, form, amount)
     with Console(stderr=True).status("blending") as status:
         result = blend_run(
             opened,
-            given if tune is None else None,
+            given,
             tune=load_utility(tune) if tune is not None else None,
             utility=load_utility(utility) if utility is not None else None,
             diversity=diversity,
@@ -124,24 +124,18 @@ def blend(
 
 
 def _blend(
-    recipe: Blend | None,
-    weights: str | None,
-    transform: str | None,
-    by: str | None,
-    form: str,
-    amount: str | None,
-    diversity: Diversity | None,
+    weights: str | None, transform: str | None, by: str | None, form: str, amount: str | None
 ) -> Blend | None:
-    """Return the blend of the options; the recipe's where none of them is given."""
+    """Return the blend of the options; None where none of them is given."""
     from crosstower.blend_section import Blend, parse_weights
     from crosstower.validation import validate
 
     if weights is None:
         if transform or by or amount or form != "sum":
             raise RecipeError("--weights: missing; the other options need it: like=1,comment=2")
-        return recipe
+        return None
     plain: dict[str, Any] = {"weights": parse_weights(weights), "form": form}
-    plain |= {"by": by, "amount": amount, "diversity": diversity}
+    plain |= {"by": by, "amount": amount}
     if transform is not None:
         plain["transform"] = _pairs("--transform", transform) if "=" in transform else transform
     return validate(Blend, plain, where="blend")

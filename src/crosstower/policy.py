@@ -25,7 +25,8 @@ from crosstower.data.sources import Chunk, FrameSource, Source, require_columns
 from crosstower.errors import DataError, RunError, did_you_mean
 from crosstower.evaluate.off_policy import inverse_propensity, policy_probabilities
 from crosstower.evaluate.policy_report import PolicyFacts, PolicyReport, policy_report
-from crosstower.run import TEST, Run
+from crosstower.results import read_predictions
+from crosstower.run import Run
 from crosstower.scores import BLEND_SCORE, PREDICTION, Scorer
 
 MAX_PAIRS = 50_000_000
@@ -155,13 +156,8 @@ def _test_rows(run: Run, columns: Sequence[str]) -> Source:
 
 def _check_same(run: Run, task: str, labels: pl.Series) -> None:
     """Raise RunError if the test rows are not those of the training: some may have trained it."""
-    path = run.model_folder(next(iter(run.info.models)), run.info.seeds[0]) / TEST
-    if not path.is_file():
-        raise RunError(
-            f"{path}: missing, the training has not finished; go on with:"
-            f" crosstower fit --resume {run.folder}"
-        )
-    if not pl.read_parquet(path, columns=[task])[task].equals(labels):
+    stored = read_predictions(run, next(iter(run.info.models)), run.info.seeds[0])
+    if not stored[task].equals(labels):
         raise RunError(
             f"{run.folder}: its rows ({run.recipe.data.path}) have changed since the training; put"
             " them back, train again, or give the log with --data"

@@ -12,14 +12,12 @@ import polars as pl
 from pyarrow import parquet
 from rich.console import Console
 
-from crosstower.blend.blender import load_blend
 from crosstower.blend.rows import named_types
 from crosstower.data.prepare import source_of
 from crosstower.data.sources import require_columns
 from crosstower.errors import DataError, RunError
-from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.files import replacing
-from crosstower.run import BLEND, CALIBRATION, Run
+from crosstower.run import Run
 
 
 def predict_file(
@@ -91,17 +89,12 @@ class _Step:
 
 def _steps(run: Run, model: str | None, seed: int | None) -> list[_Step]:
     """Return calibration and blend, where the run has them and they look at a type."""
-    name = next(iter(run.info.models)) if model is None else model
-    folder = run.model_folder(name, run.info.seeds[0] if seed is None else seed)
+    right, blend = run.after_model(model, seed=seed)
     steps: list[_Step] = []
-    if (folder / CALIBRATION).is_file():
-        right = load_calibrators(folder / CALIBRATION)
-        if right.by is not None:
-            steps.append(_Step("calibration", right.by, "missing or unseen", right.unseen))
-    if (folder / BLEND).is_file():
-        blend = load_blend(folder / BLEND)
-        if blend.spec.by is not None:
-            steps.append(_Step("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
+    if right is not None and right.by is not None:
+        steps.append(_Step("calibration", right.by, "missing or unseen", right.unseen))
+    if blend is not None and blend.spec.by is not None:
+        steps.append(_Step("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
     return steps
 
 

@@ -23,7 +23,7 @@ import polars.selectors as cs
 from pydantic import ValidationError
 from torch import nn
 
-from crosstower.blend.blender import load_blend
+from crosstower.blend.blender import FittedBlend, load_blend
 from crosstower.data.census import Facts
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
@@ -31,7 +31,7 @@ from crosstower.data.encoder_files import load_encoder
 from crosstower.data.prepare import answers_of, source_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.errors import RunError, did_you_mean
-from crosstower.evaluate.calibrators import load_calibrators
+from crosstower.evaluate.calibrators import Calibrators, load_calibrators
 from crosstower.frozen import Frozen
 from crosstower.models.registry import build
 from crosstower.recipe import Recipe, load_recipe
@@ -145,13 +145,17 @@ class Run:
 
     def scorer(self, model: str | None = None, *, seed: int | None = None) -> Scorer:
         """Return a trained model with its calibration and its blend, where the run has them."""
+        after = self.after_model(model, seed=seed)
+        return Scorer(self.encoder, self.model(model, seed=seed), *after)
+
+    def after_model(
+        self, model: str | None = None, *, seed: int | None = None
+    ) -> tuple[Calibrators | None, FittedBlend | None]:
+        """Return what comes after a trained model, where the run has it."""
         name = next(iter(self.info.models)) if model is None else model
-        seed = self.info.seeds[0] if seed is None else seed
-        folder = self.model_folder(name, seed)
+        folder = self.model_folder(name, self.info.seeds[0] if seed is None else seed)
         right, blend = folder / CALIBRATION, folder / BLEND
-        return Scorer(
-            self.encoder,
-            self.model(name, seed=seed),
+        return (
             load_calibrators(right) if right.is_file() else None,
             load_blend(blend) if blend.is_file() else None,
         )

@@ -1,6 +1,5 @@
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
@@ -11,42 +10,19 @@ from crosstower.evaluate.blend_content import BlendContent, Distribution, OrderM
 from crosstower.evaluate.blend_report import render_blend_report, write_blend_report
 from crosstower.evaluate.summary import Summary
 
+from .conftest import Page
+
 HOSTILE = '<b>&"'
-VOID = {"meta", "link", "br", "img", "hr", "input"}
 SECTIONS = {"findings", "orders", "types", "distributions", "front", "blend", "utility", "notes"}
 NAN = float("nan")
 
 
-class Page(HTMLParser):
-    """Reads a page strictly: every tag is closed in order."""
-
-    def __init__(self, html: str):
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
+class BlendPage(Page):
+    """Reads a page strictly, cell by cell."""
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        super().handle_endtag(tag)
         self.text += " " * (tag in ("th", "td"))
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] != "style":
-            self.text += data
-
-    @property
-    def words(self) -> str:
-        return " ".join(self.text.split())
 
     @property
     def sections(self) -> set[str]:
@@ -113,10 +89,10 @@ def content(seeds: int = 3, **changes) -> BlendContent:
     return replace(whole, **changes)
 
 
-def page_of(**changes) -> Page:
+def page_of(**changes) -> BlendPage:
     """Read a page without plots, which take time, beside those that are asked for."""
     bare = {"shares": {}, "distributions": (), "front": None}
-    return Page(render_blend_report(content(**bare | changes)))
+    return BlendPage(render_blend_report(content(**bare | changes)))
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +101,8 @@ def html() -> str:
 
 
 @pytest.fixture(scope="module")
-def page(html) -> Page:
-    return Page(html)
+def page(html) -> BlendPage:
+    return BlendPage(html)
 
 
 def test_every_tag_is_closed_and_every_section_is_there(page):

@@ -152,7 +152,7 @@ def _finish(
     model, kinds = next(iter(run.info.models)), asked.schema.kinds()
     tell("comparing orders")
     fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
-    compared = [compare(asked, blend, part) for part in rows]
+    compared = [compare(asked, one, part) for one, part in zip(fitted, rows, strict=True)]
     measured, counts = compared[0]
     words = sentences(asked, measured, counts)
     words += constraint_words(asked, rows[0].test, measured)
@@ -197,7 +197,7 @@ def _over_seeds(seeds: list[list[Measured]]) -> list[OrderMetrics]:
         values = [m.values | {f"share.{k}": v for k, v in m.shares.items()} for m in same]
         names = list(dict.fromkeys(name for value in values for name in value))
         summaries = {n: Summary.of([value.get(n, 0.0) for value in values]) for n in names}
-        orders.append(OrderMetrics(first.name, first.role, summaries, first.intervals()))
+        orders.append(OrderMetrics(first.name, first.role, summaries, first.intervals))
     return orders
 
 

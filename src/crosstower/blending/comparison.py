@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.blend.blender import fit_blend
+from crosstower.blend.blender import FittedBlend, fit_blend
 from crosstower.blend.diversity import Counts, rerank
 from crosstower.blend.measures import task_gain
 from crosstower.blend.orders import order_within, share_by_rank, share_in_top
@@ -61,15 +62,17 @@ class Measured:
     values: Mapping[str, float]
     shares: Mapping[str, float]
 
+    @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """Return the 95 % bootstrap interval over users of each mean over users."""
+        """The 95 % bootstrap interval over users of each mean over users."""
         return {name: bootstrap_interval(g.values) for name, g in self.groups.items()}
 
 
-def compare(asked: Asked, blend: Blend, rows: HeldOut) -> tuple[list[Measured], Counts | None]:
+def compare(
+    asked: Asked, fitted: FittedBlend, rows: HeldOut
+) -> tuple[list[Measured], Counts | None]:
     """Return the blend's order of the test rows, then the others; and what diversity did."""
-    fitted = fit_blend(blend, asked.schema.kinds(), rows.valid)
-    score, counts = fitted.score(rows.test), None
+    blend, score, counts = fitted.spec, fitted.score(rows.test), None
     orders: list[tuple[str, Role, Floats]] = []
     if blend.diversity is not None:
         rank, counts = rerank(blend.diversity, rows.test[asked.user], score, rows.test)

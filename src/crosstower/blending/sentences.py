@@ -78,7 +78,7 @@ def _compared(asked: Asked) -> list[str]:
 def _first_places(asked: Asked, blend: Measured) -> str:
     parts: list[str] = []
     for task, kind in asked.schema.kinds().items():
-        low, high = blend.intervals()[f"total.{task}"]
+        low, high = blend.intervals[f"total.{task}"]
         total = blend.values[f"total.{task}"]
         what = f"{task}" if kind == "binary" else f"{task} in all"
         parts.append(f"{total:.2f} {what} (95 % {low:.2f} to {high:.2f})")

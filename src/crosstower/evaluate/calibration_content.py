@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from crosstower.errors import DataError, did_you_mean
 from crosstower.evaluate.calibration import (
     ReliabilityCurve,
     expected_calibration_error,
@@ -16,6 +15,7 @@ from crosstower.evaluate.calibration import (
 )
 from crosstower.evaluate.calibration_maps import Values
 from crosstower.evaluate.calibrators import Places, rows_of_types
+from crosstower.evaluate.columns import require
 from crosstower.evaluate.metrics import rmse, task_metrics
 from crosstower.evaluate.ranking import Floats
 from crosstower.layout import HeadKind
@@ -69,11 +69,7 @@ def calibration_effect(
             range of its kind.
 
     """
-    if task not in frame.columns:
-        raise DataError(
-            f"the predictions have no column '{task}'{did_you_mean(task, frame.columns)};"
-            f" they have: {', '.join(frame.columns)}"
-        )
+    require(frame, task)
     labels = frame[task].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     before, after = (task_metrics(kind, labels, p) for p in (raw, calibrated))
     known = ~np.isnan(labels)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from crosstower.calibration_section import Calibration, check_calibration
-from crosstower.errors import DataError, RunError, did_you_mean
+from crosstower.errors import DataError, RunError
 from crosstower.evaluate.calibration_maps import (
     Identity,
     Map,
@@ -30,6 +30,7 @@ from crosstower.evaluate.calibration_maps import (
     prior_corrected,
     refuse,
 )
+from crosstower.evaluate.columns import require
 from crosstower.files import write_atomic
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
@@ -286,9 +287,5 @@ def _predictions(frame: pl.DataFrame, task: str, maps: TaskMaps) -> Values:
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
-    if name not in frame.columns:
-        raise DataError(
-            f"the predictions have no column '{name}'{did_you_mean(name, frame.columns)};"
-            f" they have: {', '.join(frame.columns)}"
-        )
+    require(frame, name)
     return frame[name]

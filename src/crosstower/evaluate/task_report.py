@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.errors import DataError, did_you_mean
+from crosstower.errors import DataError
 from crosstower.evaluate.calibration import reliability_curve
 from crosstower.evaluate.calibration_content import CalibrationEffect, calibration_effect
+from crosstower.evaluate.columns import require
 from crosstower.evaluate.content import (
     Calibration,
     Lift,
@@ -143,10 +144,10 @@ def _labelled(
         raise DataError(f"task '{task}': needs predictions of at least one seed of every model")
     frame = next(iter(models.values()))[0]
     for name in [task, *columns]:
-        _require(frame, name)
+        require(frame, name)
     for name, frames in models.items():
         for other in frames:
-            _require(other, task, f"{task}__prediction")
+            require(other, task, f"{task}__prediction")
             if not other[task].equals(frame[task]):
                 raise DataError(
                     f"task '{task}': the labels of '{name}' differ from those of the first model;"
@@ -160,15 +161,6 @@ def _labelled(
 
 def _known(labels: pl.Series) -> pl.Series:
     return labels.is_not_null() & labels.is_not_nan().fill_null(value=False)
-
-
-def _require(frame: pl.DataFrame, *names: str) -> None:
-    for name in names:
-        if name not in frame.columns:
-            raise DataError(
-                f"the predictions have no column '{name}'{did_you_mean(name, frame.columns)};"
-                f" they have: {', '.join(frame.columns)}"
-            )
 
 
 def _predictions(test: _Test, frame: pl.DataFrame) -> Values:

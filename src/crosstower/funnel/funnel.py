@@ -20,7 +20,7 @@ from crosstower.data.sides import section_of
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.rows import RowMaker
 from crosstower.funnel.stages import stage_ranks
-from crosstower.retriever.files import FOLDER, HAD, USER, read
+from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 from crosstower.scores import BLEND_SCORE, PREDICTION, RAW, Scorer
@@ -253,16 +253,12 @@ class Funnel:
         """Return the raw columns of one query as a row."""
         row: dict[str, Any] = {name: [None] for name in self.rows.known}
         if user is not None and self.rows.user is not None:
-            ids = pl.Series([str(user)]).cast(self._users[USER].dtype, strict=False).drop_nulls()
-            known = self._users.filter(pl.col(USER).is_in(ids.implode())).drop(USER, HAD)
-            row |= {column.name: column for column in known} if known.height else {}
+            known = self.retriever.known(user)
+            ids = pl.Series([str(user)]).cast(known[USER].dtype, strict=False).drop_nulls()
+            row |= {c.name: c for c in known.drop(USER, HAD)} if known.height else {}
             row[self.rows.user] = ids if len(ids) else [user]
         row |= {name: [value] for name, value in given.items()}
         return pl.DataFrame(row, strict=False) if row else pl.DataFrame({"": [None]})
-
-    @cached_property
-    def _users(self) -> pl.DataFrame:
-        return read(self.retriever.run.folder / FOLDER / "users.parquet")
 
     def _answer(
         self, scored: pl.DataFrame, rank: Places, item: Places, similarity: Floats

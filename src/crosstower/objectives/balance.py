@@ -6,7 +6,7 @@ gradients on the parameters. What it learns on the way is its state, kept in che
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -28,7 +28,7 @@ class Balance(Protocol):
         """
         ...
 
-    def backward(self, total: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         """Leave gradients on `parameters`, once for each `total`."""
         ...
 
@@ -56,7 +56,7 @@ class StaticBalance:
         del labelled
         return (self.weights.to(losses) * losses).sum()
 
-    def backward(self, total: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         """Differentiate the sum."""
         del parameters
         total.backward()
@@ -106,7 +106,7 @@ class UncertaintyBalance:
         self.log_variance = after.cpu()
         return used.nan_to_num(0.0), factor, weights
 
-    def backward(self, total: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         """Differentiate the sum."""
         del parameters
         total.backward()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,9 @@ class _GradientBalance:
         self._losses, self._labelled = losses, labelled
         return (self.weights.to(losses) * losses).sum()
 
-    def _gradients(self, parameters: Sequence[nn.Parameter]) -> TaskGradients:
-        gradients = TaskGradients.of(list(self._losses.unbind()), parameters)
+    def _gradients(self, parameters: Iterable[nn.Parameter]) -> TaskGradients:
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        gradients = TaskGradients.of(list(self._losses.unbind()), trained)
         self._losses = self._losses.detach()
         return gradients
 
@@ -35,7 +36,7 @@ class PCGradBalance(_GradientBalance):
     The weights w_t of the recipe scale each task's gradient before the projections.
     """
 
-    def backward(self, total: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         """Project the tasks' gradients and add them up."""
         del total
         gradients = self._gradients(parameters)
@@ -76,7 +77,7 @@ class GradNormBalance(_GradientBalance):
         self.balance = torch.ones(len(weights), dtype=torch.float64)
         self.first_loss = torch.full((len(weights),), torch.nan, dtype=torch.float64)
 
-    def backward(self, total: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         """Write the balanced gradient, then move the balance."""
         del total
         gradients = self._gradients(parameters)

@@ -30,7 +30,7 @@ class PointwiseObjective:
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
         """Leave the gradients of the last loss on the parameters."""
-        self.balance.backward(loss, [p for p in model.parameters() if p.requires_grad])
+        self.balance.backward(loss, model.parameters())
 
     def describe(self, batch: Any) -> list[str]:
         """Return one line a number or label column: smallest, mean and largest value."""

@@ -183,7 +183,7 @@ class Retriever:
         if user is not None:
             if section.user is None:
                 raise QueryError("user: the recipe has no retrieval.user; give the query instead")
-            known = self._known(user)
+            known = self.known(user)
             if section.user in row:
                 row[section.user] = user
             if known.height:
@@ -222,7 +222,8 @@ class Retriever:
             raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
         return side.encode(cleaned[0])
 
-    def _known(self, user: str | int) -> pl.DataFrame:
+    def known(self, user: str | int) -> pl.DataFrame:
+        """Return the row of a user, with what the user has had; none of one nobody knows."""
         users = self._users
         ids = _id(user, users[USER])
         return users.filter(pl.col(USER) == ids[0]) if ids[0] is not None else users.head(0)
