@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstower.files import new_folder, replacing, write_atomic
+from crosstower.files import new_folder, replacing, same_file, write_atomic
 
 
 def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -53,3 +53,22 @@ def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_given_a_second_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no hard links here")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"first")
+    other.write_bytes(b"old")
+    same_file(one, other)
+    assert other.read_bytes() == b"first"
+    write_atomic(one, b"second")
+    assert other.read_bytes() == b"first"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "other"]

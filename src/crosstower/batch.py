@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,12 +32,21 @@ class Batch:
         lists = {name: column[rows] for name, column in self.lists.items()}
         return Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """Return the batch on `device`; tensors already there are not copied."""
-        lists = {name: column.to(device) for name, column in self.lists.items()}
-        tensors = (self.codes, self.numbers, self.labels)
-        codes, numbers, labels = (t.to(device) for t in tensors)
-        return Batch(codes, numbers, lists, labels)
+        return self._each(lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, from which a GPU copies by itself."""
+        return self._each(lambda t: t.pin_memory())
+
+    def record_stream(self, stream: Any) -> None:
+        """Keep the memory of the tensors until `stream` has done what it was given by now."""
+        self._each(lambda t: _recorded(t, stream))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        lists = {name: change(column) for name, column in self.lists.items()}
+        return Batch(change(self.codes), change(self.numbers), lists, change(self.labels))
 
     @staticmethod
     def concatenate(batches: list[Batch]) -> Batch:
@@ -47,3 +58,8 @@ class Batch:
             lists,
             torch.cat([b.labels for b in batches]),
         )
+
+
+def _recorded(tensor: Tensor, stream: Any) -> Tensor:
+    tensor.record_stream(stream)
+    return tensor

@@ -63,6 +63,19 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def same_file(source: Path, path: Path) -> None:
+    """Make `path` hold what `source` holds, whole or not at all; a link where the disk has links.
+
+    Later changes of either, if written aside and renamed, leave the other as it is.
+    """
+    with replacing(path) as temporary:
+        temporary.unlink()
+        try:
+            temporary.hardlink_to(source)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+
+
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     """Write a data frame to `path`, whole or not at all."""
     with replacing(path) as temporary:

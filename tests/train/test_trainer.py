@@ -73,6 +73,20 @@ def trainer(folder: Path, losses: list[float] | None = None, **settings: Any) ->
     )
 
 
+def test_an_epoch_says_how_long_it_waited_and_validated(tmp_path: Path) -> None:
+    record = trainer(tmp_path, epochs=1).fit().history[0]
+    assert 0 <= record["wait_share"] <= 1
+    assert record["validation_seconds"] >= 0
+    assert record["rows_per_second"] == pytest.approx(500 / record["seconds"])
+
+
+def test_the_best_and_the_last_checkpoint_are_apart_after_a_worse_epoch(tmp_path: Path) -> None:
+    trainer(tmp_path, losses=[0.5, 0.7], epochs=1).fit()
+    assert (tmp_path / BEST).read_bytes() == (tmp_path / LAST).read_bytes()
+    trainer(tmp_path / "on", losses=[0.5, 0.7], epochs=2).fit()
+    assert (tmp_path / "on" / BEST).read_bytes() != (tmp_path / "on" / LAST).read_bytes()
+
+
 def test_training_lowers_the_loss_and_records_each_epoch(tmp_path: Path) -> None:
     one = trainer(tmp_path, learning_rate=0.01)
     position = one.fit()

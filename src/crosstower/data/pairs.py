@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,9 +32,20 @@ class Pairs:
         """Return B."""
         return len(self.item)
 
-    def to(self, device: torch.device | str) -> Pairs:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Pairs:
         """Return the pairs on a device."""
-        return Pairs(self.query.to(device), self.item.to(device), self.user.to(device))
+        item, user = (t.to(device, non_blocking=non_blocking) for t in (self.item, self.user))
+        return Pairs(self.query.to(device, non_blocking=non_blocking), item, user)
+
+    def pin_memory(self) -> Pairs:
+        """Return the pairs in page-locked memory, from which a GPU copies by itself."""
+        return Pairs(self.query.pin_memory(), self.item.pin_memory(), self.user.pin_memory())
+
+    def record_stream(self, stream: Any) -> None:
+        """Keep the memory of the tensors until `stream` has done what it was given by now."""
+        self.query.record_stream(stream)
+        self.item.record_stream(stream)
+        self.user.record_stream(stream)
 
 
 class PairBatches:

@@ -19,7 +19,17 @@ class DenseInput(nn.Module):
 
     def forward(self, codes: Tensor, numbers: Tensor, lists: dict[str, Tensor]) -> Tensor:
         """Return `[B, W]` for codes `[B, F]`, numbers `[B, N]` and lists of `[B, L]`."""
-        return torch.cat([self.embed(codes, lists), numbers], dim=1)
+        x = torch.cat([self.embed(codes, lists), numbers], dim=1)
+        # Once here, not by every layer that reads it; products and sums then stay narrow as well.
+        return _as_autocast(x)
+
+
+def _as_autocast(x: Tensor) -> Tensor:
+    """Return `x` in the type that autocast computes in, where it is on."""
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return x
+    return x.to(torch.get_autocast_dtype(device))
 
 
 def by_head(layout: Layout, logits: Tensor) -> dict[str, Tensor]:

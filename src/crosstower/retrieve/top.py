@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from crosstower.retrieve.vectors import Floats, Vectors
 
 Places = NDArray[np.int64]
 _ITEM_BLOCK, _QUERY_BLOCK = 16_384, 1_024
+_GROUP, _WORTH_GROUPING = 32, 4
 
 
 @torch.no_grad()
@@ -82,8 +84,28 @@ def _merge(
     scores: Tensor, places: Tensor, found: Tensor, at: Places, k: int
 ) -> tuple[Tensor, Tensor]:
     """Return the best k of what is known and what a block adds."""
-    best = found.topk(min(k, found.shape[1]), dim=1)
-    both = torch.cat([scores, best.values], 1)
-    where = torch.cat([places, torch.from_numpy(at)[best.indices]], 1)
+    values, columns = largest(found, min(k, found.shape[1]))
+    both = torch.cat([scores, values], 1)
+    where = torch.cat([places, torch.from_numpy(at)[columns]], 1)
     kept = both.topk(k, dim=1)
     return kept.values, where.gather(1, kept.indices)
+
+
+def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest scores of each row and their columns, `[Q, k]` of `[Q, N]`, descending.
+
+    The k largest lie in the k groups of neighbours with the largest maxima, so all but those are
+    looked at once, for their maximum.
+    """
+    rows, columns = scores.shape
+    if columns < _WORTH_GROUPING * k * _GROUP:
+        return scores.topk(k, dim=1)
+    groups = -(-columns // _GROUP)
+    padded = F.pad(scores, (0, groups * _GROUP - columns), value=-torch.inf)
+    grouped = padded.view(rows, groups, _GROUP)
+    chosen = grouped.amax(2).topk(k, dim=1).indices  # [Q, k]
+    flat = (chosen + torch.arange(rows).unsqueeze(1) * groups).flatten()
+    candidates = grouped.flatten(0, 1).index_select(0, flat).view(rows, k * _GROUP)
+    values, at = candidates.topk(k, dim=1)
+    found = chosen.gather(1, at // _GROUP) * _GROUP + at % _GROUP
+    return values, found.clamp(max=columns - 1)  # a column of padding scores -inf: nobody's place

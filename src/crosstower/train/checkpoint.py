@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -35,23 +35,6 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a crash or a full disk leaves the old one or the new one, whole.
-
-    Raises:
-        TrainingError: the disk is full or the folder cannot be written.
-
-    """
-    try:
-        files.write_atomic(path, content)
-    except OSError as error:
-        raise TrainingError(
-            f"{path}: cannot be written: {error.strerror} ({len(content) / 1e6:.0f} MB);"
-            " the file that was there before is untouched; free some space and go on with:"
-            " crosstower fit --resume RUN"
-        ) from error
-
-
 def save_checkpoint(
     path: Path,
     model: nn.Module,
@@ -59,14 +42,36 @@ def save_checkpoint(
     position: Position,
     objective: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write weights, the states of optimisers, objective and chance, and the position."""
+    """Write weights, the states of optimisers, objective and chance, and the position.
+
+    A crash or a full disk leaves the file that was there before, whole. Tensors go to the disk as
+    they are, so that a large table needs no second copy in memory.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written.
+
+    """
     tensors = {f"model.{k}": v.detach() for k, v in model.state_dict().items()}
     for i, optimizer in enumerate(optimizers):
         tensors |= _state_tensors(optimizer, f"optimizer.{i}")
     tensors |= _random_state()
     tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    write_atomic(path, save(contiguous, {"position": json.dumps(asdict(position))}))
+    try:
+        with files.replacing(path) as aside:
+            save_file(contiguous, aside, {"position": json.dumps(asdict(position))})
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(_unwritable(path, error, contiguous)) from error
+
+
+def _unwritable(path: Path, error: Exception, tensors: Mapping[str, Tensor]) -> str:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    size = sum(t.nbytes for t in tensors.values())
+    return (
+        f"{path}: cannot be written: {reason} ({size / 1e6:.0f} MB);"
+        " the file that was there before is untouched; free some space and go on with:"
+        " crosstower fit --resume RUN"
+    )
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

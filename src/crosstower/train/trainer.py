@@ -15,12 +15,14 @@ from torch.optim import Optimizer
 
 from crosstower.data.batches import Batches
 from crosstower.errors import TrainingError
+from crosstower.files import same_file
 from crosstower.recipe import Training
 from crosstower.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from crosstower.train.interrupt import StopSignal
 from crosstower.train.optim import build_optimizers, clip_gradients
 from crosstower.train.parts import Objective, Observer, Stream
 from crosstower.train.precision import autocast, choose_precision
+from crosstower.train.transfer import Waits, transferred
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -79,15 +81,22 @@ class Trainer:
         self.model.train()
         self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
         start, first_rows = time.perf_counter(), position.loss_rows
-        for batch in self.batches.epoch(position.epoch, start=position.batch):
-            loss = self._step(batch.to(self.device), position)
+        stream = self.batches.epoch(position.epoch, start=position.batch)
+        batches = Waits(transferred(stream, self.device))
+        for batch in batches:
+            loss = self._step(batch, position)
             position.loss_sum += loss * len(batch)
             position.loss_rows += len(batch)
             position.batch += 1
             self.observer.advance(rows=len(batch), loss=loss)
             self._checkpoint_between(position, stop)
         seconds = time.perf_counter() - start
-        self._close_epoch(position, seconds, (position.loss_rows - first_rows) / seconds)
+        speed = {
+            "seconds": seconds,
+            "rows_per_second": (position.loss_rows - first_rows) / seconds,
+            "wait_share": batches.seconds / seconds,
+        }
+        self._close_epoch(position, speed)
 
     def _step(self, batch: Any, position: Position) -> float:
         self._schedule(position.step)
@@ -107,15 +116,16 @@ class Trainer:
         position.step += 1
         return value
 
-    def _close_epoch(self, position: Position, seconds: float, rate: float) -> None:
+    def _close_epoch(self, position: Position, speed: dict[str, float]) -> None:
+        start = time.perf_counter()
         metrics = self.validate(self.model, position.precision)
         record = {
             "epoch": position.epoch,
             "step": position.step,
             "train_loss": position.loss_sum / max(position.loss_rows, 1),
             "valid": metrics,
-            "seconds": seconds,
-            "rows_per_second": rate,
+            **speed,
+            "validation_seconds": time.perf_counter() - start,
             "precision": position.precision,
             **self.objective.figures(),
         }
@@ -130,7 +140,9 @@ class Trainer:
         position.finished = ended or position.epochs_without_gain >= self.settings.patience
         if better:
             self._save(BEST, position)
-        self._save(LAST, position)
+            same_file(self.folder / BEST, self.folder / LAST)
+        else:
+            self._save(LAST, position)
         self.observer.finish(record)
 
     def _improved(self, value: float, best: float | None) -> bool:

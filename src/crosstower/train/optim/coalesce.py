@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -10,10 +11,11 @@ def coalesce(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the touched rows `[R]`, ascending, and their summed gradients `[R, D]`."""
     if gradient.is_coalesced():
         return gradient.indices()[0], gradient.values()
-    rows, place = torch.unique(gradient._indices()[0], return_inverse=True)
-    values = gradient._values()
-    summed = values.new_zeros((len(rows), values.shape[1])).index_add_(0, place, values)
-    return rows, summed
+    touched, order = gradient._indices()[0].sort()
+    rows, counts = torch.unique_consecutive(touched, return_counts=True)
+    starts = counts.cumsum(0) - counts
+    # A bag a row: its kernel adds whole rows, several times as fast as index_add_.
+    return rows, F.embedding_bag(order, gradient._values(), starts, mode="sum")
 
 
 def replace_gradient(parameter: torch.nn.Parameter) -> None:

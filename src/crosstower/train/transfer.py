@@ -1,0 +1,78 @@
+"""Batches on their way to the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import torch
+
+from crosstower.data.prefetch import prefetch
+
+
+class Movable(Protocol):
+    """A batch, whatever it holds."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """Return it on a device."""
+        ...
+
+    def pin_memory(self) -> Self:
+        """Return it in memory that a device can read without the processor."""
+        ...
+
+    def record_stream(self, stream: Any) -> None:
+        """Keep its memory until what `stream` has been given by now is done."""
+        ...
+
+
+Moved = TypeVar("Moved", bound=Movable)
+Item = TypeVar("Item")
+
+
+def transferred(batches: Iterator[Moved], device: torch.device) -> Iterator[Moved]:
+    """Yield batches on `device`, each copied there while the one before is computed on.
+
+    A thread pins the batch and copies it on a stream of its own, one batch ahead. On the CPU the
+    batches are where they should be.
+    """
+    return batches if device.type == "cpu" else _overlapped(batches, device)
+
+
+def _overlapped(batches: Iterator[Moved], device: torch.device) -> Iterator[Moved]:
+    streams = torch.get_device_module(device)
+    side = streams.Stream()
+
+    def copies() -> Iterator[tuple[Moved, Any]]:
+        for batch in batches:
+            with streams.stream(side):
+                copied = batch.pin_memory().to(device, non_blocking=True)
+                done = side.record_event()
+            yield copied, done
+
+    for batch, done in prefetch(copies(), depth=1):
+        current = streams.current_stream()
+        current.wait_event(done)
+        batch.record_stream(current)
+        yield batch
+
+
+class Waits(Generic[Item]):
+    """Iterates over `items` and sums the seconds in which the next one was waited for."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.seconds = 0.0
+        self._items = iter(items)
+
+    def __iter__(self) -> Waits[Item]:
+        """Return itself: it can be gone through once."""
+        return self
+
+    def __next__(self) -> Item:
+        """Return the next item."""
+        start = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.seconds += time.perf_counter() - start
