@@ -82,6 +82,7 @@ def test_a_run_folder_can_be_resumed(here: Path, capsys: Capture) -> None:
         (["fit", "small.yaml", "--out", "."], 5, "is there already"),
         (["evaluate", "none"], 5, "no run in this folder"),
         (["predict", "none", "rows.parquet"], 5, "no run in this folder"),
+        (["predict", "none", "rows.parquet", "--precision", "half"], 2, "--precision"),
         (["init", "none.parquet"], 3, "no such file"),
         (["init", "rows.parquet", "-o", "small.yaml"], 5, "is there already"),
         (["init", "rows.parquet", "--task", "clik"], 3, "did you mean 'click'"),

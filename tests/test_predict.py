@@ -137,3 +137,14 @@ def test_nothing_is_said_where_all_types_are_known(
     assert pl.read_parquet(out).select(frame.columns).equals(frame)
     with pytest.raises(RunError, match="no model 'wide'; did you mean 'wide_deep'"):
         predict_file(run, tmp_path / "rows.parquet", out, model="wide", force=True)
+
+
+def test_bfloat16_moves_scores_a_little(run: Run, tmp_path: Path) -> None:
+    scores: dict[str, pl.Series] = {}
+    for precision in ("float32", "bfloat16"):
+        out = tmp_path / f"{precision}.parquet"
+        predict_file(run, tmp_path / "rows.parquet", out, columns=[], precision=precision)
+        scores[precision] = pl.read_parquet(out)["click__prediction"]
+    gap = (scores["float32"] - scores["bfloat16"]).abs()
+    assert 0 < gap.max() < 0.02  # type: ignore[operator]
+    assert (gap > 0).mean() > 0.5  # type: ignore[operator]

@@ -1,9 +1,11 @@
+import threading
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from crosstower.data import sources
 from crosstower.data.sources import open_source
 from crosstower.errors import DataError, RunError
 from crosstower.fitting import fit
@@ -97,3 +99,20 @@ def test_a_truncated_checkpoint_is_refused(run: Run) -> None:
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(RunError, match="damaged checkpoint"):
         run.model()
+
+
+def test_a_precision_that_there_is_not_is_refused(run: Run, frame: pl.DataFrame) -> None:
+    with pytest.raises(RunError, match="precision: expected one of float32, bfloat16, got 'fp8'"):
+        run.predict(frame, precision="fp8")  # type: ignore[arg-type]
+
+
+def test_chunks_left_unread_stop_the_thread_that_reads(
+    run: Run, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "CHUNK_ROWS", 10)
+    before = threading.active_count()
+    scores = run.score(open_source(frame))
+    assert next(scores).height == 10
+    assert threading.active_count() > before
+    scores.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before

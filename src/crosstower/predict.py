@@ -18,6 +18,7 @@ from crosstower.data.sources import require_columns
 from crosstower.errors import DataError, RunError
 from crosstower.files import replacing
 from crosstower.run import Run
+from crosstower.scores import Precision
 
 
 def predict_file(
@@ -28,13 +29,14 @@ def predict_file(
     columns: Sequence[str] | None = None,
     model: str | None = None,
     seed: int | None = None,
+    precision: Precision = "float32",
     force: bool = False,
 ) -> int:
     """Write `columns` (all if None) and a column `TASK__prediction` a task; return the row count.
 
     Tables that the recipe joins are joined here too. Memory does not grow with the rows; the
     output appears only when it is complete. Rows of content types that calibration or blend do not
-    know are counted on stderr.
+    know are counted on stderr. `precision` is that of `Run.score`.
 
     Raises:
         RunError: the output is there already (and not `force`) or cannot be written.
@@ -49,10 +51,13 @@ def predict_file(
     require_columns(source, columns)
     rows, console, steps = 0, Console(stderr=True), _steps(run, model, seed)
     beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
+    frames = run.score(
+        source, columns=[*columns, *beside], model=model, seed=seed, precision=precision
+    )
     try:
         with replacing(output) as aside, console.status("scoring") as status:
             writer: parquet.ParquetWriter | None = None
-            for frame in run.score(source, columns=[*columns, *beside], model=model, seed=seed):
+            for frame in frames:
                 _count(frame, steps)
                 table = _table(frame.drop(beside), writer)
                 writer = writer or parquet.ParquetWriter(aside, table.schema)

@@ -9,6 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from crosstower.blend_section import Blend
+from crosstower.data.clean import Cleaner
+from crosstower.data.sources import Chunk
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.retriever.retriever import Retriever
@@ -277,3 +279,37 @@ def test_users_of_the_world_are_the_ones_asked(cinema: Runs) -> None:
     one, other = (funnel.recommend(user, query={"hour": 3, "device": "tv"}) for user in (0, 1))
     assert {0, 1} <= known
     assert not one["score"].equals(other["score"])
+
+
+def test_one_query_is_scored_as_among_others(film_funnel: Funnel, blended: Runs) -> None:
+    rentals = Funnel.open(blended.retrieval, blended.ranking, candidates=50)
+    films_asked = pl.DataFrame({"user": [3, 4], "device": ["tv", None], "hour": ["1", "2"]})
+    homes_asked = pl.DataFrame(
+        {"user_id": [7, 8], "home_city": ["Rome", None], "budget": [90.0, 80.0], "wanted": "wifi"}
+    )
+    for funnel, queries in ((film_funnel, films_asked), (rentals, homes_asked)):
+        item = np.arange(len(funnel.retriever.catalogue))
+        query = np.repeat([0, 1], len(item))
+        together = funnel.score(queries, query, np.tile(item, 2))
+        for place in (0, 1):
+            mine = together.filter(pl.Series(query)[together["row"]] == place)
+            alone = funnel.score(queries[place : place + 1], np.zeros_like(item), item)
+            assert alone["row"].to_list() == (mine["row"] - place * len(item)).to_list()
+            assert_frame_equal(alone.drop("row"), mine.drop("row"), rel_tol=1e-6, abs_tol=1e-7)
+
+
+def test_cells_of_one_query_are_cleaned_once(
+    film_funnel: Funnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned: dict[str, int] = {}
+    clean = Cleaner.clean
+
+    def noted(self: Cleaner, chunk: Chunk) -> pl.DataFrame:
+        cleaned.update(dict.fromkeys(self.schema.columns, chunk.frame.height))
+        return clean(self, chunk)
+
+    monkeypatch.setattr(Cleaner, "clean", noted)
+    query = pl.DataFrame({"user": [3], "device": ["tv"], "hour": [1]})
+    item = np.arange(10)
+    film_funnel.score(query, np.zeros_like(item), item)
+    assert cleaned == {"user": 1, "device": 1, "hour": 1, "film": 10, "genre": 10, "year": 10}

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from crosstower.layout import RESERVED_CODES, UNSEEN, CodeField, ListField
-from crosstower.nn.embedding import EmbeddingStore
+from crosstower.layout import RESERVED_CODES, UNSEEN, CodeField, Head, Layout, ListField
+from crosstower.models.registry import build
+from crosstower.nn.embedding import EmbeddingStore, device_of, hold_tables
 
 CODES = (
     CodeField("user", 10, "user"),
@@ -75,3 +76,46 @@ def test_gradients_are_sparse_and_only_of_touched_rows() -> None:
 def test_without_fields_the_output_is_empty() -> None:
     store = EmbeddingStore((), (), dim=4)
     assert store(torch.empty(3, 0, dtype=torch.int32), {}).shape == (3, 0)
+
+
+def test_tables_move_alone_and_the_model_knows_where_it_computes() -> None:
+    """Without a GPU the device without memory stands for one."""
+    layout = Layout((CodeField("a", 9, "a"),), ("x",), (), (Head("click", "binary"),))
+    model = build(layout, {"name": "mlp"})
+    hold_tables(model, "meta")
+    places = {name: p.device.type for name, p in model.named_parameters()}
+    assert {name for name, place in places.items() if place == "meta"} == {"input.embed.tables.16"}
+    assert device_of(model) == torch.device("cpu")
+    assert device_of(EmbeddingStore(layout.codes, (), dim=4)) == torch.device("cpu")
+
+
+HISTORIES = [
+    ListField(pooling, 9, "item", 6, pooling)  # type: ignore[arg-type]
+    for pooling in ("mean", "sum", "max", "attention", "gru")
+]
+
+
+def store_of_histories() -> EmbeddingStore:
+    torch.manual_seed(0)
+    return EmbeddingStore([CodeField("item", 9, "item")], HISTORIES, dim=4).eval()
+
+
+def test_one_list_for_all_rows_is_that_list_in_each() -> None:
+    store, codes = store_of_histories(), torch.tensor([[3], [4], [5]])
+    once = {f.name: torch.tensor([[4, 7, 8, 0, 0, 0]]) for f in HISTORIES}
+    each = {name: values.repeat(3, 1) for name, values in once.items()}
+    torch.testing.assert_close(store(codes, once), store(codes, each))
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes self.pools")  # torch's, of its own GRU
+def test_an_exported_store_pools_lists_of_any_number_and_length() -> None:
+    """Eager pooling cuts the padding that all lists share; an export cannot look at values."""
+    store, rows = store_of_histories(), torch.export.Dim("rows", min=2)
+    lists = {f.name: torch.randint(1, 9, (5, 6)) for f in HISTORIES}
+    shapes = {"codes": {0: rows}, "lists": {name: {0: rows} for name in lists}}
+    with torch.no_grad():
+        example = (torch.randint(3, 9, (5, 1)), lists)
+        exported = torch.export.export(store, example, dynamic_shapes=shapes).module()
+        short = torch.tensor([[4, 7, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]])
+        given = torch.tensor([[3], [4], [5]]), {f.name: short for f in HISTORIES}
+        torch.testing.assert_close(exported(*given), store(*given))

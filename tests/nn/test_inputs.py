@@ -16,6 +16,21 @@ def test_embeddings_come_before_numbers() -> None:
     assert out[0, 3:].tolist() == [1.5, -2.0]
 
 
+def test_a_wide_input_ends_in_zeros_up_to_a_multiple_of_16() -> None:
+    layer = DenseInput(LAYOUT, dim=80)
+    out = layer(torch.tensor([[4], [2]]), torch.tensor([[1.5, -2.0], [0.5, 3.0]]), {})
+    assert layer.output_width == out.shape[1] == 96
+    assert out[:, 80:82].tolist() == [[1.5, -2.0], [0.5, 3.0]]
+    assert not out[:, 82:].any()
+
+
+def test_autocast_narrows_the_input_once() -> None:
+    layer = DenseInput(LAYOUT, dim=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = layer(torch.tensor([[4]]), torch.tensor([[1.5, -2.0]]), {})
+    assert out.dtype == torch.bfloat16
+
+
 def test_logits_are_named_by_head() -> None:
     logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     named = by_head(LAYOUT, logits)

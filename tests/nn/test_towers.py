@@ -5,6 +5,7 @@ from crosstower.batch import Batch
 from crosstower.layout import CodeField, Layout, ListField
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.towers import Tower
+from crosstower.request import Request
 
 LAYOUT = Layout(
     (CodeField("user", 6, "user"), CodeField("item", 7, "item", 4), CodeField("wide", 9, "w", 0)),
@@ -64,3 +65,16 @@ def test_towers_share_the_table_of_the_store() -> None:
 
 def test_columns_lists_what_towers_can_be_given() -> None:
     assert LAYOUT.columns() == ["user", "item", "age", "price", "history"]
+
+
+def test_a_tower_of_shared_columns_runs_on_one_row() -> None:
+    store, query = tower(["user", "age", "history"], hidden=(3,))
+    whole = Batch(BATCH.codes[[0, 0, 0]], BATCH.numbers[[0, 0, 0]], {}, torch.empty(3, 0))
+    lists = {"history": BATCH.lists["history"][:1]}
+    shared = frozenset({"user", "age", "history", "more"})
+    request = Request(whole.codes, whole.numbers, lists, whole.labels, shared)
+    out = query(store, request)
+    assert out.shape == (1, 5)
+    torch.testing.assert_close(out, query(store, BATCH)[:1])
+    fewer = Request(whole.codes, whole.numbers, lists, whole.labels, frozenset({"user", "history"}))
+    torch.testing.assert_close(query(store, fewer), out.expand(3, -1))

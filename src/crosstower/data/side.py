@@ -46,6 +46,10 @@ class Side:
         rows, device = len(batch), batch.codes.device
         codes = torch.full((rows, self._width[0]), MISSING, dtype=torch.int32, device=device)
         numbers = torch.zeros(rows, self._width[1], device=device)
-        codes[:, self._codes.to(device)] = batch.codes
-        numbers[:, self._numbers.to(device)] = batch.numbers
+        self.put(batch, codes, numbers)
         return Batch(codes, numbers, batch.lists | (lists or {}), batch.labels)
+
+    def put(self, batch: Batch, codes: Tensor, numbers: Tensor) -> None:
+        """Write a compact batch of B rows, or of one for all, into codes `[B, F]` and numbers."""
+        codes[:, self._codes.to(codes.device)] = batch.codes
+        numbers[:, self._numbers.to(numbers.device)] = batch.numbers

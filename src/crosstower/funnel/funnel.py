@@ -18,6 +18,7 @@ from crosstower.blend_section import Diversity
 from crosstower.data.clean import Cleaner
 from crosstower.data.sides import section_of
 from crosstower.errors import DataError, QueryError, RunError
+from crosstower.funnel.request import QueryScorer, cleaner_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.funnel.stages import stage_ranks
 from crosstower.retriever.files import HAD, USER
@@ -87,7 +88,9 @@ class Funnel:
     @cached_property
     def rows(self) -> RowMaker:
         """What makes the ranker's raw rows."""
-        return RowMaker.of(self.retriever, self.ranking, self._cleaner().sources())
+        return RowMaker.of(
+            self.retriever, self.ranking, cleaner_of(self.ranking, self.scorer).sources()
+        )
 
     def recommend(
         self,
@@ -183,6 +186,8 @@ class Funnel:
     ) -> pl.DataFrame:
         """Return the ranker's scores of (query, item) rows.
 
+        A single query is cleaned, encoded and pooled once, not with each of its items.
+
         Args:
             queries: `[Q]` raw columns of queries, with those that the ranker needs.
             query: `[rows]` places among them.
@@ -200,8 +205,13 @@ class Funnel:
 
         """
         self.rows.check_had(queries.columns)
-        cleaner = self._cleaner(skipped)
         kept = self.diversity.columns() if self.diversity is not None else []
+        counts = Counter[str]() if skipped is None else skipped
+        if queries.height == 1 and len(item):
+            cleaned = self._of_one.clean(queries)
+            if cleaned.height:
+                return self._of_one.score(queries, cleaned, item, skipped=counts, kept=kept)
+        cleaner = cleaner_of(self.ranking, self.scorer, counts)
         parts: list[pl.DataFrame] = []
         for chunk in self.rows.source(queries, query, item).chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
@@ -210,17 +220,9 @@ class Funnel:
             parts.append(pl.DataFrame([frame["row"], *scores, *raw]))
         return pl.concat(parts) if parts else self._nothing(kept)
 
-    def _cleaner(self, skipped: Counter[str] | None = None) -> Cleaner:
-        recipe, counts = self.ranking.recipe, Counter[str]() if skipped is None else skipped
-        how, extras = recipe.data.on_bad_rows, self.scorer.columns
-        return Cleaner(
-            recipe.schema_,
-            extras,
-            on_bad_rows=how,
-            with_labels=False,
-            amounts=self.scorer.amounts,
-            skipped=counts,
-        )
+    @cached_property
+    def _of_one(self) -> QueryScorer:
+        return QueryScorer(self.rows, self.scorer, cleaner_of(self.ranking, self.scorer))
 
     def _unreadable(self, queries: pl.DataFrame, item: Places, skipped: Counter[str]) -> QueryError:
         """Return the error of candidates that were all skipped, by the column most at fault."""

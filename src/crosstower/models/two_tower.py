@@ -66,7 +66,8 @@ class TwoTower(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return {head: logits `[B]`}."""
-        score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)  # [B, 1]
+        score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)
+        score = score.expand(batch.codes.shape[0], 1)  # a request may share all columns
         return by_head(self.layout, score / self.log_temperature.exp() + self.bias)
 
     def scale(self) -> Tensor:

@@ -84,10 +84,10 @@ class EmbeddingStore(nn.Module):
         self.output_width = sum(self.width(name) for name in self._fields)
 
     def forward(self, codes: Tensor, lists: dict[str, Tensor]) -> Tensor:
-        """Return `[B, W]` for codes `[B, F]` and lists of `[B, L]`."""
+        """Return `[B, W]` for codes `[B, F]` and lists of `[B, L]`, or `[1, L]` for all rows."""
         parts = [self._single(codes, width) for width in self._groups]
         parts += [self.field(name, codes, lists) for name in self._lists]
-        return torch.cat(parts, dim=1) if parts else codes.new_zeros((len(codes), 0)).float()
+        return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
 
     @property
     def names(self) -> list[str]:
@@ -104,13 +104,16 @@ class EmbeddingStore(nn.Module):
         width, offset = field.place.width, field.place.offset
         if field.column is not None:
             return self._look_up(codes[:, field.column].long() + offset, width)
-        values = lists[name].long() + offset
+        return self._pooled(name, lists[name]).expand(codes.shape[0], -1)
+
+    def _pooled(self, name: str, values: Tensor) -> Tensor:
+        """Return `[B, D]` of a list field `[B, L]`, or `[1, D]` of one list for all rows."""
+        field = self._fields[name]
         if field.pooling in ("mean", "sum"):
-            return self._bag(values, width, field)
-        present = lists[name] != PADDING
-        longest = max(int(present.sum(1).max()), 1) if len(present) else 1
-        present, values = present[:, :longest], values[:, :longest]
-        rows = self._look_up(values, width)  # [B, L, D]
+            return self._bag(values.long() + field.place.offset, field.place.width, field)
+        values = _without_tail(values)
+        present = values != PADDING
+        rows = self._look_up(values.long() + field.place.offset, field.place.width)  # [B, L, D]
         if field.pooling == "max":
             return max_pool(rows, present)
         return self.pools[str(self._lists.index(name))](rows, present)
@@ -122,19 +125,50 @@ class EmbeddingStore(nn.Module):
 
     def _bag(self, values: Tensor, width: str, field: _Field) -> Tensor:
         """Return `[B, D]`: mean or sum without a tensor of all rows in between."""
-        return F.embedding_bag(
-            values,
-            self.tables[width],
+        table = self.tables[width]
+        pooled = F.embedding_bag(
+            values.to(table.device),
+            table,
             mode=field.pooling,
             sparse=True,
             padding_idx=field.place.offset + PADDING,
         )
+        return pooled.to(values.device)
 
     def _look_up(self, rows: Tensor, width: str) -> Tensor:
-        return F.embedding(rows, self.tables[width], sparse=True)
+        # Sparse is about the gradient; a compiler has no code of its own for a sparse look-up.
+        table = self.tables[width]
+        found = F.embedding(rows.to(table.device), table, sparse=torch.is_grad_enabled())
+        return found.to(rows.device)  # a table may be in host memory: rows go there and back
 
 
 _TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
+
+
+def hold_tables(model: nn.Module, device: torch.device | str) -> None:
+    """Move the tables of a model's stores to `device`; all that reads them stays where it is."""
+    for module in model.modules():
+        if isinstance(module, EmbeddingStore):
+            module.tables.to(device)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model computes, wherever its tables are."""
+    stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
+    tables = {id(p) for store in stores for p in store.tables.values()}
+    parameters = list(model.parameters())
+    return next((p for p in parameters if id(p) not in tables), parameters[0]).device
+
+
+def _without_tail(values: Tensor) -> Tensor:
+    """Return lists `[B, L]` without the columns in which all are padding, but for the first.
+
+    A compiled or exported model keeps them: there a length must not depend on values.
+    """
+    if torch.compiler.is_compiling() or not len(values):
+        return values
+    longest = int((values != PADDING).sum(1).max())
+    return values[:, : max(longest, 1)]
 
 
 def _places(
@@ -151,7 +185,7 @@ def _places(
 
 
 def _rows(count: int, width: int, std: float) -> nn.Parameter:
-    return nn.Parameter(torch.randn(count, width) * std)
+    return nn.Parameter(torch.empty(count, width).normal_(0.0, std))  # without a second copy
 
 
 def _starts(places: dict[str, _Place]) -> dict[str, list[int]]:

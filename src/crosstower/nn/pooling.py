@@ -51,7 +51,7 @@ class AttentionPool(nn.Module):
         place = torch.arange(rows.shape[1], device=rows.device)
         age = (newest.unsqueeze(1) - place).clamp(min=0)  # [B, L]
         x = self.drop(rows * rows.shape[-1] ** 0.5 + F.embedding(age, self.age))
-        last = x[torch.arange(len(x), device=x.device), newest]  # [B, D]
+        last = x[torch.arange(x.shape[0], device=x.device), newest]  # [B, D]
         query = self._by_head(self.query(self.before(last)).unsqueeze(1))
         key, value = (self._by_head(t) for t in self.key_value(self.before(x)).chunk(2, -1))
         allowed = present | (place == 0)  # a softmax over nothing is not defined
@@ -80,5 +80,5 @@ class GruPool(nn.Module):
         """Return `[B, D]`."""
         states, _ = self.gru(self.drop(rows * rows.shape[-1] ** 0.5))
         count = present.sum(1)
-        newest = states[torch.arange(len(rows), device=rows.device), (count - 1).clamp(min=0)]
+        newest = states[torch.arange(rows.shape[0], device=rows.device), (count - 1).clamp(min=0)]
         return torch.where((count > 0).unsqueeze(1), self.out(self.drop(newest)), 0.0)

@@ -12,6 +12,7 @@ from crosstower.batch import Batch
 from crosstower.layout import Layout
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.mlp import MLP
+from crosstower.request import Request
 
 
 class Tower(nn.Module):
@@ -44,6 +45,7 @@ class Tower(nn.Module):
         normalise: bool,
     ) -> None:
         super().__init__()
+        self._columns = frozenset(columns)
         self._fields = [name for name in store.names if name in columns]
         numbers = [i for i, c in enumerate(layout.columns_of_numbers()) if c in columns]
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
@@ -55,7 +57,9 @@ class Tower(nn.Module):
         self.finish = F.normalize if normalise else nn.Identity()
 
     def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:
-        """Return `[B, D]`."""
+        """Return `[B, D]`, or `[1, D]` where all rows of a request share the tower's columns."""
+        if isinstance(batch, Request) and batch.shared.issuperset(self._columns):
+            batch = batch[:1]
         parts = [store.field(name, batch.codes, batch.lists) for name in self._fields]
         x = torch.cat(
             [*parts, batch.numbers.index_select(1, self.get_buffer("numbers"))], dim=1

@@ -45,7 +45,7 @@ class WideLinear(nn.Module):
 
     def forward(self, codes: Tensor, numbers: Tensor, lists: dict[str, Tensor]) -> Tensor:
         """Return `[B, T]` for codes `[B, F]`, numbers `[B, N]` and lists of `[B, L]`."""
-        total = self.bias.expand(len(codes), -1)
+        total = self.bias.expand(codes.shape[0], -1)
         if self.weight is not None:
             rows = codes.index_select(1, self.get_buffer("columns")).long()
             total = total + self._weights(rows + self.get_buffer("offsets")).sum(1)

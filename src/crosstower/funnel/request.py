@@ -1,0 +1,109 @@
+"""Score the candidates of one query, whose own cells are cleaned, encoded and pooled once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+from numpy.typing import NDArray
+
+from crosstower.data.clean import Cleaner
+from crosstower.funnel.rows import RowMaker
+from crosstower.run import Run
+from crosstower.schema import Cross, sources_of
+from crosstower.scores import RAW, Ranker, Scorer, raw_columns
+
+Places = NDArray[np.int64]
+
+
+class QueryScorer:
+    """Scores items for one query, as `Funnel.score` does for many.
+
+    Args:
+        rows: makes the ranker's raw rows, and knows which of their columns the query decides.
+        scorer: the ranker.
+        cleaner: of whole rows; each side gets its part of it.
+
+    """
+
+    def __init__(self, rows: RowMaker, scorer: Scorer, cleaner: Cleaner) -> None:
+        columns = cleaner.schema.columns
+        own = [
+            name
+            for name, column in columns.items()
+            if not isinstance(column, Cross)
+            and all(rows.is_of_query(source) for source in sources_of(name, column))
+        ]
+        self._rows, self._ranker = rows, Ranker(scorer, own)
+        self._query = _part(cleaner, own, rows, of_query=True)
+        others = [name for name in columns if name not in own]
+        self._items = _part(cleaner, others, rows, of_query=False)
+
+    def clean(self, query: pl.DataFrame) -> pl.DataFrame:
+        """Return a query's raw row cleaned; without a row if it is left out as bad.
+
+        Raises:
+            DataError: a cell is bad, and the recipe does not skip bad rows.
+
+        """
+        nothing = np.zeros(1, np.int64)
+        source = self._rows.source(query, nothing, nothing)
+        return self._query.clean(next(source.chunks(self._query.sources())))
+
+    def score(
+        self,
+        query: pl.DataFrame,
+        cleaned: pl.DataFrame,
+        item: Places,
+        *,
+        skipped: Counter[str],
+        kept: Sequence[str],
+    ) -> pl.DataFrame:
+        """Return the scores of candidates, as `Funnel.score`.
+
+        Args:
+            query: one row of raw columns.
+            cleaned: what `clean` made of it.
+            item: `[rows]` places in the catalogue, at least one.
+            skipped: counts up, by column, the rows that are left out.
+            kept: raw columns to keep, some of the scorer's.
+
+        Raises:
+            DataError: a cell of an item is bad, and the recipe does not skip bad rows.
+
+        """
+        source = self._rows.source(query, np.zeros(len(item), np.int64), item)
+        cleaner = replace(self._items, skipped=skipped)
+        parts: list[pl.DataFrame] = []
+        for chunk in source.chunks(cleaner.sources()):
+            items = cleaner.clean(chunk)
+            scores = self._ranker.score(cleaned, items).select(~cs.ends_with(RAW))
+            raw = raw_columns(kept, cleaned, items)
+            parts.append(pl.DataFrame([items["row"], *scores, *raw]))
+        return pl.concat(parts)
+
+
+def cleaner_of(ranking: Run, scorer: Scorer, skipped: Counter[str] | None = None) -> Cleaner:
+    """Return what cleans the raw rows of a ranker; `skipped` counts up those it leaves out."""
+    return Cleaner(
+        ranking.recipe.schema_,
+        scorer.columns,
+        on_bad_rows=ranking.recipe.data.on_bad_rows,
+        with_labels=False,
+        amounts=scorer.amounts,
+        skipped=Counter() if skipped is None else skipped,
+    )
+
+
+def _part(cleaner: Cleaner, columns: Sequence[str], rows: RowMaker, *, of_query: bool) -> Cleaner:
+    """Return a cleaner of some columns, and of what else the query, or the item, decides."""
+    extras, amounts = (
+        [name for name in names if rows.is_of_query(name) == of_query]
+        for names in (cleaner.extras, cleaner.amounts)
+    )
+    schema = cleaner.schema.part(list(columns))
+    return replace(cleaner, schema=schema, extras=extras, amounts=amounts)

@@ -1,0 +1,36 @@
+"""A request: the candidates of one user, whose own columns are there once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crosstower.batch import Batch
+
+
+@dataclass(frozen=True)
+class Request(Batch):
+    """A batch of B candidates for one user; every model takes it as it takes a batch.
+
+    `shared` names the columns that have one value in all rows. Their lists have one row `[1, L]`,
+    so that a history is pooled once, and a tower that reads shared columns only runs on one row.
+    Codes and numbers have B rows all the same: to look one code up B times and to copy its vector
+    B times is the same work.
+    """
+
+    shared: frozenset[str]
+
+    def __getitem__(self, rows: Tensor | slice) -> Request:
+        """Return the request for the chosen candidates, in the order given."""
+        lists = {
+            n: column if n in self.shared else column[rows] for n, column in self.lists.items()
+        }
+        chosen = (self.codes[rows], self.numbers[rows], lists, self.labels[rows])
+        return Request(*chosen, self.shared)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Request:
+        """Return the request on `device`; tensors already there are not copied."""
+        moved = super().to(device, non_blocking=non_blocking)
+        return Request(moved.codes, moved.numbers, moved.lists, moved.labels, self.shared)
