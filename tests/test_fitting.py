@@ -337,3 +337,14 @@ def test_every_balance_trains_and_resumes(
     assert all(torch.equal(one[name], other[name]) for name in one)
     record = history(resumed, "wide_deep", 0)[-1]
     assert set(record) >= {"weight.click", "weight.watch_time"}
+
+
+def test_tables_in_host_memory_train_alike(recipe: Recipe, tmp_path: Path) -> None:
+    """On the CPU, where both places are one: the path is gone through, the result must agree."""
+    there = recipe.training.model_copy(update={"tables": "host"})
+    runs = (
+        quick(recipe, tmp_path / "device"),
+        quick(recipe.model_copy(update={"training": there}), tmp_path / "host"),
+    )
+    one, other = (load_file(r.model_folder("wide_deep", 0) / "best.safetensors") for r in runs)
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -29,6 +29,7 @@ from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.files import new_folder, write_atomic
 from crosstower.jobs import Job
 from crosstower.models.registry import build, config_of
+from crosstower.nn.embedding import hold_tables
 from crosstower.ranking_job import RankingJob, ranking_monitor
 from crosstower.recipe import Recipe, load_recipe
 from crosstower.results import write_results
@@ -248,6 +249,8 @@ class _Training:
         monitor, higher = job.monitor
         torch.manual_seed(self.seed)
         model = build(job.encoder.layout, self.run.info.models[self.name]).to(device)
+        if settings.tables == "host":
+            hold_tables(model, "cpu")
         log = self.folder / "metrics.jsonl"
         watcher = Watcher(bar, name=f"{self.name} seed {self.seed}", monitor=monitor, log=log)
         trainer = Trainer(

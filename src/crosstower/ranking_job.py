@@ -20,6 +20,7 @@ from crosstower.errors import RecipeError
 from crosstower.evaluate.calibrators import fit_calibrators
 from crosstower.evaluate.metrics import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.files import write_parquet
+from crosstower.nn.embedding import device_of
 from crosstower.objectives.balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.objectives.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.objectives.pointwise import PointwiseObjective
@@ -171,7 +172,7 @@ class RankingJob:
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
         batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
-        device = next(model.parameters()).device
+        device = device_of(model)
         logits = predict_logits(model, batches, device=device, precision=precision)
         kept = self.recipe.calibration.negatives_kept
         arrays = {name: values.numpy() for name, values in logits.items()}

@@ -100,6 +100,10 @@ class Training(Frozen):
     )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    tables: Literal["device", "host"] = Field(
+        default="device",
+        description="Embedding tables on the device, or in host memory if it cannot hold them.",
+    )
     seed: int = Field(default=0, ge=0)
 
     def rows_a_step(self, rows: int) -> int:

@@ -155,7 +155,11 @@ def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
 
 
 def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return {model: {seed: {"epochs", "seconds", "rows_per_second", "precision"}}}."""
+    """Return {model: {seed: figures}}.
+
+    `seconds` are spent in steps, `wait_share` is the part of them in which the next batch was
+    waited for, and `validation_seconds` come on top.
+    """
     return {
         m: {str(s): _figures(history(run, m, s)) for s in run.info.seeds} for m in run.info.models
     }
@@ -168,8 +172,14 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
         "epochs": len(records),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds) if seconds else None,
+        "wait_share": _share([r["seconds"] * r.get("wait_share", 0.0) for r in records], seconds),
+        "validation_seconds": round(sum(r.get("validation_seconds", 0.0) for r in records), 3),
         "precision": records[-1]["precision"] if records else None,
     }
+
+
+def _share(parts: list[float], whole: float) -> float | None:
+    return round(sum(parts) / whole, 4) if whole else None
 
 
 def _facts(run: Run) -> DataFacts:

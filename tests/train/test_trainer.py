@@ -142,7 +142,7 @@ def test_schedules_act_on_dense_and_sparse_rates(tmp_path: Path, schedule: str) 
 
 def test_a_loss_of_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     one = trainer(tmp_path)
-    one.batches.rows._blocks[0].numbers[450:] = math.nan  # type: ignore[union-attr]
+    next(one.batches.rows.windows([0])).numbers[450:] = math.nan
     match = r"(?s)loss became nan at step 1 .*last\.safetensors.*learning_rate.*x: min"
     with pytest.raises(TrainingError, match=match):
         one.fit()

@@ -11,6 +11,7 @@ from crosstower.batch import Batch
 from crosstower.data.histories import Histories
 from crosstower.data.retrieval_data import QueryEncoder, RetrievalData
 from crosstower.models.two_tower import TwoTower
+from crosstower.nn.embedding import device_of
 from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Vectors
 from crosstower.train.precision import autocast
@@ -22,7 +23,7 @@ _ROWS = 2_048
 @torch.no_grad()
 def item_vectors(model: TwoTower, items: Batch, *, precision: str = "float32") -> Tensor:
     """Return the vectors `[N, D]` of all items, on the CPU."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     parts: list[Tensor] = []
     for start in range(0, len(items), _ROWS):
         with autocast(device, precision):
@@ -42,7 +43,7 @@ def query_vectors(
     precision: str = "float32",
 ) -> Tensor:
     """Return `[Q, D]` for query columns and the users whose histories to read; -1 has none."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     items = torch.from_numpy(histories.items)
     known = np.maximum(users, 0)
     starts = torch.from_numpy(histories.starts[known])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 MIN_GAIN = 1.2
-_REPEATS = 10
+_REPEATS, _LEAST, _SECONDS = 10, 3, 1.0
 
 
 def choose_precision(
@@ -24,7 +24,10 @@ def choose_precision(
         return "float32", 1.0
     random = torch.get_rng_state()
     seconds = {"float32": float("inf"), "bfloat16": float("inf")}
-    for _ in range(_REPEATS):  # in turn, so that both see the same machine; the best one counts
+    start = time.perf_counter()
+    for turn in range(_REPEATS):  # in turn, so that both see the same machine; the best one counts
+        if turn >= _LEAST and time.perf_counter() - start > _SECONDS:
+            break
         for precision, best in seconds.items():
             seconds[precision] = min(best, _time(model, batch, loss, precision, device))
     torch.set_rng_state(random)

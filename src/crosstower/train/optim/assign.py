@@ -76,7 +76,8 @@ def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) 
                 if parameter.grad is not None:
                     grad = parameter.grad
                     values.append(grad._values() if grad.is_sparse else grad)
-    norm = float(torch.stack([v.norm() for v in values]).norm()) if values else 0.0
+    norms = [v.norm() for v in values]  # of several devices, where tables are in host memory
+    norm = float(torch.stack([n.to(norms[0].device) for n in norms]).norm()) if norms else 0.0
     if norm > max_norm and math.isfinite(norm):
         for value in values:
             value.mul_(max_norm / norm)
