@@ -20,7 +20,7 @@ class CrossFull(nn.Module):
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         """Return the crossed features."""
-        return torch.addcmul(x, x0, self.linear(x))
+        return x0 * self.linear(x) + x
 
 
 class CrossLowRank(nn.Module):
@@ -34,7 +34,7 @@ class CrossLowRank(nn.Module):
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
         """Return the crossed features."""
-        return torch.addcmul(x, x0, self.up(self.down(x)))
+        return x0 * self.up(self.down(x)) + x
 
 
 class CrossMixture(nn.Module):

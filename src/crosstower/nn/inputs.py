@@ -28,9 +28,9 @@ class DenseInput(nn.Module):
     def forward(self, codes: Tensor, numbers: Tensor, lists: dict[str, Tensor]) -> Tensor:
         """Return `[B, W]` for codes `[B, F]`, numbers `[B, N]` and lists of `[B, L]`."""
         zeros = numbers.new_zeros((numbers.shape[0], self._zeros))
-        x = torch.cat([self.embed(codes, lists), numbers, zeros], dim=1)
+        parts = [self.embed(codes, lists), numbers, zeros]
         # Once here, not by every layer that reads it; products and sums then stay narrow as well.
-        return _as_autocast(x)
+        return torch.cat([_as_autocast(part) for part in parts], dim=1)
 
 
 def _as_autocast(x: Tensor) -> Tensor:
