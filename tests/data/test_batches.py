@@ -1,11 +1,14 @@
 import errno
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from crosstower.batch import Batch
-from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.batches import Batches, EncodedRows, take
 from crosstower.errors import DataError
 
 
@@ -82,12 +85,72 @@ def test_rows_beyond_the_memory_go_to_disk_and_stay_the_same(tmp_path: Path) -> 
     assert torch.equal(one.lists["a list"], other.lists["a list"])
 
 
+def size_of(batch: Batch) -> int:
+    tensors = (batch.codes, batch.numbers, batch.labels, *batch.lists.values())
+    return sum(t.nbytes for t in tensors)
+
+
+def test_rows_stay_in_memory_until_it_is_full(tmp_path: Path) -> None:
+    full = 1000 * size_of(block(0, 1))
+    assert not encoded(tmp_path, memory_bytes=full)._files
+    assert len(encoded(tmp_path, memory_bytes=full - 1)._files) == 10
+
+
+def test_rows_in_memory_are_there_once(tmp_path: Path) -> None:
+    """A window, and a batch in order, are the rows themselves."""
+    held = encoded(tmp_path)
+    place = next(held.windows([0])).codes.data_ptr()
+    first, second = list(Batches(held, 500).epoch())
+    assert first.codes.data_ptr() == place
+    assert second.codes.data_ptr() == place + first.codes.nbytes
+
+
+def test_more_memory_than_the_system_gives_is_no_error(tmp_path: Path) -> None:
+    held = encoded(tmp_path, memory_bytes=2**62)
+    assert not held._files
+    assert ids(list(Batches(held, 64).epoch())) == list(range(1000))
+
+
+def test_rows_are_taken_by_place() -> None:
+    rows, places = block(0, 50), np.array([3, 3, 40], dtype=np.int32)
+    taken = take(rows, places)
+    assert taken.codes.tolist() == rows.codes[[3, 3, 40]].tolist()
+    assert taken.lists["a list"].tolist() == rows.lists["a list"][[3, 3, 40]].tolist()
+    assert taken.numbers[:, 0].tolist() == taken.labels[:, 0].tolist() == [3.0, 3.0, 40.0]
+
+
+def test_the_next_windows_are_read_while_one_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilled, loaded, ahead = encoded(tmp_path, memory_bytes=SMALL), [0], threading.Event()
+    read = EncodedRows._read
+
+    def counted(self: EncodedRows, path: Path) -> Batch:
+        loaded[0] += 1
+        if loaded[0] == 3:
+            ahead.set()
+        return read(self, path)
+
+    monkeypatch.setattr(EncodedRows, "_read", counted)
+    windows = spilled.windows(list(range(10)))  # of one block each
+    next(windows)
+    assert ahead.wait(5)
+    time.sleep(0.05)
+    assert loaded == [3]  # and no more than that: they would not fit into the memory
+    windows.close()
+
+
+def test_leaving_an_epoch_early_ends_its_threads(rows: EncodedRows) -> None:
+    before = threading.active_count()
+    batches = Batches(rows, 8, seed=0).epoch()
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+
+
 def test_a_window_of_spilled_rows_stays_within_its_share(tmp_path: Path) -> None:
     spilled = encoded(tmp_path, memory_bytes=20_000)
-    sizes = [
-        sum(t.nbytes for t in (w.codes, w.numbers, w.labels, *w.lists.values()))
-        for w in spilled.windows(list(range(spilled.blocks)))
-    ]
+    sizes = [size_of(w) for w in spilled.windows(list(range(spilled.blocks)))]
     assert max(sizes) <= 20_000 // 4
     assert len(sizes) == 10
 

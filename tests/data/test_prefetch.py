@@ -62,3 +62,33 @@ def test_the_number_of_threads_is_left_alone() -> None:
     later.join()
     assert seen == [1, before]
     assert torch.get_num_threads() == before
+
+
+def test_the_items_are_closed_when_the_loop_is_left() -> None:
+    """By the thread that reads them, before the loop's own thread goes on."""
+    closed: list[str] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(threading.current_thread().name)
+
+    stream = prefetch(items(), depth=2)
+    next(stream)
+    stream.close()
+    assert len(closed) == 1
+    assert closed[0] != threading.current_thread().name
+
+
+def test_one_thread_may_read_ahead_of_another() -> None:
+    threads, torch_threads = threading.active_count(), torch.get_num_threads()
+    stream = prefetch((i * 2 for i in prefetch(iter(range(1000)), depth=1)), depth=1)
+    assert [next(stream) for _ in range(5)] == [0, 2, 4, 6, 8]
+    stream.close()
+    assert threading.active_count() == threads
+    later: list[int] = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert later == [torch_threads]

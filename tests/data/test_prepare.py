@@ -6,7 +6,9 @@ import torch
 
 from crosstower.batch import Batch
 from crosstower.data.batches import Batches, EncodedRows
-from crosstower.data.prepare import Prepared, prepare, source_of
+from crosstower.data.clean import Cleaner
+from crosstower.data.prepare import Prepared, prepare, source_of, splitter_of
+from crosstower.data.split import SPLITS, select
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe import Data, Recipe, parse_recipe
 
@@ -56,6 +58,22 @@ def test_spilled_rows_equal_rows_in_memory(
     one, other = all_rows(spilled.rows["train"]), all_rows(held.rows["train"])
     assert torch.equal(one.codes, other.codes)
     assert torch.equal(one.numbers, other.numbers)
+
+
+def test_rows_encoded_together_equal_rows_encoded_by_split(
+    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    many = pl.concat([frame] * 10)  # more rows than are encoded column after column
+    result = prepared(recipe, tmp_path, many)
+    (chunk,) = source_of(recipe.data, many).chunks(many.columns)
+    cleaned = Cleaner(recipe.schema_).clean(chunk)
+    assignment = splitter_of(recipe, source_of(recipe.data, many)).assign(cleaned)
+    for place, split in enumerate(SPLITS):
+        rows, alone = all_rows(result.rows[split]), select(cleaned, assignment, place)
+        expected = result.encoder.encode(alone)
+        assert torch.equal(rows.codes, expected.codes)
+        assert torch.equal(rows.numbers, expected.numbers)
+        assert torch.equal(rows.labels.nan_to_num(-1), expected.labels.nan_to_num(-1))
 
 
 def test_the_fingerprint_follows_the_rows(

@@ -1,10 +1,12 @@
 from collections import Counter
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosstower.data import tables
 from crosstower.data.tables import HashBuckets, Vocabulary, VocabularyFit, given_vocabulary
 from crosstower.layout import MISSING, RESERVED_CODES, UNSEEN
 
@@ -55,9 +57,66 @@ def test_chunks_of_numbers_and_of_text_join_as_text() -> None:
     assert table.encode(pl.Series([8])).tolist() == [RESERVED_CODES + 1]
 
 
+@pytest.mark.parametrize("chunks", [([7, 7, 8], ["7", "x"]), (["7", "x"], [7, 7, 8])])
+def test_a_number_and_its_text_are_counted_together(chunks: tuple) -> None:
+    ids = [pl.Series(c) for c in chunks]
+    assert learn(*ids, *ids, min_count=6).values.to_list() == ["7"]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=30), min_size=1, max_size=12))
+def test_counts_are_those_of_a_counter(chunks: list) -> None:
+    counts = Counter(i for chunk in chunks for i in chunk)
+    for least in (1, 3, 10):
+        table = learn(*(pl.Series(c, dtype=pl.Int64) for c in chunks), min_count=least)
+        assert table.values.to_list() == sorted(i for i, n in counts.items() if n >= least)
+
+
 def test_text_of_numbers_finds_a_vocabulary_of_numbers() -> None:
     table = learn(pl.Series([7, 8]))
     assert table.encode(pl.Series(["8", "x", None])).tolist() == [4, UNSEEN, MISSING]
+
+
+def test_thousands_of_texts_and_of_numbers_agree_with_a_dictionary() -> None:
+    random = np.random.default_rng(0)
+    for known, asked in (
+        (pl.Series(range(0, 90_000, 9)), pl.Series(range(-500, 91_000, 7))),
+        (pl.Series(random.integers(-(2**63), 2**63 - 1, 10_000)).unique(), None),
+        (pl.Series([f"a text longer than twelve bytes {i}" for i in range(5_000)]), None),
+    ):
+        asked = pl.concat([known, known.reverse()]) if asked is None else asked  # noqa: PLW2901
+        table = Vocabulary(known.sort())
+        places = {v: i + RESERVED_CODES for i, v in enumerate(table.values)}
+        assert table.encode(asked).tolist() == [places.get(v, UNSEEN) for v in asked]
+
+
+def test_known_texts_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another seed: a hash that knows first letters only is of no use."""
+
+    def hashes(ids: pl.Series, seed: int) -> np.ndarray:
+        return ids.str.slice(0, 1 if seed < 2 else 9).hash(seed).to_numpy()
+
+    monkeypatch.setattr(tables, "_hashes", hashes)
+    table = learn(pl.Series(["aa", "ab", "b"]))
+    assert table.encode(pl.Series(["b", "ab", "aa", "c"])).tolist() == [5, 4, 3, UNSEEN]
+
+
+def test_a_value_that_is_there_twice_has_its_first_code() -> None:
+    table = Vocabulary(pl.Series(["a", "a", "b"]))
+    assert table.encode(pl.Series(["b", "a"])).tolist() == [RESERVED_CODES + 2, RESERVED_CODES]
+
+
+def test_the_last_hash_of_all_may_be_known_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_hashes", lambda ids, _seed: ids.to_numpy().astype(np.uint64))
+    last, other = pl.Series([2**64 - 1], dtype=pl.UInt64), pl.Series([5], dtype=pl.UInt64)
+    assert Vocabulary(last).encode(pl.concat([last, other])).tolist() == [RESERVED_CODES, UNSEEN]
+    assert Vocabulary(other).encode(pl.concat([last, other])).tolist() == [UNSEEN, RESERVED_CODES]
+
+
+def test_counts_of_many_chunks_are_merged_and_exact() -> None:
+    chunks = [pl.Series(np.arange(i, 400 + i) % 700) for i in range(0, 2000, 10)]
+    together = learn(pl.concat(chunks), min_count=115)
+    assert learn(*chunks, min_count=115).values.equals(together.values)
+    assert 0 < len(together.values) < 700
 
 
 def test_an_empty_vocabulary_knows_nothing() -> None:

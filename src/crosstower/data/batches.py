@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -20,64 +23,74 @@ _PREFETCH = 2
 
 @dataclass
 class EncodedRows:
-    """Blocks of encoded rows. Beyond `memory_bytes` blocks go to `folder` and back on demand.
+    """Blocks of encoded rows: side by side in memory, or beyond `memory_bytes` in `folder`.
 
-    Rows keep their order. Memory in use stays near `memory_bytes`, whatever the number of rows.
+    Rows keep their order. Memory in use stays within `memory_bytes`, whatever the number of rows.
     """
 
     folder: Path
     memory_bytes: int
-    _blocks: list[Batch | Path] = field(default_factory=list[Batch | Path])
-    _sizes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    _used: int = 0
+    _sizes: list[int] = field(default_factory=list[int])
+    _held: _Arena | None = None
+    _files: list[Path] = field(default_factory=list[Path])
+    _row_bytes: int = 0
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return sum(rows for rows, _ in self._sizes)
+        return sum(self._sizes)
 
     def add(self, block: Batch) -> None:
         """Append rows."""
         if len(block) == 0:
             return
-        size = _bytes(block)
-        self._sizes.append((len(block), size))
-        self._used += size
-        if self._used > self.memory_bytes:
-            self._spill(len(self._blocks), block)
+        if not self._sizes:
+            self._row_bytes = max(_bytes(block) // len(block), 1)
+            self._held = _Arena.reserve(block, self.memory_bytes // self._row_bytes)
+        if self._held is not None and len(block) > self._held.free:
+            self._spill(self._held)
+        if self._held is None:
+            self._write(block)
         else:
-            self._blocks.append(block)
+            self._held.put(block)
+        self._sizes.append(len(block))
 
     def windows(self, order: list[int]) -> Iterator[Batch]:
-        """Yield the blocks in the given order, as many together as half the memory holds."""
-        group: list[int] = []
-        for block in order:
-            size = sum(self._sizes[b][1] for b in [*group, block])
-            if group and self._spilled and size > self.memory_bytes // 4:
-                yield Batch.concatenate([self._load(b) for b in group])
-                group = []
-            group.append(block)
-        if group:
-            yield Batch.concatenate([self._load(b) for b in group])
+        """Yield all rows at once from memory, or from disk blocks in the given order.
+
+        From disk as many blocks come together as a quarter of the memory holds. Three such windows
+        are there at once: one is used, one waits, one is read in the background.
+        """
+        if self._held is not None:
+            yield self._held.rows(0, len(self))
+        else:
+            yield from prefetch(map(self._load, self._groups(order)), depth=1)
 
     @property
     def blocks(self) -> int:
         """Number of blocks."""
-        return len(self._blocks)
+        return len(self._sizes)
 
-    @property
-    def _spilled(self) -> bool:
-        return any(isinstance(b, Path) for b in self._blocks)
+    def _groups(self, order: list[int]) -> Iterator[list[int]]:
+        group, rows = list[int](), 0
+        for block in order:
+            if group and (rows + self._sizes[block]) * self._row_bytes > self.memory_bytes // 4:
+                yield group
+                group, rows = [], 0
+            group.append(block)
+            rows += self._sizes[block]
+        if group:
+            yield group
 
-    def _spill(self, place: int, block: Batch) -> None:
-        # The first spill sends every block to disk: windows then need all of the memory.
-        if not self._spilled:
-            for i, held in enumerate(self._blocks):
-                if isinstance(held, Batch):
-                    self._blocks[i] = self._write(i, held)
-        self._blocks.append(self._write(place, block))
+    def _spill(self, held: _Arena) -> None:
+        # Every block goes to disk: windows then need all of the memory.
+        begin = 0
+        for size in self._sizes:
+            self._write(held.rows(begin, begin + size))
+            begin += size
+        self._held = None
 
-    def _write(self, place: int, block: Batch) -> Path:
-        path = self.folder / f"block-{place:06d}.safetensors"
+    def _write(self, block: Batch) -> None:
+        path = self.folder / f"block-{len(self._files):06d}.safetensors"
         lists = {f"list:{i}": v for i, v in enumerate(block.lists.values())}
         names = {str(i): n for i, n in enumerate(block.lists)}
         tensors = {"codes": block.codes, "numbers": block.numbers, "labels": block.labels, **lists}
@@ -91,17 +104,59 @@ class EncodedRows:
                 " raise data.memory_mb"
             ) from error
         self._names = list(block.lists)
-        return path
+        self._files.append(path)
 
-    def _load(self, place: int) -> Batch:
-        block = self._blocks[place]
-        if isinstance(block, Batch):
-            return block
-        tensors = load_file(block)
+    def _load(self, group: list[int]) -> Batch:
+        rows, window = sum(self._sizes[block] for block in group), None
+        for place in group:
+            block = self._read(self._files[place])
+            window = _Arena(_empty(block, rows)) if window is None else window
+            window.put(block)
+        if window is None:
+            raise ValueError("a window of no blocks")
+        return window.rows(0, rows)
+
+    def _read(self, path: Path) -> Batch:
+        tensors = load_file(path)
         lists = {name: tensors[f"list:{i}"] for i, name in enumerate(self._names)}
         return Batch(tensors["codes"], tensors["numbers"], lists, tensors["labels"])
 
     _names: list[str] = field(default_factory=list[str])
+
+
+@dataclass
+class _Arena:
+    """Room for rows side by side. The system gives memory only as rows are written into it."""
+
+    room: Batch
+    used: int = 0
+
+    @classmethod
+    def reserve(cls, like: Batch, rows: int) -> _Arena:
+        """Make room for `rows` rows, or for as many as the system lets a program have."""
+        while True:
+            try:
+                return cls(_empty(like, rows))
+            except RuntimeError:
+                if rows == 0:
+                    raise
+                rows //= 2
+
+    @property
+    def free(self) -> int:
+        """Number of rows that still fit in."""
+        return len(self.room) - self.used
+
+    def put(self, block: Batch) -> None:
+        """Append rows."""
+        target = self.rows(self.used, self.used + len(block))
+        for to, tensor in zip(_tensors(target), _tensors(block), strict=True):
+            np.copyto(to.numpy(), tensor.numpy())
+        self.used += len(block)
+
+    def rows(self, begin: int, end: int) -> Batch:
+        """Return rows without a copy."""
+        return self.room[begin:end]
 
 
 @dataclass(frozen=True)
@@ -131,26 +186,54 @@ class Batches:
         if self.seed is not None:
             generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
             order = torch.randperm(len(order), generator=generator).tolist()
-        left, number = None, 0
+        parts, seen = list[Batch](), 0
         for window in self.rows.windows(order):
-            window = window if left is None else Batch.concatenate([left, window])  # noqa: PLW2901
-            shuffled = _order(len(window), generator)
-            full = len(window) // self.size * self.size
-            for at in range(0, full, self.size):
+            places, at = _shuffled(len(window), generator), 0
+            while at < len(window):
+                number, filled = divmod(seen, self.size)
+                end = min(at + self.size - filled, len(window))
                 if number >= start:
-                    yield window[shuffled[at : at + self.size]]
-                number += 1
-            left = window[shuffled[full:]] if full < len(window) else None
-        if left is not None and number >= start:
-            yield left
+                    chosen = slice(at, end)
+                    parts.append(window[chosen] if places is None else take(window, places[chosen]))
+                seen, at = seen + end - at, end
+                if seen % self.size == 0 and parts:
+                    yield _joined(parts)
+                    parts = []
+        if parts:
+            yield _joined(parts)
 
 
-def _order(rows: int, generator: torch.Generator | None) -> Tensor:
+def take(rows: Batch, places: NDArray[Any]) -> Batch:
+    """Return the rows at `places`, integers `[B]`, copied by this thread alone.
+
+    Four times faster than `rows[places]`, and without threads that wait for each other.
+    """
+    return _each(rows, lambda t: torch.from_numpy(t.numpy().take(places, axis=0)))
+
+
+def _shuffled(rows: int, generator: torch.Generator | None) -> NDArray[Any] | None:
     if generator is None:
-        return torch.arange(rows)
-    return torch.randperm(rows, generator=generator)
+        return None
+    kind = torch.int32 if rows < 2**31 else torch.int64  # narrow rows are not much larger
+    return torch.randperm(rows, generator=generator, dtype=kind).numpy()
+
+
+def _joined(parts: list[Batch]) -> Batch:
+    return parts[0] if len(parts) == 1 else Batch.concatenate(parts)
+
+
+def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    lists = {name: change(column) for name, column in batch.lists.items()}
+    return Batch(change(batch.codes), change(batch.numbers), lists, change(batch.labels))
+
+
+def _empty(like: Batch, rows: int) -> Batch:
+    return _each(like, lambda t: t.new_empty((rows, *t.shape[1:])))
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    return [batch.codes, batch.numbers, batch.labels, *batch.lists.values()]
 
 
 def _bytes(block: Batch) -> int:
-    tensors = [block.codes, block.numbers, block.labels, *block.lists.values()]
-    return sum(t.nelement() * t.element_size() for t in tensors)
+    return sum(t.nbytes for t in _tensors(block))

@@ -65,16 +65,16 @@ class Census:
     skipped: Counter[str] = field(default_factory=Counter[str])
     digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
-    def add(self, split: str, frame: pl.DataFrame, batch: Batch, encoder: Encoder) -> None:
-        """Count cleaned rows of a split and their encoded form."""
-        self.rows[split] += frame.height
+    def add(self, split: str, labels: pl.DataFrame, batch: Batch, encoder: Encoder) -> None:
+        """Count rows of a split: their labels, a column a task, and their encoded form."""
+        self.rows[split] += len(batch)
         for task in encoder.schema.tasks:
-            self.labels.setdefault((task, split), _LabelCount()).add(frame[f"label:{task}"])
+            self.labels.setdefault((task, split), _LabelCount()).add(labels[task])
         if split == "test":
             self._count_unseen(batch, encoder)
         self.digest.update(split.encode())
         for tensor in (batch.codes, batch.numbers, batch.labels, *batch.lists.values()):
-            self.digest.update(tensor.numpy().tobytes())
+            self.digest.update(tensor.numpy().reshape(-1).data)
 
     def _count_unseen(self, batch: Batch, encoder: Encoder) -> None:
         layout = encoder.layout

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -57,7 +58,7 @@ class Encoder:
     otherwise: dict[str, float] = field(default_factory=dict[str, float])
     only: tuple[str, ...] | None = None
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The inputs and outputs of a model for this encoder."""
         codes = [self._code_field(n) for n in self._coded_names()]
@@ -70,9 +71,11 @@ class Encoder:
     def encode(self, frame: pl.DataFrame) -> Batch:
         """Return cleaned rows as tensors; labels are NaN where the frame has none."""
         codes = self._codes(frame)
-        stacked = np.stack(list(codes.values()), axis=1) if codes else np.empty((frame.height, 0))
+        stacked = np.empty((frame.height, len(codes)), dtype=np.int32)
+        for place, column in enumerate(codes.values()):
+            stacked[:, place] = column
         return Batch(
-            torch.from_numpy(stacked.astype(np.int32)),
+            torch.from_numpy(stacked),
             torch.from_numpy(self._numbers(frame)),
             {f.name: torch.from_numpy(self._list(frame[f.name], f)) for f in self.layout.lists},
             torch.from_numpy(encode_labels(self.schema, self.label_scales, frame)),
@@ -168,7 +171,8 @@ class Encoder:
             if self._has(name):
                 parts.append(self._vector(frame[name], name, scale))
         empty = np.empty((frame.height, 0))
-        return np.concatenate([empty, *parts], axis=1).astype(np.float32)
+        wide = [empty, *parts]
+        return np.concatenate(wide, axis=1, dtype=np.float32, casting="same_kind")
 
     def _vector(self, series: pl.Series, name: str, scale: Standardised) -> NDArray[Any]:
         column = self.schema.columns[name]

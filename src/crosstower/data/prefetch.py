@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.1
 def prefetch(items: Iterator[Item], *, depth: int) -> Iterator[Item]:
     """Yield from `items`, kept `depth` ahead by a thread; its errors are raised here.
 
-    Leaving the loop early stops the thread.
+    Leaving the loop early stops the thread and closes `items`.
     """
     reader = _Reader(items, depth)
     reader.start()
@@ -57,6 +57,8 @@ class _Reader(threading.Thread, Generic[Item]):
         except BaseException as error:  # handed to the caller
             self._offer(_Failure(error))
         finally:
+            if isinstance(self._items, Generator):  # it may read ahead in a thread of its own
+                self._items.close()
             torch.set_num_threads(threads)
 
     def _offer(self, item: Item | _Failure | None) -> bool:

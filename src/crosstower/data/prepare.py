@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from crosstower.data import worlds
-from crosstower.data.batches import EncodedRows
+from crosstower.data.batches import EncodedRows, take
 from crosstower.data.census import Census, Facts
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_fit import EncoderFit
+from crosstower.data.prefetch import prefetch
 from crosstower.data.sources import FrameSource, Source, join, open_source, require_columns
 from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
 from crosstower.errors import RecipeError
@@ -171,11 +173,15 @@ class _Reading:
             skipped=skipped,
         )
         rows = 0
+        for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
+            yield frame, assignment
+            rows += read
+            self.progress(stage, rows)
+
+    def _cleaned(self, cleaner: Cleaner) -> Iterator[tuple[pl.DataFrame, Any, int]]:
         for chunk in self.source.chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
-            yield frame, self.splitter.assign(frame)
-            rows += chunk.frame.height
-            self.progress(stage, rows)
+            yield frame, self.splitter.assign(frame), chunk.frame.height
 
 
 def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
@@ -184,13 +190,16 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     answers: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
     census = Census()
     for frame, assignment in reading.frames("encoding rows", census.skipped):
+        # Encoded once, then split: texts are not copied, and long columns encode faster.
+        batch, answer = encoder.encode(frame), answers_of(frame, encoder.schema, reading.extras)
+        labels = answer.select(list(encoder.schema.tasks))
         for place, split in enumerate(SPLITS):
-            part = select(frame, assignment, place)
-            batch = encoder.encode(part)
-            rows[split].add(batch)
-            census.add(split, part, batch, encoder)
+            chosen = np.flatnonzero(assignment == place)
+            part = take(batch, chosen)
+            rows[split].add(part)
+            census.add(split, labels[chosen], part, encoder)
             if split in answers:
-                answers[split].append(answers_of(part, encoder.schema, reading.extras))
+                answers[split].append(answer[chosen])
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in answers.items()}
     words = split_words(reading.recipe.data.split.model_dump())

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.hashing import hash_ids
+from crosstower.data.hashing import U64, hash_ids, mix
 from crosstower.layout import MISSING, RESERVED_CODES, UNSEEN
 
 Codes = NDArray[np.int32]
-_MERGE_AFTER = 16
+_SEEDS = 8
+_LAST_HASH = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Known values, sorted, Int64 or String: the i-th has code `RESERVED_CODES` + i."""
+    """Known values, sorted, Int64 or String: the i-th has code `RESERVED_CODES` + i.
+
+    Ids are found by a hash of 64 bits. Integers never share one; a text that is not known is taken
+    for one of n known texts with a probability of n / 2^64.
+    """
 
     values: pl.Series
 
@@ -29,14 +35,65 @@ class Vocabulary:
     def encode(self, ids: pl.Series) -> Codes:
         """Return the code of every id; unknown ids are `UNSEEN`, nulls `MISSING`."""
         known = ids.cast(self.values.dtype, strict=False)
-        if len(self.values) == 0:
-            codes = np.full(len(ids), UNSEEN, dtype=np.int32)
-        else:
-            place = self.values.search_sorted(known.fill_null(self.values[0]))
-            place = pl.Series(place).clip(upper_bound=len(self.values) - 1)
-            found = (self.values.gather(place) == known).fill_null(value=False).to_numpy()
-            codes = np.where(found, place.to_numpy().astype(np.int32) + RESERVED_CODES, UNSEEN)
-        return np.where(ids.is_null().to_numpy(), MISSING, codes).astype(np.int32)
+        codes = self._hashed.codes(known)
+        if known.null_count():
+            codes[known.is_null().to_numpy()] = UNSEEN
+            codes[ids.is_null().to_numpy()] = MISSING
+        return codes
+
+    @cached_property
+    def _hashed(self) -> _HashTable:
+        return _hash_table(self.values)
+
+
+class _HashTable:
+    """Codes by hash: the hashes in order, and where those that begin with the same bits start."""
+
+    def __init__(self, values: pl.Series, seed: int) -> None:
+        self._seed = seed
+        hashes = _hashes(values, seed)
+        order = np.argsort(hashes, kind="stable")
+        bits = max((len(hashes) - 1).bit_length(), 1)
+        self._shift = np.uint64(64 - bits)
+        runs = np.bincount(self._run(hashes), minlength=1 << bits)
+        self._start = (np.cumsum(runs) - runs).astype(np.int32)
+        self._hashes = np.append(hashes[order], _LAST_HASH)
+        self._codes = np.append(order + RESERVED_CODES, UNSEEN).astype(np.int32)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether no two values have the same hash."""
+        known = self._hashes[:-1]
+        return bool((known[1:] != known[:-1]).all())
+
+    def codes(self, ids: pl.Series) -> Codes:
+        """Return the code of every id; unknown ids are `UNSEEN`, nulls anything."""
+        hashes = _hashes(ids, self._seed)
+        place = self._start.take(self._run(hashes)).astype(np.intp)
+        behind = np.flatnonzero(self._hashes.take(place) < hashes)
+        while len(behind):  # few and fewer: the mean run is of one hash at most
+            place[behind] += 1
+            behind = behind[self._hashes.take(place[behind]) < hashes[behind]]
+        found = self._hashes.take(place) == hashes
+        return np.where(found, self._codes.take(place), np.int32(UNSEEN))
+
+    def _run(self, hashes: U64) -> NDArray[np.int64]:
+        return (hashes >> self._shift).view(np.int64)
+
+
+def _hash_table(values: pl.Series) -> _HashTable:
+    table = _HashTable(values, seed=0)
+    for seed in range(1, _SEEDS):
+        if table.distinct:
+            break
+        table = _HashTable(values, seed)
+    return table
+
+
+def _hashes(ids: pl.Series, seed: int) -> U64:
+    if ids.dtype == pl.String:
+        return ids.hash(seed).to_numpy()
+    return mix((ids.fill_null(0) if ids.null_count() else ids).to_numpy(), seed)
 
 
 @dataclass(frozen=True)
@@ -61,31 +118,59 @@ Table = Vocabulary | HashBuckets
 
 @dataclass
 class VocabularyFit:
-    """Counts values chunk by chunk; memory grows with distinct values, not with rows."""
+    """Counts values chunk by chunk; memory grows with distinct values, not with rows.
+
+    Values met before are found by their hash and counted by number. New ones wait until they are
+    as many, and get numbers then.
+    """
 
     min_count: int
     max_size: int | None
-    _partial: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    _values: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
+    _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _table: _HashTable | None = None
+    _new: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
 
     def add(self, ids: pl.Series) -> None:
         """Count the ids of one chunk."""
-        self._partial.append(ids.drop_nulls().alias("value").value_counts(name="count"))
-        if len(self._partial) >= _MERGE_AFTER:
-            self._partial = [self._merged()]
+        new = self._count_known(ids.drop_nulls())
+        if len(new):
+            self._new.append(new.alias("value").value_counts(name="count"))
+        if sum(part.height for part in self._new) > len(self._values):
+            self._take_in()
 
     def finish(self) -> Vocabulary:
         """Return the values seen often enough, sorted."""
-        counts = self._merged().filter(pl.col("count") >= self.min_count)
+        self._take_in()
+        counts = self._counted().filter(pl.col("count") >= self.min_count)
         if self.max_size is not None and counts.height > self.max_size:
             ranked = counts.sort(["count", "value"], descending=[True, False])
             counts = ranked.head(self.max_size)
         return Vocabulary(counts["value"].sort())
 
-    def _merged(self) -> pl.DataFrame:
-        text = any(p["value"].dtype == pl.String for p in self._partial)
-        kind = pl.String if text else pl.Int64
-        parts = [p.with_columns(pl.col("value").cast(kind)) for p in self._partial]
-        return pl.concat(parts).group_by("value").agg(pl.col("count").sum())
+    def _count_known(self, ids: pl.Series) -> pl.Series:
+        """Count the ids that have numbers and return the others."""
+        if len(self._values) == 0 or ids.dtype != self._values.dtype:
+            return ids
+        if self._table is None:
+            self._table = _hash_table(self._values)
+        codes = self._table.codes(ids)
+        seen = np.bincount(codes, minlength=RESERVED_CODES + len(self._values))
+        self._counts += seen[RESERVED_CODES:]
+        return ids.filter(pl.Series(codes == UNSEEN)) if seen[UNSEEN] else ids.clear()
+
+    def _take_in(self) -> None:
+        """Give numbers to the new values."""
+        parts = [self._counted(), *self._new]
+        text = any(p["value"].dtype == pl.String for p in parts)
+        value = pl.col("value").cast(pl.String if text else pl.Int64)
+        together = pl.concat([p.select(value, pl.col("count").cast(pl.Int64)) for p in parts])
+        merged = together.group_by("value").agg(pl.col("count").sum())
+        self._values, self._counts = merged["value"], merged["count"].to_numpy().copy()
+        self._table, self._new = None, []
+
+    def _counted(self) -> pl.DataFrame:
+        return pl.DataFrame({"value": self._values, "count": self._counts})
 
 
 def given_vocabulary(values: tuple[str | int, ...]) -> Vocabulary:
