@@ -73,6 +73,11 @@ class Retrieval(Frozen):
     exclude_seen: bool = Field(
         default=True, description="Never show a user an item of an earlier row."
     )
+    valid_questions: int | None = Field(
+        default=10_000,
+        ge=1,
+        description="At most so many questions are ranked after an epoch; all test at the end.",
+    )
     k: tuple[int, ...] = Field(default=(5, 10, 20), min_length=1)
     baselines: tuple[BaselineName, ...] | None = Field(
         default=None,

@@ -90,6 +90,15 @@ def test_questions_look_at_earlier_splits_only(tmp_path: Path) -> None:
     assert data.questions["test"].cold().tolist() == [False, False, False]
 
 
+def test_few_of_many_valid_questions_are_drawn_and_all_of_the_test(tmp_path: Path) -> None:
+    everyone = asked(prepared(tmp_path), "valid")
+    drawn = prepared(tmp_path, valid_questions=1)
+    assert len(asked(drawn, "valid")) == 1
+    assert asked(drawn, "valid").items() <= everyone.items()
+    assert asked(drawn, "valid") == asked(prepared(tmp_path, valid_questions=1), "valid")
+    assert asked(drawn, "test").keys() == {"a", "b", "c"}
+
+
 def test_an_answer_that_was_had_before_is_not_asked_again(tmp_path: Path) -> None:
     again = ROWS.with_columns(
         pl.when(pl.col("item") == 40).then(20).otherwise("item").alias("item")

@@ -44,19 +44,35 @@ class Questions:
 
 
 def questions_of(
-    positives: PositiveRows, split: int, *, by_user: bool, exclude_seen: bool
+    positives: PositiveRows,
+    split: int,
+    *,
+    by_user: bool,
+    exclude_seen: bool,
+    at_most: int | None = None,
 ) -> Questions:
     """Return the questions of a split; earlier splits are what users have had before.
 
     An answer that a user has had before, and is not to be shown again, is no answer; a question
-    without any is left out.
+    without any is left out. Of more askers than `at_most` so many are drawn by chance, the same
+    ones for the same rows.
     """
     before = np.flatnonzero(positives.split < split) if by_user else np.empty(0, np.int64)
     earlier = Histories.of(
         positives.user[before], positives.item[before], users=len(positives.users)
     )
     rows = np.flatnonzero(positives.split == split)
+    if at_most is not None:
+        rows = _drawn(rows, positives.user[rows], at_most)
     return ask(positives, rows, earlier, by_user=by_user, exclude_seen=exclude_seen)
+
+
+def _drawn(rows: Places, askers: Places, count: int) -> Places:
+    everyone = np.unique(askers)
+    if len(everyone) <= count:
+        return rows
+    chosen = np.random.default_rng(0).choice(everyone, count, replace=False)
+    return rows[np.isin(askers, chosen)]
 
 
 def ask(

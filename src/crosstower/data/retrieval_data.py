@@ -103,10 +103,16 @@ def prepare_retrieval(
     sides, section = sides_of(recipe), section_of(recipe)
     rows = read_positives(recipe, source, sides, progress)
     by_user = section.user is not None
+    limits = {"valid": section.valid_questions, "test": None}
     questions = {
-        name: questions_of(rows, i, by_user=by_user, exclude_seen=section.exclude_seen)
-        for i, name in enumerate(SPLITS)
-        if name != "train"
+        name: questions_of(
+            rows,
+            SPLITS.index(name),
+            by_user=by_user,
+            exclude_seen=section.exclude_seen,
+            at_most=limit,
+        )
+        for name, limit in limits.items()
     }
     _check_splits(rows, questions)
     encoder = encoder or _fit(recipe, rows, sides)
