@@ -13,7 +13,7 @@ from torch import Tensor
 from crosstower.retrieve.vectors import Floats, Vectors
 
 Places = NDArray[np.int64]
-_ITEM_BLOCK, _QUERY_BLOCK = 16_384, 1_024
+_ITEM_BLOCK, _QUERY_BLOCK = 16_384, 256
 _GROUP, _WORTH_GROUPING = 32, 4
 
 
@@ -101,8 +101,9 @@ def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if columns < _WORTH_GROUPING * k * _GROUP:
         return scores.topk(k, dim=1)
     groups = -(-columns // _GROUP)
-    padded = F.pad(scores, (0, groups * _GROUP - columns), value=-torch.inf)
-    grouped = padded.view(rows, groups, _GROUP)
+    missing = groups * _GROUP - columns
+    whole = F.pad(scores, (0, missing), value=-torch.inf) if missing else scores  # a pad copies
+    grouped = whole.view(rows, groups, _GROUP)
     chosen = grouped.amax(2).topk(k, dim=1).indices  # [Q, k]
     flat = (chosen + torch.arange(rows).unsqueeze(1) * groups).flatten()
     candidates = grouped.flatten(0, 1).index_select(0, flat).view(rows, k * _GROUP)
