@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -32,21 +32,23 @@ class Batch:
         lists = {name: column[rows] for name, column in self.lists.items()}
         return Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
         """Return the batch on `device`; tensors already there are not copied."""
-        return self._each(lambda t: t.to(device, non_blocking=non_blocking))
+        return self.each(lambda t: t.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> Self:
         """Return the batch in page-locked memory, from which a GPU copies by itself."""
-        return self._each(lambda t: t.pin_memory())
+        return self.each(lambda t: t.pin_memory())
 
     def record_stream(self, stream: Any) -> None:
         """Keep the memory of the tensors until `stream` has done what it was given by now."""
-        self._each(lambda t: _recorded(t, stream))
+        self.each(lambda t: _recorded(t, stream))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return the batch with every tensor changed alike."""
         lists = {name: change(column) for name, column in self.lists.items()}
-        return Batch(change(self.codes), change(self.numbers), lists, change(self.labels))
+        codes, numbers, labels = (change(t) for t in (self.codes, self.numbers, self.labels))
+        return replace(self, codes=codes, numbers=numbers, lists=lists, labels=labels)
 
     @staticmethod
     def concatenate(batches: list[Batch]) -> Batch:

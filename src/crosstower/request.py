@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from crosstower.batch import Batch
@@ -29,8 +28,3 @@ class Request(Batch):
         }
         chosen = (self.codes[rows], self.numbers[rows], lists, self.labels[rows])
         return Request(*chosen, self.shared)
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Request:
-        """Return the request on `device`; tensors already there are not copied."""
-        moved = super().to(device, non_blocking=non_blocking)
-        return Request(moved.codes, moved.numbers, moved.lists, moved.labels, self.shared)

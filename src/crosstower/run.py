@@ -249,8 +249,7 @@ class Run:
         require_columns(source, cleaner.sources())
         for frame, batch in prefetch(_encoded(source, cleaner, self.encoder), depth=1):
             kept = [frame[f"raw:{c}"].alias(c) for c in columns]
-            raw = frame.select(pl.col(f"raw:{c}").alias(c) for c in scorer.columns)
-            scores = scorer.score_encoded(batch, raw)
+            scores = scorer.score_encoded(batch, scorer.raw(frame))
             if with_labels:
                 kept = answers_of(frame, schema, list(columns)).get_columns()
             else:

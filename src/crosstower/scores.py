@@ -66,8 +66,11 @@ class Scorer:
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of cleaned rows, which hold `raw:COLUMN` for each of `columns`."""
-        raw = frame.select(pl.col(f"raw:{c}").alias(c) for c in self.columns)
-        return self.score_encoded(self.encoder.encode(frame), raw)
+        return self.score_encoded(self.encoder.encode(frame), self.raw(frame))
+
+    def raw(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return `columns` of cleaned rows, as they were."""
+        return frame.select(pl.col(f"raw:{c}").alias(c) for c in self.columns)
 
     def score_encoded(self, batch: Batch, raw: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of encoded rows, `raw` being their `columns`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,7 @@ def take(rows: Batch, places: NDArray[Any]) -> Batch:
 
     Four times faster than `rows[places]`, and without threads that wait for each other.
     """
-    return _each(rows, lambda t: torch.from_numpy(t.numpy().take(places, axis=0)))
+    return rows.each(lambda t: torch.from_numpy(t.numpy().take(places, axis=0)))
 
 
 def _shuffled(rows: int, generator: torch.Generator | None) -> NDArray[Any] | None:
@@ -222,13 +222,8 @@ def _joined(parts: list[Batch]) -> Batch:
     return parts[0] if len(parts) == 1 else Batch.concatenate(parts)
 
 
-def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    lists = {name: change(column) for name, column in batch.lists.items()}
-    return Batch(change(batch.codes), change(batch.numbers), lists, change(batch.labels))
-
-
 def _empty(like: Batch, rows: int) -> Batch:
-    return _each(like, lambda t: t.new_empty((rows, *t.shape[1:])))
+    return like.each(lambda t: t.new_empty((rows, *t.shape[1:])))
 
 
 def _tensors(batch: Batch) -> list[Tensor]:

@@ -148,9 +148,7 @@ class Encoder:
         for name in self._coded_names():
             column = self.schema.columns[name]
             if isinstance(column, Cross):
-                hashes = combine([codes[c] for c in column.columns])
-                buckets = np.uint64(column.hash_buckets)
-                codes[name] = (hashes % buckets).astype(np.int32) + RESERVED_CODES
+                codes[name] = crossed(column, [codes[c] for c in column.columns])
             elif isinstance(column, Categorical):
                 codes[name] = self.tables[column.table or name].encode(frame[name])
             else:
@@ -193,6 +191,12 @@ class Encoder:
             return text_codes(series, column.model_copy(update=shared))
         last = isinstance(column, Sequence)
         return pad(series, self.tables[field.table], length=field.length, keep_last=last)
+
+
+def crossed(cross: Cross, codes: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Return the codes `[B]` of a cross from those of its columns, in their order."""
+    buckets = np.uint64(cross.hash_buckets)
+    return (combine(codes) % buckets).astype(np.int32) + RESERVED_CODES
 
 
 def is_list(column: Column) -> TypeGuard[Bag | Sequence | Text]:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
 from crosstower.batch import Batch
-from crosstower.data.encode import Encoder
-from crosstower.data.hashing import combine
+from crosstower.data.encode import Encoder, crossed
 from crosstower.data.side import Side
 from crosstower.errors import QueryError, did_you_mean
-from crosstower.layout import RESERVED_CODES
 from crosstower.request import Request
 from crosstower.schema import Cross, Schema
 
@@ -70,7 +66,7 @@ class RequestEncoder:
         self.items.put(items, codes, numbers)
         table = codes.numpy()
         for place, cross in self._crosses:
-            table[:, place] = _crossed(cross, [table[:, self._places[c]] for c in cross.columns])
+            table[:, place] = crossed(cross, [table[:, self._places[c]] for c in cross.columns])
         lists, labels = user.lists | items.lists, torch.empty(rows, 0)
         return Request(codes, numbers, lists, labels, self.shared)
 
@@ -92,8 +88,3 @@ def _is_of(name: str, schema: Schema, side: set[str]) -> bool:
 
 def _is_cross(column: object) -> bool:
     return isinstance(column, Cross)
-
-
-def _crossed(cross: Cross, codes: list[NDArray[np.int32]]) -> NDArray[np.int32]:
-    buckets = np.uint64(cross.hash_buckets)
-    return (combine(codes) % buckets).astype(np.int32) + RESERVED_CODES
