@@ -9,6 +9,7 @@ NAMES = (
     "vocabulary",
     "data",
     "train",
+    "evaluate",
     "rechub",
     "ann",
     "rank",

@@ -74,7 +74,7 @@ class Retrieval(Frozen):
         default=True, description="Never show a user an item of an earlier row."
     )
     valid_questions: int | None = Field(
-        default=5_000,
+        default=3_000,
         ge=1,
         description="At most so many questions are ranked after an epoch; all test at the end.",
     )

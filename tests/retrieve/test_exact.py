@@ -22,7 +22,7 @@ ATTRIBUTES = pl.DataFrame(
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(top, "_ITEM_BLOCK", 64)
+    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
     monkeypatch.setattr(top, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 

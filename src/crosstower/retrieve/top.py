@@ -13,7 +13,7 @@ from torch import Tensor
 from crosstower.retrieve.vectors import Floats, Vectors
 
 Places = NDArray[np.int64]
-_ITEM_BLOCK, _QUERY_BLOCK = 16_384, 256
+_QUERY_BLOCK, _LEAST_ITEMS, _MOST_ITEMS = 256, 8_192, 65_536
 _GROUP, _WORTH_GROUPING = 32, 4
 
 
@@ -40,7 +40,7 @@ def top_places(
     allowed = np.arange(len(vectors)) if allowed is None else allowed
     scores = torch.full((len(queries), k), -torch.inf)
     places = torch.full((len(queries), k), -1)
-    for block in _blocks(allowed, len(vectors)):
+    for block in _blocks(allowed, len(vectors), _items_a_block(k)):
         rows, at = vectors.rows(block), _places(block)
         query, column = _within(pairs, at)
         for start in range(0, len(queries), _QUERY_BLOCK):
@@ -60,12 +60,17 @@ def _by_query(pairs: tuple[Places, Places] | None) -> tuple[Places, Places]:
     return pairs[0][order], pairs[1][order]
 
 
-def _blocks(allowed: Places, count: int) -> Iterator[slice | Places]:
-    for start in range(0, len(allowed), _ITEM_BLOCK):
+def _items_a_block(k: int) -> int:
+    """Return how many items to score at once: few enough for the cache, enough for groups."""
+    return min(max(_LEAST_ITEMS, 2 * _WORTH_GROUPING * k * _GROUP), _MOST_ITEMS)
+
+
+def _blocks(allowed: Places, count: int, size: int) -> Iterator[slice | Places]:
+    for start in range(0, len(allowed), size):
         if len(allowed) == count:  # everything: slices, which copy nothing twice
-            yield slice(start, min(start + _ITEM_BLOCK, count))
+            yield slice(start, min(start + size, count))
         else:
-            yield allowed[start : start + _ITEM_BLOCK]
+            yield allowed[start : start + size]
 
 
 def _places(block: slice | Places) -> Places:
