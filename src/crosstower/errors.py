@@ -44,6 +44,12 @@ class QueryError(CrosstowerError):
     exit_code = 2
 
 
+class BundleError(CrosstowerError):
+    """A bundle is missing, damaged, of a newer format, or its parts do not belong together."""
+
+    exit_code = 5
+
+
 def did_you_mean(given: str, allowed: list[str]) -> str:
     """Return the allowed name nearest to `given` as a hint, or an empty string.
 

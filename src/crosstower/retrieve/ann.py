@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from crosstower.errors import QueryError, RunError
 from crosstower.retrieve.catalogue import Catalogue, Places
-from crosstower.retrieve.exact import ExactIndex, Manifest
-from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
-from crosstower.retrieve.top import top_places
+from crosstower.retrieve.exact import ExactIndex, Manifest, Mask
 from crosstower.retrieve.vectors import Floats, Storage, Vectors
 
 LINKS, BUILD_WIDTH, SEARCH_WIDTH = 16, 128, 64
@@ -72,33 +68,23 @@ class AnnIndex(ExactIndex):
         graph.add(keys, _levelled(x, longest))
         return AnnIndex(exact.catalogue, exact.vectors, graph, keys, longest)
 
-    def search(
-        self,
-        queries: NDArray[Any],
-        k: int,
-        *,
-        where: str | None = None,
-        exclude: Sequence[Any] | None = None,
-    ) -> Hits:
-        """Return k good items of each query; see `ItemIndex.search`."""
-        x = check_queries(queries, k, width=self.vectors.width)
-        if len(self._graph) <= k:
-            return super().search(x, k, where=where, exclude=exclude)
-        if where is None and exclude is None:
-            return Hits(self.catalogue, *self._walk(x, k))
-        allowed = self.catalogue.allowed(where)
-        if where is not None and len(allowed) <= max(_SCAN, len(self._graph) // 10):
-            return super().search(x, k, where=where, exclude=exclude)
-        pairs = excluded_pairs(self.catalogue, exclude, len(x))
-        most = int(np.bincount(pairs[0], minlength=1).max())
-        share = len(allowed) / len(self._graph)
-        asked = min(max(int(_SLACK * (k + most) / share), k), len(self._graph))
-        places, scores = self._walk(x, asked)
-        shown = _kept(places, allowed, pairs, len(self.vectors))
-        return Hits(
-            self.catalogue,
-            *self._first(x, k, (places, scores), shown, allowed=allowed, pairs=pairs),
-        )
+    def nearest(
+        self, x: Floats, k: int, *, allowed: Mask | None, excluded: tuple[Places, Places]
+    ) -> tuple[Places, Floats]:
+        """Return k good items of each query; see `ExactIndex.nearest`."""
+        size = len(self._graph)
+        if size <= k:
+            return super().nearest(x, k, allowed=allowed, excluded=excluded)
+        if allowed is None and not len(excluded[0]):
+            return self._walk(x, k)
+        count = size if allowed is None else int(allowed.sum())
+        if allowed is not None and count <= max(_SCAN, size // 10):
+            return super().nearest(x, k, allowed=allowed, excluded=excluded)
+        most = int(np.bincount(excluded[0], minlength=1).max())
+        asked = min(max(int(_SLACK * (k + most) * size / count), k), size)
+        found = self._walk(x, asked)
+        shown = _kept(found[0], allowed, excluded, len(self.vectors))
+        return self._first(x, k, found, shown, allowed=allowed, excluded=excluded)
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
@@ -185,10 +171,10 @@ class AnnIndex(ExactIndex):
         x: Floats,
         k: int,
         found: tuple[Places, Floats],
-        shown: NDArray[np.bool_],
+        shown: Mask,
         *,
-        allowed: Places,
-        pairs: tuple[Places, Places],
+        allowed: Mask | None,
+        excluded: tuple[Places, Places],
     ) -> tuple[Places, Floats]:
         """Return the first k shown ones of each row; rows that lack some are answered exactly."""
         order = np.argsort(~shown, axis=1, kind="stable")[:, :k]
@@ -198,27 +184,19 @@ class AnnIndex(ExactIndex):
         if short.any():
             number = np.full(len(x), -1)
             number[short] = np.arange(int(short.sum()))
-            mine = number[pairs[0]] >= 0
-            exact = top_places(
-                torch.from_numpy(x[short]),
-                self.vectors,
-                k,
-                allowed=allowed,
-                excluded=(number[pairs[0]][mine], pairs[1][mine]),
-            )
+            mine = number[excluded[0]] >= 0
+            pairs = number[excluded[0]][mine], excluded[1][mine]
+            exact = super().nearest(x[short], k, allowed=allowed, excluded=pairs)
             best[short], values[short] = exact
         return best, values
 
 
-def _kept(
-    places: Places, allowed: Places, pairs: tuple[Places, Places], count: int
-) -> NDArray[np.bool_]:
+def _kept(places: Places, allowed: Mask | None, pairs: tuple[Places, Places], count: int) -> Mask:
     """Return which of the places found `[Q, C]` are allowed and not excluded."""
-    fits = np.zeros(count + 1, dtype=bool)  # the last one stands for place -1
-    fits[allowed] = True
     row = np.arange(len(places))[:, None]
     excluded = np.isin(row * count + places, pairs[0] * count + pairs[1])
-    return fits[places] & ~excluded
+    fits = places >= 0 if allowed is None else allowed[places] & (places >= 0)
+    return fits & ~excluded
 
 
 def _levelled(x: Floats, longest: float) -> Floats:

@@ -68,13 +68,22 @@ class Catalogue:
             QueryError: the condition is wrong.
 
         """
+        return np.flatnonzero(self.fits(where))
+
+    def fits(self, where: str | None) -> NDArray[np.bool_]:
+        """Return which places `[N]` have an item, one that fulfils a condition if there is one.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
         if where is None:
-            return np.flatnonzero(self.alive)
+            return self.alive
         table = self.attributes
         if _ID not in table.columns:
             table = table.with_columns(self.ids)
         fits = table.select(parse_filter(where, dict(table.schema)).alias("fits"))["fits"]
-        return np.flatnonzero(self.alive & fits.to_numpy())
+        return self.alive & fits.fill_null(value=False).to_numpy()
 
     def extend(self, other: Catalogue) -> None:
         """Put others behind these items; their ids replace the same ones here.

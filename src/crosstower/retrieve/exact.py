@@ -18,11 +18,16 @@ from crosstower.frozen import Frozen
 from crosstower.retrieve.catalogue import Catalogue, Places
 from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
 from crosstower.retrieve.top import top_places
-from crosstower.retrieve.vectors import Storage, Vectors
+from crosstower.retrieve.vectors import Floats, Storage, Vectors
+
+Mask = NDArray[np.bool_]
 
 
 class Manifest(Frozen):
-    """What `index.json` holds; `longest` and `graph_bytes` belong to the approximate index."""
+    """What `index.json` holds; `longest` and `graph_bytes` belong to the approximate index.
+
+    `model` names the model that the vectors are of, where somebody has to know.
+    """
 
     format: Literal[1] = 1
     kind: Literal["exact", "ann"] = "exact"
@@ -31,6 +36,7 @@ class Manifest(Frozen):
     width: int
     longest: float | None = None
     graph_bytes: int | None = None
+    model: str | None = None
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -93,13 +99,27 @@ class ExactIndex:
         exclude: Sequence[Any] | None = None,
     ) -> Hits:
         """Return the k best items of each query; see `ItemIndex.search`."""
-        x = torch.from_numpy(check_queries(queries, k, width=self.vectors.width))
+        x = check_queries(queries, k, width=self.vectors.width)
         pairs = excluded_pairs(self.catalogue, exclude, len(x))
-        allowed = (
-            None if self.catalogue.all_alive and where is None else self.catalogue.allowed(where)
-        )
-        places, scores = top_places(x, self.vectors, k, allowed=allowed, excluded=pairs)
-        return Hits(self.catalogue, places, scores)
+        allowed = None if where is None else self.catalogue.fits(where)
+        return Hits(self.catalogue, *self.nearest(x, k, allowed=allowed, excluded=pairs))
+
+    def nearest(
+        self, x: Floats, k: int, *, allowed: Mask | None, excluded: tuple[Places, Places]
+    ) -> tuple[Places, Floats]:
+        """Return the places `[Q, k]` of the best items and their inner products; -1, -inf: none.
+
+        Args:
+            x: queries `[Q, D]`, finite.
+            k: at least 1.
+            allowed: `[N]` which places may be shown; all that were not removed if None.
+            excluded: (query, place) pairs that may not.
+
+        """
+        if allowed is None and not self.catalogue.all_alive:
+            allowed = self.catalogue.alive
+        chosen = None if allowed is None else np.flatnonzero(allowed)
+        return top_places(torch.from_numpy(x), self.vectors, k, allowed=chosen, excluded=excluded)
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
@@ -118,8 +138,12 @@ class ExactIndex:
         """Take items out; `save` drops their vectors."""
         self.catalogue.remove(ids)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, model: str | None = None) -> None:
         """Write the index without removed items to a folder that is not there yet.
+
+        Args:
+            folder: to make.
+            model: a name of the model that the vectors are of.
 
         Raises:
             RunError: the folder is there already, or cannot be written.
@@ -131,7 +155,8 @@ class ExactIndex:
         kept = np.flatnonzero(self.catalogue.alive)
         try:
             with new_folder(folder) as aside:
-                text = self._write(aside, kept).model_dump_json(indent=1)
+                manifest = self._write(aside, kept).model_copy(update={"model": model})
+                text = manifest.model_dump_json(indent=1)
                 (aside / "index.json").write_text(text, encoding="utf-8")
         except OSError as error:
             raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error

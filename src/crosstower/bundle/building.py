@@ -1,0 +1,296 @@
+"""Make a bundle of one or two finished runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from safetensors.torch import save_file
+
+from crosstower.blending.rows import held_out
+from crosstower.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
+from crosstower.bundle.card import write_cards
+from crosstower.bundle.manifest import (
+    NAME,
+    Manifest,
+    RunFacts,
+    facts_of,
+    sha256_of,
+    version_of,
+)
+from crosstower.data.sides import section_of
+from crosstower.data.sources import open_source
+from crosstower.errors import BundleError, CrosstowerError
+from crosstower.files import new_folder
+from crosstower.recipe import Recipe
+from crosstower.results import read_predictions
+from crosstower.retrieve.ann import AnnIndex
+from crosstower.retrieve.exact import ExactIndex
+from crosstower.retriever.files import FOLDER
+from crosstower.retriever.retriever import INDEX, Retriever
+from crosstower.run import BLEND, CALIBRATION, VALID, Run
+from crosstower.scores import PREDICTION
+from crosstower.train.trainer import BEST
+
+IndexKind = Literal["auto", "exact", "ann"]
+LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
+_ANN_FROM = 20_000
+_HELD_OUT_ROWS = 20_000
+_MOST_TYPES = 50
+_TENTHS = np.linspace(0.1, 0.9, 9)
+
+
+def make_bundle(
+    runs: Sequence[Run | str | Path],
+    out: str | Path,
+    *,
+    index: IndexKind = "auto",
+    candidates: int = 200,
+    seed: int | None = None,
+    data: Any = None,
+    tell: Callable[[str], None] = lambda _words: None,
+) -> Bundle:
+    """Write a folder that has everything a server needs, and open it.
+
+    Args:
+        runs: one that retrieves, one that ranks, or both, in any order; each is there with its
+            main model.
+        out: the folder, which must not be there yet.
+        index: of the items; auto is approximate from 20,000 items on, where usearch is installed.
+        candidates: how many items the ranker gets.
+        seed: of both models; the first one of each run if None.
+        data: the rows again, where the ranker was trained on a data frame and its blend may be
+            fitted again by content types that were not stored.
+        tell: shown what is being done.
+
+    Raises:
+        BundleError: the folder is there, or the runs are not one of each kind.
+        RunError: a run is missing, damaged, or its training has not finished.
+        QueryError: the approximate index is asked for and usearch is not installed.
+
+    """
+    out = Path(out)
+    if out.exists():
+        raise BundleError(f"{out}: is there already; remove it, or choose another folder")
+    if candidates < 1:
+        raise BundleError(f"candidates: expected at least 1, got {candidates}")
+    retrieval, ranking = _by_kind([r if isinstance(r, Run) else Run.open(r) for r in runs])
+    try:
+        with new_folder(out) as aside:
+            maker = _Maker(aside, seed, tell)
+            if retrieval is not None:
+                maker.retrieval(retrieval, index)
+            if ranking is not None:
+                maker.ranking(ranking, retrieval, data)
+            maker.finish(_name(out, retrieval, ranking), candidates)
+    except OSError as error:
+        raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
+    return Bundle.open(out, check=False)
+
+
+class _Maker:
+    """Fills a folder, and remembers what the manifest is to say."""
+
+    def __init__(self, folder: Path, seed: int | None, tell: Callable[[str], None]) -> None:
+        self.folder, self.seed, self.tell = folder, seed, tell
+        self.facts: dict[str, RunFacts] = {}
+        self.items, self.index = 0, None
+        self.reference: dict[str, tuple[float, ...]] = {}
+        self.blend_by: tuple[str, ...] = ()
+
+    def retrieval(self, run: Run, index: IndexKind) -> None:
+        self.tell("the retrieval model")
+        place = self.folder / RETRIEVAL
+        self.facts[RETRIEVAL] = _copy_run(run, place, self.seed)
+        shutil.copytree(
+            run.folder / FOLDER,
+            place / FOLDER,
+            ignore=shutil.ignore_patterns("questions.parquet", "baselines"),
+        )
+        retriever = Retriever.open(Run.open(place))
+        self.items = len(retriever.catalogue)
+        self.tell(f"the index of {self.items:,} items")
+        kind = _index_kind(index, self.items)
+        maker = AnnIndex if kind == "ann" else ExactIndex
+        catalogue = retriever.catalogue
+        made = maker.build(catalogue.ids, retriever.vectors, catalogue.attributes)
+        made.save(place / INDEX, model=self.facts[RETRIEVAL].weights)
+        self.index = kind
+
+    def ranking(self, run: Run, retrieval: Run | None, data: Any) -> None:
+        self.tell("the ranker")
+        place = self.folder / RANKING
+        self.facts[RANKING] = facts = _copy_run(run, place, self.seed)
+        after = run.model_folder(facts.model, facts.seed)
+        for name in (CALIBRATION, BLEND):
+            if (after / name).is_file():
+                shutil.copyfile(after / name, place / _model_place(facts) / name)
+        self.tell("its predictions of the validation rows")
+        rows, self.blend_by = _held_out(run, facts, self._types(run, retrieval), data)
+        rows.write_parquet(place / HELD_OUT)
+        self.reference = {
+            task: tuple(np.quantile(rows[f"{task}{PREDICTION}"].to_numpy(), _TENTHS).tolist())
+            for task in run.recipe.schema_.tasks
+        }
+
+    def finish(self, name: str, candidates: int) -> None:
+        self.tell("checksums")
+        files = facts_of(self.folder)
+        manifest = Manifest(
+            version=version_of(files),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            name=name,
+            crosstower=metadata.version("crosstower"),
+            libraries={n: metadata.version(n) for n in LIBRARIES},
+            git_revision=_git_revision(),
+            candidates=candidates,
+            items=self.items,
+            index=self.index,
+            retrieval=self.facts.get(RETRIEVAL),
+            ranking=self.facts.get(RANKING),
+            reference=self.reference,
+            blend_by=self.blend_by,
+            files=files,
+        )
+        write_cards(self.folder, manifest)
+        (self.folder / NAME).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+
+    def _types(self, run: Run, retrieval: Run | None) -> list[str]:
+        """Return the columns by which a blend may be fitted: first its own, then short ones."""
+        blend = run.after_model(seed=self.seed)[1]
+        own = blend.spec.by if blend is not None else None
+        names = [n for n in (own, run.recipe.calibration.by) if n is not None]
+        if retrieval is not None:
+            items = Retriever.open(Run.open(self.folder / RETRIEVAL)).catalogue.attributes
+            short = [c for c in items.columns if _is_short(items[c])]
+            read = {*names, *run.recipe.schema_.sources()}
+            names = [n for n in [*names, *short] if n in read and n in items.columns]
+        return list(dict.fromkeys(names))
+
+
+def _by_kind(runs: Sequence[Run]) -> tuple[Run | None, Run | None]:
+    retrieving = [run for run in runs if run.recipe.retrieval is not None]
+    ranking = [run for run in runs if run.recipe.retrieval is None]
+    if not runs or len(retrieving) > 1 or len(ranking) > 1:
+        found = ", ".join(f"{r.folder} ({_kind(r)})" for r in runs) or "none"
+        raise BundleError(
+            f"runs: expected one that retrieves, one that ranks, or both; got {found}"
+        )
+    return (retrieving or [None])[0], (ranking or [None])[0]
+
+
+def _kind(run: Run) -> str:
+    return "ranks" if run.recipe.retrieval is None else "retrieves"
+
+
+def _name(out: Path, retrieval: Run | None, ranking: Run | None) -> str:
+    run = ranking or retrieval
+    return run.recipe.name if run is not None else out.name
+
+
+def _copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
+    """Write what of a run scoring needs, for one model, without paths of this machine."""
+    metrics = run.metrics  # refuses a run that has not finished
+    model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
+    place.mkdir()
+    shutil.copytree(run.folder / "encoder", place / "encoder")
+    recipe = _movable(run.recipe, place)
+    facts = run.info.facts.model_copy(update={"source": Path(run.info.facts.source).name})
+    models = {model: run.info.models[model]}
+    info = run.info.model_copy(update={"models": models, "seeds": (seed,), "facts": facts})
+    (place / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    (place / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
+    target = place / "models" / model / f"seed-{seed}" / BEST
+    target.parent.mkdir(parents=True)
+    weights = run.model(model, seed=seed).state_dict()
+    save_file({f"model.{k}": v.contiguous() for k, v in weights.items()}, target)
+    target.chmod(0o644)
+    return RunFacts(
+        name=run.recipe.name,
+        model=model,
+        seed=seed,
+        trained=run.info.created,
+        weights=sha256_of(target),
+        data=facts.fingerprint,
+        rows=facts.rows,
+        environment=run.info.environment,
+        metrics=metrics,
+    )
+
+
+def _model_place(facts: RunFacts) -> Path:
+    return Path("models") / facts.model / f"seed-{facts.seed}"
+
+
+def _movable(recipe: Recipe, place: Path) -> Recipe:
+    """Return a recipe that reads nothing beyond its folder; tables that it joins are copied."""
+    joins = list(recipe.data.joins)
+    for number, other in enumerate(joins):
+        path = Path("tables") / f"{number}.parquet"
+        (place / path).parent.mkdir(exist_ok=True)
+        _whole(other.path).write_parquet(place / path)
+        joins[number] = other.model_copy(update={"path": str(path)})
+    data = recipe.data.model_copy(update={"path": None, "joins": tuple(joins)})
+    update: dict[str, Any] = {"data": data}
+    if recipe.retrieval is not None:
+        update["retrieval"] = section_of(recipe).model_copy(update={"items": None})
+    return recipe.model_copy(update=update)
+
+
+def _whole(path: str) -> pl.DataFrame:
+    table = open_source(path)
+    chunks = [chunk.frame for chunk in table.chunks(table.columns())]
+    return pl.concat(chunks, how="vertical_relaxed")
+
+
+def _index_kind(asked: IndexKind, items: int) -> Literal["exact", "ann"]:
+    if asked != "auto":
+        return asked
+    installed = importlib.util.find_spec("usearch") is not None
+    return "ann" if installed and items >= _ANN_FROM else "exact"
+
+
+def _held_out(
+    run: Run, facts: RunFacts, types: list[str], data: Any
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return predictions of validation rows with the types that they can have, and those."""
+    tasks = run.recipe.schema_.tasks
+    blend = run.after_model(facts.model, seed=facts.seed)[1]
+    needed = [n for n in types if n not in tasks]
+    needed += [n for n in (blend.columns if blend is not None else []) if n not in needed]
+    try:
+        rows = held_out(run, [facts.seed], needed, data=data)[0].valid
+    except CrosstowerError:  # the data is elsewhere by now; what was stored has to do
+        rows = read_predictions(run, facts.model, facts.seed, VALID)
+    names = [n for n in needed if n in rows.columns]
+    kept = rows.select(*(f"{task}{PREDICTION}" for task in tasks), *names)
+    if kept.height > _HELD_OUT_ROWS:
+        kept = kept.sample(_HELD_OUT_ROWS, seed=0)
+    return kept, tuple(n for n in types if n in names)
+
+
+def _is_short(values: pl.Series) -> bool:
+    """Return whether a column could be a content type: text with few values."""
+    return values.dtype == pl.String and 1 < values.n_unique() <= _MOST_TYPES
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the working folder, marked where files have changed since."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+
+    def ask(*words: str) -> str | None:
+        done = subprocess.run([git, *words], capture_output=True, text=True, check=False)  # noqa: S603
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    revision = ask("rev-parse", "HEAD")
+    return f"{revision}-changed" if revision and ask("status", "--porcelain") else revision

@@ -1,0 +1,149 @@
+"""The manifest of a bundle: what is in it, where it came from, and the checksum of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from crosstower.errors import BundleError
+from crosstower.frozen import Frozen
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+class FileFacts(Frozen):
+    """Size and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+
+class RunFacts(Frozen):
+    """Where one of the two models came from.
+
+    `weights` is the SHA-256 of its file of weights; `data` is the fingerprint of the encoded rows;
+    `metrics` are those of the test rows, as the run's metrics.json has them.
+    """
+
+    name: str
+    model: str
+    seed: int
+    trained: str
+    weights: str
+    data: str
+    rows: dict[str, int]
+    environment: dict[str, str]
+    metrics: dict[str, Any]
+
+
+class Manifest(Frozen):
+    """What `manifest.json` holds.
+
+    `version` is made of the checksums: two bundles of the same content have the same one.
+    `candidates` is how many items the ranker gets. `reference` has, for each task, nine numbers
+    between the tenths of its predictions on the validation rows, with which a server compares.
+    `blend_by` are the columns by which a blend may be fitted again, the content type first.
+    """
+
+    format: Literal[1] = FORMAT
+    version: str
+    created: str
+    name: str
+    crosstower: str
+    libraries: dict[str, str]
+    git_revision: str | None
+    candidates: int
+    items: int
+    index: str | None
+    retrieval: RunFacts | None
+    ranking: RunFacts | None
+    reference: dict[str, tuple[float, ...]]
+    blend_by: tuple[str, ...]
+    files: dict[str, FileFacts]
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages that the bundle has, in order."""
+        found = [("retrieve", self.retrieval is not None), ("rank", self.ranking is not None)]
+        return [name for name, there in found if there]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a bundle.
+
+    Raises:
+        BundleError: there is none, it is damaged, or it is of a newer format.
+
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise BundleError(
+            f"{folder}: no bundle in this folder (no {NAME}); make one with:"
+            " crosstower bundle RUN -o DIR"
+        )
+    try:
+        plain: Any = json.loads(path.read_bytes())
+        form = plain.get("format")
+        if isinstance(form, int) and form > FORMAT:
+            raise BundleError(
+                f"{path}: written by a newer Crosstower (format {form}, this one reads {FORMAT});"
+                " upgrade with: pip install -U crosstower"
+            )
+        return Manifest.model_validate(plain)
+    except (OSError, ValueError, AttributeError) as error:
+        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        reason = (str(problem) or "empty").splitlines()[0]
+        raise BundleError(f"{path}: damaged: {reason}; make the bundle again") from error
+
+
+def facts_of(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> dict[str, FileFacts]:
+    """Return size and checksum of every file of a folder, by its path within it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    named = {p.relative_to(folder).as_posix(): p for p in files}
+    return {
+        name: FileFacts(bytes=path.stat().st_size, sha256=sha256_of(path))
+        for name, path in named.items()
+        if name not in leave_out
+    }
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with what the manifest says of it.
+
+    Raises:
+        BundleError: names the first file that is missing, cut short, longer, or changed.
+
+    """
+    for name, facts in manifest.files.items():
+        path = folder / name
+        again = "copy the bundle again, or make it again"
+        if not path.is_file():
+            raise BundleError(f"{path}: missing; {again}")
+        size = path.stat().st_size
+        if size != facts.bytes:
+            what = "cut short" if size < facts.bytes else "longer than it was"
+            raise BundleError(f"{path}: {what}: {size:,} bytes of {facts.bytes:,}; {again}")
+        if sha256_of(path) != facts.sha256:
+            raise BundleError(f"{path}: damaged: its checksum is another; {again}")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def version_of(files: dict[str, FileFacts]) -> str:
+    """Return twelve hexadecimal digits that stand for the content of all files.
+
+    >>> facts = FileFacts(bytes=0, sha256="ab")
+    >>> version_of({"a": facts}) == version_of({"b": facts})
+    False
+    """
+    lines = "\n".join(f"{name} {facts.sha256}" for name, facts in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]

@@ -1,0 +1,82 @@
+// The server's HTTP interface: exact integers, tokens, and errors in words.
+
+const TOKEN = "crosstower-token";
+let askForToken = () => Promise.resolve(null);
+let asking = null;
+
+/** An answer that is not the one asked for; `message` says why in words for people. */
+export class Failure extends Error {}
+
+/** Set who asks a person for a token: a function of the server's words that promises text or null. */
+export function onUnauthorised(ask) {
+  askForToken = ask;
+}
+
+/**
+ * Ask the server and return its JSON. Integers beyond 2^53 come back as BigInt, not rounded.
+ * Throws Failure, or AbortError when `signal` was aborted.
+ */
+export async function call(method, path, body, signal) {
+  for (;;) {
+    const token = sessionStorage.getItem(TOKEN);
+    const response = await send(method, path, body, token, signal);
+    if (response.ok) return parse(await response.text());
+    const words = await problemOf(response);
+    if (response.status !== 401 || !(await newToken(words, token))) throw new Failure(words);
+  }
+}
+
+export const model = () => call("GET", "v1/model");
+export const recommend = (asked, signal) => call("POST", "v1/recommend", asked, signal);
+export const rank = (asked, signal) => call("POST", "v1/rank", asked, signal);
+export const search = (asked, signal) => call("POST", "v1/search", asked, signal);
+export const similar = (asked, signal) => call("POST", "v1/similar", asked, signal);
+
+/** JSON text of a value that may hold BigInt. */
+export function stringify(value) {
+  return JSON.stringify(value, (_, inner) =>
+    typeof inner === "bigint" ? (JSON.rawJSON?.(`${inner}`) ?? `${inner}`) : inner,
+  );
+}
+
+function parse(text) {
+  return JSON.parse(text, (_, value, context) => {
+    const unsafe = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+    return unsafe && /^-?\d+$/.test(context?.source ?? "") ? BigInt(context.source) : value;
+  });
+}
+
+async function send(method, path, body, token, signal) {
+  const headers = { Accept: "application/json, application/problem+json" };
+  if (body) headers["Content-Type"] = "application/json";
+  if (token) headers.Authorization = `Bearer ${token}`;
+  try {
+    return await fetch(path, { method, headers, body: body && stringify(body), signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure("The server cannot be reached. Is it still running?");
+  }
+}
+
+/** Turn an RFC 9457 problem, or whatever else came, into a sentence or a few. */
+async function problemOf(response) {
+  let problem = {};
+  try {
+    problem = parse(await response.text());
+  } catch {
+    // Not JSON, as from a proxy: the status has to do.
+  }
+  const detail = problem.detail ?? problem.title ?? `The server answered with status ${response.status}.`;
+  const more = (problem.errors ?? []).filter((e) => !detail.includes(e.problem));
+  return [detail, ...more.map((e) => `${e.where}: ${e.problem}`)].join("\n");
+}
+
+/** Return whether there is a token to try that differs from the refused one. One dialog at a time. */
+async function newToken(words, refused) {
+  if (sessionStorage.getItem(TOKEN) !== refused) return true; // another request has asked already
+  asking ??= askForToken(refused ? `This token was not accepted. ${words}` : words);
+  const given = await asking;
+  asking = null;
+  if (given) sessionStorage.setItem(TOKEN, given);
+  return Boolean(given);
+}
