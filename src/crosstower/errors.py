@@ -50,6 +50,12 @@ class BundleError(CrosstowerError):
     exit_code = 5
 
 
+class ServeError(CrosstowerError):
+    """A server cannot keep or read what it has to: the disk is full, its file is damaged."""
+
+    exit_code = 5
+
+
 def did_you_mean(given: str, allowed: list[str]) -> str:
     """Return the allowed name nearest to `given` as a hint, or an empty string.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import polars as pl
@@ -32,15 +32,38 @@ PREDICTION, RAW, BLEND_SCORE = "__prediction", "__raw", "blend__score"
 _SCORE_ROWS = 1024
 
 
+class Exported(Protocol):
+    """A model in any form that gives logits: see `crosstower.export`."""
+
+    def logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        """Return logits `[B]` by task, for a batch or a request."""
+        ...
+
+
+@dataclass(frozen=True)
+class Eager:
+    """A model as it was trained, run by torch operation by operation."""
+
+    model: nn.Module
+    precision: Precision = "float32"
+
+    def logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        """Return logits `[B]` by task."""
+        with torch.inference_mode(), autocast(torch.device("cpu"), self.precision):
+            found: dict[str, torch.Tensor] = self.model(batch)
+            return {name: logits.float().numpy() for name, logits in found.items()}
+
+
 @dataclass(frozen=True)
 class Scorer:
     """A trained model with all that comes after it.
 
-    `precision` is that of the matrix products; all before and after them is in float32 or better.
+    `model` is the model itself, or an exported form of it, which computes in float32. `precision`
+    is that of the matrix products; all before and after them is in float32 or better.
     """
 
     encoder: Encoder
-    model: nn.Module
+    model: nn.Module | Exported
     calibrators: Calibrators | None = None
     blend: FittedBlend | None = None
     precision: Precision = "float32"
@@ -50,6 +73,11 @@ class Scorer:
         if self.precision not in get_args(Precision):
             allowed = ", ".join(get_args(Precision))
             raise RunError(f"precision: expected one of {allowed}, got '{self.precision}'")
+        if self.precision != "float32" and not isinstance(self.model, nn.Module):
+            raise RunError(
+                f"precision: an exported model computes in float32, got '{self.precision}'; use the"
+                " model itself for it"
+            )
 
     @property
     def columns(self) -> list[str]:
@@ -86,11 +114,12 @@ class Scorer:
         return scored.drop(self.columns)
 
     def _logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        model = self.model
+        form = Eager(model, self.precision) if isinstance(model, nn.Module) else model
         parts = {name: [np.empty(0, np.float32)] for name in self.encoder.schema.tasks}
-        with torch.inference_mode(), autocast(torch.device("cpu"), self.precision):
-            for start in range(0, len(batch), _SCORE_ROWS):
-                for name, logits in self.model(batch[start : start + _SCORE_ROWS]).items():
-                    parts[name].append(logits.float().numpy())
+        for start in range(0, len(batch), _SCORE_ROWS):
+            for name, logits in form.logits(batch[start : start + _SCORE_ROWS]).items():
+                parts[name].append(logits)
         return {name: np.concatenate(chunks) for name, chunks in parts.items()}
 
 

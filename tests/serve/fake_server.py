@@ -181,7 +181,7 @@ class FakeBundle:
         like = 1 / (1 + (-(lift + pl.col("taste") + attack - 1.8)).exp())
         comment = 1 / (1 + (-(pl.col("talk") - 1.3 * lift - 2.0)).exp())
         rows = rows.join(noise, on="item_id").with_columns(
-            pl.col("retrieval_score") + attack, like=like, comment=comment
+            pl.col("retrieval_score") + attack / 8, like=like, comment=comment
         )
         rows = rows.sort("retrieval_score", descending=True).head(asked.get("candidates") or 200)
         return rows.with_row_index("retrieval_rank", 1)
@@ -203,7 +203,7 @@ class FakeBundle:
         first = [
             candidate | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
             for candidate, row in zip(listed, rows.iter_rows(named=True), strict=True)
-        ][: asked.get("k") or 10]
+        ][: asked["k"]]
         spent = {"retrieve": 1.21, "rank": 4.05, "blend": 0.42, "total": 6.13}
         stages = {"retrieved": rows.height, "ranked": rows.height, "candidates": listed}
         stages["milliseconds"] = {n: t for n, t in spent.items() if n in [*self.stages, "total"]}

@@ -21,22 +21,25 @@ class RequestEncoder:
     Args:
         encoder: of all columns.
         user: the columns that have one value a request. The others are the candidates', one of
-            both sides such as a distance among them. A cross is of the side that has all its
-            columns; one of both sides is made here.
+            both sides such as a distance among them, unless `pairs` has it. A cross is of the side
+            that has all its columns; one of both sides is made here.
+        pairs: columns of both sides that are encoded for themselves, so that the candidates' own
+            can be encoded before there is a request.
 
     Raises:
         QueryError: `user` names a column that is not there, or a cross.
 
     """
 
-    def __init__(self, encoder: Encoder, user: Sequence[str]) -> None:
+    def __init__(self, encoder: Encoder, user: Sequence[str], pairs: Sequence[str] = ()) -> None:
         schema = encoder.schema
         _check(schema, user)
         own = [name for name in schema.columns if _is_of(name, schema, set(user))]
-        others = {n for n, c in schema.columns.items() if n not in own and not _is_cross(c)}
+        left = {*own, *pairs}
+        others = {n for n, c in schema.columns.items() if n not in left and not _is_cross(c)}
         theirs = [name for name in schema.columns if _is_of(name, schema, others)]
         self.user, self.items = Side(encoder, own), Side(encoder, theirs)
-        self.shared = frozenset(own)
+        self.pairs, self.shared = Side(encoder, pairs), frozenset(own)
         self._layout = encoder.layout
         self._crosses = [
             (place, column)
@@ -57,17 +60,21 @@ class RequestEncoder:
             raise QueryError(f"user: a request has the row of one user, got {user.height:,} rows")
         return self.join(self.user.encode(user), self.items.encode(items))
 
-    def join(self, user: Batch, items: Batch) -> Request:
-        """Return a request of both sides, encoded: of a user `[1, ...]` and items `[B, ...]`."""
+    def join(self, user: Batch, items: Batch, pairs: Batch | None = None) -> Request:
+        """Return a request of encoded sides: of a user `[1, ...]`, items and pairs `[B, ...]`."""
         rows, layout = len(items), self._layout
         codes = torch.empty(rows, len(layout.codes), dtype=torch.int32)
         numbers = torch.empty(rows, len(layout.numbers))
         self.user.put(user, codes, numbers)
         self.items.put(items, codes, numbers)
+        if pairs is not None:
+            self.pairs.put(pairs, codes, numbers)
         table = codes.numpy()
         for place, cross in self._crosses:
             table[:, place] = crossed(cross, [table[:, self._places[c]] for c in cross.columns])
         lists, labels = user.lists | items.lists, torch.empty(rows, 0)
+        if pairs is not None:
+            lists |= pairs.lists
         return Request(codes, numbers, lists, labels, self.shared)
 
 

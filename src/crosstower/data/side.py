@@ -21,6 +21,8 @@ class Side:
         encoder: of all columns.
         columns: of this side.
 
+    `code_names` are those with a code, in the order of a compact batch's codes.
+
     """
 
     def __init__(self, encoder: Encoder, columns: Sequence[str]) -> None:
@@ -28,6 +30,7 @@ class Side:
         self.schema = encoder.schema.part(list(columns))
         self._encoder = replace(encoder, only=self.columns)
         whole, own = encoder.layout, self._encoder.layout
+        self.code_names = tuple(field.name for field in own.codes)
         places = {f.name: i for i, f in enumerate(whole.codes)}
         self._codes = torch.tensor([places[f.name] for f in own.codes], dtype=torch.long)
         numbers = {name: i for i, name in enumerate(whole.numbers)}

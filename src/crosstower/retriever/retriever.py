@@ -20,7 +20,9 @@ from crosstower.data.retrieval_data import QueryEncoder
 from crosstower.data.side import Side
 from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
+from crosstower.data.tables import Vocabulary
 from crosstower.errors import DataError, QueryError, RunError, did_you_mean
+from crosstower.layout import RESERVED_CODES
 from crosstower.models.two_tower import TwoTower
 from crosstower.retrieve.answers import item_vectors, query_vectors
 from crosstower.retrieve.catalogue import Catalogue
@@ -80,10 +82,17 @@ class Retriever:
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """Item vectors `[N, D]`, by place."""
+        return self.vectors_of(self.items, f"{self.run.folder}: items")
+
+    def vectors_of(self, items: pl.DataFrame, name: str) -> NDArray[np.float32]:
+        """Return the vectors `[n, D]` of raw items; `name` is what messages call them.
+
+        Raises:
+            DataError: a cell is bad.
+
+        """
         side, schema = self._side("item")
-        frame = self.items
-        cleaner = Cleaner(schema, [])
-        source = FrameSource(frame, f"{self.run.folder}: items")
+        cleaner, source = Cleaner(schema, []), FrameSource(items, name)
         cleaned = pl.concat([cleaner.clean(c) for c in source.chunks(cleaner.sources())])
         batch = side.widen(side.encode(cleaned.select(schema.columns.keys())))
         return item_vectors(self.model, batch).numpy()
@@ -136,6 +145,16 @@ class Retriever:
             QueryError: the recipe's queries have no text column, or several.
 
         """
+        vector = self.query(None, self.text_query(text, query))[0]
+        return self._frame(self.index.search(vector, k, where=where))
+
+    def text_query(self, text: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return a query with a text in its text column.
+
+        Raises:
+            QueryError: the recipe's queries have no text column, or several.
+
+        """
         names = self._text_sources()
         if len(names) != 1:
             found = f"several: {', '.join(names)}" if names else "none"
@@ -143,11 +162,17 @@ class Retriever:
                 f"search: needs a recipe with one text column in the query, this one has {found};"
                 " give texts by --query"
             )
-        return self._frame(
-            self.index.search(
-                self.query(None, {names[0]: text, **(query or {})})[0], k, where=where
-            )
-        )
+        return {names[0]: text, **(query or {})}
+
+    @property
+    def searches_text(self) -> bool:
+        """Whether a text is enough of a query."""
+        return len(self._text_sources()) == 1
+
+    @property
+    def query_columns(self) -> list[str]:
+        """The data columns that a query may have."""
+        return self._side("query")[1].sources()
 
     def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
@@ -180,11 +205,10 @@ class Retriever:
         section = section_of(self.run.recipe)
         row: dict[str, Any] = dict.fromkeys(self._side("query")[1].sources())
         had = np.empty(0, np.int64)
+        self.check_user(user)
         if user is not None:
-            if section.user is None:
-                raise QueryError("user: the recipe has no retrieval.user; give the query instead")
             known = self.known(user)
-            if section.user in row:
+            if section.user is not None and section.user in row:
                 row[section.user] = user
             if known.height:
                 row |= {name: known[name][0] for name in row}
@@ -198,6 +222,16 @@ class Retriever:
             row[name] = value
         return self.vector(row, had), had
 
+    def check_user(self, user: str | int | None) -> None:
+        """Refuse a user where the recipe has none.
+
+        Raises:
+            QueryError: says to give the query instead.
+
+        """
+        if user is not None and section_of(self.run.recipe).user is None:
+            raise QueryError("user: the recipe has no retrieval.user; give the query instead")
+
     def vector(self, query: Mapping[str, Any], had: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vector `[1, D]` of data columns and the places of earlier items, in order.
 
@@ -206,9 +240,8 @@ class Retriever:
         side, schema = self._side("query")
         compact = self._encode(side, schema, dict.fromkeys(schema.sources()) | dict(query))
         histories = Histories(had, np.array([0, len(had)]))
-        encoder = QueryEncoder(self.run.encoder, self._sides, self.catalogue.ids)
-        found = query_vectors(self.model, encoder, compact, np.zeros(1, np.int64), histories)
-        return found.numpy()
+        one = np.zeros(1, np.int64)
+        return query_vectors(self.model, self._queries, compact, one, histories).numpy()
 
     def _encode(self, side: Side, schema: Schema, row: dict[str, Any]) -> Batch:
         if not row:
@@ -224,9 +257,16 @@ class Retriever:
 
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the row of a user, with what the user has had; none of one nobody knows."""
-        users = self._users
-        ids = _id(user, users[USER])
-        return users.filter(pl.col(USER) == ids[0]) if ids[0] is not None else users.head(0)
+        place = int(self._places.encode(_id(user, self._users[USER]))[0]) - RESERVED_CODES
+        return self._users[place : place + 1] if place >= 0 else self._users.head(0)
+
+    @cached_property
+    def _places(self) -> Vocabulary:
+        return Vocabulary(self._users[USER])
+
+    @cached_property
+    def _queries(self) -> QueryEncoder:
+        return QueryEncoder(self.run.encoder, self._sides, self.catalogue.ids)
 
     @cached_property
     def _users(self) -> pl.DataFrame:

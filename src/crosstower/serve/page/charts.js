@@ -1,15 +1,15 @@
 // The charts: share of each content type by rank, and histograms of scores by content type.
 
-import { histograms, kindsOf, sharesByRank } from "./kinds.js";
+import { histograms, sharesByRank } from "./kinds.js";
 import { count, el, percent, score, svg } from "./parts.js";
 
 /**
  * Draw all charts into `box`, keeping the figures that are there.
- * `view`: { column, candidates (by final rank), ownFirst: ids of the bundle's own first k, k, tasks }
+ * `view`: { kinds, candidates (by final rank), ownFirst: ids of the bundle's own first k, k, blended,
+ * tasks: names }
  */
 export function drawCharts(box, view) {
-  const kinds = kindsOf(view.column, view.candidates);
-  const plots = plotsOf(kinds, view);
+  const plots = plotsOf(view);
   if ([...box.children].map((figure) => figure.dataset.plot).join("\n") !== plots.map((p) => p.key).join("\n")) {
     box.replaceChildren(...plots.map(emptyFigure));
   }
@@ -22,21 +22,21 @@ export function drawCharts(box, view) {
   });
 }
 
-function plotsOf(kinds, view) {
-  const of = kinds.column ? ` by ${kinds.column}` : "";
-  const note = `Height: share of the type's candidates. Solid: in the first ${view.k}. Line: median.`;
+function plotsOf(view) {
+  const { kinds, k } = view;
+  const note = `${kinds.column ? `by ${kinds.column}; ` : ""}dark: first ${k}, dashed: median`;
   const plots = [];
   if (kinds.column) {
     plots.push({
       key: "shares",
-      title: `Share of each ${kinds.column} by rank`,
-      note: `${count(view.candidates.length)} candidates in their final order`,
-      draw: (width) => [sharesPlot(kinds, view, width), sharesTable(kinds, view)],
+      title: "Share by rank",
+      note: `of each ${kinds.column}, ${count(view.candidates.length)} candidates; dashed: first ${k}`,
+      draw: (width) => [sharesPlot(view, width), sharesTable(view)],
     });
   }
   const values = [
-    ["score", `${view.blended ? "Blend score" : "Score"}${of}`, (c) => c.score],
-    ...view.tasks.map((task) => [`task ${task}`, `Prediction of ${task}${of}`, (c) => c.predictions?.[task]]),
+    ["score", view.blended ? "Blend score" : "Score", (c) => c.score],
+    ...view.tasks.map((task) => [`task ${task}`, `Prediction of ${task}`, (c) => c.predictions?.[task]]),
   ];
   for (const [key, title, valueOf] of values) {
     const bins = histograms(kinds, valueOf, view.k);
@@ -50,8 +50,8 @@ function emptyFigure({ key }) {
   return el("figure", { class: `card ${key === "shares" ? "wider" : ""}`, "data-plot": key }, caption, el("div", { class: "plot" }));
 }
 
-function sharesPlot(kinds, { candidates, k }, width) {
-  const box = { left: 36, top: 8, width: width - 44, height: 150 };
+function sharesPlot({ kinds, candidates, k }, width) {
+  const box = { left: 42, top: 8, width: width - 56, height: 124 };
   const x = (rank) => box.left + (rank / candidates.length) * box.width;
   const bars = sharesByRank(kinds, candidates).flatMap(({ first, last, shares }) => {
     let below = 0;
@@ -67,13 +67,13 @@ function sharesPlot(kinds, { candidates, k }, width) {
   });
   const lines = [0, 0.5, 1].map((share) => label(box.left - 6, box.top + (1 - share) * box.height + 4, percent(share), "end"));
   const cut = svg("line", { class: "cut", x1: x(k), x2: x(k), y1: box.top - 6, y2: box.top + box.height + 4 });
-  return drawing(width, 192, `Share of each ${kinds.column} by rank; the table below has the numbers`, [
+  return drawing(width, 166, `Share of each ${kinds.column} by rank; the table below has the numbers`, [
     bars, lines, k < candidates.length && cut, axis(box, 0, candidates.length, x, "rank"),
   ]);
 }
 
 /** The legend, which is also the chart in numbers. */
-function sharesTable(kinds, { candidates, ownFirst, k }) {
+function sharesTable({ kinds, candidates, ownFirst, k }) {
   const ids = new Set(ownFirst);
   const rows = kinds.list.map((kind) => {
     const now = kind.members.filter((c) => c.rank <= k).length;
@@ -87,10 +87,10 @@ function sharesTable(kinds, { candidates, ownFirst, k }) {
   return el("table", { class: "legend" }, el("thead", {}, head), el("tbody", {}, ...rows));
 }
 
-const ROW = 42;
+const ROW = 40;
 
 function histogramPlot({ low, high, rows, top }, title, width) {
-  const box = { left: 8, top: 0, width: width - 16, height: rows.length * ROW };
+  const box = { left: 4, top: 0, width: width - 16, height: rows.length * ROW };
   const x = (value) => box.left + ((value - low) / (high - low)) * box.width;
   const medians = rows.map((row) => `${row.name} ${score(row.median)}`).join(", ");
   const drawn = rows.map((row, i) => histogramRow(row, { box, x, top, low, high, base: (i + 1) * ROW }));
@@ -100,24 +100,24 @@ function histogramPlot({ low, high, rows, top }, title, width) {
 function histogramRow(row, { box, x, top, low, high, base }) {
   const step = (high - low) / row.all.length;
   const bar = (share, i, shade) => share > 0 && svg("rect", {
-    class: `fill ${shade} colour-${row.colour}`,
+    class: `fill ${shade}`,
     x: x(low + i * step), y: base - (share / top) * (ROW - 15),
     width: Math.max(x(low + step) - x(low) - 1, 1), height: (share / top) * (ROW - 15),
   });
   const at = x(row.median);
   return svg("g", {},
-    row.all.map((share, i) => bar(share, i, "pale")),
-    row.shown.map((share, i) => bar(share, i, "")),
+    row.all.map((share, i) => bar(share, i, `colour-${row.colour}`)),
+    row.shown.map((share, i) => bar(share, i, "first")),
     svg("line", { class: "base", x1: box.left, x2: box.left + box.width, y1: base, y2: base }),
-    Number.isFinite(at) && svg("line", { class: "median", x1: at, x2: at, y1: base - (ROW - 15), y2: base }),
+    Number.isFinite(at) && svg("line", { class: "cut", x1: at, x2: at, y1: base - (ROW - 13), y2: base }),
     label(box.left, base - ROW + 12, row.name, "start", "strong"),
-    label(box.left + box.width, base - ROW + 12, `↕ ${percent(top)}`, "end"),
+    label(box.left + box.width, base - ROW + 12, `↕ ${percent(top)} of type`, "end"),
   );
 }
 
 function axis(box, low, high, x, name) {
   const bottom = box.top + box.height;
-  const ticks = niceTicks(low, high, Math.max(2, Math.floor(box.width / 60)));
+  const ticks = niceTicks(low, high, Math.max(2, Math.floor(box.width / 45)));
   return svg("g", {},
     svg("line", { class: "axis", x1: box.left, x2: box.left + box.width, y1: bottom, y2: bottom }),
     ticks.map((tick) => svg("line", { class: "axis", x1: x(tick), x2: x(tick), y1: bottom, y2: bottom + 4 })),

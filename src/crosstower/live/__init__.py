@@ -1,0 +1,1 @@
+"""An open bundle that answers many requests, while items come and go."""

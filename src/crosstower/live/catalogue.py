@@ -1,0 +1,153 @@
+"""The items of a live bundle: raw, as vectors, and as the ranker reads them, changed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.sides import section_of
+from crosstower.errors import QueryError, RunError, did_you_mean
+from crosstower.live.candidates import CandidateRows
+from crosstower.live.items import LiveItems
+from crosstower.live.ranker import LiveRanker
+from crosstower.retrieve.exact import ExactIndex
+from crosstower.retrieve.vectors import Floats
+from crosstower.retriever.files import COUNT
+from crosstower.retriever.retriever import Retriever
+
+Places = NDArray[np.int64]
+_POPULAR = 5_000
+
+
+class LiveCatalogue:
+    """Items to find and to change.
+
+    `rows` has them as the ranker reads them, by place; None without a ranker.
+    """
+
+    def __init__(self, retriever: Retriever, ranker: LiveRanker | None) -> None:
+        if not isinstance(retriever.index, ExactIndex):
+            raise RunError(
+                f"{retriever.run.folder}: the index is in another engine; serve a bundle"
+            )
+        self.retriever, self.ranker = retriever, ranker
+        self.items = LiveItems(retriever.index)
+        attributes = retriever.index.catalogue.attributes
+        self.rows = ranker.encode_items(attributes, strict=False) if ranker is not None else None
+        self._newer: CandidateRows | None = None
+        counts = retriever.items[COUNT].to_numpy()
+        self._by_count = np.argsort(-counts, kind="stable")
+        self._counts = counts.astype(np.float32)
+
+    @property
+    def id_column(self) -> str:
+        """The column of the item's id."""
+        return section_of(self.retriever.run.recipe).item
+
+    def take(self, places: Places) -> CandidateRows:
+        """Return the items at `places` as the ranker reads them."""
+        rows, count = self.rows, len(self._by_count)
+        if rows is None:
+            raise QueryError("rank: this bundle only retrieves; it has no ranker")
+        newer = places >= count
+        if self._newer is None or not newer.any():
+            return rows.take(places)
+        both = CandidateRows.concatenate(
+            rows.take(places[~newer]), self._newer.take(places[newer] - count)
+        )
+        order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
+        return both.take(np.argsort(order))
+
+    def popular(
+        self, k: int, *, where: str | None = None, excluded: Places
+    ) -> tuple[Places, Floats]:
+        """Return the items with most training rows and their numbers, as `LiveItems.nearest`."""
+        first, later = self._by_count[:_POPULAR], self._by_count[_POPULAR:]
+        ids = self.retriever.index.catalogue.ids.gather(first).to_list()  # type: ignore[union-attr]
+        for places, counts in (
+            (self.items.places_of(ids), self._counts[first]),
+            (self.items.still(later), self._counts[later]),
+        ):
+            there = (places >= 0) & ~np.isin(places, excluded)
+            kept = np.flatnonzero(there)
+            kept = kept[self.items.fits(places[kept], where)]
+            if len(kept) >= k or not len(later):
+                return places[kept][:k], counts[kept][:k]
+        return places[kept][:k], counts[kept][:k]
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add items, or put them in the place of those with the same ids; all, or none.
+
+        Raises:
+            QueryError: a row has no id or a column that items do not have.
+            DataError: a value is of the wrong type.
+
+        """
+        ids, frame = self.read(rows)
+        vectors = self.retriever.vectors_of(frame, "the items")
+        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
+        kept, _ = self.items.put(ids, frame, vectors)
+        if ranked is not None:
+            before = self._kept(kept)
+            self._newer = ranked if before is None else CandidateRows.concatenate(before, ranked)
+
+    def delete(self, ids: Sequence[str | int]) -> None:
+        """Take items out; ids that are not there are left alone."""
+        kept = self.items.delete(self.items.as_ids(ids).drop_nulls().unique())
+        self._newer = self._kept(kept)
+
+    def read(self, rows: Sequence[Mapping[str, Any]]) -> tuple[pl.Series, pl.DataFrame]:
+        """Return ids and attributes of rows as typed by the catalogue; of one id the last row.
+
+        Raises:
+            QueryError: a row has no id, a column that items do not have, or a value of another
+                type.
+
+        """
+        schema, name = self.items.schema, self.id_column
+        by_id: dict[Any, Mapping[str, Any]] = {}
+        for number, row in enumerate(rows):
+            _check(number, row, name, schema)
+            by_id[str(row[name])] = row
+        ids = self.items.as_ids(list(by_id))
+        if ids.null_count():
+            bad = list(by_id)[int(ids.is_null().arg_max() or 0)]
+            raise QueryError(f"items: {name} {bad!r} cannot be an id; ids here are {ids.dtype}")
+        columns = {
+            column: _typed(column, [row.get(column) for row in by_id.values()], kind)
+            for column, kind in schema.items()
+        }
+        return ids, pl.DataFrame(columns)
+
+    def _kept(self, kept: NDArray[np.bool_]) -> CandidateRows | None:
+        places = np.flatnonzero(kept)
+        return self._newer.take(places) if self._newer is not None and len(places) else None
+
+
+def _check(number: int, row: Mapping[str, Any], name: str, schema: pl.Schema) -> None:
+    if row.get(name) is None:
+        raise QueryError(f"items[{number}]: no '{name}', which is the id of an item")
+    for column in row:
+        if column != name and column not in schema:
+            names = [name, *schema]
+            raise QueryError(
+                f"items[{number}]: no column '{column}'{did_you_mean(column, names)}; items have:"
+                f" {', '.join(dict.fromkeys(names))}"
+            )
+
+
+def _typed(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
+    try:
+        return pl.Series(name, values, dtype=kind, strict=True)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        pass
+    for number, value in enumerate(values):
+        try:
+            pl.Series(name, [value], dtype=kind, strict=True)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            raise QueryError(f"items[{number}]: '{name}' must be {kind}, got {value!r}") from None
+    raise QueryError(f"items: '{name}' must be {kind}")

@@ -1,0 +1,250 @@
+"""Items that can change while they are asked for: those of the bundle, and a few newer ones.
+
+The bundle's own are never changed: their vectors stay mapped from the file, so that all workers
+of a machine share them. Newer ones are searched exactly beside them, and what they replace, or
+what was deleted, is left out. Places count the bundle's items first, then the newer ones.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.tables import Vocabulary
+from crosstower.layout import RESERVED_CODES
+from crosstower.retrieve.catalogue import Catalogue
+from crosstower.retrieve.exact import ExactIndex
+from crosstower.retrieve.vectors import Floats, Vectors
+
+Places = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+_CONDITIONS, _SAME_LENGTH, _TINY = 32, 1e-3, 1e-12
+_NO_PAIRS = np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+class LiveItems:
+    """A catalogue and its vectors, to search and to change; not safe for several threads."""
+
+    def __init__(self, base: ExactIndex) -> None:
+        self.base, self.newer = base, None
+        self._table = Vocabulary(base.catalogue.ids)
+        self._alive = base.catalogue.alive.copy()
+        self._all_alive = bool(self._alive.all())
+        self._fits: OrderedDict[str, Mask] = OrderedDict()
+        self.newer: ExactIndex | None
+        self._unit: ExactIndex | None = None
+        self._level = _is_level(base.vectors)
+
+    def __len__(self) -> int:
+        """Return how many items there are."""
+        return int(self._alive.sum()) + self.newer_count
+
+    @property
+    def newer_count(self) -> int:
+        """How many items the bundle did not have, or has otherwise."""
+        return 0 if self.newer is None else len(self.newer.vectors)
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Names and types of the attributes."""
+        return self.base.catalogue.attributes.schema
+
+    def places_of(self, ids: Sequence[Any]) -> Places:
+        """Return the place of each id, -1 for one that is not there."""
+        asked = self.as_ids(ids)
+        codes = self._table.encode(asked).astype(np.int64) - RESERVED_CODES
+        known = codes >= 0
+        places = np.where(known & self._alive[np.where(known, codes, 0)], codes, -1)
+        if self.newer is not None:
+            newer = self.newer.catalogue.places_of(asked)
+            places = np.where(newer >= 0, newer + len(self._alive), places)
+        return places
+
+    def still(self, places: Places) -> Places:
+        """Return places of the bundle's own items, -1 for one that is gone or replaced."""
+        return np.where(self._alive[places], places, -1)
+
+    def as_ids(self, ids: Sequence[Any]) -> pl.Series:
+        """Return ids in the type of the catalogue's; null if one cannot be one of them."""
+        kind = self.base.catalogue.ids.dtype
+        return pl.Series([str(i) for i in ids], dtype=pl.String).cast(kind, strict=False)
+
+    def ids(self, places: Places) -> list[Any]:
+        """Return the ids at `places`."""
+        base, newer = self._split(places)
+        out = np.empty(len(places), dtype=object)
+        out[base] = self.base.catalogue.ids.gather(places[base]).to_list()
+        if self.newer is not None and newer.any():
+            found = self.newer.catalogue.ids.gather(places[newer] - len(self._alive))
+            out[newer] = found.to_list()
+        return out.tolist()
+
+    def attributes(self, places: Places) -> list[dict[str, Any]]:
+        """Return the attributes of the items at `places`, a dictionary each."""
+        base, newer = self._split(places)
+        out = np.empty(len(places), dtype=object)
+        out[base] = self.base.catalogue.attributes[places[base]].to_dicts()
+        if self.newer is not None and newer.any():
+            rows = self.newer.catalogue.attributes[places[newer] - len(self._alive)]
+            out[newer] = rows.to_dicts()
+        return out.tolist()
+
+    def vector(self, place: int) -> Floats:
+        """Return the vector `[1, D]` of an item."""
+        count = len(self._alive)
+        if place < count:
+            return self.base.vectors.rows(np.array([place])).numpy()
+        return self.newer.vectors.rows(np.array([place - count])).numpy()  # type: ignore[union-attr]
+
+    def nearest(
+        self, x: Floats, k: int, *, where: str | None = None, excluded: Places | None = None
+    ) -> tuple[Places, Floats]:
+        """Return the places of the best items of one query, best first, and inner products.
+
+        Args:
+            x: the query `[1, D]`.
+            k: at most so many.
+            where: a condition on the attributes.
+            excluded: places to leave out.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        out = np.empty(0, np.int64) if excluded is None else excluded
+        return self._search((self.base, self.newer), x, k, where=where, excluded=out)
+
+    def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Places, Floats]:
+        """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
+        vector = self.vector(place)
+        unit = vector / max(float(np.linalg.norm(vector)), _TINY)
+        indexes = (self.base, self.newer)
+        if not self._level:
+            self._unit = self._unit or _of_unit_length(self.base)
+            newer = None if self.newer is None else _of_unit_length(self.newer)
+            indexes = (self._unit, newer)
+        return self._search(indexes, unit, k, where=where, excluded=np.array([place]))
+
+    def _search(
+        self,
+        indexes: tuple[ExactIndex, ExactIndex | None],
+        x: Floats,
+        k: int,
+        *,
+        where: str | None,
+        excluded: Places,
+    ) -> tuple[Places, Floats]:
+        """Return the best items of the bundle and of the newer ones together."""
+        (base, newer), count = indexes, len(self._alive)
+        mine, others = excluded[excluded < count], excluded[excluded >= count] - count
+        places, scores = base.nearest(x, k, allowed=self._allowed(where), excluded=_pairs(mine))
+        found = [(places[0], scores[0])]
+        if newer is not None:
+            fits = None if where is None else newer.catalogue.fits(where)
+            places, scores = newer.nearest(x, k, allowed=fits, excluded=_pairs(others))
+            found.append((np.where(places[0] >= 0, places[0] + count, -1), scores[0]))
+        return _merged(found, k)
+
+    def fits(self, places: Places, where: str | None) -> Mask:
+        """Return which of the items at `places` fulfil a condition.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        if where is None:
+            return np.ones(len(places), dtype=bool)
+        base, newer = self._split(places)
+        out = np.zeros(len(places), dtype=bool)
+        out[base] = self._base_fits(where)[places[base]]
+        if self.newer is not None:
+            out[newer] = self.newer.catalogue.fits(where)[places[newer] - len(self._alive)]
+        return out
+
+    def put(self, ids: pl.Series, attributes: pl.DataFrame, vectors: Floats) -> tuple[Mask, int]:
+        """Add items, or put them in the place of those with the same ids.
+
+        Returns:
+            Which of the newer items before are kept, in their order, and how many follow them.
+
+        """
+        kept = self._without(ids)
+        catalogue = Catalogue(ids, attributes)
+        if self.newer is None or not kept.any():
+            self.newer = ExactIndex.build(ids, vectors, attributes)
+        else:
+            self.newer = self._kept(kept)
+            self.newer.add(catalogue.ids, vectors, catalogue.attributes)
+        return kept, len(ids)
+
+    def delete(self, ids: pl.Series) -> Mask:
+        """Take items out; ids that are not there are left alone.
+
+        Returns:
+            Which of the newer items before are kept, in their order.
+
+        """
+        kept = self._without(ids)
+        self.newer = self._kept(kept) if self.newer is not None and kept.any() else None
+        return kept
+
+    def _without(self, ids: pl.Series) -> Mask:
+        """Mark the bundle's items of these ids, and return which newer ones are not of them."""
+        codes = self._table.encode(ids).astype(np.int64) - RESERVED_CODES
+        self._alive[codes[codes >= 0]] = False
+        self._all_alive = bool(self._alive.all())
+        if self.newer is None:
+            return np.empty(0, dtype=bool)
+        return ~self.newer.catalogue.ids.is_in(ids.implode()).to_numpy()
+
+    def _kept(self, kept: Mask) -> ExactIndex:
+        index, places = self.newer, np.flatnonzero(kept)
+        return ExactIndex(index.catalogue.taken(places), index.vectors.taken(places))  # type: ignore[union-attr]
+
+    def _allowed(self, where: str | None) -> Mask | None:
+        if where is None:
+            return None if self._all_alive else self._alive
+        return self._base_fits(where) & self._alive
+
+    def _base_fits(self, where: str) -> Mask:
+        """Return which of the bundle's items fulfil a condition; they never change."""
+        if where in self._fits:
+            self._fits.move_to_end(where)
+            return self._fits[where]
+        self._fits[where] = self.base.catalogue.fits(where)
+        if len(self._fits) > _CONDITIONS:
+            self._fits.popitem(last=False)
+        return self._fits[where]
+
+    def _split(self, places: Places) -> tuple[Mask, Mask]:
+        base = places < len(self._alive)
+        return base, ~base
+
+
+def _is_level(vectors: Vectors) -> bool:
+    """Return whether vectors are equally long, so that the inner product orders as the cosine."""
+    some = vectors.rows(slice(0, 1_000)).norm(dim=1)
+    return bool((some.max() - some.min()) <= _SAME_LENGTH * some.max())
+
+
+def _of_unit_length(index: ExactIndex) -> ExactIndex:
+    rows = index.vectors.rows(slice(0, None))
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=_TINY)
+    return ExactIndex(index.catalogue, Vectors(unit.numpy(), "float32"))
+
+
+def _pairs(places: Places) -> tuple[Places, Places]:
+    return (np.zeros(len(places), np.int64), places) if len(places) else _NO_PAIRS
+
+
+def _merged(found: list[tuple[Places, Floats]], k: int) -> tuple[Places, Floats]:
+    places = np.concatenate([p for p, _ in found])
+    scores = np.concatenate([s for _, s in found])
+    there = np.flatnonzero(places >= 0)
+    order = there[np.argsort(-scores[there], kind="stable")][:k]
+    return places[order], scores[order]

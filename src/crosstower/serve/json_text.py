@@ -1,0 +1,29 @@
+"""What a server is given, as JSON text to keep: it comes back as it was, or is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as JSON; whole numbers of any size, nulls and lists survive.
+
+    Raises:
+        ValueError: JSON cannot hold it, such as NaN, or half of a character; says why.
+
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except UnicodeEncodeError:
+        reason = "text holds half of a character (a lone surrogate)"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except TypeError as error:
+        reason = str(error)
+    except ValueError as error:  # of json: "Out of range float values are not JSON compliant"
+        reason = "NaN and infinity are no JSON" if "float" in str(error) else str(error)
+    else:
+        return text
+    raise ValueError(f"cannot be kept as JSON: {reason}")

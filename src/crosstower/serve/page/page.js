@@ -1,0 +1,254 @@
+// The page: asks the server whenever the request or the blend changes, and draws the newest answer.
+
+import * as api from "./api.js";
+import { drawCharts } from "./charts.js";
+import { openDrawer } from "./drawer.js";
+import { drawFunnel, stagesOf } from "./funnel.js";
+import { kindsOf } from "./kinds.js";
+import { byId, count, el, later, milliseconds } from "./parts.js";
+import { openRequest } from "./request.js";
+import { openStudio } from "./studio.js";
+
+const page = {
+  model: null,
+  request: null, // the form
+  studio: null, // null where the bundle has no tasks
+  drawer: null,
+  asked: null, // what the form held when it was last sent
+  own: null, // the answer by the bundle's own blend
+  shown: null, // the answer that is drawn
+  attributes: new Map(), // of items that an answer did not describe itself
+  running: new AbortController(),
+};
+
+async function start() {
+  api.onUnauthorised(askForToken);
+  page.drawer = openDrawer(() => ({ model: page.model, column: typeColumn(), candidateOf, attributesOf }));
+  try {
+    page.model = await api.model();
+  } catch (error) {
+    const again = el("button", { type: "button", click: () => location.reload() }, "Try again");
+    byId("trouble").replaceChildren(error.message, again);
+    return;
+  }
+  showModel();
+  if (matchMedia("(max-width: 760px)").matches) byId("asking").open = false;
+  byId("main").hidden = false;
+  page.request = openRequest(page.model, ask);
+  if (page.model.tasks.length > 0) {
+    byId("studio").hidden = false;
+    page.studio = openStudio(page.model, later(60, () => page.own && blendAgain()));
+  }
+  redrawOnResize();
+  if (ranksOnly()) byId("asking").open = true;
+  await ask();
+}
+
+/** Charts are drawn for the width that they have. */
+function redrawOnResize() {
+  const box = byId("results");
+  let width = box.clientWidth;
+  const redraw = later(80, () => page.shown && drawResults());
+  new ResizeObserver(() => {
+    if (box.clientWidth !== width) redraw();
+    width = box.clientWidth;
+  }).observe(box);
+}
+
+const ranksOnly = () => !page.model.stages.includes("retrieve");
+
+/** Ask by what the form holds: by the bundle's own blend and, where it was changed, by the studio's. */
+async function ask() {
+  const asked = page.request.read();
+  byId("asking-summary").textContent = asked.user === null ? "no user" : `${asked.user}`;
+  if (ranksOnly() && asked.items.length === 0) {
+    showEmpty("Type the ids of the items to rank: this bundle ranks, and does not retrieve.");
+    return;
+  }
+  const answered = await newest("request-problem", async (signal) => {
+    page.attributes.clear();
+    page.own = page.shown = await answerTo(asked, null, signal);
+    page.asked = asked;
+  });
+  if (answered && page.studio?.override()) await blendAgain();
+  else if (answered) draw();
+}
+
+/** Ask for the same candidates by the studio's blend; draw what there is where the server refuses it. */
+async function blendAgain() {
+  const blend = page.studio.override();
+  const answered = await newest("studio-problem", async (signal) => {
+    page.shown = blend ? await answerTo(page.asked, blend, signal) : page.own;
+  });
+  if (answered !== null) draw();
+}
+
+/**
+ * Run a request in place of the one that runs; what goes wrong is told beside its cause.
+ * Returns whether it went well, null where a newer one has taken its place.
+ */
+async function newest(problemId, run) {
+  page.running.abort();
+  const mine = new AbortController();
+  page.running = mine;
+  byId("results").setAttribute("aria-busy", "true");
+  try {
+    await run(mine.signal);
+    byId(problemId).textContent = "";
+    return true;
+  } catch (error) {
+    if (error.name === "AbortError") return null;
+    if (!(error instanceof api.Failure)) console.error(error);
+    byId(problemId).textContent = error.message;
+    return false;
+  } finally {
+    if (page.running === mine) byId("results").removeAttribute("aria-busy");
+  }
+}
+
+async function answerTo(asked, blend, signal) {
+  const send = ranksOnly() ? api.rank : api.recommend;
+  const answer = await send({ ...asked, blend, stages: true }, signal);
+  answer.candidates = answer.stages?.candidates ?? answer.items;
+  for (const item of answer.items) page.attributes.set(item.item_id, item.attributes);
+  await describe(answer, asked, signal);
+  return answer;
+}
+
+/** Look up the attributes of items that are first in an earlier stage only: an answer has the last one's. */
+async function describe(answer, { user, query, k }, signal) {
+  const first = (rank) => rank != null && rank <= k;
+  const missing = answer.candidates
+    .filter((c) => first(c.retrieval_rank) || first(c.ranked_rank))
+    .map((c) => c.item_id)
+    .filter((id) => !page.attributes.has(id))
+    .slice(0, page.model.limits.items);
+  if (missing.length === 0 || page.model.tasks.length === 0) return;
+  const found = await api.rank({ user, query, items: missing, k: null, blend: null, stages: false }, signal);
+  for (const item of found.items) page.attributes.set(item.item_id, item.attributes);
+}
+
+const attributesOf = ({ item_id }) => page.attributes.get(item_id);
+const candidateOf = (id) => page.shown?.candidates.find((c) => c.item_id === id);
+
+/** The column that `type` of a candidate is a value of. */
+function typeColumn() {
+  const blend = page.shown === page.own ? page.model.blend : page.studio?.override();
+  return blend?.by ?? page.model.types;
+}
+
+function draw() {
+  const { own, shown, model } = page;
+  showNotice(shown);
+  showLatency(shown.stages?.milliseconds);
+  if (shown.candidates.length === 0) {
+    showEmpty(page.asked.where ? `No item fulfils the filter ${page.asked.where}` : "No items were found for this request.");
+    return;
+  }
+  const moves = own === shown ? "Moved: ranks since the stage before." : "Moved: since the stage before; ± own: against the bundle's blend.";
+  byId("funnel-note").textContent = `${count(model.items)} items, of which the first ${Math.min(page.asked.k, shown.candidates.length)} of each stage. ${moves}`;
+  page.studio?.tell(own === shown ? "" : comparison(own, shown));
+  drawResults();
+  sayLater();
+}
+
+function drawResults() {
+  const { own, shown, model, asked } = page;
+  if (shown.candidates.length === 0) return;
+  const changed = own !== shown;
+  const blended = changed || (model.blend !== null && shown.candidates.some((c) => c.blended_rank != null));
+  const kinds = kindsOf(typeColumn(), shown.candidates); // gives types their colours
+  drawFunnel({
+    stages: stagesOf(model, shown, blended),
+    candidates: shown.candidates,
+    k: asked.k,
+    column: typeColumn(),
+    ownRanks: changed ? new Map(own.candidates.map((c) => [c.item_id, c.rank])) : null,
+    attributesOf,
+    open: page.drawer.openItem,
+  });
+  byId("charts").hidden = false;
+  drawCharts(byId("charts"), {
+    kinds,
+    candidates: shown.candidates,
+    ownFirst: own.candidates.filter((c) => c.rank <= asked.k).map((c) => c.item_id),
+    k: asked.k,
+    blended,
+    tasks: model.tasks.map((task) => task.name),
+  });
+}
+
+function comparison(own, shown) {
+  const ranks = new Map(own.candidates.map((c) => [c.item_id, c.rank]));
+  const first = shown.candidates.filter((c) => c.rank <= page.asked.k);
+  const fresh = first.filter((c) => !(ranks.get(c.item_id) <= page.asked.k)).length;
+  const moved = first.filter((c) => ranks.get(c.item_id) !== c.rank).length - fresh;
+  return `Against the bundle's blend: ${fresh} of the first ${first.length} are new, ${moved} others have moved.`;
+}
+
+function showEmpty(words) {
+  byId("columns").replaceChildren(el("p", { class: "empty" }, words));
+  byId("tabs").hidden = true;
+  byId("charts").hidden = true;
+  const moves = own === shown ? "Moved: ranks since the stage before." : "Moved: since the stage before; ± own: against the bundle's blend.";
+  byId("funnel-note").textContent = "";
+  byId("status").textContent = words;
+}
+
+function showNotice(answer) {
+  const words = [];
+  if (answer.fallback === "popular") words.push("The server knows nothing of this user, so these are the most popular items.");
+  else if (answer.fallback) words.push(`The server fell back to: ${answer.fallback}.`);
+  if (answer.unknown?.length) words.push(`No such items: ${answer.unknown.join(", ")}.`);
+  if (answer.candidates.some((c) => c.rank <= page.asked.k && c.blended_rank != null && c.blended_rank !== c.rank)) {
+    words.push("The first places are rearranged for diversity.");
+  }
+  byId("notice").textContent = words.join(" ");
+  byId("notice").hidden = words.length === 0;
+}
+
+const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
+
+function showModel() {
+  const { name, version, items, created } = page.model;
+  document.title = `${name} · Crosstower`;
+  byId("name").textContent = name;
+  byId("facts").replaceChildren(fact("version", version), fact("built", `${created}`.slice(0, 10)), fact("items", count(items)));
+  byId("search").hidden = !page.model.text_search;
+}
+
+function showLatency(spent) {
+  byId("latency").replaceChildren(...Object.entries(spent ?? {}).map(([name, ms]) => fact(name, milliseconds(ms))));
+}
+
+/** Tell a screen reader once things are at rest, not at each step of a slider. */
+const sayLater = later(600, () => {
+  const first = Math.min(page.asked.k, page.shown.candidates.length);
+  byId("status").textContent = `${first} items. ${page.own === page.shown ? "" : comparison(page.own, page.shown)}`;
+});
+
+function askForToken(words) {
+  const dialog = byId("token");
+  byId("token-problem").textContent = words;
+  byId("token-text").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" ? byId("token-text").value : null), { once: true });
+  });
+}
+
+byId("search").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = byId("search-text").value.trim();
+  const { where, query, k } = page.request.read();
+  try {
+    const { items } = await api.search({ text, k, where, query });
+    byId("search-problem").textContent = "";
+    page.drawer.openSearch(where ? `“${text}” where ${where}` : `“${text}”`, items);
+  } catch (error) {
+    byId("search-problem").textContent = error.message;
+  }
+});
+
+start();
