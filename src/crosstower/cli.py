@@ -14,6 +14,7 @@ from crosstower.cli_blend import blend_app
 from crosstower.cli_funnel import funnel_app
 from crosstower.cli_options import Json, Overrides, RunArgument, Seeds
 from crosstower.cli_policy import policy_app
+from crosstower.cli_serve import serve_app
 from crosstower.errors import CrosstowerError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app.add_typer(ask_app)
 app.add_typer(blend_app)
 app.add_typer(funnel_app)
 app.add_typer(policy_app)
+app.add_typer(serve_app)
 app.add_typer(data_app, name="data")
 
 

@@ -86,9 +86,14 @@ def test_a_full_disk_is_said_and_nothing_is_half_stored(tmp_path: Path) -> None:
 
 def test_an_error_in_a_transaction_leaves_nothing(tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
-        with pytest.raises(KeyError), state.database.writing() as connection:
-            connection.execute("INSERT INTO item_changes (id) VALUES ('1')")
-            raise KeyError
+
+        def fail() -> None:
+            with state.database.writing() as connection:
+                connection.execute("INSERT INTO item_changes (id) VALUES ('1')")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
         assert state.last_sequence() == 0
         assert state.put_items([{"id": 1}], item="id") == 1
 

@@ -184,8 +184,9 @@ def test_threads_lose_nothing(tmp_path: Path) -> None:
 
         def put(thread: int) -> None:
             for n in range(20):
-                given.append(state.put_items([{"id": f"{thread}-{n}"}], item="id"))
-                assert state.last_sequence() >= given[-1]
+                sequence = state.put_items([{"id": f"{thread}-{n}"}], item="id")
+                assert state.last_sequence() >= sequence
+                given.append(sequence)
                 state.add_events(events(f"{thread}-{n}"))
 
         threads = [threading.Thread(target=put, args=(n,)) for n in range(6)]

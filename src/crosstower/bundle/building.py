@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 from safetensors.torch import save_file
 
@@ -29,6 +28,7 @@ from crosstower.bundle.manifest import (
 from crosstower.data.sides import section_of
 from crosstower.data.sources import open_source
 from crosstower.errors import BundleError, CrosstowerError
+from crosstower.evaluate.drift import reference_of
 from crosstower.files import new_folder
 from crosstower.recipe import Recipe
 from crosstower.results import read_predictions
@@ -45,7 +45,6 @@ LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 _ANN_FROM = 20_000
 _HELD_OUT_ROWS = 20_000
 _MOST_TYPES = 50
-_TENTHS = np.linspace(0.1, 0.9, 9)
 
 
 def make_bundle(
@@ -137,7 +136,7 @@ class _Maker:
         rows, self.blend_by = _held_out(run, facts, self._types(run, retrieval), data)
         rows.write_parquet(place / HELD_OUT)
         self.reference = {
-            task: tuple(np.quantile(rows[f"{task}{PREDICTION}"].to_numpy(), _TENTHS).tolist())
+            task: tuple(reference_of(rows[f"{task}{PREDICTION}"].to_numpy()))
             for task in run.recipe.schema_.tasks
         }
 

@@ -45,8 +45,8 @@ class Manifest(Frozen):
     """What `manifest.json` holds.
 
     `version` is made of the checksums: two bundles of the same content have the same one.
-    `candidates` is how many items the ranker gets. `reference` has, for each task, nine numbers
-    between the tenths of its predictions on the validation rows, with which a server compares.
+    `candidates` is how many items the ranker gets. `reference` has quantiles of each
+    task's predictions on the validation rows, with which a server compares its own.
     `blend_by` are the columns by which a blend may be fitted again, the content type first.
     """
 

@@ -44,7 +44,7 @@ def this_machine() -> Machine:
         machine=platform.machine(),
         processor=facts.get("model name") or platform.processor() or platform.machine(),
         features=tuple(sorted((facts.get("flags") or facts.get("Features") or "").split())),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
     )
 
 
@@ -77,13 +77,14 @@ def compile_program(program: ExportedProgram, path: Path) -> None:
         RunError: there is no C++ compiler, or it fails.
 
     """
-    from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415 - slow to load
+    from torch._inductor import aoti_compile_and_package  # noqa: PLC0415 - slow to load
+    from torch._inductor.cpp_builder import get_cpp_compiler  # noqa: PLC0415
     from torch._inductor.exc import CppCompileError, InvalidCxxCompiler  # noqa: PLC0415
 
     try:
         get_cpp_compiler()
         with quiet(), torch.no_grad():
-            torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+            aoti_compile_and_package(program, package_path=str(path))
     except InvalidCxxCompiler as error:
         raise RunError(
             "aoti: no C++ compiler here; install one, such as g++, or set CXX to where it is, or"
@@ -100,10 +101,12 @@ def open_compiled(path: Path, signature: Signature, made: Machine) -> TorchProgr
         RunError: it was made for another processor or torch, or cannot be loaded.
 
     """
+    from torch._inductor import aoti_load_package  # noqa: PLC0415 - slow to load
+
     check_machine(made, path)
     try:
         with quiet():
-            loaded = torch._inductor.aoti_load_package(str(path))
+            loaded = aoti_load_package(str(path))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{path}: cannot be loaded: {reason}; export again") from error

@@ -57,7 +57,9 @@ class Signature(Frozen):
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     shared: tuple[str, ...] = ()
-    reserved_codes: dict[str, int] = {"padding": PADDING, "missing": MISSING, "unseen": UNSEEN}
+    padding_code: int = PADDING
+    missing_code: int = MISSING
+    unseen_code: int = UNSEEN
 
     @property
     def input_names(self) -> list[str]:

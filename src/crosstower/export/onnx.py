@@ -95,15 +95,15 @@ def _name_candidates(graph: Any) -> None:
         node.metadata_props.clear()
 
 
-def _bag(
+def _bag(  # noqa: PLR0917 - the operator's own signature
     weight: Tensor,
     codes: Tensor,
     offsets: Tensor,
-    scale_by_frequency: bool,  # noqa: FBT001 - the operator's own signature
+    scale_by_frequency: bool,
     mode: int,
-    sparse: bool,  # noqa: FBT001
+    sparse: bool,
     row_weights: Tensor | None,
-    last_offset: bool,  # noqa: FBT001
+    last_offset: bool,
     padding: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return a mean or a sum of rows, as one look-up; ONNX would get a loop over the bags.

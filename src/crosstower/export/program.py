@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class TensorRanker(nn.Module):
 class TorchProgram:
     """Logits of a program that takes the tensors of a signature in their order."""
 
-    def __init__(self, forward: nn.Module, signature: Signature) -> None:
+    def __init__(self, forward: Callable[..., Any], signature: Signature) -> None:
         self._forward, self._signature = forward, signature
 
     def logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
@@ -80,17 +81,19 @@ def traced(model: nn.Module, layout: Layout, shared: frozenset[str]) -> Exported
     rows = Dim(CANDIDATES, min=1, max=_MOST_CANDIDATES)
     signature = signature_of(layout, shared)
     shapes = [{0: rows} if i.shape[0] == CANDIDATES else None for i in signature.inputs]
+    lists = [tuple(shapes[2:])] if layout.lists else []  # one element for all further arguments
     with quiet(), torch.no_grad():
         program = torch.export.export(
             ranker,
             tuple(inputs[name] for name in signature.input_names),
-            dynamic_shapes=(shapes[0], shapes[1], tuple(shapes[2:])),
+            dynamic_shapes=(*shapes[:2], *lists),
         )
     for node in program.graph.nodes:
         for key in [key for key in node.meta if key != "val"]:
             del node.meta[key]
     _dense_look_ups(program)
-    program._guards_code = []  # noqa: SLF001 - Python source, which a reader would have to run
+    # Python source, which a reader would have to evaluate
+    program._guards_code = []  # pyright: ignore[reportPrivateUsage]
     return program
 
 

@@ -51,6 +51,13 @@ class Blends:
         self._kinds, self._rows = dict(kinds), rows
         self._fitted: dict[str, FittedBlend] = {}
 
+    @property
+    def types(self) -> str | None:
+        """The column of the content type: the blend's own, or the first that one may have."""
+        if self.own is not None and self.own.spec.by is not None:
+            return self.own.spec.by
+        return self.by[0] if self.by else None
+
     def of(self, override: Override | None) -> FittedBlend | None:
         """Return the blend that a request asks for; None if there is none.
 

@@ -87,13 +87,21 @@ class LiveCatalogue:
             DataError: a value is of the wrong type.
 
         """
-        ids, frame = self.read(rows)
-        vectors = self.retriever.vectors_of(frame, "the items")
-        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
-        kept, _ = self.items.put(ids, frame, vectors)
+        ids, frame, vectors, ranked = self._encoded(rows)
+        kept = self.items.put(ids, frame, vectors)
         if ranked is not None:
             before = self._kept(kept)
             self._newer = ranked if before is None else CandidateRows.concatenate(before, ranked)
+
+    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse rows that `put` would refuse; change nothing.
+
+        Raises:
+            QueryError: as `put`.
+            DataError: as `put`.
+
+        """
+        self._encoded(rows)
 
     def delete(self, ids: Sequence[str | int]) -> None:
         """Take items out; ids that are not there are left alone."""
@@ -122,6 +130,14 @@ class LiveCatalogue:
             for column, kind in schema.items()
         }
         return ids, pl.DataFrame(columns)
+
+    def _encoded(
+        self, rows: Sequence[Mapping[str, Any]]
+    ) -> tuple[pl.Series, pl.DataFrame, Floats, CandidateRows | None]:
+        ids, frame = self.read(rows)
+        vectors = self.retriever.vectors_of(frame, "the items")
+        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
+        return ids, frame, vectors, ranked
 
     def _kept(self, kept: NDArray[np.bool_]) -> CandidateRows | None:
         places = np.flatnonzero(kept)

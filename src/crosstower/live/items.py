@@ -166,11 +166,11 @@ class LiveItems:
             out[newer] = self.newer.catalogue.fits(where)[places[newer] - len(self._alive)]
         return out
 
-    def put(self, ids: pl.Series, attributes: pl.DataFrame, vectors: Floats) -> tuple[Mask, int]:
+    def put(self, ids: pl.Series, attributes: pl.DataFrame, vectors: Floats) -> Mask:
         """Add items, or put them in the place of those with the same ids.
 
         Returns:
-            Which of the newer items before are kept, in their order, and how many follow them.
+            Which of the newer items before are kept, in their order; the new ones follow them.
 
         """
         kept = self._without(ids)
@@ -180,7 +180,7 @@ class LiveItems:
         else:
             self.newer = self._kept(kept)
             self.newer.add(catalogue.ids, vectors, catalogue.attributes)
-        return kept, len(ids)
+        return kept
 
     def delete(self, ids: pl.Series) -> Mask:
         """Take items out; ids that are not there are left alone.

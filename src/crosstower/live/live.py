@@ -1,278 +1,73 @@
-"""A live bundle: retrieve, rank, blend, for one request at a time; items come and go."""
+"""A live bundle: whatever its stages can answer."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
-from typing import Any
-
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from crosstower.bundle.bundle import Bundle
-from crosstower.data.sides import section_of
 from crosstower.errors import QueryError
-from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.stages import BLENDED, RANKED, stage_ranks
-from crosstower.live.answer import Asked, Ranked
 from crosstower.live.blends import Blends
-from crosstower.live.catalogue import LiveCatalogue
-from crosstower.live.ranker import LiveRanker, Query
-from crosstower.retriever.files import HAD, USER
-from crosstower.scores import BLEND_SCORE, PREDICTION
-
-Places = NDArray[np.int64]
-Floats = NDArray[np.float32]
+from crosstower.live.funnel import LiveFunnel
+from crosstower.live.rows import LiveRows
 
 
-class LiveFunnel:
-    """Answers for a bundle that retrieves, or retrieves and ranks; not safe for several threads."""
+@dataclass(frozen=True)
+class Live:
+    """An open bundle that answers one request at a time; not safe for several threads.
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.retriever = bundle.retriever()
-        self.funnel = bundle.funnel() if bundle.ranking is not None else None
-        self.blends = _blends(bundle, self.funnel)
-        self.ranker = _ranker(self.funnel, self.blends.by) if self.funnel is not None else None
-        self.catalogue = LiveCatalogue(self.retriever, self.ranker)
+    `funnel` is there if the bundle retrieves, `rows` if it ranks.
+    """
 
-    @property
-    def tasks(self) -> list[str]:
-        """The ranker's tasks, the first of which orders where there is no blend."""
-        return [] if self.funnel is None else list(self.funnel.ranking.recipe.schema_.tasks)
+    bundle: Bundle
+    blends: Blends
+    funnel: LiveFunnel | None
+    rows: LiveRows | None
 
-    @property
-    def query_columns(self) -> list[str]:
-        """The columns that a query may have."""
-        if self.funnel is not None:
-            rows = self.funnel.rows
-            names = dict.fromkeys([*rows.asked, *rows.from_query])
-            return [n for n in names if n != rows.user or n in rows.asked]
-        return self.retriever.query_columns
+    @staticmethod
+    def open(bundle: Bundle) -> Live:
+        """Load the models, and encode the items once.
+
+        Raises:
+            BundleError: a part of the bundle is damaged.
+
+        """
+        blends = _blends(bundle)
+        funnel = LiveFunnel(bundle, blends) if bundle.retrieval is not None else None
+        rows = LiveRows(bundle.ranking, blends) if bundle.ranking is not None else None
+        return Live(bundle, blends, funnel, rows)
 
     @property
-    def needed_columns(self) -> list[str]:
-        """The columns that a query must have."""
+    def needs_funnel(self) -> LiveFunnel:
+        """The part that retrieves.
+
+        Raises:
+            QueryError: the bundle only ranks.
+
+        """
         if self.funnel is None:
-            return []
-        return [n for n in self.funnel.rows.from_query if n not in self.funnel.rows.known]
-
-    def recommend(self, asked: Asked) -> Ranked:
-        """Return the candidates of a request in order.
-
-        Popular items stand for the retrieved ones where nothing is known of who asks: no user, or
-        one that the bundle does not know, and no query.
-
-        Raises:
-            QueryError: k, the query, the condition or the blend is wrong.
-
-        """
-        begin = time.perf_counter()
-        self.retriever.check_user(asked.user)
-        size = self._candidates(asked)
-        known = self._known(asked.user)
-        if self.funnel is not None:
-            self.funnel.rows.check_given(asked.query)
-        excluded = self.catalogue.items.places_of(asked.exclude)
-        fallback = None
-        if not asked.query and (known is None or not known.height):
-            fallback = "popular"
-            places, scores = self.catalogue.popular(size, where=asked.where, excluded=excluded)
-        else:
-            vector, had = self.retriever.query(asked.user, self._asked_of(asked.query))
-            if section_of(self.retriever.run.recipe).exclude_seen and len(had):
-                excluded = np.concatenate([excluded, had])
-            places, scores = self.catalogue.items.nearest(
-                vector, size, where=asked.where, excluded=excluded
-            )
-        spent = {"retrieve": _since(begin)}
-        found = Ranked(
-            places=places,
-            score=scores.astype(np.float64),
-            retrieval_rank=np.arange(1, len(places) + 1),
-            retrieval_score=scores.astype(np.float64),
-            retrieved=len(places),
-            milliseconds=spent,
-            fallback=fallback,
-        )
-        return self._ranked(found, asked, known, begin)
-
-    def rank(self, asked: Asked, items: Sequence[str | int]) -> Ranked:
-        """Return given items in the order of the ranker; ids that are no items are told.
-
-        Raises:
-            QueryError: the bundle has no ranker, or the query or the blend is wrong.
-
-        """
-        begin = time.perf_counter()
-        if self.funnel is None:
-            raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.funnel.rows.check_given(asked.query)
-        places = self.catalogue.items.places_of(items)
-        unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
-        places = places[places >= 0]
-        found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
-        return self._ranked(found, asked, self._known(asked.user), begin)
-
-    def search(
-        self, text: str, *, k: int, where: str | None = None, query: Mapping[str, Any] | None = None
-    ) -> Ranked:
-        """Return the items nearest to a text.
-
-        Raises:
-            QueryError: the recipe's queries have no text column, or several, or `where` is wrong.
-
-        """
-        begin = time.perf_counter()
-        given = self.retriever.text_query(text, query)
-        vector, _ = self.retriever.query(None, given)
-        return self._found(self.catalogue.items.nearest(vector, k, where=where), begin)
-
-    def similar(self, item: str | int, *, k: int, where: str | None = None) -> Ranked:
-        """Return the items whose vectors point most nearly in an item's direction (cosine).
-
-        Raises:
-            QueryError: there is no such item, or `where` is wrong.
-
-        """
-        begin = time.perf_counter()
-        place = int(self.catalogue.items.places_of([item])[0])
-        if place < 0:
-            raise QueryError(f"no item {item!r} among {len(self.catalogue.items):,}")
-        return self._found(self.catalogue.items.similar(place, k, where=where), begin)
-
-    def _found(self, found: tuple[Places, Floats], begin: float) -> Ranked:
-        places, scores = found
-        return Ranked(
-            places=places,
-            score=scores.astype(np.float64),
-            retrieved=len(places),
-            milliseconds={"retrieve": _since(begin), "total": _since(begin)},
-        )
-
-    def _ranked(
-        self, found: Ranked, asked: Asked, known: pl.DataFrame | None, begin: float
-    ) -> Ranked:
-        """Return the candidates with the scores of the ranker, in the final order."""
-        if self.ranker is None or self.catalogue.rows is None:
-            return replace(found, milliseconds={**found.milliseconds, "total": _since(begin)})
-        start = time.perf_counter()
-        blend = self.blends.of(asked.blend)
-        query = self.ranker.query(self._row(asked, known))
-        rows = self.catalogue.take(found.places)
-        if not rows.good.all():
-            kept = np.flatnonzero(rows.good)
-            found = replace(_chosen(found, kept), unread=len(rows) - len(kept))
-            rows = rows.take(kept)
-        scorer = replace(self.ranker.scorer, blend=blend)
-        scored = self.ranker.score(query, rows, scorer)
-        spent = {**found.milliseconds, "rank": _since(start)}
-        return self._ordered(replace(found, milliseconds=spent), scored, query, begin)
-
-    def _ordered(self, found: Ranked, scored: pl.DataFrame, query: Query, begin: float) -> Ranked:
-        start = time.perf_counter()
-        blended = BLEND_SCORE in scored.columns
-        diversity = self.blends.own.spec.diversity if blended and self.blends.own else None
-        groups = np.zeros(scored.height, np.int64)
-        ranks = stage_ranks(scored, groups, task=self.tasks[0], diversity=diversity)
-        at = np.argsort(list(ranks.values())[-1], kind="stable")
-        score = scored[BLEND_SCORE if blended else f"{self.tasks[0]}{PREDICTION}"].to_numpy()
-        placed = _chosen(replace(found, score=score), at)
-        spent = {**found.milliseconds, "blend": _since(start), "total": _since(begin)}
-        return replace(
-            placed,
-            predictions={t: scored[f"{t}{PREDICTION}"].to_numpy()[at] for t in self.tasks},
-            blend_score=score[at] if blended else None,
-            ranked=ranks[RANKED][at],
-            blended=ranks[BLENDED][at] if blended else None,
-            types=self._types(scored, at),
-            milliseconds=spent,
-            unseen=query.unseen,
-        )
-
-    def _types(self, scored: pl.DataFrame, at: Places) -> tuple[str | None, ...] | None:
-        by = self.types_column
-        if by is None or by not in scored.columns:
-            return None
-        return tuple(scored[by].cast(pl.String)[at].to_list())
-
-    @property
-    def types_column(self) -> str | None:
-        """The column of the content type: the blend's, or the first that a blend may have."""
-        own = self.blends.own
-        if own is not None and own.spec.by is not None:
-            return own.spec.by
-        return self.blends.by[0] if self.blends.by else None
-
-    def _candidates(self, asked: Asked) -> int:
-        size = self.bundle.manifest.candidates if asked.candidates is None else asked.candidates
-        if self.funnel is None:
-            size = max(asked.k, asked.candidates or 0)
-        if asked.k < 1 or size < 1:
-            raise QueryError(f"k: expected at least 1, got {min(asked.k, size)}")
-        if asked.k > size:
             raise QueryError(
-                f"k: expected 1 to {size:,}, the number of candidates, got {asked.k:,}; ask for"
-                " more candidates"
+                "this bundle only ranks rows that it is given (POST /v1/rank with rows); one with a"
+                " retrieval run has items"
             )
-        return size
+        return self.funnel
 
-    def _known(self, user: str | int | None) -> pl.DataFrame | None:
-        if user is None or section_of(self.retriever.run.recipe).user is None:
-            return None
-        return self.retriever.known(user)
+    @property
+    def needs_rows(self) -> LiveRows:
+        """The part that ranks.
 
-    def _asked_of(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what of a query the retrieval model reads."""
-        if self.funnel is None:
-            return dict(query)
-        return {n: v for n, v in query.items() if n in self.funnel.rows.asked}
+        Raises:
+            QueryError: the bundle only retrieves.
 
-    def _row(self, asked: Asked, known: pl.DataFrame | None) -> dict[str, Any]:
-        """Return the raw columns of a query for the ranker."""
-        rows = self.funnel.rows  # type: ignore[union-attr]
-        row: dict[str, Any] = dict.fromkeys(rows.known)
-        if asked.user is not None and rows.user is not None:
-            row[rows.user] = asked.user
-            if known is not None and known.height:
-                row |= {c.name: c[0] for c in known.drop(USER, HAD)}
-                row[rows.user] = known[USER][0]
-        return row | dict(asked.query)
-
-    @cached_property
-    def attribute_names(self) -> list[str]:
-        """The attributes of items that answers show."""
-        item = section_of(self.retriever.run.recipe).item
-        return [name for name in self.catalogue.items.schema if name != item]
+        """
+        if self.rows is None:
+            raise QueryError("rank: this bundle only retrieves; it has no ranker")
+        return self.rows
 
 
-def _chosen(found: Ranked, at: Places) -> Ranked:
-    """Return the candidates at `at`, in that order."""
-    rank, score = found.retrieval_rank, found.retrieval_score
-    return replace(
-        found,
-        places=found.places[at],
-        score=found.score[at],
-        retrieval_rank=None if rank is None else rank[at],
-        retrieval_score=None if score is None else score[at],
-    )
-
-
-def _ranker(funnel: Funnel, types: tuple[str, ...]) -> LiveRanker:
-    return LiveRanker(funnel.rows, funnel.ranking, funnel.scorer, more=types)
-
-
-def _blends(bundle: Bundle, funnel: Funnel | None) -> Blends:
-    if funnel is None:
+def _blends(bundle: Bundle) -> Blends:
+    ranking = bundle.ranking
+    if ranking is None:
         return Blends(None, {}, None, ())
-    kinds = funnel.ranking.recipe.schema_.kinds()
-    items = funnel.rows.items.columns
-    by = tuple(name for name in bundle.manifest.blend_by if name in items)
-    return Blends(funnel.scorer.blend, kinds, bundle.held_out(), by)
-
-
-def _since(start: float) -> float:
-    return round(1e3 * (time.perf_counter() - start), 3)
+    own = ranking.after_model()[1]
+    kinds = ranking.recipe.schema_.kinds()
+    return Blends(own, kinds, bundle.held_out(), bundle.manifest.blend_by)

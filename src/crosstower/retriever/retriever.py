@@ -257,19 +257,20 @@ class Retriever:
 
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the row of a user, with what the user has had; none of one nobody knows."""
-        place = int(self._places.encode(_id(user, self._users[USER]))[0]) - RESERVED_CODES
-        return self._users[place : place + 1] if place >= 0 else self._users.head(0)
+        place = int(self._places.encode(_id(user, self.users[USER]))[0]) - RESERVED_CODES
+        return self.users[place : place + 1] if place >= 0 else self.users.head(0)
 
     @cached_property
     def _places(self) -> Vocabulary:
-        return Vocabulary(self._users[USER])
+        return Vocabulary(self.users[USER])
 
     @cached_property
     def _queries(self) -> QueryEncoder:
         return QueryEncoder(self.run.encoder, self._sides, self.catalogue.ids)
 
     @cached_property
-    def _users(self) -> pl.DataFrame:
+    def users(self) -> pl.DataFrame:
+        """What each user has had, and the query columns of the last row."""
         return read(self.run.folder / FOLDER / "users.parquet")
 
     @cached_property

@@ -77,7 +77,7 @@ function drawColumn(column, stage, isLast, view) {
   const scores = view.candidates.map(stage.scoreOf).filter(Number.isFinite);
   const scale = { low: Math.min(...scores), high: Math.max(...scores) };
   const own = isLast ? view.ownRanks : null;
-  column.querySelector("header p").textContent = count(stage.total);
+  column.querySelector("header p").textContent = `${count(stage.total)} candidates`;
   const keys = ["", `by ${stage.by}`, "score", ...(stage.fromOf ? ["moved"] : []), ...(own ? ["± own"] : [])];
   column.querySelector(".keys").replaceChildren(...keys.map((key) => el("span", {}, key)));
   column.classList.toggle("compared", own !== null);

@@ -62,13 +62,15 @@ async function ask() {
   const asked = page.request.read();
   byId("asking-summary").textContent = asked.user === null ? "no user" : `${asked.user}`;
   if (ranksOnly() && asked.items.length === 0) {
+    page.running.abort();
+    page.own = page.shown = null;
     showEmpty("Type the ids of the items to rank: this bundle ranks, and does not retrieve.");
     return;
   }
   const answered = await newest("request-problem", async (signal) => {
-    page.attributes.clear();
-    page.own = page.shown = await answerTo(asked, null, signal);
-    page.asked = asked;
+    const attributes = new Map();
+    page.own = page.shown = await answerTo(asked, null, attributes, signal);
+    Object.assign(page, { asked, attributes });
   });
   if (answered && page.studio?.override()) await blendAgain();
   else if (answered) draw();
@@ -78,7 +80,7 @@ async function ask() {
 async function blendAgain() {
   const blend = page.studio.override();
   const answered = await newest("studio-problem", async (signal) => {
-    page.shown = blend ? await answerTo(page.asked, blend, signal) : page.own;
+    page.shown = blend ? await answerTo(page.asked, blend, page.attributes, signal) : page.own;
   });
   if (answered !== null) draw();
 }
@@ -100,32 +102,34 @@ async function newest(problemId, run) {
     if (error.name === "AbortError") return null;
     if (!(error instanceof api.Failure)) console.error(error);
     byId(problemId).textContent = error.message;
+    byId(problemId).scrollIntoView({ block: "nearest" });
     return false;
   } finally {
     if (page.running === mine) byId("results").removeAttribute("aria-busy");
   }
 }
 
-async function answerTo(asked, blend, signal) {
+/** Ask the server; what it tells of items is put into `attributes`. */
+async function answerTo(asked, blend, attributes, signal) {
   const send = ranksOnly() ? api.rank : api.recommend;
   const answer = await send({ ...asked, blend, stages: true }, signal);
   answer.candidates = answer.stages?.candidates ?? answer.items;
-  for (const item of answer.items) page.attributes.set(item.item_id, item.attributes);
-  await describe(answer, asked, signal);
+  for (const item of answer.items) attributes.set(item.item_id, item.attributes);
+  await describe(answer, asked, attributes, signal);
   return answer;
 }
 
 /** Look up the attributes of items that are first in an earlier stage only: an answer has the last one's. */
-async function describe(answer, { user, query, k }, signal) {
+async function describe(answer, { user, query, k }, attributes, signal) {
   const first = (rank) => rank != null && rank <= k;
   const missing = answer.candidates
     .filter((c) => first(c.retrieval_rank) || first(c.ranked_rank))
     .map((c) => c.item_id)
-    .filter((id) => !page.attributes.has(id))
+    .filter((id) => !attributes.has(id))
     .slice(0, page.model.limits.items);
   if (missing.length === 0 || page.model.tasks.length === 0) return;
   const found = await api.rank({ user, query, items: missing, k: null, blend: null, stages: false }, signal);
-  for (const item of found.items) page.attributes.set(item.item_id, item.attributes);
+  for (const item of found.items) attributes.set(item.item_id, item.attributes);
 }
 
 const attributesOf = ({ item_id }) => page.attributes.get(item_id);
@@ -138,15 +142,13 @@ function typeColumn() {
 }
 
 function draw() {
-  const { own, shown, model } = page;
+  const { own, shown } = page;
   showNotice(shown);
   showLatency(shown.stages?.milliseconds);
   if (shown.candidates.length === 0) {
     showEmpty(page.asked.where ? `No item fulfils the filter ${page.asked.where}` : "No items were found for this request.");
     return;
   }
-  const moves = own === shown ? "Moved: ranks since the stage before." : "Moved: since the stage before; ± own: against the bundle's blend.";
-  byId("funnel-note").textContent = `${count(model.items)} items, of which the first ${Math.min(page.asked.k, shown.candidates.length)} of each stage. ${moves}`;
   page.studio?.tell(own === shown ? "" : comparison(own, shown));
   drawResults();
   sayLater();
@@ -157,9 +159,10 @@ function drawResults() {
   if (shown.candidates.length === 0) return;
   const changed = own !== shown;
   const blended = changed || (model.blend !== null && shown.candidates.some((c) => c.blended_rank != null));
+  const stages = stagesOf(model, shown, blended);
   const kinds = kindsOf(typeColumn(), shown.candidates); // gives types their colours
   drawFunnel({
-    stages: stagesOf(model, shown, blended),
+    stages,
     candidates: shown.candidates,
     k: asked.k,
     column: typeColumn(),
@@ -167,15 +170,22 @@ function drawResults() {
     attributesOf,
     open: page.drawer.openItem,
   });
+  byId("funnel-note").textContent = funnelWords(stages.length, changed);
   byId("charts").hidden = false;
   drawCharts(byId("charts"), {
     kinds,
     candidates: shown.candidates,
-    ownFirst: own.candidates.filter((c) => c.rank <= asked.k).map((c) => c.item_id),
+    ownFirst: changed ? new Set(own.candidates.filter((c) => c.rank <= asked.k).map((c) => c.item_id)) : null,
     k: asked.k,
     blended,
     tasks: model.tasks.map((task) => task.name),
   });
+}
+
+function funnelWords(stages, changed) {
+  const first = Math.min(page.asked.k, page.shown.candidates.length);
+  const moved = stages > 1 ? " of each stage. Moved: ranks since the stage before." : ".";
+  return `The first ${first}${moved}${changed ? " ± own: against the bundle's blend." : ""}`;
 }
 
 function comparison(own, shown) {
@@ -190,7 +200,6 @@ function showEmpty(words) {
   byId("columns").replaceChildren(el("p", { class: "empty" }, words));
   byId("tabs").hidden = true;
   byId("charts").hidden = true;
-  const moves = own === shown ? "Moved: ranks since the stage before." : "Moved: since the stage before; ± own: against the bundle's blend.";
   byId("funnel-note").textContent = "";
   byId("status").textContent = words;
 }
@@ -213,7 +222,8 @@ function showModel() {
   const { name, version, items, created } = page.model;
   document.title = `${name} · Crosstower`;
   byId("name").textContent = name;
-  byId("facts").replaceChildren(fact("version", version), fact("built", `${created}`.slice(0, 10)), fact("items", count(items)));
+  byId("facts").replaceChildren(fact("version", version), fact("items", count(items)));
+  byId("facts").title = `built ${created}`;
   byId("search").hidden = !page.model.text_search;
 }
 
@@ -223,6 +233,7 @@ function showLatency(spent) {
 
 /** Tell a screen reader once things are at rest, not at each step of a slider. */
 const sayLater = later(600, () => {
+  if (!page.shown?.candidates.length) return;
   const first = Math.min(page.asked.k, page.shown.candidates.length);
   byId("status").textContent = `${first} items. ${page.own === page.shown ? "" : comparison(page.own, page.shown)}`;
 });

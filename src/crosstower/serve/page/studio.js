@@ -22,7 +22,7 @@ export function openStudio(model, changed) {
     const selects = el("div", { class: "pair" }, transformSelect(model, { state, start, touch }), bySelect(model, { state, touch }));
     const buttons = el("div", { class: "buttons" },
       el("button", { type: "button", id: "reset", click: reset }, "Reset to bundle"),
-      el("button", { type: "button", class: "quiet", id: "copy", click: () => copy(override() ?? ownBlend(model, state), copied) }, "Copy as YAML"));
+      el("button", { type: "button", class: "quiet", id: "copy", click: () => copy(override() ?? ownBlend(model, state), copied) }, "Copy YAML"));
     byId("studio-controls").replaceChildren(weights, selects, note, buttons, copied);
   };
   const reset = () => {
@@ -32,12 +32,14 @@ export function openStudio(model, changed) {
     byId("reset").focus();
     changed();
   };
+  const tell = (words) => { note.textContent = words || ownWords(model); };
   fill();
-  return { override, tell: (words) => { note.textContent = words || ownWords(model); } };
+  tell("");
+  return { override, tell };
 }
 
 /** A blend as the `blend` section of a recipe. Weights of 0 are left out. */
-export function yamlOf(blend) {
+function yamlOf(blend) {
   const name = (text) => (/^[A-Za-z_][\w-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text) ? text : JSON.stringify(text));
   const section = (key, entries) => [`  ${key}:`, ...entries.map(([task, value]) => `    ${name(task)}: ${value}`)];
   const { form, weights, transform, by, amount } = blend;
@@ -116,7 +118,7 @@ function rangeOf(weights) {
 }
 
 function transformSelect(model, { state, start, touch }) {
-  const byTask = typeof start.transform === "object" && ["", "by task, as in the bundle"];
+  const byTask = typeof start.transform === "object" && ["", "by task"];
   const options = [byTask, ...model.transforms.map((name) => [name, name])].filter(Boolean);
   const chosen = typeof state.transform === "string" ? state.transform : "";
   return select("transform", "Transform", options, chosen, (value) => {

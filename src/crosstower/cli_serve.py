@@ -1,0 +1,125 @@
+"""The commands that take runs into service: bundle and serve."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from crosstower.cli_options import Json, Seed
+
+if TYPE_CHECKING:
+    from crosstower.bundle.bundle import Bundle
+
+serve_app = typer.Typer()
+
+
+@serve_app.command(
+    epilog="Examples: crosstower bundle runs/retrieval runs/ranking -o bundle   |  "
+    " crosstower bundle runs/clicks -o bundle --json"
+)
+def bundle(
+    runs: Annotated[list[Path], typer.Argument(help="A run that retrieves, one that ranks, both.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")],
+    candidates: Annotated[int, typer.Option(min=1, help="Items that the ranker gets.")] = 200,
+    index: Annotated[
+        Literal["auto", "exact", "ann"],
+        typer.Option(help="Of the items; auto is approximate from 20,000 items on."),
+    ] = "auto",
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Put everything that a server needs into one folder, with checksums and a model card."""
+    from rich.console import Console
+
+    from crosstower.bundle.building import make_bundle
+
+    with Console(stderr=True).status("opening the runs") as status:
+        made = make_bundle(
+            runs, output, candidates=candidates, index=index, seed=seed, tell=status.update
+        )
+    if as_json:
+        typer.echo(made.manifest.model_dump_json(indent=1, exclude={"files"}))
+    else:
+        print_bundle(made)
+
+
+def print_bundle(made: Bundle) -> None:
+    """Print what is in a bundle, and how to serve it."""
+    from crosstower.cli_tables import console
+
+    manifest = made.manifest
+    size = sum(f.bytes for f in manifest.files.values()) / 1e6
+    out = console()
+    items = f", {manifest.items:,} items ({manifest.index} index)" if manifest.index else ""
+    out.print(
+        f"{made.folder}: version {manifest.version}, {' and '.join(manifest.stages)}{items},"
+        f" {size:,.1f} MB; {made.folder / 'card.html'} is its model card.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(f"Serve it: crosstower serve {made.folder}", highlight=False, soft_wrap=True)
+
+
+@serve_app.command(
+    epilog="Examples: crosstower serve bundle   |   crosstower serve bundle --host 0.0.0.0"
+    " --port 80 --workers 4, with CROSSTOWER_READ_TOKEN, CROSSTOWER_WRITE_TOKEN and"
+    " CROSSTOWER_ADMIN_TOKEN set"
+)
+def serve(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each holds the models.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Processors that the products of a worker use.")
+    ] = 1,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder for changed items and events; BUNDLE.state if unset."),
+    ] = None,
+    waiting: Annotated[
+        int, typer.Option(min=1, help="Requests that may wait in a worker; more get a 503.")
+    ] = 64,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long a request may wait.")] = 10.0,
+    open_to_all: Annotated[
+        bool, typer.Option("--open", help="Serve other machines without tokens.")
+    ] = False,
+) -> None:
+    """Serve a bundle over HTTP, with a page to look at it; Ctrl-C stops it.
+
+    PUT and DELETE /v1/items and POST /v1/events are kept in the state folder, which survives
+    restarts and new bundles.
+    """
+    try:
+        from crosstower.serve.server import prepare
+        from crosstower.serve.server import serve as run
+        from crosstower.serve.settings import Limits, Settings
+    except ImportError as error:
+        from crosstower.errors import ServeError
+
+        raise ServeError(
+            f"the server needs the package {error.name}; install it with:"
+            " pip install 'crosstower[serve]'"
+        ) from error
+
+    settings = Settings(
+        bundle=folder.absolute(),
+        state=(state or folder.with_name(f"{folder.absolute().name}.state")).absolute(),
+        host=host,
+        port=port,
+        workers=workers,
+        threads=threads,
+        open=open_to_all,
+        limits=Limits(waiting=waiting, seconds=seconds),
+    )
+    made = prepare(settings)
+    name = f"[{host}]" if ":" in host else host
+    typer.echo(
+        f"{made.manifest.name}, version {made.version}: http://{name}:{port}/ (API:"
+        f" http://{name}:{port}/openapi.json); Ctrl-C stops it"
+    )
+    sys.stdout.flush()
+    run(settings)

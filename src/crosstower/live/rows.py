@@ -1,0 +1,87 @@
+"""Score whole raw rows, as batch scoring does: for candidates that no catalogue knows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosstower.data.sources import FrameSource, Source, join
+from crosstower.errors import DataError, QueryError
+from crosstower.funnel.request import cleaner_of
+from crosstower.live.answer import Asked, Ranked
+from crosstower.live.blends import Blends
+from crosstower.live.order import ordered
+from crosstower.run import Run
+from crosstower.scores import RAW
+
+
+class LiveRows:
+    """A ranker that is given its candidates with all their columns."""
+
+    def __init__(self, ranking: Run, blends: Blends) -> None:
+        self.ranking, self.blends = ranking, blends
+        self.scorer = ranking.scorer()
+        # The tables that rows are joined to, read once.
+        self._joins = list(ranking.recipe.data.joins)
+        self._tables = [pl.read_parquet(j.path) for j in self._joins]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The ranker's tasks, the first of which orders where there is no blend."""
+        return list(self.ranking.recipe.schema_.tasks)
+
+    def rank(self, asked: Asked, rows: Sequence[Mapping[str, Any]]) -> Ranked:
+        """Return rows in order; `places` are their numbers among those given.
+
+        Columns of `asked.query` are those of every row that does not have them itself.
+
+        Raises:
+            QueryError: a column is missing, a value is bad, or the blend is wrong.
+
+        """
+        begin = time.perf_counter()
+        whole = [{**asked.query, **row} for row in rows]
+        scorer = replace(self.scorer, blend=self.blends.of(asked.blend))
+        cleaner = cleaner_of(self.ranking, scorer)
+        cleaner = replace(cleaner, on_bad_rows="error")
+        try:
+            source: Source = FrameSource(_frame(whole), "the rows")
+            for other, table in zip(self._joins, self._tables, strict=True):
+                source = join(source, table, on=other.on)
+            _check(cleaner.sources(), source)
+            chunks = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+        except DataError as error:
+            raise QueryError(f"rows: {error}") from None
+        frame = pl.concat(chunks)
+        scored = scorer.score(frame)
+        scored = scored.with_columns(scorer.raw(frame)).drop(
+            [n for n in scored.columns if n.endswith(RAW)]
+        )
+        found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
+        found = replace(found, milliseconds={"rank": round(1e3 * (time.perf_counter() - begin), 3)})
+        return ordered(found, scored, self.tasks, self.blends, begin=begin)
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    try:
+        return pl.DataFrame(columns, strict=False, infer_schema_length=None)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise QueryError(f"rows: a value cannot be read: {reason}") from None
+
+
+def _check(needed: Sequence[str], source: Source) -> None:
+    there = source.columns()
+    for name in needed:
+        if name not in there:
+            raise QueryError(
+                f"rows: no column '{name}', which the ranker reads; give it with each row, or with"
+                " the query"
+            )

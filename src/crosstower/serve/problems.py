@@ -1,0 +1,130 @@
+"""Errors as problem details (RFC 9457), in words that say what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from crosstower.errors import CrosstowerError, ServeError
+
+MEDIA = "application/problem+json"
+
+
+class Fault(BaseModel):
+    """One fault of a request."""
+
+    where: str = Field(description="Where in the request, such as body.k.")
+    problem: str
+
+
+class Problem(BaseModel):
+    """Problem details of RFC 9457; `errors` are the faults of a request one by one."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] | None = None
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """An answer that refuses a request; `reason` is counted."""
+
+    def __init__(
+        self, status: int, detail: str, *, reason: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.reason = status, detail, reason
+        self.headers = dict(headers or {})
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    *,
+    errors: Sequence[Fault] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a response with problem details."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        errors=list(errors) if errors else None,
+    )
+    text = problem.model_dump_json(exclude_none=True)
+    return Response(text, status_code=status, media_type=MEDIA, headers=dict(headers or {}))
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of errors that a route may answer with."""
+    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Make an app answer every error with problem details."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(CrosstowerError, _ours)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _invalid(_request: Request, error: Any) -> Response:
+    faults = [_fault(one) for one in error.errors()]
+    if any(one["type"] == "json_invalid" for one in error.errors()):
+        return problem_response(400, "the body is not JSON", errors=faults)
+    first = faults[0]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return problem_response(422, f"{first.where}: {first.problem}{more}", errors=faults)
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    where = ".".join(str(part) for part in error["loc"])
+    reason = error.get("ctx", {}).get("error")
+    problem = f"{error['msg']}: {reason}" if error["type"] == "json_invalid" else error["msg"]
+    given = error.get("input")
+    if error["type"] in ("missing", "json_invalid") or isinstance(given, dict | list):
+        return Fault(where=where, problem=problem)
+    return Fault(where=where, problem=f"{problem}, got {_short(given)}")
+
+
+def _short(given: Any) -> str:
+    try:
+        text = json.dumps(given, allow_nan=True, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(given)
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _http(_request: Request, error: Any) -> Response:
+    return problem_response(error.status_code, str(error.detail), headers=error.headers)
+
+
+def _refused(request: Request, error: Any) -> Response:
+    request.app.state.service.metrics.refused(error.reason)
+    return problem_response(error.status, error.detail, headers=error.headers)
+
+
+def _ours(request: Request, error: Any) -> Response:
+    if isinstance(error, ServeError):  # the disk is full, not the client's fault
+        request.app.state.service.metrics.refused("disk")
+        return problem_response(503, str(error), headers={"Retry-After": "10"})
+    return problem_response(422, str(error))
+
+
+def _unexpected(_request: Request, _error: Exception) -> Response:
+    return problem_response(500, "the server failed; its log says why")

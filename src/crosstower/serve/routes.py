@@ -1,0 +1,123 @@
+"""The routes that read: lists, orders, searches, and what is served."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic_core import to_json
+
+from crosstower.live.answer import Asked, Ranked
+from crosstower.live.live import Live
+from crosstower.serve.access import needs
+from crosstower.serve.messages import (
+    ListAnswer,
+    ModelAnswer,
+    RankRequest,
+    RecommendRequest,
+    SearchRequest,
+    SimilarRequest,
+)
+from crosstower.serve.problems import Refusal, documented
+from crosstower.serve.service import Service
+from crosstower.serve.shape import list_answer, model_answer
+
+_REFUSALS = documented(400, 401, 403, 413, 422, 503)
+read_routes = APIRouter(prefix="/v1", dependencies=[Depends(needs("read"))], tags=["read"])
+
+
+def service_of(request: Request) -> Service:
+    """Return the worker's service."""
+    return request.app.state.service
+
+
+Worker = Annotated[Service, Depends(service_of)]
+
+
+@read_routes.post("/recommend", response_model=ListAnswer, responses=_REFUSALS)
+async def recommend(asked: RecommendRequest, request: Request, service: Worker) -> Response:
+    """Return the best items for a user and a query: retrieved, ranked and blended."""
+    _check_limits(service, k=asked.k, candidates=asked.candidates)
+    question = asked.asked()
+
+    def work(live: Live) -> dict[str, Any]:
+        found = live.needs_funnel.recommend(question)
+        return _told(service, question, found, live, k=asked.k, stages=asked.stages)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.post("/rank", response_model=ListAnswer, responses=_REFUSALS)
+async def rank(asked: RankRequest, request: Request, service: Worker) -> Response:
+    """Return given candidates in order: ids of items, or whole rows."""
+    items, rows = asked.items, asked.rows
+    if (items is None) == (rows is None):
+        raise Refusal(422, "body: give items (ids) or rows, one of both", reason="invalid")
+    _check_limits(service, k=None, candidates=len(items or rows or ()))
+    question = asked.asked()
+
+    def work(live: Live) -> dict[str, Any]:
+        if rows is not None:
+            found = live.needs_rows.rank(question, rows)
+        else:
+            found = live.needs_funnel.rank(question, items or ())
+        return _told(service, question, found, live, k=asked.k, stages=asked.stages)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.post("/search", response_model=ListAnswer, responses=_REFUSALS)
+async def search(asked: SearchRequest, request: Request, service: Worker) -> Response:
+    """Return the items nearest to a text."""
+    _check_limits(service, k=asked.k)
+
+    def work(live: Live) -> dict[str, Any]:
+        found = live.needs_funnel.search(
+            asked.text, k=asked.k, where=asked.where, query=asked.query
+        )
+        return _told(service, Asked(), found, live, k=asked.k, stages=False)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.post("/similar", response_model=ListAnswer, responses=_REFUSALS)
+async def similar(asked: SimilarRequest, request: Request, service: Worker) -> Response:
+    """Return the items most like one."""
+    _check_limits(service, k=asked.k)
+
+    def work(live: Live) -> dict[str, Any]:
+        found = live.needs_funnel.similar(asked.item, k=asked.k, where=asked.where)
+        return _told(service, Asked(), found, live, k=asked.k, stages=False)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.get("/model", response_model=ModelAnswer, responses=documented(401, 403, 503))
+async def model(service: Worker) -> Response:
+    """Return what is served: version, tasks, columns, blend, limits, metrics."""
+    limits = service.settings.limits
+    found = await service.ask(lambda live: model_answer(live, limits))
+    return Response(to_json(found), media_type="application/json")
+
+
+def _told(
+    service: Service, asked: Asked, found: Ranked, live: Live, *, k: int | None, stages: bool
+) -> dict[str, Any]:
+    service.saw(asked, found)
+    return list_answer(live, found, k=k, stages=stages)
+
+
+def _json(request: Request, answer: dict[str, Any]) -> Response:
+    answer["request_id"] = request.state.request_id
+    return Response(to_json(answer), media_type="application/json")
+
+
+def _check_limits(service: Service, *, k: int | None, candidates: int | None = None) -> None:
+    limits = service.settings.limits
+    for name, given, most in (("k", k, limits.k), ("candidates", candidates, limits.candidates)):
+        if given is not None and given > most:
+            raise Refusal(
+                422, f"body.{name}: this server allows at most {most:,}, got {given:,}",
+                reason="limit",
+            )  # fmt: skip

@@ -1,0 +1,55 @@
+"""Start the worker processes."""
+
+from __future__ import annotations
+
+import os
+
+import uvicorn
+
+from crosstower.bundle.bundle import Bundle
+from crosstower.serve.metrics_folder import VARIABLE, fresh_metrics_folder
+from crosstower.serve.settings import Settings, check_open, tokens_of
+from crosstower.serve.state import State
+
+_SECONDS_TO_FINISH = 20
+
+
+def prepare(settings: Settings) -> Bundle:
+    """Check everything that can be wrong before a worker starts, and choose the bundle.
+
+    Raises:
+        BundleError: there is no bundle, or it is damaged.
+        ServeError: the state is damaged, or the server would be open to other machines.
+
+    """
+    check_open(settings, tokens_of(os.environ))
+    bundle = Bundle.open(settings.bundle)
+    with State.open(settings.state) as state:
+        state.check()
+        state.compact()
+        state.set_bundle(settings.bundle)
+    if settings.workers > 1:
+        os.environ[VARIABLE] = str(fresh_metrics_folder(settings.state))
+    else:
+        os.environ.pop(VARIABLE, None)
+    return bundle
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal comes; requests that are being answered then are finished.
+
+    Call `prepare` before.
+    """
+    settings.to_environment()
+    uvicorn.run(
+        "crosstower.serve.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+    )

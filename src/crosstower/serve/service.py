@@ -1,0 +1,254 @@
+"""A worker: one live bundle, one thread that asks it, and a queue that does not grow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from crosstower.bundle.bundle import Bundle
+from crosstower.errors import BundleError, CrosstowerError, ServeError
+from crosstower.evaluate.drift import ScoreDrift
+from crosstower.live.answer import Asked, Ranked
+from crosstower.live.live import Live
+from crosstower.serve.item_log import Change
+from crosstower.serve.metrics import ServerMetrics
+from crosstower.serve.problems import Refusal
+from crosstower.serve.settings import Scope, Settings
+from crosstower.serve.state import State
+
+Answer = TypeVar("Answer")
+_IDLE_SECONDS = 1.0
+_DRIFT_PLACES = 10  # of a list count as shown
+
+
+class Service:
+    """What the routes of a worker use.
+
+    Everything that reads or changes the live bundle runs in one thread, so that it needs no locks;
+    several processors are used by several workers. Before each piece of work the changes that any
+    worker has acknowledged are applied.
+    """
+
+    def __init__(
+        self, settings: Settings, tokens: Mapping[Scope, tuple[str, ...]], metrics: ServerMetrics
+    ) -> None:
+        self.settings, self.tokens, self.metrics = settings, tokens, metrics
+        self.state = State.open(settings.state)
+        self.live: Live | None = None
+        threads = settings.threads
+        self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
+        self._waiting = 0
+        self._applied = self._chosen = 0
+        self._swapping = asyncio.Lock()
+        self._refused = 0
+        self._drift: ScoreDrift | None = None
+
+    @property
+    def version(self) -> str | None:
+        """The version that is served; None before the first bundle is open."""
+        return self.live.bundle.version if self.live is not None else None
+
+    async def start(self) -> None:
+        """Open the bundle chosen last, by the command or by a swap.
+
+        Raises:
+            CrosstowerError: it cannot be opened.
+
+        """
+        await self._in_thread(self._first)
+
+    async def keep_up(self) -> None:
+        """Apply what other workers have changed, and keep the figures fresh, until cancelled."""
+        while True:
+            await asyncio.sleep(_IDLE_SECONDS)
+            try:
+                await self._in_thread(self._catch_up)
+                await self._follow()
+            except CrosstowerError:
+                continue  # the next request says it
+            self._show_figures()
+
+    async def stop(self) -> None:
+        """Finish what is being done and close the state."""
+        await asyncio.to_thread(self._thread.shutdown, wait=True)
+        self.state.close()
+
+    async def ask(self, work: Callable[[Live], Answer]) -> Answer:
+        """Return what `work` makes of the live bundle.
+
+        Raises:
+            Refusal: too many wait already, or it took too long.
+            CrosstowerError: what `work` raises.
+
+        """
+        limits = self.settings.limits
+        if self._waiting >= limits.waiting:
+            raise Refusal(
+                503,
+                f"{limits.waiting} requests wait already; try again in a second, or start more"
+                " workers",
+                reason="busy",
+                headers={"Retry-After": "1"},
+            )
+        until = time.monotonic() + limits.seconds
+        self._waiting += 1
+        try:
+            return await self._in_thread(lambda: self._answer(work, until))
+        finally:
+            self._waiting -= 1
+
+    async def write(self, work: Callable[[State], Answer]) -> Answer:
+        """Return what `work` writes, once it is safe on the disk; it does not wait for the queue.
+
+        Raises:
+            CrosstowerError: what `work` raises.
+
+        """
+        return await asyncio.to_thread(work, self.state)
+
+    async def swap(self, path: Path) -> tuple[str, str]:
+        """Open another bundle beside the one that is served, and serve it; return (new, old).
+
+        Raises:
+            BundleError: it cannot be served; the old one still is.
+
+        """
+        async with self._swapping:
+            old = self.version or ""
+            try:
+                fresh, applied = await asyncio.to_thread(self._beside, path)
+            except CrosstowerError as error:
+                self.metrics.swap("refused")
+                raise BundleError(f"{error}; {old} is still served") from None
+            chosen = await asyncio.to_thread(self.state.set_bundle, path)
+            await self._in_thread(lambda: self._take(fresh, applied, chosen))
+            self.metrics.swap("done")
+            return fresh.bundle.version, old
+
+    def saw(self, asked: Asked, found: Ranked) -> None:
+        """Count what an answer says of data and models."""
+        del asked
+        for stage, milliseconds in found.milliseconds.items():
+            self.metrics.stage(stage, milliseconds / 1e3)
+        if found.fallback is not None:
+            self.metrics.fallback(found.fallback)
+        for column, new in found.unseen.items():
+            self.metrics.values(column, looked_up=1, unseen=int(new))
+        if self._drift is not None and found.predictions:
+            first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
+            self._drift.add(first)
+
+    def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
+        limits = self.settings.limits
+        if time.monotonic() > until:
+            raise Refusal(
+                503,
+                f"waited longer than {limits.seconds:g} seconds; try again, or start more workers",
+                reason="timeout",
+                headers={"Retry-After": "1"},
+            )
+        self._catch_up()
+        if self.live is None:
+            raise Refusal(503, "no bundle is open yet", reason="not_ready")
+        return work(self.live)
+
+    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _first(self) -> None:
+        found = self.state.bundle()
+        number, path = found if found is not None else (0, self.settings.bundle)
+        live = _opened(path, check=False)  # the command has checked it
+        self._take(live, self._brought_up(live, 0), number)
+
+    def _beside(self, path: Path) -> tuple[Live, int]:
+        """Open and check a bundle while the old one is served, and apply the changes to it."""
+        torch.set_num_threads(1)  # of this thread: the old one goes on answering
+        fresh = _opened(path, check=True)
+        return fresh, self._brought_up(fresh, 0)
+
+    def _take(self, live: Live, applied: int, chosen: int) -> None:
+        """Serve a live bundle from now on."""
+        self._applied = self._brought_up(live, applied)
+        self.live, self._chosen = live, chosen
+        self._drift = ScoreDrift(live.bundle.manifest.reference)
+        self.metrics.model(live.bundle.version)
+        self._show_figures()
+
+    def _catch_up(self) -> None:
+        """Apply the changes of items that were acknowledged since the last time."""
+        if self.live is not None and self.state.last_sequence() > self._applied:
+            self._applied = self._brought_up(self.live, self._applied)
+
+    def _brought_up(self, live: Live, applied: int) -> int:
+        """Apply the changes after a number to a live bundle; return the last number."""
+        changes = self.state.changes_after(applied)
+        for removed, group in groupby(changes, key=lambda change: change.row is None):
+            many = list(group)
+            applied = many[-1].sequence
+            if live.funnel is not None:
+                _apply(live, many, removed=removed)
+        return applied
+
+    async def _follow(self) -> None:
+        """Serve the bundle that another worker has swapped to."""
+        found = self.state.bundle()
+        if found is None or found[0] in (self._chosen, self._refused) or self._swapping.locked():
+            return
+        async with self._swapping:
+            number, path = found
+            try:
+                fresh, applied = await asyncio.to_thread(self._beside, path)
+            except CrosstowerError:
+                self._refused = number
+                self.metrics.swap("refused")
+                return
+            await self._in_thread(lambda: self._take(fresh, applied, number))
+
+    def _show_figures(self) -> None:
+        self.metrics.queue_length(self._waiting)
+        if self.live is not None and self.live.funnel is not None:
+            self.metrics.items(len(self.live.funnel.catalogue.items))
+        if self._drift is not None:
+            for task, index in self._drift.psi().items():
+                self.metrics.score_drift(task, index)
+
+
+def _opened(path: Path, *, check: bool) -> Live:
+    """Open a bundle and ask it once, which builds what is built on first use."""
+    live = Live.open(Bundle.open(path, check=check))
+    if live.funnel is not None:
+        needed = dict.fromkeys(live.funnel.needed_columns)
+        live.funnel.recommend(Asked(query=needed, k=1))
+    return live
+
+
+def _apply(live: Live, changes: list[Change], *, removed: bool) -> None:
+    """Apply changes of one kind; a row that this bundle cannot read is left out."""
+    catalogue = live.needs_funnel.catalogue
+    if removed:
+        catalogue.delete([change.id for change in changes])
+        return
+    rows = [change.row for change in changes if change.row is not None]
+    try:
+        catalogue.put(rows)
+    except ServeError:
+        raise
+    except CrosstowerError:
+        for row in rows:
+            _apply_one(live, row)
+
+
+def _apply_one(live: Live, row: Mapping[str, object]) -> None:
+    try:
+        live.needs_funnel.catalogue.put([row])
+    except CrosstowerError:  # accepted by an earlier bundle, whose items had other columns
+        return

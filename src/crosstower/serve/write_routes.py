@@ -1,0 +1,96 @@
+"""The routes that change something: items, events, the bundle."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from crosstower.live.live import Live
+from crosstower.serve.access import needs
+from crosstower.serve.messages import (
+    EventsAnswer,
+    EventsRequest,
+    Id,
+    ItemsAnswer,
+    ItemsRequest,
+    SwapAnswer,
+    SwapRequest,
+)
+from crosstower.serve.problems import Refusal, documented
+from crosstower.serve.routes import Worker
+
+_REFUSALS = documented(400, 401, 403, 413, 422, 503)
+_MOST_IDS = 1_000
+write_routes = APIRouter(prefix="/v1", tags=["write"])
+Writer, Admin = Depends(needs("write")), Depends(needs("admin"))
+
+
+@write_routes.put("/items", responses=_REFUSALS, dependencies=[Writer])
+async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
+    """Keep new or changed items; they can be found once this is answered."""
+    _check_count("items", len(asked.items), service.settings.limits.items)
+
+    def read(live: Live) -> str:
+        catalogue = live.needs_funnel.catalogue
+        catalogue.check(asked.items)  # what cannot be read must not come into the log
+        return catalogue.id_column
+
+    name = await service.ask(read)
+    rows = [dict(row) for row in asked.items]
+    sequence = await service.write(lambda state: state.put_items(rows, item=name))
+    await service.ask(lambda _live: None)  # applies it
+    service.metrics.items_written(len(rows))
+    return ItemsAnswer(sequence=sequence, items=len(rows))
+
+
+@write_routes.delete("/items", responses=_REFUSALS, dependencies=[Writer])
+async def delete_items(
+    service: Worker,
+    ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],
+) -> ItemsAnswer:
+    """Take items out; ids that are not there are left alone."""
+
+    def typed(live: Live) -> list[Id]:
+        items = live.needs_funnel.catalogue.items
+        found = items.as_ids(ids)
+        if found.null_count():
+            bad = ids[int(found.is_null().arg_max() or 0)]
+            raise Refusal(
+                422, f"id: {bad!r} cannot be an id; ids here are {found.dtype}", reason="invalid"
+            )
+        return found.to_list()
+
+    known = await service.ask(typed)
+    sequence = await service.write(lambda state: state.delete_items(known))
+    await service.ask(lambda _live: None)
+    service.metrics.items_written(len(known))
+    return ItemsAnswer(sequence=sequence, items=len(known))
+
+
+@write_routes.post("/events", responses=_REFUSALS, dependencies=[Writer])
+async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
+    """Keep impressions and feedback; an event_id that is known already is stored once."""
+    _check_count("events", len(asked.events), service.settings.limits.events)
+    stored, known = await service.write(lambda state: state.add_events(asked.events))
+    service.metrics.events_written(stored)
+    return EventsAnswer(stored=stored, known=known)
+
+
+@write_routes.post("/model", responses=documented(400, 401, 403, 413, 422, 503),
+                   dependencies=[Admin])  # fmt: skip
+async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
+    """Serve another bundle, checked beside the old one, which stays if it cannot be served."""
+    path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
+    version, previous = await service.swap(path)
+    return SwapAnswer(version=version, previous=previous)
+
+
+def _check_count(name: str, given: int, most: int) -> None:
+    if given > most:
+        raise Refusal(
+            422, f"body.{name}: this server allows at most {most:,} at a time, got {given:,}",
+            reason="limit",
+        )  # fmt: skip
