@@ -5,7 +5,12 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
+from crosstower.bundle import Bundle, make_bundle
 from crosstower.recipe import Recipe, parse_recipe
+
+from .funnel.conftest import Runs, blended, rentals
+
+__all__ = ["blended", "rentals"]  # fixtures that several rooms use
 
 # Examples are the same in every run, and a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -68,3 +73,10 @@ def folder(tmp_path: Path, frame: pl.DataFrame) -> Path:
 @pytest.fixture
 def recipe(folder: Path) -> Recipe:
     return parse_recipe(RECIPE, folder=folder)
+
+
+@pytest.fixture(scope="session")
+def bundle(blended: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:  # noqa: F811
+    """Both stages of the rentals with a blend; tests read it only."""
+    out = tmp_path_factory.mktemp("bundles") / "rentals"
+    return make_bundle([blended.retrieval, blended.ranking], out, candidates=50)

@@ -41,7 +41,7 @@ def test_a_scorer_scores_with_it(scorer: Scorer, folder: Path) -> None:
     user, items, whole = sides(scorer, OF_USER)
     found = Ranker(exported, USER).score(user, items)
     assert_frame_equal(found, scorer.score(whole), rel_tol=1e-6, abs_tol=1e-7)
-    with pytest.raises(QueryError, match="7 rows: .* may differ in attention, user"):
+    with pytest.raises(QueryError, match=r"7 rows: .* may differ in attention, user"):
         exported.score(whole)
 
 
@@ -103,7 +103,7 @@ def test_a_folder_that_is_there_stays(scorer: Scorer, folder: Path) -> None:
 
 
 def test_a_column_that_is_not_there_is_refused(scorer: Scorer, tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match="'usr' is no column.*did you mean 'user'"):
+    with pytest.raises(QueryError, match=r"'usr' is no column.*did you mean 'user'"):
         export_model(scorer, tmp_path / "exported", user=["usr"])
 
 
@@ -135,7 +135,7 @@ class Changed:
 def test_other_logits_are_refused(scorer: Scorer, what: str) -> None:
     change = {"shifted": lambda x: x + 1.0, "nan": lambda x: x * np.nan}[what]
     reference = Reference(scorer.model, scorer.encoder.layout)  # type: ignore[arg-type]
-    with pytest.raises(RunError, match="a logit differs by (1|nan) from the model's"):
+    with pytest.raises(RunError, match=r"a logit differs by (1|nan) from the model's"):
         reference.difference(Changed(scorer, change), [])
 
 

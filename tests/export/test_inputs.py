@@ -49,7 +49,7 @@ def whole(rows: int) -> Batch:
 
 
 def test_rows_that_may_differ_in_what_is_shared_are_refused() -> None:
-    with pytest.raises(QueryError, match="3 rows: .* may differ in age, seen, user; .*--user"):
+    with pytest.raises(QueryError, match=r"3 rows: .* may differ in age, seen, user; .*--user"):
         model_inputs(whole(3), SHARED)
     fewer = sample(LAYOUT, 3, shared=SHARED - {"age"})
     with pytest.raises(QueryError, match="may differ in age; "):

@@ -1,4 +1,5 @@
 import importlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,9 @@ def test_a_missing_package_is_named(
 
     monkeypatch.setattr(importlib, "import_module", absent)
     path = tmp_path / "model.onnx"
+    use = partial(save_onnx, program) if package != "onnxruntime" else OnnxRanker
     with pytest.raises(RunError, match=rf"package {package}; .*pip install 'crosstower\[export\]'"):
-        if package == "onnxruntime":
-            OnnxRanker(path, SIGNATURE)
-        else:
-            save_onnx(program, path, SIGNATURE)
+        use(path, SIGNATURE)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])

@@ -25,7 +25,7 @@ from crosstower.filters import parse_filter
 PAGE = Path(crosstower.serve.__file__).parent / "page"
 POLICY = (
     "default-src 'self'; style-src 'self'; img-src 'self' data:; script-src 'self';"
-    " connect-src 'self'"
+    " connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 CRUEL_NAME = "<script>window.broken = true</script><img src=x onerror='window.broken = true'>"
 LARGE_ID = 9_007_199_254_740_993  # 2^53 + 1: a float would make it another item
@@ -113,6 +113,7 @@ class FakeBundle:
             "limits": {"k": 100, "candidates": 500, "items": 500, "events": 100, "body_bytes": 1e6},
             "user_column": "user_id",
             "query_columns": [contexts],
+            "needed_columns": ["context"],
             "attributes": attributes,
             "text_search": "retrieve" in self.stages,
             "tasks": tasks,

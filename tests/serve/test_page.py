@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect
@@ -69,6 +70,14 @@ def test_another_user_and_a_filter(page: Page, url: str) -> None:
     page.get_by_label("User (user_id)").fill("")
     page.keyboard.press("Enter")
     expect(page.get_by_text("these are the most popular items")).to_be_visible()
+
+
+def test_a_column_of_the_query_is_asked_with_and_without_a_value(page: Page, url: str) -> None:
+    for typed, sent in (("home", "home"), ("", None)):
+        with page.expect_request("**/v1/recommend") as asked:
+            page.get_by_label("context").fill(typed)
+            page.keyboard.press("Tab")
+        assert asked.value.post_data_json["query"] == {"context": sent}
 
 
 def test_a_wrong_filter_is_told_beside_it_and_the_page_works_on(page: Page, url: str) -> None:
@@ -183,7 +192,7 @@ def test_a_bundle_that_only_ranks_asks_for_items(
     bundle.stages, bundle.blend = ["rank"], None
     with tab(browser) as page:
         page.goto(url)
-        expect(page.locator("#columns")).to_contain_text("Type the ids of the items to rank")
+        expect(page.locator("#columns")).to_contain_text("Fill in what to rank")
         page.get_by_label("Item ids to rank").fill("5, 6\n7 99999")
         page.get_by_role("button", name="Recommend").click()
         answer = ask(url, "rank", user="u1", items=[5, 6, 7], k=10)
@@ -194,6 +203,24 @@ def test_a_bundle_that_only_ranks_asks_for_items(
         set_weight(page, "comment", 3)
         blend = {"weights": {"like": 1, "comment": 3}}
         expect_order(page, ask(url, "rank", user="u1", items=[5, 6, 7], k=10, blend=blend))
+
+
+def test_a_bundle_without_items_asks_for_whole_rows(
+    browser: Browser, bundle: FakeBundle, url: str
+) -> None:
+    bundle.stages, bundle.items = ["rank"], bundle.items.clear()
+    sent = list[Any]()
+    with tab(browser) as page:
+        page.route("**/v1/rank", lambda r: (sent.append(r.request.post_data_json), r.abort()))
+        page.goto(url)
+        page.get_by_label("Rows to rank").fill('[{"city": "Oslo"')
+        page.get_by_role("button", name="Recommend").click()
+        expect(page.locator("#request-problem")).to_contain_text("The rows are not JSON")
+        assert sent == []
+        page.get_by_label("Rows to rank").fill('[{"city": "Oslo"}, {"city": null}]')
+        page.get_by_role("button", name="Recommend").click()
+        expect(page.locator("#request-problem")).to_contain_text("cannot be reached")
+    assert sent[-1]["rows"] == [{"city": "Oslo"}, {"city": None}]
 
 
 def test_a_bundle_that_only_retrieves_has_no_studio(

@@ -42,7 +42,14 @@ _SIZE = re.compile(
 _TREE = re.compile(
     r'([\[\]{}:, 1]|null|"(type|context|children_spec|null|\[\]|builtins\.(tuple|list|dict))")+'
 )
-_FORMS = {"target": _OPERATOR, "expr_str": _SIZE, "in_spec": _TREE, "out_spec": _TREE}
+_EQUATION = re.compile(r"[\w.,> -]*")  # of einsum; strings of operators are never evaluated
+_FORMS = {
+    "target": _OPERATOR,
+    "expr_str": _SIZE,
+    "in_spec": _TREE,
+    "out_spec": _TREE,
+    "as_string": _EQUATION,
+}
 
 
 def check_archive(path: Path) -> None:

@@ -74,7 +74,8 @@ class LiveRanker:
             DataError: a cell is bad, and `strict`.
 
         """
-        frame = attributes
+        added = {n for t in self._item_joins for n in t.table.columns if n != t.on}
+        frame = attributes.drop(n for n in attributes.columns if n in added)
         for table in self._item_joins:
             source = replace(table, base=FrameSource(frame, "the items"))
             frame = pl.concat([chunk.frame for chunk in source.chunks(source.columns())])

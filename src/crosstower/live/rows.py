@@ -56,7 +56,7 @@ class LiveRows:
             _check(cleaner.sources(), source)
             chunks = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
         except DataError as error:
-            raise QueryError(f"rows: {error}") from None
+            raise QueryError(f"rows: {str(error).partition(', or set data.')[0]}") from None
         frame = pl.concat(chunks)
         scored = scorer.score(frame)
         scored = scored.with_columns(scorer.raw(frame)).drop(

@@ -32,6 +32,15 @@ export const rank = (asked, signal) => call("POST", "v1/rank", asked, signal);
 export const search = (asked, signal) => call("POST", "v1/search", asked, signal);
 export const similar = (asked, signal) => call("POST", "v1/similar", asked, signal);
 
+/** The rows that a person typed as JSON: one object or a list of them. Throws Failure. */
+export function rowsOf(text) {
+  try {
+    return [parse(text)].flat();
+  } catch (error) {
+    throw new Failure(`The rows are not JSON: ${error.message}`);
+  }
+}
+
 /** JSON text of a value that may hold BigInt. */
 export function stringify(value) {
   return JSON.stringify(value, (_, inner) =>
@@ -41,7 +50,8 @@ export function stringify(value) {
 
 function parse(text) {
   return JSON.parse(text, (_, value, context) => {
-    const unsafe = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+    const unsafe =
+      typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
     return unsafe && /^-?\d+$/.test(context?.source ?? "") ? BigInt(context.source) : value;
   });
 }
@@ -66,7 +76,8 @@ async function problemOf(response) {
   } catch {
     // Not JSON, as from a proxy: the status has to do.
   }
-  const detail = problem.detail ?? problem.title ?? `The server answered with status ${response.status}.`;
+  const detail =
+    problem.detail ?? problem.title ?? `The server answered with status ${response.status}.`;
   const more = (problem.errors ?? []).filter((e) => !detail.includes(e.problem));
   return [detail, ...more.map((e) => `${e.where}: ${e.problem}`)].join("\n");
 }

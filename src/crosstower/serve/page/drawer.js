@@ -32,53 +32,90 @@ export function openDrawer(context) {
   });
   byId("drawer-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
-  return { openItem, openSearch: (words, items) => push(() => searchView(words, items, context(), openItem)) };
+  return {
+    openItem,
+    openSearch: (words, items) => push(() => searchView(words, items, context(), openItem)),
+  };
 }
 
 function searchView(words, items, { column }, openItem) {
-  const list = items.length ? itemList(items, column, openItem) : el("p", { class: "empty" }, "No item was found.");
+  const list = items.length
+    ? itemList(items, column, openItem)
+    : el("p", { class: "empty" }, "No item was found.");
   return [words, [list]];
 }
 
 function itemView(item, { model, column, candidateOf, attributesOf }, openItem) {
   const candidate = candidateOf(item.item_id);
   const attributes = item.attributes ?? attributesOf(item);
-  const similar = model.stages.includes("retrieve") && similarSection(item.item_id, column, openItem);
-  return [`Item ${item.item_id}`, [
-    candidate ? section("Scores", scoresTable(candidate, model)) : el("p", { class: "help" }, "Not among the candidates of this request."),
-    section("Attributes", attributesTable(attributes)),
-    similar,
-  ]];
+  const similar =
+    model.stages.includes("retrieve") && similarSection(item.item_id, column, openItem);
+  return [
+    `Item ${item.item_id}`,
+    [
+      candidate
+        ? section("Scores", scoresTable(candidate, model))
+        : el("p", { class: "help" }, "Not among the candidates of this request."),
+      section("Attributes", attributesTable(attributes)),
+      similar,
+    ],
+  ];
 }
 
 const section = (title, ...children) => el("section", {}, el("h3", {}, title), ...children);
 
 function scoresTable(candidate, model) {
   const rows = [["Retrieved", candidate.retrieval_rank, candidate.retrieval_score]];
-  for (const { name } of model.tasks) rows.push([`Prediction of ${name}`, null, candidate.predictions?.[name]]);
-  if (model.tasks.length) rows.push([`Ranked by ${model.tasks[0].name}`, candidate.ranked_rank, null]);
-  rows.push(["Blended", candidate.blended_rank, candidate.blended_rank == null ? null : candidate.score]);
+  for (const { name } of model.tasks)
+    rows.push([`Prediction of ${name}`, null, candidate.predictions?.[name]]);
+  if (model.tasks.length)
+    rows.push([`Ranked by ${model.tasks[0].name}`, candidate.ranked_rank, null]);
+  rows.push([
+    "Blended",
+    candidate.blended_rank,
+    candidate.blended_rank == null ? null : candidate.score,
+  ]);
   rows.push(["Final order", candidate.rank, null]);
   const kept = rows.filter(([, rank, value]) => rank != null || value != null);
-  const cells = (values, tag) => values.map((text) => el(tag, tag === "th" ? { scope: "col" } : {}, text));
+  const cells = (values, tag) =>
+    values.map((text) => el(tag, tag === "th" ? { scope: "col" } : {}, text));
   const head = el("tr", {}, ...cells(["Stage", "Rank", "Score"], "th"));
   const body = kept.map(([name, rank, value]) =>
-    el("tr", {}, el("th", { scope: "row" }, name), ...cells([rank == null ? "" : `${rank}`, value == null ? "" : score(value)], "td")));
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, name),
+      ...cells([rank == null ? "" : `${rank}`, value == null ? "" : score(value)], "td"),
+    ),
+  );
   return el("table", {}, el("thead", {}, head), el("tbody", {}, ...body));
 }
 
 function attributesTable(attributes) {
   if (!attributes) return el("p", { class: "help" }, "The server has not sent them.");
   const rows = Object.entries(attributes).map(([name, value]) =>
-    el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, valueText(value).slice(0, 2000) || "–")));
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, name),
+      el("td", {}, valueText(value).slice(0, 2000) || "–"),
+    ),
+  );
   return el("table", { class: "facts" }, el("tbody", {}, ...rows));
 }
 
 function similarSection(id, column, openItem) {
   const box = el("div", { role: "status" }, el("p", { class: "help" }, "Looking …"));
   const problem = el("p", { class: "problem", role: "alert" });
-  api.similar({ item: id, k: 8, where: null })
-    .then(({ items }) => box.replaceChildren(items.length ? itemList(items, column, openItem) : el("p", { class: "help" }, "There is none.")))
+  api
+    .similar({ item: id, k: 8, where: null })
+    .then(({ items }) =>
+      box.replaceChildren(
+        items.length
+          ? itemList(items, column, openItem)
+          : el("p", { class: "help" }, "There is none."),
+      ),
+    )
     .catch((error) => {
       box.replaceChildren();
       problem.textContent = error.message;
@@ -87,10 +124,18 @@ function similarSection(id, column, openItem) {
 }
 
 function itemList(items, column, openItem) {
-  const rows = items.map((item) => el("li", {},
-    el("button", { type: "button", class: "item", click: () => openItem(item) },
-      el("span", { class: "rank" }, `${item.rank}`),
-      itemText(item.item_id, item.attributes, column, item.attributes?.[column]),
-      el("span", { class: "score" }, score(item.score)))));
+  const rows = items.map((item) =>
+    el(
+      "li",
+      {},
+      el(
+        "button",
+        { type: "button", class: "item", click: () => openItem(item) },
+        el("span", { class: "rank" }, `${item.rank}`),
+        itemText(item.item_id, item.attributes, column, item.attributes?.[column]),
+        el("span", { class: "score" }, score(item.score)),
+      ),
+    ),
+  );
   return el("ol", { class: "list" }, ...rows);
 }

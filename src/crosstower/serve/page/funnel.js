@@ -13,25 +13,42 @@ export function stagesOf(model, answer, blended) {
   const counts = answer.stages ?? { retrieved: answer.items.length, ranked: answer.items.length };
   const task = model.tasks[0]?.name;
   const stages = [];
-  if (model.stages.includes("retrieve") && answer.candidates.some((c) => c.retrieval_rank != null)) {
+  if (
+    model.stages.includes("retrieve") &&
+    answer.candidates.some((c) => c.retrieval_rank != null)
+  ) {
     stages.push({
-      key: "retrieved", title: "Retrieved", by: "retrieval score", total: counts.retrieved,
-      rankOf: (c) => c.retrieval_rank, scoreOf: (c) => c.retrieval_score,
+      key: "retrieved",
+      title: "Retrieved",
+      by: answer.fallback === "popular" ? "popularity" : "retrieval score",
+      total: counts.retrieved,
+      rankOf: (c) => c.retrieval_rank,
+      scoreOf: (c) => c.retrieval_score,
     });
   }
   if (model.stages.includes("rank") && answer.candidates.some((c) => c.ranked_rank != null)) {
     stages.push({
-      key: "ranked", title: "Ranked", by: `prediction of ${task}`, total: counts.ranked,
-      rankOf: (c) => c.ranked_rank, scoreOf: (c) => c.predictions?.[task],
+      key: "ranked",
+      title: "Ranked",
+      by: `prediction of ${task}`,
+      total: counts.ranked,
+      rankOf: (c) => c.ranked_rank,
+      scoreOf: (c) => c.predictions?.[task],
     });
   }
   if (blended || stages.length === 0) {
     stages.push({
-      key: "blended", title: blended ? "Blended" : "Shown", by: blended ? "blend score" : "score",
-      total: answer.candidates.length, rankOf: (c) => c.rank, scoreOf: (c) => c.score,
+      key: "blended",
+      title: blended ? "Blended" : "Shown",
+      by: blended ? "blend score" : "score",
+      total: answer.candidates.length,
+      rankOf: (c) => c.rank,
+      scoreOf: (c) => c.score,
     });
   }
-  stages.forEach((stage, i) => { stage.fromOf = stages[i - 1]?.rankOf; });
+  stages.forEach((stage, i) => {
+    stage.fromOf = stages[i - 1]?.rankOf;
+  });
   return stages;
 }
 
@@ -46,28 +63,48 @@ export function drawFunnel(view) {
     box.replaceChildren(...view.stages.map(emptyColumn));
     drawTabs(view.stages);
   }
-  view.stages.forEach((stage, i) => drawColumn(box.children[i], stage, i === keys.length - 1, view));
+  view.stages.forEach((stage, i) =>
+    drawColumn(box.children[i], stage, i === keys.length - 1, view),
+  );
 }
 
 function emptyColumn({ key, title }) {
   const heading = el("h3", { id: `stage-${key}` }, title);
-  return el("section", { class: "column", "data-stage": key, "aria-labelledby": `stage-${key}` },
-    el("header", {}, heading, el("p")), el("div", { class: "keys" }), el("ol"));
+  return el(
+    "section",
+    { class: "column", "data-stage": key, "aria-labelledby": `stage-${key}` },
+    el("header", {}, heading, el("p")),
+    el("div", { class: "keys" }),
+    el("ol"),
+  );
 }
 
 /** One radio button for each stage; the style sheet shows them on narrow screens only. */
 function drawTabs(stages) {
   const tabs = byId("tabs");
   const shown = stages.at(-1).key;
-  const choices = stages.map(({ key, title }) => el("label", {},
-    el("input", { type: "radio", name: "stage", value: key, checked: key === shown, change: () => showStage(key) }), title));
+  const choices = stages.map(({ key, title }) =>
+    el(
+      "label",
+      {},
+      el("input", {
+        type: "radio",
+        name: "stage",
+        value: key,
+        checked: key === shown,
+        change: () => showStage(key),
+      }),
+      title,
+    ),
+  );
   tabs.replaceChildren(tabs.querySelector("legend"), ...choices);
   tabs.hidden = stages.length < 2;
   showStage(shown);
 }
 
 function showStage(key) {
-  for (const column of byId("columns").children) column.classList.toggle("chosen", column.dataset.stage === key);
+  for (const column of byId("columns").children)
+    column.classList.toggle("chosen", column.dataset.stage === key);
 }
 
 function drawColumn(column, stage, isLast, view) {
@@ -78,11 +115,20 @@ function drawColumn(column, stage, isLast, view) {
   const scale = { low: Math.min(...scores), high: Math.max(...scores) };
   const own = isLast ? view.ownRanks : null;
   column.querySelector("header p").textContent = `${count(stage.total)} candidates`;
-  const keys = ["", `by ${stage.by}`, "score", ...(stage.fromOf ? ["moved"] : []), ...(own ? ["± own"] : [])];
+  const keys = [
+    "",
+    `by ${stage.by}`,
+    "score",
+    ...(stage.fromOf ? ["moved"] : []),
+    ...(own ? ["± own"] : []),
+  ];
   column.querySelector(".keys").replaceChildren(...keys.map((key) => el("span", {}, key)));
   column.classList.toggle("compared", own !== null);
   column.classList.toggle("moves", stage.fromOf !== undefined);
-  reorder(column.querySelector("ol"), first.map((c) => itemRow(c, stage, { scale, own, view })));
+  reorder(
+    column.querySelector("ol"),
+    first.map((c) => itemRow(c, stage, { scale, own, view })),
+  );
 }
 
 function itemRow(candidate, stage, { scale, own, view }) {
@@ -91,12 +137,15 @@ function itemRow(candidate, stage, { scale, own, view }) {
   const bar = el("span", { class: "bar" }, el("span"));
   const share = scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 1;
   bar.firstChild.style.width = `${Number.isFinite(share) ? Math.max(2, 100 * share) : 0}%`;
-  const button = el("button", { type: "button", class: "item", click: () => view.open(candidate) },
+  const button = el(
+    "button",
+    { type: "button", class: "item", click: () => view.open(candidate) },
     el("span", { class: "rank" }, `${rank}`),
     itemText(candidate.item_id, view.attributesOf(candidate), view.column, candidate.type),
     el("span", { class: "score" }, score(value), bar),
     stage.fromOf && moveText(stage.fromOf(candidate), rank, "the stage before"),
-    own && moveText(own.get(candidate.item_id), rank, "the bundle's blend"));
+    own && moveText(own.get(candidate.item_id), rank, "the bundle's blend"),
+  );
   return el("li", { "data-id": `${candidate.item_id}` }, button);
 }
 
@@ -105,33 +154,60 @@ export function itemText(id, attributes, column, type) {
   const known = attributes ?? {};
   const title = TITLES.find((name) => typeof known[name] === "string");
   const kind = type ?? known[column];
-  const others = Object.entries(known).filter(([name, value]) => ![title, column].includes(name) && valueText(value) !== "");
+  const others = Object.entries(known).filter(
+    ([name, value]) => ![title, column].includes(name) && value !== id && valueText(value) !== "",
+  );
   const line = others.slice(0, 4).map(([, value]) => valueText(value));
-  const dot = column && kind != null && el("span", { class: `dot colour-${colourOf(column, kind)}` });
-  const second = el("span", { class: "attributes" }, dot, [kind != null && valueText(kind), ...line].filter(Boolean).join(" · "));
-  return el("span", { class: "what" }, el("span", { class: "id" }, el("b", {}, `${id}`), title && ` ${known[title]}`), second);
+  const dot =
+    column && kind != null && el("span", { class: `dot colour-${colourOf(column, kind)}` });
+  const second = el(
+    "span",
+    { class: "attributes" },
+    dot,
+    [kind != null && valueText(kind), ...line].filter(Boolean).join(" · "),
+  );
+  return el(
+    "span",
+    { class: "what" },
+    el("span", { class: "id" }, el("b", {}, `${id}`), title && ` ${known[title]}`),
+    second,
+  );
 }
 
 function moveText(before, now, since) {
   if (before == null) return el("span", { class: "move up" }, "new");
   const by = before - now;
-  if (by === 0) return el("span", { class: "move" }, el("span", { "aria-hidden": "true" }, "·"), el("span", { class: "spoken" }, `as in ${since}`));
+  if (by === 0)
+    return el(
+      "span",
+      { class: "move" },
+      el("span", { "aria-hidden": "true" }, "·"),
+      el("span", { class: "spoken" }, `as in ${since}`),
+    );
   const way = by > 0 ? "up" : "down";
-  return el("span", { class: `move ${way}`, title: `rank ${before} in ${since}` },
+  return el(
+    "span",
+    { class: `move ${way}`, title: `rank ${before} in ${since}` },
     el("span", { "aria-hidden": "true" }, `${by > 0 ? "▲" : "▼"}${Math.abs(by)}`),
-    el("span", { class: "spoken" }, `${way} ${Math.abs(by)} from ${since}`));
+    el("span", { class: "spoken" }, `${way} ${Math.abs(by)} from ${since}`),
+  );
 }
 
 /** Put rows in place of the old ones; those that were there glide to their new place. */
 function reorder(list, rows) {
   const before = new Map([...list.children].map((row) => [row.dataset.id, row.offsetTop]));
-  const focused = list.contains(document.activeElement) && document.activeElement.closest("li").dataset.id;
+  const focused =
+    list.contains(document.activeElement) && document.activeElement.closest("li").dataset.id;
   list.replaceChildren(...rows);
   rows.find((row) => row.dataset.id === focused)?.firstChild.focus({ preventScroll: true });
   if (calm.matches || before.size === 0) return;
   for (const row of rows) {
     const by = before.has(row.dataset.id) ? before.get(row.dataset.id) - row.offsetTop : null;
     if (by === null) row.animate({ opacity: [0.2, 1] }, 200);
-    else if (by !== 0) row.animate({ transform: [`translateY(${by}px)`, "none"] }, { duration: 200, easing: "ease-out" });
+    else if (by !== 0)
+      row.animate(
+        { transform: [`translateY(${by}px)`, "none"] },
+        { duration: 200, easing: "ease-out" },
+      );
   }
 }

@@ -10,13 +10,18 @@ const colours = new Map(); // by column: type → number of its colour, the same
  */
 export function kindsOf(column, candidates) {
   const typed = candidates.some((c) => c.type != null);
-  if (!typed) return { column: null, list: [{ name: "all candidates", colour: 0, members: candidates }] };
+  if (!typed)
+    return { column: null, list: [{ name: "all candidates", colour: 0, members: candidates }] };
   const colourOf = colouring(column, candidates);
   const groups = new Map();
   for (const candidate of candidates) {
     const colour = colourOf(candidate.type);
     if (!groups.has(colour)) {
-      groups.set(colour, { name: colour < COLOURS ? `${candidate.type}` : OTHERS, colour, members: [] });
+      groups.set(colour, {
+        name: colour < COLOURS ? `${candidate.type}` : OTHERS,
+        colour,
+        members: [],
+      });
     }
     groups.get(colour).members.push(candidate);
   }
@@ -65,7 +70,12 @@ export function histograms(kinds, valueOf, k, bins = 24) {
 }
 
 function oneHistogram(kind, valueOf, { low, high, k, bins }) {
-  const row = { name: kind.name, colour: kind.colour, all: Array(bins).fill(0), shown: Array(bins).fill(0) };
+  const row = {
+    name: kind.name,
+    colour: kind.colour,
+    all: Array(bins).fill(0),
+    shown: Array(bins).fill(0),
+  };
   const members = kind.members.filter((c) => Number.isFinite(valueOf(c)));
   for (const candidate of members) {
     const place = ((valueOf(candidate) - low) / (high - low)) * bins;

@@ -1,5 +1,6 @@
 // The page: asks the server whenever the request or the blend changes, and draws the newest answer.
 
+import { answerTo, callOff, newest } from "./answers.js";
 import * as api from "./api.js";
 import { drawCharts } from "./charts.js";
 import { openDrawer } from "./drawer.js";
@@ -18,12 +19,16 @@ const page = {
   own: null, // the answer by the bundle's own blend
   shown: null, // the answer that is drawn
   attributes: new Map(), // of items that an answer did not describe itself
-  running: new AbortController(),
 };
 
 async function start() {
   api.onUnauthorised(askForToken);
-  page.drawer = openDrawer(() => ({ model: page.model, column: typeColumn(), candidateOf, attributesOf }));
+  page.drawer = openDrawer(() => ({
+    model: page.model,
+    column: typeColumn(),
+    candidateOf,
+    attributesOf,
+  }));
   try {
     page.model = await api.model();
   } catch (error) {
@@ -37,7 +42,10 @@ async function start() {
   page.request = openRequest(page.model, ask);
   if (page.model.tasks.length > 0) {
     byId("studio").hidden = false;
-    page.studio = openStudio(page.model, later(60, () => page.own && blendAgain()));
+    page.studio = openStudio(
+      page.model,
+      later(60, () => page.own && blendAgain()),
+    );
   }
   redrawOnResize();
   if (ranksOnly()) byId("asking").open = true;
@@ -59,77 +67,43 @@ const ranksOnly = () => !page.model.stages.includes("retrieve");
 
 /** Ask by what the form holds: by the bundle's own blend and, where it was changed, by the studio's. */
 async function ask() {
-  const asked = page.request.read();
-  byId("asking-summary").textContent = asked.user === null ? "no user" : `${asked.user}`;
-  if (ranksOnly() && asked.items.length === 0) {
-    page.running.abort();
+  const asked = read();
+  if (asked === null) return;
+  byId("asking-summary").textContent = asked.user === null ? "" : `${asked.user}`;
+  if (asked.items?.length === 0) {
+    callOff();
     page.own = page.shown = null;
-    showEmpty("Type the ids of the items to rank: this bundle ranks, and does not retrieve.");
+    showEmpty("Fill in what to rank: this bundle ranks, and does not retrieve.");
     return;
   }
   const answered = await newest("request-problem", async (signal) => {
     const attributes = new Map();
-    page.own = page.shown = await answerTo(asked, null, attributes, signal);
+    page.own = page.shown = await answerTo(page.model, asked, null, attributes, signal);
     Object.assign(page, { asked, attributes });
   });
   if (answered && page.studio?.override()) await blendAgain();
   else if (answered) draw();
 }
 
+/** What the form holds, null where it cannot be read. */
+function read() {
+  try {
+    return page.request.read();
+  } catch (error) {
+    byId("request-problem").textContent = error.message;
+    return null;
+  }
+}
+
 /** Ask for the same candidates by the studio's blend; draw what there is where the server refuses it. */
 async function blendAgain() {
   const blend = page.studio.override();
   const answered = await newest("studio-problem", async (signal) => {
-    page.shown = blend ? await answerTo(page.asked, blend, page.attributes, signal) : page.own;
+    page.shown = blend
+      ? await answerTo(page.model, page.asked, blend, page.attributes, signal)
+      : page.own;
   });
   if (answered !== null) draw();
-}
-
-/**
- * Run a request in place of the one that runs; what goes wrong is told beside its cause.
- * Returns whether it went well, null where a newer one has taken its place.
- */
-async function newest(problemId, run) {
-  page.running.abort();
-  const mine = new AbortController();
-  page.running = mine;
-  byId("results").setAttribute("aria-busy", "true");
-  try {
-    await run(mine.signal);
-    byId(problemId).textContent = "";
-    return true;
-  } catch (error) {
-    if (error.name === "AbortError") return null;
-    if (!(error instanceof api.Failure)) console.error(error);
-    byId(problemId).textContent = error.message;
-    byId(problemId).scrollIntoView({ block: "nearest" });
-    return false;
-  } finally {
-    if (page.running === mine) byId("results").removeAttribute("aria-busy");
-  }
-}
-
-/** Ask the server; what it tells of items is put into `attributes`. */
-async function answerTo(asked, blend, attributes, signal) {
-  const send = ranksOnly() ? api.rank : api.recommend;
-  const answer = await send({ ...asked, blend, stages: true }, signal);
-  answer.candidates = answer.stages?.candidates ?? answer.items;
-  for (const item of answer.items) attributes.set(item.item_id, item.attributes);
-  await describe(answer, asked, attributes, signal);
-  return answer;
-}
-
-/** Look up the attributes of items that are first in an earlier stage only: an answer has the last one's. */
-async function describe(answer, { user, query, k }, attributes, signal) {
-  const first = (rank) => rank != null && rank <= k;
-  const missing = answer.candidates
-    .filter((c) => first(c.retrieval_rank) || first(c.ranked_rank))
-    .map((c) => c.item_id)
-    .filter((id) => !attributes.has(id))
-    .slice(0, page.model.limits.items);
-  if (missing.length === 0 || page.model.tasks.length === 0) return;
-  const found = await api.rank({ user, query, items: missing, k: null, blend: null, stages: false }, signal);
-  for (const item of found.items) attributes.set(item.item_id, item.attributes);
 }
 
 const attributesOf = ({ item_id }) => page.attributes.get(item_id);
@@ -146,7 +120,11 @@ function draw() {
   showNotice(shown);
   showLatency(shown.stages?.milliseconds);
   if (shown.candidates.length === 0) {
-    showEmpty(page.asked.where ? `No item fulfils the filter ${page.asked.where}` : "No items were found for this request.");
+    showEmpty(
+      page.asked.where
+        ? `No item fulfils the filter ${page.asked.where}`
+        : "No items were found for this request.",
+    );
     return;
   }
   page.studio?.tell(own === shown ? "" : comparison(own, shown));
@@ -158,7 +136,8 @@ function drawResults() {
   const { own, shown, model, asked } = page;
   if (shown.candidates.length === 0) return;
   const changed = own !== shown;
-  const blended = changed || (model.blend !== null && shown.candidates.some((c) => c.blended_rank != null));
+  const blended =
+    changed || (model.blend !== null && shown.candidates.some((c) => c.blended_rank != null));
   const stages = stagesOf(model, shown, blended);
   const kinds = kindsOf(typeColumn(), shown.candidates); // gives types their colours
   drawFunnel({
@@ -175,7 +154,9 @@ function drawResults() {
   drawCharts(byId("charts"), {
     kinds,
     candidates: shown.candidates,
-    ownFirst: changed ? new Set(own.candidates.filter((c) => c.rank <= asked.k).map((c) => c.item_id)) : null,
+    ownFirst: changed
+      ? new Set(own.candidates.filter((c) => c.rank <= asked.k).map((c) => c.item_id))
+      : null,
     k: asked.k,
     blended,
     tasks: model.tasks.map((task) => task.name),
@@ -206,10 +187,15 @@ function showEmpty(words) {
 
 function showNotice(answer) {
   const words = [];
-  if (answer.fallback === "popular") words.push("The server knows nothing of this user, so these are the most popular items.");
+  if (answer.fallback === "popular")
+    words.push("The server knows nothing of this user, so these are the most popular items.");
   else if (answer.fallback) words.push(`The server fell back to: ${answer.fallback}.`);
   if (answer.unknown?.length) words.push(`No such items: ${answer.unknown.join(", ")}.`);
-  if (answer.candidates.some((c) => c.rank <= page.asked.k && c.blended_rank != null && c.blended_rank !== c.rank)) {
+  if (
+    answer.candidates.some(
+      (c) => c.rank <= page.asked.k && c.blended_rank != null && c.blended_rank !== c.rank,
+    )
+  ) {
     words.push("The first places are rearranged for diversity.");
   }
   byId("notice").textContent = words.join(" ");
@@ -222,20 +208,26 @@ function showModel() {
   const { name, version, items, created } = page.model;
   document.title = `${name} · Crosstower`;
   byId("name").textContent = name;
-  byId("facts").replaceChildren(fact("version", version), fact("items", count(items)));
+  byId("facts").replaceChildren(
+    fact("version", version),
+    ...(items > 0 ? [fact("items", count(items))] : []),
+  );
   byId("facts").title = `built ${created}`;
   byId("search").hidden = !page.model.text_search;
 }
 
 function showLatency(spent) {
-  byId("latency").replaceChildren(...Object.entries(spent ?? {}).map(([name, ms]) => fact(name, milliseconds(ms))));
+  byId("latency").replaceChildren(
+    ...Object.entries(spent ?? {}).map(([name, ms]) => fact(name, milliseconds(ms))),
+  );
 }
 
 /** Tell a screen reader once things are at rest, not at each step of a slider. */
 const sayLater = later(600, () => {
   if (!page.shown?.candidates.length) return;
   const first = Math.min(page.asked.k, page.shown.candidates.length);
-  byId("status").textContent = `${first} items. ${page.own === page.shown ? "" : comparison(page.own, page.shown)}`;
+  byId("status").textContent =
+    `${first} items. ${page.own === page.shown ? "" : comparison(page.own, page.shown)}`;
 });
 
 function askForToken(words) {
@@ -245,14 +237,18 @@ function askForToken(words) {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" ? byId("token-text").value : null), { once: true });
+    dialog.addEventListener(
+      "close",
+      () => resolve(dialog.returnValue === "use" ? byId("token-text").value : null),
+      { once: true },
+    );
   });
 }
 
 byId("search").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = byId("search-text").value.trim();
-  const { where, query, k } = page.request.read();
+  const { where = null, query, k } = page.request.read();
   try {
     const { items } = await api.search({ text, k, where, query });
     byId("search-problem").textContent = "";

@@ -36,11 +36,12 @@ const three = new Intl.NumberFormat("en", {
 /** A count, as 1,500. */
 export const count = (number) => whole.format(number);
 
-/** A score with three significant digits; a dash where there is none. */
+/** A score with three significant digits or, if it is small, two; a dash where there is none. */
 export function score(number) {
   if (typeof number !== "number") return "–";
   const size = Math.abs(number);
   if (size > 0 && size < 0.001) return number.toExponential(1).replaceAll("-", "−");
+  if (size > 0 && size < 0.01) return number.toFixed(4).replace("-", "−");
   return (size >= 1000 ? whole : three).format(number).replace("-", "−");
 }
 
@@ -52,7 +53,9 @@ export function valueText(value) {
   if (value == null) return "";
   if (Array.isArray(value)) return value.map(valueText).join(", ");
   if (typeof value === "object") {
-    return Object.entries(value).map(([key, inner]) => `${key}: ${valueText(inner)}`).join(", ");
+    return Object.entries(value)
+      .map(([key, inner]) => `${key}: ${valueText(inner)}`)
+      .join(", ");
   }
   if (typeof value === "number" && !Number.isInteger(value)) return `${+value.toPrecision(6)}`;
   return `${value}`;
@@ -60,7 +63,8 @@ export function valueText(value) {
 
 /** A typed text as the value that `examples` suggest: a number where they are numbers. */
 export function typedLike(text, examples) {
-  const numbers = examples.length > 0 && examples.every((e) => ["number", "bigint"].includes(typeof e));
+  const numbers =
+    examples.length > 0 && examples.every((e) => ["number", "bigint"].includes(typeof e));
   return numbers ? numberOr(text) : text;
 }
 

@@ -1,12 +1,14 @@
 // The form that says what to ask for: user, query columns, filter, how many.
 
+import { rowsOf } from "./api.js";
 import { byId, el, numberOr, typedLike } from "./parts.js";
 
 const LISTS = ["bag", "sequence"];
 
 /**
  * Fill the form for a model; `ask` is called when it is sent or a field of it has changed.
- * Returns { read() }: { user, query, where, k } and, where the bundle only ranks, `items`.
+ * Returns { read() }: { user, query, where, k } or, where the bundle only ranks, { user, query, k }
+ * with `items`, ids, or `rows`, objects; read() throws Failure where rows are not JSON.
  */
 export function openRequest(model, ask) {
   const form = byId("request");
@@ -14,7 +16,7 @@ export function openRequest(model, ask) {
   form.replaceChildren(
     ...(model.user_column ? userFields(model) : []),
     ...model.query_columns.map(queryField),
-    ranksOnly ? itemsField() : whereField(model),
+    ranksOnly ? itemsField(model) : whereField(model),
     kField(model),
   );
   form.addEventListener("submit", (event) => {
@@ -27,15 +29,29 @@ export function openRequest(model, ask) {
 
 function read(model, ranksOnly) {
   const text = (id) => byId(id)?.value.trim() ?? "";
+  const needed = model.needed_columns ?? []; // may be empty, but not left out
   const user = text("user");
-  const pairs = model.query_columns.map((column) => [column.name, queryValue(column, text(`query-${column.name}`))]);
+  const pairs = model.query_columns.map((column) => [
+    column.name,
+    queryValue(column, text(`query-${column.name}`)),
+  ]);
   const asked = {
     user: user === "" ? null : typedLike(user, model.sample_users),
-    query: Object.fromEntries(pairs.filter(([, value]) => value !== null)),
+    query: Object.fromEntries(
+      pairs.filter(([name, value]) => value !== null || needed.includes(name)),
+    ),
     k: byId("k").valueAsNumber || 10,
   };
   if (!ranksOnly) return { ...asked, where: text("where") || null };
-  return { ...asked, items: text("items").split(/[\s,]+/).filter(Boolean).map(numberOr) };
+  const list = text("items");
+  if (/^[[{]/.test(list)) return { ...asked, rows: rowsOf(list) };
+  return {
+    ...asked,
+    items: list
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map(numberOr),
+  };
 }
 
 function queryValue({ kind, examples }, text) {
@@ -50,13 +66,25 @@ function field(id, title, control, ...after) {
 }
 
 function userFields(model) {
-  const input = el("input", { id: "user", autocomplete: "off", spellcheck: "false", placeholder: "none: popular items" });
+  const input = el("input", {
+    id: "user",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "nobody",
+  });
   if (model.sample_users.length === 0) return [field("user", `User (${model.user_column})`, input)];
   input.value = `${model.sample_users[0]}`;
   const options = model.sample_users.map((user) => el("option", {}, `${user}`));
-  const samples = el("select", { id: "sample", "aria-label": "Sample users" }, el("option", { value: "", disabled: true }, "typed"), ...options);
+  const samples = el(
+    "select",
+    { id: "sample", "aria-label": "Sample users" },
+    el("option", { value: "", disabled: true }, "typed"),
+    ...options,
+  );
   samples.value = input.value;
-  samples.addEventListener("change", () => { input.value = samples.value; });
+  samples.addEventListener("change", () => {
+    input.value = samples.value;
+  });
   input.addEventListener("input", () => {
     samples.value = model.sample_users.some((user) => `${user}` === input.value) ? input.value : "";
   });
@@ -66,41 +94,96 @@ function userFields(model) {
 
 function queryField({ name, kind, examples }) {
   const id = `query-${name}`;
-  const shown = (examples ?? []).map((example) => (Array.isArray(example) ? example.join(", ") : `${example}`));
+  const shown = (examples ?? []).map((example) =>
+    Array.isArray(example) ? example.join(", ") : `${example}`,
+  );
   const input = el("input", {
-    id, list: `${id}-examples`, autocomplete: "off", inputmode: kind === "numeric" ? "decimal" : null,
-    placeholder: shown.length ? `such as ${shown.slice(0, 3).join(LISTS.includes(kind) ? "; " : ", ")}` : "empty",
+    id,
+    list: `${id}-examples`,
+    autocomplete: "off",
+    inputmode: kind === "numeric" ? "decimal" : null,
+    placeholder: shown.length
+      ? `such as ${shown.slice(0, 3).join(LISTS.includes(kind) ? "; " : ", ")}`
+      : "empty",
   });
-  const list = el("datalist", { id: `${id}-examples` }, ...shown.map((value) => el("option", { value })));
+  const list = el(
+    "datalist",
+    { id: `${id}-examples` },
+    ...shown.map((value) => el("option", { value })),
+  );
   return field(id, LISTS.includes(kind) ? `${name} (values, with commas)` : name, input, list);
 }
 
 function whereField(model) {
   const input = el("input", {
-    id: "where", autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: exampleOf(model.attributes),
+    id: "where",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    placeholder: exampleOf(model),
   });
   const insert = (name) => {
     input.setRangeText(name, input.selectionStart, input.selectionEnd, "end");
     input.focus();
   };
   const names = model.attributes.map(({ name, type }) =>
-    el("button", { type: "button", class: "chip", title: `${type}; put into the filter`, click: () => insert(name) }, name));
-  const help = el("details", { class: "help" }, el("summary", {}, "Attributes and operators"),
-    el("p", {}, "==  !=  <  <=  >  >=  in  not in  and  or  not; texts in quotes"), el("div", { class: "chips" }, ...names));
+    el(
+      "button",
+      {
+        type: "button",
+        class: "chip",
+        title: `${type}; put into the filter`,
+        click: () => insert(name),
+      },
+      name,
+    ),
+  );
+  const help = el(
+    "details",
+    { class: "help" },
+    el("summary", {}, "Attributes and operators"),
+    el("p", {}, "==  !=  <  <=  >  >=  in  not in  and  or  not; texts in quotes"),
+    el("div", { class: "chips" }, ...names),
+  );
   return field("where", "Filter", input, help);
 }
 
-function exampleOf(attributes) {
-  const number = attributes.find(({ type }) => /^(u?int|float)/i.test(type));
+function exampleOf({ attributes, item_column }) {
+  const number = attributes.find(
+    ({ name, type }) => name !== item_column && /^(u?int|float)/i.test(type),
+  );
   return number ? `such as ${number.name} < 120` : "a condition on attributes";
 }
 
-function itemsField() {
-  const area = el("textarea", { id: "items", rows: 4, spellcheck: "false", placeholder: "17, 18, 19" });
-  return field("items", "Item ids to rank, with commas or on lines", area);
+/** Ids where the bundle knows items; where it knows none, whole rows. */
+function itemsField({ items }) {
+  const [title, placeholder] =
+    items > 0
+      ? ["Item ids to rank, with commas or on lines", "17, 18, 19"]
+      : [
+          "Rows to rank, as JSON with all columns",
+          '[{"city": "Paris", "price": 90},\n {"city": "Rome", "price": 75}]',
+        ];
+  return field(
+    "items",
+    title,
+    el("textarea", { id: "items", rows: 6, spellcheck: "false", placeholder }),
+  );
 }
 
 function kField(model) {
-  const input = el("input", { id: "k", type: "number", min: 1, max: model.limits.k, value: Math.min(10, model.limits.k), required: true });
-  return el("div", { class: "pair end" }, field("k", "How many (k)", input), el("button", {}, "Recommend"));
+  const input = el("input", {
+    id: "k",
+    type: "number",
+    min: 1,
+    max: model.limits.k,
+    value: Math.min(10, model.limits.k),
+    required: true,
+  });
+  return el(
+    "div",
+    { class: "pair end" },
+    field("k", "How many (k)", input),
+    el("button", {}, "Recommend"),
+  );
 }

@@ -16,13 +16,36 @@ export function openStudio(model, changed) {
     copied.replaceChildren();
     changed();
   };
-  const override = () => (state.touched && !(start.own && same(state, start)) ? blendOf(state) : null);
+  const override = () =>
+    state.touched && !(start.own && same(state, start)) ? blendOf(state) : null;
   const fill = () => {
-    const weights = el("fieldset", {}, el("legend", {}, "Weights"), ...model.tasks.map((task) => weightRow(task, { state, start, touch })));
-    const selects = el("div", { class: "pair" }, transformSelect(model, { state, start, touch }), bySelect(model, { state, touch }));
-    const buttons = el("div", { class: "buttons" },
+    const weights = el(
+      "fieldset",
+      {},
+      el("legend", {}, "Weights"),
+      ...model.tasks.map((task) => weightRow(task, { state, start, touch })),
+    );
+    const selects = el(
+      "div",
+      { class: "pair" },
+      transformSelect(model, { state, start, touch }),
+      bySelect(model, { state, touch }),
+    );
+    const buttons = el(
+      "div",
+      { class: "buttons" },
       el("button", { type: "button", id: "reset", click: reset }, "Reset to bundle"),
-      el("button", { type: "button", class: "quiet", id: "copy", click: () => copy(override() ?? ownBlend(model, state), copied) }, "Copy YAML"));
+      el(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          id: "copy",
+          click: () => copy(override() ?? ownBlend(model, state), copied),
+        },
+        "Copy YAML",
+      ),
+    );
     byId("studio-controls").replaceChildren(weights, selects, note, buttons, copied);
   };
   const reset = () => {
@@ -32,7 +55,9 @@ export function openStudio(model, changed) {
     byId("reset").focus();
     changed();
   };
-  const tell = (words) => { note.textContent = words || ownWords(model); };
+  const tell = (words) => {
+    note.textContent = words || ownWords(model);
+  };
   fill();
   tell("");
   return { override, tell };
@@ -40,15 +65,25 @@ export function openStudio(model, changed) {
 
 /** A blend as the `blend` section of a recipe. Weights of 0 are left out. */
 function yamlOf(blend) {
-  const name = (text) => (/^[A-Za-z_][\w-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text) ? text : JSON.stringify(text));
-  const section = (key, entries) => [`  ${key}:`, ...entries.map(([task, value]) => `    ${name(task)}: ${value}`)];
+  const name = (text) =>
+    /^[A-Za-z_][\w-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text)
+      ? text
+      : JSON.stringify(text);
+  const section = (key, entries) => [
+    `  ${key}:`,
+    ...entries.map(([task, value]) => `    ${name(task)}: ${value}`),
+  ];
   const { form, weights, transform, by, amount } = blend;
-  const kept = Object.entries(weights).filter(([task, weight]) => weight !== 0 || transform?.[task]);
+  const kept = Object.entries(weights).filter(
+    ([task, weight]) => weight !== 0 || transform?.[task],
+  );
   return [
     "blend:",
     ...(form === "value" ? ["  form: value"] : []),
     ...section("weights", kept),
-    ...(typeof transform === "string" ? [`  transform: ${transform}`] : section("transform", Object.entries(transform ?? {}))),
+    ...(typeof transform === "string"
+      ? [`  transform: ${transform}`]
+      : section("transform", Object.entries(transform ?? {}))),
     ...(by ? [`  by: ${name(by)}`] : []),
     ...(amount ? [`  amount: ${name(amount)}`] : []),
     "",
@@ -60,23 +95,34 @@ function startOf({ blend, tasks }) {
   const own = blend !== null && blend.form !== "value";
   const given = own ? blend.weights : { [tasks[0].name]: 1 };
   const weights = Object.fromEntries(tasks.map(({ name }) => [name, given[name] ?? 0]));
-  return { own, weights, transform: (own && blend.transform) || "identity", by: (own && blend.by) || null };
+  return {
+    own,
+    weights,
+    transform: (own && blend.transform) || "identity",
+    by: (own && blend.by) || null,
+  };
 }
 
 function ownWords({ blend, tasks }) {
   if (blend === null) {
     return `The bundle has no blend: items are in order of ${tasks[0].name}. The controls start with weight 1 for it.`;
   }
-  if (blend.form !== "value") return "This is the bundle's own blend. Move anything to try another.";
+  if (blend.form !== "value")
+    return "This is the bundle's own blend. Move anything to try another.";
   return `The bundle's own blend multiplies (form: value), the studio adds. It starts with weight 1 for ${tasks[0].name}, once you move something.`;
 }
 
-const same = (a, b) => ["weights", "transform", "by"].every((key) => JSON.stringify(a[key]) === JSON.stringify(b[key]));
+const same = (a, b) =>
+  ["weights", "transform", "by"].every((key) => JSON.stringify(a[key]) === JSON.stringify(b[key]));
 
 function blendOf({ weights, transform, by }) {
   const named = typeof transform === "object" ? transform : {};
   const used = Object.entries(weights).filter(([task, weight]) => weight !== 0 || task in named);
-  return { weights: Object.fromEntries(used.length ? used : Object.entries(weights)), transform, by };
+  return {
+    weights: Object.fromEntries(used.length ? used : Object.entries(weights)),
+    transform,
+    by,
+  };
 }
 
 const ownBlend = (model, state) => model.blend ?? blendOf(state);
@@ -86,7 +132,12 @@ function weightRow(task, { state, start, touch }) {
   const range = rangeOf(Object.values(start.weights));
   const id = `weight-${name}`;
   const slider = el("input", { type: "range", id, "data-task": name, ...range });
-  const field = el("input", { type: "number", step: "any", "aria-label": `Weight of ${name} as a number`, "data-task": name });
+  const field = el("input", {
+    type: "number",
+    step: "any",
+    "aria-label": `Weight of ${name} as a number`,
+    "data-task": name,
+  });
   const show = (source) => {
     const weight = state.weights[name];
     if (weight > +slider.max) slider.max = weight;
@@ -103,7 +154,10 @@ function weightRow(task, { state, start, touch }) {
   };
   for (const source of [slider, field]) source.addEventListener("input", () => take(source));
   show();
-  const about = [kind !== "binary" && `${kind}, standardised`, start.own && `bundle: ${start.weights[name]}`];
+  const about = [
+    kind !== "binary" && `${kind}, standardised`,
+    start.own && `bundle: ${start.weights[name]}`,
+  ];
   const label = el("label", { for: id }, name, el("small", {}, about.filter(Boolean).join(" · ")));
   return el("div", { class: "weight" }, label, slider, field);
 }
@@ -137,7 +191,9 @@ function bySelect(model, { state, touch }) {
 }
 
 function select(id, title, options, chosen, take) {
-  const items = options.map(([value, text]) => el("option", { value, selected: value === chosen }, text));
+  const items = options.map(([value, text]) =>
+    el("option", { value, selected: value === chosen }, text),
+  );
   const control = el("select", { id, change: () => take(control.value) }, ...items);
   return el("div", { class: "field" }, el("label", { for: id }, title), control);
 }
@@ -149,9 +205,16 @@ async function copy(blend, box) {
     box.replaceChildren(el("p", { class: "help" }, "Copied."));
   } catch {
     // Without https a browser lets no page write to the clipboard.
-    const area = el("textarea", { readonly: true, rows: text.split("\n").length, "aria-label": "Blend as YAML" });
+    const area = el("textarea", {
+      readonly: true,
+      rows: text.split("\n").length,
+      "aria-label": "Blend as YAML",
+    });
     area.value = text;
-    box.replaceChildren(el("p", { class: "help" }, "The browser keeps the clipboard closed here. Copy this:"), area);
+    box.replaceChildren(
+      el("p", { class: "help" }, "The browser keeps the clipboard closed here. Copy this:"),
+      area,
+    );
     area.select();
   }
 }

@@ -1,0 +1,170 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from crosstower.bundle import Bundle, make_bundle
+from crosstower.bundle.manifest import NAME
+from crosstower.errors import BundleError, RunError
+from crosstower.fitting import fit
+from crosstower.funnel.funnel import Funnel
+
+from ..funnel.conftest import Runs
+
+TEXT = {".json", ".yaml", ".md", ".html"}
+KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".usearch"}
+
+
+@pytest.fixture
+def copy(bundle: Bundle, tmp_path: Path) -> Path:
+    """A bundle to spoil."""
+    return shutil.copytree(bundle.folder, tmp_path / "copy")
+
+
+def test_a_bundle_answers_as_its_runs_do(bundle: Bundle, blended: Runs) -> None:
+    runs = Funnel.open(blended.retrieval, blended.ranking, candidates=50)
+    for user in (1, 5, 10**9):
+        expected = runs.recommend(user, k=20)
+        assert bundle.funnel().recommend(user, k=20).equals(expected)
+
+
+def test_a_copy_needs_nothing_of_the_runs(blended: Runs, bundle: Bundle, copy: Path) -> None:
+    expected = bundle.funnel().recommend(3)
+    moved = copy.rename(copy.with_name("elsewhere"))
+    opened = Bundle.open(moved)
+    assert opened.version == bundle.version
+    assert opened.funnel().recommend(3).equals(expected)
+    texts = [p.read_text() for p in moved.rglob("*") if p.suffix in TEXT]
+    assert not any(str(blended.ranking.folder.parent) in text for text in texts)
+
+
+def test_tables_that_the_ranker_joins_come_along(tmp_path: Path, recipe, folder: Path) -> None:
+    table = pl.DataFrame({"genre": ["action", "comedy", "drama", "war"], "heat": [1.0, 2, 3, 4]})
+    table.write_parquet(tmp_path / "genres.parquet")
+    plain = json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
+    plain["data"]["joins"] = [{"path": str(tmp_path / "genres.parquet"), "on": "genre"}]
+    plain["schema"]["columns"]["heat"] = "numeric"
+    run = fit(type(recipe).model_validate(plain), out=tmp_path / "run", quiet=True)
+    rows = pl.read_parquet(folder / "rows.parquet").head(50)
+    expected = run.predict(rows)
+    made = make_bundle([run], tmp_path / "bundle")
+    (tmp_path / "genres.parquet").unlink()
+    shutil.rmtree(tmp_path / "run")
+    found = Bundle.open(made.folder).ranking
+    assert found is not None
+    assert found.predict(rows).equals(expected)
+    assert made.manifest.stages == ["rank"]
+    with pytest.raises(BundleError, match=r"can only rank; a funnel needs both"):
+        made.funnel()
+    with pytest.raises(BundleError, match="only ranks"):
+        made.retriever()
+
+
+def test_nothing_in_it_is_loaded_as_code(bundle: Bundle) -> None:
+    assert {p.suffix for p in bundle.folder.rglob("*") if p.is_file()} <= KNOWN
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "items.parquet", "vectors.npy", "blend.json"])
+def test_a_damaged_file_is_named(copy: Path, name: str) -> None:
+    path = next(copy.rglob(name))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(BundleError, match=rf"{name}: cut short: .* bytes of .*make it again"):
+        Bundle.open(copy)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(BundleError, match=rf"{name}: damaged: its checksum is another"):
+        Bundle.open(copy)
+    path.write_bytes(whole + b"0")
+    with pytest.raises(BundleError, match="longer than it was"):
+        Bundle.open(copy)
+    path.unlink()
+    with pytest.raises(BundleError, match=rf"{name}: missing"):
+        Bundle.open(copy)
+
+
+def test_a_manifest_that_cannot_be_read_is_named(copy: Path, tmp_path: Path) -> None:
+    path = copy / NAME
+    plain = json.loads(path.read_text())
+    path.write_text(json.dumps(plain | {"format": 2}))
+    with pytest.raises(BundleError, match=r"newer Crosstower \(format 2, this one reads 1\)"):
+        Bundle.open(copy)
+    for text in ("", "[]", "{", json.dumps(plain | {"candidates": "many"})):
+        path.write_text(text)
+        with pytest.raises(BundleError, match=rf"{NAME}: damaged"):
+            Bundle.open(copy)
+    with pytest.raises(BundleError, match="no bundle in this folder"):
+        Bundle.open(tmp_path / "nowhere")
+
+
+def test_an_index_of_another_model_is_refused(copy: Path) -> None:
+    path = next(copy.rglob("index.json"))
+    plain = json.loads(path.read_text())
+    path.write_text(json.dumps(plain | {"model": "f" * 64}))
+    with pytest.raises(BundleError, match=r"vectors of the model ffffffffffff, the retrieval"):
+        Bundle.open(copy, check=False)
+    path.write_text(json.dumps(plain | {"model": None}))
+    with pytest.raises(BundleError, match="that nobody named"):
+        Bundle.open(copy, check=False)
+    path.unlink()
+    with pytest.raises(BundleError, match="no index"):
+        Bundle.open(copy, check=False)
+
+
+def test_the_version_is_that_of_the_content(blended: Runs, bundle: Bundle, tmp_path: Path) -> None:
+    same = make_bundle([blended.ranking, blended.retrieval], tmp_path / "same", candidates=50)
+    alone = make_bundle([blended.retrieval], tmp_path / "alone")
+    assert same.version == bundle.version
+    assert alone.version != bundle.version
+    assert alone.manifest.stages == ["retrieve"]
+    assert alone.held_out() is None
+
+
+def test_runs_that_do_not_go_together(blended: Runs, bundle: Bundle, tmp_path: Path) -> None:
+    one = blended.retrieval
+    with pytest.raises(BundleError, match=r"one that retrieves, one that ranks, or both; got"):
+        make_bundle([one, one], tmp_path / "b")
+    with pytest.raises(BundleError, match="got none"):
+        make_bundle([], tmp_path / "b")
+    with pytest.raises(BundleError, match="is there already"):
+        make_bundle([one], bundle.folder)
+    with pytest.raises(BundleError, match="candidates: expected at least 1"):
+        make_bundle([one], tmp_path / "b", candidates=0)
+    with pytest.raises(RunError, match="no seed 7"):
+        make_bundle([one], tmp_path / "b", seed=7)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_run_that_has_not_finished_is_refused(blended: Runs, tmp_path: Path) -> None:
+    run = shutil.copytree(blended.ranking.folder, tmp_path / "run")
+    (run / "metrics.json").unlink()
+    with pytest.raises(RunError, match="has not finished"):
+        make_bundle([run], tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_a_blend_is_fitted_on_comes_along(bundle: Bundle, blended: Runs) -> None:
+    rows, reference = bundle.held_out(), bundle.manifest.reference
+    assert rows is not None
+    assert bundle.manifest.blend_by == ("city",)
+    assert rows["city"].n_unique() > 1
+    stored = pl.read_parquet(blended.ranking.model_folder("shared_bottom", 0) / "valid.parquet")
+    assert rows["click__prediction"].equals(stored["click__prediction"])
+    assert set(reference) == {"click", "booking"}
+    middle = float(np.median(stored["click__prediction"].to_numpy()))
+    assert reference["click"][0] < middle < reference["click"][-1]
+
+
+def test_both_cards_say_what_is_in_it(bundle: Bundle) -> None:
+    markdown = (bundle.folder / "card.md").read_text()
+    page = (bundle.folder / "card.html").read_text()
+    ranking = bundle.manifest.ranking
+    assert ranking is not None
+    auc = ranking.metrics["tasks"]["click"]["shared_bottom"]["auc"]["mean"]
+    for text in (markdown, page):
+        for part in (bundle.version, "shared_bottom", "Test metrics of booking", f"{auc:.4f}"):
+            assert part in text
+    assert "<script" not in page
+    assert "| shared_bottom |" in markdown
