@@ -15,16 +15,22 @@ from ..test_scores import EVERYTHING, OF_USER, cleaned, rows_of, scorer_of
 
 KINDS = ("onnx", "torch_export")
 COUNTS = (1, 2, 7, 500)
-CASES = [(name, True) for name in model_names()]
-CASES += [(name, False) for name in ("dcn_v2", "two_tower", "wide_deep")]
+SOME = ("user", "hour", "attention", "item", "tags", "title", "both", "wide")
+CASES = [("wide_deep", "every column", True), ("dcn_v2", "every column", False)]
+CASES += [(name, "some columns", True) for name in model_names()]
+CASES += [("two_tower", "some columns", False)]
+
+
+def own_columns(scorer: Scorer) -> list[str]:
+    return [name for name in scorer.encoder.schema.columns if name in OF_USER]
 
 
 def request_of(scorer: Scorer, count: int) -> Batch:
     """Return encoded candidates of one user."""
     schema, frame = scorer.encoder.schema, rows_of(count, count, users=1)
-    sides = [[n for n in schema.columns if (n in OF_USER) == own] for own in (True, False)]
-    user, items = (schema.part(side) for side in sides)
-    encoder = Ranker(scorer, [*OF_USER]).encoder
+    own = own_columns(scorer)
+    user, items = schema.part(own), schema.part([n for n in schema.columns if n not in own])
+    encoder = Ranker(scorer, own).encoder
     return encoder.encode(cleaned(user, frame.head(1), []), cleaned(items, frame, []))
 
 
@@ -43,15 +49,18 @@ def agrees(form: Exported, scorer: Scorer, batch: Batch) -> None:
         np.testing.assert_allclose(found[task], logits, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "requests"), CASES)
-def test_all_forms_agree_with_the_model(name: str, requests: bool, tmp_path: Path) -> None:
-    scorer = scorer_of(name, EVERYTHING, OF_USER)
-    layout, user = scorer.encoder.layout, [*OF_USER] if requests else []
-    export_model(scorer, tmp_path / "exported", KINDS, user=user)
+@pytest.mark.parametrize(("name", "columns", "requests"), CASES)
+def test_all_forms_agree_with_the_model(
+    name: str, columns: str, requests: bool, tmp_path: Path
+) -> None:
+    chosen = EVERYTHING if columns == "every column" else {n: EVERYTHING[n] for n in SOME}
+    scorer = scorer_of(name, chosen, OF_USER)
+    layout, own = scorer.encoder.layout, own_columns(scorer)
+    export_model(scorer, tmp_path / "exported", KINDS, user=own if requests else [])
     for kind in KINDS:
         form = open_exported(tmp_path / "exported", kind, layout)
         for count in COUNTS:
             agrees(form, scorer, request_of(scorer, count))
-            agrees(form, scorer, sample(layout, count, shared=[*OF_USER, "own"], seed=count))
+            agrees(form, scorer, sample(layout, count, shared=[*own, "own"], seed=count))
             if not requests or count == 1:
                 agrees(form, scorer, whole_rows(scorer, count))

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ def live(bundle: Bundle) -> Live:
 
 
 @pytest.fixture(scope="session")
-def films_bundle(cinema: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:  # noqa: F811
+def films_bundle(cinema: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A ranker that joins its items, one of which it cannot read."""
     out = tmp_path_factory.mktemp("films") / "bundle"
     return make_bundle([cinema.retrieval, cinema.ranking], out, candidates=40)
@@ -67,7 +66,9 @@ def places_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     retrieval: dict[str, Any] = {
         "name": "r",
         "data": data,
-        "schema": {"columns": {"mood": "categorical", "place": "categorical", "kind": "categorical"}},
+        "schema": {
+            "columns": {"mood": "categorical", "place": "categorical", "kind": "categorical"}
+        },
         "model": {"item": ["place", "kind"], "dim": 4, "embedding_dim": 4},
         "retrieval": {
             "item": "place",

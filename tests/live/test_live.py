@@ -143,7 +143,9 @@ def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
     assert len(few.places) == 50
 
 
-def test_excluded_items_and_items_that_the_user_had_are_left_out(bundle: Bundle, live: Live) -> None:
+def test_excluded_items_and_items_that_the_user_had_are_left_out(
+    bundle: Bundle, live: Live
+) -> None:
     retriever = bundle.retriever()
     had = set(retriever.catalogue.ids.gather(retriever.known(1)["__items"][0]).to_list())
     assert had

@@ -85,6 +85,7 @@ class FakeBundle:
             "amount": None,
         }
     )
+    version: str = "3f9a1c07b2de"
     token: str | None = None
     items: pl.DataFrame = field(default_factory=made_up_items)
 
@@ -103,7 +104,7 @@ class FakeBundle:
         ]
         contexts = {"name": "context", "kind": "categorical", "examples": ["home", "feed"]}
         return {
-            "version": "3f9a1c07b2de",
+            "version": self.version,
             "created": "2026-01-05T09:30:00Z",
             "name": "city-feed",
             "crosstower": "0.1.0",
@@ -210,7 +211,7 @@ class FakeBundle:
         stages["milliseconds"] = {n: t for n, t in spent.items() if n in [*self.stages, "total"]}
         return {
             "request_id": "r1",
-            "version": "3f9a1c07b2de",
+            "version": self.version,
             "items": first,
             "stages": stages if asked.get("stages") else None,
         }
@@ -242,7 +243,7 @@ class FakeBundle:
             | {"attributes": {n: row[n] for n in names}}
             for r, row in enumerate(first.iter_rows(named=True), 1)
         ]
-        return {"request_id": "r2", "version": "3f9a1c07b2de", "items": items}
+        return {"request_id": "r2", "version": self.version, "items": items}
 
 
 class _Handler(BaseHTTPRequestHandler):

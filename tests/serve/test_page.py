@@ -186,6 +186,12 @@ def test_a_token_is_asked_for_and_kept_out_of_the_address(
         assert not any(bundle.token in address for address in [*addresses, page.url])
 
 
+def test_another_version_is_told(page: Page, bundle: FakeBundle) -> None:
+    bundle.version = "000000000002"
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator("#notice")).to_contain_text("changed to version 000000000002; reload")
+
+
 def test_a_bundle_that_only_ranks_asks_for_items(
     browser: Browser, bundle: FakeBundle, url: str
 ) -> None:

@@ -117,16 +117,16 @@ class LiveCatalogue:
 
         """
         schema, name = self.items.schema, self.id_column
-        by_id: dict[Any, Mapping[str, Any]] = {}
+        by_id: dict[str, int] = {}
         for number, row in enumerate(rows):
             _check(number, row, name, schema)
-            by_id[str(row[name])] = row
+            by_id[str(row[name])] = number
         ids = self.items.as_ids(list(by_id))
         if ids.null_count():
             bad = list(by_id)[int(ids.is_null().arg_max() or 0)]
             raise QueryError(f"items: {name} {bad!r} cannot be an id; ids here are {ids.dtype}")
         columns = {
-            column: _typed(column, [row.get(column) for row in by_id.values()], kind)
+            column: _typed(column, {n: rows[n].get(column) for n in by_id.values()}, kind)
             for column, kind in schema.items()
         }
         return ids, pl.DataFrame(columns)
@@ -156,12 +156,13 @@ def _check(number: int, row: Mapping[str, Any], name: str, schema: pl.Schema) ->
             )
 
 
-def _typed(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
+def _typed(name: str, values: Mapping[int, Any], kind: pl.DataType) -> pl.Series:
+    """Return the values of a column by the number of their row."""
     try:
-        return pl.Series(name, values, dtype=kind, strict=True)
+        return pl.Series(name, list(values.values()), dtype=kind, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         pass
-    for number, value in enumerate(values):
+    for number, value in values.items():
         try:
             pl.Series(name, [value], dtype=kind, strict=True)
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):

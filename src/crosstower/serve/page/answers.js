@@ -7,7 +7,7 @@ let running = new AbortController();
 
 /** Call off the request that runs. */
 export function callOff() {
-  running.abort();
+  ;
 }
 
 /**
@@ -15,7 +15,7 @@ export function callOff() {
  * Returns whether it went well, null where a newer one has taken its place.
  */
 export async function newest(problemId, run) {
-  running.abort();
+  ;
   const mine = new AbortController();
   running = mine;
   byId("results").setAttribute("aria-busy", "true");
@@ -34,10 +34,14 @@ export async function newest(problemId, run) {
   }
 }
 
-/** Ask the server; what it tells of items is put into `attributes`. */
+/**
+ * Ask the server. The answer also gets `candidates`, all of them or, without stages, its items, and
+ * the `blend` that was asked for; what it tells of items is put into `attributes`.
+ */
 export async function answerTo(model, asked, blend, attributes, signal) {
   const send = model.stages.includes("retrieve") ? api.recommend : api.rank;
   const answer = await send({ ...asked, blend, stages: true }, signal);
+  answer.blend = blend;
   answer.candidates = answer.stages?.candidates ?? answer.items;
   for (const item of answer.items)
     attributes.set(item.item_id, asked.rows?.[item.item_id] ?? item.attributes);
@@ -45,7 +49,7 @@ export async function answerTo(model, asked, blend, attributes, signal) {
   return answer;
 }
 
-/** Look up the attributes of items that are first in an earlier stage only: an answer has the last one's. */
+/** Look up attributes of items first in an earlier stage only: an answer has those of the last. */
 async function describe(answer, model, { user, query, k, rows }, attributes, signal) {
   const first = (rank) => rank != null && rank <= k;
   const missing = answer.candidates

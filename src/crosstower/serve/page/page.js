@@ -18,7 +18,7 @@ const page = {
   asked: null, // what the form held when it was last sent
   own: null, // the answer by the bundle's own blend
   shown: null, // the answer that is drawn
-  attributes: new Map(), // of items that an answer did not describe itself
+  attributes: new Map(), // by item id
 };
 
 async function start() {
@@ -65,7 +65,7 @@ function redrawOnResize() {
 
 const ranksOnly = () => !page.model.stages.includes("retrieve");
 
-/** Ask by what the form holds: by the bundle's own blend and, where it was changed, by the studio's. */
+/** Ask by what the form holds, by the bundle's own blend and then by a changed one. */
 async function ask() {
   const asked = read();
   if (asked === null) return;
@@ -95,7 +95,7 @@ function read() {
   }
 }
 
-/** Ask for the same candidates by the studio's blend; draw what there is where the server refuses it. */
+/** Ask for the same candidates by the studio's blend; if it is refused, the order stays. */
 async function blendAgain() {
   const blend = page.studio.override();
   const answered = await newest("studio-problem", async (signal) => {
@@ -111,7 +111,7 @@ const candidateOf = (id) => page.shown?.candidates.find((c) => c.item_id === id)
 
 /** The column that `type` of a candidate is a value of. */
 function typeColumn() {
-  const blend = page.shown === page.own ? page.model.blend : page.studio?.override();
+  const blend = page.shown?.blend ?? page.model.blend;
   return blend?.by ?? page.model.types;
 }
 
@@ -190,6 +190,8 @@ function showNotice(answer) {
   if (answer.fallback === "popular")
     words.push("The server knows nothing of this user, so these are the most popular items.");
   else if (answer.fallback) words.push(`The server fell back to: ${answer.fallback}.`);
+  if (answer.version !== page.model.version)
+    words.push(`The server has changed to version ${answer.version}; reload this page.`);
   if (answer.unknown?.length) words.push(`No such items: ${answer.unknown.join(", ")}.`);
   if (
     answer.candidates.some(
