@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +25,8 @@ def export(
     run: RunArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder that it makes.")],
     kind: Annotated[
-        list[Literal["onnx", "torch_export", "aoti"]] | None,
-        typer.Option(help="May be repeated; onnx and torch_export if unset."),
+        list[str] | None,
+        typer.Option(help="onnx, torch_export or aoti; may be repeated. The first two if unset."),
     ] = None,
     user: Annotated[
         list[str] | None,
@@ -74,7 +74,7 @@ def _print_written(written: list[Written], output: Path) -> None:
     from crosstower.cli_tables import console, print_table
 
     rows = [
-        [w.kind, w.path.name, f"{w.bytes / 1e6:.1f}", f"{w.difference:.0e}", f"{w.seconds:.1f}"]
+        [w.kind, w.path.name, f"{w.bytes / 1e6:.2f}", f"{w.difference:.0e}", f"{w.seconds:.1f}"]
         for w in written
     ]
     title = "Largest difference of a logit from the model's, over rows drawn in code space"

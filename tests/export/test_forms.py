@@ -91,7 +91,7 @@ def test_a_changed_file_is_refused(scorer: Scorer, tmp_path: Path) -> None:
     ],
 )
 def test_kinds_are_checked(scorer: Scorer, tmp_path: Path, kinds: list[str], said: str) -> None:
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(QueryError, match=said):
         export_model(scorer, tmp_path / "exported", kinds)
 
 

@@ -47,8 +47,8 @@ class ProblemError(Exception):
     def __init__(self, status: int, title: str, detail: str, where: str = "") -> None:
         self.status = status
         errors = {"errors": [{"where": where, "problem": detail}]} if where else {}
-        self.body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-        self.body |= errors
+        words = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        self.body = words | errors
 
 
 def made_up_items(count: int = 1500) -> pl.DataFrame:
@@ -237,10 +237,9 @@ class FakeBundle:
 
     def _found(self, rows: pl.DataFrame, k: int) -> dict[str, Any]:
         first = rows.sort("score", descending=True, maintain_order=True).head(k)
-        names = [n for n in self.items.columns if n != "item_id"]
         items = [
             {"rank": r, "item_id": row["item_id"], "score": row["score"]}
-            | {"attributes": {n: row[n] for n in names}}
+            | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
             for r, row in enumerate(first.iter_rows(named=True), 1)
         ]
         return {"request_id": "r2", "version": self.version, "items": items}

@@ -77,6 +77,18 @@ def test_charts_tell_the_medians_of_scores_and_predictions(page: Page, url: str)
         assert shown == pytest.approx(median(numbers), rel=0.01)
 
 
+def test_histograms_mark_the_first_items_of_each_type(page: Page, url: str) -> None:
+    candidates = recommended(page, url)["stages"]["candidates"]
+    counts = Counter(c["type"] for c in candidates)
+    first = Counter(c["type"] for c in candidates if c["rank"] <= 10)
+    for kind, number in counts.items():
+        row = page.locator("figure[data-plot=score] g", has_text=kind)
+        heights = "rects => rects.reduce((sum, r) => sum + r.height.baseVal.value, 0)"
+        whole = row.locator("rect:not(.first)").evaluate_all(heights)
+        marked = row.locator("rect.first").evaluate_all(heights)
+        assert marked / whole == pytest.approx(first[kind] / number, abs=1e-6)
+
+
 def test_only_the_newest_answer_is_drawn(page: Page, url: str) -> None:
     held = list[Route]()
 

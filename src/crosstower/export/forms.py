@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 import crosstower
 from crosstower.data.encoder_files import save_encoder
 from crosstower.data.request import RequestEncoder
-from crosstower.errors import RunError, did_you_mean
+from crosstower.errors import QueryError, RunError, did_you_mean
 from crosstower.export import compiled, onnx, program
 from crosstower.export.compiled import Machine
 from crosstower.export.document import (
@@ -80,9 +80,9 @@ def export_model(
         with_encoder: write the encoder as well; a folder that lies beside one needs no second.
 
     Raises:
-        RunError: the folder is there, there is no such kind, a package or the compiler is missing,
-            or a form computes something else than the model.
-        QueryError: `user` names a column that is not there, or a cross.
+        RunError: the folder is there, a package or the compiler is missing, or a form computes
+            something else than the model.
+        QueryError: there is no such kind; `user` names a column that is not there, or a cross.
 
     """
     folder = Path(folder)
@@ -180,12 +180,12 @@ def _checked(scorer: Scorer, folder: Path, kinds: Sequence[str]) -> nn.Module:
     allowed = list(get_args(Kind))
     for kind in kinds:
         if kind not in allowed:
-            raise RunError(
+            raise QueryError(
                 f"kinds: no form '{kind}'{did_you_mean(kind, allowed)}; allowed:"
                 f" {', '.join(allowed)}"
             )
     if not kinds or len(set(kinds)) < len(kinds):
-        raise RunError(f"kinds: give one or more of {', '.join(allowed)}, each once")
+        raise QueryError(f"kinds: give one or more of {', '.join(allowed)}, each once")
     if folder.exists():
         raise RunError(f"{folder}: is there already; choose another folder")
     if not isinstance(scorer.model, nn.Module):

@@ -7,7 +7,7 @@ let running = new AbortController();
 
 /** Call off the request that runs. */
 export function callOff() {
-  ;
+  running.abort();
 }
 
 /**
@@ -15,7 +15,7 @@ export function callOff() {
  * Returns whether it went well, null where a newer one has taken its place.
  */
 export async function newest(problemId, run) {
-  ;
+  running.abort();
   const mine = new AbortController();
   running = mine;
   byId("results").setAttribute("aria-busy", "true");

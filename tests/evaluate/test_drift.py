@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
 from crosstower.errors import DataError
-from crosstower.serve.drift import ScoreDrift, reference_of
+from crosstower.evaluate.drift import ScoreDrift, reference_of
 
 TENTHS = np.linspace(0.1, 0.9, 9)
 

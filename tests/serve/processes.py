@@ -1,0 +1,67 @@
+"""A server in processes of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+SECONDS = 90
+
+
+class Server:
+    """A running `crosstower serve`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process, self.url = process, f"http://127.0.0.1:{port}"
+
+    def client(self) -> httpx.Client:
+        """Return a client of it; its connections are its own."""
+        return httpx.Client(base_url=self.url, timeout=30)
+
+    def kill(self) -> None:
+        """End all of its processes at once, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(SECONDS)
+
+
+@contextmanager
+def serving(bundle: Path, state: Path, *more: str) -> Iterator[Server]:
+    """Serve a bundle on a free port until the block ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "crosstower", "serve", bundle, "--state", state]
+    command += ["--port", str(port), *more]
+    with (state.parent / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    server = Server(process, port)
+    try:
+        _wait(server, state.parent / "server.log")
+        yield server
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _wait(server: Server, log: Path) -> None:
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{server.url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            if server.process.poll() is not None:
+                break
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
