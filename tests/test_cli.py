@@ -151,9 +151,11 @@ def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
     )
     assert sorted(p.name for p in (here / "runs").iterdir()) == [
         "demo-app-installs",
+        "demo-feed-bundle",
         "demo-feed-ranking",
         "demo-feed-retrieval",
         "demo-pure-chance",
+        "demo-rentals-bundle",
         "demo-rentals-ranking",
         "demo-rentals-retrieval",
         "demo-watch-next-retrieval",

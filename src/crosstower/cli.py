@@ -180,6 +180,7 @@ def demo(
     from crosstower.demo import demo_runs
     from crosstower.demo_funnels import demo_funnels
 
+    bundles: list[Path] = []
     for words, run in demo_runs(out, rows=rows, seeds=seeds):
         typer.echo(f"\n{words}")
         print_any_run(run)
@@ -189,7 +190,10 @@ def demo(
         print_funnel(shown.report)
         runs = f"{shown.retrieval.folder} {shown.ranking.folder}"
         typer.echo(f"ask it: crosstower funnel {runs} --user 42 -k 5")
+        bundles.append(shown.bundle.folder)
     typer.echo("\nNow your own rows: crosstower init YOUR.parquet, then crosstower fit recipe.yaml")
+    typer.echo(f"Look at {' or '.join(map(str, bundles))} in a browser:")
+    typer.echo(f"crosstower serve {bundles[-1]}")
 
 
 @data_app.command("list", epilog="Example: crosstower data list")

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.bundle import Bundle, make_bundle
 from crosstower.data.worlds.feed_engagement import engagement_probabilities
 from crosstower.data.worlds.rentals import rental_relevance
 from crosstower.files import free_folder
@@ -28,12 +29,13 @@ Truth = Callable[[pl.DataFrame], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class DemoFunnel:
-    """A finished funnel of the demo: its two runs and what each stage brings."""
+    """A finished funnel of the demo: its two runs, what each stage brings, and its bundle."""
 
     words: str
     retrieval: Run
     ranking: Run
     report: FunnelReport
+    bundle: Bundle
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def demo_funnels(out: Path, *, rows: int) -> Iterator[DemoFunnel]:
         funnel = Funnel.open(retrieval, ranking, candidates=plan.candidates)
         report = evaluate_funnel(funnel, truth=plan.truth)
         write_funnel(funnel, report)
-        yield DemoFunnel(plan.words, retrieval, ranking, report)
+        place = free_folder(out / plan.ranking.name.replace("ranking", "bundle"))
+        bundle = make_bundle([retrieval, ranking], place, candidates=plan.candidates)
+        yield DemoFunnel(plan.words, retrieval, ranking, report, bundle)
 
 
 def _rentals(rows: int) -> _Plan:

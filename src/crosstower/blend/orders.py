@@ -7,13 +7,17 @@ and 0 for rows without a group (null), which have no place in any order.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.blend.rows import Floats, Places, refuse
 from crosstower.errors import DataError
 from crosstower.evaluate.ranking import Groups
+
+_FEW = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ def order_of(groups: Groups, score: Floats) -> Order:
     """
     check_lengths(groups=len(groups), scores=len(score))
     refuse(~np.isfinite(score), score, "an order needs finite scores")
+    if isinstance(groups, np.ndarray) and groups.dtype.kind in "iu" and len(groups) <= _FEW:
+        return _order_of_few(groups, score)
     frame = pl.DataFrame({"group": groups, "score": score}).with_row_index("row")
     frame = frame.drop_nulls("group")
     frame = frame.sort("group", "score", descending=[False, True], maintain_order=True)
@@ -54,6 +60,15 @@ def order_of(groups: Groups, score: Floats) -> Order:
     rows = frame["row"].to_numpy().astype(np.int64)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     return Order(rows, owner, np.cumsum(sizes) - sizes, sizes, len(score))
+
+
+def _order_of_few(groups: NDArray[Any], score: Floats) -> Order:
+    """Return the same in NumPy, which takes microseconds where a frame takes a millisecond."""
+    rows = np.lexsort((-score, groups)).astype(np.int64)
+    ordered = groups[rows]
+    starts = np.flatnonzero(np.append(len(ordered) > 0, ordered[1:] != ordered[:-1]))
+    sizes = np.diff(np.append(starts, len(ordered)))
+    return Order(rows, np.repeat(np.arange(len(sizes)), sizes), starts, sizes, len(score))
 
 
 def order_within(groups: Groups, score: Floats) -> Places:

@@ -91,13 +91,16 @@ def types_of(frame: pl.DataFrame, name: str) -> pl.Series:
 
 def rows_by_type(types: pl.Series, known: Iterable[str]) -> list[tuple[str | None, Places]]:
     """Return the row numbers of each known type, then under None those of all other rows."""
-    table = pl.DataFrame({"type": types}).with_row_index("row")
-    mine = pl.col("type").is_in(list(known)).fill_null(value=False)
-    groups = table.filter(mine).group_by("type", maintain_order=True).agg("row")
+    names = list(known)
+    codes = types.cast(pl.Enum(names), strict=False).to_physical()
+    places = codes.fill_null(len(names)).to_numpy()
+    order = np.argsort(places, kind="stable")
+    ends = np.searchsorted(places[order], np.arange(len(names) + 1), side="right")
+    parts = np.split(order, ends[:-1])
     found: list[tuple[str | None, Places]] = [
-        (kind, rows.to_numpy()) for kind, rows in zip(groups["type"], groups["row"], strict=True)
+        (name, rows) for name, rows in zip(names, parts, strict=False) if len(rows)
     ]
-    return [*found, (None, table.filter(~mine)["row"].to_numpy())]
+    return [*found, (None, parts[-1])]
 
 
 def most_rows_first(counts: Mapping[str | None, int]) -> Counter[str | None]:

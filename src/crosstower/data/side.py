@@ -31,6 +31,7 @@ class Side:
         self._encoder = replace(encoder, only=self.columns)
         whole, own = encoder.layout, self._encoder.layout
         self.code_names = tuple(field.name for field in own.codes)
+        self.list_names = tuple(field.name for field in own.lists)
         places = {f.name: i for i, f in enumerate(whole.codes)}
         self._codes = torch.tensor([places[f.name] for f in own.codes], dtype=torch.long)
         numbers = {name: i for i, name in enumerate(whole.numbers)}
@@ -46,11 +47,19 @@ class Side:
 
         `lists` are added, such as histories.
         """
-        rows, device = len(batch), batch.codes.device
-        codes = torch.full((rows, self._width[0]), MISSING, dtype=torch.int32, device=device)
-        numbers = torch.zeros(rows, self._width[1], device=device)
+        codes, numbers = self.blank(len(batch), batch.codes.device)
         self.put(batch, codes, numbers)
         return Batch(codes, numbers, batch.lists | (lists or {}), batch.labels)
+
+    def narrow(self, batch: Batch) -> Batch:
+        """Return what `widen` made wide, compact again, its lists as they are."""
+        codes, numbers = batch.codes[:, self._codes], batch.numbers[:, self._numbers]
+        return replace(batch, codes=codes, numbers=numbers)
+
+    def blank(self, rows: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Return codes and numbers in the model's layout, all missing."""
+        codes = torch.full((rows, self._width[0]), MISSING, dtype=torch.int32, device=device)
+        return codes, torch.zeros(rows, self._width[1], device=device)
 
     def put(self, batch: Batch, codes: Tensor, numbers: Tensor) -> None:
         """Write a compact batch of B rows, or of one for all, into codes `[B, F]` and numbers."""

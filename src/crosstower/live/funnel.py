@@ -25,6 +25,7 @@ from crosstower.retriever.files import HAD, USER
 
 Places = NDArray[np.int64]
 Floats = NDArray[np.float32]
+_NOBODY = np.empty(0, np.int64)
 
 
 class LiveFunnel:
@@ -74,7 +75,9 @@ class LiveFunnel:
         known = self._known(asked.user)
         if self.funnel is not None:
             self.funnel.rows.check_given(asked.query)
-        excluded = self.catalogue.items.places_of(asked.exclude)
+        excluded = _NOBODY
+        if asked.exclude:
+            excluded = self.catalogue.items.places_of(asked.exclude)
         fallback = None
         if not asked.query and (known is None or not known.height):
             fallback = "popular"

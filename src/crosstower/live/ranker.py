@@ -14,6 +14,7 @@ from crosstower.batch import Batch
 from crosstower.data.clean import Cleaner
 from crosstower.data.request import RequestEncoder
 from crosstower.data.side import Side
+from crosstower.data.side_row import SideRow
 from crosstower.data.sources import Chunk, FrameSource, JoinedSource
 from crosstower.data.tables import Vocabulary
 from crosstower.errors import DataError, QueryError
@@ -60,7 +61,8 @@ class LiveRanker:
         own, theirs, pairs = self._by_side(cleaner)
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
         of_pairs = cleaner.schema.part(pairs).sources()
-        self._query = self._part(cleaner, own, of_pairs, of_query=True)
+        self._own = SideRow(scorer.encoder, self._encoder.user.columns)
+        self._query = self._part(cleaner, [], of_pairs, of_query=True)
         items = self._part(cleaner, theirs, of_pairs, of_query=False)
         self.items = CandidateEncoder(items, self._encoder.items)
         self._pairs = Cleaner(cleaner.schema.part(pairs), with_labels=False)
@@ -91,20 +93,23 @@ class LiveRanker:
         whole = dict(row)
         for lookup in self._joins:
             whole |= lookup.columns_of(whole.get(lookup.on))
-        needed = self._query.sources()
         self.rows.check_had([*whole])
         try:
-            values = {name: [whole[name]] for name in needed}
-            frame = pl.DataFrame(values or {"": [None]}, strict=False)
-            cleaned = self._query.clean(Chunk(frame, "the query", 0, 0))
+            batch = self._own.encode(whole)
+            raw = self._raw(whole)
         except DataError as error:  # of one row, whose number says nothing
             raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
-        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"query: a value cannot be read: {reason}") from None
-        batch = self._encoder.user.encode(cleaned)
-        raw = cleaned.select(pl.col(f"raw:{n}").alias(n) for n in self._query.extras)
         return Query(batch, raw, _unseen(self._encoder.user, batch))
+
+    def _raw(self, row: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the raw columns of the query that come after the model, amounts checked."""
+        frame = pl.DataFrame({n: [row[n]] for n in self._query.sources()}, strict=False)
+        if self._query.amounts:
+            self._query.clean(Chunk(frame, "the query", 0, 0))
+        return frame.select(self._query.extras)
 
     def score(self, query: Query, items: CandidateRows, scorer: Scorer) -> pl.DataFrame:
         """Return the scores `[B]` of candidates, and the raw columns of the scorer.

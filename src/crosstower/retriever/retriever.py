@@ -13,11 +13,11 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from crosstower.batch import Batch
 from crosstower.data.clean import Cleaner
 from crosstower.data.histories import Histories
 from crosstower.data.retrieval_data import QueryEncoder
 from crosstower.data.side import Side
+from crosstower.data.side_row import SideRow
 from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
 from crosstower.data.tables import Vocabulary
@@ -169,10 +169,10 @@ class Retriever:
         """Whether a text is enough of a query."""
         return len(self._text_sources()) == 1
 
-    @property
+    @cached_property
     def query_columns(self) -> list[str]:
         """The data columns that a query may have."""
-        return self._side("query")[1].sources()
+        return self._query_row.side.schema.sources()
 
     def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
@@ -203,7 +203,7 @@ class Retriever:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the vector `[1, D]` of a query, and the places of what the user has had."""
         section = section_of(self.run.recipe)
-        row: dict[str, Any] = dict.fromkeys(self._side("query")[1].sources())
+        row: dict[str, Any] = dict.fromkeys(self.query_columns)
         had = np.empty(0, np.int64)
         self.check_user(user)
         if user is not None:
@@ -237,23 +237,17 @@ class Retriever:
 
         Columns that are not given are missing.
         """
-        side, schema = self._side("query")
-        compact = self._encode(side, schema, dict.fromkeys(schema.sources()) | dict(query))
+        try:
+            compact = self._query_row.encode(query)
+        except DataError as error:  # of one row, whose number says nothing
+            raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
         histories = Histories(had, np.array([0, len(had)]))
         one = np.zeros(1, np.int64)
         return query_vectors(self.model, self._queries, compact, one, histories).numpy()
 
-    def _encode(self, side: Side, schema: Schema, row: dict[str, Any]) -> Batch:
-        if not row:
-            return side.encode(pl.DataFrame({"row": [0]}))
-        frame = pl.DataFrame({name: [value] for name, value in row.items()}, strict=False)
-        source = FrameSource(frame, "the query")
-        cleaner = Cleaner(schema, [])
-        try:
-            cleaned = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
-        except DataError as error:  # of one row, whose number says nothing
-            raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
-        return side.encode(cleaned[0])
+    @cached_property
+    def _query_row(self) -> SideRow:
+        return SideRow(self.run.encoder, self._sides.query)
 
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the row of a user, with what the user has had; none of one nobody knows."""
