@@ -15,6 +15,7 @@ NAMES = (
     "rank",
     "retrieval",
     "retrieve",
+    "serve",
     "start",
     "multitask",
     "blending",

@@ -7,7 +7,7 @@ a blend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -104,14 +104,13 @@ class Scorer:
         """Return the scores of encoded rows, `raw` being their `columns`."""
         kept = {} if self.calibrators is None else self.calibrators.kept
         decoded = self.encoder.decode(self._logits(batch), kept=kept)
-        scored = pl.DataFrame([pl.Series(f"{n}{PREDICTION}", v) for n, v in decoded.items()])
-        scored = scored.with_columns(raw.get_columns())
+        # Frames of series that are there: adding columns to one goes through a query engine.
+        scores = {f"{n}{PREDICTION}": pl.Series(v) for n, v in decoded.items()}
         if self.calibrators is not None:
-            scored = calibrated(scored, self.calibrators)
+            scores = _right(scores, _frame(scores, raw), self.calibrators)
         if self.blend is not None:
-            score = self.blend.score(scored)
-            scored = scored.with_columns(pl.Series(BLEND_SCORE, score))
-        return scored.drop(self.columns)
+            scores[BLEND_SCORE] = pl.Series(self.blend.score(_frame(scores, raw)))
+        return _frame({n: s for n, s in scores.items() if n not in raw.columns})
 
     def _logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
         model = self.model
@@ -167,7 +166,20 @@ def raw_columns(columns: Sequence[str], user: pl.DataFrame, items: pl.DataFrame)
 
 def calibrated(frame: pl.DataFrame, calibrators: Calibrators) -> pl.DataFrame:
     """Return predictions put right; what they were before is kept as `TASK__raw`."""
+    columns = {column.name: column for column in frame.get_columns()}
+    return _frame(_right(columns, frame, calibrators))
+
+
+def _right(
+    scores: Mapping[str, pl.Series], frame: pl.DataFrame, calibrators: Calibrators
+) -> dict[str, pl.Series]:
+    """Return columns with predictions put right, and those before as `TASK__raw` at the end."""
     changed = calibrators.apply(frame)
-    raw = [frame[f"{task}{PREDICTION}"].alias(f"{task}{RAW}") for task in changed]
-    right = [pl.Series(f"{task}{PREDICTION}", values) for task, values in changed.items()]
-    return frame.with_columns([*raw, *right])
+    right = {f"{task}{PREDICTION}": pl.Series(values) for task, values in changed.items()}
+    before = {f"{task}{RAW}": scores[f"{task}{PREDICTION}"] for task in changed}
+    return {**scores, **right, **before}
+
+
+def _frame(columns: Mapping[str, pl.Series], more: pl.DataFrame | None = None) -> pl.DataFrame:
+    series = [column.alias(name) for name, column in columns.items()]
+    return pl.DataFrame([*series, *(more.get_columns() if more is not None else [])])

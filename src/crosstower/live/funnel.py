@@ -83,7 +83,7 @@ class LiveFunnel:
             fallback = "popular"
             places, scores = self.catalogue.popular(size, where=asked.where, excluded=excluded)
         else:
-            vector, had = self.retriever.query(asked.user, self._asked_of(asked.query))
+            vector, had = self.retriever.query(asked.user, self._asked_of(asked.query), known=known)
             if section_of(self.retriever.run.recipe).exclude_seen and len(had):
                 excluded = np.concatenate([excluded, had])
             places, scores = self.catalogue.items.nearest(

@@ -126,8 +126,8 @@ class LiveRanker:
         request = self._encoder.join(query.batch, items.batch, pairs)
         raw = pl.DataFrame([both[name].alias(name) for name in scorer.columns])
         scored = scorer.score_encoded(request, raw)
-        rest = [column for name, column in both.items() if name not in scored.columns]
-        return scored.with_columns(rest)
+        rest = [column.alias(name) for name, column in both.items() if name not in scored.columns]
+        return pl.DataFrame([*scored.get_columns(), *rest])
 
     def _encode_pairs(self, raw: Mapping[str, pl.Series]) -> Batch:
         frame = pl.DataFrame([raw[n].alias(n) for n in self._pairs.sources()])

@@ -199,15 +199,22 @@ class Retriever:
         return self._frame(Hits(self.catalogue, places, scores))
 
     def query(
-        self, user: str | int | None, query: Mapping[str, Any] | None
+        self,
+        user: str | int | None,
+        query: Mapping[str, Any] | None,
+        *,
+        known: pl.DataFrame | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the vector `[1, D]` of a query, and the places of what the user has had."""
+        """Return the vector `[1, D]` of a query, and the places of what the user has had.
+
+        `known` is what `known` gave for the user, where that was asked before.
+        """
         section = section_of(self.run.recipe)
         row: dict[str, Any] = dict.fromkeys(self.query_columns)
         had = np.empty(0, np.int64)
         self.check_user(user)
         if user is not None:
-            known = self.known(user)
+            known = self.known(user) if known is None else known
             if section.user is not None and section.user in row:
                 row[section.user] = user
             if known.height:

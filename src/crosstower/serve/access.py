@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -33,10 +33,10 @@ def allowed_scopes(given: str | None, tokens: Mapping[Scope, tuple[str, ...]]) -
     return frozenset(opened)
 
 
-def needs(scope: Scope) -> Callable[[Request, Given], None]:
+def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[None]]:
     """Return what refuses a request without a token of a scope."""
 
-    def check(request: Request, given: Given) -> None:
+    async def check(request: Request, given: Given) -> None:
         tokens = request.app.state.service.tokens
         opened = allowed_scopes(given.credentials if given else None, tokens)
         if scope in opened:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncGenerator
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ from crosstower.serve.service import Service
 from crosstower.serve.settings import Settings, tokens_of
 from crosstower.serve.write_routes import write_routes
 
+_TURN_SECONDS = 5e-4
 PAGE = Path(__file__).parent / "page"
 _WORDS = """Recommendations from a bundle: retrieve, rank, blend.
 
@@ -39,6 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        # The thread of the live bundle and that of the connections take turns often enough.
+        sys.setswitchinterval(_TURN_SECONDS)
         await service.start()
         keeping = asyncio.create_task(service.keep_up())
         try:

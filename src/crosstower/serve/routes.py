@@ -27,8 +27,8 @@ _REFUSALS = documented(400, 401, 403, 413, 422, 503)
 read_routes = APIRouter(prefix="/v1", dependencies=[Depends(needs("read"))], tags=["read"])
 
 
-def service_of(request: Request) -> Service:
-    """Return the worker's service."""
+async def service_of(request: Request) -> Service:
+    """Return the worker's service."""  # not a plain function: those run in threads of their own
     return request.app.state.service
 
 

@@ -1,0 +1,278 @@
+"""A server under load: latency at a steady rate, throughput beside bare calls, memory, a long run.
+
+A two-tower model over --items items (vectors of 64, approximate index), 500 candidates, a
+multi-task DCN-V2, calibration and a blend by content type. Requests come at fixed times whether or
+not earlier ones are answered (an open loop), from a process of its own on the same machine; latency
+counts from when a request was due. Throughput is of a closed loop of a few connections. The bare
+calls are the index's search and the model's forward alone, in a loop in one process, for other
+users and candidates each time.
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import describe
+from benchmarks.serving_bundle import CANDIDATES, USERS, serving_bundle
+
+RATE, K = 50, 10
+_SECONDS_TO_START = 180
+
+
+def body(user: int) -> bytes:
+    asked = {"user": user, "k": K, "query": {"device": "tv", "hour": user % 24}}
+    return json.dumps(asked).encode()
+
+
+class Connection:
+    """One keep-alive connection that asks and waits; a lean client leaves the processors alone."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    async def open(self) -> "Connection":
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        return self
+
+    async def ask(self, user: int) -> None:
+        content = body(user)
+        head = (
+            "POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        )
+        self.writer.write(head.encode() + content)
+        answer = await self.reader.readuntil(b"\r\n\r\n")
+        status = answer.split(b" ", 2)[1]
+        length = next(x for x in answer.lower().split(b"\r\n") if x.startswith(b"content-length:"))
+        await self.reader.readexactly(int(length.split(b":")[1]))
+        if status != b"200":
+            raise RuntimeError(f"status {status.decode()}")
+
+
+async def steady(port: int, rate: float, seconds: float, seed: int = 0) -> list[float]:
+    """Return the latency in seconds of each request of an open loop."""
+    users = np.random.default_rng(seed).integers(0, USERS, int(rate * seconds))
+    free = [await Connection(port).open() for _ in range(32)]
+    loop, found = asyncio.get_running_loop(), list[float]()
+    begin = loop.time() + 0.1
+
+    async def one(number: int, user: int) -> None:
+        due = begin + number / rate
+        await asyncio.sleep(due - loop.time())
+        connection = free.pop() if free else await Connection(port).open()
+        await connection.ask(user)
+        found.append(loop.time() - due)
+        free.append(connection)
+
+    await asyncio.gather(*(one(n, int(u)) for n, u in enumerate(users)))
+    return found
+
+
+async def closed(port: int, connections: int, seconds: float) -> float:
+    """Return the answers a second of a closed loop."""
+    until, count = time.perf_counter() + seconds, 0
+    random = np.random.default_rng(1)
+
+    async def one() -> None:
+        nonlocal count
+        connection = await Connection(port).open()
+        while time.perf_counter() < until:
+            await connection.ask(int(random.integers(0, USERS)))
+            count += 1
+
+    start = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return count / (time.perf_counter() - start)
+
+
+@contextmanager
+def server(bundle: Path, workers: int) -> Iterator[tuple[int, int]]:
+    """Give the port and the process of a server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as state:
+        command = [sys.executable, "-m", "crosstower", "serve", str(bundle), "--port", str(port)]
+        command += ["--state", state, "--workers", str(workers)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            _wait(port)
+            yield port, process.pid
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait(port: int) -> None:
+    until = time.monotonic() + _SECONDS_TO_START
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit("the server did not start")
+
+
+def bare(folder: Path, seconds: float) -> dict[str, float]:
+    """Return the bare calls a second, in this process and one thread; and their milliseconds."""
+    import torch
+
+    from crosstower.bundle import Bundle
+    from crosstower.live.answer import Asked
+    from crosstower.live.live import Live
+
+    torch.set_num_threads(1)
+    live = Live.open(Bundle.open(folder, check=False)).needs_funnel
+    random, ranker = np.random.default_rng(2), live.ranker
+    if ranker is None:
+        raise SystemExit("the bundle has no ranker")
+    prepared = []
+    for user in random.integers(0, USERS, 200):
+        asked = Asked(user=int(user), query={"device": "tv", "hour": int(user) % 24})
+        vector, _ = live.retriever.query(asked.user, live._asked_of(asked.query))
+        query = ranker.query(live._row(asked, live._known(asked.user)))
+        places = live.recommend(asked).places
+        rows = live.catalogue.take(places)
+        prepared.append((vector, ranker._encoder.join(query.batch, rows.batch)))
+    index, model = live.catalogue.items.base, ranker.scorer.model
+    nobody = np.empty(0, np.int64), np.empty(0, np.int64)
+
+    def search(vector: np.ndarray) -> None:
+        index.nearest(vector, CANDIDATES, allowed=None, excluded=nobody)
+
+    def score(request: object) -> None:
+        with torch.inference_mode():
+            model(request)
+
+    parts = {"search": 0.0, "model": 0.0}
+    count, until = 0, time.perf_counter() + seconds
+    start = time.perf_counter()
+    while time.perf_counter() < until:
+        vector, request = prepared[count % len(prepared)]
+        one = time.perf_counter()
+        search(vector)
+        two = time.perf_counter()
+        score(request)
+        parts["search"] += two - one
+        parts["model"] += time.perf_counter() - two
+        count += 1
+    spent = time.perf_counter() - start
+    milliseconds = {name: 1e3 * value / count for name, value in parts.items()}
+    return {"rate": count / spent, **milliseconds}
+
+
+def resident_mb(process: int) -> float:
+    """Return the memory of a process and its children in MB, shared pages counted once (PSS)."""
+    total, children = 0.0, [process]
+    while children:
+        pid = children.pop()
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                children += [int(c) for c in (task / "children").read_text().split()]
+        except OSError:
+            continue
+        total += next(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1e3
+
+
+def quantiles(latencies: list[float]) -> str:
+    p50, p95, p99 = 1e3 * np.quantile(latencies, [0.5, 0.95, 0.99])
+    return f"{p50:.1f} | {p95:.1f} | {p99:.1f} | {1e3 * max(latencies):.1f}"
+
+
+def in_a_process(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks", "serve", "--part", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+def part(name: str, first: str, *rest: str) -> None:
+    """Do what a process of its own is for, and print what it found."""
+    if name == "bare":
+        print(json.dumps(bare(Path(first), float(rest[0]))))
+    elif name == "steady":
+        print(json.dumps(asyncio.run(steady(int(first), float(rest[0]), float(rest[1])))))
+    else:
+        print(json.dumps(asyncio.run(closed(int(first), int(rest[0]), float(rest[1])))))
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks serve", description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
+    parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.part:
+        part(*options.part)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).absolute()
+        bundle = serving_bundle(folder, options.items)
+        print(describe(items=options.items, candidates=CANDIDATES, rate=options.rate, k=K))
+        show(bundle.folder, options)
+
+
+def show(bundle: Path, options: argparse.Namespace) -> None:
+    rounds = [json.loads(in_a_process("bare", str(bundle), "10")) for _ in range(options.rounds)]
+    rate, search, model = (np.median([r[n] for r in rounds]) for n in ("rate", "search", "model"))
+    print(
+        f"Bare calls in one thread: {rate:.0f}/s (search {search:.2f} ms, model {model:.2f} ms)\n"
+    )
+    print("| workers | rate | p50 ms | p95 | p99 | largest | closed loop/s | of bare | PSS MB |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for workers in options.workers:
+        with server(bundle, workers) as (port, process):
+            run(port, process, workers, float(rate), options)
+    if options.soak:
+        soak(bundle, options)
+
+
+def run(
+    port: int, process: int, workers: int, bare_rate: float, options: argparse.Namespace
+) -> None:
+    in_a_process("steady", str(port), str(options.rate), "5")  # warm
+    latencies: list[float] = []
+    rates: list[float] = []
+    for _ in range(options.rounds):
+        found = in_a_process("steady", str(port), str(options.rate), str(options.seconds))
+        latencies += json.loads(found)
+        rates.append(json.loads(in_a_process("closed", str(port), str(4 * workers), "10")))
+    best = float(np.median(rates))
+    cells = [str(workers), f"{options.rate:g}/s", quantiles(latencies), f"{best:.0f}"]
+    cells += [f"{best / bare_rate / workers:.0%}", f"{resident_mb(process):,.0f}"]
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def soak(bundle: Path, options: argparse.Namespace) -> None:
+    """Ask steadily for minutes, and print memory and latency as they go."""
+    print("\n| minute | p50 ms | p95 | p99 | largest | PSS MB |\n|---|---|---|---|---|---|")
+    with server(bundle, options.workers[-1]) as (port, process):
+        for minute in range(int(options.soak)):
+            found = json.loads(in_a_process("steady", str(port), str(options.rate), "59"))
+            print(
+                f"| {minute + 1} | {quantiles(found)} | {resident_mb(process):,.0f} |", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
