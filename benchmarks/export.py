@@ -4,7 +4,9 @@
 
 The columns and models of `python -m benchmarks rank`: 26 columns of ids and 13 numbers, half of
 them the user's, and a history of 50 that attention pools once a call; without it with --no-history.
-From a request of tensors to NumPy logits, the forms in turn, call by call.
+From a request of tensors to NumPy logits, the forms in turn, call by call. Run it with
+OMP_NUM_THREADS=1 unless nothing else wants the cores: torch's threads wait for one another in a
+loop, which takes 200 ms now and then where another process has the core of one of them.
 """
 
 import argparse

@@ -9,6 +9,8 @@ import crosstower
 def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
     assert sorted(crosstower.__all__) == [
         "Blend",
+        "Bundle",
+        "BundleError",
         "CrosstowerError",
         "DataError",
         "Funnel",
@@ -26,6 +28,7 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "evaluate_policy",
         "fit",
         "load_recipe",
+        "make_bundle",
         "register_text_encoder",
     ]
     for name in crosstower.__all__:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from crosstower.blend.utility import Utility as Utility
     from crosstower.blend_section import Blend as Blend
     from crosstower.blending.blending import blend_run as blend_run
+    from crosstower.bundle.building import make_bundle as make_bundle
+    from crosstower.bundle.bundle import Bundle as Bundle
     from crosstower.data.text_encoders import register_text_encoder as register_text_encoder
     from crosstower.data.worlds import World as World
+    from crosstower.errors import BundleError as BundleError
     from crosstower.errors import CrosstowerError as CrosstowerError
     from crosstower.errors import DataError as DataError
     from crosstower.errors import RecipeError as RecipeError
@@ -34,6 +37,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Blend": "blend_section",
+    "Bundle": "bundle.bundle",
+    "BundleError": "errors",
     "CrosstowerError": "errors",
     "DataError": "errors",
     "Funnel": "funnel.funnel",
@@ -51,11 +56,14 @@ _HOMES = {
     "evaluate_policy": "policy",
     "fit": "fitting",
     "load_recipe": "recipe",
+    "make_bundle": "bundle.building",
     "register_text_encoder": "data.text_encoders",
 }
 
 __all__ = [
     "Blend",
+    "Bundle",
+    "BundleError",
     "CrosstowerError",
     "DataError",
     "Funnel",
@@ -73,6 +81,7 @@ __all__ = [
     "evaluate_policy",
     "fit",
     "load_recipe",
+    "make_bundle",
     "register_text_encoder",
 ]
 

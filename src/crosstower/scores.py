@@ -103,7 +103,7 @@ class Scorer:
     def score_encoded(self, batch: Batch, raw: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of encoded rows, `raw` being their `columns`."""
         kept = {} if self.calibrators is None else self.calibrators.kept
-        decoded = self.encoder.decode(self._logits(batch), kept=kept)
+        decoded = self.encoder.decode(self.logits(batch), kept=kept)
         # Frames of series that are there: adding columns to one goes through a query engine.
         scores = {f"{n}{PREDICTION}": pl.Series(v) for n, v in decoded.items()}
         if self.calibrators is not None:
@@ -112,7 +112,8 @@ class Scorer:
             scores[BLEND_SCORE] = pl.Series(self.blend.score(_frame(scores, raw)))
         return _frame({n: s for n, s in scores.items() if n not in raw.columns})
 
-    def _logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+    def logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
+        """Return the logits `[B]` of each head, a part of the rows at a time."""
         model = self.model
         form = Eager(model, self.precision) if isinstance(model, nn.Module) else model
         parts = {name: [np.empty(0, np.float32)] for name in self.encoder.schema.tasks}

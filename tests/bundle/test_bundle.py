@@ -15,7 +15,7 @@ from crosstower.funnel.funnel import Funnel
 from ..funnel.conftest import Runs
 
 TEXT = {".json", ".yaml", ".md", ".html"}
-KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".usearch"}
+KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".usearch", ".onnx"}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from crosstower.batch import Batch
 from crosstower.data.encoder_files import load_encoder
 from crosstower.errors import QueryError, RunError
+from crosstower.export.document import read_document, write_document
 from crosstower.export.forms import Reference, export_model, open_exported
 from crosstower.models.registry import build
 from crosstower.scores import Eager, Ranker, Scorer
@@ -63,6 +64,17 @@ def test_an_exported_model_computes_in_float32(scorer: Scorer, folder: Path) -> 
 def test_a_form_that_is_not_there_is_refused(scorer: Scorer, folder: Path) -> None:
     with pytest.raises(RunError, match="has no form 'onnx'; it has: torch_export"):
         open_exported(folder, "onnx", scorer.encoder.layout)
+
+
+def test_compiled_code_of_an_unknown_processor_is_refused(scorer: Scorer, tmp_path: Path) -> None:
+    path = tmp_path / "exported"
+    export_model(scorer, path, ["torch_export"], with_encoder=False)
+    document = read_document(path)
+    write_document(
+        path, document.model_copy(update={"forms": {"aoti": document.forms["torch_export"]}})
+    )
+    with pytest.raises(RunError, match="does not say for which processor it is"):
+        open_exported(path, "aoti", scorer.encoder.layout)
 
 
 def test_another_layout_is_refused(folder: Path) -> None:

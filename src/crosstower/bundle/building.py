@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from crosstower.blending.rows import held_out
 from crosstower.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.bundle.card import write_cards
+from crosstower.bundle.forms import EAGER, write_fastest
+from crosstower.bundle.forms import FOLDER as FORMS
 from crosstower.bundle.manifest import (
     NAME,
     Manifest,
@@ -30,6 +32,7 @@ from crosstower.data.sources import open_source
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluate.drift import reference_of
 from crosstower.files import new_folder
+from crosstower.funnel.funnel import Funnel
 from crosstower.recipe import Recipe
 from crosstower.results import read_predictions
 from crosstower.retrieve.ann import AnnIndex
@@ -89,6 +92,8 @@ def make_bundle(
                 maker.retrieval(retrieval, index)
             if ranking is not None:
                 maker.ranking(ranking, retrieval, data)
+            if retrieval is not None and ranking is not None:
+                maker.form(candidates)
             maker.finish(_name(out, retrieval, ranking), candidates)
     except OSError as error:
         raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -101,7 +106,7 @@ class _Maker:
     def __init__(self, folder: Path, seed: int | None, tell: Callable[[str], None]) -> None:
         self.folder, self.seed, self.tell = folder, seed, tell
         self.facts: dict[str, RunFacts] = {}
-        self.items, self.index = 0, None
+        self.items, self.index, self.fastest = 0, None, EAGER
         self.reference: dict[str, tuple[float, ...]] = {}
         self.blend_by: tuple[str, ...] = ()
 
@@ -140,6 +145,14 @@ class _Maker:
             for task in run.recipe.schema_.tasks
         }
 
+    def form(self, candidates: int) -> None:
+        self.tell("faster forms of the ranker")
+        place = self.folder / RANKING
+        funnel = Funnel.open(self.folder / RETRIEVAL, place, candidates=candidates)
+        own = funnel.rows.sides(funnel.scorer.encoder.schema)[0]
+        size = funnel.candidates
+        self.fastest = write_fastest(funnel.scorer, own, place / FORMS, candidates=size)
+
     def finish(self, name: str, candidates: int) -> None:
         self.tell("checksums")
         files = facts_of(self.folder)
@@ -153,6 +166,7 @@ class _Maker:
             candidates=candidates,
             items=self.items,
             index=self.index,
+            form=self.fastest,
             retrieval=self.facts.get(RETRIEVAL),
             ranking=self.facts.get(RANKING),
             reference=self.reference,

@@ -3,17 +3,21 @@
 - `manifest.json`, `card.md`, `card.html`
 - `retrieval/`: the run that retrieves, with the weights of one model, its items, users and index
 - `ranking/`: the run that ranks, with one model, calibration, blend and the tables it joins;
-  `held_out.parquet` has predictions of validation rows, on which a blend can be fitted again
+  `held_out.parquet` has predictions of validation rows, on which a blend can be fitted again;
+  `forms/` has the model in a faster form
 """
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
+from crosstower.bundle.forms import EAGER, open_form
+from crosstower.bundle.forms import FOLDER as FORMS
 from crosstower.bundle.manifest import Manifest, check_files, read_manifest
 from crosstower.errors import BundleError, RunError
 from crosstower.funnel.funnel import Funnel
@@ -21,6 +25,7 @@ from crosstower.retrieve.exact import Manifest as IndexManifest
 from crosstower.retriever.files import read
 from crosstower.retriever.retriever import INDEX, Retriever
 from crosstower.run import Run
+from crosstower.scores import Scorer
 
 RETRIEVAL, RANKING = "retrieval", "ranking"
 HELD_OUT = "held_out.parquet"
@@ -98,6 +103,23 @@ class Bundle:
             )
         size = self.manifest.candidates if candidates is None else candidates
         return Funnel.open(self.retrieval, self.ranking, candidates=size)
+
+    def fastest(self, scorer: Scorer) -> tuple[Scorer, str]:
+        """Return the ranker's scorer for requests in its faster form, and the form's name.
+
+        The form is eager where the packages that another one needs are not installed here.
+
+        Raises:
+            BundleError: the form is damaged.
+
+        """
+        form = self.manifest.form
+        if form != EAGER and importlib.util.find_spec("onnxruntime") is None:
+            return scorer, EAGER
+        try:
+            return open_form(scorer, form, self.folder / RANKING / FORMS), form
+        except RunError as error:
+            raise BundleError(f"{error}") from error
 
     def held_out(self) -> pl.DataFrame | None:
         """Return predictions of validation rows and the columns of `blend_by`; None without."""

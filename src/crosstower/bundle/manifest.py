@@ -45,8 +45,9 @@ class Manifest(Frozen):
     """What `manifest.json` holds.
 
     `version` is made of the checksums: two bundles of the same content have the same one.
-    `candidates` is how many items the ranker gets. `reference` has quantiles of each
-    task's predictions on the validation rows, with which a server compares its own.
+    `candidates` is how many items the ranker gets, `form` the form in which its model runs.
+    `reference` has quantiles of each task's predictions on the validation rows, with which a
+    server compares its own.
     `blend_by` are the columns by which a blend may be fitted again, the content type first.
     """
 
@@ -60,6 +61,7 @@ class Manifest(Frozen):
     candidates: int
     items: int
     index: str | None
+    form: str
     retrieval: RunFacts | None
     ranking: RunFacts | None
     reference: dict[str, tuple[float, ...]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,7 +17,6 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-import crosstower
 from crosstower.data.encoder_files import save_encoder
 from crosstower.data.request import RequestEncoder
 from crosstower.errors import QueryError, RunError, did_you_mean
@@ -102,7 +102,7 @@ def export_model(
         if with_encoder:
             save_encoder(encoder, aside / ENCODER)
         document = Document(
-            crosstower=crosstower.__version__,
+            crosstower=metadata.version("crosstower"),
             torch=str(torch.__version__),
             signature=signature,
             forms=forms,

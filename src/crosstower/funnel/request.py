@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from crosstower.data.clean import Cleaner
 from crosstower.funnel.rows import RowMaker
 from crosstower.run import Run
-from crosstower.schema import Cross, sources_of
 from crosstower.scores import RAW, Ranker, Scorer, raw_columns
 
 Places = NDArray[np.int64]
@@ -32,12 +31,7 @@ class QueryScorer:
 
     def __init__(self, rows: RowMaker, scorer: Scorer, cleaner: Cleaner) -> None:
         columns = cleaner.schema.columns
-        own = [
-            name
-            for name, column in columns.items()
-            if not isinstance(column, Cross)
-            and all(rows.is_of_query(source) for source in sources_of(name, column))
-        ]
+        own = rows.sides(cleaner.schema)[0]
         self._rows, self._ranker = rows, Ranker(scorer, own)
         self._query = _part(cleaner, own, rows, of_query=True)
         others = [name for name in columns if name not in own]

@@ -16,6 +16,7 @@ from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe import Join
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
+from crosstower.schema import Cross, Schema, sources_of
 
 Places = NDArray[np.int64]
 
@@ -132,6 +133,19 @@ class RowMaker:
             if name in table.table.columns and name != table.on:
                 return self.is_of_query(table.on)
         return name in self.from_query
+
+    def sides(self, schema: Schema) -> tuple[list[str], list[str], list[str]]:
+        """Return the columns of a schema of the query, of the item, and of both together.
+
+        Crosses are left out: an encoder makes them of their columns.
+        """
+        own, theirs, pairs = list[str](), list[str](), list[str]()
+        for name, column in schema.columns.items():
+            if isinstance(column, Cross):
+                continue
+            of_query = [self.is_of_query(source) for source in sources_of(name, column)]
+            (own if all(of_query) else pairs if any(of_query) else theirs).append(name)
+        return own, theirs, pairs
 
     def source(self, queries: pl.DataFrame, query: Places, item: Places) -> Source:
         """Return the rows that the ranker reads.

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from crosstower.bundle.bundle import Bundle
 from crosstower.data.sides import section_of
 from crosstower.errors import QueryError
-from crosstower.funnel.funnel import Funnel
 from crosstower.live.answer import Asked, Ranked
 from crosstower.live.blends import Blends
 from crosstower.live.catalogue import LiveCatalogue
@@ -35,7 +34,11 @@ class LiveFunnel:
         self.bundle, self.blends = bundle, blends
         self.retriever = bundle.retriever()
         self.funnel = bundle.funnel() if bundle.ranking is not None else None
-        self.ranker = _ranker(self.funnel, blends.by) if self.funnel is not None else None
+        self.ranker, self.form = None, "eager"
+        if self.funnel is not None:
+            scorer, self.form = bundle.fastest(self.funnel.scorer)
+            rows, ranking = self.funnel.rows, self.funnel.ranking
+            self.ranker = LiveRanker(rows, ranking, scorer, more=blends.by)
         self.catalogue = LiveCatalogue(self.retriever, self.ranker)
 
     @property
@@ -214,10 +217,6 @@ class LiveFunnel:
         """The attributes of items that answers show."""
         item = section_of(self.retriever.run.recipe).item
         return [name for name in self.catalogue.items.schema if name != item]
-
-
-def _ranker(funnel: Funnel, types: tuple[str, ...]) -> LiveRanker:
-    return LiveRanker(funnel.rows, funnel.ranking, funnel.scorer, more=types)
 
 
 def _since(start: float) -> float:

@@ -23,7 +23,6 @@ from crosstower.funnel.rows import RowMaker
 from crosstower.layout import RESERVED_CODES, UNSEEN
 from crosstower.live.candidates import CandidateEncoder, CandidateRows
 from crosstower.run import Run
-from crosstower.schema import Cross, sources_of
 from crosstower.scores import Scorer
 
 Places = NDArray[np.int64]
@@ -58,7 +57,7 @@ class LiveRanker:
         self.rows, self.scorer = rows, scorer
         cleaner = cleaner_of(ranking, scorer)
         cleaner = replace(cleaner, extras=list(dict.fromkeys([*cleaner.extras, *more])))
-        own, theirs, pairs = self._by_side(cleaner)
+        own, theirs, pairs = rows.sides(cleaner.schema)
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
         of_pairs = cleaner.schema.part(pairs).sources()
         self._own = SideRow(scorer.encoder, self._encoder.user.columns)
@@ -136,16 +135,6 @@ class LiveRanker:
         except DataError as error:
             raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
         return self._encoder.pairs.encode(cleaned)
-
-    def _by_side(self, cleaner: Cleaner) -> tuple[list[str], list[str], list[str]]:
-        """Return the schema's columns of the query, of the item, and of both together."""
-        own, theirs, pairs = list[str](), list[str](), list[str]()
-        for name, column in cleaner.schema.columns.items():
-            if isinstance(column, Cross):
-                continue
-            of_query = [self.rows.is_of_query(source) for source in sources_of(name, column)]
-            (own if all(of_query) else pairs if any(of_query) else theirs).append(name)
-        return own, theirs, pairs
 
     def _part(
         self, cleaner: Cleaner, columns: list[str], more: list[str], *, of_query: bool

@@ -242,6 +242,7 @@ class ModelAnswer(_Answer):
     items: int
     newer_items: int
     candidates: int
+    form: str = Field(description="In which the ranker's model runs: eager or onnx.")
     limits: Limits
     user_column: str | None
     item_column: str | None

@@ -111,6 +111,7 @@ def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
         "items": 0 if funnel is None else len(funnel.catalogue.items),
         "newer_items": 0 if funnel is None else funnel.catalogue.items.newer_count,
         "candidates": manifest.candidates,
+        "form": "eager" if funnel is None else funnel.form,
         "limits": limits.model_dump(),
         "tasks": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         "blend": _blend(own.spec) if own is not None else None,
