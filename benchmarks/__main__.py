@@ -13,6 +13,7 @@ NAMES = (
     "rechub",
     "ann",
     "rank",
+    "export",
     "retrieval",
     "retrieve",
     "serve",

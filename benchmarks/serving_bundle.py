@@ -1,4 +1,4 @@
-"""A bundle to measure a server with: many items, a two-tower model, a multi-task DCN-V2, a blend."""
+"""A bundle to measure a server with: a two-tower model, a multi-task DCN-V2, a blend."""
 
 from pathlib import Path
 

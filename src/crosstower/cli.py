@@ -11,6 +11,8 @@ import typer
 
 from crosstower.cli_ask import ask_app
 from crosstower.cli_blend import blend_app
+from crosstower.cli_events import events_app
+from crosstower.cli_export import export_app
 from crosstower.cli_funnel import funnel_app
 from crosstower.cli_options import Json, Overrides, RunArgument, Seeds
 from crosstower.cli_policy import policy_app
@@ -36,8 +38,10 @@ data_app = typer.Typer(help="Public data sets and simulated worlds.", no_args_is
 app.add_typer(ask_app)
 app.add_typer(blend_app)
 app.add_typer(funnel_app)
+app.add_typer(export_app)
 app.add_typer(policy_app)
 app.add_typer(serve_app)
+app.add_typer(events_app)
 app.add_typer(data_app, name="data")
 
 

@@ -52,7 +52,8 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Floats:
     column = column_of(frame, name)
     if not (column.dtype.is_numeric() or isinstance(column.dtype, pl.Boolean | pl.Null)):
         raise DataError(f"blend: column '{name}' holds {column.dtype}, expected numbers")
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    numbers = column.cast(pl.Float64)
+    return (numbers.fill_null(float("nan")) if numbers.null_count() else numbers).to_numpy()
 
 
 def predictions_of(frame: pl.DataFrame, task: str, *, probabilities: bool = False) -> Floats:
@@ -93,7 +94,7 @@ def rows_by_type(types: pl.Series, known: Iterable[str]) -> list[tuple[str | Non
     """Return the row numbers of each known type, then under None those of all other rows."""
     names = list(known)
     codes = types.cast(pl.Enum(names), strict=False).to_physical()
-    places = codes.fill_null(len(names)).to_numpy()
+    places = (codes.fill_null(len(names)) if codes.null_count() else codes).to_numpy()
     order = np.argsort(places, kind="stable")
     ends = np.searchsorted(places[order], np.arange(len(names) + 1), side="right")
     parts = np.split(order, ends[:-1])

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
@@ -65,15 +67,16 @@ class Cleaner:
             DataError: a cell is of the wrong type, not finite, or a label out of its range.
 
         """
-        cleaned = [pl.int_range(chunk.index, chunk.index + chunk.frame.height, eager=True)]
-        cleaned[0] = cleaned[0].alias("row")
-        keep = pl.repeat(True, chunk.frame.height, eager=True)
+        count = chunk.frame.height
+        # Series made of arrays: a request's single row is cleaned as often as files are.
+        cleaned = [pl.Series("row", np.arange(chunk.index, chunk.index + count, dtype=np.int64))]
+        keep = np.ones(count, dtype=bool)
         for name, source, result in self._cells(chunk.frame):
             keep &= self._good(result, chunk, source)
             cleaned.append(result.values.alias(name))
         cleaned += [chunk.frame[e].alias(f"raw:{e}") for e in self.extras]
         frame = pl.DataFrame(cleaned)
-        return frame if keep.all() else frame.filter(keep)
+        return frame if keep.all() else frame.filter(pl.Series(keep))
 
     def _cells(self, frame: pl.DataFrame) -> list[tuple[str, str, _Cells]]:
         cells: list[tuple[str, str, _Cells]] = []
@@ -107,7 +110,7 @@ class Cleaner:
         values = zero.zip_with(nothing, cells.values)
         return _Cells(values, cells.bad, cells.expected, cells.advice)
 
-    def _good(self, cells: _Cells, chunk: Chunk, source: str) -> pl.Series:
+    def _good(self, cells: _Cells, chunk: Chunk, source: str) -> NDArray[np.bool_]:
         bad = cells.bad
         if self.on_bad_rows == "error" and bad.any():
             row = int(bad.arg_max() or 0)
@@ -119,7 +122,7 @@ class Cleaner:
             )
         if bad.any():
             self.skipped[source] += int(bad.sum())
-        return ~bad
+        return ~bad.to_numpy()
 
 
 @dataclass(frozen=True)
@@ -158,15 +161,19 @@ def _distance_cells(
         cells.append((f"{name}:{len(cells)}", source, checked))
     places = [pl.lit(c.values) for _, _, c in cells]
     km = pl.select(haversine_km((places[0], places[1]), (places[2], places[3]))).to_series()
-    none_bad = pl.repeat(False, len(km), eager=True)
+    none_bad = _none_bad(len(km))
     return [*cells, (name, name, _Cells(km, none_bad, "kilometres", "repair it"))]
+
+
+def _none_bad(rows: int) -> pl.Series:
+    return pl.Series(np.zeros(rows, dtype=bool))
 
 
 def _texts(raw: pl.Series) -> _Cells:
     if raw.dtype.is_nested() or raw.dtype.is_float():
         raise DataError(f"column '{raw.name}': expected text, got {raw.dtype}; declare it numeric,"
                         " a bag or a vector")  # fmt: skip
-    none_bad = pl.repeat(False, len(raw), eager=True)
+    none_bad = _none_bad(len(raw))
     return _Cells(raw.cast(pl.String), none_bad, "text", "repair the cell")
 
 
@@ -188,7 +195,9 @@ def _amounts(raw: pl.Series) -> _Cells:
 
 def _ids(name: str, raw: pl.Series) -> _Cells:
     values = to_ids(name, raw)
-    bad = values.is_null() & raw.is_not_null()
+    bad = _none_bad(len(raw))
+    if values.null_count() > raw.null_count():
+        bad = values.is_null() & raw.is_not_null()
     advice = "store long ids as text"
     return _Cells(values, bad, "an id that fits in 64 bits with sign", advice)
 

@@ -208,7 +208,7 @@ class LiveFunnel:
         if asked.user is not None and rows.user is not None:
             row[rows.user] = asked.user
             if known is not None and known.height:
-                row |= {c.name: c[0] for c in known.drop(USER, HAD)}
+                row |= {c.name: c[0] for c in known if c.name not in (USER, HAD)}
                 row[rows.user] = known[USER][0]
         return row | dict(asked.query)
 
