@@ -17,6 +17,7 @@ NAMES = (
     "retrieval",
     "retrieve",
     "serve",
+    "server_stack",
     "start",
     "multitask",
     "blending",

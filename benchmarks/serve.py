@@ -129,6 +129,7 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
     """Return the bare calls a second, in this process and one thread; and their milliseconds."""
     import torch
 
+    from crosstower.batch import Batch
     from crosstower.bundle import Bundle
     from crosstower.live.answer import Asked
     from crosstower.live.live import Live
@@ -146,15 +147,14 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
         places = live.recommend(asked).places
         rows = live.catalogue.take(places)
         prepared.append((vector, ranker._encoder.join(query.batch, rows.batch)))
-    index, model = live.catalogue.items.base, ranker.scorer.model
+    index, model = live.catalogue.items.base, ranker.scorer
     nobody = np.empty(0, np.int64), np.empty(0, np.int64)
 
     def search(vector: np.ndarray) -> None:
         index.nearest(vector, CANDIDATES, allowed=None, excluded=nobody)
 
-    def score(request: object) -> None:
-        with torch.inference_mode():
-            model(request)
+    def score(request: Batch) -> None:
+        model.logits(request)
 
     parts = {"search": 0.0, "model": 0.0}
     count, until = 0, time.perf_counter() + seconds

@@ -76,7 +76,7 @@ def recipe(folder: Path) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def bundle(blended: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:  # noqa: F811
+def bundle(blended: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Both stages of the rentals with a blend; tests read it only."""
     out = tmp_path_factory.mktemp("bundles") / "rentals"
     return make_bundle([blended.retrieval, blended.ranking], out, candidates=50)

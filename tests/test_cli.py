@@ -104,7 +104,21 @@ def test_errors_are_messages_with_exit_codes(
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "fit", "evaluate", "predict", "blend", "funnel", "policy", "demo", "data list"],
+    [
+        "init",
+        "fit",
+        "evaluate",
+        "predict",
+        "blend",
+        "funnel",
+        "policy",
+        "export",
+        "bundle",
+        "serve",
+        "events",
+        "demo",
+        "data list",
+    ],
 )
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
     code, out, _ = run(capsys, *command.split(), "--help")
@@ -114,6 +128,7 @@ def test_help_has_an_example(capsys: Capture, command: str) -> None:
 def test_help_of_all_names_commands_and_exit_codes(capsys: Capture) -> None:
     _, out, _ = run(capsys, "--help")
     commands = ("init", "fit", "evaluate", "predict", "blend", "funnel", "policy", "demo", "data")
+    commands += ("bundle", "serve", "export", "events")
     assert [c for c in (*commands, "Exit codes") if c not in out] == []
 
 

@@ -52,7 +52,7 @@ class Plain:
 
 def check(live: LiveItems, plain: Plain, seed: int) -> None:
     x = unit(1, 100 + seed)
-    out = list(plain.vectors)[:5] + ["nobody"]
+    out = [*list(plain.vectors)[:5], "nobody"]
     for kind in (None, "b"):
         where = None if kind is None else f"kind == '{kind}'"
         places, scores = live.nearest(x, 20, where=where, excluded=live.places_of(out))

@@ -91,9 +91,7 @@ def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -
     assert kept.n_unique() == len(kept)
 
 
-def test_a_swap_under_load_fails_no_request(
-    bundle: Bundle, blended: Runs, tmp_path: Path
-) -> None:
+def test_a_swap_under_load_fails_no_request(bundle: Bundle, blended: Runs, tmp_path: Path) -> None:
     fresh = make_bundle([blended.retrieval, blended.ranking], tmp_path / "fresh", index="ann")
     with serving(bundle.folder, tmp_path / "state", "--workers", "2") as server:
         done, answers = threading.Event(), list[tuple[int, str]]()
