@@ -281,7 +281,8 @@ def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Values:
 def _predictions(frame: pl.DataFrame, task: str, maps: TaskMaps) -> Values:
     """Return the predictions, corrected for the negatives that the training rows left out."""
     name = f"{task}__prediction"
-    p = _column(frame, name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    column = _column(frame, name).cast(pl.Float64)
+    p = (column.fill_null(float("nan")) if column.null_count() else column).to_numpy()
     check_predictions(maps.kind, p, f"column '{name}'")
     return prior_corrected(p, maps.kept) if maps.kept < 1 else p
 

@@ -81,7 +81,9 @@ class AnnIndex(ExactIndex):
         if allowed is not None and count <= max(_SCAN, size // 10):
             return super().nearest(x, k, allowed=allowed, excluded=excluded)
         most = int(np.bincount(excluded[0], minlength=1).max())
-        asked = min(max(int(_SLACK * (k + most) * size / count), k), size)
+        # Exclusions are known; how many of those nearby fulfil a condition is a guess.
+        guess = 1.0 if allowed is None else _SLACK * size / count
+        asked = min(max(int(guess * (k + most)), k), size)
         found = self._walk(x, asked)
         shown = _kept(found[0], allowed, excluded, len(self.vectors))
         return self._first(x, k, found, shown, allowed=allowed, excluded=excluded)

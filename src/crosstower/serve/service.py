@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,9 @@ class Service:
 
         """
         await self._in_thread(self._first)
+        # What is loaded stays: the collector need not go through it, which takes a quarter second.
+        gc.collect()
+        gc.freeze()
 
     async def keep_up(self) -> None:
         """Apply what other workers have changed, and keep the figures fresh, until cancelled."""
