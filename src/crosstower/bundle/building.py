@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from safetensors.torch import save_file
 
 from crosstower.blending.rows import held_out
 from crosstower.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.bundle.card import write_cards
+from crosstower.bundle.copying import copy_run, git_revision, model_place
 from crosstower.bundle.forms import EAGER, write_fastest
 from crosstower.bundle.forms import FOLDER as FORMS
 from crosstower.bundle.manifest import (
@@ -24,16 +23,12 @@ from crosstower.bundle.manifest import (
     Manifest,
     RunFacts,
     facts_of,
-    sha256_of,
     version_of,
 )
-from crosstower.data.sides import section_of
-from crosstower.data.sources import open_source
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluate.drift import reference_of
 from crosstower.files import new_folder
 from crosstower.funnel.funnel import Funnel
-from crosstower.recipe import Recipe
 from crosstower.results import read_predictions
 from crosstower.retrieve.ann import AnnIndex
 from crosstower.retrieve.exact import ExactIndex
@@ -41,7 +36,6 @@ from crosstower.retriever.files import FOLDER
 from crosstower.retriever.retriever import INDEX, Retriever
 from crosstower.run import BLEND, CALIBRATION, VALID, Run
 from crosstower.scores import PREDICTION
-from crosstower.train.trainer import BEST
 
 IndexKind = Literal["auto", "exact", "ann"]
 LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
@@ -113,7 +107,7 @@ class _Maker:
     def retrieval(self, run: Run, index: IndexKind) -> None:
         self.tell("the retrieval model")
         place = self.folder / RETRIEVAL
-        self.facts[RETRIEVAL] = _copy_run(run, place, self.seed)
+        self.facts[RETRIEVAL] = copy_run(run, place, self.seed)
         shutil.copytree(
             run.folder / FOLDER,
             place / FOLDER,
@@ -132,11 +126,11 @@ class _Maker:
     def ranking(self, run: Run, retrieval: Run | None, data: Any) -> None:
         self.tell("the ranker")
         place = self.folder / RANKING
-        self.facts[RANKING] = facts = _copy_run(run, place, self.seed)
+        self.facts[RANKING] = facts = copy_run(run, place, self.seed)
         after = run.model_folder(facts.model, facts.seed)
         for name in (CALIBRATION, BLEND):
             if (after / name).is_file():
-                shutil.copyfile(after / name, place / _model_place(facts) / name)
+                shutil.copyfile(after / name, place / model_place(facts) / name)
         self.tell("its predictions of the validation rows")
         rows, self.blend_by = _held_out(run, facts, self._types(run, retrieval), data)
         rows.write_parquet(place / HELD_OUT)
@@ -162,7 +156,7 @@ class _Maker:
             name=name,
             crosstower=metadata.version("crosstower"),
             libraries={n: metadata.version(n) for n in LIBRARIES},
-            git_revision=_git_revision(),
+            git_revision=git_revision(),
             candidates=candidates,
             items=self.items,
             index=self.index,
@@ -209,61 +203,6 @@ def _name(out: Path, retrieval: Run | None, ranking: Run | None) -> str:
     return run.recipe.name if run is not None else out.name
 
 
-def _copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
-    """Write what of a run scoring needs, for one model, without paths of this machine."""
-    metrics = run.metrics  # refuses a run that has not finished
-    model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
-    place.mkdir()
-    shutil.copytree(run.folder / "encoder", place / "encoder")
-    recipe = _movable(run.recipe, place)
-    facts = run.info.facts.model_copy(update={"source": Path(run.info.facts.source).name})
-    models = {model: run.info.models[model]}
-    info = run.info.model_copy(update={"models": models, "seeds": (seed,), "facts": facts})
-    (place / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    (place / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
-    target = place / "models" / model / f"seed-{seed}" / BEST
-    target.parent.mkdir(parents=True)
-    weights = run.model(model, seed=seed).state_dict()
-    save_file({f"model.{k}": v.contiguous() for k, v in weights.items()}, target)
-    target.chmod(0o644)
-    return RunFacts(
-        name=run.recipe.name,
-        model=model,
-        seed=seed,
-        trained=run.info.created,
-        weights=sha256_of(target),
-        data=facts.fingerprint,
-        rows=facts.rows,
-        environment=run.info.environment,
-        metrics=metrics,
-    )
-
-
-def _model_place(facts: RunFacts) -> Path:
-    return Path("models") / facts.model / f"seed-{facts.seed}"
-
-
-def _movable(recipe: Recipe, place: Path) -> Recipe:
-    """Return a recipe that reads nothing beyond its folder; tables that it joins are copied."""
-    joins = list(recipe.data.joins)
-    for number, other in enumerate(joins):
-        path = Path("tables") / f"{number}.parquet"
-        (place / path).parent.mkdir(exist_ok=True)
-        _whole(other.path).write_parquet(place / path)
-        joins[number] = other.model_copy(update={"path": str(path)})
-    data = recipe.data.model_copy(update={"path": None, "joins": tuple(joins)})
-    update: dict[str, Any] = {"data": data}
-    if recipe.retrieval is not None:
-        update["retrieval"] = section_of(recipe).model_copy(update={"items": None})
-    return recipe.model_copy(update=update)
-
-
-def _whole(path: str) -> pl.DataFrame:
-    table = open_source(path)
-    chunks = [chunk.frame for chunk in table.chunks(table.columns())]
-    return pl.concat(chunks, how="vertical_relaxed")
-
-
 def _index_kind(asked: IndexKind, items: int) -> Literal["exact", "ann"]:
     if asked != "auto":
         return asked
@@ -293,17 +232,3 @@ def _held_out(
 def _is_short(values: pl.Series) -> bool:
     """Return whether a column could be a content type: text with few values."""
     return values.dtype == pl.String and 1 < values.n_unique() <= _MOST_TYPES
-
-
-def _git_revision() -> str | None:
-    """Return the revision of the working folder, marked where files have changed since."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-
-    def ask(*words: str) -> str | None:
-        done = subprocess.run([git, *words], capture_output=True, text=True, check=False)  # noqa: S603
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    revision = ask("rev-parse", "HEAD")
-    return f"{revision}-changed" if revision and ask("status", "--porcelain") else revision

@@ -155,7 +155,7 @@ class Retriever:
             QueryError: the recipe's queries have no text column, or several.
 
         """
-        names = self._text_sources()
+        names = self.text_sources
         if len(names) != 1:
             found = f"several: {', '.join(names)}" if names else "none"
             raise QueryError(
@@ -163,11 +163,6 @@ class Retriever:
                 " give texts by --query"
             )
         return {names[0]: text, **(query or {})}
-
-    @property
-    def searches_text(self) -> bool:
-        """Whether a text is enough of a query."""
-        return len(self._text_sources()) == 1
 
     @cached_property
     def query_columns(self) -> list[str]:
@@ -283,7 +278,9 @@ class Retriever:
         side = Side(self.run.encoder, names)
         return side, side.schema
 
-    def _text_sources(self) -> list[str]:
+    @property
+    def text_sources(self) -> list[str]:
+        """The text columns of a query."""
         columns = self.run.recipe.schema_.columns
         texts = {n: c for n, c in columns.items() if n in self._sides.query}
         return [c.source or n for n, c in texts.items() if isinstance(c, Text)]

@@ -141,7 +141,7 @@ def _funnel(funnel: LiveFunnel | None) -> dict[str, Any]:
         ],
         "needed_columns": funnel.needed_columns,
         "attributes": [{"name": n, "type": str(kind)} for n, kind in schema.items()],
-        "text_search": funnel.retriever.searches_text,
+        "text_search": len(funnel.retriever.text_sources) == 1,
         "sample_users": _sample_users(funnel),
     }
 
