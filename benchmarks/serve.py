@@ -46,6 +46,8 @@ class Connection:
         return self
 
     async def ask(self, user: int) -> None:
+        if self.reader.at_eof():  # it was idle for so long that the server has closed it
+            await self.open()
         content = body(user)
         head = (
             "POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

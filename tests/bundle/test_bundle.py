@@ -164,7 +164,8 @@ def test_both_cards_say_what_is_in_it(bundle: Bundle) -> None:
     assert ranking is not None
     auc = ranking.metrics["tasks"]["click"]["shared_bottom"]["auc"]["mean"]
     for text in (markdown, page):
-        for part in (bundle.version, "shared_bottom", "Test metrics of booking", f"{auc:.4f}"):
+        parts = ("shared_bottom", "Test metrics of booking", "amenities (bag)", "Recall@10")
+        for part in (bundle.version, f"{auc:.4f}", *parts):
             assert part in text
     assert "<script" not in page
     assert "| shared_bottom |" in markdown

@@ -70,11 +70,18 @@ def _part(title: str, run: RunFacts) -> _Part:
         ("Run", run.name),
         ("Model", f"{run.model}, seed {run.seed}"),
         ("Trained", run.trained),
+        ("Columns", _kinds(run.columns)),
+        *([("Tasks", _kinds(run.tasks))] if run.tasks else []),
         ("Rows", rows),
         ("Fingerprint of the data", run.data[:12]),
         ("Weights", run.weights[:12]),
     ]
     return _Part(title, facts, _tables(run.metrics))
+
+
+def _kinds(parts: Mapping[str, Any]) -> str:
+    kinds = {n: p if isinstance(p, str) else p.get("kind", "") for n, p in parts.items()}
+    return ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
 
 
 def _tables(metrics: Mapping[str, Any]) -> list[_Table]:
@@ -85,7 +92,9 @@ def _tables(metrics: Mapping[str, Any]) -> list[_Table]:
     ]
     if "retrieval" in metrics:
         models = metrics["retrieval"]
-        wanted = [m for m in _names(models) if m.partition("@")[0] in _SHOWN["retrieval"]]
+        ks = {int(name.partition("@")[2]) for name in _names(models) if "@" in name}
+        k = 10 if 10 in ks else max(ks, default=0)
+        wanted = [f"{metric}@{k}" for metric in _SHOWN["retrieval"]]
         tables.append(_table("Test metrics, of the whole catalogue", models, wanted))
     return tables
 

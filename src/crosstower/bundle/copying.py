@@ -35,11 +35,14 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
     weights = run.model(model, seed=seed).state_dict()
     save_file({f"model.{k}": v.contiguous() for k, v in weights.items()}, target)
     target.chmod(0o644)
+    schema = run.recipe.schema_.plain()
     return RunFacts(
         name=run.recipe.name,
         model=model,
         seed=seed,
         trained=run.info.created,
+        columns=schema["columns"],
+        tasks=schema.get("tasks", {}),
         weights=sha256_of(target),
         data=facts.fingerprint,
         rows=facts.rows,

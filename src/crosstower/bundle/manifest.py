@@ -26,14 +26,17 @@ class FileFacts(Frozen):
 class RunFacts(Frozen):
     """Where one of the two models came from.
 
-    `weights` is the SHA-256 of its file of weights; `data` is the fingerprint of the encoded rows;
-    `metrics` are those of the test rows, as the run's metrics.json has them.
+    `columns` and `tasks` are the schema, as a recipe has it. `weights` is the SHA-256 of its file
+    of weights; `data` is the fingerprint of the encoded rows; `metrics` are those of the test rows,
+    as the run's metrics.json has them.
     """
 
     name: str
     model: str
     seed: int
     trained: str
+    columns: dict[str, Any]
+    tasks: dict[str, Any]
     weights: str
     data: str
     rows: dict[str, int]
