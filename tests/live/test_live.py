@@ -7,6 +7,7 @@ from scipy.special import ndtri
 
 from crosstower.bundle import Bundle, make_bundle
 from crosstower.errors import DataError, QueryError
+from crosstower.live import catalogue
 from crosstower.live.answer import Asked, Ranked
 from crosstower.live.blends import Override
 from crosstower.live.funnel import LiveFunnel
@@ -141,6 +142,15 @@ def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
     assert known.fallback is None
     few = funnel_of(live).recommend(Asked(k=5, where="city == 'Paris'"))
     assert len(few.places) == 50
+
+
+def test_popular_items_go_on_where_few_of_the_first_fit(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(k=5, where="city == 'Paris'")
+    whole = ids_of(live, funnel_of(live).recommend(asked))
+    monkeypatch.setattr(catalogue, "_POPULAR", 40)
+    assert ids_of(live, funnel_of(live).recommend(asked)) == whole
 
 
 def test_excluded_items_and_items_that_the_user_had_are_left_out(

@@ -68,16 +68,18 @@ class LiveCatalogue:
         """Return the items with most training rows and their numbers, as `LiveItems.nearest`."""
         first, later = self._by_count[:_POPULAR], self._by_count[_POPULAR:]
         ids = self.retriever.index.catalogue.ids.gather(first).to_list()  # type: ignore[union-attr]
-        for places, counts in (
-            (self.items.places_of(ids), self._counts[first]),
-            (self.items.still(later), self._counts[later]),
-        ):
-            there = (places >= 0) & ~np.isin(places, excluded)
-            kept = np.flatnonzero(there)
-            kept = kept[self.items.fits(places[kept], where)]
-            if len(kept) >= k or not len(later):
-                return places[kept][:k], counts[kept][:k]
+        places, counts = self.items.places_of(ids), self._counts[first]  # replaced ones as well
+        kept = self._shown(places, where, excluded)
+        if len(kept) < k:
+            places = np.concatenate([places, self.items.still(later)])
+            counts = np.concatenate([counts, self._counts[later]])
+            kept = self._shown(places, where, excluded)
         return places[kept][:k], counts[kept][:k]
+
+    def _shown(self, places: Places, where: str | None, excluded: Places) -> Places:
+        """Return which of the places may be shown, by their numbers in the array."""
+        kept = np.flatnonzero((places >= 0) & ~np.isin(places, excluded))
+        return kept[self.items.fits(places[kept], where)]
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add items, or put them in the place of those with the same ids; all, or none.
