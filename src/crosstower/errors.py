@@ -56,6 +56,11 @@ class ServeError(CrosstowerError):
     exit_code = 5
 
 
+def query_error(error: DataError) -> QueryError:
+    """Return the error of a query that has a bad cell; the number of its only row says nothing."""
+    return QueryError(f"query: {str(error).partition(' in row ')[0]}")
+
+
 def did_you_mean(given: str, allowed: list[str]) -> str:
     """Return the allowed name nearest to `given` as a hint, or an empty string.
 

@@ -8,11 +8,11 @@ from crosstower.export.document import (
     Document,
     Form,
     check_files,
-    facts_of,
     read_document,
     write_document,
 )
 from crosstower.export.inputs import signature_of
+from crosstower.stored import facts_of
 
 from .conftest import LAYOUT
 

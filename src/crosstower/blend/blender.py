@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 from scipy.special import xlogy
 
 from crosstower.blend.rows import (
@@ -30,6 +29,7 @@ from crosstower.errors import DataError, RunError
 from crosstower.files import write_atomic
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
+from crosstower.stored import read_document
 
 Floats = NDArray[np.float64]
 
@@ -182,20 +182,14 @@ def load_blend(path: str | Path) -> FittedBlend:
         RunError: the file is missing, damaged, or of a newer version.
 
     """
-    path = Path(path)
-    try:
-        plain: Any = json.loads(path.read_text(encoding="utf-8"))
-        form = plain.get("format")
-        if isinstance(form, int) and form > FORMAT:
-            raise RunError(
-                f"{path}: written by a newer Crosstower (format {form}, this one reads {FORMAT});"
-                " upgrade with: pip install -U crosstower"
-            )
-        return FittedBlend.model_validate(plain)
-    except (OSError, ValueError, AttributeError) as error:
-        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        reason = (str(problem) or "empty").splitlines()[0]
-        raise RunError(f"{path}: damaged or missing: {reason}; fit the blend again") from error
+    return read_document(
+        Path(path),
+        FittedBlend,
+        newest=FORMAT,
+        error=RunError,
+        again="fit the blend again",
+        damaged="damaged or missing",
+    )
 
 
 def _fit_task(

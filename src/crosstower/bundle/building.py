@@ -22,7 +22,7 @@ from crosstower.bundle.manifest import (
     NAME,
     Manifest,
     RunFacts,
-    facts_of,
+    files_of,
     version_of,
 )
 from crosstower.errors import BundleError, CrosstowerError
@@ -85,7 +85,7 @@ def make_bundle(
             if retrieval is not None:
                 maker.retrieval(retrieval, index)
             if ranking is not None:
-                maker.ranking(ranking, retrieval, data)
+                maker.ranking(ranking, data)
             if retrieval is not None and ranking is not None:
                 maker.form(candidates)
             maker.finish(_name(out, retrieval, ranking), candidates)
@@ -101,6 +101,7 @@ class _Maker:
         self.folder, self.seed, self.tell = folder, seed, tell
         self.facts: dict[str, RunFacts] = {}
         self.items, self.index, self.fastest = 0, None, EAGER
+        self.attributes: pl.DataFrame | None = None
         self.reference: dict[str, tuple[float, ...]] = {}
         self.blend_by: tuple[str, ...] = ()
 
@@ -114,7 +115,7 @@ class _Maker:
             ignore=shutil.ignore_patterns("questions.parquet", "baselines"),
         )
         retriever = Retriever.open(Run.open(place))
-        self.items = len(retriever.catalogue)
+        self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes
         self.tell(f"the index of {self.items:,} items")
         kind = _index_kind(index, self.items)
         maker = AnnIndex if kind == "ann" else ExactIndex
@@ -123,7 +124,7 @@ class _Maker:
         made.save(place / INDEX, model=self.facts[RETRIEVAL].weights)
         self.index = kind
 
-    def ranking(self, run: Run, retrieval: Run | None, data: Any) -> None:
+    def ranking(self, run: Run, data: Any) -> None:
         self.tell("the ranker")
         place = self.folder / RANKING
         self.facts[RANKING] = facts = copy_run(run, place, self.seed)
@@ -132,7 +133,7 @@ class _Maker:
             if (after / name).is_file():
                 shutil.copyfile(after / name, place / model_place(facts) / name)
         self.tell("its predictions of the validation rows")
-        rows, self.blend_by = _held_out(run, facts, self._types(run, retrieval), data)
+        rows, self.blend_by = _held_out(run, facts, self._types(run), data)
         rows.write_parquet(place / HELD_OUT)
         self.reference = {
             task: tuple(reference_of(rows[f"{task}{PREDICTION}"].to_numpy()))
@@ -149,7 +150,7 @@ class _Maker:
 
     def finish(self, name: str, candidates: int) -> None:
         self.tell("checksums")
-        files = facts_of(self.folder)
+        files = files_of(self.folder)
         manifest = Manifest(
             version=version_of(files),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -170,13 +171,13 @@ class _Maker:
         write_cards(self.folder, manifest)
         (self.folder / NAME).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
 
-    def _types(self, run: Run, retrieval: Run | None) -> list[str]:
+    def _types(self, run: Run) -> list[str]:
         """Return the columns by which a blend may be fitted: first its own, then short ones."""
         blend = run.after_model(seed=self.seed)[1]
         own = blend.spec.by if blend is not None else None
         names = [n for n in (own, run.recipe.calibration.by) if n is not None]
-        if retrieval is not None:
-            items = Retriever.open(Run.open(self.folder / RETRIEVAL)).catalogue.attributes
+        if self.attributes is not None:
+            items = self.attributes
             short = [c for c in items.columns if _is_short(items[c])]
             read = {*names, *run.recipe.schema_.sources()}
             names = [n for n in [*names, *short] if n in read and n in items.columns]

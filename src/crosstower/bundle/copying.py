@@ -10,11 +10,12 @@ from typing import Any
 import polars as pl
 from safetensors.torch import save_file
 
-from crosstower.bundle.manifest import RunFacts, sha256_of
+from crosstower.bundle.manifest import RunFacts
 from crosstower.data.sides import section_of
 from crosstower.data.sources import open_source
 from crosstower.recipe import Recipe
 from crosstower.run import Run
+from crosstower.stored import facts_of
 from crosstower.train.trainer import BEST
 
 
@@ -43,7 +44,7 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
         trained=run.info.created,
         columns=schema["columns"],
         tasks=schema.get("tasks", {}),
-        weights=sha256_of(target),
+        weights=facts_of(target).sha256,
         data=facts.fingerprint,
         rows=facts.rows,
         environment=run.info.environment,

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from crosstower.errors import BundleError
 from crosstower.frozen import Frozen
+from crosstower.stored import FileFacts, facts_of, fault_of, read_document
 
 FORMAT = 1
 NAME = "manifest.json"
-
-
-class FileFacts(Frozen):
-    """Size and SHA-256 of a file."""
-
-    bytes: int
-    sha256: str
 
 
 class RunFacts(Frozen):
@@ -91,30 +82,14 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}: no bundle in this folder (no {NAME}); make one with:"
             " crosstower bundle RUN -o DIR"
         )
-    try:
-        plain: Any = json.loads(path.read_bytes())
-        form = plain.get("format")
-        if isinstance(form, int) and form > FORMAT:
-            raise BundleError(
-                f"{path}: written by a newer Crosstower (format {form}, this one reads {FORMAT});"
-                " upgrade with: pip install -U crosstower"
-            )
-        return Manifest.model_validate(plain)
-    except (OSError, ValueError, AttributeError) as error:
-        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        reason = (str(problem) or "empty").splitlines()[0]
-        raise BundleError(f"{path}: damaged: {reason}; make the bundle again") from error
+    again = "make the bundle again"
+    return read_document(path, Manifest, newest=FORMAT, error=BundleError, again=again)
 
 
-def facts_of(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> dict[str, FileFacts]:
+def files_of(folder: Path) -> dict[str, FileFacts]:
     """Return size and checksum of every file of a folder, by its path within it."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    named = {p.relative_to(folder).as_posix(): p for p in files}
-    return {
-        name: FileFacts(bytes=path.stat().st_size, sha256=sha256_of(path))
-        for name, path in named.items()
-        if name not in leave_out
-    }
+    return {path.relative_to(folder).as_posix(): facts_of(path) for path in files}
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -125,22 +100,10 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
     """
     for name, facts in manifest.files.items():
-        path = folder / name
-        again = "copy the bundle again, or make it again"
-        if not path.is_file():
-            raise BundleError(f"{path}: missing; {again}")
-        size = path.stat().st_size
-        if size != facts.bytes:
-            what = "cut short" if size < facts.bytes else "longer than it was"
-            raise BundleError(f"{path}: {what}: {size:,} bytes of {facts.bytes:,}; {again}")
-        if sha256_of(path) != facts.sha256:
-            raise BundleError(f"{path}: damaged: its checksum is another; {again}")
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        fault = fault_of(folder / name, facts)
+        if fault is not None:
+            again = "copy the bundle again, or make it again"
+            raise BundleError(f"{folder / name}: {fault}; {again}")
 
 
 def version_of(files: dict[str, FileFacts]) -> str:

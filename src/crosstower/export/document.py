@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ValidationError
-
+from crosstower import stored
 from crosstower.errors import RunError
 from crosstower.export.compiled import Machine
 from crosstower.export.inputs import Signature
 from crosstower.frozen import Frozen
+from crosstower.stored import FileFacts
 
 FORMAT, DOCUMENT = 1, "inputs.json"
-
-
-class FileFacts(Frozen):
-    """Size and SHA-256 of a file."""
-
-    bytes: int
-    sha256: str
 
 
 class Form(Frozen):
@@ -46,14 +37,6 @@ class Document(Frozen):
     forms: dict[str, Form]
 
 
-def facts_of(path: Path) -> FileFacts:
-    """Return size and checksum of a file."""
-    with path.open("rb") as file:
-        return FileFacts(
-            bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest()
-        )
-
-
 def write_document(folder: Path, document: Document) -> None:
     """Write `inputs.json` into a folder."""
     (folder / DOCUMENT).write_text(document.model_dump_json(indent=1), encoding="utf-8")
@@ -72,19 +55,7 @@ def read_document(folder: Path) -> Document:
             f"{folder}: no exported model in this folder (no {DOCUMENT}); make one with:"
             " crosstower export RUN -o DIR"
         )
-    try:
-        plain: Any = json.loads(path.read_bytes())
-        form = plain.get("format")
-        if isinstance(form, int) and form > FORMAT:
-            raise RunError(
-                f"{path}: written by a newer Crosstower (format {form}, this one reads {FORMAT});"
-                " upgrade with: pip install -U crosstower"
-            )
-        return Document.model_validate(plain)
-    except (OSError, ValueError, AttributeError) as error:
-        problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        reason = (str(problem) or "empty").splitlines()[0]
-        raise RunError(f"{path}: damaged: {reason}; export again") from error
+    return stored.read_document(path, Document, newest=FORMAT, error=RunError, again="export again")
 
 
 def check_files(folder: Path, form: Form) -> None:
@@ -95,11 +66,6 @@ def check_files(folder: Path, form: Form) -> None:
 
     """
     for name, facts in form.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise RunError(f"{path}: missing; export again")
-        size = path.stat().st_size
-        if size != facts.bytes:
-            raise RunError(f"{path}: {size:,} bytes of {facts.bytes:,}; export again")
-        if facts_of(path) != facts:
-            raise RunError(f"{path}: damaged: its checksum is another; export again")
+        fault = stored.fault_of(folder / name, facts)
+        if fault is not None:
+            raise RunError(f"{folder / name}: {fault}; export again")

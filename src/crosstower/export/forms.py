@@ -26,7 +26,6 @@ from crosstower.export.document import (
     Document,
     Form,
     check_files,
-    facts_of,
     read_document,
     write_document,
 )
@@ -35,6 +34,7 @@ from crosstower.export.sample import sample
 from crosstower.files import new_folder
 from crosstower.layout import Layout
 from crosstower.scores import Eager, Exported, Scorer
+from crosstower.stored import facts_of
 
 Kind = Literal["onnx", "torch_export", "aoti"]
 ENCODER = "encoder"

@@ -33,9 +33,9 @@ class QueryScorer:
         columns = cleaner.schema.columns
         own = rows.sides(cleaner.schema)[0]
         self._rows, self._ranker = rows, Ranker(scorer, own)
-        self._query = _part(cleaner, own, rows, of_query=True)
+        self._query = part_of(cleaner, own, rows, of_query=True)
         others = [name for name in columns if name not in own]
-        self._items = _part(cleaner, others, rows, of_query=False)
+        self._items = part_of(cleaner, others, rows, of_query=False)
 
     def clean(self, query: pl.DataFrame) -> pl.DataFrame:
         """Return a query's raw row cleaned; without a row if it is left out as bad.
@@ -93,7 +93,7 @@ def cleaner_of(ranking: Run, scorer: Scorer, skipped: Counter[str] | None = None
     )
 
 
-def _part(cleaner: Cleaner, columns: Sequence[str], rows: RowMaker, *, of_query: bool) -> Cleaner:
+def part_of(cleaner: Cleaner, columns: Sequence[str], rows: RowMaker, *, of_query: bool) -> Cleaner:
     """Return a cleaner of some columns, and of what else the query, or the item, decides."""
     extras, amounts = (
         [name for name in names if rows.is_of_query(name) == of_query]

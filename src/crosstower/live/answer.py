@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,3 +70,8 @@ class Ranked:
     unknown: tuple[str | int, ...] = ()
     unread: int = 0
     rows_given: bool = False
+
+
+def milliseconds_since(start: float) -> float:
+    """Return the time since `start` on the clock of time.perf_counter, to the microsecond."""
+    return round(1e3 * (time.perf_counter() - start), 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from crosstower.bundle.bundle import Bundle
 from crosstower.data.sides import section_of
 from crosstower.errors import QueryError
-from crosstower.live.answer import Asked, Ranked
+from crosstower.live.answer import Asked, Ranked, milliseconds_since
 from crosstower.live.blends import Blends
 from crosstower.live.catalogue import LiveCatalogue
 from crosstower.live.order import chosen, ordered
@@ -92,7 +91,7 @@ class LiveFunnel:
             places, scores = self.catalogue.items.nearest(
                 vector, size, where=asked.where, excluded=excluded
             )
-        spent = {"retrieve": _since(begin)}
+        spent = {"retrieve": milliseconds_since(begin)}
         found = Ranked(
             places=places,
             score=scores.astype(np.float64),
@@ -154,7 +153,10 @@ class LiveFunnel:
             places=places,
             score=scores.astype(np.float64),
             retrieved=len(places),
-            milliseconds={"retrieve": _since(begin), "total": _since(begin)},
+            milliseconds={
+                "retrieve": milliseconds_since(begin),
+                "total": milliseconds_since(begin),
+            },
         )
 
     def _ranked(
@@ -162,7 +164,9 @@ class LiveFunnel:
     ) -> Ranked:
         """Return the candidates with the scores of the ranker, in the final order."""
         if self.ranker is None or self.catalogue.rows is None:
-            return replace(found, milliseconds={**found.milliseconds, "total": _since(begin)})
+            return replace(
+                found, milliseconds={**found.milliseconds, "total": milliseconds_since(begin)}
+            )
         start = time.perf_counter()
         blend = self.blends.of(asked.blend)
         query = self.ranker.query(self._row(asked, known))
@@ -173,7 +177,7 @@ class LiveFunnel:
             rows = rows.take(kept)
         scorer = replace(self.ranker.scorer, blend=blend)
         scored = self.ranker.score(query, rows, scorer)
-        spent = {**found.milliseconds, "rank": _since(start)}
+        spent = {**found.milliseconds, "rank": milliseconds_since(start)}
         found = replace(found, milliseconds=spent, unseen=query.unseen)
         return ordered(found, scored, self.tasks, self.blends, begin=begin)
 
@@ -211,13 +215,3 @@ class LiveFunnel:
                 row |= {c.name: c[0] for c in known if c.name not in (USER, HAD)}
                 row[rows.user] = known[USER][0]
         return row | dict(asked.query)
-
-    @cached_property
-    def attribute_names(self) -> list[str]:
-        """The attributes of items that answers show."""
-        item = section_of(self.retriever.run.recipe).item
-        return [name for name in self.catalogue.items.schema if name != item]
-
-
-def _since(start: float) -> float:
-    return round(1e3 * (time.perf_counter() - start), 3)

@@ -31,12 +31,12 @@ class LiveItems:
     """A catalogue and its vectors, to search and to change; not safe for several threads."""
 
     def __init__(self, base: ExactIndex) -> None:
-        self.base, self.newer = base, None
+        self.base = base
+        self.newer: ExactIndex | None = None
         self._table = Vocabulary(base.catalogue.ids)
         self._alive = base.catalogue.alive.copy()
         self._all_alive = bool(self._alive.all())
         self._fits: OrderedDict[str, Mask] = OrderedDict()
-        self.newer: ExactIndex | None
         self._unit: ExactIndex | None = None
         self._level = _is_level(base.vectors)
 

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.funnel.stages import BLENDED, RANKED, stage_ranks
-from crosstower.live.answer import Ranked
+from crosstower.live.answer import Ranked, milliseconds_since
 from crosstower.live.blends import Blends
 from crosstower.scores import BLEND_SCORE, PREDICTION
 
@@ -37,7 +37,7 @@ def ordered(
     ranks = stage_ranks(scored, groups, task=tasks[0], diversity=diversity)
     at = np.argsort(list(ranks.values())[-1], kind="stable")
     score = scored[BLEND_SCORE if blended else f"{tasks[0]}{PREDICTION}"].to_numpy()
-    spent = {"blend": _since(start), "total": _since(begin)}
+    spent = {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
     return replace(
         chosen(replace(found, score=score), at),
         predictions={t: scored[f"{t}{PREDICTION}"].to_numpy()[at] for t in tasks},
@@ -67,7 +67,3 @@ def _types(
     if by is None or by not in scored.columns:
         return None
     return tuple(scored[by].cast(pl.String)[at].to_list())
-
-
-def _since(start: float) -> float:
-    return round(1e3 * (time.perf_counter() - start), 3)

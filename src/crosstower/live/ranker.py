@@ -17,8 +17,8 @@ from crosstower.data.side import Side
 from crosstower.data.side_row import SideRow
 from crosstower.data.sources import Chunk, FrameSource, JoinedSource
 from crosstower.data.tables import Vocabulary
-from crosstower.errors import DataError, QueryError
-from crosstower.funnel.request import cleaner_of
+from crosstower.errors import DataError, QueryError, query_error
+from crosstower.funnel.request import cleaner_of, part_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.layout import RESERVED_CODES, UNSEEN
 from crosstower.live.candidates import CandidateEncoder, CandidateRows
@@ -55,14 +55,14 @@ class LiveRanker:
         self, rows: RowMaker, ranking: Run, scorer: Scorer, *, more: Sequence[str] = ()
     ) -> None:
         self.rows, self.scorer = rows, scorer
-        cleaner = cleaner_of(ranking, scorer)
-        cleaner = replace(cleaner, extras=list(dict.fromkeys([*cleaner.extras, *more])))
+        cleaner = replace(cleaner_of(ranking, scorer), on_bad_rows="error")
         own, theirs, pairs = rows.sides(cleaner.schema)
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
-        of_pairs = cleaner.schema.part(pairs).sources()
+        raw = [*cleaner.extras, *more, *cleaner.schema.part(pairs).sources()]
+        cleaner = replace(cleaner, extras=list(dict.fromkeys(raw)))
         self._own = SideRow(scorer.encoder, self._encoder.user.columns)
-        self._query = self._part(cleaner, [], of_pairs, of_query=True)
-        items = self._part(cleaner, theirs, of_pairs, of_query=False)
+        self._query = part_of(cleaner, [], rows, of_query=True)
+        items = part_of(cleaner, theirs, rows, of_query=False)
         self.items = CandidateEncoder(items, self._encoder.items)
         self._pairs = Cleaner(cleaner.schema.part(pairs), with_labels=False)
         self._joins = [_Lookup(t) for t in rows.tables if rows.is_of_query(t.on)]
@@ -96,8 +96,8 @@ class LiveRanker:
         try:
             batch = self._own.encode(whole)
             raw = self._raw(whole)
-        except DataError as error:  # of one row, whose number says nothing
-            raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
+        except DataError as error:
+            raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"query: a value cannot be read: {reason}") from None
@@ -133,19 +133,8 @@ class LiveRanker:
         try:
             cleaned = self._pairs.clean(Chunk(frame, "the candidates", 0, 0))
         except DataError as error:
-            raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
+            raise query_error(error) from None
         return self._encoder.pairs.encode(cleaned)
-
-    def _part(
-        self, cleaner: Cleaner, columns: list[str], more: list[str], *, of_query: bool
-    ) -> Cleaner:
-        """Return a cleaner of some columns, and of what else this side decides."""
-        extras, amounts = (
-            [n for n in dict.fromkeys(names) if self.rows.is_of_query(n) == of_query]
-            for names in ([*cleaner.extras, *more], cleaner.amounts)
-        )
-        schema = cleaner.schema.part(columns)
-        return replace(cleaner, schema=schema, extras=extras, amounts=amounts, on_bad_rows="error")
 
 
 class _Lookup:

@@ -13,7 +13,7 @@ import polars as pl
 from crosstower.data.sources import FrameSource, Source, join
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.request import cleaner_of
-from crosstower.live.answer import Asked, Ranked
+from crosstower.live.answer import Asked, Ranked, milliseconds_since
 from crosstower.live.blends import Blends
 from crosstower.live.order import ordered
 from crosstower.run import Run
@@ -63,7 +63,7 @@ class LiveRows:
             [n for n in scored.columns if n.endswith(RAW)]
         )
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
-        found = replace(found, milliseconds={"rank": round(1e3 * (time.perf_counter() - begin), 3)})
+        found = replace(found, milliseconds={"rank": milliseconds_since(begin)})
         return ordered(found, scored, self.tasks, self.blends, begin=begin)
 
 

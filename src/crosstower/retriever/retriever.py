@@ -21,7 +21,7 @@ from crosstower.data.side_row import SideRow
 from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
 from crosstower.data.tables import Vocabulary
-from crosstower.errors import DataError, QueryError, RunError, did_you_mean
+from crosstower.errors import DataError, QueryError, RunError, did_you_mean, query_error
 from crosstower.layout import RESERVED_CODES
 from crosstower.models.two_tower import TwoTower
 from crosstower.retrieve.answers import item_vectors, query_vectors
@@ -241,8 +241,8 @@ class Retriever:
         """
         try:
             compact = self._query_row.encode(query)
-        except DataError as error:  # of one row, whose number says nothing
-            raise QueryError(f"query: {str(error).partition(' in row ')[0]}") from None
+        except DataError as error:
+            raise query_error(error) from None
         histories = Histories(had, np.array([0, len(had)]))
         one = np.zeros(1, np.int64)
         return query_vectors(self.model, self._queries, compact, one, histories).numpy()

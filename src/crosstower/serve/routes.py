@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from crosstower.live.answer import Asked, Ranked
+from crosstower.live.answer import Ranked
 from crosstower.live.live import Live
 from crosstower.serve.access import needs
 from crosstower.serve.messages import (
@@ -43,7 +43,7 @@ async def recommend(asked: RecommendRequest, request: Request, service: Worker) 
 
     def work(live: Live) -> dict[str, Any]:
         found = live.needs_funnel.recommend(question)
-        return _told(service, question, found, live, k=asked.k, stages=asked.stages)
+        return _told(service, found, live, k=asked.k, stages=asked.stages)
 
     return _json(request, await service.ask(work))
 
@@ -62,7 +62,7 @@ async def rank(asked: RankRequest, request: Request, service: Worker) -> Respons
             found = live.needs_rows.rank(question, rows)
         else:
             found = live.needs_funnel.rank(question, items or ())
-        return _told(service, question, found, live, k=asked.k, stages=asked.stages)
+        return _told(service, found, live, k=asked.k, stages=asked.stages)
 
     return _json(request, await service.ask(work))
 
@@ -76,7 +76,7 @@ async def search(asked: SearchRequest, request: Request, service: Worker) -> Res
         found = live.needs_funnel.search(
             asked.text, k=asked.k, where=asked.where, query=asked.query
         )
-        return _told(service, Asked(), found, live, k=asked.k, stages=False)
+        return _told(service, found, live, k=asked.k, stages=False)
 
     return _json(request, await service.ask(work))
 
@@ -88,7 +88,7 @@ async def similar(asked: SimilarRequest, request: Request, service: Worker) -> R
 
     def work(live: Live) -> dict[str, Any]:
         found = live.needs_funnel.similar(asked.item, k=asked.k, where=asked.where)
-        return _told(service, Asked(), found, live, k=asked.k, stages=False)
+        return _told(service, found, live, k=asked.k, stages=False)
 
     return _json(request, await service.ask(work))
 
@@ -102,9 +102,9 @@ async def model(service: Worker) -> Response:
 
 
 def _told(
-    service: Service, asked: Asked, found: Ranked, live: Live, *, k: int | None, stages: bool
+    service: Service, found: Ranked, live: Live, *, k: int | None, stages: bool
 ) -> dict[str, Any]:
-    service.saw(asked, found)
+    service.saw(found)
     return list_answer(live, found, k=k, stages=stages)
 
 
@@ -115,9 +115,19 @@ def _json(request: Request, answer: dict[str, Any]) -> Response:
 
 def _check_limits(service: Service, *, k: int | None, candidates: int | None = None) -> None:
     limits = service.settings.limits
-    for name, given, most in (("k", k, limits.k), ("candidates", candidates, limits.candidates)):
-        if given is not None and given > most:
-            raise Refusal(
-                422, f"body.{name}: this server allows at most {most:,}, got {given:,}",
-                reason="limit",
-            )  # fmt: skip
+    if k is not None:
+        refuse_above("k", k, limits.k)
+    if candidates is not None:
+        refuse_above("candidates", candidates, limits.candidates)
+
+
+def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
+    """Refuse a number of a body that is above a limit of the server.
+
+    Raises:
+        Refusal: says the limit.
+
+    """
+    if given > most:
+        detail = f"body.{name}: this server allows at most {most:,}{how}, got {given:,}"
+        raise Refusal(422, detail, reason="limit")

@@ -137,9 +137,8 @@ class Service:
             self.metrics.swap("done")
             return fresh.bundle.version, old
 
-    def saw(self, asked: Asked, found: Ranked) -> None:
+    def saw(self, found: Ranked) -> None:
         """Count what an answer says of data and models."""
-        del asked
         for stage, milliseconds in found.milliseconds.items():
             self.metrics.stage(stage, milliseconds / 1e3)
         if found.fallback is not None:

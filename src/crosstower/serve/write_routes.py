@@ -20,7 +20,7 @@ from crosstower.serve.messages import (
     SwapRequest,
 )
 from crosstower.serve.problems import Refusal, documented
-from crosstower.serve.routes import Worker
+from crosstower.serve.routes import Worker, refuse_above
 
 _REFUSALS = documented(400, 401, 403, 413, 422, 503)
 _MOST_IDS = 1_000
@@ -31,7 +31,7 @@ Writer, Admin = Depends(needs("write")), Depends(needs("admin"))
 @write_routes.put("/items", responses=_REFUSALS, dependencies=[Writer])
 async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
     """Keep new or changed items; they can be found once this is answered."""
-    _check_count("items", len(asked.items), service.settings.limits.items)
+    refuse_above("items", len(asked.items), service.settings.limits.items, " at a time")
 
     def read(live: Live) -> str:
         catalogue = live.needs_funnel.catalogue
@@ -73,7 +73,7 @@ async def delete_items(
 @write_routes.post("/events", responses=_REFUSALS, dependencies=[Writer])
 async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
     """Keep impressions and feedback; an event_id that is known already is stored once."""
-    _check_count("events", len(asked.events), service.settings.limits.events)
+    refuse_above("events", len(asked.events), service.settings.limits.events, " at a time")
     stored, known = await service.write(lambda state: state.add_events(asked.events))
     service.metrics.events_written(stored)
     return EventsAnswer(stored=stored, known=known)
@@ -86,11 +86,3 @@ async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
     path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
     version, previous = await service.swap(path)
     return SwapAnswer(version=version, previous=previous)
-
-
-def _check_count(name: str, given: int, most: int) -> None:
-    if given > most:
-        raise Refusal(
-            422, f"body.{name}: this server allows at most {most:,} at a time, got {given:,}",
-            reason="limit",
-        )  # fmt: skip
