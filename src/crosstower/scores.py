@@ -19,12 +19,15 @@ from torch import nn
 
 from crosstower.batch import Batch
 from crosstower.blend.blender import FittedBlend
+from crosstower.blend.rows import amounts_of, column_of
+from crosstower.content_types import ContentTypes
 from crosstower.data.encode import Encoder
 from crosstower.data.request import RequestEncoder
 from crosstower.errors import RunError
 from crosstower.evaluate.calibrators import Calibrators
 from crosstower.train.precision import autocast
 
+Floats = NDArray[np.float64]
 Precision = Literal["float32", "bfloat16"]
 PREDICTION, RAW, BLEND_SCORE = "__prediction", "__raw", "blend__score"
 # Small enough for the caches. Matrix libraries slow down beyond it, where a width is no multiple
@@ -52,6 +55,29 @@ class Eager:
         with torch.inference_mode(), autocast(torch.device("cpu"), self.precision):
             found: dict[str, torch.Tensor] = self.model(batch)
             return {name: logits.float().numpy() for name, logits in found.items()}
+
+
+@dataclass(frozen=True)
+class RawArrays:
+    """Raw columns of rows as calibration and blend read them: types, and amounts, by column."""
+
+    types: Mapping[str, ContentTypes]
+    amounts: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of rows `[B]` by task, `before` calibration where it changed them, and the blend's."""
+
+    predictions: Mapping[str, Floats]
+    before: Mapping[str, Floats]
+    blend: Floats | None = None
+
+    def part(self, rows: slice) -> Scores:
+        """Return the scores of some rows."""
+        predictions = {task: p[rows] for task, p in self.predictions.items()}
+        before = {task: p[rows] for task, p in self.before.items()}
+        return Scores(predictions, before, None if self.blend is None else self.blend[rows])
 
 
 @dataclass(frozen=True)
@@ -102,15 +128,61 @@ class Scorer:
 
     def score_encoded(self, batch: Batch, raw: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of encoded rows, `raw` being their `columns`."""
-        kept = {} if self.calibrators is None else self.calibrators.kept
-        decoded = self.encoder.decode(self.logits(batch), kept=kept)
-        # Frames of series that are there: adding columns to one goes through a query engine.
-        scores = {f"{n}{PREDICTION}": pl.Series(v) for n, v in decoded.items()}
-        if self.calibrators is not None:
-            scores = _right(scores, _frame(scores, raw), self.calibrators)
-        if self.blend is not None:
-            scores[BLEND_SCORE] = pl.Series(self.blend.score(_frame(scores, raw)))
-        return _frame({n: s for n, s in scores.items() if n not in raw.columns})
+        scores = self.combine(self.logits(batch), self.arrays(raw))
+        columns = {f"{task}{PREDICTION}": p for task, p in scores.predictions.items()}
+        columns |= {f"{task}{RAW}": p for task, p in scores.before.items()}
+        if scores.blend is not None:
+            columns[BLEND_SCORE] = scores.blend
+        # A frame of arrays that are there: adding columns to one goes through a query engine.
+        return pl.DataFrame({n: pl.Series(p) for n, p in columns.items() if n not in raw.columns})
+
+    def combine(self, logits: Mapping[str, NDArray[np.float32]], raw: RawArrays) -> Scores:
+        """Return the scores of rows from their logits `[B]`: decoded, calibrated and blended.
+
+        Args:
+            logits: by task.
+            raw: of the same rows, `types` and `amounts` as the fields of that name say.
+
+        Raises:
+            DataError: a prediction is not finite.
+
+        """
+        calibrators, blend = self.calibrators, self.blend
+        found = self.encoder.decode(logits, kept={} if calibrators is None else calibrators.kept)
+        before = dict[str, Floats]()
+        if calibrators is not None:
+            types = None if calibrators.by is None else raw.types[calibrators.by]
+            right = calibrators.put_right(found, types)
+            before = {task: found[task] for task in right}
+            found = found | right
+        if blend is None:
+            return Scores(found, before)
+        by, amount = blend.spec.by, blend.spec.amount
+        score = blend.combine(
+            found,
+            types=None if by is None else raw.types[by],
+            amounts=None if amount is None else raw.amounts[amount],
+        )
+        return Scores(found, before, score)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The raw columns whose content types calibration and blend tell apart."""
+        named = [
+            self.calibrators.by if self.calibrators is not None else None,
+            self.blend.spec.by if self.blend is not None else None,
+        ]
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    def arrays(self, raw: pl.DataFrame) -> RawArrays:
+        """Return the raw `columns` of rows as `combine` reads them.
+
+        Raises:
+            DataError: one holds lists, or an amount is missing or negative.
+
+        """
+        types = {name: ContentTypes.of(column_of(raw, name)) for name in self.types}
+        return RawArrays(types, {name: amounts_of(raw, name) for name in self.amounts})
 
     def logits(self, batch: Batch) -> dict[str, NDArray[np.float32]]:
         """Return the logits `[B]` of each head, a part of the rows at a time."""
@@ -167,20 +239,7 @@ def raw_columns(columns: Sequence[str], user: pl.DataFrame, items: pl.DataFrame)
 
 def calibrated(frame: pl.DataFrame, calibrators: Calibrators) -> pl.DataFrame:
     """Return predictions put right; what they were before is kept as `TASK__raw`."""
-    columns = {column.name: column for column in frame.get_columns()}
-    return _frame(_right(columns, frame, calibrators))
-
-
-def _right(
-    scores: Mapping[str, pl.Series], frame: pl.DataFrame, calibrators: Calibrators
-) -> dict[str, pl.Series]:
-    """Return columns with predictions put right, and those before as `TASK__raw` at the end."""
     changed = calibrators.apply(frame)
-    right = {f"{task}{PREDICTION}": pl.Series(values) for task, values in changed.items()}
-    before = {f"{task}{RAW}": scores[f"{task}{PREDICTION}"] for task in changed}
-    return {**scores, **right, **before}
-
-
-def _frame(columns: Mapping[str, pl.Series], more: pl.DataFrame | None = None) -> pl.DataFrame:
-    series = [column.alias(name) for name, column in columns.items()]
-    return pl.DataFrame([*series, *(more.get_columns() if more is not None else [])])
+    before = [frame[f"{task}{PREDICTION}"].alias(f"{task}{RAW}") for task in changed]
+    right = [pl.Series(f"{task}{PREDICTION}", values) for task, values in changed.items()]
+    return frame.with_columns(right).with_columns(before)

@@ -9,7 +9,6 @@ from crosstower.blend.rows import (
     named_types,
     numbers_of,
     predictions_of,
-    rows_by_type,
     types_of,
 )
 from crosstower.errors import DataError
@@ -22,11 +21,9 @@ def test_numbers_are_double_and_nan_where_missing():
     np.testing.assert_array_equal(numbers_of(frame, "c"), [np.nan] * 3)
 
 
-def test_types_become_text_and_rows_are_found_by_them():
+def test_types_become_text():
     types = types_of(pl.DataFrame({"kind": [1, None, 2, 1, 3]}), "kind")
     assert types.to_list() == ["1", None, "2", "1", "3"]
-    found = {kind: rows.tolist() for kind, rows in rows_by_type(types, ["1", "2", "9"])}
-    assert found == {"1": [0, 3], "2": [2], None: [1, 4]}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.hashing import combine, hash_ids, mix, uniform
+from crosstower.data.hashing import combine, hash_id, hash_ids, mix, uniform
 
 MASK = (1 << 64) - 1
 
@@ -32,6 +32,7 @@ def test_mix_is_splitmix64(values: list[int], seed: int) -> None:
 def test_hash_of_text_is_its_mixed_polynomial(texts: list[str]) -> None:
     hashed = hash_ids(pl.Series(texts, dtype=pl.String))
     assert hashed.tolist() == [polynomial(t) for t in texts]
+    assert [hash_id(t) for t in texts] == hashed.tolist()
 
 
 def test_a_known_hash_never_changes() -> None:

@@ -141,3 +141,15 @@ def test_buckets_are_in_range_and_stable(ids: list) -> None:
     assert (codes < table.size).all()
     assert [c == MISSING for c in codes] == [i is None for i in ids]
     assert table.encode(pl.Series(ids[:1], dtype=pl.String))[0] == codes[0]
+
+
+Ids = st.integers(-(2**63), 2**63 - 1) | st.sampled_from(["", "a", "é", "7", "07", " 7", "日本"])
+
+
+@given(st.lists(Ids, min_size=1, max_size=20), st.lists(Ids, max_size=10), st.booleans())
+def test_one_id_has_the_code_that_it_has_in_a_column(known: list, new: list, text: bool) -> None:
+    own = {str(i) for i in known} if text else {i for i in known if isinstance(i, int)}
+    kind = pl.String if text else pl.Int64
+    for table in (Vocabulary(pl.Series(sorted(own), dtype=kind).sort()), HashBuckets(97)):
+        codes = [int(table.encode(pl.Series([i]))[0]) for i in [*known, *new]]
+        assert [table.code_of(i) for i in [*known, *new]] == codes

@@ -5,8 +5,6 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from crosstower.calibration_section import Calibration
@@ -25,7 +23,6 @@ from crosstower.evaluate.calibrators import (
     Calibrators,
     fit_calibrators,
     load_calibrators,
-    type_text,
 )
 
 PLATT = Calibration(method="platt")
@@ -244,27 +241,6 @@ def test_types_that_became_floats_keep_their_maps(dtype):
     expected = calibrators.apply(frame)["like"][1:]
     np.testing.assert_array_equal(calibrators.apply(some)["like"][1:], expected)
     assert fit(BY_TYPE, some).types == ("0", "1")
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ([3, None, -7], ["3", None, "-7"]),
-        ([3.0, None, -7.0, -0.0, 2.5], ["3", None, "-7", "0", "2.5"]),
-        ([math.nan, math.inf, 1e15], [None, "inf", "1000000000000000"]),
-        ([True, None, False], ["true", None, "false"]),
-        (["3.0", "photo", None], ["3.0", "photo", None]),
-        ([None, None], [None, None]),
-    ],
-)
-def test_a_type_is_text(values, text):
-    assert type_text(pl.Series(values, strict=False)).to_list() == text
-
-
-@given(st.lists(st.one_of(st.none(), st.integers(-(2**53), 2**53)), max_size=20))
-def test_whole_floats_are_the_text_of_the_integers(ids):
-    whole = pl.Series(ids, dtype=pl.Int64)
-    assert type_text(whole.cast(pl.Float64)).to_list() == whole.cast(pl.String).to_list()
 
 
 def test_the_order_of_rows_does_not_matter():

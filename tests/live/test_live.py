@@ -64,7 +64,7 @@ def test_columns_that_query_and_item_decide_together(places_bundle: Bundle) -> N
         agrees(places_bundle, user, "kind != 'bar'", {**here, "mood": "loud"})
     found = funnel_of(Live.open(places_bundle)).recommend(Asked(user=1, query=here))
     assert found.types is not None
-    assert set(found.types) == {"bar", "park", "shop"}
+    assert set(found.types.text()) == {"bar", "park", "shop"}
 
 
 def test_given_items_are_ranked_as_whole_rows_are(bundle: Bundle, live: Live) -> None:
@@ -187,7 +187,7 @@ def test_a_blend_by_type_is_fitted_on_the_rows_of_the_bundle(bundle: Bundle, liv
     found = funnel_of(live).recommend(Asked(user=5, k=10, blend=override))
     assert found.types is not None
     for i in (0, 20, 49):
-        mine = rows.filter(city=found.types[i])["click__prediction"].to_numpy()
+        mine = rows.filter(city=found.types.text()[i])["click__prediction"].to_numpy()
         x = found.predictions["click"][i]
         share = ((mine < x * (1 - 5e-6)).sum() + (mine <= x * (1 + 5e-6)).sum()) / 2 / len(mine)
         assert found.score[i] == pytest.approx(share)

@@ -14,17 +14,19 @@ from pydantic import Field
 from scipy.special import xlogy
 
 from crosstower.blend.rows import (
-    Places,
     amounts_of,
+    checked_predictions,
+    column_of,
     most_rows_first,
     named_types,
+    numbers_of,
     predictions_of,
     refuse,
-    rows_by_type,
     types_of,
 )
 from crosstower.blend.transforms import FittedMap, fit_map
 from crosstower.blend_section import Blend, check_blend
+from crosstower.content_types import ContentTypes, Places
 from crosstower.errors import DataError, RunError
 from crosstower.files import write_atomic
 from crosstower.frozen import Frozen
@@ -51,7 +53,7 @@ class TaskMaps(Frozen):
         return self.overall.kind in ("logit", "probit")
 
     def apply(self, x: Floats, places: list[tuple[str | None, Places]]) -> Floats:
-        """Return the transformed predictions `[rows]`; `places` as of `rows_by_type`."""
+        """Return the transformed predictions `[rows]`; `places` are the rows of each type."""
         if not places:
             return self.overall.apply(x)
         out = np.empty(len(x))
@@ -88,14 +90,10 @@ class FittedBlend(Frozen):
             DataError: a column is missing, or a prediction is unusable; see `score`.
 
         """
+        weights, predictions = self.spec.weights, self._predictions(frame)
         if self.spec.form == "value":
-            return {t: xlogy(a, _base(frame, t, a)) for t, a in self.spec.weights.items()}
-        places, parts = self._places(frame), dict[str, Floats]()
-        for task, weight in self.spec.weights.items():
-            maps = self.maps[task]
-            x = predictions_of(frame, task, probabilities=maps.need_probabilities)
-            parts[task] = weight * maps.apply(x, places)
-        return parts
+            return {t: xlogy(a, _base(predictions[t], t, a)) for t, a in weights.items()}
+        return self._added(predictions, self._types_of(frame))
 
     def score(self, frame: pl.DataFrame) -> Floats:
         """Return the score of each row `[rows]`, higher being better.
@@ -106,13 +104,34 @@ class FittedBlend(Frozen):
                 negative exponent, or an amount is missing or negative.
 
         """
-        total = np.ones(frame.height)
-        if self.spec.form == "value":
-            for task, exponent in self.spec.weights.items():
-                total *= _base(frame, task, exponent) ** exponent
-            amount = self.spec.amount
-            return total if amount is None else total * amounts_of(frame, amount)
-        return sum(self.parts(frame).values(), 0.0 * total)
+        amount = self.spec.amount
+        amounts = None if amount is None else amounts_of(frame, amount)
+        return self.combine(self._predictions(frame), types=self._types_of(frame), amounts=amounts)
+
+    def combine(
+        self,
+        predictions: Mapping[str, Floats],
+        *,
+        types: ContentTypes | None = None,
+        amounts: Floats | None = None,
+    ) -> Floats:
+        """Return the score of each row `[rows]` from arrays, as `score` from a frame.
+
+        Args:
+            predictions: of each task of the blend `[rows]`.
+            types: of the rows, if the blend has `by`.
+            amounts: of the rows, finite and 0 or more, if the blend has `amount`.
+
+        Raises:
+            DataError: a prediction is unusable; see `score`.
+
+        """
+        if self.spec.form == "sum":
+            return np.sum([*self._added(predictions, types).values()], axis=0)
+        total = 1.0 if amounts is None else amounts
+        for task, exponent in self.spec.weights.items():
+            total = total * _base(predictions[task], task, exponent) ** exponent
+        return np.asarray(total)
 
     def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
         """Count the rows that use the map of all types, by type; None is a missing type.
@@ -134,11 +153,24 @@ class FittedBlend(Frozen):
         """
         write_atomic(Path(path), self.model_dump_json().encode())
 
-    def _places(self, frame: pl.DataFrame) -> list[tuple[str | None, Places]]:
-        """Return the rows of each fitted type; empty without `by`."""
-        if self.spec.by is None:
-            return []
-        return rows_by_type(types_of(frame, self.spec.by), self._types())
+    def _added(
+        self, predictions: Mapping[str, Floats], types: ContentTypes | None
+    ) -> dict[str, Floats]:
+        """Return what each task adds to a sum."""
+        places = [] if types is None else types.rows_of(self._types())
+        parts = dict[str, Floats]()
+        for task, weight in self.spec.weights.items():
+            maps = self.maps[task]
+            x = checked_predictions(predictions[task], task, probabilities=maps.need_probabilities)
+            parts[task] = weight * maps.apply(x, places)
+        return parts
+
+    def _predictions(self, frame: pl.DataFrame) -> dict[str, Floats]:
+        return {task: numbers_of(frame, f"{task}__prediction") for task in self.spec.weights}
+
+    def _types_of(self, frame: pl.DataFrame) -> ContentTypes | None:
+        by = self.spec.by
+        return None if by is None else ContentTypes.of(column_of(frame, by))
 
     def _types(self) -> list[str]:
         return list(next(iter(self.maps.values())).types)
@@ -169,7 +201,7 @@ def fit_blend(spec: Blend, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -
         types = types_of(frame, spec.by)
         counts = types.drop_nulls().value_counts(sort=True)
         large = counts.filter(pl.col("count") >= MIN_ROWS)["type"].sort()
-        places = rows_by_type(types, large)[:-1]
+        places = ContentTypes.of(types).rows_of(large)[:-1]
         notes = _notes(spec.by, counts.filter(pl.col("count") < MIN_ROWS))
     maps = {t: _fit_task(spec, t, kinds[t], frame, places) for t in spec.weights}
     return FittedBlend(spec=spec, maps=maps, notes=notes)
@@ -205,9 +237,10 @@ def _fit_task(
     return TaskMaps(overall=fit_map(transform, x, comparable=comparable), types=types)
 
 
-def _base(frame: pl.DataFrame, task: str, exponent: float) -> Floats:
+def _base(predictions: Floats, task: str, exponent: float) -> Floats:
     """Return the predictions of a task in form value, where a product needs them 0 or more."""
-    x, rule = predictions_of(frame, task), f"task '{task}': form value needs a prediction"
+    x = checked_predictions(predictions, task)
+    rule = f"task '{task}': form value needs a prediction"
     refuse(x < 0.0, x, f"{rule} of 0 or more (clip it, or use form: sum)")
     if exponent < 0.0:
         refuse(x == 0.0, x, f"{rule} above 0, as its exponent {exponent:g} is negative")

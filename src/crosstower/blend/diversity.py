@@ -15,8 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.blend.orders import Order, check_lengths, order_of
-from crosstower.blend.rows import Floats, Places, types_of
+from crosstower.blend.rows import Floats, types_of
 from crosstower.blend_section import ANY_OTHER, Diversity
+from crosstower.content_types import Places
 from crosstower.evaluate.ranking import Groups
 
 _NO_CAP = np.iinfo(np.int64).max

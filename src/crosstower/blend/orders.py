@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.blend.rows import Floats, Places, refuse
+from crosstower.blend.rows import Floats, refuse
+from crosstower.content_types import Places
 from crosstower.errors import DataError
 from crosstower.evaluate.ranking import Groups
 

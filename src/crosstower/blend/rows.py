@@ -6,18 +6,17 @@ A frame has a column `TASK__prediction` and, where labels are known, a column `T
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.content_types import type_text
 from crosstower.errors import DataError, did_you_mean
-from crosstower.evaluate.calibrators import type_text
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
 
 _SHOWN = 5
 
@@ -63,7 +62,18 @@ def predictions_of(frame: pl.DataFrame, task: str, *, probabilities: bool = Fals
         DataError: they are missing, not finite, or no probabilities where those are needed.
 
     """
-    x, name = numbers_of(frame, f"{task}__prediction"), f"task '{task}'"
+    x = numbers_of(frame, f"{task}__prediction")
+    return checked_predictions(x, task, probabilities=probabilities)
+
+
+def checked_predictions(x: Floats, task: str, *, probabilities: bool = False) -> Floats:
+    """Return predictions `[rows]` that can be blended.
+
+    Raises:
+        DataError: they are not finite, or no probabilities where those are needed.
+
+    """
+    name = f"task '{task}'"
     refuse(~np.isfinite(x), x, f"{name}: expected a finite prediction")
     if probabilities:
         rule = f"{name}: logit and probit need a probability in [0, 1]; use percentile for others"
@@ -88,20 +98,6 @@ def amounts_of(frame: pl.DataFrame, name: str) -> Floats:
 def types_of(frame: pl.DataFrame, name: str) -> pl.Series:
     """Return a column of content types as text `[rows]`, null where missing; see `type_text`."""
     return type_text(column_of(frame, name)).rename("type")
-
-
-def rows_by_type(types: pl.Series, known: Iterable[str]) -> list[tuple[str | None, Places]]:
-    """Return the row numbers of each known type, then under None those of all other rows."""
-    names = list(known)
-    codes = types.cast(pl.Enum(names), strict=False).to_physical()
-    places = (codes.fill_null(len(names)) if codes.null_count() else codes).to_numpy()
-    order = np.argsort(places, kind="stable")
-    ends = np.searchsorted(places[order], np.arange(len(names) + 1), side="right")
-    parts = np.split(order, ends[:-1])
-    found: list[tuple[str | None, Places]] = [
-        (name, rows) for name, rows in zip(names, parts, strict=False) if len(rows)
-    ]
-    return [*found, (None, parts[-1])]
 
 
 def most_rows_first(counts: Mapping[str | None, int]) -> Counter[str | None]:

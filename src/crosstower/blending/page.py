@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from crosstower.blend.blender import FittedBlend
 from crosstower.blend.pareto import weight_sweep
-from crosstower.blend.rows import rows_by_type, types_of
+from crosstower.blend.rows import types_of
 from crosstower.blend.tuning import Tuned
 from crosstower.blend_section import Blend
 from crosstower.blending.comparison import Asked, Measured, shares_by_rank, type_column
 from crosstower.blending.rows import HeldOut
+from crosstower.content_types import ContentTypes
 from crosstower.evaluate.blend_content import BlendContent, Distribution, OrderMetrics
 from crosstower.frozen import Frozen
 from crosstower.scores import BLEND_SCORE, PREDICTION
@@ -101,8 +102,8 @@ def _distributions(fitted: FittedBlend, frame: pl.DataFrame, by: str | None) -> 
     if by is not None:
         types = types_of(frame, by)
         common = types.drop_nulls().value_counts(sort=True)["type"].head(_MOST_TYPES)
-        typed = rows_by_type(types, common.sort())
-        places = [(kind, rows) for kind, rows in typed if kind is not None and len(rows)]
+        typed = ContentTypes.of(types).rows_of(common.sort())
+        places = [(kind, rows) for kind, rows in typed if kind is not None]
     found: list[Distribution] = []
     for task, part in fitted.parts(frame).items():
         x = frame[f"{task}{PREDICTION}"].to_numpy()

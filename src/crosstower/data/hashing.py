@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 U64 = NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ALL_BITS = 2**64 - 1
 _POWER_BASE = np.uint64(0x100000001B3)  # odd, so that its powers never become 0 modulo 2^64
 
 
@@ -34,6 +35,18 @@ def hash_ids(ids: pl.Series, seed: int = 0) -> U64:
     position = np.arange(len(joined)) - np.repeat(starts, lengths)
     hashes = mix(_polynomial(joined, position, starts, lengths) ^ lengths.astype(np.uint64), seed)
     return np.where(ids.is_null().to_numpy(), np.uint64(0), hashes)
+
+
+def hash_id(value: int | str, seed: int = 0) -> int:
+    """Return what `hash_ids` gives for one id, in whole numbers of Python."""
+    data, power, total = str(value).encode(), 1, 0
+    for byte in data:
+        power = power * int(_POWER_BASE) & _ALL_BITS
+        total += (byte + 1) * power
+    z = ((total & _ALL_BITS) ^ len(data)) + int(_GOLDEN) * (seed + 1) & _ALL_BITS
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _ALL_BITS
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _ALL_BITS
+    return z ^ (z >> 31)
 
 
 def _polynomial(

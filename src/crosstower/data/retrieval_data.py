@@ -51,10 +51,13 @@ class QueryEncoder:
 
     def batch(self, compact: Batch, items: Tensor, starts: Tensor, ends: Tensor) -> Batch:
         """Return `[B]` queries: compact columns, and `items[starts:ends]` as their histories."""
+        return self.side.widen(compact, self.lists(items, starts, ends))
+
+    def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Tensor]:
+        """Return the histories `[B, L]`; nothing where the recipe has none."""
         if self.history is None:
-            return self.side.widen(compact)
-        codes = tails(self.codes[items], starts, ends, length=self.length)
-        return self.side.widen(compact, {self.history: codes})
+            return {}
+        return {self.history: tails(self.codes[items], starts, ends, length=self.length)}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class Side:
         encoder: of all columns.
         columns: of this side.
 
-    `code_names` are those with a code, in the order of a compact batch's codes.
+    `code_names` are those with a code, in the order of a compact batch's codes; `number_names` are
+    its numbers, `list_names` its lists.
 
     """
 
@@ -31,6 +32,7 @@ class Side:
         self._encoder = replace(encoder, only=self.columns)
         whole, own = encoder.layout, self._encoder.layout
         self.code_names = tuple(field.name for field in own.codes)
+        self.number_names = tuple(own.numbers)
         self.list_names = tuple(field.name for field in own.lists)
         places = {f.name: i for i, f in enumerate(whole.codes)}
         self._codes = torch.tensor([places[f.name] for f in own.codes], dtype=torch.long)
@@ -51,11 +53,6 @@ class Side:
         self.put(batch, codes, numbers)
         return Batch(codes, numbers, batch.lists | (lists or {}), batch.labels)
 
-    def narrow(self, batch: Batch) -> Batch:
-        """Return what `widen` made wide, compact again, its lists as they are."""
-        codes, numbers = batch.codes[:, self._codes], batch.numbers[:, self._numbers]
-        return replace(batch, codes=codes, numbers=numbers)
-
     def blank(self, rows: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Return codes and numbers in the model's layout, all missing."""
         codes = torch.full((rows, self._width[0]), MISSING, dtype=torch.int32, device=device)
@@ -63,5 +60,9 @@ class Side:
 
     def put(self, batch: Batch, codes: Tensor, numbers: Tensor) -> None:
         """Write a compact batch of B rows, or of one for all, into codes `[B, F]` and numbers."""
-        codes[:, self._codes.to(codes.device)] = batch.codes
-        numbers[:, self._numbers.to(numbers.device)] = batch.numbers
+        if codes.device.type == "cpu":  # NumPy has the shorter way for a request's few rows
+            codes.numpy()[:, self._codes.numpy()] = batch.codes.numpy()
+            numbers.numpy()[:, self._numbers.numpy()] = batch.numbers.numpy()
+        else:
+            codes[:, self._codes.to(codes.device)] = batch.codes
+            numbers[:, self._numbers.to(numbers.device)] = batch.numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.hashing import U64, hash_ids, mix
+from crosstower.data.hashing import U64, hash_id, hash_ids, mix
 from crosstower.layout import MISSING, RESERVED_CODES, UNSEEN
 
 Codes = NDArray[np.int32]
@@ -19,7 +20,9 @@ _LAST_HASH = np.uint64(2**64 - 1)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Known values, sorted, Int64 or String: the i-th has code `RESERVED_CODES` + i.
+    """Known values, Int64 or String: the i-th has code `RESERVED_CODES` + i.
+
+    They are in ascending order, which `code_of` needs.
 
     Ids are found by a hash of 64 bits. Integers never share one; a text that is not known is taken
     for one of n known texts with a probability of n / 2^64.
@@ -40,6 +43,25 @@ class Vocabulary:
             codes[known.is_null().to_numpy()] = UNSEEN
             codes[ids.is_null().to_numpy()] = MISSING
         return codes
+
+    def code_of(self, value: int | str) -> int:
+        """Return the code of one id as `encode` does: text, or a whole number of 64 bits.
+
+        Found by bisection, which takes microseconds where a series takes a hundred.
+        """
+        if self.values.dtype == pl.String:
+            place = bisect_left(range(len(self.values)), str(value), key=self.values.__getitem__)
+            found = place < len(self.values) and self.values[place] == str(value)
+        elif isinstance(value, str):
+            return int(self.encode(pl.Series([value]))[0])
+        else:
+            place = int(self._numbers.searchsorted(value))
+            found = place < len(self._numbers) and int(self._numbers[place]) == value
+        return RESERVED_CODES + place if found else UNSEEN
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.int64]:
+        return self.values.to_numpy()
 
     @cached_property
     def _hashed(self) -> _HashTable:
@@ -111,6 +133,10 @@ class HashBuckets:
         """Return the code of every id; nulls are `MISSING`."""
         codes = (hash_ids(ids) % np.uint64(self.buckets)).astype(np.int32) + RESERVED_CODES
         return np.where(ids.is_null().to_numpy(), MISSING, codes).astype(np.int32)
+
+    def code_of(self, value: int | str) -> int:
+        """Return the code of one id, as `encode` does."""
+        return hash_id(value) % self.buckets + RESERVED_CODES
 
 
 Table = Vocabulary | HashBuckets

@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from crosstower.calibration_section import Calibration, check_calibration
+from crosstower.content_types import ContentTypes, Places
 from crosstower.errors import DataError, RunError
 from crosstower.evaluate.calibration_maps import (
     Identity,
@@ -35,7 +35,6 @@ from crosstower.files import write_atomic
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
 
-Places = NDArray[np.uint32]
 _Fit = Callable[[Values, Values], Map | None]
 _FALLING = "its labels do not rise with its predictions"
 _SHOWN = 5
@@ -87,18 +86,31 @@ class Calibrators(Frozen):
             DataError: a column is missing, or a prediction is not finite or no probability.
 
         """
-        rows = rows_of_types(frame, self.by)
-        return {task: self._calibrated(task, frame, rows) for task in self.tasks}
+        types = None if self.by is None else _types(frame, self.by)
+        return self.put_right({task: _numbers(frame, task) for task in self.tasks}, types)
 
-    def _calibrated(
-        self, task: str, frame: pl.DataFrame, rows: Mapping[str | None, Places]
-    ) -> Values:
+    def put_right(
+        self, predictions: Mapping[str, Values], types: ContentTypes | None
+    ) -> dict[str, Values]:
+        """Return {task: calibrated predictions `[rows]`} of `tasks`, from arrays.
+
+        Args:
+            predictions: of each of `tasks` `[rows]`, NaN where missing.
+            types: of the rows, if there is `by`.
+
+        Raises:
+            DataError: a prediction is not finite or no probability.
+
+        """
+        return {task: self._calibrated(task, predictions[task], types) for task in self.tasks}
+
+    def _calibrated(self, task: str, predictions: Values, types: ContentTypes | None) -> Values:
         maps = self.maps[task]
-        p = _predictions(frame, task, maps)
+        p = _corrected(predictions, task, maps)
         calibrated = maps.overall.apply(p)
-        for name, places in rows.items():
-            if name in maps.by_type:
-                calibrated[places] = maps.by_type[name].apply(p[places])
+        if types is not None and maps.by_type:
+            for name, places in types.rows_of(maps.by_type)[:-1]:
+                calibrated[places] = maps.by_type[str(name)].apply(p[places])
         return calibrated
 
     def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
@@ -198,7 +210,7 @@ def fit_calibrators(
 def rows_of_types(frame: pl.DataFrame, by: str | None) -> dict[str | None, Places]:
     """Return {type: its rows, ascending}, types in order; None holds the rows without one.
 
-    A type is the text of the value in column `by`, see `type_text`. Empty without `by`.
+    A type is the text of the value in column `by`, see `ContentTypes`. Empty without `by`.
 
     Raises:
         DataError: there is no such column, or it holds lists.
@@ -206,29 +218,20 @@ def rows_of_types(frame: pl.DataFrame, by: str | None) -> dict[str | None, Place
     """
     if by is None:
         return {}
+    types = _types(frame, by)
+    *typed, (_, rest) = types.rows_of(types.numbers)
+    missing: dict[str | None, Places] = {None: rest} if len(rest) else {}
+    return missing | dict(typed)
+
+
+def _types(frame: pl.DataFrame, by: str) -> ContentTypes:
     values = _column(frame, by)
     if values.dtype.is_nested():
         raise DataError(
             f"column '{by}' holds {values.dtype}, expected one type a row; calibrate by a"
             " single-valued column"
         )
-    typed = pl.DataFrame({"type": type_text(values)}).with_row_index("row")
-    lists = typed.group_by("type", maintain_order=True).agg("row").sort("type")
-    return dict(zip(lists["type"], (row.to_numpy() for row in lists["row"]), strict=True))
-
-
-def type_text(values: pl.Series) -> pl.Series:
-    """Return content types as text `[rows]`, null where missing; 3, 3.0 and "3" are one type.
-
-    Whole numbers lose their point, because one missing value turns a column of integers of pandas
-    into floats. NaN is missing.
-    """
-    text = values.cast(pl.String)
-    if not values.dtype.is_float():
-        return text
-    whole = values.cast(pl.Int64, strict=False)
-    text = whole.cast(pl.String).zip_with((whole == values).fill_null(value=False), text)
-    return text.set(values.is_nan().fill_null(value=False), None)
+    return ContentTypes.of(values)
 
 
 def _fit_task(
@@ -280,11 +283,17 @@ def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Values:
 
 def _predictions(frame: pl.DataFrame, task: str, maps: TaskMaps) -> Values:
     """Return the predictions, corrected for the negatives that the training rows left out."""
-    name = f"{task}__prediction"
-    column = _column(frame, name).cast(pl.Float64)
-    p = (column.fill_null(float("nan")) if column.null_count() else column).to_numpy()
-    check_predictions(maps.kind, p, f"column '{name}'")
+    return _corrected(_numbers(frame, task), task, maps)
+
+
+def _corrected(p: Values, task: str, maps: TaskMaps) -> Values:
+    check_predictions(maps.kind, p, f"column '{task}__prediction'")
     return prior_corrected(p, maps.kept) if maps.kept < 1 else p
+
+
+def _numbers(frame: pl.DataFrame, task: str) -> Values:
+    column = _column(frame, f"{task}__prediction").cast(pl.Float64)
+    return (column.fill_null(float("nan")) if column.null_count() else column).to_numpy()
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.content_types import ContentTypes
 from crosstower.live.blends import Override
 
 Places = NDArray[np.int64]
@@ -47,7 +48,8 @@ class Ranked:
     `places` `[C]` in the catalogue; `retrieval_rank` and `retrieval_score` `[C]`, None for
     candidates that were given; `predictions` {task: `[C]`}, empty in a bundle that only retrieves;
     `blend_score` `[C]` if there is a blend; `ranked`, `blended` `[C]` are the ranks after those
-    stages, from 1; `types` the content type of each. `milliseconds` by stage; `unseen` of each
+    stages, from 1; `types` the content type of each. `milliseconds` by stage, of all requests that
+    were answered together; `unseen` of each
     query column whether its value was never seen in training; `fallback` says why popular items
     stand for the retrieved ones; `unknown` are given ids that are no items, `unread` counts
     candidates that the ranker cannot read. Where whole rows were given (`rows_given`), places
@@ -62,7 +64,7 @@ class Ranked:
     blend_score: Floats | None = None
     ranked: Places | None = None
     blended: Places | None = None
-    types: tuple[str | None, ...] | None = None
+    types: ContentTypes | None = None
     retrieved: int = 0
     milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
     unseen: Mapping[str, bool] = field(default_factory=dict[str, bool])

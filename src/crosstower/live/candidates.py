@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.batch import Batch
+from crosstower.content_types import ContentTypes
 from crosstower.data.clean import Cleaner
 from crosstower.data.side import Side
 from crosstower.data.sources import Chunk
+from crosstower.scores import RawArrays
 
 Places = NDArray[np.int64]
 _ROWS = 100_000
@@ -23,13 +26,15 @@ _ROWS = 100_000
 class CandidateRows:
     """Encoded items by place.
 
-    `batch` holds the columns that the item alone decides, `raw` the raw columns that come after
-    the model, `good` `[N]` whether the ranker can read the item at all.
+    `batch` holds the columns that the item alone decides, `good` `[N]` whether the ranker can read
+    the item at all. Of the raw columns `arrays` has the content types and amounts that come after
+    the model, `frame` those that the model reads together with columns of the query.
     """
 
     batch: Batch
-    raw: pl.DataFrame
     good: NDArray[np.bool_]
+    arrays: RawArrays
+    frame: pl.DataFrame
 
     def __len__(self) -> int:
         """Return N."""
@@ -37,27 +42,52 @@ class CandidateRows:
 
     def take(self, places: Places) -> CandidateRows:
         """Return the items at `places`, in that order."""
-        rows = torch.from_numpy(places)
-        raw = self.raw[places] if self.raw.width else self.raw
-        return CandidateRows(self.batch[rows], raw, self.good[places])
+        frame = self.frame[places] if self.frame.width else self.frame
+        batch = self.batch[torch.from_numpy(places)]
+        return CandidateRows(batch, self.good[places], taken(self.arrays, places), frame)
 
     @staticmethod
-    def concatenate(first: CandidateRows, second: CandidateRows) -> CandidateRows:
-        """Return the items of both, in order."""
-        batch = Batch.concatenate([first.batch, second.batch])
-        raw = pl.concat([first.raw, second.raw]) if first.raw.width else first.raw
-        return CandidateRows(batch, raw, np.concatenate([first.good, second.good]))
+    def concatenate(parts: Sequence[CandidateRows]) -> CandidateRows:
+        """Return the items of all parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        frames = [part.frame for part in parts]
+        return CandidateRows(
+            Batch.concatenate([part.batch for part in parts]),
+            np.concatenate([part.good for part in parts]),
+            joined([part.arrays for part in parts]),
+            pl.concat(frames) if frames[0].width else frames[0],
+        )
+
+
+def taken(arrays: RawArrays, rows: Places) -> RawArrays:
+    """Return the raw columns of the chosen rows."""
+    types = {name: types[rows] for name, types in arrays.types.items()}
+    return RawArrays(types, {name: amounts[rows] for name, amounts in arrays.amounts.items()})
+
+
+def joined(parts: Sequence[RawArrays]) -> RawArrays:
+    """Return the raw columns of the rows of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    types = {n: ContentTypes.concatenate([p.types[n] for p in parts]) for n in parts[0].types}
+    amounts = {n: np.concatenate([p.amounts[n] for p in parts]) for n in parts[0].amounts}
+    return RawArrays(types, amounts)
 
 
 @dataclass(frozen=True)
 class CandidateEncoder:
     """Makes `CandidateRows` of raw items.
 
-    `cleaner` has the columns that the item alone decides, and the raw ones as extras.
+    `cleaner` has the columns that the item alone decides, and the raw ones as extras; of these
+    `types` are content types, `amounts` numbers, `framed` needed as they are.
     """
 
     cleaner: Cleaner
     side: Side
+    types: Sequence[str]
+    amounts: Sequence[str]
+    framed: Sequence[str]
 
     def encode(self, items: pl.DataFrame, *, strict: bool) -> CandidateRows:
         """Return raw items encoded.
@@ -76,10 +106,7 @@ class CandidateEncoder:
             self._part(cleaner, items.slice(start, _ROWS))
             for start in range(0, max(items.height, 1), _ROWS)
         ]
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = CandidateRows.concatenate(whole, part)
-        return whole
+        return CandidateRows.concatenate(parts)
 
     def _part(self, cleaner: Cleaner, items: pl.DataFrame) -> CandidateRows:
         frame = cleaner.clean(Chunk(items, "the items", 0, 0))
@@ -89,18 +116,24 @@ class CandidateEncoder:
         # A place of its own for bad items too, whose codes nobody will look at.
         where = np.zeros(items.height, dtype=np.int64)
         where[rows] = np.arange(len(rows))
-        batch = self.side.encode(frame)
-        raw = frame.select(pl.col(f"raw:{name}").alias(name) for name in cleaner.extras)
+        raw = {name: frame[f"raw:{name}"].alias(name) for name in cleaner.extras}
+        arrays, framed = self._arrays(raw), pl.DataFrame([raw[name] for name in self.framed])
+        found = CandidateRows(self.side.encode(frame), np.ones(len(rows), bool), arrays, framed)
         if not len(rows):
-            return self._nothing(batch, raw, items.height)
-        return CandidateRows(batch[torch.from_numpy(where)], _at(raw, where), good)
+            return _nothing(found, items.height)
+        return replace(found.take(where), good=good)
 
-    def _nothing(self, batch: Batch, raw: pl.DataFrame, count: int) -> CandidateRows:
-        """Return items that can all not be read."""
-        blank = batch.each(lambda t: t.new_zeros((count, *t.shape[1:])))
-        empty = pl.DataFrame({n: [None] * count for n in raw.columns}, schema=raw.schema)
-        return CandidateRows(blank, empty, np.zeros(count, dtype=bool))
+    def _arrays(self, raw: Mapping[str, pl.Series]) -> RawArrays:
+        types = {name: ContentTypes.of(raw[name]) for name in self.types}
+        amounts = {name: raw[name].cast(pl.Float64).to_numpy() for name in self.amounts}
+        return RawArrays(types, amounts)
 
 
-def _at(raw: pl.DataFrame, places: Places) -> pl.DataFrame:
-    return raw[places] if raw.width else raw
+def _nothing(found: CandidateRows, count: int) -> CandidateRows:
+    """Return items that can all not be read, of the columns of `found`, which has no row."""
+    batch = found.batch.each(lambda t: t.new_zeros((count, *t.shape[1:])))
+    kinds = found.arrays
+    types = {n: ContentTypes(np.full(count, -1, np.int32), {}) for n in kinds.types}
+    arrays = RawArrays(types, {n: np.zeros(count) for n in kinds.amounts})
+    frame = found.frame.clear(count)
+    return CandidateRows(batch, np.zeros(count, dtype=bool), arrays, frame)

@@ -57,7 +57,7 @@ class LiveCatalogue:
         if self._newer is None or not newer.any():
             return rows.take(places)
         both = CandidateRows.concatenate(
-            rows.take(places[~newer]), self._newer.take(places[newer] - count)
+            [rows.take(places[~newer]), self._newer.take(places[newer] - count)]
         )
         order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
         return both.take(np.argsort(order))
@@ -93,7 +93,8 @@ class LiveCatalogue:
         kept = self.items.put(ids, frame, vectors)
         if ranked is not None:
             before = self._kept(kept)
-            self._newer = ranked if before is None else CandidateRows.concatenate(before, ranked)
+            parts = [ranked] if before is None else [before, ranked]
+            self._newer = CandidateRows.concatenate(parts)
 
     def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Refuse rows that `put` would refuse; change nothing.

@@ -1,4 +1,4 @@
-"""A live bundle: retrieve, rank, blend, for one request at a time; items come and go."""
+"""A live bundle: retrieve, rank, blend, for one request or several at once; items come and go."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.bundle.bundle import Bundle
 from crosstower.data.sides import section_of
-from crosstower.errors import QueryError
+from crosstower.errors import CrosstowerError, QueryError
 from crosstower.live.answer import Asked, Ranked, milliseconds_since
 from crosstower.live.blends import Blends
 from crosstower.live.catalogue import LiveCatalogue
-from crosstower.live.order import chosen, ordered
+from crosstower.live.one_request import OneRequest, each, fail
 from crosstower.live.ranker import LiveRanker
-from crosstower.retriever.files import HAD, USER
+from crosstower.live.ranking import Ranking
+from crosstower.retriever.queries import KnownUser
 
 Places = NDArray[np.int64]
 Floats = NDArray[np.float32]
-_NOBODY = np.empty(0, np.int64)
 
 
 class LiveFunnel:
@@ -39,6 +38,9 @@ class LiveFunnel:
             rows, ranking = self.funnel.rows, self.funnel.ranking
             self.ranker = LiveRanker(rows, ranking, scorer, more=blends.by)
         self.catalogue = LiveCatalogue(self.retriever, self.ranker)
+        self.ranking = None
+        if self.ranker is not None:
+            self.ranking = Ranking(self.ranker, self.catalogue, blends, self.tasks)
 
     @property
     def tasks(self) -> list[str]:
@@ -71,37 +73,22 @@ class LiveFunnel:
             QueryError: k, the query, the condition or the blend is wrong.
 
         """
+        return _only(self.recommend_each([asked]))
+
+    def recommend_each(self, many: Sequence[Asked]) -> list[Ranked | CrosstowerError]:
+        """Return what `recommend` gives, or raises, for each of several requests.
+
+        What is the same work for all is done once: one call of the query tower, one search for all
+        with the same condition, one calibration and one order of types.
+        """
         begin = time.perf_counter()
-        self.retriever.check_user(asked.user)
-        size = self._candidates(asked)
-        known = self._known(asked.user)
-        if self.funnel is not None:
-            self.funnel.rows.check_given(asked.query)
-        excluded = _NOBODY
-        if asked.exclude:
-            excluded = self.catalogue.items.places_of(asked.exclude)
-        fallback = None
-        if not asked.query and (known is None or not known.height):
-            fallback = "popular"
-            places, scores = self.catalogue.popular(size, where=asked.where, excluded=excluded)
-        else:
-            vector, had = self.retriever.query(asked.user, self._asked_of(asked.query), known=known)
-            if section_of(self.retriever.run.recipe).exclude_seen and len(had):
-                excluded = np.concatenate([excluded, had])
-            places, scores = self.catalogue.items.nearest(
-                vector, size, where=asked.where, excluded=excluded
-            )
-        spent = {"retrieve": milliseconds_since(begin)}
-        found = Ranked(
-            places=places,
-            score=scores.astype(np.float64),
-            retrieval_rank=np.arange(1, len(places) + 1),
-            retrieval_score=scores.astype(np.float64),
-            retrieved=len(places),
-            milliseconds=spent,
-            fallback=fallback,
-        )
-        return self._ranked(found, asked, known, begin)
+        requests = [OneRequest(asked) for asked in many]
+        each(requests, self._begin)
+        self._retrieve(requests)
+        spent = milliseconds_since(begin)
+        for request in requests:
+            request.milliseconds["retrieve"] = spent
+        return self._ranked(requests, begin)
 
     def rank(self, asked: Asked, items: Sequence[str | int]) -> Ranked:
         """Return given items in the order of the ranker; ids that are no items are told.
@@ -117,8 +104,9 @@ class LiveFunnel:
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
-        found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
-        return self._ranked(found, asked, self._known(asked.user), begin)
+        request = OneRequest(asked, known=self._known(asked.user))
+        request.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
+        return _only(self._ranked([request], begin))
 
     def search(
         self, text: str, *, k: int, where: str | None = None, query: Mapping[str, Any] | None = None
@@ -132,7 +120,7 @@ class LiveFunnel:
         begin = time.perf_counter()
         given = self.retriever.text_query(text, query)
         vector, _ = self.retriever.query(None, given)
-        return self._found(self.catalogue.items.nearest(vector, k, where=where), begin)
+        return _retrieved(self.catalogue.items.nearest(vector, k, where=where), begin)
 
     def similar(self, item: str | int, *, k: int, where: str | None = None) -> Ranked:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
@@ -145,41 +133,75 @@ class LiveFunnel:
         place = int(self.catalogue.items.places_of([item])[0])
         if place < 0:
             raise QueryError(f"no item {item!r} among {len(self.catalogue.items):,}")
-        return self._found(self.catalogue.items.similar(place, k, where=where), begin)
+        return _retrieved(self.catalogue.items.similar(place, k, where=where), begin)
 
-    def _found(self, found: tuple[Places, Floats], begin: float) -> Ranked:
-        places, scores = found
-        return Ranked(
-            places=places,
-            score=scores.astype(np.float64),
-            retrieved=len(places),
-            milliseconds={
-                "retrieve": milliseconds_since(begin),
-                "total": milliseconds_since(begin),
-            },
+    def _begin(self, request: OneRequest) -> None:
+        """Check a request, look up who asks, and encode the query for the retriever."""
+        asked, queries = request.asked, self.retriever.queries
+        queries.check_user(asked.user)
+        request.size = self._candidates(asked)
+        request.known = self._known(asked.user)
+        if self.funnel is not None:
+            self.funnel.rows.check_given(asked.query)
+        if asked.exclude:
+            request.excluded = self.catalogue.items.places_of(asked.exclude)
+        if asked.query or request.known is not None:
+            request.row = queries.row(asked.user, request.known, self._asked_of(asked.query))
+            if section_of(self.retriever.run.recipe).exclude_seen and len(request.had):
+                request.excluded = np.concatenate([request.excluded, request.had])
+
+    def _retrieve(self, requests: Sequence[OneRequest]) -> None:
+        """Find the candidates of all requests."""
+        each([r for r in requests if r.row is None], self._popular)
+        asking = [r for r in requests if r.row is not None]
+        if not asking:
+            return
+        rows = [r.row for r in asking if r.row is not None]
+        vectors = self.retriever.queries.vectors(rows, [r.had for r in asking])
+        alike: dict[tuple[str | None, int], list[int]] = {}
+        for number, request in enumerate(asking):
+            alike.setdefault((request.asked.where, request.size), []).append(number)
+        for (where, size), numbers in alike.items():
+            group = [asking[number] for number in numbers]
+            out = [request.excluded for request in group]
+            try:
+                found = self.catalogue.items.nearest_of_each(
+                    vectors[numbers], size, where=where, excluded=out
+                )
+            except CrosstowerError as error:
+                fail(group, error)
+                continue
+            for request, (places, scores) in zip(group, found, strict=True):
+                request.found = _candidates(places, scores)
+
+    def _popular(self, request: OneRequest) -> None:
+        """Find popular items in place of candidates."""
+        places, scores = self.catalogue.popular(
+            request.size, where=request.asked.where, excluded=request.excluded
         )
+        request.found = replace(_candidates(places, scores), fallback="popular")
 
     def _ranked(
-        self, found: Ranked, asked: Asked, known: pl.DataFrame | None, begin: float
-    ) -> Ranked:
-        """Return the candidates with the scores of the ranker, in the final order."""
-        if self.ranker is None or self.catalogue.rows is None:
-            return replace(
-                found, milliseconds={**found.milliseconds, "total": milliseconds_since(begin)}
-            )
-        start = time.perf_counter()
-        blend = self.blends.of(asked.blend)
-        query = self.ranker.query(self._row(asked, known))
-        rows = self.catalogue.take(found.places)
-        if not rows.good.all():
-            kept = np.flatnonzero(rows.good)
-            found = replace(chosen(found, kept), unread=len(rows) - len(kept))
-            rows = rows.take(kept)
-        scorer = replace(self.ranker.scorer, blend=blend)
-        scored = self.ranker.score(query, rows, scorer)
-        spent = {**found.milliseconds, "rank": milliseconds_since(start)}
-        found = replace(found, milliseconds=spent, unseen=query.unseen)
-        return ordered(found, scored, self.tasks, self.blends, begin=begin)
+        self, requests: Sequence[OneRequest], begin: float
+    ) -> list[Ranked | CrosstowerError]:
+        """Return the candidates of all requests with the scores of the ranker, in final order."""
+        if self.ranking is not None:
+            each(requests, self._complete)
+            self.ranking.rank(requests)
+        for request in requests:
+            request.milliseconds["total"] = milliseconds_since(begin)
+        return [request.answer() for request in requests]
+
+    def _complete(self, request: OneRequest) -> None:
+        """Gather the raw columns of a query for the ranker."""
+        asked, known, rows = request.asked, request.known, self.funnel.rows  # type: ignore[union-attr]
+        row: dict[str, Any] = dict.fromkeys(rows.known)
+        if asked.user is not None and rows.user is not None:
+            row[rows.user] = asked.user
+            if known is not None:
+                row |= known.row
+                row[rows.user] = known.id
+        request.raw = row | dict(asked.query)
 
     def _candidates(self, asked: Asked) -> int:
         size = self.bundle.manifest.candidates if asked.candidates is None else asked.candidates
@@ -194,10 +216,10 @@ class LiveFunnel:
             )
         return size
 
-    def _known(self, user: str | int | None) -> pl.DataFrame | None:
+    def _known(self, user: str | int | None) -> KnownUser | None:
         if user is None or section_of(self.retriever.run.recipe).user is None:
             return None
-        return self.retriever.known(user)
+        return self.retriever.queries.known(user)
 
     def _asked_of(self, query: Mapping[str, Any]) -> dict[str, Any]:
         """Return what of a query the retrieval model reads."""
@@ -205,13 +227,28 @@ class LiveFunnel:
             return dict(query)
         return {n: v for n, v in query.items() if n in self.funnel.rows.asked}
 
-    def _row(self, asked: Asked, known: pl.DataFrame | None) -> dict[str, Any]:
-        """Return the raw columns of a query for the ranker."""
-        rows = self.funnel.rows  # type: ignore[union-attr]
-        row: dict[str, Any] = dict.fromkeys(rows.known)
-        if asked.user is not None and rows.user is not None:
-            row[rows.user] = asked.user
-            if known is not None and known.height:
-                row |= {c.name: c[0] for c in known if c.name not in (USER, HAD)}
-                row[rows.user] = known[USER][0]
-        return row | dict(asked.query)
+
+def _candidates(places: Places, scores: Floats) -> Ranked:
+    """Return candidates as they were retrieved."""
+    score = scores.astype(np.float64)
+    return Ranked(
+        places=places,
+        score=score,
+        retrieval_rank=np.arange(1, len(places) + 1),
+        retrieval_score=score,
+        retrieved=len(places),
+    )
+
+
+def _retrieved(found: tuple[Places, Floats], begin: float) -> Ranked:
+    """Return an answer that has no more stages."""
+    spent = milliseconds_since(begin)
+    answer = replace(_candidates(*found), retrieval_rank=None, retrieval_score=None)
+    return replace(answer, milliseconds={"retrieve": spent, "total": spent})
+
+
+def _only(answers: Sequence[Ranked | CrosstowerError]) -> Ranked:
+    answer = answers[0]
+    if isinstance(answer, CrosstowerError):
+        raise answer
+    return answer

@@ -24,7 +24,6 @@ from crosstower.retrieve.vectors import Floats, Vectors
 Places = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 _CONDITIONS, _SAME_LENGTH, _TINY = 32, 1e-3, 1e-12
-_NO_PAIRS = np.empty(0, np.int64), np.empty(0, np.int64)
 
 
 class LiveItems:
@@ -117,7 +116,24 @@ class LiveItems:
 
         """
         out = np.empty(0, np.int64) if excluded is None else excluded
-        return self._search((self.base, self.newer), x, k, where=where, excluded=out)
+        return self.nearest_of_each(x, k, where=where, excluded=[out])[0]
+
+    def nearest_of_each(
+        self, x: Floats, k: int, *, where: str | None = None, excluded: Sequence[Places]
+    ) -> list[tuple[Places, Floats]]:
+        """Return what `nearest` does for each of several queries `[Q, D]`.
+
+        Args:
+            x: the queries.
+            k: at most so many.
+            where: a condition on the attributes.
+            excluded: places to leave out, of each query.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        return self._search((self.base, self.newer), x, k, where=where, excluded=excluded)
 
     def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Places, Floats]:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
@@ -128,7 +144,7 @@ class LiveItems:
             self._unit = self._unit or _of_unit_length(self.base)
             newer = None if self.newer is None else _of_unit_length(self.newer)
             indexes = (self._unit, newer)
-        return self._search(indexes, unit, k, where=where, excluded=np.array([place]))
+        return self._search(indexes, unit, k, where=where, excluded=[np.array([place])])[0]
 
     def _search(
         self,
@@ -137,18 +153,20 @@ class LiveItems:
         k: int,
         *,
         where: str | None,
-        excluded: Places,
-    ) -> tuple[Places, Floats]:
+        excluded: Sequence[Places],
+    ) -> list[tuple[Places, Floats]]:
         """Return the best items of the bundle and of the newer ones together."""
         (base, newer), count = indexes, len(self._alive)
-        mine, others = excluded[excluded < count], excluded[excluded >= count] - count
-        places, scores = base.nearest(x, k, allowed=self._allowed(where), excluded=_pairs(mine))
-        found = [(places[0], scores[0])]
+        query, out = _pairs(excluded)
+        old = out < count
+        found = [base.nearest(x, k, allowed=self._allowed(where), excluded=(query[old], out[old]))]
         if newer is not None:
             fits = None if where is None else newer.catalogue.fits(where)
-            places, scores = newer.nearest(x, k, allowed=fits, excluded=_pairs(others))
-            found.append((np.where(places[0] >= 0, places[0] + count, -1), scores[0]))
-        return _merged(found, k)
+            pairs = query[~old], out[~old] - count
+            places, scores = newer.nearest(x, k, allowed=fits, excluded=pairs)
+            found.append((np.where(places >= 0, places + count, -1), scores))
+        places, scores = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        return [_best(own, score, k) for own, score in zip(places, scores, strict=True)]
 
     def fits(self, places: Places, where: str | None) -> Mask:
         """Return which of the items at `places` fulfil a condition.
@@ -238,13 +256,13 @@ def _of_unit_length(index: ExactIndex) -> ExactIndex:
     return ExactIndex(index.catalogue, Vectors(unit.numpy(), "float32"))
 
 
-def _pairs(places: Places) -> tuple[Places, Places]:
-    return (np.zeros(len(places), np.int64), places) if len(places) else _NO_PAIRS
+def _pairs(places: Sequence[Places]) -> tuple[Places, Places]:
+    """Return the places of each query as (query, place) pairs."""
+    return np.repeat(np.arange(len(places)), [len(p) for p in places]), np.concatenate(places)
 
 
-def _merged(found: list[tuple[Places, Floats]], k: int) -> tuple[Places, Floats]:
-    places = np.concatenate([p for p, _ in found])
-    scores = np.concatenate([s for _, s in found])
+def _best(places: Places, scores: Floats, k: int) -> tuple[Places, Floats]:
+    """Return the k best of the places that are there (not -1)."""
     there = np.flatnonzero(places >= 0)
     order = there[np.argsort(-scores[there], kind="stable")][:k]
     return places[order], scores[order]

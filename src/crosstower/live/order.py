@@ -2,54 +2,84 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.funnel.stages import BLENDED, RANKED, stage_ranks
-from crosstower.live.answer import Ranked, milliseconds_since
+from crosstower.blend.diversity import rerank
+from crosstower.blend_section import Diversity
+from crosstower.content_types import ContentTypes
+from crosstower.errors import DataError
+from crosstower.live.answer import Ranked
 from crosstower.live.blends import Blends
-from crosstower.scores import BLEND_SCORE, PREDICTION
+from crosstower.scores import Scores
+
+Places = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 def ordered(
-    found: Ranked, scored: pl.DataFrame, tasks: Sequence[str], blends: Blends, *, begin: float
+    found: Ranked,
+    scores: Scores,
+    types: Mapping[str, ContentTypes],
+    tasks: Sequence[str],
+    blends: Blends,
 ) -> Ranked:
     """Return candidates with all scores, best first.
 
     Args:
         found: candidates as they came.
-        scored: a row a candidate, in the same order, with predictions, the blend's score if there
-            is a blend, and the raw columns that diversity and types need.
+        scores: of the same candidates.
+        types: of the same candidates, by column.
         tasks: the first one orders where there is no blend.
         blends: whose diversity re-orders the first places.
-        begin: when the request began, on the clock of time.perf_counter.
+
+    Raises:
+        DataError: a score is not finite.
 
     """
-    start = time.perf_counter()
-    blended = BLEND_SCORE in scored.columns
-    diversity = blends.own.spec.diversity if blended and blends.own is not None else None
-    groups = np.zeros(scored.height, np.int64)
-    ranks = stage_ranks(scored, groups, task=tasks[0], diversity=diversity)
-    at = np.argsort(list(ranks.values())[-1], kind="stable")
-    score = scored[BLEND_SCORE if blended else f"{tasks[0]}{PREDICTION}"].to_numpy()
-    spent = {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
+    predicted, blended = scores.predictions[tasks[0]], scores.blend
+    ranked = last = ranks_of(predicted)
+    after_blend = None
+    if blended is not None:
+        last = after_blend = ranks_of(blended)
+        own = blends.own.spec.diversity if blends.own is not None else None
+        if own is not None:
+            last = _diversified(own, blended, types)
+    at, shown = np.argsort(last), types.get(blends.types or "")
     return replace(
-        chosen(replace(found, score=score), at),
-        predictions={t: scored[f"{t}{PREDICTION}"].to_numpy()[at] for t in tasks},
-        blend_score=score[at] if blended else None,
-        ranked=ranks[RANKED][at],
-        blended=ranks[BLENDED][at] if blended else None,
-        types=_types(scored, blends.types, at),
-        milliseconds={**found.milliseconds, **spent},
+        chosen(replace(found, score=predicted if blended is None else blended), at),
+        predictions={task: scores.predictions[task][at] for task in tasks},
+        blend_score=None if blended is None else blended[at],
+        ranked=ranked[at],
+        blended=None if after_blend is None else after_blend[at],
+        types=None if shown is None else shown[at],
     )
 
 
-def chosen(found: Ranked, at: NDArray[np.int64]) -> Ranked:
+def ranks_of(score: Floats) -> Places:
+    """Return the rank of each candidate `[B]`, 1 being the highest score; ties keep their order.
+
+    Raises:
+        DataError: a score is not finite.
+
+    """
+    if not np.isfinite(score).all():
+        raise DataError(f"an order needs finite scores, got {score[~np.isfinite(score)][0]}")
+    ranks = np.empty(len(score), dtype=np.int64)
+    ranks[np.argsort(-score, kind="stable")] = np.arange(1, len(score) + 1)
+    return ranks
+
+
+def _diversified(own: Diversity, score: Floats, types: Mapping[str, ContentTypes]) -> Places:
+    frame = pl.DataFrame({n: pl.Series(types[n].text(), dtype=pl.String) for n in own.columns()})
+    return rerank(own, np.zeros(len(score), np.int64), score, frame)[0]
+
+
+def chosen(found: Ranked, at: Places) -> Ranked:
     """Return the candidates at `at`, in that order."""
     rank, score = found.retrieval_rank, found.retrieval_score
     return replace(
@@ -59,11 +89,3 @@ def chosen(found: Ranked, at: NDArray[np.int64]) -> Ranked:
         retrieval_rank=None if rank is None else rank[at],
         retrieval_score=None if score is None else score[at],
     )
-
-
-def _types(
-    scored: pl.DataFrame, by: str | None, at: NDArray[np.int64]
-) -> tuple[str | None, ...] | None:
-    if by is None or by not in scored.columns:
-        return None
-    return tuple(scored[by].cast(pl.String)[at].to_list())

@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.batch import Batch
+from crosstower.content_types import ContentTypes
 from crosstower.data.clean import Cleaner
 from crosstower.data.request import RequestEncoder
-from crosstower.data.side import Side
 from crosstower.data.side_row import SideRow
 from crosstower.data.sources import Chunk, FrameSource, JoinedSource
 from crosstower.data.tables import Vocabulary
@@ -23,20 +23,22 @@ from crosstower.funnel.rows import RowMaker
 from crosstower.layout import RESERVED_CODES, UNSEEN
 from crosstower.live.candidates import CandidateEncoder, CandidateRows
 from crosstower.run import Run
-from crosstower.scores import Scorer
+from crosstower.scores import RawArrays, Scorer
 
 Places = NDArray[np.int64]
+_NO_COLUMNS = pl.DataFrame()
 
 
 @dataclass(frozen=True)
 class Query:
     """A query as the ranker reads it; `unseen` says of each code column whether its value is new.
 
-    `raw` is one row of raw columns, which come after the model or belong to pair columns.
+    `batch` has one row, and so have the raw columns that the query decides: see `CandidateRows`.
     """
 
     batch: Batch
-    raw: pl.DataFrame
+    arrays: RawArrays
+    frame: pl.DataFrame
     unseen: dict[str, bool]
 
 
@@ -61,10 +63,15 @@ class LiveRanker:
         raw = [*cleaner.extras, *more, *cleaner.schema.part(pairs).sources()]
         cleaner = replace(cleaner, extras=list(dict.fromkeys(raw)))
         self._own = SideRow(scorer.encoder, self._encoder.user.columns)
-        self._query = part_of(cleaner, [], rows, of_query=True)
-        items = part_of(cleaner, theirs, rows, of_query=False)
-        self.items = CandidateEncoder(items, self._encoder.items)
         self._pairs = Cleaner(cleaner.schema.part(pairs), with_labels=False)
+        self._query = part_of(cleaner, [], rows, of_query=True)
+        self._types = _types(scorer, more)
+        self._framed = self._pairs.sources()
+        items = part_of(cleaner, theirs, rows, of_query=False)
+        mine = [self._of(items.extras, names) for names in (self._types, self._framed)]
+        self.items = CandidateEncoder(
+            items, self._encoder.items, types=mine[0], amounts=items.amounts, framed=mine[1]
+        )
         self._joins = [_Lookup(t) for t in rows.tables if rows.is_of_query(t.on)]
         self._item_joins = [t for t in rows.tables if not rows.is_of_query(t.on)]
 
@@ -94,68 +101,80 @@ class LiveRanker:
             whole |= lookup.columns_of(whole.get(lookup.on))
         self.rows.check_had([*whole])
         try:
-            batch = self._own.encode(whole)
+            encoded = self._own.encode(whole)
             raw = self._raw(whole)
         except DataError as error:
             raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"query: a value cannot be read: {reason}") from None
-        return Query(batch, raw, _unseen(self._encoder.user, batch))
+        types = {n: ContentTypes.of(raw[n]) for n in self._of(raw.columns, self._types)}
+        amounts = {n: raw[n].cast(pl.Float64).to_numpy() for n in self._query.amounts}
+        frame = raw.select(self._of(raw.columns, self._framed))
+        names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
+        unseen = {name: code == UNSEEN for name, code in names}
+        return Query(self._own.batch([encoded]), RawArrays(types, amounts), frame, unseen)
 
     def _raw(self, row: Mapping[str, Any]) -> pl.DataFrame:
         """Return the raw columns of the query that come after the model, amounts checked."""
+        if not (self._query.extras or self._query.amounts):
+            return _NO_COLUMNS
         frame = pl.DataFrame({n: [row[n]] for n in self._query.sources()}, strict=False)
         if self._query.amounts:
             self._query.clean(Chunk(frame, "the query", 0, 0))
         return frame.select(self._query.extras)
 
-    def score(self, query: Query, items: CandidateRows, scorer: Scorer) -> pl.DataFrame:
-        """Return the scores `[B]` of candidates, and the raw columns of the scorer.
+    def logits(self, query: Query, items: CandidateRows) -> dict[str, NDArray[np.float32]]:
+        """Return the logits `[B]` of candidates that can all be read, by task.
 
-        Args:
-            query: from `query`.
-            items: `[B]` that can all be read.
-            scorer: ours, or ours with another blend, which needs no more raw columns.
+        Raises:
+            QueryError: a value that the query and an item decide together is bad.
 
         """
-        both = {n: query.raw[n].new_from_index(0, len(items)) for n in query.raw.columns}
-        both |= {name: items.raw[name] for name in items.raw.columns}
-        pairs = self._encode_pairs(both) if self._pairs.schema.columns else None
-        request = self._encoder.join(query.batch, items.batch, pairs)
-        raw = pl.DataFrame([both[name].alias(name) for name in scorer.columns])
-        scored = scorer.score_encoded(request, raw)
-        rest = [column.alias(name) for name, column in both.items() if name not in scored.columns]
-        return pl.DataFrame([*scored.get_columns(), *rest])
+        pairs = self._encode_pairs(query, items) if self._pairs.schema.columns else None
+        return self.scorer.logits(self._encoder.join(query.batch, items.batch, pairs))
 
-    def _encode_pairs(self, raw: Mapping[str, pl.Series]) -> Batch:
-        frame = pl.DataFrame([raw[n].alias(n) for n in self._pairs.sources()])
+    @staticmethod
+    def arrays(query: Query, items: CandidateRows) -> RawArrays:
+        """Return the content types and amounts `[B]` of candidates, by column."""
+        mine, theirs = query.arrays, items.arrays
+        if not (mine.types or mine.amounts):
+            return theirs
+        rows = np.zeros(len(items), np.int64)
+        types = {name: types[rows] for name, types in mine.types.items()}
+        amounts = {name: amounts[rows] for name, amounts in mine.amounts.items()}
+        return RawArrays(types | dict(theirs.types), amounts | dict(theirs.amounts))
+
+    def _encode_pairs(self, query: Query, items: CandidateRows) -> Batch:
+        mine = [query.frame[name].new_from_index(0, len(items)) for name in query.frame.columns]
+        frame = pl.DataFrame([*mine, *items.frame.get_columns()])
         try:
             cleaned = self._pairs.clean(Chunk(frame, "the candidates", 0, 0))
         except DataError as error:
             raise query_error(error) from None
         return self._encoder.pairs.encode(cleaned)
 
+    @staticmethod
+    def _of(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in columns]
+
+
+def _types(scorer: Scorer, more: Sequence[str]) -> list[str]:
+    """Return the raw columns that are content types to calibration, diversity or any blend."""
+    diversity = scorer.blend.spec.diversity if scorer.blend is not None else None
+    return list(dict.fromkeys([*scorer.types, *more, *(diversity.columns() if diversity else [])]))
+
 
 class _Lookup:
-    """A table whose key is the query's, found by hash."""
+    """A table whose key is the query's."""
 
     def __init__(self, joined: JoinedSource) -> None:
-        self.on, self._table = joined.on, joined.table
-        self._keys = Vocabulary(joined.table[joined.on])
-        self._names = [name for name in joined.table.columns if name != joined.on]
+        self.on, table = joined.on, joined.table.sort(joined.on)
+        self._keys, self._rows = Vocabulary(table[joined.on]), table.drop(joined.on)
 
     def columns_of(self, key: Any) -> dict[str, Any]:
         """Return the columns of a key; all are missing where it is not there."""
-        if key is None:
-            return dict.fromkeys(self._names)
-        place = int(self._keys.encode(pl.Series([str(key)]))[0]) - RESERVED_CODES
-        if place < 0:
-            return dict.fromkeys(self._names)
-        return {name: self._table[name][place] for name in self._names}
-
-
-def _unseen(side: Side, batch: Batch) -> dict[str, bool]:
-    """Return, of each column with a code, whether the value was not in the training rows."""
-    values = batch.codes[0].tolist()
-    return {name: code == UNSEEN for name, code in zip(side.code_names, values, strict=True)}
+        code = UNSEEN if key is None else self._keys.code_of(key if type(key) is int else str(key))
+        if code == UNSEEN:
+            return dict.fromkeys(self._rows.columns)
+        return self._rows.row(code - RESERVED_CODES, named=True)

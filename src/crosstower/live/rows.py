@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.content_types import ContentTypes
 from crosstower.data.sources import FrameSource, Source, join
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.request import cleaner_of
@@ -17,7 +18,7 @@ from crosstower.live.answer import Asked, Ranked, milliseconds_since
 from crosstower.live.blends import Blends
 from crosstower.live.order import ordered
 from crosstower.run import Run
-from crosstower.scores import RAW
+from crosstower.scores import Scorer
 
 
 class LiveRows:
@@ -58,13 +59,20 @@ class LiveRows:
         except DataError as error:
             raise QueryError(f"rows: {str(error).partition(', or set data.')[0]}") from None
         frame = pl.concat(chunks)
-        scored = scorer.score(frame)
-        scored = scored.with_columns(scorer.raw(frame)).drop(
-            [n for n in scored.columns if n.endswith(RAW)]
-        )
+        raw = scorer.raw(frame)
+        scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), scorer.arrays(raw))
+        spent, start = {"rank": milliseconds_since(begin)}, time.perf_counter()
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
-        found = replace(found, milliseconds={"rank": milliseconds_since(begin)})
-        return ordered(found, scored, self.tasks, self.blends, begin=begin)
+        types = {name: ContentTypes.of(raw[name]) for name in self._types(scorer)}
+        found = ordered(found, scores, types, self.tasks, self.blends)
+        spent |= {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
+        return replace(found, milliseconds=spent)
+
+    def _types(self, scorer: Scorer) -> list[str]:
+        """Return the columns of content types that diversity and the answer need."""
+        diversity = self.blends.own.spec.diversity if self.blends.own is not None else None
+        mine = diversity.columns() if diversity is not None else []
+        return list(dict.fromkeys([*scorer.types, *mine]))
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

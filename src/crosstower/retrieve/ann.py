@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from crosstower.errors import QueryError, RunError
@@ -155,7 +156,7 @@ class AnnIndex(ExactIndex):
         norm = np.linalg.norm(x, axis=1, keepdims=True)
         unit = np.zeros((len(x), x.shape[1] + 1), dtype=np.float32)
         np.divide(x, norm, out=unit[:, :-1], where=norm > 0)
-        found = self._graph.search(unit, count)
+        found = self._graph.search(unit, count, threads=torch.get_num_threads())
         keys = found.keys.reshape(len(x), -1).astype(np.int64)
         distances = found.distances.reshape(len(x), -1)
         places = keys

@@ -14,26 +14,22 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.data.clean import Cleaner
-from crosstower.data.histories import Histories
-from crosstower.data.retrieval_data import QueryEncoder
 from crosstower.data.side import Side
-from crosstower.data.side_row import SideRow
 from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
-from crosstower.data.tables import Vocabulary
-from crosstower.errors import DataError, QueryError, RunError, did_you_mean, query_error
-from crosstower.layout import RESERVED_CODES
+from crosstower.errors import QueryError, RunError, did_you_mean
 from crosstower.models.two_tower import TwoTower
-from crosstower.retrieve.answers import item_vectors, query_vectors
+from crosstower.retrieve.answers import item_vectors
 from crosstower.retrieve.catalogue import Catalogue
 from crosstower.retrieve.exact import ExactIndex
 from crosstower.retrieve.index import Hits, ItemIndex
 from crosstower.retrieve.open_index import open_index
 from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Vectors
-from crosstower.retriever.files import COUNT, FOLDER, HAD, ID, USER, read
+from crosstower.retriever.files import COUNT, FOLDER, ID, read
+from crosstower.retriever.queries import NOTHING_HAD, Queries
 from crosstower.run import Run
-from crosstower.schema import Schema, Text
+from crosstower.schema import Text
 
 INDEX = "index"
 
@@ -91,7 +87,8 @@ class Retriever:
             DataError: a cell is bad.
 
         """
-        side, schema = self._side("item")
+        side = self._item_side
+        schema = side.schema
         cleaner, source = Cleaner(schema, []), FrameSource(items, name)
         cleaned = pl.concat([cleaner.clean(c) for c in source.chunks(cleaner.sources())])
         batch = side.widen(side.encode(cleaned.select(schema.columns.keys())))
@@ -164,10 +161,10 @@ class Retriever:
             )
         return {names[0]: text, **(query or {})}
 
-    @cached_property
+    @property
     def query_columns(self) -> list[str]:
         """The data columns that a query may have."""
-        return self._query_row.side.schema.sources()
+        return self.queries.columns
 
     def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
@@ -194,89 +191,49 @@ class Retriever:
         return self._frame(Hits(self.catalogue, places, scores))
 
     def query(
-        self,
-        user: str | int | None,
-        query: Mapping[str, Any] | None,
-        *,
-        known: pl.DataFrame | None = None,
+        self, user: str | int | None, query: Mapping[str, Any] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the vector `[1, D]` of a query, and the places of what the user has had.
 
-        `known` is what `known` gave for the user, where that was asked before.
-        """
-        section = section_of(self.run.recipe)
-        row: dict[str, Any] = dict.fromkeys(self.query_columns)
-        had = np.empty(0, np.int64)
-        self.check_user(user)
-        if user is not None:
-            known = self.known(user) if known is None else known
-            if section.user is not None and section.user in row:
-                row[section.user] = user
-            if known.height:
-                row |= {name: known[name][0] for name in row}
-                had = known[HAD][0].to_numpy().copy()
-        for name, value in (query or {}).items():
-            if name not in row:
-                raise QueryError(
-                    f"query: no column '{name}'{did_you_mean(name, list(row))}; the query has:"
-                    f" {', '.join(row) or 'none'}"
-                )
-            row[name] = value
-        return self.vector(row, had), had
-
-    def check_user(self, user: str | int | None) -> None:
-        """Refuse a user where the recipe has none.
-
         Raises:
-            QueryError: says to give the query instead.
+            QueryError: the recipe has no users, or the query is wrong.
 
         """
-        if user is not None and section_of(self.run.recipe).user is None:
-            raise QueryError("user: the recipe has no retrieval.user; give the query instead")
+        self.queries.check_user(user)
+        known = self.queries.known(user) if user is not None else None
+        had = NOTHING_HAD if known is None else known.had
+        row = self.queries.row(user, known, query or {})
+        return self.queries.vectors([row], [had]), had
 
     def vector(self, query: Mapping[str, Any], had: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vector `[1, D]` of data columns and the places of earlier items, in order.
 
         Columns that are not given are missing.
         """
-        try:
-            compact = self._query_row.encode(query)
-        except DataError as error:
-            raise query_error(error) from None
-        histories = Histories(had, np.array([0, len(had)]))
-        one = np.zeros(1, np.int64)
-        return query_vectors(self.model, self._queries, compact, one, histories).numpy()
-
-    @cached_property
-    def _query_row(self) -> SideRow:
-        return SideRow(self.run.encoder, self._sides.query)
+        return self.queries.vectors([self.queries.row(None, None, query)], [had])
 
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the row of a user, with what the user has had; none of one nobody knows."""
-        place = int(self._places.encode(_id(user, self.users[USER]))[0]) - RESERVED_CODES
+        place = self.queries.place_of(user)
         return self.users[place : place + 1] if place >= 0 else self.users.head(0)
 
     @cached_property
-    def _places(self) -> Vocabulary:
-        return Vocabulary(self.users[USER])
+    def queries(self) -> Queries:
+        """What encodes queries."""
+        return Queries(self.run, self.model, self.catalogue.ids)
 
-    @cached_property
-    def _queries(self) -> QueryEncoder:
-        return QueryEncoder(self.run.encoder, self._sides, self.catalogue.ids)
-
-    @cached_property
+    @property
     def users(self) -> pl.DataFrame:
         """What each user has had, and the query columns of the last row."""
-        return read(self.run.folder / FOLDER / "users.parquet")
+        return self.queries.users
 
     @cached_property
     def _sides(self) -> Sides:
         return sides_of(self.run.recipe)
 
-    def _side(self, which: str) -> tuple[Side, Schema]:
-        names = self._sides.query if which == "query" else self._sides.item
-        side = Side(self.run.encoder, names)
-        return side, side.schema
+    @property
+    def _item_side(self) -> Side:
+        return Side(self.run.encoder, self._sides.item)
 
     @property
     def text_sources(self) -> list[str]:
@@ -294,7 +251,7 @@ class Retriever:
     @cached_property
     def _attributes(self) -> list[str]:
         """Attributes by interest: those of the item tower, then the others; the id is there."""
-        own = self._side("item")[1].sources()
+        own = self._item_side.schema.sources()
         names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
         left_out = (section_of(self.run.recipe).item, "rank", "item_id", "score")
         return [name for name in names if name not in left_out]

@@ -62,7 +62,7 @@ def _stages(found: Ranked, ids: list[Any]) -> dict[str, Any]:
         _listed(found.retrieval_score, nothing),
         _listed(found.ranked, nothing),
         _listed(found.blended, nothing),
-        list(found.types or nothing),
+        nothing if found.types is None else found.types.text(),
     ]
     names = list(found.predictions)
     predictions = zip(*(found.predictions[n].tolist() for n in names), strict=True)

@@ -1,0 +1,86 @@
+"""The content types of rows as numbers, of which rows are picked in no time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Places = NDArray[np.int64]
+
+
+def type_text(values: pl.Series) -> pl.Series:
+    """Return content types as text `[rows]`, null where missing; 3, 3.0 and "3" are one type.
+
+    Whole numbers lose their point, because one missing value turns a column of integers of pandas
+    into floats. NaN is missing.
+    """
+    text = values.cast(pl.String)
+    if not values.dtype.is_float():
+        return text
+    whole = values.cast(pl.Int64, strict=False)
+    text = whole.cast(pl.String).zip_with((whole == values).fill_null(value=False), text)
+    return text.set(values.is_nan().fill_null(value=False), None)
+
+
+@dataclass(frozen=True)
+class ContentTypes:
+    """The type of each row: `codes` `[rows]` are the numbers of `numbers`, -1 where missing."""
+
+    codes: NDArray[np.int32]
+    numbers: Mapping[str, int]
+
+    @staticmethod
+    def of(values: pl.Series) -> ContentTypes:
+        """Return the types of a column of single values, see `type_text`; numbered by name."""
+        text = type_text(values)
+        names = text.drop_nulls().unique().sort()
+        codes = text.cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(-1)
+        return ContentTypes(codes.to_numpy(), {name: i for i, name in enumerate(names)})
+
+    @staticmethod
+    def concatenate(parts: Sequence[ContentTypes]) -> ContentTypes:
+        """Return the types of the rows of all parts, in order."""
+        if all(part.numbers is parts[0].numbers for part in parts):
+            return ContentTypes(np.concatenate([p.codes for p in parts]), parts[0].numbers)
+        numbers: dict[str, int] = {}
+        codes: list[NDArray[np.int32]] = []
+        for part in parts:
+            new = [numbers.setdefault(name, len(numbers)) for name in part.numbers]
+            codes.append(np.array([*new, -1], dtype=np.int32)[part.codes])
+        return ContentTypes(np.concatenate(codes), numbers)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    def __getitem__(self, rows: Places) -> ContentTypes:
+        """Return the types of the chosen rows."""
+        return ContentTypes(self.codes[rows], self.numbers)
+
+    def rows_of(self, known: Iterable[str]) -> list[tuple[str | None, Places]]:
+        """Return the rows of each known type that has some, then under None those of all others.
+
+        >>> types = ContentTypes.of(pl.Series(["ad", None, "post", "ad"]))
+        >>> [(name, rows.tolist()) for name, rows in types.rows_of(["ad"])]
+        [('ad', [0, 3]), (None, [1, 2])]
+        """
+        names = list(known)
+        places = np.full(len(self.numbers) + 1, len(names))  # the last one is of code -1
+        for place, name in enumerate(names):
+            if name in self.numbers:
+                places[self.numbers[name]] = place
+        place_of = places[self.codes]
+        order = np.argsort(place_of, kind="stable")
+        ends = np.cumsum(np.bincount(place_of, minlength=len(names) + 1))
+        parts = np.split(order, ends[:-1])
+        found = [(name, rows) for name, rows in zip(names, parts, strict=False) if len(rows)]
+        return [*found, (None, parts[-1])]
+
+    def text(self) -> list[str | None]:
+        """Return the type of each row, None where missing."""
+        names = [*self.numbers, None]
+        return [names[code] for code in self.codes.tolist()]
