@@ -39,13 +39,11 @@ Worker = Annotated[Service, Depends(service_of)]
 async def recommend(asked: RecommendRequest, request: Request, service: Worker) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
     _check_limits(service, k=asked.k, candidates=asked.candidates)
-    question = asked.asked()
 
-    def work(live: Live) -> dict[str, Any]:
-        found = live.needs_funnel.recommend(question)
+    def tell(live: Live, found: Ranked) -> dict[str, Any]:
         return _told(service, found, live, k=asked.k, stages=asked.stages)
 
-    return _json(request, await service.ask(work))
+    return _json(request, await service.recommend(asked.asked(), tell))
 
 
 @read_routes.post("/rank", response_model=ListAnswer, responses=_REFUSALS)

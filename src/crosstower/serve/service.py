@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from crosstower.evaluate.drift import ScoreDrift
 from crosstower.live.answer import Asked, Ranked
 from crosstower.live.live import Live
 from crosstower.serve.item_log import Change
+from crosstower.serve.lists import ListQuestion, Lists, too_late
 from crosstower.serve.metrics import ServerMetrics
 from crosstower.serve.problems import Refusal
 from crosstower.serve.settings import Scope, Settings
@@ -46,6 +48,7 @@ class Service:
         self.live: Live | None = None
         threads = settings.threads
         self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
+        self._lists = Lists(self._thread, self._up_to_date, settings.limits)
         self._waiting = 0
         self._applied = self._chosen = 0
         self._swapping = asyncio.Lock()
@@ -93,21 +96,19 @@ class Service:
             CrosstowerError: what `work` raises.
 
         """
-        limits = self.settings.limits
-        if self._waiting >= limits.waiting:
-            raise Refusal(
-                503,
-                f"{limits.waiting} requests wait already; try again in a second, or start more"
-                " workers",
-                reason="busy",
-                headers={"Retry-After": "1"},
-            )
-        until = time.monotonic() + limits.seconds
-        self._waiting += 1
-        try:
+        with self._waits() as until:
             return await self._in_thread(lambda: self._answer(work, until))
-        finally:
-            self._waiting -= 1
+
+    async def recommend(self, asked: Asked, tell: Callable[[Live, Ranked], Answer]) -> Answer:
+        """Return what `tell` makes of the answer to a request; those that wait share the work.
+
+        Raises:
+            Refusal: too many wait already, or it took too long.
+            CrosstowerError: the request is wrong.
+
+        """
+        with self._waits() as until:
+            return await self._lists.ask(ListQuestion(asked, tell, until))
 
     async def write(self, work: Callable[[State], Answer]) -> Answer:
         """Return what `work` writes, once it is safe on the disk; it does not wait for the queue.
@@ -149,19 +150,35 @@ class Service:
             first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
             self._drift.add(first)
 
-    def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
+    @contextmanager
+    def _waits(self) -> Generator[float]:
+        """Take a place in the queue, and give the time until which its turn must have come."""
         limits = self.settings.limits
-        if time.monotonic() > until:
+        if self._waiting >= limits.waiting:
             raise Refusal(
                 503,
-                f"waited longer than {limits.seconds:g} seconds; try again, or start more workers",
-                reason="timeout",
+                f"{limits.waiting} requests wait already; try again in a second, or start more"
+                " workers",
+                reason="busy",
                 headers={"Retry-After": "1"},
             )
+        self._waiting += 1
+        try:
+            yield time.monotonic() + limits.seconds
+        finally:
+            self._waiting -= 1
+
+    def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
+        if late := too_late(until, self.settings.limits.seconds):
+            raise late
+        return work(self._up_to_date())
+
+    def _up_to_date(self) -> Live:
+        """Return the live bundle with all changes of items."""
         self._catch_up()
         if self.live is None:
             raise Refusal(503, "no bundle is open yet", reason="not_ready")
-        return work(self.live)
+        return self.live
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -27,6 +27,9 @@ class Limits(Frozen):
     items: int = Field(default=1_000, ge=1)
     events: int = Field(default=1_000, ge=1)
     waiting: int = Field(default=64, ge=1, description="Requests in the queue of a worker.")
+    together: int = Field(
+        default=8, ge=1, description="Waiting requests for lists that are answered as one."
+    )
     seconds: float = Field(default=10.0, gt=0, description="Until a waiting request is given up.")
 
 
