@@ -8,7 +8,7 @@ what was deleted, is left out. Places count the bundle's items first, then the n
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from crosstower.retrieve.vectors import Floats, Vectors
 Places = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 _CONDITIONS, _SAME_LENGTH, _TINY = 32, 1e-3, 1e-12
+_FEW = 50  # cells
 
 
 class LiveItems:
@@ -75,22 +76,24 @@ class LiveItems:
 
     def ids(self, places: Places) -> list[Any]:
         """Return the ids at `places`."""
-        base, newer = self._split(places)
-        out = np.empty(len(places), dtype=object)
-        out[base] = self.base.catalogue.ids.gather(places[base]).to_list()
-        if self.newer is not None and newer.any():
-            found = self.newer.catalogue.ids.gather(places[newer] - len(self._alive))
-            out[newer] = found.to_list()
-        return out.tolist()
+        return self._each(places, _ids_at)
 
     def attributes(self, places: Places) -> list[dict[str, Any]]:
         """Return the attributes of the items at `places`, a dictionary each."""
+        return self._each(places, _attributes_at)
+
+    def _each(
+        self, places: Places, found_at: Callable[[Catalogue, Places], list[Any]]
+    ) -> list[Any]:
+        """Return what is found of the items at `places`, be they the bundle's or newer."""
         base, newer = self._split(places)
+        if self.newer is None or not newer.any():
+            return found_at(self.base.catalogue, places)
         out = np.empty(len(places), dtype=object)
-        out[base] = self.base.catalogue.attributes[places[base]].to_dicts()
-        if self.newer is not None and newer.any():
-            rows = self.newer.catalogue.attributes[places[newer] - len(self._alive)]
-            out[newer] = rows.to_dicts()
+        for index, mine, first in ((self.base, base, 0), (self.newer, newer, len(self._alive))):
+            found = found_at(index.catalogue, places[mine] - first)
+            for place, value in zip(np.flatnonzero(mine), found, strict=True):
+                out[place] = value
         return out.tolist()
 
     def vector(self, place: int) -> Floats:
@@ -242,6 +245,20 @@ class LiveItems:
     def _split(self, places: Places) -> tuple[Mask, Mask]:
         base = places < len(self._alive)
         return base, ~base
+
+
+def _ids_at(catalogue: Catalogue, places: Places) -> list[Any]:
+    ids = catalogue.ids
+    if len(places) <= _FEW:  # cell by cell, without a query engine
+        return [ids[place] for place in places.tolist()]
+    return ids.gather(places).to_list()
+
+
+def _attributes_at(catalogue: Catalogue, places: Places) -> list[dict[str, Any]]:
+    table = catalogue.attributes
+    if len(places) <= _FEW:
+        return [table.row(place, named=True) for place in places.tolist()]
+    return table[places].to_dicts()
 
 
 def _is_level(vectors: Vectors) -> bool:

@@ -26,7 +26,6 @@ from crosstower.run import Run
 from crosstower.scores import RawArrays, Scorer
 
 Places = NDArray[np.int64]
-_NO_COLUMNS = pl.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,11 @@ class LiveRanker:
         self._types = _types(scorer, more)
         self._framed = self._pairs.sources()
         items = part_of(cleaner, theirs, rows, of_query=False)
-        mine = [self._of(items.extras, names) for names in (self._types, self._framed)]
+        types, framed = (
+            [n for n in names if n in items.extras] for names in (self._types, self._framed)
+        )
         self.items = CandidateEncoder(
-            items, self._encoder.items, types=mine[0], amounts=items.amounts, framed=mine[1]
+            items, self._encoder.items, types=types, amounts=items.amounts, framed=framed
         )
         self._joins = [_Lookup(t) for t in rows.tables if rows.is_of_query(t.on)]
         self._item_joins = [t for t in rows.tables if not rows.is_of_query(t.on)]
@@ -108,21 +109,21 @@ class LiveRanker:
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"query: a value cannot be read: {reason}") from None
-        types = {n: ContentTypes.of(raw[n]) for n in self._of(raw.columns, self._types)}
+        types = {n: ContentTypes.of(raw[n]) for n in self._types if n in raw}
         amounts = {n: raw[n].cast(pl.Float64).to_numpy() for n in self._query.amounts}
-        frame = raw.select(self._of(raw.columns, self._framed))
+        frame = pl.DataFrame([raw[n] for n in self._framed if n in raw])
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
         unseen = {name: code == UNSEEN for name, code in names}
         return Query(self._own.batch([encoded]), RawArrays(types, amounts), frame, unseen)
 
-    def _raw(self, row: Mapping[str, Any]) -> pl.DataFrame:
+    def _raw(self, row: Mapping[str, Any]) -> dict[str, pl.Series]:
         """Return the raw columns of the query that come after the model, amounts checked."""
         if not (self._query.extras or self._query.amounts):
-            return _NO_COLUMNS
+            return {}
         frame = pl.DataFrame({n: [row[n]] for n in self._query.sources()}, strict=False)
         if self._query.amounts:
             self._query.clean(Chunk(frame, "the query", 0, 0))
-        return frame.select(self._query.extras)
+        return {name: frame[name] for name in self._query.extras}
 
     def logits(self, query: Query, items: CandidateRows) -> dict[str, NDArray[np.float32]]:
         """Return the logits `[B]` of candidates that can all be read, by task.
@@ -153,10 +154,6 @@ class LiveRanker:
         except DataError as error:
             raise query_error(error) from None
         return self._encoder.pairs.encode(cleaned)
-
-    @staticmethod
-    def _of(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-        return [name for name in names if name in columns]
 
 
 def _types(scorer: Scorer, more: Sequence[str]) -> list[str]:
