@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class EncodedRow:
 
     codes: NDArray[np.int32]
     numbers: NDArray[np.float32]
-    lists: Mapping[str, Tensor]
+    lists: dict[str, Tensor]
 
 
 class SideRow:
@@ -51,7 +51,7 @@ class SideRow:
 
     def __init__(self, encoder: Encoder, columns: Sequence[str]) -> None:
         self.side = Side(encoder, columns)
-        self._parts = [_Part(encoder, names, self.side) for names in _together(self.side.schema)]
+        self._parts = [_part(encoder, names, self.side) for names in _together(self.side.schema)]
 
     def encode(self, row: Mapping[str, Any]) -> EncodedRow:
         """Return a row encoded; a source column that is not there is missing.
@@ -62,12 +62,10 @@ class SideRow:
         """
         codes = np.empty(len(self.side.code_names), dtype=np.int32)
         numbers = np.empty(len(self.side.number_names), dtype=np.float32)
-        lists: dict[str, Tensor] = {}
+        encoded = EncodedRow(codes, numbers, {})
         for part in self._parts:
-            found = part.encode(row)
-            codes[part.codes], numbers[part.numbers] = found.codes, found.numbers
-            lists |= found.lists
-        return EncodedRow(codes, numbers, lists)
+            part.put(row, encoded)
+        return encoded
 
     def batch(self, rows: Sequence[EncodedRow]) -> Batch:
         """Return rows as a compact batch."""
@@ -79,71 +77,63 @@ class SideRow:
 
 
 class _Part:
-    """Columns that are encoded together; `codes` and `numbers` are their places in the side's."""
+    """Columns that are encoded together, and their places among the side's."""
 
     def __init__(self, encoder: Encoder, columns: Sequence[str], whole: Side) -> None:
-        self.side = Side(encoder, columns)
-        self.codes = [whole.code_names.index(name) for name in self.side.code_names]
-        self.numbers = [whole.number_names.index(name) for name in self.side.number_names]
-        self._sources = self.side.schema.sources()
-        self._cleaner = Cleaner(self.side.schema, [], with_labels=False)
-        self._at_once = _at_once(encoder, columns)
+        self._side = Side(encoder, columns)
+        self._codes = [whole.code_names.index(name) for name in self._side.code_names]
+        self._numbers = [whole.number_names.index(name) for name in self._side.number_names]
+        self._sources = self._side.schema.sources()
+        self._cleaner = Cleaner(self._side.schema, [], with_labels=False)
         self._known: OrderedDict[Any, EncodedRow] = OrderedDict()
 
-    def encode(self, row: Mapping[str, Any]) -> EncodedRow:
+    def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
+        """Write the columns of a raw row into an encoded one."""
         values = [row.get(name) for name in self._sources]
-        if self._at_once is not None:
-            found = self._at_once(values[0])
-            if found is not None:
-                return found
         key = tuple(_key(value) for value in values)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._encoded(values)
             if len(self._known) > _MOST_VALUES:
                 self._known.popitem(last=False)
-        return found
+        into.codes[self._codes], into.numbers[self._numbers] = found.codes, found.numbers
+        into.lists.update(found.lists)
 
     def _encoded(self, values: Sequence[Any]) -> EncodedRow:
         columns = zip(self._sources, values, strict=True)
         frame = pl.DataFrame({name: [value] for name, value in columns}, strict=False)
-        batch = self.side.encode(self._cleaner.clean(Chunk(frame, "the query", 0, 0)))
-        return EncodedRow(batch.codes[0].numpy(), batch.numbers[0].numpy(), batch.lists)
+        batch = self._side.encode(self._cleaner.clean(Chunk(frame, "the query", 0, 0)))
+        return EncodedRow(batch.codes[0].numpy(), batch.numbers[0].numpy(), dict(batch.lists))
 
 
-_AtOnce = Callable[[Any], EncodedRow | None]
-_NO_CODE, _NO_NUMBER = np.empty(0, np.int32), np.empty(0, np.float32)
+class _Id(_Part):
+    """A column of single ids, looked up at once."""
 
+    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: Side) -> None:
+        super().__init__(encoder, columns, whole)
+        column = encoder.schema.columns[columns[0]]
+        owner = column.table if isinstance(column, Categorical) else None
+        self._table = encoder.tables[owner or columns[0]]
 
-def _at_once(encoder: Encoder, columns: Sequence[str]) -> _AtOnce | None:
-    """Return what encodes a plain value of a lone column; None where it must go the long way."""
-    column = encoder.schema.columns[columns[0]]
-    if len(columns) > 1:
-        return None
-    if isinstance(column, Categorical):
-        return _ids(encoder, column.table or columns[0])
-    return _numbers(encoder, columns[0]) if isinstance(column, Numeric) else None
-
-
-def _ids(encoder: Encoder, owner: str) -> _AtOnce:
-    table = encoder.tables[owner]
-
-    def at_once(value: Any) -> EncodedRow | None:
+    def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
+        value = row.get(self._sources[0])
         if value is None:
-            code = MISSING
+            into.codes[self._codes[0]] = MISSING
         elif type(value) is str or (type(value) is int and _LOW <= value < _HIGH):
-            code = table.code_of(value)
+            into.codes[self._codes[0]] = self._table.code_of(value)
         else:
-            return None
-        return EncodedRow(np.array([code], dtype=np.int32), _NO_NUMBER, {})
-
-    return at_once
+            super().put(row, into)
 
 
-def _numbers(encoder: Encoder, name: str) -> _AtOnce:
-    number = encoder.numbers[name]
+class _Number(_Part):
+    """A column of single numbers, scaled at once."""
 
-    def at_once(value: Any) -> EncodedRow | None:
+    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: Side) -> None:
+        super().__init__(encoder, columns, whole)
+        self._number = encoder.numbers[columns[0]]
+
+    def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
+        value = row.get(self._sources[0])
         if value is None:
             x = math.nan
         elif type(value) is float and math.isfinite(value):
@@ -151,15 +141,21 @@ def _numbers(encoder: Encoder, name: str) -> _AtOnce:
         elif type(value) is int and _LOW <= value < _HIGH:
             x = float(value)
         else:
-            return None
-        if isinstance(number, Bucketised):
-            return EncodedRow(number.encode(np.array([x])), _NO_NUMBER, {})
-        scaled = number.scale(np.array([x])).astype(np.float32)
-        if number.had_missing:
-            scaled = np.append(scaled, np.float32(math.isnan(x)))
-        return EncodedRow(_NO_CODE, scaled, {})
+            super().put(row, into)
+            return
+        if isinstance(self._number, Bucketised):
+            into.codes[self._codes[0]] = self._number.encode(np.array([x]))[0]
+            return
+        into.numbers[self._numbers[0]] = self._number.scale(np.array([x]))[0]
+        if self._number.had_missing:
+            into.numbers[self._numbers[1]] = math.isnan(x)
 
-    return at_once
+
+def _part(encoder: Encoder, columns: Sequence[str], whole: Side) -> _Part:
+    kinds: dict[type, type[_Part]] = {Categorical: _Id, Numeric: _Number}
+    alone = len(columns) == 1
+    kind = kinds.get(type(encoder.schema.columns[columns[0]]), _Part) if alone else _Part
+    return kind(encoder, columns, whole)
 
 
 def _key(value: Any) -> Any:

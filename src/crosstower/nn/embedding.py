@@ -120,8 +120,25 @@ class EmbeddingStore(nn.Module):
 
     def _single(self, codes: Tensor, width: str) -> Tensor:
         columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")
-        rows = self._look_up(codes.index_select(1, columns).long() + offsets, width)  # [B, F, D]
-        return rows.flatten(1)
+        return self.rows(codes, columns, offsets, int(width))
+
+    def rows(self, codes: Tensor, columns: Tensor, offsets: Tensor, width: int) -> Tensor:
+        """Return `[B, F * width]` of F single-valued fields side by side, in one look-up.
+
+        `columns` and `offsets` are theirs, see `places_of`.
+        """
+        found = self._look_up(codes.index_select(1, columns).long() + offsets, str(width))
+        return found.flatten(1)
+
+    def places_of(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the columns `[F]` of the codes and the offsets `[F]` of single-valued fields."""
+        fields = [self._fields[name] for name in names]
+        columns = torch.tensor([field.column for field in fields], dtype=torch.long)
+        return columns, torch.tensor([field.place.offset for field in fields], dtype=torch.long)
+
+    def is_single(self, name: str) -> bool:
+        """Return whether a field has a single value, and is no list."""
+        return self._fields[name].column is not None
 
     def _bag(self, values: Tensor, width: str, field: _Field) -> Tensor:
         """Return `[B, D]`: mean or sum without a tensor of all rows in between."""

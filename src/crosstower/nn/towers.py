@@ -47,6 +47,13 @@ class Tower(nn.Module):
         super().__init__()
         self._columns = frozenset(columns)
         self._fields = [name for name in store.names if name in columns]
+        single = [name for name in self._fields if store.is_single(name)]
+        widths = {store.width(name) for name in single}
+        # Single-valued fields come first; if all are equally wide, one look-up gets them.
+        self._width = widths.pop() if len(widths) == 1 else None
+        self._others = self._fields[len(single) :] if self._width is not None else self._fields
+        for name, places in zip(("columns", "offsets"), store.places_of(single), strict=True):
+            self.register_buffer(name, places, persistent=False)
         numbers = [i for i, c in enumerate(layout.columns_of_numbers()) if c in columns]
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         width = sum(store.width(name) for name in self._fields) + len(numbers)
@@ -60,7 +67,10 @@ class Tower(nn.Module):
         """Return `[B, D]`, or `[1, D]` where all rows of a request share the tower's columns."""
         if isinstance(batch, Request) and batch.shared.issuperset(self._columns):
             batch = batch[:1]
-        parts = [store.field(name, batch.codes, batch.lists) for name in self._fields]
+        parts = [store.field(name, batch.codes, batch.lists) for name in self._others]
+        if self._width is not None:
+            columns, offsets = self.get_buffer("columns"), self.get_buffer("offsets")
+            parts.insert(0, store.rows(batch.codes, columns, offsets, self._width))
         x = torch.cat(
             [*parts, batch.numbers.index_select(1, self.get_buffer("numbers"))], dim=1
         )  # [B, W]
