@@ -22,6 +22,7 @@ from crosstower.funnel.request import cleaner_of, part_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.layout import RESERVED_CODES, UNSEEN
 from crosstower.live.candidates import CandidateEncoder, CandidateRows
+from crosstower.request import Request
 from crosstower.run import Run
 from crosstower.scores import RawArrays, Scorer
 
@@ -132,8 +133,12 @@ class LiveRanker:
             QueryError: a value that the query and an item decide together is bad.
 
         """
+        return self.scorer.logits(self.request(query, items))
+
+    def request(self, query: Query, items: CandidateRows) -> Request:
+        """Return what the model reads; errors as `logits`."""
         pairs = self._encode_pairs(query, items) if self._pairs.schema.columns else None
-        return self.scorer.logits(self._encoder.join(query.batch, items.batch, pairs))
+        return self._encoder.join(query.batch, items.batch, pairs)
 
     @staticmethod
     def arrays(query: Query, items: CandidateRows) -> RawArrays:
