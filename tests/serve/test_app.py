@@ -2,6 +2,7 @@ import json
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,47 @@ def test_a_queue_that_is_full_answers_at_once(start: Start) -> None:
     finish.set()
     blocking.result(20)
     assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
+
+
+def test_lists_that_wait_are_answered_together_as_alone(start: Start) -> None:
+    client = start()
+    bodies = [{"user": n, "k": n + 1, "stages": n == 3} for n in range(12)]
+    bodies[5]["k"] = 51
+    alone = [client.post("/v1/recommend", json=body) for body in bodies]
+    service, portal, sizes = service_of(client), client.portal, list[int]()
+    assert portal is not None
+    assert service.live is not None
+    assert service.live.funnel is not None
+    many = service.live.funnel.recommend_each
+
+    def counted(asked: Any) -> Any:
+        sizes.append(len(asked))
+        return many(asked)
+
+    service.live.funnel.recommend_each = counted  # type: ignore[method-assign]
+    blocking = portal.start_task_soon(service.ask, lambda _live: time.sleep(0.3))
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        found = list(threads.map(lambda body: client.post("/v1/recommend", json=body), bodies))
+    for mine, theirs in zip(found, alone, strict=True):
+        assert mine.status_code == theirs.status_code
+        alike(mine.json(), theirs.json())
+    blocking.result(20)
+    assert max(sizes) > 1
+    assert sum(sizes) == len(bodies)
+
+
+def alike(mine: Any, theirs: Any) -> None:
+    """Compare two answers but for what differs each time, numbers to six digits."""
+    if isinstance(theirs, dict):
+        assert mine.keys() == theirs.keys()
+        for key in mine.keys() - {"request_id", "milliseconds"}:
+            alike(mine[key], theirs[key])
+    elif isinstance(theirs, list):
+        assert len(mine) == len(theirs)
+        for one, other in zip(mine, theirs, strict=True):
+            alike(one, other)
+    else:
+        assert mine == (pytest.approx(theirs, rel=1e-5) if isinstance(theirs, float) else theirs)
 
 
 def test_what_waits_too_long_is_given_up(start: Start) -> None:
