@@ -112,14 +112,14 @@ def closed(port: int, connections: int, seconds: float) -> float:
 
 
 @contextmanager
-def server(bundle: Path, workers: int) -> Generator[tuple[int, int]]:
+def server(bundle: Path, workers: int, together: int) -> Generator[tuple[int, int]]:
     """Give the port and the process of a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as state:
         command = [sys.executable, "-m", "crosstower", "serve", str(bundle), "--port", str(port)]
-        command += ["--state", state, "--workers", str(workers)]
+        command += ["--state", state, "--workers", str(workers), "--together", str(together)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait(port)
@@ -234,6 +234,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--together", type=int, default=8, help="As of crosstower serve.")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
@@ -257,7 +258,7 @@ def show(bundle: Path, options: argparse.Namespace) -> None:
     print("| workers | rate | p50 ms | p95 | p99 | largest | closed loop/s | of bare | PSS MB |")
     print("|---|---|---|---|---|---|---|---|---|")
     for workers in options.workers:
-        with server(bundle, workers) as (port, process):
+        with server(bundle, workers, options.together) as (port, process):
             run(port, process, workers, float(rate), options)
     if options.soak:
         soak(bundle, options)
@@ -283,7 +284,7 @@ def run(
 def soak(bundle: Path, options: argparse.Namespace) -> None:
     """Ask steadily for minutes, and print memory and latency as they go."""
     print("\n| minute | p50 ms | p95 | p99 | largest | PSS MB |\n|---|---|---|---|---|---|")
-    with server(bundle, options.workers[-1]) as (port, process):
+    with server(bundle, options.workers[-1], options.together) as (port, process):
         for minute in range(int(options.soak)):
             found = json.loads(in_a_process("steady", str(port), str(options.rate), "59"))
             print(

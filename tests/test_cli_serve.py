@@ -5,6 +5,7 @@ import pytest
 
 from crosstower.bundle import Bundle
 from crosstower.serve import server
+from crosstower.serve.settings import Limits, Settings
 
 from .funnel.conftest import Runs
 from .test_cli import run
@@ -48,6 +49,17 @@ def test_the_address_is_told_and_the_state_lies_beside_the_bundle(
     assert bundle.version in text
     assert len(served) == 1
     assert (tmp_path / "s" / "state.sqlite").is_file()
+
+
+def test_what_a_worker_takes_on_is_told_to_it(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    limits = ("--waiting", "9", "--seconds", "2.5", "--together", "3")
+    code, _, _ = run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *limits)
+    assert code == 0
+    (settings,) = served
+    assert isinstance(settings, Settings)
+    assert settings.limits == Limits(waiting=9, seconds=2.5, together=3)
 
 
 def test_other_machines_need_tokens(

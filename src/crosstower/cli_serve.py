@@ -84,6 +84,10 @@ def serve(
         int, typer.Option(min=1, help="Requests that may wait in a worker; more get a 503.")
     ] = 64,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long a request may wait.")] = 10.0,
+    together: Annotated[
+        int,
+        typer.Option(min=1, help="Waiting requests for lists that a worker answers as one."),
+    ] = 8,
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Serve other machines without tokens.")
     ] = False,
@@ -113,7 +117,7 @@ def serve(
         workers=workers,
         threads=threads,
         open=open_to_all,
-        limits=Limits(waiting=waiting, seconds=seconds),
+        limits=Limits(waiting=waiting, seconds=seconds, together=together),
     )
     made = prepare(settings)
     name = f"[{host}]" if ":" in host else host

@@ -83,6 +83,7 @@ class FakeBundle:
             "by": None,
             "form": "sum",
             "amount": None,
+            "diversity": {"by": "city", "caps": {"Paris": 2}},
         }
     )
     version: str = "3f9a1c07b2de"
@@ -113,7 +114,7 @@ class FakeBundle:
             "candidates": 200,
             "limits": {"k": 100, "candidates": 500, "items": 500, "events": 100, "body_bytes": 1e6},
             "user_column": "user_id",
-            "query_columns": [contexts],
+            "query_columns": [{"name": "user_id", "kind": "categorical", "examples": []}, contexts],
             "needed_columns": ["context"],
             "attributes": attributes,
             "text_search": "retrieve" in self.stages,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, Route, expect
 
-from crosstower.blend_section import Blend
+from crosstower.blend_section import Blend, Diversity
 
 from . import browsing
 from .browsing import (
@@ -130,6 +130,7 @@ def test_the_copied_blend_is_a_recipes_section(browser: Browser, url: str) -> No
     blend = Blend.model_validate(yaml.safe_load(text)["blend"])
     assert blend.weights == {"like": 1, "comment": 0.35}
     assert (blend.transform, blend.by) == ("percentile", "content_type")
+    assert blend.diversity == Diversity(by="city", caps={"Paris": 2})
 
 
 def test_the_keyboard_moves_a_slider_and_opens_an_item(page: Page, url: str) -> None:

@@ -229,6 +229,7 @@ class BlendSummary(_Answer):
     transform: str | dict[str, str]
     by: str | None
     amount: str | None
+    diversity: dict[str, Any] | None
 
 
 class ModelAnswer(_Answer):

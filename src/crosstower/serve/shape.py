@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from crosstower.blend_section import Blend
 from crosstower.columns import Categorical
 from crosstower.data.sides import section_of
 from crosstower.live.answer import Ranked
@@ -146,13 +147,15 @@ def _funnel(funnel: LiveFunnel | None) -> dict[str, Any]:
     }
 
 
-def _blend(spec: Any) -> dict[str, Any]:
+def _blend(spec: Blend) -> dict[str, Any]:
+    diversity = spec.diversity
     return {
         "weights": dict(spec.weights),
         "form": spec.form,
         "transform": spec.transform,
         "by": spec.by,
         "amount": spec.amount,
+        "diversity": None if diversity is None else diversity.model_dump(exclude_defaults=True),
     }
 
 

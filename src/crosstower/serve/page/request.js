@@ -15,7 +15,7 @@ export function openRequest(model, ask) {
   const ranksOnly = !model.stages.includes("retrieve");
   form.replaceChildren(
     ...(model.user_column ? userFields(model) : []),
-    ...model.query_columns.map(queryField),
+    ...queryColumns(model).map(queryField),
     ranksOnly ? itemsField(model) : whereField(model),
     kField(model),
   );
@@ -31,7 +31,7 @@ function read(model, ranksOnly) {
   const text = (id) => byId(id)?.value.trim() ?? "";
   const needed = model.needed_columns ?? []; // may be empty, but not left out
   const user = text("user");
-  const pairs = model.query_columns.map((column) => [
+  const pairs = queryColumns(model).map((column) => [
     column.name,
     queryValue(column, text(`query-${column.name}`)),
   ]);
@@ -52,6 +52,11 @@ function read(model, ranksOnly) {
       .filter(Boolean)
       .map(numberOr),
   };
+}
+
+/** The columns to ask for: not the user's id, which has a field of its own. */
+function queryColumns({ query_columns: columns, user_column: user }) {
+  return columns.filter(({ name }) => name !== user);
 }
 
 function queryValue({ kind, examples }, text) {

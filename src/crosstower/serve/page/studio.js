@@ -41,7 +41,7 @@ export function openStudio(model, changed) {
           type: "button",
           class: "quiet",
           id: "copy",
-          click: () => copy(override() ?? ownBlend(model, state), copied),
+          click: () => copy(copied, override() ?? ownBlend(model, state), model.blend?.diversity),
         },
         "Copy YAML",
       ),
@@ -63,8 +63,11 @@ export function openStudio(model, changed) {
   return { override, tell };
 }
 
-/** A blend as the `blend` section of a recipe. Weights of 0 are left out. */
-function yamlOf(blend) {
+/**
+ * A blend as the `blend` section of a recipe. Weights of 0 are left out. The bundle's diversity
+ * goes with every blend of a request, so that it is part of each copy.
+ */
+function yamlOf(blend, diversity) {
   const name = (text) =>
     /^[A-Za-z_][\w-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/i.test(text)
       ? text
@@ -86,6 +89,7 @@ function yamlOf(blend) {
       : section("transform", Object.entries(transform ?? {}))),
     ...(by ? [`  by: ${name(by)}`] : []),
     ...(amount ? [`  amount: ${name(amount)}`] : []),
+    ...(diversity ? [`  diversity: ${JSON.stringify(diversity)}`] : []), // JSON is YAML
     "",
   ].join("\n");
 }
@@ -198,8 +202,8 @@ function select(id, title, options, chosen, take) {
   return el("div", { class: "field" }, el("label", { for: id }, title), control);
 }
 
-async function copy(blend, box) {
-  const text = yamlOf(blend);
+async function copy(box, blend, diversity) {
+  const text = yamlOf(blend, diversity);
   try {
     await navigator.clipboard.writeText(text);
     box.replaceChildren(el("p", { class: "help" }, "Copied."));
