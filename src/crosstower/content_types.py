@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +26,20 @@ def type_text(values: pl.Series) -> pl.Series:
     return text.set(values.is_nan().fill_null(value=False), None)
 
 
+class Names:
+    """Names of types in order, and the number of each, shared by all rows that have them."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names = list(names)
+        self.numbers = {name: number for number, name in enumerate(self.names)}
+
+
 @dataclass(frozen=True)
 class ContentTypes:
-    """The type of each row: `codes` `[rows]` are the numbers of `numbers`, -1 where missing."""
+    """The type of each row: `codes` `[rows]` are numbers of `kinds`, -1 where it is missing."""
 
     codes: NDArray[np.int32]
-    numbers: Mapping[str, int]
+    kinds: Names
 
     @staticmethod
     def of(values: pl.Series) -> ContentTypes:
@@ -39,19 +47,19 @@ class ContentTypes:
         text = type_text(values)
         names = text.drop_nulls().unique().sort()
         codes = text.cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(-1)
-        return ContentTypes(codes.to_numpy(), {name: i for i, name in enumerate(names)})
+        return ContentTypes(codes.to_numpy(), Names(names))
 
     @staticmethod
     def concatenate(parts: Sequence[ContentTypes]) -> ContentTypes:
         """Return the types of the rows of all parts, in order."""
-        if all(part.numbers is parts[0].numbers for part in parts):
-            return ContentTypes(np.concatenate([p.codes for p in parts]), parts[0].numbers)
+        if all(part.kinds is parts[0].kinds for part in parts):
+            return ContentTypes(np.concatenate([p.codes for p in parts]), parts[0].kinds)
         numbers: dict[str, int] = {}
         codes: list[NDArray[np.int32]] = []
         for part in parts:
-            new = [numbers.setdefault(name, len(numbers)) for name in part.numbers]
+            new = [numbers.setdefault(name, len(numbers)) for name in part.kinds.names]
             codes.append(np.array([*new, -1], dtype=np.int32)[part.codes])
-        return ContentTypes(np.concatenate(codes), numbers)
+        return ContentTypes(np.concatenate(codes), Names(numbers))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -59,7 +67,7 @@ class ContentTypes:
 
     def __getitem__(self, rows: Places) -> ContentTypes:
         """Return the types of the chosen rows."""
-        return ContentTypes(self.codes[rows], self.numbers)
+        return ContentTypes(self.codes[rows], self.kinds)
 
     def rows_of(self, known: Iterable[str]) -> list[tuple[str | None, Places]]:
         """Return the rows of each known type that has some, then under None those of all others.
@@ -68,11 +76,11 @@ class ContentTypes:
         >>> [(name, rows.tolist()) for name, rows in types.rows_of(["ad"])]
         [('ad', [0, 3]), (None, [1, 2])]
         """
-        names = list(known)
-        places = np.full(len(self.numbers) + 1, len(names))  # the last one is of code -1
+        names, numbers = list(known), self.kinds.numbers
+        places = np.full(len(numbers) + 1, len(names))  # the last one is of code -1
         for place, name in enumerate(names):
-            if name in self.numbers:
-                places[self.numbers[name]] = place
+            if name in numbers:
+                places[numbers[name]] = place
         place_of = places[self.codes]
         order = np.argsort(place_of, kind="stable")
         ends = np.cumsum(np.bincount(place_of, minlength=len(names) + 1))
@@ -82,5 +90,5 @@ class ContentTypes:
 
     def text(self) -> list[str | None]:
         """Return the type of each row, None where missing."""
-        names = [*self.numbers, None]
-        return [names[code] for code in self.codes.tolist()]
+        names = self.kinds.names
+        return [None if code < 0 else names[code] for code in self.codes.tolist()]

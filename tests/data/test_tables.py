@@ -153,3 +153,7 @@ def test_one_id_has_the_code_that_it_has_in_a_column(known: list, new: list, tex
     for table in (Vocabulary(pl.Series(sorted(own), dtype=kind).sort()), HashBuckets(97)):
         codes = [int(table.encode(pl.Series([i]))[0]) for i in [*known, *new]]
         assert [table.code_of(i) for i in [*known, *new]] == codes
+
+
+def test_a_number_beyond_64_bits_is_unknown() -> None:
+    assert [Vocabulary(pl.Series([1, 2])).code_of(n) for n in (2**63, -(2**63) - 1)] == [UNSEEN] * 2

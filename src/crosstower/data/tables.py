@@ -45,7 +45,7 @@ class Vocabulary:
         return codes
 
     def code_of(self, value: int | str) -> int:
-        """Return the code of one id as `encode` does: text, or a whole number of 64 bits.
+        """Return the code of one id as `encode` does.
 
         Found by bisection, which takes microseconds where a series takes a hundred.
         """
@@ -54,6 +54,8 @@ class Vocabulary:
             found = place < len(self.values) and self.values[place] == str(value)
         elif isinstance(value, str):
             return int(self.encode(pl.Series([value]))[0])
+        elif not -(2**63) <= value < 2**63:
+            return UNSEEN
         else:
             place = int(self._numbers.searchsorted(value))
             found = place < len(self._numbers) and int(self._numbers[place]) == value

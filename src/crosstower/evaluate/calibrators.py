@@ -219,7 +219,7 @@ def rows_of_types(frame: pl.DataFrame, by: str | None) -> dict[str | None, Place
     if by is None:
         return {}
     types = _types(frame, by)
-    *typed, (_, rest) = types.rows_of(types.numbers)
+    *typed, (_, rest) = types.rows_of(types.kinds.names)
     missing: dict[str | None, Places] = {None: rest} if len(rest) else {}
     return missing | dict(typed)
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.batch import Batch
-from crosstower.content_types import ContentTypes
+from crosstower.content_types import ContentTypes, Names
 from crosstower.data.clean import Cleaner
 from crosstower.data.side import Side
 from crosstower.data.sources import Chunk
@@ -133,7 +133,7 @@ def _nothing(found: CandidateRows, count: int) -> CandidateRows:
     """Return items that can all not be read, of the columns of `found`, which has no row."""
     batch = found.batch.each(lambda t: t.new_zeros((count, *t.shape[1:])))
     kinds = found.arrays
-    types = {n: ContentTypes(np.full(count, -1, np.int32), {}) for n in kinds.types}
+    types = {n: ContentTypes(np.full(count, -1, np.int32), Names()) for n in kinds.types}
     arrays = RawArrays(types, {n: np.zeros(count) for n in kinds.amounts})
     frame = found.frame.clear(count)
     return CandidateRows(batch, np.zeros(count, dtype=bool), arrays, frame)
