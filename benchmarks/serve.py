@@ -1,9 +1,9 @@
 """A server under load: latency at a steady rate, throughput beside bare calls, memory, a long run.
 
 A two-tower model over --items items (vectors of 64, approximate index), 500 candidates, a
-multi-task DCN-V2, calibration and a blend by content type. Requests come at fixed times whether or
-not earlier ones are answered (an open loop), from threads of a process of its own on the same
-machine; latency counts from when a request was due. Throughput is of closed loops of
+multi-task DCN-V2, calibration and a blend by content type. Requests are due at fixed times whether
+or not earlier ones are answered, from sixteen threads of a process of its own on the same machine;
+latency counts from when a request was due. Throughput is of closed loops of
 --connections a worker. The bare calls are the index's search and the model's forward alone, in a
 loop in one process, for other users and candidates each time.
 """
@@ -54,22 +54,27 @@ class Connection:
             f"Content-Length: {len(content)}\r\n\r\n"
         )
         self.socket.sendall(head.encode() + content)
-        answer = b""
+        answer = self.socket.recv(65_536)
+        if not answer:  # it was idle for so long that the server has closed it
+            self.socket.close()
+            self.open()
+            self.socket.sendall(head.encode() + content)
         while b"\r\n\r\n" not in answer:
-            received = self.socket.recv(65_536)
-            if not received:  # it was idle for so long that the server has closed it
-                self.open()
-                self.ask(user)
-                return
-            answer += received
+            answer += self._more()
         head_of_answer, _, rest = answer.partition(b"\r\n\r\n")
         status = head_of_answer.split(b" ", 2)[1]
         lines = head_of_answer.lower().split(b"\r\n")
         length = int(next(x for x in lines if x.startswith(b"content-length:")).split(b":")[1])
         while len(rest) < length:
-            rest += self.socket.recv(65_536)
+            rest += self._more()
         if status != b"200":
             raise RuntimeError(f"status {status.decode()}")
+
+    def _more(self) -> bytes:
+        received = self.socket.recv(65_536)
+        if not received:
+            raise RuntimeError("the server has closed a connection in the middle of an answer")
+        return received
 
 
 def steady(port: int, rate: float, seconds: float, seed: int = 0) -> list[float]:

@@ -57,8 +57,10 @@ class ContentTypes:
         numbers: dict[str, int] = {}
         codes: list[NDArray[np.int32]] = []
         for part in parts:
-            new = [numbers.setdefault(name, len(numbers)) for name in part.kinds.names]
-            codes.append(np.array([*new, -1], dtype=np.int32)[part.codes])
+            new = np.full(len(part.kinds.names) + 1, -1, dtype=np.int32)
+            for code in np.unique(part.codes[part.codes >= 0]).tolist():  # of those that are there
+                new[code] = numbers.setdefault(part.kinds.names[code], len(numbers))
+            codes.append(new[part.codes])
         return ContentTypes(np.concatenate(codes), Names(numbers))
 
     def __len__(self) -> int:

@@ -144,7 +144,7 @@ class Scorer:
             raw: of the same rows, `types` and `amounts` as the fields of that name say.
 
         Raises:
-            DataError: a prediction is not finite.
+            DataError: a prediction cannot be calibrated or blended, as one that is not finite.
 
         """
         calibrators, blend = self.calibrators, self.blend
@@ -173,6 +173,13 @@ class Scorer:
             self.blend.spec.by if self.blend is not None else None,
         ]
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """The raw columns that are content types: `types`, and those that diversity looks at."""
+        diversity = self.blend.spec.diversity if self.blend is not None else None
+        mine = diversity.columns() if diversity is not None else []
+        return tuple(dict.fromkeys([*self.types, *mine]))
 
     def arrays(self, raw: pl.DataFrame) -> RawArrays:
         """Return the raw `columns` of rows as `combine` reads them.

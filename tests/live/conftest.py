@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ def visits(count: int = 1_500) -> pl.DataFrame:
             "my_lat": 48.8 + random.random(count) / 5,
             "my_lon": 2.3 + random.random(count) / 5,
             "mood": random.choice(["calm", "loud"], count),
+            "weather": random.choice(["rain", "sun"], count),
+            "bid": random.random(count),
             "time": np.arange(count),
             "went": (random.random(count) < 0.2 + 0.2 * (place % 3)).astype(np.int8),
             "stayed": random.random(count) * 100,
@@ -51,11 +54,32 @@ def visits(count: int = 1_500) -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def places_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Distances and crosses of both sides, tables joined by the user and by the place."""
-    folder = tmp_path_factory.mktemp("places")
-    visits().write_parquet(folder / "rows.parquet")
-    pl.DataFrame({"user": range(40), "age": [20.0 + i for i in range(40)]}).write_parquet(
-        folder / "users.parquet"
+    return places(
+        tmp_path_factory.mktemp("places"),
+        calibration={"method": "platt", "by": "kind"},
+        blend={"weights": {"went": 1, "stayed": 0.2}, "transform": "probit", "by": "kind"},
     )
+
+
+@pytest.fixture(scope="session")
+def moods_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same, where the query decides the type of the calibration and an amount of the blend."""
+    return places(
+        tmp_path_factory.mktemp("moods"),
+        calibration={"method": "platt", "by": "weather"},
+        blend={
+            "form": "value",
+            "weights": {"went": 1},
+            "amount": "bid",
+            "diversity": {"by": "kind", "caps": {"bar": 1, "*": 3}, "top": 6},
+        },
+    )
+
+
+def places(folder: Path, *, calibration: dict[str, Any], blend: dict[str, Any]) -> Bundle:
+    visits().write_parquet(folder / "rows.parquet")
+    users = pl.DataFrame({"user": [None, *range(40)], "age": [9.0, *(20.0 + i for i in range(40))]})
+    users.write_parquet(folder / "users.parquet")
     pl.DataFrame({"place": range(30), "stars": [i % 5 for i in range(30)]}).write_parquet(
         folder / "stars.parquet"
     )
@@ -102,8 +126,8 @@ def places_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
             "tasks": {"went": "binary", "stayed": "regression"},
         },
         "model": {"name": "dcn_v2", "embedding_dim": 4, "hidden": [8]},
-        "calibration": {"method": "platt", "by": "kind"},
-        "blend": {"weights": {"went": 1, "stayed": 0.2}, "transform": "probit", "by": "kind"},
+        "calibration": calibration,
+        "blend": blend,
         "training": {**QUICK, "epochs": 1},
         "evaluation": {"group": "user", "baselines": []},
     }

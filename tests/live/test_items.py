@@ -124,3 +124,17 @@ def test_more_than_there_is(live: LiveItems) -> None:
     assert live.ids(places) == ["new"]
     live.delete(live.as_ids(["new"]))
     assert live.nearest(unit(1, 0), 10)[0].tolist() == []
+
+
+def test_each_query_of_several_gets_what_it_gets_alone(live: LiveItems) -> None:
+    queries = unit(4, 5)
+    last = live.base.vectors.rows(slice(N - 1, N)).numpy()[0]
+    queries[0] = last / np.linalg.norm(last)  # whose best item is the last one
+    excluded = [np.array([7, 8]), np.array([-1, 3]), np.arange(0, 290), np.array([N - 1, 4, 5])]
+    for where in (None, "kind == 'a'"):
+        found = live.nearest_of_each(queries, 9, where=where, excluded=excluded)
+        for query, out, (places, scores) in zip(queries, excluded, found, strict=True):
+            alone = live.nearest(query[None], 9, where=where, excluded=out)
+            assert places.tolist() == alone[0].tolist()
+            np.testing.assert_allclose(scores, alone[1], rtol=1e-6, atol=1e-6)
+            assert not set(places) & set(out)

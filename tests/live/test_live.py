@@ -67,6 +67,22 @@ def test_columns_that_query_and_item_decide_together(places_bundle: Bundle) -> N
     assert set(found.types.text()) == {"bar", "park", "shop"}
 
 
+def test_the_query_may_decide_the_type_and_the_amount(moods_bundle: Bundle) -> None:
+    here = {"my_lat": 48.85, "my_lon": 2.35}
+    for user in (1, 12345):
+        for weather, bid in (("rain", 0.5), ("sun", 3), ("fog", 0)):
+            agrees(moods_bundle, user, None, {**here, "weather": weather, "bid": bid})
+    live = Live.open(moods_bundle)
+    for bad in ({"weather": ["rain"], "bid": 1.0}, {"weather": "rain", "bid": -1.0}):
+        with pytest.raises(QueryError, match=r"bid|cannot be read"):
+            funnel_of(live).recommend(Asked(user=1, query={**here, **bad}))
+    rows = [{**here, "user": 1, "mood": "calm", "place": n, "kind": "bar", "lat": 48.8, "lon": 2.3,
+             "weather": ["rain"] if n else "rain", "bid": 1.0} for n in (0, 1)]  # fmt: skip
+    assert len(live.needs_rows.rank(Asked(), rows[:1]).places) == 1
+    with pytest.raises(QueryError, match=r"rows: .*'weather' holds List"):
+        live.needs_rows.rank(Asked(), rows[1:])
+
+
 def test_given_items_are_ranked_as_whole_rows_are(bundle: Bundle, live: Live) -> None:
     ids = [3, 1_000, 77, 10**12]
     asked = Asked(user=5, query={"home_city": "Rome", "budget": 90, "wanted": "pool"})

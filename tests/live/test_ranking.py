@@ -76,12 +76,16 @@ def test_nothing_asked_is_nothing_answered(funnel: LiveFunnel) -> None:
     assert funnel.recommend_each([]) == []
 
 
-@pytest.mark.parametrize("name", ["places_bundle", "films_bundle"])
+@pytest.mark.parametrize("name", ["places_bundle", "films_bundle", "moods_bundle"])
 def test_columns_of_both_sides_and_joined_tables(name: str, request: pytest.FixtureRequest) -> None:
     funnel = Live.open(request.getfixturevalue(name)).needs_funnel
     queries: list[dict[str, Any]] = [{"my_lat": 48.85, "my_lon": 2.35}, {"my_lat": 91.0}]
     if name == "films_bundle":
         queries = [{"hour": 21, "device": "tv"}, {"hour": "late", "colour": 1}]
+    if name == "moods_bundle":
+        here = {"my_lat": 48.85, "my_lon": 2.35}
+        queries = [{**here, "weather": w, "bid": b} for w, b in (("rain", 1), ("sun", 2), ("?", 0))]
+        queries.append({**here, "weather": "sun", "bid": -1.0})
     many = [Asked(user=user, query=query) for query in queries for user in (1, 2, 12_345)]
     for mine, asked in zip(funnel.recommend_each(many), many, strict=True):
         same(mine, alone(funnel, asked))

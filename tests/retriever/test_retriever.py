@@ -47,7 +47,8 @@ def test_answers_are_those_of_the_evaluation(run: Run, tmp_path: Path) -> None:
     for user in (0, 7, 63):
         had = users.filter(pl.col("__user") == user)["__items"][0][:-1]  # before the test row
         device = last.filter(pl.col("user") == user)["device"][0]
-        vector = retriever.vector({"device": device}, had.to_numpy().copy())
+        row = retriever.queries.row(None, None, {"device": device})
+        vector = retriever.queries.vectors([row], [had.to_numpy()])
         index = ExactIndex.build(retriever.catalogue.ids, retriever.vectors)
         shown = index.search(vector, 20).places[0].tolist()
         assert shown == stored[asked.index(user)].to_list()

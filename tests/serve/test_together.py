@@ -68,6 +68,25 @@ def test_an_error_of_the_whole_reaches_everybody_and_the_next_are_answered() -> 
     run(test)
 
 
+class PanicError(BaseException):
+    """As of a library that does not raise an Exception."""
+
+
+@pytest.mark.parametrize("error", [PanicError("core"), StopIteration("end")])
+def test_what_no_future_takes_is_told_all_the_same(error: BaseException) -> None:
+    def broken(_numbers: Sequence[int]) -> list[int | Exception]:
+        raise error
+
+    async def ask() -> None:
+        together = Together[int, int](thread, broken, most=3)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=f"{type(error).__name__}: "):
+                await asyncio.wait_for(together.ask(1), 10)
+
+    with ThreadPoolExecutor(1) as thread:
+        asyncio.run(ask())
+
+
 def test_who_has_gone_is_not_asked_for() -> None:
     async def test(doubling: Doubling, together: Together[int, int]) -> None:
         first = asyncio.ensure_future(together.ask(100))

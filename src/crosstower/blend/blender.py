@@ -128,10 +128,10 @@ class FittedBlend(Frozen):
         """
         if self.spec.form == "sum":
             return np.sum([*self._added(predictions, types).values()], axis=0)
-        total = 1.0 if amounts is None else amounts
+        total: Floats = np.ones(1)
         for task, exponent in self.spec.weights.items():
             total = total * _base(predictions[task], task, exponent) ** exponent
-        return np.asarray(total)
+        return total if amounts is None else total * amounts
 
     def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
         """Count the rows that use the map of all types, by type; None is a missing type.

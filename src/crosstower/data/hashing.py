@@ -37,13 +37,13 @@ def hash_ids(ids: pl.Series, seed: int = 0) -> U64:
     return np.where(ids.is_null().to_numpy(), np.uint64(0), hashes)
 
 
-def hash_id(value: int | str, seed: int = 0) -> int:
+def hash_id(value: int | str) -> int:
     """Return what `hash_ids` gives for one id, in whole numbers of Python."""
     data, power, total = str(value).encode(), 1, 0
     for byte in data:
         power = power * int(_POWER_BASE) & _ALL_BITS
         total += (byte + 1) * power
-    z = ((total & _ALL_BITS) ^ len(data)) + int(_GOLDEN) * (seed + 1) & _ALL_BITS
+    z = ((total & _ALL_BITS) ^ len(data)) + int(_GOLDEN) & _ALL_BITS
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _ALL_BITS
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _ALL_BITS
     return z ^ (z >> 31)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,7 +55,7 @@ class CandidateRows:
         return CandidateRows(
             Batch.concatenate([part.batch for part in parts]),
             np.concatenate([part.good for part in parts]),
-            joined([part.arrays for part in parts]),
+            joined([part.arrays for part in parts], parts[0].arrays.types),
             pl.concat(frames) if frames[0].width else frames[0],
         )
 
@@ -66,11 +66,11 @@ def taken(arrays: RawArrays, rows: Places) -> RawArrays:
     return RawArrays(types, {name: amounts[rows] for name, amounts in arrays.amounts.items()})
 
 
-def joined(parts: Sequence[RawArrays]) -> RawArrays:
-    """Return the raw columns of the rows of all parts, in order."""
+def joined(parts: Sequence[RawArrays], types_of: Iterable[str]) -> RawArrays:
+    """Return the raw columns of the rows of all parts, in order; types only of some columns."""
     if len(parts) == 1:
         return parts[0]
-    types = {n: ContentTypes.concatenate([p.types[n] for p in parts]) for n in parts[0].types}
+    types = {n: ContentTypes.concatenate([p.types[n] for p in parts]) for n in types_of}
     amounts = {n: np.concatenate([p.amounts[n] for p in parts]) for n in parts[0].amounts}
     return RawArrays(types, amounts)
 

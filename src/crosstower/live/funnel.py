@@ -38,9 +38,9 @@ class LiveFunnel:
             rows, ranking = self.funnel.rows, self.funnel.ranking
             self.ranker = LiveRanker(rows, ranking, scorer, more=blends.by)
         self.catalogue = LiveCatalogue(self.retriever, self.ranker)
-        self.ranking = None
+        self._stages = None
         if self.ranker is not None:
-            self.ranking = Ranking(self.ranker, self.catalogue, blends, self.tasks)
+            self._stages = Ranking(self.ranker, self.catalogue, blends, self.tasks)
 
     @property
     def tasks(self) -> list[str]:
@@ -79,7 +79,8 @@ class LiveFunnel:
         """Return what `recommend` gives, or raises, for each of several requests.
 
         What is the same work for all is done once: one call of the query tower, one search for all
-        with the same condition, one calibration and one order of types.
+        with the same condition and number of candidates, one calibration and blend for all with
+        the same blend.
         """
         begin = time.perf_counter()
         requests = [OneRequest(asked) for asked in many]
@@ -139,7 +140,7 @@ class LiveFunnel:
         """Check a request, look up who asks, and encode the query for the retriever."""
         asked, queries = request.asked, self.retriever.queries
         queries.check_user(asked.user)
-        request.size = self._candidates(asked)
+        request.size = self._size(asked)
         request.known = self._known(asked.user)
         if self.funnel is not None:
             self.funnel.rows.check_given(asked.query)
@@ -185,9 +186,9 @@ class LiveFunnel:
         self, requests: Sequence[OneRequest], begin: float
     ) -> list[Ranked | CrosstowerError]:
         """Return the candidates of all requests with the scores of the ranker, in final order."""
-        if self.ranking is not None:
+        if self._stages is not None:
             each(requests, self._complete)
-            self.ranking.rank(requests)
+            self._stages.rank(requests)
         for request in requests:
             request.milliseconds["total"] = milliseconds_since(begin)
         return [request.answer() for request in requests]
@@ -203,7 +204,8 @@ class LiveFunnel:
                 row[rows.user] = known.id
         request.raw = row | dict(asked.query)
 
-    def _candidates(self, asked: Asked) -> int:
+    def _size(self, asked: Asked) -> int:
+        """Return how many candidates a request gets."""
         size = self.bundle.manifest.candidates if asked.candidates is None else asked.candidates
         if self.funnel is None:
             size = max(asked.k, asked.candidates or 0)

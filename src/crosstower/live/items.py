@@ -130,7 +130,7 @@ class LiveItems:
             x: the queries.
             k: at most so many.
             where: a condition on the attributes.
-            excluded: places to leave out, of each query.
+            excluded: places to leave out, of each query; -1 is none.
 
         Raises:
             QueryError: the condition is wrong.
@@ -161,6 +161,8 @@ class LiveItems:
         """Return the best items of the bundle and of the newer ones together."""
         (base, newer), count = indexes, len(self._alive)
         query, out = _pairs(excluded)
+        there = out >= 0  # an id that is no item has place -1
+        query, out = query[there], out[there]
         old = out < count
         found = [base.nearest(x, k, allowed=self._allowed(where), excluded=(query[old], out[old]))]
         if newer is not None:

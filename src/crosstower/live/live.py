@@ -13,7 +13,7 @@ from crosstower.live.rows import LiveRows
 
 @dataclass(frozen=True)
 class Live:
-    """An open bundle that answers one request at a time; not safe for several threads.
+    """An open bundle that answers requests, one or several at once; not safe for several threads.
 
     `funnel` is there if the bundle retrieves, `rows` if it ranks.
     """

@@ -63,6 +63,8 @@ def ordered(
 def ranks_of(score: Floats) -> Places:
     """Return the rank of each candidate `[B]`, 1 being the highest score; ties keep their order.
 
+    It is what `order_within` gives for one group, in fewer calls.
+
     Raises:
         DataError: a score is not finite.
 

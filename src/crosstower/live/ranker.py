@@ -65,7 +65,7 @@ class LiveRanker:
         self._own = SideRow(scorer.encoder, self._encoder.user.columns)
         self._pairs = Cleaner(cleaner.schema.part(pairs), with_labels=False)
         self._query = part_of(cleaner, [], rows, of_query=True)
-        self._types = _types(scorer, more)
+        self._types = list(dict.fromkeys([*scorer.typed, *more]))
         self._framed = self._pairs.sources()
         items = part_of(cleaner, theirs, rows, of_query=False)
         types, framed = (
@@ -105,13 +105,13 @@ class LiveRanker:
         try:
             encoded = self._own.encode(whole)
             raw = self._raw(whole)
+            types = {n: ContentTypes.of(raw[n]) for n in self._types if n in raw}
+            amounts = {n: raw[n].cast(pl.Float64).to_numpy() for n in self._query.amounts}
         except DataError as error:
             raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"query: a value cannot be read: {reason}") from None
-        types = {n: ContentTypes.of(raw[n]) for n in self._types if n in raw}
-        amounts = {n: raw[n].cast(pl.Float64).to_numpy() for n in self._query.amounts}
         frame = pl.DataFrame([raw[n] for n in self._framed if n in raw])
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
         unseen = {name: code == UNSEEN for name, code in names}
@@ -161,17 +161,12 @@ class LiveRanker:
         return self._encoder.pairs.encode(cleaned)
 
 
-def _types(scorer: Scorer, more: Sequence[str]) -> list[str]:
-    """Return the raw columns that are content types to calibration, diversity or any blend."""
-    diversity = scorer.blend.spec.diversity if scorer.blend is not None else None
-    return list(dict.fromkeys([*scorer.types, *more, *(diversity.columns() if diversity else [])]))
-
-
 class _Lookup:
     """A table whose key is the query's."""
 
     def __init__(self, joined: JoinedSource) -> None:
-        self.on, table = joined.on, joined.table.sort(joined.on)
+        self.on = joined.on
+        table = joined.table.drop_nulls(joined.on).sort(joined.on)
         self._keys, self._rows = Vocabulary(table[joined.on]), table.drop(joined.on)
 
     def columns_of(self, key: Any) -> dict[str, Any]:

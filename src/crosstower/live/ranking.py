@@ -38,7 +38,7 @@ class Ranking:
     def rank(self, requests: Sequence[OneRequest]) -> None:
         """Put the candidates that requests have found into their final order."""
         start = time.perf_counter()
-        each(requests, self._asked)
+        each(requests, self._ask)
         alike: dict[int, list[OneRequest]] = {}
         for request in requests:
             if request.error is None:
@@ -51,7 +51,7 @@ class Ranking:
         for request in requests:
             request.milliseconds |= {"rank": spent, "blend": blend}
 
-    def _asked(self, request: OneRequest) -> None:
+    def _ask(self, request: OneRequest) -> None:
         """Ask the model about the candidates of a request."""
         request.blend = self._blends.of(request.asked.blend)
         query = self._ranker.query(request.raw)
@@ -73,7 +73,8 @@ class Ranking:
             for task in group[0].logits
         }
         try:
-            scores = scorer.combine(logits, joined([request.arrays for request in group]))
+            arrays = joined([request.arrays for request in group], scorer.types)
+            scores = scorer.combine(logits, arrays)
         except CrosstowerError as error:
             if len(group) == 1:
                 fail(group, error)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.blend.rows import column_of
 from crosstower.content_types import ContentTypes
 from crosstower.data.sources import FrameSource, Source, join
 from crosstower.errors import DataError, QueryError
@@ -18,7 +19,7 @@ from crosstower.live.answer import Asked, Ranked, milliseconds_since
 from crosstower.live.blends import Blends
 from crosstower.live.order import ordered
 from crosstower.run import Run
-from crosstower.scores import Scorer
+from crosstower.scores import RawArrays, Scorer
 
 
 class LiveRows:
@@ -60,19 +61,22 @@ class LiveRows:
             raise QueryError(f"rows: {str(error).partition(', or set data.')[0]}") from None
         frame = pl.concat(chunks)
         raw = scorer.raw(frame)
-        scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), scorer.arrays(raw))
+        arrays = _arrays(scorer, raw)
+        scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), arrays)
         spent, start = {"rank": milliseconds_since(begin)}, time.perf_counter()
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
-        types = {name: ContentTypes.of(raw[name]) for name in self._types(scorer)}
-        found = ordered(found, scores, types, self.tasks, self.blends)
+        found = ordered(found, scores, arrays.types, self.tasks, self.blends)
         spent |= {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
         return replace(found, milliseconds=spent)
 
-    def _types(self, scorer: Scorer) -> list[str]:
-        """Return the columns of content types that diversity and the answer need."""
-        diversity = self.blends.own.spec.diversity if self.blends.own is not None else None
-        mine = diversity.columns() if diversity is not None else []
-        return list(dict.fromkeys([*scorer.types, *mine]))
+
+def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:
+    """Return the raw columns that come after the model, those for diversity as well."""
+    try:
+        types = {name: ContentTypes.of(column_of(raw, name)) for name in scorer.typed}
+        return RawArrays(types, scorer.arrays(raw).amounts)
+    except DataError as error:
+        raise QueryError(f"rows: {error}") from None
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

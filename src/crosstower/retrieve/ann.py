@@ -81,13 +81,21 @@ class AnnIndex(ExactIndex):
         count = size if allowed is None else int(allowed.sum())
         if allowed is not None and count <= max(_SCAN, size // 10):
             return super().nearest(x, k, allowed=allowed, excluded=excluded)
-        most = int(np.bincount(excluded[0], minlength=1).max())
+        best, values = np.empty((len(x), k), np.int64), np.empty((len(x), k), np.float32)
         # Exclusions are known; how many of those nearby fulfil a condition is a guess.
         guess = 1.0 if allowed is None else _SLACK * size / count
-        asked = min(max(int(guess * (k + most)), k), size)
-        found = self._walk(x, asked)
-        shown = _kept(found[0], allowed, excluded, len(self.vectors))
-        return self._first(x, k, found, shown, allowed=allowed, excluded=excluded)
+        # Each query walks as far as it would alone, whoever else is asked for.
+        more = _rounded(np.bincount(excluded[0], minlength=len(x)))
+        for few in np.unique(more):
+            rows = np.flatnonzero(more == few)
+            pairs = _of_rows(excluded, rows, len(x))
+            asked = min(max(int(guess * (k + few)), k), size)
+            found = self._walk(x[rows], asked)
+            shown = _kept(found[0], allowed, pairs, len(self.vectors))
+            best[rows], values[rows] = self._first(
+                x[rows], k, found, shown, allowed=allowed, excluded=pairs
+            )
+        return best, values
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
@@ -185,13 +193,23 @@ class AnnIndex(ExactIndex):
         values = np.take_along_axis(found[1], order, 1)
         short = shown.sum(1) < k
         if short.any():
-            number = np.full(len(x), -1)
-            number[short] = np.arange(int(short.sum()))
-            mine = number[excluded[0]] >= 0
-            pairs = number[excluded[0]][mine], excluded[1][mine]
+            pairs = _of_rows(excluded, np.flatnonzero(short), len(x))
             exact = super().nearest(x[short], k, allowed=allowed, excluded=pairs)
             best[short], values[short] = exact
         return best, values
+
+
+def _rounded(counts: Places) -> Places:
+    """Return numbers rounded up to powers of two, so that few different ones are left; 0 is 0."""
+    return np.where(counts > 0, 2 ** np.ceil(np.log2(np.maximum(counts, 1))), 0).astype(np.int64)
+
+
+def _of_rows(pairs: tuple[Places, Places], rows: Places, count: int) -> tuple[Places, Places]:
+    """Return the pairs of some of `count` queries, numbered in the order of `rows`."""
+    number = np.full(count, -1)
+    number[rows] = np.arange(len(rows))
+    mine = number[pairs[0]] >= 0
+    return number[pairs[0]][mine], pairs[1][mine]
 
 
 def _kept(places: Places, allowed: Mask | None, pairs: tuple[Places, Places], count: int) -> Mask:

@@ -78,9 +78,9 @@ class Queries:
         place = self.place_of(user)
         if place < 0:
             return None
-        own, row, had = self._known
-        names = own.row(place)
-        return KnownUser(names[0], dict(zip(row, names[1:], strict=True)), had[place].to_numpy())
+        table, columns, had = self._tables
+        own, *values = table.row(place)
+        return KnownUser(own, dict(zip(columns, values, strict=True)), had[place].to_numpy())
 
     def row(
         self, user: str | int | None, known: KnownUser | None, query: Mapping[str, Any]
@@ -132,7 +132,7 @@ class Queries:
         return Vocabulary(self.users[USER])
 
     @cached_property
-    def _known(self) -> tuple[pl.DataFrame, list[str], pl.Series]:
+    def _tables(self) -> tuple[pl.DataFrame, list[str], pl.Series]:
         """Return ids and query columns, the names of the latter, and what each user has had."""
         names = [name for name in self.users.columns if name not in (USER, HAD)]
         return self.users.select(USER, *names), names, self.users[HAD]

@@ -205,13 +205,6 @@ class Retriever:
         row = self.queries.row(user, known, query or {})
         return self.queries.vectors([row], [had]), had
 
-    def vector(self, query: Mapping[str, Any], had: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vector `[1, D]` of data columns and the places of earlier items, in order.
-
-        Columns that are not given are missing.
-        """
-        return self.queries.vectors([self.queries.row(None, None, query)], [had])
-
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the row of a user, with what the user has had; none of one nobody knows."""
         place = self.queries.place_of(user)

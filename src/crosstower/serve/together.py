@@ -73,9 +73,16 @@ class Together(Generic[Question, Answer]):
             return
         try:
             answers = self._answer([waiting.question for waiting in taken])
-        except Exception as error:
-            answers = [error] * len(taken)
+        except BaseException as error:
+            answers = [_plain(error)] * len(taken)
         loop.call_soon_threadsafe(_tell, taken, answers)
+
+
+def _plain(error: BaseException) -> Exception:
+    """Return an error that a future takes: a panic of a library is none, nor is StopIteration."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _tell(
@@ -85,6 +92,6 @@ def _tell(
         if waiting.future.done():  # who asked has gone
             continue
         if isinstance(answer, Exception):
-            waiting.future.set_exception(answer)
+            waiting.future.set_exception(_plain(answer))
         else:
             waiting.future.set_result(answer)
