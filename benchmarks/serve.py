@@ -255,34 +255,34 @@ def main(arguments: list[str]) -> None:
 
 
 def show(bundle: Path, options: argparse.Namespace) -> None:
-    rounds = [json.loads(in_a_process("bare", str(bundle), "10")) for _ in range(options.rounds)]
-    rate, search, model = (np.median([r[n] for r in rounds]) for n in ("rate", "search", "model"))
-    print(
-        f"Bare calls in one thread: {rate:.0f}/s (search {search:.2f} ms, model {model:.2f} ms)\n"
-    )
-    print("| workers | rate | p50 ms | p95 | p99 | largest | closed loop/s | of bare | PSS MB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    names = ("workers", "rate", "p50 ms", "p95", "p99", "largest", "PSS MB", "closed loop/s")
+    print(f"| {' | '.join(names)} | bare/s (search, model ms) | of bare |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for workers in options.workers:
         with server(bundle, workers, options.together) as (port, process):
-            run(port, process, workers, float(rate), options)
+            run(bundle, port, process, workers, options)
     if options.soak:
         soak(bundle, options)
 
 
-def run(
-    port: int, process: int, workers: int, bare_rate: float, options: argparse.Namespace
-) -> None:
+def run(bundle: Path, port: int, process: int, workers: int, options: argparse.Namespace) -> None:
+    """Print a row; the bare calls and the closed loop take turns, as the machine's speed moves."""
     in_a_process("steady", str(port), str(options.rate), "5")  # warm
     latencies: list[float] = []
+    bare_calls: list[dict[str, float]] = []
     rates: list[float] = []
     for _ in range(options.rounds):
         found = in_a_process("steady", str(port), str(options.rate), str(options.seconds))
         latencies += json.loads(found)
+        bare_calls.append(json.loads(in_a_process("bare", str(bundle), "8")))
         connections = str(options.connections * workers)
         rates.append(json.loads(in_a_process("closed", str(port), connections, "10")))
-    best = float(np.median(rates))
-    cells = [str(workers), f"{options.rate:g}/s", quantiles(latencies), f"{best:.0f}"]
-    cells += [f"{best / bare_rate / workers:.0%}", f"{resident_mb(process):,.0f}"]
+    shares = [rate / calls["rate"] / workers for rate, calls in zip(rates, bare_calls, strict=True)]
+    names = ("rate", "search", "model")
+    rate, search, model = (float(np.median([b[name] for b in bare_calls])) for name in names)
+    cells = [str(workers), f"{options.rate:g}/s", quantiles(latencies)]
+    cells += [f"{resident_mb(process):,.0f}", f"{np.median(rates):.0f}"]
+    cells += [f"{rate:.0f} ({search:.2f}, {model:.2f})", f"{np.median(shares):.0%}"]
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
