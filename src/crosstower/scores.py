@@ -195,6 +195,8 @@ class Scorer:
         """Return the logits `[B]` of each head, a part of the rows at a time."""
         model = self.model
         form = Eager(model, self.precision) if isinstance(model, nn.Module) else model
+        if 0 < len(batch) <= _SCORE_ROWS:
+            return form.logits(batch)
         parts = {name: [np.empty(0, np.float32)] for name in self.encoder.schema.tasks}
         for start in range(0, len(batch), _SCORE_ROWS):
             for name, logits in form.logits(batch[start : start + _SCORE_ROWS]).items():

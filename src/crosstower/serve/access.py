@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated
+from collections.abc import Mapping
 
-from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from crosstower.serve.problems import Refusal
 from crosstower.serve.settings import SCOPES, Scope
-
-_BEARER = HTTPBearer(auto_error=False, description="One of the server's tokens, if it has any.")
-Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 
 def allowed_scopes(given: str | None, tokens: Mapping[Scope, tuple[str, ...]]) -> frozenset[Scope]:
@@ -33,26 +29,39 @@ def allowed_scopes(given: str | None, tokens: Mapping[Scope, tuple[str, ...]]) -
     return frozenset(opened)
 
 
-def needs(scope: Scope) -> Callable[[Request, Given], Awaitable[None]]:
-    """Return what refuses a request without a token of a scope."""
+class Needs(HTTPBearer):
+    """A dependency that refuses a request without a token of a scope.
 
-    async def check(request: Request, given: Given) -> None:
+    It is the security scheme of the document itself: a second dependency for the token would cost
+    as much as the check.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        words = "One of the server's tokens, if it has any."
+        super().__init__(scheme_name="HTTPBearer", description=words, auto_error=False)
+        self._scope: Scope = scope
+
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        """Return the token, if one was given.
+
+        Raises:
+            Refusal: it does not open the scope.
+
+        """
+        given = await super().__call__(request)
         tokens = request.app.state.service.tokens
         opened = allowed_scopes(given.credentials if given else None, tokens)
-        if scope in opened:
-            return
+        if self._scope in opened:
+            return given
         if opened:
-            raise Refusal(
-                403, f"this token may not {_WORDS[scope]}; use one of {scope}", reason="forbidden"
-            )
+            detail = f"this token may not {_WORDS[self._scope]}; use one of {self._scope}"
+            raise Refusal(403, detail, reason="forbidden")
         raise Refusal(
             401,
             "no token of this server; send one as Authorization: Bearer TOKEN",
             reason="unauthorised",
             headers={"WWW-Authenticate": "Bearer"},
         )
-
-    return check
 
 
 _WORDS: dict[Scope, str] = {

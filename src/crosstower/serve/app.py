@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from crosstower.serve.access import needs
+from crosstower.serve.access import Needs
 from crosstower.serve.edge import Edge
 from crosstower.serve.messages import Health
 from crosstower.serve.metrics import ServerMetrics
@@ -93,7 +93,7 @@ def _add_operations(app: FastAPI) -> None:
         tags=["operations"],
         response_class=Response,
         responses={**documented(401, 403), 200: {"content": {"text/plain": {}}}},
-        dependencies=[Depends(needs("read"))],
+        dependencies=[Depends(Needs("read"))],
     )
     async def metrics(service: Worker) -> Response:
         """Return figures for Prometheus."""

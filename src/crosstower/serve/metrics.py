@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -16,6 +16,7 @@ from crosstower.serve.metrics_folder import VARIABLE
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
             1.0, 2.0, 5.0)  # fmt: skip
 _UNKNOWN_DRIFT = -1.0
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 
 class ServerMetrics:
@@ -32,6 +33,7 @@ class ServerMetrics:
         self._folder = os.environ.get(VARIABLE)
         self._version: str | None = None
         self._drift_of: set[str] = set()
+        self._children: dict[tuple[Any, ...], Any] = {}
 
         def counter(name: str, words: str, *labels: str) -> Counter:
             return Counter(f"crosstower_{name}", words, labels, registry=registry)
@@ -59,27 +61,34 @@ class ServerMetrics:
             mode="livemax",
         )
 
+    def _of(self, metric: Metric, *labels: str) -> Metric:
+        """Return the figure with these labels; `labels` of the library checks them each time."""
+        key = (metric, *labels)
+        if key not in self._children:
+            self._children[key] = metric.labels(*labels)
+        return self._children[key]
+
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        self._requests.labels(route, str(status)).inc()
-        self._latency.labels(route, str(status)).observe(seconds)
+        self._of(self._requests, route, str(status)).inc()
+        self._of(self._latency, route, str(status)).observe(seconds)
 
     def stage(self, stage: str, seconds: float) -> None:
         """Take in the time of a stage: retrieve, rank, blend or total."""
-        self._stages.labels(stage).observe(seconds)
+        self._of(self._stages, stage).observe(seconds)
 
     def fallback(self, reason: str) -> None:
         """Count an answer of popular items."""
-        self._fallbacks.labels(reason).inc()
+        self._of(self._fallbacks, reason).inc()
 
     def refused(self, reason: str) -> None:
         """Count a request that was refused, such as busy, too_large or unauthorised."""
-        self._refused.labels(reason).inc()
+        self._of(self._refused, reason).inc()
 
     def values(self, column: str, *, looked_up: int, unseen: int) -> None:
         """Count values of a query column, and those of them that training has not seen."""
-        self._values.labels(column).inc(looked_up)
-        self._unseen.labels(column).inc(unseen)
+        self._of(self._values, column).inc(looked_up)
+        self._of(self._unseen, column).inc(unseen)
 
     def items_written(self, items: int) -> None:
         """Count items put or deleted."""
@@ -91,7 +100,7 @@ class ServerMetrics:
 
     def swap(self, result: str) -> None:
         """Count a change of the bundle: done or refused."""
-        self._swaps.labels(result).inc()
+        self._of(self._swaps, result).inc()
 
     def items(self, items: int) -> None:
         """Set how many items can be found."""
@@ -104,16 +113,16 @@ class ServerMetrics:
     def model(self, version: str) -> None:
         """Set the version served; the drift of the one before is forgotten."""
         if self._version is not None:
-            self._model.labels(self._version).set(0)
-        self._model.labels(version).set(1)
+            self._of(self._model, self._version).set(0)
+        self._of(self._model, version).set(1)
         self._version = version
         for task in self._drift_of:
-            self._drift.labels(task).set(_UNKNOWN_DRIFT)
+            self._of(self._drift, task).set(_UNKNOWN_DRIFT)
 
     def score_drift(self, task: str, index: float | None) -> None:
         """Set what `ScoreDrift.psi` gives for a task, None meaning too few scores."""
         self._drift_of.add(task)
-        self._drift.labels(task).set(_UNKNOWN_DRIFT if index is None else index)
+        self._of(self._drift, task).set(_UNKNOWN_DRIFT if index is None else index)
 
     def render(self) -> tuple[bytes, str]:
         """Return the text that Prometheus reads, of all workers, and its content type."""

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from crosstower.live.answer import Ranked
 from crosstower.live.live import Live
-from crosstower.serve.access import needs
+from crosstower.serve.access import Needs
 from crosstower.serve.messages import (
     ListAnswer,
     ModelAnswer,
@@ -24,20 +24,25 @@ from crosstower.serve.service import Service
 from crosstower.serve.shape import list_answer, model_answer
 
 _REFUSALS = documented(400, 401, 403, 413, 422, 503)
-read_routes = APIRouter(prefix="/v1", dependencies=[Depends(needs("read"))], tags=["read"])
+read_routes = APIRouter(prefix="/v1", dependencies=[Depends(Needs("read"))], tags=["read"])
 
 
-async def service_of(request: Request) -> Service:
-    """Return the worker's service."""  # not a plain function: those run in threads of their own
+def service_of(request: Request) -> Service:
+    """Return the worker's service."""
     return request.app.state.service
 
 
-Worker = Annotated[Service, Depends(service_of)]
+async def _service(request: Request) -> Service:  # a plain function would run in another thread
+    return service_of(request)
+
+
+Worker = Annotated[Service, Depends(_service)]
 
 
 @read_routes.post("/recommend", response_model=ListAnswer, responses=_REFUSALS)
-async def recommend(asked: RecommendRequest, request: Request, service: Worker) -> Response:
+async def recommend(asked: RecommendRequest, request: Request) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
+    service = service_of(request)
     _check_limits(service, k=asked.k, candidates=asked.candidates)
 
     def tell(live: Live, found: Ranked) -> dict[str, Any]:
@@ -47,8 +52,9 @@ async def recommend(asked: RecommendRequest, request: Request, service: Worker) 
 
 
 @read_routes.post("/rank", response_model=ListAnswer, responses=_REFUSALS)
-async def rank(asked: RankRequest, request: Request, service: Worker) -> Response:
+async def rank(asked: RankRequest, request: Request) -> Response:
     """Return given candidates in order: ids of items, or whole rows."""
+    service = service_of(request)
     items, rows = asked.items, asked.rows
     if (items is None) == (rows is None):
         raise Refusal(422, "body: give items (ids) or rows, one of both", reason="invalid")
@@ -66,8 +72,9 @@ async def rank(asked: RankRequest, request: Request, service: Worker) -> Respons
 
 
 @read_routes.post("/search", response_model=ListAnswer, responses=_REFUSALS)
-async def search(asked: SearchRequest, request: Request, service: Worker) -> Response:
+async def search(asked: SearchRequest, request: Request) -> Response:
     """Return the items nearest to a text."""
+    service = service_of(request)
     _check_limits(service, k=asked.k)
 
     def work(live: Live) -> dict[str, Any]:
@@ -80,8 +87,9 @@ async def search(asked: SearchRequest, request: Request, service: Worker) -> Res
 
 
 @read_routes.post("/similar", response_model=ListAnswer, responses=_REFUSALS)
-async def similar(asked: SimilarRequest, request: Request, service: Worker) -> Response:
+async def similar(asked: SimilarRequest, request: Request) -> Response:
     """Return the items most like one."""
+    service = service_of(request)
     _check_limits(service, k=asked.k)
 
     def work(live: Live) -> dict[str, Any]:

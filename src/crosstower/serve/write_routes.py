@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from crosstower.live.live import Live
-from crosstower.serve.access import needs
+from crosstower.serve.access import Needs
 from crosstower.serve.messages import (
     EventsAnswer,
     EventsRequest,
@@ -25,7 +25,7 @@ from crosstower.serve.routes import Worker, refuse_above
 _REFUSALS = documented(400, 401, 403, 413, 422, 503)
 _MOST_IDS = 1_000
 write_routes = APIRouter(prefix="/v1", tags=["write"])
-Writer, Admin = Depends(needs("write")), Depends(needs("admin"))
+Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
 
 
 @write_routes.put("/items", responses=_REFUSALS, dependencies=[Writer])
