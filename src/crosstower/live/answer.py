@@ -49,11 +49,10 @@ class Ranked:
     candidates that were given; `predictions` {task: `[C]`}, empty in a bundle that only retrieves;
     `blend_score` `[C]` if there is a blend; `ranked`, `blended` `[C]` are the ranks after those
     stages, from 1; `types` the content type of each. `milliseconds` by stage, of all requests that
-    were answered together; `unseen` of each
-    query column whether its value was never seen in training; `fallback` says why popular items
-    stand for the retrieved ones; `unknown` are given ids that are no items, `unread` counts
-    candidates that the ranker cannot read. Where whole rows were given (`rows_given`), places
-    are their numbers.
+    were answered together; `unseen` of each query column whether its value was never seen in
+    training; `fallback` says why popular items stand for the retrieved ones; `unknown` are given
+    ids that are no items, `unread` counts candidates that the ranker cannot read. Where whole rows
+    were given (`rows_given`), places are their numbers.
     """
 
     places: Places

@@ -21,12 +21,10 @@ from crosstower.errors import DataError, QueryError, query_error
 from crosstower.funnel.request import cleaner_of, part_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.layout import RESERVED_CODES, UNSEEN
-from crosstower.live.candidates import CandidateEncoder, CandidateRows
+from crosstower.live.candidates import CandidateEncoder, CandidateRows, taken
 from crosstower.request import Request
 from crosstower.run import Run
 from crosstower.scores import RawArrays, Scorer
-
-Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -146,10 +144,8 @@ class LiveRanker:
         mine, theirs = query.arrays, items.arrays
         if not (mine.types or mine.amounts):
             return theirs
-        rows = np.zeros(len(items), np.int64)
-        types = {name: types[rows] for name, types in mine.types.items()}
-        amounts = {name: amounts[rows] for name, amounts in mine.amounts.items()}
-        return RawArrays(types | dict(theirs.types), amounts | dict(theirs.amounts))
+        mine = taken(mine, np.zeros(len(items), np.int64))
+        return RawArrays({**mine.types, **theirs.types}, {**mine.amounts, **theirs.amounts})
 
     def _encode_pairs(self, query: Query, items: CandidateRows) -> Batch:
         mine = [query.frame[name].new_from_index(0, len(items)) for name in query.frame.columns]

@@ -73,8 +73,10 @@ class LiveRows:
 def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:
     """Return the raw columns that come after the model, those for diversity as well."""
     try:
-        types = {name: ContentTypes.of(column_of(raw, name)) for name in scorer.typed}
-        return RawArrays(types, scorer.arrays(raw).amounts)
+        arrays = scorer.arrays(raw)
+        more = [name for name in scorer.typed if name not in arrays.types]
+        types = {name: ContentTypes.of(column_of(raw, name)) for name in more}
+        return RawArrays({**arrays.types, **types}, arrays.amounts)
     except DataError as error:
         raise QueryError(f"rows: {error}") from None
 
