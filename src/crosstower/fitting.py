@@ -22,7 +22,8 @@ from crosstower.blend_section import check_blend
 from crosstower.blending.blending import blend_run
 from crosstower.calibration_section import check_calibration
 from crosstower.data.encoder_files import load_encoder, save_encoder
-from crosstower.data.prepare import prepare, source_of
+from crosstower.data.parts import parts_of, training_source
+from crosstower.data.prepare import prepare
 from crosstower.data.retrieval_data import prepare_retrieval
 from crosstower.data.sides import sides_of
 from crosstower.errors import RecipeError, RunError, TrainingError
@@ -50,6 +51,8 @@ def fit(
     recipe: str | Path | Recipe | Schema,
     *,
     data: Any = None,
+    valid: Any = None,
+    test: Any = None,
     overrides: Sequence[str] = (),
     seeds: int = 1,
     out: str | Path | None = None,
@@ -61,6 +64,8 @@ def fit(
     Args:
         recipe: a YAML file, a `Recipe`, or a `Schema` (then everything else is default).
         data: a polars, pandas or Arrow table, or a path, instead of `data.path`.
+        valid: validation rows that come apart, as `data`; needs `test`, and a recipe without split.
+        test: test rows that come apart; then `data` holds the training rows.
         overrides: such as "training.epochs=3"; only with a YAML file.
         seeds: how many trainings of each model; mean and sd are over them.
         out: the run folder, `runs/NAME` if None. It must not be there yet.
@@ -74,7 +79,7 @@ def fit(
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """
-    recipe = _as_recipe(recipe, list(overrides))
+    recipe, data = parts_of(_as_recipe(recipe, list(overrides)), data, valid, test)
     if seeds < 1:
         raise RecipeError(f"seeds: expected at least 1, got {seeds}")
     folder = Path("runs") / recipe.name if out is None else Path(out)
@@ -165,7 +170,7 @@ def _earlier(folder: Path, *, resume: bool) -> Run | None:
 
 def _prepare(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, console: Console) -> Job:
     encoder = load_encoder(earlier.folder / "encoder") if earlier else None
-    source = source_of(recipe.data, data)
+    source = training_source(recipe.data, data)
     with console.status("reading") as status:
 
         def tell(stage: str, rows: int) -> None:

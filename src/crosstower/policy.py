@@ -20,6 +20,7 @@ from crosstower.data.actions import actions_of, item_columns_of
 from crosstower.data.clean import Cleaner
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.lookup import places_in
+from crosstower.data.parts import training_source
 from crosstower.data.prepare import Progress, source_of
 from crosstower.data.sources import Chunk, FrameSource, Source, require_columns
 from crosstower.errors import DataError, RunError, did_you_mean
@@ -149,7 +150,7 @@ def _test_rows(run: Run, columns: Sequence[str]) -> Source:
             f"{run.folder}: was trained from a data frame, which a run does not keep; give the log"
             " with --data (in Python: data), rows that it was not trained on"
         )
-    source = source_of(run.recipe.data)
+    source = training_source(run.recipe.data)
     rows = held_out_columns(run.recipe, source, columns)["test"]
     return FrameSource(rows, f"test rows of {source.name}")
 

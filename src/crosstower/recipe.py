@@ -13,41 +13,16 @@ from pydantic import Field, field_validator, model_validator
 
 from crosstower.blend_section import Blend
 from crosstower.calibration_section import Calibration
+from crosstower.data_section import Data
 from crosstower.errors import RecipeError
 from crosstower.frozen import Frozen
 from crosstower.retrieval_section import Retrieval
 from crosstower.schema import Schema, Sequence
-from crosstower.splits import RandomSplit, Split
 from crosstower.validation import validate
 from crosstower.yaml_text import read_yaml
 
 ALL_LOSS = "all.loss"
 """What `training.monitor` calls the losses of all tasks together."""
-
-
-class Join(Frozen):
-    """A smaller table, one row per key, whose columns are added to the rows."""
-
-    path: str
-    on: str = Field(description="Key column, of the same name on both sides.")
-
-
-class Data(Frozen):
-    """Where rows come from and how they are split."""
-
-    path: str | None = Field(
-        default=None, description="A file, folder or glob (Parquet, CSV, Arrow), or world:NAME."
-    )
-    rows: int | None = Field(default=None, ge=1, description="Rows of a simulated world.")
-    seed: int = Field(default=0, ge=0, description="Seed of a simulated world.")
-    joins: tuple[Join, ...] = ()
-    split: Split = RandomSplit()
-    on_bad_rows: Literal["error", "skip"] = "error"
-    memory_mb: int = Field(
-        default=1024,
-        ge=1,
-        description="Encoded rows beyond this go to disk and are read in windows.",
-    )
 
 
 class Training(Frozen):
@@ -286,6 +261,7 @@ def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
     data = plain.get("data")
     joins = (data.get("joins") if isinstance(data, dict) else None) or []
     holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
+    holders += [(data, "valid"), (data, "test")]
     for holder, key in holders:
         if not isinstance(holder, dict):
             continue

@@ -61,7 +61,13 @@ class ColumnSplit(Frozen):
     column: str
 
 
+class GivenSplit(Frozen):
+    """Rows that come divided: `data.path` trains, `data.valid` and `data.test` hold the others."""
+
+    kind: Literal["given"] = "given"
+
+
 Split = Annotated[
-    RandomSplit | TimeSplit | GroupSplit | LeaveLastOutSplit | ColumnSplit,
+    RandomSplit | TimeSplit | GroupSplit | LeaveLastOutSplit | ColumnSplit | GivenSplit,
     Field(discriminator="kind"),
 ]

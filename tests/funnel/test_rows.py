@@ -4,9 +4,9 @@ from typing import Any
 
 import polars as pl
 
+from crosstower.data_section import Join
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.rows import RowMaker
-from crosstower.recipe import Join
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 

@@ -11,7 +11,7 @@ import polars as pl
 from crosstower.blend.utility import Utility
 from crosstower.blend_section import Blend, Diversity
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.prepare import source_of
+from crosstower.data.parts import training_source
 from crosstower.errors import RecipeError, RunError
 from crosstower.results import read_predictions
 from crosstower.run import TEST, VALID, Run
@@ -115,7 +115,7 @@ def held_out(
             f" predictions hold no {', '.join(missing)}; give the same rows with --data (in Python:"
             " data)"
         )
-    source = source_of(run.recipe.data, data)
+    source = training_source(run.recipe.data, data)
     extra = held_out_columns(run.recipe, source, missing, with_labels=True)
     return [
         HeldOut(_beside(run, rows.valid, extra["valid"]), _beside(run, rows.test, extra["test"]))

@@ -48,6 +48,8 @@ class Prepared:
 def source_of(data: Data, frame: Any = None) -> Source:
     """Return the rows of a recipe with its joins; `frame` takes the place of `data.path`.
 
+    These are rows to score. Rows to train on, which may come divided, are `training_source`'s.
+
     Raises:
         RecipeError: there is neither a path nor a frame.
         DataError: the rows or a table to join cannot be read.
@@ -64,6 +66,16 @@ def source_of(data: Data, frame: Any = None) -> Source:
         source = FrameSource(world.frame, data.path)
     else:
         source = open_source(data.path)
+    return joined(source, data)
+
+
+def joined(source: Source, data: Data) -> Source:
+    """Return a source with the tables that a recipe joins.
+
+    Raises:
+        DataError: a table cannot be read, or does not fit.
+
+    """
     for other in data.joins:
         source = join(source, other.path, on=other.on)
     return source
@@ -211,4 +223,4 @@ def split_words(split: dict[str, Any]) -> str:
     """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'."""
     kind = str(split.pop("kind")).replace("_", " ")
     shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in split.items()}
-    return f"{kind} ({', '.join(f'{k} {v}' for k, v in shown.items())})"
+    return f"{kind} ({', '.join(f'{k} {v}' for k, v in shown.items())})" if shown else kind

@@ -20,6 +20,8 @@ from crosstower.errors import DataError, did_you_mean
 from crosstower.filters import filter_columns, parse_filter
 
 _KEY = "__key"
+SPLIT_COLUMN = "__split__"
+"""Hidden column of rows that come divided: the split of each. Sources of one part have none."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def require_columns(source: Source, columns: Sequence[str]) -> None:
 
 def _require(columns: Sequence[str], present: list[str], where: str) -> None:
     for name in columns:
-        if name not in present:
+        if name not in present and name != SPLIT_COLUMN:
             raise DataError(
                 f"{where}: no column '{name}'{did_you_mean(name, present)}"
                 f" (columns: {', '.join(present[:20])}{', …' if len(present) > 20 else ''})"

@@ -11,10 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.hashing import hash_ids, mix, uniform
-from crosstower.data.sources import Source
+from crosstower.data.sources import SPLIT_COLUMN, Source
 from crosstower.errors import DataError
 from crosstower.splits import (
     ColumnSplit,
+    GivenSplit,
     GroupSplit,
     LeaveLastOutSplit,
     RandomSplit,
@@ -51,6 +52,8 @@ def fit_splitter(split: Split, source: Source) -> Splitter:
         case TimeSplit(column=column):
             ends = _time_ends(source, column, split.fractions)
             return Splitter((column,), lambda f: _by_time(f, column, ends))
+        case GivenSplit():
+            return Splitter((SPLIT_COLUMN,), lambda f: _by_name(f, SPLIT_COLUMN))
         case LeaveLastOutSplit():
             return _leave_last_out(split, source)
 

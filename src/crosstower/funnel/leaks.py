@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.prepare import source_of, split_words, splitter_of
+from crosstower.data.parts import training_source
+from crosstower.data.prepare import split_words, splitter_of
 from crosstower.data.sides import section_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.data.split import SPLITS
@@ -44,7 +45,7 @@ def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Place
     where = section_of(retrieval).where
     rows = tested if where is None else _positives(source, where)[tested]
     same = retrieval.data.joins == ranking.data.joins
-    of_ranking = source if same else source_of(ranking.data)
+    of_ranking = source if same else training_source(ranking.data)
     splits = _splits_of(ranking, of_ranking, rows)
     return _counted(retrieval, ranking, splits)
 
@@ -89,8 +90,8 @@ def raw_at(source: Source, rows: Places, columns: Sequence[str]) -> pl.DataFrame
     return pl.concat(found, how="vertical_relaxed")[back]
 
 
-def _rows_of(data: Data) -> tuple[str | None, int | None, int]:
-    return data.path, data.rows, data.seed
+def _rows_of(data: Data) -> tuple[str | int | None, ...]:
+    return data.path, data.valid, data.test, data.rows, data.seed
 
 
 def _named(data: Data) -> str:

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.items import ItemTable
+from crosstower.data.parts import training_source, undivided
 from crosstower.data.positive_rows import PositiveRows, read_positives
 from crosstower.data.prepare import Progress, source_of
 from crosstower.data.questions import Questions, ask, questions_of
@@ -29,7 +30,6 @@ from crosstower.retriever.files import FOLDER, ID, read
 from crosstower.retriever.new_rows import earlier_of
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
-from crosstower.splits import RandomSplit
 
 Places = NDArray[np.int64]
 _TEST = SPLITS.index("test")
@@ -108,7 +108,7 @@ def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) ->
             f"{run.folder}: was trained on a data frame, whose test questions cannot be made"
             " again; give rows to ask about (data)"
         )
-    source = source_of(run.recipe.data)
+    source = training_source(run.recipe.data)
     rows = _positives(funnel.retriever, run.recipe, source, progress)
     section = section_of(run.recipe)
     by_user = section.user is not None
@@ -129,8 +129,7 @@ def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress:
     """
     run = funnel.retriever.run
     source = source_of(run.recipe.data, data)
-    data_section = run.recipe.data.model_copy(update={"split": RandomSplit()})
-    recipe = run.recipe.model_copy(update={"data": data_section})
+    recipe = undivided(run.recipe)
     rows, section = _positives(funnel.retriever, recipe, source, progress), section_of(recipe)
     questions = ask(
         rows,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from crosstower.data.sides import section_of, sides_of
 from crosstower.data.sources import FrameSource, JoinedSource, Source, join
+from crosstower.data_section import Join
 from crosstower.errors import QueryError, did_you_mean
-from crosstower.recipe import Join
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 from crosstower.schema import Cross, Schema, sources_of

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crosstower.batch import Batch
 from crosstower.data.histories import Histories
 from crosstower.data.items import ItemTable
+from crosstower.data.parts import undivided
 from crosstower.data.positive_rows import PositiveRows, read_positives
 from crosstower.data.prepare import source_of
 from crosstower.data.questions import Questions, ask
@@ -21,7 +22,6 @@ from crosstower.data.sides import section_of, sides_of
 from crosstower.errors import DataError
 from crosstower.evaluate.content import DataFacts, RetrievalReport
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
-from crosstower.recipe import Recipe
 from crosstower.results import report_of
 from crosstower.retrieve.answers import query_vectors
 from crosstower.retrieve.baselines import (
@@ -39,7 +39,6 @@ from crosstower.retriever.files import COUNT, FOLDER, HAD, ID, USER, read
 from crosstower.retriever.results import write_retrieval_report
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
-from crosstower.splits import RandomSplit
 
 Places = NDArray[np.int64]
 
@@ -59,7 +58,7 @@ def evaluate_retrieval_on(
     source = source_of(run.recipe.data, data)
     retriever = Retriever.open(run)
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
-    recipe = _without_split(run.recipe)
+    recipe = undivided(run.recipe)
     rows = read_positives(recipe, source, sides_of(recipe), _silent, items=table)
     earlier = earlier_of(run, rows)
     section = section_of(run.recipe)
@@ -95,11 +94,6 @@ def evaluate_retrieval_on(
 
 def _silent(stage: str, rows: int) -> None:
     """Show no progress."""
-
-
-def _without_split(recipe: Recipe) -> Recipe:
-    data = recipe.data.model_copy(update={"split": RandomSplit()})
-    return recipe.model_copy(update={"data": data})
 
 
 def earlier_of(run: Run, rows: PositiveRows) -> Histories:
