@@ -19,6 +19,7 @@ from crosstower.blending.blending import blend_run
 from crosstower.data.worlds.restaurants import CUISINES, TAGS, restaurant_table
 from crosstower.fitting import fit
 from crosstower.recipe import load_recipe
+from crosstower.retriever.files import COUNT, ID
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 from crosstower.yaml_text import read_yaml
@@ -86,7 +87,7 @@ def test_restaurants_that_are_found_fit_the_question(tmp_path: Path) -> None:
     retriever, table = Retriever.open(run), restaurant_table()
     random = np.random.default_rng(0)
     found, possible, popular, needed = [], [], [], []
-    counts = retriever.items["__training_rows"].to_numpy()
+    counts = retriever.items[COUNT].to_numpy()
     for _ in range(60):
         favourite, need = random.choice(CUISINES), random.choice(TAGS)
         asker = {
@@ -99,7 +100,7 @@ def test_restaurants_that_are_found_fit_the_question(tmp_path: Path) -> None:
         truth = relevance(table, favourite, need, asker)
         found.append(truth[ids].mean())
         possible.append(np.sort(truth)[-10:].mean())
-        popular.append(truth[retriever.items["__id"].to_numpy()[np.argsort(-counts)[:10]]].mean())
+        popular.append(truth[retriever.items[ID].to_numpy()[np.argsort(-counts)[:10]]].mean())
         needed.append(table[ids]["tags"].list.contains(need).mean())
     assert np.mean(found) > 0.6 * np.mean(possible)
     assert np.mean(found) > 2 * np.mean(popular)

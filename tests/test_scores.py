@@ -17,6 +17,7 @@ from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.sources import Chunk
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build, model_names
+from crosstower.names import raw_name
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.schema import Schema
 from crosstower.scores import Ranker, Scorer
@@ -181,7 +182,7 @@ def test_raw_columns_of_both_sides_reach_the_blend() -> None:
     assert expected.columns[-1] == "blend__score"
     assert_frame_equal(found, expected, rel_tol=1e-6, abs_tol=1e-6)
     of_user = sides(blended, OF_USER, (["price"], []))
-    paid = of_user[0]["raw:price"][0]
+    paid = of_user[0][raw_name("price")][0]
     by_user = Ranker(blended, [*OF_USER]).score(*of_user[:2])
     np.testing.assert_allclose(by_user["blend__score"], paid * found["click__prediction"], 1e-5)
 

@@ -26,6 +26,7 @@ from crosstower.data.sources import Chunk, FrameSource, Source, require_columns
 from crosstower.errors import DataError, RunError, did_you_mean
 from crosstower.evaluate.off_policy import inverse_propensity, policy_probabilities
 from crosstower.evaluate.policy_report import PolicyFacts, PolicyReport, policy_report
+from crosstower.names import label_name, raw_name
 from crosstower.results import read_predictions
 from crosstower.run import Run
 from crosstower.scores import BLEND_SCORE, PREDICTION, Scorer
@@ -86,7 +87,7 @@ def evaluate_policy(
     named = [action, propensity, *([slot] if slot else []), *(item_columns or ())]
     frame = _read(run, task, [*reads, *named], data)
     warnings = _warnings(run, task, frame, data)
-    frame = frame.drop_nulls(_label(task))
+    frame = frame.drop_nulls(label_name(task))
     known = _known(frame, task, propensity, slot)
     # The logging policy on its own log: bad numbers show before anything is scored.
     inverse_propensity(known["reward"], known["propensity"], known["propensity"], clip=clip)
@@ -107,10 +108,6 @@ def evaluate_policy(
     )
     report = policy_report(decisions, facts)
     return replace(report, warnings=(*warnings, *report.warnings))
-
-
-def _label(task: str) -> str:
-    return f"label:{task}"
 
 
 def _reward_task(run: Run, reward: str | None) -> str:
@@ -136,11 +133,11 @@ def _read(run: Run, task: str, columns: Sequence[str], data: Any) -> pl.DataFram
     needed = cleaner.sources()
     source = _test_rows(run, needed) if data is None else source_of(recipe.data, data)
     require_columns(source, needed)
-    raw = {f"raw:{name}": name for name in names}
-    frames = [cleaner.clean(c).select(*raw, _label(task)) for c in source.chunks(needed)]
+    raw = {raw_name(name): name for name in names}
+    frames = [cleaner.clean(c).select(*raw, label_name(task)) for c in source.chunks(needed)]
     frame = pl.concat(frames, how="vertical_relaxed").rename(raw)
     if data is None:
-        _check_same(run, task, frame[_label(task)])
+        _check_same(run, task, frame[label_name(task)])
     return frame
 
 
@@ -167,7 +164,7 @@ def _check_same(run: Run, task: str, labels: pl.Series) -> None:
 
 def _warnings(run: Run, task: str, frame: pl.DataFrame, data: Any) -> list[str]:
     """Return what is to be said of the rows themselves."""
-    warnings, missing = list[str](), frame[_label(task)].null_count()
+    warnings, missing = list[str](), frame[label_name(task)].null_count()
     if missing:
         warnings.append(f"{missing:,} of {frame.height:,} rows have no {task} and are left out.")
     path, given = run.recipe.data.path, isinstance(data, str | Path)
@@ -191,7 +188,7 @@ def _known(frame: pl.DataFrame, task: str, propensity: str, slot: str | None) ->
             f" 1, got {frame[propensity].filter(~good)[0]!r} and {(~good).sum() - 1:,} more of"
             f" {frame.height:,} rows; give the column of propensities, or leave those rows out"
         )
-    known = [frame[_label(task)].alias("reward"), chances.alias("propensity")]
+    known = [frame[label_name(task)].alias("reward"), chances.alias("propensity")]
     if slot is None:
         return pl.DataFrame(known)
     if frame[slot].n_unique() > MAX_SLOTS:

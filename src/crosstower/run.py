@@ -36,6 +36,7 @@ from crosstower.errors import RunError, did_you_mean
 from crosstower.evaluate.calibrators import Calibrators, load_calibrators
 from crosstower.frozen import Frozen
 from crosstower.models.registry import build
+from crosstower.names import check_kept, raw_name
 from crosstower.recipe import Recipe, load_recipe
 from crosstower.scores import RAW, Precision, Scorer
 from crosstower.train.checkpoint import load_weights
@@ -239,6 +240,8 @@ class Run:
                 f"{self.folder}: a run that retrieves and scores no rows; ask it with: crosstower"
                 " recommend, search or similar"
             )
+        advice = "keep other columns (--column, columns= in Python), or rename it"
+        check_kept(columns, schema.tasks, where=source.name, advice=advice)
         scorer = self.scorer(model, seed=seed, precision=precision)
         if with_labels:  # an evaluation of predictions, whose rows may lack what the blend needs
             scorer = replace(scorer, blend=None)
@@ -248,13 +251,13 @@ class Run:
         )
         require_columns(source, cleaner.sources())
         for frame, batch in prefetch(_encoded(source, cleaner, self.encoder), depth=1):
-            kept = [frame[f"raw:{c}"].alias(c) for c in columns]
+            kept = {c: frame[raw_name(c)] for c in columns}
             scores = scorer.score_encoded(batch, scorer.raw(frame))
             if with_labels:
-                kept = answers_of(frame, schema, list(columns)).get_columns()
+                kept = answers_of(frame, schema, list(columns)).to_dict()
             else:
                 scores = scores.select(~cs.ends_with(RAW))
-            yield pl.DataFrame([*kept, *scores])
+            yield pl.DataFrame(kept | scores.to_dict())
 
 
 def _encoded(

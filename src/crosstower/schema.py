@@ -26,6 +26,7 @@ from crosstower.columns import (
 from crosstower.errors import did_you_mean
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
+from crosstower.names import MARK
 from crosstower.tasks import Binary, Regression, Task
 
 __all__ = [
@@ -67,6 +68,7 @@ class Schema(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        self._check_names()
         for name, column in self.columns.items():
             if isinstance(column, Cross):
                 self._check_cross(name, column)
@@ -79,6 +81,14 @@ class Schema(Frozen):
                 self._check_condition(name, task.when)
         self._check_leaks()
         return self
+
+    def _check_names(self) -> None:
+        for name in (*self.columns, *self.tasks):
+            if name.startswith(MARK):
+                raise ValueError(
+                    f"{name!r}: a name must not begin with the character {MARK!r}; choose another,"
+                    " and name the column of the data by source (column for a task)"
+                )
 
     def _check_condition(self, name: str, when: str) -> None:
         allowed = [n for n, task in self.tasks.items() if isinstance(task, Binary)]

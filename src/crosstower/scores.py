@@ -25,11 +25,11 @@ from crosstower.data.encode import Encoder
 from crosstower.data.request import RequestEncoder
 from crosstower.errors import RunError
 from crosstower.evaluate.calibrators import Calibrators
+from crosstower.names import BLEND_SCORE, PREDICTION, RAW, raw_name
 from crosstower.train.precision import autocast
 
 Floats = NDArray[np.float64]
 Precision = Literal["float32", "bfloat16"]
-PREDICTION, RAW, BLEND_SCORE = "__prediction", "__raw", "blend__score"
 # Small enough for the caches. Matrix libraries slow down beyond it, where a width is no multiple
 # of 16: at 429 x 429 by 1.4 from 1,024 rows to 4,096, in float32.
 _SCORE_ROWS = 1024
@@ -119,12 +119,12 @@ class Scorer:
         return () if amount is None else (amount,)
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the scores of cleaned rows, which hold `raw:COLUMN` for each of `columns`."""
+        """Return the scores of cleaned rows, which hold `columns` under `raw_name`."""
         return self.score_encoded(self.encoder.encode(frame), self.raw(frame))
 
     def raw(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `columns` of cleaned rows, as they were."""
-        return frame.select(pl.col(f"raw:{c}").alias(c) for c in self.columns)
+        return frame.select(pl.col(raw_name(c)).alias(c) for c in self.columns)
 
     def score_encoded(self, batch: Batch, raw: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of encoded rows, `raw` being their `columns`."""
@@ -225,8 +225,8 @@ class Ranker:
 
         Args:
             user: one cleaned row with the user's columns.
-            items: `[B]` cleaned rows with all other columns. Either has `raw:COLUMN` for each of
-                the scorer's `columns`; the candidates' is taken where both have it.
+            items: `[B]` cleaned rows with all other columns. Either has each of the scorer's
+                `columns` under `raw_name`; the candidates' is taken where both have it.
 
         Raises:
             QueryError: `user` is not one row.
@@ -239,7 +239,7 @@ class Ranker:
 
 def raw_columns(columns: Sequence[str], user: pl.DataFrame, items: pl.DataFrame) -> list[pl.Series]:
     """Return raw columns `[B]` of a request's candidates: their own, or else the user's."""
-    found = {name: f"raw:{name}" for name in columns}
+    found = {name: raw_name(name) for name in columns}
     return [
         (items[raw] if raw in items.columns else user[raw].new_from_index(0, items.height)).alias(n)
         for n, raw in found.items()

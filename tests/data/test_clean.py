@@ -6,6 +6,7 @@ import pytest
 from crosstower.data.clean import Cleaner
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
+from crosstower.names import ROW, label_name, raw_name, truth_name
 from crosstower.schema import Schema
 
 LONG = 2**63 - 1
@@ -29,7 +30,7 @@ def clean_column(values: object, column: object, dtype: pl.DataType | None = Non
 
 def clean_labels(values: object, task: object) -> list:
     frame = pl.DataFrame({"c": ["x"] * len(values), "y": values}, strict=False)  # type: ignore[arg-type]
-    return cleaner(task=task).clean(chunk(frame))["label:y"].to_list()
+    return cleaner(task=task).clean(chunk(frame))[label_name("y")].to_list()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_bad_rows_are_skipped_and_counted_by_column() -> None:
     frame = {"c": ["1", "x", "3", "y"], "y": [0, 1, 7, 1]}
     tidy = cleaner({"c": "numeric"}, on_bad_rows="skip")
     kept = tidy.clean(chunk(frame))
-    assert kept["row"].to_list() == [1000]
+    assert kept[ROW].to_list() == [1000]
     assert tidy.skipped == {"c": 2, "y": 1}
 
 
@@ -172,13 +173,19 @@ def test_a_cleaned_frame_has_names_of_the_schema_labels_truths_and_extras() -> N
     tidy = cleaner({"u": {"kind": "categorical", "source": "user"}}, task, extras=["city"])
     assert tidy.sources() == ["user", "clicked", "p", "city"]
     (row,) = tidy.clean(chunk(frame)).to_dicts()
-    assert row == {"row": 1000, "u": 7, "label:y": 1.0, "truth:y": 0.25, "raw:city": "Faro"}
+    assert row == {
+        ROW: 1000,
+        "u": 7,
+        label_name("y"): 1.0,
+        truth_name("y"): 0.25,
+        raw_name("city"): "Faro",
+    }
 
 
 def test_without_labels_their_columns_are_not_asked_for() -> None:
     tidy = cleaner(with_labels=False)
     assert tidy.sources() == ["c"]
-    assert tidy.clean(chunk({"c": ["a"]})).columns == ["row", "c"]
+    assert tidy.clean(chunk({"c": ["a"]})).columns == [ROW, "c"]
 
 
 def test_an_amount_is_needed_in_every_row() -> None:

@@ -12,6 +12,7 @@ from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.sources import open_source
+from crosstower.names import label_name
 from crosstower.schema import Schema
 
 ROWS = pl.DataFrame(
@@ -94,15 +95,15 @@ def test_a_missing_number_is_zero_where_its_event_did_not_happen() -> None:
     encoder, frame = learn()
     rows = ROWS.with_columns(seconds=pl.Series([10.0, 20.0, 60.0, None, 0.0, None, None]))
     cleaned = clean(encoder.schema, rows)
-    assert cleaned["label:seconds"].to_list() == [10.0, 20.0, 60.0, 0.0, 0.0, None, None]
-    assert frame["label:seconds"].to_list() == [10.0, 20.0, 60.0, 4.0, 0.0, 9.0, None]
+    assert cleaned[label_name("seconds")].to_list() == [10.0, 20.0, 60.0, 0.0, 0.0, None, None]
+    assert frame[label_name("seconds")].to_list() == [10.0, 20.0, 60.0, 4.0, 0.0, 9.0, None]
 
 
 def test_what_counts_as_zero_keeps_to_the_clip() -> None:
     encoder, _ = learn(clip=(5, 50))
     rows = ROWS.with_columns(seconds=pl.Series([10.0, 20.0, 60.0, None, 0.0, None, None]))
     cleaned = clean(encoder.schema, rows)
-    assert cleaned["label:seconds"].to_list()[:5] == [10.0, 20.0, 50.0, 5.0, 5.0]
+    assert cleaned[label_name("seconds")].to_list()[:5] == [10.0, 20.0, 50.0, 5.0, 5.0]
 
 
 def test_left_out_negatives_are_made_up_for_in_the_expectation() -> None:

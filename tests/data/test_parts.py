@@ -246,7 +246,7 @@ def test_sources_that_say_too_little() -> None:
         training_source(given_data, FRAME)
     with pytest.raises(DataError, match="train, valid, test, got 'tset'"):
         training_source(given_data, {"tset": FRAME})
-    with pytest.raises(DataError, match="'__split__' is reserved"):
+    with pytest.raises(DataError, match="is reserved; rename it"):
         training_source(given_data, {"train": pl.DataFrame({SPLIT_COLUMN: [1]})})
 
 

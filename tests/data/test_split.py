@@ -11,6 +11,7 @@ from crosstower.data import sources
 from crosstower.data.sources import open_source
 from crosstower.data.split import SPLITS, fit_splitter, select
 from crosstower.errors import DataError
+from crosstower.names import ROW, raw_name
 from crosstower.splits import (
     ColumnSplit,
     GroupSplit,
@@ -24,10 +25,8 @@ from crosstower.splits import (
 def assign(split: Split, frame: pl.DataFrame) -> np.ndarray:
     """Split as training does: the splitter sees `row` and the raw columns that it asked for."""
     splitter = fit_splitter(split, open_source(frame))
-    seen = [frame[c].alias(f"raw:{c}") for c in splitter.columns]
-    return splitter.assign(
-        pl.DataFrame([pl.int_range(frame.height, eager=True).alias("row"), *seen])
-    )
+    seen = [frame[c].alias(raw_name(c)) for c in splitter.columns]
+    return splitter.assign(pl.DataFrame([pl.int_range(frame.height, eager=True).alias(ROW), *seen]))
 
 
 def shares(assignment: np.ndarray) -> list[float]:

@@ -14,7 +14,7 @@ from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_li
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.questions import Asked, other_questions, run_questions
 from crosstower.funnel.report import FunnelReport
-from crosstower.retriever.files import load_answers
+from crosstower.retriever.files import COUNT, load_answers
 
 from .conftest import Runs, watches
 
@@ -61,7 +61,7 @@ def test_what_is_retrieved_is_what_the_run_was_tested_with(
 def test_popular_items_are_those_with_most_training_rows(
     funnel: Funnel, asked: Asked, lists: FunnelLists
 ) -> None:
-    counts = funnel.retriever.items["__training_rows"].to_numpy()
+    counts = funnel.retriever.items[COUNT].to_numpy()
     for question in (0, 5, 9):
         left = counts.astype(float)
         left[asked.had(question)] = -1

@@ -13,6 +13,8 @@ from crosstower.data.clean import Cleaner
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
+from crosstower.names import ROW
+from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 
@@ -33,7 +35,7 @@ def film_funnel(cinema: Runs) -> Funnel:
 
 def user_row(run: Run, user: int) -> dict[str, Any]:
     users = pl.read_parquet(run.folder / "retrieval" / "users.parquet")
-    return users.filter(pl.col("__user") == user).row(0, named=True)
+    return users.filter(pl.col(USER) == user).row(0, named=True)
 
 
 def test_scores_are_those_of_the_ranking_run_on_the_same_rows(funnel: Funnel) -> None:
@@ -92,7 +94,7 @@ def test_a_blend_orders_and_its_diversity_reorders_the_first_places(blended: Run
 
 def test_what_the_user_has_had_is_left_out(rentals: Runs) -> None:
     funnel = Funnel.open(rentals.retrieval, rentals.ranking, candidates=5_000)
-    had = set(user_row(rentals.retrieval, 7)["__items"])
+    had = set(user_row(rentals.retrieval, 7)[HAD])
     places = set(range(len(funnel.retriever.catalogue)))
     found = funnel.recommend(7, k=funnel.candidates)
     assert had
@@ -176,7 +178,7 @@ def test_rows_left_out_are_counted_by_column(film_funnel: Funnel) -> None:
     items = film_funnel.retriever.catalogue.places_of(pl.Series(["f00", "f39", "f00"]))
     skipped = Counter({"year": 5})
     scored = film_funnel.score(queries, np.array([0, 0, 1]), items, skipped=skipped)
-    assert scored["row"].to_list() == [0]
+    assert scored[ROW].to_list() == [0]
     assert skipped == {"year": 6, "hour": 1}
 
 
@@ -292,10 +294,10 @@ def test_one_query_is_scored_as_among_others(film_funnel: Funnel, blended: Runs)
         query = np.repeat([0, 1], len(item))
         together = funnel.score(queries, query, np.tile(item, 2))
         for place in (0, 1):
-            mine = together.filter(pl.Series(query)[together["row"]] == place)
+            mine = together.filter(pl.Series(query)[together[ROW]] == place)
             alone = funnel.score(queries[place : place + 1], np.zeros_like(item), item)
-            assert alone["row"].to_list() == (mine["row"] - place * len(item)).to_list()
-            assert_frame_equal(alone.drop("row"), mine.drop("row"), rel_tol=1e-6, abs_tol=1e-7)
+            assert alone[ROW].to_list() == (mine[ROW] - place * len(item)).to_list()
+            assert_frame_equal(alone.drop(ROW), mine.drop(ROW), rel_tol=1e-6, abs_tol=1e-7)
 
 
 def test_cells_of_one_query_are_cleaned_once(

@@ -11,6 +11,7 @@ from crosstower.data.prepare import source_of
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
+from crosstower.names import ROW
 from crosstower.recipe import Recipe
 from crosstower.splits import TimeSplit
 
@@ -67,7 +68,7 @@ def rows_in_test(retrieval: Recipe, source: Any) -> np.ndarray:
     from crosstower.data.sides import sides_of
 
     rows = read_positives(retrieval, source, sides_of(retrieval), lambda _stage, _rows: None)
-    return rows.frame["row"].to_numpy()[rows.split == 2]
+    return rows.frame[ROW].to_numpy()[rows.split == 2]
 
 
 def test_random_splits_of_positives_and_of_all_rows_are_not_one_split(tmp_path: Any) -> None:

@@ -12,6 +12,7 @@ from crosstower.live.answer import Asked, Ranked
 from crosstower.live.blends import Override
 from crosstower.live.funnel import LiveFunnel
 from crosstower.live.live import Live
+from crosstower.retriever.files import COUNT, HAD, ID
 
 from ..funnel.conftest import Runs
 
@@ -143,8 +144,8 @@ def test_a_deleted_item_is_gone_until_it_comes_back(live: Live) -> None:
 
 
 def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
-    table = bundle.retriever().items.sort("__training_rows", descending=True, maintain_order=True)
-    most = table["__id"].to_list()
+    table = bundle.retriever().items.sort(COUNT, descending=True, maintain_order=True)
+    most = table[ID].to_list()
     for user in (None, 10**9):
         found = funnel_of(live).recommend(Asked(user=user, k=5))
         assert found.fallback == "popular"
@@ -173,7 +174,7 @@ def test_excluded_items_and_items_that_the_user_had_are_left_out(
     bundle: Bundle, live: Live
 ) -> None:
     retriever = bundle.retriever()
-    had = set(retriever.catalogue.ids.gather(retriever.known(1)["__items"][0]).to_list())
+    had = set(retriever.catalogue.ids.gather(retriever.known(1)[HAD][0]).to_list())
     assert had
     found = set(ids_of(live, funnel_of(live).recommend(Asked(user=1, k=5))))
     assert not found & had

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.fitting import fit
 from crosstower.recipe import Recipe
+from crosstower.retriever.files import COUNT, HAD, ID, USER
 from crosstower.retriever.results import stored_report
 from crosstower.run import Run
 from crosstower.train.progress import Watcher
@@ -41,11 +42,11 @@ def test_metrics_at_every_k(run: Run) -> None:
 def test_the_run_folder_holds_what_is_asked_later(run: Run) -> None:
     folder = run.folder / "retrieval"
     items = pl.read_parquet(folder / "items.parquet")
-    assert items.columns == ["film", "genre", "title", "year", "__id", "__training_rows"]
-    assert items["__training_rows"].sum() == run.info.facts.rows["train"]
+    assert items.columns == ["film", "genre", "title", "year", ID, COUNT]
+    assert items[COUNT].sum() == run.info.facts.rows["train"]
     users = pl.read_parquet(folder / "users.parquet")
-    assert users.columns == ["__user", "__items", "device"]
-    assert users["__items"].list.len().sum() == 4000
+    assert users.columns == [USER, HAD, "device"]
+    assert users[HAD].list.len().sum() == 4000
     assert {p.stem for p in (folder / "baselines").iterdir()} == {"ease", "item_knn", "popularity"}
     page = run.report.read_text()
     assert "NDCG@10 by epoch" in page

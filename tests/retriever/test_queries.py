@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
+from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.queries import Queries
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
@@ -26,13 +27,13 @@ def queries(retriever: Retriever) -> Queries:
 
 def test_a_user_is_known_by_number_and_by_text(queries: Queries) -> None:
     table = pl.read_parquet(queries.run.folder / "retrieval" / "users.parquet")
-    row = table.filter(pl.col("__user") == 7).row(0, named=True)
+    row = table.filter(pl.col(USER) == 7).row(0, named=True)
     for user in (7, "7"):
         known = queries.known(user)
         assert known is not None
         assert known.id == 7
         assert known.row == {"device": row["device"]}
-        assert known.had.tolist() == row["__items"]
+        assert known.had.tolist() == row[HAD]
 
 
 @pytest.mark.parametrize("user", [10**6, -1, 2**70, "ann", "", "7.0"])

@@ -12,6 +12,7 @@ import crosstower as ct
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.retrieve.exact import ExactIndex
 from crosstower.retriever.building import build_index
+from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.new_rows import evaluate_retrieval_on
 from crosstower.retriever.results import metrics_of, stored_report
 from crosstower.retriever.retriever import Retriever
@@ -45,7 +46,7 @@ def test_answers_are_those_of_the_evaluation(run: Run, tmp_path: Path) -> None:
     asked = pl.read_parquet(run.folder / "retrieval" / "questions.parquet")["asked"].to_list()
     users = pl.read_parquet(run.folder / "retrieval" / "users.parquet")
     for user in (0, 7, 63):
-        had = users.filter(pl.col("__user") == user)["__items"][0][:-1]  # before the test row
+        had = users.filter(pl.col(USER) == user)[HAD][0][:-1]  # before the test row
         device = last.filter(pl.col("user") == user)["device"][0]
         row = retriever.queries.row(None, None, {"device": device})
         vector = retriever.queries.vectors([row], [had.to_numpy()])

@@ -13,6 +13,7 @@ from crosstower.blend_section import Blend, Diversity
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.parts import training_source
 from crosstower.errors import RecipeError, RunError
+from crosstower.names import label_name
 from crosstower.results import read_predictions
 from crosstower.run import TEST, VALID, Run
 
@@ -130,10 +131,11 @@ def _beside(run: Run, stored: pl.DataFrame, extra: pl.DataFrame) -> pl.DataFrame
             f" {extra.height:,}: it has changed since; train again, or give the old rows by --data"
         )
     for task in run.recipe.schema_.tasks:
-        if not stored[task].equals(extra[f"label:{task}"]):
+        if not stored[task].equals(extra[label_name(task)]):
             raise RunError(
                 f"{run.folder}: the labels of '{task}' are no longer those of the training: the"
                 " rows have changed or stand in another order; put them back, or train again"
             )
-    columns = [name for name in extra.columns if not name.startswith("label:")]
+    labels = [label_name(task) for task in run.recipe.schema_.tasks]
+    columns = [name for name in extra.columns if name not in labels]
     return pl.concat([stored, extra.select(columns)], how="horizontal")

@@ -1,7 +1,7 @@
 """Check raw cells and bring them to the few types that encoders know.
 
-A cleaned frame has one column a schema column (named like it), `label:TASK` for the labels,
-`raw:NAME` for what evaluation needs as it was, and `row`, the row's number in the source.
+A cleaned frame has one column per schema column, under its name. The labels, what evaluation needs
+as it was, and the row's number in the source stand under the names of `crosstower.names`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
 from crosstower.geography import haversine_km
+from crosstower.names import ROW, amount_name, label_name, place_name, raw_name, truth_name
 from crosstower.schema import (
     Bag,
     Categorical,
@@ -69,13 +70,14 @@ class Cleaner:
         """
         count = chunk.frame.height
         # Series made of arrays: a request's single row is cleaned as often as files are.
-        cleaned = [pl.Series("row", np.arange(chunk.index, chunk.index + count, dtype=np.int64))]
+        cleaned = [pl.Series(ROW, np.arange(chunk.index, chunk.index + count, dtype=np.int64))]
         keep = np.ones(count, dtype=bool)
         for name, source, result in self._cells(chunk.frame):
             keep &= self._good(result, chunk, source)
             cleaned.append(result.values.alias(name))
-        cleaned += [chunk.frame[e].alias(f"raw:{e}") for e in self.extras]
+        cleaned += [chunk.frame[e].alias(raw_name(e)) for e in self.extras]
         frame = pl.DataFrame(cleaned)
+        frame.columns = [series.name for series in cleaned]  # a nameless one stays nameless
         return frame if keep.all() else frame.filter(pl.Series(keep))
 
     def _cells(self, frame: pl.DataFrame) -> list[tuple[str, str, _Cells]]:
@@ -90,11 +92,11 @@ class Cleaner:
             for name, task in self.schema.tasks.items():
                 source = task.column or name
                 label = self._label(task, frame[source], frame)
-                cells.append((f"label:{name}", source, label))
+                cells.append((label_name(name), source, label))
                 if isinstance(task, Binary) and task.true_probability:
                     truth = _numbers(frame[task.true_probability])
-                    cells.append((f"truth:{name}", task.true_probability, truth))
-        cells += [(f"amount:{name}", name, _amounts(frame[name])) for name in self.amounts]
+                    cells.append((truth_name(name), task.true_probability, truth))
+        cells += [(amount_name(name), name, _amounts(frame[name])) for name in self.amounts]
         return cells
 
     def _label(self, task: Task, raw: pl.Series, frame: pl.DataFrame) -> _Cells:
@@ -158,7 +160,7 @@ def _distance_cells(
         expected = f"degrees from -{limit} to {limit}"
         advice = "give latitude and longitude in that order"
         checked = _Cells(number.values, number.bad | outside, expected, advice)
-        cells.append((f"{name}:{len(cells)}", source, checked))
+        cells.append((place_name(name, len(cells)), source, checked))
     places = [pl.lit(c.values) for _, _, c in cells]
     km = pl.select(haversine_km((places[0], places[1]), (places[2], places[3]))).to_series()
     none_bad = _none_bad(len(km))

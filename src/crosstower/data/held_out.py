@@ -11,6 +11,7 @@ from crosstower.data.clean import Cleaner
 from crosstower.data.prepare import splitter_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.data.split import SPLITS, select
+from crosstower.names import label_name, raw_name
 from crosstower.recipe import Recipe
 
 HeldOut = Literal["valid", "test"]
@@ -44,7 +45,7 @@ def held_out_columns(
         recipe: of a ranker, as it was trained.
         source: the rows that it was trained on, from `source_of`.
         columns: at least one; one named twice is there once.
-        with_labels: add the cleaned labels as `label:TASK`.
+        with_labels: add the cleaned labels under `label_name(TASK)`.
 
     Raises:
         DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
@@ -60,8 +61,8 @@ def held_out_columns(
     for chunk in source.chunks(cleaner.sources()):
         frame = cleaner.clean(chunk)
         assignment = splitter.assign(frame)
-        labels = [f"label:{task}" for task in schema.tasks] if with_labels else []
-        raw = frame.select(*(pl.col(f"raw:{name}").alias(name) for name in names), *labels)
+        labels = [label_name(task) for task in schema.tasks] if with_labels else []
+        raw = frame.select(*(pl.col(raw_name(name)).alias(name) for name in names), *labels)
         for split, part in parts.items():
             part.append(select(raw, assignment, SPLITS.index(split)))
     return {split: pl.concat(part, how="vertical_relaxed") for split, part in parts.items()}

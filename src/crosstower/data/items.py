@@ -13,6 +13,7 @@ from crosstower.data.clean import Cleaner, to_ids
 from crosstower.data.lookup import places_in
 from crosstower.data.sources import Source, open_source, require_columns
 from crosstower.errors import DataError
+from crosstower.names import raw_name
 from crosstower.schema import Schema
 
 Places = NDArray[np.int64]
@@ -57,9 +58,9 @@ def items_of(source: Source, schema: Schema, *, item: str, columns: Sequence[str
     cleaner = Cleaner(schema, list(columns))
     frames = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
     frame = pl.concat(frames, how="vertical_relaxed")
-    ids = to_ids(item, frame[f"raw:{item}"]).alias(item)
+    ids = to_ids(item, frame[raw_name(item)]).alias(item)
     _check_ids(ids, source.name)
-    attributes = pl.DataFrame([frame[f"raw:{c}"].alias(c) for c in columns])
+    attributes = pl.DataFrame({c: frame[raw_name(c)] for c in columns})
     return ItemTable(ids, attributes, frame.select(schema.columns.keys()))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from crosstower.data.numbers import Moments, floats_of
+from crosstower.names import label_name
 from crosstower.schema import Schema
 from crosstower.tasks import Binary, Rating, Regression, Task
 
@@ -32,7 +33,7 @@ class LabelFit:
 
     def add(self, name: str, frame: pl.DataFrame) -> None:
         """Take in the labels of one chunk of cleaned rows."""
-        y, happened = floats_of(frame[f"label:{name}"]), _happened(self.task, frame)
+        y, happened = floats_of(frame[label_name(name)]), _happened(self.task, frame)
         known = ~np.isnan(y)
         self.moments.add(_scaled(self.task, y[known & (happened == 1)]))
         self.others.add(y[known & (happened == 0)])
@@ -53,9 +54,9 @@ def encode_labels(
     """
     labels = np.full((frame.height, len(schema.tasks)), np.nan, dtype=np.float32)
     for place, (name, task) in enumerate(schema.tasks.items()):
-        if f"label:{name}" not in frame.columns:
+        if label_name(name) not in frame.columns:
             continue
-        y = floats_of(frame[f"label:{name}"])
+        y = floats_of(frame[label_name(name)])
         if isinstance(task, Rating):
             y = (y - task.low) / (task.high - task.low)
         elif isinstance(task, Regression):
@@ -106,6 +107,6 @@ def _scaled(task: Regression, y: Floats) -> Floats:
 
 def _happened(task: Regression, frame: pl.DataFrame) -> Floats:
     """Return 1, 0 or NaN (not known) a row: whether the event of `when` happened."""
-    if task.when is None or f"label:{task.when}" not in frame.columns:
+    if task.when is None or label_name(task.when) not in frame.columns:
         return np.ones(frame.height)
-    return floats_of(frame[f"label:{task.when}"])
+    return floats_of(frame[label_name(task.when)])

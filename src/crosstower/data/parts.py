@@ -146,7 +146,7 @@ def _parts(rows: Mapping[str, Any]) -> PartsSource:
     parts = {split: _part(split, rows[split]) for split in SPLITS if split in rows}
     for part in parts.values():
         if SPLIT_COLUMN in part.columns():
-            raise DataError(f"{part.name}: column '{SPLIT_COLUMN}' is reserved; rename it")
+            raise DataError(f"{part.name}: column {SPLIT_COLUMN!r} is reserved; rename it")
     return PartsSource(parts)
 
 

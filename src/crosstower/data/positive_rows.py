@@ -16,6 +16,7 @@ from crosstower.data.prepare import Progress, splitter_of
 from crosstower.data.sides import Sides, section_of
 from crosstower.data.sources import FilteredSource, FrameSource, Source, require_columns
 from crosstower.errors import DataError
+from crosstower.names import ROW, SPLIT, raw_name
 from crosstower.recipe import Recipe
 from crosstower.retrieval_section import Retrieval
 
@@ -24,7 +25,7 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PositiveRows:
-    """Rows by user and time. `frame` has the query columns, cleaned, and the raw ones as `raw:`.
+    """Rows by user and time. `frame` has the query columns, cleaned, and raw ones under `raw_name`.
 
     `user` and `item` `[R]` are places in `users` and `items`, `split` `[R]` places in `SPLITS`.
     """
@@ -66,10 +67,10 @@ def read_positives(
     frame = _read(recipe, source, sides, skipped, progress)
     items = _items(recipe, every, sides) if items is None else items
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
-    frame = frame.sort([f"raw:{c}" for c in (section.user, section.time) if c] + ["row"])
+    frame = frame.sort([raw_name(c) for c in (section.user, section.time) if c] + [ROW])
     users, user = _users(frame, section)
-    place = items.places_of(frame[f"raw:{section.item}"])
-    return PositiveRows(frame, user, place, frame["split"].to_numpy(), users, items, skipped)
+    place = items.places_of(frame[raw_name(section.item)])
+    return PositiveRows(frame, user, place, frame[SPLIT].to_numpy(), users, items, skipped)
 
 
 def _read(
@@ -91,7 +92,7 @@ def _read(
     rows = 0
     for chunk in source.chunks(cleaner.sources()):
         frame = cleaner.clean(chunk)
-        frames.append(frame.with_columns(pl.Series("split", splitter.assign(frame))))
+        frames.append(frame.with_columns(pl.Series(SPLIT, splitter.assign(frame))))
         rows += chunk.frame.height
         progress("reading", rows)
     return pl.concat(frames, how="vertical_relaxed")
@@ -122,18 +123,18 @@ def _known(
     skipped: Counter[str],
 ) -> pl.DataFrame:
     """Return the rows that have a user and an item of the item table."""
-    ids = to_ids(section.item, frame[f"raw:{section.item}"])
+    ids = to_ids(section.item, frame[raw_name(section.item)])
     wrong = {section.item: items.places_of(ids) < 0}
     if section.user is not None:
-        wrong[section.user] = frame[f"raw:{section.user}"].is_null().to_numpy()
+        wrong[section.user] = frame[raw_name(section.user)].is_null().to_numpy()
     for name, bad in wrong.items():
         if bad.any() and on_bad_rows == "error":
             first = int(np.argmax(bad))
-            value = frame[f"raw:{name}"][first]
+            value = frame[raw_name(name)][first]
             what = f"{name} is missing" if value is None else f"{name} {value!r} is not in the item"
             raise DataError(
                 f"{what}{' table' if value is not None else ''}: {int(bad.sum()):,} of"
-                f" {frame.height:,} rows, first row {frame['row'][first]}; add it, drop those rows,"
+                f" {frame.height:,} rows, first row {frame[ROW][first]}; add it, drop those rows,"
                 " or set data.on_bad_rows: skip"
             )
         if bad.any():
@@ -145,6 +146,6 @@ def _users(frame: pl.DataFrame, section: Retrieval) -> tuple[pl.Series, Places]:
     """Return all users, sorted, and each row's place among them; rows are users without a user."""
     if section.user is None:
         return pl.Series("row", np.arange(frame.height)), np.arange(frame.height)
-    ids = to_ids(section.user, frame[f"raw:{section.user}"])
+    ids = to_ids(section.user, frame[raw_name(section.user)])
     users = ids.unique().sort()
     return users, places_in(users, ids)

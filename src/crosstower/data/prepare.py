@@ -21,6 +21,7 @@ from crosstower.data.prefetch import prefetch
 from crosstower.data.sources import FrameSource, Source, join, open_source, require_columns
 from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
 from crosstower.errors import RecipeError
+from crosstower.names import check_kept, label_name, raw_name, truth_name
 from crosstower.recipe import Data, Recipe
 from crosstower.schema import Schema
 from crosstower.tasks import Binary
@@ -103,18 +104,21 @@ def evaluation_columns(recipe: Recipe) -> list[str]:
                     f"{key}: '{name}' is the name of a task, whose label has its place; take"
                     " another column, or rename the task and set its column"
                 )
+        given = [name for name in columns if name is not None]
+        advice = "rename it in the data, or take another column"
+        check_kept(given, recipe.schema_.tasks, where=key, advice=advice)
     columns = [name for columns in named.values() for name in columns if name is not None]
     return list(dict.fromkeys(columns))
 
 
 def answers_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
     """Return labels by task name, true probabilities and raw columns of cleaned rows."""
-    chosen = {c: frame[f"raw:{c}"] for c in columns}
+    chosen = {c: frame[raw_name(c)] for c in columns}
     for name, task in schema.tasks.items():
         if isinstance(task, Binary) and task.true_probability:
-            chosen[task.true_probability] = frame[f"truth:{name}"]
-        chosen[name] = frame[f"label:{name}"]
-    return pl.DataFrame([series.alias(name) for name, series in chosen.items()])
+            chosen[task.true_probability] = frame[truth_name(name)]
+        chosen[name] = frame[label_name(name)]
+    return pl.DataFrame(chosen)
 
 
 def prepare(

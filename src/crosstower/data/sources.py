@@ -18,9 +18,10 @@ import pyarrow as pa
 from crosstower.data.file_formats import CHUNK_ROWS, FORMATS, format_of
 from crosstower.errors import DataError, did_you_mean
 from crosstower.filters import filter_columns, parse_filter
+from crosstower.names import MARK
 
-_KEY = "__key"
-SPLIT_COLUMN = "__split__"
+_KEY = f"{MARK}key"
+SPLIT_COLUMN = f"{MARK}part"
 """Hidden column of rows that come divided: the split of each. Sources of one part have none."""
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from crosstower.data.hashing import hash_ids, mix, uniform
 from crosstower.data.sources import SPLIT_COLUMN, Source
 from crosstower.errors import DataError
+from crosstower.names import ROW, raw_name
 from crosstower.splits import (
     ColumnSplit,
     GivenSplit,
@@ -36,7 +37,7 @@ class Splitter:
     _assign: Callable[[pl.DataFrame], Assignment]
 
     def assign(self, frame: pl.DataFrame) -> Assignment:
-        """Return 0, 1 or 2 for each row of a frame with `row` and `raw:COLUMN`."""
+        """Return 0, 1 or 2 for each row of a frame with `ROW` and `raw_name(COLUMN)`."""
         return self._assign(frame)
 
 
@@ -59,7 +60,7 @@ def fit_splitter(split: Split, source: Source) -> Splitter:
 
 
 def _rows(frame: pl.DataFrame) -> NDArray[np.int64]:
-    return frame["row"].to_numpy()
+    return frame[ROW].to_numpy()
 
 
 def _cut(position: NDArray[np.float64], fractions: tuple[float, float, float]) -> Assignment:
@@ -68,11 +69,11 @@ def _cut(position: NDArray[np.float64], fractions: tuple[float, float, float]) -
 
 
 def _by_group(frame: pl.DataFrame, column: str, split: GroupSplit) -> Assignment:
-    return _cut(uniform(hash_ids(frame[f"raw:{column}"], split.seed)), split.fractions)
+    return _cut(uniform(hash_ids(frame[raw_name(column)], split.seed)), split.fractions)
 
 
 def _by_name(frame: pl.DataFrame, column: str) -> Assignment:
-    names = frame[f"raw:{column}"].cast(pl.String)
+    names = frame[raw_name(column)].cast(pl.String)
     codes = names.replace_strict(list(SPLITS), [0, 1, 2], default=-1, return_dtype=pl.Int8)
     if (codes == -1).any():
         wrong = names.filter(codes == -1)[0]
@@ -110,7 +111,7 @@ def _time_ends(source: Source, column: str, fractions: tuple[float, float, float
 
 def _by_time(frame: pl.DataFrame, column: str, ends: pl.Series) -> Assignment:
     # Rows of one moment stay together, on the later side: nothing of the future leaks back.
-    times = _times(frame[f"raw:{column}"])
+    times = _times(frame[raw_name(column)])
     after = [(times >= end).to_numpy() for end in ends]
     return (after[0].astype(np.int8) + after[1].astype(np.int8)).astype(np.int8)
 

@@ -40,6 +40,7 @@ from crosstower.funnel.stages import (
     steps_of,
 )
 from crosstower.funnel.verdicts import verdicts_of
+from crosstower.names import ROW
 from crosstower.retrieve.baselines import Popularity, histories_of, recommend
 from crosstower.retriever.files import COUNT
 
@@ -209,7 +210,7 @@ class _Ranker:
         question, column = np.nonzero(places >= 0)
         item = places[question, column]
         scored = self.funnel.score(self.asked.queries, part[question], item, skipped=skipped)
-        row = scored["row"].to_numpy()
+        row = scored[ROW].to_numpy()
         diversity = None if of_all else self.funnel.diversity
         ranks = stage_ranks(scored, question[row], task=self.funnel.task, diversity=diversity)
         shape = len(part), self.k

@@ -21,6 +21,7 @@ from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.request import QueryScorer, cleaner_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.funnel.stages import stage_ranks
+from crosstower.names import ROW, attribute_names, raw_name
 from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
@@ -195,7 +196,7 @@ class Funnel:
             skipped: counts up, by column, the rows that are left out; a row may count for several.
 
         Returns:
-            Columns `row` (place among the rows; bad ones are left out where the ranking recipe
+            Columns `ROW` (place among the rows; bad ones are left out where the ranking recipe
             skips them), `TASK__prediction` a task, `blend__score` if there is a blend, and the raw
             columns that its diversity looks at.
 
@@ -216,8 +217,8 @@ class Funnel:
         for chunk in self.rows.source(queries, query, item).chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
             scores = self.scorer.score(frame).select(~cs.ends_with(RAW))
-            raw = [frame[f"raw:{name}"].alias(name) for name in kept]
-            parts.append(pl.DataFrame([frame["row"], *scores, *raw]))
+            raw = [frame[raw_name(name)].alias(name) for name in kept]
+            parts.append(pl.DataFrame([frame[ROW], *scores, *raw]))
         return pl.concat(parts) if parts else self._nothing(kept)
 
     @cached_property
@@ -248,7 +249,7 @@ class Funnel:
     def _nothing(self, raw: list[str]) -> pl.DataFrame:
         names = [f"{task}{PREDICTION}" for task in self.ranking.recipe.schema_.tasks]
         names += [BLEND_SCORE] if self.scorer.blend is not None else []
-        kinds = {"row": pl.Int64()} | dict.fromkeys(names, pl.Float64())
+        kinds = {ROW: pl.Int64()} | dict.fromkeys(names, pl.Float64())
         return pl.DataFrame(schema=kinds | dict.fromkeys(raw, pl.String()))
 
     def _queries(self, user: str | int | None, given: Mapping[str, Any]) -> pl.DataFrame:
@@ -265,7 +266,7 @@ class Funnel:
     def _answer(
         self, scored: pl.DataFrame, rank: Places, item: Places, similarity: Floats
     ) -> pl.DataFrame:
-        row = scored["row"].to_numpy()
+        row = scored[ROW].to_numpy()
         order = BLEND_SCORE if self.scorer.blend is not None else f"{self.task}{PREDICTION}"
         own = pl.DataFrame(
             {
@@ -281,8 +282,9 @@ class Funnel:
         )
         both = pl.concat([own, scores], how="horizontal")
         attributes = self.retriever.catalogue.attributes[item[row]]
-        taken = (*both.columns, section_of(self.retriever.run.recipe).item)
-        attributes = attributes.select(c for c in attributes.columns if c not in taken)
+        own = [section_of(self.retriever.run.recipe).item]
+        attributes = attributes.select(c for c in attributes.columns if c not in own)
+        attributes = attributes.rename(attribute_names(attributes.columns, both.columns))
         return pl.concat([both, attributes], how="horizontal").sort("rank")
 
 

@@ -14,6 +14,7 @@ from crosstower.data.sides import section_of
 from crosstower.data.sources import Source, require_columns
 from crosstower.data.split import SPLITS
 from crosstower.filters import filter_columns, parse_filter
+from crosstower.names import ROW, raw_name
 from crosstower.recipe import Data, Recipe
 
 Places = NDArray[np.int64]
@@ -116,5 +117,5 @@ def _splits_of(recipe: Recipe, source: Source, rows: Places) -> NDArray[np.int8]
     """Return the place in `SPLITS` that a recipe gives to each of the rows."""
     splitter = splitter_of(recipe, source)
     raw = raw_at(source, rows, splitter.columns)
-    frame = pl.DataFrame([pl.Series("row", rows), *(s.alias(f"raw:{s.name}") for s in raw)])
+    frame = pl.DataFrame([pl.Series(ROW, rows), *(s.alias(raw_name(s.name)) for s in raw)])
     return splitter.assign(frame)

@@ -24,6 +24,7 @@ from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
+from crosstower.names import ROW, raw_name
 from crosstower.recipe import Recipe
 from crosstower.retrieve.answers import query_vectors
 from crosstower.retriever.files import FOLDER, ID, read
@@ -114,7 +115,7 @@ def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) ->
     by_user = section.user is not None
     questions = questions_of(rows, _TEST, by_user=by_user, exclude_seen=section.exclude_seen)
     _check_same(run, questions)
-    tested = rows.frame["row"].to_numpy()[rows.split == _TEST]
+    tested = rows.frame[ROW].to_numpy()[rows.split == _TEST]
     notes = leak_notes(run.recipe, funnel.ranking.recipe, source, tested)
     return _asked(funnel, _Found(source, rows, questions, notes), columns)
 
@@ -202,8 +203,8 @@ def _queries(
     funnel.rows.check_more(columns)
     where = section_of(funnel.retriever.run.recipe).where
     positives = source if where is None else FilteredSource(source, where)
-    known = [frame[f"raw:{name}"].alias(name) for name in funnel.rows.known]
-    more = raw_at(positives, frame["row"].to_numpy(), columns)
+    known = [frame[raw_name(name)].alias(name) for name in funnel.rows.known]
+    more = raw_at(positives, frame[ROW].to_numpy(), columns)
     queries = pl.DataFrame(known).with_columns(more.get_columns())
     funnel.rows.check_had(queries.columns, source.columns())
     return queries

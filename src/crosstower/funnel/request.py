@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.clean import Cleaner
 from crosstower.funnel.rows import RowMaker
+from crosstower.names import ROW
 from crosstower.run import Run
 from crosstower.scores import RAW, Ranker, Scorer, raw_columns
 
@@ -77,7 +78,7 @@ class QueryScorer:
             items = cleaner.clean(chunk)
             scores = self._ranker.score(cleaned, items).select(~cs.ends_with(RAW))
             raw = raw_columns(kept, cleaned, items)
-            parts.append(pl.DataFrame([items["row"], *scores, *raw]))
+            parts.append(pl.DataFrame([items[ROW], *scores, *raw]))
         return pl.concat(parts)
 
 

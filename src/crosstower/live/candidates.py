@@ -16,6 +16,7 @@ from crosstower.content_types import ContentTypes, Names
 from crosstower.data.clean import Cleaner
 from crosstower.data.side import Side
 from crosstower.data.sources import Chunk
+from crosstower.names import ROW, raw_name
 from crosstower.scores import RawArrays
 
 Places = NDArray[np.int64]
@@ -111,13 +112,13 @@ class CandidateEncoder:
 
     def _part(self, cleaner: Cleaner, items: pl.DataFrame) -> CandidateRows:
         frame = cleaner.clean(Chunk(items, "the items", 0, 0))
-        rows = frame["row"].to_numpy()
+        rows = frame[ROW].to_numpy()
         good = np.zeros(items.height, dtype=bool)
         good[rows] = True
         # A place of its own for bad items too, whose codes nobody will look at.
         where = np.zeros(items.height, dtype=np.int64)
         where[rows] = np.arange(len(rows))
-        raw = {name: frame[f"raw:{name}"].alias(name) for name in cleaner.extras}
+        raw = {name: frame[raw_name(name)].alias(name) for name in cleaner.extras}
         arrays, framed = self._arrays(raw), pl.DataFrame([raw[name] for name in self.framed])
         found = CandidateRows(self.side.encode(frame), np.ones(len(rows), bool), arrays, framed)
         if not len(rows):

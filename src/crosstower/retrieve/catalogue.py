@@ -13,9 +13,11 @@ from crosstower.data.clean import to_ids
 from crosstower.data.lookup import places_in
 from crosstower.errors import QueryError, RunError
 from crosstower.filters import parse_filter
+from crosstower.names import MARK
 
 Places = NDArray[np.int64]
 _ID = "item_id"
+_OWN = f"{MARK}id"
 
 
 class Catalogue:
@@ -125,7 +127,7 @@ class Catalogue:
 
     def save(self, folder: Path) -> None:
         """Write items.parquet; removed items are to be left behind with `taken` before."""
-        table = pl.DataFrame([*self.attributes.get_columns(), self.ids.alias("__id")])
+        table = pl.DataFrame([*self.attributes.get_columns(), self.ids.alias(_OWN)])
         table.write_parquet(folder / "items.parquet")
 
     @staticmethod
@@ -139,7 +141,7 @@ class Catalogue:
         path = folder / "items.parquet"
         try:
             table = pl.read_parquet(path)
-            return Catalogue(table["__id"], table.drop("__id"))
+            return Catalogue(table[_OWN], table.drop(_OWN))
         except (OSError, pl.exceptions.PolarsError, QueryError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path}: damaged: {reason}; build the index again") from error

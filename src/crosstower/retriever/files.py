@@ -19,10 +19,11 @@ from crosstower.data.retrieval_data import RetrievalData
 from crosstower.data.sides import section_of
 from crosstower.errors import RunError
 from crosstower.files import replacing
+from crosstower.names import MARK, raw_name
 from crosstower.recipe import Recipe
 
 FOLDER = "retrieval"
-ID, COUNT, USER, HAD = "__id", "__training_rows", "__user", "__items"
+ID, COUNT, USER, HAD = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
 Places = NDArray[np.int64]
 
 
@@ -54,7 +55,7 @@ def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
     lists = lists.group_by("user", maintain_order=True).agg("item").sort("user")["item"]
     last = rows.take(had.starts[1:] - 1)
     names = recipe.schema_.part(list(data.sides.query)).sources()
-    raw = [last[f"raw:{name}"].alias(name) for name in names]
+    raw = [last[raw_name(name)].alias(name) for name in names]
     return pl.DataFrame([rows.users.alias(USER), lists.alias(HAD), *raw])
 
 

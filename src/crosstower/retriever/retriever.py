@@ -19,6 +19,7 @@ from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
 from crosstower.errors import QueryError, RunError, did_you_mean
 from crosstower.models.two_tower import TwoTower
+from crosstower.names import attribute_names
 from crosstower.retrieve.answers import item_vectors
 from crosstower.retrieve.catalogue import Catalogue
 from crosstower.retrieve.exact import ExactIndex
@@ -67,7 +68,7 @@ class Retriever:
 
     @cached_property
     def items(self) -> pl.DataFrame:
-        """The item table: raw attributes, and two columns of ours that begin with two dashes."""
+        """The item table: raw attributes, and two columns of ours, `ID` and `COUNT` of `files`."""
         return read(self.run.folder / FOLDER / "items.parquet")
 
     @cached_property
@@ -238,7 +239,8 @@ class Retriever:
     def _frame(self, hits: Hits) -> pl.DataFrame:
         found = hits.frame().drop("query")
         places = self.catalogue.places_of(found["item_id"])
-        attributes = self.catalogue.attributes[places].select(self._attributes)
+        shown = attribute_names(self._attributes, found.columns)
+        attributes = self.catalogue.attributes[places].select(self._attributes).rename(shown)
         return pl.concat([found, attributes], how="horizontal")
 
     @cached_property
@@ -246,8 +248,7 @@ class Retriever:
         """Attributes by interest: those of the item tower, then the others; the id is there."""
         own = self._item_side.schema.sources()
         names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
-        left_out = (section_of(self.run.recipe).item, "rank", "item_id", "score")
-        return [name for name in names if name not in left_out]
+        return [name for name in names if name != section_of(self.run.recipe).item]
 
 
 def _id(value: str | int, ids: pl.Series) -> pl.Series:
