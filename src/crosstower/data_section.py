@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from crosstower.csv_section import Csv
 from crosstower.frozen import Frozen
 from crosstower.splits import GivenSplit, RandomSplit, Split
 
@@ -36,6 +37,7 @@ class Data(Frozen):
     test: str | None = Field(default=None, description="Test rows; goes with `valid`.")
     rows: int | None = Field(default=None, ge=1, description="Rows of a simulated world.")
     seed: int = Field(default=0, ge=0, description="Seed of a simulated world.")
+    csv: Csv = Field(default=Csv(), description="How CSV files are written, joined ones as well.")
     joins: tuple[Join, ...] = ()
     split: Split = RandomSplit()
     on_bad_rows: Literal["error", "skip"] = "error"

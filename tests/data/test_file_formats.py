@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from crosstower.data import file_formats
+from crosstower.data import csv_files, file_formats
 from crosstower.data.file_formats import FORMATS, format_of
 from crosstower.errors import DataError
 
@@ -45,7 +45,7 @@ def test_large_files_come_in_chunks(
 
 
 def test_a_large_csv_comes_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_formats, "CSV_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 1000)
     file = write(tmp_path / "rows.csv", pl.DataFrame({"i": range(1000)}))
     frames = list(format_of(file).frames(file, ["i"]))
     assert len(frames) > 3

@@ -11,6 +11,7 @@ import polars as pl
 from safetensors.torch import save_file
 
 from crosstower.bundle.manifest import RunFacts
+from crosstower.csv_section import Csv
 from crosstower.data.sides import section_of
 from crosstower.data.sources import open_source
 from crosstower.recipe import Recipe
@@ -77,7 +78,7 @@ def _movable(recipe: Recipe, place: Path) -> Recipe:
     for number, other in enumerate(joins):
         path = Path("tables") / f"{number}.parquet"
         (place / path).parent.mkdir(exist_ok=True)
-        _whole(other.path).write_parquet(place / path)
+        _whole(other.path, recipe.data.csv).write_parquet(place / path)
         joins[number] = other.model_copy(update={"path": str(path)})
     data = recipe.data.model_copy(update={"path": None, "joins": tuple(joins)})
     update: dict[str, Any] = {"data": data}
@@ -86,7 +87,7 @@ def _movable(recipe: Recipe, place: Path) -> Recipe:
     return recipe.model_copy(update=update)
 
 
-def _whole(path: str) -> pl.DataFrame:
-    table = open_source(path)
+def _whole(path: str, dialect: Csv) -> pl.DataFrame:
+    table = open_source(path, dialect)
     chunks = [chunk.frame for chunk in table.chunks(table.columns())]
     return pl.concat(chunks, how="vertical_relaxed")

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import csv, ipc, parquet
+from pyarrow import ipc, parquet
 
+from crosstower.csv_section import Csv
+from crosstower.data.csv_files import COMPRESSIONS, CsvFile
+from crosstower.data.frames import from_arrow
 from crosstower.errors import DataError
 
 CHUNK_ROWS = 65_536
-CSV_BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How one kind of file is read."""
+    """How one kind of file is read; `dialect` is that of CSV files."""
 
-    read_names: Callable[[Path], list[str]]
-    read_frames: Callable[[Path, Sequence[str]], Iterator[pl.DataFrame]]
+    read_names: Callable[[Path, Csv], list[str]]
+    read_frames: Callable[[Path, Sequence[str], Csv], Iterator[pl.DataFrame]]
+    dialect: Csv = field(default_factory=Csv)
 
     def names(self, file: Path) -> list[str]:
         """Return the column names of a file.
@@ -32,7 +35,7 @@ class FileFormat:
 
         """
         try:
-            return self.read_names(file)
+            return self.read_names(file, self.dialect)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(file, error) from error
 
@@ -44,71 +47,72 @@ class FileFormat:
 
         """
         try:
-            yield from (f for f in self.read_frames(file, columns) if f.height)
+            yield from (f for f in self.read_frames(file, columns, self.dialect) if f.height)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(file, error) from error
 
 
-def format_of(file: Path) -> FileFormat:
-    """Return the format of a file by its suffix.
+def format_of(file: Path, dialect: Csv | None = None) -> FileFormat:
+    """Return the format of a file by its suffix, in any case; CSV files may be compressed.
 
     Raises:
         DataError: there is no such format.
 
     """
-    if file.suffix not in FORMATS:
+    found = FORMATS.get(suffix_of(file))
+    if found is None:
+        packed = ", ".join(f".csv{end}" for end in COMPRESSIONS)
         raise DataError(
-            f"{file}: unknown kind of file '{file.suffix}'; allowed: {', '.join(FORMATS)}"
+            f"{file}: unknown kind of file '{file.suffix}'; allowed: {', '.join(FORMATS)}, and"
+            f" compressed {packed} (.tsv as well)"
         )
-    return FORMATS[file.suffix]
+    return found if dialect is None else replace(found, dialect=dialect)
+
+
+def suffix_of(file: Path) -> str:
+    """Return what tells the format: lower case, without the ending of a compressed CSV file.
+
+    >>> suffix_of(Path("ROWS.CSV.gz"))
+    '.csv'
+    """
+    last = file.suffix.lower()
+    inner = Path(file.stem).suffix.lower()
+    return inner if last in COMPRESSIONS and inner in (".csv", ".tsv") else last
 
 
 def _unreadable(file: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0]
-    return DataError(f"{file}: cannot be read as {file.suffix[1:]}: {reason}; write it again")
+    reason, kind = str(error).splitlines()[0], suffix_of(file)[1:]
+    advice = "write it again"
+    if kind in ("csv", "tsv"):
+        advice = "repair it, or set data.csv (delimiter, encoding) to how it is written"
+    return DataError(f"{file}: cannot be read as {kind}: {reason}; {advice}")
 
 
-def _parquet_names(file: Path) -> list[str]:
+def _parquet_names(file: Path, _dialect: Csv) -> list[str]:
     return parquet.read_schema(file).names
 
 
-def _parquet_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _parquet_frames(file: Path, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
     # Without pre-buffering a row group is decoded page by page, so memory stays flat.
     with parquet.ParquetFile(file, pre_buffer=False) as opened:
         for batch in opened.iter_batches(CHUNK_ROWS, columns=list(columns)):
             yield _to_polars(batch, columns)
 
 
-def _csv_reader(file: Path, names: Sequence[str] = ()) -> Any:
-    # Everything is read as text: a guessed type would send long ids through floats.
-    convert = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        include_columns=list(names),
-        strings_can_be_null=True,
-        null_values=[""],
-    )
-    parse = csv.ParseOptions(delimiter="\t" if file.suffix == ".tsv" else ",")
-    read = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
-    return csv.open_csv(file, read_options=read, parse_options=parse, convert_options=convert)
+def _csv_names(file: Path, dialect: Csv) -> list[str]:
+    return CsvFile(file, dialect).names()
 
 
-def _csv_names(file: Path) -> list[str]:
-    with _csv_reader(file) as reader:
-        return reader.schema.names
+def _csv_frames(file: Path, columns: Sequence[str], dialect: Csv) -> Iterator[pl.DataFrame]:
+    return CsvFile(file, dialect).frames(columns)
 
 
-def _csv_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    with _csv_reader(file, columns) as reader:
-        for batch in reader:
-            yield _to_polars(batch, columns)
-
-
-def _arrow_names(file: Path) -> list[str]:
+def _arrow_names(file: Path, _dialect: Csv) -> list[str]:
     with pa.memory_map(str(file)) as mapped:
         return ipc.open_file(mapped).schema.names
 
 
-def _arrow_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _arrow_frames(file: Path, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
     with pa.memory_map(str(file)) as mapped:
         reader = ipc.open_file(mapped)
         for i in range(reader.num_record_batches):
@@ -118,7 +122,7 @@ def _arrow_frames(file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def _to_polars(batch: Any, columns: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(batch)).select(columns)
+    return from_arrow(batch).select(columns)
 
 
 _ARROW = FileFormat(_arrow_names, _arrow_frames)

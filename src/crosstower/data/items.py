@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.csv_section import Csv
 from crosstower.data.clean import Cleaner, to_ids
 from crosstower.data.lookup import places_in
 from crosstower.data.sources import Source, open_source, require_columns
@@ -36,19 +37,20 @@ class ItemTable:
         return places_in(self.ids, ids)
 
 
-def read_items(path: str, schema: Schema, *, item: str) -> ItemTable:
+def read_items(path: str, schema: Schema, *, item: str, dialect: Csv | None = None) -> ItemTable:
     """Return the items of a file.
 
     Args:
         path: a file, folder or glob; a row an item.
         schema: of the item columns.
         item: the data column of the id.
+        dialect: of CSV files.
 
     Raises:
         DataError: a column is missing, an id is missing or there twice, a cell is wrong.
 
     """
-    source = open_source(path)
+    source = open_source(path, dialect)
     require_columns(source, [item, *schema.sources()])
     return items_of(source, schema, item=item, columns=source.columns())
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import polars as pl
 
+from crosstower.csv_section import Csv
 from crosstower.data.prepare import joined, source_of
 from crosstower.data.sources import (
     SPLIT_COLUMN,
@@ -68,7 +69,7 @@ def training_source(data: Data, frame: Any = None) -> Source:
 
     """
     if isinstance(frame, Mapping):
-        return joined(_parts(cast("Mapping[str, Any]", frame)), data)
+        return joined(_parts(cast("Mapping[str, Any]", frame), data.csv), data)
     if not isinstance(data.split, GivenSplit):
         return source_of(data, frame)
     if frame is not None:
@@ -81,7 +82,8 @@ def training_source(data: Data, frame: Any = None) -> Source:
             "data: split is 'given', but no rows are; name files with data.path, data.valid and"
             " data.test, or pass fit(..., data=..., valid=..., test=...)"
         )
-    return joined(_parts({"train": data.path, "valid": data.valid, "test": data.test}), data)
+    parts = {"train": data.path, "valid": data.valid, "test": data.test}
+    return joined(_parts(parts, data.csv), data)
 
 
 def parts_of(recipe: Recipe, data: Any, valid: Any, test: Any) -> tuple[Recipe, Any]:
@@ -136,22 +138,22 @@ def _of_files(data: Data, frame: Any) -> Any:
     return {"train": frame, "valid": data.valid, "test": data.test}
 
 
-def _parts(rows: Mapping[str, Any]) -> PartsSource:
+def _parts(rows: Mapping[str, Any], dialect: Csv) -> PartsSource:
     wrong = [name for name in rows if name not in SPLITS]
     if wrong or not rows:
         raise DataError(
             f"data: expected rows by the names {', '.join(SPLITS)}, got"
             f" {', '.join(map(repr, rows)) or 'none'}"
         )
-    parts = {split: _part(split, rows[split]) for split in SPLITS if split in rows}
+    parts = {split: _part(split, rows[split], dialect) for split in SPLITS if split in rows}
     for part in parts.values():
         if SPLIT_COLUMN in part.columns():
             raise DataError(f"{part.name}: column {SPLIT_COLUMN!r} is reserved; rename it")
     return PartsSource(parts)
 
 
-def _part(split: str, rows: Any) -> Source:
-    source = open_source(rows)
+def _part(split: str, rows: Any, dialect: Csv) -> Source:
+    source = open_source(rows, dialect)
     if isinstance(source, FrameSource):
         return replace(source, name=f"{split} data frame")
     return source

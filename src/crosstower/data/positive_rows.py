@@ -102,7 +102,8 @@ def _items(recipe: Recipe, source: Source, sides: Sides) -> ItemTable:
     """Return the item table, or each item as the last row has it that names it."""
     section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
     if section.items is not None:
-        return read_items(section.items, schema, item=section.item)
+        dialect = recipe.data.csv
+        return read_items(section.items, schema, item=section.item, dialect=dialect)
     columns = list(dict.fromkeys([section.item, *schema.sources()]))
     require_columns(source, columns)
     last: pl.DataFrame | None = None

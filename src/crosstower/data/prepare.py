@@ -57,7 +57,7 @@ def source_of(data: Data, frame: Any = None) -> Source:
 
     """
     if frame is not None:
-        source: Source = open_source(frame)
+        source: Source = open_source(frame, data.csv)
     elif data.path is None:
         raise RecipeError(
             "data.path: missing; name a file, a folder, a glob or world:NAME, or pass a data frame"
@@ -66,7 +66,7 @@ def source_of(data: Data, frame: Any = None) -> Source:
         world = worlds.make(data.path.removeprefix("world:"), rows=data.rows, seed=data.seed)
         source = FrameSource(world.frame, data.path)
     else:
-        source = open_source(data.path)
+        source = open_source(data.path, data.csv)
     return joined(source, data)
 
 
@@ -78,7 +78,7 @@ def joined(source: Source, data: Data) -> Source:
 
     """
     for other in data.joins:
-        source = join(source, other.path, on=other.on)
+        source = join(source, other.path, on=other.on, dialect=data.csv)
     return source
 
 

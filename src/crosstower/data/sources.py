@@ -15,7 +15,10 @@ from typing import Any, Protocol
 import polars as pl
 import pyarrow as pa
 
-from crosstower.data.file_formats import CHUNK_ROWS, FORMATS, format_of
+from crosstower.csv_section import Csv
+from crosstower.data.file_formats import CHUNK_ROWS, FORMATS, format_of, suffix_of
+from crosstower.data.frames import frame_of
+from crosstower.data.partitions import partition_of, with_partition
 from crosstower.errors import DataError, did_you_mean
 from crosstower.filters import filter_columns, parse_filter
 from crosstower.names import MARK
@@ -75,25 +78,39 @@ class FrameSource:
 
 @dataclass(frozen=True)
 class FileSource:
-    """One or several files of the same columns, read one after the other."""
+    """One or several files of the same columns, read one after the other.
+
+    Folders below `root` that are called KEY=VALUE give a column KEY (Hive partitions). `dialect`
+    is that of CSV files.
+    """
 
     files: tuple[Path, ...]
     name: str
+    root: Path | None = None
+    dialect: Csv | None = None
 
     def columns(self) -> list[str]:
         """Return the column names of the first file."""
-        return format_of(self.files[0]).names(self.files[0])
+        return self._columns(self.files[0])
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """Yield the rows of every file in turn."""
         index = 0
         for file in self.files:
-            _require(columns, format_of(file).names(file), str(file))
+            _require(columns, self._columns(file), str(file))
+            reader, partition = format_of(file, self.dialect), partition_of(file, self.root)
+            inside = reader.names(file)
+            own = [name for name in columns if name in inside]
             first_row = 0
-            for frame in format_of(file).frames(file, columns):
-                yield Chunk(frame, str(file), first_row, index)
+            for frame in reader.frames(file, own or inside[:1]):
+                rows = with_partition(frame, partition, columns)
+                yield Chunk(rows, str(file), first_row, index)
                 first_row += frame.height
                 index += frame.height
+
+    def _columns(self, file: Path) -> list[str]:
+        names = format_of(file, self.dialect).names(file)
+        return list(dict.fromkeys([*names, *partition_of(file, self.root)])) if self.root else names
 
 
 @dataclass(frozen=True)
@@ -161,26 +178,39 @@ def _key(ids: pl.Series, where: str) -> pl.Series:
     return ids.cast(pl.String).alias(_KEY)
 
 
-def open_source(data: Any) -> Source:
+def open_source(data: Any, dialect: Csv | None = None) -> Source:
     """Return a source for a path, a folder, a glob or a polars, pandas or Arrow table.
+
+    Args:
+        data: a path or a table.
+        dialect: of CSV files.
 
     Raises:
         DataError: nothing there, nothing readable, no rows, or a column twice.
 
     """
-    source = _open_paths(str(data)) if isinstance(data, str | Path) else _open_frame(data)
+    if isinstance(data, str | Path):
+        source: Source = _open_paths(str(data), dialect)
+    else:
+        source = _open_frame(data)
     _check_unique(source.columns(), source.name)
     return source
 
 
-def join(source: Source, data: Any, *, on: str) -> JoinedSource:
+def join(source: Source, data: Any, *, on: str, dialect: Csv | None = None) -> JoinedSource:
     """Return `source` with the columns of a smaller table added by the key `on`.
+
+    Args:
+        source: the rows.
+        data: a path or a table with one row per key.
+        on: the key column.
+        dialect: of CSV files.
 
     Raises:
         DataError: the key is missing on one side, or a key is in the table twice.
 
     """
-    other = open_source(data)
+    other = open_source(data, dialect)
     _require([on], source.columns(), source.name)
     _require([on], other.columns(), other.name)
     table = pl.concat([c.frame for c in other.chunks(other.columns())], how="vertical_relaxed")
@@ -224,18 +254,10 @@ def _open_frame(data: Any) -> FrameSource:
             f"expected a path or a polars, pandas or Arrow table, got {type(data).__name__}"
         )
     _check_unique(names, "data frame")
-    frame = _to_polars(data)
+    frame = frame_of(data)
     if frame.height == 0:
         raise DataError("data frame: no rows; give it at least one row")
     return FrameSource(frame)
-
-
-def _to_polars(table: Any) -> pl.DataFrame:
-    if isinstance(table, pl.DataFrame):
-        return table
-    if isinstance(table, pa.Table):
-        return pl.DataFrame(pl.from_arrow(table))
-    return pl.from_pandas(table)  # a NaN of pandas means missing and becomes null
 
 
 def _check_unique(names: list[str], where: str) -> None:
@@ -244,7 +266,7 @@ def _check_unique(names: list[str], where: str) -> None:
         raise DataError(f"{where}: column '{twice}' is there twice; rename or drop one of them")
 
 
-def _open_paths(path: str) -> FileSource:
+def _open_paths(path: str, dialect: Csv | None) -> FileSource:
     files = tuple(sorted(_expand(path)))
     if not files:
         raise DataError(
@@ -255,7 +277,7 @@ def _open_paths(path: str) -> FileSource:
         format_of(file)
         if file.stat().st_size == 0:
             raise DataError(f"{file}: empty file (0 bytes); remove it or write it again")
-    source = FileSource(files, path)
+    source = FileSource(files, path, _root(path), dialect)
     if next(iter(source.chunks(source.columns()[:1])), None) is None:
         raise DataError(f"{path}: no rows; the file holds column names only")
     return source
@@ -263,7 +285,21 @@ def _open_paths(path: str) -> FileSource:
 
 def _expand(path: str) -> list[Path]:
     if Path(path).is_dir():
-        return [f for f in Path(path).rglob("*") if f.is_file() and f.suffix in FORMATS]
+        return [f for f in Path(path).rglob("*") if f.is_file() and suffix_of(f) in FORMATS]
     if Path(path).is_file():
         return [Path(path)]
     return [Path(f) for f in glob.glob(path, recursive=True) if Path(f).is_file()]  # noqa: PTH207
+
+
+def _root(path: str) -> Path | None:
+    """Return the folder below which partitions lie; None of a single file."""
+    if Path(path).is_dir():
+        return Path(path)
+    if Path(path).is_file():
+        return None
+    fixed: list[str] = []
+    for part in Path(path).parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.csv_section import Csv
 from crosstower.data.sides import section_of, sides_of
 from crosstower.data.sources import FrameSource, JoinedSource, Source, join
 from crosstower.data_section import Join
@@ -53,7 +54,9 @@ class RowMaker:
         asked = recipe.schema_.part(list(sides.query)).sources()
         both = recipe.schema_.part(list(sides.item)).sources()
         own = {*asked, *([user] if user is not None else [])} - set(both)
-        tables = tuple(_table(other) for other in ranking.recipe.data.joins)
+        tables = tuple(
+            _table(other, ranking.recipe.data.csv) for other in ranking.recipe.data.joins
+        )
         wanted = _before_joins(needed, tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
         return RowMaker(
@@ -181,9 +184,10 @@ def _advice(name: str, of_rows: Sequence[str] | None) -> str:
     return f"give rows to ask about that have it (data), with {option}"
 
 
-def _table(other: Join) -> JoinedSource:
+def _table(other: Join, dialect: Csv) -> JoinedSource:
     """Return a table, read once and checked; it waits for rows to be joined to."""
-    return join(FrameSource(pl.DataFrame(schema=[other.on]), "the rows"), other.path, on=other.on)
+    rows = FrameSource(pl.DataFrame(schema=[other.on]), "the rows")
+    return join(rows, other.path, on=other.on, dialect=dialect)
 
 
 def _before_joins(needed: Iterable[str], tables: Sequence[JoinedSource]) -> list[str]:
