@@ -99,3 +99,30 @@ def test_a_task_without_labels_has_no_gradient() -> None:
     gradients.write([1.0, 1.0])
     assert theta.grad is not None
     assert theta.grad.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("power", [-40, -25, -12, 0, 15, 30])
+def test_projections_do_not_depend_on_the_size_of_gradients(power: int) -> None:
+    """Oracle: algorithm 1 in float64; squares of such numbers are 0 or infinite in float32."""
+    scale = 10.0**power
+    a, b = np.array([1.0, 2.0, -1.0]), np.array([-1.0, 1.0, 3.0])
+    theta = nn.Parameter(torch.zeros(3))
+    tasks = [theta @ torch.tensor(a * scale).float(), theta @ torch.tensor(b * scale).float()]
+    gradients = TaskGradients.of(tasks, [theta])
+    project_conflicts(gradients, [[1], [0]])
+    expected = a - (a @ b) / (b @ b) * b + b - (a @ b) / (a @ a) * a
+    gradients.write([1.0, 1.0])
+    assert theta.grad is not None
+    rtol = 1e-5 if power > -38 else 1e-3  # denormal numbers have fewer digits
+    np.testing.assert_allclose(theta.grad.double() / scale, expected, rtol=rtol)
+
+
+def test_a_small_and_a_large_gradient_are_projected() -> None:
+    theta = nn.Parameter(torch.zeros(2))
+    small, large = np.array([-1e-30, 2e-30]), np.array([1e20, 0.0])
+    tasks = [theta @ torch.tensor(g).float() for g in (small, large)]
+    gradients = TaskGradients.of(tasks, [theta])
+    project_conflicts(gradients, [[1], [0]])
+    expected = large - (large @ small) / (small @ small) * small
+    np.testing.assert_allclose(gradients.values[0][0], [0.0, 2e-30], rtol=1e-6, atol=1e-40)
+    np.testing.assert_allclose(gradients.values[1][0], expected, rtol=1e-5)

@@ -83,7 +83,8 @@ class GradNormBalance(_GradientBalance):
         gradients = self._gradients(parameters)
         tasks = range(len(gradients.values))
         shared = {p for i in tasks for j in tasks if i < j for p in gradients.shared(i, j)}
-        norms = torch.tensor([gradients.norm(t, sorted(shared)) for t in tasks]).double()
+        pulls = [gradients.norm(t, sorted(shared)) for t in tasks]
+        norms = torch.tensor(pulls, dtype=torch.float64)
         losses, labelled = self._losses.double().cpu(), self._labelled.cpu()
         self._start(losses, labelled & (norms > 0), norms)
         gradients.write((self.weights * self.balance).tolist())

@@ -43,7 +43,10 @@ class TaskGradients:
         return [p for p, (a, b) in enumerate(pairs) if _meet(a, b)]
 
     def dot(self, one: int, other: int, places: Sequence[int]) -> float:
-        """Return the inner product of two tasks' gradients over some parameters."""
+        """Return the inner product of two tasks' gradients over some parameters, in float64.
+
+        Squares of small gradients underflow in float32, those of large ones overflow.
+        """
         return float(sum(self._product(one, other, p) for p in places))
 
     def norm(self, task: int, places: Sequence[int]) -> float:
@@ -63,11 +66,13 @@ class TaskGradients:
 
     def _product(self, one: int, other: int, place: int) -> float:
         a, b = self.values[one][place], self.values[other][place]
-        return 0.0 if a is None or b is None else float(torch.dot(a.flatten(), b.flatten()))
+        if a is None or b is None:
+            return 0.0
+        return float(torch.dot(a.double().flatten(), b.double().flatten()))
 
 
 def _meet(a: Tensor | None, b: Tensor | None) -> bool:
-    return a is not None and b is not None and bool((a * b).any())
+    return a is not None and b is not None and bool(((a != 0) & (b != 0)).any())
 
 
 def _gradients(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Sequence[Tensor | None]:
@@ -124,6 +129,7 @@ def project_conflicts(gradients: TaskGradients, order: Sequence[Sequence[int]]) 
             if against < 0.0:
                 share = against / mixed.dot(1, 1, places)
                 for p in places:
-                    gradients.values[task][p] = (
-                        gradients.values[task][p] - share * before.values[other][p]  # type: ignore[operator]
-                    )
+                    own, theirs = gradients.values[task][p], before.values[other][p]
+                    if own is not None and theirs is not None:
+                        left = own.double() - share * theirs.double()
+                        gradients.values[task][p] = left.to(own.dtype)
