@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from crosstower.batch import Batch
 from crosstower.layout import CodeField, Layout, ListField
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.nn.towers import Tower
+from crosstower.nn.towers import SHORTEST, Tower, unit_vectors
 from crosstower.request import Request
 
 LAYOUT = Layout(
@@ -78,3 +79,26 @@ def test_a_tower_of_shared_columns_runs_on_one_row() -> None:
     torch.testing.assert_close(out, query(store, BATCH)[:1])
     fewer = Request(whole.codes, whole.numbers, lists, whole.labels, frozenset({"user", "history"}))
     torch.testing.assert_close(query(store, fewer), out.expand(3, -1))
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-30, 1e-8, 1e-3, 1.0, 1e6])
+def test_no_length_of_a_row_makes_a_huge_gradient(length: float) -> None:
+    x = torch.tensor([[length, 0.0], [3.0, 4.0]], requires_grad=True)
+    unit = unit_vectors(x)
+    (unit * torch.tensor([[0.6, 0.8]])).sum().backward()
+    assert x.grad is not None
+    expected = torch.tensor([1.0, 0.0]) * min(length / SHORTEST, 1.0)
+    torch.testing.assert_close(unit, torch.stack([expected, torch.tensor([0.6, 0.8])]))
+    assert x.grad[0].norm() <= 1.0 / SHORTEST * 1.001
+    torch.testing.assert_close(x.grad[1], torch.zeros(2), atol=1e-6, rtol=0)
+
+
+def test_normalising_is_the_closed_form_where_rows_have_a_length() -> None:
+    """The Jacobian of x / ‖x‖ is (I - u uᵀ) / ‖x‖, in float64."""
+    random = np.random.default_rng(0)
+    x, g = random.normal(size=(5, 4)), random.normal(size=(5, 4))
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    u = x / norm
+    given = torch.tensor(x, requires_grad=True)
+    unit_vectors(given).backward(torch.tensor(g))
+    np.testing.assert_allclose(given.grad, (g - u * (u * g).sum(1, keepdims=True)) / norm)

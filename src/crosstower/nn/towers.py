@@ -14,6 +14,18 @@ from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.mlp import MLP
 from crosstower.request import Request
 
+SHORTEST = 1e-3
+"""Length below which a vector is scaled by 1 / SHORTEST instead of to length 1."""
+
+
+def unit_vectors(x: Tensor) -> Tensor:
+    """Return x / max(‖x‖, 1e-3) `[B, D]`: vectors of length 1, zero rows as they are.
+
+    The gradient of normalising is that of the result over ‖x‖. The limit keeps it finite at zero
+    and below 1,000 times anywhere, so that one row does not use up `training.clip_norm` for all.
+    """
+    return F.normalize(x, dim=1, eps=SHORTEST)
+
 
 class Tower(nn.Module):
     """Embeddings and numbers of some columns, dense layers, a linear layer to `[B, D]`.
@@ -29,7 +41,7 @@ class Tower(nn.Module):
             field of width D passes as it is.
         dim: D.
         dropout: after each dense layer.
-        normalise: vectors of length 1, so that a dot product is a cosine.
+        normalise: vectors of length 1, so that a dot product is a cosine; see `unit_vectors`.
 
     """
 
@@ -61,7 +73,7 @@ class Tower(nn.Module):
         # One field as wide as the vector is the vector: the item's embedding itself.
         plain = len(self._fields) == 1 and not numbers and not hidden and width == dim
         self.head = nn.Identity() if plain else nn.Linear(self.mlp.output_width, dim)
-        self.finish = F.normalize if normalise else nn.Identity()
+        self.finish = unit_vectors if normalise else nn.Identity()
 
     def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:
         """Return `[B, D]`, or `[1, D]` where all rows of a request share the tower's columns."""
