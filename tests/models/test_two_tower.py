@@ -69,3 +69,23 @@ def test_a_fixed_temperature_stays() -> None:
 def test_a_wrong_side_is_explained(item: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         model(item=item)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.3, 0.01), (0.002, 0.002)])
+def test_a_learnt_temperature_does_not_fall_without_end(start: float, end: float) -> None:
+    """Separable data ask for a temperature of 0."""
+    two, rows = model(temperature=start, dim=4).train(), batch(2)
+    optimizer = torch.optim.Adam([two.log_temperature], lr=1.0)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (two.scale() * -1.0).backward()  # the steepest wish for a larger scale
+        optimizer.step()
+    two.eval()
+    torch.testing.assert_close(1.0 / two.scale(), torch.tensor(end))
+    assert two(rows)["click"].isfinite().all()
+    two.train()
+    for _ in range(60):  # and it comes back when the gradient says so
+        optimizer.zero_grad()
+        two.scale().backward()
+        optimizer.step()
+    assert 1.0 / two.eval().scale() > 10 * end

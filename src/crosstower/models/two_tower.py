@@ -22,6 +22,9 @@ from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.inputs import by_head
 from crosstower.nn.towers import Tower
 
+COLDEST, HOTTEST = 0.01, 100.0
+"""Range of a learnt temperature, widened to where it starts."""
+
 
 @register("two_tower")
 class TwoTower(nn.Module):
@@ -40,7 +43,9 @@ class TwoTower(nn.Module):
         dropout: float = Field(default=0.1, ge=0, lt=1)
         normalise: bool = Field(default=True, description="Vectors of length 1.")
         temperature: float = Field(default=0.3, gt=0, description="At the start, if it is learnt.")
-        learn_temperature: bool = True
+        learn_temperature: bool = Field(
+            default=True, description="Within 0.01 to 100, or where it starts if that is outside."
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -60,19 +65,32 @@ class TwoTower(nn.Module):
         self.query_tower = tower(query, hidden=config.query_hidden)
         self.item_tower = tower(item, hidden=config.item_hidden)
         heads = max(len(layout.heads), 1)  # a retriever has none: one temperature, no bias in use
-        log_temperature = torch.full((heads,), math.log(config.temperature))
-        self.log_temperature = nn.Parameter(log_temperature, config.learn_temperature)
+        start = math.log(config.temperature)
+        self.log_temperature = nn.Parameter(torch.full((heads,), start), config.learn_temperature)
+        self._range = min(start, math.log(COLDEST)), max(start, math.log(HOTTEST))
         self.bias = nn.Parameter(torch.zeros(len(layout.heads)))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return {head: logits `[B]`}."""
         score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)
         score = score.expand(batch.codes.shape[0], 1)  # a request may share all columns
-        return by_head(self.layout, score / self.log_temperature.exp() + self.bias)
+        return by_head(self.layout, score / self.temperature() + self.bias)
 
     def scale(self) -> Tensor:
         """Return 1 / temperature of the first head, by which a retriever's scores are scaled."""
-        return (-self.log_temperature[0]).exp()
+        return 1.0 / self.temperature()[0]
+
+    def temperature(self) -> Tensor:
+        """Return the temperature of each head `[T]`.
+
+        A learnt one is limited to `COLDEST` and `HOTTEST`, as CLIP limits its scale to 100 (Radford
+        et al. 2021): with separable data it falls without end. The parameter itself is put back
+        into the range, where its gradient can lead it away from the limit again.
+        """
+        if self.training and self.log_temperature.requires_grad:
+            with torch.no_grad():
+                self.log_temperature.clamp_(*self._range)
+        return self.log_temperature.clamp(*self._range).exp()
 
     def queries(self, batch: Batch) -> Tensor:
         """Return query vectors `[B, D]`; the item columns of the batch are not looked at."""
