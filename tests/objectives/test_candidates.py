@@ -1,5 +1,6 @@
 """The loss of a retrieval recipe: its gradient agrees in expectation with the full softmax's."""
 
+import math
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from crosstower.layout import CodeField, Layout
 from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
 from crosstower.objectives.candidates import RetrievalObjective
+from crosstower.objectives.retrieval import sampled_softmax_loss
 from crosstower.retrieval_section import Retrieval
 
 USERS, ITEMS, DIM = 6, 9, 4
@@ -117,6 +119,68 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_rows() -> None:
     same.fill_diagonal_(fill_value=False)
     expected = nn.functional.cross_entropy(scores.masked_fill(same, -torch.inf), torch.arange(5))
     torch.testing.assert_close(one.loss(towers, batch), expected)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("in_batch", [True, False])
+@pytest.mark.parametrize("corrected", [True, False])
+def test_the_loss_is_that_of_one_column_a_draw(
+    *, masked: bool, in_batch: bool, corrected: bool
+) -> None:
+    """Oracle: the sum of each row written out draw by draw, in float64."""
+    towers = model().eval()
+    negatives = {"in_batch": in_batch, "uniform": 4 * ITEMS}
+    one = objective(5, negatives=negatives, log_q=corrected, mask_accidental=masked)
+    batch = pairs(torch.tensor([1, 2, 3, 4, 1]), torch.tensor([4, 4, 7, 8, 0]))
+    torch.manual_seed(3)
+    drawn = torch.randint(0, ITEMS, (4 * ITEMS,)).tolist()
+    torch.manual_seed(3)
+    loss = one.loss(towers, batch)
+    scores = (towers.queries(batch.query) @ towers.items(CATALOGUE).T).double()
+    share = one.frequency.probability(torch.arange(ITEMS), batch_size=5)
+    often = (4 * share if in_batch else 0.0) + 4 * torch.ones(ITEMS)
+    losses = []
+    for row, item in enumerate(batch.item.tolist()):
+        others = batch.item[torch.arange(5) != row].tolist() if in_batch else []
+        terms = [
+            scores[row, j].exp() / (often[j] if corrected else 1.0)
+            for j in [*others, *drawn]
+            if not (masked and j == item)
+        ]
+        losses.append(-(scores[row, item].exp() / (scores[row, item].exp() + sum(terms))).log())
+    torch.testing.assert_close(loss.double(), torch.stack(losses).mean(), rtol=1e-5, atol=1e-6)
+
+
+def test_one_item_against_itself_is_a_coin_toss() -> None:
+    towers = TwoTower(
+        Layout((CodeField("user", USERS, "user"), CodeField("item", 1, "item")), (), (), ()),
+        TwoTower.Config(item=("item",)),
+    )
+    only = Retrieval.model_validate(
+        {
+            "item": "item",
+            "negatives": {"in_batch": False, "uniform": 1},
+            "mask_accidental": False,
+        }
+    )
+    one = RetrievalObjective(
+        only,
+        CATALOGUE[:1],
+        batch_size=1,
+        top_lists=lambda _model, _k: torch.empty(0, 0),
+        user_rows=torch.ones(USERS),
+    )
+    loss = one.loss(towers, pairs(torch.tensor([3]), torch.tensor([0])))
+    assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_positives_that_were_not_drawn_are_nobody_elses_negatives() -> None:
+    """Not even at a score of 200, as a temperature of 0.01 gives."""
+    queries, items = torch.eye(2) * 200, torch.eye(2).flip(0)
+    loss = sampled_softmax_loss(
+        queries, items, torch.arange(2), counts=torch.zeros(2), positives_drawn=False
+    )
+    assert loss.item() == 0.0
 
 
 def test_the_full_softmax_sees_every_item() -> None:

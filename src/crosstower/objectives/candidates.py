@@ -83,6 +83,7 @@ class RetrievalObjective:
             log_q=self._log_q(batch.item, ids, len(batch)),
             counts=self._counts(counts, place, len(batch)),
             mask_accidental=self.section.mask_accidental,
+            positives_drawn=self.section.negatives.in_batch,
         )
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
@@ -141,11 +142,11 @@ class RetrievalObjective:
         return torch.cat(drawn)
 
     def _counts(self, counts: Tensor, place: Tensor, rows: int) -> Tensor:
-        """Return how often candidates stand in the sum; without in-batch ones, positives once."""
+        """Return how often each candidate was drawn as a negative, with in-batch ones or without."""
         if self.section.negatives.in_batch:
             return counts.float()
         positive = torch.bincount(place[:rows], minlength=len(counts))
-        return (counts - positive).float().clamp(min=1e-30)
+        return (counts - positive).float()
 
     def _log_q(self, positives: Tensor, ids: Tensor, rows: int) -> Tensor | None:
         n, section = self.section.negatives, self.section

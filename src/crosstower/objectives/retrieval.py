@@ -21,6 +21,7 @@ def sampled_softmax_loss(
     log_q: Tensor | None = None,
     counts: Tensor | None = None,
     mask_accidental: bool = True,
+    positives_drawn: bool = True,
 ) -> Tensor:
     """Return the mean cross-entropy of the positive among candidates, corrected for sampling.
 
@@ -29,8 +30,9 @@ def sampled_softmax_loss(
     Without the division popular items, drawn more often as negatives, are pushed down. The
     positive is there for sure, not by chance, so it is not divided by anything.
 
-    A candidate that was drawn n times is given once, with its count. Of a query's positive one is
-    the positive itself; the others are accidental hits.
+    A candidate that was drawn n times is given once, with its count; one that was not drawn, such
+    as another query's positive, has the count 0. With in-batch negatives one draw of a query's
+    positive is the positive itself (`positives_drawn`); the other draws are accidental hits.
 
     Gradients are computed block by block along with the loss, so that no `[B, C]` tensor lives
     longer than its block: as fast as memory of the inner caches allows.
@@ -40,8 +42,9 @@ def sampled_softmax_loss(
         candidates: `[C, D]`, different items.
         positive: `[B]`, the candidate that is each query's positive.
         log_q: `[C]`, log E[n_j], how often each candidate is expected among the negatives.
-        counts: `[C]`, how often each was drawn, 1 if None.
+        counts: `[C]`, how often each was drawn, 0 or more; 1 if None.
         mask_accidental: leave accidental hits out of the sum.
+        positives_drawn: the counts hold the positive of each query once.
 
     """
     offset = candidates.new_zeros(len(candidates)) if log_q is None else -log_q
@@ -50,8 +53,9 @@ def sampled_softmax_loss(
     own = torch.zeros_like(weight[positive])
     if mask_accidental:
         return _Softmax.apply(queries, candidates, positive, weight, own)
-    # The sum holds the positive and its accidental hits: 1 + (n - 1) / E[n].
-    hits = (counts[positive] - 1).clamp(min=0) * offset[positive].exp()
+    # The sum holds the positive and its accidental hits: 1 + hits / E[n].
+    drawn = counts[positive] - 1 if positives_drawn else counts[positive]
+    hits = drawn.clamp(min=0) * offset[positive].exp()
     loss = _Softmax.apply(queries, candidates, positive, weight, torch.log1p(hits))
     return loss + torch.log1p(hits).mean()
 
