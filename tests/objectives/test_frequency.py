@@ -51,6 +51,15 @@ def test_it_follows_a_change() -> None:
     assert second > 3 * first
 
 
+def test_intervals_are_whole_steps_however_long_the_stream() -> None:
+    """A float32 counter would see gaps of 0 from step 2^24 on."""
+    estimate = StreamingFrequency(2, alpha=0.5)
+    estimate.step = 2**24
+    for _ in range(150):
+        estimate.update(torch.tensor([0, 1] if estimate.step % 3 == 0 else [0]))
+    assert estimate.interval.tolist() == pytest.approx([1.0, 3.0], rel=1e-3)
+
+
 def test_an_item_never_seen_is_rarer_than_any_other() -> None:
     estimate = StreamingFrequency(3)
     for _ in range(50):

@@ -23,7 +23,7 @@ class StreamingFrequency:
 
     def __init__(self, items: int, *, alpha: float = 0.05) -> None:
         self.alpha, self.step = alpha, 0
-        self.last_seen = torch.zeros(items)
+        self.last_seen = torch.zeros(items, dtype=torch.int64)
         self.interval = torch.zeros(items)
         self.times = torch.zeros(items)
 
@@ -31,7 +31,7 @@ class StreamingFrequency:
         """Take in the items `[B]` of one batch."""
         self.step += 1
         seen, times = torch.unique(items, return_counts=True)
-        gap = self.step - self.last_seen[seen]
+        gap = (self.step - self.last_seen[seen]).float()
         known = self.interval[seen] > 0
         for average, newest in ((self.interval, gap), (self.times, times.float())):
             smoothed = (1 - self.alpha) * average[seen] + self.alpha * newest

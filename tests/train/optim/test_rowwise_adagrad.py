@@ -10,8 +10,8 @@ def test_it_follows_the_formula_over_touched_rows() -> None:
     start = random.normal(size=(6, 4))
     parameter = nn.Parameter(torch.tensor(start, dtype=torch.float32))
     optimizer = RowwiseAdagrad([parameter], lr=0.1, eps=1e-6, weight_decay=0.01)
-    weight, total = start.copy(), np.zeros(6)
-    for _ in range(10):
+    weight, total, last = start.copy(), np.zeros(6), np.zeros(6)
+    for step in range(1, 11):
         rows = random.choice(6, size=3, replace=False)
         gradient = random.normal(size=(3, 4))
         values = torch.tensor(gradient, dtype=torch.float32)
@@ -21,6 +21,8 @@ def test_it_follows_the_formula_over_touched_rows() -> None:
         optimizer.step()
         total[rows] += (gradient**2).mean(1)
         rate = 0.1 / (np.sqrt(total[rows]) + 1e-6)
-        weight[rows] = weight[rows] * (1 - 0.1 * 0.01) - rate[:, None] * gradient
+        decayed = (1 - 0.1 * 0.01) ** (step - last[rows, None])
+        weight[rows] = weight[rows] * decayed - rate[:, None] * gradient
+        last[rows] = step
     np.testing.assert_allclose(parameter.detach(), weight, rtol=1e-4, atol=1e-5)
     assert optimizer.state[parameter]["sum"].shape == (6,)

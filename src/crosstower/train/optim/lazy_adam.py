@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crosstower.train.optim.coalesce import coalesce
+from crosstower.train.optim.tables import TableOptimizer, start_counting, steps_since
 
 
-class LazyAdam(torch.optim.Optimizer):
+class LazyAdam(TableOptimizer):
     """Adam (Kingma & Ba 2015) over touched rows, corrected for the steps that a row missed.
 
     When a row is touched again its moments first decay by β^(missed steps), exactly as dense
@@ -34,31 +34,18 @@ class LazyAdam(torch.optim.Optimizer):
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         )
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Update the rows that have a gradient."""
-        if closure is not None:
-            raise NotImplementedError("LazyAdam takes no closure")
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, *coalesce(parameter.grad), group)
-
     def _update(
         self, parameter: Tensor, rows: Tensor, gradient: Tensor, group: dict[str, Any]
     ) -> None:
         state, width = self._state_of(parameter), parameter.shape[1]
-        state["step"] += 1
-        step, (beta1, beta2) = state["step"], group["betas"]
-        missed = (step - state["last"].index_select(0, rows)).unsqueeze(1)  # at least 1: this step
+        (step, since), (beta1, beta2) = steps_since(state, rows), group["betas"]
         moments = state["moments"].index_select(0, rows)  # [R, 2D]: mean beside square
         mean, square = moments[:, :width], moments[:, width:]
-        mean.mul_(beta1**missed).add_(gradient, alpha=1 - beta1)
-        square.mul_(beta2**missed).addcmul_(gradient, gradient, value=1 - beta2)
+        mean.mul_(beta1**since).add_(gradient, alpha=1 - beta1)
+        square.mul_(beta2**since).addcmul_(gradient, gradient, value=1 - beta2)
         state["moments"].index_copy_(0, rows, moments)
-        state["last"].index_fill_(0, rows, float(step))
         corrected = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
-        kept = (1 - group["lr"] * group["weight_decay"]) ** missed
+        kept = (1 - group["lr"] * group["weight_decay"]) ** since
         weight = parameter.index_select(0, rows) * kept
         weight.sub_(mean.div(1 - beta1**step).div_(corrected).mul_(group["lr"]))
         parameter.index_copy_(0, rows, weight)
@@ -66,8 +53,7 @@ class LazyAdam(torch.optim.Optimizer):
     def _state_of(self, parameter: Tensor) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
-            state["step"] = torch.zeros((), device=parameter.device)
-            state["last"] = torch.zeros(len(parameter), device=parameter.device)
+            start_counting(state, parameter)
             # Both moments of a row side by side: one visit to memory instead of two.
             rows, width = parameter.shape
             state["moments"] = parameter.new_zeros(rows, 2 * width)
