@@ -12,7 +12,7 @@ from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout
 from crosstower.models.registry import build
 from crosstower.objectives.losses import task_losses
 from crosstower.recipe import Training
-from crosstower.train.optim import build_optimizers, clip_gradients
+from crosstower.train.optim import build_optimizers, clip_gradients, count_rows
 
 FIELDS, NUMBERS, BATCH = 26, 13, 4096
 
@@ -39,8 +39,8 @@ class Stepper:
             wide_beta=s.wide_beta,
             wide_l1=s.wide_l1,
             wide_l2=s.wide_l2,
-            batch_size=BATCH,
         )
+        count_rows(self.optimizers, torch.tensor([BATCH]))
         # The same rows for every vocabulary: as many distinct ids are touched.
         rows = torch.randint(0, 38_000, (BATCH, FIELDS)) * (size // 38_000) + RESERVED_CODES
         labels = (torch.rand(BATCH, 1) < 0.2).float()

@@ -39,7 +39,9 @@ class Training(Frozen):
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="Of dense layers (AdamW).")
     weight_decay: float = Field(default=1e-5, ge=0, description="Of dense layers, decoupled.")
-    embedding_learning_rate: float = Field(default=1e-3, gt=0)
+    embedding_learning_rate: float | None = Field(
+        default=None, gt=0, description="0.001 for lazy_adam, 0.02 for rowwise_adagrad if unset."
+    )
     embedding_weight_decay: float = Field(
         default=0.0, ge=0, description="Of touched rows, decoupled."
     )

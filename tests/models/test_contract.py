@@ -10,7 +10,7 @@ from crosstower.batch import Batch
 from crosstower.layout import CodeField, Head, Layout, ListField
 from crosstower.models.registry import build, config_of, model_names
 from crosstower.objectives.losses import task_losses
-from crosstower.train.optim import build_optimizers
+from crosstower.train.optim import build_optimizers, count_rows
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
 LISTS = (
@@ -130,7 +130,8 @@ def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None
     board = Layout((CodeField("a", 19, "a"), CodeField("b", 19, "b")), (), (), (CLICK,))
     torch.manual_seed(0)
     model = build(board, options_for(board, {"name": name}))
-    optimizers = build_optimizers(model, dense_lr=3e-3, embedding_lr=2e-2, batch_size=256)
+    optimizers = build_optimizers(model, dense_lr=3e-3, embedding_lr=2e-2)
+    count_rows(optimizers, torch.tensor([256]))
     # An eighth of the cells is never shown: memorising pairs is not enough.
     kept = checkerboard(20_000, 0)
     cells = torch.rand(16, 16, generator=torch.Generator().manual_seed(1)) < 1 / 8

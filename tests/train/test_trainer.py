@@ -172,3 +172,15 @@ def test_both_optimisers_and_precisions_train(tmp_path: Path) -> None:
         history = one.fit().history
         assert history[-1]["train_loss"] < history[0]["train_loss"]
         assert all(isinstance(m, nn.Module) for m in one.model.modules())
+
+
+def test_the_training_loss_is_the_mean_over_labelled_rows(tmp_path: Path) -> None:
+    """Batches without a label count for nothing, instead of as a loss of 0."""
+    one = trainer(tmp_path, epochs=1, learning_rate=1e-12, batch_size=50)
+    rows = next(one.batches.rows.windows([0]))
+    rows.labels[torch.arange(500) % 97 > 0] = math.nan
+    with torch.no_grad():
+        for parameter in one.model.parameters():
+            parameter.zero_()
+    record = one.fit().history[0]
+    assert record["train_loss"] == pytest.approx(math.log(2), abs=0.05)

@@ -86,6 +86,10 @@ class RetrievalObjective:
             positives_drawn=self.section.negatives.in_batch,
         )
 
+    def rows(self, batch: Any) -> Tensor:
+        """Return the number of pairs `[1]`: each is a positive."""
+        return torch.tensor([len(batch)])
+
     def backward(self, model: nn.Module, loss: Tensor) -> None:
         """Leave the gradients of the loss on the parameters."""
         del model
@@ -142,7 +146,7 @@ class RetrievalObjective:
         return torch.cat(drawn)
 
     def _counts(self, counts: Tensor, place: Tensor, rows: int) -> Tensor:
-        """Return how often each candidate was drawn as a negative, with in-batch ones or without."""
+        """Return how often each candidate was drawn as a negative."""
         if self.section.negatives.in_batch:
             return counts.float()
         positive = torch.bincount(place[:rows], minlength=len(counts))

@@ -36,6 +36,11 @@ def task_losses(
     return torch.stack(losses), (~labels.isnan()).any(0)
 
 
+def labelled_rows(labels: Tensor) -> Tensor:
+    """Return how many rows have a label of each head `[T]`, for labels `[B, T]`."""
+    return (~labels.isnan()).sum(0)
+
+
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 

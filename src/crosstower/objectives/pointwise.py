@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from crosstower.batch import Batch
 from crosstower.layout import Layout
 from crosstower.objectives.balance import Balance
-from crosstower.objectives.losses import task_losses
+from crosstower.objectives.losses import labelled_rows, task_losses
 
 
 class PointwiseObjective:
@@ -27,6 +27,10 @@ class PointwiseObjective:
         full = {name: logit.float() for name, logit in model(batch).items()}
         losses, labelled = task_losses(full, batch.labels, self.layout.heads)
         return self.balance.total(losses, labelled)
+
+    def rows(self, batch: Any) -> Tensor:
+        """Return the number of labelled rows of each head `[T]`."""
+        return labelled_rows(batch.labels)
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
         """Leave the gradients of the last loss on the parameters."""

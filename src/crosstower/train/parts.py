@@ -35,6 +35,10 @@ class Objective(Protocol):
         """Return the loss of a batch."""
         ...
 
+    def rows(self, batch: Any) -> Tensor:
+        """Return how many rows of a batch the loss of each head is the mean of `[T]`."""
+        ...
+
     def backward(self, model: nn.Module, loss: Tensor) -> None:
         """Leave the gradients of the last loss on the parameters of the model."""
         ...

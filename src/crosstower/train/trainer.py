@@ -19,7 +19,7 @@ from crosstower.files import same_file
 from crosstower.recipe import Training
 from crosstower.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from crosstower.train.interrupt import StopSignal
-from crosstower.train.optim import build_optimizers, clip_gradients
+from crosstower.train.optim import build_optimizers, clip_gradients, count_rows
 from crosstower.train.parts import Objective, Observer, Stream
 from crosstower.train.precision import autocast, choose_precision
 from crosstower.train.transfer import Waits, transferred
@@ -80,20 +80,19 @@ class Trainer:
             self.objective.begin_epoch(self.model)
         self.model.train()
         self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
-        start, first_rows = time.perf_counter(), position.loss_rows
+        start, trained = time.perf_counter(), 0
         stream = self.batches.epoch(position.epoch, start=position.batch)
         batches = Waits(transferred(stream, self.device))
         for batch in batches:
             loss = self._step(batch, position)
-            position.loss_sum += loss * len(batch)
-            position.loss_rows += len(batch)
             position.batch += 1
+            trained += len(batch)
             self.observer.advance(rows=len(batch), loss=loss)
             self._checkpoint_between(position, stop)
         seconds = time.perf_counter() - start
         speed = {
             "seconds": seconds,
-            "rows_per_second": (position.loss_rows - first_rows) / seconds,
+            "rows_per_second": trained / seconds,
             "wait_share": batches.seconds / seconds,
         }
         self._close_epoch(position, speed)
@@ -111,9 +110,14 @@ class Trainer:
         norm = clip_gradients(self.optimizers, self.settings.clip_norm or math.inf)
         if not math.isfinite(norm):
             raise TrainingError(self._diagnose("gradient norm", norm, batch, position))
+        rows = self.objective.rows(batch)
+        count_rows(self.optimizers, rows)
         for optimizer in self.optimizers:
             optimizer.step()
         position.step += 1
+        labelled = int(rows.max())
+        position.loss_sum += value * labelled
+        position.loss_rows += labelled
         return value
 
     def _close_epoch(self, position: Position, speed: dict[str, float]) -> None:
@@ -178,7 +182,6 @@ class Trainer:
             wide_beta=s.wide_beta,
             wide_l1=s.wide_l1,
             wide_l2=s.wide_l2,
-            batch_size=self.batches.size,
         )
         for group in _scheduled(optimizers):
             group["initial_lr"] = group["lr"]

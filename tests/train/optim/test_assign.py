@@ -34,6 +34,17 @@ def test_the_embedding_optimiser_can_be_chosen() -> None:
     assert LazyAdam not in kinds
 
 
+def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
+    rates = {
+        name: next(
+            o for o in build_optimizers(model(), embedding_optimizer=name) if type(o) is kind
+        )
+        for name, kind in (("lazy_adam", LazyAdam), ("rowwise_adagrad", RowwiseAdagrad))
+    }
+    found = {name: o.param_groups[0]["lr"] for name, o in rates.items()}
+    assert found == {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02}
+
+
 def test_biases_do_not_decay() -> None:
     dense = build_optimizers(model(), weight_decay=0.3)[0]
     decay = {p.ndim > 1: g["weight_decay"] for g in dense.param_groups for p in g["params"]}

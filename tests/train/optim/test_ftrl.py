@@ -3,6 +3,14 @@ import pytest
 import torch
 from torch import nn
 
+from crosstower.batch import Batch
+from crosstower.layout import Head, Layout
+from crosstower.nn.inputs import by_head
+from crosstower.nn.wide import WideLinear
+from crosstower.objectives.balance import StaticBalance
+from crosstower.objectives.losses import task_losses
+from crosstower.objectives.pointwise import PointwiseObjective
+from crosstower.train.optim import count_rows
 from crosstower.train.optim.ftrl import FTRL
 
 
@@ -60,6 +68,31 @@ def test_the_scale_turns_batch_means_into_sums() -> None:
     one, other = nn.Parameter(torch.zeros(3, 1)), nn.Parameter(torch.zeros(3, 1))
     gradient = torch.tensor([[0.5], [-1.0], [0.0]])
     one.grad, other.grad = gradient / 64, gradient
-    FTRL([one], grad_scale=64.0).step()
+    summing = FTRL([one])
+    count_rows([summing], torch.tensor([64]))
+    summing.step()
     FTRL([other]).step()
     torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("labelled", [1, 7, 1024])
+def test_each_head_learns_from_the_sum_over_its_labelled_rows(labelled: int) -> None:
+    """Oracle: algorithm 1 for a model that is a bias alone, whose first gradient is p - y = ±0.5."""
+    model = WideLinear((), (), numbers=0, heads=2)
+    labels = torch.full((1024, 2), torch.nan)
+    labels[:labelled, 0], labels[:, 1] = 1.0, 0.0
+    batch = Batch(torch.empty(1024, 0).int(), torch.empty(1024, 0), {}, labels)
+    heads = Layout((), (), (), (Head("buy", "binary"), Head("click", "binary")))
+    objective = PointwiseObjective(heads, StaticBalance([1.0, 1.0]))
+    logits = model(batch.codes, batch.numbers, {})
+    losses = task_losses(by_head(heads, logits), labels, heads.heads)
+    objective.backward(model, objective.balance.total(*losses))
+    optimizer = FTRL(model.parameters(), alpha=0.3, beta=1.0, l1=0.1, l2=2.0)
+    count_rows([optimizer], objective.rows(batch))
+    optimizer.step()
+    paper = Paper(2, alpha=0.3, beta=1.0, l1=0.1, l2=2.0)
+    for head, g in enumerate((-0.5 * labelled, 0.5 * 1024)):
+        paper.learn(head, g)
+    np.testing.assert_allclose(optimizer.state[model.bias]["n"], paper.n, rtol=1e-6)
+    expected = [paper.weight(head) for head in range(2)]
+    np.testing.assert_allclose(model.bias.detach(), expected, rtol=1e-6)

@@ -23,19 +23,19 @@ def build_optimizers(
     *,
     dense_lr: float = 1e-3,
     weight_decay: float = 1e-5,
-    embedding_lr: float = 1e-3,
+    embedding_lr: float | None = None,
     embedding_weight_decay: float = 0.0,
     embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam",
     wide_alpha: float = 0.05,
     wide_beta: float = 1.0,
     wide_l1: float = 0.0,
     wide_l2: float = 1.0,
-    batch_size: int = 1,
 ) -> list[Optimizer]:
     """Return optimisers that together own each parameter once.
 
     `WideLinear` learns by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
-    optimiser, everything else by AdamW, without weight decay on vectors (biases).
+    optimiser (at its own default rate if `embedding_lr` is None), everything else by AdamW, without
+    weight decay on vectors (biases).
     """
     wide = _of_type(model, WideLinear)
     tables = _tables(model)
@@ -48,19 +48,23 @@ def build_optimizers(
         optimizers.append(torch.optim.AdamW([decayed, plain], lr=dense_lr, fused=True))
     if tables:
         sparse = LazyAdam if embedding_optimizer == "lazy_adam" else RowwiseAdagrad
-        optimizers.append(sparse(tables, lr=embedding_lr, weight_decay=embedding_weight_decay))
+        rate = {} if embedding_lr is None else {"lr": embedding_lr}
+        optimizers.append(sparse(tables, weight_decay=embedding_weight_decay, **rate))
     if wide:
-        optimizers.append(
-            FTRL(
-                wide,
-                alpha=wide_alpha,
-                beta=wide_beta,
-                l1=wide_l1,
-                l2=wide_l2,
-                grad_scale=float(batch_size),
-            )
-        )
+        optimizers.append(FTRL(wide, alpha=wide_alpha, beta=wide_beta, l1=wide_l1, l2=wide_l2))
     return optimizers
+
+
+def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:
+    """Tell the optimisers of which number of rows `[T]` each head's gradient is the mean.
+
+    FTRL-proximal learns from sums. With `combine: concat` a wide weight is pulled by all heads; it
+    is scaled by the rows of its own.
+    """
+    for optimizer in optimizers:
+        if isinstance(optimizer, FTRL):
+            for group in optimizer.param_groups:
+                group["rows"] = rows.to(group["params"][0].device)
 
 
 def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) -> float:

@@ -14,9 +14,10 @@ from crosstower.train.optim.coalesce import coalesce
 class FTRL(torch.optim.Optimizer):
     """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), over touched rows.
 
-    The paper's gradients are of one example; ours are of the mean over a batch, so they are
-    multiplied by `grad_scale`, the batch size, and l1 and l2 keep the paper's units. Weights have
-    to start at zero. `alpha` must stay as it is: weights are derived from the sum of all gradients
+    The paper's gradients are of one example; ours are of the mean over the labelled rows of a
+    batch. They are multiplied by the group's `rows`, the number of those rows for each head `[T]`,
+    which `count_rows` sets before a step; so l1 and l2 keep the paper's units. Weights have to
+    start at zero. `alpha` must stay as it is: weights are derived from the sum of all gradients
     at one alpha, so changing it would rescale what is learnt; the rate falls by itself, with n.
     """
 
@@ -28,10 +29,9 @@ class FTRL(torch.optim.Optimizer):
         beta: float = 1.0,
         l1: float = 0.0,
         l2: float = 1.0,
-        grad_scale: float = 1.0,
     ) -> None:
         # Not called `lr`: schedules change every `lr`, and alpha is constant.
-        defaults = {"alpha": alpha, "beta": beta, "l1": l1, "l2": l2, "grad_scale": grad_scale}
+        defaults = {"alpha": alpha, "beta": beta, "l1": l1, "l2": l2, "rows": 1.0}
         super().__init__(params, defaults)
 
     @torch.no_grad()
@@ -54,7 +54,7 @@ class FTRL(torch.optim.Optimizer):
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
             state["z"], state["n"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        g, n, weight = gradient * group["grad_scale"], state["n"][rows], parameter[rows]
+        g, n, weight = gradient * group["rows"], state["n"][rows], parameter[rows]
         sigma = ((n + g * g).sqrt() - n.sqrt()) / group["alpha"]
         z, n = state["z"][rows] + g - sigma * weight, n + g * g
         state["z"][rows], state["n"][rows] = z, n
