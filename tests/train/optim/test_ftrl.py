@@ -77,7 +77,7 @@ def test_the_scale_turns_batch_means_into_sums() -> None:
 
 @pytest.mark.parametrize("labelled", [1, 7, 1024])
 def test_each_head_learns_from_the_sum_over_its_labelled_rows(labelled: int) -> None:
-    """Oracle: algorithm 1 for a model that is a bias alone, whose first gradient is p - y = ±0.5."""
+    """Oracle: algorithm 1 for a bias alone, whose first gradient is p - y = ±0.5 a row."""
     model = WideLinear((), (), numbers=0, heads=2)
     labels = torch.full((1024, 2), torch.nan)
     labels[:labelled, 0], labels[:, 1] = 1.0, 0.0

@@ -17,6 +17,8 @@ from crosstower.train.optim.ftrl import FTRL
 from crosstower.train.optim.lazy_adam import LazyAdam
 from crosstower.train.optim.rowwise_adagrad import RowwiseAdagrad
 
+EMBEDDING_RATES = {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02}
+
 
 def build_optimizers(
     model: nn.Module,
@@ -34,8 +36,8 @@ def build_optimizers(
     """Return optimisers that together own each parameter once.
 
     `WideLinear` learns by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
-    optimiser (at its own default rate if `embedding_lr` is None), everything else by AdamW, without
-    weight decay on vectors (biases).
+    optimiser, everything else by AdamW, without weight decay on vectors (biases). `embedding_lr`
+    None takes the rate of `EMBEDDING_RATES`.
     """
     wide = _of_type(model, WideLinear)
     tables = _tables(model)
@@ -48,8 +50,8 @@ def build_optimizers(
         optimizers.append(torch.optim.AdamW([decayed, plain], lr=dense_lr, fused=True))
     if tables:
         sparse = LazyAdam if embedding_optimizer == "lazy_adam" else RowwiseAdagrad
-        rate = {} if embedding_lr is None else {"lr": embedding_lr}
-        optimizers.append(sparse(tables, weight_decay=embedding_weight_decay, **rate))
+        rate = EMBEDDING_RATES[embedding_optimizer] if embedding_lr is None else embedding_lr
+        optimizers.append(sparse(tables, lr=rate, weight_decay=embedding_weight_decay))
     if wide:
         optimizers.append(FTRL(wide, alpha=wide_alpha, beta=wide_beta, l1=wide_l1, l2=wide_l2))
     return optimizers

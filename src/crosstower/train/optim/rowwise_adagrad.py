@@ -37,7 +37,6 @@ class RowwiseAdagrad(TableOptimizer):
         scale = group["lr"] / (total.sqrt() + group["eps"])
         weight = parameter[rows]
         if group["weight_decay"]:
-            weight = (
-                weight * (1 - group["lr"] * group["weight_decay"]) ** steps_since(state, rows)[1]
-            )
+            _, since = steps_since(state, rows)
+            weight = weight * (1 - group["lr"] * group["weight_decay"]) ** since
         parameter[rows] = weight - scale.unsqueeze(1) * gradient
