@@ -28,7 +28,10 @@ def test_a_blend_reads_from_plain_data_and_back() -> None:
     [
         ({"weights": {}}, "blend.weights: Dictionary should have at least 1 item"),
         ({"weights": {"like": 0, "comment": 0}}, "at least one weight must not be 0"),
-        ({"weights": {"like": float("nan")}}, "task 'like': expected a finite number, got nan"),
+        (
+            {"weights": {"like": float("nan")}},
+            "weights.like: expected a finite number, got nan",
+        ),
         ({"wieghts": {}}, "blend.wieghts: unknown key; did you mean 'weights'?"),
         ({"transform": "probits"}, "no transform 'probits'; did you mean 'probit'?; allowed: iden"),
         ({"transform": {"lik": "probit"}}, "task 'lik' has no weight; did you mean 'like'?"),

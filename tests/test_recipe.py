@@ -111,7 +111,7 @@ blend: {weights: {click: 1}}
         ("", "the recipe must hold keys such as data, schema and model"),
         ("- a\n- b", "the recipe must hold keys"),
         ("a: [", "the recipe is not YAML"),
-        ("name: x", "schema: Field required"),
+        ("name: x", "schema: missing"),
         (f"{SHORT}\ntrainning: {{}}", "trainning: unknown key; did you mean 'training'"),
         (
             f"{SHORT}\ntraining: {{epoch: 3}}",
@@ -121,14 +121,14 @@ blend: {weights: {click: 1}}
         (f"{SHORT}\ntraining: {{device: tpu}}", r"training\.device: .* got 'tpu'"),
         (f"{SHORT}\ntraining: {{monitor: like.auc}}", "expected TASK.METRIC with a task of click"),
         (f"{SHORT}\nmodel: {{name: 2}}", r"model: name must be text, .* got 2"),
-        (f"{SHORT}\nmodel: [dcn_v2]", "model: Input should be a valid dictionary"),
+        (f"{SHORT}\nmodel: [dcn_v2]", "model: expected a valid dictionary"),
         (f"{SHORT}\nname: ../up", "name: .* got '../up'"),
         (f"{SHORT}\ndata: {{split: {{fractions: [0.5, 0.5, 0.5]}}}}", r"data\.split: "),
         (
             f"{SHORT}\ndata: {{split: {{kind: random, fractions: [0.5, 0.5, 0.5]}}}}",
             r"data\.split\.fractions: three positive shares that sum to 1, got \[0\.5",
         ),
-        (f"{SHORT}\ndata: {{split: {{kind: time}}}}", r"data\.split\.column: Field required"),
+        (f"{SHORT}\ndata: {{split: {{kind: time}}}}", r"data\.split\.column: missing"),
         (f"{SHORT}\ndata: {{split: {{kind: chance}}}}", r"data\.split: .*'chance'"),
         ("schema: {columns: {}, tasks: {y: binary}}", r"schema\.columns: .* at least 1 item"),
         (

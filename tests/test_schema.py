@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from crosstower.errors import RecipeError
 from crosstower.schema import Categorical, Numeric, Schema, is_single_coded
 
 
@@ -53,7 +54,7 @@ def test_which_columns_give_one_code_a_row() -> None:
 
 
 def test_columns_cannot_be_changed() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(RecipeError, match=r"Categorical\.dim: cannot be changed; .*model_copy"):
         schema(EVERYTHING).columns["item"].dim = 3
 
 

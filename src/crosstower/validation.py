@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,21 +22,44 @@ def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
     try:
         return kind.model_validate(plain)
     except ValidationError as error:
-        schema = kind.model_json_schema()
-        lines = [_explain(item, schema, where) for item in error.errors()]
-        raise RecipeError("\n".join(dict.fromkeys(lines))) from None
+        raise RecipeError(explained(error, kind, where=where)) from None
+
+
+def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "") -> str:
+    """Return what is wrong as text, one line per wrong key; `where` leads each key."""
+    schema = kind.model_json_schema()
+    lines = [_explain(item, schema, where) for item in error.errors(include_url=False)]
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
     place, allowed = _walk(schema, item["loc"])
     key = ".".join(p for p in [where, place] if p)
-    if item["type"] == "extra_forbidden":
-        given = str(item["loc"][-1])
-        return f"{key}: unknown key{did_you_mean(given, allowed)}; allowed: {', '.join(allowed)}"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] in ("missing", "value_error"):
-        return f"{key}: {message}" if key else message
-    return f"{key}: {message}, got {item['input']!r}"
+    match item["type"]:
+        case "extra_forbidden":
+            given = str(item["loc"][-1])
+            hint = did_you_mean(given, allowed)
+            return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
+        case "missing":
+            return f"{key}: missing, and it has no default; set it"
+        case "union_tag_invalid":
+            return f"{key}: {_no_such(item['ctx']['tag'], item['ctx']['expected_tags'])}"
+        case "literal_error":
+            return f"{key}: {_no_such(item['input'], item['ctx']['expected'])}"
+        case "value_error":
+            message = item["msg"].removeprefix("Value error, ")
+            return f"{key}: {message}" if key else message
+        case _:
+            pass
+    message = item["msg"].replace("Input should be", "expected")
+    message = re.sub("^expected (?=greater|less|multiple)", "expected a number ", message)
+    return f"{key}: {message}, got {item['input']!r:.200}"
+
+
+def _no_such(given: Any, expected: str) -> str:
+    """Return the sentence about a word that is none of those expected."""
+    hint = did_you_mean(str(given), re.findall("'([^']*)'", expected))
+    return f"expected {expected}, got {given!r:.200}{hint}"
 
 
 def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[str]]:

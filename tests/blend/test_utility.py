@@ -54,7 +54,7 @@ def test_a_utility_is_read_from_yaml(tmp_path):
     ("text", "message"),
     [
         ("valeus: {like: 1}\nuser: u\nvalues: {like: 1}", "valeus: unknown key; did you mean 'val"),
-        ("user: u", "values: Field required"),
+        ("user: u", "values: missing"),
         ("values: {like: 0}\nuser: u", "values: at least one value must be above 0"),
         ("values: {like: -1}\nuser: u", "task 'like': expected a number of 0 or more, got -1.0"),
         ("values: {like: 1}\nuser: u\nby: [a, a]", "by: expected each choice once"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from crosstower.errors import RecipeError
 from crosstower.serve.events import Event
 
 
@@ -32,7 +33,7 @@ def test_the_time_is_now_where_it_is_missing(given: dict[str, Any]) -> None:
 
 
 def test_an_event_cannot_be_changed() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(RecipeError, match="cannot be changed"):
         event().type = "view"
 
 
@@ -70,8 +71,8 @@ def test_ids_keep_their_type_and_size() -> None:
         ({"value": -math.inf}, "finite number"),
         ({"value": "1"}, "valid number"),
         ({"value": True}, "valid number"),
-        ({"query": {"x": math.nan}}, "NaN and infinity are no JSON"),
-        ({"query": {"x": [{"y": math.inf}]}}, "NaN and infinity are no JSON"),
+        ({"query": {"x": math.nan}}, "finite number"),
+        ({"query": {"x": [{"y": math.inf}]}}, "finite number"),
         ({"query": {"x": datetime.now(UTC)}}, "not a valid JSON value"),
         ({"query": [1]}, "valid dictionary"),
         ({"attributes": {1: 2}}, "valid string"),

@@ -113,7 +113,7 @@ class Utility(Frozen):
     @classmethod
     def _usable(cls, values: dict[str, float]) -> dict[str, float]:
         for task, value in values.items():
-            if not (math.isfinite(value) and value >= 0.0):
+            if value < 0.0:
                 raise ValueError(f"task '{task}': expected a number of 0 or more, got {value}")
         if not any(values.values()):
             raise ValueError("at least one value must be above 0, or all orders are worth the same")
