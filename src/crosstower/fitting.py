@@ -18,31 +18,29 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from crosstower.blend_section import check_blend
+from crosstower.arguments import count_of, path_of
 from crosstower.blending.blending import blend_run
-from crosstower.calibration_section import check_calibration
 from crosstower.data.encoder_files import load_encoder, save_encoder
 from crosstower.data.parts import parts_of, training_source
 from crosstower.data.prepare import prepare
 from crosstower.data.retrieval_data import prepare_retrieval
-from crosstower.data.sides import sides_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.files import new_folder, write_atomic
 from crosstower.jobs import Job
-from crosstower.models.registry import build, config_of
+from crosstower.models.registry import build
 from crosstower.nn.embedding import hold_tables
-from crosstower.ranking_job import RankingJob, ranking_monitor
-from crosstower.recipe import Recipe, load_recipe
+from crosstower.ranking_job import RankingJob
+from crosstower.recipe import Recipe
+from crosstower.recipe_checks import as_recipe, check_model, models_of
 from crosstower.results import write_results
 from crosstower.retriever.baselines import baseline_names
-from crosstower.retriever.job import RetrievalJob, retrieval_monitor
+from crosstower.retriever.job import RetrievalJob
 from crosstower.retriever.results import write_retrieval_results
 from crosstower.run import BLENDED, Run, RunInfo
 from crosstower.schema import Schema
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.progress import Watcher, training_bar
 from crosstower.train.trainer import BEST, Trainer, pick_device
-from crosstower.validation import validate
 
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
@@ -79,12 +77,13 @@ def fit(
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """
-    recipe, data = parts_of(_as_recipe(recipe, list(overrides)), data, valid, test)
-    if seeds < 1:
-        raise RecipeError(f"seeds: expected at least 1, got {seeds}")
-    folder = Path("runs") / recipe.name if out is None else Path(out)
-    _check_model(recipe)
-    models = _models(recipe)
+    recipe, data = parts_of(as_recipe(recipe, list(overrides)), data, valid, test)
+    count_of("seeds", seeds, error=RecipeError)
+    folder = Path("runs") / recipe.name
+    if out is not None:
+        folder = path_of("out", out, error=RunError, expected="the folder of the new run")
+    check_model(recipe)
+    models = models_of(recipe)
     pick_device(recipe.training.device)
     earlier = _earlier(folder, resume=resume)
     console = Console(stderr=True, quiet=quiet)
@@ -107,54 +106,6 @@ def fit(
         with console.status("blending") as status:
             blend_run(run, tell=status.update)
     return run
-
-
-def _as_recipe(recipe: str | Path | Recipe | Schema, overrides: list[str]) -> Recipe:
-    if isinstance(recipe, Schema):
-        recipe = Recipe(schema=recipe)
-    if isinstance(recipe, Recipe):
-        if overrides:
-            raise RecipeError("overrides only go with a recipe file; change the Recipe instead")
-        return recipe
-    return load_recipe(recipe, overrides)
-
-
-def _models(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Return the model and its baselines, which take over the options that they share with it."""
-    main = dict(recipe.model)
-    models = {main["name"]: main}
-    for name in recipe.evaluation.baselines if recipe.retrieval is None else ():
-        known = config_of(name).model_fields
-        shared = {k: v for k, v in main.items() if k in known}
-        models.setdefault(name, {"name": name, **shared})
-    for name, model in models.items():
-        options = {k: v for k, v in model.items() if k != "name"}
-        validate(config_of(name), options, where="model")
-    return models
-
-
-def _check_model(recipe: Recipe) -> None:
-    """Raise RecipeError for what is wrong before any row is read."""
-    if recipe.retrieval is None:
-        ranking_monitor(recipe)
-        check_calibration(recipe.calibration, recipe.schema_.kinds())
-        if recipe.blend is not None:
-            check_blend(recipe.blend, recipe.schema_.kinds())
-            if recipe.evaluation.group is None:
-                raise RecipeError(
-                    "blend: whose rows stand in one list? Set evaluation.group to a column, such"
-                    " as the user, the session or the request"
-                )
-        return
-    retrieval_monitor(recipe)
-    sides_of(recipe)
-    if recipe.model["name"] != "two_tower":
-        raise RecipeError(
-            f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
-            " two_tower"
-        )
-    if recipe.retrieval.objective == "contrastive" and recipe.model.get("normalise") is False:
-        raise RecipeError("model.normalise: contrastive compares cosines; leave it true")
 
 
 def _earlier(folder: Path, *, resume: bool) -> Run | None:

@@ -41,7 +41,7 @@ _BLOCK_PAIRS = 200_000
 
 
 def evaluate_policy(
-    run: Run,
+    run: Run | str | Path,
     *,
     action: str,
     propensity: str,
@@ -61,7 +61,7 @@ def evaluate_policy(
     that depends on row and action together would keep the logged action's value.
 
     Args:
-        run: of a ranker; its main model with its first seed decides.
+        run: of a ranker, or its folder; its main model with its first seed decides.
         action: column of what was chosen, such as an item's id.
         propensity: column of the chance with which the log's policy took the action, in (0, 1].
         reward: one of the run's tasks, whose label is earned; the first if None.
@@ -82,6 +82,7 @@ def evaluate_policy(
             the policy takes none of the logged actions.
 
     """
+    run = Run.of(run)
     task, scorer = _reward_task(run, reward), run.scorer()
     reads = list(dict.fromkeys([*run.recipe.schema_.sources(), *scorer.columns]))
     named = [action, propensity, *([slot] if slot else []), *(item_columns or ())]

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from crosstower.arguments import path_of
 from crosstower.blend_section import Blend
 from crosstower.calibration_section import Calibration
 from crosstower.data_section import Data
@@ -209,7 +210,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
     """
-    path = Path(path)
+    path = path_of("recipe", path, error=RecipeError, expected="the path of a YAML file")
     if not path.is_file():
         raise RecipeError(
             f"{path}: no such recipe; write one with: crosstower init DATA -o {path.name}"

@@ -23,6 +23,7 @@ import polars.selectors as cs
 from pydantic import ValidationError
 from torch import nn
 
+from crosstower.arguments import path_of
 from crosstower.batch import Batch
 from crosstower.blend.blender import FittedBlend, load_blend
 from crosstower.data.census import Facts
@@ -74,7 +75,7 @@ class Run:
             RunError: there is no run, or it is damaged.
 
         """
-        folder = Path(folder)
+        folder = path_of("run", folder, error=RunError, expected="a run folder")
         path = folder / "run.json"
         if not path.is_file():
             raise RunError(
@@ -89,6 +90,16 @@ class Run:
                 f" {error.errors()[0]['msg']}; train again"
             ) from None
         return Run(folder, load_recipe(folder / "recipe.yaml"), info)
+
+    @staticmethod
+    def of(run: Run | str | Path) -> Run:
+        """Return an open run, opened if its folder is given.
+
+        Raises:
+            RunError: there is no run, or it is damaged.
+
+        """
+        return run if isinstance(run, Run) else Run.open(run)
 
     @cached_property
     def encoder(self) -> Encoder:

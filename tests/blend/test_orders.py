@@ -66,7 +66,7 @@ def test_bad_input_is_named():
         order_within(np.zeros(3), np.zeros(2))
     with pytest.raises(DataError, match="an order needs finite scores, got nan in row 1"):
         order_within(np.zeros(2), np.array([0.0, np.nan]))
-    with pytest.raises(DataError, match="top: expected at least 1 place, got 0"):
+    with pytest.raises(DataError, match="top: expected at least 1, got 0"):
         share_by_rank(rank, types, top=0)
     with pytest.raises(DataError, match="2 ranks, 1 types"):
         share_by_rank(rank, types[:1])

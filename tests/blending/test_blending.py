@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -360,3 +361,21 @@ def test_rows_without_an_amount_are_bad_rows(feed_recipe: Recipe, tmp_path: Path
     # A column that was not stored is read from the rows again: the same ones are left out.
     other = Blend(weights={"comment": 1}, diversity=Diversity(mmr=0.9, similar_by=("item_id",)))
     assert blend_run(run, other, data=frame).page.is_file()
+
+
+@pytest.mark.parametrize("name", ["blend", "tune", "utility", "diversity"])
+def test_a_section_given_as_plain_data_is_named(feed_run: Run, name: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^{name}: expected a .*, got a dict; make one with"):
+        blend_run(feed_run, **{name: {"weights": {"like": 1}}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, True, "3"])
+def test_a_blend_counts_at_least_one_place(feed_run: Run, k: Any) -> None:
+    with pytest.raises(RecipeError, match="k: expected at least 1"):
+        blend_run(feed_run, Blend(weights={"like": 1}), k=k)
+
+
+def test_two_utilities_are_one_too_many(feed_run: Run) -> None:
+    utility = Utility(values={"like": 1}, user="user_id")
+    with pytest.raises(RecipeError, match="tune already measures"):
+        blend_run(feed_run, tune=utility, utility=utility)

@@ -83,5 +83,5 @@ def test_no_rows_give_no_bins_and_no_number():
 
 
 def test_no_bins_is_an_error():
-    with pytest.raises(DataError, match="at least 1 bin, got 0"):
+    with pytest.raises(DataError, match="n_bins: expected at least 1, got 0"):
         reliability_curve(np.zeros(2), np.zeros(2), n_bins=0)

@@ -132,5 +132,5 @@ def test_wrong_columns_are_named():
         table(rows, "citi")
     with pytest.raises(DataError, match="'tags' holds List"):
         table(rows, "tags")
-    with pytest.raises(DataError, match="top must be at least 1, got 0"):
+    with pytest.raises(DataError, match="slices: top: expected at least 1, got 0"):
         table(rows, "city", top=0)

@@ -215,7 +215,7 @@ def test_a_query_that_cannot_be(funnel: Funnel, query: dict[str, Any], words: st
 
 @pytest.mark.parametrize("k", [0, 51])
 def test_k_lies_within_the_candidates(funnel: Funnel, k: int) -> None:
-    with pytest.raises(QueryError, match=f"k: expected 1 to 50, the number of candidates, got {k}"):
+    with pytest.raises(QueryError, match=f"k: expected (1 to 50, .*|at least 1), got {k}"):
         funnel.recommend(7, k=k)
 
 
@@ -225,7 +225,7 @@ def test_k_beyond_the_candidates_says_how_to_get_more(cinema: Runs) -> None:
         few.recommend(3, k=30, query={"hour": 1})
     with pytest.raises(QueryError, match="got 41; there are no more items; ask for fewer"):
         every.recommend(3, k=41, query={"hour": 1})
-    with pytest.raises(QueryError, match="got -1; ask for at least one"):
+    with pytest.raises(QueryError, match="k: expected at least 1, got -1"):
         few.recommend(3, k=-1, query={"hour": 1})
 
 

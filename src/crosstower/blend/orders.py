@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.blend.rows import Floats, refuse
 from crosstower.content_types import Places
 from crosstower.errors import DataError
@@ -148,8 +149,7 @@ def share_in_top(groups: Groups, rank: Places, types: pl.Series, *, top: int = 1
 def _placed(rank: Places, types: pl.Series, top: int, **columns: pl.Series) -> pl.DataFrame:
     """Return the rows in the first `top` places."""
     check_lengths(ranks=len(rank), types=len(types))
-    if top < 1:
-        raise DataError(f"top: expected at least 1 place, got {top}")
+    count_of("top", top, error=DataError)
     table = pl.DataFrame({"rank": rank, "type": types, **columns})
     return table.filter(pl.col("rank").is_between(1, top))
 

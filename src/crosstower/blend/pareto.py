@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.blend.blender import fit_blend
 from crosstower.blend.measures import task_gain, task_ndcg
 from crosstower.blend.rows import Floats, amounts_of, column_of
@@ -85,8 +86,7 @@ def weight_sweep(
     tasks = [task for task, weight in spec.weights.items() if weight != 0.0]
     if len(tasks) < 2:
         raise RecipeError(f"a sweep needs two tasks with weights, got {', '.join(tasks)} only")
-    if points < 1:
-        raise DataError(f"points: expected at least 1 set of weights, got {points}")
+    count_of("points", points, error=DataError)
     fitted = fit_blend(spec, kinds, fit_frame)
     parts = [fitted.parts(frame)[task] for task in tasks]
     start = _log(amounts_of(frame, spec.amount)) if spec.amount else np.zeros(frame.height)

@@ -20,6 +20,7 @@ import polars as pl
 import yaml
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from crosstower.arguments import path_of
 from crosstower.blend.rows import Floats, amounts_of, numbers_of, refuse, types_of
 from crosstower.blend_section import Transform
 from crosstower.errors import RecipeError, did_you_mean
@@ -134,7 +135,7 @@ def load_utility(path: str | Path) -> Utility:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
     """
-    path = Path(path)
+    path = path_of("utility", path, error=RecipeError, expected="the path of a YAML file")
     try:
         plain: Any = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from crosstower.arguments import check_kinds, count_of
 from crosstower.blend.blender import fit_blend
 from crosstower.blend.tuning import Tuned, tune_blend
 from crosstower.blend.utility import Utility
@@ -63,7 +64,7 @@ class BlendResult:
 
 
 def blend_run(
-    run: Run,
+    run: Run | str | Path,
     blend: Blend | None = None,
     *,
     tune: Utility | None = None,
@@ -81,7 +82,7 @@ def blend_run(
     on.
 
     Args:
-        run: a finished ranking run.
+        run: a finished ranking run, or its folder.
         blend: weights and transforms; the recipe's if None and nothing is tuned.
         tune: find the weights that are best for this utility under its constraints.
         utility: measure by it without tuning.
@@ -93,15 +94,25 @@ def blend_run(
         tell: shown what is being done.
 
     Raises:
-        RecipeError: there is no blend, it does not fit the tasks, or no blend keeps to the
-            constraints.
+        RecipeError: there is no blend, it does not fit the tasks, no blend keeps to the
+            constraints, or an argument is wrong.
         DataError: a column is missing, or a prediction or amount is unusable.
         RunError: predictions are missing, or the rows have changed.
 
     """
+    run = Run.of(run)
     check_ranks(run)
+    check_kinds(
+        blend=(blend, Blend),
+        tune=(tune, Utility),
+        utility=(utility, Utility),
+        diversity=(diversity, Diversity),
+    )
+    if tune is not None and utility is not None:
+        raise RecipeError("utility: tune already measures by its utility; give one of them")
     wanted = tune or utility
-    if wanted is not None and k not in (None, wanted.k):
+    places = (wanted.k if wanted else 10) if k is None else count_of("k", k, error=RecipeError)
+    if wanted is not None and places != wanted.k:
         raise RecipeError(
             f"-k: {k} was asked for, and the utility says k: {wanted.k}; give one of them"
         )
@@ -119,7 +130,7 @@ def blend_run(
         tuned = tune_blend(tune, kinds, rows[0].valid, tell=tell)
         blend = tuned.blend
     blend = _given(blend).model_copy(update={"diversity": diversity})
-    asked = Asked(run.recipe.schema_, user, k or (wanted.k if wanted else 10), wanted)
+    asked = Asked(run.recipe.schema_, user, places, wanted)
     return _finish(run, blend, asked, rows, tuned=tuned, tell=tell)
 
 

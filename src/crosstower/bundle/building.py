@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from crosstower.arguments import count_of, path_of
 from crosstower.blending.rows import held_out
 from crosstower.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.bundle.card import write_cards
@@ -45,7 +46,7 @@ _MOST_TYPES = 50
 
 
 def make_bundle(
-    runs: Sequence[Run | str | Path],
+    runs: Sequence[Run | str | Path] | Run | str | Path,
     out: str | Path,
     *,
     index: IndexKind = "auto",
@@ -58,7 +59,7 @@ def make_bundle(
 
     Args:
         runs: one that retrieves, one that ranks, or both, in any order; each is there with its
-            main model.
+            main model. One run may be given by itself.
         out: the folder, which must not be there yet.
         index: of the items; auto is approximate from 20,000 items on, where usearch is installed.
         candidates: how many items the ranker gets.
@@ -73,12 +74,12 @@ def make_bundle(
         QueryError: the approximate index is asked for and usearch is not installed.
 
     """
-    out = Path(out)
+    out = path_of("out", out, error=BundleError, expected="the folder to write")
     if out.exists():
         raise BundleError(f"{out}: is there already; remove it, or choose another folder")
-    if candidates < 1:
-        raise BundleError(f"candidates: expected at least 1, got {candidates}")
-    retrieval, ranking = _by_kind([r if isinstance(r, Run) else Run.open(r) for r in runs])
+    count_of("candidates", candidates, error=BundleError)
+    given = [runs] if isinstance(runs, Run | str | Path) else runs
+    retrieval, ranking = _by_kind([Run.of(run) for run in given])
     try:
         with new_folder(out) as aside:
             maker = _Maker(aside, seed, tell)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from crosstower.arguments import path_of
 from crosstower.bundle.forms import EAGER, open_form
 from crosstower.bundle.forms import FOLDER as FORMS
 from crosstower.bundle.manifest import Manifest, check_files, read_manifest
@@ -51,7 +52,7 @@ class Bundle:
                 newer, or index and model do not belong together.
 
         """
-        folder = Path(folder)
+        folder = path_of("bundle", folder, error=BundleError, expected="a bundle folder")
         manifest = read_manifest(folder)
         if check:
             check_files(folder, manifest)

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.data.lookup import places_in
 from crosstower.errors import DataError, RecipeError, did_you_mean
 
@@ -48,8 +49,7 @@ def register_text_encoder(
     """
     if name in ("hashed", *_BUILT_IN):
         raise RecipeError(f"text encoder '{name}': the name is built in; choose another")
-    if width < 1:
-        raise RecipeError(f"text encoder '{name}': width must be at least 1, got {width}")
+    count_of(f"text encoder '{name}': width", width, error=RecipeError)
     _ENCODERS[name] = TextEncoder(width, encode)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.errors import DataError
 
 Floats = NDArray[np.floating[Any]]
@@ -50,8 +51,7 @@ def reliability_curve(
         DataError: `n_bins` is below 1.
 
     """
-    if n_bins < 1:
-        raise DataError(f"n_bins: expected at least 1 bin, got {n_bins}")
+    count_of("n_bins", n_bins, error=DataError)
     if len(p) == 0:
         return ReliabilityCurve(np.empty(0), np.empty(0), np.empty(0, np.int64))
     inner = np.linspace(0.0, 1.0, n_bins + 1)[1:-1]

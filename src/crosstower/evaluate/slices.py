@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.arguments import count_of
 from crosstower.errors import DataError, did_you_mean
 from crosstower.evaluate.ranking import grouped_auc_of
 from crosstower.layout import HeadKind
@@ -69,8 +70,7 @@ def _check(frame: pl.DataFrame, columns: list[str], top: int) -> None:
                 f"slices: column '{name}' holds {frame[name].dtype}, expected one value a row;"
                 " slice by a single-valued column"
             )
-    if top < 1:
-        raise DataError(f"slices: top must be at least 1, got {top}")
+    count_of("slices: top", top, error=DataError)
 
 
 def _values(values: pl.Series, top: int) -> tuple[pl.Series, list[str]]:

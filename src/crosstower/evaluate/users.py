@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.errors import DataError
 from crosstower.evaluate.ranking import Groups
 
@@ -111,8 +112,7 @@ def bootstrap_interval(
     """
     if not 0.0 < level < 1.0:
         raise DataError(f"level: expected a share between 0 and 1, such as 0.95, got {level}")
-    if repeats < 1:
-        raise DataError(f"repeats: expected at least 1, got {repeats}")
+    count_of("repeats", repeats, error=DataError)
     values = np.asarray(values, dtype=np.float64)
     _refuse(~np.isfinite(values), values, "expected a finite value of each group, one a row")
     if len(values) == 0:
@@ -214,8 +214,7 @@ def _check(groups: Groups, score: Values, gain: Values, k: int) -> None:
     if len(set(lengths.values())) > 1:
         given = ", ".join(f"{n} {name}" for name, n in lengths.items())
         raise DataError(f"an order needs a group, a score and a gain of each row, got {given}")
-    if k < 1:
-        raise DataError(f"k: expected at least 1 place of each order, got {k}")
+    count_of("k", k, error=DataError)
 
 
 def _check_numbers(score: Floats, gain: Floats, *, losses: bool) -> None:

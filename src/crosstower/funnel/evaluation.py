@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.arguments import check_kinds
 from crosstower.data.prepare import Progress
 from crosstower.errors import DataError, QueryError
 from crosstower.files import write_atomic
@@ -99,12 +100,14 @@ def evaluate_funnel(
         progress: told what is done and how many rows of it.
 
     Raises:
+        RecipeError: `funnel` is no open funnel.
         QueryError: k or the limit is out of range, or the ranker needs a column that neither side
             has.
         RunError: the rows of the retrieval run have changed, or cannot be read again.
         DataError: a column is missing, a cell is bad, or the truth is not a number a row.
 
     """
+    check_kinds(funnel=(funnel, Funnel))
     _check(funnel, k, limit)
     asked = (
         run_questions(funnel, columns, progress)

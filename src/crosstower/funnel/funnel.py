@@ -14,6 +14,7 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.blend_section import Diversity
 from crosstower.data.clean import Cleaner
 from crosstower.data.sides import section_of
@@ -70,8 +71,7 @@ class Funnel:
             run if isinstance(run, Run) else Run.open(run) for run in (retrieval, ranking)
         )
         _check_kinds(retrieval, ranking)
-        if candidates < 1:
-            raise QueryError(f"candidates: expected at least 1, got {candidates}")
+        count_of("candidates", candidates, error=QueryError)
         retriever, scorer = Retriever.open(retrieval, seed=seed), ranking.scorer(seed=seed)
         size = min(candidates, len(retriever.catalogue))
         return Funnel(retriever, ranking, scorer, size)
@@ -168,11 +168,11 @@ class Funnel:
             QueryError: says what is allowed, and how to get more.
 
         """
-        if 1 <= k <= self.candidates:
+        if count_of("k", k, error=QueryError) <= self.candidates:
             return
         more = f"raise --candidates (candidates= in Python) to {k:,}"
-        if k < 1 or self.candidates == len(self.retriever.catalogue):
-            more = "ask for at least one" if k < 1 else "there are no more items; ask for fewer"
+        if self.candidates == len(self.retriever.catalogue):
+            more = "there are no more items; ask for fewer"
         raise QueryError(
             f"k: expected 1 to {self.candidates:,}, the number of candidates, got {k:,}; {more}"
         )

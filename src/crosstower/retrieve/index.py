@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.errors import QueryError
 from crosstower.retrieve.catalogue import Catalogue, Places
 from crosstower.retrieve.vectors import Floats
@@ -100,8 +101,7 @@ def check_queries(queries: NDArray[Any], k: int, *, width: int) -> Floats:
         )
     if not np.isfinite(x).all():
         raise QueryError("queries: a number is not finite")
-    if k < 1:
-        raise QueryError(f"k: expected at least 1, got {k}")
+    count_of("k", k, error=QueryError)
     return x
 
 

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from crosstower.arguments import count_of
 from crosstower.data.clean import Cleaner
 from crosstower.data.side import Side
 from crosstower.data.sides import Sides, section_of, sides_of
@@ -54,7 +55,7 @@ class Retriever:
             RunError: there is no run, it ranks instead of retrieving, or it is damaged.
 
         """
-        run = run if isinstance(run, Run) else Run.open(run)
+        run = Run.of(run)
         if run.recipe.retrieval is None:
             raise RunError(
                 f"{run.folder}: a run that ranks, without a retrieval section; it can: crosstower"
@@ -171,9 +172,10 @@ class Retriever:
         """Return the items whose vectors point most nearly in an item's direction (cosine).
 
         Raises:
-            QueryError: there is no such item.
+            QueryError: there is no such item, or k is below 1.
 
         """
+        count_of("k", k, error=QueryError)
         place = int(self.catalogue.places_of(_id(item, self.catalogue.ids))[0])
         if place < 0:
             near = ""

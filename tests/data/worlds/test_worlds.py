@@ -192,5 +192,5 @@ def test_an_unknown_world_is_refused_with_a_hint() -> None:
 
 
 def test_no_rows_are_refused() -> None:
-    with pytest.raises(RecipeError, match="rows must be at least 1, got 0"):
+    with pytest.raises(RecipeError, match="rows: expected at least 1, got 0"):
         make("rentals", rows=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from crosstower.arguments import count_of
 from crosstower.data.worlds.app_installs import app_installs, app_installs_schema
 from crosstower.data.worlds.feed_engagement import feed_engagement, feed_engagement_schema
 from crosstower.data.worlds.rentals import rentals, rentals_schema
@@ -88,8 +89,7 @@ def make(name: str, *, rows: int | None = None, seed: int = 0) -> World:
     """
     entry = _entry(name)
     rows = entry.rows if rows is None else rows
-    if rows < 1:
-        raise RecipeError(f"world '{name}': rows must be at least 1, got {rows}")
+    count_of(f"world '{name}': rows", rows, error=RecipeError)
     frame = entry.simulate(rows, np.random.default_rng(seed))
     return World(name, frame, entry.schema(), "user_id", entry.slices)
 

@@ -1,0 +1,81 @@
+"""Plain arguments of public functions: counts and paths, checked before anything is done."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from crosstower.errors import CrosstowerError, RecipeError
+
+_LONGEST = 60
+
+
+def count_of(
+    name: str, value: Any, *, error: type[CrosstowerError], advice: str = "give a whole number"
+) -> int:
+    """Return a whole number of at least 1.
+
+    Args:
+        name: of the argument.
+        value: as given; integers of NumPy will do, a boolean or a fraction will not.
+        error: what is raised.
+        advice: ends the message.
+
+    Raises:
+        CrosstowerError: of the type `error`.
+
+    """
+    try:
+        number = None if isinstance(value, bool) else value.__index__()
+    except AttributeError:
+        number = None
+    if number is None or number < 1:
+        given = f"{number:,}" if number is not None else described(value)
+        raise error(f"{name}: expected at least 1, got {given}; {advice}")
+    return number
+
+
+def path_of(name: str, value: Any, *, error: type[CrosstowerError], expected: str) -> Path:
+    """Return a path.
+
+    Args:
+        name: of the argument.
+        value: as given: text or a path.
+        error: what is raised.
+        expected: what is allowed, such as "a run folder".
+
+    Raises:
+        CrosstowerError: of the type `error`; it is something else.
+
+    """
+    if not isinstance(value, str | PathLike):
+        raise error(f"{name}: expected {expected}, got {described(value)}")
+    return Path(value)
+
+
+def check_kinds(**given: tuple[Any, type]) -> None:
+    """Refuse arguments of another class; each is given as (value, class), None always passes.
+
+    Raises:
+        RecipeError: names the argument.
+
+    """
+    for name, (value, kind) in given.items():
+        if value is not None and not isinstance(value, kind):
+            raise RecipeError(
+                f"{name}: expected a {kind.__name__}, got {described(value)}; make one with"
+                f" {kind.__module__}.{kind.__name__}(...)"
+            )
+
+
+def described(value: Any) -> str:
+    """Return a value as messages show it: plain values as they are, others by their type.
+
+    >>> described("a"), described({1: 2}), described(range(3)), described(None)
+    ("'a'", 'a dict', 'a range', 'None')
+    """
+    if value is None or isinstance(value, str | int | float):
+        return f"{value!r:.{_LONGEST}}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
