@@ -1,3 +1,5 @@
+import contextlib
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -98,3 +100,126 @@ def test_a_wrong_filter_is_explained(text: str, words: str) -> None:
 def test_code_is_refused_and_never_run(text: str) -> None:
     with pytest.raises(QueryError, match=r"is not a|needs a column|the only function is"):
         parse_filter(text, COLUMNS)
+
+
+MANY = pl.DataFrame(
+    {
+        "War": [True, False, None],
+        "small": pl.Series([1, 2, None], dtype=pl.Int8),
+        "big": pl.Series([2**64 - 1, 2, None], dtype=pl.UInt64),
+        "price": pl.Series([1.5, 2.0, None], dtype=pl.Float64),
+        "light": pl.Series([0.1, 2.0, None], dtype=pl.Float32),
+        "name": ["a", "b", None],
+        "codes": pl.Series([[1, 2], [3], None], dtype=pl.List(pl.Int8)),
+        "pair": pl.Series([[1, 2], [3, 4], None], dtype=pl.Array(pl.Int64, 2)),
+    }
+)
+
+
+def many(text: str) -> list[int]:
+    fits = MANY.select(parse_filter(text, dict(MANY.schema)).alias("fits"))["fits"]
+    return [i for i, fit in enumerate(fits) if fit]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("price in [2]", [1]),
+        ("price in [1.5, 2]", [0, 1]),
+        ("price not in [2, 7]", [0]),
+        ("light in [0.1]", [0]),
+        ("small in [1.0, 300, 1e300, -400]", [0]),
+        ("small in [300]", []),
+        ("small not in [300]", [0, 1]),
+        ("small in []", []),
+        ("small not in []", [0, 1]),
+        ("big in [18446744073709551615, -1]", [0]),
+        ("name in []", []),
+        ("War in [true]", [0]),
+        ("1 in codes", [0]),
+        ("3.0 in codes", [1]),
+        ("300 in codes", []),
+        ("300 not in codes", [0, 1]),
+        ("4 in pair", [1]),
+    ],
+)
+def test_values_of_lists_compare_by_value(text: str, expected: list[int]) -> None:
+    assert many(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("-" * 1_899 + "1", "nested more than 20 levels deep"),
+        ("~" * 1_900 + "1", "nested more than 20 levels deep"),
+        ("not " * 25 + "War", "nested more than 20 levels deep"),
+        ("(" * 150 + "War" + " and War)" * 150, "nested more than 20 levels deep"),
+        ("(" * 900 + "War" + ")" * 900, "too many nested parentheses|nested more than"),
+        ("War" + "<War" * 490, "at most 200 comparisons, got 490"),
+        ("War" + " or War" * 490, "at most 200 comparisons, got 491"),
+        ("small in [1.5]", "column 'small' holds Int8, got 1.5"),
+        ("1.5 in codes", "column 'codes' holds|holds Int8, got 1.5"),
+        ("small == " + "1" * 26, "more than 64 bits"),
+        ("small in [" + "1" * 26 + "]", "more than 64 bits"),
+        ("price < " + "1" * 400, "more than 64 bits"),
+        ("small == 0x" + "f" * 30, "more than 64 bits"),
+        ("price < 1e999", "a number is too large"),
+        ("price < " + "1" * 5_000, "filter 'price < 111"),
+        ("name == '\ud800'", "surrogates? not allowed"),
+        ("name == '\\ud800'", "a lone surrogate"),
+        ("name == '\0'", "null bytes|source code"),
+        ("codes == 1", "column 'codes' holds lists; write VALUE in codes"),
+        ("codes < codes", "column 'codes' holds lists"),
+        ("pair in [1]", "column 'pair' holds lists"),
+        ("small in [" + "1," * 60_000 + "]", "at most 100,000 characters"),
+    ],
+)
+def test_what_costs_too_much_is_refused(text: str, words: str) -> None:
+    with pytest.raises(QueryError, match=words) as error:
+        many(text)
+    assert len(str(error.value)) < 700
+
+
+@pytest.mark.parametrize("sign", ["<", " and ", " or "])
+def test_the_cost_of_a_filter_is_linear_in_its_length(sign: str) -> None:
+    """A tree of conditions is as deep as the logarithm of their number."""
+    texts = ["War" + f"{sign}War" * 180, "price" + "<price" * 180]
+    for text in texts:
+        expression = str(parse_filter(text, dict(MANY.schema)))
+        assert max(_depths(expression)) < 40
+
+
+def _depths(text: str) -> list[int]:
+    depth, found = 0, [0]
+    for letter in text:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(letter, 0)
+        found.append(depth)
+    return found
+
+
+ATOMS = st.sampled_from(
+    [
+        "War",
+        "small",
+        "price",
+        "name",
+        "codes",
+        "1",
+        "-1",
+        "1.5",
+        "'a'",
+        "true",
+        "[1]",
+        "[]",
+        "1e308",
+    ]
+)
+GLUE = st.sampled_from(
+    [" and ", " or ", " not ", "<", "==", " in ", " not in ", "(", ")", ",", "[", "-", "~", " is "]
+)
+
+
+@given(st.lists(st.one_of(ATOMS, GLUE, st.text(max_size=3)), max_size=25).map("".join))
+def test_any_text_is_a_condition_or_a_query_error(text: str) -> None:
+    with contextlib.suppress(QueryError):
+        assert set(many(text)) <= {0, 1, 2}

@@ -1,20 +1,20 @@
 """Conditions on item attributes, such as `city == "Paris" and price < 120`.
 
 The text is parsed with Python's grammar and turned into a polars expression node by node. It is
-never evaluated: whatever is not listed here is refused.
+never evaluated: whatever is not listed here is refused. `filter_text` bounds its size.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
+from crosstower.filter_text import named, parsed_filter
 from crosstower.geography import haversine_km
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
@@ -79,12 +79,16 @@ def filter_columns(text: str) -> list[str]:
 
 
 def _parsed(text: str) -> ast.Expression:
-    try:
-        return ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        raise QueryError(
-            f"filter '{text}': {error.msg} at character {error.offset}; allowed: {_ALLOWED}"
-        ) from None
+    return parsed_filter(text, allowed=_ALLOWED)
+
+
+def _joined(join: Callable[[pl.Expr, pl.Expr], pl.Expr], parts: Sequence[pl.Expr]) -> pl.Expr:
+    """Join conditions pairwise: polars takes quadratic time for a chain that leans to one side."""
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        left = parts[len(parts) // 2 * 2 :]
+        parts = [*(join(one, other) for one, other in pairs), *left]
+    return parts[0]
 
 
 class _Reader:
@@ -94,15 +98,15 @@ class _Reader:
     def condition(self, node: ast.expr) -> pl.Expr:
         match node:
             case ast.BoolOp(op=ast.And(), values=values):
-                return reduce(operator.and_, (self.condition(v) for v in values))
+                return _joined(operator.and_, [self.condition(v) for v in values])
             case ast.BoolOp(values=values):
-                return reduce(operator.or_, (self.condition(v) for v in values))
+                return _joined(operator.or_, [self.condition(v) for v in values])
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return ~self.condition(operand)
             case ast.Compare(left=left, ops=ops, comparators=right):
                 sides = [left, *right]
                 steps = zip(sides, ops, sides[1:], strict=False)
-                return reduce(operator.and_, (self.comparison(*step) for step in steps))
+                return _joined(operator.and_, [self.comparison(*step) for step in steps])
             case ast.Name(id=name) if name not in _CONSTANTS:
                 if self.kind(name) != pl.Boolean:
                     raise self.error(f"column '{name}' is no condition; compare it with a value")
@@ -121,6 +125,8 @@ class _Reader:
         names = [n for n in (self.column_of(left), self.column_of(right)) if n is not None]
         if not names:
             raise self.error("a comparison needs a column on one side")
+        for name in names:
+            self.refuse_lists(name)
         one, other = (self.operand(side, names[0]) for side in (left, right))
         return _COMPARISONS[type(op)](one, other)
 
@@ -129,14 +135,39 @@ class _Reader:
             name = self.column_of(left)
             if name is None:
                 raise self.error("COLUMN in [VALUES] needs a column on the left")
+            self.refuse_lists(name)
             values = [self.value(item, name) for item in right.elts]
-            return pl.col(name).is_in(values)
+            typed = self.typed(values, name)
+            return _none_of(name) if typed.is_empty() else pl.col(name).is_in(_listed(typed))
         name = self.column_of(right)
-        if name is None or not isinstance(self.kind(name), pl.List | pl.Array):
+        kind = self.kind(name) if name is not None else None
+        if name is None or not isinstance(kind, pl.List | pl.Array):
             raise self.error(
                 f"'in {ast.unparse(right)}' needs a list such as ['a', 'b'], or a column of lists"
             )
-        return pl.col(name).list.contains(self.value(left, name))
+        lists = pl.col(name) if isinstance(kind, pl.List) else pl.col(name).arr.to_list()
+        value = self.typed([self.value(left, name)], name)
+        if value.is_empty():
+            return _none_of(name)
+        return lists.list.contains(pl.lit(value[0], dtype=value.dtype))
+
+    def typed(self, values: Sequence[Any], name: str) -> pl.Series:
+        """Return values in the type of a column, without those that it cannot hold."""
+        kind = _inner(self.kind(name))
+        if not kind.is_numeric():
+            return pl.Series(values, dtype=pl.Boolean if kind == pl.Boolean else pl.String)
+        if not kind.is_integer():
+            return pl.Series([float(v) for v in values], dtype=pl.Float64).cast(kind, strict=False)
+        if broken := [v for v in values if v != int(v)]:
+            raise self.error(f"column '{name}' holds {kind}, got {broken[0]!r}")
+        whole = pl.Series([int(v) for v in values if abs(v) < 2**64], dtype=pl.Int128)
+        return whole.cast(kind, strict=False).drop_nulls()
+
+    def refuse_lists(self, name: str) -> None:
+        if isinstance(self.kind(name), pl.List | pl.Array):
+            raise self.error(
+                f"column '{name}' holds lists; write VALUE in {name}, or VALUE not in {name}"
+            )
 
     def distance(self, node: ast.Call) -> pl.Expr:
         called = isinstance(node.func, ast.Name) and node.func.id == "distance_km"
@@ -188,8 +219,7 @@ class _Reader:
     def value(self, node: ast.expr, column: str) -> Any:
         """Return a constant that fits the type of `column`, or of what its lists hold."""
         value = self.constant(node)
-        kind = self.kind(column)
-        inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
+        inner = _inner(self.kind(column))
         if _family_of_value(value) != _family(inner):
             raise self.error(f"column '{column}' holds {inner}, got {value!r}")
         return value
@@ -206,7 +236,20 @@ class _Reader:
                 raise self.error(f"'{ast.unparse(node)}' is not a value; allowed: {_ALLOWED}")
 
     def error(self, words: str) -> QueryError:
-        return QueryError(f"filter '{self.text}': {words}")
+        return QueryError(f"{named(self.text)}: {words}")
+
+
+def _none_of(name: str) -> pl.Expr:
+    """Return a condition that no cell fulfils; missing ones stay missing."""
+    return pl.when(pl.col(name).is_not_null()).then(statement=False)
+
+
+def _listed(values: pl.Series) -> pl.Expr:
+    return pl.lit(values).implode()
+
+
+def _inner(kind: Any) -> Any:
+    return kind.inner if isinstance(kind, pl.List | pl.Array) else kind
 
 
 def _family(kind: Any) -> str:

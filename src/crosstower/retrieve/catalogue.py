@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crosstower.data.clean import to_ids
 from crosstower.data.lookup import places_in
 from crosstower.errors import QueryError, RunError
+from crosstower.filter_text import named
 from crosstower.filters import parse_filter
 from crosstower.names import MARK
 
@@ -84,7 +85,12 @@ class Catalogue:
         table = self.attributes
         if _ID not in table.columns:
             table = table.with_columns(self.ids)
-        fits = table.select(parse_filter(where, dict(table.schema)).alias("fits"))["fits"]
+        condition = parse_filter(where, dict(table.schema)).alias("fits")
+        try:
+            fits = table.select(condition)["fits"]
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise QueryError(f"{named(where)}: cannot be applied to the items: {reason}") from None
         return self.alive & fits.fill_null(value=False).to_numpy()
 
     def extend(self, other: Catalogue) -> None:

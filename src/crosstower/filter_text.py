@@ -1,0 +1,106 @@
+"""The text of a condition as a syntax tree of bounded size, whoever wrote it."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+
+from crosstower.errors import QueryError
+
+MOST_CHARACTERS, MOST_COMPARISONS, MOST_DEPTH = 100_000, 200, 20
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_SHOWN = 200
+
+
+def parsed_filter(text: str, *, allowed: str) -> ast.Expression:
+    """Return the syntax tree of a condition.
+
+    The cost is linear in the length of the text.
+
+    Args:
+        text: the condition.
+        allowed: the grammar in words, for the message of a syntax error.
+
+    Raises:
+        QueryError: a syntax error, a text, nesting or number of comparisons above the limits, a
+            number beyond 64 bits, or a text that is no Unicode.
+
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise QueryError(
+            f"{named(text)}: expected at most {MOST_CHARACTERS:,} characters, got {len(text):,}"
+        )
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        words = f"{error.msg} at character {error.offset}; allowed: {allowed}"
+        raise QueryError(f"{named(text)}: {words}") from None
+    except (RecursionError, MemoryError):
+        raise _too_deep(text) from None
+    except ValueError as error:  # a null byte or half of a character
+        raise QueryError(f"{named(text)}: {error}; allowed: {allowed}") from None
+    _check(text, tree)
+    return tree
+
+
+def named(text: str) -> str:
+    """Return how messages name a condition: its text, cut where it is long.
+
+    >>> named("price < 120")
+    "filter 'price < 120'"
+    """
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"filter '{shown.encode('utf-8', 'replace').decode()}'"
+
+
+def _check(text: str, tree: ast.Expression) -> None:
+    comparisons = 0
+    for node, depth in _walk(tree.body):
+        if depth > MOST_DEPTH:
+            raise _too_deep(text)
+        comparisons += _tests(node)
+        if isinstance(node, ast.Constant):
+            _check_constant(text, node.value)
+    if comparisons > MOST_COMPARISONS:
+        raise QueryError(
+            f"{named(text)}: expected at most {MOST_COMPARISONS} comparisons, got {comparisons};"
+            " write alternatives as COLUMN in [VALUES]"
+        )
+
+
+def _walk(root: ast.expr) -> Iterator[tuple[ast.AST, int]]:
+    """Give each node with its depth; the memory is that of one level and never the stack's."""
+    waiting: list[tuple[ast.AST, int]] = [(root, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        yield node, depth
+        waiting += [(child, depth + 1) for child in ast.iter_child_nodes(node)]
+
+
+def _tests(node: ast.AST) -> int:
+    if isinstance(node, ast.Compare):
+        return len(node.ops)
+    if isinstance(node, ast.BoolOp):
+        return sum(isinstance(value, ast.Name) for value in node.values)
+    return 0
+
+
+def _check_constant(text: str, value: object) -> None:
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        raise QueryError(f"{named(text)}: a whole number has more than 64 bits; give a smaller one")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QueryError(f"{named(text)}: a number is too large; give one below 1.8e308")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise QueryError(
+                f"{named(text)}: a text holds half of a character (a lone surrogate)"
+            ) from None
+
+
+def _too_deep(text: str) -> QueryError:
+    return QueryError(
+        f"{named(text)}: nested more than {MOST_DEPTH} levels deep; remove brackets and signs"
+    )
