@@ -284,3 +284,21 @@ def test_a_bundle_that_only_ranks(blended: Runs, tmp_path: Any) -> None:
         live.needs_rows.rank(Asked(), [{**row, "price": "dear"}])
     with pytest.raises(QueryError, match="this bundle only ranks"):
         funnel_of(live)
+
+
+def test_rows_with_other_columns_are_refused_before_they_are_read(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_args: Any, **_more: Any) -> None:
+        raise AssertionError("a frame was built")
+
+    monkeypatch.setattr("crosstower.live.rows.pl.DataFrame", never)
+    rows = [{f"key{n}": 1} for n in range(10_000)]
+    with pytest.raises(QueryError, match=r"rows\[0\]: no column 'key0'; the ranker reads: .*city"):
+        live.needs_rows.rank(Asked(), rows)
+    with pytest.raises(QueryError, match=r"query: no column 'citi'; did you mean 'city'"):
+        live.needs_rows.rank(Asked(query={"citi": 1}), [{"city": "Rome"}])
+    with pytest.raises(QueryError, match=r"rows\[1\]: 'city' holds an object or a list of lists"):
+        live.needs_rows.rank(Asked(), [{"city": "Rome"}, {"city": {"a": 1}}])
+    with pytest.raises(QueryError, match="'amenities' holds an object or a list of lists"):
+        live.needs_rows.rank(Asked(), [{"amenities": [[1]]}])

@@ -63,6 +63,14 @@ class LiveFunnel:
             return []
         return [n for n in self.funnel.rows.from_query if n not in self.funnel.rows.known]
 
+    @property
+    def columns(self) -> list[str]:
+        """All columns of queries and items."""
+        section = section_of(self.retriever.run.recipe)
+        names = [section.user, section.item, section.time]
+        attributes = self.retriever.index.catalogue.attributes.columns
+        return [*(n for n in names if n is not None), *self.query_columns, *attributes]
+
     def recommend(self, asked: Asked) -> Ranked:
         """Return the candidates of a request in order.
 

@@ -33,7 +33,9 @@ class Live:
         """
         blends = _blends(bundle)
         funnel = LiveFunnel(bundle, blends) if bundle.retrieval is not None else None
-        rows = LiveRows(bundle.ranking, blends) if bundle.ranking is not None else None
+        others = funnel.columns if funnel is not None else ()
+        ranking = bundle.ranking
+        rows = LiveRows(ranking, blends, others=others) if ranking is not None else None
         return Live(bundle, blends, funnel, rows)
 
     @property

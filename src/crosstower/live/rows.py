@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,9 @@ import polars as pl
 
 from crosstower.blend.rows import column_of
 from crosstower.content_types import ContentTypes
+from crosstower.data.clean import Cleaner
 from crosstower.data.sources import FrameSource, Source, join
-from crosstower.errors import DataError, QueryError
+from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.request import cleaner_of
 from crosstower.live.answer import Asked, Ranked, milliseconds_since
 from crosstower.live.blends import Blends
@@ -21,16 +22,28 @@ from crosstower.live.order import ordered
 from crosstower.run import Run
 from crosstower.scores import RawArrays, Scorer
 
+_SHOWN = 60  # characters of an unknown name
+
 
 class LiveRows:
-    """A ranker that is given its candidates with all their columns."""
+    """A ranker that is given its candidates with all their columns.
 
-    def __init__(self, ranking: Run, blends: Blends) -> None:
+    Args:
+        ranking: the run of the ranker.
+        blends: of requests.
+        others: columns that rows may have although the ranker does not read them, such as the
+            other attributes of items.
+
+    """
+
+    def __init__(self, ranking: Run, blends: Blends, *, others: Iterable[str] = ()) -> None:
         self.ranking, self.blends = ranking, blends
         self.scorer = ranking.scorer()
         # The tables that rows are joined to, read once.
         self._joins = list(ranking.recipe.data.joins)
         self._tables = [pl.read_parquet(j.path) for j in self._joins]
+        schema, keys = ranking.recipe.schema_, (j.on for j in self._joins)
+        self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
 
     @property
     def tasks(self) -> list[str]:
@@ -47,12 +60,11 @@ class LiveRows:
 
         """
         begin = time.perf_counter()
-        whole = [{**asked.query, **row} for row in rows]
         scorer = replace(self.scorer, blend=self.blends.of(asked.blend))
         cleaner = cleaner_of(self.ranking, scorer)
         cleaner = replace(cleaner, on_bad_rows="error")
         try:
-            source: Source = FrameSource(_frame(whole), "the rows")
+            source: Source = FrameSource(self._frame(asked.query, rows, cleaner), "the rows")
             for other, table in zip(self._joins, self._tables, strict=True):
                 source = join(source, table, on=other.on)
             _check(cleaner.sources(), source)
@@ -69,6 +81,24 @@ class LiveRows:
         spent |= {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
         return replace(found, milliseconds=spent)
 
+    def _frame(
+        self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], cleaner: Cleaner
+    ) -> pl.DataFrame:
+        """Return the columns that are read; other names are refused before anything is built."""
+        read = [*cleaner.sources(), *(j.on for j in self._joins)]
+        known = self._others.union(read)
+        _check_cells("query", query, known)
+        for number, row in enumerate(rows):
+            _check_cells(f"rows[{number}]", row, known)
+        given = set(query).union(*rows)
+        names = [name for name in dict.fromkeys(read) if name in given]
+        columns = {name: [row.get(name, query.get(name)) for row in rows] for name in names}
+        try:
+            return pl.DataFrame(columns, strict=False, infer_schema_length=None)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+            reason = str(error).splitlines()[0]
+            raise QueryError(f"rows: a value cannot be read: {reason}") from None
+
 
 def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:
     """Return the raw columns that come after the model, those for diversity as well."""
@@ -81,14 +111,21 @@ def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:
         raise QueryError(f"rows: {error}") from None
 
 
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    try:
-        return pl.DataFrame(columns, strict=False, infer_schema_length=None)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise QueryError(f"rows: a value cannot be read: {reason}") from None
+def _check_cells(where: str, row: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse unknown columns and objects: each of their names would make a column of all rows."""
+    for name, value in row.items():
+        if name not in known:
+            shown = f"{name[:_SHOWN]}…" if len(name) > _SHOWN else name
+            hint = did_you_mean(shown, sorted(known))
+            raise QueryError(
+                f"{where}: no column '{shown}'{hint}; the ranker reads: {', '.join(sorted(known))}"
+            )
+        inner = value if isinstance(value, list) else [value]
+        if any(isinstance(cell, dict | list) for cell in inner):
+            raise QueryError(
+                f"{where}: '{name}' holds an object or a list of lists; expected a value or a list"
+                " of values"
+            )
 
 
 def _check(needed: Sequence[str], source: Source) -> None:
