@@ -58,13 +58,13 @@ def read_document(
     Args:
         path: of the file.
         kind: what it holds.
-        newest: the newest format that can be read.
+        newest: the format that can be read.
         error: what is raised.
         again: says how to make the file anew.
         damaged: the word for a file that cannot be read.
 
     Raises:
-        CrosstowerError: of the type `error`: the file is missing, damaged, or of a newer format.
+        CrosstowerError: of the type `error`: the file is missing, damaged, or of another format.
 
     """
     try:
@@ -75,8 +75,15 @@ def read_document(
                 f"{path}: written by a newer Crosstower (format {form}, this one reads {newest});"
                 " upgrade with: pip install -U crosstower"
             )
+        if isinstance(form, int) and form < newest:
+            raise error(
+                f"{path}: written by an older Crosstower (format {form}, this one reads {newest});"
+                f" {again}"
+            )
         return kind.model_validate(plain)
+    except RecursionError as fault:
+        raise error(f"{path}: {damaged}: nested too deeply; {again}") from fault
     except (OSError, ValueError, AttributeError) as fault:
         problem = fault.errors()[0]["msg"] if isinstance(fault, ValidationError) else fault
-        reason = (str(problem) or "empty").splitlines()[0]
+        reason = (str(problem) or "empty").splitlines()[0].removeprefix("Value error, ")
         raise error(f"{path}: {damaged}: {reason}; {again}") from fault

@@ -1,16 +1,21 @@
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from crosstower.bundle import Bundle, make_bundle
-from crosstower.bundle.manifest import NAME
+from crosstower.bundle.forms import open_form
+from crosstower.bundle.manifest import NAME, Manifest, version_of
 from crosstower.errors import BundleError, RunError
 from crosstower.fitting import fit
 from crosstower.funnel.funnel import Funnel
+from crosstower.stored import facts_of
 
 from ..funnel.conftest import Runs
 
@@ -22,6 +27,21 @@ KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".usearch", ".onnx"}
 def copy(bundle: Bundle, tmp_path: Path) -> Path:
     """A bundle to spoil."""
     return shutil.copytree(bundle.folder, tmp_path / "copy")
+
+
+def edit(folder: Path, **fields: Any) -> None:
+    """Change the manifest as somebody would by hand."""
+    path = folder / NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def again(folder: Path) -> None:
+    """Make the manifest fit changed files, as an attacker would."""
+    plain = json.loads((folder / NAME).read_text())
+    files = {name: facts_of(folder / name) for name in plain["files"]}
+    manifest = Manifest.model_validate(plain).model_copy(update={"files": files})
+    manifest = manifest.model_copy(update={"version": version_of(manifest)})
+    (folder / NAME).write_text(manifest.model_dump_json())
 
 
 def test_a_bundle_answers_as_its_runs_do(bundle: Bundle, blended: Runs) -> None:
@@ -88,10 +108,14 @@ def test_a_damaged_file_is_named(copy: Path, name: str) -> None:
 def test_a_manifest_that_cannot_be_read_is_named(copy: Path, tmp_path: Path) -> None:
     path = copy / NAME
     plain = json.loads(path.read_text())
-    path.write_text(json.dumps(plain | {"format": 2}))
-    with pytest.raises(BundleError, match=r"newer Crosstower \(format 2, this one reads 1\)"):
+    path.write_text(json.dumps(plain | {"format": 3}))
+    with pytest.raises(BundleError, match=r"newer Crosstower \(format 3, this one reads 2\)"):
         Bundle.open(copy)
-    for text in ("", "[]", "{", json.dumps(plain | {"candidates": "many"})):
+    path.write_text(json.dumps(plain | {"format": 1}))
+    with pytest.raises(BundleError, match=r"older Crosstower \(format 1, this one reads 2\)"):
+        Bundle.open(copy)
+    deep = "[" * 100_000
+    for text in ("", "[]", "{", deep, json.dumps(plain | {"candidates": "many"})):
         path.write_text(text)
         with pytest.raises(BundleError, match=rf"{NAME}: damaged"):
             Bundle.open(copy)
@@ -99,17 +123,145 @@ def test_a_manifest_that_cannot_be_read_is_named(copy: Path, tmp_path: Path) -> 
         Bundle.open(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("form", ["aoti", "torch_export", "pickle", ""])
+def test_only_forms_without_native_code_are_opened(copy: Path, form: str) -> None:
+    edit(copy, form=form)
+    with pytest.raises(BundleError, match=rf"form: expected eager or onnx, got '{form}'; native"):
+        Bundle.open(copy)
+
+
+def test_a_form_is_refused_whoever_asks_for_it(bundle: Bundle, tmp_path: Path) -> None:
+    funnel = bundle.funnel()
+    with pytest.raises(RunError, match="form: expected eager or onnx, got 'aoti'"):
+        open_form(funnel.scorer, "aoti", tmp_path)
+
+
+CHANGES: dict[str, Any] = {
+    "candidates": 51,
+    "items": 3,
+    "name": "other",
+    "index": "ann",
+    "reference": {"click": [0.1, 0.2]},
+    "blend_by": ["price"],
+    "crosstower": "9.9",
+    "libraries": {"torch": "1"},
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_every_meaningful_field_is_part_of_the_version(copy: Path, field: str) -> None:
+    edit(copy, **{field: CHANGES[field]})
+    with pytest.raises(BundleError, match=r"was changed: its content is of version .*, it says"):
+        Bundle.open(copy, check=False)
+
+
+def test_a_run_of_the_manifest_is_part_of_the_version(copy: Path) -> None:
+    plain = json.loads((copy / NAME).read_text())
+    edit(copy, ranking=plain["ranking"] | {"weights": "0" * 64})
+    with pytest.raises(BundleError, match="was changed"):
+        Bundle.open(copy)
+    edit(copy, ranking=plain["ranking"], created="2020-01-01T00:00:00+00:00", git_revision="abc")
+    assert Bundle.open(copy).version == plain["version"]
+
+
+@pytest.mark.parametrize("candidates", [0, -1, 10**9, 1e9])
+def test_candidates_are_bounded(copy: Path, candidates: float) -> None:
+    edit(copy, candidates=candidates)
+    with pytest.raises(BundleError, match=r"damaged: Input should be (less|greater) than"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a\\b", "", "a/../../b"])
+def test_files_lie_within_the_bundle(copy: Path, name: str) -> None:
+    plain = json.loads((copy / NAME).read_text())
+    edit(copy, files=plain["files"] | {name: {"bytes": 0, "sha256": "0"}})
+    with pytest.raises(BundleError, match="files: expected paths within the bundle"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_files_that_nobody_lists_are_refused(copy: Path, check: bool) -> None:
+    extra = copy / "ranking" / "extra.bin"
+    extra.write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"extra\.bin: is not listed in manifest\.json"):
+        Bundle.open(copy, check=check)
+    extra.unlink()
+    weights = next(copy.rglob("best.safetensors"))
+    weights.rename(copy.with_name("elsewhere"))
+    weights.symlink_to(copy.with_name("elsewhere"))
+    with pytest.raises(BundleError, match=r"best\.safetensors: is a symbolic link"):
+        Bundle.open(copy, check=check)
+    weights.unlink()
+    os.mkfifo(weights)
+    with pytest.raises(BundleError, match=r"best\.safetensors: is no plain file"):
+        Bundle.open(copy, check=check)
+
+
+def test_a_folder_that_is_a_link_is_refused(copy: Path) -> None:
+    (copy / "ranking").rename(copy.with_name("ranking"))
+    (copy / "ranking").symlink_to(copy.with_name("ranking"))
+    with pytest.raises(BundleError, match="ranking: is a symbolic link"):
+        Bundle.open(copy)
+
+
+def test_a_size_is_compared_without_checksums_too(copy: Path) -> None:
+    path = next(copy.rglob("best.safetensors"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"bytes instead of"):
+        Bundle.open(copy, check=False)
+
+
+def test_cards_are_checked(copy: Path) -> None:
+    path = copy / "card.html"
+    path.write_text(path.read_text().replace("e", "f", 1))
+    with pytest.raises(BundleError, match=r"card\.html: damaged"):
+        Bundle.open(copy)
+
+
+def test_a_table_that_explodes_is_refused_before_it_is_decoded(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copy / "ranking" / "held_out.parquet"
+    bomb = pl.select(pl.repeat(value=True, n=40_000_000).alias("click__prediction"))
+    bomb.write_parquet(path, compression="zstd")
+    assert path.stat().st_size < 1_000_000
+    again(copy)
+    monkeypatch.setattr(pl, "read_parquet", None)  # not even tried
+    with pytest.raises(
+        BundleError, match=r"held_out\.parquet: .* would take about .* MB of memory"
+    ):
+        Bundle.open(copy)
+    path.write_bytes(b"PAR1 nonsense PAR1")
+    again(copy)
+    with pytest.raises(BundleError, match=r"held_out\.parquet: damaged"):
+        Bundle.open(copy)
+
+
+def test_a_recipe_that_reads_outside_the_bundle_is_refused(copy: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"listing_id": [1], "x": [1]}).write_parquet(tmp_path / "other.parquet")
+    path = copy / "ranking" / "recipe.yaml"
+    for place in (tmp_path / "other.parquet", Path("../../other.parquet")):
+        plain = yaml.safe_load(path.read_text())
+        plain.setdefault("data", {})["joins"] = [{"path": str(place), "on": "listing_id"}]
+        path.write_text(yaml.safe_dump(plain))
+        again(copy)
+        with pytest.raises(BundleError, match=r"joins .*other\.parquet, which is outside"):
+            Bundle.open(copy)
+
+
 def test_an_index_of_another_model_is_refused(copy: Path) -> None:
     path = next(copy.rglob("index.json"))
     plain = json.loads(path.read_text())
     path.write_text(json.dumps(plain | {"model": "f" * 64}))
+    again(copy)
     with pytest.raises(BundleError, match=r"vectors of the model ffffffffffff, the retrieval"):
         Bundle.open(copy, check=False)
     path.write_text(json.dumps(plain | {"model": None}))
+    again(copy)
     with pytest.raises(BundleError, match="that nobody named"):
         Bundle.open(copy, check=False)
     path.unlink()
-    with pytest.raises(BundleError, match="no index"):
+    with pytest.raises(BundleError, match=r"index\.json: missing"):
         Bundle.open(copy, check=False)
 
 

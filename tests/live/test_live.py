@@ -302,3 +302,18 @@ def test_rows_with_other_columns_are_refused_before_they_are_read(
         live.needs_rows.rank(Asked(), [{"city": "Rome"}, {"city": {"a": 1}}])
     with pytest.raises(QueryError, match="'amenities' holds an object or a list of lists"):
         live.needs_rows.rank(Asked(), [{"amenities": [[1]]}])
+
+
+def test_candidates_are_never_more_than_the_items(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, sizes = funnel_of(live).catalogue.items, list[int]()
+    nearest = items.nearest_of_each
+
+    def noted(x: Any, k: int, **more: Any) -> Any:
+        sizes.append(k)
+        return nearest(x, k, **more)
+
+    monkeypatch.setattr(items, "nearest_of_each", noted)
+    asked = Asked(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
+    assert len(funnel_of(live).recommend(asked).places) == sizes[0] <= len(items)

@@ -20,6 +20,7 @@ from crosstower.bundle.copying import copy_run, git_revision, model_place
 from crosstower.bundle.forms import EAGER, write_fastest
 from crosstower.bundle.forms import FOLDER as FORMS
 from crosstower.bundle.manifest import (
+    CARDS,
     NAME,
     Manifest,
     RunFacts,
@@ -37,6 +38,7 @@ from crosstower.retriever.files import FOLDER
 from crosstower.retriever.retriever import INDEX, Retriever
 from crosstower.run import BLEND, CALIBRATION, VALID, Run
 from crosstower.scores import PREDICTION
+from crosstower.stored import facts_of
 
 IndexKind = Literal["auto", "exact", "ann"]
 LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
@@ -151,9 +153,8 @@ class _Maker:
 
     def finish(self, name: str, candidates: int) -> None:
         self.tell("checksums")
-        files = files_of(self.folder)
-        manifest = Manifest(
-            version=version_of(files),
+        draft = Manifest(
+            version="",
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             name=name,
             crosstower=metadata.version("crosstower"),
@@ -167,9 +168,13 @@ class _Maker:
             ranking=self.facts.get(RANKING),
             reference=self.reference,
             blend_by=self.blend_by,
-            files=files,
+            files=files_of(self.folder),
+            cards={},
         )
+        manifest = draft.model_copy(update={"version": version_of(draft)})
         write_cards(self.folder, manifest)
+        cards = {name: facts_of(self.folder / name) for name in CARDS}
+        manifest = manifest.model_copy(update={"cards": cards})
         (self.folder / NAME).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
 
     def _types(self, run: Run) -> list[str]:

@@ -1,5 +1,7 @@
 """An open bundle.
 
+A bundle is never changed in place: make another one and swap to it.
+
 - `manifest.json`, `card.md`, `card.html`
 - `retrieval/`: the run that retrieves, with the weights of one model, its items, users and index
 - `ranking/`: the run that ranks, with one model, calibration, blend and the tables it joins;
@@ -17,9 +19,10 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.arguments import path_of
+from crosstower.bundle.contents import check_contents
 from crosstower.bundle.forms import EAGER, open_form
 from crosstower.bundle.forms import FOLDER as FORMS
-from crosstower.bundle.manifest import Manifest, check_files, read_manifest
+from crosstower.bundle.manifest import Manifest, read_manifest
 from crosstower.errors import BundleError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.retrieve.exact import Manifest as IndexManifest
@@ -45,19 +48,20 @@ class Bundle:
 
         Args:
             folder: of the bundle; it may have been copied from another machine.
-            check: compare all files with their checksums, about a second a GB.
+            check: compare all files with their checksums, about a second per GB; names and sizes
+                are compared in any case.
 
         Raises:
-            BundleError: there is none, a file is missing, cut short or damaged, the format is
-                newer, or index and model do not belong together.
+            BundleError: there is none, a file is missing, cut short, damaged or not listed, the
+                manifest was changed, the format is newer, or its parts do not belong together.
 
         """
         folder = path_of("bundle", folder, error=BundleError, expected="a bundle folder")
         manifest = read_manifest(folder)
-        if check:
-            check_files(folder, manifest)
+        check_contents(folder, manifest, checksums=check)
         bundle = Bundle(folder, manifest)
         bundle.check_index()
+        bundle.check_joins()
         return bundle
 
     @property
@@ -147,6 +151,22 @@ class Bundle:
                 f"{folder}: holds vectors of the model {_short(found)}, the retrieval model of this"
                 f" bundle is {_short(facts.weights)}; make the bundle again"
             )
+
+    def check_joins(self) -> None:
+        """Refuse a recipe that joins a table from outside the bundle.
+
+        Raises:
+            BundleError: names the table.
+
+        """
+        root = self.folder.resolve()
+        for run in (self.retrieval, self.ranking):
+            for join in run.recipe.data.joins if run is not None else ():
+                if not Path(join.path).resolve().is_relative_to(root):
+                    raise BundleError(
+                        f"{self.folder}: joins {join.path}, which is outside the bundle; make the"
+                        " bundle again"
+                    )
 
     def _run(self, name: str) -> Run:
         try:

@@ -50,14 +50,17 @@ def write_fastest(scorer: Scorer, user: Sequence[str], place: Path, *, candidate
 
 
 def open_form(scorer: Scorer, form: str, place: Path) -> Scorer:
-    """Return the scorer with its model in a form.
+    """Return the scorer with its model in a form that runs no native code of its own.
 
     Raises:
-        RunError: the file is damaged, or the package onnxruntime is not installed.
+        RunError: the form is neither eager nor onnx, its file is damaged, or the package
+            onnxruntime is not installed.
 
     """
     if form == EAGER:
         return scorer
+    if form != ONNX:
+        raise RunError(f"form: expected {EAGER} or {ONNX}, got {form!r}; make the bundle again")
     return replace(scorer, model=open_exported(place, form, scorer.encoder.layout))
 
 

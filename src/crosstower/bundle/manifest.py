@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import Any, Literal
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from crosstower.errors import BundleError
 from crosstower.frozen import Frozen
-from crosstower.stored import FileFacts, facts_of, fault_of, read_document
+from crosstower.stored import FileFacts, facts_of, read_document
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
+CARDS = ("card.html", "card.md")
+FORMS = ("eager", "onnx")
+_MOST_CANDIDATES = 1_000_000
+_UNVERSIONED = {"version", "created", "git_revision", "cards"}
+
+
+def _form(given: str) -> str:
+    if given not in FORMS:
+        raise ValueError(
+            f"form: expected {' or '.join(FORMS)}, got {given!r}; native code is never run from a"
+            " bundle"
+        )
+    return given
+
+
+def _inside(files: dict[str, FileFacts]) -> dict[str, FileFacts]:
+    for name in files:
+        parts = PurePosixPath(name).parts
+        plain = name and "\\" not in name and "\0" not in name
+        if not plain or name.startswith("/") or ".." in parts:
+            raise ValueError(f"files: expected paths within the bundle, got {name!r}")
+    return files
+
+
+Files = Annotated[dict[str, FileFacts], AfterValidator(_inside)]
 
 
 class RunFacts(Frozen):
@@ -38,29 +66,32 @@ class RunFacts(Frozen):
 class Manifest(Frozen):
     """What `manifest.json` holds.
 
-    `version` is made of the checksums: two bundles of the same content have the same one.
-    `candidates` is how many items the ranker gets, `form` the form in which its model runs.
+    `version` is made of the checksums and of all fields but `created`, `git_revision` and `cards`:
+    two bundles of the same content have the same one.
+    `candidates` is how many items the ranker gets, `form` the form in which its model runs, eager
+    or onnx.
     `reference` has quantiles of each task's predictions on the validation rows, with which a
     server compares its own.
     `blend_by` are the columns by which a blend may be fitted again, the content type first.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     version: str
     created: str
     name: str
     crosstower: str
     libraries: dict[str, str]
     git_revision: str | None
-    candidates: int
-    items: int
+    candidates: int = Field(ge=1, le=_MOST_CANDIDATES)
+    items: int = Field(ge=0)
     index: str | None
-    form: str
+    form: Annotated[str, AfterValidator(_form)]
     retrieval: RunFacts | None
     ranking: RunFacts | None
     reference: dict[str, tuple[float, ...]]
     blend_by: tuple[str, ...]
-    files: dict[str, FileFacts]
+    files: Files
+    cards: Files
 
     @property
     def stages(self) -> list[str]:
@@ -73,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a bundle.
 
     Raises:
-        BundleError: there is none, it is damaged, or it is of a newer format.
+        BundleError: there is none, it is damaged, it was changed, or it is of another format.
 
     """
     path = folder / NAME
@@ -83,7 +114,13 @@ def read_manifest(folder: Path) -> Manifest:
             " crosstower bundle RUN -o DIR"
         )
     again = "make the bundle again"
-    return read_document(path, Manifest, newest=FORMAT, error=BundleError, again=again)
+    manifest = read_document(path, Manifest, newest=FORMAT, error=BundleError, again=again)
+    if (made := version_of(manifest)) != manifest.version:
+        raise BundleError(
+            f"{path}: was changed: its content is of version {made}, it says {manifest.version};"
+            f" {again}"
+        )
+    return manifest
 
 
 def files_of(folder: Path) -> dict[str, FileFacts]:
@@ -92,26 +129,8 @@ def files_of(folder: Path) -> dict[str, FileFacts]:
     return {path.relative_to(folder).as_posix(): facts_of(path) for path in files}
 
 
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with what the manifest says of it.
-
-    Raises:
-        BundleError: names the first file that is missing, cut short, longer, or changed.
-
-    """
-    for name, facts in manifest.files.items():
-        fault = fault_of(folder / name, facts)
-        if fault is not None:
-            again = "copy the bundle again, or make it again"
-            raise BundleError(f"{folder / name}: {fault}; {again}")
-
-
-def version_of(files: dict[str, FileFacts]) -> str:
-    """Return twelve hexadecimal digits that stand for the content of all files.
-
-    >>> facts = FileFacts(bytes=0, sha256="ab")
-    >>> version_of({"a": facts}) == version_of({"b": facts})
-    False
-    """
-    lines = "\n".join(f"{name} {facts.sha256}" for name, facts in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+def version_of(manifest: Manifest) -> str:
+    """Return twelve hexadecimal digits that stand for the content of a bundle."""
+    plain = json.loads(manifest.model_dump_json(exclude=_UNVERSIONED))  # as it is read back
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

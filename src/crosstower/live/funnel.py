@@ -224,7 +224,7 @@ class LiveFunnel:
                 f"k: expected 1 to {size:,}, the number of candidates, got {asked.k:,}; ask for"
                 " more candidates"
             )
-        return size
+        return max(1, min(size, len(self.catalogue.items)))
 
     def _known(self, user: str | int | None) -> KnownUser | None:
         if user is None or section_of(self.retriever.run.recipe).user is None:

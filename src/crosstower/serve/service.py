@@ -186,7 +186,7 @@ class Service:
     def _first(self) -> None:
         found = self.state.bundle()
         number, path = found if found is not None else (0, self.settings.bundle)
-        live = _opened(path, check=False)  # the command has checked it
+        live = _opened(path, check=True)  # it may have changed since the command checked it
         self._take(live, self._brought_up(live, 0), number)
 
     def _beside(self, path: Path) -> tuple[Live, int]:
