@@ -316,4 +316,4 @@ def test_candidates_are_never_more_than_the_items(
 
     monkeypatch.setattr(items, "nearest_of_each", noted)
     asked = Asked(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
-    assert len(funnel_of(live).recommend(asked).places) == sizes[0] <= len(items)
+    assert 1_000 < len(funnel_of(live).recommend(asked).places) <= sizes[0] <= len(items)
