@@ -68,7 +68,7 @@ class LiveFunnel:
         """All columns of queries and items."""
         section = section_of(self.retriever.run.recipe)
         names = [section.user, section.item, section.time]
-        attributes = self.retriever.index.catalogue.attributes.columns
+        attributes = self.catalogue.items.base.catalogue.attributes.columns
         return [*(n for n in names if n is not None), *self.query_columns, *attributes]
 
     def recommend(self, asked: Asked) -> Ranked:
