@@ -113,6 +113,8 @@ def print_retrieval(report: RetrievalReport) -> None:
     ]
     title = f"{report.questions:,} test questions, {report.items:,} items ranked (* the model)"
     print_table(title, ["", *(f"{TITLES[m]}@{k}" for m in _METRICS)], rows)
+    if report.answers is not None:
+        console().print(f"  {report.answers.words()}", highlight=False)
     for sentence in report.verdicts:
         console().print(f"  {sentence}", highlight=False)
     table = report.slices.table

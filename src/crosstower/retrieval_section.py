@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from crosstower.frozen import Frozen
 
 Objective = Literal["sampled_softmax", "full_softmax", "contrastive"]
+SeenRule = Literal["ignored", "missed", "shown"]
+"""How answers count that the user already had: not at all, as misses, or like all others."""
+
 BaselineName = Literal["popularity", "item_knn", "ease", "implicit_als", "bm25"]
 
 
@@ -73,6 +76,11 @@ class Retrieval(Frozen):
     exclude_seen: bool = Field(
         default=True, description="Never show a user an item of an earlier row."
     )
+    seen_answers: Literal["ignore", "miss"] = Field(
+        default="ignore",
+        description="With exclude_seen, answers that the user already had are left out of the"
+        " metrics, or count as misses.",
+    )
     valid_questions: int | None = Field(
         default=3_000,
         ge=1,
@@ -90,6 +98,26 @@ class Retrieval(Frozen):
         if min(k) < 1 or list(k) != sorted(set(k)):
             raise ValueError(f"lengths of at least 1 in ascending order, got {list(k)}")
         return k
+
+    @property
+    def seen_rule(self) -> SeenRule:
+        """How answers count that the user already had."""
+        if not self.exclude_seen:
+            return "shown"
+        return "missed" if self.seen_answers == "miss" else "ignored"
+
+    @model_validator(mode="after")
+    def _seen_answers_possible(self) -> Self:
+        if "seen_answers" not in self.model_fields_set:
+            return self
+        if not self.exclude_seen:
+            raise ValueError(
+                "seen_answers: with exclude_seen: false nothing is left out, and such answers count"
+                " like all others; drop seen_answers"
+            )
+        if self.user is None:
+            raise ValueError("seen_answers needs user: COLUMN, who may have had an item before")
+        return self
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.pairs import PairBatches
 from crosstower.data.retrieval_data import RetrievalData, prepare_retrieval
 from crosstower.data.sources import open_source
@@ -105,9 +106,13 @@ def test_an_answer_that_was_had_before_is_not_asked_again(tmp_path: Path) -> Non
     )
     data = prepared(tmp_path, again)
     assert "b" not in asked(data, "test")
-    assert any("had before" in note for note in data.facts.notes)
+    assert data.facts.answers == AnswerCounts(total=3, seen=1, rule="ignored")
     kept = prepared(tmp_path, again, exclude_seen=False)
     assert asked(kept, "test")["b"] == ([20], [])
+    assert kept.facts.answers == AnswerCounts(total=3, seen=1, rule="shown")
+    missed = prepared(tmp_path, again, seen_answers="miss")
+    assert asked(missed, "test")["b"] == ([20], [20, 30])
+    assert missed.facts.answers == AnswerCounts(total=3, seen=1, rule="missed")
 
 
 def test_a_pairs_history_is_what_came_before_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.batch import Batch
+from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.encode import Encoder
 from crosstower.data.split import SPLITS
 from crosstower.data.tables import Vocabulary
@@ -25,7 +26,7 @@ class Facts(Frozen):
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
-    rows, so that a resumed run notices other data.
+    rows, so that a resumed run notices other data; `answers` are those of a retriever's test.
     """
 
     source: str
@@ -34,6 +35,7 @@ class Facts(Frozen):
     base_rates: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     fingerprint: str
+    answers: AnswerCounts | None = None
 
 
 @dataclass

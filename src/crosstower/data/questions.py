@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.histories import Histories
 from crosstower.data.positive_rows import PositiveRows
+from crosstower.retrieval_section import SeenRule
 
 Places = NDArray[np.int64]
 Pairs = tuple[Places, Places]
@@ -22,7 +24,8 @@ class Questions:
     `rows` `[Q]` is a row of each question, whose query columns it has; `users` `[Q]` are places in
     the table of users, -1 where rows ask for themselves. `relevant` are the distinct (question,
     item) pairs to find, `seen` those not to be shown, both ascending; `earlier` are the histories
-    that may be looked at. `already_seen` counts answers left out as seen.
+    that may be looked at. `counts` says how many answers the user already had; None where rows ask
+    for themselves.
     """
 
     asked: pl.Series
@@ -31,7 +34,7 @@ class Questions:
     relevant: Pairs
     seen: Pairs
     earlier: Histories
-    already_seen: int = 0
+    counts: AnswerCounts | None = None
 
     def __len__(self) -> int:
         """Return Q."""
@@ -48,14 +51,14 @@ def questions_of(
     split: int,
     *,
     by_user: bool,
-    exclude_seen: bool,
+    seen: SeenRule,
     at_most: int | None = None,
 ) -> Questions:
     """Return the questions of a split; earlier splits are what users have had before.
 
-    An answer that a user has had before, and is not to be shown again, is no answer; a question
-    without any is left out. Of more askers than `at_most` so many are drawn by chance, the same
-    ones for the same rows.
+    By the rule `seen`, an answer that the user already had is no answer ("ignored"), an answer
+    that no list holds ("missed"), or one like others ("shown"). A question without any is left
+    out. Of more askers than `at_most` so many are drawn by chance, the same ones for the same rows.
     """
     before = np.flatnonzero(positives.split < split) if by_user else np.empty(0, np.int64)
     earlier = Histories.of(
@@ -64,7 +67,7 @@ def questions_of(
     rows = np.flatnonzero(positives.split == split)
     if at_most is not None:
         rows = _drawn(rows, positives.user[rows], at_most)
-    return ask(positives, rows, earlier, by_user=by_user, exclude_seen=exclude_seen)
+    return ask(positives, rows, earlier, by_user=by_user, seen=seen)
 
 
 def _drawn(rows: Places, askers: Places, count: int) -> Places:
@@ -81,7 +84,7 @@ def ask(
     earlier: Histories,
     *,
     by_user: bool,
-    exclude_seen: bool,
+    seen: SeenRule,
 ) -> Questions:
     """Return the questions of some rows whose users have had `earlier` before."""
     asker, first, question = np.unique(positives.user[rows], return_index=True, return_inverse=True)
@@ -92,7 +95,7 @@ def ask(
         answers=(question, positives.item[rows]),
         earlier=earlier,
         items=len(positives.items),
-        exclude_seen=exclude_seen,
+        seen=seen,
     )
 
 
@@ -104,24 +107,25 @@ def _questions(
     answers: Pairs,
     earlier: Histories,
     items: int,
-    exclude_seen: bool,
+    seen: SeenRule,
 ) -> Questions:
     wanted = np.unique(answers[0] * items + answers[1])
-    seen = np.empty(0, np.int64)
-    if exclude_seen:
-        question, item = earlier.pairs(users)
-        seen = np.unique(question * items + item)
-    kept = wanted[~np.isin(wanted, seen)]
+    question, item = earlier.pairs(users)
+    had = np.unique(question * items + item)
+    again = np.isin(wanted, had)
+    excluded = had[:0] if seen == "shown" else had
+    kept = wanted[~again] if seen == "ignored" else wanted
     left, number = np.unique(kept // items, return_inverse=True)  # questions with an answer
     place = np.full(len(rows), -1)
     place[left] = np.arange(len(left))
-    asks = place[seen // items] if len(seen) else seen
+    asks = place[excluded // items]
+    counts = AnswerCounts(total=len(wanted), seen=int(again.sum()), rule=seen)
     return Questions(
         asked=asked.gather(left),
         rows=rows[left],
         users=users[left],
         relevant=(number, kept % items),
-        seen=(asks[asks >= 0], (seen % items)[asks >= 0]),
+        seen=(asks[asks >= 0], (excluded % items)[asks >= 0]),
         earlier=earlier,
-        already_seen=len(wanted) - len(kept),
+        counts=None if (users < 0).all() else counts,
     )

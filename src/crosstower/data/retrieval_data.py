@@ -112,7 +112,7 @@ def prepare_retrieval(
             rows,
             SPLITS.index(name),
             by_user=by_user,
-            exclude_seen=section.exclude_seen,
+            seen=section.seen_rule,
             at_most=limit,
         )
         for name, limit in limits.items()
@@ -193,6 +193,7 @@ def _facts(
         base_rates={},
         notes=tuple(_notes(rows, questions["test"])),
         fingerprint=digest.hexdigest(),
+        answers=questions["test"].counts,
     )
 
 
@@ -206,10 +207,6 @@ def _notes(rows: PositiveRows, test: Questions) -> list[str]:
     pairs = np.unique(rows.user[train] * items + rows.item[train])
     if len(pairs) < train.sum():
         notes.append(f"{int(train.sum()) - len(pairs):,} training rows repeat a pair; they count")
-    if test.already_seen:
-        notes.append(
-            f"{test.already_seen:,} test answers are items that the user has had before; not asked"
-        )
     cold = int(test.cold().sum())
     if cold and (test.users >= 0).any():
         notes.append(f"{cold:,} of {len(test):,} test questions come from users without a history")

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.data.answer_counts import AnswerCounts
 from crosstower.evaluate.calibration import ReliabilityCurve
 from crosstower.evaluate.calibration_content import CalibrationEffect
 from crosstower.evaluate.summary import Difference, Summary
@@ -82,7 +83,8 @@ class TaskReport:
 class RetrievalReport:
     """Everything the page shows of a retriever; the model comes first, then its baselines.
 
-    `headline` is the k of the first table, the verdict and the slices.
+    `headline` is the k of the first table, the verdict and the slices. `answers` counts what is to
+    be found, and what of it the user already had; None without users.
     """
 
     questions: int
@@ -92,6 +94,7 @@ class RetrievalReport:
     models: tuple[ModelMetrics, ...]
     verdicts: tuple[str, ...]
     slices: Slices
+    answers: AnswerCounts | None = None
 
 
 @dataclass(frozen=True)

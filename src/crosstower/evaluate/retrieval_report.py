@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.data.answer_counts import AnswerCounts
 from crosstower.evaluate.content import ModelMetrics, RetrievalReport, Slices
 from crosstower.evaluate.retrieval import list_metrics, mean_known, mean_metrics
 from crosstower.evaluate.summary import Summary
@@ -22,12 +23,14 @@ Pairs = tuple[Places, Places]
 class Answered:
     """Questions with their answers: relevant (question, item) pairs, cold users `[Q]`.
 
-    `counts` `[N]` are the training rows of each item.
+    `counts` `[N]` are the training rows of each item, `answers` says how many of the pairs the
+    users already had.
     """
 
     relevant: Pairs
     cold: NDArray[np.bool_]
     counts: NDArray[np.int64]
+    answers: AnswerCounts | None = None
 
 
 def retrieval_report(
@@ -49,6 +52,7 @@ def retrieval_report(
         models=tuple(models),
         verdicts=tuple(_verdicts(models, lists, baselines, answered, headline)),
         slices=Slices("who asks and what is found", _slices(every, answered, headline)),
+        answers=answered.answers,
     )
 
 

@@ -113,7 +113,7 @@ def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) ->
     rows = _positives(funnel.retriever, run.recipe, source, progress)
     section = section_of(run.recipe)
     by_user = section.user is not None
-    questions = questions_of(rows, _TEST, by_user=by_user, exclude_seen=section.exclude_seen)
+    questions = questions_of(rows, _TEST, by_user=by_user, seen=section.seen_rule)
     _check_same(run, questions)
     tested = rows.frame[ROW].to_numpy()[rows.split == _TEST]
     notes = leak_notes(run.recipe, funnel.ranking.recipe, source, tested)
@@ -137,7 +137,7 @@ def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress:
         np.arange(len(rows.user)),
         earlier_of(run, rows),
         by_user=section.user is not None,
-        exclude_seen=section.exclude_seen,
+        seen=section.seen_rule,
     )
     if not len(questions):
         raise DataError(
@@ -192,8 +192,12 @@ def _asked(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Asked:
         questions=questions,
         queries=_queries(funnel, found.source, frame, columns),
         vectors=vectors.numpy(),
-        notes=(*skipped, *found.notes),
+        notes=(*skipped, *found.notes, *_had(questions)),
     )
+
+
+def _had(questions: Questions) -> list[str]:
+    return [questions.counts.words()] if questions.counts is not None else []
 
 
 def _queries(

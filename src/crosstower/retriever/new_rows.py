@@ -67,7 +67,7 @@ def evaluate_retrieval_on(
         np.arange(len(rows.user)),
         earlier,
         by_user=section.user is not None,
-        exclude_seen=section.exclude_seen,
+        seen=section.seen_rule,
     )
     if not len(questions):
         raise DataError(
@@ -81,7 +81,12 @@ def evaluate_retrieval_on(
     report = retrieval_report(
         {next(iter(run.info.models)): lists},
         _baselines(run, questions, k, len(table)),
-        Answered(questions.relevant, questions.cold(), retriever.items[COUNT].to_numpy()),
+        Answered(
+            questions.relevant,
+            questions.cold(),
+            retriever.items[COUNT].to_numpy(),
+            questions.counts,
+        ),
         section.k,
     )
     notes = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]

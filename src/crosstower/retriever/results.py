@@ -39,7 +39,7 @@ def stored_report(run: Run) -> RetrievalReport:
     return retrieval_report(
         lists,
         {name: load_answers(folder / "baselines" / f"{name}.parquet") for name in names},
-        Answered(relevant, questions["cold"].to_numpy(), counts),
+        Answered(relevant, questions["cold"].to_numpy(), counts, run.info.facts.answers),
         section_of(run.recipe).k,
     )
 
@@ -48,7 +48,8 @@ def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) ->
     """Evaluate the stored lists; write `metrics.json` and `report.html`."""
     report = stored_report(run)
     write_retrieval_report(run, report, run.report)
-    write_figures(run, {"retrieval": metrics_of(report)}, peak_memory_mb)
+    answers = report.answers.model_dump() if report.answers is not None else None
+    write_figures(run, {"retrieval": metrics_of(report), "answers": answers}, peak_memory_mb)
     return report
 
 
