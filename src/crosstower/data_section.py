@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from crosstower.csv_section import Csv
 from crosstower.frozen import Frozen
 from crosstower.splits import GivenSplit, RandomSplit, Split
+from crosstower.times.section import TimeFormat
 
 _OTHER_PART = {
     "test": "valid: missing beside data.test; name the rows that choose when to stop, such as a"
@@ -40,6 +41,11 @@ class Data(Frozen):
     csv: Csv = Field(default=Csv(), description="How CSV files are written, joined ones as well.")
     joins: tuple[Join, ...] = ()
     split: Split = RandomSplit()
+    times: dict[str, TimeFormat] = Field(
+        default={},
+        description="How time columns are written, by data column: {COLUMN: {format, timezone}}, or"
+        " {COLUMN: FORMAT}. Holds wherever the column is used as a time.",
+    )
     on_bad_rows: Literal["error", "skip"] = "error"
     memory_mb: int = Field(
         default=1024,

@@ -35,6 +35,11 @@ def amount_name(column: str) -> str:
     return f"{MARK}amount:{column}"
 
 
+def time_name(column: str) -> str:
+    """Return the name of a data column read as time."""
+    return f"{MARK}time:{column}"
+
+
 def place_name(column: str, number: int) -> str:
     """Return the name of one of the four coordinates of a distance column."""
     return f"{MARK}place:{number}:{column}"

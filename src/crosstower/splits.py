@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from crosstower.frozen import Frozen
 
 Fractions = tuple[float, float, float]
+Moment = int | float | str
 
 
 class _FractionSplit(Frozen):
@@ -32,10 +34,33 @@ class RandomSplit(_FractionSplit):
 
 
 class TimeSplit(_FractionSplit):
-    """The earliest rows train, the latest test; rows of one moment stay together."""
+    """The earliest rows train, the latest test; rows of one moment stay together.
+
+    The shares are those of `fractions`, or the splits begin at `valid_from` and `test_from`.
+    """
 
     kind: Literal["time"] = "time"
     column: str
+    valid_from: Moment | None = Field(
+        default=None,
+        description="Time of the first valid row, ISO 8601 such as 2024-03-01, or a number if the"
+        " column holds numbers. Earlier rows train.",
+    )
+    test_from: Moment | None = Field(default=None, description="Time of the first test row.")
+
+    @field_validator("valid_from", "test_from", mode="before")
+    @classmethod
+    def _date_as_text(cls, given: object) -> object:
+        return given.isoformat() if isinstance(given, date) else given
+
+    @model_validator(mode="after")
+    def _shares_or_times(self) -> Self:
+        if (self.valid_from is None) != (self.test_from is None):
+            missing = "valid_from" if self.valid_from is None else "test_from"
+            raise ValueError(f"{missing}: missing; a split at given times needs both ends")
+        if self.valid_from is not None and "fractions" in self.model_fields_set:
+            raise ValueError("drop fractions, or drop valid_from and test_from")
+        return self
 
 
 class GroupSplit(_FractionSplit):

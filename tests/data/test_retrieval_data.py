@@ -13,7 +13,7 @@ from crosstower.data.pairs import PairBatches
 from crosstower.data.retrieval_data import RetrievalData, prepare_retrieval
 from crosstower.data.sources import open_source
 from crosstower.errors import DataError, RecipeError
-from crosstower.recipe import Recipe
+from crosstower.recipe import Recipe, parse_recipe
 
 ROWS = pl.DataFrame(
     {
@@ -232,3 +232,45 @@ def test_wrong_item_tables(tmp_path: Path, table: pl.DataFrame, words: str) -> N
 def test_sides_that_cannot_be(columns: dict, item: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         prepare_retrieval(recipe(columns, tuple(item)), open_source(ROWS))
+
+
+def _written(frame: pl.DataFrame, folder: Path, form: str) -> Any:
+    """Return rows as a user may have them; their times are numbers, text, or typed."""
+    path = folder / f"rows-{form}.csv"
+    if form == "csv":
+        frame.write_csv(path)
+    elif form == "csv of decimals":
+        frame.with_columns(pl.col("time") + 0.5).write_csv(path)
+    elif form == "csv of dates":
+        frame.with_columns(pl.date(2024, 1, 1) + pl.duration(days="time")).write_csv(path)
+    else:
+        return frame
+    return path
+
+
+@pytest.mark.parametrize("form", ["csv", "csv of decimals", "csv of dates", "frame"])
+def test_a_history_is_in_order_of_time_whatever_the_source(tmp_path: Path, form: str) -> None:
+    steps = [s for s in range(1, 13) for _ in "ab"]
+    rows = pl.DataFrame({"user": ["a", "b"] * 12, "item": steps, "time": steps})
+    rows = rows.with_columns(device=pl.lit("tv"), genre=pl.lit("x"))
+    rows = rows.sample(fraction=1, shuffle=True, seed=3)
+    split = "data.split={kind: leave_last_out, group: user, time: time}"
+    leaving = parse_recipe(recipe().to_yaml(), [split])
+    data = prepare_retrieval(leaving, open_source(_written(rows, tmp_path, form)))
+    assert [str(i) for i in ids(data, data.train.items)] == [str(i) for i in range(1, 11)] * 2
+    for name, last in (("valid", 11), ("test", 12)):
+        found = [answers for answers, _ in asked(data, name).values()]
+        assert [[str(i) for i in answers] for answers in found] == [[str(last)]] * 2
+    assert "time read as " in data.facts.split
+
+
+def test_rows_without_a_time_are_counted_where_bad_rows_are_skipped(tmp_path: Path) -> None:
+    late = ROWS.with_columns(time=pl.when(pl.col("time") != 9).then("time"))
+    with pytest.raises(DataError, match=r"column 'time': expected a time, got nothing in row 7"):
+        prepared(tmp_path, late)
+    ITEMS.write_parquet(tmp_path / "items.parquet")
+    text = recipe(items=str(tmp_path / "items.parquet")).to_yaml()
+    skipping = parse_recipe(text, ["data.on_bad_rows=skip"])
+    data = prepare_retrieval(skipping, open_source(late))
+    assert data.rows.skipped == {"time": 1}
+    assert len(data.rows.user) == ROWS.height - 1

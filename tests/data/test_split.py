@@ -1,5 +1,6 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data import sources
+from crosstower.data.clocks import clocks_of
 from crosstower.data.sources import open_source
 from crosstower.data.split import SPLITS, fit_splitter, select
+from crosstower.data_section import Data
 from crosstower.errors import DataError
 from crosstower.names import ROW, raw_name
 from crosstower.splits import (
@@ -20,6 +23,7 @@ from crosstower.splits import (
     Split,
     TimeSplit,
 )
+from crosstower.times.section import TimeFormat
 
 
 def assign(split: Split, frame: pl.DataFrame) -> np.ndarray:
@@ -91,7 +95,10 @@ def test_rows_of_one_moment_stay_together_and_nothing_of_the_future_leaks(times:
 
 
 def test_a_time_that_is_missing_is_an_error() -> None:
-    with pytest.raises(DataError, match="column 't' has a row without a time"):
+    with pytest.raises(
+        DataError,
+        match=r"column .t.: expected a time, got nothing in row 1 of data frame; fill it in",
+    ):
         assign(TimeSplit(column="t"), pl.DataFrame({"t": [1, None, 3]}))
 
 
@@ -138,3 +145,64 @@ def test_select_gives_the_rows_of_a_split() -> None:
     assignment = np.array([0, 2, 0], dtype=np.int8)
     picked = [select(frame, assignment, i)["i"].to_list() for i, _ in enumerate(SPLITS)]
     assert picked == [[10, 12], [], [11]]
+
+
+MONTHS = [f"{month}/15/2024" for month in range(1, 13)]
+
+
+def test_text_of_an_own_format_splits_by_time_only_if_the_format_is_known() -> None:
+    source = open_source(pl.DataFrame({"when": MONTHS}))
+    split = TimeSplit(column="when", fractions=(0.5, 0.25, 0.25))
+    with pytest.raises(DataError, match=r"'1/15/2024' in row 0 .* data.times.when.format"):
+        fit_splitter(split, source)
+    data = Data(times={"when": TimeFormat(format="%m/%d/%Y")})
+    splitter = fit_splitter(split, source, clocks_of(data, source))
+    frame = pl.DataFrame({ROW: range(12), raw_name("when"): MONTHS})
+    assert splitter.assign(frame).tolist() == [0] * 6 + [1] * 3 + [2] * 3
+
+
+def test_decimal_text_splits_by_value() -> None:
+    times = [f"{hour}.5" for hour in range(1, 13)]
+    split = TimeSplit(column="t", fractions=(0.5, 0.25, 0.25))
+    assert assign(split, pl.DataFrame({"t": times})).tolist() == [0] * 6 + [1] * 3 + [2] * 3
+
+
+def test_files_of_several_units_split_as_one_column(tmp_path: Path) -> None:
+    days = pl.Series("t", [START + timedelta(days=d) for d in range(20)])
+    days[:10].to_frame().write_parquet(tmp_path / "a.parquet")
+    days[10:].to_frame().cast(pl.Datetime("ms")).write_parquet(tmp_path / "b.parquet")
+    source = open_source(tmp_path)
+    splitter = fit_splitter(TimeSplit(column="t"), source)
+    found = [
+        splitter.assign(c.frame.select(pl.lit(0).alias(ROW), pl.col("t").alias(raw_name("t"))))
+        for c in source.chunks(["t"])
+    ]
+    assert np.concatenate(found).tolist() == [0] * 16 + [1] * 2 + [2] * 2
+
+
+def test_a_split_at_given_times() -> None:
+    days = pl.Series([START + timedelta(days=d) for d in range(14)])
+    split = TimeSplit(column="t", valid_from="2024-01-08", test_from="2024-01-10T12:00:00")
+    expected = [0] * 7 + [1] * 3 + [2] * 4
+    for times in (days, days.cast(pl.String), days.dt.epoch("s"), days.cast(pl.Date)):
+        assert assign(split, pl.DataFrame({"t": times})).tolist() == expected
+    numbers = TimeSplit(column="t", valid_from=7, test_from=10)
+    assert assign(numbers, pl.DataFrame({"t": range(14)})).tolist() == expected
+    swapped = TimeSplit(column="t", valid_from="2024-01-08", test_from="2024-01-08")
+    with pytest.raises(DataError, match="valid_from must be before test_from"):
+        assign(swapped, pl.DataFrame({"t": days}))
+    with pytest.raises(DataError, match=r"data.split.valid_from: expected a number, since column"):
+        assign(split, pl.DataFrame({"t": range(14)}))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_rows_without_a_time_are_in_no_split_if_bad_rows_are_skipped(missing: float | None) -> None:
+    times = pl.Series("t", [float(i) for i in range(10)] + [missing], dtype=pl.Float64)
+    source = open_source(times.to_frame())
+    for split in (TimeSplit(column="t"), LeaveLastOutSplit(group="t", time="t")):
+        with pytest.raises(DataError, match=r"expected a time, got (nothing|nan) in row 10"):
+            fit_splitter(split, source)
+    skipping = clocks_of(Data(on_bad_rows="skip"), source)
+    splitter = fit_splitter(TimeSplit(column="t"), source, skipping)
+    frame = pl.DataFrame([pl.Series(ROW, range(11)), times.alias(raw_name("t"))])
+    assert splitter.assign(frame).tolist() == [0] * 8 + [1, 2, -1]

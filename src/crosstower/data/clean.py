@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
 from crosstower.geography import haversine_km
-from crosstower.names import ROW, amount_name, label_name, place_name, raw_name, truth_name
+from crosstower.names import (
+    ROW,
+    amount_name,
+    label_name,
+    place_name,
+    raw_name,
+    time_name,
+    truth_name,
+)
 from crosstower.schema import (
     Bag,
     Categorical,
@@ -32,6 +40,7 @@ from crosstower.schema import (
 )
 from crosstower.schema import Sequence as SequenceColumn
 from crosstower.tasks import Binary, Rating, Regression, Task
+from crosstower.times.clock import Clock
 
 ID_TYPES = (pl.Int64, pl.String)
 _AS_TEXT = (
@@ -44,8 +53,9 @@ class Cleaner:
     """Turns chunks of raw rows into cleaned frames, and counts the rows that it leaves out.
 
     `amounts` are columns that must hold a finite number of at least 0 in every row, such as the
-    bid that a blend multiplies with. `on_bad_rows`: 'error' stops at the first bad cell, 'skip'
-    drops the row and counts it. `with_labels` False leaves labels out (prediction).
+    bid that a blend multiplies with. `clocks` read columns that must hold a time in every row.
+    `on_bad_rows`: 'error' stops at the first bad cell, 'skip' drops the row and counts it.
+    `with_labels` False leaves labels out (prediction).
     """
 
     schema: Schema
@@ -53,12 +63,14 @@ class Cleaner:
     on_bad_rows: Literal["error", "skip"] = "error"
     with_labels: bool = True
     amounts: Sequence[str] = ()
+    clocks: Sequence[Clock] = ()
     skipped: Counter[str] = field(default_factory=Counter[str])
 
     def sources(self) -> list[str]:
         """Return the data columns to read, each once."""
         labels = self.schema.label_sources() if self.with_labels else []
-        names = [*self.schema.sources(), *labels, *self.extras, *self.amounts]
+        times = [clock.column for clock in self.clocks]
+        names = [*self.schema.sources(), *labels, *self.extras, *self.amounts, *times]
         return list(dict.fromkeys(names))
 
     def clean(self, chunk: Chunk) -> pl.DataFrame:
@@ -97,6 +109,7 @@ class Cleaner:
                     truth = _numbers(frame[task.true_probability])
                     cells.append((truth_name(name), task.true_probability, truth))
         cells += [(amount_name(name), name, _amounts(frame[name])) for name in self.amounts]
+        cells += [(time_name(c.column), c.column, _times(c, frame[c.column])) for c in self.clocks]
         return cells
 
     def _label(self, task: Task, raw: pl.Series, frame: pl.DataFrame) -> _Cells:
@@ -193,6 +206,11 @@ def _amounts(raw: pl.Series) -> _Cells:
     cells = _numbers(raw)
     bad = cells.bad | cells.values.is_null() | (cells.values < 0).fill_null(value=False)
     return _Cells(cells.values, bad, "an amount of at least 0", "fill it in")
+
+
+def _times(clock: Clock, raw: pl.Series) -> _Cells:
+    times = clock.read(raw)
+    return _Cells(times, times.is_null(), "a time", "fill it in")
 
 
 def _ids(name: str, raw: pl.Series) -> _Cells:

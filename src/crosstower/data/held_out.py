@@ -56,7 +56,7 @@ def held_out_columns(
     splitter = splitter_of(recipe, source)
     extras = list(dict.fromkeys([*names, *splitter.columns]))
     how, amounts = recipe.data.on_bad_rows, recipe.amounts
-    cleaner = Cleaner(schema, extras, on_bad_rows=how, amounts=amounts)
+    cleaner = Cleaner(schema, extras, on_bad_rows=how, amounts=amounts, clocks=splitter.clocks)
     parts: dict[HeldOut, list[pl.DataFrame]] = {split: [] for split in _HELD_OUT}
     for chunk in source.chunks(cleaner.sources()):
         frame = cleaner.clean(chunk)

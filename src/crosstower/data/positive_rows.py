@@ -10,15 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.clean import Cleaner, to_ids
+from crosstower.data.clocks import clocks_of
 from crosstower.data.items import ItemTable, items_of, last_of_each, read_items
 from crosstower.data.lookup import places_in
 from crosstower.data.prepare import Progress, splitter_of
 from crosstower.data.sides import Sides, section_of
 from crosstower.data.sources import FilteredSource, FrameSource, Source, require_columns
+from crosstower.data.split import Splitter
 from crosstower.errors import DataError
-from crosstower.names import ROW, SPLIT, raw_name
+from crosstower.names import ROW, SPLIT, raw_name, time_name
 from crosstower.recipe import Recipe
 from crosstower.retrieval_section import Retrieval
+from crosstower.times.clock import Clock
 
 Places = NDArray[np.int64]
 
@@ -28,6 +31,7 @@ class PositiveRows:
     """Rows by user and time. `frame` has the query columns, cleaned, and raw ones under `raw_name`.
 
     `user` and `item` `[R]` are places in `users` and `items`, `split` `[R]` places in `SPLITS`.
+    `clocks` read the time columns of split and order.
     """
 
     frame: pl.DataFrame
@@ -37,6 +41,7 @@ class PositiveRows:
     users: pl.Series
     items: ItemTable
     skipped: Counter[str]
+    clocks: tuple[Clock, ...] = ()
 
     def take(self, rows: Places) -> pl.DataFrame:
         """Return the frame's rows at places."""
@@ -63,31 +68,32 @@ def read_positives(
         source = FilteredSource(source, section.where)
         if next(iter(source.chunks([section.item])), None) is None:
             raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
-    skipped: Counter[str] = Counter()
-    frame = _read(recipe, source, sides, skipped, progress)
+    clocks = clocks_of(recipe.data, source)
+    splitter = splitter_of(recipe, source, clocks)
+    order = () if section.time is None else (clocks(section.time),)
+    cleaner = _cleaner(recipe, sides, splitter, order)
+    frame = _read(source, cleaner, splitter, progress)
+    skipped = cleaner.skipped
     items = _items(recipe, every, sides) if items is None else items
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
-    frame = frame.sort([raw_name(c) for c in (section.user, section.time) if c] + [ROW])
+    by_user = [] if section.user is None else [raw_name(section.user)]
+    frame = frame.sort([*by_user, *(time_name(clock.column) for clock in order), ROW])
     users, user = _users(frame, section)
     place = items.places_of(frame[raw_name(section.item)])
-    return PositiveRows(frame, user, place, frame[SPLIT].to_numpy(), users, items, skipped)
+    split = frame[SPLIT].to_numpy()
+    return PositiveRows(frame, user, place, split, users, items, skipped, tuple(cleaner.clocks))
 
 
-def _read(
-    recipe: Recipe,
-    source: Source,
-    sides: Sides,
-    skipped: Counter[str],
-    progress: Progress,
-) -> pl.DataFrame:
-    section, schema = section_of(recipe), recipe.schema_
-    query = schema.part(list(sides.query))
-    raw = [section.item, section.user, section.time, *query.sources()]
+def _cleaner(recipe: Recipe, sides: Sides, splitter: Splitter, order: tuple[Clock, ...]) -> Cleaner:
+    section, query = section_of(recipe), recipe.schema_.part(list(sides.query))
+    raw = [section.item, section.user, *query.sources(), *splitter.columns]
     extras = list(dict.fromkeys(name for name in raw if name is not None))
-    require_columns(source, extras)
-    splitter = splitter_of(recipe, source)
-    extras = list(dict.fromkeys([*extras, *splitter.columns]))
-    cleaner = Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, skipped=skipped)
+    clocks = list(dict.fromkeys([*splitter.clocks, *order]))
+    return Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, clocks=clocks)
+
+
+def _read(source: Source, cleaner: Cleaner, splitter: Splitter, progress: Progress) -> pl.DataFrame:
+    require_columns(source, cleaner.sources())
     frames: list[pl.DataFrame] = []
     rows = 0
     for chunk in source.chunks(cleaner.sources()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from crosstower.data import worlds
 from crosstower.data.batches import EncodedRows, take
 from crosstower.data.census import Census, Facts
 from crosstower.data.clean import Cleaner
+from crosstower.data.clocks import ClockOf, clocks_of
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.prefetch import prefetch
@@ -24,7 +25,9 @@ from crosstower.errors import RecipeError
 from crosstower.names import check_kept, label_name, raw_name, truth_name
 from crosstower.recipe import Data, Recipe
 from crosstower.schema import Schema
+from crosstower.splits import Split
 from crosstower.tasks import Binary
+from crosstower.times.clock import Clock
 
 Progress = Callable[[str, int], None]
 """Told (what is done, rows so far) after each chunk."""
@@ -154,17 +157,17 @@ def prepare(
     return _encode(reading, encoder, spill)
 
 
-def splitter_of(recipe: Recipe, source: Source) -> Splitter:
-    """Return the splitter of a recipe's rows.
+def splitter_of(recipe: Recipe, source: Source, clocks: ClockOf | None = None) -> Splitter:
+    """Return the splitter of a recipe's rows; `clocks` are those of `source`, if there are any.
 
     Raises:
-        DataError: a column that it splits by is missing.
+        DataError: a column that it splits by is missing, or a time column is ambiguous.
 
     """
     split = recipe.data.split.model_dump()
     named = [split[key] for key in ("column", "group", "time") if key in split]
     require_columns(source, named)
-    return fit_splitter(recipe.data.split, source)
+    return fit_splitter(recipe.data.split, source, clocks or clocks_of(recipe.data, source))
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ class _Reading:
             extras,
             on_bad_rows=how,
             amounts=self.recipe.amounts,
+            clocks=self.splitter.clocks,
             skipped=skipped,
         )
         rows = 0
@@ -218,13 +222,20 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
                 answers[split].append(answer[chosen])
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in answers.items()}
-    words = split_words(reading.recipe.data.split.model_dump())
+    words = split_words(reading.recipe.data.split, reading.splitter.clocks)
     facts = census.facts(source=reading.source.name, split=words)
     return Prepared(encoder, rows, joined, facts)
 
 
-def split_words(split: dict[str, Any]) -> str:
-    """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'."""
-    kind = str(split.pop("kind")).replace("_", " ")
-    shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in split.items()}
-    return f"{kind} ({', '.join(f'{k} {v}' for k, v in shown.items())})" if shown else kind
+def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:
+    """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'.
+
+    `clocks` add how time columns were read.
+    """
+    options = split.model_dump(exclude_none=True)
+    kind = str(options.pop("kind")).replace("_", " ")
+    if "valid_from" in options:
+        options.pop("fractions")
+    shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in options.items()}
+    words = [", ".join(f"{k} {v}" for k, v in shown.items()), *(c.words for c in clocks)]
+    return f"{kind} ({'; '.join(words)})" if shown else kind

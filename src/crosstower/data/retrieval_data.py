@@ -188,7 +188,7 @@ def _facts(
         digest.update(array.tobytes())
     return Facts(
         source=source.name,
-        split=split_words(recipe.data.split.model_dump()),
+        split=split_words(recipe.data.split, rows.clocks),
         rows={name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)},
         base_rates={},
         notes=tuple(_notes(rows, questions["test"])),

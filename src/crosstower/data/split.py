@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.data.clocks import ClockOf, fit_clock
 from crosstower.data.hashing import hash_ids, mix, uniform
 from crosstower.data.sources import SPLIT_COLUMN, Source
 from crosstower.errors import DataError
@@ -23,6 +25,7 @@ from crosstower.splits import (
     Split,
     TimeSplit,
 )
+from crosstower.times.clock import Clock
 
 SPLITS = ("train", "valid", "test")
 Assignment = NDArray[np.int8]
@@ -31,18 +34,27 @@ _SAMPLE = 1_000_000
 
 @dataclass(frozen=True)
 class Splitter:
-    """Assigns rows to `SPLITS` by position; `columns` are the raw columns it looks at."""
+    """Assigns rows to `SPLITS` by position; `columns` are the raw columns it looks at.
+
+    `clocks` read the time columns that it divides by; rows without a time are in no split.
+    """
 
     columns: tuple[str, ...]
     _assign: Callable[[pl.DataFrame], Assignment]
+    clocks: tuple[Clock, ...] = ()
 
     def assign(self, frame: pl.DataFrame) -> Assignment:
-        """Return 0, 1 or 2 for each row of a frame with `ROW` and `raw_name(COLUMN)`."""
+        """Return 0, 1 or 2 (-1: none) for each row of a frame with `ROW` and `raw_name(COLUMN)`."""
         return self._assign(frame)
 
 
-def fit_splitter(split: Split, source: Source) -> Splitter:
-    """Return the splitter of a recipe; splits by time and leave-last-out read `source` once."""
+def fit_splitter(split: Split, source: Source, clocks: ClockOf | None = None) -> Splitter:
+    """Return the splitter of a recipe.
+
+    Splits by time and leave-last-out read their columns of `source`; `clocks` gives the clock of
+    a time column, by default one for text and numbers in their usual forms.
+    """
+    clock_of = clocks or partial(fit_clock, source)
     match split:
         case RandomSplit():
             return Splitter((), lambda f: _cut(uniform(mix(_rows(f), split.seed)), split.fractions))
@@ -51,12 +63,11 @@ def fit_splitter(split: Split, source: Source) -> Splitter:
         case ColumnSplit(column=column):
             return Splitter((column,), lambda f: _by_name(f, column))
         case TimeSplit(column=column):
-            ends = _time_ends(source, column, split.fractions)
-            return Splitter((column,), lambda f: _by_time(f, column, ends))
+            return _by_time(source, clock_of(column), split)
         case GivenSplit():
             return Splitter((SPLIT_COLUMN,), lambda f: _by_name(f, SPLIT_COLUMN))
         case LeaveLastOutSplit():
-            return _leave_last_out(split, source)
+            return _leave_last_out(split, source, clock_of(split.time))
 
 
 def _rows(frame: pl.DataFrame) -> NDArray[np.int64]:
@@ -83,45 +94,54 @@ def _by_name(frame: pl.DataFrame, column: str) -> Assignment:
     return codes.to_numpy()
 
 
-def _times(series: pl.Series) -> pl.Series:
-    """Return times that compare as times; text of whole numbers (CSV) becomes numbers."""
-    if series.null_count():
+def _by_time(source: Source, clock: Clock, split: TimeSplit) -> Splitter:
+    starts = _given_starts(clock, split) or _starts(source, clock, split.fractions)
+
+    def assign(frame: pl.DataFrame) -> Assignment:
+        # Rows of one moment stay together, on the later side: nothing of the future leaks back.
+        times = clock.read(frame[raw_name(clock.column)])
+        after = [(times >= start).fill_null(value=False).to_numpy() for start in starts]
+        places = after[0].astype(np.int8) + after[1].astype(np.int8)
+        return np.where(times.is_null().to_numpy(), -1, places).astype(np.int8)
+
+    return Splitter((clock.column,), assign, (clock,))
+
+
+def _given_starts(clock: Clock, split: TimeSplit) -> tuple[int, int] | None:
+    if split.valid_from is None or split.test_from is None:
+        return None
+    valid = clock.moment(split.valid_from, key="data.split.valid_from")
+    test = clock.moment(split.test_from, key="data.split.test_from")
+    if valid >= test:
         raise DataError(
-            f"split by time: column '{series.name}' has a row without a time; fill it, or drop"
-            " those rows"
+            "data.split: valid_from must be before test_from, got"
+            f" {split.valid_from!r} and {split.test_from!r}"
         )
-    if series.dtype == pl.String:
-        numbers = series.cast(pl.Int64, strict=False)
-        return series if numbers.null_count() else numbers
-    return series.to_physical() if series.dtype.is_temporal() else series
+    return valid, test
 
 
-def _time_ends(source: Source, column: str, fractions: tuple[float, float, float]) -> pl.Series:
-    random, sample, priority = np.random.default_rng(0), pl.Series(column, []), np.empty(0)
-    for chunk in source.chunks([column]):
-        times = _times(chunk.frame[column])
-        sample = times if len(sample) == 0 else sample.append(times)
+def _starts(source: Source, clock: Clock, fractions: tuple[float, float, float]) -> tuple[int, int]:
+    """Return the first times of valid and test by their shares, from a uniform sample."""
+    random, sample, priority = np.random.default_rng(0), pl.Series([], dtype=pl.Int64), np.empty(0)
+    for chunk in source.chunks([clock.column]):
+        times = clock.read(chunk.frame[clock.column]).drop_nulls()
+        sample = sample.append(times)
         priority = np.concatenate([priority, random.random(len(times))])
         if len(sample) > 2 * _SAMPLE:
             kept = np.argpartition(priority, _SAMPLE)[:_SAMPLE]
             sample, priority = sample.gather(kept), priority[kept]
     ends = (np.cumsum(fractions)[:2] * len(sample)).astype(np.int64)
-    return sample.sort().gather(ends.clip(max=len(sample) - 1))
+    valid, test = sample.sort().gather(ends.clip(max=len(sample) - 1))
+    return int(valid), int(test)
 
 
-def _by_time(frame: pl.DataFrame, column: str, ends: pl.Series) -> Assignment:
-    # Rows of one moment stay together, on the later side: nothing of the future leaks back.
-    times = _times(frame[raw_name(column)])
-    after = [(times >= end).to_numpy() for end in ends]
-    return (after[0].astype(np.int8) + after[1].astype(np.int8)).astype(np.int8)
-
-
-def _leave_last_out(split: LeaveLastOutSplit, source: Source) -> Splitter:
+def _leave_last_out(split: LeaveLastOutSplit, source: Source, clock: Clock) -> Splitter:
     last: pl.DataFrame | None = None
     for chunk in source.chunks([split.group, split.time]):
         rows = pl.int_range(chunk.index, chunk.index + chunk.frame.height, eager=True)
-        times = _times(chunk.frame[split.time])
+        times = clock.read(chunk.frame[split.time])
         part = pl.DataFrame({"group": chunk.frame[split.group], "time": times, "row": rows})
+        part = part.drop_nulls("time")
         part = part if last is None else pl.concat([last, part])
         last = part.sort("time", "row").group_by("group").tail(2)
     if last is None:
@@ -135,7 +155,7 @@ def _leave_last_out(split: LeaveLastOutSplit, source: Source) -> Splitter:
         rows = _rows(frame)
         return np.where(np.isin(rows, test), 2, np.isin(rows, valid)).astype(np.int8)
 
-    return Splitter((), assign)
+    return Splitter((), assign, (clock,))
 
 
 def select(frame: pl.DataFrame, assignment: Assignment, split: int) -> pl.DataFrame:

@@ -100,7 +100,7 @@ def _named(data: Data) -> str:
 
 
 def _words(recipe: Recipe) -> str:
-    return split_words(recipe.data.split.model_dump())
+    return split_words(recipe.data.split)
 
 
 def _positives(source: Source, where: str) -> Places:

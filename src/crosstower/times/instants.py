@@ -32,6 +32,12 @@ class Instants:
     nanos: pl.Series
     zoned: pl.Series
 
+    @staticmethod
+    def none(rows: int) -> Instants:
+        """Return what values have that are no moments."""
+        nothing = pl.repeat(None, rows, dtype=pl.Int64, eager=True)
+        return Instants(nothing, _zeros(rows), _flags(rows, value=False))
+
     def nanoseconds(self) -> pl.Series:
         """Return Int64 nanoseconds; null beyond the years 1678 to 2261."""
         fits = self.seconds.is_between(1 - _LIMIT, _LIMIT - 1).fill_null(value=False)
