@@ -1,6 +1,6 @@
 import pytest
-from pydantic import ValidationError
 
+from crosstower.errors import RecipeError
 from crosstower.times.section import TimeFormat
 
 
@@ -12,11 +12,11 @@ def test_units_order_and_patterns_that_name_a_month_are_formats(given: str) -> N
 
 @pytest.mark.parametrize("given", ["%H:%M", "%d.%m.", "%Q", "minutes", "", "%"])
 def test_a_format_that_names_no_day_is_refused(given: str) -> None:
-    with pytest.raises(ValidationError, match="expected s, ms, us, ns, order or a strftime"):
+    with pytest.raises(RecipeError, match="expected s, ms, us, ns, order or a strftime"):
         TimeFormat(format=given)
 
 
 def test_a_zone_must_exist() -> None:
     assert TimeFormat(timezone="Europe/Berlin").timezone == "Europe/Berlin"
-    with pytest.raises(ValidationError, match="expected a zone such as UTC"):
+    with pytest.raises(RecipeError, match="expected a zone such as UTC"):
         TimeFormat(timezone="Berlin")
