@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -7,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from crosstower.blend.orders import order_of
 from crosstower.evaluate.ranking import group_auc, roc_auc
+from crosstower.evaluate.users import ndcg_per_group
 
 
 def looped_group_auc(y, p, groups):
@@ -72,3 +75,25 @@ def test_group_auc_without_a_mixed_group_is_not_defined():
     result = group_auc(np.array([0.0, 1.0]), np.array([0.1, 0.2]), np.array([1, 2]))
     assert math.isnan(result.value)
     assert (result.groups, result.rows) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "missing", "make"),
+    [
+        ([1.0, 2.0], math.nan, pl.Series),
+        ([1.0, 2.0], None, pl.Series),
+        (["ann", "bob"], None, pl.Series),
+        ([1.0, 2.0], math.nan, np.array),
+        ([1.0, 2.0], None, partial(np.array, dtype=object)),
+        (["ann", "bob"], math.nan, partial(np.array, dtype=object)),
+        (["ann", "bob"], None, partial(np.array, dtype=object)),
+    ],
+)
+def test_rows_without_a_group_form_none(names, missing, make):
+    groups = make([names[0]] * 2 + [names[1]] * 2 + [missing] * 4)
+    y = np.array([1.0, 0, 1, 0, 0, 1, 0, 1])
+    p = np.array([0.9, 0.1, 0.1, 0.9, 0.9, 0.1, 0.9, 0.1])
+    found = group_auc(y, p, groups)
+    assert (found.value, found.groups, found.rows) == (0.5, 2, 4)
+    assert ndcg_per_group(groups, p, y, k=2).groups.to_list() == names
+    assert order_of(groups, p).sizes.tolist() == [2, 2]

@@ -134,3 +134,9 @@ def test_wrong_columns_are_named():
         table(rows, "tags")
     with pytest.raises(DataError, match="slices: top: expected at least 1, got 0"):
         table(rows, "city", top=0)
+
+
+def test_an_id_of_nan_is_missing() -> None:
+    frame = pl.DataFrame({"id": [1.0, 1.0, math.nan], "y": [1, 0, 1], "p": [0.5, 0.5, 0.5]})
+    table = slice_table(frame, column="id", label="y", prediction="p", numbers_are_names=True)
+    assert table.select("slice", "rows").rows() == [("1.0", 2), ("missing", 1)]

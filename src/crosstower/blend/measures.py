@@ -16,6 +16,7 @@ import polars as pl
 from crosstower.blend.rows import Floats, column_of, numbers_of, refuse, types_of
 from crosstower.blend.utility import Constraint, Utility, gain
 from crosstower.errors import DataError, did_you_mean
+from crosstower.evaluate.ranking import group_ids
 from crosstower.evaluate.users import ndcg_per_group, total_at_k_per_group
 from crosstower.layout import HeadKind
 
@@ -50,7 +51,7 @@ class Measures:
         self, utility: Utility, kinds: Mapping[str, HeadKind], frame: pl.DataFrame
     ) -> None:
         self._utility = utility
-        self.users = column_of(frame, utility.user)
+        self.users = group_ids(column_of(frame, utility.user))
         self.gain = gain(utility, frame, kinds)
         known = ~np.isnan(self.gain) & self.users.is_not_null().to_numpy()
         self.left_out = int((~known).sum())

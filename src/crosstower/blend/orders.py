@@ -17,7 +17,7 @@ from crosstower.arguments import count_of
 from crosstower.blend.rows import Floats, refuse
 from crosstower.content_types import Places
 from crosstower.errors import DataError
-from crosstower.evaluate.ranking import Groups
+from crosstower.evaluate.ranking import Groups, group_ids
 
 _FEW = 10_000
 
@@ -55,7 +55,7 @@ def order_of(groups: Groups, score: Floats) -> Order:
     refuse(~np.isfinite(score), score, "an order needs finite scores")
     if isinstance(groups, np.ndarray) and groups.dtype.kind in "iu" and len(groups) <= _FEW:
         return _order_of_few(groups, score)
-    frame = pl.DataFrame({"group": groups, "score": score}).with_row_index("row")
+    frame = pl.DataFrame({"group": group_ids(groups), "score": score}).with_row_index("row")
     frame = frame.drop_nulls("group")
     frame = frame.sort("group", "score", descending=[False, True], maintain_order=True)
     sizes = frame["group"].rle().struct.field("len").to_numpy().astype(np.int64)

@@ -47,12 +47,24 @@ def roc_auc(y: Floats, p: Floats) -> float:
     return above / pairs
 
 
+def group_ids(groups: Groups) -> pl.Series:
+    """Return the id of each row's group `[B]`; null where it has none.
+
+    NaN is no id: pandas and NumPy write it where a number is missing.
+    """
+    if isinstance(groups, np.ndarray) and groups.dtype == object:
+        known = groups == groups  # noqa: PLR0124 - NaN alone differs from itself
+        groups = pl.Series(np.where(known, groups, None).tolist())
+    series = groups if isinstance(groups, pl.Series) else pl.Series("group", groups)
+    return series.fill_nan(None) if series.dtype.is_float() else series
+
+
 def group_auc(y: Floats, p: Floats, groups: Groups) -> GroupAuc:
     """Return the mean of the groups' AUCs, weighted by their rows (gAUC).
 
     Zhu et al. 2017, "Optimized Cost per Click in Taobao Display Advertising", eq. 8, with
     impressions as weights. Groups with one class only have no AUC and do not count, nor do rows
-    without a group (null). The value is NaN where no group has both classes.
+    without a group (null or NaN). The value is NaN where no group has both classes.
 
     Args:
         y: labels `[B]`, 0 or 1.
@@ -60,7 +72,7 @@ def group_auc(y: Floats, p: Floats, groups: Groups) -> GroupAuc:
         groups: `[B]` values that tell the groups apart, such as user ids.
 
     """
-    frame = pl.DataFrame({"y": y, "p": p, "group": groups}).drop_nulls("group")
+    frame = pl.DataFrame({"y": y, "p": p, "group": group_ids(groups)}).drop_nulls("group")
     # A fixed order of groups, so that the sum over them is the same in every run.
     table = frame.group_by("group", maintain_order=True).agg(
         pl.len().alias("rows"), grouped_auc_of("y", "p")

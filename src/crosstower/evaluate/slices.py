@@ -9,7 +9,7 @@ import polars as pl
 
 from crosstower.arguments import count_of
 from crosstower.errors import DataError, did_you_mean
-from crosstower.evaluate.ranking import grouped_auc_of
+from crosstower.evaluate.ranking import group_ids, grouped_auc_of
 from crosstower.layout import HeadKind
 
 
@@ -51,7 +51,8 @@ def slice_table(
     rows = frame.select(value=pl.col(column), y=y, p=p).filter(pl.col("y").is_not_null())
     rows = rows.filter(pl.col("y").is_not_nan())
     ranged = rows["value"].dtype.is_numeric() and not numbers_are_names
-    code, names = _ranges(rows["value"], top) if ranged else _values(rows["value"], top)
+    values = rows["value"]
+    code, names = _ranges(values, top) if ranged else _values(group_ids(values), top)
     coded = rows.select("y", "p", code=code)
     table = coded.group_by("code", maintain_order=True).agg(*_aggregates(kind)).sort("code")
     titles = pl.Series("slice", [names[c] for c in table["code"]], dtype=pl.String)

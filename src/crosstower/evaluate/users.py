@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from crosstower.arguments import count_of
 from crosstower.errors import DataError
-from crosstower.evaluate.ranking import Groups
+from crosstower.evaluate.ranking import Groups, group_ids
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -54,7 +54,7 @@ def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> Group
 
     Järvelin & Kekäläinen 2002, with the gain as it is and the discount log2(rank + 1). Groups
     without a positive gain have no NDCG and are left out. Rows whose gain is missing (null or
-    NaN) do not count, nor do rows without a group (null).
+    NaN) do not count, nor do rows without a group (null or NaN).
 
     >>> users = pl.Series(["ann", "ann", "bob", "bob", "eve"])
     >>> found = ndcg_per_group(users, np.array([2, 1, 2, 1, 1]), np.array([1, 0, 0, 1, 0]), k=2)
@@ -197,7 +197,7 @@ class _Order:
 
 def _order(groups: Groups, score: Values, gain: Values, k: int, *, losses: bool) -> _Order:
     _check(groups, score, gain, k)
-    frame = pl.DataFrame({"group": groups, "score": score, "gain": gain})
+    frame = pl.DataFrame({"group": group_ids(groups), "score": score, "gain": gain})
     frame = frame.with_columns(pl.col("score", "gain").cast(pl.Float64))
     _check_numbers(frame["score"].to_numpy(), frame["gain"].to_numpy(), losses=losses)
     frame = frame.drop_nulls("group")
