@@ -99,3 +99,22 @@ def test_bad_input_is_refused() -> None:
             list_metrics(shown, pairs([{1}]), [k])
     with pytest.raises(DataError, match="pair is there twice"):
         list_metrics(shown, (np.array([0, 0]), np.array([1, 1])), [1])
+
+
+@given(
+    st.lists(st.lists(st.integers(-1, 5), min_size=K, max_size=K), min_size=1, max_size=4),
+    st.sets(st.integers(0, 5), min_size=1),
+    st.integers(1, K),
+)
+def test_repeated_items_count_once(lists: list, relevant: set[int], k: int) -> None:
+    found = list_metrics(np.array(lists), pairs([relevant] * len(lists)), [k])
+    for q, shown in enumerate(lists):
+        first = [item if item not in shown[:place] else -1 for place, item in enumerate(shown)]
+        for name, value in oracle(first, relevant, k).items():
+            assert found[f"{name}@{k}"][q] == pytest.approx(value), name
+            assert 0.0 <= found[f"{name}@{k}"][q] <= 1.0
+
+
+def test_an_item_shown_twice_is_found_once() -> None:
+    found = list_metrics(np.array([[3, 3, 1]]), pairs([{3}]), [3])
+    assert {name: values[0] for name, values in found.items()} == dict.fromkeys(found, 1.0)

@@ -34,7 +34,8 @@ def list_metrics(
     {'recall@3': 0.5, 'hit_rate@3': 1.0, 'ndcg@3': 0.3869, 'mrr@3': 0.5, 'map@3': 0.25}
 
     Args:
-        shown: `[Q, K]` items by place in the catalogue, best first; -1 where a list is shorter.
+        shown: `[Q, K]` items by place in the catalogue, best first; -1 where a list is shorter. An
+            item that is repeated counts where it is shown first; the other places are misses.
         relevant: (query, item) of every relevant item, each pair once.
         ks: lengths of the list to look at, at most K.
 
@@ -96,11 +97,20 @@ def catalogue_metrics(
     return metrics
 
 
+def _repeated(shown: Places) -> NDArray[np.bool_]:
+    """Return which places `[Q, K]` show an item that an earlier place of the list shows."""
+    order = np.argsort(shown, axis=1, kind="stable")
+    ordered = np.take_along_axis(shown, order, 1)
+    again = np.zeros(shown.shape, dtype=np.bool_)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], 1)
+    return again
+
+
 def _hits(shown: Places, relevant: tuple[Places, Places]) -> NDArray[np.bool_]:
     query, item = relevant
     width = int(max(shown.max(initial=0), item.max(initial=0))) + 1
     keys = np.arange(len(shown))[:, None] * width + shown
-    return np.isin(keys, query * width + item) & (shown >= 0)
+    return np.isin(keys, query * width + item) & (shown >= 0) & ~_repeated(shown)
 
 
 def _check(shown: Places, relevant: tuple[Places, Places], ks: Sequence[int]) -> None:
