@@ -118,3 +118,32 @@ def test_without_implicit_the_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(baselines.importlib, "import_module", missing)
     with pytest.raises(RecipeError, match="pip install implicit"):
         ImplicitAls.fit(HISTORIES)
+
+
+def test_items_without_users_are_similar_to_nothing_without_shrinkage() -> None:
+    dense = np.array([[1, 1, 0], [1, 0, 0]], dtype=np.float32)
+    model = ItemKnn.fit(sparse.csr_array(dense), shrink=0.0)
+    expected = np.zeros((3, 3))
+    expected[0, 1] = expected[1, 0] = 1 / np.sqrt(2)
+    np.testing.assert_allclose(model.similarity.toarray(), expected, rtol=1e-6)
+
+
+def test_a_negative_shrinkage_is_refused() -> None:
+    with pytest.raises(RecipeError, match="shrink of at least 0, got -1"):
+        ItemKnn.fit(HISTORIES, shrink=-1.0)
+
+
+@pytest.mark.parametrize("l2", [0.0, -30.0, float("nan")])
+def test_ease_without_an_inverse_says_what_to_do(l2: float) -> None:
+    same = sparse.csr_array(np.ones((3, 2), dtype=np.float32))
+    with pytest.raises(DataError, match=r"no inverse with λ = .*take a larger l2"):
+        Ease.fit(same, l2=l2)
+
+
+def test_counts_go_beyond_float32() -> None:
+    """2^24 + 3 users of one item: a sum in float32 stays at 2^24."""
+    users = 2**24 + 3
+    ones = np.ones(users, dtype=np.float32)
+    starts = np.arange(users + 1, dtype=np.int32)
+    everybody = sparse.csr_array((ones, np.zeros(users, dtype=np.int32), starts), (users, 1))
+    assert Popularity.fit(everybody).counts[0] == np.float32(users)

@@ -42,6 +42,11 @@ def histories_of(users: Places, items: Places, *, shape: tuple[int, int]) -> His
     return matrix
 
 
+def _users_of(histories: Histories) -> NDArray[np.int64]:
+    """Return the number of users of each item `[N]`; a sum in float32 ends at 2^24."""
+    return np.bincount(histories.indices, minlength=histories.shape[1])
+
+
 @dataclass(frozen=True)
 class Popularity:
     """The same list for everybody: items by their number of users."""
@@ -51,7 +56,7 @@ class Popularity:
     @staticmethod
     def fit(histories: Histories) -> Popularity:
         """Count the users of each item."""
-        return Popularity(np.asarray(histories.sum(axis=0), dtype=np.float32).ravel())
+        return Popularity(_users_of(histories).astype(np.float32))
 
     def scores(self, histories: Histories) -> Scores:
         """Return the counts for every user."""
@@ -70,15 +75,27 @@ class ItemKnn:
 
         The similarity is the cosine of two items' columns, shrunk: c_ij / (√(c_i·c_j) + shrink)
         with c_ij the number of users that had both.
+
+        Args:
+            histories: `[U, N]`.
+            neighbours: similar items kept of each.
+            shrink: 0 or more; a larger one favours pairs with many users.
+
+        Raises:
+            RecipeError: `shrink` is negative.
+
         """
-        counts = np.asarray(histories.sum(axis=0), dtype=np.float32).ravel()
+        if shrink < 0:
+            raise RecipeError(f"item_knn: expected shrink of at least 0, got {shrink:g}")
+        counts = _users_of(histories).astype(np.float32)
         transposed = histories.T.tocsr()
         blocks: list[Any] = []
         for start in range(0, histories.shape[1], _USER_BLOCK):
             both = (transposed[start : start + _USER_BLOCK] @ histories).toarray()
             rows = np.arange(start, start + len(both))
             both[np.arange(len(both)), rows] = 0.0
-            both /= np.sqrt(counts[rows, None] * counts) + shrink
+            scale = np.sqrt(counts[rows, None] * counts) + shrink  # 0 for items without users
+            np.divide(both, scale, out=both, where=scale > 0)
             blocks.append(sparse.csr_array(_largest(both, neighbours)))
         return ItemKnn(sparse.vstack(blocks).tocsr())
 
@@ -97,8 +114,13 @@ class Ease:
     def fit(histories: Histories, *, l2: float = 500.0) -> Ease:
         """Solve in closed form: P = (XᵀX + λI)⁻¹, B_ij = −P_ij / P_jj, B_jj = 0 (equation 8).
 
+        Args:
+            histories: `[U, N]`.
+            l2: λ, above 0.
+
         Raises:
-            DataError: the catalogue is too large for the N x N matrix.
+            DataError: the catalogue is too large for the N x N matrix, or the matrix cannot be
+                inverted.
 
         """
         items = histories.shape[1]
@@ -107,11 +129,10 @@ class Ease:
                 f"EASE^R: {items:,} items would need a dense matrix of"
                 f" {items * items * 8 / 1e9:.0f} GB; it is meant for up to {EASE_LIMIT:,}"
             )
-        gram = np.asfortranarray((histories.T @ histories).astype(np.float64).toarray())
+        both = histories.astype(np.int32)  # exact beyond 2^24 users
+        gram = np.asfortranarray((both.T @ both).astype(np.float64).toarray())
         gram[np.diag_indices(items)] += l2
-        # In place, as one N x N matrix is large enough: Cholesky, then the inverse's lower half.
-        factor, _ = dpotrf(gram, lower=True, overwrite_a=True)
-        inverse, _ = dpotri(factor, lower=True, overwrite_c=True)
+        inverse = _inverse_half(gram, l2)
         scale = -1.0 / np.diag(inverse)
         weights = np.tril(inverse, -1).astype(np.float32)
         weights += weights.T
@@ -121,6 +142,18 @@ class Ease:
     def scores(self, histories: Histories) -> Scores:
         """Return X B."""
         return histories @ self.weights
+
+
+def _inverse_half(gram: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
+    """Return the lower half of the inverse, in place, as one N x N matrix is large enough."""
+    factor, failed = dpotrf(gram, lower=True, overwrite_a=True)
+    inverse, singular = (factor, 1) if failed else dpotri(factor, lower=True, overwrite_c=True)
+    if failed or singular or not np.isfinite(np.diag(inverse)).all():
+        raise DataError(
+            f"EASE^R: XᵀX + λI has no inverse with λ = {l2:g}: items have the same users, or a"
+            " value is not finite; take a larger l2, such as 500"
+        )
+    return inverse
 
 
 @dataclass(frozen=True)
