@@ -150,3 +150,36 @@ def test_a_constant_with_noise_in_its_last_digits_is_constant(transform):
     assert (fit_map(transform, x, comparable=True).apply(x) == 0.0).all()
     spread = 0.25 * (1 + 1e-3 * np.arange(5))
     assert np.ptp(fit_map(transform, spread, comparable=True).apply(spread)) > 2
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_numbers_far_from_zero_tie_by_their_range_not_by_their_size(sign):
+    """Two hours of a date in seconds are 4e-6 of its size."""
+    dates = sign * (1.7e9 + 7200.0 * np.arange(5))
+    fitted = fit_map("percentile", dates, comparable=True)
+    expected = [0.1, 0.3, 0.5, 0.7, 0.9][:: int(sign)]
+    np.testing.assert_allclose(fitted.apply(dates), expected)
+    pair = dates[:2]
+    np.testing.assert_allclose(
+        np.sort(fit_map("percentile", pair, comparable=True).apply(pair)), [0.25, 0.75]
+    )
+
+
+@pytest.mark.parametrize("word", ["identity", "standardise"])
+def test_numbers_far_from_zero_are_no_constant(word):
+    dates = 1.7e9 + 7200.0 * np.arange(2)
+    np.testing.assert_allclose(fit_map(word, dates, comparable=True).apply(dates), [-1.0, 1.0])
+
+
+@given(
+    offset=st.sampled_from([0.0, 1.0, 1e3, 9e3]),
+    unit=st.sampled_from([1e-3, 1.0, 1e4]),
+    seed=st.integers(0, 999),
+)
+def test_percentiles_keep_their_order_under_a_shift_and_another_unit(offset, unit, seed):
+    """Values 1 % of their range apart stay apart where float32 can tell them apart."""
+    random = np.random.default_rng(seed)
+    x = random.permutation(100) / 100.0
+    shifted = (x + offset) * unit
+    before, after = (fit_map("percentile", v, comparable=True).apply(v) for v in (x, shifted))
+    np.testing.assert_array_equal(before, after)

@@ -117,3 +117,14 @@ def test_a_sample_is_uniform_over_the_stream() -> None:
         sample.add(np.arange(start, start + 500, dtype=float))
     assert len(sample.values) == 2000
     assert stats.kstest(sample.values / 20_000, "uniform").pvalue > 0.001
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e-6, 1.0, 1e9])
+def test_a_spread_is_no_constant_in_any_unit(unit: float) -> None:
+    x = np.random.default_rng(0).normal(3.0, 2.0, 1_000)
+    moments, constant = Moments(), Moments()
+    for part in np.split(x * unit, 4):
+        moments.add(part)
+        constant.add(np.full(len(part), 0.1 * unit))
+    assert moments.sd == pytest.approx(x.std() * unit)
+    assert constant.sd == 1.0

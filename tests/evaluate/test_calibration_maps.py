@@ -217,3 +217,13 @@ def test_no_map_turns_an_order_round_and_json_keeps_it(seed, kind, method, n):
 def test_a_stored_map_that_no_fit_gives_is_refused(plain):
     with pytest.raises(ValidationError):
         TypeAdapter(Map).validate_python(plain)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-4, 1.0, 1e9])
+def test_the_line_of_a_number_does_not_depend_on_its_unit(unit):
+    random = np.random.default_rng(0)
+    p = random.normal(5.0, 2.0, 500)
+    y = 3.0 * p - 4.0 + random.normal(size=500)
+    line = fit_map("platt", "regression", y * unit, p * unit)
+    slope, intercept = np.polyfit(p, y, 1)
+    assert (line.slope, line.intercept / unit) == (pytest.approx(slope), pytest.approx(intercept))

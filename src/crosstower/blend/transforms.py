@@ -21,7 +21,7 @@ MAX_POINTS = 10_001
 """Longest step function of a percentile: the data itself up to here, its quantiles beyond."""
 
 _EDGE = 1e-7
-_SAME = 5e-6
+_SAME, _LAST_DIGITS, _CONSTANT = 5e-6, 5e-7, 3e-6
 
 
 class Scaled(Frozen):
@@ -47,8 +47,8 @@ class Percentile(Frozen):
 
     `points` are n actual predictions in ascending order, and the map is a step function: any
     strictly increasing change of a head, made before fitting and scoring, changes nothing, unless
-    it makes ties. Predictions tie where they agree to about six significant digits. A constant
-    gets 0.5.
+    it makes ties. Predictions tie within 5e-6 of their size or of the range of `points`, whichever
+    is smaller, and within 5e-7 of their size, the last digits of float32. A constant gets 0.5.
     """
 
     kind: Literal["percentile"] = "percentile"
@@ -57,7 +57,7 @@ class Percentile(Frozen):
     def apply(self, x: NDArray[Any]) -> Floats:
         """Return the mid-rank of each prediction among the fitted ones `[rows]`, in [0, 1]."""
         points = np.asarray(self.points)
-        low, high = _tied(np.asarray(x, dtype=np.float64))
+        low, high = _tied(np.asarray(x, dtype=np.float64), points)
         below = np.searchsorted(points, low, side="left")
         return (below + np.searchsorted(points, high, side="right")) / (2.0 * len(points))
 
@@ -82,9 +82,8 @@ def fit_map(transform: Transform, x: NDArray[Any], *, comparable: bool) -> Scale
     if transform != "standardise" and not comparable:
         return Scaled(kind=kind)
     values = _plain(kind, x)
-    # Equal predictions differ in the last digits of float32; that is no spread to divide by.
-    constant = np.max(x) <= _tied(np.asarray([np.min(x)], dtype=np.float64))[1][0]
-    return Scaled(kind=kind, mean=float(values.mean()), sd=0.0 if constant else float(values.std()))
+    sd = 0.0 if _spread(np.asarray(x, dtype=np.float64)) == 0.0 else float(values.std())
+    return Scaled(kind=kind, mean=float(values.mean()), sd=sd)
 
 
 def _plain(kind: Literal["identity", "logit", "probit"], x: NDArray[Any]) -> Floats:
@@ -95,16 +94,25 @@ def _plain(kind: Literal["identity", "logit", "probit"], x: NDArray[Any]) -> Flo
     return logit(clipped) if kind == "logit" else ndtri(clipped)
 
 
-def _tied(x: Floats) -> tuple[Floats, Floats]:
-    """Return the ends `[rows]` of the numbers that count as equal to x: those within 5e-6 of x.
+def _spread(x: Floats) -> float:
+    """Return max - min, or 0 for a constant, whose last digits of float32 are no spread."""
+    low, high = float(x.min()), float(x.max())
+    return high - low if high - low > _CONSTANT * max(abs(low), abs(high)) else 0.0
+
+
+def _tied(x: Floats, points: Floats) -> tuple[Floats, Floats]:
+    """Return the ends `[rows]` of the numbers that count as equal to x.
 
     A prediction is a sum in float32 whose last digits hang on the size of the batch that it came
     in. Without this a row would leave the middle of its ties for one of their ends. Rounding would
-    not do: where the edge of a rounding step runs through ties it parts them. Neither end falls as
-    x rises, so no order is turned round; a tie with 0 is 0 itself.
+    not do: where the edge of a rounding step runs through ties it parts them. The range of the
+    fitted points limits what is equal where they lie far from 0, such as dates in seconds. Neither
+    end falls as x rises, so no order is turned round; a tie with 0 is 0 itself.
     """
-    share = np.copysign(_SAME, x)
-    return x * (1.0 - share), x * (1.0 + share)
+    size, spread = np.abs(x), _spread(points)
+    near = _SAME * np.minimum(size, spread) if spread else _SAME * size
+    gap = np.maximum(near, _LAST_DIGITS * size)
+    return x - gap, x + gap
 
 
 def _quantiles(x: NDArray[Any]) -> Floats:

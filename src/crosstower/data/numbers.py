@@ -94,7 +94,7 @@ class Moments:
     def sd(self) -> float:
         """Population standard deviation; 1 for a constant, which then scales to 0."""
         deviation = (self.squares / self.count) ** 0.5 if self.count else 0.0
-        return deviation if deviation > 1e-12 * max(1.0, abs(self.mean)) else 1.0
+        return deviation if deviation > 1e-12 * abs(self.mean) else 1.0
 
 
 @dataclass

@@ -31,7 +31,7 @@ MIN_CLASS_ROWS = 10
 Values = NDArray[np.float64]
 Range = tuple[float, float]
 _SURE = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before their logit is taken
-_LEVEL = 1e-9  # predictions (logits, if binary) that differ by less are one value
+_LEVEL = 1e-9  # logits that differ by less are one value, as are numbers by this share of them
 _ALL = slice(None)
 _Slope = Annotated[FiniteFloat, Field(gt=0)]
 
@@ -221,7 +221,7 @@ def _line(y: Values, p: Values, limits: Range | None) -> Line | None:
     """Return the least-squares line of `y` on `p`."""
     low, high = limits or (None, None)
     slope, middle = 1.0, p - p.mean()
-    if np.ptp(p) > _LEVEL:
+    if np.ptp(p) > _LEVEL * np.abs(p).max():  # in whatever unit
         slope = float(middle @ (y - y.mean()) / (middle @ middle))
     if slope <= 0:
         return None
