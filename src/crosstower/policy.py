@@ -129,7 +129,7 @@ def _reward_task(run: Run, reward: str | None) -> str:
 def _read(run: Run, task: str, columns: Sequence[str], data: Any) -> pl.DataFrame:
     """Return raw columns and the label of the good rows."""
     recipe, names = run.recipe, list(dict.fromkeys(columns))
-    schema = recipe.schema_.model_copy(update={"tasks": {task: recipe.schema_.tasks[task]}})
+    schema = recipe.schema_.with_tasks([task])
     cleaner = Cleaner(schema, names, on_bad_rows=recipe.data.on_bad_rows)
     needed = cleaner.sources()
     source = _test_rows(run, needed) if data is None else source_of(recipe.data, data)

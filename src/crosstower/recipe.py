@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from crosstower.arguments import path_of
 from crosstower.blend_section import Blend
 from crosstower.calibration_section import Calibration
+from crosstower.chains import binary_tasks, chain_of, with_chain
 from crosstower.data_section import Data
 from crosstower.errors import RecipeError
 from crosstower.frozen import Frozen
@@ -21,6 +22,9 @@ from crosstower.retrieval_section import Retrieval
 from crosstower.schema import Schema, Sequence
 from crosstower.validation import validate
 from crosstower.yaml_text import read_yaml
+
+CHAINED = "esmm"
+"""The model whose tasks form a chain, all binary ones in the order of the schema if none is set."""
 
 ALL_LOSS = "all.loss"
 """What `training.monitor` calls the losses of all tasks together."""
@@ -172,6 +176,18 @@ class Recipe(Frozen):
                 f"retrieval.history: '{history}' must be a column of the schema of kind sequence;"
                 " it is filled from the user's earlier rows"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _chain_of_tasks(self) -> Self:
+        """Declare the chain of the model in the schema, whose labels are read by it."""
+        given = self.model.get("chain")
+        names = (self.model["name"], *self.evaluation.baselines)
+        if self.retrieval is None and (given is not None or CHAINED in names):
+            found = given if isinstance(given, list | tuple) else ()
+            chain = found or chain_of(self.schema_.tasks) or binary_tasks(self.schema_.tasks)
+            found = with_chain(self.schema_, [str(name) for name in chain])
+            object.__setattr__(self, "schema_", found)
         return self
 
     @model_validator(mode="after")

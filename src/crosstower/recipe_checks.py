@@ -8,11 +8,12 @@ from typing import Any
 from crosstower.arguments import described
 from crosstower.blend_section import check_blend
 from crosstower.calibration_section import check_calibration
+from crosstower.chains import chain_of
 from crosstower.data.sides import sides_of
 from crosstower.errors import RecipeError
 from crosstower.models.registry import config_of
 from crosstower.ranking_job import ranking_monitor
-from crosstower.recipe import Recipe, load_recipe
+from crosstower.recipe import CHAINED, Recipe, load_recipe
 from crosstower.retriever.job import retrieval_monitor
 from crosstower.schema import Schema
 from crosstower.validation import validate
@@ -53,6 +54,8 @@ def models_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
         known = config_of(name).model_fields
         shared = {k: v for k, v in main.items() if k in known}
         models.setdefault(name, {"name": name, **shared})
+    if CHAINED in models and not models[CHAINED].get("chain"):
+        models[CHAINED] |= {"chain": list(chain_of(recipe.schema_.tasks))}
     for name, model in models.items():
         options = {k: v for k, v in model.items() if k != "name"}
         validate(config_of(name), options, where="model")

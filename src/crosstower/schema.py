@@ -27,7 +27,7 @@ from crosstower.errors import did_you_mean
 from crosstower.frozen import Frozen
 from crosstower.layout import HeadKind
 from crosstower.names import MARK
-from crosstower.tasks import Binary, Regression, Task
+from crosstower.tasks import Binary, Task
 
 __all__ = [
     "Bag",
@@ -77,8 +77,7 @@ class Schema(Frozen):
             elif isinstance(column, Text) and column.table is not None:
                 self._check_text_table(name, column)
         for name, task in self.tasks.items():
-            if isinstance(task, Regression) and task.when is not None:
-                self._check_condition(name, task.when)
+            self._check_condition(name, task)
         self._check_leaks()
         return self
 
@@ -90,13 +89,19 @@ class Schema(Frozen):
                     " and name the column of the data by source (column for a task)"
                 )
 
-    def _check_condition(self, name: str, when: str) -> None:
-        allowed = [n for n, task in self.tasks.items() if isinstance(task, Binary)]
-        if when not in allowed:
+    def _check_condition(self, name: str, task: Task) -> None:
+        needs, met = task.needs, [name]
+        allowed = [n for n, t in self.tasks.items() if isinstance(t, Binary) and n != name]
+        if needs is not None and needs not in allowed:
             raise ValueError(
-                f"task '{name}' is conditional on '{when}', which is not a binary task"
-                f"{did_you_mean(when, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+                f"task '{name}' is conditional on '{needs}', which is not another binary task"
+                f"{did_you_mean(needs, allowed)}; allowed: {', '.join(allowed) or 'none'}"
             )
+        while needs is not None and needs in self.tasks:
+            met.append(needs)
+            if needs == name:
+                raise ValueError(f"tasks come after one another in a circle: {' after '.join(met)}")
+            needs = None if met.count(needs) > 1 else self.tasks[needs].needs
 
     def _check_cross(self, name: str, cross: Cross) -> None:
         allowed = [n for n, c in self.columns.items() if is_single_coded(c)]
@@ -181,6 +186,16 @@ class Schema(Frozen):
         """Return the schema of some columns alone, without tasks."""
         kept = {n: c for n, c in self.columns.items() if n in names}
         return self.model_copy(update={"columns": kept, "tasks": {}})
+
+    def with_tasks(self, names: list[str]) -> Schema:
+        """Return the schema with some tasks, and those that their labels depend on."""
+        kept, waiting = set[str](), list(names)
+        while waiting:
+            name = waiting.pop()
+            needs = self.tasks[name].needs
+            waiting += [needs] if needs is not None and needs not in kept else []
+            kept.add(name)
+        return self.model_copy(update={"tasks": {n: t for n, t in self.tasks.items() if n in kept}})
 
     def label_sources(self) -> list[str]:
         """Return the data columns that hold labels and true probabilities, each once."""

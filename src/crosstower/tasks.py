@@ -26,6 +26,11 @@ class Binary(_Task):
     threshold: float | None = Field(
         default=None, description="Values of at least this count as 1, smaller ones as 0."
     )
+    after: str | None = Field(
+        default=None,
+        description="Binary task that must have happened first. A label that is missing where it"
+        " did not counts as 0, and labels that contradict it are reported.",
+    )
     true_probability: str | None = Field(
         default=None,
         description="Column with the true probability (simulated data): gives the best AUC.",
@@ -36,6 +41,11 @@ class Binary(_Task):
         if self.positive is not None and self.threshold is not None:
             raise ValueError("give positive or threshold, not both")
         return self
+
+    @property
+    def needs(self) -> str | None:
+        """The binary task without whose event the label is 0."""
+        return self.after
 
 
 class Regression(_Task):
@@ -58,6 +68,11 @@ class Regression(_Task):
         default=None, description="Labels outside [low, high] are moved to the nearer end."
     )
 
+    @property
+    def needs(self) -> str | None:
+        """The binary task without whose event the label is 0."""
+        return self.when
+
     @field_validator("clip")
     @classmethod
     def _ordered(cls, clip: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -72,6 +87,11 @@ class Rating(_Task):
     kind: Literal["rating"] = "rating"
     low: float = 1.0
     high: float = 5.0
+
+    @property
+    def needs(self) -> str | None:
+        """No task: a rating stands by itself."""
+        return None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -12,6 +12,7 @@ import polars as pl
 from crosstower.batch import Batch
 from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.encode import Encoder
+from crosstower.data.implications import Implications
 from crosstower.data.split import SPLITS
 from crosstower.data.tables import Vocabulary
 from crosstower.errors import DataError
@@ -65,11 +66,14 @@ class Census:
     unseen: Counter[str] = field(default_factory=Counter[str])
     values: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
+    implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    implications: Implications = field(default_factory=Implications)
     digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
     def add(self, split: str, labels: pl.DataFrame, batch: Batch, encoder: Encoder) -> None:
         """Count rows of a split: their labels, a column a task, and their encoded form."""
         self.rows[split] += len(batch)
+        self.implications.add(encoder.schema.tasks, labels)
         for task in encoder.schema.tasks:
             self.labels.setdefault((task, split), _LabelCount()).add(labels[task])
         if split == "test":
@@ -101,7 +105,12 @@ class Census:
             for (task, split), count in self.labels.items()
             if count.rows < self.rows[split]
         ]
-        return skipped + unseen + missing
+        implied = [
+            f"{task}: {rows:,} rows without a label count as 0, as {needs} is 0 there"
+            for (task, needs), rows in self.implied.items()
+            if rows
+        ]
+        return skipped + unseen + missing + implied + self.implications.notes()
 
     def check(self, schema: Schema) -> None:
         """Raise DataError for a split without rows or labels, or with one class only."""
@@ -112,6 +121,7 @@ class Census:
                     f"the {split} split holds no rows ({counts}); change data.split, or give more"
                     " rows"
                 )
+        self.implications.check()
         for (name, split), count in self.labels.items():
             if count.rows == 0:
                 raise DataError(

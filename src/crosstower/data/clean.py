@@ -55,7 +55,8 @@ class Cleaner:
     `amounts` are columns that must hold a finite number of at least 0 in every row, such as the
     bid that a blend multiplies with. `clocks` read columns that must hold a time in every row.
     `on_bad_rows`: 'error' stops at the first bad cell, 'skip' drops the row and counts it.
-    `with_labels` False leaves labels out (prediction).
+    `implied` counts the labels by (task, the task it needs) that are missing and 0. `with_labels`
+    False leaves labels out (prediction).
     """
 
     schema: Schema
@@ -65,6 +66,7 @@ class Cleaner:
     amounts: Sequence[str] = ()
     clocks: Sequence[Clock] = ()
     skipped: Counter[str] = field(default_factory=Counter[str])
+    implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
     def sources(self) -> list[str]:
         """Return the data columns to read, each once."""
@@ -104,6 +106,9 @@ class Cleaner:
             for name, task in self.schema.tasks.items():
                 source = task.column or name
                 label = self._label(task, frame[source], frame)
+                if task.needs is not None:
+                    filled = frame[source].is_null() & label.values.is_not_null()
+                    self.implied[name, task.needs] += int(filled.sum())
                 cells.append((label_name(name), source, label))
                 if isinstance(task, Binary) and task.true_probability:
                     truth = _numbers(frame[task.true_probability])
@@ -115,12 +120,12 @@ class Cleaner:
     def _label(self, task: Task, raw: pl.Series, frame: pl.DataFrame) -> _Cells:
         """Return labels; one that is missing where its event did not happen is 0."""
         cells = _label_cells(task, raw)
-        if not isinstance(task, Regression) or task.when is None:
+        if task.needs is None:
             return cells
-        event = self.schema.tasks[task.when]
-        happened = _label_cells(event, frame[event.column or task.when]).values
+        event = self.schema.tasks[task.needs]
+        happened = self._label(event, frame[event.column or task.needs], frame).values
         nothing = (happened == 0).fill_null(value=False) & raw.is_null()
-        low, high = task.clip or (0.0, 0.0)
+        low, high = (task.clip if isinstance(task, Regression) else None) or (0.0, 0.0)
         zero = pl.repeat(min(max(0.0, low), high), len(raw), dtype=pl.Float64, eager=True)
         values = zero.zip_with(nothing, cells.values)
         return _Cells(values, cells.bad, cells.expected, cells.advice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +150,7 @@ def prepare(
     reading = _Reading(recipe, source, splitter, extras, progress)
     if encoder is None:
         fit = EncoderFit(recipe.schema_)
-        for frame, assignment in reading.frames("learning vocabularies", Counter()):
+        for frame, assignment in reading.frames("learning vocabularies", Census()):
             fit.add(select(frame, assignment, 0))
         encoder = fit.finish()
     return _encode(reading, encoder, spill)
@@ -180,7 +179,7 @@ class _Reading:
     extras: list[str]
     progress: Progress
 
-    def frames(self, stage: str, skipped: Counter[str]) -> Iterator[tuple[pl.DataFrame, Any]]:
+    def frames(self, stage: str, census: Census) -> Iterator[tuple[pl.DataFrame, Any]]:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
         extras = list(dict.fromkeys([*self.extras, *self.splitter.columns]))
         how = self.recipe.data.on_bad_rows
@@ -190,7 +189,8 @@ class _Reading:
             on_bad_rows=how,
             amounts=self.recipe.amounts,
             clocks=self.splitter.clocks,
-            skipped=skipped,
+            skipped=census.skipped,
+            implied=census.implied,
         )
         rows = 0
         for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
@@ -209,7 +209,7 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
     answers: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
     census = Census()
-    for frame, assignment in reading.frames("encoding rows", census.skipped):
+    for frame, assignment in reading.frames("encoding rows", census):
         # Encoded once, then split: texts are not copied, and long columns encode faster.
         batch, answer = encoder.encode(frame), answers_of(frame, encoder.schema, reading.extras)
         labels = answer.select(list(encoder.schema.tasks))
