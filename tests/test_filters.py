@@ -1,4 +1,5 @@
 import contextlib
+from datetime import date, datetime
 
 import polars as pl
 import pytest
@@ -223,3 +224,54 @@ GLUE = st.sampled_from(
 def test_any_text_is_a_condition_or_a_query_error(text: str) -> None:
     with contextlib.suppress(QueryError):
         assert set(many(text)) <= {0, 1, 2}
+
+
+DAYS = [datetime(2024, 2, 29, 12), datetime(2024, 3, 1), datetime(2024, 3, 1, 9), None]
+KINDS = [pl.Datetime("ms"), pl.Datetime("us", "Europe/Berlin"), pl.Datetime("ns", "UTC")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ('t >= "2024-03-01"', [1, 2]),
+        ('t < "2024-03-01T01:00:00+01:00"', [0]),
+        ('"2024-02-29" < t < "2024-03-02"', [0, 1, 2]),
+        ('t == "2024/3/1"', [1]),
+        ('t in ["2024-03-01 00:00", "1999-01-01"]', [1]),
+        ('not t > "2024-03-01"', [0, 1]),
+        ('t > "9999-12-31"', []),
+        ("t >= other", [1, 2]),
+    ],
+)
+def test_times_of_every_type_compare_with_iso_text(
+    where: str, expected: list, kind: pl.Datetime
+) -> None:
+    times = pl.Series("t", DAYS).dt.replace_time_zone("UTC")
+    times = times.dt.convert_time_zone(kind.time_zone or "UTC").dt.cast_time_unit(kind.time_unit)
+    times = times if kind.time_zone else times.dt.replace_time_zone(None)
+    frame = pl.DataFrame([times, pl.Series("other", [datetime(2024, 3, 1)] * 4)])
+    kept = frame.with_row_index().filter(parse_filter(where, dict(frame.schema)))
+    assert kept["index"].to_list() == expected
+
+
+def test_a_date_is_its_first_moment() -> None:
+    frame = pl.DataFrame({"t": [date(2024, 2, 29), date(2024, 3, 1), date(9999, 1, 1), None]})
+    for where, count in (
+        ('t >= "2024-03-01"', 2),
+        ('t > "2024-03-01"', 1),
+        ('t in ["2024-3-1"]', 1),
+    ):
+        assert frame.filter(parse_filter(where, dict(frame.schema))).height == count
+
+
+def test_a_time_is_found_in_a_list_of_times() -> None:
+    frame = pl.DataFrame({"t": [[DAYS[0], DAYS[1]], [DAYS[2]], []]})
+    kept = frame.filter(parse_filter('"2024-03-01" in t', dict(frame.schema)))
+    assert kept.height == 1
+
+
+@pytest.mark.parametrize("value", ["7", '"soon"', "true", '"1/3/2024"'])
+def test_a_time_is_not_compared_with_anything_else(value: str) -> None:
+    with pytest.raises(QueryError, match=r"column 't' holds Date, got .*; write an ISO 8601 time"):
+        parse_filter(f"t > {value}", {"t": pl.Date()})

@@ -16,6 +16,8 @@ import polars as pl
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.filter_text import named, parsed_filter
 from crosstower.geography import haversine_km
+from crosstower.times.comparable import comparable, moment_of
+from crosstower.times.instants import is_temporal
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
     ast.Eq: operator.eq,
@@ -26,7 +28,8 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
     ast.GtE: operator.ge,
 }
 _ALLOWED = (
-    "==, !=, <, <=, >, >=, in, not in, and, or, not, numbers, texts, true, false, lists and"
+    "==, !=, <, <=, >, >=, in, not in, and, or, not, numbers, texts, times as ISO 8601 text, true,"
+    " false, lists and"
     " distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE)"
 )
 _CONSTANTS = {"true": True, "false": False}
@@ -138,7 +141,7 @@ class _Reader:
             self.refuse_lists(name)
             values = [self.value(item, name) for item in right.elts]
             typed = self.typed(values, name)
-            return _none_of(name) if typed.is_empty() else pl.col(name).is_in(_listed(typed))
+            return _none_of(name) if typed.is_empty() else self.cells(name).is_in(_listed(typed))
         name = self.column_of(right)
         kind = self.kind(name) if name is not None else None
         if name is None or not isinstance(kind, pl.List | pl.Array):
@@ -146,6 +149,8 @@ class _Reader:
                 f"'in {ast.unparse(right)}' needs a list such as ['a', 'b'], or a column of lists"
             )
         lists = pl.col(name) if isinstance(kind, pl.List) else pl.col(name).arr.to_list()
+        if is_temporal(_inner(kind)):
+            lists = lists.list.eval(comparable(pl.element(), _inner(kind)))
         value = self.typed([self.value(left, name)], name)
         if value.is_empty():
             return _none_of(name)
@@ -154,6 +159,8 @@ class _Reader:
     def typed(self, values: Sequence[Any], name: str) -> pl.Series:
         """Return values in the type of a column, without those that it cannot hold."""
         kind = _inner(self.kind(name))
+        if is_temporal(kind):
+            return pl.Series(values, dtype=pl.Int128)
         if not kind.is_numeric():
             return pl.Series(values, dtype=pl.Boolean if kind == pl.Boolean else pl.String)
         if not kind.is_integer():
@@ -194,13 +201,20 @@ class _Reader:
     def operand(self, node: ast.expr, partner: str) -> pl.Expr:
         name = self.column_of(node)
         if name is None:
-            return pl.lit(self.value(node, partner))
+            value = self.value(node, partner)
+            return pl.lit(value, dtype=pl.Int128) if self.is_time(partner) else pl.lit(value)
         if _family(self.kind(name)) != _family(self.kind(partner)):
             raise self.error(
                 f"column '{name}' holds {self.kind(name)}, '{partner}' holds {self.kind(partner)};"
                 " they cannot be compared"
             )
-        return pl.col(name)
+        return self.cells(name)
+
+    def cells(self, name: str) -> pl.Expr:
+        return comparable(pl.col(name), self.kind(name)) if self.is_time(name) else pl.col(name)
+
+    def is_time(self, name: str) -> bool:
+        return is_temporal(self.kind(name))
 
     def column_of(self, node: ast.expr) -> str | None:
         if isinstance(node, ast.Name) and node.id not in _CONSTANTS:
@@ -220,6 +234,14 @@ class _Reader:
         """Return a constant that fits the type of `column`, or of what its lists hold."""
         value = self.constant(node)
         inner = _inner(self.kind(column))
+        if is_temporal(inner):
+            moment = moment_of(value) if isinstance(value, str) else None
+            if moment is None:
+                raise self.error(
+                    f"column '{column}' holds {inner}, got {value!r}; write an ISO 8601 time such"
+                    ' as "2024-03-01" or "2024-03-01T10:30:00Z"'
+                )
+            return moment
         if _family_of_value(value) != _family(inner):
             raise self.error(f"column '{column}' holds {inner}, got {value!r}")
         return value
@@ -255,6 +277,8 @@ def _inner(kind: Any) -> Any:
 def _family(kind: Any) -> str:
     if kind.is_numeric():
         return "number"
+    if is_temporal(kind):
+        return "time"
     return {pl.String: "text", pl.Categorical: "text", pl.Enum: "text", pl.Boolean: "boolean"}.get(
         kind.base_type(), str(kind)
     )
