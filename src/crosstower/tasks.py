@@ -20,7 +20,7 @@ class Binary(_Task):
     """A yes or no: click, conversion, like. Predicted as a probability."""
 
     kind: Literal["binary"] = "binary"
-    positive: str | int | None = Field(
+    positive: bool | int | float | str | None = Field(
         default=None, description="The value that counts as 1; all others count as 0."
     )
     threshold: float | None = Field(

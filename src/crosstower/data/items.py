@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.csv_section import Csv
-from crosstower.data.clean import Cleaner, to_ids
+from crosstower.data.cells import to_ids
+from crosstower.data.clean import Cleaner
 from crosstower.data.lookup import places_in
 from crosstower.data.sources import Source, open_source, require_columns
 from crosstower.errors import DataError

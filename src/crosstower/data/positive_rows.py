@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.clean import Cleaner, to_ids
+from crosstower.data.cells import to_ids
+from crosstower.data.clean import Cleaner
 from crosstower.data.clocks import clocks_of
 from crosstower.data.items import ItemTable, items_of, last_of_each, read_items
 from crosstower.data.lookup import places_in

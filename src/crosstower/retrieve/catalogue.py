@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.clean import to_ids
+from crosstower.data.cells import to_ids
 from crosstower.data.lookup import places_in
 from crosstower.errors import QueryError, RunError
 from crosstower.filter_text import named

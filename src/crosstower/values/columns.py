@@ -58,7 +58,7 @@ def _text_of_texts(raw: pl.Series) -> pl.Series:
     if not special.any():
         return raw
     changed = _canonical(raw.filter(special))
-    return raw.scatter(special.arg_true(), changed)
+    return raw.clone().scatter(special.arg_true(), changed)  # it changes its series
 
 
 def _canonical(texts: pl.Series) -> pl.Series:
