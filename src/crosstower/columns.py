@@ -6,7 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from crosstower.errors import DataError
 from crosstower.frozen import Frozen
+from crosstower.values.ids import id_of
 
 Pooling = Literal["mean", "sum", "max"]
 SequencePooling = Literal["mean", "sum", "max", "attention", "gru"]
@@ -21,7 +23,7 @@ class _Column(Frozen):
 class _Coded(_Column):
     """Options of every column whose values become codes in a vocabulary or in hash buckets."""
 
-    vocabulary: tuple[str | int, ...] | None = Field(
+    vocabulary: tuple[bool | int | float | str, ...] | None = Field(
         default=None, description="The known values. Learned from the training rows if unset."
     )
     min_count: int = Field(
@@ -52,9 +54,20 @@ class _Coded(_Column):
             )
         if self.vocabulary is not None and (self.min_count > 1 or self.max_size is not None):
             raise ValueError("a given vocabulary is kept whole: drop min_count and max_size")
-        if self.vocabulary is not None and len(set(self.vocabulary)) < len(self.vocabulary):
-            raise ValueError("vocabulary lists a value twice; every value must be there once")
+        if self.vocabulary is not None:
+            _check_vocabulary(self.vocabulary)
         return self
+
+
+def _check_vocabulary(values: tuple[bool | float | str, ...]) -> None:
+    try:
+        ids = [id_of(value) for value in values]
+    except DataError as error:
+        raise ValueError(f"vocabulary: {error}") from None
+    if None in ids:
+        raise ValueError("vocabulary lists an empty value, which is a missing one; remove it")
+    if len(set(map(str, ids))) < len(ids):
+        raise ValueError("vocabulary lists a value twice; every value must be there once")
 
 
 class Categorical(_Coded):

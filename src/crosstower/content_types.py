@@ -9,21 +9,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.values.columns import text_of
+
 Places = NDArray[np.int64]
 
 
 def type_text(values: pl.Series) -> pl.Series:
     """Return content types as text `[rows]`, null where missing; 3, 3.0 and "3" are one type.
 
-    Whole numbers lose their point, because one missing value turns a column of integers of pandas
-    into floats. NaN is missing.
+    Raises:
+        DataError: the column holds lists or structures.
+
     """
-    text = values.cast(pl.String)
-    if not values.dtype.is_float():
-        return text
-    whole = values.cast(pl.Int64, strict=False)
-    text = whole.cast(pl.String).zip_with((whole == values).fill_null(value=False), text)
-    return text.set(values.is_nan().fill_null(value=False), None)
+    return text_of(values)
 
 
 class Names:

@@ -86,8 +86,8 @@ def test_a_missing_encoder_says_what_to_do(tmp_path: Path) -> None:
 def test_another_format_is_refused_by_name(encoder: Encoder, tmp_path: Path) -> None:
     save_encoder(encoder, tmp_path)
     path = tmp_path / "encoder.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
-    with pytest.raises(RunError, match=r"not an encoder of format 1: format"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    with pytest.raises(RunError, match=r"not an encoder of format 2: format"):
         load_encoder(tmp_path)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import DataError, QueryError, RunError
 from crosstower.retrieve import top
 from crosstower.retrieve.exact import ExactIndex
 
@@ -165,8 +165,8 @@ def test_wrong_changes_are_refused_and_change_nothing(index: ExactIndex) -> None
         QueryError, match="attributes: expected city String, price Float64, got none"
     ):
         index.add(["x"], np.ones((1, D)))
-    with pytest.raises(QueryError, match="item ids: expected String, got Int64"):
-        index.add([1], np.ones((1, D)), ATTRIBUTES[:1])
+    with pytest.raises(DataError, match="column 'item_id': expected an id"):
+        index.add([0.5], np.ones((1, D)), ATTRIBUTES[:1])
     assert len(index.catalogue) == len(index.vectors) == N
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ def queries(retriever: Retriever) -> Queries:
 def test_a_user_is_known_by_number_and_by_text(queries: Queries) -> None:
     table = pl.read_parquet(queries.run.folder / "retrieval" / "users.parquet")
     row = table.filter(pl.col(USER) == 7).row(0, named=True)
-    for user in (7, "7"):
+    for user in (7, "7", 7.0, "7.0", " 7", Decimal(7), np.int8(7)):
         known = queries.known(user)
         assert known is not None
         assert known.id == 7
@@ -36,7 +37,7 @@ def test_a_user_is_known_by_number_and_by_text(queries: Queries) -> None:
         assert known.had.tolist() == row[HAD]
 
 
-@pytest.mark.parametrize("user", [10**6, -1, 2**70, "ann", "", "7.0"])
+@pytest.mark.parametrize("user", [10**6, -1, 2**70, "ann", "", "007"])
 def test_who_is_not_there_is_not_known(queries: Queries, user: int | str) -> None:
     assert queries.known(user) is None
     assert queries.place_of(user) == -1

@@ -15,7 +15,7 @@ from crosstower.errors import RunError
 from crosstower.frozen import Frozen
 from crosstower.schema import Schema
 
-FORMAT = 1
+FORMAT = 2
 
 
 class _Table(Frozen):
@@ -27,7 +27,7 @@ class _Table(Frozen):
 
 
 class _Document(Frozen):
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     schema_: dict[str, Any]
     tables: dict[str, _Table]
     numbers: dict[str, FittedNumber]

@@ -99,9 +99,10 @@ def _of_pandas(name: str, column: Any) -> pl.Series:
         if inner.startswith(("object", "period", "interval")):
             return _of_pandas(name, column.astype(inner))
     if kind == "object":
-        return series_of(name, column.tolist())
+        # A NaN of pandas means missing, and so it does in the other columns.
+        values = (None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist())
+        return series_of(name, list(values))
     try:
-        # A NaN of pandas means missing and becomes null.
         return pl.from_pandas(column.reset_index(drop=True)).alias(name)
     except (pa.ArrowException, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError(
@@ -165,7 +166,7 @@ def _plain(value: Any) -> Any:
     """Return a value of Python itself, None where it is missing."""
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         value = value.tolist()  # of NumPy
-    if type(value).__name__ in _MISSING or (isinstance(value, float) and math.isnan(value)):
+    if type(value).__name__ in _MISSING:
         return None
     if isinstance(value, tuple | set | frozenset):
         return list(value)

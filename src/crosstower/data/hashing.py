@@ -24,7 +24,7 @@ def mix(values: NDArray[Any], seed: int = 0) -> U64:
 
 
 def hash_ids(ids: pl.Series, seed: int = 0) -> U64:
-    """Return hashes of ids by their text, so that 7 and "7" are the same id; nulls hash to 0.
+    """Return hashes of canonical ids by their text; nulls hash to 0.
 
     The hash of a text is its bytes as a polynomial modulo 2^64, then mixed with its length.
     """
@@ -38,7 +38,7 @@ def hash_ids(ids: pl.Series, seed: int = 0) -> U64:
 
 
 def hash_id(value: int | str) -> int:
-    """Return what `hash_ids` gives for one id, in whole numbers of Python."""
+    """Return what `hash_ids` gives for one canonical id, in whole numbers of Python."""
     data, power, total = str(value).encode(), 1, 0
     for byte in data:
         power = power * int(_POWER_BASE) & _ALL_BITS

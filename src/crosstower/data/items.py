@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from crosstower.csv_section import Csv
 from crosstower.data.cells import to_ids
 from crosstower.data.clean import Cleaner
-from crosstower.data.lookup import places_in
+from crosstower.data.lookup import places_of_ids
 from crosstower.data.sources import Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.names import raw_name
 from crosstower.schema import Schema
+from crosstower.values.columns import text_of
 
 Places = NDArray[np.int64]
 
@@ -35,7 +36,7 @@ class ItemTable:
 
     def places_of(self, ids: pl.Series) -> Places:
         """Return the place of each id, -1 where it is not in the table."""
-        return places_in(self.ids, ids)
+        return places_of_ids(self.ids, ids)
 
 
 def read_items(path: str, schema: Schema, *, item: str, dialect: Csv | None = None) -> ItemTable:
@@ -69,8 +70,8 @@ def items_of(source: Source, schema: Schema, *, item: str, columns: Sequence[str
 
 def last_of_each(frame: pl.DataFrame, item: str) -> pl.DataFrame:
     """Return the last row of each item."""
-    known = frame.filter(pl.col(item).is_not_null())
-    return known.unique(item, keep="last", maintain_order=True)
+    ids = text_of(frame[item])
+    return frame.filter(ids.is_last_distinct() & ids.is_not_null())
 
 
 def _check_ids(ids: pl.Series, where: str) -> None:

@@ -23,6 +23,7 @@ from crosstower.names import ROW, SPLIT, raw_name, time_name
 from crosstower.recipe import Recipe
 from crosstower.retrieval_section import Retrieval
 from crosstower.times.clock import Clock
+from crosstower.values.columns import ids_of, settled
 
 Places = NDArray[np.int64]
 
@@ -75,6 +76,7 @@ def read_positives(
     cleaner = _cleaner(recipe, sides, splitter, order)
     frame = _read(source, cleaner, splitter, progress)
     skipped = cleaner.skipped
+    frame = _with_ids(frame, section, recipe.data.on_bad_rows)
     items = _items(recipe, every, sides) if items is None else items
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     by_user = [] if section.user is None else [raw_name(section.user)]
@@ -105,6 +107,16 @@ def _read(source: Source, cleaner: Cleaner, splitter: Splitter, progress: Progre
     return pl.concat(frames, how="vertical_relaxed")
 
 
+def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.DataFrame:
+    """Return rows whose raw users and items are canonical ids; null where one is none."""
+    for name in (section.user, section.item):
+        if name is not None:
+            raw = frame[raw_name(name)]
+            ids = to_ids(name, raw) if on_bad_rows == "error" else settled(ids_of(raw))
+            frame = frame.with_columns(ids.alias(raw_name(name)))
+    return frame
+
+
 def _items(recipe: Recipe, source: Source, sides: Sides) -> ItemTable:
     """Return the item table, or each item as the last row has it that names it."""
     section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
@@ -115,11 +127,14 @@ def _items(recipe: Recipe, source: Source, sides: Sides) -> ItemTable:
     require_columns(source, columns)
     last: pl.DataFrame | None = None
     for chunk in source.chunks(columns):
-        rows = chunk.frame if last is None else pl.concat([last, chunk.frame])
+        rows = (
+            chunk.frame if last is None else pl.concat([last, chunk.frame], how="vertical_relaxed")
+        )
         last = last_of_each(rows, section.item)
     if last is None:
         raise DataError(f"{source.name}: no rows")
-    items = FrameSource(last.sort(section.item), f"the items of {source.name}")
+    last = last[to_ids(section.item, last[section.item]).arg_sort()]
+    items = FrameSource(last, f"the items of {source.name}")
     return items_of(items, schema, item=section.item, columns=columns)
 
 
@@ -131,8 +146,7 @@ def _known(
     skipped: Counter[str],
 ) -> pl.DataFrame:
     """Return the rows that have a user and an item of the item table."""
-    ids = to_ids(section.item, frame[raw_name(section.item)])
-    wrong = {section.item: items.places_of(ids) < 0}
+    wrong = {section.item: items.places_of(frame[raw_name(section.item)]) < 0}
     if section.user is not None:
         wrong[section.user] = frame[raw_name(section.user)].is_null().to_numpy()
     for name, bad in wrong.items():
@@ -154,6 +168,6 @@ def _users(frame: pl.DataFrame, section: Retrieval) -> tuple[pl.Series, Places]:
     """Return all users, sorted, and each row's place among them; rows are users without a user."""
     if section.user is None:
         return pl.Series("row", np.arange(frame.height)), np.arange(frame.height)
-    ids = to_ids(section.user, frame[raw_name(section.user)])
+    ids = frame[raw_name(section.user)]
     users = ids.unique().sort()
     return users, places_in(users, ids)

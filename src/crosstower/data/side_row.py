@@ -18,14 +18,16 @@ from crosstower.batch import Batch
 from crosstower.columns import Categorical, Numeric
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
+from crosstower.data.frames import series_of
 from crosstower.data.numbers import Bucketised
 from crosstower.data.side import Side
 from crosstower.data.sources import Chunk
+from crosstower.errors import DataError
 from crosstower.layout import MISSING
 from crosstower.schema import Cross, Schema
+from crosstower.values.ids import HIGH, LOW, id_of
 
 _MOST_VALUES = 10_000  # of a column
-_LOW, _HIGH = -(2**63), 2**63
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class _Part:
 
     def _encoded(self, values: Sequence[Any]) -> EncodedRow:
         columns = zip(self._sources, values, strict=True)
-        frame = pl.DataFrame({name: [value] for name, value in columns}, strict=False)
+        frame = pl.DataFrame([series_of(name, [value]) for name, value in columns])
         batch = self._side.encode(self._cleaner.clean(Chunk(frame, "the query", 0, 0)))
         return EncodedRow(batch.codes[0].numpy(), batch.numbers[0].numpy(), dict(batch.lists))
 
@@ -117,12 +119,12 @@ class _Id(_Part):
 
     def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
         value = row.get(self._sources[0])
-        if value is None:
-            into.codes[self._codes[0]] = MISSING
-        elif type(value) is str or (type(value) is int and _LOW <= value < _HIGH):
-            into.codes[self._codes[0]] = self._table.code_of(value)
-        else:
-            super().put(row, into)
+        try:
+            found = id_of(value)
+        except DataError:
+            super().put(row, into)  # which says where the value is
+            return
+        into.codes[self._codes[0]] = MISSING if found is None else self._table.code_of(found)
 
 
 class _Number(_Part):
@@ -138,7 +140,7 @@ class _Number(_Part):
             x = math.nan
         elif type(value) is float and math.isfinite(value):
             x = value
-        elif type(value) is int and _LOW <= value < _HIGH:
+        elif type(value) is int and LOW <= value < HIGH:
             x = float(value)
         else:
             super().put(row, into)

@@ -26,6 +26,7 @@ from crosstower.splits import (
     TimeSplit,
 )
 from crosstower.times.clock import Clock
+from crosstower.values.columns import text_of
 
 SPLITS = ("train", "valid", "test")
 Assignment = NDArray[np.int8]
@@ -80,11 +81,11 @@ def _cut(position: NDArray[np.float64], fractions: tuple[float, float, float]) -
 
 
 def _by_group(frame: pl.DataFrame, column: str, split: GroupSplit) -> Assignment:
-    return _cut(uniform(hash_ids(frame[raw_name(column)], split.seed)), split.fractions)
+    return _cut(uniform(hash_ids(text_of(frame[raw_name(column)]), split.seed)), split.fractions)
 
 
 def _by_name(frame: pl.DataFrame, column: str) -> Assignment:
-    names = frame[raw_name(column)].cast(pl.String)
+    names = text_of(frame[raw_name(column)])
     codes = names.replace_strict(list(SPLITS), [0, 1, 2], default=-1, return_dtype=pl.Int8)
     if (codes == -1).any():
         wrong = names.filter(codes == -1)[0]
@@ -139,9 +140,8 @@ def _leave_last_out(split: LeaveLastOutSplit, source: Source, clock: Clock) -> S
     last: pl.DataFrame | None = None
     for chunk in source.chunks([split.group, split.time]):
         rows = pl.int_range(chunk.index, chunk.index + chunk.frame.height, eager=True)
-        times = clock.read(chunk.frame[split.time])
-        part = pl.DataFrame({"group": chunk.frame[split.group], "time": times, "row": rows})
-        part = part.drop_nulls("time")
+        groups, times = text_of(chunk.frame[split.group]), clock.read(chunk.frame[split.time])
+        part = pl.DataFrame({"group": groups, "time": times, "row": rows}).drop_nulls("time")
         part = part if last is None else pl.concat([last, part])
         last = part.sort("time", "row").group_by("group").tail(2)
     if last is None:

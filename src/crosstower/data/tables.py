@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from crosstower.data.hashing import U64, hash_id, hash_ids, mix
 from crosstower.layout import MISSING, RESERVED_CODES, UNSEEN
+from crosstower.values.columns import matched, matched_id, settled
+from crosstower.values.ids import Id, id_of
 
 Codes = NDArray[np.int32]
 _SEEDS = 8
@@ -36,25 +39,31 @@ class Vocabulary:
         return RESERVED_CODES + len(self.values)
 
     def encode(self, ids: pl.Series) -> Codes:
-        """Return the code of every id; unknown ids are `UNSEEN`, nulls `MISSING`."""
-        known = ids.cast(self.values.dtype, strict=False)
+        """Return the code of every canonical id; unknown ids are `UNSEEN`, nulls `MISSING`."""
+        known = matched(ids, self.values)
         codes = self._hashed.codes(known)
         if known.null_count():
             codes[known.is_null().to_numpy()] = UNSEEN
             codes[ids.is_null().to_numpy()] = MISSING
         return codes
 
-    def code_of(self, value: int | str) -> int:
-        """Return the code of one id as `encode` does.
+    def code_of(self, value: Id) -> int:
+        """Return the code of one canonical id as `encode` does.
 
         Found by bisection, which takes microseconds where a series takes a hundred.
         """
+        code = self._code_of(value)
+        if code == UNSEEN and len(self.values) <= 2:  # true may be known as 1
+            other = matched_id(value, self.values)
+            return UNSEEN if other is None else self._code_of(other)
+        return code
+
+    def _code_of(self, value: Id) -> int:
         if self.values.dtype == pl.String:
-            place = bisect_left(range(len(self.values)), str(value), key=self.values.__getitem__)
-            found = place < len(self.values) and self.values[place] == str(value)
-        elif isinstance(value, str):
-            return int(self.encode(pl.Series([value]))[0])
-        elif not -(2**63) <= value < 2**63:
+            text = str(value)
+            place = bisect_left(range(len(self.values)), text, key=self.values.__getitem__)
+            found = place < len(self.values) and self.values[place] == text
+        elif type(value) is str:
             return UNSEEN
         else:
             place = int(self._numbers.searchsorted(value))
@@ -132,12 +141,12 @@ class HashBuckets:
         return RESERVED_CODES + self.buckets
 
     def encode(self, ids: pl.Series) -> Codes:
-        """Return the code of every id; nulls are `MISSING`."""
+        """Return the code of every canonical id; nulls are `MISSING`."""
         codes = (hash_ids(ids) % np.uint64(self.buckets)).astype(np.int32) + RESERVED_CODES
         return np.where(ids.is_null().to_numpy(), MISSING, codes).astype(np.int32)
 
-    def code_of(self, value: int | str) -> int:
-        """Return the code of one id, as `encode` does."""
+    def code_of(self, value: Id) -> int:
+        """Return the code of one canonical id, as `encode` does."""
         return hash_id(value) % self.buckets + RESERVED_CODES
 
 
@@ -160,8 +169,9 @@ class VocabularyFit:
     _new: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
 
     def add(self, ids: pl.Series) -> None:
-        """Count the ids of one chunk."""
-        new = self._count_known(ids.drop_nulls())
+        """Count the canonical ids of one chunk."""
+        ids = ids.drop_nulls()
+        new = self._count_known(ids.cast(pl.String) if self._values.dtype == pl.String else ids)
         if len(new):
             self._new.append(new.alias("value").value_counts(name="count"))
         if sum(part.height for part in self._new) > len(self._values):
@@ -170,7 +180,8 @@ class VocabularyFit:
     def finish(self) -> Vocabulary:
         """Return the values seen often enough, sorted."""
         self._take_in()
-        counts = self._counted().filter(pl.col("count") >= self.min_count)
+        counted = self._counted().with_columns(settled(self._values).alias("value"))
+        counts = counted.filter(pl.col("count") >= self.min_count)
         if self.max_size is not None and counts.height > self.max_size:
             ranked = counts.sort(["count", "value"], descending=[True, False])
             counts = ranked.head(self.max_size)
@@ -201,8 +212,7 @@ class VocabularyFit:
         return pl.DataFrame({"value": self._values, "count": self._counts})
 
 
-def given_vocabulary(values: tuple[str | int, ...]) -> Vocabulary:
+def given_vocabulary(values: Sequence[bool | float | str]) -> Vocabulary:
     """Return the vocabulary that a schema lists."""
-    text = any(isinstance(v, str) for v in values)
-    series = pl.Series([str(v) for v in values]) if text else pl.Series(values, dtype=pl.Int64)
-    return Vocabulary(series.alias("value").sort())
+    texts = [str(id_of(value)) for value in values]
+    return Vocabulary(settled(pl.Series("value", texts, dtype=pl.String)).sort())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crosstower.arguments import count_of
 from crosstower.blend_section import Diversity
 from crosstower.data.clean import Cleaner
+from crosstower.data.frames import series_of
 from crosstower.data.sides import section_of
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.request import QueryScorer, cleaner_of
@@ -27,6 +28,7 @@ from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 from crosstower.scores import BLEND_SCORE, PREDICTION, RAW, Scorer
+from crosstower.values.ids import given_id
 
 Places = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -257,11 +259,13 @@ class Funnel:
         row: dict[str, Any] = {name: [None] for name in self.rows.known}
         if user is not None and self.rows.user is not None:
             known = self.retriever.known(user)
-            ids = pl.Series([str(user)]).cast(known[USER].dtype, strict=False).drop_nulls()
             row |= {c.name: c for c in known.drop(USER, HAD)} if known.height else {}
-            row[self.rows.user] = ids if len(ids) else [user]
+            row[self.rows.user] = [given_id("user", user)]
         row |= {name: [value] for name, value in given.items()}
-        return pl.DataFrame(row, strict=False) if row else pl.DataFrame({"": [None]})
+        if not row:
+            return pl.DataFrame({"": [None]})
+        columns = {n: v if isinstance(v, pl.Series) else series_of(n, v) for n, v in row.items()}
+        return pl.DataFrame(columns)
 
     def _answer(
         self, scored: pl.DataFrame, rank: Places, item: Places, similarity: Floats

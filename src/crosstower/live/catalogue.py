@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.sides import section_of
-from crosstower.errors import QueryError, RunError, did_you_mean
+from crosstower.errors import DataError, QueryError, RunError, did_you_mean
 from crosstower.live.candidates import CandidateRows
 from crosstower.live.items import LiveItems
 from crosstower.live.ranker import LiveRanker
@@ -18,6 +18,8 @@ from crosstower.retrieve.exact import ExactIndex
 from crosstower.retrieve.vectors import Floats
 from crosstower.retriever.files import COUNT
 from crosstower.retriever.retriever import Retriever
+from crosstower.values.columns import fitted
+from crosstower.values.ids import Id, given_id
 
 Places = NDArray[np.int64]
 _POPULAR = 5_000
@@ -120,14 +122,11 @@ class LiveCatalogue:
 
         """
         schema, name = self.items.schema, self.id_column
-        by_id: dict[str, int] = {}
+        by_id: dict[Id, int] = {}
         for number, row in enumerate(rows):
             _check(number, row, name, schema)
-            by_id[str(row[name])] = number
+            by_id[given_id(f"items[{number}]: '{name}'", row[name])] = number
         ids = self.items.as_ids(list(by_id))
-        if ids.null_count():
-            bad = list(by_id)[int(ids.is_null().arg_max() or 0)]
-            raise QueryError(f"items: {name} {bad!r} cannot be an id; ids here are {ids.dtype}")
         columns = {
             column: _typed(column, {n: rows[n].get(column) for n in by_id.values()}, kind)
             for column, kind in schema.items()
@@ -165,9 +164,10 @@ def _typed(name: str, values: Mapping[int, Any], kind: pl.DataType) -> pl.Series
         return pl.Series(name, list(values.values()), dtype=kind, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         pass
+    found: list[Any] = []
     for number, value in values.items():
         try:
-            pl.Series(name, [value], dtype=kind, strict=True)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            found.append(fitted(value, kind))
+        except (DataError, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
             raise QueryError(f"items[{number}]: '{name}' must be {kind}, got {value!r}") from None
-    raise QueryError(f"items: '{name}' must be {kind}")
+    return pl.Series(name, found, dtype=kind, strict=True)

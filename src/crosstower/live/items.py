@@ -20,6 +20,7 @@ from crosstower.layout import RESERVED_CODES
 from crosstower.retrieve.catalogue import Catalogue
 from crosstower.retrieve.exact import ExactIndex
 from crosstower.retrieve.vectors import Floats, Vectors
+from crosstower.values.ids import given_id, id_of
 
 Places = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -70,9 +71,16 @@ class LiveItems:
         return np.where(self._alive[places], places, -1)
 
     def as_ids(self, ids: Sequence[Any]) -> pl.Series:
-        """Return ids in the type of the catalogue's; null if one cannot be one of them."""
-        kind = self.base.catalogue.ids.dtype
-        return pl.Series([str(i) for i in ids], dtype=pl.String).cast(kind, strict=False)
+        """Return canonical ids; null where one is empty.
+
+        Raises:
+            QueryError: one cannot be an id.
+
+        """
+        found = [None if i is None or i == "" else given_id("item", i) for i in ids]
+        if any(type(i) is str for i in found):
+            return pl.Series([None if i is None else str(i) for i in found], dtype=pl.String)
+        return pl.Series(found, dtype=pl.Int64)
 
     def ids(self, places: Places) -> list[Any]:
         """Return the ids at `places`."""
@@ -223,7 +231,10 @@ class LiveItems:
         self._all_alive = bool(self._alive.all())
         if self.newer is None:
             return np.empty(0, dtype=bool)
-        return ~self.newer.catalogue.ids.is_in(ids.implode()).to_numpy()
+        replaced = self.newer.catalogue.places_of(ids)
+        kept = np.ones(len(self.newer.catalogue.ids), dtype=bool)
+        kept[replaced[replaced >= 0]] = False
+        return kept
 
     def _kept(self, kept: Mask) -> ExactIndex:
         index, places = self.newer, np.flatnonzero(kept)
@@ -252,8 +263,10 @@ class LiveItems:
 def _ids_at(catalogue: Catalogue, places: Places) -> list[Any]:
     ids = catalogue.ids
     if len(places) <= _FEW:  # cell by cell, without a query engine
-        return [ids[place] for place in places.tolist()]
-    return ids.gather(places).to_list()
+        found = [ids[place] for place in places.tolist()]
+    else:
+        found = ids.gather(places).to_list()
+    return found if ids.dtype != pl.String else [id_of(i) for i in found]
 
 
 def _attributes_at(catalogue: Catalogue, places: Places) -> list[dict[str, Any]]:

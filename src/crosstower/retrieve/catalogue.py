@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.cells import to_ids
-from crosstower.data.lookup import places_in
+from crosstower.data.frames import series_of
+from crosstower.data.lookup import places_of_ids
 from crosstower.errors import QueryError, RunError
 from crosstower.filter_text import named
 from crosstower.filters import parse_filter
@@ -34,7 +35,7 @@ class Catalogue:
     """
 
     def __init__(self, ids: Any, attributes: pl.DataFrame | None = None) -> None:
-        series = to_ids(_ID, pl.Series(ids)).alias(_ID)
+        series = to_ids(_ID, _series(ids)).alias(_ID)
         attributes = pl.DataFrame() if attributes is None else attributes
         if attributes.width and attributes.height != len(series):
             raise QueryError(
@@ -62,7 +63,7 @@ class Catalogue:
     def places_of(self, ids: Any) -> Places:
         """Return the place of each id, -1 for one that is not there."""
         alive = np.append(np.flatnonzero(self.alive), -1)  # the last one stands for place -1
-        return alive[places_in(self.ids.filter(pl.Series(self.alive)), pl.Series(ids))]
+        return alive[places_of_ids(self.ids.filter(pl.Series(self.alive)), _series(ids))]
 
     def allowed(self, where: str | None) -> Places:
         """Return the places, ascending, of the items that fulfil a condition.
@@ -104,10 +105,11 @@ class Catalogue:
             raise QueryError(
                 f"attributes: expected {_words(self.attributes)}, got {_words(other.attributes)}"
             )
-        if other.ids.dtype != self.ids.dtype:
-            raise QueryError(f"item ids: expected {self.ids.dtype}, got {other.ids.dtype}")
         replaced = self.places_of(other.ids)
-        self.ids = pl.concat([self.ids, other.ids])
+        texts = [self.ids, other.ids]
+        if self.ids.dtype != other.ids.dtype:
+            texts = [ids.cast(pl.String) for ids in texts]
+        self.ids = pl.concat(texts)
         self.attributes = pl.concat([self.attributes, other.attributes])
         self.alive = np.concatenate([self.alive, other.alive])
         self.alive[replaced[replaced >= 0]] = False
@@ -121,7 +123,7 @@ class Catalogue:
         """
         places = self.places_of(ids)
         if (places < 0).any():
-            unknown = pl.Series(ids)[int(np.argmax(places < 0))]
+            unknown = _series(ids)[int(np.argmax(places < 0))]
             raise QueryError(f"no item {unknown!r} in the index; nothing was removed")
         self.alive[places] = False
         return places
@@ -151,6 +153,10 @@ class Catalogue:
         except (OSError, pl.exceptions.PolarsError, QueryError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path}: damaged: {reason}; build the index again") from error
+
+
+def _series(ids: Any) -> pl.Series:
+    return ids if isinstance(ids, pl.Series) else series_of(_ID, list(ids))
 
 
 def _words(table: pl.DataFrame) -> str:

@@ -118,8 +118,6 @@ def excluded_pairs(
         return np.empty(0, np.int64), np.empty(0, np.int64)
     if len(exclude) != queries:
         raise QueryError(f"exclude: {len(exclude):,} lists for {queries:,} queries; give one each")
-    lists = [pl.Series(e, dtype=None if len(e) else catalogue.ids.dtype) for e in exclude]
-    query = np.repeat(np.arange(queries), [len(e) for e in lists])
-    ids = pl.concat([e.cast(catalogue.ids.dtype, strict=False) for e in lists])
-    places = catalogue.places_of(ids)
+    query = np.repeat(np.arange(queries), [len(e) for e in exclude])
+    places = np.concatenate([catalogue.places_of(e) for e in exclude if len(e)] or [query])
     return query[places >= 0], places[places >= 0]

@@ -23,6 +23,7 @@ from crosstower.frozen import Frozen
 from crosstower.retrieve.catalogue import Catalogue
 from crosstower.retrieve.index import Hits, check_queries
 from crosstower.retrieve.milvus_filters import columns_of_kinds, kinds_of, milvus_filter
+from crosstower.values.ids import id_of
 
 TOKEN = "CROSSTOWER_MILVUS_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _BATCH = 1_000
@@ -125,7 +126,7 @@ class MilvusIndex:
         x = check_queries(queries, k, width=self._about.width)
         if exclude is not None and len(exclude) != len(x):
             raise QueryError(f"exclude: {len(exclude):,} lists for {len(x):,} queries")
-        left_out = [set(pl.Series(e).to_list()) for e in exclude or [[]] * len(x)]
+        left_out = [set(self._ids(e)) for e in exclude or [[]] * len(x)]
         asked = k + max((len(e) for e in left_out), default=0)
         if asked > _LIMIT:
             raise QueryError(f"k: Milvus gives at most {_LIMIT:,} items, exclusions included")
@@ -156,7 +157,7 @@ class MilvusIndex:
 
     def remove(self, ids: Any) -> None:
         """Take items out; ids that are not there are ignored by the engine."""
-        self._client.delete(self.address.collection, ids=pl.Series(ids).to_list())
+        self._client.delete(self.address.collection, ids=self._ids(ids))
 
     def save(self, folder: str | Path) -> None:
         """Write where the index is to a folder that is not there yet."""
@@ -168,22 +169,31 @@ class MilvusIndex:
         """End the connection."""
         self._client.close()
 
+    def _ids(self, ids: Any) -> list[Any]:
+        """Return ids in the type of the collection, without those that cannot be in it."""
+        found = (id_of(value) for value in ids)
+        if self._about.text_ids:
+            return [str(value) for value in found if value is not None]
+        return [value for value in found if isinstance(value, int)]
+
     def _upsert(self, catalogue: Catalogue, x: NDArray[np.float32]) -> None:
-        ids, rows = catalogue.ids.to_list(), list(_rows(catalogue))
+        ids, rows = self._ids(catalogue.ids.to_list()), list(_rows(catalogue))
+        if len(ids) < len(rows):
+            raise QueryError(
+                f"item ids: the collection {self.address.collection} holds integers, got text; make"
+                " another collection for both"
+            )
         for start in range(0, len(ids), _BATCH):
             part = range(start, min(start + _BATCH, len(ids)))
             data = [{"id": ids[i], "vector": x[i].tolist(), "attributes": rows[i]} for i in part]
             self._client.upsert(self.address.collection, data)
 
     def _hits(self, lists: list[list[tuple[Any, float]]], k: int) -> Hits:
-        kind = pl.String if self._about.text_ids else pl.Int64
-        ids = pl.Series("item_id", [i for hits in lists for i, _ in hits], dtype=kind).unique()
-        catalogue = Catalogue(ids)
+        catalogue = Catalogue(list({i for hits in lists for i, _ in hits}))
         places = np.full((len(lists), k), -1, dtype=np.int64)
         scores = np.full((len(lists), k), -np.inf, dtype=np.float32)
         for row, hits in enumerate(lists):
-            found = pl.Series([i for i, _ in hits], dtype=kind)
-            places[row, : len(hits)] = catalogue.places_of(found)
+            places[row, : len(hits)] = catalogue.places_of([i for i, _ in hits])
             scores[row, : len(hits)] = [score for _, score in hits]
         return Hits(catalogue, places, scores)
 

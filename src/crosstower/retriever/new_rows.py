@@ -39,6 +39,7 @@ from crosstower.retriever.files import COUNT, FOLDER, HAD, ID, USER, read
 from crosstower.retriever.results import write_retrieval_report
 from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
+from crosstower.values.columns import matched
 
 Places = NDArray[np.int64]
 
@@ -106,7 +107,7 @@ def earlier_of(run: Run, rows: PositiveRows) -> Histories:
     if section_of(run.recipe).user is None:
         return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
     users = read(run.folder / FOLDER / "users.parquet")
-    asked = pl.DataFrame({USER: rows.users.cast(users[USER].dtype, strict=False)})
+    asked = pl.DataFrame({USER: matched(rows.users, users[USER])})
     found = asked.join(users.select(USER, HAD), on=USER, how="left", maintain_order="left")[HAD]
     counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
     items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)

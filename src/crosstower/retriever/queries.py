@@ -22,6 +22,7 @@ from crosstower.layout import RESERVED_CODES
 from crosstower.models.two_tower import TwoTower
 from crosstower.retriever.files import FOLDER, HAD, USER, read
 from crosstower.run import Run
+from crosstower.values.ids import given_id
 
 Places = NDArray[np.int64]
 NOTHING_HAD = np.empty(0, np.int64)
@@ -69,8 +70,14 @@ class Queries:
             raise QueryError("user: the recipe has no retrieval.user; give the query instead")
 
     def place_of(self, user: str | int) -> int:
-        """Return the row of a user in `users`, -1 for one nobody knows."""
-        code = self._users.code_of(user if isinstance(user, int) else str(user))
+        """Return the row of a user in `users`, -1 for one nobody knows.
+
+        Raises:
+            QueryError: it cannot be an id.
+
+        """
+        known = given_id("user", user) if user != "" else ""
+        code = self._users.code_of(known)
         return max(code - RESERVED_CODES, -1)
 
     def known(self, user: str | int) -> KnownUser | None:

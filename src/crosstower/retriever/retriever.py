@@ -32,6 +32,7 @@ from crosstower.retriever.files import COUNT, FOLDER, ID, read
 from crosstower.retriever.queries import NOTHING_HAD, Queries
 from crosstower.run import Run
 from crosstower.schema import Text
+from crosstower.values.ids import given_id
 
 INDEX = "index"
 
@@ -176,7 +177,7 @@ class Retriever:
 
         """
         count_of("k", k, error=QueryError)
-        place = int(self.catalogue.places_of(_id(item, self.catalogue.ids))[0])
+        place = int(self.catalogue.places_of([given_id("item", item)])[0])
         if place < 0:
             near = ""
             if self.catalogue.ids.dtype == pl.String:
@@ -251,8 +252,3 @@ class Retriever:
         own = self._item_side.schema.sources()
         names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
         return [name for name in names if name != section_of(self.run.recipe).item]
-
-
-def _id(value: str | int, ids: pl.Series) -> pl.Series:
-    """Return an id as a series of the type of `ids`; null if it cannot be one of them."""
-    return pl.Series([str(value)], dtype=pl.String).cast(ids.dtype, strict=False)

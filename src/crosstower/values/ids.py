@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, QueryError
 from crosstower.times.instants import time_ids
 
 Id = int | str
@@ -49,6 +49,22 @@ def id_of(value: Any) -> Id | None:
     if type(value) is str:
         return _id_of_text(value)
     return _id_of_other(value)
+
+
+def given_id(name: str, value: Any) -> Id:
+    """Return the canonical id of a value of a request; `name` is what messages call it.
+
+    Raises:
+        QueryError: it is empty, or cannot be an id.
+
+    """
+    try:
+        found = id_of(value)
+    except DataError as error:
+        raise QueryError(f"{name}: {error}") from None
+    if found is None:
+        raise QueryError(f"{name}: expected an id, an integer or a text, got {value!r}")
+    return found
 
 
 def text_of_value(value: Any) -> str | None:
