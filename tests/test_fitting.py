@@ -45,7 +45,7 @@ def test_a_run_folder_holds_everything(recipe: Recipe, tmp_path: Path) -> None:
         )
     }
     encoder = {f for f in files if f.startswith("encoder/")}
-    alone = {"recipe.yaml", "run.json", "metrics.json", "report.html"}
+    alone = {"recipe.yaml", "run.json", "metrics.json", "report.html", "fingerprints.parquet"}
     assert files - encoder == trainings | alone
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["a"]
 

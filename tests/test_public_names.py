@@ -12,6 +12,7 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "Bundle",
         "BundleError",
         "CrosstowerError",
+        "CrosstowerWarning",
         "DataError",
         "Funnel",
         "Recipe",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crosstower.data.worlds import World as World
     from crosstower.errors import BundleError as BundleError
     from crosstower.errors import CrosstowerError as CrosstowerError
+    from crosstower.errors import CrosstowerWarning as CrosstowerWarning
     from crosstower.errors import DataError as DataError
     from crosstower.errors import RecipeError as RecipeError
     from crosstower.errors import RunError as RunError
@@ -40,6 +41,7 @@ _HOMES = {
     "Bundle": "bundle.bundle",
     "BundleError": "errors",
     "CrosstowerError": "errors",
+    "CrosstowerWarning": "errors",
     "DataError": "errors",
     "Funnel": "funnel.funnel",
     "Recipe": "recipe",
@@ -65,6 +67,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "CrosstowerError",
+    "CrosstowerWarning",
     "DataError",
     "Funnel",
     "Recipe",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,7 @@ from crosstower.cli_funnel import funnel_app
 from crosstower.cli_options import Json, Overrides, RunArgument, Seeds
 from crosstower.cli_policy import policy_app
 from crosstower.cli_serve import serve_app
-from crosstower.errors import CrosstowerError
+from crosstower.errors import CrosstowerError, CrosstowerWarning
 
 if TYPE_CHECKING:
     from crosstower.run import Run
@@ -43,6 +44,21 @@ app.add_typer(policy_app)
 app.add_typer(serve_app)
 app.add_typer(events_app)
 app.add_typer(data_app, name="data")
+
+
+@app.callback()
+def _show_warnings() -> None:
+    """Recommender funnels: from raw rows to trained, honestly evaluated models."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
+        if issubclass(category, CrosstowerWarning):
+            sys.stderr.write(f"note: {message}\n")
+        else:
+            usual(message, category, *rest)  # type: ignore[arg-type]
+
+    usual = warnings.showwarning
+    warnings.simplefilter("always", CrosstowerWarning)
+    warnings.showwarning = show
 
 
 @app.command(

@@ -4,6 +4,8 @@ A message names the thing, what was given, what is allowed, and what to do.
 The command line prints the message without a traceback and exits with `exit_code`.
 """
 
+import warnings
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -54,6 +56,16 @@ class ServeError(CrosstowerError):
     """A server cannot keep or read what it has to: the disk is full, its file is damaged."""
 
     exit_code = 5
+
+
+class CrosstowerWarning(UserWarning):
+    """Something to know that stops nothing: rows left out, an unknown user, a low match rate."""
+
+
+def notify(sentences: Iterable[str]) -> None:
+    """Warn the caller of a public function of each thing to know, once."""
+    for sentence in sentences:
+        warnings.warn(sentence, CrosstowerWarning, stacklevel=3)
 
 
 def query_error(error: DataError) -> QueryError:

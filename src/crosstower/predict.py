@@ -36,7 +36,9 @@ def predict_file(
 
     Tables that the recipe joins are joined here too. Memory does not grow with the rows; the
     output appears only when it is complete. Rows of content types that calibration or blend do not
-    know are counted on stderr. `precision` is that of `Run.score`.
+    know are counted on stderr, as are skipped rows (their predictions are null), values never seen
+    in training, keys that joined tables lack, and rows that trained the model. `precision` is that
+    of `Run.score`.
 
     Raises:
         RunError: the output is there already (and not `force`) or cannot be written.
@@ -50,9 +52,15 @@ def predict_file(
     columns = source.columns() if columns is None else list(columns)
     require_columns(source, columns)
     rows, console, steps = 0, Console(stderr=True), _steps(run, model, seed)
+    tally = run.tally()
     beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
     frames = run.score(
-        source, columns=[*columns, *beside], model=model, seed=seed, precision=precision
+        source,
+        columns=[*columns, *beside],
+        model=model,
+        seed=seed,
+        precision=precision,
+        tally=tally,
     )
     try:
         with replacing(output) as aside, console.status("scoring") as status:
@@ -71,6 +79,8 @@ def predict_file(
         raise RunError(f"{output}: cannot be written: {error.strerror or error}") from error
     if words := "; ".join(step.words(rows) for step in steps if step.unseen):
         console.print(f"{words}.", markup=False, highlight=False, soft_wrap=True)
+    for sentence in tally.sentences():
+        console.print(f"{sentence}.", markup=False, highlight=False, soft_wrap=True)
     return rows
 
 

@@ -165,7 +165,8 @@ class RankingJob:
         write_parquet(test, folder / TEST)
 
     def save(self, folder: Path) -> None:
-        """Write nothing more: encoder and recipe are enough."""
+        """Write what recognises the training rows."""
+        self.prepared.fingerprints.save(folder)
 
     def finish(self, folder: Path, tell: Any) -> None:
         """Do nothing: a ranker's baselines are models."""

@@ -12,7 +12,8 @@ import polars as pl
 
 from crosstower.data.prepare import evaluation_columns, source_of
 from crosstower.data.sources import Source
-from crosstower.errors import RunError
+from crosstower.data.tally import Tally
+from crosstower.errors import RunError, notify
 from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.evaluate.content import (
     DataFacts,
@@ -41,9 +42,18 @@ def stored_predictions(run: Run) -> dict[str, list[pl.DataFrame]]:
     return {m: [read_predictions(run, m, seed) for seed in run.info.seeds] for m in run.info.models}
 
 
-def new_predictions(run: Run, source: Source) -> dict[str, list[pl.DataFrame]]:
-    """Return predictions of every model and seed on other rows, with their labels."""
-    return {m: [_score(run, source, m, seed) for seed in run.info.seeds] for m in run.info.models}
+def new_predictions(run: Run, source: Source) -> tuple[dict[str, list[pl.DataFrame]], Tally]:
+    """Return predictions of every model and seed on other rows, with their labels.
+
+    The tally counts the rows once.
+    """
+    tally = run.tally()
+    tallies = iter([tally])
+    frames = {
+        m: [_score(run, source, m, seed, next(tallies, None)) for seed in run.info.seeds]
+        for m in run.info.models
+    }
+    return frames, tally
 
 
 def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
@@ -92,7 +102,8 @@ def write_results(run: Run, *, peak_memory_mb: float | None = None) -> tuple[Tas
 
 def write_figures(run: Run, metrics: dict[str, Any], peak_memory_mb: float | None) -> None:
     """Write `metrics.json`: metrics, figures of the trainings, the peak memory known so far."""
-    figures = {**metrics, "training": training_figures(run)}
+    joins = [match.model_dump() | {"rate": match.rate} for match in run.info.facts.joins]
+    figures = {**metrics, "training": training_figures(run), "joins": joins}
     if peak_memory_mb is not None:
         figures["peak_memory_mb"] = round(peak_memory_mb, 1)
     elif (run.folder / "metrics.json").is_file():
@@ -123,13 +134,18 @@ def evaluate_on(
 ) -> tuple[tuple[TaskReport, ...], Path]:
     """Evaluate every model and seed on other labelled rows; return reports and the page.
 
+    Rows left out, values never seen and rows that trained the model stand in the page, and are a
+    `CrosstowerWarning`.
+
     The page is `out`, or `report-NAME.html` in the run folder.
     """
     source = source_of(run.recipe.data, data)
-    frames = new_predictions(run, source)
+    frames, tally = new_predictions(run, source)
     first = next(iter(frames.values()))[0]
     rates = {t: {"these rows": _mean(first[t])} for t in run.recipe.schema_.tasks}
-    facts = DataFacts(source.name, "none: all rows", {"these rows": first.height}, rates)
+    notes = tuple(tally.sentences())
+    facts = DataFacts(source.name, "none: all rows", {"these rows": first.height}, rates, notes)
+    notify(tally.warnings())
     reports = task_reports(run, frames)
     path = out or report_of(run, source)
     return reports, write_report_of(run, reports, path, facts=facts)
@@ -213,9 +229,11 @@ def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.Da
         raise RunError(f"{path}: damaged: {str(error).splitlines()[0]}; train again") from error
 
 
-def _score(run: Run, source: Source, model: str, seed: int) -> pl.DataFrame:
+def _score(run: Run, source: Source, model: str, seed: int, tally: Tally | None) -> pl.DataFrame:
     columns = evaluation_columns(run.recipe)
-    frames = run.score(source, columns=columns, model=model, seed=seed, with_labels=True)
+    frames = run.score(
+        source, columns=columns, model=model, seed=seed, with_labels=True, tally=tally
+    )
     return pl.concat(list(frames))
 
 

@@ -3,6 +3,7 @@
 - `recipe.yaml`: the recipe, all data paths absolute
 - `run.json`: versions, machine, seeds, facts about the data
 - `encoder/`: the fitted encoder
+- `fingerprints.parquet`: hashes that recognise training rows (rankers)
 - `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, the predictions of valid.parquet
   and test.parquet, and calibration.json and blend.json where there are any
 - `metrics.json`: test metrics of every model, mean and sd over seeds
@@ -19,27 +20,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import polars.selectors as cs
 from pydantic import ValidationError
 from torch import nn
 
 from crosstower.arguments import path_of
-from crosstower.batch import Batch
 from crosstower.blend.blender import FittedBlend, load_blend
 from crosstower.data.census import Facts
-from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder
-from crosstower.data.prefetch import prefetch
-from crosstower.data.prepare import answers_of, source_of
-from crosstower.data.sources import Source, require_columns
-from crosstower.errors import RunError, did_you_mean
+from crosstower.data.fingerprints import Fingerprints, Recognised
+from crosstower.data.prepare import source_of
+from crosstower.data.sources import Source
+from crosstower.data.tally import Tally
+from crosstower.errors import RunError, did_you_mean, notify
 from crosstower.evaluate.calibrators import Calibrators, load_calibrators
 from crosstower.frozen import Frozen
 from crosstower.models.registry import build
-from crosstower.names import check_kept, raw_name
 from crosstower.recipe import Recipe, load_recipe
-from crosstower.scores import RAW, Precision, Scorer
+from crosstower.scored_rows import RowScorer
+from crosstower.scores import Precision, Scorer
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.trainer import BEST
 
@@ -194,7 +193,10 @@ class Run:
         seed: int | None = None,
         precision: Precision = "float32",
     ) -> pl.DataFrame:
-        """Return predictions for the rows of a file or a data frame, in their order.
+        """Return a prediction per row of a file or a data frame, in their order.
+
+        Rows whose bad cells the recipe skips have null predictions. What a user may not expect,
+        such as skipped rows or rows that trained the model, is a `CrosstowerWarning`.
 
         Tables that the recipe joins are joined here too. For more rows than memory holds use
         `score` or the command `crosstower predict`.
@@ -211,10 +213,11 @@ class Run:
             RunError: the run has no such model or seed, or there is no such precision.
 
         """
-        source = source_of(self.recipe.data, data)
-        return pl.concat(
-            self.score(source, columns=columns, model=model, seed=seed, precision=precision)
-        )
+        source, tally = source_of(self.recipe.data, data), self.tally()
+        rows = self._rows(columns, model, seed, precision, tally)
+        scored = pl.concat(list(rows.predictions(source)))
+        notify(tally.warnings())
+        return scored
 
     def score(
         self,
@@ -225,12 +228,14 @@ class Run:
         seed: int | None = None,
         with_labels: bool = False,
         precision: Precision = "float32",
+        tally: Tally | None = None,
     ) -> Iterator[pl.DataFrame]:
         """Yield predictions chunk by chunk, in the order of the rows.
 
         Each frame has the raw `columns`, a column `TASK__prediction` a task (a probability, a
         rating, or a number in the label's units) and `blend__score` if the run has a blend.
-        `with_labels` adds what evaluation of the predictions needs, and leaves the blend out.
+        Rows whose bad cells are skipped have null predictions. `with_labels` adds what evaluation
+        of the predictions needs, and leaves the blend and skipped rows out. `tally` counts rows.
 
         `precision` bfloat16 computes the matrix products in that type, which processors with
         instructions for it do about 1.5 to 3 times as fast. It is not the default, as scores move:
@@ -244,37 +249,29 @@ class Run:
                 precision.
 
         """
-        how = self.recipe.data.on_bad_rows
-        schema = self.recipe.schema_
+        rows = self._rows(columns, model, seed, precision, tally)
+        if with_labels:  # an evaluation of predictions, whose rows may lack what the blend needs
+            yield from replace(rows, scorer=replace(rows.scorer, blend=None)).answers(source)
+        else:
+            yield from rows.predictions(source)
+
+    def tally(self) -> Tally:
+        """Return what counts rows while they are scored, and recognises the training rows."""
+        known = Fingerprints.load(self.folder)
+        return Tally(recognised=None if known is None else Recognised(known))
+
+    def _rows(
+        self,
+        columns: Sequence[str],
+        model: str | None,
+        seed: int | None,
+        precision: Precision,
+        tally: Tally | None,
+    ) -> RowScorer:
         if self.recipe.retrieval is not None:
             raise RunError(
                 f"{self.folder}: a run that retrieves and scores no rows; ask it with: crosstower"
                 " recommend, search or similar"
             )
-        advice = "keep other columns (--column, columns= in Python), or rename it"
-        check_kept(columns, schema.tasks, where=source.name, advice=advice)
         scorer = self.scorer(model, seed=seed, precision=precision)
-        if with_labels:  # an evaluation of predictions, whose rows may lack what the blend needs
-            scorer = replace(scorer, blend=None)
-        extras = list(dict.fromkeys([*columns, *scorer.columns]))
-        cleaner = Cleaner(
-            schema, extras, on_bad_rows=how, with_labels=with_labels, amounts=scorer.amounts
-        )
-        require_columns(source, cleaner.sources())
-        for frame, batch in prefetch(_encoded(source, cleaner, self.encoder), depth=1):
-            kept = {c: frame[raw_name(c)] for c in columns}
-            scores = scorer.score_encoded(batch, scorer.raw(frame))
-            if with_labels:
-                kept = answers_of(frame, schema, list(columns)).to_dict()
-            else:
-                scores = scores.select(~cs.ends_with(RAW))
-            yield pl.DataFrame(kept | scores.to_dict())
-
-
-def _encoded(
-    source: Source, cleaner: Cleaner, encoder: Encoder
-) -> Iterator[tuple[pl.DataFrame, Batch]]:
-    """Yield each chunk cleaned, and encoded."""
-    for chunk in source.chunks(cleaner.sources()):
-        frame = cleaner.clean(chunk)
-        yield frame, encoder.encode(frame)
+        return RowScorer(self.recipe, scorer, columns, Tally() if tally is None else tally)

@@ -97,7 +97,9 @@ def test_values_unseen_in_training_are_told(recipe_text: str, tmp_path: Path) ->
         "schema: {columns: {user_id: categorical}, tasks: {click: binary}}"
     )
     notes = prepared(recipe, tmp_path, frame).facts.notes
-    assert notes == ("user_id: 100.0% of the test values never seen in training",)
+    assert notes[0] == "user_id: 100.0% of the test values never seen in training"
+    assert notes[1].startswith("50.0% of the valid and test rows have the inputs of a training row")
+    assert len(notes) == 2
 
 
 def test_skipped_rows_and_missing_labels_are_told(

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from crosstower.data import sources
-from crosstower.data.sources import Source, join, open_source, require_columns
+from crosstower.data.joins import join
+from crosstower.data.sources import Source, open_source, require_columns
 from crosstower.errors import DataError
 
 

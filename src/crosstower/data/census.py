@@ -12,14 +12,17 @@ import polars as pl
 from crosstower.batch import Batch
 from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.encode import Encoder
+from crosstower.data.fingerprints import Fingerprints, Smallest, row_hashes
 from crosstower.data.implications import Implications
+from crosstower.data.joins import JoinMatch
 from crosstower.data.split import SPLITS
-from crosstower.data.tables import Vocabulary
+from crosstower.data.unseen import Unseen
 from crosstower.errors import DataError
 from crosstower.frozen import Frozen
-from crosstower.layout import PADDING, UNSEEN
 from crosstower.schema import Schema
 from crosstower.tasks import Binary
+
+_REPEATED = 0.01
 
 
 class Facts(Frozen):
@@ -27,7 +30,8 @@ class Facts(Frozen):
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
-    rows, so that a resumed run notices other data; `answers` are those of a retriever's test.
+    rows, so that a resumed run notices other data; `answers` are those of a retriever's test;
+    `joins` says how many rows found their keys.
     """
 
     source: str
@@ -37,6 +41,7 @@ class Facts(Frozen):
     notes: tuple[str, ...]
     fingerprint: str
     answers: AnswerCounts | None = None
+    joins: tuple[JoinMatch, ...] = ()
 
 
 @dataclass
@@ -63,8 +68,9 @@ class Census:
     labels: dict[tuple[str, str], _LabelCount] = field(
         default_factory=dict[tuple[str, str], _LabelCount]
     )
-    unseen: Counter[str] = field(default_factory=Counter[str])
-    values: Counter[str] = field(default_factory=Counter[str])
+    unseen: Unseen = field(default_factory=Unseen)
+    trained: Smallest = field(default_factory=Smallest)
+    held_out: Smallest = field(default_factory=Smallest)
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     implications: Implications = field(default_factory=Implications)
@@ -77,28 +83,15 @@ class Census:
         for task in encoder.schema.tasks:
             self.labels.setdefault((task, split), _LabelCount()).add(labels[task])
         if split == "test":
-            self._count_unseen(batch, encoder)
+            self.unseen.add(batch, encoder)
+        (self.trained if split == "train" else self.held_out).add(row_hashes(batch))
         self.digest.update(split.encode())
         for tensor in (batch.codes, batch.numbers, batch.labels, *batch.lists.values()):
             self.digest.update(tensor.numpy().reshape(-1).data)
 
-    def _count_unseen(self, batch: Batch, encoder: Encoder) -> None:
-        layout = encoder.layout
-        coded = [(f.name, f.table, batch.codes[:, i]) for i, f in enumerate(layout.codes)]
-        coded += [(f.name, f.table, batch.lists[f.name]) for f in layout.lists]
-        for name, table, codes in coded:
-            if isinstance(encoder.tables.get(table), Vocabulary):
-                self.unseen[name] += int((codes == UNSEEN).sum())
-                self.values[name] += int((codes != PADDING).sum())
-
     def notes(self) -> list[str]:
         """Return sentences about what was skipped, unseen or missing."""
         skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
-        unseen = [
-            f"{name}: {count / self.values[name]:.1%} of the test values never seen in training"
-            for name, count in self.unseen.items()
-            if count
-        ]
         missing = [
             f"{task}: {self.rows[split] - count.rows:,} of {self.rows[split]:,} {split} rows have"
             " no label"
@@ -110,7 +103,20 @@ class Census:
             for (task, needs), rows in self.implied.items()
             if rows
         ]
-        return skipped + unseen + missing + implied + self.implications.notes()
+        notes = skipped + self.unseen.sentences("test values") + missing + implied
+        return notes + self.implications.notes() + self._repeated()
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """What recognises the training rows."""
+        return Fingerprints.of(self.trained, self.held_out)
+
+    def _repeated(self) -> list[str]:
+        share = self.fingerprints.repeated
+        if share < _REPEATED:
+            return []
+        same = f"{share:.1%} of the valid and test rows have the inputs of a training row"
+        return [f"{same}: they say less about new rows; drop repeats, or split by group or time"]
 
     def check(self, schema: Schema) -> None:
         """Raise DataError for a split without rows or labels, or with one class only."""
@@ -135,8 +141,8 @@ class Census:
                     " data.split, give more rows, or check the task's positive or threshold"
                 )
 
-    def facts(self, *, source: str, split: str) -> Facts:
-        """Return what is kept with the run."""
+    def facts(self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()) -> Facts:
+        """Return what is kept with the run; `joins` are those of the rows."""
         rates: dict[str, dict[str, float]] = {}
         for (task, part), count in self.labels.items():
             rates.setdefault(task, {})[part] = count.total / count.rows
@@ -145,6 +151,7 @@ class Census:
             split=split,
             rows=dict(self.rows),
             base_rates=rates,
-            notes=tuple(self.notes()),
+            notes=(*(match.sentence for match in joins), *self.notes()),
+            joins=joins,
             fingerprint=self.digest.hexdigest(),
         )

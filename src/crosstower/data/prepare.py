@@ -17,8 +17,10 @@ from crosstower.data.clean import Cleaner
 from crosstower.data.clocks import ClockOf, clocks_of
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_fit import EncoderFit
+from crosstower.data.fingerprints import Fingerprints
+from crosstower.data.joins import join, join_matches
 from crosstower.data.prefetch import prefetch
-from crosstower.data.sources import FrameSource, Source, join, open_source, require_columns
+from crosstower.data.sources import FrameSource, Source, open_source, require_columns
 from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
 from crosstower.errors import RecipeError
 from crosstower.names import check_kept, label_name, raw_name, truth_name
@@ -40,12 +42,14 @@ class Prepared:
 
     An answer frame has a column a task (its label, null where missing), the true probability
     columns and the raw columns that evaluation asks for, in the order of the encoded rows.
+    `fingerprints` recognise the training rows.
     """
 
     encoder: Encoder
     rows: dict[str, EncodedRows]
     answers: dict[str, pl.DataFrame]
     facts: Facts
+    fingerprints: Fingerprints
 
 
 def source_of(data: Data, frame: Any = None) -> Source:
@@ -152,6 +156,7 @@ def prepare(
         fit = EncoderFit(recipe.schema_)
         for frame, assignment in reading.frames("learning vocabularies", Census()):
             fit.add(select(frame, assignment, 0))
+        join_matches(source)  # a join without a match is an error before anything is encoded
         encoder = fit.finish()
     return _encode(reading, encoder, spill)
 
@@ -223,8 +228,9 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in answers.items()}
     words = split_words(reading.recipe.data.split, reading.splitter.clocks)
-    facts = census.facts(source=reading.source.name, split=words)
-    return Prepared(encoder, rows, joined, facts)
+    joins = join_matches(reading.source)
+    facts = census.facts(source=reading.source.name, split=words, joins=joins)
+    return Prepared(encoder, rows, joined, facts, census.fingerprints)
 
 
 def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:

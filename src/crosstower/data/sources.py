@@ -23,7 +23,6 @@ from crosstower.errors import DataError, did_you_mean
 from crosstower.filters import filter_columns, parse_filter
 from crosstower.names import MARK
 
-_KEY = f"{MARK}key"
 SPLIT_COLUMN = f"{MARK}part"
 """Hidden column of rows that come divided: the split of each. Sources of one part have none."""
 
@@ -114,30 +113,6 @@ class FileSource:
 
 
 @dataclass(frozen=True)
-class JoinedSource:
-    """Rows of `base` with the columns of a table in memory added by key."""
-
-    base: Source
-    table: pl.DataFrame
-    on: str
-    name: str
-
-    def columns(self) -> list[str]:
-        """Return the columns of both sides."""
-        return self.base.columns() + [c for c in self.table.columns if c != self.on]
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
-        """Yield the rows of `base` in order; keys that the table lacks give nulls."""
-        added = [c for c in columns if c in self.table.columns and c != self.on]
-        kept = list(dict.fromkeys([*(c for c in columns if c not in added), self.on]))
-        right = self.table.select(_key(self.table[self.on], self.name), *added)
-        for chunk in self.base.chunks(kept):
-            left = chunk.frame.with_columns(_key(chunk.frame[self.on], chunk.origin))
-            frame = left.join(right, on=_KEY, how="left", maintain_order="left")
-            yield Chunk(frame.select(columns), chunk.origin, chunk.first_row, chunk.index)
-
-
-@dataclass(frozen=True)
 class FilteredSource:
     """The rows of `base` that fulfil a condition; rows are counted among those."""
 
@@ -168,16 +143,6 @@ class FilteredSource:
             first_row[origin] += frame.height
 
 
-def _key(ids: pl.Series, where: str) -> pl.Series:
-    """Return the key of a join as text, so that 7 of one side finds "7" of the other."""
-    if ids.dtype.is_float():
-        raise DataError(
-            f"{where}: the key '{ids.name}' of a join holds {ids.dtype}; store it as integers or"
-            " text (ids that pass through floats are silently rounded)"
-        )
-    return ids.cast(pl.String).alias(_KEY)
-
-
 def open_source(data: Any, dialect: Csv | None = None) -> Source:
     """Return a source for a path, a folder, a glob or a polars, pandas or Arrow table.
 
@@ -195,37 +160,6 @@ def open_source(data: Any, dialect: Csv | None = None) -> Source:
         source = _open_frame(data)
     _check_unique(source.columns(), source.name)
     return source
-
-
-def join(source: Source, data: Any, *, on: str, dialect: Csv | None = None) -> JoinedSource:
-    """Return `source` with the columns of a smaller table added by the key `on`.
-
-    Args:
-        source: the rows.
-        data: a path or a table with one row per key.
-        on: the key column.
-        dialect: of CSV files.
-
-    Raises:
-        DataError: the key is missing on one side, or a key is in the table twice.
-
-    """
-    other = open_source(data, dialect)
-    _require([on], source.columns(), source.name)
-    _require([on], other.columns(), other.name)
-    table = pl.concat([c.frame for c in other.chunks(other.columns())], how="vertical_relaxed")
-    twice = table.filter(pl.col(on).is_duplicated())[on]
-    if len(twice):
-        raise DataError(
-            f"join on '{on}': {other.name} holds the key {twice[0]!r} more than once, which would"
-            " multiply rows; keep one row per key"
-        )
-    clash = [c for c in other.columns() if c != on and c in source.columns()]
-    if clash:
-        raise DataError(
-            f"join on '{on}': column '{clash[0]}' is on both sides; rename it in {other.name}"
-        )
-    return JoinedSource(source, table, on, source.name)
 
 
 def require_columns(source: Source, columns: Sequence[str]) -> None:

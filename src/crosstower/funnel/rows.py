@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.csv_section import Csv
+from crosstower.data.joins import JoinedSource, join
 from crosstower.data.sides import section_of, sides_of
-from crosstower.data.sources import FrameSource, JoinedSource, Source, join
+from crosstower.data.sources import FrameSource, Source
 from crosstower.data_section import Join
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.retriever.retriever import Retriever

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from crosstower.batch import Batch
 from crosstower.content_types import ContentTypes
 from crosstower.data.clean import Cleaner
+from crosstower.data.joins import JoinedSource
 from crosstower.data.request import RequestEncoder
 from crosstower.data.side_row import SideRow
-from crosstower.data.sources import Chunk, FrameSource, JoinedSource
+from crosstower.data.sources import Chunk, FrameSource
 from crosstower.data.tables import Vocabulary
 from crosstower.errors import DataError, QueryError, query_error
 from crosstower.funnel.request import cleaner_of, part_of

@@ -13,7 +13,8 @@ import polars as pl
 from crosstower.blend.rows import column_of
 from crosstower.content_types import ContentTypes
 from crosstower.data.clean import Cleaner
-from crosstower.data.sources import FrameSource, Source, join
+from crosstower.data.joins import join
+from crosstower.data.sources import FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.request import cleaner_of
 from crosstower.live.answer import Asked, Ranked, milliseconds_since

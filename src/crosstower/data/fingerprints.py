@@ -1,0 +1,127 @@
+"""A sketch of the training rows that recognises them: the smallest hashes of their inputs.
+
+Keeping the k smallest of all hashes is a sample by value (Bar-Yossef et al. 2002): whether a row
+is in the sample follows from the row alone, so a row met again is compared with the same sample.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.batch import Batch
+from crosstower.data.hashing import U64, mix
+from crosstower.errors import RunError
+from crosstower.files import write_parquet
+
+FINGERPRINTS = "fingerprints.parquet"
+_HASH, _SIZE, _ALL = "hash", 1 << 16, np.uint64(2**64 - 1)
+_DEVIATIONS, _LEAST = 3.0, 0.01
+
+
+def row_hashes(batch: Batch) -> U64:
+    """Return a hash `[B]` of the inputs of each row, labels aside; padding does not count."""
+    parts = [batch.codes.numpy(), batch.numbers.numpy().view(np.int32)]
+    parts += [codes.numpy() for codes in batch.lists.values()]
+    total = np.zeros(len(batch), dtype=np.uint64)
+    for place, part in enumerate(parts):
+        odd = mix(np.arange(part.shape[1]), seed=place) | np.uint64(1)
+        for column, factor in enumerate(odd):  # one at a time: no copy of a whole wide part
+            total += part[:, column].astype(np.uint64) * factor
+    return mix(total)
+
+
+@dataclass
+class Smallest:
+    """The smallest `size` of all hashes added; `limit` is the largest that is surely kept."""
+
+    size: int = _SIZE
+    hashes: U64 = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    limit: np.uint64 = _ALL
+
+    def add(self, hashes: U64) -> None:
+        """Take in more hashes, repeated ones included."""
+        self.hashes = np.concatenate([self.hashes, hashes[hashes <= self.limit]])
+        if len(self.hashes) > self.size:
+            self.hashes = np.sort(self.hashes)[: self.size]
+            self.limit = self.hashes[-1]
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Sorted, distinct hashes of training rows up to `limit`.
+
+    `repeated` is the share of the held-out rows whose inputs are those of a training row: what to
+    expect of new rows of the same kind.
+    """
+
+    hashes: U64
+    limit: np.uint64
+    repeated: float
+
+    @staticmethod
+    def of(train: Smallest, held_out: Smallest) -> Fingerprints:
+        """Return the sketch of the training rows, compared with that of held-out rows."""
+        limit = min(train.limit, held_out.limit)
+        asked = held_out.hashes[held_out.hashes <= limit]
+        known = np.unique(train.hashes)
+        repeated = float(np.isin(asked, known).mean()) if len(asked) else 0.0
+        return Fingerprints(known, train.limit, repeated)
+
+    def save(self, folder: Path) -> None:
+        """Write the sketch into a run folder."""
+        meta = pl.DataFrame({_HASH: self.hashes}).with_columns(
+            limit=pl.lit(int(self.limit), dtype=pl.UInt64), repeated=pl.lit(self.repeated)
+        )
+        write_parquet(meta, folder / FINGERPRINTS)
+
+    @staticmethod
+    def load(folder: Path) -> Fingerprints | None:
+        """Return the sketch of a run folder; None where it has none, as in a bundle.
+
+        Raises:
+            RunError: the file is damaged.
+
+        """
+        path = folder / FINGERPRINTS
+        if not path.is_file():
+            return None
+        try:
+            table = pl.read_parquet(path)
+            first = table.row(0, named=True)
+            limit, repeated = np.uint64(first["limit"]), float(first["repeated"])
+            return Fingerprints(table[_HASH].to_numpy(), limit, repeated)
+        except (OSError, pl.exceptions.PolarsError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path}: damaged: {reason}; train the run again") from error
+
+
+@dataclass
+class Recognised:
+    """Counts rows that can be compared with a sketch, and those that it holds."""
+
+    sketch: Fingerprints
+    compared: int = 0
+    known: int = 0
+
+    def add(self, batch: Batch) -> None:
+        """Compare encoded rows."""
+        hashes = row_hashes(batch)
+        sampled: NDArray[np.uint64] = hashes[hashes <= self.sketch.limit]
+        self.compared += len(sampled)
+        self.known += int(np.isin(sampled, self.sketch.hashes).sum())
+
+    def warnings(self) -> list[str]:
+        """Return a sentence if more rows are known than chance explains."""
+        expected = self.compared * self.sketch.repeated
+        spread = math.sqrt(expected * (1.0 - self.sketch.repeated))
+        if self.known <= max(expected + _DEVIATIONS * spread, _LEAST * self.compared):
+            return []
+        counts = f"{self.known:,} of {self.compared:,} compared by their inputs"
+        share = f"{self.known / self.compared:.0%} of these rows trained the model ({counts})"
+        return [f"{share}: it does better on them than on new rows"]
