@@ -348,3 +348,35 @@ def test_tables_in_host_memory_train_alike(recipe: Recipe, tmp_path: Path) -> No
     )
     one, other = (load_file(r.model_folder("wide_deep", 0) / "best.safetensors") for r in runs)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("task", [{"kind": "regression"}, {"kind": "rating"}])
+def test_equal_labels_are_refused_before_training(
+    frame: pl.DataFrame, tmp_path: Path, task: dict[str, Any]
+) -> None:
+    schema = ct.Schema.model_validate({"columns": {"genre": "categorical"}, "tasks": {"y": task}})
+    with pytest.raises(DataError, match=r"task 'y': all [\d,]+ labels of the train split are 3, "):
+        fit(schema, data=frame.with_columns(y=pl.lit(3.0)), out=tmp_path / "a", quiet=True)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_equal_labels_outside_of_training_are_told_in_words(
+    frame: pl.DataFrame, tmp_path: Path, split: str
+) -> None:
+    numbers = pl.Series(np.random.default_rng(0).normal(3, 1, len(frame)))
+    part = pl.Series(np.arange(len(frame)) % 3).replace_strict({0: "train", 1: "valid", 2: "test"})
+    rows = frame.with_columns(part=part, y=pl.when(part == split).then(0.1).otherwise(numbers))
+    recipe = Recipe(
+        schema=ct.Schema.model_validate(
+            {"columns": {"genre": "categorical"}, "tasks": {"y": "regression", "click": "binary"}}
+        ),
+        data={"split": {"kind": "column", "column": "part"}},  # type: ignore[arg-type]
+        model={"name": "mlp", "embedding_dim": 2, "hidden": [4]},
+        training={"epochs": 1, "monitor": "all.loss", "precision": "float32"},  # type: ignore[arg-type]
+        evaluation={"baselines": ()},  # type: ignore[arg-type]
+    )
+    run = fit(recipe, data=rows, out=tmp_path / "a", quiet=True)
+    figures = run.metrics["tasks"]["y"]["mlp"]
+    assert (figures["rmse_of_mean"]["mean"] == 0) == (split == "test")
+    assert "on average where" in run.report.read_text()

@@ -63,9 +63,11 @@ def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
             relative = metrics[f"{name}.normalised_entropy"]
         else:
             constant = metrics[f"{name}.rmse_of_mean"]
-            relative = (metrics[f"{name}.rmse"] / constant) ** 2 if constant else math.nan
+            if constant == 0.0:  # labels that are equal here tell models apart by no ratio
+                continue
+            relative = (metrics[f"{name}.rmse"] / constant) ** 2
         total, weights = total + task.weight * relative, weights + task.weight
-    return total / weights
+    return total / weights if weights else math.nan
 
 
 def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:

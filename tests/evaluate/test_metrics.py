@@ -3,6 +3,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from sklearn import metrics as sk
 
 from crosstower.errors import DataError, RecipeError
@@ -35,6 +36,8 @@ def test_binary_metrics_are_those_of_scikit_learn():
     assert ours["majority_rate"] == pytest.approx(1 - y.mean())
     assert ours["base_rate"] == pytest.approx(y.mean())
     assert ours["calibration_ratio"] == pytest.approx(p.mean() / y.mean())
+    error = max(np.var(p - y, ddof=1), np.mean(p * (1 - p))) ** 0.5 / len(y) ** 0.5
+    assert ours["bias_sds"] == pytest.approx((p.mean() - y.mean()) / error)
     assert ours["gauc"] == group_auc(y, p, groups).value
 
 
@@ -79,6 +82,12 @@ def test_regression_metrics_are_those_of_scikit_learn():
     always_mean = np.full(500, y.mean())
     assert ours["rmse_of_mean"] == pytest.approx(sk.root_mean_squared_error(y, always_mean))
     assert (ours["mean_label"], ours["mean_prediction"]) == (y.mean(), p.mean())
+    test = stats.ttest_rel(p, y)
+    assert ours["bias_sds"] == pytest.approx(test.statistic)
+
+
+def test_equal_labels_have_no_spread():
+    assert regression_metrics(np.full(7, 0.1), np.full(7, 0.2))["rmse_of_mean"] == 0.0
 
 
 @pytest.mark.parametrize("kind", ["binary", "regression", "rating"])

@@ -7,6 +7,8 @@ from sklearn.metrics import roc_auc_score, root_mean_squared_error
 from crosstower.evaluate.uncertainty import (
     auc_difference_error,
     auc_standard_error,
+    bias_sds,
+    mean_error,
     rmse_difference_error,
 )
 
@@ -68,3 +70,30 @@ def test_rmse_difference_error_is_the_bootstraps():
 def test_rmse_difference_error_of_too_few_rows_or_no_error():
     assert math.isnan(rmse_difference_error(np.ones(1), np.ones(1), np.ones(1)))
     assert rmse_difference_error(np.ones(3), np.ones(3), np.ones(3)) == 0.0
+
+
+def test_the_bias_of_right_predictions_is_noise_and_that_of_wrong_ones_is_not():
+    random = np.random.default_rng(0)
+    right, wrong = list[float](), list[float]()
+    for _ in range(400):
+        p = random.beta(1, 12, 500)
+        y = (random.random(500) < p).astype(float)
+        right.append(bias_sds(y, p, probabilities=True))
+        wrong.append(bias_sds(y, np.minimum(1.5 * p, 1.0), probabilities=True))
+    assert np.mean(np.abs(right) > 2) < 0.08  # 0.046 by the normal law
+    assert 0.85 < np.std(right) < 1.15
+    assert np.mean(np.array(wrong) > 2) > 0.5
+
+
+def test_rows_without_an_event_do_not_refute_a_small_probability():
+    none = np.zeros(100)
+    assert bias_sds(none, np.full(100, 0.01), probabilities=True) == pytest.approx(1.005, abs=0.01)
+    assert bias_sds(none, np.full(100, 0.2), probabilities=True) == pytest.approx(5.0)
+
+
+def test_the_ends_of_a_bias():
+    y = np.array([1.0, 2.0])
+    assert bias_sds(y, y, probabilities=False) == 0.0
+    assert bias_sds(y, y + 1, probabilities=False) == np.inf
+    assert np.isnan(bias_sds(y[:1], y[:1], probabilities=False))
+    assert np.isnan(mean_error(y[:1], y[:1], probabilities=True))

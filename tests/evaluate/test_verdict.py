@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from crosstower.evaluate.summary import Difference, Summary
@@ -6,7 +8,7 @@ from crosstower.evaluate.verdict import (
     auc_verdict,
     baseline_verdict,
     best_verdict,
-    calibration_verdict,
+    mean_verdict,
     rmse_verdict,
 )
 
@@ -59,16 +61,48 @@ def test_accuracy(accuracy, sentence):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "rows", "end"),
+    ("predicted", "error", "worst", "end"),
     [
-        (1.12, 100_000, "Predicts 5.60 % on average where 5.00 % was observed: 12 % too much."),
-        (0.90, 100_000, "Predicts 4.50 % on average where 5.00 % was observed: 10 % too little."),
-        (1.12, 500, "Predicts 5.60 % on average where 5.00 % was observed: right on average."),
-        (1.016, 10**9, "Predicts 5.08 % on average where 5.00 % was observed: right on average."),
+        (
+            0.0560,
+            0.001,
+            6.0,
+            "5.60 % on average where 5.00 % was observed: 12 % too much (6.0 sd)",
+        ),
+        (
+            0.0450,
+            0.001,
+            5.0,
+            "where 5.00 % was observed: 10 % too little (5.0 sd)",
+        ),
+        (
+            0.0508,
+            1e-5,
+            80.0,
+            "where 5.00 % was observed: 1.6 % too much (80.0 sd)",
+        ),
+        (0.0508, 0.001, 0.8, "5.08 % on average where 5.00 % was observed: right on average."),
+        (0.0508, 0.001, -3.0, "observed: right over all seeds, but one seed is 3.0 sd off."),
+        (0.0560, 0.010, 0.6, "observed: no bias beyond the noise, which hides one of up to 40 %."),
+        (0.0560, 0.0, math.inf, "observed: 12 % too much (no noise)."),
+        (0.0560, math.nan, math.nan, "observed, of one row: nothing can be said."),
     ],
 )
-def test_calibration(ratio, rows, end):
-    assert calibration_verdict(Summary(ratio), base_rate=0.05, rows=rows) == end
+def test_predictions_on_average(predicted, error, worst, end):
+    found = mean_verdict(predicted, 0.05, error=error, worst=worst, percent=True)
+    assert end in found
+
+
+def test_a_mean_of_numbers_has_their_unit():
+    found = mean_verdict(3.5, 3.0, error=0.1, worst=5.0, percent=False)
+    assert found == "Predicts 3.500 on average where 3.000 was observed: 17 % too much (5.0 sd)."
+    none = mean_verdict(0.5, 0.0, error=0.1, worst=5.0, percent=False)
+    assert none == "Predicts 0.500 on average where 0.000 was observed: 0.500 too much (5.0 sd)."
+
+
+def test_equal_labels_leave_nothing_to_beat():
+    same = Difference("rmse", 0.1, 0.01)
+    assert "all labels are equal" in rmse_verdict(same, rmse=Summary(0.1), rmse_of_mean=0.0)
 
 
 @pytest.mark.parametrize(

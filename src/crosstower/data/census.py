@@ -119,7 +119,7 @@ class Census:
         return [f"{same}: they say less about new rows; drop repeats, or split by group or time"]
 
     def check(self, schema: Schema) -> None:
-        """Raise DataError for a split without rows or labels, or with one class only."""
+        """Raise DataError for a split without rows or labels, or labels that are all equal."""
         for split in SPLITS:
             if self.rows[split] == 0:
                 counts = ", ".join(f"{s} {self.rows[s]:,}" for s in SPLITS)
@@ -134,7 +134,14 @@ class Census:
                     f"task '{name}': no row of the {split} split has a label; change data.split, or"
                     " remove the task"
                 )
-            if isinstance(schema.tasks[name], Binary) and count.low == count.high:
+            binary = isinstance(schema.tasks[name], Binary)
+            if not binary and split == "train" and count.low == count.high:
+                raise DataError(
+                    f"task '{name}': all {count.rows:,} labels of the train split are"
+                    f" {count.low:g}, so there is nothing to learn; check the column"
+                    f" '{schema.tasks[name].column or name}', or remove the task"
+                )
+            if binary and count.low == count.high:
                 raise DataError(
                     f"task '{name}': all {count.rows:,} labels of the {split} split are"
                     f" {count.low:g}; a binary task needs both classes in every split: change"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crosstower.errors import DataError, RecipeError, did_you_mean
 from crosstower.evaluate.calibration import calibration_ratio, expected_calibration_error
 from crosstower.evaluate.ranking import Floats, Groups, group_auc, roc_auc
+from crosstower.evaluate.uncertainty import bias_sds
 from crosstower.layout import HeadKind
 
 METRIC_DIRECTIONS: dict[str, Literal["higher", "lower"]] = {
@@ -93,7 +94,8 @@ def binary_metrics(y: Floats, p: Floats, *, groups: Groups | None = None) -> dic
 
     `auc`, `log_loss` (nats), `normalised_entropy`, `ece`, `accuracy` at 0.5 beside
     `majority_rate` (the accuracy of always answering the more frequent class),
-    `calibration_ratio`, `base_rate`, and with `groups` the `gauc`.
+    `calibration_ratio`, `bias_sds` (mean prediction - mean label in standard errors), `base_rate`,
+    and with `groups` the `gauc`.
 
     Raises:
         DataError: lengths differ, a label is neither 0 nor 1, or a prediction is no probability.
@@ -110,6 +112,7 @@ def binary_metrics(y: Floats, p: Floats, *, groups: Groups | None = None) -> dic
         "accuracy": _share((p >= 0.5) == (y == 1)),
         "majority_rate": max(base_rate, 1.0 - base_rate),
         "calibration_ratio": calibration_ratio(y, p),
+        "bias_sds": bias_sds(y, p, probabilities=True),
         "base_rate": base_rate,
     }
     if groups is not None:
@@ -121,7 +124,8 @@ def regression_metrics(y: Floats, p: Floats) -> dict[str, float]:
     """Return `mae` and `rmse` in the unit of the label, beside `rmse_of_mean`.
 
     `rmse_of_mean` is the RMSE of always answering the mean of these labels: a model that does not
-    get below it has learnt nothing. `mean_label` and `mean_prediction` show a bias.
+    get below it has learnt nothing. `mean_label` and `mean_prediction` show a bias, and `bias_sds`
+    gives it in standard errors.
 
     Raises:
         DataError: lengths differ, or a prediction or label is not finite.
@@ -129,12 +133,14 @@ def regression_metrics(y: Floats, p: Floats) -> dict[str, float]:
     """
     _check_lengths(y, p, None)
     _check_finite(y, p)
-    names = ("mae", "rmse", "rmse_of_mean", "mean_label", "mean_prediction")
+    names = ("mae", "rmse", "rmse_of_mean", "mean_label", "mean_prediction", "bias_sds")
     if len(y) == 0:
         return dict.fromkeys(names, math.nan)
     y, p = y.astype(np.float64), p.astype(np.float64)
     mean = float(y.mean())
-    values = (mae(y, p), rmse(y, p), float(y.std()), mean, float(p.mean()))
+    sds = bias_sds(y, p, probabilities=False)
+    spread = float(y.std()) if y.min() < y.max() else 0.0  # of equal labels a rounding error
+    values = (mae(y, p), rmse(y, p), spread, mean, float(p.mean()), sds)
     return dict(zip(names, values, strict=True))
 
 

@@ -23,6 +23,7 @@ TITLES = {
     "accuracy": "Accuracy",
     "majority_rate": "Majority class",
     "calibration_ratio": "Predicted / observed",
+    "bias_sds": "Bias (sd)",
     "rmse": "RMSE",
     "mae": "MAE",
     "mean_prediction": "Mean prediction",
@@ -42,10 +43,10 @@ TITLES = {
 _COLUMNS: dict[HeadKind, tuple[str, ...]] = {
     "binary": (
         "auc", "gauc", "log_loss", "normalised_entropy", "ece", "accuracy", "majority_rate",
-        "calibration_ratio",
+        "calibration_ratio", "bias_sds",
     ),
-    "regression": ("rmse", "mae", "mean_prediction", "mean_label"),
-    "rating": ("rmse", "mae", "mean_prediction", "mean_label"),
+    "regression": ("rmse", "mae", "mean_prediction", "mean_label", "bias_sds"),
+    "rating": ("rmse", "mae", "mean_prediction", "mean_label", "bias_sds"),
 }  # fmt: skip
 RETRIEVAL_METRICS = (
     "recall", "hit_rate", "ndcg", "mrr", "map", "coverage", "popularity", "novelty",

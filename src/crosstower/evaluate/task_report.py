@@ -25,13 +25,18 @@ from crosstower.evaluate.content import (
 from crosstower.evaluate.metrics import task_metrics
 from crosstower.evaluate.slices import slice_table
 from crosstower.evaluate.summary import Difference, Summary, difference
-from crosstower.evaluate.uncertainty import auc_difference_error, rmse_difference_error
+from crosstower.evaluate.uncertainty import (
+    auc_difference_error,
+    bias_sds,
+    mean_error,
+    rmse_difference_error,
+)
 from crosstower.evaluate.verdict import (
     accuracy_verdict,
     auc_verdict,
     baseline_verdict,
     best_verdict,
-    calibration_verdict,
+    mean_verdict,
     rmse_verdict,
 )
 from crosstower.layout import HeadKind
@@ -240,15 +245,27 @@ def _verdicts(
         return _binary_verdicts(test, model, comparisons)
     rmse = model.shown.metrics["rmse"]
     always_mean = rmse.mean - constant.difference.value
-    return [rmse_verdict(constant.difference, rmse=rmse, rmse_of_mean=always_mean), *comparisons]
+    first = rmse_verdict(constant.difference, rmse=rmse, rmse_of_mean=always_mean)
+    return [first, *comparisons, _mean_verdict(test, model)]
 
 
 def _binary_verdicts(test: _Test, model: _Scored, comparisons: list[str]) -> list[str]:
     metrics, rows = model.shown.metrics, len(test.labels)
     positives = int(test.labels.sum())
     first = auc_verdict(metrics["auc"], positives=positives, negatives=rows - positives)
-    majority, rate = metrics["majority_rate"].mean, metrics["base_rate"].mean
-    last = [accuracy_verdict(metrics["accuracy"], majority_rate=majority, rows=rows)]
-    if positives:
-        last.append(calibration_verdict(metrics["calibration_ratio"], base_rate=rate, rows=rows))
-    return [first, *comparisons, *last]
+    majority = metrics["majority_rate"].mean
+    last = accuracy_verdict(metrics["accuracy"], majority_rate=majority, rows=rows)
+    return [first, *comparisons, last, _mean_verdict(test, model)]
+
+
+def _mean_verdict(test: _Test, model: _Scored) -> str:
+    """Return the sentence about predictions on average, over all seeds."""
+    y, binary = test.labels, test.kind == "binary"
+    over_seeds = np.mean(model.predictions, axis=0)
+    return mean_verdict(
+        float(over_seeds.mean()),
+        float(y.mean()),
+        error=mean_error(y, over_seeds, probabilities=binary),
+        worst=max((bias_sds(y, p, probabilities=binary) for p in model.predictions), key=abs),
+        percent=binary,
+    )

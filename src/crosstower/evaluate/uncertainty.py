@@ -61,6 +61,37 @@ def rmse_difference_error(y: Floats, a: Floats, b: Floats) -> float:
     return error / scale if scale > 0.0 else 0.0
 
 
+def mean_error(y: Floats, p: Floats, *, probabilities: bool) -> float:
+    """Return the standard error of mean(p) - mean(y), if the predictions are right on average.
+
+    From the differences row by row, which predictions and labels of the same rows have in common;
+    rows count as independent. For probabilities it is at least that of labels drawn by them,
+    √(Σ p·(1 - p)) / B, as few rows of a rare event may hold none. NaN with fewer than two rows.
+    """
+    if len(y) < 2:
+        return math.nan
+    p = p.astype(np.float64)
+    variance = float(np.var(p - y, ddof=1))
+    if probabilities:
+        variance = max(variance, float(np.mean(p * (1.0 - p))))
+    return math.sqrt(variance / len(y))
+
+
+def bias_sds(y: Floats, p: Floats, *, probabilities: bool) -> float:
+    """Return mean(p) - mean(y) in standard errors (`mean_error`); beyond 2 it is no chance.
+
+    0 where all predictions are right, infinite where all are wrong by the same amount, NaN with
+    fewer than two rows.
+    """
+    if len(y) < 2:
+        return math.nan
+    bias = float(np.mean(p, dtype=np.float64) - np.mean(y, dtype=np.float64))
+    error = mean_error(y, p, probabilities=probabilities)
+    if error <= 1e-12 * abs(bias):
+        return math.copysign(math.inf, bias) if bias else 0.0
+    return bias / error
+
+
 def _placements(y: Floats, p: Floats) -> tuple[Ranks, Ranks]:
     """Return each positive's share of negatives below it, each negative's of positives above."""
     positive = y == 1

@@ -8,6 +8,7 @@ none.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from crosstower.evaluate.summary import Difference, Summary
 from crosstower.evaluate.uncertainty import auc_standard_error
@@ -60,25 +61,47 @@ def accuracy_verdict(accuracy: Summary, *, majority_rate: float, rows: int) -> s
     return f"{given} {side} the majority class ({majority_rate:.3f})."
 
 
-def calibration_verdict(ratio: Summary, *, base_rate: float, rows: int) -> str:
-    """Say whether a binary task's predictions are right on average.
+def mean_verdict(
+    predicted: float, observed: float, *, error: float, worst: float, percent: bool
+) -> str:
+    """Say whether predictions are right on average.
 
-    A bias counts where it is beyond 2 % and beyond the noise. `base_rate` is the mean label, above
-    0, of `rows` rows.
+    A bias beyond two standard errors is reported, however small. Within them it may be chance: the
+    sentence then says so, and how large a bias the rows could hide if that is beyond a tenth.
 
-    >>> calibration_verdict(Summary(1.12), base_rate=0.05, rows=100_000)
-    'Predicts 5.60 % on average where 5.00 % was observed: 12 % too much.'
+    Args:
+        predicted: mean prediction over rows and seeds.
+        observed: mean label.
+        error: standard error of their difference, see `uncertainty.mean_error`.
+        worst: largest bias of a single seed, in its own standard errors.
+        percent: the numbers are probabilities.
+
+    >>> mean_verdict(0.056, 0.05, error=0.001, worst=6.0, percent=True)
+    'Predicts 5.60 % on average where 5.00 % was observed: 12 % too much (6.0 sd).'
+
     """
-    error = ratio.mean * math.sqrt((1.0 - base_rate) / (base_rate * rows))
-    noise = math.hypot(ratio.sd or 0.0, error)
-    bias = ratio.mean - 1.0
-    given = (
-        f"Predicts {_percent(ratio.mean * base_rate, 2)} on average where"
-        f" {_percent(base_rate, 2)} was observed"
-    )
-    if abs(bias) <= max(0.02, 2.0 * noise):
-        return f"{given}: right on average."
-    return f"{given}: {_percent(abs(bias))} too {'much' if bias > 0 else 'little'}."
+    shown, bias = (_percents if percent else _digits), predicted - observed
+    given = f"Predicts {shown(predicted)} on average where {shown(observed)} was observed"
+    if math.isnan(error):
+        return f"{given}, of one row: nothing can be said."
+    if abs(bias) > 2.0 * error:
+        noise = f"{abs(bias) / error:.1f} sd" if error > 0.0 else "no noise"
+        size = _share(abs(bias), observed, shown)
+        return f"{given}: {size} too {'much' if bias > 0 else 'little'} ({noise})."
+    if abs(worst) > 2.0:
+        return f"{given}: right over all seeds, but one seed is {abs(worst):.1f} sd off."
+    if 2.0 * error > 0.1 * abs(observed):
+        limit = _share(2.0 * error, observed, shown)
+        return f"{given}: no bias beyond the noise, which hides one of up to {limit}."
+    return f"{given}: right on average."
+
+
+def _share(size: float, observed: float, shown: Callable[[float], str]) -> str:
+    """Return a size as a share of what was observed; as it is where that is 0."""
+    if observed == 0.0:
+        return shown(size)
+    share = size / abs(observed)
+    return _percent(share, 0 if share >= 0.1 else 1 if share >= 0.001 else 3)
 
 
 def rmse_verdict(versus_mean: Difference, *, rmse: Summary, rmse_of_mean: float) -> str:
@@ -89,6 +112,8 @@ def rmse_verdict(versus_mean: Difference, *, rmse: Summary, rmse_of_mean: float)
     'RMSE 0.900 ± 0.010 is 10 % below always answering the mean (1.000).'
     """
     given = f"RMSE {rmse.mean:.3f} ± {_digits(versus_mean.noise)}"
+    if rmse_of_mean <= 1e-12 * rmse.mean:
+        return f"{given}: all labels are equal, so nothing can be better than answering their mean."
     if not versus_mean.is_real:
         return f"{given} is no better than always answering the mean ({rmse_of_mean:.3f})."
     share = _percent(abs(versus_mean.value) / rmse_of_mean)
@@ -130,6 +155,10 @@ def best_verdict(model: str, to_best: Difference, *, best: float) -> str:
 def _digits(value: float) -> str:
     """Return three decimals, or the first digit that is not 0 where three would show 0.000."""
     return f"{value:.3f}" if value == 0.0 or abs(value) >= 0.0005 else f"{value:.1g}"
+
+
+def _percents(value: float) -> str:
+    return _percent(value, 2)
 
 
 def _percent(share: float, digits: int = 0) -> str:
