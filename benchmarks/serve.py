@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import describe
+from benchmarks.overload import flood, table
 from benchmarks.serving_bundle import CANDIDATES, USERS, serving_bundle
 
 RATE, K = 50, 10
@@ -225,6 +226,8 @@ def part(name: str, first: str, *rest: str) -> None:
     """Do what a process of its own is for, and print what it found."""
     if name == "bare":
         print(json.dumps(bare(Path(first), float(rest[0]))))
+    elif name == "flood":
+        print(flood(int(first), int(rest[0]), int(rest[1]), float(rest[2])))
     elif name == "steady":
         print(json.dumps(steady(int(first), float(rest[0]), float(rest[1]))))
     else:
@@ -242,6 +245,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--together", type=int, default=8, help="As of crosstower serve.")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
+    parser.add_argument("--overload", action="store_true", help="Ask for more than it can do.")
+    parser.add_argument("--flood", type=int, default=256, help="Connections of --overload.")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.part:
@@ -251,7 +256,18 @@ def main(arguments: list[str]) -> None:
         folder = (options.folder or Path(temporary)).absolute()
         bundle = serving_bundle(folder, options.items)
         print(describe(items=options.items, candidates=CANDIDATES, rate=options.rate, k=K))
-        show(bundle.folder, options)
+        if options.overload:
+            overload(bundle.folder, options)
+        else:
+            show(bundle.folder, options)
+
+
+def overload(bundle: Path, options: argparse.Namespace) -> None:
+    """Print what one worker answers before, in and after a flood."""
+    with server(bundle, 1, options.together) as (port, _):
+        for _ in range(options.rounds):
+            asked = (str(port), str(options.connections), str(options.flood), str(options.seconds))
+            print(table(json.loads(in_a_process("flood", *asked))), flush=True)
 
 
 def show(bundle: Path, options: argparse.Namespace) -> None:

@@ -23,7 +23,8 @@ def start(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
     def started(folder: Path = bundle.folder, *, state: str = "state", **limits: Any) -> TestClient:
         settings = Settings(bundle=folder, state=tmp_path / state, limits=Limits(**limits))
-        client = TestClient(create_app(settings), raise_server_exceptions=False)
+        app = create_app(settings)
+        client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)
         return client

@@ -2,7 +2,9 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -336,15 +338,60 @@ def alike(mine: Any, theirs: Any) -> None:
         assert mine == (pytest.approx(theirs, rel=1e-5) if isinstance(theirs, float) else theirs)
 
 
-def test_what_waits_too_long_is_given_up(start: Start) -> None:
+@contextmanager
+def blocked(client: TestClient) -> Iterator[None]:
+    """Keep the thread of the live bundle busy."""
+    begun, finish = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        finish.wait(20)
+
+    service_of(client)._thread.submit(slow)
+    begun.wait(20)
+    yield
+    finish.set()
+
+
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/similar"])
+def test_what_waits_too_long_is_given_up_while_the_thread_is_busy(start: Start, path: str) -> None:
     client = start(waiting=8, seconds=0.05)
-    service, portal = service_of(client), client.portal
-    assert portal is not None
-    blocking = portal.start_task_soon(service.ask, lambda _live: time.sleep(0.5))
-    time.sleep(0.1)
-    answer = client.post("/v1/recommend", json={"user": 1})
-    assert "waited longer than 0.05 seconds" in problem(answer, 503)["detail"]
-    blocking.result(20)
+    with blocked(client):
+        answer = client.post(path, json={"user": 1} if "rec" in path else {"item": 1})
+        assert "waited longer than 0.05 seconds" in problem(answer, 503)["detail"]
+
+
+def test_what_was_given_up_is_not_answered_later(start: Start) -> None:
+    client = start(waiting=50, seconds=0.05)
+    with blocked(client), ThreadPoolExecutor(6) as pool:
+        body = {"user": 1}
+        answers = list(pool.map(lambda _: client.post("/v1/recommend", json=body), range(6)))
+    assert {answer.status_code for answer in answers} == {503}
+    service_of(client)._thread.submit(int).result(20)
+    assert 'stage="rank"} 1' not in client.get("/metrics").text
+
+
+def test_writes_wait_for_a_bounded_time_in_a_bounded_queue(start: Start) -> None:
+    client = start(waiting=2, seconds=0.3)
+    service, begun, finish = service_of(client), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        finish.wait(20)
+
+    service._writer.submit(slow)
+    begun.wait(20)
+
+    def send(_number: int) -> Any:
+        return client.post("/v1/events", json={"events": [event()]})
+
+    with ThreadPoolExecutor(5) as pool:
+        details = [problem(a, 503)["detail"] for a in pool.map(send, range(5))]
+    assert sum("2 writes wait already" in detail for detail in details) == 3
+    assert sum("waited longer than 0.3 seconds" in detail for detail in details) == 2
+    assert client.post("/v1/recommend", json={"user": 1}).status_code == 200  # reads go on
+    finish.set()
+    assert send(0).json() == {"stored": 1, "known": 0}
 
 
 def test_a_bundle_is_swapped_for_a_good_one_only(

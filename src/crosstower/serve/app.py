@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 from crosstower.serve.access import Needs
 from crosstower.serve.edge import Edge
+from crosstower.serve.hosts import Hosts
 from crosstower.serve.messages import Health
 from crosstower.serve.metrics import ServerMetrics
 from crosstower.serve.problems import Problem, answer_with_problems, documented, problem_response
@@ -68,7 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _add_operations(app)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     _describe_problems(app)
-    app.add_middleware(Edge, body_bytes=settings.limits.body_bytes, metrics=metrics)
+    names = Hosts(settings.host, settings.host_names)
+    hosts = None if any(service.tokens.values()) else names
+    app.add_middleware(Edge, body_bytes=settings.limits.body_bytes, metrics=metrics, hosts=hosts)
     return app
 
 

@@ -1,6 +1,6 @@
 """What happens to every request before a route sees it, and to every answer: one ASGI layer.
 
-Ids of requests, limits of bodies, security headers, and the figures of latency.
+Ids of requests, foreign hosts, limits of bodies, security headers, and the figures of latency.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import time
 import uuid
 from contextlib import suppress
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crosstower.serve.gate import PLACE
+from crosstower.serve.hosts import Hosts
 from crosstower.serve.metrics import ServerMetrics
 from crosstower.serve.problems import problem_response
 
@@ -33,10 +36,21 @@ class TooLargeError(Exception):
 
 
 class Edge:
-    """Wraps an app."""
+    """Wraps an app.
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, metrics: ServerMetrics) -> None:
+    Args:
+        app: what answers.
+        body_bytes: of the largest body.
+        metrics: counts requests.
+        hosts: names by which it may be asked; None where tokens protect it.
+
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, body_bytes: int, metrics: ServerMetrics, hosts: Hosts | None
+    ) -> None:
         self.app, self.body_bytes, self.metrics = app, body_bytes, metrics
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,10 +72,15 @@ class Edge:
         try:
             await self._within(scope, receive, answer)
         finally:
+            if (place := scope.get(PLACE)) is not None:
+                place.leave()
             self.metrics.request(_route(scope), status, time.perf_counter() - start)
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, unless its body is too large."""
+        """Hand the request on, unless it came by a foreign name or its body is too large."""
+        if (foreign := self._foreign(scope)) is not None:
+            await foreign(scope, receive, send)
+            return
         length = _content_length(scope)
         if length is not None and length > self.body_bytes:
             await self._refuse(scope, receive, send)
@@ -77,6 +96,15 @@ class Edge:
         # Whatever the app made of a body that ended in the middle, this is what was wrong.
         if body.too_large:
             await self._refuse(scope, receive, send)
+
+    def _foreign(self, scope: Scope) -> Response | None:
+        if self.hosts is None:
+            return None
+        fault = self.hosts.fault(_header(scope, b"host"), _header(scope, b"origin"))
+        if fault is None:
+            return None
+        self.metrics.refused("foreign")
+        return problem_response(*fault)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.metrics.refused("too_large")
@@ -107,20 +135,21 @@ class _Body:
         return message
 
 
-def _request_id(scope: Scope) -> str:
+def _header(scope: Scope, asked: bytes) -> str | None:
     for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given = value.decode("latin-1")
-            if _ID.fullmatch(given):
-                return given
-    return uuid.uuid4().hex
+        if name == asked:
+            return value.decode("latin-1")
+    return None
+
+
+def _request_id(scope: Scope) -> str:
+    given = _header(scope, b"x-request-id")
+    return given if given is not None and _ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _content_length(scope: Scope) -> int | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return None
+    given = _header(scope, b"content-length")
+    return int(given) if given is not None and given.isdecimal() and len(given) < 20 else None
 
 
 def _route(scope: Scope) -> str:

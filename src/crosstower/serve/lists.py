@@ -53,10 +53,9 @@ class Lists:
     def _answers(self, questions: Sequence[ListQuestion[Any]]) -> list[Any | Exception]:
         """Return an answer, or what went wrong, for each question."""
         live = self._live()
-        late = [too_late(question.until, self._seconds) for question in questions]
-        rest = [q for q, refusal in zip(questions, late, strict=True) if refusal is None]
-        found = iter(_found(live, rest))
-        return [next(found) if refusal is None else refusal for refusal in late]
+        now = time.monotonic()
+        found = iter(_found(live, [q for q in questions if q.until >= now]))
+        return [next(found) if q.until >= now else too_late(self._seconds) for q in questions]
 
 
 def _found(live: Live, questions: Sequence[ListQuestion[Any]]) -> list[Any | Exception]:
@@ -80,13 +79,22 @@ def _told(live: Live, question: ListQuestion[Any], answer: Ranked | Exception) -
         return error
 
 
-def too_late(until: float, seconds: float) -> Refusal | None:
-    """Return the refusal of a request whose turn came after `until`, on the monotonic clock."""
-    if time.monotonic() <= until:
-        return None
+def too_late(seconds: float) -> Refusal:
+    """Return the refusal of a request that has waited for its time."""
     return Refusal(
         503,
-        f"waited longer than {seconds:g} seconds; try again, or start more workers",
+        f"waited longer than {seconds:g} seconds; try again, or start more workers; what was to be"
+        " written may be kept nevertheless",
         reason="timeout",
+        headers={"Retry-After": "1"},
+    )
+
+
+def busy(most: int, what: str) -> Refusal:
+    """Return the refusal of a request where `most` requests or writes wait."""
+    return Refusal(
+        503,
+        f"{most} {what} wait already; try again in a second, or start more workers",
+        reason="busy",
         headers={"Retry-After": "1"},
     )

@@ -8,10 +8,12 @@ import uvicorn
 
 from crosstower.bundle.bundle import Bundle
 from crosstower.serve.metrics_folder import VARIABLE, fresh_metrics_folder
+from crosstower.serve.protocol import BoundedProtocol
 from crosstower.serve.settings import Settings, check_open, tokens_of
 from crosstower.serve.state import State
 
 _SECONDS_TO_FINISH = 20
+_BACKLOG = 512  # connections that the system holds until a worker takes them
 
 
 def prepare(settings: Settings) -> Bundle:
@@ -51,5 +53,9 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=False,  # nobody asks for the client's address
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
     )

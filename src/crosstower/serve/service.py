@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
@@ -15,14 +15,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from crosstower.bundle.bundle import Bundle
-from crosstower.errors import BundleError, CrosstowerError, ServeError
+from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluate.drift import ScoreDrift
 from crosstower.live.answer import Asked, Ranked
 from crosstower.live.live import Live
-from crosstower.serve.item_log import Change
-from crosstower.serve.lists import ListQuestion, Lists, too_late
+from crosstower.serve.gate import Gate, Gates
+from crosstower.serve.lists import ListQuestion, Lists, busy, too_late
 from crosstower.serve.metrics import ServerMetrics
+from crosstower.serve.opening import apply_changes, opened
 from crosstower.serve.problems import Refusal
 from crosstower.serve.settings import Scope, Settings
 from crosstower.serve.state import State
@@ -49,7 +49,13 @@ class Service:
         threads = settings.threads
         self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
         self._lists = Lists(self._thread, self._up_to_date, settings.limits)
-        self._waiting = 0
+        self._writer = ThreadPoolExecutor(1, "state")
+        limits = settings.limits
+        self.gates = Gates(
+            live=Gate(most=limits.waiting, seconds=limits.wait_seconds),
+            events=Gate(most=limits.waiting, seconds=limits.wait_seconds),
+        )
+        self._waiting = self._writes = 0
         self._applied = self._chosen = 0
         self._swapping = asyncio.Lock()
         self._refused = 0
@@ -85,7 +91,8 @@ class Service:
 
     async def stop(self) -> None:
         """Finish what is being done and close the state."""
-        await asyncio.to_thread(self._thread.shutdown, wait=True)
+        for thread in (self._thread, self._writer):
+            await asyncio.to_thread(thread.shutdown, wait=True)
         self.state.close()
 
     async def ask(self, work: Callable[[Live], Answer]) -> Answer:
@@ -97,7 +104,7 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._in_thread(lambda: self._answer(work, until))
+            return await self._in_time(self._in_thread(lambda: self._answer(work, until)))
 
     async def recommend(self, asked: Asked, tell: Callable[[Live, Ranked], Answer]) -> Answer:
         """Return what `tell` makes of the answer to a request; those that wait share the work.
@@ -108,16 +115,24 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._lists.ask(ListQuestion(asked, tell, until))
+            return await self._in_time(self._lists.ask(ListQuestion(asked, tell, until)))
 
     async def write(self, work: Callable[[State], Answer]) -> Answer:
-        """Return what `work` writes, once it is safe on the disk; it does not wait for the queue.
+        """Return what `work` writes, once it is safe on the disk; reads do not wait for it.
 
         Raises:
+            Refusal: too many writes wait already, or it took too long and may still be kept.
             CrosstowerError: what `work` raises.
 
         """
-        return await asyncio.to_thread(work, self.state)
+        if self._writes >= self.settings.limits.waiting:
+            raise busy(self.settings.limits.waiting, "writes")
+        self._writes += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await self._in_time(loop.run_in_executor(self._writer, work, self.state))
+        finally:
+            self._writes -= 1
 
     async def swap(self, path: Path) -> tuple[str, str]:
         """Open another bundle beside the one that is served, and serve it; return (new, old).
@@ -155,22 +170,30 @@ class Service:
         """Take a place in the queue, and give the time until which its turn must have come."""
         limits = self.settings.limits
         if self._waiting >= limits.waiting:
-            raise Refusal(
-                503,
-                f"{limits.waiting} requests wait already; try again in a second, or start more"
-                " workers",
-                reason="busy",
-                headers={"Retry-After": "1"},
-            )
+            raise busy(limits.waiting, "requests")
         self._waiting += 1
         try:
             yield time.monotonic() + limits.seconds
         finally:
             self._waiting -= 1
 
+    async def _in_time(self, answer: Awaitable[Answer]) -> Answer:
+        """Return an answer, or refuse the request when its time is over, whatever the thread does.
+
+        Raises:
+            Refusal: its time is over.
+
+        """
+        seconds = self.settings.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise too_late(seconds) from None
+
     def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
-        if late := too_late(until, self.settings.limits.seconds):
-            raise late
+        if time.monotonic() > until:
+            raise too_late(self.settings.limits.seconds)
         return work(self._up_to_date())
 
     def _up_to_date(self) -> Live:
@@ -186,13 +209,13 @@ class Service:
     def _first(self) -> None:
         found = self.state.bundle()
         number, path = found if found is not None else (0, self.settings.bundle)
-        live = _opened(path, check=True)  # it may have changed since the command checked it
+        live = opened(path)  # checked again: it may have changed since the command looked
         self._take(live, self._brought_up(live, 0), number)
 
     def _beside(self, path: Path) -> tuple[Live, int]:
         """Open and check a bundle while the old one is served, and apply the changes to it."""
         torch.set_num_threads(1)  # of this thread: the old one goes on answering
-        fresh = _opened(path, check=True)
+        fresh = opened(path)
         return fresh, self._brought_up(fresh, 0)
 
     def _take(self, live: Live, applied: int, chosen: int) -> None:
@@ -215,7 +238,7 @@ class Service:
             many = list(group)
             applied = many[-1].sequence
             if live.funnel is not None:
-                _apply(live, many, removed=removed)
+                apply_changes(live, many, removed=removed)
         return applied
 
     async def _follow(self) -> None:
@@ -240,35 +263,3 @@ class Service:
         if self._drift is not None:
             for task, index in self._drift.psi().items():
                 self.metrics.score_drift(task, index)
-
-
-def _opened(path: Path, *, check: bool) -> Live:
-    """Open a bundle and ask it once, which builds what is built on first use."""
-    live = Live.open(Bundle.open(path, check=check))
-    if live.funnel is not None:
-        needed = dict.fromkeys(live.funnel.needed_columns)
-        live.funnel.recommend(Asked(query=needed, k=1))
-    return live
-
-
-def _apply(live: Live, changes: list[Change], *, removed: bool) -> None:
-    """Apply changes of one kind; a row that this bundle cannot read is left out."""
-    catalogue = live.needs_funnel.catalogue
-    if removed:
-        catalogue.delete([change.id for change in changes])
-        return
-    rows = [change.row for change in changes if change.row is not None]
-    try:
-        catalogue.put(rows)
-    except ServeError:
-        raise
-    except CrosstowerError:
-        for row in rows:
-            _apply_one(live, row)
-
-
-def _apply_one(live: Live, row: Mapping[str, object]) -> None:
-    try:
-        live.needs_funnel.catalogue.put([row])
-    except CrosstowerError:  # accepted by an earlier bundle, whose items had other columns
-        return

@@ -26,11 +26,23 @@ class Limits(Frozen):
     candidates: int = Field(default=5_000, ge=1)
     items: int = Field(default=1_000, ge=1)
     events: int = Field(default=1_000, ge=1)
-    waiting: int = Field(default=64, ge=1, description="Requests in the queue of a worker.")
+    waiting: int = Field(default=128, ge=1, description="Requests in the queue of a worker.")
     together: int = Field(
         default=8, ge=1, description="Waiting requests for lists that are answered as one."
     )
     seconds: float = Field(default=10.0, gt=0, description="Until a waiting request is given up.")
+    wait_seconds: float = Field(
+        default=0.5, gt=0, description="Expected wait above which a request is refused at once."
+    )
+    connections: int = Field(default=1_000, ge=1, description="Open connections of a worker.")
+    headers: int = Field(default=100, ge=1)
+    header_bytes: int = Field(default=32_768, ge=1_024)
+    read_seconds: float = Field(
+        default=15.0, gt=0, description="For a client to send a request, or to read its answer."
+    )
+    state_bytes: int | None = Field(
+        default=None, ge=1_000_000, description="Of the state, above which events are refused."
+    )
 
 
 class Settings(Frozen):
@@ -43,6 +55,9 @@ class Settings(Frozen):
     workers: int = Field(default=1, ge=1)
     threads: int = Field(default=1, ge=1, description="Of the matrix products of a worker.")
     open: bool = Field(default=False, description="Serve other machines without tokens.")
+    host_names: tuple[str, ...] = Field(
+        default=(), description="Further names that clients use, without tokens."
+    )
     limits: Limits = Limits()
 
     def to_environment(self) -> None:

@@ -1,0 +1,85 @@
+"""How many requests a worker has taken on, so that one too many is refused before it is read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+_SHARE = 1 / 64  # of the newest interval in the mean
+_FEW = 8  # requests are always taken on: one group that is answered together
+
+
+class Gate:
+    """Counts requests from the end of their body to the end of their answer.
+
+    A request is taken on while fewer than `most` are inside, and while those inside are expected
+    to be answered within `seconds`, judged by the mean time between two answers of a busy worker.
+
+    Args:
+        most: requests inside.
+        seconds: longest expected wait.
+
+    """
+
+    def __init__(self, *, most: int, seconds: float) -> None:
+        self.most, self.seconds = most, seconds
+        self.inside = 0
+        self._interval = 0.0
+        self._last = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether one more request would be one too many."""
+        if self.inside >= self.most:
+            return True
+        return self.inside >= _FEW and self.inside * self._interval > self.seconds
+
+    def enter(self) -> None:
+        """Count a request in."""
+        if self.inside == 0:
+            self._last = time.monotonic()  # it was idle: the time since then was not needed
+        self.inside += 1
+
+    def leave(self) -> None:
+        """Count a request out."""
+        self.inside -= 1
+        now = time.monotonic()
+        self._interval += _SHARE * (now - self._last - self._interval)
+        self._last = now
+
+
+@dataclass
+class Place:
+    """The place of one request inside a gate; it can be left more than once."""
+
+    gate: Gate
+    taken: bool = field(default=False)
+
+    def take(self) -> None:
+        """Enter the gate."""
+        if not self.taken:
+            self.taken = True
+            self.gate.enter()
+
+    def leave(self) -> None:
+        """Leave the gate."""
+        if self.taken:
+            self.taken = False
+            self.gate.leave()
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The gate of requests that need the live bundle, and that of writes of events."""
+
+    live: Gate
+    events: Gate
+
+    def of(self, path: bytes) -> Gate | None:
+        """Return the gate of a path; None for those that are always answered."""
+        if not path.startswith(b"/v1/"):
+            return None
+        return self.events if path.startswith(b"/v1/events") else self.live
+
+
+PLACE = "crosstower.place"  # the key of a request's place in its ASGI scope
