@@ -82,7 +82,7 @@ def serve(
     ] = None,
     waiting: Annotated[
         int, typer.Option(min=1, help="Requests that may wait in a worker; more get a 503.")
-    ] = 64,
+    ] = 256,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long a request may wait.")] = 10.0,
     together: Annotated[
         int,

@@ -249,6 +249,29 @@ def test_tokens_open_what_they_are_for(start: Start, monkeypatch: pytest.MonkeyP
     assert client.get("/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/recommend"),
+        ("POST", "/v1/rank"),
+        ("PUT", "/v1/items"),
+        ("POST", "/v1/events"),
+        ("POST", "/v1/model"),
+    ],
+)
+def test_a_token_is_asked_for_before_the_body_is_parsed(
+    start: Start, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    for name, token in TOKENS.items():
+        monkeypatch.setenv(f"CROSSTOWER_{name.upper()}_TOKEN", token)
+    client = start()
+    headers = {"content-type": "application/json"}
+    answer = client.request(method, path, content=b"no JSON", headers=headers)
+    assert problem(answer, 401)
+    headers |= {"Authorization": f"Bearer {TOKENS['admin']}"}
+    assert problem(client.request(method, path, content=b"no JSON", headers=headers), 400)
+
+
 def test_figures_for_prometheus(client: TestClient) -> None:
     body = {"user": 10**9, "query": {"home_city": "Atlantis"}}
     client.post("/v1/recommend", json=body)

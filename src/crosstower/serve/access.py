@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 from crosstower.serve.problems import Refusal
 from crosstower.serve.settings import SCOPES, Scope
@@ -48,10 +51,13 @@ class Needs(HTTPBearer):
             Refusal: it does not open the scope.
 
         """
+        if request.scope.get(_OPENED) == self._scope:
+            return None
         given = await super().__call__(request)
         tokens = request.app.state.service.tokens
         opened = allowed_scopes(given.credentials if given else None, tokens)
         if self._scope in opened:
+            request.scope[_OPENED] = self._scope
             return given
         if opened:
             detail = f"this token may not {_WORDS[self._scope]}; use one of {self._scope}"
@@ -64,6 +70,23 @@ class Needs(HTTPBearer):
         )
 
 
+class TokenFirstRoute(APIRoute):
+    """A route that looks at the token before the body is read and parsed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler behind the checks that the route's dependencies hold."""
+        handler = super().get_route_handler()
+        checks = [d.dependency for d in self.dependencies if isinstance(d.dependency, Needs)]
+
+        async def checked(request: Request) -> Response:
+            for check in checks:
+                await check(request)
+            return await handler(request)
+
+        return checked
+
+
+_OPENED = "crosstower.opened"  # the key in a request's scope of the scope that was checked
 _WORDS: dict[Scope, str] = {
     "read": "read",
     "write": "change items or add events",

@@ -19,7 +19,7 @@ from crosstower.serve.refusals import BUSY, refusal_bytes
 if TYPE_CHECKING:
     from crosstower.serve.service import Service
 
-_PAUSE_SECONDS = 0.04
+_PAUSE_SECONDS = 0.03
 _SMALL_BODY = 65_536  # larger ones of refused requests are not read to their end
 
 

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from crosstower.live.answer import Ranked
 from crosstower.live.live import Live
-from crosstower.serve.access import Needs
+from crosstower.serve.access import Needs, TokenFirstRoute
 from crosstower.serve.messages import (
     ListAnswer,
     ModelAnswer,
@@ -24,7 +24,12 @@ from crosstower.serve.service import Service
 from crosstower.serve.shape import list_answer, model_answer
 
 _REFUSALS = documented(400, 401, 403, 413, 422, 503)
-read_routes = APIRouter(prefix="/v1", dependencies=[Depends(Needs("read"))], tags=["read"])
+read_routes = APIRouter(
+    prefix="/v1",
+    dependencies=[Depends(Needs("read"))],
+    tags=["read"],
+    route_class=TokenFirstRoute,
+)
 
 
 def service_of(request: Request) -> Service:

@@ -26,13 +26,13 @@ class Limits(Frozen):
     candidates: int = Field(default=5_000, ge=1)
     items: int = Field(default=1_000, ge=1)
     events: int = Field(default=1_000, ge=1)
-    waiting: int = Field(default=128, ge=1, description="Requests in the queue of a worker.")
+    waiting: int = Field(default=256, ge=1, description="Requests in the queue of a worker.")
     together: int = Field(
         default=8, ge=1, description="Waiting requests for lists that are answered as one."
     )
     seconds: float = Field(default=10.0, gt=0, description="Until a waiting request is given up.")
     wait_seconds: float = Field(
-        default=0.5, gt=0, description="Expected wait above which a request is refused at once."
+        default=0.6, gt=0, description="Expected wait above which a request is refused at once."
     )
     connections: int = Field(default=1_000, ge=1, description="Open connections of a worker.")
     headers: int = Field(default=100, ge=1)

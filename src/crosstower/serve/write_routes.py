@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from crosstower.live.live import Live
-from crosstower.serve.access import Needs
+from crosstower.serve.access import Needs, TokenFirstRoute
 from crosstower.serve.messages import (
     EventsAnswer,
     EventsRequest,
@@ -24,7 +24,7 @@ from crosstower.serve.routes import Worker, refuse_above
 
 _REFUSALS = documented(400, 401, 403, 413, 422, 503)
 _MOST_IDS = 1_000
-write_routes = APIRouter(prefix="/v1", tags=["write"])
+write_routes = APIRouter(prefix="/v1", tags=["write"], route_class=TokenFirstRoute)
 Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
 
 
