@@ -5,7 +5,9 @@ import pytest
 
 from crosstower.bundle import Bundle
 from crosstower.serve import server
+from crosstower.serve.folder_lock import only_server
 from crosstower.serve.settings import Limits, Settings
+from crosstower.serve.state import State
 
 from .funnel.conftest import Runs
 from .test_cli import run
@@ -89,3 +91,29 @@ def test_what_is_no_bundle_is_not_served(
     assert code == 5
     assert "crosstower bundle RUN -o DIR" in err
     assert not served
+
+
+def test_a_state_that_is_damaged_or_in_use_ends_the_command(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    asked = ("serve", bundle.folder, "--state", tmp_path / "s")
+    with only_server(tmp_path / "s"):
+        code, _, err = run(capsys, *asked)
+    assert (code, "another server uses this state folder" in err) == (5, True)
+    with State.open(tmp_path / "s") as state, state.database.writing() as connection:
+        connection.execute("INSERT INTO item_changes (id, item) VALUES ('{', '}')")
+    code, _, err = run(capsys, *asked)
+    assert (code, "change 1 of an item is damaged" in err) == (5, True)
+    assert not served
+
+
+def test_bounds_are_told_to_the_workers(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    bounds = ("--connections", "5", "--read-timeout", "2", "--state-limit", "3.5")
+    names = ("--host-name", "a.example", "--host-name", "b.example")
+    assert run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *bounds, *names)[0] == 0
+    (settings,) = served
+    assert isinstance(settings, Settings)
+    assert settings.limits == Limits(connections=5, read_seconds=2.0, state_bytes=3_500_000)
+    assert settings.host_names == ("a.example", "b.example")

@@ -80,14 +80,32 @@ def serve(
         Path | None,
         typer.Option(help="Folder for changed items and events; BUNDLE.state if unset."),
     ] = None,
+    state_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="MB", help="Size of the state above which events are refused with a 507."
+        ),
+    ] = None,
     waiting: Annotated[
         int, typer.Option(min=1, help="Requests that may wait in a worker; more get a 503.")
     ] = 256,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long a request may wait.")] = 10.0,
+    connections: Annotated[int, typer.Option(min=1, help="Open connections per worker.")] = 1_000,
+    read_timeout: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="SECONDS", help="Time for a client to send a request."),
+    ] = 15.0,
     together: Annotated[
         int,
         typer.Option(min=1, help="Waiting requests for lists that a worker answers as one."),
     ] = 8,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host name that clients may use besides the address and localhost, where no token"
+            " is set; may be repeated."
+        ),
+    ] = None,
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Serve other machines without tokens.")
     ] = False,
@@ -98,7 +116,7 @@ def serve(
     restarts and new bundles.
     """
     try:
-        from crosstower.serve.server import prepare
+        from crosstower.serve.server import prepared
         from crosstower.serve.server import serve as run
         from crosstower.serve.settings import Limits, Settings
     except ImportError as error:
@@ -117,13 +135,21 @@ def serve(
         workers=workers,
         threads=threads,
         open=open_to_all,
-        limits=Limits(waiting=waiting, seconds=seconds, together=together),
+        host_names=tuple(host_name or ()),
+        limits=Limits(
+            waiting=waiting,
+            seconds=seconds,
+            together=together,
+            connections=connections,
+            read_seconds=read_timeout,
+            state_bytes=None if state_limit is None else int(state_limit * 1e6),
+        ),
     )
-    made = prepare(settings)
-    name = f"[{host}]" if ":" in host else host
-    typer.echo(
-        f"{made.manifest.name}, version {made.version}: http://{name}:{port}/ (API:"
-        f" http://{name}:{port}/openapi.json); Ctrl-C stops it"
-    )
-    sys.stdout.flush()
-    run(settings)
+    with prepared(settings) as made:
+        name = f"[{host}]" if ":" in host else host
+        typer.echo(
+            f"{made.manifest.name}, version {made.version}: http://{name}:{port}/ (API:"
+            f" http://{name}:{port}/openapi.json); Ctrl-C stops it"
+        )
+        sys.stdout.flush()
+        run(settings)

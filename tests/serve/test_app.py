@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -464,3 +465,66 @@ def test_the_document_describes_every_answer(client: TestClient) -> None:
     assert "application/problem+json" in recommend["responses"]["422"]["content"]
     assert "Problem" in document["components"]["schemas"]
     assert "HTTPValidationError" not in json.dumps(document)
+
+
+def test_a_full_state_takes_no_more_until_there_is_room(start: Start) -> None:
+    client = start(state_bytes=1_000_000)
+    big = {"note": "x" * 3_000}
+    for _ in range(2):
+        many = [event(attributes=big) for _ in range(200)]
+        assert client.post("/v1/events", json={"events": many}).status_code == 200
+    service, portal = service_of(client), client.portal
+    assert portal is not None
+    service._state_bytes = service.state.size()  # as each second
+    answer = client.post("/v1/events", json={"events": [event()]})
+    assert "crosstower events STATE --delete-before DATE" in problem(answer, 507)["detail"]
+    problem(client.put("/v1/items", json={"items": [LISTING]}), 507)
+    assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
+    assert service.state.delete_events(datetime(2100, 1, 1, tzinfo=UTC)) == 400
+    service._state_bytes = service.state.size()
+    service._show_figures()
+    assert client.post("/v1/events", json={"events": [event()]}).status_code == 200
+    assert f"crosstower_state_bytes {float(service._state_bytes)}" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a/" * 2_000, "\0", "\ud800", "bundle\0x"])
+def test_a_path_that_no_disk_can_have_is_refused(client: TestClient, path: str) -> None:
+    content = json.dumps({"path": path}).encode()
+    headers = {"content-type": "application/json"}
+    assert problem(client.post("/v1/model", content=content, headers=headers), 422)
+
+
+def test_a_long_path_of_the_page_is_not_found(client: TestClient) -> None:
+    assert client.get(f"/page/{'x' * 300}").status_code == 404
+
+
+FOREIGN = (
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example:8000",
+    "[::2]",
+    "::",
+    "",
+)
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_foreign_host_is_refused_without_tokens(client: TestClient, host: str) -> None:
+    for path in ("/", "/v1/model", "/metrics", "/healthz", "/page/app.js"):
+        answer = client.get(path, headers={"Host": host})
+        assert "this host name is not served" in problem(answer, 421)["detail"]
+
+
+def test_a_page_of_another_site_is_refused_without_tokens(client: TestClient) -> None:
+    for origin in ("http://evil.example", "null", "http://localhost.evil.example", "file://"):
+        answer = client.post("/v1/recommend", json={"user": 1}, headers={"Origin": origin})
+        assert "pages of other sites" in problem(answer, 403)["detail"]
+    for host in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"):
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        assert client.post("/v1/recommend", json={"user": 1}, headers=headers).status_code == 200
+
+
+def test_with_tokens_any_host_is_served(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSTOWER_READ_TOKEN", TOKENS["read"])
+    headers = {"Host": "shop.example", "Authorization": f"Bearer {TOKENS['read']}"}
+    assert start().post("/v1/recommend", json={"user": 1}, headers=headers).status_code == 200

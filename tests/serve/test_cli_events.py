@@ -94,3 +94,40 @@ def test_wrong_options_are_refused_by_name(state: str) -> None:
     assert isinstance(error, ServeError)
     assert "nowhere: no server has kept anything there" in str(error)
     assert not Path("nowhere").exists()
+
+
+def test_events_are_deleted_before_a_date(state: str) -> None:
+    assert run(state, "--delete-before", "2026-01-02").stdout.startswith("3 events deleted, 3 left")
+    assert json.loads(run(state, "--delete-before", "2026-01-02", "--json").stdout) == {
+        "deleted": 0,
+        "left": 3,
+    }
+    assert not Path("events.parquet").exists()
+    assert run(state).exit_code == 0
+    assert pl.read_parquet("events.parquet")["time"].dt.day().to_list() == [2, 2, 2]
+    for more in (("-o", "a.parquet"), ("--type", "click"), ("--after", "2026-01-01")):
+        assert isinstance(run(state, "--delete-before", "2026-01-02", *more).exception, QueryError)
+
+
+def test_deleted_events_make_room(state: str) -> None:
+    with State.open(state) as opened:
+        rows = [
+            Event(event_id=f"x{n}", type="view", attributes={"a": "x" * 90}) for n in range(900)
+        ]
+        opened.add_events(rows)
+        before = opened.size()
+        assert opened.delete_events(datetime(2100, 1, 1, tzinfo=UTC)) == 906
+        assert opened.events() == 0
+        assert opened.size() < before / 2
+
+
+def test_types_cannot_move_the_cursor(state: str) -> None:
+    with State.open(state) as opened:
+        kinds = ["\x1b[2J\x1b]0;owned\x07", "[red]x[/red]", "line\nbreak", "\x9b31m"]
+        opened.add_events([Event(event_id=f"k{n}", type=k) for n, k in enumerate(kinds)])
+        opened.add_events([Event(event_id="mixed", type="a", query={"\x1b[31m": [1, "a"]})])
+    shown = run(state).stdout
+    assert not {c for c in shown if not c.isprintable()} - {"\n"}
+    assert r"\x1b[2J" in shown
+    assert "[red]x[/red]" in shown
+    assert r"\x9b31m" in shown

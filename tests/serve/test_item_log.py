@@ -1,10 +1,14 @@
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosstower.errors import ServeError
 from crosstower.serve.item_log import put_entries
+from crosstower.serve.state import State
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -19,3 +23,25 @@ def test_any_json_survives(row: dict[str, Any], name: int | str) -> None:
     row["key"] = name
     [(identity, text)] = put_entries([row], "key")
     assert (json.loads(identity), json.loads(text or "")) == (name, row)
+
+
+@pytest.mark.parametrize(
+    ("given", "item", "words"),
+    [
+        ("{", None, "damaged: Expecting"),
+        ("[1]", None, r"damaged: its id is \[1\]"),
+        ("true", None, "damaged: its id is True"),
+        ("1", "[2]", "damaged: its item is no object"),
+        ("1", '{"a"', "damaged: Expecting"),
+        ("1", b"\xff", "damaged: "),
+        ("1", "[" * 100_000, "damaged: "),
+    ],
+)
+def test_a_damaged_row_is_named(tmp_path: Path, given: str, item: Any, words: str) -> None:
+    with State.open(tmp_path) as state:
+        state.put_items([{"id": 1}], item="id")
+        with state.database.writing() as connection:
+            row = (given, item)
+            connection.execute("INSERT INTO item_changes (id, item) VALUES (?, ?)", row)
+        with pytest.raises(ServeError, match=f"change 2 of an item is {words}"):
+            state.check()

@@ -108,7 +108,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     """
     path = folder / NAME
-    if not path.is_file():
+    if not _is_file(path):
         raise BundleError(
             f"{folder}: no bundle in this folder (no {NAME}); make one with:"
             " crosstower bundle RUN -o DIR"
@@ -121,6 +121,13 @@ def read_manifest(folder: Path) -> Manifest:
             f" {again}"
         )
     return manifest
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no disk can have
+        return False
 
 
 def files_of(folder: Path) -> dict[str, FileFacts]:

@@ -97,6 +97,15 @@ class Database:
         if found != "ok":
             raise ServeError(f"{self.path}: {_damaged(found)}")
 
+    def used_bytes(self) -> int:
+        """Return the bytes of the pages that hold something."""
+        with self.reading() as connection:
+            pages, free, size = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
     def close(self) -> None:
         """Close both connections; the last process to do so leaves one file behind."""
         for name in ("_reader", "_writer", "_files"):

@@ -37,6 +37,10 @@ _INSERT = (
     " ON CONFLICT (event_id) DO NOTHING"
 )
 
+_DELETE = (
+    "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE time < ? LIMIT ?)"
+)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -94,6 +98,26 @@ def last_event(database: Database) -> int:
     with database.reading() as connection:
         found = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
     return found[0]
+
+
+def count(database: Database) -> int:
+    """Return how many events there are."""
+    with database.reading() as connection:
+        return connection.execute("SELECT count(*) FROM events").fetchone()[0]
+
+
+def delete_before(database: Database, time: int) -> int:
+    """Drop events before a time in microseconds since 1970, some at a time; return how many.
+
+    Writers of the server take their turns in between.
+    """
+    gone = 0
+    while True:
+        with database.writing() as connection:
+            now = connection.execute(_DELETE, (time, _CHUNK)).rowcount
+        gone += now
+        if now < _CHUNK:
+            return gone
 
 
 def read(

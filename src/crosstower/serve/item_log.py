@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crosstower.errors import DataError
+from crosstower.errors import DataError, ServeError
 from crosstower.serve.json_text import json_text
 
 _TABLE = (
@@ -59,15 +59,17 @@ def last_sequence(connection: sqlite3.Connection) -> int:
 
 
 def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> list[Change]:
-    """Return the next changes, oldest first, at most `limit`."""
+    """Return the next changes, oldest first, at most `limit`.
+
+    Raises:
+        ServeError: a row is not what `append` wrote; names it.
+
+    """
     rows = connection.execute(
         "SELECT sequence, id, item FROM item_changes WHERE sequence > ? ORDER BY sequence LIMIT ?",
         (sequence, limit),
     )
-    return [
-        Change(number, json.loads(given), None if item is None else json.loads(item))
-        for number, given, item in rows.fetchall()
-    ]
+    return [_change(*row) for row in rows.fetchall()]
 
 
 def drop_older(connection: sqlite3.Connection) -> int:
@@ -79,6 +81,25 @@ def drop_older(connection: sqlite3.Connection) -> int:
         "DELETE FROM item_changes WHERE sequence NOT IN"
         " (SELECT max(sequence) FROM item_changes GROUP BY id)"
     ).rowcount
+
+
+def _change(number: Any, given: Any, item: Any) -> Change:
+    try:
+        identity, row = json.loads(given), None if item is None else json.loads(item)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _damaged(number, str(error)) from None
+    if isinstance(identity, bool) or not isinstance(identity, int | str):
+        raise _damaged(number, f"its id is {identity!r}")
+    if row is not None and not isinstance(row, dict):
+        raise _damaged(number, "its item is no object")
+    return Change(number, identity, row)
+
+
+def _damaged(number: Any, what: str) -> ServeError:
+    return ServeError(
+        f"the state's change {number} of an item is damaged: {what}; put back a copy of the state"
+        " folder, or start with another --state"
+    )
 
 
 def _entry(place: int, row: dict[str, Any], item: str) -> Entry:

@@ -50,6 +50,8 @@ class ServerMetrics:
         self._stages = _histogram(registry, "stage", "Stages of an answer.", "stage")
         self._items = _gauge(registry, "items", "Items that can be found.", mode="livemostrecent")
         self._queue = _gauge(registry, "queue_length", "Requests that wait.", mode="livesum")
+        self._state = _gauge(registry, "state_bytes", "Bytes in use in the state's file.",
+                             mode="livemostrecent")  # fmt: skip
         self._model = _gauge(registry, "model_info", "1 of the bundle served, 0 of one served"
                              " before.", "version", mode="livemax")  # fmt: skip
         self._drift = _gauge(
@@ -109,6 +111,10 @@ class ServerMetrics:
     def queue_length(self, requests: int) -> None:
         """Set how many requests wait in this process."""
         self._queue.set(requests)
+
+    def state_bytes(self, size: int) -> None:
+        """Set how much the state's file holds."""
+        self._state.set(size)
 
     def model(self, version: str) -> None:
         """Set the version served; the drift of the one before is forgotten."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import uvicorn
 
 from crosstower.bundle.bundle import Bundle
+from crosstower.serve.folder_lock import only_server
 from crosstower.serve.metrics_folder import VARIABLE, fresh_metrics_folder
 from crosstower.serve.protocol import BoundedProtocol
 from crosstower.serve.settings import Settings, check_open, tokens_of
@@ -16,31 +19,36 @@ _SECONDS_TO_FINISH = 20
 _BACKLOG = 512  # connections that the system holds until a worker takes them
 
 
-def prepare(settings: Settings) -> Bundle:
-    """Check everything that can be wrong before a worker starts, and choose the bundle.
+@contextmanager
+def prepared(settings: Settings) -> Generator[Bundle]:
+    """Check everything that can be wrong before a worker starts, and give the bundle.
+
+    No other server can use the state folder until the end.
 
     Raises:
         BundleError: there is no bundle, or it is damaged.
-        ServeError: the state is damaged, or the server would be open to other machines.
+        ServeError: the state is damaged or another server uses it, or the server would be open to
+            other machines.
 
     """
     check_open(settings, tokens_of(os.environ))
     bundle = Bundle.open(settings.bundle)
-    with State.open(settings.state) as state:
-        state.check()
-        state.compact()
-        state.set_bundle(settings.bundle)
-    if settings.workers > 1:
-        os.environ[VARIABLE] = str(fresh_metrics_folder(settings.state))
-    else:
-        os.environ.pop(VARIABLE, None)
-    return bundle
+    with only_server(settings.state):
+        with State.open(settings.state) as state:
+            state.check()
+            state.compact()
+            state.set_bundle(settings.bundle)
+        if settings.workers > 1:
+            os.environ[VARIABLE] = str(fresh_metrics_folder(settings.state))
+        else:
+            os.environ.pop(VARIABLE, None)
+        yield bundle
 
 
 def serve(settings: Settings) -> None:
     """Serve until a signal comes; requests that are being answered then are finished.
 
-    Call `prepare` before.
+    Call it within `prepared`.
     """
     settings.to_environment()
     uvicorn.run(

@@ -19,6 +19,7 @@ from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluate.drift import ScoreDrift
 from crosstower.live.answer import Asked, Ranked
 from crosstower.live.live import Live
+from crosstower.serve.folder_lock import WorkerLock
 from crosstower.serve.gate import Gate, Gates
 from crosstower.serve.lists import ListQuestion, Lists, busy, too_late
 from crosstower.serve.metrics import ServerMetrics
@@ -45,6 +46,7 @@ class Service:
     ) -> None:
         self.settings, self.tokens, self.metrics = settings, tokens, metrics
         self.state = State.open(settings.state)
+        self._lock = WorkerLock(settings.state)
         self.live: Live | None = None
         threads = settings.threads
         self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
@@ -58,7 +60,7 @@ class Service:
         self._waiting = self._writes = 0
         self._applied = self._chosen = 0
         self._swapping = asyncio.Lock()
-        self._refused = 0
+        self._refused = self._state_bytes = 0
         self._drift: ScoreDrift | None = None
 
     @property
@@ -74,6 +76,7 @@ class Service:
 
         """
         await self._in_thread(self._first)
+        self._state_bytes = self.state.size()
         # What is loaded stays: the collector need not go through it, which takes a quarter second.
         gc.collect()
         gc.freeze()
@@ -85,6 +88,7 @@ class Service:
             try:
                 await self._in_thread(self._catch_up)
                 await self._follow()
+                self._state_bytes = await asyncio.to_thread(self.state.size)
             except CrosstowerError:
                 continue  # the next request says it
             self._show_figures()
@@ -94,6 +98,7 @@ class Service:
         for thread in (self._thread, self._writer):
             await asyncio.to_thread(thread.shutdown, wait=True)
         self.state.close()
+        self._lock.close()
 
     async def ask(self, work: Callable[[Live], Answer]) -> Answer:
         """Return what `work` makes of the live bundle.
@@ -133,6 +138,22 @@ class Service:
             return await self._in_time(loop.run_in_executor(self._writer, work, self.state))
         finally:
             self._writes -= 1
+
+    def check_room(self) -> None:
+        """Refuse what would be added to a state that has reached its limit.
+
+        Raises:
+            Refusal: says how to make room.
+
+        """
+        most = self.settings.limits.state_bytes
+        if most is not None and self._state_bytes >= most:
+            raise Refusal(
+                507,
+                f"the state holds {self._state_bytes:,} bytes, at most {most:,} are allowed; write"
+                " its events and delete them with: crosstower events STATE --delete-before DATE",
+                reason="state_full",
+            )
 
     async def swap(self, path: Path) -> tuple[str, str]:
         """Open another bundle beside the one that is served, and serve it; return (new, old).
@@ -258,6 +279,7 @@ class Service:
 
     def _show_figures(self) -> None:
         self.metrics.queue_length(self._waiting)
+        self.metrics.state_bytes(self._state_bytes)
         if self.live is not None and self.live.funnel is not None:
             self.metrics.items(len(self.live.funnel.catalogue.items))
         if self._drift is not None:

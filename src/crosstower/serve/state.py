@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -148,6 +149,21 @@ class State:
             stored = event_log.append(connection, rows)
         return stored, len(rows) - stored
 
+    def delete_events(self, before: datetime) -> int:
+        """Drop events whose time is before one with a zone; return how many.
+
+        Their room in the file is used again. An `event_id` that is gone can be stored again.
+        """
+        return event_log.delete_before(self._database, event_log.microseconds(before))
+
+    def size(self) -> int:
+        """Return the bytes that are in use; those of dropped rows are free."""
+        return self._database.used_bytes()
+
+    def events(self) -> int:
+        """Return how many events there are; takes a moment for millions."""
+        return event_log.count(self._database)
+
     def set_bundle(self, path: str | Path) -> int:
         """Keep which bundle all workers are to serve; return the number of this choice."""
         with self._database.writing() as connection:
@@ -160,13 +176,15 @@ class State:
         return self._newest().bundle
 
     def check(self) -> None:
-        """Read the whole file for damage, once before the workers start.
+        """Read the whole file for damage, and all changes of items, once before the workers start.
 
         Raises:
             ServeError: it is damaged.
 
         """
         self._database.check()
+        for _change in self.changes_after(0):
+            pass
 
     def close(self) -> None:
         """Close the file."""

@@ -22,16 +22,18 @@ from crosstower.serve.messages import (
 from crosstower.serve.problems import Refusal, documented
 from crosstower.serve.routes import Worker, refuse_above
 
-_REFUSALS = documented(400, 401, 403, 413, 422, 503)
+_REFUSALS = documented(400, 401, 403, 413, 421, 422, 503)
+_FULL = _REFUSALS | documented(507)
 _MOST_IDS = 1_000
 write_routes = APIRouter(prefix="/v1", tags=["write"], route_class=TokenFirstRoute)
 Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
 
 
-@write_routes.put("/items", responses=_REFUSALS, dependencies=[Writer])
+@write_routes.put("/items", responses=_FULL, dependencies=[Writer])
 async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
     """Keep new or changed items; they can be found once this is answered."""
     refuse_above("items", len(asked.items), service.settings.limits.items, " at a time")
+    service.check_room()
 
     def read(live: Live) -> str:
         catalogue = live.needs_funnel.catalogue
@@ -70,19 +72,29 @@ async def delete_items(
     return ItemsAnswer(sequence=sequence, items=len(known))
 
 
-@write_routes.post("/events", responses=_REFUSALS, dependencies=[Writer])
+@write_routes.post("/events", responses=_FULL, dependencies=[Writer])
 async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
     """Keep impressions and feedback; an event_id that is known already is stored once."""
     refuse_above("events", len(asked.events), service.settings.limits.events, " at a time")
+    service.check_room()
     stored, known = await service.write(lambda state: state.add_events(asked.events))
     service.metrics.events_written(stored)
     return EventsAnswer(stored=stored, known=known)
 
 
-@write_routes.post("/model", responses=documented(400, 401, 403, 413, 422, 503),
+@write_routes.post("/model", responses=_REFUSALS,
                    dependencies=[Admin])  # fmt: skip
 async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
     """Serve another bundle, checked beside the old one, which stays if it cannot be served."""
+    if "\0" in asked.path or not _is_text(asked.path):
+        raise Refusal(422, "body.path: no path of a folder", reason="invalid")
     path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
     version, previous = await service.swap(path)
     return SwapAnswer(version=version, previous=previous)
+
+
+def _is_text(given: str) -> bool:
+    try:
+        return bool(given.encode())
+    except UnicodeEncodeError:  # half of a character
+        return False
