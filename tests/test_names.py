@@ -10,14 +10,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 import crosstower as ct
 from crosstower.batch import Batch
 from crosstower.data.clean import Cleaner
 from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.sources import Chunk
-from crosstower.errors import DataError
+from crosstower.errors import DataError, RecipeError
 from crosstower.names import MARK, attribute_names, check_kept, label_name, raw_name
 
 ROWS = 200
@@ -84,7 +83,7 @@ def test_a_run_works_with_any_names(names: list[str], tmp_path: Path) -> None:
 
 
 def test_the_mark_of_our_own_names_is_refused_in_a_schema() -> None:
-    with pytest.raises(ValidationError, match=r"must not begin with the character '\\x00'"):
+    with pytest.raises(RecipeError, match=r"must not begin with the character '\\x00'"):
         ct.Schema(columns={f"{MARK}row": "categorical"})
     assert label_name("y").startswith(MARK)
 

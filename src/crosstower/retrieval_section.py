@@ -56,7 +56,7 @@ class Retrieval(Frozen):
     items: str | None = Field(
         default=None,
         description="Table of all items, one row each, with the column `item`; if unset the items"
-        " of all rows, positives or not.",
+        " of all rows, positives or not, with the columns of their last training row.",
     )
     where: str | None = Field(
         default=None, description='Which rows are positives, such as "click == 1"; all if unset.'

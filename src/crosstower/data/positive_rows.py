@@ -13,6 +13,7 @@ from crosstower.data.cells import to_ids
 from crosstower.data.clean import Cleaner
 from crosstower.data.clocks import clocks_of
 from crosstower.data.items import ItemTable, items_of, last_of_each, read_items
+from crosstower.data.joins import JoinMatch, join_matches
 from crosstower.data.lookup import places_in
 from crosstower.data.prepare import Progress, splitter_of
 from crosstower.data.sides import Sides, section_of
@@ -33,7 +34,7 @@ class PositiveRows:
     """Rows by user and time. `frame` has the query columns, cleaned, and raw ones under `raw_name`.
 
     `user` and `item` `[R]` are places in `users` and `items`, `split` `[R]` places in `SPLITS`.
-    `clocks` read the time columns of split and order.
+    `clocks` read the time columns of split and order; `joins` says how many rows found their keys.
     """
 
     frame: pl.DataFrame
@@ -44,10 +45,19 @@ class PositiveRows:
     items: ItemTable
     skipped: Counter[str]
     clocks: tuple[Clock, ...] = ()
+    joins: tuple[JoinMatch, ...] = ()
 
     def take(self, rows: Places) -> pl.DataFrame:
         """Return the frame's rows at places."""
         return self.frame[rows]
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """All rows, and those of them that are positives."""
+
+    every: Source
+    positives: Source
 
 
 def read_positives(
@@ -70,21 +80,24 @@ def read_positives(
         source = FilteredSource(source, section.where)
         if next(iter(source.chunks([section.item])), None) is None:
             raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
-    clocks = clocks_of(recipe.data, source)
-    splitter = splitter_of(recipe, source, clocks)
-    order = () if section.time is None else (clocks(section.time),)
+    clock_of = clocks_of(recipe.data, source)
+    splitter = splitter_of(recipe, source, clock_of)
+    order = () if section.time is None else (clock_of(section.time),)
     cleaner = _cleaner(recipe, sides, splitter, order)
     frame = _read(source, cleaner, splitter, progress)
+    joins = join_matches(source)
     skipped = cleaner.skipped
     frame = _with_ids(frame, section, recipe.data.on_bad_rows)
-    items = _items(recipe, every, sides) if items is None else items
+    items = _items(recipe, _Sources(every, source), sides, frame) if items is None else items
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     by_user = [] if section.user is None else [raw_name(section.user)]
     frame = frame.sort([*by_user, *(time_name(clock.column) for clock in order), ROW])
     users, user = _users(frame, section)
     place = items.places_of(frame[raw_name(section.item)])
     split = frame[SPLIT].to_numpy()
-    return PositiveRows(frame, user, place, split, users, items, skipped, tuple(cleaner.clocks))
+    return PositiveRows(
+        frame, user, place, split, users, items, skipped, tuple(cleaner.clocks), joins
+    )
 
 
 def _cleaner(recipe: Recipe, sides: Sides, splitter: Splitter, order: tuple[Clock, ...]) -> Cleaner:
@@ -111,30 +124,40 @@ def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.D
     """Return rows whose raw users and items are canonical ids; null where one is none."""
     for name in (section.user, section.item):
         if name is not None:
-            raw = frame[raw_name(name)]
-            ids = to_ids(name, raw) if on_bad_rows == "error" else settled(ids_of(raw))
+            ids = _canonical(name, frame[raw_name(name)], on_bad_rows)
             frame = frame.with_columns(ids.alias(raw_name(name)))
     return frame
 
 
-def _items(recipe: Recipe, source: Source, sides: Sides) -> ItemTable:
-    """Return the item table, or each item as the last row has it that names it."""
+def _canonical(name: str, raw: pl.Series, on_bad_rows: str) -> pl.Series:
+    ids = to_ids(name, raw) if on_bad_rows == "error" else settled(ids_of(raw))
+    return ids.alias(name)
+
+
+def _items(recipe: Recipe, sources: _Sources, sides: Sides, frame: pl.DataFrame) -> ItemTable:
+    """Return the item table, or all items with the columns of their last training row."""
     section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
     if section.items is not None:
         dialect = recipe.data.csv
         return read_items(section.items, schema, item=section.item, dialect=dialect)
     columns = list(dict.fromkeys([section.item, *schema.sources()]))
-    require_columns(source, columns)
-    last: pl.DataFrame | None = None
-    for chunk in source.chunks(columns):
-        rows = (
-            chunk.frame if last is None else pl.concat([last, chunk.frame], how="vertical_relaxed")
-        )
-        last = last_of_each(rows, section.item)
-    if last is None:
-        raise DataError(f"{source.name}: no rows")
-    last = last[to_ids(section.item, last[section.item]).arg_sort()]
-    items = FrameSource(last, f"the items of {source.name}")
+    require_columns(sources.every, columns)
+    how = recipe.data.on_bad_rows
+    trained = frame.filter(pl.col(SPLIT) == 0)[ROW].to_numpy()
+    ids, last = list[pl.Series](), list[pl.DataFrame]()
+    for chunk in sources.every.chunks([section.item]):
+        ids.append(_canonical(section.item, chunk.frame[section.item], how).unique())
+    for chunk in sources.positives.chunks(columns):
+        numbers = np.arange(chunk.index, chunk.index + chunk.frame.height)
+        rows = chunk.frame.filter(pl.Series(np.isin(numbers, trained)))
+        own = _canonical(section.item, rows[section.item], how)
+        rows = pl.concat([*last, rows.with_columns(own)], how="vertical_relaxed")
+        last = [last_of_each(rows, section.item)]
+    every = pl.concat([part.to_frame() for part in ids], how="vertical_relaxed")
+    every = every.drop_nulls().unique().sort(section.item)
+    known = last[0].with_columns(pl.col(section.item).cast(every.schema[section.item]))
+    table = every.join(known, on=section.item, how="left", maintain_order="left")
+    items = FrameSource(table.select(columns), f"the items of {sources.every.name}")
     return items_of(items, schema, item=section.item, columns=columns)
 
 

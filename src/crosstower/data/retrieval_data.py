@@ -191,19 +191,25 @@ def _facts(
         split=split_words(recipe.data.split, rows.clocks),
         rows={name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)},
         base_rates={},
-        notes=tuple(_notes(rows, questions["test"])),
+        notes=tuple(_notes(recipe, rows, questions["test"])),
+        joins=rows.joins,
         fingerprint=digest.hexdigest(),
         answers=questions["test"].counts,
     )
 
 
-def _notes(rows: PositiveRows, test: Questions) -> list[str]:
+def _notes(recipe: Recipe, rows: PositiveRows, test: Questions) -> list[str]:
     """Return sentences about the catalogue, repeated pairs, cold items and cold users."""
-    notes = [f"{count:,} rows left out for '{name}'" for name, count in rows.skipped.items()]
+    notes = [match.sentence for match in rows.joins]
+    notes += [f"{count:,} rows left out for '{name}'" for name, count in rows.skipped.items()]
     train = rows.split == 0
     items = len(rows.items)
     trained = len(np.unique(rows.item[train]))
-    notes.append(f"{items:,} items, {items - trained:,} of them without a training row")
+    catalogue = f"{items:,} items, {items - trained:,} of them without a training row"
+    section, columns = section_of(recipe), rows.items.attributes.columns
+    if section.items is None and trained < items and columns != [section.item]:
+        catalogue += ": their columns are missing; give all items a table (retrieval.items)"
+    notes.append(catalogue)
     pairs = np.unique(rows.user[train] * items + rows.item[train])
     if len(pairs) < train.sum():
         notes.append(f"{int(train.sum()) - len(pairs):,} training rows repeat a pair; they count")
