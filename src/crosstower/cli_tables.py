@@ -104,7 +104,8 @@ def print_blend_findings(run: Run) -> None:
         return
     out = console()
     out.print("Blend", highlight=False)
-    for sentence in json.loads(path.read_bytes())["sentences"]:
+    found = json.loads(path.read_bytes())
+    for sentence in [*found["sentences"], *found["notes"]]:
         out.print(indented(sentence), highlight=False)
     out.print(f"page: {run.folder / 'blend.html'}", highlight=False, soft_wrap=True)
 

@@ -125,7 +125,12 @@ def test_expected_events_are_counted_by_the_true_probabilities(run: Run) -> None
     best = next(o for o in result.orders if o.role == "best")
     for other in result.orders:
         assert other.metrics["expected.like"].mean <= best.metrics["expected.like"].mean + 1e-12
-    assert [o.name for o in result.orders] == ["blend", "shuffled", "true weighted sum"]
+    assert [o.name for o in result.orders] == [
+        "blend",
+        "like alone",
+        "shuffled",
+        "true weighted sum",
+    ]
 
 
 def test_value_is_the_product_times_the_amount(run: Run) -> None:

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from crosstower.arguments import check_kinds, count_of
-from crosstower.blend.blender import fit_blend
+from crosstower.blend.blender import FittedBlend, fit_blend
 from crosstower.blend.tuning import Tuned, tune_blend
 from crosstower.blend.utility import Utility
 from crosstower.blend_section import Blend, Diversity, check_blend
 from crosstower.blending.comparison import Asked, Measured, compare
+from crosstower.blending.lists import blend_words, lists_of
 from crosstower.blending.page import ordered_rows, page_content
 from crosstower.blending.rows import (
     HeldOut,
@@ -165,7 +166,8 @@ def _finish(
     fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
     compared = [compare(asked, one, part) for one, part in zip(fitted, rows, strict=True)]
     measured, counts = compared[0]
-    words = sentences(asked, measured, counts)
+    lists = lists_of(rows[0].test[asked.user], asked.k)
+    words = sentences(asked, measured, counts, lists)
     words += constraint_words(asked, rows[0].test, measured)
     if len(rows) > 1:
         words.append(f"These findings are of the first of {len(rows)} seeds; tables are of all.")
@@ -174,7 +176,7 @@ def _finish(
         asked=asked,
         orders=tuple(_over_seeds([orders for orders, _ in compared])),
         sentences=(*words, *(tuning_words(tuned) if tuned is not None else [])),
-        notes=tuple(fallback_words(fitted[0], fitted[0].unseen(rows[0].test))),
+        notes=tuple(_notes(fitted[0], rows[0])),
         page=run.folder / "blend.html",
     )
     for stale in (BLENDED, "funnel.json"):  # of the blend before; written anew at the end
@@ -199,6 +201,11 @@ def _finish(
     text = json.dumps(result.plain(), indent=1, allow_nan=False)
     write_atomic(run.folder / BLENDED, text.encode())
     return result
+
+
+def _notes(fitted: FittedBlend, rows: HeldOut) -> list[str]:
+    slips = blend_words(fitted.spec, [rows.valid, rows.test])
+    return slips + fallback_words(fitted, fitted.unseen(rows.test))
 
 
 def _over_seeds(seeds: list[list[Measured]]) -> list[OrderMetrics]:

@@ -103,8 +103,6 @@ def _others(asked: Asked, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
     specs = {f"{task} alone": Blend(weights={task: w}) for task, w in weights.items()}
     if blend.model_copy(update={"diversity": None}) != plain:
         specs = {PLAIN: plain, **specs}
-    if len(weights) == 1:
-        specs.pop(f"{next(iter(weights))} alone")
     kinds = asked.schema.kinds()
     return {n: fit_blend(spec, kinds, rows.valid).score(rows.test) for n, spec in specs.items()}
 

@@ -46,7 +46,7 @@ def page_content(
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         blend=_yaml(blend),
         rows=rows.test.height,
-        users=rows.test[asked.user].n_unique(),
+        users=rows.test[asked.user].drop_nulls().n_unique(),
         user=asked.user,
         k=asked.k,
         utility=None if utility is None else _yaml(utility),

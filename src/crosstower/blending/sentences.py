@@ -12,23 +12,46 @@ from crosstower.blend.diversity import Counts
 from crosstower.blend.measures import Measures
 from crosstower.blend.rows import named_types
 from crosstower.blend.tuning import Tuned
-from crosstower.blending.comparison import BEFORE_DIVERSITY, BLENDED, PLAIN, Asked, Measured
+from crosstower.blending.comparison import (
+    BEFORE_DIVERSITY,
+    BLENDED,
+    PLAIN,
+    SHUFFLED,
+    Asked,
+    Measured,
+)
+from crosstower.blending.lists import Lists
 from crosstower.evaluate.users import bootstrap_difference
 
 
-def sentences(asked: Asked, measured: Sequence[Measured], counts: Counts | None) -> list[str]:
-    """Return the findings about the test rows of one training, the most telling first."""
+def sentences(
+    asked: Asked, measured: Sequence[Measured], counts: Counts | None, lists: Lists
+) -> list[str]:
+    """Return the findings about the test rows of one training, the most telling first.
+
+    Orders are compared where the lists tell them apart.
+    """
     by_name = {m.name: m for m in measured}
     blend = by_name[BLENDED]
-    words = [_first_places(asked, blend)]
+    words = [_first_places(asked, blend, lists), *lists.words()]
+    if lists.comparable:
+        words += _comparisons(asked, blend, by_name)
+    words += _types(asked, by_name)
+    if counts is not None:
+        words.append(_diversity(counts))
+    return words
+
+
+def _comparisons(asked: Asked, blend: Measured, by_name: Mapping[str, Measured]) -> list[str]:
+    """Return how the blend differs from the other orders."""
+    words = list[str]()
+    for metric in _compared(asked):
+        words += _against(blend, by_name.get(SHUFFLED), metric, asked.k)
     for task in asked.schema.tasks:
         words += _against(blend, by_name.get(f"{task} alone"), f"ndcg.{task}", asked.k)
     for other in (PLAIN, BEFORE_DIVERSITY):
         for metric in _compared(asked):
             words += _against(blend, by_name.get(other), metric, asked.k)
-    words += _types(asked, by_name)
-    if counts is not None:
-        words.append(_diversity(counts))
     return words
 
 
@@ -75,13 +98,14 @@ def _compared(asked: Asked) -> list[str]:
     return [f"ndcg.{task}" for task in asked.schema.tasks]
 
 
-def _first_places(asked: Asked, blend: Measured) -> str:
+def _first_places(asked: Asked, blend: Measured, lists: Lists) -> str:
     parts: list[str] = []
     for task, kind in asked.schema.kinds().items():
         low, high = blend.intervals[f"total.{task}"]
         total = blend.values[f"total.{task}"]
         what = f"{task}" if kind == "binary" else f"{task} in all"
-        parts.append(f"{total:.2f} {what} (95 % {low:.2f} to {high:.2f})")
+        noise = f" (95 % {low:.2f} to {high:.2f})" if lists.count > 1 else ""
+        parts.append(f"{total:.2f} {what}{noise}")
     users = blend.groups[f"total.{next(iter(asked.schema.tasks))}"].counted
     return f"The first {asked.k} rows of {users:,} lists by {asked.user} hold {', '.join(parts)}."
 
@@ -103,7 +127,12 @@ def _against(blend: Measured, other: Measured | None, metric: str, k: int) -> li
 
 
 def _called(name: str) -> str:
-    return {PLAIN: "the plain sum", BEFORE_DIVERSITY: "the blend before diversity"}.get(name, name)
+    called = {
+        PLAIN: "the plain sum",
+        BEFORE_DIVERSITY: "the blend before diversity",
+        SHUFFLED: "a shuffled order",
+    }
+    return called.get(name, name)
 
 
 def _types(asked: Asked, by_name: Mapping[str, Measured]) -> list[str]:
