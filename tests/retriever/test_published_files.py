@@ -9,7 +9,7 @@ import pytest
 from crosstower.data.answer_counts import AnswerCounts
 from crosstower.fitting import fit
 from crosstower.recipe import load_recipe
-from crosstower.retriever.files import FOLDER, load_answers
+from crosstower.retriever.files import FOLDER, ID, load_answers
 from crosstower.retriever.new_rows import evaluate_retrieval_on
 from crosstower.retriever.results import stored_report
 from crosstower.run import Run
@@ -55,7 +55,7 @@ def oracle(lists: dict[int, list[int]], wanted: dict[int, set[int]], k: int) -> 
 def lists_of(run: Run, path: Path) -> dict[int, list[int]]:
     """Return the stored lists by user, as item ids."""
     folder = run.folder / FOLDER
-    ids = pl.read_parquet(folder / "items.parquet")["__id"].to_numpy()
+    ids = pl.read_parquet(folder / "items.parquet")[ID].to_numpy()
     asked = pl.read_parquet(folder / "questions.parquet")["asked"].to_list()
     return dict(zip(asked, ids[load_answers(path)].tolist(), strict=True))
 
