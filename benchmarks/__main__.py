@@ -22,6 +22,7 @@ NAMES = (
     "multitask",
     "blending",
     "off_policy",
+    "direct_method",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

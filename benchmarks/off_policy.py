@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import data_folder, describe
-from crosstower.evaluate.off_policy import Estimate, all_estimates, on_policy
+from crosstower.evaluate.importance import Estimate
+from crosstower.evaluate.off_policy import all_estimates, on_policy
 from crosstower.evaluate.summary import Summary
 from crosstower.fitting import fit
 from crosstower.recipe import Data, Evaluation, Recipe, Training
@@ -32,7 +33,12 @@ PLAIN = {
     "inverse_propensity": "IPS",
     "self_normalised": "SNIPS",
 }
-MODELLED = {"direct_method": "DM", "doubly_robust": "DR"}
+MODELLED = {
+    "direct_method": "DM",
+    "doubly_robust": "DR",
+    "switch_doubly_robust": "Switch-DR",
+    "shrunk_doubly_robust": "DR with optimistic shrinkage",
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -130,7 +136,7 @@ def start(truth: Estimate) -> None:
 
 
 def show(title: str, runs: Sequence[Estimate], truth: Estimate) -> None:
-    """Print a row; `gap` is in standard errors of both sides, which know of no model's errors."""
+    """Print a row; `gap` is in standard errors of both sides, unknown for a model fitted once."""
     value = Summary.of([run.value for run in runs])
     error = Summary.of([abs(run.value / truth.value - 1.0) for run in runs])
     noise = float(np.mean([run.standard_error for run in runs]))
@@ -139,10 +145,9 @@ def show(title: str, runs: Sequence[Estimate], truth: Estimate) -> None:
     size = np.mean([run.effective_sample_size for run in runs])
     cells = [
         digits(value, 5),
-        f"{noise:.5f}",
-        f"{low:.5f} to {high:.5f}",
+        *(["–", "–"] if math.isnan(noise) else [f"{noise:.5f}", f"{low:.5f} to {high:.5f}"]),
         digits(error, 3),
-        f"{gap:+.1f}",
+        "–" if math.isnan(gap) else f"{gap:+.1f}",
         f"{size:,.0f}",
     ]
     print(f"| {title} | {' | '.join(cells)} |", flush=True)

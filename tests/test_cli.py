@@ -111,7 +111,7 @@ def test_errors_are_messages_with_exit_codes(
         "predict",
         "blend",
         "funnel",
-        "policy",
+        "off-policy",
         "export",
         "bundle",
         "serve",
@@ -127,7 +127,17 @@ def test_help_has_an_example(capsys: Capture, command: str) -> None:
 
 def test_help_of_all_names_commands_and_exit_codes(capsys: Capture) -> None:
     _, out, _ = run(capsys, "--help")
-    commands = ("init", "fit", "evaluate", "predict", "blend", "funnel", "policy", "demo", "data")
+    commands = (
+        "init",
+        "fit",
+        "evaluate",
+        "predict",
+        "blend",
+        "funnel",
+        "off-policy",
+        "demo",
+        "data",
+    )
     commands += ("bundle", "serve", "export", "events")
     assert [c for c in (*commands, "Exit codes") if c not in out] == []
 

@@ -9,13 +9,14 @@ import pytest
 from scipy import special
 from typer.testing import CliRunner
 
-from crosstower import policy as policy_module
+from crosstower import policy_scoring
 from crosstower.blend.blender import fit_blend
 from crosstower.blend_section import Blend
-from crosstower.cli_policy import policy_app
+from crosstower.cli_policy import policy_app, print_policy
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RunError
-from crosstower.evaluate.off_policy import Estimate, all_estimates
+from crosstower.evaluate.importance import Estimate
+from crosstower.evaluate.off_policy import all_estimates
 from crosstower.evaluate.policy_report import PolicyReport
 from crosstower.fitting import fit
 from crosstower.policy import evaluate_policy
@@ -116,7 +117,7 @@ def test_the_estimates_hold_the_true_values_of_the_policies(
         for estimator in WEIGHTED:
             found = report.policies[name][estimator]
             assert abs(found.value - truth) < 4 * found.standard_error, (name, estimator)
-    gain = report.gain
+    gain = report.gains["model"].estimate
     assert abs(gain.value - (truths["model"] - logged.value)) < 4 * gain.standard_error
     assert "better beyond the noise" in report.verdict()
     assert report.warnings == ()
@@ -151,9 +152,13 @@ def test_the_numbers_are_those_of_scoring_one_item_after_the_other(
     )
     report = evaluate_policy(run, **ASK, temperature=temperature, clip=clip)
     found = report.policies["model"]
-    assert list(found) == [*WEIGHTED[:2], "direct_method", "doubly_robust"]
+    assert list(found) == list(expected)[1:]
     for name, estimate in found.items():
-        same(estimate, expected[name])
+        if name != "direct_method":  # trained once
+            same(estimate, expected[name])
+    direct = found["direct_method"]
+    assert direct.value == pytest.approx(expected["direct_method"].value, rel=1e-5)
+    assert math.isnan(direct.standard_error)
     assert (found["doubly_robust"].clipped > 0) == (clip is not None)
     facts = report.facts
     assert (facts.actions, facts.item_columns, facts.score) == (5, ("colour",), "click__prediction")
@@ -162,17 +167,18 @@ def test_the_numbers_are_those_of_scoring_one_item_after_the_other(
 def test_a_hot_policy_is_the_uniform_one(run: Run) -> None:
     report = evaluate_policy(run, **ASK, temperature=1e9)
     for name, estimate in report.policies["model"].items():
-        same(estimate, report.policies["uniform"][name])
+        if name != "direct_method":
+            same(estimate, report.policies["uniform"][name])
 
 
 def test_blocks_change_nothing(
     run: Run, report: PolicyReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_module, "_BLOCK_PAIRS", 5 * 1000 + 3)
+    monkeypatch.setattr(policy_scoring, "_BLOCK_PAIRS", 5 * 1000 + 3)
     told: list[int] = []
     small = evaluate_policy(run, **ASK, progress=lambda _stage, rows: told.append(rows))
     assert told == [*range(1000, report.rows, 1000), report.rows]
-    same(small.gain, report.gain)
+    same(small.gains["model"].estimate, report.gains["model"].estimate)
 
 
 def test_another_log_another_reward_and_rows_without_one(run: Run) -> None:
@@ -259,6 +265,10 @@ def test_a_blend_orders_where_the_run_has_one(run: Run, log: pl.DataFrame, tmp_p
         ({"slot": "dwell"}, DataError, "at most 100 places of a list, got [12],"),
         ({"temperature": -1.0}, DataError, "temperature: .* got -1.0"),
         ({"clip": 0.0}, DataError, "clip: .* got 0.0"),
+        ({"refits": 1}, RunError, "refits: expected 0, or 2 or more trainings"),
+        ({"target_actions": "place"}, RunError, "target_actions: 'place' names actions, but no"),
+        ({"target": "context"}, DataError, "target column 'context': expected the chance"),
+        ({"target": "dwell"}, DataError, r"target column 'dwell': expected chances in \[0, 1\]"),
     ],
 )
 def test_bad_questions_are_named(
@@ -279,7 +289,7 @@ def test_bad_logs_are_named(run: Run, log: pl.DataFrame) -> None:
 
 
 def test_too_many_pairs_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_module, "MAX_PAIRS", 1000)
+    monkeypatch.setattr(policy_scoring, "MAX_PAIRS", 1000)
     with pytest.raises(DataError, match=r"rows x 5 actions: expected at most 1,000 pairs"):
         evaluate_policy(run, **ASK)
 
@@ -315,7 +325,15 @@ def test_a_run_that_retrieves_is_refused(run: Run) -> None:
 
 
 def asked(run: Run, *arguments: str) -> str:
-    command = [str(run.folder), "--action", "item_id", "--propensity", "propensity", *arguments]
+    command = [
+        "off-policy",
+        str(run.folder),
+        "--action",
+        "item_id",
+        "--propensity",
+        "propensity",
+        *arguments,
+    ]
     result = CliRunner().invoke(policy_app, command, catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
@@ -346,8 +364,81 @@ def test_the_command_prints_json_for_machines(run: Run, report: PolicyReport) ->
     found = plain["policies"]["model"]["doubly_robust"]
     assert found["value"] == robust.value
     assert (found["low"], found["high"]) == robust.interval()
-    assert plain["verdict"] == report.verdict()
+    assert plain["verdicts"] == {"model": report.verdict()}
     assert (plain["item_columns"], plain["rows"], plain["slots"]) == (["colour"], report.rows, {})
+
+
+def with_policy(log: pl.DataFrame, sharp: float = 3.0) -> pl.DataFrame:
+    """Add a policy that leans to what is clicked: `all`, its chances, and `one` of the action."""
+    context, item = coded(log)
+    chances = special.softmax(sharp * CHANCE, axis=1)[context]
+    return log.with_columns(
+        pl.Series("all", chances), pl.Series("one", chances[np.arange(len(item)), item])
+    )
+
+
+def test_a_given_policy_is_worth_what_the_world_says(
+    run: Run, log: pl.DataFrame, tmp_path: Path
+) -> None:
+    rows = with_policy(log.filter(pl.col("split") == "test"))
+    report = evaluate_policy(run, **ASK, data=rows, target="all")
+    context, _ = coded(rows)
+    chances = special.softmax(3.0 * CHANCE, axis=1)
+    truth = (chances * CHANCE).sum(axis=1)[context].mean()
+    found = report.policies["target"]
+    for name in (*WEIGHTED, "switch_doubly_robust", "shrunk_doubly_robust"):
+        assert abs(found[name].value - truth) < 4 * found[name].standard_error, name
+    scores = scored_tables(run, rows)
+    expected = (chances[context] * scores).sum(axis=1).mean()
+    assert found["direct_method"].value == pytest.approx(expected, rel=1e-5)
+    one = evaluate_policy(run, **ASK, data=rows, target="one").policies["target"]
+    assert list(one) == ["inverse_propensity", "self_normalised"]
+    for name, estimate in one.items():
+        same(estimate, found[name])
+    order = np.random.default_rng(0).permutation(ITEMS)
+    shuffled = rows.with_columns(
+        pl.Series("all", chances[context][:, order]),
+        pl.Series("ids", np.tile(order + 100, (rows.height, 1))),
+    )
+    again = evaluate_policy(run, **ASK, data=shuffled, target="all", target_actions="ids")
+    same(again.policies["target"]["doubly_robust"], found["doubly_robust"])
+    rows.write_parquet(tmp_path / "log.parquet")
+    out = asked(run, "--data", str(tmp_path / "log.parquet"), "--target", "all")
+    assert "by the policy of 'all' (doubly robust)" in " ".join(out.split())
+    assert max(len(line) for line in out.splitlines()) <= 100
+
+
+def test_trainings_on_drawn_rows_give_the_direct_method_its_error(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = evaluate_policy(run, **ASK, temperature=0.1, refits=2)
+    once = evaluate_policy(run, **ASK, temperature=0.1)
+    found = report.policies["model"]
+    assert found["direct_method"].value == once.policies["model"]["direct_method"].value
+    assert found["doubly_robust"] == once.policies["model"]["doubly_robust"]
+    assert found["direct_method"].standard_error > 1e-4
+    assert report.facts.refits == 2
+    print_policy(report)
+    assert "differs between 2 trainings" in capsys.readouterr().out
+    print_policy(once)
+    assert "direct: no interval, as the model's own error is" in capsys.readouterr().out
+
+
+def test_a_run_of_a_frame_cannot_be_trained_again(tmp_path: Path, log: pl.DataFrame) -> None:
+    recipe = parse_recipe(RECIPE, ["training.epochs=1"])
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": None})})
+    run = fit(recipe, data=log, out=tmp_path / "run", quiet=True)
+    with pytest.raises(RunError, match="cannot be trained again; train from a file"):
+        evaluate_policy(run, **ASK, data=bandit_log(300, seed=3), refits=2)
+
+
+def test_the_old_name_of_the_command_works_and_warns(run: Run) -> None:
+    options = [str(run.folder), "--action", "item_id", "--propensity", "propensity", "--json"]
+    old = CliRunner().invoke(policy_app, ["policy", *options])
+    assert old.exit_code == 0
+    assert "renamed to 'crosstower off-policy'" in old.stderr
+    assert old.stdout == asked(run, "--json")
+    assert " policy " not in CliRunner().invoke(policy_app, ["--help"]).stdout
 
 
 def open_bandit() -> Path:
@@ -390,5 +481,33 @@ def test_uniformly_shown_fashion_is_worth_what_was_logged(tmp_path: Path) -> Non
         assert uniform[name].effective_sample_size == pytest.approx(report.rows)
     model = report.policies["model"]["self_normalised"]
     assert abs(model.value - logged.value) < 5 * model.standard_error
-    assert not math.isnan(report.gain.standard_error)
+    assert not math.isnan(report.gains["model"].estimate.standard_error)
     assert list(report.slots) == ["1", "2", "3"]
+
+
+def test_the_random_log_judges_the_thompson_policy(tmp_path: Path) -> None:
+    """The chances of bts are the shares of items by position in its own log."""
+    random = pl.read_parquet(open_bandit())
+    bts = pl.read_parquet(open_bandit().with_name("bts.parquet"))
+    shares = bts.group_by("position", "item_id").len()
+    shares = shares.pivot("item_id", index="position", values="len").fill_null(0)
+    items = sorted((c for c in shares.columns if c != "position"), key=int)
+    counts = shares.select(items).to_numpy()
+    policy = pl.DataFrame(
+        {"position": shares["position"], "bts": counts / counts.sum(axis=1, keepdims=True)}
+    )
+    policy = policy.with_columns(pl.lit([list(map(int, items))]).list.first().alias("items"))
+    random.join(policy, on="position", maintain_order="left").write_parquet(tmp_path / "r.parquet")
+    run = fit(
+        parse_recipe(FASHION.replace("PATH", str(tmp_path / "r.parquet"))),
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    report = evaluate_policy(
+        run, action="item_id", propensity="propensity_score", target="bts", target_actions="items"
+    )
+    rate = float(bts["click"].mean())  # type: ignore[arg-type]
+    for name in ("self_normalised", "doubly_robust", "shrunk_doubly_robust"):
+        found = report.policies["target"][name]
+        assert abs(found.value - rate) < 4 * found.standard_error, name
+    assert "policy of 'bts'" in report.verdict("target")

@@ -8,36 +8,29 @@ takes the best, or draws by softmax. Shapes: B rows of the log, A actions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from crosstower.data.actions import actions_of, item_columns_of
+from crosstower.data.actions import actions_of, item_columns_of, target_chances
 from crosstower.data.clean import Cleaner
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.lookup import places_in
 from crosstower.data.parts import training_source
 from crosstower.data.prepare import Progress, source_of
-from crosstower.data.sources import Chunk, FrameSource, Source, require_columns
+from crosstower.data.sources import FrameSource, Source, require_columns
 from crosstower.errors import DataError, RunError, did_you_mean
-from crosstower.evaluate.off_policy import inverse_propensity, policy_probabilities
+from crosstower.evaluate.off_policy import inverse_propensity
 from crosstower.evaluate.policy_report import PolicyFacts, PolicyReport, policy_report
 from crosstower.names import label_name, raw_name
+from crosstower.policy_scoring import Scoring, check_pairs
+from crosstower.refits import refit_scorers
 from crosstower.results import read_predictions
 from crosstower.run import Run
-from crosstower.scores import BLEND_SCORE, PREDICTION, Scorer
-
-MAX_PAIRS = 50_000_000
-"""The most pairs of a row and an action that are scored."""
 
 MAX_SLOTS = 100
 """The most places that have estimates of their own."""
-
-_BLOCK_PAIRS = 200_000
 
 
 def evaluate_policy(
@@ -51,6 +44,9 @@ def evaluate_policy(
     slot: str | None = None,
     temperature: float = 0.0,
     clip: float | None = None,
+    target: str | None = None,
+    target_actions: str | None = None,
+    refits: int = 0,
     progress: Progress = lambda _stage, _rows: None,
 ) -> PolicyReport:
     """Return what a run's order would have earned where another policy decided.
@@ -72,7 +68,13 @@ def evaluate_policy(
             and each of its values has estimates of its own; nothing is assumed of other places.
         temperature: of the policy, in units of the scores: 0 takes the best action, more draws by
             softmax(scores / temperature).
-        clip: weights above it are cut to it.
+        clip: weights above it are cut to it, but in Switch-DR and DR with shrinkage, which choose.
+        target: column of a given policy's chances, evaluated beside the run's: a list with the
+            chance of each action, or the logged action's alone, which no reward model can use.
+        target_actions: column of lists with the actions that the chances are of; all actions of
+            the log in ascending order if None.
+        refits: how often the run is trained again on rows drawn from its own, for the interval of
+            the direct method; 20 or more are of use, with 0 it has none.
         progress: told how many rows are scored.
 
     Raises:
@@ -85,7 +87,9 @@ def evaluate_policy(
     run = Run.of(run)
     task, scorer = _reward_task(run, reward), run.scorer()
     reads = list(dict.fromkeys([*run.recipe.schema_.sources(), *scorer.columns]))
-    named = [action, propensity, *([slot] if slot else []), *(item_columns or ())]
+    _check_counts(refits, target, target_actions)
+    more = (slot, target, target_actions)
+    named = [action, propensity, *(name for name in more if name), *(item_columns or ())]
     frame = _read(run, task, [*reads, *named], data)
     warnings = _warnings(run, task, frame, data)
     frame = frame.drop_nulls(label_name(task))
@@ -96,8 +100,14 @@ def evaluate_policy(
         item_columns = item_columns_of(frame, action, [c for c in reads if c != slot])
     actions = actions_of(frame, action, item_columns)
     _check_reads(run, actions.columns, reads)
-    scoring = _Scoring(run, scorer, task, temperature, progress)
-    decisions = pl.concat([known, scoring.decisions(frame, actions, reads)], how="horizontal")
+    check_pairs(frame.height, actions.height)
+    given = None
+    if target is not None:
+        given = target_chances(frame, actions.to_series(), target, target_actions)
+    models = refit_scorers(run, refits, progress=progress)
+    scoring = Scoring(run, scorer, task, temperature, given, models, progress)
+    scores = scoring.scores(frame, actions, reads)
+    decisions = pl.concat([known, scores.decisions], how="horizontal")
     facts = PolicyFacts(
         reward=task,
         score=scoring.score,
@@ -106,9 +116,21 @@ def evaluate_policy(
         action=action,
         item_columns=tuple(actions.columns[1:]),
         actions=actions.height,
+        target=target,
+        refits=refits,
     )
-    report = policy_report(decisions, facts)
+    report = policy_report(decisions, facts, scores.refits)
     return replace(report, warnings=(*warnings, *report.warnings))
+
+
+def _check_counts(refits: int, target: str | None, target_actions: str | None) -> None:
+    if refits < 0 or refits == 1:
+        raise RunError(f"refits: expected 0, or 2 or more trainings to compare, got {refits}")
+    if target_actions is not None and target is None:
+        raise RunError(
+            f"target_actions: '{target_actions}' names actions, but no target their chances; give"
+            " --target (in Python: target)"
+        )
 
 
 def _reward_task(run: Run, reward: str | None) -> str:
@@ -207,64 +229,3 @@ def _check_reads(run: Run, columns: Sequence[str], reads: Sequence[str]) -> None
             f" actions would score alike{did_you_mean(columns[0], list(reads))}; it reads:"
             f" {', '.join(reads)}"
         )
-
-
-@dataclass(frozen=True)
-class _Scoring:
-    """Scores of every action for every row, in blocks."""
-
-    run: Run
-    scorer: Scorer
-    task: str
-    temperature: float
-    progress: Progress
-
-    @property
-    def score(self) -> str:
-        """The column that orders the actions."""
-        return f"{self.task}{PREDICTION}" if self.scorer.blend is None else BLEND_SCORE
-
-    def decisions(
-        self, frame: pl.DataFrame, actions: pl.DataFrame, reads: Sequence[str]
-    ) -> pl.DataFrame:
-        """Return for each row what `policy_report` needs of the policies and the reward model."""
-        if frame.height * actions.height > MAX_PAIRS:
-            raise DataError(
-                f"{frame.height:,} rows x {actions.height:,} actions: expected at most"
-                f" {MAX_PAIRS:,} pairs to score; give fewer rows with --data (in Python: data)"
-            )
-        logged = places_in(actions.to_series(), frame[actions.columns[0]])
-        size, parts = max(1, _BLOCK_PAIRS // actions.height), list[pl.DataFrame]()
-        for start in range(0, frame.height, size):
-            block = frame[start : start + size].select(reads)
-            parts.append(self._block(block, actions, logged[start : start + size]))
-            self.progress("scoring", start + block.height)
-        return pl.concat(parts)
-
-    def _block(
-        self, rows: pl.DataFrame, actions: pl.DataFrame, logged: NDArray[np.int64]
-    ) -> pl.DataFrame:
-        shape = (rows.height, actions.height)
-        row, action = np.divmod(np.arange(rows.height * actions.height), actions.height)
-        pairs = rows.select(pl.all().gather(row))
-        pairs = pairs.with_columns(*actions.select(pl.all().gather(action)).get_columns())
-        scored = self._scored(pairs)
-        predicted = scored[f"{self.task}{PREDICTION}"].to_numpy().reshape(shape)
-        order = scored[self.score].to_numpy().reshape(shape)
-        chances = policy_probabilities(order, self.temperature)  # [B, A]
-        taken = (np.arange(rows.height), logged)
-        return pl.DataFrame(
-            {
-                "predicted": predicted[taken],
-                "model:target": chances[taken],
-                "model:expected": (chances * predicted).sum(axis=1),
-                "uniform:target": np.full(rows.height, 1.0 / actions.height),
-                "uniform:expected": predicted.mean(axis=1),
-            }
-        )
-
-    def _scored(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        scorer, schema = self.scorer, self.run.recipe.schema_
-        cleaner = Cleaner(schema, scorer.columns, with_labels=False, amounts=scorer.amounts)
-        chunk = Chunk(pairs, "rows with other actions", 0, 0)
-        return scorer.score(cleaner.clean(chunk))

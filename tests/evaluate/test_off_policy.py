@@ -46,12 +46,14 @@ class Bandit:
         context, action, reward = self.log(rows, seed)
         logging = self.logging if logging is None else logging
         model = self.chance if model is None else model
+        expected = (self.policy * model).sum(axis=1)[context]
         return all_estimates(
             reward,
             logging[context, action],
             self.policy[context, action],
             predicted=model[context, action],
-            predicted_target=(self.policy * model).sum(axis=1)[context],
+            predicted_target=expected,
+            refits=np.stack([expected, expected]),  # the model is given, not learnt
         )
 
 
@@ -80,11 +82,14 @@ def test_estimates_of_a_known_value_have_no_bias_and_know_their_noise():
     for name, estimates in found.items():
         value = logged if name == "logged" else bandit.value
         assert sds_from(value, estimates) < 4.0, name
-        spread = estimates[:, 0].std()
+        spread, gaps = estimates[:, 0].std(), (estimates[:, 0] - value) / estimates[:, 1]
+        held = (np.abs(gaps) < stats.norm.ppf(0.975)).mean()
+        if name in ("switch_doubly_robust", "shrunk_doubly_robust"):  # allowing for their bias
+            assert spread < found["doubly_robust"][:, 0].std()
+            assert 0.94 < held < 0.995, name
+            continue
         assert estimates[:, 1].mean() == pytest.approx(spread, rel=0.15), name
-        gaps = (estimates[:, 0] - value) / estimates[:, 1]
-        held = int((np.abs(gaps) < stats.norm.ppf(0.975)).sum())
-        assert 0.92 < held / 600 < 0.975, name
+        assert 0.92 < held < 0.975, name
 
 
 def test_a_good_reward_model_takes_variance_away():
@@ -98,6 +103,15 @@ def test_doubly_robust_forgives_a_wrong_model():
     bandit, found = repeated(model=WRONG_MODEL)
     assert sds_from(bandit.value, found["direct_method"]) > 10.0
     assert sds_from(bandit.value, found["doubly_robust"]) < 4.0
+
+
+def test_smaller_weights_say_how_far_a_wrong_model_may_lead_them():
+    bandit, found = repeated(model=WRONG_MODEL)
+    whole = np.sqrt(np.mean((found["doubly_robust"][:, 0] - bandit.value) ** 2))
+    for name in ("switch_doubly_robust", "shrunk_doubly_robust"):
+        gaps = found[name][:, 0] - bandit.value
+        assert np.sqrt(np.mean(gaps**2)) < whole
+        assert (np.abs(gaps) < 1.96 * found[name][:, 1]).mean() > 0.93, name
 
 
 def test_doubly_robust_forgives_wrong_propensities():
@@ -136,7 +150,10 @@ def test_values_and_errors_are_those_of_the_formulas(clip):
         "self_normalised",
         "direct_method",
         "doubly_robust",
+        "switch_doubly_robust",
+        "shrunk_doubly_robust",
     ]
+    assert math.isnan(found["direct_method"].standard_error)  # it has been trained once
     for name, terms in {
         "logged": r,
         "inverse_propensity": w * r,
@@ -144,7 +161,8 @@ def test_values_and_errors_are_those_of_the_formulas(clip):
         "doubly_robust": v + w * (r - q),
     }.items():
         assert found[name].value == pytest.approx(terms.mean(), rel=1e-12)
-        assert found[name].standard_error == pytest.approx(stats.sem(terms), rel=1e-12)
+        if name != "direct_method":
+            assert found[name].standard_error == pytest.approx(stats.sem(terms), rel=1e-12)
     # The variance of a ratio of two means, by their covariance matrix.
     ratio = (w * r).sum() / w.sum()
     gradient = np.array([1.0, -ratio]) / w.mean()
@@ -157,6 +175,45 @@ def test_values_and_errors_are_those_of_the_formulas(clip):
         assert one.max_weight == pytest.approx((t / p).max())
         assert one.clipped == (0 if clip is None else np.sum(t / p > clip))
         assert one.rows == 50
+
+
+def test_the_direct_methods_error_is_that_of_rows_and_of_models_together():
+    random = np.random.default_rng(1)
+    expected, refits = random.normal(size=50), random.normal(size=(30, 50))
+    found = direct_method(expected, refits)
+    variance = expected.var(ddof=1) / 50 + refits.mean(axis=1).var(ddof=1)
+    assert found.value == pytest.approx(expected.mean())
+    assert found.standard_error == pytest.approx(math.sqrt(variance))
+    for wrong in (refits[0], refits[:1], refits[:, :9]):
+        with pytest.raises(DataError, match=r"refits: expected \[M, 50\] with M of at least 2"):
+            direct_method(expected, wrong)
+    with pytest.raises(DataError, match="refits: expected a finite number"):
+        direct_method(expected, np.where(refits > 1, np.nan, refits))
+
+
+def test_with_refits_the_direct_methods_interval_holds_the_truth_as_often_as_it_says():
+    """The model is a mean of each context and action, learnt from as many rows as are judged."""
+    bandit, rows, held = Bandit(), 1500, {"rows alone": 0, "refits": 0}
+
+    def table(context, action, reward):
+        cell = context * ACTIONS + action
+        shown, earned = (
+            np.bincount(cell, weights, CONTEXTS * ACTIONS) for weights in (None, reward)
+        )
+        means = (earned + 0.05) / (shown + 0.1)
+        return (bandit.policy * means.reshape(CONTEXTS, ACTIONS)).sum(axis=1)
+
+    for seed in range(200):
+        learnt, random = bandit.log(rows, 2 * seed), np.random.default_rng(seed)
+        context = bandit.log(rows, 2 * seed + 1)[0]
+        draws = random.integers(0, rows, (20, rows))
+        refits = np.stack([table(*(column[d] for column in learnt))[context] for d in draws])
+        expected = table(*learnt)[context]
+        for name, models in {"rows alone": refits[[0, 0]], "refits": refits}.items():
+            low, high = direct_method(expected, models).interval()
+            held[name] += low < bandit.value < high
+    assert held["rows alone"] / 200 < 0.4
+    assert 0.9 < held["refits"] / 200 < 0.99
 
 
 def test_without_a_reward_model_its_estimates_are_left_out():
@@ -214,7 +271,7 @@ def test_doubly_robust_without_a_model_is_inverse_propensity_and_clips_towards_t
     near = doubly_robust(**columns, clip=1e-9)
     model = direct_method(columns["predicted_target"])
     assert near.value == pytest.approx(model.value, abs=1e-7)
-    assert near.standard_error == pytest.approx(model.standard_error, abs=1e-7)
+    assert near.standard_error == pytest.approx(stats.sem(columns["predicted_target"]), abs=1e-7)
 
 
 def test_columns_of_a_frame_are_taken_as_they_are():

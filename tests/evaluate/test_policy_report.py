@@ -1,4 +1,6 @@
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -6,7 +8,7 @@ import pytest
 from scipy import stats
 
 from crosstower.errors import DataError
-from crosstower.evaluate.off_policy import doubly_robust, on_policy
+from crosstower.evaluate.off_policy import direct_method, doubly_robust, on_policy
 from crosstower.evaluate.policy_report import PolicyFacts, PolicyReport, policy_report
 
 FACTS = PolicyFacts("click", "click__prediction", 0.0, None, "item", (), 4)
@@ -41,10 +43,14 @@ def test_the_gain_is_the_doubly_robust_value_minus_the_log_paired(facts: PolicyF
     weights = weights if facts.clip is None else weights.clip(upper_bound=facts.clip)
     terms = rows["model:expected"] + weights * (rows["reward"] - rows["predicted"])
     paired = (terms - rows["reward"]).to_numpy()
-    assert report.gain.value == pytest.approx(paired.mean(), rel=1e-12)
-    assert report.gain.standard_error == pytest.approx(stats.sem(paired), rel=1e-12)
+    assert report.gains["model"].estimate.value == pytest.approx(paired.mean(), rel=1e-12)
+    assert report.gains["model"].estimate.standard_error == pytest.approx(
+        stats.sem(paired), rel=1e-12
+    )
     robust, logged = report.policies["model"]["doubly_robust"], report.policies["logged"]["logged"]
-    assert report.gain.value == pytest.approx(robust.value - logged.value, rel=1e-9)
+    assert report.gains["model"].estimate.value == pytest.approx(
+        robust.value - logged.value, rel=1e-9
+    )
     assert robust.value == pytest.approx(terms.mean(), rel=1e-12)
 
 
@@ -58,7 +64,7 @@ def test_the_gain_is_the_doubly_robust_value_minus_the_log_paired(facts: PolicyF
 )
 def test_the_verdict_goes_by_the_interval_of_the_gain(lift: float, words: str) -> None:
     report = policy_report(decisions(lift=lift), FACTS)
-    low, high = report.gain.interval()
+    low, high = report.gains["model"].estimate.interval()
     assert report.verdict().endswith(words)
     assert f"95 % interval {low:+.4g} to {high:+.4g}" in report.verdict()
     assert (low < 0 < high) == ("within" in words)
@@ -67,7 +73,8 @@ def test_the_verdict_goes_by_the_interval_of_the_gain(lift: float, words: str) -
 def test_the_interval_of_the_gain_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
     for seed in range(300):
-        low, high = policy_report(decisions(400, seed).drop("slot"), FACTS).gain.interval()
+        report = policy_report(decisions(400, seed).drop("slot"), FACTS)
+        low, high = report.gains["model"].estimate.interval()
         held += low < 0.15 < high
     assert 0.91 < held / 300 < 0.985
 
@@ -82,9 +89,9 @@ def test_too_few_unusual_rewards_give_no_verdict_however_narrow_the_interval(usu
         reward=pl.when(seldom).then(1.0 - usual).otherwise(usual), predicted=pl.lit(usual)
     ).with_columns(pl.lit(usual).alias("model:expected"), pl.lit(usual).alias("uniform:expected"))
     report = policy_report(rows, FACTS)
-    low, high = report.gain.interval()
+    low, high = report.gains["model"].estimate.interval()
     assert not low < 0 < high
-    assert report.telling_rows == pytest.approx(9.0)
+    assert report.gains["model"].telling_rows == pytest.approx(9.0)
     assert report.verdict().endswith("rests on 9 effective rows of an unusual reward: too few.")
     assert "model: only 9.0 effective rows have an unusual reward" in report.warnings[0]
     assert not any(words.startswith("uniform") for words in report.warnings)
@@ -94,11 +101,11 @@ def test_rows_that_tell_are_counted_by_their_weights() -> None:
     rows = decisions()
     told = rows.filter(pl.col("reward") == 1)
     weights = told["model:target"] / told["propensity"]
-    assert policy_report(rows, FACTS).telling_rows == pytest.approx(
+    assert policy_report(rows, FACTS).gains["model"].telling_rows == pytest.approx(
         weights.sum() ** 2 / (weights**2).sum()
     )
     numbers = rows.with_columns(reward=pl.int_range(pl.len()) * 1.0)
-    assert policy_report(numbers, FACTS).telling_rows == rows["model:target"].sum()
+    assert policy_report(numbers, FACTS).gains["model"].telling_rows == rows["model:target"].sum()
 
 
 def test_slots_are_estimated_each_on_its_own() -> None:
@@ -170,8 +177,69 @@ def test_plain_data_is_json_with_intervals_and_no_nan() -> None:
     assert (logged["standard_error"], logged["low"], logged["rows"]) == (None, None, 1)
     full = policy_report(decisions(), CLIPPED)
     plain = full.plain()
-    low, high = full.gain.interval()
-    assert (plain["gain"]["low"], plain["gain"]["high"]) == (low, high)
+    low, high = full.gains["model"].estimate.interval()
+    assert (plain["gains"]["model"]["low"], plain["gains"]["model"]["high"]) == (low, high)
     assert plain["policies"]["model"]["inverse_propensity"]["clipped"] > 0
     assert (plain["clip"], plain["rows"], plain["warnings"]) == (2.0, 4000, list(full.warnings))
     assert set(plain["slots"]) == {"1", "2"}
+    assert plain["policies"]["model"]["direct_method"]["standard_error"] is None
+    chosen = plain["policies"]["uniform"]["switch_doubly_robust"]["parameter"]
+    assert json.loads(json.dumps(chosen, allow_nan=False)) == chosen
+
+
+def with_target(chance: float = 0.5) -> pl.DataFrame:
+    """A policy that takes the better action with `chance`, the others alike."""
+    rows = decisions()
+    better = pl.col("model:target") == 1
+    target = pl.when(better).then(chance).otherwise((1 - chance) / 3)
+    return rows.with_columns(
+        target.alias("target:target"), pl.lit(0.3 + 0.2 * chance).alias("target:expected")
+    )
+
+
+def test_a_given_policy_has_the_estimates_of_the_others_and_a_verdict() -> None:
+    rows = with_target()
+    report = policy_report(rows, replace(FACTS, target="chance"))
+    names = ("reward", "propensity", "target:target", "predicted", "target:expected")
+    assert report.policies["target"]["doubly_robust"] == doubly_robust(*(rows[n] for n in names))
+    assert report.policies["target"].keys() == report.policies["model"].keys()
+    assert "by the policy of 'chance' (doubly robust)" in report.verdict("target")
+    assert "better beyond the noise" in report.verdict("target")
+    assert report.slots["1"].keys() == {"logged", "model", "target"}
+    assert report.plain()["verdicts"].keys() == {"model", "target"}
+
+
+def test_a_policy_known_by_the_logged_actions_alone_needs_no_reward_model() -> None:
+    rows = with_target().drop("target:expected")
+    report = policy_report(rows, replace(FACTS, target="chance"))
+    assert list(report.policies["target"]) == ["inverse_propensity", "self_normalised"]
+    gain = report.gains["target"]
+    weights = (rows["target:target"] / rows["propensity"]).to_numpy()
+    paired = (weights - 1) * rows["reward"].to_numpy()
+    assert gain.how == "inverse propensity"
+    assert gain.estimate.value == pytest.approx(paired.mean())
+    assert gain.estimate.standard_error == pytest.approx(stats.sem(paired))
+
+
+def test_a_given_policy_that_takes_no_logged_action_is_refused() -> None:
+    rows = with_target().with_columns(pl.lit(0.0).alias("target:target"))
+    with pytest.raises(DataError, match="the target policy takes none of the 4,000"):
+        policy_report(rows, FACTS)
+
+
+def test_refits_give_the_direct_method_an_interval() -> None:
+    rows = decisions()
+    refits = np.random.default_rng(0).normal(0.5, 0.02, (25, 1)).repeat(rows.height, axis=1)
+    report = policy_report(rows, FACTS, {"model": refits})
+    found = report.policies["model"]["direct_method"]
+    assert found == direct_method(rows["model:expected"], refits)
+    assert math.isnan(report.policies["uniform"]["direct_method"].standard_error)
+
+
+def test_a_reward_model_wrong_for_the_policy_alone_is_named() -> None:
+    """Right on the mean of the log, and wrong for what the policy takes."""
+    rows = decisions(lift=0.3)
+    mean = rows["reward"].mean()
+    rows = rows.with_columns(pl.lit(mean).alias("predicted"), pl.lit(mean).alias("model:expected"))
+    (words,) = policy_report(rows.drop("slot"), FACTS).warnings
+    assert words.startswith("model: by the weighted rows the direct method is off by -0.2")

@@ -51,13 +51,26 @@ def held_out_columns(
         DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
 
     """
+    found = split_columns(recipe, source, columns, with_labels=with_labels, splits=_HELD_OUT)
+    return {split: found[split] for split in _HELD_OUT}
+
+
+def split_columns(
+    recipe: Recipe,
+    source: Source,
+    columns: Sequence[str],
+    *,
+    with_labels: bool = False,
+    splits: Sequence[str] = SPLITS,
+) -> dict[str, pl.DataFrame]:
+    """Return raw columns of the rows by split, as `held_out_columns`, of any of the splits."""
     names, schema = list(dict.fromkeys(columns)), recipe.schema_
     require_columns(source, [*schema.sources(), *schema.label_sources(), *names])
     splitter = splitter_of(recipe, source)
     extras = list(dict.fromkeys([*names, *splitter.columns]))
     how, amounts = recipe.data.on_bad_rows, recipe.amounts
     cleaner = Cleaner(schema, extras, on_bad_rows=how, amounts=amounts, clocks=splitter.clocks)
-    parts: dict[HeldOut, list[pl.DataFrame]] = {split: [] for split in _HELD_OUT}
+    parts: dict[str, list[pl.DataFrame]] = {split: [] for split in splits}
     for chunk in source.chunks(cleaner.sources()):
         frame = cleaner.clean(chunk)
         assignment = splitter.assign(frame)

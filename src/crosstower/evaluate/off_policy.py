@@ -11,47 +11,23 @@ chance in the log. Where no row has a weight above 0 there is nothing to estimat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
-
-Numbers = pl.Series | NDArray[Any]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A policy's value and what it rests on.
-
-    `effective_sample_size` is (Σw)² / Σw² (Kish 1965): so many rows of equal weight would be as
-    sure. `max_weight` is the largest w before clipping, `clipped` counts the rows whose w was cut.
-    Without weights they are `rows`, 1 and 0. The standard error is NaN with one row.
-    """
-
-    value: float
-    standard_error: float
-    effective_sample_size: float
-    rows: int
-    max_weight: float
-    clipped: int
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return (low, high), the normal interval that holds the value with chance `level`.
-
-        Raises:
-            DataError: `level` is not between 0 and 1.
-
-        """
-        if not 0.0 < level < 1.0:
-            raise DataError(f"level: expected a share between 0 and 1, such as 0.95, got {level}")
-        reach = NormalDist().inv_cdf((1.0 + level) / 2.0) * self.standard_error
-        return self.value - reach, self.value + reach
+from crosstower.evaluate.importance import (
+    Estimate,
+    Floats,
+    Numbers,
+    finite,
+    refuse,
+    unweighted,
+    weights_of,
+)
+from crosstower.evaluate.shrinkage import shrunk_doubly_robust, switch_doubly_robust
 
 
 def all_estimates(
@@ -61,12 +37,15 @@ def all_estimates(
     *,
     predicted: Numbers | None = None,
     predicted_target: Numbers | None = None,
+    refits: NDArray[Any] | None = None,
     clip: float | None = None,
 ) -> dict[str, Estimate]:
     """Return every estimate by its name; `logged` is the logging policy's own value.
 
-    Those that need a reward model, `direct_method` and `doubly_robust`, are there if `predicted`
-    and `predicted_target` are given. Arguments and errors are those of `doubly_robust`.
+    Those that need a reward model are there if `predicted` and `predicted_target` are given:
+    `direct_method`, `doubly_robust`, `switch_doubly_robust` and `shrunk_doubly_robust`, whose
+    parameters are chosen by `shrinkage.chosen_parameter`. `refits` are those of `direct_method`,
+    `clip` cuts the weights of the first estimators. Other arguments are those of `doubly_robust`.
     """
     logged = (reward, propensity, target)
     found = {
@@ -81,8 +60,11 @@ def all_estimates(
             "reward model: expected predicted (of the logged action) and predicted_target (mean"
             " over the evaluated policy), got one of them; give both or neither"
         )
-    found["direct_method"] = direct_method(predicted_target)
+    found["direct_method"] = direct_method(predicted_target, refits)
     found["doubly_robust"] = doubly_robust(*logged, predicted, predicted_target, clip=clip)
+    modelled = (*logged, predicted, predicted_target)
+    found["switch_doubly_robust"] = switch_doubly_robust(*modelled)
+    found["shrunk_doubly_robust"] = shrunk_doubly_robust(*modelled)
     return found
 
 
@@ -93,7 +75,7 @@ def on_policy(reward: Numbers) -> Estimate:
         DataError: there are no rows, or a reward is not finite.
 
     """
-    return _unweighted(*_finite(reward=reward))
+    return unweighted(*finite(reward=reward))
 
 
 def inverse_propensity(
@@ -115,8 +97,8 @@ def inverse_propensity(
             are 0: the evaluated policy never takes a logged action.
 
     """
-    (rewards,) = _finite(reward=reward)
-    weights = _weights(propensity, target, clip, len(rewards))
+    (rewards,) = finite(reward=reward)
+    weights = weights_of(propensity, target, clip, len(rewards))
     return weights.estimate(weights.used * rewards)
 
 
@@ -130,27 +112,42 @@ def self_normalised(
     w x (reward - value), divided by the mean weight. Arguments and errors are those of
     `inverse_propensity`.
     """
-    (rewards,) = _finite(reward=reward)
-    weights = _weights(propensity, target, clip, len(rewards))
+    (rewards,) = finite(reward=reward)
+    weights = weights_of(propensity, target, clip, len(rewards))
     share = weights.used / weights.used.mean()
     value = float(np.mean(share * rewards))
     return weights.estimate(value + share * (rewards - value))
 
 
-def direct_method(predicted_target: Numbers) -> Estimate:
+def direct_method(predicted_target: Numbers, refits: NDArray[Any] | None = None) -> Estimate:
     """Return the mean of a reward model's expectations under the evaluated policy.
 
-    As wrong as the model is: the standard error knows of the rows, not of the model's own errors.
+    As wrong as the model is. Its standard error is known from `refits` alone: the variance of the
+    mean over rows plus that over models that were trained again, each on rows drawn with
+    replacement from the training rows (the bootstrap, Efron 1979). It covers what the model learnt
+    from too few rows, not what its form cannot express; `doubly_robust` shows the latter.
 
     Args:
         predicted_target: `[B]` Σ over actions of their chance under the evaluated policy x the
             predicted reward, finite.
+        refits: `[M, B]` the same of M models trained again, at least two; 20 or more are of use.
 
     Raises:
-        DataError: there are no rows, or a number is not finite.
+        DataError: there are no rows, a number is not finite, or `refits` has another shape.
 
     """
-    return _unweighted(*_finite(predicted_target=predicted_target))
+    (expected,) = finite(predicted_target=predicted_target)
+    found = unweighted(expected)
+    if refits is None:
+        return replace(found, standard_error=math.nan)
+    models = np.asarray(refits, dtype=np.float64)
+    if models.ndim != 2 or models.shape[0] < 2 or models.shape[1] != len(expected):
+        raise DataError(
+            f"refits: expected [M, {len(expected)}] with M of at least 2, got {list(models.shape)}"
+        )
+    refuse(~np.isfinite(models.ravel()), models.ravel(), "refits: expected a finite number")
+    error = math.hypot(found.standard_error, float(models.mean(axis=1).std(ddof=1)))
+    return replace(found, standard_error=error)
 
 
 def doubly_robust(
@@ -181,10 +178,10 @@ def doubly_robust(
         DataError: as `inverse_propensity`, or a prediction is not finite.
 
     """
-    rewards, model, model_target = _finite(
+    rewards, model, model_target = finite(
         reward=reward, predicted=predicted, predicted_target=predicted_target
     )
-    weights = _weights(propensity, target, clip, len(rewards))
+    weights = weights_of(propensity, target, clip, len(rewards))
     return weights.estimate(model_target + weights.used * (rewards - model))
 
 
@@ -212,78 +209,10 @@ def policy_probabilities(scores: NDArray[Any], temperature: float) -> Floats:
         raise DataError(f"scores: expected a matrix [rows, actions], got shape {scores.shape}")
     best = scores.max(axis=1, keepdims=True).astype(np.float64)
     rule = "scores: expected no NaN, no inf and at least one action in each row"
-    _refuse(~np.isfinite(best[:, 0]), best[:, 0], rule)
+    refuse(~np.isfinite(best[:, 0]), best[:, 0], rule)
     if temperature == 0.0:
         chances = (scores == best).astype(np.float64)
     else:
         with np.errstate(over="ignore"):  # far below the best: a chance of 0
             chances = np.exp((scores - best) / temperature)
     return chances / chances.sum(axis=1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """Weights `[B]` as they are used, and what clipping took from them."""
-
-    used: Floats
-    largest: float
-    clipped: int
-
-    def estimate(self, terms: Floats) -> Estimate:
-        """Return the mean of terms `[B]` as a value."""
-        size = self.used.sum() ** 2 / np.sum(self.used**2)
-        return Estimate(*_mean(terms), float(size), len(terms), self.largest, self.clipped)
-
-
-def _weights(propensity: Numbers, target: Numbers, clip: float | None, rows: int) -> _Weights:
-    _same_length(reward=rows, propensity=len(propensity), target=len(target))
-    logged, wanted = (np.asarray(v, dtype=np.float64) for v in (propensity, target))
-    rule = "propensity: expected the logged action's chance in (0, 1]"
-    _refuse(~((logged > 0.0) & (logged <= 1.0)), logged, rule)
-    rule = "target: expected the logged action's chance in [0, 1]"
-    _refuse(~((wanted >= 0.0) & (wanted <= 1.0)), wanted, rule)
-    weights = wanted / logged
-    largest = float(weights.max())
-    if largest == 0.0:
-        raise DataError(
-            f"target: the evaluated policy takes none of the {rows:,} logged actions, so the rows"
-            " say nothing of its value; evaluate a policy that the log overlaps with"
-        )
-    if clip is None:
-        return _Weights(weights, largest, 0)
-    if not clip > 0.0:
-        raise DataError(f"clip: expected the largest weight, above 0, or None, got {clip}")
-    return _Weights(np.minimum(weights, clip), largest, int(np.sum(weights > clip)))
-
-
-def _unweighted(terms: Floats) -> Estimate:
-    return Estimate(*_mean(terms), float(len(terms)), len(terms), 1.0, 0)
-
-
-def _mean(terms: Floats) -> tuple[float, float]:
-    """Return the mean and its standard error."""
-    rows = len(terms)
-    error = float(terms.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.nan
-    return float(terms.mean()), error
-
-
-def _finite(**columns: Numbers) -> list[Floats]:
-    _same_length(**{name: len(values) for name, values in columns.items()})
-    arrays = {name: np.asarray(v, dtype=np.float64) for name, v in columns.items()}
-    for name, values in arrays.items():
-        if len(values) == 0:
-            raise DataError(f"{name}: a policy's value needs at least one logged row, got none")
-        _refuse(~np.isfinite(values), values, f"{name}: expected a finite number")
-    return list(arrays.values())
-
-
-def _same_length(**lengths: int) -> None:
-    if len(set(lengths.values())) > 1:
-        given = ", ".join(f"{name} {n}" for name, n in lengths.items())
-        raise DataError(f"expected one number of each a logged row, got lengths {given}")
-
-
-def _refuse(wrong: NDArray[np.bool_], values: Floats, rule: str) -> None:
-    if bool(wrong.any()):
-        row = int(wrong.argmax())
-        raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")
