@@ -48,3 +48,17 @@ def test_names_that_are_not_there() -> None:
         written(frame, item="item", user="usr")
     with pytest.raises(DataError, match="name the users with --user COLUMN"):
         written(frame.select("item"), item="item")
+
+
+def test_places_in_a_users_history_order_it() -> None:
+    users = [u for u in range(40) for _ in range(5)]
+    frame = pl.DataFrame(
+        {"user": users, "item": [n % 50 for n in range(200)], "position": [*range(5)] * 40}
+    )
+    recipe = written(frame, item="item", user="user")
+    assert recipe.data.split.model_dump() == {
+        "kind": "leave_last_out", "group": "user", "time": "position",
+    }  # fmt: skip
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.time == "position"
+    assert "position" not in recipe.schema_.columns

@@ -78,6 +78,7 @@ def init(
     from crosstower.files import write_atomic
     from crosstower.recipe import Data
     from crosstower.starter import editor_schema, starter_recipe
+    from crosstower.starter_checks import CHECK
     from crosstower.starter_retrieval import starter_retrieval_recipe
 
     if (user is not None and item is None) or (item is not None and task):
@@ -93,6 +94,9 @@ def init(
     schema = output.with_name(f"{output.stem}.schema.json")
     write_atomic(schema, json.dumps(editor_schema(), indent=1).encode())
     write_atomic(output, f"# yaml-language-server: $schema={schema.name}\n{text}".encode())
+    for line in text.splitlines():
+        if line.startswith(CHECK):
+            typer.echo(line.removeprefix("# "), err=True)
     typer.echo(f"{output}: read it, correct what was guessed wrong, then: crosstower fit {output}")
 
 

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import yaml
 
+from crosstower.column_names import (
+    names_id,
+    names_index,
+    names_label,
+    names_order,
+    names_outcome,
+    names_time,
+)
 from crosstower.data.sources import Source
+from crosstower.data.split import SPLITS
+from crosstower.time_guesses import guess_time
 
 _CHUNKS = 4
 FEW = 20
-LABEL = re.compile(
-    r"^(label|target|y|click(ed)?|is_click|conversion|converted|purchase[d]?|bought|install(ed)?"
-    r"|like[ds]?|did_watch|watched|booking|booked|income|rating|outcome)$"
-)
-_ID = re.compile(r"(^|[_\- ])(id|ids|user|item|uuid|code|zip)$")
-TIME = re.compile(r"^(time|ts|date|datetime|(.*[_\- ])?timestamp|.*[_\- ](at|ts|date))$")
+_MANY = 100  # rows from which a value per row is no accident
 _SKEWED = 5.0
+_SPLITS = (set(SPLITS), set(SPLITS[:1] + SPLITS[2:]))
+
+Role = Literal["feature", "time", "order", "split", "label", "giveaway", "other"]
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What a data column seems to be; `section` None leaves it out, for the reason in `note`."""
+    """What a data column seems to be; `section` None leaves it out, for the reason in `note`.
+
+    `format` is the pattern of a time that is not written in one of the usual forms.
+    """
 
     section: dict[str, Any] | None
     note: str
+    role: Role = "feature"
+    format: str | None = None
 
 
 def first_rows(source: Source) -> pl.DataFrame:
@@ -50,20 +63,20 @@ def _typed(series: pl.Series) -> pl.Series:
     return series
 
 
-def guess(series: pl.Series) -> Guess:  # noqa: PLR0911 - one rule a line
-    """Return what a column seems to be."""
+def guess(series: pl.Series) -> Guess:
+    """Return what a column seems to be, by its values and its name."""
     if series.null_count() == len(series):
-        return Guess(None, "empty")
+        return Guess(None, "empty", "other")
     if isinstance(series.dtype, pl.List | pl.Array):
         return _guess_list(series)
+    return _guess_role(series) or _guess_feature(series)
+
+
+def _guess_feature(series: pl.Series) -> Guess:
     distinct = series.n_unique()
     note = f"{distinct:,} distinct"
     if series.null_count():
         note += f", {series.null_count() / len(series):.1%} missing"
-    if distinct == 1:
-        return Guess(None, "one value only")
-    if series.dtype.is_temporal() or TIME.search(series.name.lower()):
-        return Guess(None, f"a time; for data.split: {{kind: time, column: {series.name}}}")
     if series.dtype.is_numeric():
         return _guess_number(series, distinct, note)
     if series.dtype == pl.String:
@@ -71,9 +84,92 @@ def guess(series: pl.Series) -> Guess:  # noqa: PLR0911 - one rule a line
     return Guess({"kind": "categorical"}, note)
 
 
+def _guess_role(series: pl.Series) -> Guess | None:
+    """Return what a column is if it is nothing to learn from: an index, a time, a label."""
+    time = guess_time(series)
+    if time is not None and not names_index(series.name):
+        return Guess(None, f"a time{time.words}", "time", time.format)
+    found = next((rule for rule in _ROLES if rule[0](series)), None)
+    return None if found is None else Guess(None, found[2], found[1])
+
+
+def _is_key(series: pl.Series) -> bool:
+    return names_id(series.name) and series.n_unique() == len(series) >= _MANY
+
+
+def _numbers_rows(series: pl.Series) -> bool:
+    """Tell whether a column counts the rows up by one."""
+    if not series.dtype.is_integer() or len(series) < _MANY or series.null_count():
+        return False
+    return bool((series.diff()[1:] == 1).all())
+
+
+def _is_order(series: pl.Series) -> bool:
+    """Tell whether whole numbers are named like an order, or rise from row to row."""
+    distinct = series.n_unique()
+    if not series.dtype.is_integer() or series.null_count() or names_id(series.name):
+        return False
+    named = (names_order(series.name) or names_time(series.name)) and distinct > 2
+    rising = len(series) >= _MANY and distinct > 0.9 * len(series) and series.is_sorted()
+    return named or rising
+
+
+def with_orders(
+    frame: pl.DataFrame,
+    guesses: dict[str, Guess],
+    user: str,
+    *,
+    but: Callable[[str], bool] = lambda _name: False,
+) -> dict[str, Guess]:
+    """Return the guesses with columns taken as orders that count each user's rows from 0 or 1.
+
+    Args:
+        frame: the first rows.
+        guesses: by column.
+        user: column of the user's id.
+        but: tells the names of columns that are to stay what they are.
+
+    """
+    if frame.height < _MANY or frame.height < 2 * frame[user].n_unique():
+        return guesses
+    names = [n for n, g in guesses.items() if g.section and n != user and not but(n)]
+    found = [n for n in names if frame[n].dtype.is_integer() and _counts_up(frame, n, user)]
+    return guesses | {n: Guess(None, f"orders the rows of a {user}", "order") for n in found}
+
+
+def _counts_up(frame: pl.DataFrame, name: str, user: str) -> bool:
+    """Tell whether a column holds each of 0 to n - 1, or of 1 to n, once in a user's n rows.
+
+    One user in a hundred may differ: a sample may hold a part of a user's rows.
+    """
+    column = pl.col(name)
+    spread, rows = column.max() - column.min(), pl.len()
+    dense = (column.n_unique() == rows) & (spread == rows - 1)
+    start = int(frame[name].min() or 0)  # type: ignore[arg-type]
+    counts = frame.group_by(user).agg(fits=dense & (column.min() == start))["fits"]
+    return start in (0, 1) and float(counts.mean() or 0.0) > 0.99  # type: ignore[arg-type]
+
+
+def is_split(series: pl.Series) -> bool:
+    """Tell whether a column says train, valid or test."""
+    return series.dtype == pl.String and set(series.drop_nulls().unique()) in _SPLITS
+
+
+_ROLES: tuple[tuple[Callable[[pl.Series], bool], Role, str], ...] = (
+    (lambda s: s.n_unique() == 1, "other", "one value only"),
+    (lambda s: names_index(s.name), "other", "the index of a data frame, by its name"),
+    (_numbers_rows, "other", "numbers the rows"),
+    (_is_order, "order", "orders the rows"),
+    (is_split, "split", "names the split of a row"),
+    (lambda s: names_outcome(s.name), "label", "what happened afterwards, by its name"),
+    (lambda s: names_label(s.name), "label", "another label, by its name"),
+    (_is_key, "other", "another value in each row"),
+)
+
+
 def _guess_number(series: pl.Series, distinct: int, note: str) -> Guess:
-    whole = series.dtype.is_integer()
-    if whole and (_ID.search(series.name.lower()) or distinct <= FEW):
+    whole = _whole(series)
+    if (whole and names_id(series.name)) or (series.dtype.is_integer() and distinct <= FEW):
         return Guess({"kind": "categorical"}, note)
     known = series.cast(pl.Float64).drop_nulls()
     skew = known.skew() if len(known) > 2 else None
@@ -87,7 +183,9 @@ def _guess_number(series: pl.Series, distinct: int, note: str) -> Guess:
 def _guess_text(series: pl.Series, distinct: int, note: str) -> Guess:
     known = series.drop_nulls()
     if float(known.str.contains("|", literal=True).mean() or 0.0) > 0.3:  # type: ignore[arg-type]
-        return Guess({"kind": "bag", "separator": "|"}, "values separated by |")
+        lengths = known.str.count_matches("|", literal=True) + 1
+        section = {"kind": "bag", "separator": "|", "max_len": _length(lengths)}
+        return Guess(section, f"values separated by |, at most {lengths.max()}")
     words = float(known.str.count_matches(r"\s").mean() or 0.0)  # type: ignore[arg-type]
     if words > 3 and distinct > len(known) / 2:
         return Guess({"kind": "text"}, f"free text, {note}")
@@ -104,7 +202,24 @@ def _guess_list(series: pl.Series) -> Guess:
         return Guess({"kind": "vector", "width": width}, f"{width} numbers a row")
     if inner.is_float():
         return Guess(None, "lists of floats of different lengths")
-    return Guess({"kind": "bag"}, "a list; use kind: sequence if the order counts")
+    lengths = series.drop_nulls().list.len() if lengths is None else lengths
+    section = {"kind": "bag", "max_len": _length(lengths)}
+    note = f"a list of at most {lengths.max()}; use kind: sequence if the order counts"
+    return Guess(section, note)
+
+
+def _length(lengths: pl.Series) -> int:
+    """Return how many values of a list to keep: all, but for one row in a hundred."""
+    longest, most = int(lengths.max() or 1), lengths.quantile(0.99, "higher")  # type: ignore[arg-type]
+    return max(1, longest if longest <= FEW else int(most or 1))
+
+
+def _whole(series: pl.Series) -> bool:
+    """Tell whether all numbers are whole; a missing id makes pandas write floats."""
+    if series.dtype.is_integer():
+        return True
+    known = series.cast(pl.Float64).drop_nulls()
+    return bool((known == known.floor()).all())
 
 
 def column_line(name: str, guess: Guess) -> str:

@@ -7,15 +7,19 @@ from typing import Any
 
 import polars as pl
 
+from crosstower.column_names import names_label, names_position, names_user
 from crosstower.data.sources import Source, require_columns
 from crosstower.errors import DataError
-from crosstower.guesses import FEW, LABEL, TIME, column_line, first_rows, guess, plain
+from crosstower.guesses import FEW, Guess, column_line, first_rows, guess, plain, with_orders
 from crosstower.models.registry import config_of, model_names
 from crosstower.recipe import Recipe
+from crosstower.starter_checks import checks, split_lines, split_of, without_giveaways
 
 
 def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str] = ()) -> str:
     """Return a commented YAML recipe for the rows of `source`.
+
+    Lines that begin with `CHECK` say what may be wrong with the columns or the split.
 
     Args:
         source: looked at through its first rows only.
@@ -29,19 +33,38 @@ def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str]
     """
     frame = first_rows(source)
     require_columns(source, tasks)
-    labels = list(tasks) or [c for c in frame.columns if LABEL.match(c.lower())][:1]
+    labels = list(tasks) or [c for c in frame.columns if _may_be_label(frame[c])][:1]
     if not labels:
         raise DataError(
             f"{source.name}: no column looks like a label; name it with --task COLUMN"
             f" (columns: {', '.join(frame.columns[:20])})"
         )
     guesses = {c: guess(frame[c]) for c in frame.columns if c not in labels}
+    users = [c for c, g in guesses.items() if g.section and names_user(c)][:1]
+    for user in users:
+        guesses = with_orders(frame, guesses, user, but=names_position)
+    task_lines = [_task_line(frame[c]) for c in labels]
+    guesses = without_giveaways(frame, guesses, labels[0])
     if not any(guess.section for guess in guesses.values()):
-        raise DataError(f"{source.name}: no column to learn from besides {', '.join(labels)}")
-    lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *_split(frame, labels)]
+        left = "".join(f"; '{c}' is left out: {g.note}" for c, g in guesses.items())
+        raise DataError(f"{source.name}: no column to learn from besides {', '.join(labels)}{left}")
+    split = split_of(frame, guesses)
+    lines = checks(frame, guesses, labels, split)
+    lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in guesses.items())]
-    lines += ["  tasks:", *(_task_line(frame[c]) for c in labels), *_model_lines(frame)]
+    lines += ["  tasks:", *task_lines, *_other_labels(frame, guesses), *_model_lines(users)]
     return "\n".join(lines) + "\n"
+
+
+def _may_be_label(series: pl.Series) -> bool:
+    return names_label(series.name) and series.drop_nulls().n_unique() > 1
+
+
+def _other_labels(frame: pl.DataFrame, guesses: dict[str, Guess]) -> list[str]:
+    """Return lines of further labels, as comments, in the form that they have as tasks."""
+    others = [frame[c] for c, g in guesses.items() if g.role == "label"]
+    fit = [s for s in others if s.dtype.is_numeric() or s.dtype == pl.Boolean]
+    return [f"    # {_task_line(series).strip()}" for series in fit]
 
 
 def editor_schema() -> dict[str, Any]:
@@ -82,21 +105,8 @@ def _task_line(series: pl.Series) -> str:
     return f"    {name}: {section}  # all other values count as 0"
 
 
-def _split(frame: pl.DataFrame, labels: list[str]) -> list[str]:
-    times = [
-        c
-        for c in frame.columns
-        if c not in labels and (TIME.search(c.lower()) or frame[c].dtype.is_temporal())
-        and frame[c].null_count() == 0
-    ]  # fmt: skip
-    if times:
-        return [f"  split: {plain({'kind': 'time', 'column': times[0]})}  # train on the past"]
-    return ["  split: {kind: random, seed: 0}  # or time, group, leave_last_out, column"]
-
-
-def _model_lines(frame: pl.DataFrame) -> list[str]:
-    users = [c for c in frame.columns if c.lower() in ("user_id", "user", "userid")]
-    group = [f"  group: {c}  # AUC within each user, beside the overall one" for c in users[:1]]
+def _model_lines(users: list[str]) -> list[str]:
+    group = [f"  group: {plain(c)}  # AUC within each user, beside the overall one" for c in users]
     return [
         f"model: dcn_v2  # or {', '.join(n for n in model_names() if n != 'dcn_v2')}",
         "training:",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from crosstower.data.sources import Source, require_columns
 from crosstower.errors import DataError
-from crosstower.guesses import LABEL, TIME, Guess, column_line, first_rows, guess, plain
+from crosstower.guesses import Guess, column_line, first_rows, guess, plain, with_orders
+from crosstower.starter_checks import order_columns, split_lines, split_of
 
 _SMALL = 20_000
 
@@ -33,9 +32,11 @@ def starter_retrieval_recipe(
     """
     require_columns(source, [item, *([user] if user else [])])
     frame = first_rows(source)
-    labels = [c for c in frame.columns if LABEL.match(c.lower()) and c not in (item, user)]
-    others = [c for c in frame.columns if c not in (item, user, *labels)]
+    others = [c for c in frame.columns if c not in (item, user)]
     guesses = {c: guess(frame[c]) for c in others}
+    if user is not None:
+        guesses = with_orders(frame, guesses, user)
+    labels = [c for c in others if guesses[c].role == "label"]
     own = [c for c in others if guesses[c].section and _belongs_to(frame, c, item)]
     query = [c for c in others if guesses[c].section and c not in own]
     if user is None and not query:
@@ -46,8 +47,11 @@ def starter_retrieval_recipe(
         section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": "attention"}
         columns["history"] = Guess(section, f"what {user} had before, filled from the rows")
     columns |= {c: g for c, g in guesses.items() if c not in own}
-    times = [c for c in others if TIME.search(c.lower()) and not frame[c].null_count()]
-    lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *_split(user, times)]
+    times = order_columns(frame, guesses)
+    split = split_of(frame, guesses)
+    if user is not None and times and split["kind"] != "column":
+        split = {"kind": "leave_last_out", "group": user, "time": times[0]}
+    lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in columns.items())]
     lines += ["model:", "  name: two_tower", f"  item: {plain([item, *own])}  # the item tower"]
     lines += ["  embedding_dim: 64", "  dim: 64", "retrieval:", f"  item: {plain(item)}"]
@@ -60,13 +64,6 @@ def _belongs_to(frame: pl.DataFrame, column: str, item: str) -> bool:
     again = frame.filter(pl.col(item).is_duplicated())
     values = again.group_by(item).agg(pl.col(column).n_unique() == 1)[column]
     return len(values) > 0 and bool(values.all())
-
-
-def _split(user: str | None, times: list[str]) -> list[str]:
-    section: dict[str, Any] = {"kind": "random"}
-    if user is not None and times:
-        section = {"kind": "leave_last_out", "group": user, "time": times[0]}
-    return [f"  split: {plain(section)}  # or random, time, group, leave_last_out, column"]
 
 
 def _retrieval(
