@@ -7,6 +7,7 @@ NAMES = (
     "quality",
     "best_auc",
     "vocabulary",
+    "precision",
     "data",
     "train",
     "evaluate",

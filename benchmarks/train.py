@@ -11,7 +11,7 @@ Every contender trains one epoch of the same rows in a process of its own, in tu
 with the same widths, the same batch and the same Adam for dense layers, without dropout and
 penalties. Ratios are those within a round. Peers run their own training code, initial weights and
 loaders. `dense roofline` is the operations of all matrix products of a step at the measured rows/s,
-over the rate of a bfloat16 product on the same machine.
+over the rate of a product in the precision of the training on the same machine.
 """
 
 import argparse

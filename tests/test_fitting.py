@@ -88,7 +88,7 @@ def test_a_frame_and_a_schema_are_enough(frame: pl.DataFrame, tmp_path: Path) ->
 def test_a_folder_that_is_there_is_never_overwritten(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "mine.txt").write_text("precious")
-    with pytest.raises(RunError, match=r"is there already.*--out.*--resume"):
+    with pytest.raises(RunError, match=r"already exists.*--out, remove it$"):
         quick(recipe, tmp_path / "a")
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["mine.txt"]
 
@@ -184,8 +184,10 @@ def test_resuming_with_another_recipe_is_refused(
     recipe: Recipe, recipe_text: str, folder: Path
 ) -> None:
     quick(recipe, folder / "a")
-    other = parse_recipe(recipe_text, ["training.epochs=4"], folder=folder)
-    with pytest.raises(RunError, match="was trained by another recipe"):
+    other = parse_recipe(recipe_text, ["training.learning_rate=0.5"], folder=folder)
+    with pytest.raises(
+        RunError, match=r"another recipe \(training\.learning_rate: 0\.01, now 0\.5\)"
+    ):
         quick(other, folder / "a", resume=True)
 
 

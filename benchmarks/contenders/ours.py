@@ -93,7 +93,7 @@ class Ours:
             record = self._fit(Path(folder))
         self.precision, peak = record["precision"], peak_mb()
         work = work_a_row(self.model, self.objective, self.train_rows[:BATCH])
-        share = work * record["rows_per_second"] / matrix_rate()
+        share = work * record["rows_per_second"] / matrix_rate(self.precision)
         return {
             "train_rows_per_second": record["rows_per_second"],
             "precision": self.precision,
@@ -168,12 +168,12 @@ def work_a_row(model: torch.nn.Module, objective: PointwiseObjective, batch: Bat
     return counter.get_total_flops() / len(batch)
 
 
-def matrix_rate(repeats: int = 60) -> float:
-    """Return the bfloat16 operations a second of this machine, the best of two shapes."""
-    rates = [0.0]
+def matrix_rate(precision: str, repeats: int = 60) -> float:
+    """Return the operations per second of products in a precision, the best of two shapes."""
+    rates, dtype = [0.0], getattr(torch, precision)
     for width in (512, 1024):
-        left = torch.randn(BATCH, width, dtype=torch.bfloat16)
-        right = torch.randn(width, width, dtype=torch.bfloat16)
+        left = torch.randn(BATCH, width, dtype=dtype)
+        right = torch.randn(width, width, dtype=dtype)
         best = min(timed(lambda a=left, b=right: a @ b)[1] for _ in range(repeats))
         rates.append(2.0 * BATCH * width * width / best)
     return max(rates)

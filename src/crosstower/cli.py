@@ -102,26 +102,31 @@ def init(
 
 @app.command(
     epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
-    " crosstower fit --resume runs/recipe"
+    " crosstower fit --resume runs/recipe   |   crosstower fit --resume runs/recipe --finish"
 )
 def fit(
     recipe: Annotated[Path, typer.Argument(help="Recipe; with --resume a run folder will do.")],
     override: Overrides = None,
-    seeds: Seeds = 1,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Trainings of each model (for mean ± sd); 1 if unset.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME if unset.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run; -o training.epochs=N may change."),
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="With --resume: end now, with the best weights.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train the model and its baselines, test them once, write a report."""
     from crosstower.cli_retrieval import print_any_run
     from crosstower.fitting import fit as train
-    from crosstower.recipe import load_recipe
 
-    if resume and recipe.is_dir():
-        loaded = load_recipe(recipe / "recipe.yaml", override)
-        run = train(loaded, out=out or recipe, resume=True)
-    else:
-        run = train(recipe, overrides=override or [], seeds=seeds, out=out, resume=resume)
+    run = train(
+        recipe, overrides=override or [], seeds=seeds, out=out, resume=resume, finish=finish
+    )
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=1))
     else:

@@ -16,6 +16,7 @@ from crosstower.evaluate.summary import Summary
 from crosstower.layout import HeadKind
 from crosstower.results import (
     calibration_notes,
+    precision_words,
     stored_predictions,
     task_reports,
     training_figures,
@@ -128,13 +129,15 @@ def print_training(run: Run) -> None:
             seed,
             str(f["epochs"]),
             f"{f['seconds']:.1f}",
-            f"{f['rows_per_second']:,}",
+            "–" if f["rows_per_second"] is None else f"{f['rows_per_second']:,}",
             f["precision"],
         ]
         for name, seeds in training_figures(run).items()
         for seed, f in seeds.items()
     ]
     print_table("Training", ["", "Seed", "Epochs", "Seconds", "Rows/s", "Precision"], rows)
+    for words in dict.fromkeys(precision_words(run)):
+        out.print(words, highlight=False, soft_wrap=True)
     peak = run.metrics.get("peak_memory_mb")
     if peak is not None:
         out.print(f"peak memory {peak:,.0f} MB", highlight=False)

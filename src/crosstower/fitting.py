@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import resource
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from crosstower.arguments import count_of, path_of
 from crosstower.blending.blending import blend_run
@@ -25,22 +22,30 @@ from crosstower.data.parts import parts_of, training_source
 from crosstower.data.prepare import prepare
 from crosstower.data.retrieval_data import prepare_retrieval
 from crosstower.errors import RecipeError, RunError, TrainingError
-from crosstower.files import new_folder, write_atomic
+from crosstower.files import new_folder
 from crosstower.jobs import Job
 from crosstower.models.registry import build
-from crosstower.nn.embedding import hold_tables
+from crosstower.one_training import OneTraining
 from crosstower.ranking_job import RankingJob
 from crosstower.recipe import Recipe
 from crosstower.recipe_checks import as_recipe, check_model, models_of
 from crosstower.results import write_results
+from crosstower.resuming import (
+    begun,
+    blend_again,
+    keep_recipe,
+    located,
+    over,
+    reopen,
+    resumed,
+)
 from crosstower.retriever.baselines import baseline_names
 from crosstower.retriever.job import RetrievalJob
 from crosstower.retriever.results import write_retrieval_results
 from crosstower.run import BLENDED, Run, RunInfo
 from crosstower.schema import Schema
-from crosstower.train.checkpoint import load_weights
-from crosstower.train.progress import Watcher, training_bar
-from crosstower.train.trainer import BEST, Trainer, pick_device
+from crosstower.train.progress import training_bar
+from crosstower.train.trainer import pick_device
 
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
@@ -52,22 +57,27 @@ def fit(
     valid: Any = None,
     test: Any = None,
     overrides: Sequence[str] = (),
-    seeds: int = 1,
+    seeds: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    finish: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Train a recipe's model and its baselines, evaluate them once on the test rows.
 
     Args:
-        recipe: a YAML file, a `Recipe`, or a `Schema` (then everything else is default).
+        recipe: a YAML file, a `Recipe`, or a `Schema` (then everything else is default). To resume
+            a run its folder will do.
         data: a polars, pandas or Arrow table, or a path, instead of `data.path`.
         valid: validation rows that come apart, as `data`; needs `test`, and a recipe without split.
         test: test rows that come apart; then `data` holds the training rows.
         overrides: such as "training.epochs=3"; only with a YAML file.
-        seeds: how many trainings of each model; mean and sd are over them.
+        seeds: how many trainings of each model, 1 if None; mean and sd are over them.
         out: the run folder, `runs/NAME` if None. It must not be there yet.
-        resume: go on with an interrupted run in `out`; finished trainings are kept.
+        resume: go on with the run in `out`. Finished trainings are kept, unless the recipe has more
+            `training.epochs` or `training.patience` than before.
+        finish: with `resume`, end the run now: its best weights are tested and reported, what has
+            not begun is left out.
         quiet: show no progress.
 
     Raises:
@@ -77,46 +87,92 @@ def fit(
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """
-    recipe, data = parts_of(as_recipe(recipe, list(overrides)), data, valid, test)
-    count_of("seeds", seeds, error=RecipeError)
-    folder = Path("runs") / recipe.name
-    if out is not None:
-        folder = path_of("out", out, error=RunError, expected="the folder of the new run")
+    folder = _folder_of(recipe, out, resume=resume)
+    recipe, data = located(*parts_of(as_recipe(recipe, list(overrides)), data, valid, test))
+    folder = folder or Path("runs") / recipe.name
+    if finish and not resume:
+        raise RecipeError("finish: ends a run that has begun, so it goes with resume")
+    if seeds is not None:
+        count_of("seeds", seeds, error=RecipeError)
     check_model(recipe)
     models = models_of(recipe)
     pick_device(recipe.training.device)
-    earlier = _earlier(folder, resume=resume)
+    earlier = _earlier(folder, recipe, seeds, tables=data is not None) if resume else None
+    if earlier is None:
+        _refuse_existing(folder)
     console = Console(stderr=True, quiet=quiet)
     spill = folder.parent / f".{folder.name}.rows"
     try:
         job = _prepare(recipe, data, spill, earlier, console)
         networks = {name: build(job.encoder.layout, m) for name, m in models.items()}
-        run = earlier or _create(folder, recipe, models, seeds, job)
-        _check_same(run, recipe, job)
+        run = earlier or _create(folder, recipe, models, seeds or 1, job, tables=data is not None)
+        _check_rows(run, job)
+        keep_recipe(run)
+        run = begun(run) if finish else run
         del networks
-        _train_all(run, job, console)
+        _train_all(run, job, console, finish=finish)
     except TrainingError as error:  # which run, only this function knows
-        raise type(error)(str(error).replace("--resume RUN", f"--resume {folder}")) from error
+        raise _named(error, folder) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
     write = write_results if recipe.retrieval is None else write_retrieval_results
     write(run, peak_memory_mb=_peak_memory_mb())
-    # A blend made by hand since then stays.
-    if recipe.blend is not None and not (run.folder / BLENDED).is_file():
-        with console.status("blending") as status:
+    with console.status("blending") as status:
+        blend_again(run, data, status.update)
+        # A blend made by hand since then stays.
+        if recipe.blend is not None and not (run.folder / BLENDED).is_file():
             blend_run(run, tell=status.update)
     return run
 
 
-def _earlier(folder: Path, *, resume: bool) -> Run | None:
-    if resume:
-        return Run.open(folder)
-    if folder.exists():
+def _folder_of(recipe: Any, out: Any, *, resume: bool) -> Path | None:
+    """Return the run folder that is named, as the recipe of a run that goes on or by `out`."""
+    if out is not None:
+        return path_of("out", out, error=RunError, expected="the folder of the new run")
+    if not isinstance(recipe, str | Path) or not Path(recipe).is_dir():
+        return None
+    if not resume:
         raise RunError(
-            f"{folder}: is there already and is never overwritten; choose another folder with"
-            f" --out, remove it, or go on with: crosstower fit --resume {folder}"
+            f"{recipe}: a folder, expected a recipe file; go on with a run with resume (--resume)"
         )
-    return None
+    return Path(recipe)
+
+
+def _earlier(folder: Path, recipe: Recipe, seeds: int | None, *, tables: bool) -> Run:
+    run = Run.open(folder)
+    if seeds is not None and seeds != len(run.info.seeds):
+        raise RunError(
+            f"{folder}: has {len(run.info.seeds)} seeds, which stay as they are, got {seeds}; leave"
+            " seeds out, or train into another folder"
+        )
+    if run.info.tables and not tables and recipe.data.path is None:
+        raise RunError(
+            f"{folder}: was trained on tables, which no file holds; go on with: {run.resume}"
+        )
+    return resumed(run, recipe, tables=tables)
+
+
+def _refuse_existing(folder: Path) -> None:
+    if not folder.exists():
+        return
+    way = ""
+    if (folder / "run.json").is_file():
+        way = f", or go on with: {Run.open(folder).resume}"
+    raise RunError(
+        f"{folder}: already exists and is never overwritten; choose another folder with --out,"
+        f" remove it{way}"
+    )
+
+
+def _named(error: TrainingError, folder: Path) -> TrainingError:
+    """Return the error with the way on of this run in place of RUN."""
+    words = str(error)
+    if "--resume RUN" in words:
+        run = Run.open(folder)
+        words = words.replace("crosstower fit --resume RUN", run.resume)
+        if run.info.tables:
+            words = words.replace("--finish", "finish=True")
+    return type(error)(words)
 
 
 def _prepare(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, console: Console) -> Job:
@@ -141,6 +197,8 @@ def _create(
     models: dict[str, dict[str, Any]],
     seeds: int,
     job: Job,
+    *,
+    tables: bool,
 ) -> Run:
     first = recipe.training.seed
     info = RunInfo(
@@ -150,6 +208,7 @@ def _create(
         facts=job.facts,
         environment=_environment()
         | {"batch size": str(recipe.training.rows_a_step(job.train_rows))},
+        tables=tables,
     )
     with new_folder(folder) as aside:  # a folder that is there can always be opened
         save_encoder(job.encoder, aside / "encoder")
@@ -159,12 +218,7 @@ def _create(
     return Run(folder, recipe, info)
 
 
-def _check_same(run: Run, recipe: Recipe, job: Job) -> None:
-    if run.recipe != recipe:
-        raise RunError(
-            f"{run.folder}: was trained by another recipe ({run.folder / 'recipe.yaml'});"
-            " resume with that one, or choose another folder with --out"
-        )
+def _check_rows(run: Run, job: Job) -> None:
     if run.info.facts.fingerprint != job.facts.fingerprint:
         raise RunError(
             f"{run.folder}: the rows have changed since this run began; put the data back, or"
@@ -172,61 +226,17 @@ def _check_same(run: Run, recipe: Recipe, job: Job) -> None:
         )
 
 
-def _train_all(run: Run, job: Job, console: Console) -> None:
+def _train_all(run: Run, job: Job, console: Console, *, finish: bool) -> None:
     with training_bar(console) as bar:
         for name in run.info.models:
             for seed in run.info.seeds:
-                training = _Training(run, job, name, seed)
-                if not all((training.folder / name).is_file() for name in job.outputs):
-                    training.go(bar)
+                if over(run, name, seed, job.outputs):
+                    continue
+                if words := reopen(run, name, seed, job.outputs):
+                    console.print(words, markup=False, highlight=False, soft_wrap=True)
+                OneTraining(run, job, name, seed).go(bar, finish=finish)
     with console.status("evaluating") as status:
         job.finish(run.folder, status.update)
-
-
-@dataclass(frozen=True)
-class _Training:
-    """One model with one seed."""
-
-    run: Run
-    job: Job
-    name: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        return self.run.model_folder(self.name, self.seed)
-
-    def go(self, bar: Progress) -> None:
-        """Train (or go on), then look at the test rows with the best weights."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        settings, job = self.run.recipe.training, self.job
-        size = settings.rows_a_step(job.train_rows)
-        device = pick_device(settings.device)
-        monitor, higher = job.monitor
-        torch.manual_seed(self.seed)
-        model = build(job.encoder.layout, self.run.info.models[self.name]).to(device)
-        if settings.tables == "host":
-            hold_tables(model, "cpu")
-        log = self.folder / "metrics.jsonl"
-        watcher = Watcher(bar, name=f"{self.name} seed {self.seed}", monitor=monitor, log=log)
-        trainer = Trainer(
-            model=model,
-            objective=job.objective(size),
-            settings=settings,
-            batches=job.batches(size, self.seed),
-            validate=job.validate,
-            monitor=monitor,
-            higher_is_better=higher,
-            folder=self.folder,
-            observer=watcher,
-            device=device,
-        )
-        position = trainer.fit(resume=True)
-        watcher.close()
-        lines = "".join(json.dumps(record) + "\n" for record in position.history)
-        write_atomic(log, lines.encode())
-        load_weights(self.folder / BEST, model)
-        job.conclude(model, self.folder)
 
 
 def _environment() -> dict[str, str]:

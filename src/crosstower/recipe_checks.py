@@ -20,7 +20,7 @@ from crosstower.validation import validate
 
 
 def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:
-    """Return the recipe of a file, a schema, or itself.
+    """Return the recipe of a file or of a run folder, of a schema, or itself.
 
     Raises:
         RecipeError: it is something else, or the file is wrong.
@@ -38,7 +38,8 @@ def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:
             f" {described(recipe)}; rows are given by data, with a schema that says what they are:"
             " fit(Schema(columns=..., tasks=...), data=rows)"
         )
-    return load_recipe(recipe, overrides)
+    path = Path(recipe)
+    return load_recipe(path / "recipe.yaml" if path.is_dir() else path, overrides)
 
 
 def models_of(recipe: Recipe) -> dict[str, dict[str, Any]]:

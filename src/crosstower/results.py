@@ -124,7 +124,7 @@ def write_report_of(
         data=facts or _facts(run),
         tasks=reports,
         trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
-        environment=run.info.environment,
+        environment=environment_of(run),
     )
     return write_report(path, content)
 
@@ -191,7 +191,20 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
         "wait_share": _share([r["seconds"] * r.get("wait_share", 0.0) for r in records], seconds),
         "validation_seconds": round(sum(r.get("validation_seconds", 0.0) for r in records), 3),
         "precision": records[-1]["precision"] if records else None,
+        "precision_reason": records[-1]["precision_reason"] if records else None,
     }
+
+
+def precision_words(run: Run) -> list[str]:
+    """Return which precision each training computed in and why, one sentence a training."""
+    figures = [f for seeds in training_figures(run).values() for f in seeds.values()]
+    return [f"precision {f['precision']}: {f['precision_reason']}" for f in figures]
+
+
+def environment_of(run: Run) -> dict[str, str]:
+    """Return versions and machine of a run, and the precision of its first training."""
+    first = precision_words(run)[0].removeprefix("precision ")
+    return run.info.environment | {"precision": first}
 
 
 def _share(parts: list[float], whole: float) -> float | None:
@@ -219,10 +232,7 @@ def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.Da
     """
     path = run.model_folder(model, seed) / name
     if not path.is_file():
-        raise RunError(
-            f"{path}: missing, the training has not finished; go on with:"
-            f" crosstower fit --resume {run.folder}"
-        )
+        raise RunError(f"{path}: missing, the training has not finished; go on with: {run.resume}")
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:

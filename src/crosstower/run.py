@@ -39,16 +39,20 @@ from crosstower.models.registry import build
 from crosstower.recipe import Recipe, load_recipe
 from crosstower.scored_rows import RowScorer
 from crosstower.scores import Precision, Scorer
+from crosstower.splits import GivenSplit
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.trainer import BEST
 
 CALIBRATION, BLEND = "calibration.json", "blend.json"
-BLENDED = "blended.json"
+BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
 
 
 class RunInfo(Frozen):
-    """What `run.json` holds. `models` are the model sections by name, the main model first."""
+    """What `run.json` holds. `models` are the model sections by name, the main model first.
+
+    `tables` says that the rows were tables of Python, which the recipe cannot name.
+    """
 
     format: Literal[1] = 1
     created: str
@@ -56,6 +60,7 @@ class RunInfo(Frozen):
     seeds: tuple[int, ...]
     facts: Facts
     environment: dict[str, str]
+    tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,18 +118,26 @@ class Run:
             RunError: the training has not finished.
 
         """
-        path = self.folder / "metrics.json"
+        path = self.folder / METRICS
         if not path.is_file():
             raise RunError(
-                f"{self.folder}: the training has not finished; go on with:"
-                f" crosstower fit --resume {self.folder}"
+                f"{self.folder}: the training has not finished; go on with: {self.resume}"
             )
         return json.loads(path.read_bytes())
 
     @property
     def report(self) -> Path:
         """Where the report is."""
-        return self.folder / "report.html"
+        return self.folder / REPORT
+
+    @property
+    def resume(self) -> str:
+        """How to go on with the run: a command, or a call where the rows were tables."""
+        if not self.info.tables:
+            return f"crosstower fit --resume {self.folder}"
+        given = isinstance(self.recipe.data.split, GivenSplit)
+        rows = "data=ROWS, valid=ROWS, test=ROWS" if given else "data=ROWS"
+        return f"crosstower.fit({str(self.folder)!r}, {rows}, resume=True) from Python, same rows"
 
     def model_folder(self, model: str, seed: int) -> Path:
         """Return the folder of one training.

@@ -5,10 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from crosstower.errors import RunError, TrainingError
-from crosstower.train.checkpoint import Position, load_checkpoint, load_weights, save_checkpoint
+from crosstower.train.checkpoint import (
+    Position,
+    load_checkpoint,
+    load_weights,
+    read_position,
+    save_checkpoint,
+)
 
 
 def stepped(seed: int = 0) -> tuple[nn.Module, list[torch.optim.Optimizer]]:
@@ -35,6 +42,16 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         assert torch.equal(one, two)
         for key, value in optimizers[0].state[one].items():
             assert torch.equal(value, others[0].state[two][key])
+
+
+def test_a_position_is_read_alone_and_of_its_own_format(tmp_path: Path) -> None:
+    model, optimizers = stepped()
+    position = Position(epoch=2, finished=True, limits=(3, 5))
+    save_checkpoint(tmp_path / "a", model, optimizers, position)
+    assert read_position(tmp_path / "a") == position
+    save_file({"random": torch.zeros(1)}, tmp_path / "old", {"position": "{}"})
+    with pytest.raises(RunError, match=r"a checkpoint of format 1, this version .* from format 2"):
+        read_position(tmp_path / "old")
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(

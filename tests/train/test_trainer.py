@@ -1,4 +1,5 @@
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from crosstower.train.trainer import (
     BEST,
     LAST,
     Trainer,
+    TrainingInterruptedError,
     factor,
     pick_device,
     predict_logits,
@@ -184,3 +186,66 @@ def test_the_training_loss_is_the_mean_over_labelled_rows(tmp_path: Path) -> Non
             parameter.zero_()
     record = one.fit().history[0]
     assert record["train_loss"] == pytest.approx(math.log(2), abs=0.05)
+
+
+def test_more_epochs_go_on_to_the_weights_of_a_longer_training(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole", epochs=5)
+    whole.fit()
+    trainer(tmp_path / "parts", epochs=2).fit()
+    position = trainer(tmp_path / "parts", epochs=5, losses=[1 / n for n in range(3, 99)]).fit(
+        resume=True
+    )
+    assert (position.epoch, position.finished, position.limits) == (5, True, (5, 5))
+    one, other = (load_file(tmp_path / n / LAST) for n in ("whole", "parts"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_fewer_epochs_end_at_once_with_the_best_so_far(tmp_path: Path) -> None:
+    trainer(tmp_path, epochs=4, losses=[0.5, 0.3, 0.4, 0.6]).fit()
+    before = load_file(tmp_path / BEST)
+    position = trainer(tmp_path, epochs=2).fit(resume=True)
+    assert (position.epoch, position.best_epoch, position.finished) == (4, 1, True)
+    assert all(torch.equal(before[k], v) for k, v in load_file(tmp_path / BEST).items())
+
+
+def stopped(folder: Path, steps: int, **settings: Any) -> None:
+    one, count = trainer(folder, **settings), iter(range(1, 10**6))
+
+    def advance(*, rows: int, loss: float) -> None:
+        if next(count) == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    one.observer.advance = advance  # type: ignore[method-assign]
+    with pytest.raises(TrainingInterruptedError, match="--resume RUN; add --finish"):
+        one.fit()
+
+
+def test_a_training_is_ended_with_its_best_epoch(tmp_path: Path) -> None:
+    stopped(tmp_path, steps=20, losses=[0.5, 0.6])  # in the third epoch of eight steps
+    best = load_file(tmp_path / BEST)
+    position = trainer(tmp_path).fit(resume=True, finish=True)
+    assert (position.best_epoch, position.finished, position.ended) == (0, True, True)
+    assert len(position.history) == 2
+    assert all(torch.equal(best[k], v) for k, v in load_file(tmp_path / BEST).items())
+    again = trainer(tmp_path).fit(resume=True)  # the end is kept
+    assert again.step == 20
+    longer = trainer(tmp_path, epochs=6).fit(resume=True)  # and more epochs go on from there
+    assert (longer.epoch, longer.ended) == (6, False)
+
+
+def test_a_training_ended_in_its_first_epoch_validates_what_it_has(tmp_path: Path) -> None:
+    stopped(tmp_path, steps=3)
+    assert not (tmp_path / BEST).is_file()
+    last = load_file(tmp_path / LAST)
+    position = trainer(tmp_path, losses=[0.7]).fit(resume=True, finish=True)
+    assert (position.best_value, position.best_epoch, position.step) == (0.7, 0, 3)
+    kept = load_file(tmp_path / BEST)
+    assert all(torch.equal(last[k], kept[k]) for k in kept if k.startswith("model."))
+
+
+def test_the_reason_of_the_precision_is_recorded(tmp_path: Path) -> None:
+    record = trainer(tmp_path, epochs=1, precision="float32").fit().history[0]
+    assert record["precision_reason"] == "set by training.precision"
+    record = trainer(tmp_path / "auto", epochs=1, precision="auto").fit().history[0]
+    assert record["precision"] == "float32"  # 64 rows of a small model are little work
+    assert "bfloat16" in record["precision_reason"]

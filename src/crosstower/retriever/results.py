@@ -12,7 +12,7 @@ from crosstower.data.sides import section_of
 from crosstower.evaluate.content import DataFacts, ReportContent, RetrievalReport, Training
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
-from crosstower.results import history, metrics_of_models, write_figures
+from crosstower.results import environment_of, history, metrics_of_models, write_figures
 from crosstower.retriever.files import COUNT, FOLDER, load_answers, read
 from crosstower.run import Run
 
@@ -70,7 +70,7 @@ def write_retrieval_report(
         data=facts or DataFacts(known.source, known.split, known.rows, {}, known.notes),
         tasks=(),
         trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
-        environment=run.info.environment,
+        environment=environment_of(run),
         retrieval=report,
     )
     return write_report(path, content)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,10 +17,19 @@ from torch.optim import Optimizer
 from crosstower import files
 from crosstower.errors import RunError, TrainingError
 
+Read = TypeVar("Read")
+
+FORMAT = "2"
+"""Of the position and the optimisers' state; a checkpoint of another one is refused."""
+
 
 @dataclass
 class Position:
-    """Where a training is: everything but tensors that an uninterrupted run would know."""
+    """Where a training is: everything but tensors that an uninterrupted run would know.
+
+    `finished` holds under `limits`, the most epochs and the patience of then; with others the
+    training may go on, or be over. `ended` says that it was ended by hand.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -31,7 +40,10 @@ class Position:
     best_epoch: int | None = None
     epochs_without_gain: int = 0
     precision: str = "float32"
+    reason: str = ""
     finished: bool = False
+    ended: bool = False
+    limits: tuple[int, int] = (0, 0)
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
@@ -59,7 +71,8 @@ def save_checkpoint(
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     try:
         with files.replacing(path) as aside:
-            save_file(contiguous, aside, {"position": json.dumps(asdict(position))})
+            words = {"position": json.dumps(asdict(position)), "format": FORMAT}
+            save_file(contiguous, aside, words)
     except (SafetensorError, OSError) as error:
         raise TrainingError(_unwritable(path, error, contiguous)) from error
 
@@ -100,7 +113,8 @@ def load_checkpoint(
     """
     load_weights(path, model)
     tensors, metadata = _read(path)
-    if "position" not in metadata or "random" not in tensors:
+    position = _position(path, metadata)
+    if "random" not in tensors:
         raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
     for i, optimizer in enumerate(optimizers):
         _restore(optimizer, tensors, f"optimizer.{i}.")
@@ -109,7 +123,30 @@ def load_checkpoint(
         torch.cuda.set_rng_state(tensors["random.cuda"])
     kept = {k: v for k, v in tensors.items() if k.startswith("objective.")}
     state = {k.removeprefix("objective."): v for k, v in kept.items()}
-    return Position(**json.loads(metadata["position"])), state
+    return position, state
+
+
+def read_position(path: Path) -> Position:
+    """Return where a training is, without its tensors.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another format.
+
+    """
+    return _position(path, _opened(path, lambda file: file.metadata() or {}))
+
+
+def _position(path: Path, metadata: Mapping[str, str]) -> Position:
+    if "position" not in metadata:
+        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+    if metadata.get("format") != FORMAT:
+        raise RunError(
+            f"{path}: a checkpoint of format {metadata.get('format', '1')}, this version of"
+            f" crosstower goes on from format {FORMAT}; train again"
+        )
+    position = Position(**json.loads(metadata["position"]))
+    position.limits = (position.limits[0], position.limits[1])  # JSON has lists alone
+    return position
 
 
 def _random_state() -> dict[str, Tensor]:
@@ -140,12 +177,18 @@ def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> N
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def all_of(file: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
+        return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    return _opened(path, all_of)
+
+
+def _opened(path: Path, read: Callable[[Any], Read]) -> Read:
     if not path.is_file():
         raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            return {k: file.get_tensor(k) for k in file.keys()}, metadata  # noqa: SIM118
+            return read(file)
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"{path}: damaged checkpoint: {error}; put a copy of the other checkpoint of"

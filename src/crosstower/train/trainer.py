@@ -19,9 +19,10 @@ from crosstower.files import same_file
 from crosstower.recipe import Training
 from crosstower.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from crosstower.train.interrupt import StopSignal
+from crosstower.train.limits import has_enough, limits_of
 from crosstower.train.optim import build_optimizers, clip_gradients, count_rows
 from crosstower.train.parts import Objective, Observer, Stream
-from crosstower.train.precision import autocast, choose_precision
+from crosstower.train.precision import Choice, autocast, choose_precision
 from crosstower.train.transfer import Waits, transferred
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -52,8 +53,15 @@ class Trainer:
     observer: Observer
     device: torch.device
 
-    def fit(self, *, resume: bool = False) -> Position:
+    def fit(self, *, resume: bool = False, finish: bool = False) -> Position:
         """Train to the end and return the last position; the best weights are on disk.
+
+        Args:
+            resume: go on from the last checkpoint in `folder`, if there is one. With other
+                `epochs` or another `patience` than before a finished training may go on, and one
+                that has had enough is over.
+            finish: end now. Weights that no epoch has validated are validated, if there are none
+                that one has.
 
         Raises:
             TrainingError: the loss is not finite, or a checkpoint cannot be written.
@@ -65,8 +73,10 @@ class Trainer:
             position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
             self.objective.restore(state)
         else:
-            position = Position(precision=self._precision())
+            position = self._beginning()
             self._save(LAST, position)
+        if (finish and not position.finished) or position.limits != limits_of(self.settings):
+            self._reconsider(position, finish=finish)
         with StopSignal() as stop:
             while not position.finished:
                 self._epoch(position, stop)
@@ -131,6 +141,7 @@ class Trainer:
             **speed,
             "validation_seconds": time.perf_counter() - start,
             "precision": position.precision,
+            "precision_reason": position.reason,
             **self.objective.figures(),
         }
         better = self._improved(metrics[self.monitor], position.best_value)
@@ -140,14 +151,24 @@ class Trainer:
             position.best_value, position.best_epoch = metrics[self.monitor], position.epoch
         position.epoch, position.batch = position.epoch + 1, 0
         position.loss_sum, position.loss_rows = 0.0, 0
-        ended = position.epoch >= self.settings.epochs
-        position.finished = ended or position.epochs_without_gain >= self.settings.patience
+        position.finished, position.limits = (
+            has_enough(position, self.settings),
+            limits_of(self.settings),
+        )
         if better:
             self._save(BEST, position)
             same_file(self.folder / BEST, self.folder / LAST)
         else:
             self._save(LAST, position)
         self.observer.finish(record)
+
+    def _reconsider(self, position: Position, *, finish: bool) -> None:
+        """Decide anew whether the training is over, and keep the answer."""
+        if finish and position.best_epoch is None:
+            self._close_epoch(position, {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0})
+        position.finished = finish or has_enough(position, self.settings)
+        position.ended, position.limits = finish, limits_of(self.settings)
+        self._save(LAST, position)
 
     def _improved(self, value: float, best: float | None) -> bool:
         if math.isnan(value):
@@ -193,14 +214,20 @@ class Trainer:
         for group in _scheduled(self.optimizers):
             group["lr"] = group["initial_lr"] * share
 
-    def _precision(self) -> str:
+    def _beginning(self) -> Position:
+        choice = self._precision()
+        return Position(
+            precision=choice.precision, reason=choice.reason, limits=limits_of(self.settings)
+        )
+
+    def _precision(self) -> Choice:
         if self.settings.precision != "auto":
-            return self.settings.precision
+            return Choice(self.settings.precision, "set by training.precision")
         batch = next(iter(self.batches.epoch(0))).to(self.device)
         state = {name: tensor.clone() for name, tensor in self.objective.state().items()}
-        precision = choose_precision(self.model, batch, self.objective.loss, self.device)[0]
+        choice = choose_precision(self.model, batch, self.objective.loss, self.device)
         self.objective.restore(state)
-        return precision
+        return choice
 
     def _diagnose(self, what: str, value: float, batch: Any, position: Position) -> str:
         columns = "\n".join(self.objective.describe(batch))
@@ -215,7 +242,8 @@ class Trainer:
 def _stopped(position: Position) -> str:
     return (
         f"stopped after step {position.step} (epoch {position.epoch + (position.batch > 0)});"
-        " nothing is lost, go on with: crosstower fit --resume RUN"
+        " nothing is lost, go on with: crosstower fit --resume RUN; add --finish to end now, with"
+        " the best weights so far"
     )
 
 
