@@ -18,6 +18,7 @@ from crosstower.cli import main
 from crosstower.errors import RecipeError, RunError
 from crosstower.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.results import history
+from crosstower.resuming import located
 from crosstower.run import Run
 from crosstower.train.checkpoint import read_position
 from crosstower.train.trainer import TrainingInterruptedError
@@ -229,7 +230,7 @@ def test_a_recipe_is_the_same_after_it_was_kept(
             "clip_norm": given_["clip"],
         },
     }
-    recipe = Recipe.model_validate(plain).anchored(Path("/data"))
+    recipe, _ = located(Recipe.model_validate(plain), None)
     path = tmp_path_factory.mktemp("kept") / "recipe.yaml"
     path.write_text(recipe.to_yaml(), encoding="utf-8")
     assert load_recipe(path) == recipe

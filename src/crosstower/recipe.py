@@ -210,26 +210,6 @@ class Recipe(Frozen):
         amount = self.blend.amount if self.blend is not None else None
         return () if amount is None else (amount,)
 
-    def anchored(self, folder: Path) -> Recipe:
-        """Return the recipe with all relative paths of files absolute, from `folder`."""
-
-        def absolute(path: str | None) -> str | None:
-            if path is None or path.startswith("world:"):
-                return path
-            return str(folder.absolute() / path)
-
-        paths: dict[str, Any] = {
-            name: absolute(getattr(self.data, name)) for name in ("path", "valid", "test")
-        }
-        paths["joins"] = tuple(
-            join.model_copy(update={"path": absolute(join.path)}) for join in self.data.joins
-        )
-        sections: dict[str, Any] = {"data": self.data.model_copy(update=paths)}
-        if self.retrieval is not None:
-            items = {"items": absolute(self.retrieval.items)}
-            sections["retrieval"] = self.retrieval.model_copy(update=items)
-        return self.model_copy(update=sections)
-
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
         plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

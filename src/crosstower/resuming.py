@@ -53,12 +53,28 @@ def located(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
         if set(parts) != set(keys) or not all(
             isinstance(p, str | PathLike) for p in parts.values()
         ):
-            return recipe.anchored(Path.cwd()), data
+            return _anchored(recipe), data
         named = {keys[name]: str(path) for name, path in parts.items()} | {"split": GivenSplit()}
     else:
-        return recipe.anchored(Path.cwd()), data
+        return _anchored(recipe), data
     rows = recipe.data.model_copy(update=named)
-    return recipe.model_copy(update={"data": rows}).anchored(Path.cwd()), None
+    return _anchored(recipe.model_copy(update={"data": rows})), None
+
+
+def _anchored(recipe: Recipe) -> Recipe:
+    """Return the recipe with all paths of files absolute, from the working folder."""
+
+    def absolute(path: str | None) -> str | None:
+        return path if path is None or path.startswith("world:") else str(Path.cwd() / path)
+
+    data = recipe.data
+    paths: dict[str, Any] = {n: absolute(getattr(data, n)) for n in ("path", "valid", "test")}
+    paths["joins"] = tuple(j.model_copy(update={"path": absolute(j.path)}) for j in data.joins)
+    sections: dict[str, Any] = {"data": data.model_copy(update=paths)}
+    if recipe.retrieval is not None:
+        items = {"items": absolute(recipe.retrieval.items)}
+        sections["retrieval"] = recipe.retrieval.model_copy(update=items)
+    return recipe.model_copy(update=sections)
 
 
 def resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:

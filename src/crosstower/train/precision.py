@@ -48,12 +48,10 @@ def choose_precision(
         where = "GPU" if device.type == "cuda" else "processor"
         return Choice("float32", f"the {where} has no bfloat16 products of its own")
     work = work_of(model, batch, loss)
-    enough = work >= LEAST_WORK
-    words = "at least" if enough else "below"
     return Choice(
-        "bfloat16" if enough else "float32",
-        f"{instructions}; {work / 1e6:,.1f} million operations per step are {words} the"
-        f" {LEAST_WORK / 1e6:,.0f} million from which bfloat16 pays",
+        "bfloat16" if work >= LEAST_WORK else "float32",
+        f"{instructions}, {work / 1e6:,.1f} million operations per step; bfloat16 pays from"
+        f" {LEAST_WORK / 1e6:,.0f} million",
     )
 
 
