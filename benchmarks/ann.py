@@ -1,8 +1,8 @@
-"""Embedded nearest-neighbour libraries beside our exact index: build, recall@10, queries/s.
+"""Our indexes compared with embedded libraries: build time, recall@10, queries/s.
 
-Vectors lie around 1,000 centres, as trained item vectors do; queries are drawn likewise. Needs
-usearch, faiss-cpu and hnswlib; what is not installed is left out and named. At the end our index
-beside the engine that it wraps, in turn: one query at a time, and all at once.
+Vectors lie around 1,000 centres; queries are drawn likewise. Needs usearch, faiss-cpu and hnswlib;
+what is not installed is left out and named. With --filtered: searches with conditions, one query
+at a time, compared with two indexes of faiss.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ann_filtered import VECTORS, filtered
 from benchmarks.machine import describe
 from crosstower.retrieve.ann import AnnIndex
 from crosstower.retrieve.exact import ExactIndex
@@ -63,8 +64,14 @@ def build_exact(x: np.ndarray, width: int) -> Searcher:  # noqa: ARG001 - one wa
     return lambda queries: index.search(queries, K).places
 
 
+def build_ours(x: np.ndarray, width: int) -> Searcher:  # noqa: ARG001 - one way in
+    index = AnnIndex.build(np.arange(len(x)), x)
+    return lambda queries: index.search(queries, K).places
+
+
 BUILDERS = {
     "exact": build_exact,
+    "ours": build_ours,
     "usearch": build_usearch,
     "faiss": build_faiss,
     "hnswlib": build_hnswlib,
@@ -73,22 +80,30 @@ BUILDERS = {
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks ann", description=__doc__)
-    parser.add_argument("--items", type=int, default=200_000)
+    parser.add_argument("--items", type=int, help="200,000 if unset; 1,000,000 with --filtered.")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--queries", type=int, default=2_000)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--indexes", nargs="+", choices=BUILDERS, default=list(BUILDERS))
+    parser.add_argument("--filtered", action="store_true", help="Searches with conditions.")
+    parser.add_argument("--rounds", type=int, default=7, help="Of --filtered.")
+    parser.add_argument("--vectors", nargs="+", choices=VECTORS, default=list(VECTORS))
     options = parser.parse_args(arguments)
+    if options.filtered:
+        filtered(options.items or 1_000_000, options.vectors, options.rounds)
+        return
+    options.items = options.items or 200_000
     print(describe(items=options.items, dim=options.dim, links=LINKS, build_width=BUILD_WIDTH))
     print("| index | search width | build s | recall@10 | queries/s |\n|---|---|---|---|---|---|")
     x = clustered(options.items, options.dim, 1)
     queries = clustered(options.queries, options.dim, 2)
     truth = build_exact(x, 0)(queries)
     for name, build in ((n, BUILDERS[n]) for n in options.indexes):
-        if name != "exact" and importlib.util.find_spec(name) is None:
+        ours = name in ("exact", "ours")
+        if not ours and importlib.util.find_spec(name) is None:
             print(f"| {name} | not installed | | | |")
             continue
-        for width in options.widths if name != "exact" else [0]:
+        for width in options.widths if not ours else [0]:
             start = time.perf_counter()
             search = build(x, width)
             built = time.perf_counter() - start
@@ -100,31 +115,3 @@ def main(arguments: list[str]) -> None:
             recall = np.mean([len(set(f) & set(t)) / K for f, t in pairs])
             cells = f"{built:.1f} | {recall:.4f} | {speed:,.0f}"
             print(f"| {name} | {width or ''} | {cells} |", flush=True)
-    if "usearch" in options.indexes:
-        overhead(x, queries)
-
-
-def overhead(x: np.ndarray, queries: np.ndarray, rounds: int = 9) -> None:
-    """Print how much longer our index takes than its engine asked directly."""
-    index = AnnIndex.build(np.arange(len(x)), x)
-    padded = np.concatenate([queries, np.zeros((len(queries), 1), np.float32)], axis=1)
-    one, one_padded = queries[:300, None], padded[:300, None]
-    ways = {
-        "one query at a time": (
-            lambda: [index.search(q, K) for q in one],
-            lambda: [index._graph.search(q, K) for q in one_padded],
-        ),
-        f"{len(queries):,} at once": (
-            lambda: index.search(queries, K),
-            lambda: index._graph.search(padded, K),
-        ),
-    }
-    for words, (ours, raw) in ways.items():
-        ratios = [seconds(ours) / seconds(raw) for _ in range(rounds)]
-        print(f"{words}: {np.median(ratios):.2f}x the time of usearch itself (median of {rounds})")
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start

@@ -15,7 +15,7 @@ ask_app = typer.Typer()
 @ask_app.command(epilog="Example: crosstower index runs/search --kind ann --storage bfloat16")
 def index(
     run: RunArgument,
-    kind: Annotated[str, typer.Option(help="exact, ann (usearch) or milvus.")] = "exact",
+    kind: Annotated[str, typer.Option(help="exact, ann (approximate) or milvus.")] = "exact",
     storage: Annotated[str, typer.Option(help="float32, bfloat16 or int8.")] = "float32",
     uri: Annotated[
         str | None, typer.Option(help="Of Milvus: http://HOST:19530, or a file.")

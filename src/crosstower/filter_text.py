@@ -104,3 +104,15 @@ def _too_deep(text: str) -> QueryError:
     return QueryError(
         f"{named(text)}: nested more than {MOST_DEPTH} levels deep; remove brackets and signs"
     )
+
+
+def sorted_tree(tree: ast.Expression) -> ast.Expression:
+    """Return a tree with the operands of `and` and `or` in alphabetical order."""
+    return _Sorted().visit(tree)
+
+
+class _Sorted(ast.NodeTransformer):
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.BoolOp:
+        self.generic_visit(node)
+        node.values.sort(key=ast.unparse)
+        return node

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
-from crosstower.filter_text import named, parsed_filter
+from crosstower.filter_text import named, parsed_filter, sorted_tree
 from crosstower.geography import haversine_km
 from crosstower.times.comparable import comparable, moment_of
 from crosstower.times.instants import is_temporal
@@ -79,6 +79,19 @@ def filter_columns(text: str) -> list[str]:
     functions = {f.id for f in calls if isinstance(f, ast.Name)}
     kept = sorted((n.col_offset, n.id) for n in names)
     return list(dict.fromkeys(n for _, n in kept if n not in _CONSTANTS and n not in functions))
+
+
+def canonical_filter(text: str) -> str:
+    """Return one spelling for all spellings of a condition that differ in form only.
+
+    >>> canonical_filter('price<3 and (city  == "Rome")')
+    "city == 'Rome' and price < 3"
+
+    Raises:
+        QueryError: a syntax error.
+
+    """
+    return ast.unparse(sorted_tree(_parsed(text)))
 
 
 def _parsed(text: str) -> ast.Expression:

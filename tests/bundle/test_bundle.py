@@ -12,15 +12,17 @@ import yaml
 from crosstower.bundle import Bundle, make_bundle
 from crosstower.bundle.forms import open_form
 from crosstower.bundle.manifest import NAME, Manifest, version_of
+from crosstower.cli_serve import print_bundle
 from crosstower.errors import BundleError, RunError
 from crosstower.fitting import fit
 from crosstower.funnel.funnel import Funnel
+from crosstower.retriever import building
 from crosstower.stored import facts_of
 
 from ..funnel.conftest import Runs
 
 TEXT = {".json", ".yaml", ".md", ".html"}
-KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".usearch", ".onnx"}
+KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".onnx"}
 
 
 @pytest.fixture
@@ -321,3 +323,31 @@ def test_both_cards_say_what_is_in_it(bundle: Bundle) -> None:
             assert part in text
     assert "<script" not in page
     assert "| shared_bottom |" in markdown
+
+
+@pytest.mark.parametrize(("least", "kind"), [(0.95, "ann"), (1.01, "exact")])
+def test_the_index_is_approximate_only_where_recall_reaches_the_target(
+    blended: Runs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    least: float,
+    kind: str,
+) -> None:
+    monkeypatch.setattr(building, "_ANN_FROM", 10)
+    monkeypatch.setattr(building, "RECALL", least)
+    made = make_bundle([blended.retrieval], tmp_path / "bundle")
+    assert made.manifest.index == kind
+    assert type(made.retriever().index).__name__ == {"ann": "AnnIndex", "exact": "ExactIndex"}[kind]
+    assert made.manifest.index_recall is not None
+    assert made.manifest.index_recall >= 0.95
+    print_bundle(made)
+    text = " ".join(capsys.readouterr().out.split())
+    words = {"ann": "The approximate index has recall@10", "exact": "The index stays exact: an"}
+    assert words[kind] in text
+
+
+def test_few_items_are_scored_exactly_without_a_measurement(bundle: Bundle) -> None:
+    assert bundle.manifest.index == "exact"
+    assert bundle.manifest.index_recall is None

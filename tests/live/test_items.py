@@ -23,7 +23,8 @@ def attributes(count: int) -> pl.DataFrame:
 
 @pytest.fixture(params=["exact", "ann", "long"])
 def live(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LiveItems:
-    monkeypatch.setattr(ann, "_SCAN", 0)  # walks the graph even here
+    monkeypatch.setattr(ann, "_LOOSE", 100)  # scans blocks even here
+    monkeypatch.setattr(ann, "GATHERED", 0)
     maker = AnnIndex if request.param == "ann" else ExactIndex
     x = unit(N, 0) * (np.linspace(1, 3, N)[:, None] if request.param == "long" else 1)
     return LiveItems(maker.build([f"i{i}" for i in range(N)], x, attributes(N)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -32,17 +31,15 @@ from crosstower.evaluate.drift import reference_of
 from crosstower.files import new_folder
 from crosstower.funnel.funnel import Funnel
 from crosstower.results import read_predictions
-from crosstower.retrieve.ann import AnnIndex
-from crosstower.retrieve.exact import ExactIndex
+from crosstower.retrieve.calibration import RECALL
+from crosstower.retriever.building import IndexKind, choose_index
 from crosstower.retriever.files import FOLDER
 from crosstower.retriever.retriever import INDEX, Retriever
 from crosstower.run import BLEND, CALIBRATION, VALID, Run
 from crosstower.scores import PREDICTION
 from crosstower.stored import facts_of
 
-IndexKind = Literal["auto", "exact", "ann"]
 LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
-_ANN_FROM = 20_000
 _HELD_OUT_ROWS = 20_000
 _MOST_TYPES = 50
 
@@ -63,7 +60,8 @@ def make_bundle(
         runs: one that retrieves, one that ranks, or both, in any order; each is there with its
             main model. One run may be given by itself.
         out: the folder, which must not be there yet.
-        index: of the items; auto is approximate from 20,000 items on, where usearch is installed.
+        index: of the items; auto is approximate from 20,000 items on if its recall@10 is at least
+            0.95.
         candidates: how many items the ranker gets.
         seed: of both models; the first one of each run if None.
         data: the rows again, where the ranker was trained on a data frame and its blend may be
@@ -73,7 +71,6 @@ def make_bundle(
     Raises:
         BundleError: the folder is there, or the runs are not one of each kind.
         RunError: a run is missing, damaged, or its training has not finished.
-        QueryError: the approximate index is asked for and usearch is not installed.
 
     """
     out = path_of("out", out, error=BundleError, expected="the folder to write")
@@ -104,6 +101,7 @@ class _Maker:
         self.folder, self.seed, self.tell = folder, seed, tell
         self.facts: dict[str, RunFacts] = {}
         self.items, self.index, self.fastest = 0, None, EAGER
+        self.index_recall: float | None = None
         self.attributes: pl.DataFrame | None = None
         self.reference: dict[str, tuple[float, ...]] = {}
         self.blend_by: tuple[str, ...] = ()
@@ -120,12 +118,10 @@ class _Maker:
         retriever = Retriever.open(Run.open(place))
         self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes
         self.tell(f"the index of {self.items:,} items")
-        kind = _index_kind(index, self.items)
-        maker = AnnIndex if kind == "ann" else ExactIndex
-        catalogue = retriever.catalogue
-        made = maker.build(catalogue.ids, retriever.vectors, catalogue.attributes)
+        made, self.index, self.index_recall = choose_index(retriever, index)
+        if self.index_recall is not None and self.index_recall < RECALL:
+            self.tell(f"recall@10 of an approximate index is {self.index_recall:.3f}")
         made.save(place / INDEX, model=self.facts[RETRIEVAL].weights)
-        self.index = kind
 
     def ranking(self, run: Run, data: Any) -> None:
         self.tell("the ranker")
@@ -163,6 +159,7 @@ class _Maker:
             candidates=candidates,
             items=self.items,
             index=self.index,
+            index_recall=self.index_recall,
             form=self.fastest,
             retrieval=self.facts.get(RETRIEVAL),
             ranking=self.facts.get(RANKING),
@@ -208,13 +205,6 @@ def _kind(run: Run) -> str:
 def _name(out: Path, retrieval: Run | None, ranking: Run | None) -> str:
     run = ranking or retrieval
     return run.recipe.name if run is not None else out.name
-
-
-def _index_kind(asked: IndexKind, items: int) -> Literal["exact", "ann"]:
-    if asked != "auto":
-        return asked
-    installed = importlib.util.find_spec("usearch") is not None
-    return "ann" if installed and items >= _ANN_FROM else "exact"
 
 
 def _held_out(

@@ -68,6 +68,7 @@ class Manifest(Frozen):
 
     `version` is made of the checksums and of all fields but `created`, `git_revision` and `cards`:
     two bundles of the same content have the same one.
+    `index_recall` is recall@10 of an approximate index of the items, if one was tried.
     `candidates` is how many items the ranker gets, `form` the form in which its model runs, eager
     or onnx.
     `reference` has quantiles of each task's predictions on the validation rows, with which a
@@ -85,6 +86,7 @@ class Manifest(Frozen):
     candidates: int = Field(ge=1, le=_MOST_CANDIDATES)
     items: int = Field(ge=0)
     index: str | None
+    index_recall: float | None = Field(default=None, ge=0, le=1)
     form: Annotated[str, AfterValidator(_form)]
     retrieval: RunFacts | None
     ranking: RunFacts | None

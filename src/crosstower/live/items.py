@@ -7,7 +7,6 @@ what was deleted, is left out. Places count the bundle's items first, then the n
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ from crosstower.values.ids import given_id, id_of
 
 Places = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-_CONDITIONS, _SAME_LENGTH, _TINY = 32, 1e-3, 1e-12
+_SAME_LENGTH, _TINY = 1e-3, 1e-12
 _FEW = 50  # cells
 
 
@@ -35,20 +34,23 @@ class LiveItems:
         self.base = base
         self.newer: ExactIndex | None = None
         self._table = Vocabulary(base.catalogue.ids)
-        self._alive = base.catalogue.alive.copy()
-        self._all_alive = bool(self._alive.all())
-        self._fits: OrderedDict[str, Mask] = OrderedDict()
+        self._base = base.catalogue.shared()  # the bundle's items but those replaced or deleted
         self._unit: ExactIndex | None = None
+        self._unit_newer: ExactIndex | None = None
         self._level = _is_level(base.vectors)
 
     def __len__(self) -> int:
         """Return how many items there are."""
-        return int(self._alive.sum()) + self.newer_count
+        return len(self._base) + self.newer_count
 
     @property
     def newer_count(self) -> int:
         """How many items the bundle did not have, or has otherwise."""
         return 0 if self.newer is None else len(self.newer.vectors)
+
+    @property
+    def _count(self) -> int:
+        return len(self._base.alive)
 
     @property
     def schema(self) -> pl.Schema:
@@ -60,15 +62,15 @@ class LiveItems:
         asked = self.as_ids(ids)
         codes = self._table.encode(asked).astype(np.int64) - RESERVED_CODES
         known = codes >= 0
-        places = np.where(known & self._alive[np.where(known, codes, 0)], codes, -1)
+        places = np.where(known & self._base.alive[np.where(known, codes, 0)], codes, -1)
         if self.newer is not None:
             newer = self.newer.catalogue.places_of(asked)
-            places = np.where(newer >= 0, newer + len(self._alive), places)
+            places = np.where(newer >= 0, newer + self._count, places)
         return places
 
     def still(self, places: Places) -> Places:
         """Return places of the bundle's own items, -1 for one that is gone or replaced."""
-        return np.where(self._alive[places], places, -1)
+        return np.where(self._base.alive[places], places, -1)
 
     def as_ids(self, ids: Sequence[Any]) -> pl.Series:
         """Return canonical ids; null where one is empty.
@@ -98,7 +100,7 @@ class LiveItems:
         if self.newer is None or not newer.any():
             return found_at(self.base.catalogue, places)
         out = np.empty(len(places), dtype=object)
-        for index, mine, first in ((self.base, base, 0), (self.newer, newer, len(self._alive))):
+        for index, mine, first in ((self.base, base, 0), (self.newer, newer, self._count)):
             found = found_at(index.catalogue, places[mine] - first)
             for place, value in zip(np.flatnonzero(mine), found, strict=True):
                 out[place] = value
@@ -106,7 +108,7 @@ class LiveItems:
 
     def vector(self, place: int) -> Floats:
         """Return the vector `[1, D]` of an item."""
-        count = len(self._alive)
+        count = self._count
         if place < count:
             return self.base.vectors.rows(np.array([place])).numpy()
         return self.newer.vectors.rows(np.array([place - count])).numpy()  # type: ignore[union-attr]
@@ -153,8 +155,9 @@ class LiveItems:
         indexes = (self.base, self.newer)
         if not self._level:
             self._unit = self._unit or _of_unit_length(self.base)
-            newer = None if self.newer is None else _of_unit_length(self.newer)
-            indexes = (self._unit, newer)
+            if self.newer is not None:
+                self._unit_newer = self._unit_newer or _of_unit_length(self.newer)
+            indexes = (self._unit, self._unit_newer)
         return self._search(indexes, unit, k, where=where, excluded=[np.array([place])])[0]
 
     def _search(
@@ -167,14 +170,14 @@ class LiveItems:
         excluded: Sequence[Places],
     ) -> list[tuple[Places, Floats]]:
         """Return the best items of the bundle and of the newer ones together."""
-        (base, newer), count = indexes, len(self._alive)
+        (base, newer), count = indexes, self._count
         query, out = _pairs(excluded)
         there = out >= 0  # an id that is no item has place -1
         query, out = query[there], out[there]
-        old = out < count
-        found = [base.nearest(x, k, allowed=self._allowed(where), excluded=(query[old], out[old]))]
+        old, allowed = out < count, self._base.survivors(where)
+        found = [base.nearest(x, k, allowed=allowed, excluded=(query[old], out[old]))]
         if newer is not None:
-            fits = None if where is None else newer.catalogue.fits(where)
+            fits = newer.catalogue.survivors(where)
             pairs = query[~old], out[~old] - count
             places, scores = newer.nearest(x, k, allowed=fits, excluded=pairs)
             found.append((np.where(places >= 0, places + count, -1), scores))
@@ -192,9 +195,9 @@ class LiveItems:
             return np.ones(len(places), dtype=bool)
         base, newer = self._split(places)
         out = np.zeros(len(places), dtype=bool)
-        out[base] = self._base_fits(where)[places[base]]
+        out[base] = self._base.fits(where)[places[base]]
         if self.newer is not None:
-            out[newer] = self.newer.catalogue.fits(where)[places[newer] - len(self._alive)]
+            out[newer] = self.newer.catalogue.fits(where)[places[newer] - self._count]
         return out
 
     def put(self, ids: pl.Series, attributes: pl.DataFrame, vectors: Floats) -> Mask:
@@ -227,8 +230,8 @@ class LiveItems:
     def _without(self, ids: pl.Series) -> Mask:
         """Mark the bundle's items of these ids, and return which newer ones are not of them."""
         codes = self._table.encode(ids).astype(np.int64) - RESERVED_CODES
-        self._alive[codes[codes >= 0]] = False
-        self._all_alive = bool(self._alive.all())
+        self._base.drop(codes[codes >= 0])
+        self._unit_newer = None
         if self.newer is None:
             return np.empty(0, dtype=bool)
         replaced = self.newer.catalogue.places_of(ids)
@@ -240,23 +243,8 @@ class LiveItems:
         index, places = self.newer, np.flatnonzero(kept)
         return ExactIndex(index.catalogue.taken(places), index.vectors.taken(places))  # type: ignore[union-attr]
 
-    def _allowed(self, where: str | None) -> Mask | None:
-        if where is None:
-            return None if self._all_alive else self._alive
-        return self._base_fits(where) & self._alive
-
-    def _base_fits(self, where: str) -> Mask:
-        """Return which of the bundle's items fulfil a condition; they never change."""
-        if where in self._fits:
-            self._fits.move_to_end(where)
-            return self._fits[where]
-        self._fits[where] = self.base.catalogue.fits(where)
-        if len(self._fits) > _CONDITIONS:
-            self._fits.popitem(last=False)
-        return self._fits[where]
-
     def _split(self, places: Places) -> tuple[Mask, Mask]:
-        base = places < len(self._alive)
+        base = places < self._count
         return base, ~base
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from crosstower.errors import QueryError, RunError
 from crosstower.filter_text import named
 from crosstower.filters import parse_filter
 from crosstower.names import MARK
+from crosstower.retrieve.survivors import Conditions, Survivors
 
 Places = NDArray[np.int64]
 _ID = "item_id"
@@ -50,20 +52,38 @@ class Catalogue:
             raise QueryError(f"item ids: {twice[0]!r} is there twice; keep one row an item")
         self.ids, self.attributes = series, attributes
         self.alive = np.ones(len(series), dtype=bool)
+        self._count = len(series)
+        self._conditions = Conditions()
 
     def __len__(self) -> int:
         """Return how many items are there; removed ones do not count."""
-        return int(self.alive.sum())
+        return self._count
 
     @property
     def all_alive(self) -> bool:
         """Whether no item was removed."""
-        return bool(self.alive.all())
+        return self._count == len(self.alive)
 
     def places_of(self, ids: Any) -> Places:
         """Return the place of each id, -1 for one that is not there."""
         alive = np.append(np.flatnonzero(self.alive), -1)  # the last one stands for place -1
         return alive[places_of_ids(self.ids.filter(pl.Series(self.alive)), _series(ids))]
+
+    def survivors(self, where: str | None) -> Survivors | None:
+        """Return the items that may be shown; None if all may.
+
+        They are kept for the next search with the same condition, until items change.
+
+        Args:
+            where: a condition; None if there is none.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        if where is None and self.all_alive:
+            return None
+        return self._conditions.get(where, lambda: self._fits(where))
 
     def allowed(self, where: str | None) -> Places:
         """Return the places, ascending, of the items that fulfil a condition.
@@ -72,7 +92,8 @@ class Catalogue:
             QueryError: the condition is wrong.
 
         """
-        return np.flatnonzero(self.fits(where))
+        found = self.survivors(where)
+        return np.arange(len(self.alive)) if found is None else found.places
 
     def fits(self, where: str | None) -> NDArray[np.bool_]:
         """Return which places `[N]` have an item, one that fulfils a condition if there is one.
@@ -81,18 +102,38 @@ class Catalogue:
             QueryError: the condition is wrong.
 
         """
+        found = self.survivors(where)
+        return self.alive if found is None else found.mask
+
+    def shared(self) -> Catalogue:
+        """Return a catalogue of the same items from which others can be removed."""
+        other = copy.copy(self)
+        other.alive, other._conditions = self.alive.copy(), Conditions()
+        return other
+
+    def drop(self, places: Places) -> None:
+        """Remove the items at `places`."""
+        self.alive[places] = False
+        self._changed()
+
+    def _fits(self, where: str | None) -> NDArray[np.bool_]:
         if where is None:
-            return self.alive
+            return self.alive.copy()
         table = self.attributes
         if _ID not in table.columns:
             table = table.with_columns(self.ids)
-        condition = parse_filter(where, dict(table.schema)).alias("fits")
+        condition = parse_filter(where, dict(table.schema)).fill_null(value=False)
         try:
-            fits = table.select(condition)["fits"]
+            found = table.select(condition.cast(pl.UInt8).alias("fits"))["fits"]
         except pl.exceptions.PolarsError as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"{named(where)}: cannot be applied to the items: {reason}") from None
-        return self.alive & fits.fill_null(value=False).to_numpy()
+        fits = found.to_numpy(writable=True).view(np.bool_)
+        return fits if self.all_alive else self.alive & fits
+
+    def _changed(self) -> None:
+        self._count = int(np.count_nonzero(self.alive))
+        self._conditions.clear()
 
     def extend(self, other: Catalogue) -> None:
         """Put others behind these items; their ids replace the same ones here.
@@ -112,7 +153,7 @@ class Catalogue:
         self.ids = pl.concat(texts)
         self.attributes = pl.concat([self.attributes, other.attributes])
         self.alive = np.concatenate([self.alive, other.alive])
-        self.alive[replaced[replaced >= 0]] = False
+        self.drop(replaced[replaced >= 0])
 
     def remove(self, ids: Any) -> Places:
         """Take items out and return their places.
@@ -125,7 +166,7 @@ class Catalogue:
         if (places < 0).any():
             unknown = _series(ids)[int(np.argmax(places < 0))]
             raise QueryError(f"no item {unknown!r} in the index; nothing was removed")
-        self.alive[places] = False
+        self.drop(places)
         return places
 
     def taken(self, places: Places) -> Catalogue:

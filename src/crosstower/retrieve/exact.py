@@ -17,25 +17,30 @@ from crosstower.files import new_folder
 from crosstower.frozen import Frozen
 from crosstower.retrieve.catalogue import Catalogue, Places
 from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
-from crosstower.retrieve.top import top_places
+from crosstower.retrieve.survivors import Survivors
+from crosstower.retrieve.top import top_places, top_rows
 from crosstower.retrieve.vectors import Floats, Storage, Vectors
 
-Mask = NDArray[np.bool_]
+GATHERED = 16_384  # survivors of a condition whose vectors are kept side by side
 
 
 class Manifest(Frozen):
-    """What `index.json` holds; `longest` and `graph_bytes` belong to the approximate index.
+    """Content of `index.json`.
 
+    The approximate index has `blocks` of `block_size` items, and the settings of its search.
     `model` names the model that the vectors are of, where somebody has to know.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     kind: Literal["exact", "ann"] = "exact"
     storage: Storage
     items: int
     width: int
-    longest: float | None = None
-    graph_bytes: int | None = None
+    blocks: int = 0
+    block_size: int = 0
+    reach: float = 0.0
+    first: int = 1
+    spare: int = 1
     model: str | None = None
 
     @staticmethod
@@ -101,25 +106,35 @@ class ExactIndex:
         """Return the k best items of each query; see `ItemIndex.search`."""
         x = check_queries(queries, k, width=self.vectors.width)
         pairs = excluded_pairs(self.catalogue, exclude, len(x))
-        allowed = None if where is None else self.catalogue.fits(where)
+        allowed = self.catalogue.survivors(where)
         return Hits(self.catalogue, *self.nearest(x, k, allowed=allowed, excluded=pairs))
 
     def nearest(
-        self, x: Floats, k: int, *, allowed: Mask | None, excluded: tuple[Places, Places]
+        self, x: Floats, k: int, *, allowed: Survivors | None, excluded: tuple[Places, Places]
     ) -> tuple[Places, Floats]:
         """Return the places `[Q, k]` of the best items and their inner products; -1, -inf: none.
 
         Args:
             x: queries `[Q, D]`, finite.
             k: at least 1.
-            allowed: `[N]` which places may be shown; all that were not removed if None.
+            allowed: the items that may be shown; all if None.
             excluded: (query, place) pairs that may not.
 
         """
-        if allowed is None and not self.catalogue.all_alive:
-            allowed = self.catalogue.alive
-        chosen = None if allowed is None else np.flatnonzero(allowed)
-        return top_places(torch.from_numpy(x), self.vectors, k, allowed=chosen, excluded=excluded)
+        if allowed is None:
+            return top_places(torch.from_numpy(x), self.vectors, k, excluded=excluded)
+        if allowed.count <= GATHERED:
+            rows = self._gathered(allowed)
+            return top_rows(x, rows, allowed.places, k, excluded=excluded)
+        places = allowed.places
+        return top_places(torch.from_numpy(x), self.vectors, k, allowed=places, excluded=excluded)
+
+    def _gathered(self, allowed: Survivors) -> Floats:
+        """Return the vectors `[n, D]` of few items, made once per condition."""
+        size = 4 * allowed.count * self.vectors.width
+        return allowed.made(
+            self.vectors, lambda: self.vectors.rows(allowed.places).contiguous().numpy(), size
+        )
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""

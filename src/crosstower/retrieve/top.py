@@ -53,6 +53,41 @@ def top_places(
     return places.numpy(), scores.numpy()
 
 
+def top_rows(
+    queries: Floats, rows: Floats, at: Places, k: int, *, excluded: tuple[Places, Places]
+) -> tuple[Places, Floats]:
+    """Return what `top_places` does for few items.
+
+    Args:
+        queries: `[Q, D]`.
+        rows: `[n, D]` vectors of the items.
+        at: `[n]` their places, ascending.
+        k: at least 1; may be more than n.
+        excluded: (query, place) pairs that may not be shown.
+
+    """
+    found = (rows @ queries[0])[None] if len(queries) == 1 else queries @ rows.T
+    if len(excluded[0]) and len(at):
+        query, place = excluded
+        column = np.searchsorted(at, place).clip(max=len(at) - 1)
+        hit = at[column] == place
+        found[query[hit], column[hit]] = -np.inf
+    some = min(k, len(at))
+    if some < len(at):
+        order = np.argpartition(found, len(at) - some, axis=1)[:, len(at) - some :]
+        found = np.take_along_axis(found, order, 1)
+    else:
+        order = np.broadcast_to(np.arange(len(at)), found.shape)
+    first = np.argsort(-found, axis=1, kind="stable")
+    scores = np.take_along_axis(found, first, 1)
+    places = at[np.take_along_axis(order, first, 1)]
+    places = np.where(np.isneginf(scores), -1, places)
+    if some == k:
+        return places, scores
+    wide = ((0, 0), (0, k - some))
+    return np.pad(places, wide, constant_values=-1), np.pad(scores, wide, constant_values=-np.inf)
+
+
 def _by_query(pairs: tuple[Places, Places] | None) -> tuple[Places, Places]:
     if pairs is None:
         return np.empty(0, np.int64), np.empty(0, np.int64)

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import QueryError
+from crosstower.retrieve.arrays import mapped
 
 Storage = Literal["float32", "bfloat16", "int8"]
 Floats = NDArray[np.float32]
@@ -99,22 +100,8 @@ class Vectors:
             RunError: a file is missing, cut short, or of another shape.
 
         """
-        stored = _mapped(folder / "vectors.npy", (count, width), _STORED_AS[storage])
+        stored = mapped(folder / "vectors.npy", (count, width), _STORED_AS[storage])
         scales = None
         if storage == "int8":
-            scales = np.array(_mapped(folder / "scales.npy", (count,), np.float32))
+            scales = np.array(mapped(folder / "scales.npy", (count,), np.float32))
         return Vectors(stored, storage, scales)
-
-
-def _mapped(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode="c" if shape[0] else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = (str(error) or "empty").splitlines()[0]
-        raise RunError(f"{path}: damaged: {reason}; build the index again") from error
-    if array.shape != shape or array.dtype != dtype:
-        raise RunError(
-            f"{path}: holds {array.dtype} {list(array.shape)} where the index has"
-            f" {np.dtype(dtype)} {list(shape)}; build the index again"
-        )
-    return array

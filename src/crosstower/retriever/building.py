@@ -11,16 +11,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.data.sides import section_of
 from crosstower.errors import QueryError
 from crosstower.retrieve.ann import AnnIndex
+from crosstower.retrieve.calibration import RECALL
+from crosstower.retrieve.catalogue import Catalogue
 from crosstower.retrieve.exact import ExactIndex
 from crosstower.retrieve.index import ItemIndex
 from crosstower.retrieve.milvus import MilvusIndex
 from crosstower.retrieve.vectors import Storage
+from crosstower.retriever.files import USER
 from crosstower.retriever.retriever import Retriever
 
 Kind = Literal["exact", "ann", "milvus"]
-_QUERIES, _K = 500, 10
+IndexKind = Literal["auto", "exact", "ann"]
+_QUERIES, _CALIBRATED, _K = 500, 128, 10
+_ANN_FROM = 20_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def build_index(
 
     Args:
         retriever: an open run.
-        kind: exact; ann (extra "ann"); milvus (extra "milvus").
+        kind: exact; ann, approximate; milvus (extra "milvus").
         storage: of exact and ann.
         uri: where Milvus is.
         collection: its name there, the recipe's if None.
@@ -63,15 +69,19 @@ def build_index(
         raise QueryError("uri: goes with --kind milvus, such as http://HOST:19530 or items.db")
     items, vectors = retriever.catalogue, retriever.vectors
     start = time.perf_counter()
+    queries = examples(retriever)
     index: ItemIndex
     if kind == "milvus":
         name = collection or retriever.run.recipe.name.replace("-", "_").replace(".", "_")
         index = MilvusIndex.build(uri or "", name, items.ids, vectors, items.attributes)
+    elif kind == "ann":
+        index = AnnIndex.build(
+            items.ids, vectors, items.attributes, storage=storage, queries=queries
+        )
     else:
-        maker = AnnIndex if kind == "ann" else ExactIndex
-        index = maker.build(items.ids, vectors, items.attributes, storage=storage)
+        index = ExactIndex.build(items.ids, vectors, items.attributes, storage=storage)
     seconds = time.perf_counter() - start
-    recall, speed = _measured(index, retriever, vectors)
+    recall, speed = measured(index, items, vectors, queries)
     _replace(index, retriever.index_folder)
     files = [f for f in retriever.index_folder.rglob("*") if f.is_file()]
     return IndexFacts(
@@ -87,21 +97,61 @@ def build_index(
     )
 
 
-def _measured(
-    index: ItemIndex, retriever: Retriever, vectors: NDArray[np.float32]
+def choose_index(
+    retriever: Retriever, asked: IndexKind
+) -> tuple[ExactIndex, Literal["exact", "ann"], float | None]:
+    """Return an index in memory, its kind, and recall@10 of the approximate one if it was tried.
+
+    Args:
+        retriever: an open run.
+        asked: auto is approximate from 20,000 items on, unless its recall@10 is below 0.95.
+
+    """
+    items, vectors = retriever.catalogue, retriever.vectors
+    recall = None
+    if asked == "ann" or (asked == "auto" and len(items) >= _ANN_FROM):
+        queries = examples(retriever)
+        index = AnnIndex.build(items.ids, vectors, items.attributes, queries=queries)
+        unseen = queries[_CALIBRATED:] if len(queries) >= 2 * _CALIBRATED else queries
+        recall = measured(index, items, vectors, unseen)[0]
+        if asked == "ann" or recall >= RECALL:
+            return index, "ann", recall
+    return ExactIndex.build(items.ids, vectors, items.attributes), "exact", recall
+
+
+def measured(
+    index: ItemIndex, items: Catalogue, vectors: NDArray[np.float32], queries: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Return recall@10 and queries/s of items as queries, which lie where queries do."""
-    random = np.random.default_rng(0)
-    chosen = random.choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
-    noise = vectors.std() * 0.5 * random.normal(size=(len(chosen), vectors.shape[1]))
-    queries = (vectors[chosen] + noise).astype(np.float32)
-    truth = ExactIndex.build(retriever.catalogue.ids, vectors).search(queries, _K)
+    """Return recall@10 against the exact index, and queries/s.
+
+    Args:
+        index: to measure.
+        items: of the index.
+        vectors: `[N, D]` of the items.
+        queries: `[Q, D]`.
+
+    """
+    truth = ExactIndex.build(items.ids, vectors).search(queries, _K)
     index.search(queries[:10], _K)
     start = time.perf_counter()
     found = index.search(queries, _K)
     speed = len(queries) / (time.perf_counter() - start)
     pairs = [(set(found.ids(i)), set(truth.ids(i))) for i in range(len(queries))]
     return float(np.mean([len(one & other) / len(other) for one, other in pairs])), speed
+
+
+def examples(retriever: Retriever) -> NDArray[np.float32]:
+    """Return vectors `[Q, D]` of queries to measure by: of users, or items with noise without."""
+    random = np.random.default_rng(0)
+    vectors = retriever.vectors
+    if section_of(retriever.run.recipe).user is not None and retriever.users.height:
+        ids = retriever.users[USER].sample(min(_QUERIES, retriever.users.height), seed=0)
+        known = [retriever.queries.known(user) for user in ids]
+        rows = [retriever.queries.row(one.id, one, {}) for one in known if one is not None]
+        return retriever.queries.vectors(rows, [one.had for one in known if one is not None])
+    chosen = random.choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
+    noise = vectors.std() * 0.5 * random.normal(size=(len(chosen), vectors.shape[1]))
+    return (vectors[chosen] + noise).astype(np.float32)
 
 
 def _replace(index: ItemIndex, folder: Path) -> None:

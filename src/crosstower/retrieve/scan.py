@@ -1,0 +1,250 @@
+"""The search of the approximate index for one query."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crosstower.retrieve.blocks import Blocks, products
+from crosstower.retrieve.survivors import Survivors
+from crosstower.retrieve.top import largest
+from crosstower.retrieve.vectors import Floats, Vectors
+
+Places = NDArray[np.int64]
+Found = tuple[Places, Floats]
+_GROWTH, _HALF, _ROWS = 4, 2, 131_072
+_CONDENSED = 4  # survivors of up to a share of 1 in so many items may be scanned by themselves
+_WASTE = 1.5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How thoroughly to search, measured when the index is built.
+
+    Args:
+        reach: standard deviations by which a block's best item may exceed its mean.
+        first: number of blocks scanned before the first look at the scores.
+        spare: estimated items scored exactly per item of the list.
+
+    """
+
+    reach: float = 3.0
+    first: int = 8
+    spare: int = 4
+
+
+@dataclass(frozen=True)
+class Loose:
+    """Items that are in no block: their places, and their vectors `[n, D]`."""
+
+    places: Places
+    rows: Floats
+
+
+@dataclass(frozen=True)
+class _Condensed:
+    """The codes of a condition's survivors, side by side in the order of the blocks."""
+
+    codes: Tensor  # [n, D]
+    scales: Tensor  # [n]
+    blocks: Tensor  # [n]
+    places: Tensor  # [n]
+
+
+class Scan:
+    """Finds the best items of a query in blocks."""
+
+    def __init__(self, blocks: Blocks, vectors: Vectors, loose: Loose, settings: Settings) -> None:
+        self.blocks, self.vectors, self.loose, self.settings = blocks, vectors, loose, settings
+        self._centres = blocks.centres.numpy()
+        self.spreads = blocks.centres[:, -1].contiguous() * settings.reach
+
+    def best(self, q: Floats, k: int, allowed: Survivors | None, out: Places) -> Found:
+        """Return places and scores of up to k items, best first.
+
+        Args:
+            q: the query `[D]`.
+            k: at least 1.
+            allowed: the items that may be shown; all if None.
+            out: places to leave out.
+
+        """
+        norm = math.sqrt(float(q @ q))
+        bounds = self._centres @ np.append(q, np.float32(norm * self.settings.reach))  # [C]
+        one = _Query(
+            self,
+            q=q,
+            norm=norm,
+            bounds=torch.from_numpy(bounds),
+            k=k,
+            allowed=allowed,
+            out=out,
+        )
+        found = one.loose()
+        if allowed is not None and allowed.scattered:
+            return one.everything(found)
+        order, done, count = None, 0, len(bounds)
+        want = min(self._first(allowed), count)
+        while want * _HALF < count:
+            cells = one.bounds.topk(want).indices if order is None else order[done:want]
+            found = one.better(found, *one.estimated(cells))
+            needed = int(np.count_nonzero(bounds >= _least(found, k)))
+            if needed <= want:
+                return found
+            if allowed is not None and self._is_scattered(needed, allowed):
+                allowed.scattered = True
+                break
+            order = one.bounds.argsort(descending=True) if order is None else order
+            done, want = want, min(needed, _GROWTH * want)
+        return one.everything(one.loose())
+
+    def _first(self, allowed: Survivors | None) -> int:
+        if allowed is None:
+            return self.settings.first
+        share = max(allowed.count, 1) / len(self.vectors)
+        return int(self.settings.first * share**-0.3)  # deeper lists lie in more blocks
+
+    def _is_scattered(self, needed: int, allowed: Survivors) -> bool:
+        few = allowed.count * _CONDENSED <= len(self.vectors)
+        return few and needed * self.blocks.size > _WASTE * allowed.count
+
+    def condensed(self, allowed: Survivors) -> _Condensed:
+        """Return the codes of the survivors of a condition, made once."""
+        size = allowed.count * (self.vectors.width + 16)
+        return allowed.made((self.blocks, "codes"), lambda: self._condense(allowed), size)
+
+    def _condense(self, allowed: Survivors) -> _Condensed:
+        blocks = self.blocks
+        at = torch.from_numpy(np.flatnonzero(self.fitting(allowed).numpy()))
+        cells = at // blocks.size
+        codes = np.take(blocks.codes.flatten(0, 1).numpy(), at.numpy(), axis=0)
+        places = blocks.places.view(-1)[at]
+        return _Condensed(torch.from_numpy(codes), blocks.scales[cells], cells, places)
+
+    def fitting(self, allowed: Survivors) -> Tensor:
+        """Return which items `[C, B]` of the blocks fulfil a condition, made once."""
+        places, mask = self.blocks.places, torch.from_numpy(allowed.mask)
+        return allowed.made(
+            (self.blocks, "fitting"),
+            lambda: mask.index_select(0, places.view(-1)).view(places.shape),
+            places.numel(),
+        )
+
+
+class _Query:
+    """One query on its way.
+
+    Args:
+        scan: where to look.
+        q: the query `[D]`.
+        norm: its length.
+        bounds: `[C]` scores that the blocks' best items may have.
+        k: at least 1.
+        allowed: the items that may be shown; all if None.
+        out: places to leave out.
+
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        *,
+        q: Floats,
+        norm: float,
+        bounds: Tensor,
+        k: int,
+        allowed: Survivors | None,
+        out: Places,
+    ) -> None:
+        self.scan, self.q, self.bounds, self.k = scan, q, bounds, k
+        self.norm, self.allowed, self.out = norm, allowed, out
+        self.tensor = torch.from_numpy(q)
+        self.take = k * scan.settings.spare + len(out)
+
+    def estimated(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the highest estimates of the items in some blocks, and their places."""
+        blocks = self.scan.blocks
+        base = self.bounds.index_select(0, cells)
+        base = base.sub_(self.scan.spreads.index_select(0, cells), alpha=self.norm)
+        values = blocks.estimates(self.tensor, base, cells)
+        places = blocks.places.index_select(0, cells).view(-1)
+        if self.allowed is not None:
+            fits = torch.from_numpy(self.allowed.mask).index_select(0, places)
+            values = torch.where(fits.view(values.shape), values, -torch.inf)
+        return self.highest(values, places)
+
+    def everything(self, found: Found) -> Found:
+        """Return the best of what was found and of all blocks."""
+        base = self.bounds.sub(self.scan.spreads, alpha=self.norm)
+        parts = self.condensed(base) if self._may_condense() else self.whole(base)
+        values, places = (torch.cat(part) for part in zip(*parts, strict=True))
+        return self.better(found, *self.highest(values, places))
+
+    def _may_condense(self) -> bool:
+        one = self.allowed
+        if one is None or one.searches < 2:  # it pays for a condition that comes again
+            return False
+        return one.count * _CONDENSED <= len(self.scan.vectors)
+
+    def condensed(self, base: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the highest estimates among the survivors of the condition."""
+        kept = self.scan.condensed(self.allowed)  # type: ignore[arg-type]
+        rows = base.index_select(0, kept.blocks)
+        whole, step = products(self.tensor, kept.codes)
+        values = torch.addcmul(rows, whole, kept.scales * step)
+        return [self.highest(values, kept.places)]
+
+    def whole(self, base: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the highest estimates of each part of all blocks."""
+        blocks, parts = self.scan.blocks, list[tuple[Tensor, Tensor]]()
+        step = max(1, _ROWS // blocks.size)
+        fits = None if self.allowed is None else self.scan.fitting(self.allowed)
+        for start in range(0, len(blocks), step):
+            part = slice(start, start + step)
+            values = blocks.estimates(self.tensor, base[part], part)
+            if fits is not None:
+                values = torch.where(fits[part], values, -torch.inf)
+            parts.append(self.highest(values, blocks.places[part].view(-1)))
+        return parts
+
+    def highest(self, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the estimates worth an exact score, and their places."""
+        flat = values.view(1, -1)
+        best, at = largest(flat, min(self.take, flat.shape[1]))
+        return best[0], places.index_select(0, at[0])
+
+    def better(self, found: Found, values: Tensor, places: Tensor) -> Found:
+        """Return the best of what was found and of places, scored exactly."""
+        at = places.numpy().astype(np.int64)
+        if self.allowed is not None:
+            at = at[values.numpy() > -np.inf]
+        if len(self.out):
+            at = at[~np.isin(at, self.out)]
+        scores = self.scan.vectors.rows(at).numpy() @ self.q
+        if len(found[0]):
+            at, scores = np.concatenate([found[0], at]), np.concatenate([found[1], scores])
+        first = np.argsort(-scores, kind="stable")[: self.k]
+        return at[first], scores[first]
+
+    def loose(self) -> Found:
+        """Return the best items that are in no block."""
+        loose = self.scan.loose
+        places, scores = loose.places, loose.rows @ self.q
+        kept = np.ones(len(places), bool) if self.allowed is None else self.allowed.mask[places]
+        if len(self.out):
+            kept &= ~np.isin(places, self.out)
+        if not kept.all():
+            places, scores = places[kept], scores[kept]
+        if len(places) > self.k:
+            some = np.argpartition(scores, len(scores) - self.k)[len(scores) - self.k :]
+            places, scores = places[some], scores[some]
+        return places, scores
+
+
+def _least(found: Found, k: int) -> float:
+    return float(found[1][k - 1]) if len(found[0]) >= k else -math.inf
