@@ -31,6 +31,7 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "load_recipe",
         "make_bundle",
         "register_text_encoder",
+        "remove_blend",
     ]
     for name in crosstower.__all__:
         assert getattr(crosstower, name).__name__ == name

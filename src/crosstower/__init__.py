@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crosstower.blend.utility import Utility as Utility
     from crosstower.blend_section import Blend as Blend
     from crosstower.blending.blending import blend_run as blend_run
+    from crosstower.blending.removal import remove_blend as remove_blend
     from crosstower.bundle.building import make_bundle as make_bundle
     from crosstower.bundle.bundle import Bundle as Bundle
     from crosstower.data.text_encoders import register_text_encoder as register_text_encoder
@@ -60,6 +61,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "make_bundle": "bundle.building",
     "register_text_encoder": "data.text_encoders",
+    "remove_blend": "blending.removal",
 }
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "load_recipe",
     "make_bundle",
     "register_text_encoder",
+    "remove_blend",
 ]
 
 

@@ -174,6 +174,9 @@ def predict(
     ] = None,
     model: Annotated[str | None, typer.Option(help="One of the run's models.")] = None,
     seed: Annotated[int | None, typer.Option(help="One of the run's seeds.")] = None,
+    no_blend: Annotated[
+        bool, typer.Option("--no-blend", help="Leave out the score of the blend and its columns.")
+    ] = False,
     precision: Annotated[
         Literal["float32", "bfloat16"],
         typer.Option(help="bfloat16 is faster where the processor has it; scores move by 0.001."),
@@ -191,6 +194,7 @@ def predict(
         columns=column,
         model=model,
         seed=seed,
+        blend=not no_blend,
         precision=precision,
         force=force,
     )

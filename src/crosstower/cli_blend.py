@@ -57,6 +57,7 @@ Mmr = Annotated[
     float | None, typer.Option(help="0 to 1: relevance against novelty, with --similar-by.")
 ]
 SimilarBy = Annotated[list[str] | None, typer.Option(help="Column in which rows may be alike.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Remove the blend that the run keeps.")]
 Data = Annotated[
     str | None, typer.Option(help="The run's rows again, if it was trained on a data frame.")
 ]
@@ -79,6 +80,7 @@ def blend(
     mmr: Mmr = None,
     similar_by: SimilarBy = None,
     data: Data = None,
+    remove: Remove = False,
     as_json: Json = False,
 ) -> None:
     """Blend the tasks of a run into one order, and show what that does to the lists.
@@ -92,6 +94,9 @@ def blend(
     from crosstower.blending.blending import blend_run
     from crosstower.run import Run
 
+    if remove:
+        _remove(run, [weights, transform, by, amount, tune, utility, user, k, cap, mmr, similar_by])
+        return
     if tune is not None and utility is not None:
         raise RecipeError("--tune already measures by its utility; give --utility without --tune")
     if tune is not None and (weights or transform or by or amount or form != "sum"):
@@ -121,6 +126,17 @@ def blend(
         typer.echo(json.dumps(result.plain(), indent=1))
     else:
         print_blend(result)
+
+
+def _remove(run: Path, others: list[Any]) -> None:
+    from crosstower.blending.removal import remove_blend
+
+    if any(option is not None for option in others):
+        raise RecipeError("--remove: takes the blend out and goes with no option of another one")
+    removed = remove_blend(run)
+    typer.echo(f"{removed.folder}: keeps no blend any more")
+    if removed.recipe.blend is not None:
+        typer.echo(f"that of its recipe comes back with: crosstower fit --resume {removed.folder}")
 
 
 def _blend(

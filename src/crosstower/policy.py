@@ -85,7 +85,7 @@ def evaluate_policy(
 
     """
     run = Run.of(run)
-    task, scorer = _reward_task(run, reward), run.scorer()
+    task, scorer = _reward_task(run, reward), run.scorer().of_rows()
     reads = list(dict.fromkeys([*run.recipe.schema_.sources(), *scorer.columns]))
     _check_counts(refits, target, target_actions)
     more = (slot, target, target_actions)

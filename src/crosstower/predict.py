@@ -29,6 +29,7 @@ def predict_file(
     columns: Sequence[str] | None = None,
     model: str | None = None,
     seed: int | None = None,
+    blend: bool = True,
     precision: Precision = "float32",
     force: bool = False,
 ) -> int:
@@ -37,8 +38,8 @@ def predict_file(
     Tables that the recipe joins are joined here too. Memory does not grow with the rows; the
     output appears only when it is complete. Rows of content types that calibration or blend do not
     know are counted on stderr, as are skipped rows (their predictions are null), values never seen
-    in training, keys that joined tables lack, and rows that trained the model. `precision` is that
-    of `Run.score`.
+    in training, keys that joined tables lack, and rows that trained the model. `blend` and
+    `precision` are those of `Run.score`.
 
     Raises:
         RunError: the output is there already (and not `force`) or cannot be written.
@@ -51,7 +52,7 @@ def predict_file(
     source = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
     columns = source.columns() if columns is None else list(columns)
     require_columns(source, columns)
-    rows, console, steps = 0, Console(stderr=True), _steps(run, model, seed)
+    rows, console, steps = 0, Console(stderr=True), _steps(run, model, seed, blend)
     tally = run.tally()
     beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
     frames = run.score(
@@ -59,6 +60,7 @@ def predict_file(
         columns=[*columns, *beside],
         model=model,
         seed=seed,
+        blend=blend,
         precision=precision,
         tally=tally,
     )
@@ -102,13 +104,13 @@ class _Step:
         )
 
 
-def _steps(run: Run, model: str | None, seed: int | None) -> list[_Step]:
+def _steps(run: Run, model: str | None, seed: int | None, blended: bool) -> list[_Step]:
     """Return calibration and blend, where the run has them and they look at a type."""
     right, blend = run.after_model(model, seed=seed)
     steps: list[_Step] = []
     if right is not None and right.by is not None:
         steps.append(_Step("calibration", right.by, "missing or unseen", right.unseen))
-    if blend is not None and blend.spec.by is not None:
+    if blended and blend is not None and blend.spec.by is not None:
         steps.append(_Step("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
     return steps
 

@@ -204,6 +204,7 @@ class Run:
         columns: Sequence[str] = (),
         model: str | None = None,
         seed: int | None = None,
+        blend: bool = True,
         precision: Precision = "float32",
     ) -> pl.DataFrame:
         """Return a prediction per row of a file or a data frame, in their order.
@@ -219,6 +220,7 @@ class Run:
             columns: raw columns to keep beside the predictions.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
+            blend: score by the blend that the run keeps as well, which may read a column more.
             precision: see `score`.
 
         Raises:
@@ -227,7 +229,7 @@ class Run:
 
         """
         source, tally = source_of(self.recipe.data, data), self.tally()
-        rows = self._rows(columns, model, seed, precision, tally)
+        rows = self._rows(columns, model, seed, precision, tally, blend=blend)
         scored = pl.concat(list(rows.predictions(source)))
         notify(tally.warnings())
         return scored
@@ -240,13 +242,15 @@ class Run:
         model: str | None = None,
         seed: int | None = None,
         with_labels: bool = False,
+        blend: bool = True,
         precision: Precision = "float32",
         tally: Tally | None = None,
     ) -> Iterator[pl.DataFrame]:
         """Yield predictions chunk by chunk, in the order of the rows.
 
         Each frame has the raw `columns`, a column `TASK__prediction` a task (a probability, a
-        rating, or a number in the label's units) and `blend__score` if the run has a blend.
+        rating, or a number in the label's units) and `blend__score` if the run has a blend and
+        `blend` is true.
         Rows whose bad cells are skipped have null predictions. `with_labels` adds what evaluation
         of the predictions needs, and leaves the blend and skipped rows out. `tally` counts rows.
 
@@ -262,11 +266,10 @@ class Run:
                 precision.
 
         """
-        rows = self._rows(columns, model, seed, precision, tally)
-        if with_labels:  # an evaluation of predictions, whose rows may lack what the blend needs
-            yield from replace(rows, scorer=replace(rows.scorer, blend=None)).answers(source)
-        else:
-            yield from rows.predictions(source)
+        # Rows to evaluate predictions on may lack what the blend reads.
+        blended = blend and not with_labels
+        rows = self._rows(columns, model, seed, precision, tally, blend=blended)
+        yield from rows.answers(source) if with_labels else rows.predictions(source)
 
     def tally(self) -> Tally:
         """Return what counts rows while they are scored, and recognises the training rows."""
@@ -280,11 +283,15 @@ class Run:
         seed: int | None,
         precision: Precision,
         tally: Tally | None,
+        *,
+        blend: bool,
     ) -> RowScorer:
         if self.recipe.retrieval is not None:
             raise RunError(
                 f"{self.folder}: a run that retrieves and scores no rows; ask it with: crosstower"
                 " recommend, search or similar"
             )
-        scorer = self.scorer(model, seed=seed, precision=precision)
+        scorer = self.scorer(model, seed=seed, precision=precision).of_rows()
+        if not blend:
+            scorer = replace(scorer, blend=None)
         return RowScorer(self.recipe, scorer, columns, Tally() if tally is None else tally)

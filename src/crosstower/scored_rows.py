@@ -16,7 +16,7 @@ from crosstower.data.prefetch import prefetch
 from crosstower.data.prepare import answers_of
 from crosstower.data.sources import Chunk, Source, require_columns
 from crosstower.data.tally import Tally
-from crosstower.errors import DataError
+from crosstower.errors import DataError, did_you_mean
 from crosstower.names import RAW, ROW, check_kept
 from crosstower.recipe import Recipe
 from crosstower.scores import Scorer
@@ -72,6 +72,7 @@ class RowScorer:
         self, source: Source, *, with_labels: bool
     ) -> Iterator[tuple[Chunk, pl.DataFrame, Batch]]:
         """Yield chunks with their good rows, cleaned and encoded ahead by a thread."""
+        self._check_blend(source)
         cleaner = self._cleaner(with_labels=with_labels)
         require_columns(source, cleaner.sources())
         encoder = self.scorer.encoder
@@ -87,6 +88,18 @@ class RowScorer:
         self.tally.joins = join_matches(source)
         if self.tally.left_out == self.tally.rows:
             raise DataError(f"{source.name}: no row can be read: {self.tally.cells}")
+
+    def _check_blend(self, source: Source) -> None:
+        """Refuse rows without a column that only the blend reads, and say how to go without."""
+        blend, present = self.scorer.blend, source.columns()
+        own = {*self.recipe.schema_.sources(), *self.columns}
+        for name in blend.columns if blend is not None else []:
+            if name not in present and name not in own:
+                raise DataError(
+                    f"{source.name}: no column '{name}'{did_you_mean(name, present)}, which the"
+                    " run's blend reads; add it, score without the blend by --no-blend"
+                    " (blend=False in Python), or remove the blend: crosstower blend RUN --remove"
+                )
 
     def _cleaner(self, *, with_labels: bool) -> Cleaner:
         return Cleaner(

@@ -8,7 +8,7 @@ a blend.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -111,6 +111,13 @@ class Scorer:
         by = self.calibrators.by if self.calibrators is not None else None
         blended = self.blend.columns if self.blend is not None else []
         return list(dict.fromkeys([*([by] if by is not None else []), *blended]))
+
+    def of_rows(self) -> Scorer:
+        """Return what scores rows by themselves: without the diversity of lists and its columns."""
+        if self.blend is None:
+            return self
+        spec = self.blend.spec.model_copy(update={"diversity": None})
+        return replace(self, blend=self.blend.model_copy(update={"spec": spec}))
 
     @property
     def amounts(self) -> tuple[str, ...]:
