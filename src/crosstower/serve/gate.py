@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _SHARE = 1 / 64  # of the newest interval in the mean
@@ -68,12 +71,45 @@ class Place:
             self.gate.leave()
 
 
+class Pauses:
+    """Calls back after a short pause; one timer serves all that wait.
+
+    Args:
+        seconds: of a pause.
+
+    """
+
+    def __init__(self, seconds: float = 0.03) -> None:
+        self.seconds = seconds
+        self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
+
+    def add(self, back: Callable[[], None]) -> None:
+        """Call `back` after the pause, in the running event loop."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_later(self.seconds, self._end, loop)
+        self._waiting.append((loop.time() + self.seconds, back))
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        until = loop.time() + self.seconds / 6  # those that are nearly due go along
+        while self._waiting and self._waiting[0][0] <= until:
+            self._waiting.popleft()[1]()
+        if self._waiting:
+            loop.call_later(self._waiting[0][0] - loop.time(), self._end, loop)
+
+
 @dataclass(frozen=True)
 class Gates:
     """The gate of requests that need the live bundle, and that of writes of events."""
 
     live: Gate
     events: Gate
+    pauses: Pauses = field(default_factory=Pauses)
+
+    @property
+    def any_full(self) -> bool:
+        """Whether one of them is full."""
+        return self.live.full or self.events.full
 
     def of(self, path: bytes) -> Gate | None:
         """Return the gate of a path; None for those that are always answered."""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from crosstower.serve.gate import PLACE, Place
+from crosstower.serve.glance import whole_post
 from crosstower.serve.refusals import BUSY, refusal_bytes
 
 if TYPE_CHECKING:
     from crosstower.serve.service import Service
 
-_PAUSE_SECONDS = 0.03
+_BUSY_BYTES = refusal_bytes(503, BUSY)
 _SMALL_BODY = 65_536  # larger ones of refused requests are not read to their end
 
 
@@ -58,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests, which must be complete in time and have small headers."""
-        if self._over:
+        if self._over or self._refused_at_a_glance(data):
             return
         if not self._headed:
             self._fed += len(data)
@@ -67,6 +68,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_of_large_headers()
         elif (self._begun or self._answered) and not self._over:
             self._await_request()
+
+    def _refused_at_a_glance(self, data: bytes) -> bool:
+        """Refuse a plain request to a full worker before it is parsed."""
+        if not self._gates.any_full or self._begun or not self._answered or self._fed:
+            return False
+        path = whole_post(data, self._limits.header_bytes)
+        gate = self._gates.of(path) if path is not None else None
+        if gate is None or not gate.full:
+            return False
+        self._unset_keepalive_if_required()
+        self._metrics.refused("busy")
+        self._answer_and_pause()
+        return True
 
     def pause_writing(self) -> None:
         """Give the client a bounded time to read its answer."""
@@ -155,11 +169,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser is None or not self.parser.should_keep_alive():
             self._close(503, BUSY)
             return
-        self.transport.write(refusal_bytes(503, BUSY))
-        self.flow.pause_reading()
-        self.loop.call_later(_PAUSE_SECONDS, self._read_again)
+        self._answer_and_pause()
 
-    def _read_again(self) -> None:
+    def _answer_and_pause(self) -> None:
+        self.transport.write(_BUSY_BYTES)
+        self.flow.pause_reading()
+        self._gates.pauses.add(self.read_again)
+
+    def read_again(self) -> None:
+        """Go on after the pause that follows a refusal."""
         if self._over or self.transport.is_closing():
             return
         self.flow.resume_reading()
