@@ -23,6 +23,7 @@ from crosstower.serve.problems import Problem, answer_with_problems, documented,
 from crosstower.serve.routes import Worker, read_routes
 from crosstower.serve.service import Service
 from crosstower.serve.settings import Settings, tokens_of
+from crosstower.serve.warming import warm_up
 from crosstower.serve.write_routes import write_routes
 
 _TURN_SECONDS = 5e-4
@@ -41,10 +42,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     service = Service(settings, tokens_of(os.environ), metrics)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         # The thread of the live bundle and that of the connections take turns often enough.
         sys.setswitchinterval(_TURN_SECONDS)
         await service.start()
+        await warm_up(app, service)
         keeping = asyncio.create_task(service.keep_up())
         try:
             yield

@@ -17,6 +17,7 @@ from crosstower.serve.gate import PLACE
 from crosstower.serve.hosts import Hosts
 from crosstower.serve.metrics import ServerMetrics
 from crosstower.serve.problems import problem_response
+from crosstower.serve.settings import WARMING
 
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _POLICY = (
@@ -74,7 +75,8 @@ class Edge:
         finally:
             if (place := scope.get(PLACE)) is not None:
                 place.leave()
-            self.metrics.request(_route(scope), status, time.perf_counter() - start)
+            if WARMING not in scope:
+                self.metrics.request(_route(scope), status, time.perf_counter() - start)
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, unless it came by a foreign name or its body is too large."""

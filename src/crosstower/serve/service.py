@@ -57,6 +57,7 @@ class Service:
             live=Gate(most=limits.waiting, seconds=limits.wait_seconds),
             events=Gate(most=limits.waiting, seconds=limits.wait_seconds),
         )
+        self.warming = False  # what is answered now is not counted
         self._waiting = self._writes = 0
         self._applied = self._chosen = 0
         self._swapping = asyncio.Lock()
@@ -176,6 +177,8 @@ class Service:
 
     def saw(self, found: Ranked) -> None:
         """Count what an answer says of data and models."""
+        if self.warming:
+            return
         for stage, milliseconds in found.milliseconds.items():
             self.metrics.stage(stage, milliseconds / 1e3)
         if found.fallback is not None:

@@ -15,6 +15,7 @@ from crosstower.frozen import Frozen
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
+WARMING = "crosstower.warming"  # the key in a request's scope; such a request is not counted
 _LEAST_TOKEN = 16
 
 
