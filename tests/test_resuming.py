@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -19,6 +20,7 @@ from crosstower.errors import RecipeError, RunError
 from crosstower.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.results import history
 from crosstower.resuming import located
+from crosstower.retriever.building import build_index
 from crosstower.run import Run
 from crosstower.train.checkpoint import read_position
 from crosstower.train.trainer import TrainingInterruptedError
@@ -234,3 +236,45 @@ def test_a_recipe_is_the_same_after_it_was_kept(
     path = tmp_path_factory.mktemp("kept") / "recipe.yaml"
     path.write_text(recipe.to_yaml(), encoding="utf-8")
     assert load_recipe(path) == recipe
+
+
+def test_tables_in_place_of_a_file_are_asked_for_again(
+    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop(monkeypatch, 3, small(recipe), data=frame.reverse(), out=tmp_path / "cut")
+    with pytest.raises(RunError, match=r"rows have changed.*give the same: crosstower\.fit\("):
+        ct.fit(tmp_path / "cut", resume=True, quiet=True)
+    run = ct.fit(tmp_path / "cut", data=frame.reverse(), resume=True, quiet=True)
+    assert run.recipe.data.path == str(tmp_path / "rows.parquet")
+
+
+def test_rows_that_come_divided_go_on(
+    frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"data": frame[:800], "valid": frame[800:1000], "test": frame[1000:]}
+    words = stop(monkeypatch, 3, SCHEMA, **parts, out=tmp_path / "cut")
+    assert "data=ROWS, valid=ROWS, test=ROWS, resume=True" in words
+    run = ct.fit(tmp_path / "cut", **parts, resume=True, finish=True, quiet=True)
+    assert run.info.facts.rows == {"train": 800, "valid": 200, "test": 200}
+
+
+def test_a_retriever_is_ended_and_goes_on_without_its_old_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    rows = pl.DataFrame({"u": random.integers(0, 40, 600), "i": random.integers(0, 20, 600)})
+    plain = {
+        "schema": {"columns": {"u": "categorical", "i": "categorical"}},
+        "model": {"item": ["i"]},
+        "retrieval": {"user": "u", "item": "i", "baselines": ["popularity"], "k": [5]},
+        "training": {"epochs": 3},
+    }
+    recipe = Recipe.model_validate(plain)
+    stop(monkeypatch, 2, recipe, data=rows, out=tmp_path / "r")
+    run = ct.fit(tmp_path / "r", data=rows, resume=True, finish=True, quiet=True)
+    assert 0 <= run.metrics["retrieval"]["two_tower"]["recall@5"]["mean"] <= 1
+    build_index(ct.Retriever.open(run))
+    assert (run.folder / "index").is_dir()
+    ct.fit(tmp_path / "r", data=rows, overrides=["training.epochs=4"], resume=True)
+    assert not (run.folder / "index").exists()
+    assert "removed, its vectors are of the weights before" in capsys.readouterr().err

@@ -220,9 +220,10 @@ def _create(
 
 def _check_rows(run: Run, job: Job) -> None:
     if run.info.facts.fingerprint != job.facts.fingerprint:
+        back = f"give the same: {run.resume}" if run.info.tables else "put the data back"
         raise RunError(
-            f"{run.folder}: the rows have changed since this run began; put the data back, or"
-            " train into another folder with --out"
+            f"{run.folder}: the rows have changed since this run began; {back}, or train into"
+            " another folder with --out"
         )
 
 

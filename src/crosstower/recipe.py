@@ -212,8 +212,8 @@ class Recipe(Frozen):
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
-        plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        plain["name"] = self.name  # a file without one is named after itself
+        kept = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        plain: dict[str, Any] = {"name": self.name, **kept}  # a file without one has its own name
         plain["schema"] = self.schema_.plain()
         if "split" in plain.get("data", {}):
             plain["data"]["split"]["kind"] = self.data.split.kind
