@@ -17,6 +17,7 @@ from crosstower.layout import HeadKind
 from crosstower.results import (
     calibration_notes,
     precision_words,
+    refit_notes,
     stored_predictions,
     task_reports,
     training_figures,
@@ -116,7 +117,7 @@ def print_data(run: Run) -> None:
     facts, out = run.info.facts, console()
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
-    for note in (*facts.notes, *calibration_notes(run)):
+    for note in (*facts.notes, *refit_notes(run), *calibration_notes(run)):
         out.print(indented(note), highlight=False)
 
 

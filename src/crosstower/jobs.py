@@ -49,11 +49,22 @@ class Job(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The files that `conclude` writes; a training that has them all is finished."""
+        """The files of a training that has ended, those of `conclude` and refitted weights."""
         ...
 
-    def conclude(self, model: nn.Module, folder: Path) -> None:
-        """Write what the model with its best weights says of the test rows, `TEST`, at the end."""
+    def with_valid(self) -> Job:
+        """Return the job whose training rows are the train and valid rows together."""
+        ...
+
+    def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
+        """Write test predictions, `TEST`, of the best weights or of those trained again.
+
+        Args:
+            model: with its best weights; what is fitted on valid rows is fitted on its answers.
+            folder: of the training.
+            refit: trained on valid rows as well; the one to be tested, if there is one.
+
+        """
         ...
 
     def save(self, folder: Path) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from torch import nn
 
-from crosstower.data.batches import Batches
+from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.census import Facts
 from crosstower.data.encode import Encoder
 from crosstower.data.prepare import Prepared
@@ -25,7 +26,7 @@ from crosstower.objectives.balance import Balance, StaticBalance, UncertaintyBal
 from crosstower.objectives.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import ALL_LOSS, Recipe
-from crosstower.run import CALIBRATION, TEST, VALID
+from crosstower.run import CALIBRATION, REFIT, TEST, VALID
 from crosstower.scores import PREDICTION, calibrated
 from crosstower.tasks import Rating, Regression
 from crosstower.train.trainer import predict_logits
@@ -151,12 +152,28 @@ class RankingJob:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The files that `conclude` writes."""
-        return VALID, TEST
+        """The files of a training that has ended."""
+        return (VALID, TEST, REFIT) if self.recipe.training.refit else (VALID, TEST)
 
-    def conclude(self, model: nn.Module, folder: Path) -> None:
-        """Write labels and predictions of valid and test rows, calibrated on the valid ones."""
-        valid, test = (self._predict(model, split, "float32") for split in ("valid", "test"))
+    def with_valid(self) -> RankingJob:
+        """Return the job whose training rows are the train and valid rows together."""
+        return RankingJob(self.recipe, self._joint)
+
+    @cached_property
+    def _joint(self) -> Prepared:
+        train, valid = self.prepared.rows["train"], self.prepared.rows["valid"]
+        folder = train.folder.with_name("train-and-valid")
+        rows = {**self.prepared.rows, "train": EncodedRows.together([train, valid], folder)}
+        return replace(self.prepared, rows=rows)
+
+    def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
+        """Write labels and predictions of valid and test rows, calibrated on the valid ones.
+
+        Valid rows are always predicted by `model`, as `refit` has learnt their labels.
+        """
+        tested = model if refit is None else refit
+        valid = self._predict(model, "valid", "float32")
+        test = self._predict(tested, "test", "float32")
         section = self.recipe.calibration
         if section.active:
             kinds, ranges = self.recipe.schema_.kinds(), _ranges(self.recipe)

@@ -86,6 +86,11 @@ class Training(Frozen):
         default="device",
         description="Embedding tables on the device, or in host memory if it cannot hold them.",
     )
+    refit: bool = Field(
+        default=False,
+        description="Train anew on train and valid rows together, for the number of epochs that was"
+        " best, and test those weights.",
+    )
     seed: int = Field(default=0, ge=0)
 
     def rows_a_step(self, rows: int) -> int:

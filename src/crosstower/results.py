@@ -25,7 +25,7 @@ from crosstower.evaluate.content import (
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.task_report import task_report
 from crosstower.files import write_atomic
-from crosstower.run import CALIBRATION, TEST, Run
+from crosstower.run import CALIBRATION, REFIT_FOLDER, TEST, Run
 from crosstower.schema import Categorical
 from crosstower.tasks import Binary
 
@@ -163,7 +163,11 @@ def _mean(labels: pl.Series) -> float:
 
 def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
     """Return the record of each epoch of a training."""
-    path = run.model_folder(model, seed) / "metrics.jsonl"
+    return _records(run.model_folder(model, seed))
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "metrics.jsonl"
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
@@ -173,11 +177,16 @@ def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
 def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
     """Return {model: {seed: figures}}.
 
-    `seconds` are spent in steps, `wait_share` is the part of them in which the next batch was
-    waited for, and `validation_seconds` come on top.
+    `refit_epochs` are those on train and valid rows, None without. `seconds` are spent in steps,
+    `wait_share` is the part of them in which the next batch was waited for, and
+    `validation_seconds` come on top.
     """
     return {
-        m: {str(s): _figures(history(run, m, s)) for s in run.info.seeds} for m in run.info.models
+        m: {
+            str(s): _figures(history(run, m, s)) | {"refit_epochs": refit_epochs(run, m, s)}
+            for s in run.info.seeds
+        }
+        for m in run.info.models
     }
 
 
@@ -213,8 +222,36 @@ def _share(parts: list[float], whole: float) -> float | None:
 
 def _facts(run: Run) -> DataFacts:
     facts = run.info.facts
-    notes = (*facts.notes, *calibration_notes(run))
+    notes = (*facts.notes, *refit_notes(run), *calibration_notes(run))
     return DataFacts(facts.source, facts.split, facts.rows, facts.base_rates, notes)
+
+
+def refit_notes(run: Run) -> tuple[str, ...]:
+    """Return what the test metrics are of, where the recipe trains again on valid rows."""
+    if not run.recipe.training.refit:
+        return ()
+    main = next(iter(run.info.models))
+    if not all(run.refitted(main, seed) for seed in run.info.seeds):
+        words = (
+            "not trained again on train and valid rows, as the run was ended by hand: the test"
+            " metrics are those of the best weights of the training rows alone"
+        )
+        return (words,)
+    epochs = ", ".join(str(refit_epochs(run, main, seed)) for seed in run.info.seeds)
+    rows = run.info.facts.rows["train"] + run.info.facts.rows["valid"]
+    words = (
+        f"trained again on {rows:,} train and valid rows, for the best number of epochs (by seed:"
+        f" {epochs}): the test metrics are of these weights; valid metrics, calibration and blend"
+        " are of the first training"
+    )
+    return (words,)
+
+
+def refit_epochs(run: Run, model: str, seed: int) -> int | None:
+    """Return the epochs of the training on train and valid rows; None if there was none."""
+    if not run.refitted(model, seed):
+        return None
+    return len(_records(run.model_folder(model, seed) / REFIT_FOLDER))
 
 
 def calibration_notes(run: Run) -> tuple[str, ...]:

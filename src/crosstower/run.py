@@ -5,7 +5,7 @@
 - `encoder/`: the fitted encoder
 - `fingerprints.parquet`: hashes that recognise training rows (rankers)
 - `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, the predictions of valid.parquet
-  and test.parquet, and calibration.json and blend.json where there are any
+  and test.parquet, and calibration.json, blend.json and refit.safetensors where there are any
 - `metrics.json`: test metrics of every model, mean and sd over seeds
 - `report.html`
 """
@@ -46,6 +46,7 @@ from crosstower.train.trainer import BEST
 CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
+REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
 
 
 class RunInfo(Frozen):
@@ -160,14 +161,20 @@ class Run:
     def model(self, name: str | None = None, *, seed: int | None = None) -> nn.Module:
         """Return a trained model with its best weights, on the CPU, ready to score.
 
-        The main model and the first seed of the run, unless told otherwise.
+        The main model and the first seed of the run, unless told otherwise. Weights trained again
+        on train and valid rows take the place of the best, where the recipe asks for them.
         """
         name = next(iter(self.info.models)) if name is None else name
         seed = self.info.seeds[0] if seed is None else seed
         folder = self.model_folder(name, seed)
         model = build(self.encoder.layout, self.info.models[name])
-        load_weights(folder / BEST, model)
+        load_weights(folder / (REFIT if self.refitted(name, seed) else BEST), model)
         return model.eval()
+
+    def refitted(self, name: str, seed: int) -> bool:
+        """Return whether a training ended with weights trained again on train and valid rows."""
+        there = (self.model_folder(name, seed) / REFIT).is_file()
+        return there and self.recipe.training.refit
 
     def scorer(
         self,

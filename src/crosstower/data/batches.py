@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from crosstower.data.prefetch import prefetch
 from crosstower.errors import DataError
 
 _PREFETCH = 2
+_COPIED = 65_536  # rows
 
 
 @dataclass
@@ -53,6 +54,22 @@ class EncodedRows:
         else:
             self._held.put(block)
         self._sizes.append(len(block))
+
+    @staticmethod
+    def together(parts: Sequence[EncodedRows], folder: Path) -> EncodedRows:
+        """Return a copy of all rows of several splits, in memory as far as theirs goes.
+
+        Args:
+            parts: each with a row.
+            folder: for what is beyond.
+
+        """
+        whole = EncodedRows(folder, sum(part.memory_bytes for part in parts))
+        for part in parts:
+            for window in part.windows(list(range(part.blocks))):
+                for start in range(0, len(window), _COPIED):
+                    whole.add(window[start : start + _COPIED])
+        return whole
 
     def windows(self, order: list[int]) -> Iterator[Batch]:
         """Yield all rows at once from memory, or from disk blocks in the given order.

@@ -84,6 +84,15 @@ class RetrievalData:
         """Training rows of each item `[N]`."""
         return np.bincount(self.train.items, minlength=len(self.items))
 
+    def with_valid(self) -> RetrievalData:
+        """Return the data whose training pairs are those of train and valid rows."""
+        known = np.flatnonzero(self.rows.split < SPLITS.index("test"))
+        histories = Histories.of(
+            self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
+        )
+        query = Side(self.encoder, self.sides.query)
+        return replace(self, train=histories, queries=query.encode(self.rows.take(known)))
+
     def query_encoder(self) -> QueryEncoder:
         """Return what makes queries for the model."""
         return QueryEncoder(self.encoder, self.sides, self.items.ids)

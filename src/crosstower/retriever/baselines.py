@@ -32,6 +32,7 @@ from crosstower.schema import Text
 
 Places = NDArray[np.int64]
 Tell = Callable[[str], None]
+Fit = Callable[[Any], Baseline]
 
 
 def baseline_names(recipe: Recipe, items: int) -> list[str]:
@@ -71,20 +72,27 @@ def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Places:
     k = section_of(recipe).k[-1]
     if name == "bm25":
         return _bm25(recipe, data, k)
-    train = data.train.pairs(np.arange(len(data.rows.users)))
-    histories = histories_of(*train, shape=(len(data.rows.users), len(data.items)))
-    shown: tuple[float, Places] | None = None
+    histories, refit = _histories(data), recipe.training.refit
+    best: tuple[float, Fit, Places | None] | None = None
     for fit in _FITS[name]:  # one at a time: some are large
         baseline = fit(histories)
         found = _ndcg(baseline, data, k) if len(_FITS[name]) > 1 else 0.0
-        if shown is None or found > shown[0]:
-            shown = found, _answer(baseline, data, "test", k)
-    if shown is None:
+        if best is None or found > best[0]:
+            best = found, fit, None if refit else _answer(baseline, data, "test", k)
+    if best is None:
         raise ValueError(f"baseline {name}: nothing to fit")
-    return shown[1]
+    if best[2] is not None:
+        return best[2]
+    return _answer(best[1](_histories(data.with_valid())), data, "test", k)
 
 
-_FITS: dict[str, tuple[Callable[[Any], Baseline], ...]] = {
+def _histories(data: RetrievalData) -> Any:
+    """Return the training pairs as a sparse matrix `[U, N]`."""
+    train = data.train.pairs(np.arange(len(data.rows.users)))
+    return histories_of(*train, shape=(len(data.rows.users), len(data.items)))
+
+
+_FITS: dict[str, tuple[Fit, ...]] = {
     "popularity": (Popularity.fit,),
     "item_knn": tuple(
         lambda h, shrink=shrink: ItemKnn.fit(h, shrink=shrink) for shrink in (1.0, 10.0, 100.0)
@@ -113,7 +121,7 @@ def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Places:
     """Search the items' own texts and those that found them in training."""
     names, rows = _texts_of(recipe, query=True), data.rows
     asked = rows.frame.select(pl.concat_str(names, separator=" ", ignore_nulls=True)).to_series()
-    train = rows.split == 0
+    train = rows.split <= int(recipe.training.refit)  # with valid rows, as the model
     found = pl.DataFrame({"item": rows.item[train], "text": asked.filter(pl.Series(train))})
     found = found.group_by("item").agg(pl.col("text").str.join(" "))
     columns = [pl.col(n) for n in _texts_of(recipe, query=False)] or [pl.lit("")]

@@ -24,7 +24,7 @@ from crosstower.recipe import Recipe
 from crosstower.retrieve.answers import answers, hard_lists
 from crosstower.retriever.baselines import write_baselines
 from crosstower.retriever.files import save_answers, write_catalogue
-from crosstower.run import TEST
+from crosstower.run import REFIT, TEST
 
 METRICS = ("recall", "hit_rate", "ndcg", "mrr", "map")
 
@@ -103,13 +103,18 @@ class RetrievalJob:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The files that `conclude` writes."""
-        return (TEST,)
+        """The files of a training that has ended."""
+        return (TEST, REFIT) if self.recipe.training.refit else (TEST,)
 
-    def conclude(self, model: nn.Module, folder: Path) -> None:
+    def with_valid(self) -> RetrievalJob:
+        """Return the job whose training rows are the train and valid rows together."""
+        return RetrievalJob(self.recipe, self.data.with_valid())
+
+    def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
         """Write the list that each test question gets."""
         ks = section_of(self.recipe).k
-        lists = save_answers(answers(_retriever(model), self.data, "test", ks[-1]))
+        tested = _retriever(model if refit is None else refit)
+        lists = save_answers(answers(tested, self.data, "test", ks[-1]))
         write_parquet(lists, folder / TEST)
 
     def save(self, folder: Path) -> None:

@@ -12,7 +12,13 @@ from crosstower.data.sides import section_of
 from crosstower.evaluate.content import DataFacts, ReportContent, RetrievalReport, Training
 from crosstower.evaluate.report import write_report
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
-from crosstower.results import environment_of, history, metrics_of_models, write_figures
+from crosstower.results import (
+    environment_of,
+    history,
+    metrics_of_models,
+    refit_notes,
+    write_figures,
+)
 from crosstower.retriever.files import COUNT, FOLDER, load_answers, read
 from crosstower.run import Run
 
@@ -67,7 +73,8 @@ def write_retrieval_report(
         title=run.recipe.name,
         date=run.info.created,
         recipe=run.recipe.to_yaml(),
-        data=facts or DataFacts(known.source, known.split, known.rows, {}, known.notes),
+        data=facts
+        or DataFacts(known.source, known.split, known.rows, {}, (*known.notes, *refit_notes(run))),
         tasks=(),
         trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
         environment=environment_of(run),

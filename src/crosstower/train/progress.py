@@ -67,8 +67,8 @@ class Watcher:
         """Log the epoch and show what it reached."""
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        value = record["valid"][self._monitor]
-        self._best = f", valid {self._monitor} {value:.4f}"
+        value = record["valid"].get(self._monitor)
+        self._best = "" if value is None else f", valid {self._monitor} {value:.4f}"
         if self._bar.disable:
             words = f"{self._name} epoch {record['epoch'] + 1}: loss {record['train_loss']:.4f}"
             self._bar.console.print(words + self._best, highlight=False, soft_wrap=True)

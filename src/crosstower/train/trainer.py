@@ -40,18 +40,21 @@ class Trainer:
 
     `validate` returns {"TASK.METRIC": value} of the model on the valid rows; `monitor` is one of
     its keys, `higher_is_better` its direction. `folder` gets the best and the last checkpoint.
+    Without `validate` all epochs are trained and the last weights are the best. `horizon` is the
+    number of epochs that the learning rate's schedule spans, those of `settings` if None.
     """
 
     model: nn.Module
     objective: Objective
     settings: Training
     batches: Stream
-    validate: Callable[[nn.Module, str], dict[str, float]]
+    validate: Callable[[nn.Module, str], dict[str, float]] | None
     monitor: str
     higher_is_better: bool
     folder: Path
     observer: Observer
     device: torch.device
+    horizon: int | None = None
 
     def fit(self, *, resume: bool = False, finish: bool = False) -> Position:
         """Train to the end and return the last position; the best weights are on disk.
@@ -132,7 +135,7 @@ class Trainer:
 
     def _close_epoch(self, position: Position, speed: dict[str, float]) -> None:
         start = time.perf_counter()
-        metrics = self.validate(self.model, position.precision)
+        metrics = self.validate(self.model, position.precision) if self.validate else {}
         record = {
             "epoch": position.epoch,
             "step": position.step,
@@ -144,11 +147,12 @@ class Trainer:
             "precision_reason": position.reason,
             **self.objective.figures(),
         }
-        better = self._improved(metrics[self.monitor], position.best_value)
+        value = metrics.get(self.monitor)
+        better = value is None or self._improved(value, position.best_value)
         position.history.append(record)
         position.epochs_without_gain = 0 if better else position.epochs_without_gain + 1
         if better:
-            position.best_value, position.best_epoch = metrics[self.monitor], position.epoch
+            position.best_value, position.best_epoch = value, position.epoch
         position.epoch, position.batch = position.epoch + 1, 0
         position.loss_sum, position.loss_rows = 0.0, 0
         position.finished, position.limits = (
@@ -209,7 +213,7 @@ class Trainer:
         return optimizers
 
     def _schedule(self, step: int) -> None:
-        total = len(self.batches) * self.settings.epochs
+        total = len(self.batches) * (self.horizon or self.settings.epochs)
         share = factor(step, total, kind=self.settings.schedule, warmup=self.settings.warmup_steps)
         for group in _scheduled(self.optimizers):
             group["lr"] = group["initial_lr"] * share
