@@ -58,6 +58,14 @@ def test_a_split_at_given_times_needs_both_and_no_fractions(split: str, words: s
         parse_recipe(SHORT, [f"data.split={{kind: time, column: when, {split}}}"])
 
 
+def test_a_time_format_of_a_column_that_is_no_time_is_refused() -> None:
+    split = "data.split={kind: time, column: when}"
+    with pytest.raises(RecipeError, match=r"data.times.wen: no time .* did you mean 'when'"):
+        parse_recipe(SHORT, [split, "data.times={wen: ms}"])
+    with pytest.raises(RecipeError, match=r"data.times.when: no time of .*; allowed: none"):
+        parse_recipe(SHORT, ["data.times={when: ms}"])
+
+
 @given(st.integers(1, 99), st.floats(1e-6, 1.0), st.booleans())
 def test_overrides_reach_any_key(epochs: int, rate: float, low_rank: bool) -> None:
     cross = "low_rank" if low_rank else "full"

@@ -16,10 +16,11 @@ from crosstower.blend_section import Blend
 from crosstower.calibration_section import Calibration
 from crosstower.chains import binary_tasks, chain_of, with_chain
 from crosstower.data_section import Data
-from crosstower.errors import RecipeError
+from crosstower.errors import RecipeError, did_you_mean
 from crosstower.frozen import Frozen
 from crosstower.retrieval_section import Retrieval
 from crosstower.schema import Schema, Sequence
+from crosstower.splits import order_of
 from crosstower.validation import validate
 from crosstower.yaml_text import read_yaml
 
@@ -193,6 +194,18 @@ class Recipe(Frozen):
             chain = found or chain_of(self.schema_.tasks) or binary_tasks(self.schema_.tasks)
             found = with_chain(self.schema_, [str(name) for name in chain])
             object.__setattr__(self, "schema_", found)
+        return self
+
+    @model_validator(mode="after")
+    def _times_are_used(self) -> Self:
+        used = [order_of(self.data.split), self.retrieval.time if self.retrieval else None]
+        allowed = list(dict.fromkeys(name for name in used if name is not None))
+        for name in self.data.times:
+            if name not in allowed:
+                raise ValueError(
+                    f"data.times.{name}: no time of data.split or retrieval.time"
+                    f"{did_you_mean(name, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+                )
         return self
 
     @model_validator(mode="after")

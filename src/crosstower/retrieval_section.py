@@ -47,7 +47,8 @@ class Retrieval(Frozen):
     )
     time: str | None = Field(
         default=None,
-        description="Data column that orders a user's rows; the file's order if unset.",
+        description="Data column that orders a user's rows; if unset the time of the split, or the"
+        " file's order.",
     )
     history: str | None = Field(
         default=None,

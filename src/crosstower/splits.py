@@ -62,6 +62,11 @@ class TimeSplit(_FractionSplit):
             raise ValueError("drop fractions, or drop valid_from and test_from")
         return self
 
+    @property
+    def order(self) -> str:
+        """The column that orders rows in time."""
+        return self.column
+
 
 class GroupSplit(_FractionSplit):
     """All rows of a group (a user, a query) on the same side."""
@@ -77,6 +82,11 @@ class LeaveLastOutSplit(Frozen):
     kind: Literal["leave_last_out"] = "leave_last_out"
     group: str
     time: str
+
+    @property
+    def order(self) -> str:
+        """The column that orders rows in time."""
+        return self.time
 
 
 class ColumnSplit(Frozen):
@@ -96,3 +106,8 @@ Split = Annotated[
     RandomSplit | TimeSplit | GroupSplit | LeaveLastOutSplit | ColumnSplit | GivenSplit,
     Field(discriminator="kind"),
 ]
+
+
+def order_of(split: Split) -> str | None:
+    """Return the column by which a split orders rows in time, if it does."""
+    return split.order if isinstance(split, TimeSplit | LeaveLastOutSplit) else None

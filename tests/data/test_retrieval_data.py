@@ -264,6 +264,17 @@ def test_a_history_is_in_order_of_time_whatever_the_source(tmp_path: Path, form:
     assert "time read as " in data.facts.split
 
 
+def test_a_history_follows_the_time_of_the_split_if_no_other_is_named(tmp_path: Path) -> None:
+    split = "data.split={kind: leave_last_out, group: user, time: time}"
+    rows = ROWS.reverse().with_columns(genre=pl.lit("x"))
+    both = [recipe(time=time).to_yaml() for time in ("time", None)]
+    named, unnamed = (
+        prepare_retrieval(parse_recipe(text, [split]), open_source(rows)) for text in both
+    )
+    assert ids(unnamed, unnamed.train.items) == ids(named, named.train.items)
+    assert ids(unnamed, unnamed.train.items)[:2] == [10, 20]
+
+
 def test_rows_without_a_time_are_counted_where_bad_rows_are_skipped(tmp_path: Path) -> None:
     late = ROWS.with_columns(time=pl.when(pl.col("time") != 9).then("time"))
     with pytest.raises(DataError, match=r"column 'time': expected a time, got nothing in row 7"):

@@ -23,6 +23,7 @@ from crosstower.errors import DataError
 from crosstower.names import ROW, SPLIT, raw_name, time_name
 from crosstower.recipe import Recipe
 from crosstower.retrieval_section import Retrieval
+from crosstower.splits import order_of
 from crosstower.times.clock import Clock
 from crosstower.values.columns import ids_of, settled
 
@@ -82,7 +83,8 @@ def read_positives(
             raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
     clock_of = clocks_of(recipe.data, source)
     splitter = splitter_of(recipe, source, clock_of)
-    order = () if section.time is None else (clock_of(section.time),)
+    time = section.time or order_of(recipe.data.split)
+    order = () if time is None or section.user is None else (clock_of(time),)
     cleaner = _cleaner(recipe, sides, splitter, order)
     frame = _read(source, cleaner, splitter, progress)
     joins = join_matches(source)
