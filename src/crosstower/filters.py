@@ -15,6 +15,22 @@ import polars as pl
 
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.filter_text import named, parsed_filter, sorted_tree
+from crosstower.filter_values import (
+    CONSTANTS,
+    Constant,
+    constant_of,
+    converted,
+    family,
+    family_of_value,
+    inner,
+    joined,
+    listed,
+    none_of,
+    number_cells,
+    spellings,
+    spelt,
+    text_cells,
+)
 from crosstower.geography import haversine_km
 from crosstower.times.comparable import comparable, moment_of
 from crosstower.times.instants import is_temporal
@@ -32,11 +48,13 @@ _ALLOWED = (
     " false, lists and"
     " distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE)"
 )
-_CONSTANTS = {"true": True, "false": False}
 
 
-def parse_filter(text: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
+def parse_filter(text: str, columns: Mapping[str, pl.DataType], *, strict: bool = False) -> pl.Expr:
     """Return the polars expression of a condition; a missing attribute never fulfils it.
+
+    Text compares with a number, and in an order with text that spells one, as a number: a cell
+    that is none does not fulfil it.
 
     >>> columns = {"city": pl.String(), "price": pl.Float64(), "amenities": pl.List(pl.String())}
     >>> items = pl.DataFrame({"city": ["Paris", "Rome"], "price": [99.0, 80.0],
@@ -54,13 +72,16 @@ def parse_filter(text: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
             `distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE) < KM`, joined by
             and, or, not and brackets.
         columns: names and types of the attributes.
+        strict: refuse a value of another type than its column, even one that spells the same.
 
     Raises:
         QueryError: a syntax error, an unknown column, a value of another type, or anything that is
             not a condition.
 
     """
-    return _Reader(text, columns).condition(_parsed(text).body).fill_null(value=False)
+    return (
+        _Reader(text, columns, strict=strict).condition(_parsed(text).body).fill_null(value=False)
+    )
 
 
 def filter_columns(text: str) -> list[str]:
@@ -78,7 +99,7 @@ def filter_columns(text: str) -> list[str]:
     names = [n for n in nodes if isinstance(n, ast.Name)]
     functions = {f.id for f in calls if isinstance(f, ast.Name)}
     kept = sorted((n.col_offset, n.id) for n in names)
-    return list(dict.fromkeys(n for _, n in kept if n not in _CONSTANTS and n not in functions))
+    return list(dict.fromkeys(n for _, n in kept if n not in CONSTANTS and n not in functions))
 
 
 def canonical_filter(text: str) -> str:
@@ -98,32 +119,23 @@ def _parsed(text: str) -> ast.Expression:
     return parsed_filter(text, allowed=_ALLOWED)
 
 
-def _joined(join: Callable[[pl.Expr, pl.Expr], pl.Expr], parts: Sequence[pl.Expr]) -> pl.Expr:
-    """Join conditions pairwise: polars takes quadratic time for a chain that leans to one side."""
-    while len(parts) > 1:
-        pairs = zip(parts[::2], parts[1::2], strict=False)
-        left = parts[len(parts) // 2 * 2 :]
-        parts = [*(join(one, other) for one, other in pairs), *left]
-    return parts[0]
-
-
 class _Reader:
-    def __init__(self, text: str, columns: Mapping[str, pl.DataType]) -> None:
-        self.text, self.columns = text, columns
+    def __init__(self, text: str, columns: Mapping[str, pl.DataType], *, strict: bool) -> None:
+        self.text, self.columns, self.strict = text, columns, strict
 
     def condition(self, node: ast.expr) -> pl.Expr:
         match node:
             case ast.BoolOp(op=ast.And(), values=values):
-                return _joined(operator.and_, [self.condition(v) for v in values])
+                return joined(operator.and_, [self.condition(v) for v in values])
             case ast.BoolOp(values=values):
-                return _joined(operator.or_, [self.condition(v) for v in values])
+                return joined(operator.or_, [self.condition(v) for v in values])
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return ~self.condition(operand)
             case ast.Compare(left=left, ops=ops, comparators=right):
                 sides = [left, *right]
                 steps = zip(sides, ops, sides[1:], strict=False)
-                return _joined(operator.and_, [self.comparison(*step) for step in steps])
-            case ast.Name(id=name) if name not in _CONSTANTS:
+                return joined(operator.and_, [self.comparison(*step) for step in steps])
+            case ast.Name(id=name) if name not in CONSTANTS:
                 if self.kind(name) != pl.Boolean:
                     raise self.error(f"column '{name}' is no condition; compare it with a value")
                 return pl.col(name)
@@ -143,8 +155,40 @@ class _Reader:
             raise self.error("a comparison needs a column on one side")
         for name in names:
             self.refuse_lists(name)
-        one, other = (self.operand(side, names[0]) for side in (left, right))
-        return _COMPARISONS[type(op)](one, other)
+        if len(names) == 2:
+            return self.of_columns(op, *names)
+        flipped = self.column_of(left) is None
+        return self.with_constant(names[0], op, left if flipped else right, flipped=flipped)
+
+    def with_constant(self, name: str, op: ast.cmpop, node: ast.expr, *, flipped: bool) -> pl.Expr:
+        """Compare a column with a constant, which stands on the left if `flipped`."""
+        value, text = self.value(node, name), family(self.kind(name)) == "text"
+        if text and isinstance(op, ast.Eq | ast.NotEq) and isinstance(value, str):
+            found = self.cells(name).is_in(spellings(value))
+            return found if isinstance(op, ast.Eq) else ~found
+        cells, number = self.cells(name), spelt(value) if text and not self.strict else None
+        if number is not None:
+            cells, value = number_cells(pl.col(name), self.kind(name)), number
+        narrow = self.kind(name) if self.kind(name) in (pl.Float32, pl.Float16) else None
+        literal = pl.lit(value, dtype=pl.Int128 if self.is_time(name) else narrow)
+        return _COMPARISONS[type(op)](*((literal, cells) if flipped else (cells, literal)))
+
+    def of_columns(self, op: ast.cmpop, one: str, other: str) -> pl.Expr:
+        """Compare two columns: of text the cells that are both numbers as numbers."""
+        compare, families = _COMPARISONS[type(op)], {family(self.kind(n)) for n in (one, other)}
+        cells = self.cells(one), self.cells(other)
+        if len(families) == 1 and "text" not in families:
+            return compare(*cells)
+        if len(families) > 1 and (self.strict or not families <= {"text", "number", "boolean"}):
+            raise self.error(
+                f"column '{other}' holds {self.kind(other)}, '{one}' holds {self.kind(one)};"
+                " they cannot be compared"
+            )
+        first, second = (number_cells(pl.col(n), self.kind(n)) for n in (one, other))
+        if len(families) > 1:
+            return compare(first, second)
+        both = first.is_not_null() & second.is_not_null()
+        return pl.when(both).then(compare(first, second)).otherwise(compare(*cells))
 
     def membership(self, left: ast.expr, right: ast.expr) -> pl.Expr:
         if isinstance(right, ast.List | ast.Tuple | ast.Set):
@@ -153,8 +197,10 @@ class _Reader:
                 raise self.error("COLUMN in [VALUES] needs a column on the left")
             self.refuse_lists(name)
             values = [self.value(item, name) for item in right.elts]
+            if family(self.kind(name)) == "text":
+                return self.text_in(name, values)
             typed = self.typed(values, name)
-            return _none_of(name) if typed.is_empty() else self.cells(name).is_in(_listed(typed))
+            return none_of(name) if typed.is_empty() else self.cells(name).is_in(listed(typed))
         name = self.column_of(right)
         kind = self.kind(name) if name is not None else None
         if name is None or not isinstance(kind, pl.List | pl.Array):
@@ -162,16 +208,31 @@ class _Reader:
                 f"'in {ast.unparse(right)}' needs a list such as ['a', 'b'], or a column of lists"
             )
         lists = pl.col(name) if isinstance(kind, pl.List) else pl.col(name).arr.to_list()
-        if is_temporal(_inner(kind)):
-            lists = lists.list.eval(comparable(pl.element(), _inner(kind)))
-        value = self.typed([self.value(left, name)], name)
+        if is_temporal(inner(kind)):
+            lists = lists.list.eval(comparable(pl.element(), inner(kind)))
+        wanted = self.value(left, name)
+        if family(inner(kind)) == "text":
+            lists = lists.cast(pl.List(pl.String))
+            found = [lists.list.contains(pl.lit(form)) for form in spellings(wanted)]
+            return joined(operator.or_, found) if found else none_of(name)
+        value = self.typed([wanted], name)
         if value.is_empty():
-            return _none_of(name)
+            return none_of(name)
         return lists.list.contains(pl.lit(value[0], dtype=value.dtype))
+
+    def text_in(self, name: str, values: Sequence[Any]) -> pl.Expr:
+        """Return whether text is one of some texts, or the number that it spells one of some."""
+        texts = [form for v in values if isinstance(v, str) for form in spellings(v)]
+        found = self.cells(name).is_in(texts) if values else none_of(name)
+        numbers = [float(v) for v in values if not isinstance(v, str)]
+        if numbers:
+            number = number_cells(pl.col(name), self.kind(name))
+            found = found | number.is_in(numbers).fill_null(value=False)
+        return found
 
     def typed(self, values: Sequence[Any], name: str) -> pl.Series:
         """Return values in the type of a column, without those that it cannot hold."""
-        kind = _inner(self.kind(name))
+        kind = inner(self.kind(name))
         if is_temporal(kind):
             return pl.Series(values, dtype=pl.Int128)
         if not kind.is_numeric():
@@ -197,12 +258,15 @@ class _Reader:
                 " distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE)"
             )
         names = [self.column_of(argument) for argument in node.args[:2]]
-        if any(name is None or _family(self.kind(name)) != "number" for name in names):
+        kinds = ("number",) if self.strict else ("number", "text")
+        if any(name is None or family(self.kind(name)) not in kinds for name in names):
             raise self.error("distance_km: the first two arguments must be columns of degrees")
         degrees = [self.number(argument) for argument in node.args[2:]]
         if abs(degrees[0]) > 90 or abs(degrees[1]) > 180:
             raise self.error(f"distance_km: no such place on earth: {degrees[0]}, {degrees[1]}")
-        place = pl.col(names[0] or ""), pl.col(names[1] or "")
+        known = [name or "" for name in names]
+        first, second = (number_cells(pl.col(n), self.kind(n)) for n in known)
+        place = first, second
         return haversine_km(place, (pl.lit(degrees[0]), pl.lit(degrees[1])))
 
     def number(self, node: ast.expr) -> float:
@@ -211,26 +275,19 @@ class _Reader:
             raise self.error(f"expected a number, got {value!r}")
         return float(value)
 
-    def operand(self, node: ast.expr, partner: str) -> pl.Expr:
-        name = self.column_of(node)
-        if name is None:
-            value = self.value(node, partner)
-            return pl.lit(value, dtype=pl.Int128) if self.is_time(partner) else pl.lit(value)
-        if _family(self.kind(name)) != _family(self.kind(partner)):
-            raise self.error(
-                f"column '{name}' holds {self.kind(name)}, '{partner}' holds {self.kind(partner)};"
-                " they cannot be compared"
-            )
-        return self.cells(name)
-
     def cells(self, name: str) -> pl.Expr:
-        return comparable(pl.col(name), self.kind(name)) if self.is_time(name) else pl.col(name)
+        kind = self.kind(name)
+        if self.is_time(name):
+            return comparable(pl.col(name), kind)
+        if family(kind) == "text":
+            return text_cells(pl.col(name), kind)
+        return number_cells(pl.col(name), kind) if kind.is_numeric() else pl.col(name)
 
     def is_time(self, name: str) -> bool:
         return is_temporal(self.kind(name))
 
     def column_of(self, node: ast.expr) -> str | None:
-        if isinstance(node, ast.Name) and node.id not in _CONSTANTS:
+        if isinstance(node, ast.Name) and node.id not in CONSTANTS:
             self.kind(node.id)
             return node.id
         return None
@@ -246,58 +303,27 @@ class _Reader:
     def value(self, node: ast.expr, column: str) -> Any:
         """Return a constant that fits the type of `column`, or of what its lists hold."""
         value = self.constant(node)
-        inner = _inner(self.kind(column))
-        if is_temporal(inner):
+        held = inner(self.kind(column))
+        if is_temporal(held):
             moment = moment_of(value) if isinstance(value, str) else None
             if moment is None:
                 raise self.error(
-                    f"column '{column}' holds {inner}, got {value!r}; write an ISO 8601 time such"
+                    f"column '{column}' holds {held}, got {value!r}; write an ISO 8601 time such"
                     ' as "2024-03-01" or "2024-03-01T10:30:00Z"'
                 )
             return moment
-        if _family_of_value(value) != _family(inner):
-            raise self.error(f"column '{column}' holds {inner}, got {value!r}")
-        return value
+        fitting = value if family_of_value(value) == family(held) else None
+        if fitting is None and not self.strict:
+            fitting = converted(value, family(held))
+        if fitting is None:
+            raise self.error(f"column '{column}' holds {held}, got {value!r}")
+        return fitting
 
-    def constant(self, node: ast.expr) -> Any:
-        match node:
-            case ast.Constant(value=bool() | int() | float() | str() as value):
-                return value
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-                return -value
-            case ast.Name(id=name) if name in _CONSTANTS:
-                return _CONSTANTS[name]
-            case _:
-                raise self.error(f"'{ast.unparse(node)}' is not a value; allowed: {_ALLOWED}")
+    def constant(self, node: ast.expr) -> Constant:
+        value = constant_of(node)
+        if value is None:
+            raise self.error(f"'{ast.unparse(node)}' is not a value; allowed: {_ALLOWED}")
+        return value
 
     def error(self, words: str) -> QueryError:
         return QueryError(f"{named(self.text)}: {words}")
-
-
-def _none_of(name: str) -> pl.Expr:
-    """Return a condition that no cell fulfils; missing ones stay missing."""
-    return pl.when(pl.col(name).is_not_null()).then(statement=False)
-
-
-def _listed(values: pl.Series) -> pl.Expr:
-    return pl.lit(values).implode()
-
-
-def _inner(kind: Any) -> Any:
-    return kind.inner if isinstance(kind, pl.List | pl.Array) else kind
-
-
-def _family(kind: Any) -> str:
-    if kind.is_numeric():
-        return "number"
-    if is_temporal(kind):
-        return "time"
-    return {pl.String: "text", pl.Categorical: "text", pl.Enum: "text", pl.Boolean: "boolean"}.get(
-        kind.base_type(), str(kind)
-    )
-
-
-def _family_of_value(value: object) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    return "text" if isinstance(value, str) else "number"

@@ -52,9 +52,11 @@ def first_rows(source: Source) -> pl.DataFrame:
 
 
 def _typed(series: pl.Series) -> pl.Series:
-    """Return text as the number that it spells (CSV); ids too long for 64 bits stay text."""
+    """Return text as the number or boolean that it spells (CSV); longer integers stay text."""
     if series.dtype != pl.String or series.null_count() == len(series):
         return series
+    if set(series.drop_nulls().str.to_lowercase().unique()) <= {"true", "false"}:
+        return series.str.to_lowercase() == "true"
     for kind in (pl.Int64, pl.Float64):
         numbers = series.cast(kind, strict=False)
         if numbers.null_count() == series.null_count():

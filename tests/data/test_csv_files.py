@@ -47,6 +47,7 @@ def read(path: Path, dialect: Csv | None = None) -> dict[str, list]:
         ("rows.csv.gz", gzip.compress(PLAIN.encode("latin-1")), Csv(encoding="latin-1")),
         ("rows.csv", PLAIN.replace("8,,", "8,\\N,").encode(), Csv(null_values=("NA", "\\N"))),
         ("rows.csv", PLAIN.replace("8,,", "8, NA ,").encode(), Csv(null_values=("NA", "\\N"))),
+        ("rows.csv", PLAIN.replace(",", " ,  ").encode(), Csv()),
     ],
 )  # fmt: skip
 def test_every_dialect_gives_the_same_rows(

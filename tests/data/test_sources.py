@@ -174,7 +174,27 @@ def test_a_bad_join_is_explained(table: dict, words: str) -> None:
         join(base, pl.DataFrame(table), on="user")
 
 
-def test_a_key_of_floats_is_refused() -> None:
-    users = pl.DataFrame({"user": [1.0], "city": ["Faro"]})
-    with pytest.raises(DataError, match="the key 'user' of a join holds Float64; store it as"):
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pl.Series([7, 8]), pl.Series([7.0, 8.0]), pl.Series(["7", "8"]), pl.Series(["7.0", " 8"]),
+        pl.Series([b"7", b"8"]), pl.Series(["7", "8"], dtype=pl.Categorical),
+    ],
+)  # fmt: skip
+def test_keys_join_whatever_their_types(keys: pl.Series) -> None:
+    cities = pl.DataFrame({"user": keys, "city": ["Faro", "Oslo"]})
+    for rows in (pl.DataFrame({"user": [8, 7, None]}), pl.DataFrame({"user": ["8.0", "7", "007"]})):
+        found = all_rows(join(open_source(rows), cities, on="user"))
+        assert found["city"].to_list() == ["Oslo", "Faro", None]
+
+
+def test_a_key_that_is_there_twice_in_two_spellings_is_refused() -> None:
+    users = pl.DataFrame({"user": ["1", "1.0"], "city": ["Faro", "Oslo"]})
+    with pytest.raises(DataError, match="holds the key '1' more than once"):
+        join(open_source(pl.DataFrame({"user": [1]})), users, on="user")
+
+
+def test_a_key_that_is_a_fraction_is_refused() -> None:
+    users = pl.DataFrame({"user": [1.5], "city": ["Faro"]})
+    with pytest.raises(DataError, match=r"column 'user': expected an id, .* got 1\.5 in row 0"):
         all_rows(join(open_source(pl.DataFrame({"user": [1]})), users, on="user"))

@@ -58,7 +58,7 @@ class CsvFile:
         names = [chosen[name] for name in columns]
         with self._read(names) as reader:
             for batch in reader:
-                yield self._without_markers(from_arrow(batch.select(names)), columns)
+                yield self._cells(from_arrow(batch.select(names)), columns)
 
     def _raw_names(self) -> list[str]:
         with self._read() as reader:
@@ -67,13 +67,16 @@ class CsvFile:
             except UnicodeDecodeError as error:
                 raise self._undecodable() from error
 
-    def _without_markers(self, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    def _cells(self, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """Return cells without blanks around them; blank ones and markers are missing."""
         frame.columns = list(columns)
-        markers = list(self.dialect.null_values)
-        if not markers:
+        missing = ["", *self.dialect.null_values]
+        blank = [c for c in frame.get_columns() if _has_blanks(c)]
+        if blank:
+            frame = frame.with_columns(c.str.strip_chars() for c in blank)
+        if not blank and len(missing) == 1:
             return frame
-        null = pl.all().str.strip_chars().is_in(markers)
-        return frame.with_columns(pl.when(~null).then(pl.all()))
+        return frame.with_columns(pl.when(~pl.all().is_in(missing)).then(pl.all()))
 
     def _seen(self, header: str) -> str:
         if self.path.name.lower().partition(".tsv")[1]:
@@ -112,6 +115,11 @@ class CsvFile:
             f"{self.path}: is not {self._encoding} text; set data.csv.encoding, such as latin-1 or"
             " cp1252"
         )
+
+
+def _has_blanks(cells: pl.Series) -> bool:
+    ends = [cells.str.starts_with(b) | cells.str.ends_with(b) for b in (" ", "\t")]
+    return any(bool(end.any()) for end in ends)
 
 
 class _Unspaced:

@@ -19,6 +19,7 @@ from crosstower.values.ids import EXACT, HIGH, LOW, text_of_value
 
 _MISSING = ("NoneType", "NAType", "NaTType")
 
+_SIMPLE: dict[type, Any] = {float: pl.Float64, str: pl.String, bool: pl.Boolean}
 _UUID = "$1-$2-$3-$4-$5"
 
 
@@ -121,6 +122,9 @@ def series_of(name: str, values: Sequence[Any]) -> pl.Series:
         DataError: a value is of a kind that no column has.
 
     """
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) == 1 and (kind := _SIMPLE.get(next(iter(kinds)))) is not None:
+        return pl.Series(name, values, kind)
     plain = [_plain(value) for value in values]
     families = {_family(v) for v in plain if v is not None}
     if "list" in families:

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.csv_section import Csv
+from crosstower.data.cells import to_ids
 from crosstower.data.sources import Chunk, Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.frozen import Frozen
@@ -60,13 +61,13 @@ class JoinedSource:
         """Yield the rows of `base` in order; keys that the table lacks give nulls."""
         added = [c for c in columns if c in self.table.columns and c != self.on]
         kept = list(dict.fromkeys([*(c for c in columns if c not in added), self.on]))
-        right = self.table.select(_key(self.table[self.on], self.name), *added)
+        right = self.table.select(_key(self.table[self.on]), *added)
         right = right.with_columns(pl.lit(value=True).alias(_FOUND))
         counts = KeyCounts()
         for chunk in self.base.chunks(kept):
-            left = chunk.frame.with_columns(_key(chunk.frame[self.on], chunk.origin))
+            left = chunk.frame.with_columns(_key(chunk.frame[self.on]))
             frame = left.join(right, on=_KEY, how="left", maintain_order="left")
-            counts.add(chunk.frame[self.on], frame[_FOUND])
+            counts.add(left[_KEY], frame[_FOUND])
             yield Chunk(frame.select(columns), chunk.origin, chunk.first_row, chunk.index)
         vars(self.counts).update(vars(counts))
 
@@ -118,7 +119,8 @@ def join(source: Source, data: Any, *, on: str, dialect: Csv | None = None) -> J
     require_columns(source, [on])
     require_columns(other, [on])
     table = pl.concat([c.frame for c in other.chunks(other.columns())], how="vertical_relaxed")
-    twice = table.filter(pl.col(on).is_duplicated())[on]
+    keys = _key(table[on])
+    twice = table[on].filter(keys.is_duplicated() & keys.is_not_null())
     if len(twice):
         raise DataError(
             f"join on '{on}': {other.name} holds the key {twice[0]!r} more than once, which would"
@@ -178,11 +180,11 @@ def _shown(keys: Sequence[object]) -> str:
     return ", ".join(map(repr, keys))
 
 
-def _key(ids: pl.Series, where: str) -> pl.Series:
-    """Return the key of a join as text, so that 7 of one side finds "7" of the other."""
-    if ids.dtype.is_float():
-        raise DataError(
-            f"{where}: the key '{ids.name}' of a join holds {ids.dtype}; store it as integers or"
-            " text (ids that pass through floats are silently rounded)"
-        )
-    return ids.cast(pl.String).alias(_KEY)
+def _key(ids: pl.Series) -> pl.Series:
+    """Return the keys of a join as canonical texts, so that 7 of one side finds "7" of the other.
+
+    Raises:
+        DataError: a key is a fraction, or no single value.
+
+    """
+    return to_ids(ids.name, ids).cast(pl.String).alias(_KEY)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crosstower.batch import Batch
 from crosstower.content_types import ContentTypes
+from crosstower.data.cells import to_ids
 from crosstower.data.clean import Cleaner
 from crosstower.data.joins import JoinedSource
 from crosstower.data.request import RequestEncoder
@@ -26,6 +27,7 @@ from crosstower.live.candidates import CandidateEncoder, CandidateRows, taken
 from crosstower.request import Request
 from crosstower.run import Run
 from crosstower.scores import RawArrays, Scorer
+from crosstower.values.ids import id_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,10 @@ class LiveRanker:
         """
         whole = dict(row)
         for lookup in self._joins:
-            whole |= lookup.columns_of(whole.get(lookup.on))
+            try:
+                whole |= lookup.columns_of(whole.get(lookup.on))
+            except DataError as error:
+                raise QueryError(f"query: column '{lookup.on}': {error}") from None
         self.rows.check_had([*whole])
         try:
             encoded = self._own.encode(whole)
@@ -163,12 +168,19 @@ class _Lookup:
 
     def __init__(self, joined: JoinedSource) -> None:
         self.on = joined.on
-        table = joined.table.drop_nulls(joined.on).sort(joined.on)
-        self._keys, self._rows = Vocabulary(table[joined.on]), table.drop(joined.on)
+        ids = to_ids(joined.on, joined.table[joined.on])
+        order = ids.arg_sort(nulls_last=True)[: len(ids) - ids.null_count()]
+        self._keys, self._rows = Vocabulary(ids[order]), joined.table[order].drop(joined.on)
 
     def columns_of(self, key: Any) -> dict[str, Any]:
-        """Return the columns of a key; all are missing where it is not there."""
-        code = UNSEEN if key is None else self._keys.code_of(key if type(key) is int else str(key))
+        """Return the columns of a key; all are missing where it is not there.
+
+        Raises:
+            DataError: it cannot be a key.
+
+        """
+        known = id_of(key)
+        code = UNSEEN if known is None else self._keys.code_of(known)
         if code == UNSEEN:
             return dict.fromkeys(self._rows.columns)
         return self._rows.row(code - RESERVED_CODES, named=True)

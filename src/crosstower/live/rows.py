@@ -13,6 +13,7 @@ import polars as pl
 from crosstower.blend.rows import column_of
 from crosstower.content_types import ContentTypes
 from crosstower.data.clean import Cleaner
+from crosstower.data.frames import series_of
 from crosstower.data.joins import join
 from crosstower.data.sources import FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
@@ -94,11 +95,7 @@ class LiveRows:
         given = set(query).union(*rows)
         names = [name for name in dict.fromkeys(read) if name in given]
         columns = {name: [row.get(name, query.get(name)) for row in rows] for name in names}
-        try:
-            return pl.DataFrame(columns, strict=False, infer_schema_length=None)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-            reason = str(error).splitlines()[0]
-            raise QueryError(f"rows: a value cannot be read: {reason}") from None
+        return pl.DataFrame([series_of(name, values) for name, values in columns.items()])
 
 
 def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:

@@ -54,7 +54,7 @@ def milvus_filter(where: str, columns: Mapping[str, pl.DataType]) -> str:
         QueryError: the condition is wrong, or asks for a distance, which Milvus cannot compute.
 
     """
-    parse_filter(where, columns)  # types and names are checked there
+    parse_filter(where, columns, strict=True)  # types and names are checked there
     return _condition(ast.parse(where.strip(), mode="eval").body, negated=False)
 
 

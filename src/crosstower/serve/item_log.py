@@ -10,6 +10,7 @@ from typing import Any
 
 from crosstower.errors import DataError, ServeError
 from crosstower.serve.json_text import json_text
+from crosstower.values.ids import id_of
 
 _TABLE = (
     "CREATE TABLE item_changes"
@@ -114,9 +115,13 @@ def _entry(place: int, row: dict[str, Any], item: str) -> Entry:
 
 
 def _id_text(given: Any, where: str) -> str:
-    if isinstance(given, bool) or not isinstance(given, int | str):
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise DataError(f"{where}: expected a whole number or text, got {given!r}")
     try:
-        return json_text(given)
+        found = id_of(given)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    try:
+        return json_text(given if found is None else found)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictInt,
+    StrictStr,
+)
 
 from crosstower.frozen import Frozen
 from crosstower.live.answer import Asked
@@ -12,6 +20,7 @@ from crosstower.live.blends import Override
 from crosstower.serve.events import Event, Properties
 from crosstower.serve.json_text import json_text
 from crosstower.serve.settings import Limits
+from crosstower.values.ids import EXACT
 
 MOST_ITEMS = 10_000
 TRANSFORMS = ("identity", "logit", "probit", "percentile", "standardise")
@@ -22,7 +31,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-Id = Annotated[StrictInt | Annotated[StrictStr, Field(max_length=512)], AfterValidator(_plain)]
+def _whole(value: Any) -> Any:
+    """Return 7.0 as 7: JSON does not tell them apart."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return int(value) if whole else value
+
+
+Id = Annotated[
+    StrictInt | Annotated[StrictStr, Field(max_length=512)],
+    BeforeValidator(_whole),
+    AfterValidator(_plain),
+]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Condition = Annotated[
     str | None,
