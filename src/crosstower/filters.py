@@ -169,7 +169,8 @@ class _Reader:
         cells, number = self.cells(name), spelt(value) if text and not self.strict else None
         if number is not None:
             cells, value = number_cells(pl.col(name), self.kind(name)), number
-        narrow = self.kind(name) if self.kind(name) in (pl.Float32, pl.Float16) else None
+        kind = self.kind(name)
+        narrow = kind if isinstance(kind, pl.Float32 | pl.Float16) else None
         literal = pl.lit(value, dtype=pl.Int128 if self.is_time(name) else narrow)
         return _COMPARISONS[type(op)](*((literal, cells) if flipped else (cells, literal)))
 
