@@ -63,7 +63,7 @@ def _of_arrow(name: str, column: Any) -> pl.Series:
         return plain.str.replace(parts, _UUID)
     if pa.types.is_run_end_encoded(kind):
         return _of_arrow(name, pa.chunked_array([_decoded(c) for c in _chunks(column)]))
-    if pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
+    if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
         return _of_arrow(name, column.cast(kind.value_type))
     if pa.types.is_decimal256(kind):
         column = column.cast(pa.string())
@@ -78,6 +78,11 @@ def _of_arrow(name: str, column: Any) -> pl.Series:
         ) from error
     # Bytes of one width are keys such as digests; those of any width are mostly texts.
     return series.bin.encode("hex") if pa.types.is_fixed_size_binary(kind) else series
+
+
+def _is_text(kind: Any) -> bool:
+    types = pa.types
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def _decoded(column: Any) -> Any:

@@ -37,7 +37,7 @@ def id_lists(raw: pl.Series, separator: str | None) -> tuple[pl.Series, pl.Serie
     ids = ids_of(flat)
     wrong, blank = no_ids(flat, ids).to_numpy(), (ids.is_null() & flat.is_not_null()).to_numpy()
     if not blank.any():
-        same = ids.equals(flat, null_equal=True)
+        same = ids.dtype == flat.dtype and ids.equals(flat, null_equal=True)
         return (lists if same else _rebuilt(lists, ids, ~blank)), bad
     rows = np.repeat(np.arange(len(lists)), _counts(lists))
     bad |= pl.Series(np.bincount(rows[wrong], minlength=len(lists)) > 0)
