@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from crosstower.bundle import make_bundle
 from crosstower.fitting import fit
 from crosstower.recipe import Recipe, parse_recipe
 from crosstower.results import refit_epochs
@@ -102,6 +103,13 @@ def test_the_refitted_weights_are_tested_and_served(run: Run) -> None:
     stored = pl.read_parquet(run.model_folder("mlp", 0) / "test.parquet")
     found = run.predict(parts()["test"])["click__prediction"]
     np.testing.assert_allclose(found, stored["click__prediction"], rtol=1e-6)
+
+
+def test_a_bundle_has_the_refitted_weights(run: Run, tmp_path: Path) -> None:
+    make_bundle([run], tmp_path / "bundle")
+    (path,) = (tmp_path / "bundle").rglob("best.safetensors")
+    expected = weights(run.model_folder("mlp", 0) / REFIT)
+    assert same(weights(path), expected)
 
 
 def test_a_refit_is_reported_with_its_epochs(run: Run) -> None:

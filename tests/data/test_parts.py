@@ -126,8 +126,11 @@ def test_predict_and_evaluate_take_one_file(files: tuple[Path, Run]) -> None:
     from crosstower.results import evaluate_on
 
     folder, run = files
-    assert run.predict(str(folder / "test.parquet")).height == divided()["test"].height
-    report = evaluate_on(run, str(folder / "test.parquet"), folder / "again.html")[0][0]
+    path = str(folder / "test.parquet")
+    with pytest.warns(match="none of the 180 values was ever seen"):  # one user, a new one
+        assert run.predict(path).height == divided()["test"].height
+    with pytest.warns(match="none of the 180 values was ever seen"):
+        report = evaluate_on(run, path, folder / "again.html")[0][0]
     auc = report.models[0].metrics["auc"].mean
     assert auc == pytest.approx(run.metrics["tasks"]["click"]["wide_deep"]["auc"]["mean"])
 
@@ -256,3 +259,18 @@ def test_a_part_without_a_column_is_named(tmp_path: Path) -> None:
     path = recipe_of(tmp_path, write(tmp_path, parts))
     with pytest.raises(DataError, match=r"valid\.parquet: no column 'genre'"):
         fit(path, overrides=QUICK, out=tmp_path / "run", quiet=True)
+
+
+def test_frames_stand_beside_the_files_of_a_recipe(files: tuple[Path, Run]) -> None:
+    recipe = load_recipe(files[0] / "small.yaml")
+    rows = parts_of(recipe, None, FRAME, None)[1]
+    assert (rows["train"], rows["test"]) == (recipe.data.path, recipe.data.test)
+    assert rows["valid"] is FRAME
+
+
+def test_a_part_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    rows = {"train": FRAME, "valid": str(tmp_path / "none.csv"), "test": FRAME}
+    with pytest.raises(DataError, match=r"valid rows: .*none\.csv: no such file"):
+        training_source(Data(), rows)
+    with pytest.raises(DataError, match="test rows: data frame: no rows"):
+        training_source(Data(), rows | {"valid": FRAME, "test": FRAME.head(0)})

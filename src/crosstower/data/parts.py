@@ -109,7 +109,12 @@ def parts_of(recipe: Recipe, data: Any, valid: Any, test: Any) -> tuple[Recipe, 
     if mapping:
         rows = dict(cast("Mapping[str, Any]", data))
     else:
-        rows = {"train": recipe.data.path if data is None else data, "valid": valid, "test": test}
+        own = recipe.data
+        rows = {
+            "train": own.path if data is None else data,
+            "valid": own.valid if valid is None else valid,
+            "test": own.test if test is None else test,
+        }
     missing = [name for name in SPLITS if rows.get(name) is None]
     if missing:
         raise RecipeError(
@@ -153,7 +158,10 @@ def _parts(rows: Mapping[str, Any], dialect: Csv) -> PartsSource:
 
 
 def _part(split: str, rows: Any, dialect: Csv) -> Source:
-    source = open_source(rows, dialect)
+    try:
+        source = open_source(rows, dialect)
+    except DataError as error:
+        raise DataError(f"{split} rows: {error}") from None
     if isinstance(source, FrameSource):
         return replace(source, name=f"{split} data frame")
     return source
