@@ -16,6 +16,7 @@ NAMES = (
     "rank",
     "export",
     "retrieval",
+    "contrastive",
     "retrieve",
     "serve",
     "server_stack",

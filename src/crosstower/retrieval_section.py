@@ -73,7 +73,11 @@ class Retrieval(Frozen):
     margin: float = Field(
         default=0.5, ge=-1, lt=1, description="contrastive: negatives below this cosine are left."
     )
-    negative_weight: float = Field(default=1.0, gt=0, description="contrastive: of the negatives.")
+    negative_weight: float = Field(
+        default=10.0,
+        gt=0,
+        description="contrastive: of the mean over negatives; choose it by validation.",
+    )
     exclude_seen: bool = Field(
         default=True, description="Never show a user an item of an earlier row."
     )

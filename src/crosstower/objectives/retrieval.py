@@ -142,7 +142,7 @@ def cosine_contrastive_loss(
         positive: `[B]` cosine of each query with its positive.
         negative: `[B, M]` cosines with its negatives.
         margin: negatives below it are left alone.
-        negative_weight: w.
+        negative_weight: w; `python -m benchmarks contrastive` compares some by validation.
         left_out: `[B, M]`, which negatives are accidental hits; they count as below the margin.
 
     """
