@@ -339,3 +339,20 @@ def test_strict_conditions_convert_nothing() -> None:
         parse_filter(text, columns)
         with pytest.raises(QueryError, match="holds"):
             parse_filter(text, columns, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ('t >= "2024-03-01"', [1, 2]),
+        ('t < "2024-03-01T00:00:00Z"', [0, 3]),
+        ('"2024-02-01" <= t <= "2024-03-01"', [0, 1, 3]),
+        ('not t >= "2024-03-01"', [0, 3]),
+        ('t == "2024-03-01"', [1]),
+    ],
+)
+def test_text_of_a_csv_compares_in_time(where: str, expected: list) -> None:
+    texts = ["2024-03-01T00:00:00+02:00", "2024-03-01", "2024-3-10 9:00", "2024-2-9", "soon", None]
+    frame = pl.DataFrame({"t": texts})
+    kept = frame.with_row_index().filter(parse_filter(where, dict(frame.schema)))
+    assert kept["index"].to_list() == expected

@@ -32,7 +32,7 @@ from crosstower.filter_values import (
     text_cells,
 )
 from crosstower.geography import haversine_km
-from crosstower.times.comparable import comparable, moment_of
+from crosstower.times.comparable import comparable, comparable_text, moment_of
 from crosstower.times.instants import is_temporal
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
@@ -54,7 +54,7 @@ def parse_filter(text: str, columns: Mapping[str, pl.DataType], *, strict: bool 
     """Return the polars expression of a condition; a missing attribute never fulfils it.
 
     Text compares with a number, and in an order with text that spells one, as a number: a cell
-    that is none does not fulfil it.
+    that is none does not fulfil it. Text compares in an order with an ISO 8601 time as a time.
 
     >>> columns = {"city": pl.String(), "price": pl.Float64(), "amenities": pl.List(pl.String())}
     >>> items = pl.DataFrame({"city": ["Paris", "Rome"], "price": [99.0, 80.0],
@@ -169,9 +169,11 @@ class _Reader:
         cells, number = self.cells(name), spelt(value) if text and not self.strict else None
         if number is not None:
             cells, value = number_cells(pl.col(name), self.kind(name)), number
-        kind = self.kind(name)
+        kind, time = self.kind(name), self.is_time(name)
+        if text and not self.strict and isinstance(value, str) and moment_of(value) is not None:
+            cells, value, time = comparable_text(pl.col(name)), moment_of(value), True
         narrow = kind if isinstance(kind, pl.Float32 | pl.Float16) else None
-        literal = pl.lit(value, dtype=pl.Int128 if self.is_time(name) else narrow)
+        literal = pl.lit(value, dtype=pl.Int128 if time else narrow)
         return _COMPARISONS[type(op)](*((literal, cells) if flipped else (cells, literal)))
 
     def of_columns(self, op: ast.cmpop, one: str, other: str) -> pl.Expr:

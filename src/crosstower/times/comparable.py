@@ -23,6 +23,17 @@ def comparable(column: pl.Expr, kind: Any) -> pl.Expr:
     return column.to_physical().cast(pl.Int128) * factor
 
 
+def comparable_text(column: pl.Expr) -> pl.Expr:
+    """Return ISO 8601 text as `comparable` returns times; null where a cell is no time."""
+    return column.cast(pl.String).map_batches(_of_text, return_dtype=pl.Int128, is_elementwise=True)
+
+
+def _of_text(text: pl.Series) -> pl.Series:
+    found = iso_instants(text.str.strip_chars())
+    seconds, nanos = (pl.lit(part).cast(pl.Int128) for part in (found.seconds, found.nanos))
+    return pl.select(seconds * SECOND + nanos).to_series()
+
+
 def moment_of(text: str) -> int | None:
     """Return the nanoseconds of an ISO 8601 text since 1970-01-01 UTC; None if it is none.
 
