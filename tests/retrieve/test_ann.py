@@ -290,6 +290,7 @@ def test_blocks_hold_each_item_once(count: int) -> None:
     assert sorted(places) == list(range(count))
     q = torch.from_numpy(QUERIES[0])
     base = made.centres[:, :-1] @ q  # type: ignore[union-attr]
-    estimated = made.estimates(q, base, slice(None))  # type: ignore[union-attr]
+    estimated = made.estimates(q, base, torch.arange(len(made)))  # type: ignore[union-attr, arg-type]
+    np.testing.assert_allclose(made.peaks(q, base), estimated.amax(1), rtol=1e-5)  # type: ignore[union-attr]
     true = torch.from_numpy(VECTORS)[made.places.long()] @ q  # type: ignore[union-attr]
     assert float((estimated - true).abs().max()) <= 0.03 * float(true.abs().max())

@@ -23,6 +23,7 @@ from crosstower.retrieve.vectors import Vectors
 Places = NDArray[np.int64]
 LARGEST = 63  # 7 bits: sums of two products stay within 16 bits on any processor
 _SAMPLE, _ITERATIONS, _CHUNK, _TINY = 192, 4, 65_536, 1e-12
+_SCANNED = 131_072
 _SMALLEST, _BIGGEST, _FIRST = 64, 1_024, 16
 _MULTIPLY: Any = getattr(torch, "_int_mm")  # noqa: B009 - the one integer product of torch
 _HAS_INTEGERS = platform.machine().lower() in ("x86_64", "amd64")
@@ -77,7 +78,7 @@ class Blocks:
             kept = _split(vectors, kept.view(-1, kept.shape[-1]), parts)
         return _coded(vectors, kept), left
 
-    def estimates(self, q: Tensor, base: Tensor, chosen: Tensor | slice) -> Tensor:
+    def estimates(self, q: Tensor, base: Tensor, chosen: Tensor) -> Tensor:
         """Return estimated scores `[n, B]` of the items of the chosen blocks for a query `[D]`.
 
         Args:
@@ -86,14 +87,22 @@ class Blocks:
             chosen: numbers of n blocks.
 
         """
-        if isinstance(chosen, slice):
-            codes, scales = self.codes[chosen], self.scales[chosen]
-        else:
-            codes, scales = self.codes.index_select(0, chosen), self.scales.index_select(0, chosen)
+        codes, scales = self.codes.index_select(0, chosen), self.scales.index_select(0, chosen)
         whole, step = products(q, codes.view(-1, len(q)))
         return torch.addcmul(
             base.unsqueeze(1), whole.view(-1, self.size), (scales * step).unsqueeze(1)
         )
+
+    def peaks(self, q: Tensor, base: Tensor) -> Tensor:
+        """Return the highest estimated score `[C]` of each block; arguments as `estimates`."""
+        step = max(1, _SCANNED // self.size)
+        parts: list[Tensor] = []
+        for start in range(0, len(self), step):
+            part = slice(start, start + step)
+            whole, unit = products(q, self.codes[part].view(-1, len(q)))
+            best = whole.view(-1, self.size).amax(1)
+            parts.append(torch.addcmul(base[part], best, self.scales[part] * unit))
+        return torch.cat(parts)
 
     def extended(self, other: Blocks) -> Blocks:
         """Return these blocks followed by others of the same size."""

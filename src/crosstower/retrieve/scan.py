@@ -17,7 +17,7 @@ from crosstower.retrieve.vectors import Floats, Vectors
 
 Places = NDArray[np.int64]
 Found = tuple[Places, Floats]
-_GROWTH, _HALF, _ROWS = 4, 2, 131_072
+_GROWTH, _HALF, _AT_ONCE = 4, 2, 512
 _CONDENSED = 4  # survivors of up to a share of 1 in so many items may be scanned by themselves
 _WASTE = 1.5
 
@@ -120,20 +120,12 @@ class Scan:
 
     def _condense(self, allowed: Survivors) -> _Condensed:
         blocks = self.blocks
-        at = torch.from_numpy(np.flatnonzero(self.fitting(allowed).numpy()))
+        fits = torch.from_numpy(allowed.mask).index_select(0, blocks.places.view(-1))
+        at = torch.from_numpy(np.flatnonzero(fits.numpy()))
         cells = at // blocks.size
         codes = np.take(blocks.codes.flatten(0, 1).numpy(), at.numpy(), axis=0)
         places = blocks.places.view(-1)[at]
         return _Condensed(torch.from_numpy(codes), blocks.scales[cells], cells, places)
-
-    def fitting(self, allowed: Survivors) -> Tensor:
-        """Return which items `[C, B]` of the blocks fulfil a condition, made once."""
-        places, mask = self.blocks.places, torch.from_numpy(allowed.mask)
-        return allowed.made(
-            (self.blocks, "fitting"),
-            lambda: mask.index_select(0, places.view(-1)).view(places.shape),
-            places.numel(),
-        )
 
 
 class _Query:
@@ -181,9 +173,25 @@ class _Query:
     def everything(self, found: Found) -> Found:
         """Return the best of what was found and of all blocks."""
         base = self.bounds.sub(self.scan.spreads, alpha=self.norm)
-        parts = self.condensed(base) if self._may_condense() else self.whole(base)
-        values, places = (torch.cat(part) for part in zip(*parts, strict=True))
-        return self.better(found, *self.highest(values, places))
+        if self._may_condense():
+            return self.better(found, *self.condensed(base))
+        peaks, done = self.scan.blocks.peaks(self.tensor, base), 0
+        want = min(self._worth(), len(peaks))
+        while done < len(peaks):
+            for cells in peaks.topk(want).indices[done:].split(_AT_ONCE):
+                found = self.better(found, *self.estimated(cells))
+            least = _least(found, self.k)
+            needed = len(peaks) if math.isinf(least) else int((peaks >= least).sum())
+            if needed <= want:
+                break
+            done, want = want, needed
+        return found
+
+    def _worth(self) -> int:
+        """Return how many blocks may hold the items worth an exact score."""
+        if self.allowed is None:
+            return self.take
+        return int(self.take * len(self.scan.vectors) / max(self.allowed.count, 1)) + 1
 
     def _may_condense(self) -> bool:
         one = self.allowed
@@ -191,26 +199,12 @@ class _Query:
             return False
         return one.count * _CONDENSED <= len(self.scan.vectors)
 
-    def condensed(self, base: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return the highest estimates among the survivors of the condition."""
+    def condensed(self, base: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the highest estimates among the survivors of the condition, and their places."""
         kept = self.scan.condensed(self.allowed)  # type: ignore[arg-type]
-        rows = base.index_select(0, kept.blocks)
         whole, step = products(self.tensor, kept.codes)
-        values = torch.addcmul(rows, whole, kept.scales * step)
-        return [self.highest(values, kept.places)]
-
-    def whole(self, base: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return the highest estimates of each part of all blocks."""
-        blocks, parts = self.scan.blocks, list[tuple[Tensor, Tensor]]()
-        step = max(1, _ROWS // blocks.size)
-        fits = None if self.allowed is None else self.scan.fitting(self.allowed)
-        for start in range(0, len(blocks), step):
-            part = slice(start, start + step)
-            values = blocks.estimates(self.tensor, base[part], part)
-            if fits is not None:
-                values = torch.where(fits[part], values, -torch.inf)
-            parts.append(self.highest(values, blocks.places[part].view(-1)))
-        return parts
+        values = torch.addcmul(base.index_select(0, kept.blocks), whole, kept.scales * step)
+        return self.highest(values, kept.places)
 
     def highest(self, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the estimates worth an exact score, and their places."""
