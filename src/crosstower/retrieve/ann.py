@@ -29,10 +29,10 @@ _LOOSE_FILE = "loose.npy"
 class AnnIndex(ExactIndex):
     """Scores the items of promising blocks by integers and the best of them exactly.
 
-    A block is scanned if its mean, plus a margin for its spread, may reach the k-th best score
-    found so far. The margin is measured when the index is built, so that recall holds for vectors
-    of any kind; where no block can be left out, all are scanned. Newer items are scored exactly
-    until there are enough of them for blocks of their own.
+    Blocks come in the order of the score that their best items may have. How many hold nearly all
+    of a list is measured when the index is built, so that recall holds for vectors of any kind;
+    where half of them would be scanned, all are. Newer items are scored exactly until there are
+    enough of them for blocks of their own.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class AnnIndex(ExactIndex):
             vectors: `[N, D]`, finite.
             attributes: columns to filter by, a row per item.
             storage: float32; bfloat16 in half the memory; int8 in a quarter.
-            queries: `[Q, D]` examples by which the search depth is measured, in addition to
-                invented ones.
+            queries: `[Q, D]` examples by which the search depth is measured; invented ones of any
+                direction without them.
 
         """
         exact = ExactIndex.build(ids, vectors, attributes, storage=storage)
@@ -117,7 +117,7 @@ class AnnIndex(ExactIndex):
         if count:
             blocks = Blocks.load(folder, blocks=count, size=size, width=manifest.width)
         loose = mapped(folder / _LOOSE_FILE, (manifest.items - count * size,), np.int64)
-        settings = Settings(reach=manifest.reach, first=manifest.first, spare=manifest.spare)
+        settings = Settings(depths=manifest.depths, spare=manifest.spare)
         return AnnIndex(exact.catalogue, exact.vectors, blocks, loose, settings)
 
     def _write(self, folder: Path, kept: Places) -> Manifest:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crosstower.retrieve.scan import Scan, Settings
+from crosstower.retrieve.scan import LISTS, REACH, Scan, Settings
 from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Floats, Vectors
 
 RECALL = 0.95  # of the exact first ten; below it an approximate index is not worth having
 _AIM, _INSIDE, _K, _QUERIES = 0.97, 0.98, 10, 128
-_LEAST_REACH, _MOST_SPARE, _MOST_FIRST, _TINY = 0.5, 32, 64, 1e-6
+_MOST_SPARE, _FEW = 32, 32
 
 
 def invented_queries(vectors: Vectors, count: int = _QUERIES) -> list[Floats]:
@@ -41,48 +41,41 @@ def calibrated(scan: Scan, queries: NDArray[np.float32] | None = None) -> Settin
 
     Args:
         scan: with any settings.
-        queries: `[Q, D]` examples; invented ones are tried as well.
+        queries: `[Q, D]` examples; without them, invented ones of any direction are tried.
 
     """
     kinds = invented_queries(scan.vectors)
-    if queries is not None and len(queries):
-        kinds.insert(0, np.ascontiguousarray(queries[:_QUERIES], dtype=np.float32))
-    truth = [top_places(torch.from_numpy(x), scan.vectors, _K) for x in kinds]
-    pairs = list(zip(kinds, truth, strict=True))
-    reach = max(_LEAST_REACH, *(_reach(scan, x, *best) for x, best in pairs))
-    settings = Settings(reach=reach, first=_first(scan, reach, kinds[0], truth[0][1]), spare=2)
+    if queries is not None and len(queries) >= _FEW:
+        kinds[1] = np.ascontiguousarray(queries[:_QUERIES], dtype=np.float32)
+    lists = [top_places(torch.from_numpy(x), scan.vectors, LISTS[-1])[0] for x in kinds]
+    pairs = list(zip(kinds, lists, strict=True))
+    each = np.array([_depths(scan, x, places) for x, places in pairs]).max(0)
+    low, middle, high = (int(d) for d in np.maximum.accumulate(each))
+    settings = Settings(depths=(low, middle, high), spare=2)
     while settings.spare < _MOST_SPARE:
         tried = Scan(scan.blocks, scan.vectors, scan.loose, settings)
-        if min(recall_of(_answers(tried, x), best[0]) for x, best in pairs) >= _AIM:
+        if min(recall_of(_answers(tried, x), top[:, :_K]) for x, top in pairs) >= _AIM:
             break
-        settings = replace(settings, spare=2 * settings.spare)
+        deeper = tuple(math.ceil(1.25 * d) for d in settings.depths)
+        settings = Settings(depths=(deeper[0], deeper[1], deeper[2]), spare=2 * settings.spare)
     return settings
 
 
-def _reach(scan: Scan, x: Floats, places: NDArray[np.int64], scores: Floats) -> float:
-    """Return the margin, in a block's standard deviations, that nearly all of the best need."""
+def _depths(scan: Scan, x: Floats, places: NDArray[np.int64]) -> list[float]:
+    """Return how many blocks, best first, hold nearly all of the first items of each list."""
     centres = scan.blocks.centres.numpy()
     number = np.full(len(scan.vectors), -1)
     number[scan.blocks.places.numpy()] = np.arange(len(centres))[:, None]
-    query, column = np.nonzero(places >= 0)
-    block = number[places[query, column]]
-    query, block = query[block >= 0], block[block >= 0]
-    if not len(query):
-        return _LEAST_REACH
-    least = np.where(places >= 0, scores, np.inf).min(1)[query]
-    length = np.linalg.norm(x, axis=1)[query]
-    mean = (x[query] * centres[block, :-1]).sum(1)
-    spread = length * (centres[block, -1] + _TINY * np.abs(centres[:, :-1]).max())
-    return float(np.quantile((least - mean) / np.maximum(spread, 1e-30), _INSIDE))
-
-
-def _first(scan: Scan, reach: float, x: Floats, scores: Floats) -> int:
-    """Return how many blocks half of the queries need."""
-    centres = scan.blocks.centres.numpy()
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    bounds = x @ centres[:, :-1].T + reach * length * centres[:, -1]
-    needed = np.median((bounds >= scores[:, -1:]).sum(1))
-    return int(np.clip(needed, 2, _MOST_FIRST))
+    bounds = x @ centres[:, :-1].T + REACH * length * centres[:, -1]
+    rank = np.argsort(np.argsort(-bounds, axis=1), axis=1)
+    depths: list[float] = []
+    for count in LISTS:
+        some = places[:, :count]
+        block = np.where(some >= 0, number[some], -1)
+        ranks = np.take_along_axis(rank, np.maximum(block, 0), axis=1)[block >= 0]
+        depths.append(float(np.quantile(ranks, _INSIDE)) + 1 if len(ranks) else 1.0)
+    return depths
 
 
 def _answers(scan: Scan, x: Floats) -> NDArray[np.int64]:

@@ -38,8 +38,7 @@ class Manifest(Frozen):
     width: int
     blocks: int = 0
     block_size: int = 0
-    reach: float = 0.0
-    first: int = 1
+    depths: tuple[int, int, int] = (1, 1, 1)
     spare: int = 1
     model: str | None = None
 

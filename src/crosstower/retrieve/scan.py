@@ -17,6 +17,9 @@ from crosstower.retrieve.vectors import Floats, Vectors
 
 Places = NDArray[np.int64]
 Found = tuple[Places, Floats]
+REACH = 3.0  # standard deviations by which a block's best item exceeds its mean
+LISTS = (10, 100, 1_000)
+_LEAST_SLOPE, _CLOSE = 0.2, 1.25
 _GROWTH, _HALF, _AT_ONCE = 4, 2, 512
 _CONDENSED = 4  # survivors of up to a share of 1 in so many items may be scanned by themselves
 _WASTE = 1.5
@@ -27,15 +30,21 @@ class Settings:
     """How thoroughly to search, measured when the index is built.
 
     Args:
-        reach: standard deviations by which a block's best item may exceed its mean.
-        first: number of blocks scanned before the first look at the scores.
+        depths: numbers of blocks that hold nearly all of the first 10, 100 and 1,000 items.
         spare: estimated items scored exactly per item of the list.
 
     """
 
-    reach: float = 3.0
-    first: int = 8
+    depths: tuple[int, int, int] = (64, 128, 256)
     spare: int = 4
+
+    def depth(self, items: float) -> int:
+        """Return how many blocks hold nearly all of the first `items`."""
+        low, middle, high = self.depths
+        power = math.log10(max(items, LISTS[0])) - 1
+        first, second = (low, middle) if power <= 1 else (middle, high)
+        slope = max(math.log(second / first), _LEAST_SLOPE) if second > first else _LEAST_SLOPE
+        return math.ceil(first * math.exp(slope * (power if power <= 1 else power - 1)))
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Scan:
     def __init__(self, blocks: Blocks, vectors: Vectors, loose: Loose, settings: Settings) -> None:
         self.blocks, self.vectors, self.loose, self.settings = blocks, vectors, loose, settings
         self._centres = blocks.centres.numpy()
-        self.spreads = blocks.centres[:, -1].contiguous() * settings.reach
+        self.spreads = blocks.centres[:, -1].contiguous() * REACH
 
     def best(self, q: Floats, k: int, allowed: Survivors | None, out: Places) -> Found:
         """Return places and scores of up to k items, best first.
@@ -75,7 +84,7 @@ class Scan:
 
         """
         norm = math.sqrt(float(q @ q))
-        bounds = self._centres @ np.append(q, np.float32(norm * self.settings.reach))  # [C]
+        bounds = self._centres @ np.append(q, np.float32(norm * REACH))  # [C]
         one = _Query(
             self,
             q=q,
@@ -88,26 +97,26 @@ class Scan:
         found = one.loose()
         if allowed is not None and allowed.scattered:
             return one.everything(found)
-        order, done, count = None, 0, len(bounds)
-        want = min(self._first(allowed), count)
+        order, done, count, fitting = None, 0, len(bounds), 0
+        listed = k + len(out)
+        share = 1.0 if allowed is None else max(allowed.count, 1) / len(self.vectors)
+        want = self.settings.depth(listed / share)
         while want * _HALF < count:
             cells = one.bounds.topk(want).indices if order is None else order[done:want]
-            found = one.better(found, *one.estimated(cells))
-            needed = int(np.count_nonzero(bounds >= _least(found, k)))
-            if needed <= want:
+            values, places, more = one.estimated(cells)
+            found, fitting = one.better(found, values, places), fitting + more
+            if allowed is None and len(found[0]) == k:
+                return found
+            # Where fewer of the items nearby fulfil the condition, the list reaches further.
+            needed = self.settings.depth(listed * want * self.blocks.size / max(fitting, 0.1))
+            if needed <= want * _CLOSE and len(found[0]) == k:
                 return found
             if allowed is not None and self._is_scattered(needed, allowed):
                 allowed.scattered = True
                 break
             order = one.bounds.argsort(descending=True) if order is None else order
-            done, want = want, min(needed, _GROWTH * want)
+            done, want = want, max(min(needed, _GROWTH * want), want + 1)
         return one.everything(one.loose())
-
-    def _first(self, allowed: Survivors | None) -> int:
-        if allowed is None:
-            return self.settings.first
-        share = max(allowed.count, 1) / len(self.vectors)
-        return int(self.settings.first * share**-0.3)  # deeper lists lie in more blocks
 
     def _is_scattered(self, needed: int, allowed: Survivors) -> bool:
         few = allowed.count * _CONDENSED <= len(self.vectors)
@@ -158,17 +167,18 @@ class _Query:
         self.tensor = torch.from_numpy(q)
         self.take = k * scan.settings.spare + len(out)
 
-    def estimated(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the highest estimates of the items in some blocks, and their places."""
+    def estimated(self, cells: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Return the highest estimates in some blocks, their places, and how many items fit."""
         blocks = self.scan.blocks
         base = self.bounds.index_select(0, cells)
         base = base.sub_(self.scan.spreads.index_select(0, cells), alpha=self.norm)
         values = blocks.estimates(self.tensor, base, cells)
-        places = blocks.places.index_select(0, cells).view(-1)
+        places, count = blocks.places.index_select(0, cells).view(-1), values.numel()
         if self.allowed is not None:
             fits = torch.from_numpy(self.allowed.mask).index_select(0, places)
             values = torch.where(fits.view(values.shape), values, -torch.inf)
-        return self.highest(values, places)
+            count = int(fits.count_nonzero())
+        return *self.highest(values, places), count
 
     def everything(self, found: Found) -> Found:
         """Return the best of what was found and of all blocks."""
@@ -179,7 +189,7 @@ class _Query:
         want = min(self._worth(), len(peaks))
         while done < len(peaks):
             for cells in peaks.topk(want).indices[done:].split(_AT_ONCE):
-                found = self.better(found, *self.estimated(cells))
+                found = self.better(found, *self.estimated(cells)[:2])
             least = _least(found, self.k)
             needed = len(peaks) if math.isinf(least) else int((peaks >= least).sum())
             if needed <= want:
