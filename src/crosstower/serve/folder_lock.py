@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from crosstower.errors import ServeError
 
 _FILE = "server.lock"
+_PAUSE = 0.05
 
 
 @contextmanager
-def only_server(folder: Path) -> Generator[None]:
+def only_server(folder: Path, *, seconds: float = 5.0) -> Generator[None]:
     """Refuse the folder where another server uses it, and keep others from it until the end.
+
+    Args:
+        folder: of the state; made where it is missing.
+        seconds: to wait for the workers of a server that was just killed.
 
     Raises:
         ServeError: another server, or a worker that it has left behind, uses the folder.
@@ -23,13 +30,14 @@ def only_server(folder: Path) -> Generator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / _FILE).open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ServeError(
-                    f"{folder}: another server uses this state folder; stop it, or give this one"
-                    " another --state"
-                ) from None
+            until = time.monotonic() + seconds
+            while not _taken(file):
+                if time.monotonic() > until:
+                    raise ServeError(
+                        f"{folder}: another server uses this state folder; stop it, or give this"
+                        " one another --state"
+                    )
+                time.sleep(_PAUSE)
             fcntl.flock(file, fcntl.LOCK_SH)  # its workers take the same
             yield
     except OSError as error:
@@ -46,3 +54,11 @@ class WorkerLock:
     def close(self) -> None:
         """Let go of it."""
         self._file.close()
+
+
+def _taken(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
