@@ -1,5 +1,6 @@
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from crosstower.calibration_section import Calibration
 from crosstower.errors import DataError, RecipeError, RunError, TrainingError
 from crosstower.evaluate.calibrators import load_calibrators
 from crosstower.fitting import fit
+from crosstower.models import registry
 from crosstower.objectives.pointwise import PointwiseObjective
 from crosstower.recipe import Recipe, parse_recipe
 from crosstower.results import history, stored_predictions, task_reports
@@ -382,3 +384,76 @@ def test_equal_labels_outside_of_training_are_told_in_words(
     figures = run.metrics["tasks"]["y"]["mlp"]
     assert (figures["rmse_of_mean"]["mean"] == 0) == (split == "test")
     assert "on average where" in run.report.read_text()
+
+
+def test_crosses_that_a_model_does_not_read_are_named(recipe_text: str, folder: Path) -> None:
+    override = "evaluation.baselines=[logistic_regression, mlp]"
+    wide = quick(parse_recipe(recipe_text, [override], folder=folder), folder / "a")
+    (note,) = [note for note in wide.info.facts.notes if "cross" in note]
+    assert note.startswith("user_genre: a cross without dim")
+    assert "not used by logistic_regression, mlp: set its dim" in note
+    embedded = [override, "schema.columns.user_genre.dim=2"]
+    all_read = quick(parse_recipe(recipe_text, embedded, folder=folder), folder / "b")
+    assert not any("cross" in note for note in all_read.info.facts.notes)
+
+
+OWN = """
+from torch import Tensor, nn
+
+from crosstower.frozen import Frozen
+from crosstower.models.registry import register
+from crosstower.nn.inputs import DenseInput, by_head
+
+
+@register("own_linear")
+class OwnLinear(nn.Module):
+    class Config(Frozen):
+        pass
+
+    def __init__(self, layout, config) -> None:
+        super().__init__()
+        self.layout = layout
+        self.input = DenseInput(layout, dim=2)
+        self.head = nn.Linear(self.input.output_width, len(layout.heads))
+
+    def forward(self, batch) -> dict[str, Tensor]:
+        return by_head(self.layout, self.head(self.input(batch.codes, batch.numbers, batch.lists)))
+"""
+
+
+def test_a_run_of_ones_own_architecture_names_the_module_to_import(
+    recipe_text: str, folder: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "my_models.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("CROSSTOWER_MODELS", "my_models")
+    text = recipe_text.replace("model: {name: wide_deep, embedding_dim: 4, hidden: [8]}", "")
+    recipe = parse_recipe(f"{text}\nmodel: own_linear", ["evaluation.baselines=[]"], folder=folder)
+    try:
+        run = quick(recipe, folder / "a")
+        assert run.info.modules == {"own_linear": "my_models"}
+        before = run.predict(frame)
+        registry._ARCHITECTURES.pop("own_linear")  # as in a process that has not imported it
+        sys.modules.pop("my_models")
+        monkeypatch.delenv("CROSSTOWER_MODELS")
+        words = r"model 'own_linear' is an architecture of your own, registered by 'my_models'.*imp"
+        with pytest.raises(RunError, match=words):
+            Run.open(folder / "a").predict(frame)
+        monkeypatch.setenv("CROSSTOWER_MODELS", "my_models")
+        assert Run.open(folder / "a").predict(frame).equals(before)
+    finally:
+        registry._ARCHITECTURES.pop("own_linear", None)
+
+
+def test_modules_of_models_that_cannot_be_imported_are_named(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSSTOWER_MODELS", "no_such_module_of_mine")
+    with pytest.raises(RecipeError, match="CROSSTOWER_MODELS: cannot import 'no_such_module_of_m"):
+        fit(recipe, quiet=True)
+
+
+def test_a_model_defined_in_a_script_says_so() -> None:
+    with pytest.raises(RunError, match="registered by the script that trained it"):
+        registry.require_model("gone", "__main__", where="runs/a")
+    registry.require_model("mlp", None, where="runs/a")

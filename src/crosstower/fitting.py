@@ -24,7 +24,8 @@ from crosstower.data.retrieval_data import prepare_retrieval
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.files import new_folder
 from crosstower.jobs import Job
-from crosstower.models.registry import build
+from crosstower.models.registry import build, own_modules
+from crosstower.nn.wide import unread_crosses
 from crosstower.one_training import OneTraining
 from crosstower.ranking_job import RankingJob
 from crosstower.recipe import Recipe
@@ -104,12 +105,13 @@ def fit(
     spill = folder.parent / f".{folder.name}.rows"
     try:
         job = _prepare(recipe, data, spill, earlier, console)
-        networks = {name: build(job.encoder.layout, m) for name, m in models.items()}
-        run = earlier or _create(folder, recipe, models, seeds or 1, job, tables=data is not None)
+        notes, tables = _unread(job, models), data is not None
+        run = earlier or _create(
+            folder, recipe, models, seeds or 1, job, tables=tables, notes=notes
+        )
         _check_rows(run, job)
         keep_recipe(run)
         run = begun(run) if finish else run
-        del networks
         _train_all(run, job, console, finish=finish)
     except TrainingError as error:  # which run, only this function knows
         raise _named(error, folder) from error
@@ -191,6 +193,19 @@ def _prepare(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, consol
         return RankingJob(recipe, rows)
 
 
+def _unread(job: Job, models: dict[str, dict[str, Any]]) -> list[str]:
+    """Build each model once, so that its errors come early; name the crosses it does not read."""
+    unread, layout = dict[str, list[str]](), job.encoder.layout
+    for name, model in models.items():
+        for cross in unread_crosses(layout, build(layout, model)):
+            unread.setdefault(cross, []).append(name)
+    return [
+        f"{cross}: a cross without dim, which a wide side alone reads; not used by"
+        f" {', '.join(names)}: set its dim, or take wide_deep"
+        for cross, names in unread.items()
+    ]
+
+
 def _create(
     folder: Path,
     recipe: Recipe,
@@ -199,16 +214,18 @@ def _create(
     job: Job,
     *,
     tables: bool,
+    notes: Sequence[str],
 ) -> Run:
     first = recipe.training.seed
     info = RunInfo(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         models=models,
         seeds=tuple(range(first, first + seeds)),
-        facts=job.facts,
+        facts=job.facts.model_copy(update={"notes": (*job.facts.notes, *notes)}),
         environment=_environment()
         | {"batch size": str(recipe.training.rows_a_step(job.train_rows))},
         tables=tables,
+        modules=own_modules(models),
     )
     with new_folder(folder) as aside:  # a folder that is there can always be opened
         save_encoder(job.encoder, aside / "encoder")

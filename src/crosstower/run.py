@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from torch import nn
 
 from crosstower.arguments import path_of
@@ -35,7 +35,7 @@ from crosstower.data.tally import Tally
 from crosstower.errors import RunError, did_you_mean, notify
 from crosstower.evaluate.calibrators import Calibrators, load_calibrators
 from crosstower.frozen import Frozen
-from crosstower.models.registry import build
+from crosstower.models.registry import build, require_model
 from crosstower.recipe import Recipe, load_recipe
 from crosstower.scored_rows import RowScorer
 from crosstower.scores import Precision, Scorer
@@ -62,6 +62,7 @@ class RunInfo(Frozen):
     facts: Facts
     environment: dict[str, str]
     tables: bool = False
+    modules: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class Run:
         name = next(iter(self.info.models)) if name is None else name
         seed = self.info.seeds[0] if seed is None else seed
         folder = self.model_folder(name, seed)
+        require_model(name, self.info.modules.get(name), where=str(self.folder))
         model = build(self.encoder.layout, self.info.models[name])
         load_weights(folder / (REFIT if self.refitted(name, seed) else BEST), model)
         return model.eval()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from crosstower.batch import Batch
-from crosstower.errors import RecipeError, did_you_mean
+from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.frozen import Frozen
 from crosstower.layout import Layout
 from crosstower.validation import validate
@@ -30,6 +31,9 @@ class Architecture(Protocol):
         ...
 
 
+MODULES = "CROSSTOWER_MODELS"
+"""Environment variable: modules with architectures of your own."""
+
 C = TypeVar("C", bound=type)
 _ARCHITECTURES: dict[str, Any] = {}
 
@@ -45,12 +49,61 @@ def register(name: str) -> Callable[[C], C]:
 
 
 def model_names() -> list[str]:
-    """Return the names of all architectures, sorted."""
+    """Return the names of all architectures, sorted.
+
+    Own ones are known once their module is imported, which the environment variable
+    `CROSSTOWER_MODELS` does for every process: names of modules, with commas between them.
+
+    Raises:
+        RecipeError: a module of `CROSSTOWER_MODELS` cannot be imported.
+
+    """
     import crosstower.models as room  # noqa: PLC0415 - the room imports this file
 
     for module in pkgutil.iter_modules(room.__path__):
         importlib.import_module(f"{room.__name__}.{module.name}")
+    for name in filter(None, os.environ.get(MODULES, "").split(",")):
+        try:
+            importlib.import_module(name.strip())
+        except ImportError as error:
+            raise RecipeError(
+                f"{MODULES}: cannot import '{name.strip()}' ({error}); name modules that Python"
+                " finds, as by PYTHONPATH"
+            ) from error
     return sorted(_ARCHITECTURES)
+
+
+def own_modules(names: Iterable[str]) -> dict[str, str]:
+    """Return {architecture: the module that registered it} of those that are not ours."""
+    homes = {name: _ARCHITECTURES[name].__module__ for name in names}
+    return {n: home for n, home in homes.items() if not home.startswith(f"{__package__}.")}
+
+
+def require_model(name: str, module: str | None, *, where: str) -> None:
+    """Refuse a run of an architecture that is not known in this process.
+
+    Args:
+        name: of the architecture.
+        module: that registered it when it was trained, if that was not ours.
+        where: what messages begin with, such as the run's folder.
+
+    Raises:
+        RunError: names the module to import.
+
+    """
+    if module is None or name in model_names():
+        return
+    how = f"import {module} first, or set {MODULES}={module} (on the command line, in a server)"
+    if module == "__main__":
+        how = (
+            "define it before the run is opened, or move it into a module of its own and import"
+            f" that (on the command line: set {MODULES}=MODULE) and train again"
+        )
+    raise RunError(
+        f"{where}: its model '{name}' is an architecture of your own, registered by"
+        f" {'the script that trained it' if module == '__main__' else repr(module)}, which is not"
+        f" known here; {how}"
+    )
 
 
 def config_of(name: str) -> type[Frozen]:

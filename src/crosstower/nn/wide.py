@@ -63,6 +63,13 @@ class WideLinear(nn.Module):
         return F.embedding(rows, self.weight, sparse=True)
 
 
+def unread_crosses(layout: Layout, model: nn.Module) -> list[str]:
+    """Return the crosses without a width that no wide side of a model reads."""
+    sides = [m for m in model.modules() if isinstance(m, WideLinear)]
+    read = {i for side in sides for i in side.get_buffer("columns").tolist()}
+    return [f.name for i, f in enumerate(layout.codes) if f.dim == 0 and i not in read]
+
+
 def wide_side(
     layout: Layout, *, columns: Sequence[str] | None = None, with_numbers: bool = True
 ) -> WideLinear:
