@@ -122,21 +122,26 @@ def print_data(run: Run) -> None:
 
 
 def print_training(run: Run) -> None:
-    """Print how long each training took, the memory, and where the report is."""
-    out = console()
+    """Print the monitored metric and the time of each training, the memory, and the report."""
+    out, figures = console(), training_figures(run)
     rows = [
         [
             name,
             seed,
             str(f["epochs"]),
+            "–" if f["best_epoch"] is None else str(f["best_epoch"]),
+            "–" if f["best_value"] is None else f"{f['best_value']:.4f}",
             f"{f['seconds']:.1f}",
             "–" if f["rows_per_second"] is None else f"{f['rows_per_second']:,}",
             f["precision"],
         ]
-        for name, seeds in training_figures(run).items()
+        for name, seeds in figures.items()
         for seed, f in seeds.items()
     ]
-    print_table("Training", ["", "Seed", "Epochs", "Seconds", "Rows/s", "Precision"], rows)
+    monitors = dict.fromkeys(f["monitor"] for seeds in figures.values() for f in seeds.values())
+    title = f"Training (best epoch and its value by valid {', '.join(filter(None, monitors))})"
+    names = ["", "Seed", "Epochs", "Best", "Value", "Seconds", "Rows/s", "Precision"]
+    print_table(title, names, rows)
     for words in dict.fromkeys(precision_words(run)):
         out.print(words, highlight=False, soft_wrap=True)
     peak = run.metrics.get("peak_memory_mb")

@@ -179,7 +179,8 @@ def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
 
     `refit_epochs` are those on train and valid rows, None without. `seconds` are spent in steps,
     `wait_share` is the part of them in which the next batch was waited for, and
-    `validation_seconds` come on top.
+    `validation_seconds` come on top. `monitor` is the validation metric
+    that chose the best weights, `best_value` what they reached in epoch `best_epoch`.
     """
     return {
         m: {
@@ -201,7 +202,18 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
         "validation_seconds": round(sum(r.get("validation_seconds", 0.0) for r in records), 3),
         "precision": records[-1]["precision"] if records else None,
         "precision_reason": records[-1]["precision_reason"] if records else None,
+        **_monitored(records),
     }
+
+
+def _monitored(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the metric that chose the best weights, its best value and that epoch, from 1."""
+    best = [record for record in records if record.get("better")]
+    if not best:
+        return {"monitor": None, "best_epoch": None, "best_value": None}
+    name = best[-1]["monitor"]
+    value = _plain(best[-1]["valid"][name])
+    return {"monitor": name, "best_epoch": best[-1]["epoch"] + 1, "best_value": value}
 
 
 def precision_words(run: Run) -> list[str]:

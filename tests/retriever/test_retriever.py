@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import crosstower as ct
-from crosstower.errors import DataError, QueryError, RunError
+from crosstower.errors import CrosstowerWarning, DataError, QueryError, RunError
 from crosstower.retrieve.exact import ExactIndex
 from crosstower.retriever.building import build_index
 from crosstower.retriever.files import HAD, USER
@@ -80,8 +80,10 @@ def test_what_a_user_has_had_is_left_out_where_the_recipe_says_so(tmp_path: Path
 def test_an_unknown_user_has_no_history(run: Run) -> None:
     retriever = Retriever.open(run)
     nobody = retriever.recommend(None, k=5)
-    assert retriever.recommend("nobody", k=5).equals(nobody)
-    assert retriever.recommend(10**6, k=5).equals(nobody)
+    with pytest.warns(CrosstowerWarning, match="unknown: asked without a history"):
+        assert retriever.recommend("nobody", k=5).equals(nobody)
+    with pytest.warns(CrosstowerWarning, match="user 1000000 is unknown"):
+        assert retriever.recommend(10**6, k=5).equals(nobody)
 
 
 def test_query_columns_take_the_place_of_the_users_last_row(run: Run) -> None:

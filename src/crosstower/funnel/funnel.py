@@ -130,8 +130,12 @@ class Funnel:
         given = dict(query or {})
         self.rows.check_given(given)
         asked = {n: v for n, v in given.items() if n in self.rows.asked}
-        vector, had = self.retriever.query(user, asked)
-        places, similarity = self.retrieve(vector, [had], where=where)
+        if self.retriever.nothing_known(user, asked):
+            hits = self.retriever.popular(self.candidates, where=where)
+            places, similarity = hits.places, hits.scores
+        else:
+            vector, had = self.retriever.query(user, asked)
+            places, similarity = self.retrieve(vector, [had], where=where)
         found = places[0] >= 0
         item, similarity = places[0][found], similarity[0][found]
         queries, skipped = self._queries(user, given), Counter[str]()

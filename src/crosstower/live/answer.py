@@ -51,8 +51,8 @@ class Ranked:
     stages, from 1; `types` the content type of each. `milliseconds` by stage, of all requests that
     were answered together; `unseen` of each query column whether its value was never seen in
     training; `fallback` says why popular items stand for the retrieved ones; `unknown` are given
-    ids that are no items, `unread` counts candidates that the ranker cannot read. Where whole rows
-    were given (`rows_given`), places are their numbers.
+    ids that are no items, `notices` what the asker should know, `unread` counts candidates that the
+    ranker cannot read. Where whole rows were given (`rows_given`), places are their numbers.
     """
 
     places: Places
@@ -70,6 +70,7 @@ class Ranked:
     fallback: str | None = None
     unknown: tuple[str | int, ...] = ()
     unread: int = 0
+    notices: tuple[str, ...] = ()
     rows_given: bool = False
 
 

@@ -154,8 +154,10 @@ class LiveFunnel:
             self.funnel.rows.check_given(asked.query)
         if asked.exclude:
             request.excluded = self.catalogue.items.places_of(asked.exclude)
-        if asked.query or request.known is not None:
-            request.row = queries.row(asked.user, request.known, self._asked_of(asked.query))
+        given = self._asked_of(asked.query)
+        nothing = self.retriever.history_only and not given
+        if request.known is not None or (asked.query and not nothing):
+            request.row = queries.row(asked.user, request.known, given)
             if section_of(self.retriever.run.recipe).exclude_seen and len(request.had):
                 request.excluded = np.concatenate([request.excluded, request.had])
 

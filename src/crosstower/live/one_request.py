@@ -14,6 +14,7 @@ from crosstower.data.side_row import EncodedRow
 from crosstower.errors import CrosstowerError
 from crosstower.live.answer import Asked, Ranked
 from crosstower.retriever.queries import NOTHING_HAD, KnownUser
+from crosstower.retriever.unknown import unknown_words
 from crosstower.scores import RawArrays, Scores
 
 Places = NDArray[np.int64]
@@ -55,7 +56,16 @@ class OneRequest:
 
     def answer(self) -> Ranked | CrosstowerError:
         """Return the answer, or why there is none."""
-        return self.error or replace(self.candidates, milliseconds=self.milliseconds)
+        found = replace(self.candidates, milliseconds=self.milliseconds, notices=self.notices)
+        return self.error or found
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the asker should know: a user whom nobody knows."""
+        if self.asked.user is None or self.known is not None:
+            return ()
+        popular = self.found is not None and self.found.fallback is not None
+        return (unknown_words(self.asked.user, popular=popular),)
 
 
 def each(requests: Iterable[OneRequest], step: Callable[[OneRequest], None]) -> None:

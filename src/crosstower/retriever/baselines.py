@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,20 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
                 needs = f"a catalogue of at most {EASE_LIMIT:,} items"
             raise RecipeError(f"retrieval.baselines: {name} needs {needs}; remove it")
     return list(section.baselines)
+
+
+def omitted_baselines(recipe: Recipe, items: int) -> dict[str, str]:
+    """Return {baseline: why it is left out} of those that a recipe would have by default."""
+    section = section_of(recipe)
+    if section.baselines is not None or section.user is None or items <= EASE_LIMIT:
+        return {}
+    reason = f"{items:,} items are more than the {EASE_LIMIT:,} that its matrix is made for"
+    return {"ease": reason}
+
+
+def omission_words(omitted: Mapping[str, str]) -> list[str]:
+    """Return a sentence per baseline left out."""
+    return [f"baseline {name} left out: {reason}" for name, reason in omitted.items()]
 
 
 def write_baselines(folder: Path, recipe: Recipe, data: RetrievalData, tell: Tell) -> None:

@@ -22,7 +22,7 @@ from crosstower.models.two_tower import TwoTower
 from crosstower.objectives.candidates import RetrievalObjective
 from crosstower.recipe import Recipe
 from crosstower.retrieve.answers import answers, hard_lists
-from crosstower.retriever.baselines import write_baselines
+from crosstower.retriever.baselines import omission_words, omitted_baselines, write_baselines
 from crosstower.retriever.files import save_answers, write_catalogue
 from crosstower.run import REFIT, TEST
 
@@ -62,8 +62,10 @@ class RetrievalJob:
 
     @property
     def facts(self) -> Facts:
-        """What is known of the data."""
-        return self.data.facts
+        """What is known of the data, and which baselines are left out."""
+        facts = self.data.facts
+        omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
+        return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
     @property
     def train_rows(self) -> int:

@@ -19,13 +19,12 @@ from crosstower.data.questions import Questions, ask
 from crosstower.data.retrieval_data import QueryEncoder
 from crosstower.data.side import Side
 from crosstower.data.sides import section_of, sides_of
-from crosstower.errors import DataError
+from crosstower.errors import DataError, notify
 from crosstower.evaluate.content import DataFacts, RetrievalReport
 from crosstower.evaluate.retrieval_report import Answered, retrieval_report
 from crosstower.results import report_of
 from crosstower.retrieve.answers import query_vectors
 from crosstower.retrieve.baselines import (
-    EASE_LIMIT,
     Baseline,
     Ease,
     ItemKnn,
@@ -35,6 +34,7 @@ from crosstower.retrieve.baselines import (
 )
 from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Vectors
+from crosstower.retriever.baselines import omission_words, omitted_baselines
 from crosstower.retriever.files import COUNT, FOLDER, HAD, ID, USER, read
 from crosstower.retriever.results import write_retrieval_report
 from crosstower.retriever.retriever import Retriever
@@ -90,7 +90,10 @@ def evaluate_retrieval_on(
         ),
         section.k,
     )
-    notes = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
+    left_out = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
+    left_out += omission_words(_omitted(run, len(table)))
+    notes = [*(match.sentence for match in rows.joins), *left_out]
+    notify([*(match.sentence for match in rows.joins if match.low), *left_out])
     facts = DataFacts(
         source.name, "none: all rows", {"these rows": len(rows.user)}, {}, tuple(notes)
     )
@@ -122,6 +125,12 @@ def _answers(run: Run, seed: int, questions: Questions, compact: Batch, k: int) 
     return top_places(queries, vectors, k, excluded=questions.seen)[0]
 
 
+def _omitted(run: Run, items: int) -> dict[str, str]:
+    """Return why a baseline is left out; other rows are compared with all that can be had."""
+    retrieval = section_of(run.recipe).model_copy(update={"baselines": None})
+    return omitted_baselines(run.recipe.model_copy(update={"retrieval": retrieval}), items)
+
+
 def _baselines(run: Run, questions: Questions, k: int, items: int) -> dict[str, Places]:
     """Return the lists of popularity, item-kNN and EASE^R with their usual settings."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
@@ -132,7 +141,7 @@ def _baselines(run: Run, questions: Questions, k: int, items: int) -> dict[str, 
         known = pairs["user"].to_numpy().astype(np.int64), pairs[HAD].to_numpy()
         histories = histories_of(*known, shape=(users.height, items))
         baselines["item_knn"] = ItemKnn.fit(histories)
-        if items <= EASE_LIMIT:
+        if not _omitted(run, items):
             baselines["ease"] = Ease.fit(histories)
     pairs = questions.earlier.pairs(questions.users)
     asked = histories_of(*pairs, shape=(len(questions), items))

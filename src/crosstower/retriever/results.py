@@ -19,6 +19,7 @@ from crosstower.results import (
     refit_notes,
     write_figures,
 )
+from crosstower.retriever.baselines import omitted_baselines
 from crosstower.retriever.files import COUNT, FOLDER, load_answers, read
 from crosstower.run import Run
 
@@ -55,7 +56,9 @@ def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) ->
     report = stored_report(run)
     write_retrieval_report(run, report, run.report)
     answers = report.answers.model_dump() if report.answers is not None else None
-    write_figures(run, {"retrieval": metrics_of(report), "answers": answers}, peak_memory_mb)
+    figures = {"retrieval": metrics_of(report), "answers": answers}
+    figures["omitted_baselines"] = omitted_baselines(run.recipe, report.items)
+    write_figures(run, figures, peak_memory_mb)
     return report
 
 

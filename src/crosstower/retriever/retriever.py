@@ -18,7 +18,7 @@ from crosstower.data.clean import Cleaner
 from crosstower.data.side import Side
 from crosstower.data.sides import Sides, section_of, sides_of
 from crosstower.data.sources import FrameSource
-from crosstower.errors import QueryError, RunError, did_you_mean
+from crosstower.errors import QueryError, RunError, did_you_mean, notify
 from crosstower.models.two_tower import TwoTower
 from crosstower.names import attribute_names
 from crosstower.retrieve.answers import item_vectors
@@ -30,6 +30,7 @@ from crosstower.retrieve.top import top_places
 from crosstower.retrieve.vectors import Vectors
 from crosstower.retriever.files import COUNT, FOLDER, ID, read
 from crosstower.retriever.queries import NOTHING_HAD, Queries
+from crosstower.retriever.unknown import unknown_words
 from crosstower.run import Run
 from crosstower.schema import Text
 from crosstower.values.ids import given_id
@@ -115,7 +116,8 @@ class Retriever:
         """Return the best items for a user: rank, item_id, score and the item's attributes.
 
         Args:
-            user: an id; one that the rows did not have is asked for without a history.
+            user: an id; one that the rows did not have is asked for without a history, with a
+                `CrosstowerWarning`. Where there is nothing else to go by, popular items come back.
             k: how many; fewer come back only where fewer exist.
             where: a condition on attributes.
             query: data columns of the query, such as {"device": "tv"}; they take the place of
@@ -125,11 +127,35 @@ class Retriever:
             QueryError: the recipe has no users, or the query or the condition is wrong.
 
         """
+        if self.nothing_known(user, query):
+            return self._frame(self.popular(k, where=where))
         vector, had = self.query(user, query)
         exclude = (
             [self.catalogue.ids.gather(had)] if section_of(self.run.recipe).exclude_seen else None
         )
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
+
+    def nothing_known(self, user: str | int | None, query: Mapping[str, Any] | None) -> bool:
+        """Tell whether the query tower has nothing to go by; warn of an unknown user."""
+        self.queries.check_user(user)
+        if user is not None and self.queries.place_of(user) >= 0:
+            return False
+        nothing = not query and self.history_only
+        if user is not None:
+            notify([unknown_words(user, popular=nothing)])
+        return nothing
+
+    @property
+    def history_only(self) -> bool:
+        """Whether the query tower reads nothing but the history, and the id of a known user."""
+        return set(self.queries.columns) <= {section_of(self.run.recipe).user}
+
+    def popular(self, k: int, *, where: str | None = None) -> Hits:
+        """Return the items with most training rows, and their numbers as scores."""
+        counts = self.items[COUNT].to_numpy()
+        order = np.argsort(-counts, kind="stable")
+        first = order[np.isin(order, self.catalogue.allowed(where))][:k]
+        return Hits(self.catalogue, first[None], counts[first][None].astype(np.float32))
 
     def search(
         self,

@@ -199,6 +199,7 @@ class ListAnswer(_Answer):
     request_id: str
     version: str
     fallback: str | None = None
+    notices: list[str] = Field(default=[], description="What to know, such as an unknown user.")
     items: list[Found]
     stages: Stages | None = None
     unknown: list[int | str] = Field(default=[], description="Given ids that are no items.")

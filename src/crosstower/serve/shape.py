@@ -32,6 +32,7 @@ def list_answer(live: Live, found: Ranked, *, k: int | None, stages: bool) -> di
     return {
         "version": live.bundle.version,
         "fallback": found.fallback,
+        "notices": list(found.notices),
         "items": items,
         "stages": _stages(found, ids) if stages else None,
         "unknown": list(found.unknown),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,22 +47,35 @@ def training_bar(console: Console) -> Progress:
 class Watcher:
     """Observes one training: moves the bar, and appends a JSON line an epoch to `log`.
 
-    Without a bar it prints a line an epoch instead.
+    Without a bar it prints a line per epoch instead, and one at least every `seconds` of a long
+    epoch.
     """
+
+    seconds = 20.0
 
     def __init__(self, bar: Progress, *, name: str, monitor: str, log: Path) -> None:
         self._bar, self._name, self._monitor, self._log = bar, name, monitor, log
         self._task = bar.add_task(name, total=None, note="")
-        self._best = ""
+        self._best, self._words = "", ""
+        self._rows, self._done, self._began, self._told = 0, 0, 0.0, 0.0
 
     def begin(self, *, rows: int, epoch: int) -> None:
         """Start the bar of an epoch."""
-        words = f"{self._name} epoch {epoch + 1}"
-        self._bar.reset(self._task, total=rows, description=words)
+        self._words = f"{self._name} epoch {epoch + 1}"
+        self._rows, self._done = rows, 0
+        self._began = self._told = time.monotonic()
+        self._bar.reset(self._task, total=rows, description=self._words)
 
     def advance(self, *, rows: int, loss: float) -> None:
         """Move on by a batch."""
         self._bar.update(self._task, advance=rows, note=f"loss {loss:.4f}{self._best}")
+        self._done += rows
+        now = time.monotonic()
+        if self._bar.disable and now - self._told >= self.seconds:
+            self._told = now
+            speed = self._done / max(now - self._began, 1e-9)
+            done = f"{self._done:,} of {self._rows:,} rows ({self._done / self._rows:.0%})"
+            self._print(f"{self._words}: {done}, {speed:,.0f} rows/s, loss {loss:.4f}{self._best}")
 
     def finish(self, record: dict[str, Any]) -> None:
         """Log the epoch and show what it reached."""
@@ -71,7 +85,10 @@ class Watcher:
         self._best = "" if value is None else f", valid {self._monitor} {value:.4f}"
         if self._bar.disable:
             words = f"{self._name} epoch {record['epoch'] + 1}: loss {record['train_loss']:.4f}"
-            self._bar.console.print(words + self._best, highlight=False, soft_wrap=True)
+            self._print(words + self._best)
+
+    def _print(self, words: str) -> None:
+        self._bar.console.print(words, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away."""

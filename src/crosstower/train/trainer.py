@@ -149,6 +149,7 @@ class Trainer:
         }
         value = metrics.get(self.monitor)
         better = value is None or self._improved(value, position.best_value)
+        record |= {"monitor": self.monitor, "better": better and value is not None}
         position.history.append(record)
         position.epochs_without_gain = 0 if better else position.epochs_without_gain + 1
         if better:
