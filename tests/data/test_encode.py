@@ -12,7 +12,7 @@ from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.hashing import combine
 from crosstower.data.side import Side
 from crosstower.data.sources import Chunk, open_source
-from crosstower.errors import DataError
+from crosstower.errors import DataError, RecipeError
 from crosstower.layout import MISSING, RESERVED_CODES, UNSEEN, Head
 from crosstower.schema import Categorical, Distance, Numeric, Schema, Text
 from crosstower.tasks import Binary
@@ -254,7 +254,7 @@ def test_texts_share_a_table_if_they_say_so() -> None:
     assert batch.lists["words"].shape == (3, 4)
     assert batch.lists["more"][0, 0] == batch.lists["words"][0, 1]  # coat
     assert batch.lists["words"][1].tolist() == [0, 0, 0, 0]
-    with pytest.raises(ValueError, match="no hashed text column with a table of its own"):
+    with pytest.raises(RecipeError, match="no hashed text column with a table of its own"):
         Schema(columns={"words": Text(table="click")}, tasks={"click": Binary()})
 
 

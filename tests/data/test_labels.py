@@ -81,8 +81,8 @@ def test_what_is_otherwise_is_kept_with_the_encoder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("when", "words"),
     [
-        ("wached", "conditional on 'wached', which is not a binary task; did you mean 'watched'?"),
-        ("seconds", "task 'seconds' is conditional on 'seconds', which is not a binary task"),
+        ("wached", "conditional on 'wached', which is not another binary task; did you mean"),
+        ("seconds", "task 'seconds' is conditional on 'seconds', which is not another binary"),
     ],
 )
 def test_a_condition_must_be_a_binary_task(when: str, words: str) -> None:

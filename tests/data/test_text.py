@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data.text import text_codes, words_of
+from crosstower.errors import RecipeError
 from crosstower.layout import PADDING, RESERVED_CODES
 from crosstower.schema import Text
 
@@ -84,5 +85,5 @@ def test_texts_are_encoded_alone_as_together() -> None:
     ],
 )
 def test_wrong_options_are_refused(options: dict, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(RecipeError, match=words):
         Text(**options)

@@ -1,5 +1,6 @@
 """The stages of a funnel against what was to be found."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -214,7 +215,8 @@ def test_other_rows_are_asked_about(funnel: Funnel) -> None:
     known = funnel.retriever.catalogue.ids
     report = evaluate_funnel(funnel, data=later.filter(pl.col("listing_id").is_in(known)))
     assert report.source == "data frame"
-    assert report.notes == ()
+    assert len(report.notes) == 1
+    assert re.fullmatch(r"0 of \d+ answers .*\(retrieval.seen_answers: ignore\)", report.notes[0])
     clicks = later.filter((pl.col("click") == 1) & pl.col("listing_id").is_in(known))
     assert 0 < report.relevant <= clicks.select("user_id", "listing_id").n_unique()
 
@@ -252,8 +254,11 @@ def test_candidates_that_cannot_be_scored_are_counted(cinema: Runs) -> None:
         for column, count in (("hour", late * films), ("year", questions))
     }
     report = evaluate_funnel(funnel, data=rows, columns=["hour"])
-    assert len(report.notes) == 4
-    assert set(report.notes) == counts
+    seen, *left_out = report.notes
+    assert "answers" in seen
+    assert "counted like all others (retrieval.exclude_seen: false)" in seen
+    assert len(left_out) == 4
+    assert set(left_out) == counts
     lists = funnel_lists(funnel, asked, k=40, limit=PLENTY)
     shown = (lists.shown["ranked"] >= 0).sum(axis=1)
     assert shown.tolist() == [0 if hour == "late" else 39 for hour in asked.queries["hour"]]
@@ -261,7 +266,7 @@ def test_candidates_that_cannot_be_scored_are_counted(cinema: Runs) -> None:
 
 def test_notes_of_drawn_questions_and_of_rows_left_out_are_both_kept(cinema: Runs) -> None:
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
-    notes = evaluate_funnel(funnel, columns=["hour"], limit=25 * 40).notes[1:]
+    notes = evaluate_funnel(funnel, columns=["hour"], limit=25 * 40).notes[2:]
     assert notes == (
         "25 of 50 questions, drawn with seed 0",
         "ranking candidates: 25 of 1,000 rows left out for 'year'",

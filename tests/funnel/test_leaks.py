@@ -31,10 +31,11 @@ def test_one_split_by_time_is_not_quite_one(rentals: Runs) -> None:
     tested = clicks.filter(clicks >= clicks[int(0.9 * len(clicks))])
     early = int((tested < rows["timestamp"].sort()[18_000]).sum())
     assert early > 0
-    leak, drawn, *_ = evaluate_funnel(funnel, limit=600).notes
+    leak, seen, drawn, *_ = evaluate_funnel(funnel, limit=600).notes
     assert leak.startswith(
         f"0 of {len(tested)} rows that test the retriever trained the ranker and {early} validated"
     )
+    assert seen.startswith("0 of 260 answers")
     assert drawn.startswith("30 of")
 
 
