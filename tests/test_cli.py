@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from crosstower.cli import main
+from crosstower.csv_section import Csv
+from crosstower.recipe import load_recipe
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -203,3 +205,18 @@ def test_the_installed_command_runs() -> None:
     command = [sys.executable, "-c", "from crosstower.cli import main; main()", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
+
+
+def test_init_writes_how_a_csv_file_is_written(here: Path, capsys: Capture) -> None:
+    content = "film_id;año;click\n" + "".join(
+        f"{i % 9};{1990 + i % 7};{i % 2}\n" for i in range(60)
+    )
+    (here / "rows.csv").write_bytes(content.replace("1993", "NA").encode("latin-1"))
+    code, _, err = run(capsys, "init", "rows.csv", "-o", "mine.yaml")
+    assert (code, "set data.csv.encoding" in err) == (3, True)
+    options = ["--encoding", "latin-1", "--null-value", "NA"]
+    code, *_ = run(capsys, "init", "rows.csv", "-o", "mine.yaml", *options)
+    recipe = load_recipe("mine.yaml")
+    assert code == 0
+    assert recipe.data.csv == Csv(encoding="latin-1", null_values=("NA",))
+    assert recipe.schema_.columns["año"].kind in ("numeric", "categorical")

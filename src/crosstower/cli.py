@@ -71,8 +71,14 @@ def init(
     item: Annotated[str | None, typer.Option(help="Retrieve: column of the item's id.")] = None,
     user: Annotated[str | None, typer.Option(help="Retrieve: column of the user's id.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("recipe.yaml"),
+    delimiter: Annotated[str | None, typer.Option(help="CSV: character between cells.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="CSV: such as latin-1.")] = None,
+    null_value: Annotated[
+        list[str] | None, typer.Option(help="CSV: cell of a missing value; may be repeated.")
+    ] = None,
 ) -> None:
     """Look at the first rows and write a commented recipe to start from."""
+    from crosstower.csv_section import Csv
     from crosstower.data.prepare import source_of
     from crosstower.errors import RecipeError, RunError
     from crosstower.files import write_atomic
@@ -86,11 +92,16 @@ def init(
     if output.exists():
         raise RunError(f"{output}: is there already; choose another name with -o")
     path = data if data.startswith("world:") else str(Path(data).absolute())
-    source = source_of(Data(path=data))
+    nulls = tuple(null_value or ())
+    dialect = Csv(delimiter=delimiter, encoding=encoding, null_values=nulls)
+    source = source_of(Data(path=data, csv=dialect))
     if item is None:
         text = starter_recipe(source, path=path, name=output.stem, tasks=task or [])
     else:
         text = starter_retrieval_recipe(source, path=path, name=output.stem, item=item, user=user)
+    if dialect != Csv():
+        section = json.dumps(dialect.model_dump(mode="json", exclude_defaults=True))
+        text = text.replace("\ndata:\n", f"\ndata:\n  csv: {section}\n", 1)
     schema = output.with_name(f"{output.stem}.schema.json")
     write_atomic(schema, json.dumps(editor_schema(), indent=1).encode())
     write_atomic(output, f"# yaml-language-server: $schema={schema.name}\n{text}".encode())

@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosstower.data import csv_files
 from crosstower.data.clean import Cleaner
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.side_row import SideRow
-from crosstower.data.sources import Source, open_source
+from crosstower.data.sources import FilteredSource, Source, open_source
 from crosstower.fitting import fit
 from crosstower.recipe import parse_recipe
 from crosstower.schema import Schema
+from crosstower.starter_retrieval import starter_retrieval_recipe
 
 NAME = "c"
 Make = Callable[[list], pl.Series]
@@ -242,3 +244,36 @@ def test_scores_do_not_depend_on_the_source(tmp_path: Path) -> None:
             for one, other in zip(found, expected, strict=True):
                 scores = one["bought__prediction"], other["bought__prediction"]
                 np.testing.assert_array_equal(*scores)
+
+
+def test_a_decimal_that_appears_late_in_a_csv_is_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 2_000)
+    rows = table().with_row_index("ts", offset=1_700_000_000).with_columns(
+        pl.col("ts").cast(pl.Float64), tags=pl.lit("7|12"), price=pl.lit(3.0)
+    )  # fmt: skip
+    late = rows.with_columns(pl.when(pl.int_range(pl.len()) > 390).then(pl.col("ts") + 0.5)
+                             .otherwise("ts").alias("ts"))  # fmt: skip
+    whole = late["ts"].cast(pl.String).str.replace(r"\.0$", "")
+    late.with_columns(whole.alias("ts")).write_csv(tmp_path / "rows.csv")
+    recipe = parse_recipe(RECIPE.replace("{kind: group, column: user}", "{kind: time, column: ts}"))
+    run = fit(recipe, data=str(tmp_path / "rows.csv"), out=tmp_path / "run")
+    assert run.info.facts.rows == {"train": 320, "valid": 40, "test": 40}
+
+
+@pytest.mark.parametrize("write", [pl.DataFrame.write_csv, lambda f, p: f.to_pandas().to_csv(p)])
+@pytest.mark.parametrize("kind", [pl.Int8, pl.Boolean])
+def test_a_written_retrieval_recipe_reads_a_csv(tmp_path: Path, write: Any, kind: Any) -> None:
+    rows = pl.DataFrame(
+        {"user_id": [1, 1, 2, 2] * 10, "item_id": list(range(10)) * 4, "click": [1, 0, 1, 1] * 10}
+    ).with_columns(pl.col("click").cast(kind))
+    write(rows, tmp_path / "rows.csv")
+    source = open_source(tmp_path / "rows.csv")
+    text = starter_retrieval_recipe(
+        source, path=str(tmp_path / "rows.csv"), name="r", item="item_id", user="user_id"
+    )
+    where = parse_recipe(text).retrieval.where  # type: ignore[union-attr]
+    assert where == "click == 1"
+    kept = FilteredSource(source, where)
+    assert sum(chunk.frame.height for chunk in kept.chunks(["item_id"])) == 30
