@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.errors import ServeError
+from crosstower.errors import DataError, ServeError
 from crosstower.serve.item_log import put_entries
 from crosstower.serve.state import State
 
@@ -23,6 +23,12 @@ def test_any_json_survives(row: dict[str, Any], name: int | str) -> None:
     row["key"] = name
     [(identity, text)] = put_entries([row], "key")
     assert (json.loads(identity), json.loads(text or "")) == (name, row)
+
+
+def test_a_whole_float_is_an_integer() -> None:
+    assert put_entries([{"key": 7.0}], "key")[0][0] == "7"
+    with pytest.raises(DataError, match=r"expected an id, an integer or a text, got 7\.5"):
+        put_entries([{"key": 7.5}], "key")
 
 
 @pytest.mark.parametrize(

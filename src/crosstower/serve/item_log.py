@@ -118,10 +118,8 @@ def _id_text(given: Any, where: str) -> str:
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise DataError(f"{where}: expected a whole number or text, got {given!r}")
     try:
-        found = id_of(given)
+        return json_text(id_of(given) if isinstance(given, float) else given)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
-    try:
-        return json_text(given if found is None else found)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from None
