@@ -59,10 +59,7 @@ async def delete_items(
         items = live.needs_funnel.catalogue.items
         found = items.as_ids(ids)
         if found.null_count():
-            bad = ids[int(found.is_null().arg_max() or 0)]
-            raise Refusal(
-                422, f"id: {bad!r} cannot be an id; ids here are {found.dtype}", reason="invalid"
-            )
+            raise Refusal(422, "id: is empty; give the id of an item", reason="invalid")
         return found.to_list()
 
     known = await service.ask(typed)
