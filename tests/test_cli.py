@@ -183,6 +183,7 @@ def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
         "demo-feed-retrieval",
         "demo-pure-chance",
         "demo-rentals-bundle",
+        "demo-rentals-listings.parquet",
         "demo-rentals-ranking",
         "demo-rentals-retrieval",
         "demo-watch-next-retrieval",

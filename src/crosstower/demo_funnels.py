@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from crosstower.bundle import Bundle, make_bundle
 from crosstower.data.worlds.feed_engagement import engagement_probabilities
-from crosstower.data.worlds.rentals import rental_relevance
-from crosstower.files import free_folder
+from crosstower.data.worlds.rentals import listings, rental_relevance
+from crosstower.files import free_folder, write_parquet
 from crosstower.fitting import fit
 from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
 from crosstower.funnel.funnel import Funnel
@@ -49,7 +49,10 @@ class _Plan:
 
 def demo_funnels(out: Path, *, rows: int) -> Iterator[DemoFunnel]:
     """Yield the funnels of the demo, in new folders of `out`; a value is known of each list."""
-    for plan in (_rentals(min(rows, _ROWS)), _feed(min(rows, _ROWS))):
+    out.mkdir(parents=True, exist_ok=True)
+    items = out / "demo-rentals-listings.parquet"  # few rows do not show every listing
+    write_parquet(listings(), items)
+    for plan in (_rentals(min(rows, _ROWS), items), _feed(min(rows, _ROWS))):
         folders = [free_folder(out / r.name) for r in (plan.retrieval, plan.ranking)]
         retrieval = fit(plan.retrieval, out=folders[0])
         ranking = fit(plan.ranking, out=folders[1])
@@ -61,7 +64,7 @@ def demo_funnels(out: Path, *, rows: int) -> Iterator[DemoFunnel]:
         yield DemoFunnel(plan.words, retrieval, ranking, report, bundle)
 
 
-def _rentals(rows: int) -> _Plan:
+def _rentals(rows: int, items: Path) -> _Plan:
     """Return clicks, then bookings, then revenue: the chance of a booking times the price."""
     data = {
         "path": "world:rentals",
@@ -83,6 +86,7 @@ def _rentals(rows: int) -> _Plan:
         "retrieval": {
             "user": "user_id",
             "item": "listing_id",
+            "items": str(items),
             "time": "timestamp",
             "where": "click == 1",
         },

@@ -164,8 +164,19 @@ def test_an_item_never_trained_on_has_no_vocabulary_but_attributes(tmp_path: Pat
 
 def test_facts_count_what_is_cold_and_what_repeats(tmp_path: Path) -> None:
     notes = prepared(tmp_path).facts.notes
-    assert notes[0] == "6 items, 4 of them without a training row"
+    assert notes[0] == "6 items, 4 of them without a training positive"
     assert notes[1].startswith("1 training rows repeat a pair")
+
+
+def test_items_whose_columns_no_training_row_has_are_counted(tmp_path: Path) -> None:
+    rows = ROWS.with_columns(genre=pl.lit("x"), stars=pl.lit(4))
+    others = rows[[0]].with_columns(item=pl.lit(40, pl.Int64), stars=pl.lit(1))
+    data = prepared(tmp_path, pl.concat([rows, others]), items=None, where="stars == 4")
+    catalogue = next(note for note in data.facts.notes if " items, " in note)
+    assert catalogue == (
+        "5 items, 3 of them without a training positive; the columns of 2 are missing, as no"
+        " training row has them: give all items a table (retrieval.items)"
+    )
 
 
 def test_items_missing_from_the_table(tmp_path: Path) -> None:

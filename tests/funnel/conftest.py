@@ -9,6 +9,7 @@ import pytest
 
 from crosstower.blend.blender import fit_blend
 from crosstower.blend_section import Blend
+from crosstower.data.worlds.rentals import listings
 from crosstower.fitting import fit
 from crosstower.recipe import Recipe
 from crosstower.run import BLEND, VALID, Run
@@ -24,8 +25,13 @@ class Runs:
     ranking: Run
 
 
-def rentals_recipes() -> tuple[Recipe, Recipe]:
-    """A retriever and a ranker of the same simulated rows, split by time."""
+def rentals_recipes(folder: Path) -> tuple[Recipe, Recipe]:
+    """A retriever and a ranker of the same simulated rows, split by time.
+
+    A few listings are in no training row. The world's formula is about all of them, so the
+    retriever has a table of their columns.
+    """
+    listings().write_parquet(folder / "listings.parquet")
     data = {
         "path": "world:rentals",
         "rows": 20_000,
@@ -46,6 +52,7 @@ def rentals_recipes() -> tuple[Recipe, Recipe]:
         "retrieval": {
             "user": "user_id",
             "item": "listing_id",
+            "items": str(folder / "listings.parquet"),
             "time": "timestamp",
             "where": "click == 1",
             "baselines": ["popularity"],
@@ -69,7 +76,7 @@ def rentals(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Finished runs; tests read them only."""
     folder = tmp_path_factory.mktemp("rentals")
     retrieval, ranking = (
-        fit(recipe, out=folder / recipe.name, quiet=True) for recipe in rentals_recipes()
+        fit(recipe, out=folder / recipe.name, quiet=True) for recipe in rentals_recipes(folder)
     )
     return Runs(retrieval, ranking)
 

@@ -115,7 +115,10 @@ def test_rows_that_only_validated_the_ranker_are_a_leak_too(tmp_path: Any) -> No
 
 
 def test_other_rows_cannot_be_compared(tmp_path: Any) -> None:
-    retrieval, ranking = rentals_recipes()[0], films_recipes(tmp_path, {"kind": "random"})[1]
+    retrieval, ranking = (
+        rentals_recipes(tmp_path)[0],
+        films_recipes(tmp_path, {"kind": "random"})[1],
+    )
     source = source_of(ranking.data)
     (note,) = leak_notes(retrieval, ranking, source, np.arange(3))
     assert "the runs have other rows (world:rentals, " in note

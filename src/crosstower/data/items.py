@@ -24,11 +24,15 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ItemTable:
-    """A row an item. `cleaned` has the schema's item columns, `attributes` the raw ones."""
+    """A row an item. `cleaned` has the schema's item columns, `attributes` the raw ones.
+
+    `missing` counts the items whose columns no training row gives.
+    """
 
     ids: pl.Series
     attributes: pl.DataFrame
     cleaned: pl.DataFrame
+    missing: int = 0
 
     def __len__(self) -> int:
         """Return N."""

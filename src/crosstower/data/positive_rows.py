@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cells import to_ids
 from crosstower.data.clean import Cleaner
 from crosstower.data.clocks import clocks_of
-from crosstower.data.items import ItemTable, items_of, last_of_each, read_items
+from crosstower.data.items import ItemTable, read_items
 from crosstower.data.joins import JoinMatch, join_matches
 from crosstower.data.lookup import places_in
 from crosstower.data.prepare import Progress, splitter_of
+from crosstower.data.row_items import TrainingRows, canonical_ids, items_of_rows
 from crosstower.data.sides import Sides, section_of
-from crosstower.data.sources import FilteredSource, FrameSource, Source, require_columns
+from crosstower.data.sources import FilteredSource, Source, require_columns
 from crosstower.data.split import Splitter
 from crosstower.errors import DataError
 from crosstower.names import ROW, SPLIT, raw_name, time_name
@@ -25,7 +25,6 @@ from crosstower.recipe import Recipe
 from crosstower.retrieval_section import Retrieval
 from crosstower.splits import order_of
 from crosstower.times.clock import Clock
-from crosstower.values.columns import ids_of, settled
 
 Places = NDArray[np.int64]
 
@@ -51,14 +50,6 @@ class PositiveRows:
     def take(self, rows: Places) -> pl.DataFrame:
         """Return the frame's rows at places."""
         return self.frame[rows]
-
-
-@dataclass(frozen=True)
-class _Sources:
-    """All rows, and those of them that are positives."""
-
-    every: Source
-    positives: Source
 
 
 def read_positives(
@@ -90,7 +81,7 @@ def read_positives(
     joins = join_matches(source)
     skipped = cleaner.skipped
     frame = _with_ids(frame, section, recipe.data.on_bad_rows)
-    items = _items(recipe, _Sources(every, source), sides, frame) if items is None else items
+    items = _items(recipe, every, sides, frame, splitter) if items is None else items
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     by_user = [] if section.user is None else [raw_name(section.user)]
     frame = frame.sort([*by_user, *(time_name(clock.column) for clock in order), ROW])
@@ -126,41 +117,22 @@ def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.D
     """Return rows whose raw users and items are canonical ids; null where one is none."""
     for name in (section.user, section.item):
         if name is not None:
-            ids = _canonical(name, frame[raw_name(name)], on_bad_rows)
+            ids = canonical_ids(name, frame[raw_name(name)], on_bad_rows)
             frame = frame.with_columns(ids.alias(raw_name(name)))
     return frame
 
 
-def _canonical(name: str, raw: pl.Series, on_bad_rows: str) -> pl.Series:
-    ids = to_ids(name, raw) if on_bad_rows == "error" else settled(ids_of(raw))
-    return ids.alias(name)
-
-
-def _items(recipe: Recipe, sources: _Sources, sides: Sides, frame: pl.DataFrame) -> ItemTable:
+def _items(
+    recipe: Recipe, source: Source, sides: Sides, frame: pl.DataFrame, splitter: Splitter
+) -> ItemTable:
     """Return the item table, or all items with the columns of their last training row."""
     section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
     if section.items is not None:
         dialect = recipe.data.csv
         return read_items(section.items, schema, item=section.item, dialect=dialect)
-    columns = list(dict.fromkeys([section.item, *schema.sources()]))
-    require_columns(sources.every, columns)
-    how = recipe.data.on_bad_rows
     trained = frame.filter(pl.col(SPLIT) == 0)[ROW].to_numpy()
-    ids, last = list[pl.Series](), list[pl.DataFrame]()
-    for chunk in sources.every.chunks([section.item]):
-        ids.append(_canonical(section.item, chunk.frame[section.item], how).unique())
-    for chunk in sources.positives.chunks(columns):
-        numbers = np.arange(chunk.index, chunk.index + chunk.frame.height)
-        rows = chunk.frame.filter(pl.Series(np.isin(numbers, trained)))
-        own = _canonical(section.item, rows[section.item], how)
-        rows = pl.concat([*last, rows.with_columns(own)], how="vertical_relaxed")
-        last = [last_of_each(rows, section.item)]
-    every = pl.concat([part.to_frame() for part in ids], how="vertical_relaxed")
-    every = every.drop_nulls().unique().sort(section.item)
-    known = last[0].with_columns(pl.col(section.item).cast(every.schema[section.item]))
-    table = every.join(known, on=section.item, how="left", maintain_order="left")
-    items = FrameSource(table.select(columns), f"the items of {sources.every.name}")
-    return items_of(items, schema, item=section.item, columns=columns)
+    rows = TrainingRows(trained, splitter, section.where)
+    return items_of_rows(source, schema, section, rows, recipe.data.on_bad_rows)
 
 
 def _known(

@@ -214,10 +214,12 @@ def _notes(recipe: Recipe, rows: PositiveRows, test: Questions) -> list[str]:
     train = rows.split == 0
     items = len(rows.items)
     trained = len(np.unique(rows.item[train]))
-    catalogue = f"{items:,} items, {items - trained:,} of them without a training row"
-    section, columns = section_of(recipe), rows.items.attributes.columns
-    if section.items is None and trained < items and columns != [section.item]:
-        catalogue += ": their columns are missing; give all items a table (retrieval.items)"
+    catalogue = f"{items:,} items, {items - trained:,} of them without a training positive"
+    if rows.items.missing and rows.items.attributes.columns != [section_of(recipe).item]:
+        catalogue += (
+            f"; the columns of {rows.items.missing:,} are missing, as no training row has them:"
+            " give all items a table (retrieval.items)"
+        )
     notes.append(catalogue)
     pairs = np.unique(rows.user[train] * items + rows.item[train])
     if len(pairs) < train.sum():

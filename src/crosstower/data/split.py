@@ -34,19 +34,45 @@ _SAMPLE = 1_000_000
 
 
 @dataclass(frozen=True)
+class Others:
+    """The rule for rows that a splitter does not divide; `columns` are those it looks at."""
+
+    columns: tuple[str, ...]
+    may_train: Callable[[pl.DataFrame], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
 class Splitter:
     """Assigns rows to `SPLITS` by position; `columns` are the raw columns it looks at.
 
     `clocks` read the time columns that it divides by; rows without a time are in no split.
+    `others` is for rows beside those that it divides, such as negatives beside positives.
     """
 
     columns: tuple[str, ...]
     _assign: Callable[[pl.DataFrame], Assignment]
     clocks: tuple[Clock, ...] = ()
+    others: Others | None = None
 
     def assign(self, frame: pl.DataFrame) -> Assignment:
         """Return 0, 1 or 2 (-1: none) for each row of a frame with `ROW` and `raw_name(COLUMN)`."""
         return self._assign(frame)
+
+    @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The raw columns that `may_train` looks at."""
+        return self.columns if self.others is None else self.others.columns
+
+    def may_train(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
+        """Return whether each of the rows beside those divided may be used in training.
+
+        These are the rows of the train split, if a row's own columns tell its split. A random split
+        holds out none of them; leave-last-out those that are not before their group's first
+        held-out row.
+        """
+        if self.others is None:
+            return self._assign(frame) == SPLITS.index("train")
+        return self.others.may_train(frame)
 
 
 def fit_splitter(split: Split, source: Source, clocks: ClockOf | None = None) -> Splitter:
@@ -58,7 +84,9 @@ def fit_splitter(split: Split, source: Source, clocks: ClockOf | None = None) ->
     clock_of = clocks or partial(fit_clock, source)
     match split:
         case RandomSplit():
-            return Splitter((), lambda f: _cut(uniform(mix(_rows(f), split.seed)), split.fractions))
+            free = Others((), lambda f: np.ones(f.height, dtype=bool))
+            places = partial(_by_chance, split=split)
+            return Splitter((), places, others=free)
         case GroupSplit(column=column):
             return Splitter((column,), lambda f: _by_group(f, column, split))
         case ColumnSplit(column=column):
@@ -78,6 +106,10 @@ def _rows(frame: pl.DataFrame) -> NDArray[np.int64]:
 def _cut(position: NDArray[np.float64], fractions: tuple[float, float, float]) -> Assignment:
     ends = np.cumsum(fractions)[:2]
     return np.searchsorted(ends, position, side="right").astype(np.int8)
+
+
+def _by_chance(frame: pl.DataFrame, split: RandomSplit) -> Assignment:
+    return _cut(uniform(mix(_rows(frame), split.seed)), split.fractions)
 
 
 def _by_group(frame: pl.DataFrame, column: str, split: GroupSplit) -> Assignment:
@@ -155,7 +187,16 @@ def _leave_last_out(split: LeaveLastOutSplit, source: Source, clock: Clock) -> S
         rows = _rows(frame)
         return np.where(np.isin(rows, test), 2, np.isin(rows, valid)).astype(np.int8)
 
-    return Splitter((), assign, (clock,))
+    held_out = order.filter(pl.col("place") < 2).group_by("group").agg(pl.col("time").min())
+
+    def may_train(frame: pl.DataFrame) -> NDArray[np.bool_]:
+        group, time = text_of(frame[raw_name(split.group)]), clock.read(frame[raw_name(split.time)])
+        rows = pl.DataFrame({"group": group, "own": time})
+        first = rows.join(held_out, on="group", how="left", nulls_equal=True, maintain_order="left")
+        earlier = pl.col("time").is_null() | (pl.col("own") < pl.col("time")).fill_null(value=False)
+        return first.select(earlier.alias("earlier"))["earlier"].to_numpy()
+
+    return Splitter((), assign, (clock,), Others((split.group, split.time), may_train))
 
 
 def select(frame: pl.DataFrame, assignment: Assignment, split: int) -> pl.DataFrame:
