@@ -24,10 +24,10 @@ def test_a_bundle_is_made_and_says_how_to_serve_it(
     assert code == 0
     made = Bundle.open(out)
     assert made.manifest.candidates == 50
-    assert f"version {made.version}, retrieve and rank, 1,476 items (exact index)" in text
+    assert f"version {made.version}, retrieve and rank, 1,500 items (exact index)" in text
     assert f"crosstower serve {out}" in text
     code, text, _ = run(capsys, "bundle", *runs, "-o", tmp_path / "other", "--json")
-    assert json.loads(text)["items"] == 1_476
+    assert json.loads(text)["items"] == 1_500
     code, _, err = run(capsys, "bundle", *runs, "-o", out)
     assert (code, "is there already" in err) == (5, True)
 

@@ -247,7 +247,10 @@ def test_bad_questions(live: Live, asked: Asked, words: str) -> None:
         ({"city": "Oslo"}, r"items\[0\]: no 'listing_id'"),
         ({**LISTING, "town": "Oslo"}, "no column 'town'"),
         ({**LISTING, "price": "dear"}, r"items\[0\]: 'price' must be Float64, got 'dear'"),
-        ({**LISTING, "listing_id": "seven"}, r"'listing_id' must be Int64, got 'seven'"),
+        (
+            {**LISTING, "listing_id": "seven"},
+            r"'listing_id' must be an integer, .*'seven'",
+        ),
         ({**LISTING, "price": float("inf")}, "price"),
     ],
 )

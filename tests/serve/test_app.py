@@ -162,6 +162,30 @@ def test_a_bad_item_is_refused_whole(client: TestClient) -> None:
     problem(client.put("/v1/items", json={"items": []}), 422)
 
 
+@pytest.mark.parametrize("given", ["x", "true", "7.5", str(2**63)])
+def test_a_text_is_no_id_among_integers(client: TestClient, given: str) -> None:
+    before = service_of(client).state.last_sequence()
+    put = client.put("/v1/items", json={"items": [{**LISTING, "listing_id": given}]})
+    deleted = client.delete("/v1/items", params={"id": [3, given]})
+    for answer, name in ((put, "items[0]: 'listing_id'"), (deleted, "id")):
+        words = f"{name} must be an integer, like all item ids here, got '{given}'"
+        assert problem(answer, 422)["detail"] == words
+    assert service_of(client).state.last_sequence() == before
+    assert client.post("/v1/rank", json={"items": [3]}).json()["unknown"] == []
+
+
+def test_an_empty_id_is_refused(client: TestClient) -> None:
+    before = service_of(client).state.last_sequence()
+    detail = problem(client.delete("/v1/items?id="), 422)["detail"]
+    assert detail == "id: expected an id, an integer or a text, got ''"
+    assert service_of(client).state.last_sequence() == before
+
+
+def test_an_unknown_integer_is_deleted_without_effect(client: TestClient) -> None:
+    assert client.delete("/v1/items?id=99999999&id=12.0").status_code == 200
+    assert client.post("/v1/rank", json={"items": [3, 12]}).json()["unknown"] == [12]
+
+
 def test_events_are_kept_for_the_next_training(client: TestClient, tmp_path: Path) -> None:
     events = [event(rank=1), event(type="impression", query={"home_city": "Rome"})]
     assert client.post("/v1/events", json={"events": events}).json() == {"stored": 2, "known": 0}
@@ -284,7 +308,7 @@ def test_figures_for_prometheus(client: TestClient) -> None:
         'crosstower_fallbacks_total{reason="popular"} 1.0',
         'crosstower_unseen_values_total{column="home_city"} 1.0',
         'crosstower_values_total{column="home_city"} 2.0',
-        "crosstower_items 1476.0",
+        "crosstower_items 1500.0",
     ):
         assert line in text
     assert 'crosstower_stage_duration_seconds_count{stage="rank"} 2.0' in text

@@ -108,6 +108,18 @@ class LiveCatalogue:
         """
         self._encoded(rows)
 
+    def checked_id(self, name: str, value: Any) -> Id:
+        """Return the canonical id of a value of a request; `name` is what messages call it.
+
+        Raises:
+            QueryError: it cannot be an id, or is a text where all ids are integers.
+
+        """
+        found = given_id(name, value)
+        if self.retriever.catalogue.ids.dtype.is_integer() and not isinstance(found, int):
+            raise QueryError(f"{name} must be an integer, like all item ids here, got {value!r}")
+        return found
+
     def delete(self, ids: Sequence[str | int]) -> None:
         """Take items out; ids that are not there are left alone."""
         kept = self.items.delete(self.items.as_ids(ids).drop_nulls().unique())
@@ -125,7 +137,7 @@ class LiveCatalogue:
         by_id: dict[Id, int] = {}
         for number, row in enumerate(rows):
             _check(number, row, name, schema)
-            by_id[given_id(f"items[{number}]: '{name}'", row[name])] = number
+            by_id[self.checked_id(f"items[{number}]: '{name}'", row[name])] = number
         ids = self.items.as_ids(list(by_id))
         columns = {
             column: _typed(column, {n: rows[n].get(column) for n in by_id.values()}, kind)

@@ -56,11 +56,8 @@ async def delete_items(
     """Take items out; ids that are not there are left alone."""
 
     def typed(live: Live) -> list[Id]:
-        items = live.needs_funnel.catalogue.items
-        found = items.as_ids(ids)
-        if found.null_count():
-            raise Refusal(422, "id: is empty; give the id of an item", reason="invalid")
-        return found.to_list()
+        catalogue = live.needs_funnel.catalogue
+        return [catalogue.checked_id("id", given) for given in ids]
 
     known = await service.ask(typed)
     sequence = await service.write(lambda state: state.delete_items(known))
