@@ -1,3 +1,4 @@
+import json
 import threading
 from pathlib import Path
 
@@ -87,10 +88,20 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         Run.open(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"format": 2}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}'])
 def test_a_damaged_run_is_refused(run: Run, text: str) -> None:
     (run.folder / "run.json").write_text(text)
-    with pytest.raises(RunError, match="damaged, or written by another version"):
+    with pytest.raises(RunError, match=r"run\.json: damaged: .*; train again"):
+        Run.open(run.folder)
+
+
+@pytest.mark.parametrize(("form", "age"), [(1, "an older"), (3, "a newer")])
+def test_a_run_of_another_format_is_named(run: Run, form: int, age: str) -> None:
+    path = run.folder / "run.json"
+    plain = json.loads(path.read_text())
+    assert plain["format"] == 2
+    path.write_text(json.dumps(plain | {"format": form}))
+    with pytest.raises(RunError, match=rf"run\.json: written by {age} .*\(format {form}, this"):
         Run.open(run.folder)
 
 

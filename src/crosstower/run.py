@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import nn
 
 from crosstower.arguments import path_of
@@ -40,12 +40,14 @@ from crosstower.recipe import Recipe, load_recipe
 from crosstower.scored_rows import RowScorer
 from crosstower.scores import Precision, Scorer
 from crosstower.splits import GivenSplit
+from crosstower.stored import read_document
 from crosstower.train.checkpoint import load_weights
 from crosstower.train.trainer import BEST
 
 CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
+FORMAT = 2
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
 
 
@@ -55,7 +57,7 @@ class RunInfo(Frozen):
     `tables` says that the rows were tables of Python, which the recipe cannot name.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = FORMAT
     created: str
     models: dict[str, dict[str, Any]]
     seeds: tuple[int, ...]
@@ -78,7 +80,7 @@ class Run:
         """Open a run folder.
 
         Raises:
-            RunError: there is no run, or it is damaged.
+            RunError: there is no run, or it is damaged or of another format.
 
         """
         folder = path_of("run", folder, error=RunError, expected="a run folder")
@@ -88,13 +90,7 @@ class Run:
                 f"{folder}: no run in this folder (no run.json); give the folder that"
                 " 'crosstower fit' wrote, such as runs/NAME"
             )
-        try:
-            info = RunInfo.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise RunError(
-                f"{path}: damaged, or written by another version of crosstower:"
-                f" {error.errors()[0]['msg']}; train again"
-            ) from None
+        info = read_document(path, RunInfo, newest=FORMAT, error=RunError, again="train again")
         return Run(folder, load_recipe(folder / "recipe.yaml"), info)
 
     @staticmethod

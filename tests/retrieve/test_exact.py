@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,15 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, index: ExactIndex, name: st
     path = tmp_path / "index" / name
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(RunError, match=rf"{name}: damaged"):
+        ExactIndex.load(tmp_path / "index")
+
+
+def test_an_index_of_an_older_format_is_named(tmp_path: Path, index: ExactIndex) -> None:
+    index.save(tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    older = r"index\.json: written by an older Crosstower \(format 1, .*; build the index again"
+    with pytest.raises(RunError, match=older):
         ExactIndex.load(tmp_path / "index")
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from crosstower.errors import QueryError, RunError
 from crosstower.files import new_folder
@@ -20,7 +19,9 @@ from crosstower.retrieve.index import Hits, check_queries, excluded_pairs
 from crosstower.retrieve.survivors import Survivors
 from crosstower.retrieve.top import top_places, top_rows
 from crosstower.retrieve.vectors import Floats, Storage, Vectors
+from crosstower.stored import read_document
 
+FORMAT = 2
 GATHERED = 16_384  # survivors of a condition whose vectors are kept side by side
 
 
@@ -31,7 +32,7 @@ class Manifest(Frozen):
     `model` names the model that the vectors are of, where somebody has to know.
     """
 
-    format: Literal[2] = 2
+    format: Literal[2] = FORMAT
     kind: Literal["exact", "ann"] = "exact"
     storage: Storage
     items: int
@@ -47,17 +48,14 @@ class Manifest(Frozen):
         """Read it.
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: there is none, or it is damaged or of another format.
 
         """
         path = folder / "index.json"
         if not path.is_file():
             raise RunError(f"{folder}: no index in this folder (no index.json)")
-        try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise RunError(f"{path}: damaged: {reason}; build the index again") from None
+        again = "build the index again"
+        return read_document(path, Manifest, newest=FORMAT, error=RunError, again=again)
 
 
 class ExactIndex:

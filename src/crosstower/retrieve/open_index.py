@@ -20,7 +20,8 @@ def open_index(folder: str | Path, *, width: int | None = None) -> ItemIndex:
         width: of the vectors of the model that asks.
 
     Raises:
-        RunError: there is none, it is damaged, or its vectors are of another width.
+        RunError: there is none, it is damaged or of another format, or its vectors are of another
+            width.
 
     """
     folder = Path(folder)
