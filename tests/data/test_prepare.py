@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -82,6 +83,27 @@ def test_the_fingerprint_follows_the_rows(
     again = frame.with_columns(age=pl.col("age") + (pl.int_range(pl.len()) == 5))
     prints = [prepared(recipe, tmp_path, f).facts.fingerprint for f in (frame, frame, again)]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_fingerprint_does_not_depend_on_how_files_are_cut(
+    recipe_text: str, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    prints = set[str]()
+    for place, cuts in enumerate(([0, 1200], [0, 7, 500, 1200], [0, 600, 1200])):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        for start, end in pairwise(cuts):
+            frame[start:end].write_parquet(folder / f"{start:05d}.parquet")
+        recipe = changed(recipe_text, path=str(folder))
+        prints.add(prepared(recipe, tmp_path / "spill" / str(place)).facts.fingerprint)
+    assert len(prints) == 1
+    for other in (
+        frame.reverse(),
+        frame.with_columns(click=1 - pl.col("click")),
+        frame.with_columns(watch_time=pl.col("watch_time") + 1.0),
+    ):
+        prints.add(prepared(changed(recipe_text), tmp_path / "o", other).facts.fingerprint)
+    assert len(prints) == 4
 
 
 def test_values_unseen_in_training_are_told(recipe_text: str, tmp_path: Path) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
 from crosstower.batch import Batch
 from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.encode import Encoder
-from crosstower.data.fingerprints import Fingerprints, Smallest, row_hashes
+from crosstower.data.fingerprints import Fingerprints, OrderedRows, Smallest, row_hashes
 from crosstower.data.implications import Implications
 from crosstower.data.joins import JoinMatch
 from crosstower.data.split import SPLITS
@@ -30,7 +28,7 @@ class Facts(Frozen):
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
-    rows, so that a resumed run notices other data; `answers` are those of a retriever's test;
+    rows in order, so that a resumed run notices other data; `answers` are those of a retriever's test;
     `joins` says how many rows found their keys.
     """
 
@@ -74,7 +72,7 @@ class Census:
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     implications: Implications = field(default_factory=Implications)
-    digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    ordered: OrderedRows = field(default_factory=OrderedRows)
 
     def add(self, split: str, labels: pl.DataFrame, batch: Batch, encoder: Encoder) -> None:
         """Count rows of a split: their labels, a column a task, and their encoded form."""
@@ -84,10 +82,9 @@ class Census:
             self.labels.setdefault((task, split), _LabelCount()).add(labels[task])
         if split == "test":
             self.unseen.add(batch, encoder)
-        (self.trained if split == "train" else self.held_out).add(row_hashes(batch))
-        self.digest.update(split.encode())
-        for tensor in (batch.codes, batch.numbers, batch.labels, *batch.lists.values()):
-            self.digest.update(tensor.numpy().reshape(-1).data)
+        hashes = row_hashes(batch)
+        (self.trained if split == "train" else self.held_out).add(hashes)
+        self.ordered.add(split, hashes, batch)
 
     def notes(self) -> list[str]:
         """Return sentences about what was skipped, unseen or missing."""
@@ -160,5 +157,5 @@ class Census:
             base_rates=rates,
             notes=(*(match.sentence for match in joins), *self.notes()),
             joins=joins,
-            fingerprint=self.digest.hexdigest(),
+            fingerprint=self.ordered.fingerprint,
         )

@@ -6,9 +6,11 @@ is in the sample follows from the row alone, so a row met again is compared with
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,6 +36,29 @@ def row_hashes(batch: Batch) -> U64:
         for column, factor in enumerate(odd):  # one at a time: no copy of a whole wide part
             total += part[:, column].astype(np.uint64) * factor
     return mix(total)
+
+
+@dataclass
+class OrderedRows:
+    """A hash of all rows and labels of each split, in order, however they are cut into chunks."""
+
+    digests: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def add(self, split: str, hashes: U64, batch: Batch) -> None:
+        """Append the rows of a batch, of which `hashes` are the `row_hashes`."""
+        labels = batch.labels.numpy() + np.float32(0.0)  # no -0.0
+        for column in np.where(np.isnan(labels), np.float32(np.nan), labels).T:
+            hashes = mix(hashes ^ mix(np.ascontiguousarray(column).view(np.int32)))
+        digest = self.digests.setdefault(split, hashlib.blake2b(digest_size=16))
+        digest.update(hashes.data)
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash, in hexadecimal digits."""
+        whole = hashlib.blake2b(digest_size=16)
+        for split in sorted(self.digests):
+            whole.update(f"{split} {self.digests[split].hexdigest()} ".encode())
+        return whole.hexdigest()
 
 
 @dataclass
