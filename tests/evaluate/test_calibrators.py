@@ -217,7 +217,7 @@ def test_rows_without_a_type_help_the_map_of_all_rows_only():
     assert calibrators.maps["like"].overall == fit(PLATT, frame).maps["like"].overall
     missing = some["content_type"].null_count()
     assert calibrators.notes == (
-        f"{missing:,} rows have no content_type; only the maps of all rows know them.",
+        f"{missing:,} rows have no content_type; they use the map of all rows.",
     )
 
 

@@ -406,3 +406,15 @@ def test_the_random_log_tells_the_click_rate_of_thompson_sampling():
         assert 1000 < found.effective_sample_size < 10_000
     weights = rows["target"] / rows["propensity_score"]
     assert weights.mean() == pytest.approx(1.0, abs=4 * stats.sem(weights))
+
+
+@pytest.mark.parametrize("tiny", [5e-324, 1e-300, 1e-101])
+def test_a_weight_that_cannot_be_squared_is_refused(tiny: float) -> None:
+    rows = np.ones(3), np.array([0.5, tiny, 0.5]), np.ones(3)
+    with pytest.raises(DataError, match=r"propensity: expected a chance within .* row 1, 1 such"):
+        all_estimates(*rows, predicted=np.ones(3), predicted_target=np.ones(3))
+    found = all_estimates(
+        rows[0], np.array([0.5, 1e-90, 0.5]), rows[2], predicted=rows[0], predicted_target=rows[0]
+    )
+    assert all(math.isfinite(estimate.value) for estimate in found.values())
+    assert found["inverse_propensity"].effective_sample_size == pytest.approx(1.0)

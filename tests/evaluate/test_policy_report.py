@@ -92,9 +92,16 @@ def test_too_few_unusual_rewards_give_no_verdict_however_narrow_the_interval(usu
     low, high = report.gains["model"].estimate.interval()
     assert not low < 0 < high
     assert report.gains["model"].telling_rows == pytest.approx(9.0)
-    assert report.verdict().endswith("rests on 9 effective rows of an unusual reward: too few.")
-    assert "model: only 9.0 effective rows have an unusual reward" in report.warnings[0]
+    told = "9 effective rows with a reward other than the median: too few."
+    assert report.verdict().endswith(f"rests on {told}")
+    assert report.warnings[0].startswith("model: only 9.0 effective rows have a reward other than")
     assert not any(words.startswith("uniform") for words in report.warnings)
+
+
+def test_one_row_has_no_interval_and_its_weight_is_no_mean() -> None:
+    report = policy_report(decisions().filter(pl.col("model:target") > 0).head(1), FACTS)
+    assert "(no interval)" in report.verdict()
+    assert not any("weights average" in words for words in report.warnings)
 
 
 def test_rows_that_tell_are_counted_by_their_weights() -> None:

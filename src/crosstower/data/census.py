@@ -28,8 +28,8 @@ class Facts(Frozen):
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
-    rows in order, so that a resumed run notices other data; `answers` are those of a retriever's test;
-    `joins` says how many rows found their keys.
+    rows in order, so that a resumed run notices other data; `answers` are those of a retriever's
+    test; `joins` says how many rows found their keys.
     """
 
     source: str

@@ -190,7 +190,7 @@ def fit_calibrators(
     typed = {name: places for name, places in rows.items() if name is not None}
     if None in rows:
         notes.append(
-            f"{len(rows[None]):,} rows have no {section.by}; only the maps of all rows know them."
+            f"{len(rows[None]):,} rows have no {section.by}; they use the map of all rows."
         )
     maps: dict[str, TaskMaps] = {}
     for task, kind in kinds.items():

@@ -18,6 +18,7 @@ from crosstower.errors import DataError
 
 Numbers = pl.Series | NDArray[Any]
 Floats = NDArray[np.float64]
+_MOST = 1e100  # the square of a larger weight, times the rows, leaves the range of numbers
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ def weights_of(propensity: Numbers, target: Numbers, clip: float | None, rows: i
     refuse(~((logged > 0.0) & (logged <= 1.0)), logged, rule)
     rule = "target: expected the logged action's chance in [0, 1]"
     refuse(~((wanted >= 0.0) & (wanted <= 1.0)), wanted, rule)
-    weights = wanted / logged
+    with np.errstate(over="ignore"):
+        weights = wanted / logged
+    rule = "propensity: expected a chance within 100 orders of magnitude of the evaluated policy's"
+    refuse(weights > _MOST, logged, rule)
     largest = float(weights.max())
     if largest == 0.0:
         raise DataError(

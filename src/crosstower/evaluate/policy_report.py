@@ -88,17 +88,19 @@ class PolicyReport:
         gain, logged = self.gains[policy], self.policies["logged"]["logged"]
         low, high = gain.estimate.interval()
         if gain.telling_rows < _TELLING:
-            words = f"rests on {gain.telling_rows:.0f} effective rows of an unusual reward: too few"
+            told = f"{gain.telling_rows:.0f} effective rows"
+            words = f"rests on {told} with a reward other than the median: too few"
         elif low <= 0.0 <= high:
             words = "is within the noise, these rows cannot tell"
         else:
             words = f"is {'better' if low > 0.0 else 'worse'} beyond the noise"
         whose = "the model's order" if policy == "model" else f"the policy of '{self.facts.target}'"
         value = logged.value + gain.estimate.value
+        noise = "no interval" if math.isnan(low) else f"95 % interval {low:+.4g} to {high:+.4g}"
         return (
             f"{self.facts.reward} a row: {value:.4g} by {whose} ({gain.how}),"
             f" {logged.value:.4g} as logged; {gain.estimate.value:+.4g}"
-            f" (95 % interval {low:+.4g} to {high:+.4g}) {words}."
+            f" ({noise}) {words}."
         )
 
     def plain(self) -> dict[str, Any]:
@@ -242,12 +244,11 @@ def _warnings(rows: pl.DataFrame, policy: str, found: dict[str, Estimate]) -> li
         )
     if (told := _telling_rows(rows, policy)) < _TELLING:
         warnings.append(
-            f"{policy}: only {told:.1f} effective rows have an unusual reward, less than"
-            f" {_TELLING:g}: its intervals are too narrow; give more rows."
+            f"{policy}: only {told:.1f} effective rows have a reward other than the median, less"
+            f" than {_TELLING:g}: its intervals are too narrow; give more rows."
         )
     weights = on_policy(rows[f"{policy}:target"] / rows["propensity"])
-    noise = 0.0 if math.isnan(weights.standard_error) else weights.standard_error
-    if abs(weights.value - 1.0) > _SURE * noise + _SLACK:
+    if abs(weights.value - 1.0) > _SURE * weights.standard_error + _SLACK:  # not if that is NaN
         warnings.append(
             f"{policy}: its weights average {weights.value:.3g} and not 1: the propensities are not"
             " those of the log, or leave out actions that this policy takes; do not trust values"
