@@ -206,7 +206,7 @@ def print_blend(result: BlendResult) -> None:
             f"expected.{task}": f"Expected@{k}",
             f"gauc.{task}": "gAUC",
         }
-        _print_orders(f"{task}: test rows, one list a {result.asked.user}", names, result)
+        _print_orders(f"{task}: test rows, one list per {result.asked.user}", names, result)
     shared = {
         n: n.removeprefix("share.") for n in result.orders[0].metrics if n.startswith("share.")
     }

@@ -38,9 +38,12 @@ def words(result: BlendResult) -> str:
     return " ".join([*result.sentences, *result.notes])
 
 
-def test_rows_without_a_user_are_counted(changed: Callable[[pl.Expr], Run]) -> None:
-    row = pl.int_range(pl.len())
-    result = blend_run(changed(pl.when(row >= 100).then("user_id")), BOTH)
+@pytest.mark.parametrize("none", [None, float("nan")])
+def test_rows_without_a_user_are_counted(
+    changed: Callable[[pl.Expr], Run], none: float | None
+) -> None:
+    row, users = pl.int_range(pl.len()), pl.col("user_id").cast(pl.Float64)
+    result = blend_run(changed(pl.when(row >= 100).then(users).otherwise(none)), BOTH)
     stored = pl.read_parquet(result.page.parent / "blended.parquet")
     height = stored.height + 100
     assert f"100 of {height:,} test rows have no user_id and stand in no list." in words(result)

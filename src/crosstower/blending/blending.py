@@ -126,7 +126,8 @@ def blend_run(
     tell("reading predictions")
     columns = needed_columns(user, blend, wanted, diversity)
     refuse_tasks(columns, kinds)
-    rows, tuned = held_out(run, run.info.seeds, columns, data=data), None
+    tuned, found = None, held_out(run, run.info.seeds, columns, data=data)
+    rows = [held.by(user) for held in found]
     if tune is not None:
         tuned = tune_blend(tune, kinds, rows[0].valid, tell=tell)
         blend = tuned.blend

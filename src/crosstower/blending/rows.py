@@ -13,6 +13,7 @@ from crosstower.blend_section import Blend, Diversity
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.parts import training_source
 from crosstower.errors import RecipeError, RunError
+from crosstower.evaluate.ranking import group_ids
 from crosstower.names import label_name
 from crosstower.results import read_predictions
 from crosstower.run import TEST, VALID, Run
@@ -24,6 +25,10 @@ class HeldOut:
 
     valid: pl.DataFrame
     test: pl.DataFrame
+
+    def by(self, user: str) -> HeldOut:
+        """Return the rows with NaN, which is no user, as null in column `user`."""
+        return HeldOut(*(f.with_columns(group_ids(f[user])) for f in (self.valid, self.test)))
 
 
 def user_column(run: Run, given: str | None, utility: Utility | None) -> str:

@@ -107,8 +107,9 @@ def _first_places(asked: Asked, blend: Measured, lists: Lists) -> str:
         noise = f" (95 % {low:.2f} to {high:.2f})" if lists.count > 1 else ""
         parts.append(f"{total:.2f} {what}{noise}")
     users = blend.groups[f"total.{next(iter(asked.schema.tasks))}"].counted
-    where = f"The first {asked.k} rows of {users:,} lists by {asked.user}"
-    return f"{where} hold on average {', '.join(parts)}."
+    where = f"The first {asked.k} rows of {users:,} list{'s'[: users != 1]} by {asked.user}"
+    held = "hold on average" if users != 1 else "hold"
+    return f"{where} {held} {', '.join(parts)}."
 
 
 def _against(blend: Measured, other: Measured | None, metric: str, k: int) -> list[str]:
