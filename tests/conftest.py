@@ -8,9 +8,9 @@ from hypothesis import settings
 from crosstower.bundle import Bundle, make_bundle
 from crosstower.recipe import Recipe, parse_recipe
 
-from .funnel.conftest import Runs, blended, rentals
+from .funnel.conftest import Runs, blended, cinema, rentals
 
-__all__ = ["blended", "rentals"]  # fixtures that several rooms use
+__all__ = ["blended", "cinema", "rentals"]  # fixtures that several rooms use
 
 # Examples are the same in every run, and a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)

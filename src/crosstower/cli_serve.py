@@ -61,9 +61,9 @@ def print_bundle(made: Bundle) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    note = _index_note(manifest)
-    if note:
-        out.print(note, highlight=False, soft_wrap=True)
+    for note in (_index_note(manifest), *(match.sentence for match in manifest.joins)):
+        if note:
+            out.print(note, highlight=False, soft_wrap=True)
     out.print(f"Serve it: crosstower serve {made.folder}", highlight=False, soft_wrap=True)
 
 

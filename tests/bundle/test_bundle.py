@@ -110,11 +110,11 @@ def test_a_damaged_file_is_named(copy: Path, name: str) -> None:
 def test_a_manifest_that_cannot_be_read_is_named(copy: Path, tmp_path: Path) -> None:
     path = copy / NAME
     plain = json.loads(path.read_text())
-    path.write_text(json.dumps(plain | {"format": 3}))
-    with pytest.raises(BundleError, match=r"newer Crosstower \(format 3, this one reads 2\)"):
+    path.write_text(json.dumps(plain | {"format": 4}))
+    with pytest.raises(BundleError, match=r"newer Crosstower \(format 4, this one reads 3\)"):
         Bundle.open(copy)
-    path.write_text(json.dumps(plain | {"format": 1}))
-    with pytest.raises(BundleError, match=r"older Crosstower \(format 1, this one reads 2\)"):
+    path.write_text(json.dumps(plain | {"format": 2}))
+    with pytest.raises(BundleError, match=r"older Crosstower \(format 2, this one reads 3\)"):
         Bundle.open(copy)
     deep = "[" * 100_000
     for text in ("", "[]", "{", deep, json.dumps(plain | {"candidates": "many"})):

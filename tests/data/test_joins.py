@@ -41,7 +41,7 @@ def test_a_full_match_gives_no_advice() -> None:
 def test_a_join_that_matches_nothing_is_an_error_that_shows_keys() -> None:
     with pytest.raises(DataError, match=r"none of 3 rows found its key: the rows hold 'u1', 'u2'"):
         read(joined(["u1", "u2", None], ["1", "2"]))
-    with pytest.raises(DataError, match="no row has a key, the table holds 1, 2"):
+    with pytest.raises(DataError, match="none of the rows has a key, the table holds 1, 2"):
         read(joined([None, None], [1, 2]))
 
 

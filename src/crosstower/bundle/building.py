@@ -26,14 +26,16 @@ from crosstower.bundle.manifest import (
     files_of,
     version_of,
 )
+from crosstower.data.joins import JoinMatch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluate.drift import reference_of
 from crosstower.files import new_folder
 from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.rows import RowMaker
 from crosstower.results import read_predictions
 from crosstower.retrieve.calibration import RECALL
 from crosstower.retriever.building import IndexKind, choose_index
-from crosstower.retriever.files import FOLDER
+from crosstower.retriever.files import FOLDER, HAD, USER
 from crosstower.retriever.retriever import INDEX, Retriever
 from crosstower.run import BLEND, CALIBRATION, VALID, Run
 from crosstower.scores import PREDICTION
@@ -71,6 +73,7 @@ def make_bundle(
     Raises:
         BundleError: the folder is there, or the runs are not one of each kind.
         RunError: a run is missing, damaged, or its training has not finished.
+        DataError: no item, or no known user, has its key in a table that the ranker joins.
 
     """
     out = path_of("out", out, error=BundleError, expected="the folder to write")
@@ -88,6 +91,7 @@ def make_bundle(
                 maker.ranking(ranking, data)
             if retrieval is not None and ranking is not None:
                 maker.form(candidates)
+                maker.match(ranking)
             maker.finish(_name(out, retrieval, ranking), candidates)
     except OSError as error:
         raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -104,6 +108,7 @@ class _Maker:
         self.index_recall: float | None = None
         self.attributes: pl.DataFrame | None = None
         self.reference: dict[str, tuple[float, ...]] = {}
+        self.joins: tuple[JoinMatch, ...] = ()
         self.blend_by: tuple[str, ...] = ()
 
     def retrieval(self, run: Run, index: IndexKind) -> None:
@@ -147,6 +152,13 @@ class _Maker:
         size = funnel.candidates
         self.fastest = write_fastest(funnel.scorer, own, place / FORMS, candidates=size)
 
+    def match(self, ranking: Run) -> None:
+        """Count the items and users that find their keys in the tables that the ranker joins."""
+        retriever = Retriever.open(Run.open(self.folder / RETRIEVAL))
+        rows = RowMaker.of(retriever, ranking, ranking.recipe.schema_.sources())
+        matches = rows.join_matches(_users(retriever, rows.user))
+        self.joins = tuple(match.without_folder() for match in matches)
+
     def finish(self, name: str, candidates: int) -> None:
         self.tell("checksums")
         draft = Manifest(
@@ -165,6 +177,7 @@ class _Maker:
             ranking=self.facts.get(RANKING),
             reference=self.reference,
             blend_by=self.blend_by,
+            joins=self.joins,
             files=files_of(self.folder),
             cards={},
         )
@@ -224,6 +237,14 @@ def _held_out(
     if kept.height > _HELD_OUT_ROWS:
         kept = kept.sample(_HELD_OUT_ROWS, seed=0)
     return kept, tuple(n for n in types if n in names)
+
+
+def _users(retriever: Retriever, name: str | None) -> pl.DataFrame:
+    """Return the query columns of the known users, the id under its name."""
+    if name is None:
+        return pl.DataFrame()
+    users = retriever.users.drop(HAD)
+    return users.drop(USER) if name in users.columns else users.rename({USER: name})
 
 
 def _is_short(values: pl.Series) -> bool:

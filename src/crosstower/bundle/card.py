@@ -55,10 +55,15 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("Made", manifest.created),
         ("Stages", ", ".join(manifest.stages)),
         ("Items", items),
+        *((_first_upper(match.title), match.result) for match in manifest.joins),
         ("Made with", f"Crosstower {manifest.crosstower}; {libraries}"),
         ("Git revision", manifest.git_revision or "none"),
         ("Size", f"{sum(f.bytes for f in manifest.files.values()) / 1e6:,.1f} MB"),
     ]
+
+
+def _first_upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _parts(manifest: Manifest) -> list[_Part]:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from crosstower.bundle.manifest import RunFacts
 from crosstower.csv_section import Csv
+from crosstower.data.census import Facts
 from crosstower.data.sides import section_of
 from crosstower.data.sources import open_source
 from crosstower.recipe import Recipe
@@ -23,11 +24,12 @@ from crosstower.train.trainer import BEST
 def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
     """Write what of a run scoring needs, for one model, without paths of this machine."""
     metrics = run.metrics  # refuses a run that has not finished
+    metrics.pop("joins", None)  # run.json has them
     model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
     place.mkdir()
     shutil.copytree(run.folder / "encoder", place / "encoder")
     recipe = _movable(run.recipe, place)
-    facts = run.info.facts.model_copy(update={"source": Path(run.info.facts.source).name})
+    facts = _without_folders(run.info.facts)
     models = {model: run.info.models[model]}
     info = run.info.model_copy(update={"models": models, "seeds": (seed,), "facts": facts})
     (place / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
@@ -70,6 +72,20 @@ def git_revision() -> str | None:
 
     revision = ask("rev-parse", "HEAD")
     return f"{revision}-changed" if revision and ask("status", "--porcelain") else revision
+
+
+def _without_folders(facts: Facts) -> Facts:
+    """Return facts that name files without their folders on this machine."""
+    notes = list(facts.notes)
+    for match in facts.joins:
+        notes = [n.replace(match.sentence, match.without_folder().sentence) for n in notes]
+    return facts.model_copy(
+        update={
+            "source": Path(facts.source).name,
+            "joins": tuple(match.without_folder() for match in facts.joins),
+            "notes": tuple(notes),
+        }
+    )
 
 
 def _movable(recipe: Recipe, place: Path) -> Recipe:

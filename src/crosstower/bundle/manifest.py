@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from crosstower.data.joins import JoinMatch
 from crosstower.errors import BundleError
 from crosstower.frozen import Frozen
 from crosstower.stored import FileFacts, facts_of, read_document
 
-FORMAT = 2
+FORMAT = 3
 NAME = "manifest.json"
 CARDS = ("card.html", "card.md")
 FORMS = ("eager", "onnx")
@@ -74,9 +75,10 @@ class Manifest(Frozen):
     `reference` has quantiles of each task's predictions on the validation rows, with which a
     server compares its own.
     `blend_by` are the columns by which a blend may be fitted again, the content type first.
+    `joins` says how many items and known users find their keys in the tables that the ranker joins.
     """
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     version: str
     created: str
     name: str
@@ -92,6 +94,7 @@ class Manifest(Frozen):
     ranking: RunFacts | None
     reference: dict[str, tuple[float, ...]]
     blend_by: tuple[str, ...]
+    joins: tuple[JoinMatch, ...]
     files: Files
     cards: Files
 

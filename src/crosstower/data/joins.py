@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from crosstower.csv_section import Csv
 from crosstower.data.cells import to_ids
-from crosstower.data.sources import Chunk, Source, open_source, require_columns
+from crosstower.data.sources import Chunk, FrameSource, Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.frozen import Frozen
 from crosstower.names import MARK
@@ -73,10 +74,14 @@ class JoinedSource:
 
 
 class JoinMatch(Frozen):
-    """Rows of one pass: `found` have a key of the table, `keyless` have none at all."""
+    """Rows of one pass: `found` have a key of the table, `keyless` have none at all.
+
+    `of` names the rows.
+    """
 
     table: str
     on: str
+    of: str = "rows"
     rows: int
     found: int
     keyless: int
@@ -92,14 +97,28 @@ class JoinMatch(Frozen):
         return self.rate < _LOW
 
     @property
-    def sentence(self) -> str:
-        """What happened, with advice where few rows found their key."""
+    def title(self) -> str:
+        """The table and its key."""
+        return f"join of {self.table} on '{self.on}'"
+
+    @property
+    def result(self) -> str:
+        """How many rows found their key, with advice where it is few."""
         without = f", {self.keyless:,} have no key" if self.keyless else ""
         advice = "; low: check that both sides write their keys alike" if self.low else ""
         return (
-            f"join of {self.table} on '{self.on}': {self.found:,} of {self.rows:,} rows found their"
-            f" key ({self.rate:.1%}){without}{advice}"
+            f"{self.found:,} of {self.rows:,} {self.of} found their key ({self.rate:.1%})"
+            f"{without}{advice}"
         )
+
+    @property
+    def sentence(self) -> str:
+        """The title and the result."""
+        return f"{self.title}: {self.result}"
+
+    def without_folder(self) -> JoinMatch:
+        """Return the match with the file name of its table alone."""
+        return self.model_copy(update={"table": Path(self.table).name})
 
 
 def join(source: Source, data: Any, *, on: str, dialect: Csv | None = None) -> JoinedSource:
@@ -134,8 +153,12 @@ def join(source: Source, data: Any, *, on: str, dialect: Csv | None = None) -> J
     return JoinedSource(source, table, on, source.name, other.name)
 
 
-def join_matches(source: Source) -> tuple[JoinMatch, ...]:
+def join_matches(source: Source, of: str = "rows") -> tuple[JoinMatch, ...]:
     """Return how the joins of a source matched in its last complete pass, in their order.
+
+    Args:
+        source: the rows.
+        of: what messages call them.
 
     Raises:
         DataError: none of the rows found its key, in some join.
@@ -144,11 +167,12 @@ def join_matches(source: Source) -> tuple[JoinMatch, ...]:
     joins = [join for join in _joins(source) if join.counts.rows]
     for join in joins:
         if join.counts.found == 0:
-            raise DataError(_nothing(join))
+            raise DataError(_nothing(join, of))
     found = [
         JoinMatch(
             table=join.table_name,
             on=join.on,
+            of=of,
             rows=join.counts.rows,
             found=join.counts.found,
             keyless=join.counts.keyless,
@@ -158,6 +182,32 @@ def join_matches(source: Source) -> tuple[JoinMatch, ...]:
     return tuple(reversed(found))
 
 
+def table_matches(
+    frame: pl.DataFrame, tables: Sequence[JoinedSource], of: str
+) -> tuple[JoinMatch, ...]:
+    """Return how rows in memory match tables that wait for rows; tables without a key are left out.
+
+    Args:
+        frame: the rows; columns that a table adds take the place of theirs.
+        tables: joined one after the other.
+        of: what messages call the rows.
+
+    Raises:
+        DataError: none of the rows found its key, in some join.
+
+    """
+    added = {name for table in tables for name in table.table.columns if name != table.on}
+    source: Source = FrameSource(frame.drop(added & set(frame.columns)), f"the {of}")
+    keys: list[str] = []
+    for table in tables:
+        if table.on in source.columns():
+            source = replace(table, base=source, counts=KeyCounts())
+            keys.append(table.on)
+    for _chunk in source.chunks(keys) if keys else ():
+        pass  # a complete pass counts the keys
+    return join_matches(source, of)
+
+
 def _joins(source: Source | None) -> Iterator[JoinedSource]:
     while source is not None:
         if isinstance(source, JoinedSource):
@@ -165,12 +215,14 @@ def _joins(source: Source | None) -> Iterator[JoinedSource]:
         source = getattr(source, "base", None)
 
 
-def _nothing(join: JoinedSource) -> str:
+def _nothing(join: JoinedSource, of: str) -> str:
     counts = join.counts
-    ours = f"the rows hold {_shown(counts.strangers)}" if counts.strangers else "no row has a key"
+    ours = f"the {of} hold {_shown(counts.strangers)}"
+    if not counts.strangers:
+        ours = f"none of the {of} has a key"
     theirs = _shown(join.table[join.on].drop_nulls().head(3).to_list())
     return (
-        f"join of {join.table_name} on '{join.on}': none of {counts.rows:,} rows found its key:"
+        f"join of {join.table_name} on '{join.on}': none of {counts.rows:,} {of} found its key:"
         f" {ours}, the table holds {theirs}; write the keys alike on both sides, name another key"
         " column, or drop the join"
     )

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.csv_section import Csv
-from crosstower.data.joins import JoinedSource, join
+from crosstower.data.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sides import section_of, sides_of
 from crosstower.data.sources import FrameSource, Source
 from crosstower.data_section import Join
@@ -137,6 +137,25 @@ class RowMaker:
             if name in table.table.columns and name != table.on:
                 return self.is_of_query(table.on)
         return name in self.from_query
+
+    def join_matches(self, users: pl.DataFrame) -> tuple[JoinMatch, ...]:
+        """Return how many items and known users find their key in each joined table.
+
+        A table whose key comes with each request is left out.
+
+        Args:
+            users: `[U]` query columns of the known users.
+
+        Raises:
+            DataError: no item, or no known user, finds its key.
+
+        """
+        items = [table for table in self.tables if not self.is_of_query(table.on)]
+        queries = [table for table in self.tables if self.is_of_query(table.on)]
+        return (
+            *table_matches(self.items, items, "items"),
+            *table_matches(users, queries, "users"),
+        )
 
     def sides(self, schema: Schema) -> tuple[list[str], list[str], list[str]]:
         """Return the columns of a schema of the query, of the item, and of both together.
