@@ -203,6 +203,7 @@ def test_a_missing_recipe_says_how_to_write_one(tmp_path: Path) -> None:
 def test_yaml_of_a_recipe_is_plain() -> None:
     plain = yaml.safe_load(parse_recipe(SHORT).to_yaml())
     assert plain == {
+        "name": "run",
         "schema": {
             "columns": {"user": {"kind": "categorical"}},
             "tasks": {"click": {"kind": "binary"}},
