@@ -11,6 +11,7 @@ from crosstower.validation import validate
 class Cat(Frozen):
     kind: Literal["cat"] = "cat"
     lives: int = 9
+    indoors: bool = False
 
 
 class Dog(Frozen):
@@ -42,6 +43,19 @@ def test_all_errors_are_reported_together() -> None:
 def test_the_section_leads_the_key() -> None:
     with pytest.raises(RecipeError, match=r"^model\.lives: expected a valid integer"):
         validate(Cat, {"lives": "many"}, where="model")
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ({"indoors": "maybe"}, "indoors: expected true or false, got 'maybe'"),
+        ({"lives": "many"}, "lives: expected a valid integer, got 'many'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_few_words(plain: object, words: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        validate(Cat, plain)
+    assert str(caught.value) == words
 
 
 def test_a_wrong_kind_names_the_kinds() -> None:
