@@ -76,16 +76,6 @@ def test_overrides_reach_any_key(epochs: int, rate: float, low_rank: bool) -> No
     assert recipe.model["cross"] == cross
 
 
-def test_an_epoch_has_a_hundred_steps_where_it_can() -> None:
-    training = parse_recipe(SHORT).training
-    for rows in (1, 12_799, 12_800, 25_600, 99_999, 10**8):
-        size = training.rows_a_step(rows)
-        assert 128 <= size <= 1024
-        assert rows / size >= 100 or size == 128
-        assert rows / size < 201 or size in (128, 1024)
-    assert training.model_copy(update={"batch_size": 7}).rows_a_step(10**8) == 7
-
-
 def test_an_override_of_a_model_given_by_name_keeps_the_name() -> None:
     recipe = parse_recipe(f"{SHORT}\nmodel: wide_deep", ["model.hidden=[8, 4]"])
     assert recipe.model == {"name": "wide_deep", "hidden": [8, 4]}

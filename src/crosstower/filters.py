@@ -13,15 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.errors import QueryError, did_you_mean
-from crosstower.filter_text import named, parsed_filter, sorted_tree
+from crosstower.filter_operands import ALLOWED, Operands
+from crosstower.filter_text import parsed_filter, sorted_tree
 from crosstower.filter_values import (
     CONSTANTS,
-    Constant,
-    constant_of,
-    converted,
     family,
-    family_of_value,
     inner,
     joined,
     listed,
@@ -29,7 +25,6 @@ from crosstower.filter_values import (
     number_cells,
     spellings,
     spelt,
-    text_cells,
 )
 from crosstower.geography import haversine_km
 from crosstower.times.comparable import comparable, comparable_text, moment_of
@@ -43,11 +38,6 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-_ALLOWED = (
-    "==, !=, <, <=, >, >=, in, not in, and, or, not, numbers, texts, times as ISO 8601 text, true,"
-    " false, lists and"
-    " distance_km(LATITUDE_COLUMN, LONGITUDE_COLUMN, LATITUDE, LONGITUDE)"
-)
 
 
 def parse_filter(text: str, columns: Mapping[str, pl.DataType], *, strict: bool = False) -> pl.Expr:
@@ -116,13 +106,10 @@ def canonical_filter(text: str) -> str:
 
 
 def _parsed(text: str) -> ast.Expression:
-    return parsed_filter(text, allowed=_ALLOWED)
+    return parsed_filter(text, allowed=ALLOWED)
 
 
-class _Reader:
-    def __init__(self, text: str, columns: Mapping[str, pl.DataType], *, strict: bool) -> None:
-        self.text, self.columns, self.strict = text, columns, strict
-
+class _Reader(Operands):
     def condition(self, node: ast.expr) -> pl.Expr:
         match node:
             case ast.BoolOp(op=ast.And(), values=values):
@@ -140,14 +127,14 @@ class _Reader:
                     raise self.error(f"column '{name}' is no condition; compare it with a value")
                 return pl.col(name)
             case _:
-                raise self.error(f"'{ast.unparse(node)}' is not a condition; allowed: {_ALLOWED}")
+                raise self.error(f"'{ast.unparse(node)}' is not a condition; allowed: {ALLOWED}")
 
     def comparison(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pl.Expr:
         if isinstance(op, ast.In | ast.NotIn):
             found = self.membership(left, right)
             return found if isinstance(op, ast.In) else ~found
         if type(op) not in _COMPARISONS:
-            raise self.error(f"'is' is not allowed; allowed: {_ALLOWED}")
+            raise self.error(f"'is' is not allowed; allowed: {ALLOWED}")
         if isinstance(left, ast.Call):
             return _COMPARISONS[type(op)](self.distance(left), self.number(right))
         names = [n for n in (self.column_of(left), self.column_of(right)) if n is not None]
@@ -233,26 +220,6 @@ class _Reader:
             found = found | number.is_in(numbers).fill_null(value=False)
         return found
 
-    def typed(self, values: Sequence[Any], name: str) -> pl.Series:
-        """Return values in the type of a column, without those that it cannot hold."""
-        kind = inner(self.kind(name))
-        if is_temporal(kind):
-            return pl.Series(values, dtype=pl.Int128)
-        if not kind.is_numeric():
-            return pl.Series(values, dtype=pl.Boolean if kind == pl.Boolean else pl.String)
-        if not kind.is_integer():
-            return pl.Series([float(v) for v in values], dtype=pl.Float64).cast(kind, strict=False)
-        if broken := [v for v in values if v != int(v)]:
-            raise self.error(f"column '{name}' holds {kind}, got {broken[0]!r}")
-        whole = pl.Series([int(v) for v in values if abs(v) < 2**64], dtype=pl.Int128)
-        return whole.cast(kind, strict=False).drop_nulls()
-
-    def refuse_lists(self, name: str) -> None:
-        if isinstance(self.kind(name), pl.List | pl.Array):
-            raise self.error(
-                f"column '{name}' holds lists; write VALUE in {name}, or VALUE not in {name}"
-            )
-
     def distance(self, node: ast.Call) -> pl.Expr:
         called = isinstance(node.func, ast.Name) and node.func.id == "distance_km"
         if not called or len(node.args) != 4 or node.keywords:
@@ -271,62 +238,3 @@ class _Reader:
         first, second = (number_cells(pl.col(n), self.kind(n)) for n in known)
         place = first, second
         return haversine_km(place, (pl.lit(degrees[0]), pl.lit(degrees[1])))
-
-    def number(self, node: ast.expr) -> float:
-        value = self.constant(node)
-        if isinstance(value, bool | str):
-            raise self.error(f"expected a number, got {value!r}")
-        return float(value)
-
-    def cells(self, name: str) -> pl.Expr:
-        kind = self.kind(name)
-        if self.is_time(name):
-            return comparable(pl.col(name), kind)
-        if family(kind) == "text":
-            return text_cells(pl.col(name), kind)
-        return number_cells(pl.col(name), kind) if kind.is_numeric() else pl.col(name)
-
-    def is_time(self, name: str) -> bool:
-        return is_temporal(self.kind(name))
-
-    def column_of(self, node: ast.expr) -> str | None:
-        if isinstance(node, ast.Name) and node.id not in CONSTANTS:
-            self.kind(node.id)
-            return node.id
-        return None
-
-    def kind(self, name: str) -> pl.DataType:
-        if name not in self.columns:
-            known = list(self.columns)
-            raise self.error(
-                f"no column '{name}'{did_you_mean(name, known)}; the items have: {', '.join(known)}"
-            )
-        return self.columns[name]
-
-    def value(self, node: ast.expr, column: str) -> Any:
-        """Return a constant that fits the type of `column`, or of what its lists hold."""
-        value = self.constant(node)
-        held = inner(self.kind(column))
-        if is_temporal(held):
-            moment = moment_of(value) if isinstance(value, str) else None
-            if moment is None:
-                raise self.error(
-                    f"column '{column}' holds {held}, got {value!r}; write an ISO 8601 time such"
-                    ' as "2024-03-01" or "2024-03-01T10:30:00Z"'
-                )
-            return moment
-        fitting = value if family_of_value(value) == family(held) else None
-        if fitting is None and not self.strict:
-            fitting = converted(value, family(held))
-        if fitting is None:
-            raise self.error(f"column '{column}' holds {held}, got {value!r}")
-        return fitting
-
-    def constant(self, node: ast.expr) -> Constant:
-        value = constant_of(node)
-        if value is None:
-            raise self.error(f"'{ast.unparse(node)}' is not a value; allowed: {_ALLOWED}")
-        return value
-
-    def error(self, words: str) -> QueryError:
-        return QueryError(f"{named(self.text)}: {words}")

@@ -43,10 +43,11 @@ from crosstower.resuming import (
 from crosstower.retriever.baselines import baseline_names
 from crosstower.retriever.job import RetrievalJob
 from crosstower.retriever.results import write_retrieval_results
-from crosstower.run import BLENDED, Run, RunInfo
+from crosstower.run import BLENDED, Run
+from crosstower.run_info import RunInfo
 from crosstower.schema import Schema
+from crosstower.train.devices import pick_device
 from crosstower.train.progress import training_bar
-from crosstower.train.trainer import pick_device
 
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 

@@ -18,9 +18,10 @@ from crosstower.nn.embedding import hold_tables
 from crosstower.recipe import Training
 from crosstower.run import REFIT, REFIT_FOLDER, Run
 from crosstower.train.checkpoint import Position, load_weights, read_position
+from crosstower.train.devices import pick_device
 from crosstower.train.limits import limits_of
 from crosstower.train.progress import Watcher
-from crosstower.train.trainer import BEST, LAST, Trainer, pick_device
+from crosstower.train.trainer import BEST, LAST, Trainer
 
 
 @dataclass(frozen=True)

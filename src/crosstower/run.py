@@ -17,15 +17,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
-from pydantic import Field
 from torch import nn
 
 from crosstower.arguments import path_of
 from crosstower.blend.blender import FittedBlend, load_blend
-from crosstower.data.census import Facts
 from crosstower.data.encode import Encoder
 from crosstower.data.encoder_files import load_encoder
 from crosstower.data.fingerprints import Fingerprints, Recognised
@@ -34,9 +32,9 @@ from crosstower.data.sources import Source
 from crosstower.data.tally import Tally
 from crosstower.errors import RunError, did_you_mean, notify
 from crosstower.evaluate.calibrators import Calibrators, load_calibrators
-from crosstower.frozen import Frozen
 from crosstower.models.registry import build, require_model
 from crosstower.recipe import Recipe, load_recipe
+from crosstower.run_info import FORMAT, RunInfo
 from crosstower.scored_rows import RowScorer
 from crosstower.scores import Precision, Scorer
 from crosstower.splits import GivenSplit
@@ -47,24 +45,7 @@ from crosstower.train.trainer import BEST
 CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
-FORMAT = 2
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
-
-
-class RunInfo(Frozen):
-    """What `run.json` holds. `models` are the model sections by name, the main model first.
-
-    `tables` says that the rows were tables of Python, which the recipe cannot name.
-    """
-
-    format: Literal[2] = FORMAT
-    created: str
-    models: dict[str, dict[str, Any]]
-    seeds: tuple[int, ...]
-    facts: Facts
-    environment: dict[str, str]
-    tables: bool = False
-    modules: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from crosstower.arguments import count_of
 from crosstower.blend_section import Diversity
-from crosstower.data.clean import Cleaner
 from crosstower.data.frames import series_of
 from crosstower.data.sides import section_of
-from crosstower.errors import DataError, QueryError, RunError
+from crosstower.errors import QueryError, RunError
 from crosstower.funnel.request import QueryScorer, cleaner_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.funnel.stages import stage_ranks
+from crosstower.funnel.unreadable import unreadable_error
 from crosstower.names import ROW, attribute_names, raw_name
 from crosstower.retriever.files import HAD, USER
 from crosstower.retriever.retriever import Retriever
@@ -141,7 +141,11 @@ class Funnel:
         queries, skipped = self._queries(user, given), Counter[str]()
         scored = self.score(queries, np.zeros(len(item), np.int64), item, skipped=skipped)
         if skipped and not scored.height:
-            raise self._unreadable(queries, item, skipped)
+            source = self.rows.source(queries, np.zeros(len(item), np.int64), item)
+            schema, amounts = self.ranking.recipe.schema_, self.scorer.amounts
+            raise unreadable_error(
+                source, schema, amounts, skipped, self.rows.is_of_query, rows=len(item)
+            )
         groups = np.zeros(scored.height, np.int64)
         ranks = stage_ranks(scored, groups, task=self.task, diversity=self.diversity)
         return self._answer(scored, list(ranks.values())[-1], item, similarity).head(k)
@@ -230,27 +234,6 @@ class Funnel:
     @cached_property
     def _of_one(self) -> QueryScorer:
         return QueryScorer(self.rows, self.scorer, cleaner_of(self.ranking, self.scorer))
-
-    def _unreadable(self, queries: pl.DataFrame, item: Places, skipped: Counter[str]) -> QueryError:
-        """Return the error of candidates that were all skipped, by the column most at fault."""
-        of_query, _, name = max(
-            (self.rows.is_of_query(n), count, n) for n, count in skipped.items()
-        )
-        schema, reason = self.ranking.recipe.schema_, f"column '{name}'"
-        at_fault = [n for n in schema.columns if name in schema.part([n]).sources()]
-        amounts = [n for n in self.scorer.amounts if n == name]
-        cleaner = Cleaner(schema.part(at_fault), with_labels=False, amounts=amounts)
-        source = self.rows.source(queries, np.zeros(len(item), np.int64), item)
-        try:
-            for chunk in source.chunks(cleaner.sources()):
-                cleaner.clean(chunk)
-        except DataError as error:  # of rows of ours, whose numbers say nothing
-            reason = str(error).partition(" in row ")[0]
-        whose = "of the query; give another" if of_query else "of an item; repair the items"
-        return QueryError(
-            f"the ranker can read no candidate ({skipped[name]:,} of {len(item):,} left out for"
-            f" '{name}', by data.on_bad_rows: skip): {reason}, a value {whose}"
-        )
 
     def _nothing(self, raw: list[str]) -> pl.DataFrame:
         names = [f"{task}{PREDICTION}" for task in self.ranking.recipe.schema_.tasks]
