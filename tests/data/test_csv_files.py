@@ -49,6 +49,7 @@ def read(path: Path, dialect: Csv | None = None) -> dict[str, list]:
         ("rows.csv", PLAIN.replace("8,,", "8, NA ,").encode(), Csv(null_values=("NA", "\\N"))),
         ("rows.csv", PLAIN.replace(",", " ,  ").encode(), Csv()),
     ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )  # fmt: skip
 def test_every_dialect_gives_the_same_rows(
     tmp_path: Path, name: str, content: bytes, dialect: Csv
