@@ -54,7 +54,7 @@ def test_the_journey_of_a_newcomer(here: Path, capsys: Capture) -> None:
 def test_json_is_for_machines(here: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, "fit", "small.yaml", "--json", "--out", "a")
     assert code == 0
-    assert set(json.loads(out)) == {"tasks", "training", "peak_memory_mb"}
+    assert set(json.loads(out)) == {"joins", "tasks", "training", "peak_memory_mb"}
     _, out, _ = run(capsys, "evaluate", "a", "--json")
     assert json.loads(out)["click"]["wide_deep"]["auc"]["mean"] > 0.7
 
@@ -81,7 +81,7 @@ def test_a_run_folder_can_be_resumed(here: Path, capsys: Capture) -> None:
         (["fit", "none.yaml"], 2, "none.yaml: no such recipe"),
         (["fit", "small.yaml", "-o", "training.epoch=3"], 2, "did you mean 'epochs'"),
         (["fit", "small.yaml", "-o", "data.path=none.csv"], 3, "none.csv: no such file"),
-        (["fit", "small.yaml", "--out", "."], 5, "is there already"),
+        (["fit", "small.yaml", "--out", "."], 5, "already exists"),
         (["evaluate", "none"], 5, "no run in this folder"),
         (["predict", "none", "rows.parquet"], 5, "no run in this folder"),
         (["predict", "none", "rows.parquet", "--precision", "half"], 2, "--precision"),

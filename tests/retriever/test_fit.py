@@ -79,7 +79,12 @@ def test_a_search_recipe_is_measured_beside_bm25(search_run: Run) -> None:
     "retrieval",
     [
         {"objective": "full_softmax"},
-        {"objective": "contrastive", "negatives": {"uniform": 40}, "margin": 0.3},
+        {
+            "objective": "contrastive",
+            "negatives": {"uniform": 40},
+            "margin": 0.3,
+            "negative_weight": 1,  # the negatives are more than the films
+        },
         {"negatives": {"uniform": 32}},
         {"negatives": {"in_batch": False, "uniform": 64}},
         {"negatives": {"hard": 2, "hard_pool": 20}},
