@@ -137,5 +137,19 @@ def test_each_query_of_several_gets_what_it_gets_alone(live: LiveItems) -> None:
         for query, out, (places, scores) in zip(queries, excluded, found, strict=True):
             alone = live.nearest(query[None], 9, where=where, excluded=out)
             assert places.tolist() == alone[0].tolist()
-            np.testing.assert_allclose(scores, alone[1], rtol=1e-6, atol=1e-6)
+            np.testing.assert_array_equal(scores, alone[1])
             assert not set(places) & set(out)
+
+
+@pytest.mark.parametrize("maker", [ExactIndex, AnnIndex])
+def test_near_items_are_in_the_same_order_whoever_else_asks(maker: type[ExactIndex]) -> None:
+    """All are as near as one another but for the last bits, which a product rounds by its shape."""
+    random = np.random.default_rng(1)
+    x = np.float32(random.normal(size=33) + 1e-7 * random.normal(size=(400, 33)))
+    live = LiveItems(maker.build(range(400), x))
+    queries = np.float32(random.normal(size=(7, 33)))
+    found = live.nearest_of_each(queries, 400, excluded=[np.empty(0, np.int64)] * 7)
+    for query, (places, scores) in zip(queries, found, strict=True):
+        alone = live.nearest(query[None], 400)
+        assert places.tolist() == alone[0].tolist()
+        np.testing.assert_array_equal(scores, alone[1])

@@ -50,6 +50,8 @@ def same(mine: Any, theirs: Any) -> None:
     scores += [(t, p, theirs.predictions[t]) for t, p in mine.predictions.items()]
     for name, values, expected in scores:
         np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=name)
+    if theirs.retrieval_score is not None:
+        np.testing.assert_array_equal(mine.retrieval_score, theirs.retrieval_score)
     for name in ("fallback", "unseen", "unread", "unknown", "retrieved"):
         assert getattr(mine, name) == getattr(theirs, name)
     assert (mine.types is None) == (theirs.types is None)

@@ -86,9 +86,8 @@ class LiveFunnel:
     def recommend_each(self, many: Sequence[Asked]) -> list[Ranked | CrosstowerError]:
         """Return what `recommend` gives, or raises, for each of several requests.
 
-        What is the same work for all is done once: one call of the query tower, one search for all
-        with the same condition and number of candidates, one calibration and blend for all with
-        the same blend.
+        Each answer is the same to the last bit as alone. Calibration and blend, which treat each
+        row by itself, are done once for all with the same blend.
         """
         begin = time.perf_counter()
         requests = [OneRequest(asked) for asked in many]

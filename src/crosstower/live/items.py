@@ -136,6 +136,9 @@ class LiveItems:
     ) -> list[tuple[Places, Floats]]:
         """Return what `nearest` does for each of several queries `[Q, D]`.
 
+        Each is searched on its own: a product of matrices rounds by its shape, so that the order
+        of two near items would depend on the queries that are asked together.
+
         Args:
             x: the queries.
             k: at most so many.
@@ -146,7 +149,11 @@ class LiveItems:
             QueryError: the condition is wrong.
 
         """
-        return self._search((self.base, self.newer), x, k, where=where, excluded=excluded)
+        indexes = (self.base, self.newer)
+        return [
+            self._search(indexes, query[None], k, where=where, excluded=out)
+            for query, out in zip(x, excluded, strict=True)
+        ]
 
     def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Places, Floats]:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
@@ -158,7 +165,7 @@ class LiveItems:
             if self.newer is not None:
                 self._unit_newer = self._unit_newer or _of_unit_length(self.newer)
             indexes = (self._unit, self._unit_newer)
-        return self._search(indexes, unit, k, where=where, excluded=[np.array([place])])[0]
+        return self._search(indexes, unit, k, where=where, excluded=np.array([place]))
 
     def _search(
         self,
@@ -167,22 +174,20 @@ class LiveItems:
         k: int,
         *,
         where: str | None,
-        excluded: Sequence[Places],
-    ) -> list[tuple[Places, Floats]]:
-        """Return the best items of the bundle and of the newer ones together."""
+        excluded: Places,
+    ) -> tuple[Places, Floats]:
+        """Return the best items of the bundle and of the newer ones together, for one query."""
         (base, newer), count = indexes, self._count
-        query, out = _pairs(excluded)
-        there = out >= 0  # an id that is no item has place -1
-        query, out = query[there], out[there]
-        old, allowed = out < count, self._base.survivors(where)
+        out = excluded[excluded >= 0]  # an id that is no item has place -1
+        query, old, allowed = np.zeros_like(out), out < count, self._base.survivors(where)
         found = [base.nearest(x, k, allowed=allowed, excluded=(query[old], out[old]))]
         if newer is not None:
             fits = newer.catalogue.survivors(where)
             pairs = query[~old], out[~old] - count
             places, scores = newer.nearest(x, k, allowed=fits, excluded=pairs)
             found.append((np.where(places >= 0, places + count, -1), scores))
-        places, scores = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
-        return [_best(own, score, k) for own, score in zip(places, scores, strict=True)]
+        places, scores = (np.concatenate(parts, axis=1)[0] for parts in zip(*found, strict=True))
+        return _best(places, scores, k)
 
     def fits(self, places: Places, where: str | None) -> Mask:
         """Return which of the items at `places` fulfil a condition.
@@ -274,11 +279,6 @@ def _of_unit_length(index: ExactIndex) -> ExactIndex:
     rows = index.vectors.rows(slice(0, None))
     unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=_TINY)
     return ExactIndex(index.catalogue, Vectors(unit.numpy(), "float32"))
-
-
-def _pairs(places: Sequence[Places]) -> tuple[Places, Places]:
-    """Return the places of each query as (query, place) pairs."""
-    return np.repeat(np.arange(len(places)), [len(p) for p in places]), np.concatenate(places)
 
 
 def _best(places: Places, scores: Floats, k: int) -> tuple[Places, Floats]:

@@ -122,12 +122,19 @@ class Queries:
             raise query_error(error) from None
 
     def vectors(self, rows: Sequence[EncodedRow], had: Sequence[Places]) -> NDArray[np.float32]:
-        """Return the vectors `[Q, D]` of encoded queries and the places of earlier items."""
-        items = torch.from_numpy(np.concatenate(had))
-        ends = torch.from_numpy(np.cumsum([len(places) for places in had]))
-        starts = torch.cat([ends.new_zeros(1), ends[:-1]])
-        compact = self._row.batch(rows)
-        wide = self._encoder.side.widen(compact, self._encoder.lists(items, starts, ends))
+        """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
+
+        Each is made on its own: a product of matrices rounds by its shape, so that a vector would
+        depend on the queries it is made with, and the order of two near items with it.
+        """
+        return np.concatenate([self._vector(*query) for query in zip(rows, had, strict=True)])
+
+    def _vector(self, row: EncodedRow, had: Places) -> NDArray[np.float32]:
+        items, ends = torch.tensor(had), torch.tensor([len(had)])
+        compact = self._row.batch([row])
+        wide = self._encoder.side.widen(
+            compact, self._encoder.lists(items, torch.zeros_like(ends), ends)
+        )
         return self._towered(wide)
 
     def _towered(self, batch: Batch) -> NDArray[np.float32]:
