@@ -23,6 +23,7 @@ from crosstower.serve.problems import Problem, answer_with_problems, documented,
 from crosstower.serve.routes import Worker, read_routes
 from crosstower.serve.service import Service
 from crosstower.serve.settings import Settings, tokens_of
+from crosstower.serve.start_fault import starting
 from crosstower.serve.warming import warm_up
 from crosstower.serve.write_routes import write_routes
 
@@ -45,15 +46,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         # The thread of the live bundle and that of the connections take turns often enough.
         sys.setswitchinterval(_TURN_SECONDS)
-        await service.start()
-        await warm_up(app, service)
-        keeping = asyncio.create_task(service.keep_up())
         try:
-            yield
+            with starting(settings.state):
+                await service.start()
+                await warm_up(app, service)
+            keeping = asyncio.create_task(service.keep_up())
+            try:
+                yield
+            finally:
+                keeping.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await keeping
         finally:
-            keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeping
             await service.stop()
 
     app = FastAPI(

@@ -13,9 +13,11 @@ from crosstower.serve.folder_lock import only_server
 from crosstower.serve.metrics_folder import VARIABLE, fresh_metrics_folder
 from crosstower.serve.protocol import BoundedProtocol
 from crosstower.serve.settings import Settings, check_open, tokens_of
+from crosstower.serve.start_fault import forget_fault, leave_out_process_numbers, raise_fault
 from crosstower.serve.state import State
 
 _SECONDS_TO_FINISH = 20
+_SECONDS_TO_REPLY = 20  # a worker that imports and opens a bundle on a busy machine is silent
 _BACKLOG = 512  # connections that the system holds until a worker takes them
 
 
@@ -34,6 +36,7 @@ def prepared(settings: Settings) -> Generator[Bundle]:
     check_open(settings, tokens_of(os.environ))
     bundle = Bundle.open(settings.bundle)
     with only_server(settings.state):
+        forget_fault(settings.state)
         with State.open(settings.state) as state:
             state.check()
             state.compact()
@@ -49,8 +52,20 @@ def serve(settings: Settings) -> None:
     """Serve until a signal comes; requests that are being answered then are finished.
 
     Call it within `prepared`.
+
+    Raises:
+        ServeError: a worker could not start.
+
     """
     settings.to_environment()
+    leave_out_process_numbers()
+    try:
+        _run(settings)
+    finally:
+        raise_fault(settings.state)
+
+
+def _run(settings: Settings) -> None:
     uvicorn.run(
         "crosstower.serve.app:create_app",
         factory=True,
@@ -66,4 +81,5 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,  # nobody asks for the client's address
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        timeout_worker_healthcheck=_SECONDS_TO_REPLY,
     )
