@@ -43,7 +43,7 @@ class CodeField:
 
 @dataclass(frozen=True)
 class ListField:
-    """A field with up to `length` codes a row, padded with `PADDING` and pooled by the model."""
+    """A field with up to `length` codes a row, pooled by the model."""
 
     name: str
     size: int

@@ -13,7 +13,7 @@ from crosstower.batch import Batch
 class Request(Batch):
     """A batch of B candidates for one user; every model takes it as it takes a batch.
 
-    `shared` names the columns that have one value in all rows. Their lists have one row `[1, L]`,
+    `shared` names the columns that have one value in all rows. Their lists have one row,
     so that a history is pooled once, and a tower that reads shared columns only runs on one row.
     Codes and numbers have B rows all the same: to look one code up B times and to copy its vector
     B times is the same work.

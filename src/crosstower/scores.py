@@ -26,6 +26,7 @@ from crosstower.data.request import RequestEncoder
 from crosstower.errors import RunError
 from crosstower.evaluate.calibrators import Calibrators
 from crosstower.names import BLEND_SCORE, PREDICTION, RAW, raw_name
+from crosstower.ragged import Ragged
 from crosstower.train.precision import autocast
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,9 @@ Precision = Literal["float32", "bfloat16"]
 # Small enough for the caches. Matrix libraries slow down beyond it, where a width is no multiple
 # of 16: at 429 x 429 by 1.4 from 1,024 rows to 4,096, in float32.
 _SCORE_ROWS = 1024
+
+
+_PADDED_CODES = 1 << 22  # 16 MiB
 
 
 class Exported(Protocol):
@@ -202,13 +206,21 @@ class Scorer:
         """Return the logits `[B]` of each head, a part of the rows at a time."""
         model = self.model
         form = Eager(model, self.precision) if isinstance(model, nn.Module) else model
-        if 0 < len(batch) <= _SCORE_ROWS:
+        rows = _SCORE_ROWS if isinstance(form, Eager) else min(_SCORE_ROWS, _padded_rows(batch))
+        if 0 < len(batch) <= rows:
             return form.logits(batch)
         parts = {name: [np.empty(0, np.float32)] for name in self.encoder.schema.tasks}
-        for start in range(0, len(batch), _SCORE_ROWS):
-            for name, logits in form.logits(batch[start : start + _SCORE_ROWS]).items():
+        for start in range(0, len(batch), rows):
+            for name, logits in form.logits(batch[start : start + rows]).items():
                 parts[name].append(logits)
         return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def _padded_rows(batch: Batch) -> int:
+    """Return how many rows an exported model takes at a time: it pads all lists alike."""
+    lists = batch.lists.values()
+    width = sum(c.length for c in lists if isinstance(c, Ragged) and len(c) == len(batch))
+    return max(_PADDED_CODES // max(width, 1), 1)
 
 
 class Ranker:

@@ -1,4 +1,5 @@
 import errno
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -6,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crosstower.batch import Batch
-from crosstower.data.batches import Batches, EncodedRows, take
+from crosstower.data.arena import bytes_of
+from crosstower.data.batches import Batches, EncodedRows
 from crosstower.errors import DataError
+from crosstower.ragged import Ragged, padded
 
 
 def block(start: int, rows: int) -> Batch:
@@ -113,7 +118,7 @@ def test_more_memory_than_the_system_gives_is_no_error(tmp_path: Path) -> None:
 
 def test_rows_are_taken_by_place() -> None:
     rows, places = block(0, 50), np.array([3, 3, 40], dtype=np.int32)
-    taken = take(rows, places)
+    taken = rows.take(places)
     assert taken.codes.tolist() == rows.codes[[3, 3, 40]].tolist()
     assert taken.lists["a list"].tolist() == rows.lists["a list"][[3, 3, 40]].tolist()
     assert taken.numbers[:, 0].tolist() == taken.labels[:, 0].tolist() == [3.0, 3.0, 40.0]
@@ -125,11 +130,11 @@ def test_the_next_windows_are_read_while_one_is_used(
     spilled, loaded, ahead = encoded(tmp_path, memory_bytes=SMALL), [0], threading.Event()
     read = EncodedRows._read
 
-    def counted(self: EncodedRows, path: Path) -> Batch:
+    def counted(self: EncodedRows, like: Batch, path: Path) -> Batch:
         loaded[0] += 1
         if loaded[0] == 3:
             ahead.set()
-        return read(self, path)
+        return read(self, like, path)
 
     monkeypatch.setattr(EncodedRows, "_read", counted)
     windows = spilled.windows(list(range(10)))  # of one block each
@@ -176,3 +181,84 @@ def test_no_rows_give_no_batches(tmp_path: Path) -> None:
     empty.add(block(0, 0))
     assert len(empty) == len(Batches(empty, 8)) == 0
     assert list(Batches(empty, 8, seed=1).epoch()) == []
+
+
+def with_lists(start: int, lists: list[list[int]], *, ragged: bool) -> Batch:
+    rows = block(start, len(lists))
+    values = np.array([v for row in lists for v in row], dtype=np.int32)
+    found = Ragged.of(values, np.array([len(row) for row in lists], dtype=np.int64), 6)
+    rows.lists["tags"] = found if ragged else found.padded()
+    return rows
+
+
+Blocks = st.lists(
+    st.lists(st.lists(st.integers(1, 99), max_size=6), min_size=1, max_size=9),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60)
+@given(Blocks, st.integers(1, 12), st.none() | st.integers(0, 9), st.integers(0, 4))
+def test_batches_of_ragged_lists_are_those_of_padded_ones(
+    blocks: list, size: int, seed: int | None, start: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        kept = dict[bool, list[Batch]]()
+        for ragged in (True, False):
+            held = EncodedRows(Path(folder) / str(ragged), 10**6)
+            first = 0
+            for lists in blocks:
+                held.add(with_lists(first, lists, ragged=ragged))
+                first += len(lists)
+            kept[ragged] = list(Batches(held, size, seed=seed).epoch(1, start=start))
+        assert ids(kept[True]) == ids(kept[False])
+        for one, other in zip(kept[True], kept[False], strict=True):
+            assert torch.equal(padded(one.lists["tags"]), padded(other.lists["tags"]))
+
+
+@settings(max_examples=60)
+@given(Blocks, st.integers(1, 12), st.none() | st.integers(0, 9), st.integers(0, 1500))
+def test_ragged_lists_on_disk_stay_with_their_rows(
+    blocks: list, size: int, seed: int | None, memory: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        held, every = EncodedRows(Path(folder) / "rows", memory), [r for b in blocks for r in b]
+        first = 0
+        for lists in blocks:
+            held.add(with_lists(first, lists, ragged=True))
+            first += len(lists)
+        whole = EncodedRows.together([held, held], Path(folder) / "both")
+        for rows, times in ((held, 1), (whole, 2)):
+            batches = list(Batches(rows, size, seed=seed).epoch(2))
+            order = ids(batches)
+            assert sorted(order) == sorted([*range(len(every))] * times)
+            found = [row for b in batches for row in padded(b.lists["tags"]).tolist()]
+            assert [[v for v in row if v] for row in found] == [every[place] for place in order]
+
+
+def test_a_long_list_does_not_widen_the_rows_held(tmp_path: Path) -> None:
+    """5,000 rows, one with 20,000 values: 80 kB of values, not 400 MB of padding."""
+    lists = [[7] * 20_000 if place == 1234 else [3, 4] for place in range(5000)]
+    held = EncodedRows(tmp_path / "rows", 2_000_000)
+    for start in range(0, 5000, 500):
+        rows = block(start, 500)
+        part = lists[start : start + 500]
+        counts = np.array([len(row) for row in part], dtype=np.int64)
+        values = np.array([v for row in part for v in row], dtype=np.int32)
+        held.add(Batch(rows.codes, rows.numbers, {"tags": Ragged.of(values, counts, 20_000)},
+                       rows.labels))  # fmt: skip
+    assert not held._files
+    (window,) = held.windows(list(range(held.blocks)))
+    values = sum(len(row) for row in lists)
+    assert bytes_of(window) == 4 * values + 5000 * (8 + 12 + 4 + 4)
+    for batch in Batches(held, 512, seed=0).epoch():
+        assert bytes_of(batch) <= 4 * 20_000 + 512 * (2 * 4 + 8 + 12 + 4 + 4)
+
+
+def test_ragged_rows_go_to_disk_when_their_values_fill_the_memory(tmp_path: Path) -> None:
+    held = EncodedRows(tmp_path / "rows", 9_000)
+    held.add(with_lists(0, [[1]] * 50, ragged=True))
+    assert not held._files
+    held.add(with_lists(50, [[1, 2, 3, 4, 5, 6]] * 150, ragged=True))
+    assert len(held._files) == 2

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crosstower.batch import Batch
 from crosstower.data.fingerprints import Fingerprints, Recognised, Smallest, row_hashes
 from crosstower.errors import RunError
+from crosstower.ragged import Ragged
 
 
 def batch(rows: int, *, seed: int = 0, values: int = 1000) -> Batch:
@@ -96,3 +99,15 @@ def test_a_sketch_is_stored(tmp_path: Path) -> None:
     (tmp_path / "fingerprints.parquet").write_bytes(b"no parquet")
     with pytest.raises(RunError, match="damaged"):
         Fingerprints.load(tmp_path)
+
+
+@given(st.lists(st.lists(st.integers(1, 2**31 - 1), max_size=5), min_size=1, max_size=9))
+def test_ragged_lists_have_the_hash_of_padded_ones(lists: list[list[int]]) -> None:
+    rows = batch(len(lists))
+    values = np.array([v for row in lists for v in row], dtype=np.int32)
+    tags = Ragged.of(values, np.array([len(row) for row in lists], dtype=np.int64), 5)
+    ragged, table = (
+        Batch(rows.codes, rows.numbers, {"first": rows.lists["tags"], "tags": t}, rows.labels)
+        for t in (tags, tags.padded())
+    )
+    assert row_hashes(ragged).tolist() == row_hashes(table).tolist()

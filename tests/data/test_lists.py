@@ -2,7 +2,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.lists import pad
+from crosstower.data.lists import list_codes
 from crosstower.data.tables import given_vocabulary
 from crosstower.layout import MISSING, PADDING, RESERVED_CODES, UNSEEN
 
@@ -12,10 +12,11 @@ Rows = st.lists(st.none() | st.lists(st.sampled_from(["a", "b", "c", "z", None])
 
 
 @given(Rows, st.integers(1, 4), st.booleans())
-def test_padding_agrees_with_a_loop(rows: list, length: int, keep_last: bool) -> None:
-    padded = pad(
+def test_lists_agree_with_a_loop(rows: list, length: int, keep_last: bool) -> None:
+    lists = list_codes(
         pl.Series(rows, dtype=pl.List(pl.String)), TABLE, length=length, keep_last=keep_last
     )
+    padded = lists.padded()
     expected = []
     for row in rows:
         values = list(row or [])
@@ -24,8 +25,9 @@ def test_padding_agrees_with_a_loop(rows: list, length: int, keep_last: bool) ->
         expected.append(codes + [PADDING] * (length - len(codes)))
     assert padded.shape == (len(rows), length)
     assert padded.tolist() == expected
+    assert len(lists.values) == sum(code != PADDING for row in expected for code in row)
 
 
 def test_codes_of_values_start_after_the_reserved_ones() -> None:
-    padded = pad(pl.Series([["a", "c"]]), TABLE, length=3, keep_last=True)
-    assert padded.tolist() == [[RESERVED_CODES, RESERVED_CODES + 2, PADDING]]
+    lists = list_codes(pl.Series([["a", "c"]]), TABLE, length=3, keep_last=True)
+    assert lists.padded().tolist() == [[RESERVED_CODES, RESERVED_CODES + 2, PADDING]]

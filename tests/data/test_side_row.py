@@ -13,6 +13,7 @@ from crosstower.data.side import Side
 from crosstower.data.side_row import SideRow
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
+from crosstower.ragged import padded
 from crosstower.schema import Schema
 
 COLUMNS: dict[str, Any] = {
@@ -89,7 +90,7 @@ def test_rows_are_encoded_as_a_file_of_one_row(rows: list) -> None:
         assert batch.codes[i].tolist() == wanted.codes[0].tolist()
         np.testing.assert_array_equal(batch.numbers[i], wanted.numbers[0])
         for name, column in wanted.lists.items():
-            assert batch.lists[name][i].tolist() == column[0].tolist()
+            assert padded(batch.lists[name])[i].tolist() == padded(column)[0].tolist()
 
 
 def test_what_is_not_given_is_missing() -> None:

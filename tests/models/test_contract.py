@@ -1,5 +1,6 @@
 """What every architecture promises, over several layouts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from crosstower.batch import Batch
 from crosstower.layout import CodeField, Head, Layout, ListField
 from crosstower.models.registry import build, config_of, model_names
 from crosstower.objectives.losses import task_losses
+from crosstower.ragged import Lists, Ragged
 from crosstower.train.optim import build_optimizers, count_rows
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
@@ -68,6 +70,18 @@ def model_of(layout: Layout, variant: Variant) -> torch.nn.Module:
         if "wide" in name:  # starts at zero, which would hide it
             torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
+
+
+def both_forms(batch: Batch) -> tuple[Batch, Batch]:
+    """The rows with ragged lists, and with padded ones; the first row's are empty."""
+    ragged, table = dict[str, Lists](), dict[str, Lists]()
+    for name, codes in batch.lists.items():
+        present = codes != 0
+        present[0] = False
+        values, counts = codes[present].numpy(), present.sum(1).numpy()
+        ragged[name] = lists = Ragged.of(values, counts, codes.shape[1])
+        table[name] = lists.padded()
+    return replace(batch, lists=ragged), replace(batch, lists=table)
 
 
 all_variants = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(v.values()))
@@ -152,3 +166,25 @@ def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None
 def test_every_option_is_described_by_a_default() -> None:
     for name in model_names():
         assert config_of(name)() == config_of(name).model_validate({})
+
+
+@all_variants
+@pytest.mark.parametrize("rows", [1, 17])
+def test_ragged_lists_train_as_padded_ones(variant: Variant, rows: int) -> None:
+    """Logits, losses and gradients are the same to rounding."""
+    more = ListField("summed", 8, "tags", 3, "sum"), ListField("highest", 9, "highest", 5, "max")
+    layout = replace(LAYOUTS["everything"], lists=(*LISTS, *more))
+    found = list[tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]]()
+    for batch in both_forms(batch_of(layout, rows)):
+        model = model_of(layout, variant)
+        logits = model(batch)
+        losses, _ = task_losses(logits, batch.labels, layout.heads)
+        losses.sum().backward()
+        gradients = {
+            n: p.grad.to_dense() for n, p in model.named_parameters() if p.grad is not None
+        }
+        found.append((logits | {"losses": losses}, gradients))
+    for ours, expected in zip(*found, strict=True):
+        assert ours.keys() == expected.keys()
+        for name, tensor in ours.items():
+            torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6)

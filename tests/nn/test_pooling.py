@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crosstower.nn.pooling import AttentionPool, GruPool, max_pool
+from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
+from crosstower.ragged import Ragged
 
 B, L, D = 5, 7, 8
 COUNTS = torch.tensor([7, 3, 1, 0, 5])
@@ -86,3 +88,19 @@ def test_gradients_reach_values_and_never_padding() -> None:
     assert x.grad is not None
     assert x.grad[~PRESENT].abs().sum() == 0
     assert F.normalize(x.grad[0], dim=-1).isfinite().all()
+
+
+def test_the_maximum_of_ragged_lists_is_that_of_padded_ones() -> None:
+    ragged, table = (rows().round(decimals=1).requires_grad_() for _ in range(2))  # with ties
+    lists = Ragged.of(np.zeros(int(COUNTS.sum()), np.int32), COUNTS.numpy(), L)
+    ours, expected = ragged_max(ragged[PRESENT], lists), max_pool(table, PRESENT)
+    assert torch.equal(ours, expected)
+    weights = torch.randn(B, D)
+    for found in (ours, expected):
+        (found * weights).sum().backward()
+    torch.testing.assert_close(ragged.grad, table.grad)
+
+
+def test_the_maximum_of_no_list_is_empty() -> None:
+    lists = Ragged.of(np.zeros(0, np.int32), np.zeros(0, np.int64), L)
+    assert ragged_max(torch.empty(0, D), lists).shape == (0, D)

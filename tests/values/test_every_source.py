@@ -20,6 +20,7 @@ from crosstower.data.encoder_fit import EncoderFit
 from crosstower.data.side_row import SideRow
 from crosstower.data.sources import FilteredSource, Source, open_source
 from crosstower.fitting import fit
+from crosstower.ragged import padded
 from crosstower.recipe import parse_recipe
 from crosstower.schema import Schema
 from crosstower.starter_retrieval import starter_retrieval_recipe
@@ -155,7 +156,7 @@ def encoded(encoder: Encoder, source: Source) -> dict[str, list]:
     cleaner = Cleaner(encoder.schema, with_labels=False)
     (chunk,) = source.chunks(cleaner.sources())
     batch = encoder.encode(cleaner.clean(chunk))
-    lists = {name: values.tolist() for name, values in batch.lists.items()}
+    lists = {name: padded(values).tolist() for name, values in batch.lists.items()}
     return {"codes": batch.codes.tolist(), "numbers": batch.numbers.tolist(), **lists}
 
 
@@ -189,7 +190,7 @@ def test_codes_and_numbers_do_not_depend_on_the_source(kind: str, data: st.DataO
             assert single.codes.tolist() == expected["codes"][place], (learnt, form, value)
             np.testing.assert_array_equal(single.numbers, expected["numbers"][place])
             for name, lists in single.lists.items():
-                assert lists[0].tolist() == expected[name][place], (learnt, form, value)
+                assert padded(lists)[0].tolist() == expected[name][place], (learnt, form, value)
 
 
 RECIPE = """

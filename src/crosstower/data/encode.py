@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from crosstower.batch import Batch
 from crosstower.data.hashing import combine
 from crosstower.data.labels import decode_logits, encode_labels
-from crosstower.data.lists import pad
+from crosstower.data.lists import list_codes
 from crosstower.data.numbers import Bucketised, Ranked, Standardised, floats_of
 from crosstower.data.tables import Table
 from crosstower.data.text import text_codes
 from crosstower.data.text_encoders import text_encoder, text_vectors
 from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout, ListField
+from crosstower.ragged import Lists
 from crosstower.schema import (
     Bag,
     Categorical,
@@ -77,7 +78,7 @@ class Encoder:
         return Batch(
             torch.from_numpy(stacked),
             torch.from_numpy(self._numbers(frame)),
-            {f.name: torch.from_numpy(self._list(frame[f.name], f)) for f in self.layout.lists},
+            {f.name: self._list(frame[f.name], f) for f in self.layout.lists},
             torch.from_numpy(encode_labels(self.schema, self.label_scales, frame)),
         )
 
@@ -184,13 +185,14 @@ class Encoder:
             x = x / np.where(norm > 0, norm, 1.0)
         return scale.scale(x)
 
-    def _list(self, series: pl.Series, field: ListField) -> NDArray[np.int32]:
+    def _list(self, series: pl.Series, field: ListField) -> Lists:
         column = self.schema.columns[field.name]
         if isinstance(column, Text):
             shared = {"hash_buckets": self._text(field.table).hash_buckets}
-            return text_codes(series, column.model_copy(update=shared))
+            codes = text_codes(series, column.model_copy(update=shared))
+            return torch.from_numpy(codes)  # `max_len` is part of the column: no row widens it
         last = isinstance(column, Sequence)
-        return pad(series, self.tables[field.table], length=field.length, keep_last=last)
+        return list_codes(series, self.tables[field.table], length=field.length, keep_last=last)
 
 
 def crossed(cross: Cross, codes: list[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -1,26 +1,20 @@
-"""Lists of ids to padded code matrices, without a loop over rows."""
+"""Lists of ids to lists of codes, without a loop over rows."""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crosstower.data.tables import Table
-from crosstower.layout import PADDING
+from crosstower.ragged import Ragged
 
 
-def pad(lists: pl.Series, table: Table, *, length: int, keep_last: bool) -> NDArray[np.int32]:
-    """Return codes `[B, L]`; rows longer than `length` keep their last or first values.
+def list_codes(lists: pl.Series, table: Table, *, length: int, keep_last: bool) -> Ragged:
+    """Return the codes of B lists; those longer than `length` keep their last or first values.
 
-    Null and empty lists are all padding.
+    A null is an empty list.
     """
     kept = lists.list.tail(length) if keep_last else lists.list.head(length)
     counts = kept.list.len().fill_null(0).to_numpy().astype(np.int64)
     codes = table.encode(kept.explode(empty_as_null=False, keep_nulls=False))
-    rows = np.repeat(np.arange(len(lists)), counts)
-    starts = np.cumsum(counts) - counts
-    places = np.arange(len(codes)) - np.repeat(starts, counts)
-    padded = np.full((len(lists), length), PADDING, dtype=np.int32)
-    padded[rows, places] = codes
-    return padded
+    return Ragged.of(codes, counts, length)

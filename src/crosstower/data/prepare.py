@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.data import worlds
-from crosstower.data.batches import EncodedRows, take
+from crosstower.data.batches import EncodedRows
 from crosstower.data.census import Census, Facts
 from crosstower.data.clean import Cleaner
 from crosstower.data.clocks import ClockOf, clocks_of
@@ -220,7 +220,7 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
         labels = answer.select(list(encoder.schema.tasks))
         for place, split in enumerate(SPLITS):
             chosen = np.flatnonzero(assignment == place)
-            part = take(batch, chosen)
+            part = batch.take(chosen)
             rows[split].add(part)
             census.add(split, labels[chosen], part, encoder)
             if split in answers:

@@ -191,7 +191,7 @@ def _facts(
 ) -> Facts:
     digest = hashlib.blake2b(digest_size=16)
     for batch in batches:
-        for tensor in (batch.codes, batch.numbers, *batch.lists.values()):
+        for tensor in batch.tensors():
             digest.update(tensor.numpy().tobytes())
     for array in (rows.user, rows.item, rows.split):
         digest.update(array.tobytes())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -12,6 +12,7 @@ from torch import Tensor
 from crosstower.batch import Batch
 from crosstower.data.encode import Encoder
 from crosstower.layout import MISSING
+from crosstower.ragged import Lists
 
 
 class Side:
@@ -44,14 +45,14 @@ class Side:
         """Return cleaned rows of this side's columns, with no more columns than those."""
         return replace(self._encoder.encode(frame), labels=torch.empty(frame.height, 0))
 
-    def widen(self, batch: Batch, lists: dict[str, Tensor] | None = None) -> Batch:
+    def widen(self, batch: Batch, lists: Mapping[str, Lists] | None = None) -> Batch:
         """Return a compact batch in the model's layout; the other side's columns are missing.
 
         `lists` are added, such as histories.
         """
         codes, numbers = self.blank(len(batch), batch.codes.device)
         self.put(batch, codes, numbers)
-        return Batch(codes, numbers, batch.lists | (lists or {}), batch.labels)
+        return Batch(codes, numbers, {**batch.lists, **(lists or {})}, batch.labels)
 
     def blank(self, rows: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Return codes and numbers in the model's layout, all missing."""

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from crosstower.batch import Batch
 from crosstower.columns import Categorical, Numeric
@@ -24,6 +23,7 @@ from crosstower.data.side import Side
 from crosstower.data.sources import Chunk
 from crosstower.errors import DataError
 from crosstower.layout import MISSING
+from crosstower.ragged import Lists, joined_lists
 from crosstower.schema import Cross, Schema
 from crosstower.values.ids import HIGH, LOW, id_of
 
@@ -32,11 +32,11 @@ _MOST_VALUES = 10_000  # of a column
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """One row of a side: its codes, its numbers, and its lists `[1, L]`."""
+    """One row of a side: its codes, its numbers, and its lists of one row."""
 
     codes: NDArray[np.int32]
     numbers: NDArray[np.float32]
-    lists: dict[str, Tensor]
+    lists: dict[str, Lists]
 
 
 class SideRow:
@@ -74,7 +74,7 @@ class SideRow:
         codes = torch.from_numpy(np.stack([row.codes for row in rows]))
         numbers = torch.from_numpy(np.stack([row.numbers for row in rows]))
         names = self.side.list_names
-        lists = {name: torch.cat([row.lists[name] for row in rows]) for name in names}
+        lists = {name: joined_lists([row.lists[name] for row in rows]) for name in names}
         return Batch(codes, numbers, lists, torch.empty(len(rows), 0))
 
 

@@ -24,7 +24,7 @@ class Unseen:
         """Count the codes of encoded rows; columns without a vocabulary have no unseen values."""
         layout = encoder.layout
         coded = [(f.name, f.table, batch.codes[:, i]) for i, f in enumerate(layout.codes)]
-        coded += [(f.name, f.table, batch.lists[f.name]) for f in layout.lists]
+        coded += [(f.name, f.table, batch.values(f.name)) for f in layout.lists]
         for name, table, codes in coded:
             if isinstance(encoder.tables.get(table), Vocabulary):
                 self.unseen[name] += int((codes == UNSEEN).sum())

@@ -18,6 +18,7 @@ from crosstower.batch import Batch
 from crosstower.errors import QueryError
 from crosstower.frozen import Frozen
 from crosstower.layout import MISSING, PADDING, UNSEEN, HeadKind, Layout
+from crosstower.ragged import padded
 from crosstower.request import Request
 
 CANDIDATES = "candidates"
@@ -139,7 +140,7 @@ def input_tensors(batch: Batch, shared: Iterable[str] = ()) -> dict[str, Tensor]
     tensors = {CODES: batch.codes, NUMBERS: batch.numbers}
     for column, codes in batch.lists.items():
         rows = 1 if column in own else len(batch)
-        tensors[list_input(column)] = codes.expand(rows, -1)
+        tensors[list_input(column)] = padded(codes).expand(rows, -1)
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 

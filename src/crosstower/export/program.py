@@ -24,6 +24,7 @@ from crosstower.export.archive import check_archive
 from crosstower.export.inputs import CANDIDATES, Signature, input_tensors, signature_of
 from crosstower.export.sample import sample
 from crosstower.layout import Layout
+from crosstower.ragged import Lists
 from crosstower.request import Request
 
 FILE = "model.pt2"
@@ -44,7 +45,7 @@ class TensorRanker(nn.Module):
 
     def forward(self, codes: Tensor, numbers: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
         """Return logits `[B]`, one tensor a head."""
-        named = dict(zip(self._lists, lists, strict=True))
+        named: dict[str, Lists] = dict(zip(self._lists, lists, strict=True))
         labels = numbers.new_empty((numbers.shape[0], 0))
         request = Request(codes, numbers, named, labels, self._shared)
         return tuple(self.model(request).values())

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from crosstower.layout import PADDING, Layout, ListField
+from crosstower.ragged import Lists
 from crosstower.request import Request
 
 
@@ -28,7 +29,9 @@ def sample(layout: Layout, rows: int, *, shared: Iterable[str] = (), seed: int =
     numbers = torch.randn(rows, len(layout.numbers), generator=random)
     _share(codes, [field.name in own for field in layout.codes])
     _share(numbers, [column in own for column in layout.columns_of_numbers()])
-    lists = {f.name: _lists(f, 1 if f.name in own else rows, random) for f in layout.lists}
+    lists: dict[str, Lists] = {
+        f.name: _lists(f, 1 if f.name in own else rows, random) for f in layout.lists
+    }
     return Request(codes, numbers, lists, torch.empty(rows, 0), own)
 
 

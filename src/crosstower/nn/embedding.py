@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosstower.layout import PADDING, RESERVED_CODES, CodeField, ListField
-from crosstower.nn.pooling import AttentionPool, GruPool, max_pool
+from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
+from crosstower.ragged import Lists, Ragged
 
 INIT_STD = 0.05
 
@@ -83,8 +84,8 @@ class EmbeddingStore(nn.Module):
             self.register_buffer(f"offsets_{width}", torch.tensor(offsets), persistent=False)
         self.output_width = sum(self.width(name) for name in self._fields)
 
-    def forward(self, codes: Tensor, lists: dict[str, Tensor]) -> Tensor:
-        """Return `[B, W]` for codes `[B, F]` and lists of `[B, L]`, or `[1, L]` for all rows."""
+    def forward(self, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
+        """Return `[B, W]` for codes `[B, F]` and lists of B rows, or of one for all rows."""
         parts = [self._single(codes, width) for width in self._groups]
         parts += [self.field(name, codes, lists) for name in self._lists]
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
@@ -98,7 +99,7 @@ class EmbeddingStore(nn.Module):
         """Return D of a field."""
         return int(self._fields[name].place.width)
 
-    def field(self, name: str, codes: Tensor, lists: dict[str, Tensor]) -> Tensor:
+    def field(self, name: str, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         """Return `[B, D]` of one field alone."""
         field = self._fields[name]
         width, offset = field.place.width, field.place.offset
@@ -106,11 +107,16 @@ class EmbeddingStore(nn.Module):
             return self._look_up(codes[:, field.column].long() + offset, width)
         return self._pooled(name, lists[name]).expand(codes.shape[0], -1)
 
-    def _pooled(self, name: str, values: Tensor) -> Tensor:
-        """Return `[B, D]` of a list field `[B, L]`, or `[1, D]` of one list for all rows."""
+    def _pooled(self, name: str, values: Lists) -> Tensor:
+        """Return `[B, D]` of a list field of B rows, or `[1, D]` of one list for all rows."""
         field = self._fields[name]
         if field.pooling in ("mean", "sum"):
-            return self._bag(values.long() + field.place.offset, field.place.width, field)
+            return self._bag(values, field)
+        if isinstance(values, Ragged):
+            if field.pooling == "max":  # without a row as long as the longest for each of the B
+                codes = values.values.long() + field.place.offset
+                return ragged_max(self._look_up(codes, field.place.width), values)
+            values = values.to_longest()
         values = _without_tail(values)
         present = values != PADDING
         rows = self._look_up(values.long() + field.place.offset, field.place.width)  # [B, L, D]
@@ -140,17 +146,21 @@ class EmbeddingStore(nn.Module):
         """Return whether a field has a single value, and is no list."""
         return self._fields[name].column is not None
 
-    def _bag(self, values: Tensor, width: str, field: _Field) -> Tensor:
+    def _bag(self, lists: Lists, field: _Field) -> Tensor:
         """Return `[B, D]`: mean or sum without a tensor of all rows in between."""
-        table = self.tables[width]
+        table, offset = self.tables[field.place.width], field.place.offset
+        ragged = isinstance(lists, Ragged)
+        codes = lists.values if ragged else lists
         pooled = F.embedding_bag(
-            values.to(table.device),
+            (codes.long() + offset).to(table.device),
             table,
+            lists.offsets.to(table.device) if ragged else None,
             mode=field.pooling,
             sparse=True,
-            padding_idx=field.place.offset + PADDING,
+            include_last_offset=ragged,
+            padding_idx=None if ragged else offset + PADDING,
         )
-        return pooled.to(values.device)
+        return pooled.to(codes.device)
 
     def _look_up(self, rows: Tensor, width: str) -> Tensor:
         # Sparse is about the gradient; a compiler has no code of its own for a sparse look-up.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from crosstower.layout import Layout
 from crosstower.nn.embedding import EmbeddingStore
+from crosstower.ragged import Lists
 
 _ALIGNED = 16  # floats in a vector register
 
@@ -25,8 +28,8 @@ class DenseInput(nn.Module):
         self._zeros = -width % _ALIGNED if width > 4 * _ALIGNED else 0
         self.output_width = width + self._zeros
 
-    def forward(self, codes: Tensor, numbers: Tensor, lists: dict[str, Tensor]) -> Tensor:
-        """Return `[B, W]` for codes `[B, F]`, numbers `[B, N]` and lists of `[B, L]`."""
+    def forward(self, codes: Tensor, numbers: Tensor, lists: Mapping[str, Lists]) -> Tensor:
+        """Return `[B, W]` for codes `[B, F]`, numbers `[B, N]` and lists of B rows."""
         zeros = numbers.new_zeros((numbers.shape[0], self._zeros))
         parts = [self.embed(codes, lists), numbers, zeros]
         # Once here, not by every layer that reads it; products and sums then stay narrow as well.

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crosstower.ragged import Ragged
+
 _HEADS = 2
 
 
@@ -17,6 +19,14 @@ def max_pool(rows: Tensor, present: Tensor) -> Tensor:
     """Return the largest value of each dimension `[B, D]`."""
     highest = rows.masked_fill(~present.unsqueeze(-1), float("-inf")).amax(1)
     return torch.where(present.any(1, keepdim=True), highest, 0.0)
+
+
+def ragged_max(rows: Tensor, lists: Ragged) -> Tensor:
+    """Return what `max_pool` does `[B, D]`, from the rows `[V, D]` of the values of B lists."""
+    owners = lists.owners().unsqueeze(1).expand_as(rows)
+    lowest = rows.new_full((len(lists), rows.shape[1]), float("-inf"))
+    highest = lowest.scatter_reduce(0, owners, rows, "amax")
+    return torch.where((lists.counts > 0).unsqueeze(1), highest, 0.0)
 
 
 class AttentionPool(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.layout import PADDING, CodeField, Layout, ListField
+from crosstower.ragged import Lists, Ragged
 
 
 class WideLinear(nn.Module):
@@ -43,24 +44,36 @@ class WideLinear(nn.Module):
         self.number_weight = nn.Parameter(torch.zeros(numbers, heads)) if numbers else None
         self.bias = nn.Parameter(torch.zeros(heads))
 
-    def forward(self, codes: Tensor, numbers: Tensor, lists: dict[str, Tensor]) -> Tensor:
-        """Return `[B, T]` for codes `[B, F]`, numbers `[B, N]` and lists of `[B, L]`."""
+    def forward(self, codes: Tensor, numbers: Tensor, lists: Mapping[str, Lists]) -> Tensor:
+        """Return `[B, T]` for codes `[B, F]`, numbers `[B, N]` and lists of B rows."""
         total = self.bias.expand(codes.shape[0], -1)
         if self.weight is not None:
             rows = codes.index_select(1, self.get_buffer("columns")).long()
             total = total + self._weights(rows + self.get_buffer("offsets")).sum(1)
             for name, offset in self._lists:
-                present = (lists[name] != PADDING).unsqueeze(-1)
-                weights = self._weights(lists[name].long() + offset) * present
-                total = total + weights.sum(1) / present.sum(1).clamp(min=1)
+                total = total + self._mean(lists[name], offset)
         if self.number_weight is not None:
             total = total + numbers @ self.number_weight
         return total
 
+    def _mean(self, lists: Lists, offset: int) -> Tensor:
+        """Return the mean weight `[B, T]` of each list; 0 for one without a value."""
+        if isinstance(lists, Ragged):
+            codes, starts = lists.values.long() + offset, lists.offsets
+            return F.embedding_bag(
+                codes, self._table(), starts, mode="mean", sparse=True, include_last_offset=True
+            )
+        present = (lists != PADDING).unsqueeze(-1)
+        weights = self._weights(lists.long() + offset) * present
+        return weights.sum(1) / present.sum(1).clamp(min=1)
+
     def _weights(self, rows: Tensor) -> Tensor:
+        return F.embedding(rows, self._table(), sparse=True)
+
+    def _table(self) -> Tensor:
         if self.weight is None:
             raise TypeError("a wide side without columns has no weights to look up")
-        return F.embedding(rows, self.weight, sparse=True)
+        return self.weight
 
 
 def unread_crosses(layout: Layout, model: nn.Module) -> list[str]:
