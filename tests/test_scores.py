@@ -1,5 +1,6 @@
 """Scores of one user's candidates against those of the same rows, scored whole."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from polars.testing import assert_frame_equal
 from torch import nn
 
 from crosstower import scores
+from crosstower.batch import Batch
 from crosstower.blend.blender import fit_blend
 from crosstower.blend_section import Blend
 from crosstower.data.clean import Cleaner
@@ -216,3 +218,23 @@ def test_a_user_of_two_rows_is_refused() -> None:
     user, items, _ = sides(scorer, OF_USER)
     with pytest.raises(QueryError, match="the row of one user, got 0 rows"):
         Ranker(scorer, [*OF_USER]).score(user.clear(), items)
+
+
+def test_an_exported_model_is_given_few_rows_of_long_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It pads every list to the same length; the model itself pads none of these."""
+    monkeypatch.setattr(scores, "_PADDED_CODES", 10)
+    scorer = scorer_of("mlp", EVERYTHING, OF_USER)
+    _, _, whole = sides(scorer, OF_USER)
+    given = list[int]()
+
+    class Form:
+        def logits(self, batch: Batch) -> dict[str, np.ndarray]:
+            given.append(len(batch))
+            return scores.Eager(scorer.model).logits(batch)
+
+    exported = replace(scorer, model=Form())
+    assert_frame_equal(exported.score(whole), scorer.score(whole), rel_tol=1e-6, abs_tol=1e-7)
+    width = sum(f.length for f in scorer.encoder.layout.lists if f.name != "asked")
+    assert sum(given) == whole.height
+    assert max(given) == max(10 // width, 1)
+    assert len(given) > 1
