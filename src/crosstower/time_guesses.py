@@ -10,13 +10,10 @@ import polars as pl
 from crosstower.column_names import hints_time, names_id, names_time
 from crosstower.errors import DataError
 from crosstower.times.evidence import Evidence
-from crosstower.times.instants import formatted_instants, is_temporal
+from crosstower.times.instants import is_temporal
+from crosstower.times.patterns import fitting_patterns, reads
 from crosstower.times.section import ORDER
 
-_DAYS = ("%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y")
-_WORDED = ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d-%b-%Y", "%m %d, %Y", "%b %d %Y")
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-_WHOLE = ("%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S")
 _DIGITS = re.compile(r"[0-9]")
 _FEW = 20
 _SAMPLE = 10_000
@@ -42,7 +39,7 @@ def guess_time(series: pl.Series) -> TimeGuess | None:
     if _is_epoch(known):
         return TimeGuess(" (an epoch)")
     calendar = known.dtype.is_integer() and hints_time(series.name)
-    if calendar and _reads(known.cast(pl.String), "%Y%m%d"):
+    if calendar and reads(known.cast(pl.String), "%Y%m%d"):
         return TimeGuess(format="%Y%m%d")
     return None
 
@@ -65,7 +62,7 @@ def _guess_text(known: pl.Series) -> TimeGuess | None:
     evidence.add(known, origin="", first_row=0)
     if not evidence.bad and set(evidence.first) <= {"naive", "zoned"}:
         return TimeGuess()
-    fitting = [p for p in _patterns() if _reads(head, p) and _reads(known, p)]
+    fitting = [p for p in fitting_patterns(head) if reads(known, p)]
     if len(fitting) == 1:
         return TimeGuess(f" in the format {fitting[0]}", fitting[0])
     if fitting:
@@ -74,11 +71,3 @@ def _guess_text(known: pl.Series) -> TimeGuess | None:
     if names_time(known.name) and known.n_unique() > _FEW:
         return TimeGuess(f" in a format of its own; set data.times.{known.name}")
     return None
-
-
-def _patterns() -> list[str]:
-    return [day + clock for day in _DAYS + _WORDED for clock in _CLOCKS] + list(_WHOLE)
-
-
-def _reads(text: pl.Series, pattern: str) -> bool:
-    return formatted_instants(text.str.strip_chars(), pattern).nanoseconds().null_count() == 0

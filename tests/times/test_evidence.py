@@ -71,8 +71,12 @@ def test_forms_that_cannot_be_put_in_one_order_are_refused(chunks: list[Any], wo
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("1/15/2024", "got '1/15/2024' in row 1 of 0.csv; set .*format .*'%m/%d/%Y' or '%d/%m/%Y'"),
-        ("15.1.24", r"'%m.%d.%y' or '%d.%m.%y'"),
+        ("1/15/2024", "got '1/15/2024' in row 1 of 0.csv; set .*format to '%m/%d/%Y', or"),
+        ("3/4/2024", r"set .*format to '%m/%d/%Y' or '%d/%m/%Y', or write ISO 8601"),
+        ("3/4/2024 04:29 PM", r"to '%m/%d/%Y %I:%M %p' or '%d/%m/%Y %I:%M %p', or"),
+        ("15.1.24", r"set .*format to '%d.%m.%y', or"),
+        ("Jan 15, 2024", r"set .*format to '%b %d, %Y' or"),
+        ("2024-Q1", r"to its strftime pattern, such as"),
         ("n/a", "got 'n/a'"),
         ("9999-12-31", "of the years 1678-2261"),
         ("", "got '' in row 1 of 0.csv; fill it in, or set data.on_bad_rows: skip"),

@@ -6,7 +6,6 @@ the one `Clock` that reads all of them, or refuses a column that could be read i
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -15,6 +14,7 @@ from crosstower.errors import DataError
 from crosstower.times.clock import Clock
 from crosstower.times.forms import Forms, split_forms
 from crosstower.times.instants import SECOND
+from crosstower.times.patterns import fitting_patterns
 from crosstower.times.section import ORDER, UNIT_WORDS, UNITS, USUAL, TimeFormat
 
 EARLIEST, LATEST = 315_532_800, 4_102_444_800
@@ -24,7 +24,6 @@ _WORDS = UNIT_WORDS | {
     "zoned": "a time with a zone",
     ORDER: "a number outside of the years 1980 to 2099 in any unit",
 }
-_SLASHES = re.compile(r"^\d{1,2}([/.-])\d{1,2}\1(\d{4}|\d{2})\b")
 
 
 @dataclass
@@ -109,14 +108,10 @@ class Evidence:
         key = f"data.times.{self.column}.format"
         if self.how.pattern is not None:
             return f"write it in the format of {key}, '{self.how.pattern}', of the years 1678-2261"
-        examples = "'%d.%m.%Y %H:%M:%S'"
-        if found := _SLASHES.match(value):
-            mark, year = found[1], "%Y" if len(found[2]) == 4 else "%y"
-            examples = f"'%m{mark}%d{mark}{year}' or '%d{mark}%m{mark}{year}'"
-        return (
-            f"set {key} to its strftime pattern, such as {examples}, or write ISO 8601 of the"
-            " years 1678-2261"
-        )
+        fitting = fitting_patterns(pl.Series([value], dtype=pl.String))
+        examples = " or ".join(f"'{pattern}'" for pattern in fitting)
+        pattern = examples or "its strftime pattern, such as '%d.%m.%Y %H:%M:%S'"
+        return f"set {key} to {pattern}, or write ISO 8601 of the years 1678-2261"
 
 
 def _masks(forms: Forms, how: TimeFormat) -> dict[str, pl.Series]:
