@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
 from crosstower.errors import DataError, RunError
 from crosstower.fitting import fit
 from crosstower.recipe import Recipe
-from crosstower.results import evaluate_on, write_results
+from crosstower.results import evaluate_on, precision_words, write_results
 from crosstower.run import Run
 
 
@@ -88,3 +88,15 @@ def test_metrics_are_plain_json(run: Run) -> None:
     text = (run.folder / "metrics.json").read_text()
     assert "NaN" not in text
     assert json.loads(text)["tasks"]["click"]["Constant base rate"]["auc"]["mean"] == 0.5
+
+
+def test_reasons_of_the_precision_name_their_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = {"precision": "bfloat16", "precision_reason": "much work"}
+    small = {"precision": "float32", "precision_reason": "little work"}
+    figures = {"dcn_v2": {"0": wide, "1": wide}, "mlp": {"0": small}, "other": {"0": small}}
+    monkeypatch.setattr("crosstower.results.training_figures", lambda run: run)
+    assert precision_words(figures) == [  # type: ignore[arg-type]
+        "precision bfloat16: much work (dcn_v2)",
+        "precision float32: little work (mlp, other)",
+    ]
+    assert precision_words({"mlp": figures["mlp"]}) == ["precision float32: little work"]  # type: ignore[arg-type]

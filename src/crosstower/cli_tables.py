@@ -142,8 +142,8 @@ def print_training(run: Run) -> None:
     title = f"Training (best epoch and its value by valid {', '.join(filter(None, monitors))})"
     names = ["", "Seed", "Epochs", "Best", "Value", "Seconds", "Rows/s", "Precision"]
     print_table(title, names, rows)
-    for words in dict.fromkeys(precision_words(run)):
-        out.print(words, highlight=False, soft_wrap=True)
+    for words in precision_words(run):
+        out.print(words, highlight=False)
     peak = run.metrics.get("peak_memory_mb")
     if peak is not None:
         out.print(f"peak memory {peak:,.0f} MB", highlight=False)

@@ -217,15 +217,20 @@ def _monitored(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def precision_words(run: Run) -> list[str]:
-    """Return which precision each training computed in and why, one sentence a training."""
-    figures = [f for seeds in training_figures(run).values() for f in seeds.values()]
-    return [f"precision {f['precision']}: {f['precision_reason']}" for f in figures]
+    """Return the precisions and their reasons; several sentences name their models."""
+    models: dict[str, dict[str, None]] = {}
+    for name, seeds in training_figures(run).items():
+        for f in seeds.values():
+            words = f"precision {f['precision']}: {f['precision_reason']}"
+            models.setdefault(words, {})[name] = None
+    named = len(models) > 1
+    return [f"{w} ({', '.join(names)})" if named else w for w, names in models.items()]
 
 
 def environment_of(run: Run) -> dict[str, str]:
-    """Return versions and machine of a run, and the precision of its first training."""
-    first = precision_words(run)[0].removeprefix("precision ")
-    return run.info.environment | {"precision": first}
+    """Return versions and machine of a run, and the precision of its trainings."""
+    words = "; ".join(w.removeprefix("precision ") for w in precision_words(run))
+    return run.info.environment | {"precision": words}
 
 
 def _share(parts: list[float], whole: float) -> float | None:
