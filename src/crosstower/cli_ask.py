@@ -23,7 +23,7 @@ def index(
     collection: Annotated[str | None, typer.Option(help="In Milvus; the recipe's name.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Build the index of a retrieval run; prints its recall@10 against exact and its speed."""
+    """Build the index of a retrieval run; print its recall@10 against exact and its speed."""
     from dataclasses import asdict
 
     from crosstower.cli_retrieval import checked_index_options, print_index
@@ -43,19 +43,22 @@ def index(
 )
 def recommend(
     run: RunArgument,
-    user: Annotated[str | None, typer.Option(help="Id; an unknown one has no history.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Id of a user; an unknown one has no history.")
+    ] = None,
     k: Count = 10,
     where: Where = None,
     query: Query = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Items for a user or a query, what the user has had left out."""
-    from crosstower.cli_retrieval import parsed_query, print_hits
+    """Recommend items for a user or a query, excluding the user's history."""
+    from crosstower.cli_retrieval import nothing_left, parsed_query, print_hits
     from crosstower.retriever.retriever import Retriever
 
     retriever = Retriever.open(run, seed=seed)
-    print_hits(retriever.recommend(user, k=k, where=where, query=parsed_query(query)), as_json)
+    found = retriever.recommend(user, k=k, where=where, query=parsed_query(query))
+    print_hits(found, as_json, nothing=nothing_left(retriever, user, where))
 
 
 @ask_app.command(epilog='Example: crosstower search runs/search "warm winter coat" -k 5')
@@ -68,7 +71,7 @@ def search(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Items for a text, of a recipe whose query has a text column."""
+    """Find items for a text; the recipe's query needs a text column."""
     from crosstower.cli_retrieval import parsed_query, print_hits
     from crosstower.retriever.retriever import Retriever
 
@@ -85,7 +88,7 @@ def similar(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Items whose vectors point in the direction of an item's."""
+    """Find the items that are most similar to an item."""
     from crosstower.cli_retrieval import print_hits
     from crosstower.retriever.retriever import Retriever
 

@@ -10,18 +10,21 @@ import polars as pl
 import typer
 
 from crosstower.cli_tables import console, print_data, print_run, print_table, print_training
-from crosstower.data.sides import section_of
+from crosstower.columns import Text
+from crosstower.data.sides import section_of, sides_of
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.evaluate.content import RetrievalReport
 from crosstower.evaluate.report import TITLES
 from crosstower.retrieve.vectors import Storage
 from crosstower.retriever.building import IndexFacts, Kind
 from crosstower.retriever.results import stored_report
+from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 
 _SHOWN = 4
 _WIDEST = 24
 _WIDEST_SLICE = 48
+NOTHING = "no item fulfils this"
 _METRICS = ("recall", "ndcg", "mrr", "coverage", "novelty")
 
 
@@ -62,15 +65,31 @@ def parsed_query(text: str | None) -> dict[str, Any] | None:
     return query
 
 
-def print_hits(found: pl.DataFrame, as_json: bool) -> None:
-    """Print a list of items, the first attributes beside each; all of them as JSON."""
+def print_hits(found: pl.DataFrame, as_json: bool, *, nothing: str = NOTHING) -> None:
+    """Print a list of items, the first attributes beside each; all of them as JSON.
+
+    Args:
+        found: rank, item_id, score and attributes.
+        as_json: print JSON.
+        nothing: what an empty list means.
+
+    """
     if as_json:
         typer.echo(json.dumps(found.to_dicts(), indent=1, default=str))
         return
     names = found.columns[: 3 + _SHOWN]
     rows = [[cell_of(value) for value in row] for row in found.select(names).iter_rows()]
     titles = ["", "Item", "Score", *names[3:]]
-    print_table(None, titles, rows) if rows else typer.echo("no item fulfils this")
+    print_table(None, titles, rows) if rows else typer.echo(nothing)
+
+
+def nothing_left(retriever: Retriever, user: str | None, where: str | None) -> str:
+    """Return what an empty list of recommendations means."""
+    excludes = section_of(retriever.run.recipe).exclude_seen
+    if user is None or not excludes or retriever.known(user).is_empty():
+        return NOTHING
+    why = "is left" if where is None else "fulfils this"
+    return f"no item that user '{user}' has not had already {why}"
 
 
 def print_index(facts: IndexFacts) -> None:
@@ -97,9 +116,19 @@ def print_retrieval_run(run: Run) -> None:
     print_data(run)
     print_retrieval(stored_report(run))
     print_training(run)
-    asks = f"recommend {run.folder} --user ID" if section_of(run.recipe).user else ""
-    asks = asks or f'search {run.folder} "TEXT"'
-    console().print(f"ask it: crosstower {asks}", highlight=False, soft_wrap=True)
+    console().print(f"ask it: crosstower {question(run)}", highlight=False, soft_wrap=True)
+
+
+def question(run: Run) -> str:
+    """Return the arguments of a command that the run can answer."""
+    if section_of(run.recipe).user:
+        return f"recommend {run.folder} --user ID"
+    columns = {name: run.recipe.schema_.columns[name] for name in sides_of(run.recipe).query}
+    if sum(isinstance(column, Text) for column in columns.values()) == 1:
+        return f'search {run.folder} "TEXT"'
+    named = {getattr(column, "source", None) or name for name, column in columns.items()}
+    values = ", ".join(f'"{name}": "VALUE"' for name in sorted(named))
+    return f"recommend {run.folder} --query '{{{values}}}'"
 
 
 def print_retrieval(report: RetrievalReport) -> None:

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosstower.cli import main
+from crosstower.cli_retrieval import nothing_left, question
+from crosstower.retriever.retriever import Retriever
 from crosstower.run import Run
 
 from .conftest import recipe, watches
@@ -62,6 +65,31 @@ def test_answers_as_json_hold_all_attributes(run: Run, capsys: Capture) -> None:
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     assert set(rows[0]) == {"rank", "item_id", "score", "genre", "title", "year"}
     assert all(row["year"] > 1990 for row in rows)
+
+
+def test_an_empty_list_names_its_reason(run: Run) -> None:
+    retriever = Retriever.open(run.folder)
+    assert nothing_left(retriever, "4", None) == "no item fulfils this"  # the recipe repeats items
+    section = run.recipe.retrieval
+    assert section is not None
+    excluding = section.model_copy(update={"exclude_seen": True})
+    changed = run.recipe.model_copy(update={"retrieval": excluding})
+    retriever = replace(retriever, run=replace(run, recipe=changed))
+    assert nothing_left(retriever, "4", None) == "no item that user '4' has not had already is left"
+    assert nothing_left(retriever, "4", "year > 9999").endswith("has not had already fulfils this")
+    assert nothing_left(retriever, "nobody", "year > 9999") == "no item fulfils this"
+    assert nothing_left(retriever, None, None) == "no item fulfils this"
+
+
+def test_the_question_to_ask_is_one_that_the_run_answers(run: Run, search_run: Run) -> None:
+    assert question(run) == f"recommend {run.folder} --user ID"
+    assert question(search_run) == f'search {search_run.folder} "TEXT"'
+    section = run.recipe.retrieval
+    assert section is not None
+    userless = section.model_copy(update={"user": None})
+    recipe = run.recipe.model_copy(update={"retrieval": userless})
+    asked = question(replace(run, recipe=recipe))
+    assert asked == f'recommend {run.folder} --query \'{{"device": "VALUE"}}\''
 
 
 def test_search_and_similar(search_run: Run, capsys: Capture) -> None:
