@@ -121,8 +121,9 @@ def test_csv_is_guessed_like_parquet(wide: pl.DataFrame, tmp_path: Path) -> None
 
 
 def test_names_that_yaml_would_misread_are_quoted() -> None:
-    frame = pl.DataFrame({"on": ["a", "b"], "x: y": [0.5, 1.5], "click": [0, 1]})
-    assert list(guessed(frame).schema_.columns) == ["on", "x: y"]
+    frame = pl.DataFrame({"on": ["a", "b"], "x: y": [0.5, 1.5], "größe": [1.5, 2], "click": [0, 1]})
+    assert list(guessed(frame).schema_.columns) == ["on", "x: y", "größe"]
+    assert "\n    größe: numeric" in starter(frame)
 
 
 def test_without_a_label_the_option_is_named(wide: pl.DataFrame) -> None:

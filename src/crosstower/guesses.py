@@ -234,5 +234,7 @@ def column_line(name: str, guess: Guess) -> str:
 
 def plain(value: Any) -> str:
     """Return a value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=1000, sort_keys=False, allow_unicode=True
+    )
     return text.strip().removesuffix("...").strip()
