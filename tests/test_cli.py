@@ -79,6 +79,7 @@ def test_a_run_folder_can_be_resumed(here: Path, capsys: Capture) -> None:
     ("arguments", "code", "words"),
     [
         (["fit", "none.yaml"], 2, "none.yaml: no such recipe"),
+        (["fit", "--resume", "runs/none"], 5, "runs/none: no such run"),
         (["fit", "small.yaml", "-o", "training.epoch=3"], 2, "did you mean 'epochs'"),
         (["fit", "small.yaml", "-o", "data.path=none.csv"], 3, "none.csv: no such file"),
         (["fit", "small.yaml", "--out", "."], 5, "already exists"),
@@ -86,7 +87,7 @@ def test_a_run_folder_can_be_resumed(here: Path, capsys: Capture) -> None:
         (["predict", "none", "rows.parquet"], 5, "no run in this folder"),
         (["predict", "none", "rows.parquet", "--precision", "half"], 2, "--precision"),
         (["init", "none.parquet"], 3, "no such file"),
-        (["init", "rows.parquet", "-o", "small.yaml"], 5, "is there already"),
+        (["init", "rows.parquet", "-o", "small.yaml"], 5, "already exists"),
         (["init", "rows.parquet", "--task", "clik"], 3, "did you mean 'click'"),
         (["data", "get", "adlt"], 3, "did you mean 'adult'"),
         (["data", "get", "world:x"], 2, "no world 'x'"),
@@ -102,6 +103,16 @@ def test_errors_are_messages_with_exit_codes(
     given, _, err = run(capsys, *arguments)
     assert (given, words in err, "Traceback" in err) == (code, True, False)
     assert sorted(here.rglob("*")) == before
+
+
+def test_ctrl_c_before_the_training_is_said(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_given: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crosstower.fitting.fit", stopped)
+    assert run(capsys, "fit", "small.yaml") == (130, "", "crosstower: stopped by Ctrl-C\n")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ _EXIT_CODES = (
     "Exit codes: 0 done, 2 wrong recipe or option, 3 wrong data, 4 training failed,"
     " 5 no such run, 130 stopped by Ctrl-C (resume with: crosstower fit --resume RUN)."
 )
+_INTERRUPTED = 130
 app = typer.Typer(
     name="crosstower",
     help="Recommender funnels: from raw rows to trained, honestly evaluated models.",
@@ -90,7 +91,7 @@ def init(
     if (user is not None and item is None) or (item is not None and task):
         raise RecipeError("--item makes a retrieval recipe: --user goes with it, --task does not")
     if output.exists():
-        raise RunError(f"{output}: is there already; choose another name with -o")
+        raise RunError(f"{output}: already exists; choose another name with -o")
     path = data if data.startswith("world:") else str(Path(data).absolute())
     nulls = tuple(null_value or ())
     dialect = Csv(delimiter=delimiter, encoding=encoding, null_values=nulls)
@@ -293,3 +294,7 @@ def main() -> None:
     except CrosstowerError as error:
         sys.stderr.write(f"crosstower: {error}\n")
         sys.exit(error.exit_code)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            sys.stderr.write("crosstower: stopped by Ctrl-C\n")
+        raise

@@ -132,7 +132,11 @@ def _folder_of(recipe: Any, out: Any, *, resume: bool) -> Path | None:
     """Return the run folder that is named, as the recipe of a run that goes on or by `out`."""
     if out is not None:
         return path_of("out", out, error=RunError, expected="the folder of the new run")
-    if not isinstance(recipe, str | Path) or not Path(recipe).is_dir():
+    if not isinstance(recipe, str | Path):
+        return None
+    if resume and not Path(recipe).exists() and not Path(recipe).suffix:
+        raise RunError(f"{recipe}: no such run; give the folder that 'crosstower fit' wrote")
+    if not Path(recipe).is_dir():
         return None
     if not resume:
         raise RunError(

@@ -172,7 +172,8 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     path = path_of("recipe", path, error=RecipeError, expected="the path of a YAML file")
     if not path.is_file():
         raise RecipeError(
-            f"{path}: no such recipe; write one with: crosstower init DATA -o {path.name}"
+            f"{path}: no such recipe; write one with: crosstower init DATA -o"
+            f" {path.name if path.suffix else f'{path.name}.yaml'}"
         )
     text = path.read_text(encoding="utf-8")
     return parse_recipe(text, overrides, folder=path.parent, name=path.stem)

@@ -14,7 +14,7 @@ from crosstower.times.patterns import fitting_patterns, reads
         (["1/2/2024", "1/15/2024"], ["%m/%d/%Y"]),
         (["1/2/2024", "15/1/2024"], ["%d/%m/%Y"]),
         (["1/2/2024", "3/4/2024"], ["%m/%d/%Y", "%d/%m/%Y"]),
-        (["15.1.24"], ["%d.%m.%y"]),
+        (["15.1.24"], []),
         (["1/15/2024", "15/1/2024"], []),
         (["soon"], []),
     ],
@@ -33,3 +33,7 @@ def test_the_pattern_that_wrote_a_time_is_among_those_named(moment: datetime, pa
     text = pl.Series([moment]).dt.strftime(pattern)
     assert pattern in fitting_patterns(text)
     assert all(reads(text, found) for found in fitting_patterns(text))
+
+
+def test_dots_with_a_short_year_are_a_time_only_where_times_are_known() -> None:
+    assert fitting_patterns(pl.Series(["15.1.24"]), times=True) == ["%d.%m.%y"]

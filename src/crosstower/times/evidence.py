@@ -108,7 +108,7 @@ class Evidence:
         key = f"data.times.{self.column}.format"
         if self.how.pattern is not None:
             return f"write it in the format of {key}, '{self.how.pattern}', of the years 1678-2261"
-        fitting = fitting_patterns(pl.Series([value], dtype=pl.String))
+        fitting = fitting_patterns(pl.Series([value], dtype=pl.String), times=True)
         examples = " or ".join(f"'{pattern}'" for pattern in fitting)
         pattern = examples or "its strftime pattern, such as '%d.%m.%Y %H:%M:%S'"
         return f"set {key} to {pattern}, or write ISO 8601 of the years 1678-2261"
