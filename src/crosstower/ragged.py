@@ -49,8 +49,9 @@ class Ragged:
         """Return the chosen lists, in the order given; a run of them is not copied."""
         if isinstance(rows, slice):
             begin, end, step = rows.indices(len(self))
+            end = max(begin, end) if step > 0 else end
             if step == 1:
-                return self._run(begin, max(begin, end))
+                return self._run(begin, end)
             rows = torch.arange(begin, end, step, device=self.offsets.device)
         elif rows.dtype == torch.bool:
             rows = rows.nonzero().squeeze(1)
