@@ -1,8 +1,10 @@
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import uvicorn
@@ -30,6 +32,13 @@ def log() -> Iterator[logging.Logger]:
     filters = list(found.filters)
     yield found
     found.disabled, found.filters = False, filters
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """The variables that a server sets for its workers are gone after a test."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture

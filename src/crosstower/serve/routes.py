@@ -23,7 +23,7 @@ from crosstower.serve.problems import Refusal, documented
 from crosstower.serve.service import Service
 from crosstower.serve.shape import list_answer, model_answer
 
-_REFUSALS = documented(400, 401, 403, 413, 421, 422, 503)
+_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 read_routes = APIRouter(
     prefix="/v1",
     dependencies=[Depends(Needs("read"))],
@@ -104,7 +104,9 @@ async def similar(asked: SimilarRequest, request: Request) -> Response:
     return _json(request, await service.ask(work))
 
 
-@read_routes.get("/model", response_model=ModelAnswer, responses=documented(401, 403, 421, 503))
+@read_routes.get(
+    "/model", response_model=ModelAnswer, responses=documented(401, 403, 408, 421, 431, 503)
+)
 async def model(service: Worker) -> Response:
     """Return what is served: version, tasks, columns, blend, limits, metrics."""
     limits = service.settings.limits

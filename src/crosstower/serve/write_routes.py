@@ -22,7 +22,7 @@ from crosstower.serve.messages import (
 from crosstower.serve.problems import Refusal, documented
 from crosstower.serve.routes import Worker, refuse_above
 
-_REFUSALS = documented(400, 401, 403, 413, 421, 422, 503)
+_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 _FULL = _REFUSALS | documented(507)
 _MOST_IDS = 1_000
 write_routes = APIRouter(prefix="/v1", tags=["write"], route_class=TokenFirstRoute)
