@@ -31,12 +31,19 @@ class Settings:
 
     Args:
         depths: numbers of blocks that hold nearly all of the first 10, 100 and 1,000 items.
-        spare: estimated items scored exactly per item of the list.
+        spare: estimated items scored exactly per item of a list of ten.
 
     """
 
     depths: tuple[int, int, int] = (64, 128, 256)
     spare: int = 4
+
+    def scored(self, k: int) -> int:
+        """Return how many of the best estimates to score exactly for a list of k.
+
+        Only items near its end can be misplaced by the estimates, so a long list needs few more.
+        """
+        return k + k // 2 + LISTS[0] * self.spare
 
     def depth(self, items: float) -> int:
         """Return how many blocks hold nearly all of the first `items`."""
@@ -165,7 +172,7 @@ class _Query:
         self.scan, self.q, self.bounds, self.k = scan, q, bounds, k
         self.norm, self.allowed, self.out = norm, allowed, out
         self.tensor = torch.from_numpy(q)
-        self.take = k * scan.settings.spare + len(out)
+        self.take = scan.settings.scored(k) + len(out)
 
     def estimated(self, cells: Tensor) -> tuple[Tensor, Tensor, int]:
         """Return the highest estimates in some blocks, their places, and how many items fit."""
