@@ -26,7 +26,8 @@ class Csv(Frozen):
         description="Such as latin-1 or cp1252. If unset: UTF-8, or UTF-16 with its mark.",
     )
     null_values: tuple[str, ...] = Field(
-        default=(), description="Cells that mean a missing value, beside the empty one: NA, \\N."
+        default=(),
+        description="Cells that mean a missing value, in addition to the empty cell: NA, \\N.",
     )
 
     @field_validator("delimiter")

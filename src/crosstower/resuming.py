@@ -29,7 +29,7 @@ MAY_CHANGE = (
     "training.tables",
     "data.memory_mb",
 )
-"""What a resumed training may have otherwise than before; the run's recipe then says so."""
+"""Options that a resumed training may change; the recipe of the run is updated."""
 
 _WHERE = ("name", "data.path", "data.valid", "data.test")  # the rows themselves are compared
 
@@ -153,7 +153,7 @@ def reopen(run: Run, model: str, seed: int, outputs: Iterable[str]) -> str | Non
 
 
 def blend_again(run: Run, data: Any, tell: Any) -> None:
-    """Fit the blend that a run had anew, if its trainings went on since."""
+    """Fit a kept blend again if the trainings have continued."""
     path, main = run.folder / BLENDED, next(iter(run.info.models))
     fitted = [run.model_folder(main, seed) / BLEND for seed in run.info.seeds]
     if not path.is_file() or all(blend.is_file() for blend in fitted):

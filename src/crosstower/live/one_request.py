@@ -61,7 +61,7 @@ class OneRequest:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the asker should know: a user whom nobody knows."""
+        """Notices for the caller, such as an unknown user."""
         if self.asked.user is None or self.known is not None:
             return ()
         popular = self.found is not None and self.found.fallback is not None

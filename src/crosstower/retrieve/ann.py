@@ -132,7 +132,7 @@ class AnnIndex(ExactIndex):
         return manifest.model_copy(update=update)
 
     def _arrange(self, loose: Places) -> None:
-        """Put loose items into blocks: new ones, or all anew once the index has doubled."""
+        """Put loose items into new blocks; rebuild all once the index has doubled."""
         old = self._blocks
         if old is not None and old.places.numel() + len(loose) < _GROWN * self._first:
             more, loose = Blocks.build(self.vectors, loose, old.size)

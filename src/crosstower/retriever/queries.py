@@ -70,7 +70,7 @@ class Queries:
             raise QueryError("user: the recipe has no retrieval.user; give the query instead")
 
     def place_of(self, user: str | int) -> int:
-        """Return the row of a user in `users`, -1 for one nobody knows.
+        """Return the row of a user in `users`, -1 for an unknown user.
 
         Raises:
             QueryError: it cannot be an id.

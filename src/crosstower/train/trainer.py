@@ -168,7 +168,7 @@ class Trainer:
         self.observer.finish(record)
 
     def _reconsider(self, position: Position, *, finish: bool) -> None:
-        """Decide anew whether the training is over, and keep the answer."""
+        """Decide whether the training is over, and keep the answer."""
         if finish and position.best_epoch is None:
             self._close_epoch(position, {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0})
         position.finished = finish or has_enough(position, self.settings)
