@@ -49,7 +49,7 @@ PREDICTION, RAW, BLEND_SCORE = "__prediction", "__raw", "blend__score"
 
 
 def check_kept(columns: Iterable[str], tasks: Iterable[str], *, where: str, advice: str) -> None:
-    """Refuse raw columns that bear the name of a score, which stands beside them.
+    """Refuse raw columns with the name of a score column.
 
     Args:
         columns: of the data, to keep beside scores.

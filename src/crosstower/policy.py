@@ -69,7 +69,7 @@ def evaluate_policy(
         temperature: of the policy, in units of the scores: 0 takes the best action, more draws by
             softmax(scores / temperature).
         clip: weights above it are cut to it, but in Switch-DR and DR with shrinkage, which choose.
-        target: column of a given policy's chances, evaluated beside the run's: a list with the
+        target: column of a given policy's chances, evaluated as well as the run's: a list with the
             chance of each action, or the logged action's alone, which no reward model can use.
         target_actions: column of lists with the actions that the chances are of; all actions of
             the log in ascending order if None.

@@ -67,8 +67,8 @@ class Training(Frozen):
     )
     refit: bool = Field(
         default=False,
-        description="Train anew on train and valid rows together, for the number of epochs that was"
-        " best, and test those weights.",
+        description="Train again on train and valid rows together, for the number of epochs that"
+        " was best, and test those weights.",
     )
     seed: int = Field(default=0, ge=0)
 

@@ -127,7 +127,7 @@ def test_items_are_added_replaced_removed_and_saved(tmp_path: Path, index: AnnIn
     loaded = open_index(tmp_path / "a", width=D)
     assert isinstance(loaded, AnnIndex)
     assert len(loaded.catalogue) == N
-    # Its blocks are made anew, without the removed ones.
+    # Its blocks are rebuilt without the removed ones.
     assert len(set(loaded.search(QUERIES[:1], 50).ids(0)) & set(found)) >= 45
     loaded.remove(["new"])  # a mapped graph becomes one that can be changed
     loaded.add(["newer"], QUERIES[:1], ATTRIBUTES[:1])

@@ -137,7 +137,7 @@ def undivided(recipe: Recipe) -> Recipe:
 
 
 def _of_files(data: Data, frame: Any) -> Any:
-    """Return rows that take the place of `data.path`, beside the recipe's other files."""
+    """Return rows that replace `data.path`, with the recipe's other files."""
     if frame is None or data.valid is None or data.test is None:
         return frame
     return {"train": frame, "valid": data.valid, "test": data.test}
