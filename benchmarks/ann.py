@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.ann_filtered import VECTORS, filtered
 from benchmarks.machine import describe
-from crosstower.retrieve.ann import AnnIndex
-from crosstower.retrieve.exact import ExactIndex
+from crosstower.retrieval.index.ann import AnnIndex
+from crosstower.retrieval.index.exact import ExactIndex
 
 K, LINKS, BUILD_WIDTH = 10, 16, 128
 Searcher = Callable[[np.ndarray], np.ndarray]

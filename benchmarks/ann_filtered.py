@@ -19,8 +19,8 @@ import torch
 
 from benchmarks.machine import data_folder, describe
 from crosstower import Retriever, fit
-from crosstower.recipe import parse_recipe
-from crosstower.retrieve.ann import AnnIndex
+from crosstower.recipe.recipe import parse_recipe
+from crosstower.retrieval.index.ann import AnnIndex
 
 DIM, K, QUERIES, TIMED, RECALL = 64, 10, 200, 100, 0.95
 SHARES = (0.5, 0.1, 0.01, 0.001)

@@ -15,13 +15,14 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.click_log import write_click_log
 from benchmarks.train import SCRIPTS
-from crosstower.data.clean import Cleaner
-from crosstower.data.sources import Chunk
-from crosstower.fitting import fit
-from crosstower.predict import predict_file
-from crosstower.recipe import Recipe
-from crosstower.run import Run
-from crosstower.scores import Precision
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.sources.source import Chunk
+from crosstower.fitting.fit import fit
+from crosstower.ranking.predict import predict_file
+from crosstower.ranking.ranker import Ranker
+from crosstower.ranking.scorer import Precision
+from crosstower.recipe.recipe import Recipe
+from crosstower.training.run import Run
 
 CONTENDERS = Path(__file__).parent / "contenders"
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
@@ -78,7 +79,7 @@ def _from_tensors(run: Run, folder: Path) -> dict[str, float]:
     frame = pl.read_parquet(folder / "test.parquet")
     cleaned = Cleaner(run.recipe.schema_, with_labels=False).clean(Chunk(frame, "test", 0, 0))
     batch, nothing = run.encoder.encode(cleaned), pl.DataFrame()
-    scorers = {p: run.scorer(precision=p) for p in PRECISIONS}
+    scorers = {p: Ranker.open(run).scorer(precision=p) for p in PRECISIONS}
     work = {p: lambda s=s: s.score_encoded(batch, nothing) for p, s in scorers.items()}
     return {f"tensors {p}": len(batch) / s for p, s in _best_of(work, PASSES).items()}
 

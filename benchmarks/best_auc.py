@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmarks.machine import describe
 from benchmarks.quality import number
-from crosstower.data import worlds
-from crosstower.fitting import fit
-from crosstower.recipe import Data, Evaluation, Recipe
+from crosstower.data.datasets import worlds
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import Data, Evaluation, Recipe
 
 MODELS = ("wide_deep", "dcn_v2", "mlp", "logistic_regression")
 

@@ -13,13 +13,13 @@ from statistics import mean, stdev
 import polars as pl
 
 from benchmarks.machine import describe
-from crosstower.blend.blender import fit_blend
-from crosstower.blend.utility import Utility, gain
-from crosstower.blend_section import Blend
-from crosstower.data import worlds
-from crosstower.evaluate.users import ndcg_per_group
-from crosstower.fitting import fit
-from crosstower.recipe import Data, Evaluation, Recipe
+from crosstower.blending.blender import fit_blend
+from crosstower.blending.utility import Utility, gain
+from crosstower.data.datasets import worlds
+from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.fitting.fit import fit
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.recipe import Data, Evaluation, Recipe
 
 VALUES = {"like": 1.0, "comment": 2.0}
 BLENDS = {

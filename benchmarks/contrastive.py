@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import describe, example
-from crosstower.fitting import fit
-from crosstower.results import history
-from crosstower.run import Run
+from crosstower.fitting.fit import fit
+from crosstower.training.history import history
+from crosstower.training.run import Run
 
 EXAMPLES = ("lastfm", "movielens_retrieval")
 WEIGHTS = (1.0, 10.0, 50.0, 100.0, 150.0, 300.0)

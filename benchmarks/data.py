@@ -153,8 +153,8 @@ def memory_of(path: str, memory_mb: str) -> dict[str, float]:
 
 def preparing(columns: int) -> tuple[Callable[[str, int], Any], Callable[[Any, Path], Any]]:
     """Import what preparing needs; return how a recipe is made and how its rows are prepared."""
-    from crosstower.data.prepare import prepare, source_of
-    from crosstower.recipe import Recipe
+    from crosstower.data.reading import prepare, source_of
+    from crosstower.recipe.recipe import Recipe
 
     names = {f"c{i}": "categorical" for i in range(columns)}
 
@@ -202,9 +202,9 @@ def training_of(rows: str, rounds: str) -> dict[str, list[dict[str, float]]]:
 def encoded_rows(folder: Path, rows: int, memory_bytes: int) -> Any:
     import torch
 
-    from crosstower.batch import Batch
+    from crosstower.data.batch import Batch
     from crosstower.data.batches import EncodedRows
-    from crosstower.layout import RESERVED_CODES
+    from crosstower.data.layout import RESERVED_CODES
 
     random, held = torch.Generator().manual_seed(0), EncodedRows(folder, memory_bytes)
     for start in range(0, rows, BLOCK_ROWS):
@@ -220,12 +220,12 @@ def trained(rows: Any, folder: Path) -> dict[str, float]:
     import torch
 
     from crosstower.data.batches import Batches
-    from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout
+    from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout
+    from crosstower.losses.pointwise import PointwiseObjective
+    from crosstower.losses.task_balance import StaticBalance
     from crosstower.models.registry import build
-    from crosstower.objectives.balance import StaticBalance
-    from crosstower.objectives.pointwise import PointwiseObjective
-    from crosstower.recipe import Training
-    from crosstower.train.trainer import Trainer
+    from crosstower.recipe.recipe import Training
+    from crosstower.training.trainer import Trainer
 
     torch.manual_seed(0)
     codes = [CodeField(f"C{i}", RESERVED_CODES + FIELD_IDS, f"C{i}") for i in range(FIELDS)]

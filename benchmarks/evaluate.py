@@ -17,7 +17,7 @@ import polars as pl
 from benchmarks.click_log import write_click_log
 from benchmarks.machine import describe
 from crosstower import fit
-from crosstower.recipe import Recipe
+from crosstower.recipe.recipe import Recipe
 
 USERS = 20_000
 

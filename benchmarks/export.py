@@ -20,13 +20,13 @@ import torch
 
 from benchmarks.machine import describe
 from benchmarks.rank import MODELS, USER, layout_of
+from crosstower.data.layout import Layout
 from crosstower.errors import RunError
-from crosstower.export import compiled, onnx, program
-from crosstower.export.inputs import signature_of
-from crosstower.export.sample import sample
-from crosstower.layout import Layout
 from crosstower.models.registry import build
-from crosstower.scores import Eager, Exported
+from crosstower.ranking.scorer import Eager, Exported
+from crosstower.serving.export import compiled, onnx, program
+from crosstower.serving.export.inputs import signature_of
+from crosstower.serving.export.sample import sample
 
 FORMS = ("eager", "torch_export", "aoti", "onnx")
 

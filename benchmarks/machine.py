@@ -50,7 +50,7 @@ def example_runs(
     benchmark: str, words: str | None, arguments: list[str], data: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield (name, finished run) of examples, `data` unless the arguments name others."""
-    from crosstower.fitting import fit  # here: the memory of other benchmarks is measured
+    from crosstower.fitting.fit import fit  # here: the memory of other benchmarks is measured
 
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {benchmark}", description=words)
     parser.add_argument("--seeds", type=int, default=5)

@@ -13,15 +13,15 @@ import torch
 
 from benchmarks.machine import describe, example
 from benchmarks.quality import number
-from crosstower.calibration_section import Calibration
-from crosstower.data import worlds
-from crosstower.data.encode import Encoder
-from crosstower.data.prepare import prepare, source_of
-from crosstower.fitting import fit
+from crosstower.data.datasets import worlds
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.reading import prepare, source_of
+from crosstower.fitting.fit import fit
 from crosstower.models.registry import build
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.recipe import Data, Recipe, Training, load_recipe
-from crosstower.schema import Schema
+from crosstower.recipe.calibration import Calibration
+from crosstower.recipe.recipe import Data, Recipe, Training, load_recipe
+from crosstower.recipe.schema import Schema
 
 EXAMPLES = ("census_tasks", "clothing_tasks")
 WORLDS = ("feed_engagement", "watch_next", "watch_next_noise", "watch_next_light_noise")

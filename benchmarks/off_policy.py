@@ -17,13 +17,13 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import data_folder, describe
-from crosstower.evaluate.importance import Estimate
-from crosstower.evaluate.off_policy import all_estimates, on_policy
-from crosstower.evaluate.summary import Summary
-from crosstower.fitting import fit
-from crosstower.recipe import Data, Evaluation, Recipe, Training
-from crosstower.schema import Schema
-from crosstower.splits import ColumnSplit
+from crosstower.evaluation.metrics.summary import Summary
+from crosstower.fitting.fit import fit
+from crosstower.off_policy.estimators import all_estimates, on_policy
+from crosstower.off_policy.importance import Estimate
+from crosstower.recipe.recipe import Data, Evaluation, Recipe, Training
+from crosstower.recipe.schema import Schema
+from crosstower.recipe.split import ColumnSplit
 
 FEATURES = [f"user_feature_{i}" for i in range(4)]
 PLACE = ["position", "item_id"]

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from benchmarks.batch_scoring import compare
 from benchmarks.click_log import column_sizes
 from benchmarks.machine import describe
-from crosstower.batch import Batch
-from crosstower.layout import PADDING, RESERVED_CODES, CodeField, Head, Layout, ListField
+from crosstower.data.batch import Batch
+from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, Head, Layout, ListField
+from crosstower.data.request import Request
 from crosstower.models.registry import build
-from crosstower.request import Request
 
 CANDIDATES = (1, 100, 500, 5_000)
 LENGTH, NUMBERS, OF_USER = 50, 13, (13, 7)

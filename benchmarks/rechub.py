@@ -17,11 +17,11 @@ import torch
 
 from benchmarks.machine import describe, example
 from benchmarks.quality import number
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches
-from crosstower.data.prepare import Prepared, prepare, source_of
-from crosstower.fitting import fit
-from crosstower.recipe import load_recipe
+from crosstower.data.reading import Prepared, prepare, source_of
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import load_recipe
 
 PEER = Path(__file__).with_name("rechub_peer.py")
 MODELS = {"dcn_v2": "DCNv2", "wide_deep": "WideDeep"}

@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.machine import describe
-from crosstower.data.retrieval_data import RetrievalData, prepare_retrieval
-from crosstower.data.sources import FrameSource
+from crosstower.data.sources.source import FrameSource
 from crosstower.models.registry import build
-from crosstower.recipe import Recipe
-from crosstower.retriever.job import RetrievalJob
-from crosstower.train.trainer import Trainer
+from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
+from crosstower.retrieval.job import RetrievalJob
+from crosstower.training.trainer import Trainer
 
 PEER = Path(__file__).parent / "contenders" / "rechub_dssm.py"
 DIM, BATCH, K = 64, 2_048, 20

@@ -150,10 +150,10 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
     """Return the bare calls a second, in this process and one thread; and their milliseconds."""
     import torch
 
-    from crosstower.batch import Batch
-    from crosstower.bundle import Bundle
-    from crosstower.live.answer import Asked
-    from crosstower.live.live import Live
+    from crosstower.data.batch import Batch
+    from crosstower.funnel.online.answer import Asked
+    from crosstower.funnel.online.live import Live
+    from crosstower.serving.bundle import Bundle
 
     torch.set_num_threads(1)
     live = Live.open(Bundle.open(folder, check=False)).needs_funnel

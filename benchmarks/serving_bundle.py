@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from crosstower import fit
-from crosstower.bundle import Bundle, make_bundle
-from crosstower.recipe import Recipe
+from crosstower.recipe.recipe import Recipe
+from crosstower.serving.bundle import Bundle, make_bundle
 
 USERS, ROWS = 20_000, 300_000
 DIM, CANDIDATES = 64, 500

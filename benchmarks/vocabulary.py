@@ -7,12 +7,12 @@ import time
 import torch
 
 from benchmarks.machine import describe
-from crosstower.batch import Batch
-from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout
+from crosstower.losses.tasks import task_losses
 from crosstower.models.registry import build
-from crosstower.objectives.losses import task_losses
-from crosstower.recipe import Training
-from crosstower.train.optim import build_optimizers, clip_gradients, count_rows
+from crosstower.recipe.recipe import Training
+from crosstower.training.optimizers import build_optimizers, clip_gradients, count_rows
 
 FIELDS, NUMBERS, BATCH = 26, 13, 4096
 

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from hypothesis import settings
 
-from crosstower.bundle import Bundle, make_bundle
-from crosstower.recipe import Recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe, parse_recipe
+from crosstower.serving.bundle import Bundle, make_bundle
 
 from .funnel.conftest import Runs, blended, cinema, rentals
 

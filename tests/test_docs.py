@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from crosstower.models import registry
-from crosstower.recipe import Recipe, Training
-from crosstower.validation import validate
-from crosstower.yaml_text import read_yaml
+from crosstower.recipe.recipe import Recipe, Training
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

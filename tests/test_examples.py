@@ -14,15 +14,15 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
-from crosstower.blend.utility import load_utility
-from crosstower.blending.blending import blend_run
-from crosstower.data.worlds.restaurants import CUISINES, TAGS, restaurant_table
-from crosstower.fitting import fit
-from crosstower.recipe import load_recipe
-from crosstower.retriever.files import COUNT, ID
-from crosstower.retriever.retriever import Retriever
-from crosstower.run import Run
-from crosstower.yaml_text import read_yaml
+from crosstower.blending.blend_run import blend_run
+from crosstower.blending.utility import load_utility
+from crosstower.data.datasets.worlds.restaurants import CUISINES, TAGS, restaurant_table
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import load_recipe
+from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.retrieval.files import COUNT, ID
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.run import Run
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -31,15 +31,15 @@ from common import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches, EncodedRows
-from crosstower.layout import RESERVED_CODES, CodeField, Head, Layout
+from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout
+from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.task_balance import StaticBalance
 from crosstower.models.registry import build
-from crosstower.objectives.balance import StaticBalance
-from crosstower.objectives.pointwise import PointwiseObjective
-from crosstower.recipe import Training
-from crosstower.train.precision import autocast
-from crosstower.train.trainer import Trainer, predict_logits
+from crosstower.recipe.recipe import Training
+from crosstower.training.precision import autocast
+from crosstower.training.trainer import Trainer, predict_logits
 
 CPU = torch.device("cpu")
 # Of the embeddings. Dense Adam moves an id on by its old momentum after it was seen, ten times as

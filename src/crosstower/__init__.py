@@ -10,14 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crosstower.blend.utility import Utility as Utility
-    from crosstower.blend_section import Blend as Blend
-    from crosstower.blending.blending import blend_run as blend_run
+    from crosstower.blending.blend_run import blend_run as blend_run
     from crosstower.blending.removal import remove_blend as remove_blend
-    from crosstower.bundle.building import make_bundle as make_bundle
-    from crosstower.bundle.bundle import Bundle as Bundle
-    from crosstower.data.text_encoders import register_text_encoder as register_text_encoder
-    from crosstower.data.worlds import World as World
+    from crosstower.blending.utility import Utility as Utility
+    from crosstower.data.datasets.worlds import World as World
+    from crosstower.data.encoders.text_encoders import (
+        register_text_encoder as register_text_encoder,
+    )
     from crosstower.errors import BundleError as BundleError
     from crosstower.errors import CrosstowerError as CrosstowerError
     from crosstower.errors import CrosstowerWarning as CrosstowerWarning
@@ -25,42 +24,47 @@ if TYPE_CHECKING:
     from crosstower.errors import RecipeError as RecipeError
     from crosstower.errors import RunError as RunError
     from crosstower.errors import TrainingError as TrainingError
-    from crosstower.fitting import fit as fit
+    from crosstower.fitting.fit import fit as fit
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
     from crosstower.funnel.funnel import Funnel as Funnel
-    from crosstower.policy import evaluate_policy as evaluate_policy
-    from crosstower.recipe import Recipe as Recipe
-    from crosstower.recipe import load_recipe as load_recipe
-    from crosstower.retriever.retriever import Retriever as Retriever
-    from crosstower.run import Run as Run
-    from crosstower.schema import Schema as Schema
+    from crosstower.off_policy.evaluate import evaluate_policy as evaluate_policy
+    from crosstower.ranking.ranker import Ranker as Ranker
+    from crosstower.recipe.blend import Blend as Blend
+    from crosstower.recipe.recipe import Recipe as Recipe
+    from crosstower.recipe.recipe import load_recipe as load_recipe
+    from crosstower.recipe.schema import Schema as Schema
+    from crosstower.retrieval.retriever import Retriever as Retriever
+    from crosstower.serving.bundle.building import make_bundle as make_bundle
+    from crosstower.serving.bundle.bundle import Bundle as Bundle
+    from crosstower.training.run import Run as Run
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Blend": "blend_section",
-    "Bundle": "bundle.bundle",
+    "Blend": "recipe.blend",
+    "Bundle": "serving.bundle.bundle",
     "BundleError": "errors",
     "CrosstowerError": "errors",
     "CrosstowerWarning": "errors",
     "DataError": "errors",
     "Funnel": "funnel.funnel",
-    "Recipe": "recipe",
+    "Ranker": "ranking.ranker",
+    "Recipe": "recipe.recipe",
     "RecipeError": "errors",
-    "Retriever": "retriever.retriever",
-    "Run": "run",
+    "Retriever": "retrieval.retriever",
+    "Run": "training.run",
     "RunError": "errors",
-    "Schema": "schema",
+    "Schema": "recipe.schema",
     "TrainingError": "errors",
-    "Utility": "blend.utility",
-    "World": "data.worlds",
-    "blend_run": "blending.blending",
+    "Utility": "blending.utility",
+    "World": "data.datasets.worlds",
+    "blend_run": "blending.blend_run",
     "evaluate_funnel": "funnel.evaluation",
-    "evaluate_policy": "policy",
-    "fit": "fitting",
-    "load_recipe": "recipe",
-    "make_bundle": "bundle.building",
-    "register_text_encoder": "data.text_encoders",
+    "evaluate_policy": "off_policy.evaluate",
+    "fit": "fitting.fit",
+    "load_recipe": "recipe.recipe",
+    "make_bundle": "serving.bundle.building",
+    "register_text_encoder": "data.encoders.text_encoders",
     "remove_blend": "blending.removal",
 }
 
@@ -72,6 +76,7 @@ __all__ = [
     "CrosstowerWarning",
     "DataError",
     "Funnel",
+    "Ranker",
     "Recipe",
     "RecipeError",
     "Retriever",

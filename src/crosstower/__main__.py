@@ -1,5 +1,5 @@
 """`python -m crosstower` is the command `crosstower`."""
 
-from crosstower.cli import main
+from crosstower.cli.main import main
 
 main()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from crosstower.data import worlds
-from crosstower.fitting import fit
-from crosstower.recipe import Data, Evaluation, Recipe, Training
-from crosstower.run import Run
+from crosstower.data.datasets import worlds
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import Data, Evaluation, Recipe, Training
+from crosstower.training.run import Run
 
 ROWS = 40_000
 

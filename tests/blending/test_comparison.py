@@ -3,9 +3,9 @@ import polars as pl
 import pytest
 
 from crosstower.blending.comparison import Asked, measure
-from crosstower.evaluate.users import ndcg_per_group
-from crosstower.schema import Numeric, Schema
-from crosstower.tasks import Binary, Regression
+from crosstower.evaluation.metrics.per_user import ndcg_per_group
+from crosstower.recipe.schema import Numeric, Schema
+from crosstower.recipe.tasks import Binary, Regression
 
 SCHEMA = Schema(columns={"age": Numeric()}, tasks={"like": Binary(), "profit": Regression()})
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.blend_section import Blend, Diversity
-from crosstower.blending.blending import BlendResult, blend_run
+from crosstower.blending.blend_run import BlendResult, blend_run
 from crosstower.blending.lists import lists_of
 from crosstower.errors import DataError
-from crosstower.run import Run
+from crosstower.recipe.blend import Blend, Diversity
+from crosstower.training.run import Run
 
 LIKE = Blend(weights={"like": 1})
 BOTH = Blend(weights={"like": 1, "comment": 2})

@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.blend_section import Blend, Diversity
-from crosstower.blending.blending import blend_run
+from crosstower.blending.blend_run import blend_run
 from crosstower.blending.removal import remove_blend
-from crosstower.cli import main
-from crosstower.data import worlds
+from crosstower.cli.main import main
+from crosstower.data.datasets import worlds
 from crosstower.errors import DataError, RunError
-from crosstower.run import Run
+from crosstower.recipe.blend import Blend, Diversity
+from crosstower.training.run import Run
 
 from .conftest import ROWS
 

@@ -1,9 +1,9 @@
 import numpy as np
 import polars as pl
 
-from crosstower.blend.blender import FittedBlend, fit_blend
-from crosstower.blend_section import Blend
+from crosstower.blending.blender import FittedBlend, fit_blend
 from crosstower.blending.sentences import fallback_words
+from crosstower.recipe.blend import Blend
 
 
 def fitted(kinds: list[str]) -> FittedBlend:

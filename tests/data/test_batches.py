@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstower.batch import Batch
 from crosstower.data.arena import bytes_of
+from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.ragged import Ragged, padded
 from crosstower.errors import DataError
-from crosstower.ragged import Ragged, padded
 
 
 def block(start: int, rows: int) -> Batch:

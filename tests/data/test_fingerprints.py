@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
 from crosstower.data.fingerprints import Fingerprints, Recognised, Smallest, row_hashes
+from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
-from crosstower.ragged import Ragged
 
 
 def batch(rows: int, *, seed: int = 0, values: int = 1000) -> Batch:

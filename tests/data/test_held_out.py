@@ -3,11 +3,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.data import file_formats, sources
 from crosstower.data.held_out import held_out_columns, held_out_rows
-from crosstower.data.prepare import prepare, source_of
+from crosstower.data.reading import prepare, source_of
+from crosstower.data.sources import formats as file_formats
+from crosstower.data.sources import source as sources
 from crosstower.errors import DataError
-from crosstower.recipe import Recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe, parse_recipe
 
 SPLITS = {
     "random": "{kind: random}",

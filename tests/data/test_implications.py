@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.clean import Cleaner
+from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.implications import Implications
-from crosstower.data.sources import Chunk
+from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError
-from crosstower.fitting import fit
-from crosstower.names import label_name
-from crosstower.recipe import Evaluation, Recipe, Training
-from crosstower.run import Run
-from crosstower.schema import Schema
+from crosstower.fitting.fit import fit
+from crosstower.recipe.own_columns import label_name
+from crosstower.recipe.recipe import Evaluation, Recipe, Training
+from crosstower.recipe.schema import Schema
+from crosstower.training.run import Run
 
 
 def rows(count: int = 4000, seed: int = 0) -> pl.DataFrame:

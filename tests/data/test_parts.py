@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.blending.blending import blend_run
+from crosstower.blending.blend_run import blend_run
 from crosstower.data.held_out import held_out_rows
 from crosstower.data.parts import PartsSource, parts_of, training_source, undivided
-from crosstower.data.sources import SPLIT_COLUMN, FilteredSource, FrameSource
-from crosstower.data_section import Data, Join
+from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
 from crosstower.errors import DataError, RecipeError, RunError
-from crosstower.fitting import fit
-from crosstower.policy import evaluate_policy
-from crosstower.recipe import Recipe, load_recipe, parse_recipe
-from crosstower.run import Run
-from crosstower.train.trainer import Trainer
+from crosstower.fitting.fit import fit
+from crosstower.off_policy.evaluate import evaluate_policy
+from crosstower.recipe.data import Data, Join
+from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.training.run import Run
+from crosstower.training.trainer import Trainer
 
 from ..conftest import RECIPE, rows
 
@@ -123,7 +123,7 @@ def test_a_changed_test_file_is_noticed_on_resuming(tmp_path: Path) -> None:
 
 
 def test_predict_and_evaluate_take_one_file(files: tuple[Path, Run]) -> None:
-    from crosstower.results import evaluate_on
+    from crosstower.ranking.results import evaluate_on
 
     folder, run = files
     path = str(folder / "test.parquet")

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data import sources
-from crosstower.data.clocks import clocks_of
-from crosstower.data.sources import open_source
+from crosstower.data.sources import source as sources
+from crosstower.data.sources.source import open_source
 from crosstower.data.split import SPLITS, fit_splitter, select
-from crosstower.data_section import Data
+from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError
-from crosstower.names import ROW, raw_name
-from crosstower.splits import (
+from crosstower.recipe.data import Data
+from crosstower.recipe.own_columns import ROW, raw_name
+from crosstower.recipe.split import (
     ColumnSplit,
     GroupSplit,
     LeaveLastOutSplit,
@@ -23,7 +23,7 @@ from crosstower.splits import (
     Split,
     TimeSplit,
 )
-from crosstower.times.section import TimeFormat
+from crosstower.recipe.times import TimeFormat
 
 
 def assign(split: Split, frame: pl.DataFrame) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from crosstower.data.clean import Cleaner
-from crosstower.data.encoder_fit import EncoderFit
-from crosstower.data.sources import Chunk
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.sources.source import Chunk
 from crosstower.data.unseen import Unseen
-from crosstower.schema import Schema
+from crosstower.recipe.schema import Schema
 
 SCHEMA = Schema.model_validate(
     {

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.blend.blender import fit_blend
-from crosstower.blend_section import Blend
-from crosstower.data.worlds.rentals import listings
-from crosstower.fitting import fit
-from crosstower.recipe import Recipe
-from crosstower.run import BLEND, VALID, Run
+from crosstower.blending.blender import fit_blend
+from crosstower.data.datasets.worlds.rentals import listings
+from crosstower.fitting.fit import fit
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.recipe import Recipe
+from crosstower.training.run import BLEND, VALID, Run
 
 BUCKETISED = {"kind": "numeric", "transform": "bucketise"}
 QUICK = {"epochs": 2, "precision": "float32", "embedding_learning_rate": 0.02}

@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
-from crosstower.data import worlds
+from crosstower.data.datasets import worlds
 from crosstower.errors import DataError, QueryError
-from crosstower.evaluate.retrieval import list_metrics
+from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.questions import Asked, other_questions, run_questions
 from crosstower.funnel.report import FunnelReport
-from crosstower.retriever.files import COUNT, load_answers
+from crosstower.retrieval.files import COUNT, load_answers
 
 from .conftest import Runs, watches
 

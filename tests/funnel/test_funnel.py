@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from crosstower.blend_section import Blend
-from crosstower.data.clean import Cleaner
-from crosstower.data.sources import Chunk
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
-from crosstower.names import ROW
-from crosstower.retriever.files import HAD, USER
-from crosstower.retriever.retriever import Retriever
-from crosstower.run import Run
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.own_columns import ROW
+from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.run import Run
 
 from .conftest import Runs, films, watches
 
@@ -253,7 +253,7 @@ def test_runs_of_the_wrong_kind_are_refused(rentals: Runs) -> None:
 
 def test_an_index_that_was_built_gives_the_candidates(rentals: Runs, tmp_path: Any) -> None:
     """An index may keep its items in another order than the run."""
-    from crosstower.retrieve.exact import ExactIndex
+    from crosstower.retrieval.index.exact import ExactIndex
 
     funnel = Funnel.open(rentals.retrieval, rentals.ranking, candidates=30)
     retriever = Retriever.open(rentals.retrieval)

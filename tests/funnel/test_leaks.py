@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data import worlds
-from crosstower.data.prepare import source_of
+from crosstower.data.datasets import worlds
+from crosstower.data.reading import source_of
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
-from crosstower.names import ROW
-from crosstower.recipe import Recipe
-from crosstower.splits import TimeSplit
+from crosstower.recipe.own_columns import ROW
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.split import TimeSplit
 
 from .conftest import Runs, films_recipes, rentals_recipes, watches
 
@@ -65,8 +65,8 @@ def test_groups_and_columns_split_alike_whatever_the_positives_are(tmp_path: Any
 
 
 def rows_in_test(retrieval: Recipe, source: Any) -> np.ndarray:
-    from crosstower.data.positive_rows import read_positives
-    from crosstower.data.sides import sides_of
+    from crosstower.retrieval.data.positive_rows import read_positives
+    from crosstower.retrieval.data.sides import sides_of
 
     rows = read_positives(retrieval, source, sides_of(retrieval), lambda _stage, _rows: None)
     return rows.frame[ROW].to_numpy()[rows.split == 2]

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError, RunError
-from crosstower.fitting import fit
+from crosstower.fitting.fit import fit
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.questions import run_questions
-from crosstower.run import Run
+from crosstower.training.run import Run
 
 from .conftest import Runs, films_recipes, watches
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data_section import Join
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.rows import RowMaker
-from crosstower.retriever.retriever import Retriever
-from crosstower.run import Run
+from crosstower.recipe.data import Join
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.run import Run
 
 from .conftest import Runs
 

@@ -6,9 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.blend_section import Diversity
 from crosstower.errors import DataError
-from crosstower.evaluate.retrieval import list_metrics
+from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.funnel.stages import (
     Step,
     best_order,
@@ -18,6 +17,7 @@ from crosstower.funnel.stages import (
     stage_ranks,
     steps_of,
 )
+from crosstower.recipe.blend import Diversity
 
 CANDIDATES = np.array([[4, 2, 7, 1], [3, 0, -1, -1]])
 RELEVANT = np.array([0, 0, 0, 1]), np.array([1, 4, 9, 5])

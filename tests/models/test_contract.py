@@ -7,12 +7,12 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from crosstower.batch import Batch
-from crosstower.layout import CodeField, Head, Layout, ListField
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Head, Layout, ListField
+from crosstower.data.ragged import Lists, Ragged
+from crosstower.losses.tasks import task_losses
 from crosstower.models.registry import build, config_of, model_names
-from crosstower.objectives.losses import task_losses
-from crosstower.ragged import Lists, Ragged
-from crosstower.train.optim import build_optimizers, count_rows
+from crosstower.training.optimizers import build_optimizers, count_rows
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
 LISTS = (

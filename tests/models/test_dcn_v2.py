@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from crosstower.batch import Batch
-from crosstower.layout import CodeField, Head, Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
 from crosstower.nn.cross import CrossLowRank
 

@@ -2,10 +2,10 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from crosstower.batch import Batch
-from crosstower.layout import CodeField, Head, Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Head, Layout
+from crosstower.losses.tasks import task_losses
 from crosstower.models.registry import build
-from crosstower.objectives.losses import task_losses
 
 LAYOUT = Layout((CodeField("a", 8, "a"),), ("x",), (), (Head("click", "binary"),))
 

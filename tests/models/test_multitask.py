@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.errors import RecipeError
-from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
 
 CLICK, BUY, STARS = Head("click", "binary"), Head("buy", "binary"), Head("stars", "rating")

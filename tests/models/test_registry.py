@@ -1,7 +1,7 @@
 import pytest
 
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.errors import RecipeError
-from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build, config_of, model_names
 
 LAYOUT = Layout((CodeField("a", 5, "a"),), (), (), (Head("click", "binary"),))

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.errors import RecipeError
-from crosstower.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
 

@@ -1,7 +1,7 @@
 import torch
 
-from crosstower.batch import Batch
-from crosstower.layout import CodeField, Head, Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
 
 LAYOUT = Layout(

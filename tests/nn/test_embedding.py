@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from crosstower.layout import RESERVED_CODES, UNSEEN, CodeField, Head, Layout, ListField
+from crosstower.data.layout import RESERVED_CODES, UNSEEN, CodeField, Head, Layout, ListField
 from crosstower.models.registry import build
 from crosstower.nn.embedding import EmbeddingStore, device_of, hold_tables
 

@@ -1,6 +1,6 @@
 import torch
 
-from crosstower.layout import CodeField, Head, Layout
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.nn.inputs import DenseInput, by_head
 
 LAYOUT = Layout(

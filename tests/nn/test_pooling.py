@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crosstower.data.ragged import Ragged
 from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
-from crosstower.ragged import Ragged
 
 B, L, D = 5, 7, 8
 COUNTS = torch.tensor([7, 3, 1, 0, 5])

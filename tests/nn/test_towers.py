@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from crosstower.batch import Batch
-from crosstower.layout import CodeField, Layout, ListField
+from crosstower.data.batch import Batch
+from crosstower.data.layout import CodeField, Layout, ListField
+from crosstower.data.request import Request
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.towers import SHORTEST, Tower, unit_vectors
-from crosstower.request import Request
 
 LAYOUT = Layout(
     (CodeField("user", 6, "user"), CodeField("item", 7, "item", 4), CodeField("wide", 9, "w", 0)),

@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import BaseModel, ValidationError
 
-from crosstower.layout import CodeField, Head, Layout
+from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.nn.deep_cross import Parallel
 from crosstower.nn.mlp import MLP
 from crosstower.nn.trunks import (

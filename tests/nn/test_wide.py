@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from crosstower.layout import CodeField, ListField
+from crosstower.data.layout import CodeField, ListField
 from crosstower.nn.wide import WideLinear
 
 

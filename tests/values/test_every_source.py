@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstower.data import csv_files
-from crosstower.data.clean import Cleaner
-from crosstower.data.encode import Encoder
-from crosstower.data.encoder_fit import EncoderFit
-from crosstower.data.side_row import SideRow
-from crosstower.data.sources import FilteredSource, Source, open_source
-from crosstower.fitting import fit
-from crosstower.ragged import padded
-from crosstower.recipe import parse_recipe
-from crosstower.schema import Schema
-from crosstower.starter_retrieval import starter_retrieval_recipe
+from crosstower.cli.init.retrieval import starter_retrieval_recipe
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.row import SideRow
+from crosstower.data.ragged import padded
+from crosstower.data.sources import csv_files
+from crosstower.data.sources.source import FilteredSource, Source, open_source
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.schema import Schema
 
 NAME = "c"
 Make = Callable[[list], pl.Series]

@@ -1,1 +1,1 @@
-"""A run's predictions blended into one order, measured, shown and kept."""
+"""Many task scores become one order, comparable across content types."""

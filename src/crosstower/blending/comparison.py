@@ -10,23 +10,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.blend.blender import FittedBlend, fit_blend
-from crosstower.blend.diversity import Counts, rerank
-from crosstower.blend.measures import task_gain
-from crosstower.blend.orders import order_within, share_by_rank, share_in_top
-from crosstower.blend.rows import numbers_of, types_of
-from crosstower.blend.utility import Utility, gain
-from crosstower.blend_section import Blend
-from crosstower.blending.rows import HeldOut
-from crosstower.evaluate.content import Role
-from crosstower.evaluate.ranking import group_auc
-from crosstower.evaluate.users import (
+from crosstower.blending.blender import FittedBlend, fit_blend
+from crosstower.blending.columns import numbers_of, types_of
+from crosstower.blending.diversity import Counts, rerank
+from crosstower.blending.held_out import HeldOut
+from crosstower.blending.measures import task_gain
+from crosstower.blending.orders import order_within, share_by_rank, share_in_top
+from crosstower.blending.utility import Utility, gain
+from crosstower.evaluation.metrics.auc import group_auc
+from crosstower.evaluation.metrics.per_user import (
     GroupValues,
     bootstrap_interval,
     ndcg_per_group,
     total_at_k_per_group,
 )
-from crosstower.schema import Schema
+from crosstower.evaluation.reports.content import Role
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.schema import Schema
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

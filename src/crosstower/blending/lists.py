@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crosstower.blend.rows import types_of
-from crosstower.blend_section import ANY_OTHER, Blend
+from crosstower.blending.columns import types_of
 from crosstower.errors import DataError, did_you_mean
+from crosstower.recipe.blend import ANY_OTHER, Blend
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ import polars as pl
 import yaml
 from numpy.typing import NDArray
 
-from crosstower.blend.blender import FittedBlend
-from crosstower.blend.pareto import weight_sweep
-from crosstower.blend.rows import types_of
-from crosstower.blend.tuning import Tuned
-from crosstower.blend_section import Blend
+from crosstower.blending.blender import FittedBlend
+from crosstower.blending.columns import types_of
 from crosstower.blending.comparison import Asked, Measured, shares_by_rank, type_column
-from crosstower.blending.rows import HeldOut
-from crosstower.content_types import ContentTypes
-from crosstower.evaluate.blend_content import BlendContent, Distribution, OrderMetrics
-from crosstower.frozen import Frozen
-from crosstower.scores import BLEND_SCORE, PREDICTION
+from crosstower.blending.held_out import HeldOut
+from crosstower.blending.pareto import weight_sweep
+from crosstower.blending.tuning import Tuned
+from crosstower.data.content_types import ContentTypes
+from crosstower.evaluation.reports.blend_content import BlendContent, Distribution, OrderMetrics
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
 
 Floats = NDArray[np.float64]
 _BINS = 60

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crosstower.blending.rows import check_ranks
+from crosstower.blending.held_out import check_ranks
 from crosstower.errors import RunError
-from crosstower.run import BLEND, BLENDED, Run
+from crosstower.training.run import BLEND, BLENDED, Run
 
 PAGE, ROWS, FUNNEL = "blend.html", "blended.parquet", "funnel.json"
 

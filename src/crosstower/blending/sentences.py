@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from crosstower.blend.blender import FittedBlend
-from crosstower.blend.diversity import Counts
-from crosstower.blend.measures import Measures
-from crosstower.blend.rows import named_types
-from crosstower.blend.tuning import Tuned
+from crosstower.blending.blender import FittedBlend
+from crosstower.blending.columns import named_types
 from crosstower.blending.comparison import (
     BEFORE_DIVERSITY,
     BLENDED,
@@ -20,8 +17,11 @@ from crosstower.blending.comparison import (
     Asked,
     Measured,
 )
+from crosstower.blending.diversity import Counts
 from crosstower.blending.lists import Lists
-from crosstower.evaluate.users import bootstrap_difference
+from crosstower.blending.measures import Measures
+from crosstower.blending.tuning import Tuned
+from crosstower.evaluation.metrics.per_user import bootstrap_difference
 
 
 def sentences(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from crosstower.frozen import Frozen
-from crosstower.retrieval_section import SeenRule
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.retrieval import SeenRule
 
 _COUNTED: dict[SeenRule, str] = {
     "ignored": "never shown and not counted (retrieval.seen_answers: ignore)",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from crosstower.batch import Batch
-from crosstower.ragged import Lists, Ragged
+from crosstower.data.batch import Batch
+from crosstower.data.ragged import Lists, Ragged
 
 _OFFSET = 8  # bytes
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
-from crosstower.batch import Batch
 from crosstower.data.arena import Arena, bytes_of, counts_of
+from crosstower.data.batch import Batch
 from crosstower.data.prefetch import prefetch
 from crosstower.errors import DataError
 

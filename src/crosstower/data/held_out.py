@@ -7,12 +7,12 @@ from typing import Literal
 
 import polars as pl
 
-from crosstower.data.clean import Cleaner
-from crosstower.data.prepare import splitter_of
-from crosstower.data.sources import Source, require_columns
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.reading import splitter_of
+from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS, select
-from crosstower.names import label_name, raw_name
-from crosstower.recipe import Recipe
+from crosstower.recipe.own_columns import label_name, raw_name
+from crosstower.recipe.recipe import Recipe
 
 HeldOut = Literal["valid", "test"]
 _HELD_OUT: tuple[HeldOut, ...] = ("valid", "test")

@@ -10,7 +10,7 @@ from itertools import pairwise
 import polars as pl
 
 from crosstower.errors import DataError
-from crosstower.tasks import Binary, Task
+from crosstower.recipe.tasks import Binary, Task
 
 MOST_WITHOUT = 0.05
 """Share of a task's positive rows that may lack the event that it needs."""

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from crosstower.csv_section import Csv
-from crosstower.data.prepare import joined, source_of
-from crosstower.data.sources import (
+from crosstower.data.reading import joined, source_of
+from crosstower.data.sources.source import (
     SPLIT_COLUMN,
     Chunk,
     FrameSource,
@@ -20,8 +19,9 @@ from crosstower.data.sources import (
 )
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RecipeError
-from crosstower.recipe import Data, Recipe
-from crosstower.splits import GivenSplit, RandomSplit
+from crosstower.recipe.csv import Csv
+from crosstower.recipe.recipe import Data, Recipe
+from crosstower.recipe.split import GivenSplit, RandomSplit
 
 
 @dataclass(frozen=True)

@@ -1,97 +1,30 @@
-"""Encode a request: one user's row and the rows of the candidates, each for itself."""
+"""A request: the candidates of one user, whose own columns are there once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-import polars as pl
-import torch
+from torch import Tensor
 
-from crosstower.batch import Batch
-from crosstower.data.encode import Encoder, crossed
-from crosstower.data.side import Side
-from crosstower.errors import QueryError, did_you_mean
-from crosstower.request import Request
-from crosstower.schema import Cross, Schema
+from crosstower.data.batch import Batch
 
 
-class RequestEncoder:
-    """Encodes the columns of a user once, however many candidates there are.
+@dataclass(frozen=True)
+class Request(Batch):
+    """A batch of B candidates for one user; every model takes it as it takes a batch.
 
-    Args:
-        encoder: of all columns.
-        user: the columns that have one value a request. The others are the candidates', one of
-            both sides such as a distance among them, unless `pairs` has it. A cross is of the side
-            that has all its columns; one of both sides is made here.
-        pairs: columns of both sides that are encoded for themselves, so that the candidates' own
-            can be encoded before there is a request.
-
-    Raises:
-        QueryError: `user` names a column that is not there, or a cross.
-
+    `shared` names the columns that have one value in all rows. Their lists have one row,
+    so that a history is pooled once, and a tower that reads shared columns only runs on one row.
+    Codes and numbers have B rows all the same: to look one code up B times and to copy its vector
+    B times is the same work.
     """
 
-    def __init__(self, encoder: Encoder, user: Sequence[str], pairs: Sequence[str] = ()) -> None:
-        schema = encoder.schema
-        _check(schema, user)
-        own = [name for name in schema.columns if _is_of(name, schema, set(user))]
-        left = {*own, *pairs}
-        others = {n for n, c in schema.columns.items() if n not in left and not _is_cross(c)}
-        theirs = [name for name in schema.columns if _is_of(name, schema, others)]
-        self.user, self.items = Side(encoder, own), Side(encoder, theirs)
-        self.pairs, self.shared = Side(encoder, pairs), frozenset(own)
-        self._layout = encoder.layout
-        self._crosses = [
-            (place, column)
-            for place, field in enumerate(self._layout.codes)
-            if isinstance(column := schema.columns[field.name], Cross)
-            and field.name not in {*own, *theirs}
-        ]
-        self._places = {field.name: i for i, field in enumerate(self._layout.codes)}
+    shared: frozenset[str]
 
-    def encode(self, user: pl.DataFrame, items: pl.DataFrame) -> Request:
-        """Return a request of the cleaned row of a user and the cleaned rows of B candidates.
-
-        Raises:
-            QueryError: `user` is not one row.
-
-        """
-        if user.height != 1:
-            raise QueryError(f"user: a request has the row of one user, got {user.height:,} rows")
-        return self.join(self.user.encode(user), self.items.encode(items))
-
-    def join(self, user: Batch, items: Batch, pairs: Batch | None = None) -> Request:
-        """Return a request of encoded sides: of a user `[1, ...]`, items and pairs `[B, ...]`."""
-        rows, layout = len(items), self._layout
-        codes = torch.empty(rows, len(layout.codes), dtype=torch.int32)
-        numbers = torch.empty(rows, len(layout.numbers))
-        self.user.put(user, codes, numbers)
-        self.items.put(items, codes, numbers)
-        if pairs is not None:
-            self.pairs.put(pairs, codes, numbers)
-        table = codes.numpy()
-        for place, cross in self._crosses:
-            table[:, place] = crossed(cross, [table[:, self._places[c]] for c in cross.columns])
-        lists, labels = user.lists | items.lists, torch.empty(rows, 0)
-        if pairs is not None:
-            lists |= pairs.lists
-        return Request(codes, numbers, lists, labels, self.shared)
-
-
-def _check(schema: Schema, user: Iterable[str]) -> None:
-    allowed = [n for n, c in schema.columns.items() if not _is_cross(c)]
-    for name in user:
-        if name not in allowed:
-            raise QueryError(
-                f"user: '{name}' is no column that a user can have{did_you_mean(name, allowed)};"
-                f" allowed: {', '.join(allowed)}"
-            )
-
-
-def _is_of(name: str, schema: Schema, side: set[str]) -> bool:
-    column = schema.columns[name]
-    return side.issuperset(column.columns) if isinstance(column, Cross) else name in side
-
-
-def _is_cross(column: object) -> bool:
-    return isinstance(column, Cross)
+    def __getitem__(self, rows: Tensor | slice) -> Request:
+        """Return the request for the chosen candidates, in the order given."""
+        lists = {
+            n: column if n in self.shared else column[rows] for n, column in self.lists.items()
+        }
+        chosen = (self.codes[rows], self.numbers[rows], lists, self.labels[rows])
+        return Request(*chosen, self.shared)

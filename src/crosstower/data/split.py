@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.clocks import ClockOf, fit_clock
 from crosstower.data.hashing import hash_ids, mix, uniform
-from crosstower.data.sources import SPLIT_COLUMN, Source
+from crosstower.data.sources.source import SPLIT_COLUMN, Source
+from crosstower.data.times.clock import Clock
+from crosstower.data.times.clocks import ClockOf, fit_clock
 from crosstower.errors import DataError
-from crosstower.names import ROW, raw_name
-from crosstower.splits import (
+from crosstower.recipe.own_columns import ROW, raw_name
+from crosstower.recipe.split import (
     ColumnSplit,
     GivenSplit,
     GroupSplit,
@@ -25,7 +26,6 @@ from crosstower.splits import (
     Split,
     TimeSplit,
 )
-from crosstower.times.clock import Clock
 from crosstower.values.columns import text_of
 
 SPLITS = ("train", "valid", "test")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from crosstower.batch import Batch
-from crosstower.data.encode import Encoder
+from crosstower.data.batch import Batch
+from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.fingerprints import Recognised
-from crosstower.data.joins import JoinMatch
+from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.unseen import Unseen
 
 

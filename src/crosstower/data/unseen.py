@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from crosstower.batch import Batch
-from crosstower.data.encode import Encoder
-from crosstower.data.tables import Vocabulary
-from crosstower.layout import MISSING, PADDING, UNSEEN
+from crosstower.data.batch import Batch
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.tables import Vocabulary
+from crosstower.data.layout import MISSING, PADDING, UNSEEN
 
 _REPORTED = 0.5
 

@@ -13,10 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.arguments import check_kinds
-from crosstower.data.prepare import Progress
+from crosstower.data.reading import Progress
 from crosstower.errors import DataError, QueryError
-from crosstower.files import write_atomic
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.questions import Asked, other_questions, run_questions, sample_of
 from crosstower.funnel.report import (
@@ -41,11 +39,13 @@ from crosstower.funnel.stages import (
     steps_of,
 )
 from crosstower.funnel.verdicts import verdicts_of
-from crosstower.names import ROW
-from crosstower.retrieve.baselines import Popularity, histories_of, recommend
-from crosstower.retriever.files import COUNT
+from crosstower.recipe.arguments import check_kinds
+from crosstower.recipe.own_columns import ROW
+from crosstower.retrieval.baselines.models import Popularity, histories_of, recommend
+from crosstower.retrieval.files import COUNT
+from crosstower.storage.files import write_atomic
+from crosstower.values.arrays import Indices
 
-Places = NDArray[np.int64]
 Truth = Callable[[pl.DataFrame], NDArray[Any]]
 _BLOCK = 2**18  # (query, item) rows at once, to bound memory
 _FEWEST = 20  # questions, below which a mean says nothing
@@ -58,8 +58,8 @@ class FunnelLists:
     `asked` `[Q]` are the questions of stages that were not asked all of them.
     """
 
-    shown: dict[str, Places]
-    candidates: Places
+    shown: dict[str, Indices]
+    candidates: Indices
     asked: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
     notes: tuple[str, ...] = ()
 
@@ -171,18 +171,18 @@ class _Ranker:
 
     def lists(
         self,
-        questions: Places,
-        candidates: Callable[[Places], Places],
+        questions: Indices,
+        candidates: Callable[[Indices], Indices],
         *,
         words: str,
         of_all: bool = False,
-    ) -> tuple[dict[str, Places], list[str]]:
+    ) -> tuple[dict[str, Indices], list[str]]:
         """Return the lists `[Q, k]` by stage, and notes of the rows that could not be scored.
 
         Questions that are not asked have empty lists.
         """
         width, done, skipped = candidates(questions[:1]).shape[1], 0, Counter[str]()
-        lists: dict[str, Places] = {}
+        lists: dict[str, Indices] = {}
         for start in range(0, len(questions), max(_BLOCK // width, 1)):
             part = questions[start : start + max(_BLOCK // width, 1)]
             places = candidates(part)
@@ -198,7 +198,7 @@ class _Ranker:
         ]
         return lists, left_out
 
-    def all_items(self, part: Places) -> Places:
+    def all_items(self, part: Indices) -> Indices:
         """Return every item `[q, N]` for some questions, -1 for what the asker has had."""
         places = np.tile(np.arange(len(self.funnel.retriever.catalogue.ids)), (len(part), 1))
         question, item = self.asked.questions.seen
@@ -208,8 +208,8 @@ class _Ranker:
         return places
 
     def _block(
-        self, part: Places, places: Places, skipped: Counter[str], *, of_all: bool
-    ) -> dict[str, Places]:
+        self, part: Indices, places: Indices, skipped: Counter[str], *, of_all: bool
+    ) -> dict[str, Indices]:
         question, column = np.nonzero(places >= 0)
         item = places[question, column]
         scored = self.funnel.score(self.asked.queries, part[question], item, skipped=skipped)
@@ -223,8 +223,8 @@ class _Ranker:
         }
 
 
-def _candidates(funnel: Funnel, asked: Asked) -> Places:
-    size, parts = 2_048, list[Places]()
+def _candidates(funnel: Funnel, asked: Asked) -> Indices:
+    size, parts = 2_048, list[Indices]()
     for start in range(0, len(asked), size):
         part = range(start, min(start + size, len(asked)))
         had = [asked.had(question) for question in part]
@@ -232,7 +232,7 @@ def _candidates(funnel: Funnel, asked: Asked) -> Places:
     return np.concatenate(parts)
 
 
-def _popular(funnel: Funnel, asked: Asked, k: int) -> Places:
+def _popular(funnel: Funnel, asked: Asked, k: int) -> Indices:
     """Return the items with the most training rows of the retrieval run."""
     counts = funnel.retriever.items[COUNT].to_numpy().astype(np.float32)
     nothing = np.empty(0, np.int64)
@@ -270,7 +270,7 @@ def _report(
     )
 
 
-def _true_values(funnel: Funnel, asked: Asked, shown: Places, truth: Truth) -> Floats:
+def _true_values(funnel: Funnel, asked: Asked, shown: Indices, truth: Truth) -> Floats:
     """Return the true value of each list `[Q]`."""
     question, place = np.nonzero(shown >= 0)
     rows = funnel.rows.whole(asked.queries, question, shown[question, place])

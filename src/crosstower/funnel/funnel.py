@@ -14,23 +14,24 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
-from crosstower.arguments import count_of
-from crosstower.blend_section import Diversity
-from crosstower.data.frames import series_of
-from crosstower.data.sides import section_of
+from crosstower.data.sources.frames import series_of
 from crosstower.errors import QueryError, RunError
 from crosstower.funnel.request import QueryScorer, cleaner_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.funnel.stages import stage_ranks
 from crosstower.funnel.unreadable import unreadable_error
-from crosstower.names import ROW, attribute_names, raw_name
-from crosstower.retriever.files import HAD, USER
-from crosstower.retriever.retriever import Retriever
-from crosstower.run import Run
-from crosstower.scores import BLEND_SCORE, PREDICTION, RAW, Scorer
+from crosstower.ranking.ranker import Ranker
+from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
+from crosstower.recipe.arguments import count_of
+from crosstower.recipe.blend import Diversity
+from crosstower.recipe.own_columns import ROW, attribute_names, raw_name
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
 
-Places = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
@@ -74,7 +75,8 @@ class Funnel:
         )
         _check_kinds(retrieval, ranking)
         count_of("candidates", candidates, error=QueryError)
-        retriever, scorer = Retriever.open(retrieval, seed=seed), ranking.scorer(seed=seed)
+        retriever = Retriever.open(retrieval, seed=seed)
+        scorer = Ranker.open(ranking, seed=seed).scorer()
         size = min(candidates, len(retriever.catalogue))
         return Funnel(retriever, ranking, scorer, size)
 
@@ -151,8 +153,8 @@ class Funnel:
         return self._answer(scored, list(ranks.values())[-1], item, similarity).head(k)
 
     def retrieve(
-        self, vectors: Floats, had: Sequence[Places], *, where: str | None = None
-    ) -> tuple[Places, Floats]:
+        self, vectors: Floats, had: Sequence[Indices], *, where: str | None = None
+    ) -> tuple[Indices, Floats]:
         """Return the candidates `[Q, C]` by place in the catalogue, -1 where there are fewer.
 
         Args:
@@ -190,8 +192,8 @@ class Funnel:
     def score(
         self,
         queries: pl.DataFrame,
-        query: Places,
-        item: Places,
+        query: Indices,
+        item: Indices,
         *,
         skipped: Counter[str] | None = None,
     ) -> pl.DataFrame:
@@ -255,7 +257,7 @@ class Funnel:
         return pl.DataFrame(columns)
 
     def _answer(
-        self, scored: pl.DataFrame, rank: Places, item: Places, similarity: Floats
+        self, scored: pl.DataFrame, rank: Indices, item: Indices, similarity: Floats
     ) -> pl.DataFrame:
         row = scored[ROW].to_numpy()
         order = BLEND_SCORE if self.scorer.blend is not None else f"{self.task}{PREDICTION}"

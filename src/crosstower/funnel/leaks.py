@@ -8,20 +8,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.data.filters.filter import filter_columns, parse_filter
 from crosstower.data.parts import training_source
-from crosstower.data.prepare import split_words, splitter_of
-from crosstower.data.sides import section_of
-from crosstower.data.sources import Source, require_columns
+from crosstower.data.reading import split_words, splitter_of
+from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS
-from crosstower.filters import filter_columns, parse_filter
-from crosstower.names import ROW, raw_name
-from crosstower.recipe import Data, Recipe
+from crosstower.recipe.own_columns import ROW, raw_name
+from crosstower.recipe.recipe import Data, Recipe
+from crosstower.retrieval.data.sides import section_of
+from crosstower.values.arrays import Indices
 
-Places = NDArray[np.int64]
 _TRAIN, _VALID = SPLITS.index("train"), SPLITS.index("valid")
 
 
-def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Places) -> list[str]:
+def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Indices) -> list[str]:
     """Return what is to be said of rows that test the one run and made the other.
 
     Rows that validated the ranker chose its epoch and fitted its calibration and its blend, so
@@ -71,7 +71,7 @@ def _counted(retrieval: Recipe, ranking: Recipe, of_ranker: NDArray[np.int8]) ->
     return [note] if differ else []
 
 
-def raw_at(source: Source, rows: Places, columns: Sequence[str]) -> pl.DataFrame:
+def raw_at(source: Source, rows: Indices, columns: Sequence[str]) -> pl.DataFrame:
     """Return raw columns of rows of a source by number, in the order of `rows`.
 
     Raises:
@@ -103,9 +103,9 @@ def _words(recipe: Recipe) -> str:
     return split_words(recipe.data.split)
 
 
-def _positives(source: Source, where: str) -> Places:
+def _positives(source: Source, where: str) -> Indices:
     """Return the number of each positive among all rows."""
-    columns, found = filter_columns(where), list[Places]()
+    columns, found = filter_columns(where), list[Indices]()
     for chunk in source.chunks(columns):
         condition = parse_filter(where, dict(chunk.frame.schema))
         fits = chunk.frame.select(condition.alias("fits"))["fits"].to_numpy()
@@ -113,7 +113,7 @@ def _positives(source: Source, where: str) -> Places:
     return np.concatenate(found)
 
 
-def _splits_of(recipe: Recipe, source: Source, rows: Places) -> NDArray[np.int8]:
+def _splits_of(recipe: Recipe, source: Source, rows: Indices) -> NDArray[np.int8]:
     """Return the place in `SPLITS` that a recipe gives to each of the rows."""
     splitter = splitter_of(recipe, source)
     raw = raw_at(source, rows, splitter.columns)

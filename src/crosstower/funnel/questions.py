@@ -11,28 +11,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.items import ItemTable
+from crosstower.data.encoders.partial import Side
 from crosstower.data.parts import training_source, undivided
-from crosstower.data.positive_rows import PositiveRows, read_positives
-from crosstower.data.prepare import Progress, source_of
-from crosstower.data.questions import Questions, ask, questions_of
-from crosstower.data.retrieval_data import QueryEncoder
-from crosstower.data.side import Side
-from crosstower.data.sides import section_of, sides_of
-from crosstower.data.sources import FilteredSource, Source
+from crosstower.data.reading import Progress, source_of
+from crosstower.data.sources.source import FilteredSource, Source
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
-from crosstower.names import ROW, raw_name
-from crosstower.recipe import Recipe
-from crosstower.retrieve.answers import query_vectors
-from crosstower.retriever.files import FOLDER, ID, read
-from crosstower.retriever.new_rows import earlier_of
-from crosstower.retriever.retriever import Retriever
-from crosstower.run import Run
+from crosstower.recipe.own_columns import ROW, raw_name
+from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.data.items import ItemTable
+from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
+from crosstower.retrieval.data.questions import Questions, ask, questions_of
+from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.evaluate import earlier_of
+from crosstower.retrieval.files import FOLDER, ID, read
+from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
 
-Places = NDArray[np.int64]
 _TEST = SPLITS.index("test")
 
 
@@ -72,18 +72,18 @@ class Asked:
             (*self.notes, note),
         )
 
-    def had(self, question: int) -> Places:
+    def had(self, question: int) -> Indices:
         """Return the places of what the asker of a question has had."""
         return self.questions.earlier.pairs(self.questions.users[[question]])[1]
 
 
-def sample_of(total: int, count: int, seed: int) -> Places:
+def sample_of(total: int, count: int, seed: int) -> Indices:
     """Return `count` of `total` places, ascending."""
     random = np.random.default_rng(seed)
     return np.sort(random.choice(total, min(count, total), replace=False))
 
 
-def pairs_of(pairs: tuple[Places, Places], kept: Places) -> tuple[Places, Places]:
+def pairs_of(pairs: tuple[Indices, Indices], kept: Indices) -> tuple[Indices, Indices]:
     """Return the (question, item) pairs of some questions, ascending, numbered anew."""
     place = np.searchsorted(kept, pairs[0]).clip(max=max(len(kept) - 1, 0))
     mine = kept[place] == pairs[0]

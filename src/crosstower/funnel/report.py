@@ -11,8 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.evaluate.retrieval import list_metrics
-from crosstower.evaluate.users import GroupValues, bootstrap_difference, bootstrap_interval
+from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.evaluation.metrics.per_user import (
+    GroupValues,
+    bootstrap_difference,
+    bootstrap_interval,
+)
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -22,9 +26,9 @@ from crosstower.funnel.stages import (
     RANKED,
     RETRIEVED,
     Pairs,
-    Places,
     Step,
 )
+from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Mapping[str, Floats]]
@@ -107,7 +111,7 @@ class FunnelReport:
 
 
 def values_of(
-    lists: Mapping[str, Places],
+    lists: Mapping[str, Indices],
     relevant: Pairs,
     k: int,
     *,

@@ -9,15 +9,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import polars.selectors as cs
-from numpy.typing import NDArray
 
-from crosstower.data.clean import Cleaner
+from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.funnel.rows import RowMaker
-from crosstower.names import ROW
-from crosstower.run import Run
-from crosstower.scores import RAW, Ranker, Scorer, raw_columns
-
-Places = NDArray[np.int64]
+from crosstower.ranking.scorer import RAW, CandidateScorer, Scorer, raw_columns
+from crosstower.recipe.own_columns import ROW
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
 
 
 class QueryScorer:
@@ -33,7 +31,7 @@ class QueryScorer:
     def __init__(self, rows: RowMaker, scorer: Scorer, cleaner: Cleaner) -> None:
         columns = cleaner.schema.columns
         own = rows.sides(cleaner.schema)[0]
-        self._rows, self._ranker = rows, Ranker(scorer, own)
+        self._rows, self._ranker = rows, CandidateScorer(scorer, own)
         self._query = part_of(cleaner, own, rows, of_query=True)
         others = [name for name in columns if name not in own]
         self._items = part_of(cleaner, others, rows, of_query=False)
@@ -53,7 +51,7 @@ class QueryScorer:
         self,
         query: pl.DataFrame,
         cleaned: pl.DataFrame,
-        item: Places,
+        item: Indices,
         *,
         skipped: Counter[str],
         kept: Sequence[str],

@@ -6,21 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from crosstower.csv_section import Csv
-from crosstower.data.joins import JoinedSource, JoinMatch, join, table_matches
-from crosstower.data.sides import section_of, sides_of
-from crosstower.data.sources import FrameSource, Source
-from crosstower.data_section import Join
+from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
+from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import QueryError, did_you_mean
-from crosstower.retriever.retriever import Retriever
-from crosstower.run import Run
-from crosstower.schema import Cross, Schema, sources_of
-
-Places = NDArray[np.int64]
+from crosstower.recipe.csv import Csv
+from crosstower.recipe.data import Join
+from crosstower.recipe.schema import Cross, Schema, sources_of
+from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
 
 
 @dataclass(frozen=True)
@@ -170,7 +167,7 @@ class RowMaker:
             (own if all(of_query) else pairs if any(of_query) else theirs).append(name)
         return own, theirs, pairs
 
-    def source(self, queries: pl.DataFrame, query: Places, item: Places) -> Source:
+    def source(self, queries: pl.DataFrame, query: Indices, item: Indices) -> Source:
         """Return the rows that the ranker reads.
 
         Args:
@@ -188,7 +185,7 @@ class RowMaker:
             source = replace(table, base=source)
         return source
 
-    def whole(self, queries: pl.DataFrame, query: Places, item: Places) -> pl.DataFrame:
+    def whole(self, queries: pl.DataFrame, query: Indices, item: Indices) -> pl.DataFrame:
         """Return rows with every column of the query and of the item; the query's win."""
         attributes = self.items.select(c for c in self.items.columns if c not in queries.columns)
         return pl.concat([queries[query], attributes[item]], how="horizontal")

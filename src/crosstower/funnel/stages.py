@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.blend.diversity import rerank
-from crosstower.blend.orders import order_within
-from crosstower.blend_section import Diversity
-from crosstower.scores import BLEND_SCORE, PREDICTION
+from crosstower.blending.diversity import rerank
+from crosstower.blending.orders import order_within
+from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION
+from crosstower.recipe.blend import Diversity
+from crosstower.values.arrays import Indices
 
-Places = NDArray[np.int64]
-Pairs = tuple[Places, Places]
+Pairs = tuple[Indices, Indices]
 
 POPULAR, RETRIEVED, RANKED = "popular", "retrieved", "ranked"
 BLENDED, DIVERSIFIED = "blended", "diversified"
@@ -29,8 +29,8 @@ STEPS = {RANKED: "ranking", BLENDED: "blending", DIVERSIFIED: "diversity"}
 
 
 def stage_ranks(
-    scored: pl.DataFrame, groups: Places, *, task: str, diversity: Diversity | None = None
-) -> dict[str, Places]:
+    scored: pl.DataFrame, groups: Indices, *, task: str, diversity: Diversity | None = None
+) -> dict[str, Indices]:
     """Return each row's rank in its group `[rows]`, 1 being first, by stage in order.
 
     `ranked` is by the prediction of a task; `blended`, if the rows have a blend's score, by that;
@@ -55,7 +55,7 @@ def stage_ranks(
     return ranks
 
 
-def lists_of(rank: Places, question: Places, item: Places, *, shape: tuple[int, int]) -> Places:
+def lists_of(rank: Indices, question: Indices, item: Indices, *, shape: tuple[int, int]) -> Indices:
     """Return lists `[Q, K]` from the rank, the question and the item of each row.
 
     >>> rank, question, item = np.array([2, 1, 3]), np.array([0, 0, 0]), np.array([7, 8, 9])
@@ -68,7 +68,7 @@ def lists_of(rank: Places, question: Places, item: Places, *, shape: tuple[int, 
     return shown
 
 
-def best_order(candidates: Places, relevant: Pairs, k: int) -> Places:
+def best_order(candidates: Indices, relevant: Pairs, k: int) -> Indices:
     """Return the first k candidates `[Q, k]` if the relevant ones came first, in their order."""
     question = np.repeat(np.arange(len(candidates)), candidates.shape[1])
     hit = _in(relevant, (question, candidates.ravel())).reshape(candidates.shape)
@@ -77,7 +77,7 @@ def best_order(candidates: Places, relevant: Pairs, k: int) -> Places:
     return padded(np.take_along_axis(candidates, order, axis=1), k)
 
 
-def perfect(relevant: Pairs, *, questions: int, k: int) -> Places:
+def perfect(relevant: Pairs, *, questions: int, k: int) -> Indices:
     """Return the lists `[Q, k]` that hold the relevant items alone."""
     order = np.argsort(relevant[0], kind="stable")
     question, item = relevant[0][order], relevant[1][order]
@@ -85,7 +85,7 @@ def perfect(relevant: Pairs, *, questions: int, k: int) -> Places:
     return lists_of(rank, question, item, shape=(questions, k))
 
 
-def padded(shown: Places, k: int) -> Places:
+def padded(shown: Indices, k: int) -> Indices:
     """Return the first k places of lists, made `[Q, k]` if they are shorter."""
     short = max(k - shown.shape[1], 0)
     return np.pad(shown[:, :k], ((0, 0), (0, short)), constant_values=-1)
@@ -101,7 +101,9 @@ class Step:
     left: int
 
 
-def steps_of(candidates: Places, lists: Mapping[str, Places], relevant: Pairs) -> tuple[Step, ...]:
+def steps_of(
+    candidates: Indices, lists: Mapping[str, Indices], relevant: Pairs
+) -> tuple[Step, ...]:
     """Return where relevant items are lost, in the order of the stages.
 
     Retrieval loses those that are no candidates, ranking those of the rest that are not in the

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from crosstower.data.clean import Cleaner
-from crosstower.data.sources import Source
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.sources.source import Source
 from crosstower.errors import DataError, QueryError
-from crosstower.schema import Schema
+from crosstower.recipe.schema import Schema
 
 
 def unreadable_error(

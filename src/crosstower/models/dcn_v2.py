@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
-from crosstower.layout import Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.deep_cross import CrossOptions, deep_cross
 from crosstower.nn.inputs import DenseInput, by_head

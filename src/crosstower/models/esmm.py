@@ -5,15 +5,15 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.chain import chained_logits
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunks
+from crosstower.recipe.frozen import Frozen
 
 
 @register("esmm")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import by_head
 from crosstower.nn.wide import WideLinear
+from crosstower.recipe.frozen import Frozen
 
 
 @register("logistic_regression")

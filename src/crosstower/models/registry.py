@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, RunError, did_you_mean
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
-from crosstower.validation import validate
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.validation import validate
 
 
 class Architecture(Protocol):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
+from crosstower.recipe.frozen import Frozen
 
 
 @register("shared_bottom")

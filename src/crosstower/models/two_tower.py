@@ -13,14 +13,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.inputs import by_head
 from crosstower.nn.towers import Tower
+from crosstower.recipe.frozen import Frozen
 
 COLDEST, HOTTEST = 0.01, 100.0
 """Range of a learnt temperature, widened to where it starts."""

@@ -8,13 +8,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
 from crosstower.nn.wide import wide_side
+from crosstower.recipe.frozen import Frozen
 
 
 @register("wide_deep")

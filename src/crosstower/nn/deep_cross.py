@@ -8,9 +8,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from crosstower.frozen import Frozen
 from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture, CrossNetwork
 from crosstower.nn.mlp import MLP
+from crosstower.recipe.frozen import Frozen
 
 
 class CrossOptions(Frozen):

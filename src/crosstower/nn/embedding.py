@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crosstower.layout import PADDING, RESERVED_CODES, CodeField, ListField
+from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, ListField
+from crosstower.data.ragged import Lists, Ragged
 from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
-from crosstower.ragged import Lists, Ragged
 
 INIT_STD = 0.05
 

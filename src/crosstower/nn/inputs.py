@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from crosstower.layout import Layout
+from crosstower.data.layout import Layout
+from crosstower.data.ragged import Lists
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.ragged import Lists
 
 _ALIGNED = 16  # floats in a vector register
 

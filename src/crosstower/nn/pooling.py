@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crosstower.ragged import Ragged
+from crosstower.data.ragged import Ragged
 
 _HEADS = 2
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
-from crosstower.layout import Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
 from crosstower.nn.mlp import MLP
 from crosstower.nn.trunks import Trunk, build_wide
 

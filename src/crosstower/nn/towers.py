@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crosstower.batch import Batch
-from crosstower.layout import Layout
+from crosstower.data.batch import Batch
+from crosstower.data.layout import Layout
+from crosstower.data.request import Request
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.mlp import MLP
-from crosstower.request import Request
 
 SHORTEST = 1e-3
 """Length below which a vector is scaled by 1 / SHORTEST instead of to length 1."""

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from torch import nn
 
-from crosstower.frozen import Frozen
-from crosstower.layout import Layout
+from crosstower.data.layout import Layout
 from crosstower.nn.deep_cross import CrossOptions, Parallel, Stacked, StackedWithInput, deep_cross
 from crosstower.nn.mlp import MLP
 from crosstower.nn.wide import WideLinear, wide_side
+from crosstower.recipe.frozen import Frozen
 
 
 class MLPTrunk(Frozen):

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crosstower.data.layout import PADDING, CodeField, Layout, ListField
+from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.layout import PADDING, CodeField, Layout, ListField
-from crosstower.ragged import Lists, Ragged
 
 
 class WideLinear(nn.Module):

@@ -8,8 +8,8 @@ from typing import Any, cast
 import polars as pl
 
 from crosstower.errors import DataError
-from crosstower.times.instants import is_temporal, time_ids, time_numbers
 from crosstower.values.ids import BOOLEAN, MOMENT, WHOLE, Id, id_of, text_of_bytes, text_of_value
+from crosstower.values.instants import is_temporal, time_ids, time_numbers
 
 _EXACT: dict[Any, int] = {pl.Float64: 2**53, pl.Float32: 2**24, pl.Float16: 2**11}
 """Floats of this size may stand for several integers."""

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import DataError, QueryError
-from crosstower.times.instants import time_ids
+from crosstower.values.instants import time_ids
 
 Id = int | str
 

@@ -1,1 +1,0 @@
-"""Many task scores become one order, comparable across content types."""

@@ -1,0 +1,238 @@
+"""Blend a run: fit on the validation rows, compare orders on the test rows, write what was found.
+
+- `RUN/models/NAME/seed-S/blend.json`: the fitted blend of each training, which scoring then uses
+- `RUN/blended.parquet`: the test rows in order, first seed
+- `RUN/blended.json`: spec, metrics and findings
+- `RUN/blend.html`: the page
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosstower.blending.blender import FittedBlend, fit_blend
+from crosstower.blending.comparison import Asked, Measured, compare
+from crosstower.blending.held_out import (
+    HeldOut,
+    check_ranks,
+    held_out,
+    needed_columns,
+    refuse_tasks,
+    user_column,
+)
+from crosstower.blending.lists import blend_words, lists_of
+from crosstower.blending.page import ordered_rows, page_content
+from crosstower.blending.sentences import constraint_words, fallback_words, sentences, tuning_words
+from crosstower.blending.tuning import Tuned, tune_blend
+from crosstower.blending.utility import Utility
+from crosstower.errors import RecipeError
+from crosstower.evaluation.metrics.summary import Summary
+from crosstower.evaluation.reports.blend_content import OrderMetrics
+from crosstower.evaluation.reports.blend_report import write_blend_report
+from crosstower.recipe.arguments import check_kinds, count_of
+from crosstower.recipe.blend import Blend, Diversity, check_blend
+from crosstower.storage.files import write_atomic, write_parquet
+from crosstower.training.run import BLEND, BLENDED, Run
+
+
+@dataclass(frozen=True)
+class BlendResult:
+    """A blend and what it does; `orders` are those of the test rows, ours first."""
+
+    blend: Blend
+    asked: Asked
+    orders: tuple[OrderMetrics, ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+    page: Path
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        return {
+            "blend": self.blend.model_dump(mode="json", exclude_defaults=True),
+            "user": self.asked.user,
+            "k": self.asked.k,
+            "orders": {o.name: _plain(o) for o in self.orders},
+            "sentences": list(self.sentences),
+            "notes": list(self.notes),
+        }
+
+
+def blend_run(
+    run: Run | str | Path,
+    blend: Blend | None = None,
+    *,
+    tune: Utility | None = None,
+    utility: Utility | None = None,
+    diversity: Diversity | None = None,
+    user: str | None = None,
+    k: int | None = None,
+    data: Any = None,
+    tell: Callable[[str], None] = lambda _words: None,
+) -> BlendResult:
+    """Blend the main model of a run, for all of its seeds, and keep the blend with it.
+
+    Transforms are fitted on the validation rows, and so are weights that are tuned; figures are of
+    the test rows. Scoring (`Run.predict`, `crosstower predict`) gives the blended score from then
+    on.
+
+    Args:
+        run: a finished ranking run, or its folder.
+        blend: weights and transforms; the recipe's if None and nothing is tuned.
+        tune: find the weights that are best for this utility under its constraints.
+        utility: measure by it without tuning.
+        diversity: takes the place of the blend's; that of the recipe's blend if None.
+        user: column whose values have a list each; that of the utility or `evaluation.group` if
+            None.
+        k: places that count; that of the utility, or 10.
+        data: the rows again, where the run was trained on a data frame.
+        tell: shown what is being done.
+
+    Raises:
+        RecipeError: there is no blend, it does not fit the tasks, no blend keeps to the
+            constraints, or an argument is wrong.
+        DataError: a column is missing, or a prediction or amount is unusable.
+        RunError: predictions are missing, or the rows have changed.
+
+    """
+    run = Run.of(run)
+    check_ranks(run)
+    check_kinds(
+        blend=(blend, Blend),
+        tune=(tune, Utility),
+        utility=(utility, Utility),
+        diversity=(diversity, Diversity),
+    )
+    if tune is not None and utility is not None:
+        raise RecipeError("utility: tune already measures by its utility; give one of them")
+    wanted = tune or utility
+    places = (wanted.k if wanted else 10) if k is None else count_of("k", k, error=RecipeError)
+    if wanted is not None and places != wanted.k:
+        raise RecipeError(
+            f"-k: {k} was asked for, and the utility says k: {wanted.k}; give one of them"
+        )
+    user = user_column(run, user, wanted)
+    kinds = run.recipe.schema_.kinds()
+    if tune is None:
+        blend = _given(blend or run.recipe.blend)
+        check_blend(blend, kinds)
+    diversity = _diversity(run, blend, diversity)
+    tell("reading predictions")
+    columns = needed_columns(user, blend, wanted, diversity)
+    refuse_tasks(columns, kinds)
+    tuned, found = None, held_out(run, run.info.seeds, columns, data=data)
+    rows = [held.by(user) for held in found]
+    if tune is not None:
+        tuned = tune_blend(tune, kinds, rows[0].valid, tell=tell)
+        blend = tuned.blend
+    blend = _given(blend).model_copy(update={"diversity": diversity})
+    asked = Asked(run.recipe.schema_, user, places, wanted)
+    return _finish(run, blend, asked, rows, tuned=tuned, tell=tell)
+
+
+def _diversity(run: Run, blend: Blend | None, given: Diversity | None) -> Diversity | None:
+    """Return the last step: the one given, the blend's, or that of the recipe's blend."""
+    chosen = given or (blend.diversity if blend is not None else None)
+    recipe = run.recipe.blend
+    return chosen or (recipe.diversity if recipe is not None else None)
+
+
+def _given(blend: Blend | None) -> Blend:
+    if blend is None:
+        raise RecipeError(
+            "blend: no weights; give --weights like=1,comment=2, a blend section in the recipe, or"
+            " --tune UTILITY.yaml"
+        )
+    return blend
+
+
+def _finish(
+    run: Run,
+    blend: Blend,
+    asked: Asked,
+    rows: list[HeldOut],
+    *,
+    tuned: Tuned | None,
+    tell: Callable[[str], None],
+) -> BlendResult:
+    """Compare the orders of all seeds; keep the fitted blends, the page and the figures."""
+    model, kinds = next(iter(run.info.models)), asked.schema.kinds()
+    tell("comparing orders")
+    fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
+    compared = [compare(asked, one, part) for one, part in zip(fitted, rows, strict=True)]
+    measured, counts = compared[0]
+    lists = lists_of(rows[0].test[asked.user], asked.k)
+    words = sentences(asked, measured, counts, lists)
+    words += constraint_words(asked, rows[0].test, measured)
+    if len(rows) > 1:
+        words.append(f"These findings are of the first of {len(rows)} seeds; tables are of all.")
+    result = BlendResult(
+        blend=blend,
+        asked=asked,
+        orders=tuple(_over_seeds([orders for orders, _ in compared])),
+        sentences=(*words, *(tuning_words(tuned) if tuned is not None else [])),
+        notes=tuple(_notes(fitted[0], rows[0])),
+        page=run.folder / "blend.html",
+    )
+    for stale in (BLENDED, "funnel.json"):  # of the blend before; written anew at the end
+        (run.folder / stale).unlink(missing_ok=True)
+    for seed, one in zip(run.info.seeds, fitted, strict=True):
+        one.save(run.model_folder(model, seed) / BLEND)
+    tell("writing the page")
+    content = page_content(
+        f"{run.recipe.name}: blend",
+        asked,
+        fitted[0],
+        rows[0],
+        measured,
+        orders=result.orders,
+        tuned=tuned,
+        sentences=result.sentences,
+        notes=result.notes,
+    )
+    write_blend_report(result.page, content)
+    in_order = ordered_rows(fitted[0], rows[0].test, measured[0], asked.user)
+    write_parquet(in_order, run.folder / "blended.parquet")
+    text = json.dumps(result.plain(), indent=1, allow_nan=False)
+    write_atomic(run.folder / BLENDED, text.encode())
+    return result
+
+
+def _notes(fitted: FittedBlend, rows: HeldOut) -> list[str]:
+    slips = blend_words(fitted.spec, [rows.valid, rows.test])
+    return slips + fallback_words(fitted, fitted.unseen(rows.test))
+
+
+def _over_seeds(seeds: list[list[Measured]]) -> list[OrderMetrics]:
+    orders: list[OrderMetrics] = []
+    for same in zip(*seeds, strict=True):
+        first = same[0]
+        values = [m.values | {f"share.{k}": v for k, v in m.shares.items()} for m in same]
+        names = list(dict.fromkeys(name for value in values for name in value))
+        summaries = {n: Summary.of([value.get(n, 0.0) for value in values]) for n in names}
+        orders.append(OrderMetrics(first.name, first.role, summaries, first.intervals))
+    return orders
+
+
+def _plain(order: OrderMetrics) -> dict[str, Any]:
+    def number(value: float | None) -> float | None:
+        return value if value is not None and np.isfinite(value) else None
+
+    return {
+        name: {
+            "mean": number(summary.mean),
+            "sd": number(summary.sd),
+            **({"interval": list(order.intervals[name])} if _finite(order.intervals, name) else {}),
+        }
+        for name, summary in order.metrics.items()
+    }
+
+
+def _finite(intervals: Mapping[str, tuple[float, float]], name: str) -> bool:
+    return name in intervals and bool(np.isfinite(intervals[name]).all())

@@ -1,0 +1,256 @@
+"""A blend fitted on held-out predictions: scores rows, is saved as one JSON file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import xlogy
+
+from crosstower.blending.columns import (
+    amounts_of,
+    checked_predictions,
+    column_of,
+    most_rows_first,
+    named_types,
+    numbers_of,
+    predictions_of,
+    refuse,
+    types_of,
+)
+from crosstower.blending.transforms import FittedMap, fit_map
+from crosstower.data.content_types import ContentTypes
+from crosstower.errors import DataError, RunError
+from crosstower.recipe.blend import Blend, check_blend
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.tasks import HeadKind
+from crosstower.storage.documents import read_document
+from crosstower.storage.files import write_atomic
+from crosstower.values.arrays import Indices
+
+Floats = NDArray[np.float64]
+
+MIN_ROWS = 50
+"""A content type with fewer rows to fit on uses the map of all types together."""
+
+FORMAT = 1
+
+
+class TaskMaps(Frozen):
+    """The maps of one task: fitted over all rows, and per content type where the blend has `by`."""
+
+    overall: FittedMap
+    types: dict[str, FittedMap] = Field(default={})
+
+    @property
+    def need_probabilities(self) -> bool:
+        """Whether predictions outside [0, 1] have no place in the maps."""
+        return self.overall.kind in ("logit", "probit")
+
+    def apply(self, x: Floats, places: list[tuple[str | None, Indices]]) -> Floats:
+        """Return the transformed predictions `[rows]`; `places` are the rows of each type."""
+        if not places:
+            return self.overall.apply(x)
+        out = np.empty(len(x))
+        for kind, rows in places:
+            chosen = self.overall if kind is None else self.types[kind]
+            out[rows] = chosen.apply(x[rows])
+        return out
+
+
+class FittedBlend(Frozen):
+    """Scores rows by the maps it was fitted with. Made by `fit_blend`.
+
+    Rows whose content type is missing, was unseen in fitting or had fewer than `MIN_ROWS` rows
+    there use the map of all types together: `unseen` counts them, `notes` name the small types.
+    """
+
+    format: Literal[1] = FORMAT
+    spec: Blend
+    maps: dict[str, TaskMaps] = Field(default={})
+    notes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        """The raw columns that scoring and diversity need beside the predictions."""
+        return self.spec.columns()
+
+    def parts(self, frame: pl.DataFrame) -> dict[str, Floats]:
+        """Return what each task adds to the score of each row, `{task: [rows]}`.
+
+        In form sum w_t·g_t(p_t), which add up to the score; in form value a_t·log p_t (-inf where
+        the prediction is 0), which add up to the log of the score before the amount.
+
+        Raises:
+            DataError: a column is missing, or a prediction is unusable; see `score`.
+
+        """
+        weights, predictions = self.spec.weights, self._predictions(frame)
+        if self.spec.form == "value":
+            return {t: xlogy(a, _base(predictions[t], t, a)) for t, a in weights.items()}
+        return self._added(predictions, self._types_of(frame))
+
+    def score(self, frame: pl.DataFrame) -> Floats:
+        """Return the score of each row `[rows]`, higher being better.
+
+        Raises:
+            DataError: a column is missing, a prediction is not finite (or no probability where
+                logit or probit need one); in form value a prediction is negative, or 0 under a
+                negative exponent, or an amount is missing or negative.
+
+        """
+        amount = self.spec.amount
+        amounts = None if amount is None else amounts_of(frame, amount)
+        return self.combine(self._predictions(frame), types=self._types_of(frame), amounts=amounts)
+
+    def combine(
+        self,
+        predictions: Mapping[str, Floats],
+        *,
+        types: ContentTypes | None = None,
+        amounts: Floats | None = None,
+    ) -> Floats:
+        """Return the score of each row `[rows]` from arrays, as `score` from a frame.
+
+        Args:
+            predictions: of each task of the blend `[rows]`.
+            types: of the rows, if the blend has `by`.
+            amounts: of the rows, finite and 0 or more, if the blend has `amount`.
+
+        Raises:
+            DataError: a prediction is unusable; see `score`.
+
+        """
+        if self.spec.form == "sum":
+            return np.sum([*self._added(predictions, types).values()], axis=0)
+        total: Floats = np.ones(1)
+        for task, exponent in self.spec.weights.items():
+            total = total * _base(predictions[task], task, exponent) ** exponent
+        return total if amounts is None else total * amounts
+
+    def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
+        """Count the rows that use the map of all types, by type; None is a missing type.
+
+        Most rows first; of equal ones by name, None last.
+        """
+        if self.spec.by is None:
+            return Counter()
+        types = types_of(frame, self.spec.by)
+        others = types.filter(~types.is_in(self._types()).fill_null(value=False))
+        return most_rows_first(dict(others.value_counts().iter_rows()))
+
+    def save(self, path: str | Path) -> None:
+        """Write the blend to a JSON file, whole or not at all.
+
+        Raises:
+            OSError: the folder cannot be written, or the disk is full.
+
+        """
+        write_atomic(Path(path), self.model_dump_json().encode())
+
+    def _added(
+        self, predictions: Mapping[str, Floats], types: ContentTypes | None
+    ) -> dict[str, Floats]:
+        """Return what each task adds to a sum."""
+        places = [] if types is None else types.rows_of(self._types())
+        parts = dict[str, Floats]()
+        for task, weight in self.spec.weights.items():
+            maps = self.maps[task]
+            x = checked_predictions(predictions[task], task, probabilities=maps.need_probabilities)
+            parts[task] = weight * maps.apply(x, places)
+        return parts
+
+    def _predictions(self, frame: pl.DataFrame) -> dict[str, Floats]:
+        return {task: numbers_of(frame, f"{task}__prediction") for task in self.spec.weights}
+
+    def _types_of(self, frame: pl.DataFrame) -> ContentTypes | None:
+        by = self.spec.by
+        return None if by is None else ContentTypes.of(column_of(frame, by))
+
+    def _types(self) -> list[str]:
+        return list(next(iter(self.maps.values())).types)
+
+
+def fit_blend(spec: Blend, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -> FittedBlend:
+    """Return the blend fitted on predictions of rows that the model was not trained on.
+
+    Args:
+        spec: which tasks, weights and transforms.
+        kinds: of the model's tasks; decides how one transform for all tasks treats numbers.
+        frame: held-out rows with `TASK__prediction` and the columns `by` and `amount` of the blend.
+
+    Raises:
+        RecipeError: the blend does not fit the tasks.
+        DataError: there are no rows, a column is missing, or a prediction is unusable.
+
+    """
+    check_blend(spec, kinds)
+    if frame.height == 0:
+        raise DataError("blend: no rows to fit on; give it the predictions of the validation rows")
+    if spec.form == "value":
+        fitted = FittedBlend(spec=spec)
+        fitted.score(frame)  # nothing to fit, but unusable rows are better found now
+        return fitted
+    places, notes = list[tuple[str | None, Indices]](), tuple[str, ...]()
+    if spec.by is not None:
+        types = types_of(frame, spec.by)
+        counts = types.drop_nulls().value_counts(sort=True)
+        large = counts.filter(pl.col("count") >= MIN_ROWS)["type"].sort()
+        places = ContentTypes.of(types).rows_of(large)[:-1]
+        notes = _notes(spec.by, counts.filter(pl.col("count") < MIN_ROWS))
+    maps = {t: _fit_task(spec, t, kinds[t], frame, places) for t in spec.weights}
+    return FittedBlend(spec=spec, maps=maps, notes=notes)
+
+
+def load_blend(path: str | Path) -> FittedBlend:
+    """Read what `FittedBlend.save` wrote.
+
+    Raises:
+        RunError: the file is missing, damaged, or of a newer version.
+
+    """
+    return read_document(
+        Path(path),
+        FittedBlend,
+        newest=FORMAT,
+        error=RunError,
+        again="fit the blend again",
+        damaged="damaged or missing",
+    )
+
+
+def _fit_task(
+    spec: Blend,
+    task: str,
+    kind: HeadKind,
+    frame: pl.DataFrame,
+    places: list[tuple[str | None, Indices]],
+) -> TaskMaps:
+    transform, comparable = spec.transform_of(task, kind), spec.by is not None
+    x = predictions_of(frame, task, probabilities=transform in ("logit", "probit"))
+    types = {str(t): fit_map(transform, x[rows], comparable=comparable) for t, rows in places}
+    return TaskMaps(overall=fit_map(transform, x, comparable=comparable), types=types)
+
+
+def _base(predictions: Floats, task: str, exponent: float) -> Floats:
+    """Return the predictions of a task in form value, where a product needs them 0 or more."""
+    x = checked_predictions(predictions, task)
+    rule = f"task '{task}': form value needs a prediction"
+    refuse(x < 0.0, x, f"{rule} of 0 or more (clip it, or use form: sum)")
+    if exponent < 0.0:
+        refuse(x == 0.0, x, f"{rule} above 0, as its exponent {exponent:g} is negative")
+    return x
+
+
+def _notes(by: str, small: pl.DataFrame) -> tuple[str, ...]:
+    """Return the sentence about types with few rows, if there are any."""
+    if small.height == 0:
+        return ()
+    rule = f"had fewer than {MIN_ROWS} rows to fit on and use the map of all types together."
+    return (f"{by}: {named_types(dict(small.iter_rows()))} {rule}",)

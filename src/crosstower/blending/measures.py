@@ -1,0 +1,149 @@
+"""What an order of some rows is worth, task by task and in all, and which constraints it keeps.
+
+Equal scores count as the mean over all orders of them, so figures do not depend on the order of the
+rows (see `evaluate.users`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from crosstower.blending.columns import Floats, column_of, numbers_of, refuse, types_of
+from crosstower.blending.utility import Constraint, Utility, gain
+from crosstower.errors import DataError, did_you_mean
+from crosstower.evaluation.metrics.auc import group_ids
+from crosstower.evaluation.metrics.per_user import ndcg_per_group, total_at_k_per_group
+from crosstower.recipe.tasks import HeadKind
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one order: its utility, each task's NDCG@k, and what its constraints came to, in order."""
+
+    utility: float
+    ndcg: Mapping[str, float]
+    reached: tuple[float, ...]
+
+
+class Measures:
+    """Rows with their labels, ready to have many orders measured on them.
+
+    Args:
+        utility: what is wanted.
+        kinds: of the model's tasks.
+        frame: rows with labels, the user column and the columns that the utility names.
+
+    Raises:
+        RecipeError: the utility names a task that is not there.
+        DataError: a column is missing, no row is worth anything, or a task with a constraint has no
+            positive label.
+
+    """
+
+    def __init__(
+        self, utility: Utility, kinds: Mapping[str, HeadKind], frame: pl.DataFrame
+    ) -> None:
+        self._utility = utility
+        self.users = group_ids(column_of(frame, utility.user))
+        self.gain = gain(utility, frame, kinds)
+        known = ~np.isnan(self.gain) & self.users.is_not_null().to_numpy()
+        self.left_out = int((~known).sum())
+        if not bool((self.gain[known] > 0.0).any()):
+            raise DataError(
+                f"utility: none of the {int(known.sum()):,} rows with a user and labels is worth"
+                f" anything; check the values of {', '.join(utility.values)} and the rows"
+            )
+        self._labels = {task: task_gain(frame, task) for task in kinds}
+        self._mine = [_has_value(c, frame) for c in utility.constraints]
+        sizes = self.users.drop_nulls().to_frame("user").group_by("user").len().sort("user")["len"]
+        self._places = np.minimum(sizes.to_numpy(), utility.k)
+
+    def of(self, score: Floats) -> Figures:
+        """Return the figures of the order by falling score `[rows]`."""
+        u = self._utility
+        metric = ndcg_per_group if u.metric == "ndcg" else total_at_k_per_group
+        worth = metric(self.users, score, self.gain, u.k).mean
+        ndcg = {t: task_ndcg(self.users, score, y, u.k) for t, y in self._labels.items()}
+        pairs = zip(u.constraints, self._mine, strict=True)
+        reached = [self._share(score, y) if c.task is None else ndcg[c.task] for c, y in pairs]
+        return Figures(worth, ndcg, tuple(reached))
+
+    def excess(self, figures: Figures) -> list[float]:
+        """Return by how much each constraint is missed; 0 or less is kept."""
+        pairs = zip(self._utility.constraints, figures.reached, strict=True)
+        return [_missed(constraint, value) for constraint, value in pairs]
+
+    def limit(self, number: int) -> float:
+        """Return the value nearest to constraint `number` that any order of the rows can reach.
+
+        For a share at least: mean over users of min(k, rows with the value) / min(k, rows).
+        """
+        constraint, mine = self._utility.constraints[number], self._mine[number]
+        if constraint.task is not None:
+            return 1.0
+        return self._share(mine if constraint.max_share is None else -mine, mine)
+
+    def possible(self) -> bool:
+        """Return whether each constraint, by itself, can be kept by some order."""
+        constraints = enumerate(self._utility.constraints)
+        return all(_missed(constraint, self.limit(i)) <= 0.0 for i, constraint in constraints)
+
+    def _share(self, score: Floats, mine: Floats) -> float:
+        totals = total_at_k_per_group(self.users, score, mine, self._utility.k)
+        return float(np.mean(totals.values / self._places))
+
+
+def task_gain(frame: pl.DataFrame, task: str) -> Floats:
+    """Return the labels of a task as gains `[rows]`, NaN where missing.
+
+    Labels below 0 have no place in an NDCG: such a column is moved so that its lowest label is 0.
+
+    Raises:
+        DataError: the column is missing, or a label is infinite.
+
+    """
+    label = numbers_of(frame, task)
+    refuse(np.isinf(label), label, f"column '{task}': expected a finite label")
+    lowest = float(np.nanmin(label, initial=0.0))
+    return label - lowest
+
+
+def task_ndcg(users: pl.Series, score: Floats, labels: Floats, k: int) -> float:
+    """Return the mean NDCG@k over users; NaN if no user has a positive label."""
+    if not bool((labels > 0.0).any()):
+        return math.nan
+    return ndcg_per_group(users, score, labels, k).mean
+
+
+def _has_value(constraint: Constraint, frame: pl.DataFrame) -> Floats:
+    """Return 1 for rows that the constraint's share counts, else 0; a task's labels otherwise."""
+    if constraint.column is None:
+        task = str(constraint.task)
+        labels = task_gain(frame, task)
+        if not bool((labels > 0.0).any()):
+            raise DataError(
+                f"constraints: task '{task}' has no positive label here, so it has no NDCG; remove"
+                " min_ndcg or take more rows"
+            )
+        return labels
+    types = types_of(frame, constraint.column)
+    same = (types == constraint.value).fill_null(value=False)
+    if not same.any():
+        known = types.drop_nulls().unique().to_list()
+        raise DataError(
+            f"constraints: no row has {constraint.column} '{constraint.value}'"
+            f"{did_you_mean(str(constraint.value), known)}; take a value of that column"
+        )
+    return same.cast(pl.Float64).to_numpy()
+
+
+def _missed(constraint: Constraint, value: float) -> float:
+    at_most = constraint.max_share is not None
+    return (value - constraint.bound if at_most else constraint.bound - value) - _ROUNDING

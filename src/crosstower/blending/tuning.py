@@ -1,0 +1,255 @@
+"""Find the weights of a blend for a declared utility, by Optuna's TPE sampler.
+
+Weights are searched as T - 1 numbers: log(w_i / (w_{i+1} + ... + w_T)), so that no two of them mean
+the same order and each ratio is searched on a log scale.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from crosstower.blending.blender import fit_blend
+from crosstower.blending.columns import Floats
+from crosstower.blending.measures import Figures, Measures
+from crosstower.blending.pareto import front_of
+from crosstower.blending.utility import Utility
+from crosstower.errors import RecipeError
+from crosstower.recipe.blend import Blend, Transform
+from crosstower.recipe.tasks import HeadKind
+
+Tell = Callable[[str], None]
+
+_WIDEST = float(np.log(1e4))  # of a searched log ratio
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A constraint in words and what the chosen blend came to."""
+
+    words: str
+    reached: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best blend that keeps to all constraints, and everything that was tried.
+
+    `trials` has a row a blend tried: `trial`, `start` (what it is called if it was not searched),
+    `transform`, `by`, `utility`, `feasible`, for each task `TASK__weight` and `TASK__ndcg`, and
+    what each constraint came to. All figures are of the rows that it was tuned on, so they flatter:
+    report the blend on test rows. `left_out` rows have no worth, for want of a label or a user.
+    """
+
+    blend: Blend
+    utility: float
+    constraints: tuple[Kept, ...]
+    trials: pl.DataFrame
+    left_out: int
+
+    @property
+    def pareto(self) -> pl.DataFrame:
+        """The trials of which no other is better in one task's NDCG and as good in all others."""
+        columns = [name for name in self.trials.columns if name.endswith("__ndcg")]
+        return self.trials.filter(pl.Series(front_of(self.trials, columns)))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A blend to be tried."""
+
+    weights: Mapping[str, float]
+    transform: Transform
+    by: str | None
+    start: str | None = None
+
+    def blend(self) -> Blend:
+        weights = {task: weight for task, weight in self.weights.items() if weight != 0.0}
+        return Blend(weights=weights, transform=self.transform, by=self.by)
+
+
+def tune_blend(
+    utility: Utility,
+    kinds: Mapping[str, HeadKind],
+    frame: pl.DataFrame,
+    *,
+    tell: Tell | None = None,
+) -> Tuned:
+    """Return the blend of all tasks with the highest utility that keeps to the constraints.
+
+    Transforms are fitted and blends measured on the same rows, which must be neither those that the
+    model was trained on nor those that the result is reported on. The first trials are, for each
+    content type column and transform, the utility's values as weights and equal weights, and each
+    task alone: the result is never worse than those on these rows, if they keep to the constraints.
+
+    Args:
+        utility: what is wanted; its `transforms` and `by` are searched, its seed decides the rest.
+        kinds: of the model's tasks, all of which are blended.
+        frame: held-out rows with labels, predictions and the columns that the utility names.
+        tell: shown one line a trial.
+
+    Raises:
+        RecipeError: Optuna is not installed, the utility names a task that is not there, or no
+            trial keeps to all constraints.
+        DataError: a column is missing, a label or prediction is unusable, or no row is worth
+            anything.
+
+    """
+    optuna, measures = _optuna(), Measures(utility, kinds, frame)
+    starts = _starts(utility, list(kinds))
+    count = max(utility.trials, len(starts))
+    if len(kinds) == 1 or not measures.possible():
+        count = len(starts)  # all there is to try, or enough to say why nothing fits
+    parts, tried = _Parts(kinds, frame), list[tuple[_Candidate, Figures]]()
+    with _quiet(optuna):
+        study = _study(optuna, utility, starts)
+        for number in range(count):
+            trial = study.ask()
+            candidate = _suggested(trial, utility, list(kinds))
+            # A start keeps its own weights: what is searched is rounded.
+            candidate = starts[number] if number < len(starts) else candidate
+            figures = measures.of(parts.score(candidate))
+            for i, excess in enumerate(measures.excess(figures)):
+                trial.set_constraint(str(i), excess)
+            study.tell(trial, figures.utility)
+            tried.append((candidate, figures))
+            if tell is not None:
+                tell(f"blend {number + 1} of {count}: utility {figures.utility:.4f}")
+    return _tuned(utility, measures, tried)
+
+
+def _study(optuna: Any, utility: Utility, starts: list[_Candidate]) -> Any:
+    sampler = optuna.samplers.TPESampler(seed=utility.seed)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for start in starts:
+        study.enqueue_trial(_parameters(start))
+    return study
+
+
+class _Parts:
+    """Transformed predictions of all tasks, made once for each transform and content type."""
+
+    def __init__(self, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -> None:
+        self._kinds, self._frame = kinds, frame
+        self._made: dict[tuple[Transform, str | None], dict[str, Floats]] = {}
+
+    def score(self, candidate: _Candidate) -> Floats:
+        key = (candidate.transform, candidate.by)
+        if key not in self._made:
+            even = Blend(weights=dict.fromkeys(self._kinds, 1.0), transform=key[0], by=key[1])
+            self._made[key] = fit_blend(even, self._kinds, self._frame).parts(self._frame)
+        weights = candidate.blend().weights
+        return sum(
+            (w * self._made[key][t] for t, w in weights.items()), np.zeros(self._frame.height)
+        )
+
+
+def _starts(utility: Utility, tasks: list[str]) -> list[_Candidate]:
+    """Return the blends that anyone would try first, the plainest of them first."""
+    found = list[_Candidate]()
+    for by, transform in itertools.product(utility.by, utility.transforms):
+        values = {task: utility.values.get(task, 0.0) for task in tasks}
+        found.append(_Candidate(values, transform, by, "values as weights"))
+        found.append(_Candidate(dict.fromkeys(tasks, 1.0), transform, by, "equal weights"))
+        if transform == utility.transforms[0]:  # alone, others differ by content type at most
+            alone = ({t: float(t == task) for t in tasks} for task in tasks)
+            named = zip(tasks, alone, strict=True)
+            found += [_Candidate(w, transform, by, f"{task} alone") for task, w in named]
+    return found
+
+
+def _suggested(trial: Any, utility: Utility, tasks: list[str]) -> _Candidate:
+    ratios = [trial.suggest_float(f"{t}__weight", -_WIDEST, _WIDEST) for t in tasks[:-1]]
+    shares = expit(ratios).tolist()
+    left = np.cumprod([1.0, *(1.0 - share for share in shares)])
+    weights = dict(zip(tasks, (left * [*shares, 1.0]).tolist(), strict=True))
+    transform = trial.suggest_categorical("transform", list(utility.transforms))
+    return _Candidate(weights, transform, trial.suggest_categorical("by", list(utility.by)))
+
+
+def _parameters(candidate: _Candidate) -> dict[str, Any]:
+    """Return what `_suggested` would have to be given for these weights, or nearly."""
+    weights = np.array(list(candidate.weights.values()))
+    rest = np.cumsum(weights[::-1])[::-1][1:]
+    with np.errstate(divide="ignore", invalid="ignore"):  # nothing, or nothing left
+        ratios = np.log(weights[:-1]) - np.log(rest)
+    ratios = np.nan_to_num(ratios, nan=0.0).clip(-_WIDEST, _WIDEST)
+    names = [f"{task}__weight" for task in list(candidate.weights)[:-1]]
+    numbers = dict(zip(names, ratios.tolist(), strict=True))
+    return numbers | {"transform": candidate.transform, "by": candidate.by}
+
+
+def _tuned(utility: Utility, measures: Measures, tried: list[tuple[_Candidate, Figures]]) -> Tuned:
+    feasible = [max(measures.excess(f), default=0.0) <= 0.0 for _, f in tried]
+    if not any(feasible):
+        raise RecipeError(_impossible(utility, measures, [f for _, f in tried]))
+    kept = [pair for pair, good in zip(tried, feasible, strict=True) if good]
+    candidate, figures = max(kept, key=lambda pair: pair[1].utility)  # the first of equal ones
+    words = [constraint.words for constraint in utility.constraints]
+    return Tuned(
+        blend=candidate.blend(),
+        utility=figures.utility,
+        constraints=tuple(Kept(*pair) for pair in zip(words, figures.reached, strict=True)),
+        trials=_table(words, tried, feasible),
+        left_out=measures.left_out,
+    )
+
+
+def _table(
+    words: list[str], tried: list[tuple[_Candidate, Figures]], feasible: list[bool]
+) -> pl.DataFrame:
+    rows = [
+        {"trial": number, "start": c.start, "transform": c.transform, "by": c.by}
+        | {"utility": figures.utility, "feasible": good}
+        | {f"{task}__weight": weight for task, weight in c.weights.items()}
+        | {f"{task}__ndcg": value for task, value in figures.ndcg.items()}
+        | dict(zip(words, figures.reached, strict=True))
+        for number, ((c, figures), good) in enumerate(zip(tried, feasible, strict=True))
+    ]
+    text = {"start": pl.String, "by": pl.String}
+    return pl.DataFrame(rows, schema_overrides=text, infer_schema_length=None)
+
+
+def _impossible(utility: Utility, measures: Measures, tried: list[Figures]) -> str:
+    excess = np.array([measures.excess(figures) for figures in tried])  # [trials, constraints]
+    lines = [f"none of {len(tried)} blends keeps to the constraints:"]
+    for i, constraint in enumerate(utility.constraints):
+        side = "lowest" if constraint.max_share is not None else "highest"
+        nearest = tried[int(excess[:, i].argmin())].reached[i]
+        lines.append(
+            f"- {constraint.words}: nearest {nearest:.3g}; the {side} that any order of these rows"
+            f" can reach is {measures.limit(i):.3g}"
+        )
+    advice = "search more widely (trials, transforms, by), cap types with blend.diversity"
+    if not measures.possible():
+        advice = "set each bound within what an order can reach"
+    return "\n".join([*lines, f"loosen the constraints or {advice}"])
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Generator[None]:
+    """Keep Optuna from logging each step."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _optuna() -> Any:
+    try:
+        return importlib.import_module("optuna")
+    except ImportError as error:
+        raise RecipeError(
+            "tuning a blend needs the package optuna; install it with:"
+            " pip install 'crosstower[tune]', or set blend.weights by hand"
+        ) from error

@@ -1,0 +1,216 @@
+"""What an order is worth: the value of one event of each task, read from a small YAML file.
+
+values: {like: 1, comment: 3}
+user: user_id
+relative_to: content_type
+constraints:
+  - {column: content_type, value: video, min_share: 0.3}
+  - {task: like, min_ndcg: 0.9}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import polars as pl
+import yaml
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from crosstower.blending.columns import Floats, amounts_of, numbers_of, refuse, types_of
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.recipe.arguments import path_of
+from crosstower.recipe.blend import Transform
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.tasks import HeadKind
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
+
+_SHARES = ("min_share", "max_share")
+
+
+class Constraint(Frozen):
+    """What an order must keep to: a share of a content type in the first k, or a task's NDCG@k.
+
+    A share is that of the rows with `value` in `column` among a user's first k places, averaged
+    over users.
+    """
+
+    # A content type may be a number; YAML would give it as one.
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    column: str | None = None
+    value: str | None = None
+    min_share: float | None = Field(default=None, ge=0, le=1)
+    max_share: float | None = Field(default=None, ge=0, le=1)
+    task: str | None = None
+    min_ndcg: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = {name for name, value in self if value is not None}
+        share, ndcg = {"column", "value"}, {"task", "min_ndcg"}
+        if given != ndcg and not (given - set(_SHARES) == share and len(given) == 3):
+            raise ValueError(
+                "expected {column, value, min_share or max_share} or {task, min_ndcg},"
+                f" got {', '.join(sorted(given)) or 'nothing'}"
+            )
+        return self
+
+    @property
+    def bound(self) -> float:
+        """The share or NDCG that must be kept to."""
+        bounds = (self.min_share, self.max_share, self.min_ndcg)
+        return next(bound for bound in bounds if bound is not None)
+
+    @property
+    def words(self) -> str:
+        """The constraint as a reader would say it.
+
+        >>> Constraint(column="content_type", value="video", min_share=0.3).words
+        "share of content_type 'video' at least 0.3"
+        """
+        if self.task is not None:
+            return f"NDCG of task '{self.task}' at least {self.min_ndcg:g}"
+        side = "at most" if self.min_share is None else "at least"
+        return f"share of {self.column} '{self.value}' {side} {self.bound:g}"
+
+
+class Utility(Frozen):
+    """What is wanted of an order, and how long to look for it.
+
+    A row is worth Σ_t value_t·label_t (times an amount); an order is worth the mean over users of
+    the NDCG@k or of the total of the first k rows.
+    """
+
+    values: dict[str, float] = Field(
+        min_length=1,
+        description="Worth of one event of each task; for a regression or rating of one unit.",
+    )
+    user: str = Field(description="Column whose values have a list each: user, session, request.")
+    k: int = Field(default=10, ge=1, description="Indices that count.")
+    metric: Literal["ndcg", "total"] = "ndcg"
+    amount: str | None = Field(default=None, description="Column that a row's worth is times.")
+    relative_to: str | None = Field(
+        default=None,
+        description="Column of the content type: a label counts relative to its mean there.",
+    )
+    constraints: tuple[Constraint, ...] = ()
+    trials: int = Field(
+        default=100, ge=1, description="Blends to try; the starting ones are always tried."
+    )
+    seed: int = Field(default=0, ge=0)
+    transforms: tuple[Transform, ...] = Field(
+        default=("identity", "probit", "percentile"), min_length=1
+    )
+    by: tuple[str | None, ...] = Field(
+        default=(None,), min_length=1, description="Content types to fit per value of; null: none."
+    )
+
+    @field_validator("values")
+    @classmethod
+    def _usable(cls, values: dict[str, float]) -> dict[str, float]:
+        for task, value in values.items():
+            if value < 0.0:
+                raise ValueError(f"task '{task}': expected a number of 0 or more, got {value}")
+        if not any(values.values()):
+            raise ValueError("at least one value must be above 0, or all orders are worth the same")
+        return values
+
+    @field_validator("transforms", "by")
+    @classmethod
+    def _once(cls, choices: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(choices)) < len(choices):
+            raise ValueError(f"expected each choice once, got {list(choices)}")
+        return choices
+
+
+def load_utility(path: str | Path) -> Utility:
+    """Read a utility file.
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or a key is wrong.
+
+    """
+    path = path_of("utility", path, error=RecipeError, expected="the path of a YAML file")
+    try:
+        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(
+            f"{path}: no such utility file; it holds keys such as values and user"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: the utility is not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise RecipeError(
+            f"{path}: the utility must hold keys such as values and user; it has none"
+        )
+    return validate(Utility, plain)
+
+
+def check_utility(utility: Utility, kinds: Mapping[str, HeadKind]) -> None:
+    """Refuse a utility that does not fit the tasks of a model.
+
+    Raises:
+        RecipeError: a value or constraint is of a task that is not there.
+
+    """
+    places = [("values", task) for task in utility.values]
+    places += [("constraints", c.task) for c in utility.constraints if c.task is not None]
+    for place, task in places:
+        if task not in kinds:
+            raise RecipeError(
+                f"{place}: no task '{task}'{did_you_mean(task, list(kinds))};"
+                f" tasks: {', '.join(kinds)}"
+            )
+
+
+def gain(
+    utility: Utility,
+    frame: pl.DataFrame,
+    kinds: Mapping[str, HeadKind],
+    *,
+    truth: Mapping[str, str] | None = None,
+) -> Floats:
+    """Return what each row is worth `[rows]`; NaN where a label that counts is missing.
+
+    Σ_t value_t·label_t, times the amount. With `relative_to` a label is divided by its mean over
+    the rows of the same type, so that 1 is what is usual there; a type without any event has 0.
+
+    Args:
+        utility: values, amount and `relative_to`.
+        frame: rows with a column of labels for each task with a value.
+        kinds: of the model's tasks.
+        truth: `{task: column}` to take instead of labels, such as true probabilities.
+
+    Raises:
+        RecipeError: a value is of a task that is not there.
+        DataError: a column is missing, a label is negative or infinite, or an amount is unusable.
+
+    """
+    check_utility(utility, kinds)
+    total = np.zeros(frame.height)
+    for task, value in utility.values.items():
+        if value > 0.0:
+            total += value * _label(utility, frame, (truth or {}).get(task, task))
+    return total if utility.amount is None else total * amounts_of(frame, utility.amount)
+
+
+def _label(utility: Utility, frame: pl.DataFrame, column: str) -> Floats:
+    label = numbers_of(frame, column)
+    refuse(
+        (label < 0.0) | np.isinf(label),
+        label,
+        f"column '{column}': a utility needs labels of 0 or more",
+    )
+    if utility.relative_to is None:
+        return label
+    table = pl.DataFrame({"label": label, "type": types_of(frame, utility.relative_to)})
+    usual = pl.col("label").fill_nan(None).mean().over("type")
+    shares = table.select(
+        pl.when(usual == 0.0).then(0.0 * pl.col("label")).otherwise(pl.col("label") / usual)
+    )
+    return shares.to_series().fill_null(math.nan).to_numpy()

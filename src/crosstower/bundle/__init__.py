@@ -1,6 +1,0 @@
-"""The deployable folder: all that a server needs in one place, checked when it is opened."""
-
-from crosstower.bundle.building import make_bundle
-from crosstower.bundle.bundle import Bundle
-
-__all__ = ["Bundle", "make_bundle"]

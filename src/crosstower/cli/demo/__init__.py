@@ -1,0 +1,1 @@
+"""`crosstower demo`: trained runs and a funnel on a synthetic dataset."""

@@ -1,0 +1,119 @@
+"""The command that takes a server's events out for the next training."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crosstower.cli.options import Json
+from crosstower.errors import QueryError
+
+if TYPE_CHECKING:
+    from crosstower.serving.state.event_export import EventExport
+
+events_app = typer.Typer()
+
+
+@events_app.command(
+    epilog="Examples: crosstower events state -o events.parquet   |  "
+    " crosstower events state -o january.parquet --after 2026-01-01 --until 2026-02-01 --type click"
+    "   |   crosstower events state --delete-before 2026-01-01"
+)
+def events(
+    state: Annotated[Path, typer.Argument(help="Folder where the server keeps its state.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to make; events.parquet if unset.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(help="From this date or time on; UTC where it has no zone.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this date or time.")] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--type", help="Only this type; may be repeated.")
+    ] = None,
+    delete_before: Annotated[
+        str | None,
+        typer.Option(help="Write nothing; delete the events before this date or time."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the events that a server has kept to Parquet; it may go on serving."""
+    from crosstower.serving.state.event_export import export_events
+
+    if delete_before is not None:
+        if output or after or until or kinds:
+            raise QueryError(
+                "--delete-before: deletes only; write the events first, with another command"
+            )
+        _delete(state, delete_before, as_json=as_json)
+        return
+    output = output or Path("events.parquet")
+    found = export_events(
+        state,
+        output,
+        after=_time("--after", after),
+        until=_time("--until", until),
+        types=kinds or None,
+        force=force,
+    )
+    if as_json:
+        facts = {"output": str(output), "events": found.counts, "only_json": found.only_json}
+        typer.echo(json.dumps(facts, indent=1))
+    else:
+        print_events(found, output)
+
+
+def _delete(folder: Path, before: str, *, as_json: bool) -> None:
+    from crosstower.cli.tables import console
+    from crosstower.serving.state.state import State
+
+    with State.open_existing(folder) as state:
+        gone, left = state.delete_events(_needed_time("--delete-before", before)), state.events()
+    if as_json:
+        typer.echo(json.dumps({"deleted": gone, "left": left}, indent=1))
+    else:
+        console().print(
+            f"{gone:,} events deleted, {left:,} left; the file's room is used again",
+            highlight=False,
+        )
+
+
+def print_events(found: EventExport, output: Path) -> None:
+    """Print how many events of each type were written, and where."""
+    from crosstower.cli.tables import console, print_table
+
+    out = console()
+    if found.counts:
+        print_table(
+            None, ["Type", "Events"], [[_shown(k), f"{n:,}"] for k, n in found.counts.items()]
+        )
+    for key in found.only_json:
+        name = key.partition(".")[0]
+        out.print(f"Note: {_shown(key)} has no column of its own, its values have no one type; see"
+                  f" the JSON in '{name}'.", highlight=False)  # fmt: skip
+    out.print(f"{output}: {found.events:,} events", highlight=False, soft_wrap=True)
+
+
+def _shown(given: str) -> str:
+    """Return what a client has sent so that a terminal prints it and does nothing else."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in given)
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    return None if text is None else _needed_time(option, text)
+
+
+def _needed_time(option: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise QueryError(
+            f"{option}: expected a date or time such as 2026-01-31 or 2026-01-31T18:30:00+01:00,"
+            f" got {text!r}"
+        ) from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -1,0 +1,157 @@
+"""The command that runs a retriever and a ranker as one: evaluate the funnel, or ask it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crosstower.cli.options import Count, Json, Query, Seed, Where
+from crosstower.errors import QueryError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from crosstower.funnel.funnel import Funnel
+    from crosstower.funnel.report import FunnelReport
+
+funnel_app = typer.Typer()
+
+_SHOWN = 2  # attributes of an item
+
+
+@funnel_app.command(
+    epilog="Examples: crosstower funnel runs/retrieval runs/ranking --candidates 100   |  "
+    ' crosstower funnel runs/retrieval runs/ranking --user 42 -k 5 --where "price < 120"'
+)
+def funnel(
+    retrieval: Annotated[Path, typer.Argument(help="Run that retrieves.")],
+    ranking: Annotated[Path, typer.Argument(help="Run that ranks, by its blend if it has one.")],
+    candidates: Annotated[int, typer.Option(min=1, help="Items that the ranker gets.")] = 200,
+    k: Count = 10,
+    data: Annotated[
+        str | None, typer.Option(help="Other rows to evaluate on; the test rows if unset.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Evaluate: column of the rows that belongs to the query; may be repeated."
+        ),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Recommend to this id.")] = None,
+    query: Query = None,
+    where: Where = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Retrieve, rank and blend as one: what each stage brings; items, with --user or --query.
+
+    Without these it asks RETRIEVAL's test questions and writes RANKING/funnel.json.
+    """
+    from crosstower.funnel.funnel import Funnel
+
+    asks = user is not None or query is not None
+    _check_options(asks, where=where, data=data, column=column)
+    opened = Funnel.open(retrieval, ranking, candidates=candidates, seed=seed)
+    if asks:
+        from crosstower.cli.retrieval import parsed_query
+
+        found = opened.recommend(user, k=k, query=parsed_query(query), where=where)
+        _print_found(found, as_json)
+        return
+    report = _evaluated(opened, k=k, data=data, column=column or [])
+    if as_json:
+        typer.echo(json.dumps(report.plain(), indent=1))
+    else:
+        print_funnel(report)
+
+
+def print_funnel(report: FunnelReport) -> None:
+    """Print the metrics of all stages, where relevant items are lost, and what it means."""
+    from crosstower.cli.tables import console, print_table
+    from crosstower.evaluation.reports.report import TITLES
+    from crosstower.funnel.report import METRICS, TRUE_VALUE
+
+    k = report.k
+    title = (
+        f"{report.questions:,} questions, {report.candidates:,} candidates of"
+        f" {report.items:,} items (± half of the 95 % interval)"
+    )
+    names = list(METRICS)
+    if any(f"{TRUE_VALUE}@{k}" in stage.metrics for stage in report.stages):
+        names = [*names[:-1], TRUE_VALUE]  # of a simulated world
+    rows = [
+        [stage.name, *(_estimate(stage.metrics.get(f"{name}@{k}")) for name in names)]
+        for stage in report.stages
+    ]
+    print_table(title, ["", *(f"{TITLES[name]}@{k}" for name in names)], rows)
+    steps = [
+        [
+            step.name,
+            f"{step.lost:,}",
+            f"{step.gained:,}",
+            f"{step.left:,}",
+            f"{100 * step.left / report.relevant:.1f} %",
+        ]
+        for step in report.steps
+    ]
+    title = f"Where the {report.relevant:,} relevant items are lost"
+    print_table(title, ["", "Lost", "Gained", "Left", "Of all"], steps)
+    out = console()
+    for sentence in (*report.verdicts, *(f"Note: {note}." for note in report.notes)):
+        out.print(sentence, highlight=False)
+    out.print(f"{report.ranking}/funnel.json", highlight=False, soft_wrap=True)
+
+
+def _check_options(asks: bool, *, where: str | None, data: str | None, column: Any) -> None:
+    """Refuse options of the other use."""
+    if not asks and where is not None:
+        raise QueryError("--where: goes with --user ID or --query JSON, which recommend")
+    for name, value in (("--data", data), ("--column", column)):
+        if asks and value:
+            raise QueryError(f"{name}: is for evaluating; leave it, or leave --user and --query")
+
+
+def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -> FunnelReport:
+    """Evaluate with the progress shown, and write funnel.json."""
+    from rich.console import Console
+
+    from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
+
+    with Console(stderr=True).status("reading") as status:
+
+        def tell(stage: str, rows: int) -> None:
+            status.update(f"{stage}: {rows:,} rows")
+
+        report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=tell)
+    write_funnel(opened, report)
+    return report
+
+
+def _print_found(found: pl.DataFrame, as_json: bool) -> None:
+    """Print a list of items, the first attributes beside each; all of them as JSON."""
+    from crosstower.cli.retrieval import cell_of
+    from crosstower.cli.tables import print_table
+
+    if as_json:
+        typer.echo(json.dumps(found.to_dicts(), indent=1, default=str))
+        return
+    if not found.height:
+        typer.echo("no item fulfils this")
+        return
+    scores = [name for name in found.columns if name.endswith("__prediction")]
+    fixed = ["rank", "item_id", "score", "retrieval_rank", *scores]
+    others = ("retrieval_score", "blend__score", *fixed)
+    attributes = [name for name in found.columns if name not in others]
+    names = [*fixed, *attributes[:_SHOWN]]
+    titles = ["", "Item", "Score", "Retrieved", *(n.removesuffix("__prediction") for n in scores)]
+    rows = [[cell_of(value) for value in row] for row in found.select(names).iter_rows()]
+    print_table(None, [*titles, *attributes[:_SHOWN]], rows)
+
+
+def _estimate(estimate: Any) -> str:
+    if estimate is None:
+        return "–"
+    return f"{estimate.mean:.4f} ±{(estimate.high - estimate.low) / 2:.4f}"

@@ -1,0 +1,1 @@
+"""`crosstower init`: a recipe inferred from a file."""

@@ -1,0 +1,240 @@
+"""Guess what a data column is from its first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import polars as pl
+import yaml
+
+from crosstower.cli.init.column_names import (
+    names_id,
+    names_index,
+    names_label,
+    names_order,
+    names_outcome,
+    names_time,
+)
+from crosstower.cli.init.time_guesses import guess_time
+from crosstower.data.sources.source import Source
+from crosstower.data.split import SPLITS
+
+_CHUNKS = 4
+FEW = 20
+_MANY = 100  # rows from which a value per row is no accident
+_SKEWED = 5.0
+_SPLITS = (set(SPLITS), set(SPLITS[:1] + SPLITS[2:]))
+
+Role = Literal["feature", "time", "order", "split", "label", "giveaway", "other"]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a data column seems to be; `section` None leaves it out, for the reason in `note`.
+
+    `format` is the pattern of a time that is not written in one of the usual forms.
+    """
+
+    section: dict[str, Any] | None
+    note: str
+    role: Role = "feature"
+    format: str | None = None
+
+
+def first_rows(source: Source) -> pl.DataFrame:
+    """Return the first rows, text that spells numbers as numbers."""
+    chunks = islice(source.chunks(source.columns()), _CHUNKS)
+    frame = pl.concat([chunk.frame for chunk in chunks], how="vertical_relaxed")
+    return frame.with_columns(_typed(frame[c]) for c in frame.columns)
+
+
+def _typed(series: pl.Series) -> pl.Series:
+    """Return text as the number or boolean that it spells (CSV); longer integers stay text."""
+    if series.dtype != pl.String or series.null_count() == len(series):
+        return series
+    if set(series.drop_nulls().str.to_lowercase().unique()) <= {"true", "false"}:
+        return series.str.to_lowercase() == "true"
+    for kind in (pl.Int64, pl.Float64):
+        numbers = series.cast(kind, strict=False)
+        if numbers.null_count() == series.null_count():
+            # Leading zeros and long digits are names, not amounts.
+            return series if series.str.contains(r"^0\d|^\d{19,}$").any() else numbers
+    return series
+
+
+def guess(series: pl.Series) -> Guess:
+    """Return what a column seems to be, by its values and its name."""
+    if series.null_count() == len(series):
+        return Guess(None, "empty", "other")
+    if isinstance(series.dtype, pl.List | pl.Array):
+        return _guess_list(series)
+    return _guess_role(series) or _guess_feature(series)
+
+
+def _guess_feature(series: pl.Series) -> Guess:
+    distinct = series.n_unique()
+    note = f"{distinct:,} distinct"
+    if series.null_count():
+        note += f", {series.null_count() / len(series):.1%} missing"
+    if series.dtype.is_numeric():
+        return _guess_number(series, distinct, note)
+    if series.dtype == pl.String:
+        return _guess_text(series, distinct, note)
+    return Guess({"kind": "categorical"}, note)
+
+
+def _guess_role(series: pl.Series) -> Guess | None:
+    """Return what a column is if it is nothing to learn from: an index, a time, a label."""
+    time = guess_time(series)
+    if time is not None and not names_index(series.name):
+        return Guess(None, f"a time{time.words}", "time", time.format)
+    found = next((rule for rule in _ROLES if rule[0](series)), None)
+    return None if found is None else Guess(None, found[2], found[1])
+
+
+def _is_key(series: pl.Series) -> bool:
+    return names_id(series.name) and series.n_unique() == len(series) >= _MANY
+
+
+def _numbers_rows(series: pl.Series) -> bool:
+    """Tell whether a column counts the rows up by one."""
+    if not series.dtype.is_integer() or len(series) < _MANY or series.null_count():
+        return False
+    return bool((series.diff()[1:] == 1).all())
+
+
+def _is_order(series: pl.Series) -> bool:
+    """Tell whether whole numbers are named like an order, or rise from row to row."""
+    distinct = series.n_unique()
+    if not series.dtype.is_integer() or series.null_count() or names_id(series.name):
+        return False
+    named = (names_order(series.name) or names_time(series.name)) and distinct > 2
+    rising = len(series) >= _MANY and distinct > 0.9 * len(series) and series.is_sorted()
+    return named or rising
+
+
+def with_orders(
+    frame: pl.DataFrame,
+    guesses: dict[str, Guess],
+    user: str,
+    *,
+    but: Callable[[str], bool] = lambda _name: False,
+) -> dict[str, Guess]:
+    """Return the guesses with columns taken as orders that count each user's rows from 0 or 1.
+
+    Args:
+        frame: the first rows.
+        guesses: by column.
+        user: column of the user's id.
+        but: tells the names of columns that are to stay what they are.
+
+    """
+    if frame.height < _MANY or frame.height < 2 * frame[user].n_unique():
+        return guesses
+    names = [n for n, g in guesses.items() if g.section and n != user and not but(n)]
+    found = [n for n in names if frame[n].dtype.is_integer() and _counts_up(frame, n, user)]
+    return guesses | {n: Guess(None, f"orders the rows of a {user}", "order") for n in found}
+
+
+def _counts_up(frame: pl.DataFrame, name: str, user: str) -> bool:
+    """Tell whether a column holds each of 0 to n - 1, or of 1 to n, once in a user's n rows.
+
+    One user in a hundred may differ: a sample may hold a part of a user's rows.
+    """
+    column = pl.col(name)
+    spread, rows = column.max() - column.min(), pl.len()
+    dense = (column.n_unique() == rows) & (spread == rows - 1)
+    start = int(frame[name].min() or 0)  # type: ignore[arg-type]
+    counts = frame.group_by(user).agg(fits=dense & (column.min() == start))["fits"]
+    return start in (0, 1) and float(counts.mean() or 0.0) > 0.99  # type: ignore[arg-type]
+
+
+def is_split(series: pl.Series) -> bool:
+    """Tell whether a column says train, valid or test."""
+    return series.dtype == pl.String and set(series.drop_nulls().unique()) in _SPLITS
+
+
+_ROLES: tuple[tuple[Callable[[pl.Series], bool], Role, str], ...] = (
+    (lambda s: s.n_unique() == 1, "other", "one value only"),
+    (lambda s: names_index(s.name), "other", "the index of a data frame, by its name"),
+    (_numbers_rows, "other", "numbers the rows"),
+    (_is_order, "order", "orders the rows"),
+    (is_split, "split", "names the split of a row"),
+    (lambda s: names_outcome(s.name), "label", "what happened afterwards, by its name"),
+    (lambda s: names_label(s.name), "label", "another label, by its name"),
+    (_is_key, "other", "another value in each row"),
+)
+
+
+def _guess_number(series: pl.Series, distinct: int, note: str) -> Guess:
+    whole = _whole(series)
+    if (whole and names_id(series.name)) or (series.dtype.is_integer() and distinct <= FEW):
+        return Guess({"kind": "categorical"}, note)
+    known = series.cast(pl.Float64).drop_nulls()
+    skew = known.skew() if len(known) > 2 else None
+    low, high = known.min(), known.max()
+    note = f"{low:g} to {high:g}, {note}"
+    if skew is not None and skew > _SKEWED and isinstance(low, float) and low >= 0:
+        return Guess({"kind": "numeric", "transform": "log1p"}, f"{note}, long tail")
+    return Guess({"kind": "numeric"}, note)
+
+
+def _guess_text(series: pl.Series, distinct: int, note: str) -> Guess:
+    known = series.drop_nulls()
+    if float(known.str.contains("|", literal=True).mean() or 0.0) > 0.3:  # type: ignore[arg-type]
+        lengths = known.str.count_matches("|", literal=True) + 1
+        section = {"kind": "bag", "separator": "|", "max_len": _length(lengths)}
+        return Guess(section, f"values separated by |, at most {lengths.max()}")
+    words = float(known.str.count_matches(r"\s").mean() or 0.0)  # type: ignore[arg-type]
+    if words > 3 and distinct > len(known) / 2:
+        return Guess({"kind": "text"}, f"free text, {note}")
+    return Guess({"kind": "categorical"}, note)
+
+
+def _guess_list(series: pl.Series) -> Guess:
+    lengths = series.drop_nulls().list.len() if isinstance(series.dtype, pl.List) else None
+    inner = series.dtype.inner  # type: ignore[union-attr]
+    width = series.dtype.size if isinstance(series.dtype, pl.Array) else None
+    if lengths is not None and lengths.n_unique() == 1:
+        width = int(lengths[0])
+    if inner.is_float() and width:
+        return Guess({"kind": "vector", "width": width}, f"{width} numbers a row")
+    if inner.is_float():
+        return Guess(None, "lists of floats of different lengths")
+    lengths = series.drop_nulls().list.len() if lengths is None else lengths
+    section = {"kind": "bag", "max_len": _length(lengths)}
+    note = f"a list of at most {lengths.max()}; use kind: sequence if the order counts"
+    return Guess(section, note)
+
+
+def _length(lengths: pl.Series) -> int:
+    """Return how many values of a list to keep: all, but for one row in a hundred."""
+    longest, most = int(lengths.max() or 1), lengths.quantile(0.99, "higher")  # type: ignore[arg-type]
+    return max(1, longest if longest <= FEW else int(most or 1))
+
+
+def _whole(series: pl.Series) -> bool:
+    """Tell whether all numbers are whole; a missing id makes pandas write floats."""
+    if series.dtype.is_integer():
+        return True
+    known = series.cast(pl.Float64).drop_nulls()
+    return bool((known == known.floor()).all())
+
+
+def column_line(name: str, guess: Guess) -> str:
+    """Return a column as a line of YAML, with what was seen of it."""
+    if guess.section is None:
+        return f"    # {name}: left out: {guess.note}"
+    section = guess.section["kind"] if len(guess.section) == 1 else guess.section
+    return f"    {plain(name)}: {plain(section)}  # {guess.note}"
+
+
+def plain(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=1000, sort_keys=False, allow_unicode=True
+    )
+    return text.strip().removesuffix("...").strip()

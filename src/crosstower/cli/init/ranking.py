@@ -1,0 +1,125 @@
+"""Write a recipe to start from: guess columns, tasks and split from the first rows of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from crosstower.cli.init.checks import checks, split_lines, split_of, without_giveaways
+from crosstower.cli.init.column_names import names_label, names_position, names_user
+from crosstower.cli.init.guesses import (
+    FEW,
+    Guess,
+    column_line,
+    first_rows,
+    guess,
+    plain,
+    with_orders,
+)
+from crosstower.data.sources.source import Source, require_columns
+from crosstower.errors import DataError
+from crosstower.models.registry import config_of, model_names
+from crosstower.recipe.recipe import Recipe
+
+
+def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str] = ()) -> str:
+    """Return a commented YAML recipe for the rows of `source`.
+
+    Lines that begin with `CHECK` say what may be wrong with the columns or the split.
+
+    Args:
+        source: looked at through its first rows only.
+        path: is written as `data.path`.
+        name: of the recipe.
+        tasks: label columns; guessed from their names if none is given.
+
+    Raises:
+        DataError: no column looks like a label, or nothing is left to learn from.
+
+    """
+    frame = first_rows(source)
+    require_columns(source, tasks)
+    labels = list(tasks) or [c for c in frame.columns if _may_be_label(frame[c])][:1]
+    if not labels:
+        raise DataError(
+            f"{source.name}: no column looks like a label; name it with --task COLUMN"
+            f" (columns: {', '.join(frame.columns[:20])})"
+        )
+    guesses = {c: guess(frame[c]) for c in frame.columns if c not in labels}
+    users = [c for c, g in guesses.items() if g.section and names_user(c)][:1]
+    for user in users:
+        guesses = with_orders(frame, guesses, user, but=names_position)
+    task_lines = [_task_line(frame[c]) for c in labels]
+    guesses = without_giveaways(frame, guesses, labels[0])
+    if not any(guess.section for guess in guesses.values()):
+        left = "".join(f"; '{c}' is left out: {g.note}" for c, g in guesses.items())
+        raise DataError(f"{source.name}: no column to learn from besides {', '.join(labels)}{left}")
+    split = split_of(frame, guesses)
+    lines = checks(frame, guesses, labels, split)
+    lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
+    lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in guesses.items())]
+    lines += ["  tasks:", *task_lines, *_other_labels(frame, guesses), *_model_lines(users)]
+    return "\n".join(lines) + "\n"
+
+
+def _may_be_label(series: pl.Series) -> bool:
+    return names_label(series.name) and series.drop_nulls().n_unique() > 1
+
+
+def _other_labels(frame: pl.DataFrame, guesses: dict[str, Guess]) -> list[str]:
+    """Return lines of further labels, as comments, in the form that they have as tasks."""
+    others = [frame[c] for c, g in guesses.items() if g.role == "label"]
+    fit = [s for s in others if s.dtype.is_numeric() or s.dtype == pl.Boolean]
+    return [f"    # {_task_line(series).strip()}" for series in fit]
+
+
+def editor_schema() -> dict[str, Any]:
+    """Return the JSON schema of a recipe with the options of every architecture, for editors."""
+    schema = Recipe.model_json_schema(by_alias=True)
+    options = []
+    for name in model_names():
+        config = config_of(name).model_json_schema()
+        config["properties"] = {"name": {"const": name}, **config["properties"]}
+        config["required"] = ["name", *config.get("required", [])]
+        config["title"] = name
+        options.append(config)
+    names = {"type": "string", "enum": model_names()}
+    schema["properties"]["model"] = {"anyOf": [names, *options]}
+    return schema
+
+
+def _task_line(series: pl.Series) -> str:
+    name, known = plain(series.name), series.drop_nulls()
+    if series.dtype == pl.Boolean:
+        return f"    {name}: binary"
+    values = known.unique().sort()
+    if set(values.to_list()) <= {0, 1}:
+        return f"    {name}: binary  # base rate {float(known.mean() or 0):.3f}"  # type: ignore[arg-type]
+    if series.dtype.is_numeric():
+        low, high = float(values.min() or 0), float(values.max() or 0)  # type: ignore[arg-type]
+        if len(values) <= FEW:
+            section = plain({"kind": "rating", "low": low, "high": high})
+            return f"    {name}: {section}  # or {{kind: binary, threshold: {high:g}}}"
+        return f"    {name}: regression  # {low:g} to {high:g}"
+    if len(values) > FEW:
+        raise DataError(
+            f"column '{series.name}': has {len(values):,} different texts and cannot be a label;"
+            " name another with --task COLUMN"
+        )
+    rarest = known.value_counts().sort("count", series.name)[series.name][0]
+    section = plain({"kind": "binary", "positive": rarest})
+    return f"    {name}: {section}  # all other values count as 0"
+
+
+def _model_lines(users: list[str]) -> list[str]:
+    group = [f"  group: {plain(c)}  # AUC within each user, beside the overall one" for c in users]
+    return [
+        f"model: dcn_v2  # or {', '.join(n for n in model_names() if n != 'dcn_v2')}",
+        "training:",
+        "  epochs: 30  # at most: early stopping watches the valid rows",
+        "evaluation:",
+        *group,
+        "  baselines: [logistic_regression, mlp]",
+    ]

@@ -1,0 +1,81 @@
+"""Write a retrieval recipe to start from: which columns are the item's, by the first rows."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crosstower.cli.init.checks import order_columns, split_lines, split_of
+from crosstower.cli.init.guesses import Guess, column_line, first_rows, guess, plain, with_orders
+from crosstower.data.sources.source import Source, require_columns
+from crosstower.errors import DataError
+
+_SMALL = 20_000
+
+
+def starter_retrieval_recipe(
+    source: Source, *, path: str, name: str, item: str, user: str | None = None
+) -> str:
+    """Return a commented YAML recipe that retrieves `item`.
+
+    A column that has one value for each item, in the first rows, belongs to the item tower.
+
+    Args:
+        source: looked at through its first rows only.
+        path: is written as `data.path`.
+        name: of the recipe.
+        item: data column of the item's id.
+        user: data column of the user's id; without it every row is a search.
+
+    Raises:
+        DataError: a column is not there, or nothing is left to ask with.
+
+    """
+    require_columns(source, [item, *([user] if user else [])])
+    frame = first_rows(source)
+    others = [c for c in frame.columns if c not in (item, user)]
+    guesses = {c: guess(frame[c]) for c in others}
+    if user is not None:
+        guesses = with_orders(frame, guesses, user)
+    labels = [c for c in others if guesses[c].role == "label"]
+    own = [c for c in others if guesses[c].section and _belongs_to(frame, c, item)]
+    query = [c for c in others if guesses[c].section and c not in own]
+    if user is None and not query:
+        raise DataError(f"{source.name}: no column to ask with; name the users with --user COLUMN")
+    id_guess = Guess({"kind": "categorical"}, f"{frame[item].n_unique():,} distinct; the item")
+    columns = {item: id_guess} | {c: guesses[c] for c in own}
+    if user is not None:
+        section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": "attention"}
+        columns["history"] = Guess(section, f"what {user} had before, filled from the rows")
+    columns |= {c: g for c, g in guesses.items() if c not in own}
+    times = order_columns(frame, guesses)
+    split = split_of(frame, guesses)
+    if user is not None and times and split["kind"] != "column":
+        split = {"kind": "leave_last_out", "group": user, "time": times[0]}
+    lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
+    lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in columns.items())]
+    lines += ["model:", "  name: two_tower", f"  item: {plain([item, *own])}  # the item tower"]
+    lines += ["  embedding_dim: 64", "  dim: 64", "retrieval:", f"  item: {plain(item)}"]
+    lines += _retrieval(frame, user, times, labels, item)
+    return "\n".join(lines) + "\n"
+
+
+def _belongs_to(frame: pl.DataFrame, column: str, item: str) -> bool:
+    """Tell whether items that come by twice always have the same value."""
+    again = frame.filter(pl.col(item).is_duplicated())
+    values = again.group_by(item).agg(pl.col(column).n_unique() == 1)[column]
+    return len(values) > 0 and bool(values.all())
+
+
+def _retrieval(
+    frame: pl.DataFrame, user: str | None, times: list[str], labels: list[str], item: str
+) -> list[str]:
+    lines: list[str] = []
+    if user is not None:
+        lines += [f"  user: {plain(user)}", "  history: history"]
+        lines += [f"  time: {plain(c)}" for c in times[:1]]
+    binary = [c for c in labels if set(frame[c].drop_nulls().unique().to_list()) <= {0, 1}]
+    if binary and binary[0].isidentifier():
+        lines.append(f'  where: "{binary[0]} == 1"  # which rows are positives')
+    if frame[item].n_unique() <= _SMALL:
+        lines.append("  objective: full_softmax  # sampled_softmax beyond some 100,000 items")
+    return lines

@@ -1,0 +1,160 @@
+"""Tables and sentences on the terminal, within 100 columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from crosstower.evaluation.metrics.summary import Summary
+from crosstower.evaluation.reports.content import TaskReport
+from crosstower.evaluation.reports.report import TITLES
+from crosstower.ranking.results import calibration_notes, stored_predictions, task_reports
+from crosstower.recipe.tasks import HeadKind
+from crosstower.training.history import precision_words, refit_notes, training_figures
+from crosstower.training.run import Run
+
+_WIDTH = 100
+_METRICS: dict[HeadKind, dict[str, str]] = {
+    "binary": {
+        "auc": "AUC",
+        "gauc": "gAUC",
+        "log_loss": "Log loss",
+        "ece": "ECE",
+        "accuracy": "Accuracy",
+    },
+    "regression": {"rmse": "RMSE", "mae": "MAE"},
+    "rating": {"rmse": "RMSE", "mae": "MAE"},
+}
+
+
+def console() -> Console:
+    """Return a console for standard output that never writes wider than 100 columns."""
+    terminal = Console()
+    width = min(terminal.width, _WIDTH) if terminal.is_terminal else _WIDTH
+    return Console(width=width, markup=False)  # names given by users are no markup
+
+
+def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; all columns but the first are aligned right if they hold numbers."""
+    if title is not None:
+        console().print(title, style="italic", highlight=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    for place, name in enumerate(names):
+        numeric = all(row[place][:1].isdigit() or row[place] in ("", "–") for row in rows)
+        justify = "right" if place and numeric else "left"
+        table.add_column(name, justify=justify, no_wrap=bool(place and numeric))
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_reports(reports: Sequence[TaskReport]) -> None:
+    """Print each task's metrics of all models, and what they mean in words."""
+    for report in reports:
+        metrics = {k: v for k, v in _METRICS[report.kind].items() if _given(report, k)}
+        rows = [
+            [f"{m.name} *" if m.role == "model" else m.name]
+            + [cell(m.metrics.get(metric)) for metric in metrics]
+            for m in report.models
+        ]
+        title = f"{report.name}: {report.rows:,} test rows (* the model)"
+        print_table(title, ["", *metrics.values()], rows)
+        for sentence in [*report.verdicts, *_calibration_words(report)]:
+            console().print(indented(sentence), highlight=False)
+
+
+def _calibration_words(report: TaskReport) -> list[str]:
+    """Return what calibration did, if it was asked for."""
+    if report.effect is None:
+        return []
+    changes = [
+        f"{TITLES[name]} {before:.4f} before, {after:.4f} after"
+        for name, (before, after) in list(report.effect.metrics.items())[:2]
+    ]
+    return [f"Calibrated on the validation rows: {'; '.join(changes)}."]
+
+
+def print_run(run: Run) -> None:
+    """Print what a finished run reached, how fast, and where to look next."""
+    print_data(run)
+    print_reports(task_reports(run, stored_predictions(run)))
+    print_training(run)
+    print_blend_findings(run)
+    out = console()
+    out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
+
+
+def print_blend_findings(run: Run) -> None:
+    """Print what the blend of a run does to the lists, if it has one."""
+    path = run.folder / "blended.json"
+    if not path.is_file():
+        return
+    out = console()
+    out.print("Blend", highlight=False)
+    found = json.loads(path.read_bytes())
+    for sentence in [*found["sentences"], *found["notes"]]:
+        out.print(indented(sentence), highlight=False)
+    out.print(f"page: {run.folder / 'blend.html'}", highlight=False, soft_wrap=True)
+
+
+def print_data(run: Run) -> None:
+    """Print what the rows were."""
+    facts, out = run.info.facts, console()
+    shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
+    out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
+    for note in (*facts.notes, *refit_notes(run), *calibration_notes(run)):
+        out.print(indented(note), highlight=False)
+
+
+def print_training(run: Run) -> None:
+    """Print the monitored metric and the time of each training, the memory, and the report."""
+    out, figures = console(), training_figures(run)
+    rows = [
+        [
+            name,
+            seed,
+            str(f["epochs"]),
+            "–" if f["best_epoch"] is None else str(f["best_epoch"]),
+            "–" if f["best_value"] is None else f"{f['best_value']:.4f}",
+            f"{f['seconds']:.1f}",
+            "–" if f["rows_per_second"] is None else f"{f['rows_per_second']:,}",
+            f["precision"],
+        ]
+        for name, seeds in figures.items()
+        for seed, f in seeds.items()
+    ]
+    monitors = dict.fromkeys(f["monitor"] for seeds in figures.values() for f in seeds.values())
+    title = f"Training (best epoch and its value by valid {', '.join(filter(None, monitors))})"
+    names = ["", "Seed", "Epochs", "Best", "Value", "Seconds", "Rows/s", "Precision"]
+    print_table(title, names, rows)
+    for words in precision_words(run):
+        out.print(words, highlight=False)
+    peak = run.metrics.get("peak_memory_mb")
+    if peak is not None:
+        out.print(f"peak memory {peak:,.0f} MB", highlight=False)
+    out.print(f"report: {run.report}", highlight=False, soft_wrap=True)
+
+
+def indented(sentence: str) -> Padding:
+    """Return a sentence two columns in, on all of its lines."""
+    return Padding(sentence, (0, 0, 0, 2), expand=False)
+
+
+def _given(report: TaskReport, metric: str) -> bool:
+    return metric in report.models[0].metrics
+
+
+def cell(summary: Summary | None) -> str:
+    """Return a metric as the cell of a table."""
+    if summary is None or summary.mean != summary.mean:
+        return "–"
+    return str(summary).replace(" ± ", "±")  # five metrics with their sd fit into 100 columns

@@ -1,0 +1,118 @@
+"""A batch: slices of column tensors, never rows of Python objects. Shapes: see `layout`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crosstower.data.ragged import Lists, Ragged, joined_lists
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded rows.
+
+    `codes` is `[B, F]` int32, `numbers` `[B, N]` float32, `labels` `[B, T]` float32 where NaN is a
+    missing label. `lists` has the codes of each list field: `Ragged`, or an int32 tensor `[B, L]`
+    where 0 is padding.
+    """
+
+    codes: Tensor
+    numbers: Tensor
+    lists: dict[str, Lists]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Return B, the number of rows."""
+        return self.codes.shape[0]
+
+    def __getitem__(self, rows: Tensor | slice) -> Batch:
+        """Return the chosen rows, in the order given."""
+        lists = {name: column[rows] for name, column in self.lists.items()}
+        return Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """Return the batch on `device`; tensors already there are not copied."""
+        return self.each(lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """Return the batch in page-locked memory, from which a GPU copies by itself."""
+        return self.each(lambda t: t.pin_memory())
+
+    def record_stream(self, stream: Any) -> None:
+        """Keep the memory of the tensors until `stream` has done what it was given by now."""
+        self.each(lambda t: _recorded(t, stream))
+
+    def take(self, places: NDArray[Any]) -> Batch:
+        """Return the rows at `places`, integers `[B]`, copied by this thread alone.
+
+        Four times faster than `self[places]`, and without threads that wait for each other.
+        """
+
+        def taken(tensor: Tensor) -> Tensor:
+            return torch.from_numpy(tensor.numpy().take(places, axis=0))
+
+        lists = {
+            name: column.take(places) if isinstance(column, Ragged) else taken(column)
+            for name, column in self.lists.items()
+        }
+        return Batch(taken(self.codes), taken(self.numbers), lists, taken(self.labels))
+
+    def blank(self, rows: int) -> Batch:
+        """Return `rows` rows of the same columns: all codes and numbers 0, all lists empty."""
+
+        def zeros(tensor: Tensor) -> Tensor:
+            return tensor.new_zeros((rows, *tensor.shape[1:]))
+
+        lists: dict[str, Lists] = {}
+        for name, column in self.lists.items():
+            if isinstance(column, Ragged):
+                none, ends = column.values.new_empty(0), column.offsets.new_zeros(rows + 1)
+                lists[name] = Ragged(none, ends, column.length)
+            else:
+                lists[name] = zeros(column)
+        return Batch(zeros(self.codes), zeros(self.numbers), lists, zeros(self.labels))
+
+    def values(self, name: str) -> Tensor:
+        """Return all codes of a list field, row by row; padding is among them if it is padded."""
+        column = self.lists[name]
+        return column.values if isinstance(column, Ragged) else column
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors: codes, numbers, labels, then those of each list field."""
+        found = [self.codes, self.numbers, self.labels]
+        for column in self.lists.values():
+            ragged = isinstance(column, Ragged)
+            found += [column.values, column.offsets] if ragged else [column]
+        return found
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return the batch with every tensor changed alike, in the order of `tensors`."""
+        codes, numbers, labels = (change(t) for t in (self.codes, self.numbers, self.labels))
+        lists = {
+            name: column.each(change) if isinstance(column, Ragged) else change(column)
+            for name, column in self.lists.items()
+        }
+        return replace(self, codes=codes, numbers=numbers, lists=lists, labels=labels)
+
+    @staticmethod
+    def concatenate(batches: list[Batch]) -> Batch:
+        """Return the rows of all batches, in order."""
+        names = batches[0].lists
+        lists = {name: joined_lists([b.lists[name] for b in batches]) for name in names}
+        return Batch(
+            torch.cat([b.codes for b in batches]),
+            torch.cat([b.numbers for b in batches]),
+            lists,
+            torch.cat([b.labels for b in batches]),
+        )
+
+
+def _recorded(tensor: Tensor, stream: Any) -> Tensor:
+    tensor.record_stream(stream)
+    return tensor

@@ -1,0 +1,1 @@
+"""Raw cells checked and brought into one form."""

@@ -1,0 +1,1 @@
+"""Public datasets, and synthetic ones."""

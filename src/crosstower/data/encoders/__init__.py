@@ -1,0 +1,1 @@
+"""Encoders: cleaned columns to codes, numbers and lists."""

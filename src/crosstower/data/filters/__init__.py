@@ -1,0 +1,1 @@
+"""Conditions on columns: parsed, checked and applied."""

@@ -1,0 +1,1 @@
+"""Sources of raw rows: files, folders, tables and joins."""

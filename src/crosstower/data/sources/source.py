@@ -1,0 +1,239 @@
+"""Where rows come from: files, folders, globs and data frames, read in chunks.
+
+Memory does not grow with the number of rows: a chunk is read, used and dropped.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+import pyarrow as pa
+
+from crosstower.data.filters.filter import filter_columns, parse_filter
+from crosstower.data.sources.formats import CHUNK_ROWS, FORMATS, format_of, suffix_of
+from crosstower.data.sources.frames import frame_of
+from crosstower.data.sources.partitions import partition_of, with_partition
+from crosstower.errors import DataError, did_you_mean
+from crosstower.recipe.csv import Csv
+from crosstower.recipe.own_columns import MARK
+
+SPLIT_COLUMN = f"{MARK}part"
+"""Hidden column of rows that come divided: the split of each. Sources of one part have none."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file or frame.
+
+    `first_row` counts within `origin`, `index` over the whole source; both start at 0.
+    """
+
+    frame: pl.DataFrame
+    origin: str
+    first_row: int
+    index: int
+
+
+class Source(Protocol):
+    """Rows that can be read again and again, in the same order."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    def columns(self) -> list[str]:
+        """Return the column names."""
+        ...
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield all rows, with the given columns only."""
+        ...
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """A polars, pandas or Arrow table in memory."""
+
+    frame: pl.DataFrame
+    name: str = "data frame"
+
+    def columns(self) -> list[str]:
+        """Return the column names."""
+        return self.frame.columns
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield slices of the frame."""
+        for start in range(0, self.frame.height, CHUNK_ROWS):
+            rows = self.frame.select(columns).slice(start, CHUNK_ROWS)
+            yield Chunk(rows, self.name, start, start)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """One or several files of the same columns, read one after the other.
+
+    Folders below `root` that are called KEY=VALUE give a column KEY (Hive partitions). `dialect`
+    is that of CSV files.
+    """
+
+    files: tuple[Path, ...]
+    name: str
+    root: Path | None = None
+    dialect: Csv | None = None
+
+    def columns(self) -> list[str]:
+        """Return the column names of the first file."""
+        return self._columns(self.files[0])
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of every file in turn."""
+        index = 0
+        for file in self.files:
+            _require(columns, self._columns(file), str(file))
+            reader, partition = format_of(file, self.dialect), partition_of(file, self.root)
+            inside = reader.names(file)
+            own = [name for name in columns if name in inside]
+            first_row = 0
+            for frame in reader.frames(file, own or inside[:1]):
+                rows = with_partition(frame, partition, columns)
+                yield Chunk(rows, str(file), first_row, index)
+                first_row += frame.height
+                index += frame.height
+
+    def _columns(self, file: Path) -> list[str]:
+        names = format_of(file, self.dialect).names(file)
+        return list(dict.fromkeys([*names, *partition_of(file, self.root)])) if self.root else names
+
+
+@dataclass(frozen=True)
+class FilteredSource:
+    """The rows of `base` that fulfil a condition; rows are counted among those."""
+
+    base: Source
+    where: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.base.name} where {self.where}"
+
+    def columns(self) -> list[str]:
+        """Return the column names of the base."""
+        return self.base.columns()
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows kept; a missing value fulfils no condition."""
+        needed = filter_columns(self.where)
+        require_columns(self.base, [*columns, *needed])
+        index, first_row = 0, Counter[str]()
+        for chunk in self.base.chunks(list(dict.fromkeys([*columns, *needed]))):
+            condition = parse_filter(self.where, dict(chunk.frame.schema))
+            frame = chunk.frame.filter(condition).select(columns)
+            origin = f"{chunk.origin} where {self.where}"
+            if frame.height:
+                yield Chunk(frame, origin, first_row[origin], index)
+            index += frame.height
+            first_row[origin] += frame.height
+
+
+def open_source(data: Any, dialect: Csv | None = None) -> Source:
+    """Return a source for a path, a folder, a glob or a polars, pandas or Arrow table.
+
+    Args:
+        data: a path or a table.
+        dialect: of CSV files.
+
+    Raises:
+        DataError: nothing there, nothing readable, no rows, or a column twice.
+
+    """
+    if isinstance(data, str | Path):
+        source: Source = _open_paths(str(data), dialect)
+    else:
+        source = _open_frame(data)
+    _check_unique(source.columns(), source.name)
+    return source
+
+
+def require_columns(source: Source, columns: Sequence[str]) -> None:
+    """Raise DataError for the first column that `source` lacks."""
+    _require(columns, source.columns(), source.name)
+
+
+def _require(columns: Sequence[str], present: list[str], where: str) -> None:
+    for name in columns:
+        if name not in present and name != SPLIT_COLUMN:
+            raise DataError(
+                f"{where}: no column '{name}'{did_you_mean(name, present)}"
+                f" (columns: {', '.join(present[:20])}{', …' if len(present) > 20 else ''})"
+            )
+
+
+def _open_frame(data: Any) -> FrameSource:
+    if isinstance(data, pl.LazyFrame):
+        data = data.collect()
+    if isinstance(data, pa.Table):
+        names = data.column_names
+    elif isinstance(data, pl.DataFrame) or hasattr(data, "columns"):
+        names = [str(c) for c in data.columns]
+    else:
+        raise DataError(
+            f"expected a path or a polars, pandas or Arrow table, got {type(data).__name__}"
+        )
+    _check_unique(names, "data frame")
+    frame = frame_of(data)
+    if frame.height == 0:
+        raise DataError("data frame: no rows; give it at least one row")
+    return FrameSource(frame)
+
+
+def _check_unique(names: list[str], where: str) -> None:
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise DataError(f"{where}: column '{twice}' is there twice; rename or drop one of them")
+
+
+def _open_paths(path: str, dialect: Csv | None) -> FileSource:
+    files = tuple(sorted(_expand(path)))
+    if not files:
+        raise DataError(
+            f"{path}: no such file, folder or glob; check data.path"
+            f" (relative paths start at the recipe's folder; allowed: {', '.join(FORMATS)})"
+        )
+    for file in files:
+        format_of(file)
+        if file.stat().st_size == 0:
+            raise DataError(f"{file}: empty file (0 bytes); remove it or write it again")
+    source = FileSource(files, path, _root(path), dialect)
+    if next(iter(source.chunks(source.columns()[:1])), None) is None:
+        raise DataError(f"{path}: no rows; the file holds column names only")
+    return source
+
+
+def _expand(path: str) -> list[Path]:
+    if Path(path).is_dir():
+        return [f for f in Path(path).rglob("*") if f.is_file() and suffix_of(f) in FORMATS]
+    if Path(path).is_file():
+        return [Path(path)]
+    return [Path(f) for f in glob.glob(path, recursive=True) if Path(f).is_file()]  # noqa: PTH207
+
+
+def _root(path: str) -> Path | None:
+    """Return the folder below which partitions lie; None of a single file."""
+    if Path(path).is_dir():
+        return Path(path)
+    if Path(path).is_file():
+        return None
+    fixed: list[str] = []
+    for part in Path(path).parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)

@@ -1,0 +1,161 @@
+"""What is counted while rows are encoded: rows, labels, unseen values, a fingerprint."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from crosstower.data.answer_counts import AnswerCounts
+from crosstower.data.batch import Batch
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.fingerprints import Fingerprints, OrderedRows, Smallest, row_hashes
+from crosstower.data.implications import Implications
+from crosstower.data.sources.joins import JoinMatch
+from crosstower.data.split import SPLITS
+from crosstower.data.unseen import Unseen
+from crosstower.errors import DataError
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.schema import Schema
+from crosstower.recipe.tasks import Binary
+
+_REPEATED = 0.01
+
+
+class Facts(Frozen):
+    """What is known of the data of a run, as it is kept with the run.
+
+    `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
+    about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
+    rows in order, so that a resumed run notices other data; `answers` are those of a retriever's
+    test; `joins` says how many rows found their keys.
+    """
+
+    source: str
+    split: str
+    rows: dict[str, int]
+    base_rates: dict[str, dict[str, float]]
+    notes: tuple[str, ...]
+    fingerprint: str
+    answers: AnswerCounts | None = None
+    joins: tuple[JoinMatch, ...] = ()
+
+
+@dataclass
+class _LabelCount:
+    rows: int = 0
+    total: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def add(self, labels: pl.Series) -> None:
+        known = labels.drop_nulls()
+        if len(known):
+            self.rows += len(known)
+            self.total += float(known.sum())
+            self.low = min(self.low, float(known.min()))  # type: ignore[arg-type]
+            self.high = max(self.high, float(known.max()))  # type: ignore[arg-type]
+
+
+@dataclass
+class Census:
+    """Counters that grow chunk by chunk; memory does not grow with rows."""
+
+    rows: Counter[str] = field(default_factory=Counter[str])
+    labels: dict[tuple[str, str], _LabelCount] = field(
+        default_factory=dict[tuple[str, str], _LabelCount]
+    )
+    unseen: Unseen = field(default_factory=Unseen)
+    trained: Smallest = field(default_factory=Smallest)
+    held_out: Smallest = field(default_factory=Smallest)
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    implications: Implications = field(default_factory=Implications)
+    ordered: OrderedRows = field(default_factory=OrderedRows)
+
+    def add(self, split: str, labels: pl.DataFrame, batch: Batch, encoder: Encoder) -> None:
+        """Count rows of a split: their labels, a column a task, and their encoded form."""
+        self.rows[split] += len(batch)
+        self.implications.add(encoder.schema.tasks, labels)
+        for task in encoder.schema.tasks:
+            self.labels.setdefault((task, split), _LabelCount()).add(labels[task])
+        if split == "test":
+            self.unseen.add(batch, encoder)
+        hashes = row_hashes(batch)
+        (self.trained if split == "train" else self.held_out).add(hashes)
+        self.ordered.add(split, hashes, batch)
+
+    def notes(self) -> list[str]:
+        """Return sentences about what was skipped, unseen or missing."""
+        skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
+        missing = [
+            f"{task}: {self.rows[split] - count.rows:,} of {self.rows[split]:,} {split} rows have"
+            " no label"
+            for (task, split), count in self.labels.items()
+            if count.rows < self.rows[split]
+        ]
+        implied = [
+            f"{task}: {rows:,} rows without a label count as 0, as {needs} is 0 there"
+            for (task, needs), rows in self.implied.items()
+            if rows
+        ]
+        notes = skipped + self.unseen.sentences("test values") + missing + implied
+        return notes + self.implications.notes() + self._repeated()
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """What recognises the training rows."""
+        return Fingerprints.of(self.trained, self.held_out)
+
+    def _repeated(self) -> list[str]:
+        share = self.fingerprints.repeated
+        if share < _REPEATED:
+            return []
+        same = f"{share:.1%} of the valid and test rows have the inputs of a training row"
+        return [f"{same}: they say less about new rows; drop repeats, or split by group or time"]
+
+    def check(self, schema: Schema) -> None:
+        """Raise DataError for a split without rows or labels, or labels that are all equal."""
+        for split in SPLITS:
+            if self.rows[split] == 0:
+                counts = ", ".join(f"{s} {self.rows[s]:,}" for s in SPLITS)
+                raise DataError(
+                    f"the {split} split holds no rows ({counts}); change data.split, or give more"
+                    " rows"
+                )
+        self.implications.check()
+        for (name, split), count in self.labels.items():
+            if count.rows == 0:
+                raise DataError(
+                    f"task '{name}': no row of the {split} split has a label; change data.split, or"
+                    " remove the task"
+                )
+            binary = isinstance(schema.tasks[name], Binary)
+            if not binary and split == "train" and count.low == count.high:
+                raise DataError(
+                    f"task '{name}': all {count.rows:,} labels of the train split are"
+                    f" {count.low:g}, so there is nothing to learn; check the column"
+                    f" '{schema.tasks[name].column or name}', or remove the task"
+                )
+            if binary and count.low == count.high:
+                raise DataError(
+                    f"task '{name}': all {count.rows:,} labels of the {split} split are"
+                    f" {count.low:g}; a binary task needs both classes in every split: change"
+                    " data.split, give more rows, or check the task's positive or threshold"
+                )
+
+    def facts(self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()) -> Facts:
+        """Return what is kept with the run; `joins` are those of the rows."""
+        rates: dict[str, dict[str, float]] = {}
+        for (task, part), count in self.labels.items():
+            rates.setdefault(task, {})[part] = count.total / count.rows
+        return Facts(
+            source=source,
+            split=split,
+            rows=dict(self.rows),
+            base_rates=rates,
+            notes=(*(match.sentence for match in joins), *self.notes()),
+            joins=joins,
+            fingerprint=self.ordered.fingerprint,
+        )

@@ -1,0 +1,1 @@
+"""Metrics, and the reports that show them."""

@@ -1,0 +1,1 @@
+"""Metrics of predictions and of ranked lists, with their uncertainty; no torch."""

@@ -1,0 +1,1 @@
+"""Report pages: what they show, their plots and their templates."""

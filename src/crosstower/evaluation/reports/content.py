@@ -1,0 +1,137 @@
+"""What a report shows, as plain data; `report.write_report` turns it into a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.answer_counts import AnswerCounts
+from crosstower.evaluation.metrics.calibration import ReliabilityCurve
+from crosstower.evaluation.metrics.summary import Difference, Summary
+from crosstower.evaluation.reports.calibration_content import CalibrationEffect
+from crosstower.recipe.tasks import HeadKind
+
+Role = Literal["model", "baseline", "constant", "best"]
+
+
+@dataclass(frozen=True)
+class ModelMetrics:
+    """One row of a task's metric table: a model, over its seeds."""
+
+    name: str
+    role: Role
+    metrics: Mapping[str, Summary]
+
+
+@dataclass(frozen=True)
+class Lift:
+    """The model against one baseline.
+
+    `reductions` are shares of the baseline's value taken away, by metric: 0.02 is 2 % less log
+    loss; negative is more.
+    """
+
+    baseline: str
+    difference: Difference
+    reductions: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Predictions of the model's first seed against labels.
+
+    `edges` `[bins + 1]` and `counts` `[bins]` are the histogram of its predictions.
+    """
+
+    curve: ReliabilityCurve
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Metrics of the model's first seed per value of a column, as `slices.slice_table` gives."""
+
+    column: str
+    table: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """Everything the page shows of one task; `task_report` builds it from predictions.
+
+    `effect` compares the model's predictions before and after calibration, if there was one.
+    """
+
+    name: str
+    kind: HeadKind
+    rows: int
+    models: tuple[ModelMetrics, ...]
+    lifts: tuple[Lift, ...]
+    verdicts: tuple[str, ...]
+    calibration: Calibration | None
+    effect: CalibrationEffect | None = None
+    slices: tuple[Slices, ...] = ()
+
+
+@dataclass(frozen=True)
+class RetrievalReport:
+    """Everything the page shows of a retriever; the model comes first, then its baselines.
+
+    `headline` is the k of the first table, the verdict and the slices. `answers` counts what is to
+    be found, and what of it the user already had; None without users.
+    """
+
+    questions: int
+    items: int
+    ks: tuple[int, ...]
+    headline: int
+    models: tuple[ModelMetrics, ...]
+    verdicts: tuple[str, ...]
+    slices: Slices
+    answers: AnswerCounts | None = None
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Where the rows came from.
+
+    `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
+    about what was skipped, unseen or missing.
+    """
+
+    source: str
+    split: str
+    rows: Mapping[str, int]
+    base_rates: Mapping[str, Mapping[str, float]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of one seed: a record an epoch with `epoch`, `train_loss` and `valid`.
+
+    `valid` is {"TASK.METRIC": value}; other keys of a record are not shown.
+    """
+
+    seed: int
+    history: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """A whole report. `environment` is shown as it is: {"torch": "2.13.0", "threads": "2"}."""
+
+    title: str
+    date: str
+    recipe: str
+    data: DataFacts
+    tasks: tuple[TaskReport, ...]
+    trainings: tuple[Training, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    retrieval: RetrievalReport | None = None

@@ -1,0 +1,122 @@
+"""One training of a run: a model with a seed, from its first step to its test predictions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from torch import nn
+
+from crosstower.models.registry import build
+from crosstower.nn.embedding import hold_tables
+from crosstower.recipe.recipe import Training
+from crosstower.storage.files import same_file, write_atomic
+from crosstower.training.checkpoint import Position, load_weights, read_position
+from crosstower.training.devices import pick_device
+from crosstower.training.job import Job
+from crosstower.training.limits import limits_of
+from crosstower.training.progress import Watcher
+from crosstower.training.run import REFIT, REFIT_FOLDER, Run
+from crosstower.training.trainer import BEST, LAST, Trainer
+
+
+@dataclass(frozen=True)
+class OneTraining:
+    """One model with one seed."""
+
+    run: Run
+    job: Job
+    name: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.run.model_folder(self.name, self.seed)
+
+    def go(self, bar: Progress, *, finish: bool) -> None:
+        """Train (or go on), then look at the test rows with the best weights.
+
+        Where the recipe asks for a refit, the weights tested are those of a second training, on
+        train and valid rows; `finish` leaves it out.
+        """
+        settings, job = self.run.recipe.training, self.job
+        model = self._new_model()
+        position = self._trained(model, job, bar, settings, finish=finish)
+        load_weights(self.folder / BEST, model)
+        refit = None
+        if settings.refit and not finish:
+            refit = self._refitted(bar, position)
+        job.conclude(model, self.folder, refit)
+
+    def _refitted(self, bar: Progress, position: Position) -> nn.Module:
+        """Return a model trained on train and valid rows for as many epochs as were best."""
+        epochs = (position.best_epoch or 0) + 1
+        settings = self.run.recipe.training.model_copy(
+            update={"epochs": epochs, "precision": position.precision}
+        )
+        model, place = self._new_model(), self.folder / REFIT_FOLDER
+        self._drop_stale(place, settings)
+        self._trained(model, self.job.with_valid(), bar, settings, place=place)
+        load_weights(place / BEST, model)
+        same_file(place / BEST, self.folder / REFIT)
+        return model
+
+    def _drop_stale(self, place: Path, settings: Training) -> None:
+        """Remove a refit of fewer epochs, unless it can go on: a schedule's rates were others."""
+        last = place / LAST
+        if settings.schedule == "constant" or not last.is_file():
+            return
+        if read_position(last).limits != limits_of(settings):
+            shutil.rmtree(place)
+
+    def _new_model(self) -> nn.Module:
+        settings = self.run.recipe.training
+        torch.manual_seed(self.seed)
+        model = build(self.job.encoder.layout, self.run.info.models[self.name])
+        model = model.to(pick_device(settings.device))
+        if settings.tables == "host":
+            hold_tables(model, "cpu")
+        return model
+
+    def _trained(
+        self,
+        model: nn.Module,
+        job: Job,
+        bar: Progress,
+        settings: Training,
+        *,
+        finish: bool = False,
+        place: Path | None = None,
+    ) -> Position:
+        """Train on the rows of a job; with a `place` of its own it is a refit."""
+        folder, words = place or self.folder, " refit" if place is not None else ""
+        folder.mkdir(parents=True, exist_ok=True)
+        size = settings.rows_a_step(self.job.train_rows)
+        monitor, higher = job.monitor
+        log = folder / "metrics.jsonl"
+        watcher = Watcher(
+            bar, name=f"{self.name} seed {self.seed}{words}", monitor=monitor, log=log
+        )
+        trainer = Trainer(
+            model=model,
+            objective=job.objective(size),
+            settings=settings,
+            batches=job.batches(size, self.seed),
+            validate=None if place is not None else job.validate,
+            monitor=monitor,
+            higher_is_better=higher,
+            folder=folder,
+            observer=watcher,
+            device=pick_device(settings.device),
+            horizon=self.run.recipe.training.epochs,
+        )
+        position = trainer.fit(resume=True, finish=finish)
+        watcher.close()
+        lines = "".join(json.dumps(record) + "\n" for record in position.history)
+        write_atomic(log, lines.encode())
+        return position

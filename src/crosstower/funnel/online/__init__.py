@@ -1,0 +1,1 @@
+"""The online funnel: answers requests while items change."""

@@ -1,0 +1,114 @@
+"""Blends of a request: the bundle's own, or another one fitted on the predictions it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from crosstower.blending.blender import FittedBlend, fit_blend
+from crosstower.errors import CrosstowerError, DataError, QueryError, did_you_mean
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.tasks import HeadKind
+from crosstower.recipe.validation import validate
+
+_MOST_MAPS = 64
+
+
+@dataclass(frozen=True)
+class Override:
+    """What a request wants otherwise; None keeps what the bundle's blend has.
+
+    `by` is a column, or an empty text for one map over all content types.
+    """
+
+    weights: Mapping[str, float] | None = None
+    transform: str | Mapping[str, str] | None = None
+    by: str | None = None
+
+
+class Blends:
+    """Makes the blend of a request; maps are fitted once for each transform and content type.
+
+    Args:
+        own: the bundle's, if it has one.
+        kinds: of the tasks.
+        rows: held-out predictions and the columns of `by`; None if the bundle has none.
+        by: columns that content types may be taken from.
+
+    """
+
+    def __init__(
+        self,
+        own: FittedBlend | None,
+        kinds: Mapping[str, HeadKind],
+        rows: pl.DataFrame | None,
+        by: tuple[str, ...],
+    ) -> None:
+        self.own, self.by = own, by
+        self._kinds, self._rows = dict(kinds), rows
+        self._fitted: dict[str, FittedBlend] = {}
+
+    @property
+    def types(self) -> str | None:
+        """The column of the content type: the blend's own, or the first that one may have."""
+        if self.own is not None and self.own.spec.by is not None:
+            return self.own.spec.by
+        return self.by[0] if self.by else None
+
+    def of(self, override: Override | None) -> FittedBlend | None:
+        """Return the blend that a request asks for; None if there is none.
+
+        Raises:
+            QueryError: it names a task, transform or column that cannot be had.
+
+        """
+        if override is None:
+            return self.own
+        spec = self._spec(override)
+        key = f"{sorted(spec.weights)} {spec.transform!r} {spec.by}"
+        if key not in self._fitted:
+            if len(self._fitted) >= _MOST_MAPS:
+                self._fitted.pop(next(iter(self._fitted)))
+            self._fitted[key] = self._fit(spec)
+        return self._fitted[key].model_copy(update={"spec": spec})
+
+    def _spec(self, override: Override) -> Blend:
+        own = self.own.spec if self.own is not None else None
+        summed = own if own is not None and own.form == "sum" else None
+        weights = override.weights
+        if weights is None:
+            weights = dict(own.weights) if own is not None else {next(iter(self._kinds)): 1.0}
+        transform: Any = override.transform
+        if transform is None:
+            transform = summed.transform if summed is not None else "identity"
+        if isinstance(transform, Mapping):
+            transform = {t: w for t, w in transform.items() if t in weights} or "identity"
+        by = override.by if override.by is not None else (summed.by if summed is not None else None)
+        plain: dict[str, Any] = {"weights": weights, "transform": transform, "by": by or None}
+        try:
+            spec = validate(Blend, plain, where="blend")
+        except CrosstowerError as error:
+            raise QueryError(str(error)) from None
+        self._check_by(spec.by)
+        return spec.model_copy(update={"diversity": own.diversity if own is not None else None})
+
+    def _check_by(self, by: str | None) -> None:
+        if by is not None and by not in self.by:
+            allowed = list(self.by)
+            raise QueryError(
+                f"blend.by: '{by}' is no content type of this bundle{did_you_mean(by, allowed)};"
+                f" allowed: {', '.join(allowed) or 'none'}"
+            )
+
+    def _fit(self, spec: Blend) -> FittedBlend:
+        if self._rows is None:
+            raise QueryError("blend: this bundle keeps no predictions to fit another blend on")
+        try:
+            return fit_blend(spec, self._kinds, self._rows)
+        except DataError as error:
+            raise QueryError(f"blend: cannot be fitted: {error}") from None
+        except CrosstowerError as error:
+            raise QueryError(str(error)) from None

@@ -1,0 +1,185 @@
+"""The items of a live bundle: raw, as vectors, and as the ranker reads them, changed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.errors import DataError, QueryError, RunError, did_you_mean
+from crosstower.funnel.online.candidates import CandidateRows
+from crosstower.funnel.online.items import LiveItems
+from crosstower.funnel.online.ranker import LiveRanker
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import COUNT
+from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.vectors import Floats
+from crosstower.retrieval.retriever import Retriever
+from crosstower.values.arrays import Indices
+from crosstower.values.columns import fitted
+from crosstower.values.ids import Id, given_id
+
+_POPULAR = 5_000
+
+
+class LiveCatalogue:
+    """Items to find and to change.
+
+    `rows` has them as the ranker reads them, by place; None without a ranker.
+    """
+
+    def __init__(self, retriever: Retriever, ranker: LiveRanker | None) -> None:
+        if not isinstance(retriever.index, ExactIndex):
+            raise RunError(
+                f"{retriever.run.folder}: the index is in another engine; serve a bundle"
+            )
+        self.retriever, self.ranker = retriever, ranker
+        self.items = LiveItems(retriever.index)
+        attributes = retriever.index.catalogue.attributes
+        self.rows = ranker.encode_items(attributes, strict=False) if ranker is not None else None
+        self._newer: CandidateRows | None = None
+        counts = retriever.items[COUNT].to_numpy()
+        self._by_count = np.argsort(-counts, kind="stable")
+        self._counts = counts.astype(np.float32)
+
+    @property
+    def id_column(self) -> str:
+        """The column of the item's id."""
+        return section_of(self.retriever.run.recipe).item
+
+    def take(self, places: Indices) -> CandidateRows:
+        """Return the items at `places` as the ranker reads them."""
+        rows, count = self.rows, len(self._by_count)
+        if rows is None:
+            raise QueryError("rank: this bundle only retrieves; it has no ranker")
+        newer = places >= count
+        if self._newer is None or not newer.any():
+            return rows.take(places)
+        both = CandidateRows.concatenate(
+            [rows.take(places[~newer]), self._newer.take(places[newer] - count)]
+        )
+        order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
+        return both.take(np.argsort(order))
+
+    def popular(
+        self, k: int, *, where: str | None = None, excluded: Indices
+    ) -> tuple[Indices, Floats]:
+        """Return the items with most training rows and their numbers, as `LiveItems.nearest`."""
+        first, later = self._by_count[:_POPULAR], self._by_count[_POPULAR:]
+        ids = self.retriever.index.catalogue.ids.gather(first).to_list()  # type: ignore[union-attr]
+        places, counts = self.items.places_of(ids), self._counts[first]  # replaced ones as well
+        kept = self._shown(places, where, excluded)
+        if len(kept) < k:
+            places = np.concatenate([places, self.items.still(later)])
+            counts = np.concatenate([counts, self._counts[later]])
+            kept = self._shown(places, where, excluded)
+        return places[kept][:k], counts[kept][:k]
+
+    def _shown(self, places: Indices, where: str | None, excluded: Indices) -> Indices:
+        """Return which of the places may be shown, by their numbers in the array."""
+        kept = np.flatnonzero((places >= 0) & ~np.isin(places, excluded))
+        return kept[self.items.fits(places[kept], where)]
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add items, or put them in the place of those with the same ids; all, or none.
+
+        Raises:
+            QueryError: a row has no id or a column that items do not have.
+            DataError: a value is of the wrong type.
+
+        """
+        ids, frame, vectors, ranked = self._encoded(rows)
+        kept = self.items.put(ids, frame, vectors)
+        if ranked is not None:
+            before = self._kept(kept)
+            parts = [ranked] if before is None else [before, ranked]
+            self._newer = CandidateRows.concatenate(parts)
+
+    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse rows that `put` would refuse; change nothing.
+
+        Raises:
+            QueryError: as `put`.
+            DataError: as `put`.
+
+        """
+        self._encoded(rows)
+
+    def checked_id(self, name: str, value: Any) -> Id:
+        """Return the canonical id of a value of a request; `name` is what messages call it.
+
+        Raises:
+            QueryError: it cannot be an id, or is a text where all ids are integers.
+
+        """
+        found = given_id(name, value)
+        if self.retriever.catalogue.ids.dtype.is_integer() and not isinstance(found, int):
+            raise QueryError(f"{name} must be an integer, like all item ids here, got {value!r}")
+        return found
+
+    def delete(self, ids: Sequence[str | int]) -> None:
+        """Take items out; ids that are not there are left alone."""
+        kept = self.items.delete(self.items.as_ids(ids).drop_nulls().unique())
+        self._newer = self._kept(kept)
+
+    def read(self, rows: Sequence[Mapping[str, Any]]) -> tuple[pl.Series, pl.DataFrame]:
+        """Return ids and attributes of rows as typed by the catalogue; of one id the last row.
+
+        Raises:
+            QueryError: a row has no id, a column that items do not have, or a value of another
+                type.
+
+        """
+        schema, name = self.items.schema, self.id_column
+        by_id: dict[Id, int] = {}
+        for number, row in enumerate(rows):
+            _check(number, row, name, schema)
+            by_id[self.checked_id(f"items[{number}]: '{name}'", row[name])] = number
+        ids = self.items.as_ids(list(by_id))
+        columns = {
+            column: _typed(column, {n: rows[n].get(column) for n in by_id.values()}, kind)
+            for column, kind in schema.items()
+        }
+        return ids, pl.DataFrame(columns)
+
+    def _encoded(
+        self, rows: Sequence[Mapping[str, Any]]
+    ) -> tuple[pl.Series, pl.DataFrame, Floats, CandidateRows | None]:
+        ids, frame = self.read(rows)
+        vectors = self.retriever.vectors_of(frame, "the items")
+        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
+        return ids, frame, vectors, ranked
+
+    def _kept(self, kept: NDArray[np.bool_]) -> CandidateRows | None:
+        places = np.flatnonzero(kept)
+        return self._newer.take(places) if self._newer is not None and len(places) else None
+
+
+def _check(number: int, row: Mapping[str, Any], name: str, schema: pl.Schema) -> None:
+    if row.get(name) is None:
+        raise QueryError(f"items[{number}]: no '{name}', which is the id of an item")
+    for column in row:
+        if column != name and column not in schema:
+            names = [name, *schema]
+            raise QueryError(
+                f"items[{number}]: no column '{column}'{did_you_mean(column, names)}; items have:"
+                f" {', '.join(dict.fromkeys(names))}"
+            )
+
+
+def _typed(name: str, values: Mapping[int, Any], kind: pl.DataType) -> pl.Series:
+    """Return the values of a column by the number of their row."""
+    try:
+        return pl.Series(name, list(values.values()), dtype=kind, strict=True)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        pass
+    found: list[Any] = []
+    for number, value in values.items():
+        try:
+            found.append(fitted(value, kind))
+        except (DataError, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            raise QueryError(f"items[{number}]: '{name}' must be {kind}, got {value!r}") from None
+    return pl.Series(name, found, dtype=kind, strict=True)

@@ -1,0 +1,137 @@
+"""Score whole raw rows, as batch scoring does: for candidates that no catalogue knows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosstower.blending.columns import column_of
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.content_types import ContentTypes
+from crosstower.data.sources.frames import series_of
+from crosstower.data.sources.joins import join
+from crosstower.data.sources.source import FrameSource, Source
+from crosstower.errors import DataError, QueryError, did_you_mean
+from crosstower.funnel.online.answer import Asked, Ranked, milliseconds_since
+from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.order import ordered
+from crosstower.funnel.request import cleaner_of
+from crosstower.ranking.ranker import Ranker
+from crosstower.ranking.scorer import RawArrays, Scorer
+from crosstower.training.run import Run
+
+_SHOWN = 60  # characters of an unknown name
+
+
+class LiveRows:
+    """A ranker that is given its candidates with all their columns.
+
+    Args:
+        ranking: the run of the ranker.
+        blends: of requests.
+        others: columns that rows may have although the ranker does not read them, such as the
+            other attributes of items.
+
+    """
+
+    def __init__(self, ranking: Run, blends: Blends, *, others: Iterable[str] = ()) -> None:
+        self.ranking, self.blends = ranking, blends
+        self.scorer = Ranker.open(ranking).scorer()
+        # The tables that rows are joined to, read once.
+        self._joins = list(ranking.recipe.data.joins)
+        self._tables = [pl.read_parquet(j.path) for j in self._joins]
+        schema, keys = ranking.recipe.schema_, (j.on for j in self._joins)
+        self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
+
+    @property
+    def tasks(self) -> list[str]:
+        """The ranker's tasks, the first of which orders where there is no blend."""
+        return list(self.ranking.recipe.schema_.tasks)
+
+    def rank(self, asked: Asked, rows: Sequence[Mapping[str, Any]]) -> Ranked:
+        """Return rows in order; `places` are their numbers among those given.
+
+        Columns of `asked.query` are those of every row that does not have them itself.
+
+        Raises:
+            QueryError: a column is missing, a value is bad, or the blend is wrong.
+
+        """
+        begin = time.perf_counter()
+        scorer = replace(self.scorer, blend=self.blends.of(asked.blend))
+        cleaner = cleaner_of(self.ranking, scorer)
+        cleaner = replace(cleaner, on_bad_rows="error")
+        try:
+            source: Source = FrameSource(self._frame(asked.query, rows, cleaner), "the rows")
+            for other, table in zip(self._joins, self._tables, strict=True):
+                source = join(source, table, on=other.on)
+            _check(cleaner.sources(), source)
+            chunks = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+        except DataError as error:
+            raise QueryError(f"rows: {str(error).partition(', or set data.')[0]}") from None
+        frame = pl.concat(chunks)
+        raw = scorer.raw(frame)
+        arrays = _arrays(scorer, raw)
+        scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), arrays)
+        spent, start = {"rank": milliseconds_since(begin)}, time.perf_counter()
+        found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
+        found = ordered(found, scores, arrays.types, self.tasks, self.blends)
+        spent |= {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
+        return replace(found, milliseconds=spent)
+
+    def _frame(
+        self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], cleaner: Cleaner
+    ) -> pl.DataFrame:
+        """Return the columns that are read; other names are refused before anything is built."""
+        read = [*cleaner.sources(), *(j.on for j in self._joins)]
+        known = self._others.union(read)
+        _check_cells("query", query, known)
+        for number, row in enumerate(rows):
+            _check_cells(f"rows[{number}]", row, known)
+        given = set(query).union(*rows)
+        names = [name for name in dict.fromkeys(read) if name in given]
+        columns = {name: [row.get(name, query.get(name)) for row in rows] for name in names}
+        return pl.DataFrame([series_of(name, values) for name, values in columns.items()])
+
+
+def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:
+    """Return the raw columns that come after the model, those for diversity as well."""
+    try:
+        arrays = scorer.arrays(raw)
+        more = [name for name in scorer.typed if name not in arrays.types]
+        types = {name: ContentTypes.of(column_of(raw, name)) for name in more}
+        return RawArrays({**arrays.types, **types}, arrays.amounts)
+    except DataError as error:
+        raise QueryError(f"rows: {error}") from None
+
+
+def _check_cells(where: str, row: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse unknown columns and objects: each of their names would make a column of all rows."""
+    for name, value in row.items():
+        if name not in known:
+            shown = f"{name[:_SHOWN]}…" if len(name) > _SHOWN else name
+            hint = did_you_mean(shown, sorted(known))
+            raise QueryError(
+                f"{where}: no column '{shown}'{hint}; the ranker reads: {', '.join(sorted(known))}"
+            )
+        inner = value if isinstance(value, list) else [value]
+        if any(isinstance(cell, dict | list) for cell in inner):
+            raise QueryError(
+                f"{where}: '{name}' holds an object or a list of lists; expected a value or a list"
+                " of values"
+            )
+
+
+def _check(needed: Sequence[str], source: Source) -> None:
+    there = source.columns()
+    for name in needed:
+        if name not in there:
+            raise QueryError(
+                f"rows: no column '{name}', which the ranker reads; give it with each row, or with"
+                " the query"
+            )

@@ -1,1 +1,0 @@
-"""An open bundle that answers many requests, while items come and go."""

@@ -1,0 +1,1 @@
+"""Rankers: training, scoring, calibration and evaluation."""

@@ -1,0 +1,1 @@
+"""Calibration of predictions, per task and content type."""

@@ -1,0 +1,201 @@
+"""Training a ranker: labelled rows, pointwise losses, metrics by task."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import nn
+
+from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.reading import Prepared
+from crosstower.data.statistics import Facts
+from crosstower.errors import RecipeError
+from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
+from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
+from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
+from crosstower.nn.embedding import device_of
+from crosstower.ranking.calibration.calibrators import fit_calibrators
+from crosstower.ranking.scorer import PREDICTION, calibrated
+from crosstower.recipe.recipe import ALL_LOSS, Recipe
+from crosstower.recipe.tasks import Rating, Regression
+from crosstower.storage.files import write_parquet
+from crosstower.training.run import CALIBRATION, REFIT, TEST, VALID
+from crosstower.training.trainer import predict_logits
+
+_VALIDATION_ROWS = 8192
+
+
+def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
+    """Return TASK.METRIC to watch, and whether higher is better.
+
+    Raises:
+        RecipeError: there is no such metric, or it needs groups.
+
+    """
+    tasks = recipe.schema_.tasks
+    first = next(iter(tasks))
+    if recipe.training.monitor == ALL_LOSS:
+        return ALL_LOSS, False
+    monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
+    task, _, metric = monitor.rpartition(".")
+    if metric == "gauc" and recipe.evaluation.group is None:
+        raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
+    return monitor, higher_is_better(metric, tasks[task].kind)
+
+
+def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
+    """Return the weighted mean over tasks of the loss relative to that of a constant prediction.
+
+    The normalised entropy of a binary task, MSE / variance of the others: both are 1 for a model
+    that has learnt nothing, whatever the task's base rate or unit.
+    """
+    total, weights = 0.0, 0.0
+    for name, task in recipe.schema_.tasks.items():
+        if task.kind == "binary":
+            relative = metrics[f"{name}.normalised_entropy"]
+        else:
+            constant = metrics[f"{name}.rmse_of_mean"]
+            if constant == 0.0:  # labels that are equal here tell models apart by no ratio
+                continue
+            relative = (metrics[f"{name}.rmse"] / constant) ** 2
+        total, weights = total + task.weight * relative, weights + task.weight
+    return total / weights if weights else math.nan
+
+
+def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
+    """Return what calibrated predictions of a task must not leave."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for name, task in recipe.schema_.tasks.items():
+        if isinstance(task, Rating):
+            ranges[name] = (task.low, task.high)
+        elif isinstance(task, Regression) and task.clip is not None:
+            ranges[name] = task.clip
+        elif isinstance(task, Regression) and task.log1p:
+            ranges[name] = (0.0, sys.float_info.max)  # such labels are not negative
+    return ranges
+
+
+def balance_of(recipe: Recipe) -> Balance:
+    """Return what weighs the tasks of a recipe against one another."""
+    tasks, settings = recipe.schema_.tasks.values(), recipe.training
+    weights = [task.weight for task in tasks]
+    match settings.task_balance:
+        case "static":
+            return StaticBalance(weights)
+        case "uncertainty":
+            return UncertaintyBalance(weights, [task.kind for task in tasks])
+        case "gradnorm":
+            return GradNormBalance(weights, alpha=settings.gradnorm_alpha)
+        case "pcgrad":
+            return PCGradBalance(weights)
+
+
+@dataclass(frozen=True)
+class RankingJob:
+    """Encoded splits of labelled rows."""
+
+    recipe: Recipe
+    prepared: Prepared
+
+    @property
+    def encoder(self) -> Encoder:
+        """The fitted encoder."""
+        return self.prepared.encoder
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the data."""
+        return self.prepared.facts
+
+    @property
+    def train_rows(self) -> int:
+        """Number of training rows."""
+        return len(self.prepared.rows["train"])
+
+    @property
+    def monitor(self) -> tuple[str, bool]:
+        """The metric to watch, and whether higher is better."""
+        return ranking_monitor(self.recipe)
+
+    def batches(self, size: int, seed: int) -> Batches:
+        """Return the training batches."""
+        return Batches(self.prepared.rows["train"], size, seed=seed)
+
+    def objective(self, batch_size: int) -> PointwiseObjective:
+        """Return the losses of the tasks, weighed against one another."""
+        del batch_size
+        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe))
+
+    def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
+        """Return the metrics of all tasks on the valid rows."""
+        frame = self._predict(model, "valid", precision)
+        group = self.recipe.evaluation.group
+        metrics: dict[str, float] = {}
+        for name, task in self.recipe.schema_.tasks.items():
+            y = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            p = frame[f"{name}{PREDICTION}"].to_numpy()
+            groups = frame[group] if group is not None and task.kind == "binary" else None
+            results = task_metrics(task.kind, y, p, groups)
+            metrics |= {f"{name}.{metric}": value for metric, value in results.items()}
+        if len(self.recipe.schema_.tasks) > 1 or self.monitor[0] == ALL_LOSS:
+            metrics[ALL_LOSS] = _all_loss(self.recipe, metrics)
+        return metrics
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files of a training that has ended."""
+        return (VALID, TEST, REFIT) if self.recipe.training.refit else (VALID, TEST)
+
+    def with_valid(self) -> RankingJob:
+        """Return the job whose training rows are the train and valid rows together."""
+        return RankingJob(self.recipe, self._joint)
+
+    @cached_property
+    def _joint(self) -> Prepared:
+        train, valid = self.prepared.rows["train"], self.prepared.rows["valid"]
+        folder = train.folder.with_name("train-and-valid")
+        rows = {**self.prepared.rows, "train": EncodedRows.together([train, valid], folder)}
+        return replace(self.prepared, rows=rows)
+
+    def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
+        """Write labels and predictions of valid and test rows, calibrated on the valid ones.
+
+        Valid rows are always predicted by `model`, as `refit` has learnt their labels.
+        """
+        tested = model if refit is None else refit
+        valid = self._predict(model, "valid", "float32")
+        test = self._predict(tested, "test", "float32")
+        section = self.recipe.calibration
+        if section.active:
+            kinds, ranges = self.recipe.schema_.kinds(), _ranges(self.recipe)
+            calibrators = fit_calibrators(section, kinds, ranges, valid)
+            calibrators.save(folder / CALIBRATION)
+            valid, test = (calibrated(frame, calibrators) for frame in (valid, test))
+        write_parquet(valid, folder / VALID)
+        write_parquet(test, folder / TEST)
+
+    def save(self, folder: Path) -> None:
+        """Write what recognises the training rows."""
+        self.prepared.fingerprints.save(folder)
+
+    def finish(self, folder: Path, tell: Any) -> None:
+        """Do nothing: a ranker's baselines are models."""
+
+    def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
+        batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
+        device = device_of(model)
+        logits = predict_logits(model, batches, device=device, precision=precision)
+        kept = self.recipe.calibration.negatives_kept
+        arrays = {name: values.numpy() for name, values in logits.items()}
+        decoded = self.encoder.decode(arrays, kept=kept)
+        columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
+        return self.prepared.answers[split].with_columns(columns)

@@ -1,0 +1,126 @@
+"""Score a file of raw rows into a Parquet file, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pyarrow import parquet
+from rich.console import Console
+
+from crosstower.blending.columns import named_types
+from crosstower.data.reading import source_of
+from crosstower.data.sources.source import require_columns
+from crosstower.errors import DataError, RunError
+from crosstower.ranking.ranker import Ranker
+from crosstower.ranking.scorer import Precision
+from crosstower.storage.files import replacing
+from crosstower.training.run import Run
+
+
+def predict_file(
+    run: Run,
+    data: str | Path,
+    output: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    model: str | None = None,
+    seed: int | None = None,
+    blend: bool = True,
+    precision: Precision = "float32",
+    force: bool = False,
+) -> int:
+    """Write `columns` (all if None) and a column `TASK__prediction` a task; return the row count.
+
+    Tables that the recipe joins are joined here too. Memory does not grow with the rows; the
+    output appears only when it is complete. Rows of content types that calibration or blend do not
+    know are counted on stderr, as are skipped rows (their predictions are null), values never seen
+    in training, keys that joined tables lack, and rows that trained the model. `blend` and
+    `precision` are those of `Ranker.score`.
+
+    Raises:
+        RunError: the output is there already (and not `force`) or cannot be written.
+        DataError: the rows lack a column or hold a bad cell.
+
+    """
+    output = Path(output)
+    if output.exists() and not force:
+        raise RunError(f"{output}: is there already; choose another with -o, or give --force")
+    source = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
+    columns = source.columns() if columns is None else list(columns)
+    require_columns(source, columns)
+    ranker = Ranker.open(run, model=model, seed=seed)
+    rows, console, steps = 0, Console(stderr=True), _steps(ranker, blend)
+    tally = ranker.tally()
+    beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
+    frames = ranker.score(
+        source,
+        columns=[*columns, *beside],
+        blend=blend,
+        precision=precision,
+        tally=tally,
+    )
+    try:
+        with replacing(output) as aside, console.status("scoring") as status:
+            writer: parquet.ParquetWriter | None = None
+            for frame in frames:
+                _count(frame, steps)
+                table = _table(frame.drop(beside), writer)
+                writer = writer or parquet.ParquetWriter(aside, table.schema)
+                writer.write_table(table)
+                rows += frame.height
+                status.update(f"scoring: {rows:,} rows")
+            if writer is None:
+                raise DataError(f"{source.name}: no rows to score")
+            writer.close()
+    except OSError as error:
+        raise RunError(f"{output}: cannot be written: {error.strerror or error}") from error
+    if words := "; ".join(step.words(rows) for step in steps if step.unseen):
+        console.print(f"{words}.", markup=False, highlight=False, soft_wrap=True)
+    for sentence in tally.sentences():
+        console.print(f"{sentence}.", markup=False, highlight=False, soft_wrap=True)
+    return rows
+
+
+@dataclass
+class _Step:
+    """What treats rows by their type in column `by`; `unseen` counts those of other types."""
+
+    name: str
+    by: str
+    reason: str
+    unseen_in: Callable[[pl.DataFrame], Counter[str | None]]
+    unseen: Counter[str | None] = field(default_factory=Counter[str | None])
+
+    def words(self, rows: int) -> str:
+        """Return how many of `rows` rows were not treated by their type, and why."""
+        return (
+            f"{self.unseen.total():,} of {rows:,} rows take the {self.name} of all types, as their"
+            f" {self.by} was {self.reason} in fitting: {named_types(self.unseen)}"
+        )
+
+
+def _steps(ranker: Ranker, blended: bool) -> list[_Step]:
+    """Return calibration and blend, where the run has them and they look at a type."""
+    right, blend = ranker.calibrators, ranker.blend
+    steps: list[_Step] = []
+    if right is not None and right.by is not None:
+        steps.append(_Step("calibration", right.by, "missing or unseen", right.unseen))
+    if blended and blend is not None and blend.spec.by is not None:
+        steps.append(_Step("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
+    return steps
+
+
+def _count(frame: pl.DataFrame, steps: Sequence[_Step]) -> None:
+    for step in steps:
+        step.unseen += step.unseen_in(frame)
+
+
+def _table(frame: pl.DataFrame, writer: parquet.ParquetWriter | None) -> Any:
+    table = frame.to_arrow()
+    # A chunk whose column is all null would otherwise come with a type of its own.
+    return table if writer is None else table.cast(writer.schema)

@@ -1,0 +1,1 @@
+"""The recipe: schema, tasks and options that a user declares; no torch."""

@@ -1,0 +1,233 @@
+"""One experiment as one YAML file: data, schema, model, training, evaluation. No torch.
+
+Every key is checked at once; an error names the key, what was given and what is allowed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.recipe.arguments import path_of
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.calibration import Calibration
+from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
+from crosstower.recipe.data import Data
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.retrieval import Retrieval
+from crosstower.recipe.schema import Schema, Sequence
+from crosstower.recipe.split import order_of
+from crosstower.recipe.training import Training
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
+
+CHAINED = "esmm"
+"""The model whose tasks form a chain, all binary ones in the order of the schema if none is set."""
+
+ALL_LOSS = "all.loss"
+"""What `training.monitor` calls the losses of all tasks together."""
+
+
+class Evaluation(Frozen):
+    """What the report shows beside the model."""
+
+    group: str | None = Field(default=None, description="Column for the AUC within groups (gAUC).")
+    slices: tuple[str, ...] = Field(default=(), description="Columns to break metrics down by.")
+    baselines: tuple[str, ...] = ("logistic_regression", "mlp")
+
+
+class Recipe(Frozen):
+    """One experiment. `model` holds the architecture's name and its options.
+
+    With a `retrieval` section it trains a retriever (the two-tower model, if no name is set) on
+    positives; without one it trains a ranker (DCN-V2, if no name is set) on the schema's tasks.
+    """
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][\w.-]*$")
+    data: Data = Data()
+    schema_: Schema = Field(alias="schema")
+    model: dict[str, Any] = Field(default={}, validate_default=True)
+    training: Training = Training()
+    calibration: Calibration = Calibration()
+    blend: Blend | None = None
+    evaluation: Evaluation = Evaluation()
+    retrieval: Retrieval | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            return plain
+        model = plain.get("model", {})
+        if isinstance(model, dict):
+            default = "dcn_v2" if plain.get("retrieval") is None else "two_tower"
+            model = {"name": default, **model}
+        return {**plain, "model": {"name": model} if isinstance(model, str) else model}
+
+    @field_validator("model")
+    @classmethod
+    def _name_is_text(cls, model: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(model["name"], str):
+            message = f"name must be text, as in model: {{name: dcn_v2}}, got {model['name']!r}"
+            raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors only
+        return model
+
+    @model_validator(mode="after")
+    def _ranks_or_retrieves(self) -> Self:
+        if self.retrieval is None:
+            if not self.schema_.tasks:
+                raise ValueError(
+                    "schema.tasks: a ranker needs at least one task, such as click: binary; a"
+                    " retriever needs a retrieval section"
+                )
+            return self
+        if self.schema_.tasks:
+            raise ValueError(
+                "schema.tasks: a retrieval recipe learns from positives alone; remove the tasks and"
+                ' say which rows are positives, as in retrieval.where: "click == 1"'
+            )
+        if self.evaluation != Evaluation():
+            raise ValueError(
+                "evaluation: is for rankers; a retrieval recipe has retrieval.k and"
+                " retrieval.baselines"
+            )
+        if self.calibration != Calibration() or self.blend is not None:
+            raise ValueError(
+                "calibration and blend: are for rankers, whose scores are predictions of tasks;"
+                " remove them from a retrieval recipe"
+            )
+        history = self.retrieval.history
+        if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):
+            raise ValueError(
+                f"retrieval.history: '{history}' must be a column of the schema of kind sequence;"
+                " it is filled from the user's earlier rows"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _chain_of_tasks(self) -> Self:
+        """Declare the chain of the model in the schema, whose labels are read by it."""
+        given = self.model.get("chain")
+        names = (self.model["name"], *self.evaluation.baselines)
+        if self.retrieval is None and (given is not None or CHAINED in names):
+            found = given if isinstance(given, list | tuple) else ()
+            chain = found or chain_of(self.schema_.tasks) or binary_tasks(self.schema_.tasks)
+            found = with_chain(self.schema_, [str(name) for name in chain])
+            object.__setattr__(self, "schema_", found)
+        return self
+
+    @model_validator(mode="after")
+    def _times_are_used(self) -> Self:
+        used = [order_of(self.data.split), self.retrieval.time if self.retrieval else None]
+        allowed = list(dict.fromkeys(name for name in used if name is not None))
+        for name in self.data.times:
+            if name not in allowed:
+                raise ValueError(
+                    f"data.times.{name}: no time of data.split or retrieval.time"
+                    f"{did_you_mean(name, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _monitor_names_a_task(self) -> Self:
+        monitor, tasks = self.training.monitor, list(self.schema_.tasks)
+        if self.retrieval is not None:
+            tasks = ["retrieval"]
+        elif monitor == ALL_LOSS:
+            return self
+        if monitor is not None and monitor.rpartition(".")[0] not in tasks:
+            raise ValueError(
+                f"training.monitor: expected TASK.METRIC with a task of {', '.join(tasks)},"
+                f" got '{monitor}'"
+            )
+        return self
+
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The columns that the blend multiplies with: every row must have them."""
+        amount = self.blend.amount if self.blend is not None else None
+        return () if amount is None else (amount,)
+
+    def to_yaml(self) -> str:
+        """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
+        kept = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        plain: dict[str, Any] = {"name": self.name, **kept}  # a file without one has its own name
+        plain["schema"] = self.schema_.plain()
+        if "split" in plain.get("data", {}):
+            plain["data"]["split"]["kind"] = self.data.split.kind
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe file; relative data paths start at its folder.
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or a key is wrong.
+
+    """
+    path = path_of("recipe", path, error=RecipeError, expected="the path of a YAML file")
+    if not path.is_file():
+        raise RecipeError(
+            f"{path}: no such recipe; write one with: crosstower init DATA -o"
+            f" {path.name if path.suffix else f'{path.name}.yaml'}"
+        )
+    text = path.read_text(encoding="utf-8")
+    return parse_recipe(text, overrides, folder=path.parent, name=path.stem)
+
+
+def parse_recipe(
+    text: str,
+    overrides: list[str] | None = None,
+    *,
+    folder: Path | None = None,
+    name: str | None = None,
+) -> Recipe:
+    """Read a recipe from YAML text, with overrides like `training.epochs=3`.
+
+    Relative data paths start at `folder`; `name` is the recipe's if it gives itself none.
+    """
+    try:
+        plain: Any = read_yaml(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the recipe is not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise RecipeError("the recipe must hold keys such as data, schema and model; it has none")
+    for override in overrides or []:
+        _override(plain, override)
+    if name is not None:
+        plain.setdefault("name", name)
+    if folder is not None:
+        _anchor_paths(plain, folder)
+    return validate(Recipe, plain)
+
+
+def _override(plain: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"override '{override}': expected KEY=VALUE, as in training.epochs=3")
+    *parents, last = key.split(".")
+    place: Any = plain
+    for parent in parents:
+        if isinstance(place.get(parent), str) and parent == "model":
+            place[parent] = {"name": place[parent]}
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"override '{override}': '{parent}' is a value and has no keys")
+    place[last] = read_yaml(value)
+
+
+def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
+    data = plain.get("data")
+    joins = (data.get("joins") if isinstance(data, dict) else None) or []
+    holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
+    holders += [(data, "valid"), (data, "test")]
+    for holder, key in holders:
+        if not isinstance(holder, dict):
+            continue
+        path = holder.get(key)
+        if isinstance(path, str) and not path.startswith("world:"):
+            holder[key] = str(folder.absolute() / path)

@@ -1,0 +1,202 @@
+"""Columns and the schema: what the user declares once. Plain frozen pydantic models, no torch.
+
+Everything else (encoders, model inputs, losses, metrics) is derived from a `Schema`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from crosstower.errors import did_you_mean
+from crosstower.recipe.columns import (
+    Bag,
+    Categorical,
+    Coded,
+    Column,
+    Cross,
+    Distance,
+    Numeric,
+    Sequence,
+    Text,
+    Vector,
+    is_single_coded,
+    sources_of,
+)
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.own_columns import MARK
+from crosstower.recipe.tasks import Binary, HeadKind, Task
+
+__all__ = [
+    "Bag",
+    "Categorical",
+    "Coded",
+    "Column",
+    "Cross",
+    "Distance",
+    "Numeric",
+    "Schema",
+    "Sequence",
+    "Text",
+    "Vector",
+    "is_single_coded",
+    "sources_of",
+]
+
+
+class Schema(Frozen):
+    """The columns that a model reads and the tasks that it learns, by name.
+
+    A kind alone is short for that kind with its defaults:
+
+    >>> schema = Schema(columns={"user_id": "categorical"}, tasks={"click": "binary"})
+    >>> schema.columns["user_id"].min_count
+    1
+    """
+
+    columns: dict[str, Column] = Field(min_length=1)
+    tasks: dict[str, Task] = Field(default={})
+
+    @field_validator("columns", "tasks", mode="before")
+    @classmethod
+    def _kind_alone(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: {"kind": v} if isinstance(v, str) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_names()
+        for name, column in self.columns.items():
+            if isinstance(column, Cross):
+                self._check_cross(name, column)
+            elif isinstance(column, Coded) and column.table is not None:
+                self._check_table(name, column)
+            elif isinstance(column, Text) and column.table is not None:
+                self._check_text_table(name, column)
+        for name, task in self.tasks.items():
+            self._check_condition(name, task)
+        self._check_leaks()
+        return self
+
+    def _check_names(self) -> None:
+        for name in (*self.columns, *self.tasks):
+            if name.startswith(MARK):
+                raise ValueError(
+                    f"{name!r}: a name must not begin with the character {MARK!r}; choose another,"
+                    " and name the column of the data by source (column for a task)"
+                )
+
+    def _check_condition(self, name: str, task: Task) -> None:
+        needs, met = task.needs, [name]
+        allowed = [n for n, t in self.tasks.items() if isinstance(t, Binary) and n != name]
+        if needs is not None and needs not in allowed:
+            raise ValueError(
+                f"task '{name}' is conditional on '{needs}', which is not another binary task"
+                f"{did_you_mean(needs, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+            )
+        while needs is not None and needs in self.tasks:
+            met.append(needs)
+            if needs == name:
+                raise ValueError(f"tasks come after one another in a circle: {' after '.join(met)}")
+            needs = None if met.count(needs) > 1 else self.tasks[needs].needs
+
+    def _check_cross(self, name: str, cross: Cross) -> None:
+        allowed = [n for n, c in self.columns.items() if is_single_coded(c)]
+        for part in cross.columns:
+            if part not in allowed:
+                raise ValueError(
+                    f"cross '{name}' names '{part}', which is not a categorical or bucketised"
+                    f" column{did_you_mean(part, allowed)}; allowed: {', '.join(allowed)}"
+                )
+
+    def _check_table(self, name: str, column: Categorical | Bag | Sequence) -> None:
+        owner = self.columns.get(column.table or "")
+        if not isinstance(owner, Coded) or owner.table is not None:
+            allowed = [
+                n for n, c in self.columns.items() if isinstance(c, Coded) and c.table is None
+            ]
+            raise ValueError(
+                f"column '{name}' shares the table of '{column.table}', which does not own one"
+                f"{did_you_mean(column.table or '', allowed)}; allowed: {', '.join(allowed)}"
+            )
+        given = column.model_fields_set & {
+            "vocabulary", "min_count", "max_size", "hash_buckets", "dim"
+        }  # fmt: skip
+        if given:
+            raise ValueError(
+                f"column '{name}' shares the table of '{column.table}': set"
+                f" {', '.join(sorted(given))} there"
+            )
+
+    def _check_text_table(self, name: str, column: Text) -> None:
+        owner = self.columns.get(column.table or "")
+        if not isinstance(owner, Text) or owner.table is not None or not owner.hashed:
+            raise ValueError(
+                f"column '{name}' shares the table of '{column.table}', which is no hashed text"
+                " column with a table of its own"
+            )
+        given = column.model_fields_set & {"hash_buckets", "dim"}
+        if given:
+            raise ValueError(
+                f"column '{name}' shares the table of '{column.table}': set"
+                f" {', '.join(sorted(given))} there"
+            )
+
+    def _check_leaks(self) -> None:
+        labels = {task.column or name: name for name, task in self.tasks.items()}
+        for name, task in self.tasks.items():
+            if isinstance(task, Binary) and task.true_probability is not None:
+                labels[task.true_probability] = name
+        for name, column in self.columns.items():
+            for source in sources_of(name, column):
+                if source in labels:
+                    raise ValueError(
+                        f"column '{name}' reads '{source}', which is the answer of task"
+                        f" '{labels[source]}': a model that sees its label learns nothing else;"
+                        " remove the column"
+                    )
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain data without defaults that `Schema.model_validate` reads back."""
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        for name, column in self.columns.items():
+            plain["columns"][name]["kind"] = column.kind
+        for name, task in self.tasks.items():
+            plain["tasks"][name]["kind"] = task.kind
+        return plain
+
+    def kinds(self) -> dict[str, HeadKind]:
+        """Return the kind of each task."""
+        return {name: task.kind for name, task in self.tasks.items()}
+
+    def truths(self) -> dict[str, str]:
+        """Return the column of the true probability of each task that has one."""
+        given = {n: t.true_probability for n, t in self.tasks.items() if isinstance(t, Binary)}
+        return {name: column for name, column in given.items() if column is not None}
+
+    def sources(self) -> list[str]:
+        """Return the data columns that the model reads, each once, in order."""
+        names = (s for n, c in self.columns.items() for s in sources_of(n, c))
+        return list(dict.fromkeys(names))
+
+    def part(self, names: list[str]) -> Schema:
+        """Return the schema of some columns alone, without tasks."""
+        kept = {n: c for n, c in self.columns.items() if n in names}
+        return self.model_copy(update={"columns": kept, "tasks": {}})
+
+    def with_tasks(self, names: list[str]) -> Schema:
+        """Return the schema with some tasks, and those that their labels depend on."""
+        kept, waiting = set[str](), list(names)
+        while waiting:
+            name = waiting.pop()
+            needs = self.tasks[name].needs
+            waiting += [needs] if needs is not None and needs not in kept else []
+            kept.add(name)
+        return self.model_copy(update={"tasks": {n: t for n, t in self.tasks.items() if n in kept}})
+
+    def label_sources(self) -> list[str]:
+        """Return the data columns that hold labels and true probabilities, each once."""
+        names = [task.column or name for name, task in self.tasks.items()]
+        return list(dict.fromkeys(names + list(self.truths().values())))

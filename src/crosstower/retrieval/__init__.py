@@ -1,0 +1,1 @@
+"""Retrievers: training, item indexes, baselines and evaluation."""

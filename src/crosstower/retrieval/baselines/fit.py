@@ -1,0 +1,158 @@
+"""The lists of a retrieval run's baselines, their one setting chosen on the valid questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosstower.errors import RecipeError
+from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.schema import Text
+from crosstower.retrieval.baselines.bm25 import Bm25
+from crosstower.retrieval.baselines.models import (
+    EASE_LIMIT,
+    Baseline,
+    Ease,
+    ImplicitAls,
+    ItemKnn,
+    Popularity,
+    best_items,
+    histories_of,
+    recommend,
+)
+from crosstower.retrieval.data.retrieval_data import RetrievalData
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import FOLDER, write_answers
+from crosstower.values.arrays import Indices
+
+Tell = Callable[[str], None]
+Fit = Callable[[Any], Baseline]
+
+
+def baseline_names(recipe: Recipe, items: int) -> list[str]:
+    """Return the baselines of a recipe; unless it names them, those that can be had.
+
+    Raises:
+        RecipeError: one needs users or texts that the recipe does not have, or fewer items.
+
+    """
+    section = section_of(recipe)
+    possible = ["popularity"]
+    if section.user is not None:
+        possible += ["item_knn", *(["ease"] if items <= EASE_LIMIT else [])]
+    if _texts_of(recipe, query=True):
+        possible.append("bm25")
+    if section.baselines is None:
+        return possible
+    for name in section.baselines:
+        if name not in possible and not (name == "implicit_als" and section.user is not None):
+            needs = "text in the query" if name == "bm25" else "retrieval.user"
+            if name == "ease" and section.user is not None:
+                needs = f"a catalogue of at most {EASE_LIMIT:,} items"
+            raise RecipeError(f"retrieval.baselines: {name} needs {needs}; remove it")
+    return list(section.baselines)
+
+
+def omitted_baselines(recipe: Recipe, items: int) -> dict[str, str]:
+    """Return {baseline: why it is left out} of those that a recipe would have by default."""
+    section = section_of(recipe)
+    if section.baselines is not None or section.user is None or items <= EASE_LIMIT:
+        return {}
+    reason = f"{items:,} items are more than the {EASE_LIMIT:,} that its matrix is made for"
+    return {"ease": reason}
+
+
+def omission_words(omitted: Mapping[str, str]) -> list[str]:
+    """Return a sentence per baseline left out."""
+    return [f"baseline {name} left out: {reason}" for name, reason in omitted.items()]
+
+
+def write_baselines(folder: Path, recipe: Recipe, data: RetrievalData, tell: Tell) -> None:
+    """Write the test lists of every baseline that is not there yet."""
+    for name in baseline_names(recipe, len(data.items)):
+        path = folder / FOLDER / "baselines" / f"{name}.parquet"
+        if not path.is_file():
+            tell(f"baseline {name}")
+            write_answers(path, _lists(name, recipe, data))
+
+
+def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Indices:
+    k = section_of(recipe).k[-1]
+    if name == "bm25":
+        return _bm25(recipe, data, k)
+    histories, refit = _histories(data), recipe.training.refit
+    best: tuple[float, Fit, Indices | None] | None = None
+    for fit in _FITS[name]:  # one at a time: some are large
+        baseline = fit(histories)
+        found = _ndcg(baseline, data, k) if len(_FITS[name]) > 1 else 0.0
+        if best is None or found > best[0]:
+            best = found, fit, None if refit else _answer(baseline, data, "test", k)
+    if best is None:
+        raise ValueError(f"baseline {name}: nothing to fit")
+    if best[2] is not None:
+        return best[2]
+    return _answer(best[1](_histories(data.with_valid())), data, "test", k)
+
+
+def _histories(data: RetrievalData) -> Any:
+    """Return the training pairs as a sparse matrix `[U, N]`."""
+    train = data.train.pairs(np.arange(len(data.rows.users)))
+    return histories_of(*train, shape=(len(data.rows.users), len(data.items)))
+
+
+_FITS: dict[str, tuple[Fit, ...]] = {
+    "popularity": (Popularity.fit,),
+    "item_knn": tuple(
+        lambda h, shrink=shrink: ItemKnn.fit(h, shrink=shrink) for shrink in (1.0, 10.0, 100.0)
+    ),
+    "ease": tuple(lambda h, l2=l2: Ease.fit(h, l2=l2) for l2 in (100.0, 500.0, 2000.0)),
+    "implicit_als": tuple(
+        lambda h, factors=factors: ImplicitAls.fit(h, factors=factors) for factors in (32, 64, 128)
+    ),
+}
+
+
+def _answer(baseline: Baseline, data: RetrievalData, split: str, k: int) -> Indices:
+    questions = data.questions[split]
+    pairs = questions.earlier.pairs(questions.users)
+    histories = histories_of(*pairs, shape=(len(questions), len(data.items)))
+    return recommend(baseline, histories, k, seen=questions.seen)
+
+
+def _ndcg(baseline: Baseline, data: RetrievalData, k: int) -> float:
+    shown = _answer(baseline, data, "valid", k)
+    found = list_metrics(shown, data.questions["valid"].relevant, [k])
+    return float(np.nanmean(found[f"ndcg@{k}"]))
+
+
+def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Indices:
+    """Search the items' own texts and those that found them in training."""
+    names, rows = _texts_of(recipe, query=True), data.rows
+    asked = rows.frame.select(pl.concat_str(names, separator=" ", ignore_nulls=True)).to_series()
+    train = rows.split <= int(recipe.training.refit)  # with valid rows, as the model
+    found = pl.DataFrame({"item": rows.item[train], "text": asked.filter(pl.Series(train))})
+    found = found.group_by("item").agg(pl.col("text").str.join(" "))
+    columns = [pl.col(n) for n in _texts_of(recipe, query=False)] or [pl.lit("")]
+    items = data.items.cleaned.with_row_index("item").select(
+        pl.col("item").cast(pl.Int64), own=pl.concat_str(columns, separator=" ", ignore_nulls=True)
+    )
+    both = items.join(found, on="item", how="left", maintain_order="left")
+    index = Bm25.fit(
+        both.select(pl.concat_str("own", "text", separator=" ", ignore_nulls=True)).to_series()
+    )
+    questions = data.questions["test"]
+    texts = asked.gather(questions.rows)
+    return best_items(
+        lambda part: index.scores(texts[part]), rows=len(texts), k=k, seen=questions.seen
+    )
+
+
+def _texts_of(recipe: Recipe, *, query: bool) -> list[str]:
+    item = recipe.model.get("item", [])
+    columns = recipe.schema_.columns.items()
+    return [n for n, c in columns if isinstance(c, Text) and (n in item) is not query]

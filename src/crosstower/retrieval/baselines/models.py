@@ -1,0 +1,256 @@
+"""What a retrieval model has to beat: popularity, item-kNN, EASE^R and implicit ALS.
+
+Histories are a sparse 0/1 matrix `[U, N]`: which of N items each of U users has had.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.linalg.lapack import dpotrf, dpotri  # pyright: ignore
+from threadpoolctl import threadpool_limits
+
+from crosstower.errors import DataError, RecipeError
+from crosstower.values.arrays import Indices
+
+Histories = Any  # scipy.sparse.csr_array, which has no type of its own to say so
+Scores = NDArray[np.float32]
+_USER_BLOCK = 1_024
+EASE_LIMIT = 20_000
+
+
+class Baseline(Protocol):
+    """Scores every item for users by their histories."""
+
+    def scores(self, histories: Histories) -> Scores:
+        """Return `[Q, N]` for histories `[Q, N]`."""
+        ...
+
+
+def histories_of(users: Indices, items: Indices, *, shape: tuple[int, int]) -> Histories:
+    """Return the 0/1 matrix `[U, N]` of (user, item) pairs; repeated pairs count once."""
+    ones = np.ones(len(users), dtype=np.float32)
+    matrix = sparse.csr_array((ones, (users, items)), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _users_of(histories: Histories) -> NDArray[np.int64]:
+    """Return the number of users of each item `[N]`; a sum in float32 ends at 2^24."""
+    return np.bincount(histories.indices, minlength=histories.shape[1])
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """The same list for everybody: items by their number of users."""
+
+    counts: NDArray[np.float32]
+
+    @staticmethod
+    def fit(histories: Histories) -> Popularity:
+        """Count the users of each item."""
+        return Popularity(_users_of(histories).astype(np.float32))
+
+    def scores(self, histories: Histories) -> Scores:
+        """Return the counts for every user."""
+        return np.broadcast_to(self.counts, histories.shape).copy()
+
+
+@dataclass(frozen=True)
+class ItemKnn:
+    """Σ over the items of the history of their similarity to an item (Sarwar et al. 2001)."""
+
+    similarity: Any
+
+    @staticmethod
+    def fit(histories: Histories, *, neighbours: int = 100, shrink: float = 10.0) -> ItemKnn:
+        """Keep for each item its most similar ones.
+
+        The similarity is the cosine of two items' columns, shrunk: c_ij / (√(c_i·c_j) + shrink)
+        with c_ij the number of users that had both.
+
+        Args:
+            histories: `[U, N]`.
+            neighbours: similar items kept of each.
+            shrink: 0 or more; a larger one favours pairs with many users.
+
+        Raises:
+            RecipeError: `shrink` is negative.
+
+        """
+        if shrink < 0:
+            raise RecipeError(f"item_knn: expected shrink of at least 0, got {shrink:g}")
+        counts = _users_of(histories).astype(np.float32)
+        transposed = histories.T.tocsr()
+        blocks: list[Any] = []
+        for start in range(0, histories.shape[1], _USER_BLOCK):
+            both = (transposed[start : start + _USER_BLOCK] @ histories).toarray()
+            rows = np.arange(start, start + len(both))
+            both[np.arange(len(both)), rows] = 0.0
+            scale = np.sqrt(counts[rows, None] * counts) + shrink  # 0 for items without users
+            np.divide(both, scale, out=both, where=scale > 0)
+            blocks.append(sparse.csr_array(_largest(both, neighbours)))
+        return ItemKnn(sparse.vstack(blocks).tocsr())
+
+    def scores(self, histories: Histories) -> Scores:
+        """Return the summed similarities."""
+        return (histories @ self.similarity).toarray()
+
+
+@dataclass(frozen=True)
+class Ease:
+    """EASE^R, the best linear item-to-item model with a zero diagonal (Steck 2019)."""
+
+    weights: Scores
+
+    @staticmethod
+    def fit(histories: Histories, *, l2: float = 500.0) -> Ease:
+        """Solve in closed form: P = (XᵀX + λI)⁻¹, B_ij = −P_ij / P_jj, B_jj = 0 (equation 8).
+
+        Args:
+            histories: `[U, N]`.
+            l2: λ, above 0.
+
+        Raises:
+            DataError: the catalogue is too large for the N x N matrix, or the matrix cannot be
+                inverted.
+
+        """
+        items = histories.shape[1]
+        if items > EASE_LIMIT:
+            raise DataError(
+                f"EASE^R: {items:,} items would need a dense matrix of"
+                f" {items * items * 8 / 1e9:.0f} GB; it is meant for up to {EASE_LIMIT:,}"
+            )
+        both = histories.astype(np.int32)  # exact beyond 2^24 users
+        gram = np.asfortranarray((both.T @ both).astype(np.float64).toarray())
+        gram[np.diag_indices(items)] += l2
+        inverse = _inverse_half(gram, l2)
+        scale = -1.0 / np.diag(inverse)
+        weights = np.tril(inverse, -1).astype(np.float32)
+        weights += weights.T
+        weights *= scale.astype(np.float32)
+        return Ease(weights)
+
+    def scores(self, histories: Histories) -> Scores:
+        """Return X B."""
+        return histories @ self.weights
+
+
+def _inverse_half(gram: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
+    """Return the lower half of the inverse, in place, as one N x N matrix is large enough."""
+    factor, failed = dpotrf(gram, lower=True, overwrite_a=True)
+    inverse, singular = (factor, 1) if failed else dpotri(factor, lower=True, overwrite_c=True)
+    if failed or singular or not np.isfinite(np.diag(inverse)).all():
+        raise DataError(
+            f"EASE^R: XᵀX + λI has no inverse with λ = {l2:g}: items have the same users, or a"
+            " value is not finite; take a larger l2, such as 500"
+        )
+    return inverse
+
+
+@dataclass(frozen=True)
+class ImplicitAls:
+    """Matrix factorisation by alternating least squares (Hu et al. 2008), of package implicit."""
+
+    model: Any
+
+    @staticmethod
+    def fit(
+        histories: Histories, *, factors: int = 64, regularization: float = 0.05
+    ) -> ImplicitAls:
+        """Factorise.
+
+        Raises:
+            RecipeError: the package is not installed.
+
+        """
+        try:
+            als = importlib.import_module("implicit.als")
+        except ImportError as error:
+            raise RecipeError(
+                "retrieval.baselines: implicit_als needs the package implicit; install it with:"
+                " pip install implicit"
+            ) from error
+        with threadpool_limits(1, "blas"):  # it has threads of its own, and warns of others
+            model = als.AlternatingLeastSquares(
+                factors=factors, regularization=regularization, random_state=0
+            )
+            model.fit(sparse.csr_matrix(histories), show_progress=False)
+        return ImplicitAls(model)
+
+    def scores(self, histories: Histories) -> Scores:
+        """Return user factors, solved for the histories, times item factors."""
+        rows = np.arange(histories.shape[0])
+        users = self.model.recalculate_user(rows, sparse.csr_matrix(histories))
+        return np.asarray(users @ self.model.item_factors.T, dtype=np.float32)
+
+
+def recommend(
+    baseline: Baseline, histories: Histories, k: int, *, seen: tuple[Indices, Indices] | None = None
+) -> Indices:
+    """Return the k best items `[Q, k]` for each row of histories; -1 where fewer are left.
+
+    Args:
+        baseline: scores items.
+        histories: `[Q, N]`, what each has had.
+        k: at least 1.
+        seen: (row, item) pairs not to be shown; the histories if None.
+
+    """
+    return best_items(
+        lambda rows: baseline.scores(histories[rows]),
+        rows=histories.shape[0],
+        k=k,
+        seen=histories.nonzero() if seen is None else seen,
+    )
+
+
+def best_items(
+    score: Callable[[slice], Scores], *, rows: int, k: int, seen: tuple[Indices, Indices]
+) -> Indices:
+    """Return the k best items `[rows, k]`, -1 where fewer are left, a block of rows at a time.
+
+    Args:
+        score: gives the scores `[block, N]` of a block of rows; they are written to.
+        rows: how many.
+        k: at least 1.
+        seen: (row, item) pairs not to be shown.
+
+    """
+    order = np.argsort(seen[0], kind="stable")
+    row, item = seen[0][order], seen[1][order]
+    shown = np.full((rows, k), -1, dtype=np.int64)
+    for start in range(0, rows, _USER_BLOCK):
+        scores = score(slice(start, start + _USER_BLOCK))
+        first, last = np.searchsorted(row, [start, start + _USER_BLOCK])
+        scores[row[first:last] - start, item[first:last]] = -np.inf
+        best = _best(scores, min(k, scores.shape[1]))
+        left = np.isfinite(np.take_along_axis(scores, best, 1))
+        shown[start : start + len(best), : best.shape[1]] = np.where(left, best, -1)
+    return shown
+
+
+def _best(scores: Scores, k: int) -> Indices:
+    """Return the places of the k largest scores of each row, largest first."""
+    if k < scores.shape[1]:
+        found = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
+    else:
+        found = np.broadcast_to(np.arange(k), scores.shape)
+    order = np.argsort(-np.take_along_axis(scores, found, 1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1)
+
+
+def _largest(matrix: Scores, count: int) -> Scores:
+    """Return the matrix with all but the largest `count` entries of each row set to 0."""
+    if count < matrix.shape[1]:
+        small = np.argpartition(-matrix, count, axis=1)[:, count:]
+        np.put_along_axis(matrix, small, 0.0, 1)
+    return matrix

@@ -1,0 +1,166 @@
+"""Build the index of a retrieval run, and say how good and how fast it is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosstower.errors import QueryError
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import USER
+from crosstower.retrieval.index.ann import AnnIndex
+from crosstower.retrieval.index.calibration import RECALL
+from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.index import ItemIndex
+from crosstower.retrieval.index.milvus import MilvusIndex
+from crosstower.retrieval.index.vectors import Storage
+from crosstower.retrieval.retriever import Retriever
+
+Kind = Literal["exact", "ann", "milvus"]
+IndexKind = Literal["auto", "exact", "ann"]
+_QUERIES, _CALIBRATED, _K = 500, 128, 10
+_ANN_FROM = 20_000
+
+
+@dataclass(frozen=True)
+class IndexFacts:
+    """`recall` is the share of the exact first ten that the index finds."""
+
+    kind: Kind
+    storage: Storage
+    items: int
+    width: int
+    build_seconds: float
+    recall: float
+    queries_per_second: float
+    megabytes: float
+    folder: str
+
+
+def build_index(
+    retriever: Retriever,
+    *,
+    kind: Kind = "exact",
+    storage: Storage = "float32",
+    uri: str | None = None,
+    collection: str | None = None,
+) -> IndexFacts:
+    """Write the index of a run; one that is there already is replaced once the new one is whole.
+
+    Args:
+        retriever: an open run.
+        kind: exact; ann, approximate; milvus (extra "milvus").
+        storage: of exact and ann.
+        uri: where Milvus is.
+        collection: its name there, the recipe's if None.
+
+    Raises:
+        QueryError: uri without milvus or milvus without uri, or a package is not installed.
+
+    """
+    if (uri is not None) is not (kind == "milvus"):
+        raise QueryError("uri: goes with --kind milvus, such as http://HOST:19530 or items.db")
+    items, vectors = retriever.catalogue, retriever.vectors
+    start = time.perf_counter()
+    queries = examples(retriever)
+    index: ItemIndex
+    if kind == "milvus":
+        name = collection or retriever.run.recipe.name.replace("-", "_").replace(".", "_")
+        index = MilvusIndex.build(uri or "", name, items.ids, vectors, items.attributes)
+    elif kind == "ann":
+        index = AnnIndex.build(
+            items.ids, vectors, items.attributes, storage=storage, queries=queries
+        )
+    else:
+        index = ExactIndex.build(items.ids, vectors, items.attributes, storage=storage)
+    seconds = time.perf_counter() - start
+    recall, speed = measured(index, items, vectors, queries)
+    _replace(index, retriever.index_folder)
+    files = [f for f in retriever.index_folder.rglob("*") if f.is_file()]
+    return IndexFacts(
+        kind=kind,
+        storage=storage,
+        items=len(items),
+        width=vectors.shape[1],
+        build_seconds=round(seconds, 3),
+        recall=recall,
+        queries_per_second=round(speed),
+        megabytes=round(sum(f.stat().st_size for f in files) / 1e6, 2),
+        folder=str(retriever.index_folder),
+    )
+
+
+def choose_index(
+    retriever: Retriever, asked: IndexKind
+) -> tuple[ExactIndex, Literal["exact", "ann"], float | None]:
+    """Return an index in memory, its kind, and recall@10 of the approximate one if it was tried.
+
+    Args:
+        retriever: an open run.
+        asked: auto is approximate from 20,000 items on, unless its recall@10 is below 0.95.
+
+    """
+    items, vectors = retriever.catalogue, retriever.vectors
+    recall = None
+    if asked == "ann" or (asked == "auto" and len(items) >= _ANN_FROM):
+        queries = examples(retriever)
+        index = AnnIndex.build(items.ids, vectors, items.attributes, queries=queries)
+        unseen = queries[_CALIBRATED:] if len(queries) >= 2 * _CALIBRATED else queries
+        recall = measured(index, items, vectors, unseen)[0]
+        if asked == "ann" or recall >= RECALL:
+            return index, "ann", recall
+    return ExactIndex.build(items.ids, vectors, items.attributes), "exact", recall
+
+
+def measured(
+    index: ItemIndex, items: Catalogue, vectors: NDArray[np.float32], queries: NDArray[np.float32]
+) -> tuple[float, float]:
+    """Return recall@10 against the exact index, and queries/s.
+
+    Args:
+        index: to measure.
+        items: of the index.
+        vectors: `[N, D]` of the items.
+        queries: `[Q, D]`.
+
+    """
+    truth = ExactIndex.build(items.ids, vectors).search(queries, _K)
+    index.search(queries[:10], _K)
+    start = time.perf_counter()
+    found = index.search(queries, _K)
+    speed = len(queries) / (time.perf_counter() - start)
+    pairs = [(set(found.ids(i)), set(truth.ids(i))) for i in range(len(queries))]
+    return float(np.mean([len(one & other) / len(other) for one, other in pairs])), speed
+
+
+def examples(retriever: Retriever) -> NDArray[np.float32]:
+    """Return vectors `[Q, D]` of queries to measure by: of users, or items with noise without."""
+    random = np.random.default_rng(0)
+    vectors = retriever.vectors
+    if section_of(retriever.run.recipe).user is not None and retriever.users.height:
+        ids = retriever.users[USER].sample(min(_QUERIES, retriever.users.height), seed=0)
+        known = [retriever.queries.known(user) for user in ids]
+        rows = [retriever.queries.row(one.id, one, {}) for one in known if one is not None]
+        return retriever.queries.vectors(rows, [one.had for one in known if one is not None])
+    chosen = random.choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
+    noise = vectors.std() * 0.5 * random.normal(size=(len(chosen), vectors.shape[1]))
+    return (vectors[chosen] + noise).astype(np.float32)
+
+
+def _replace(index: ItemIndex, folder: Path) -> None:
+    aside = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    index.save(aside)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""Batches of training pairs: queries with their histories, and the items that answer them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crosstower.data.batch import Batch
+from crosstower.data.prefetch import prefetch
+from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
+
+_PREFETCH = 2
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """`query` `[B]` rows and `item` `[B]`, the place of the item of each in the catalogue.
+
+    `user` `[B]` are the users' places.
+    """
+
+    query: Batch
+    item: Tensor
+    user: Tensor
+
+    def __len__(self) -> int:
+        """Return B."""
+        return len(self.item)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Pairs:
+        """Return the pairs on a device."""
+        item, user = (t.to(device, non_blocking=non_blocking) for t in (self.item, self.user))
+        return Pairs(self.query.to(device, non_blocking=non_blocking), item, user)
+
+    def pin_memory(self) -> Pairs:
+        """Return the pairs in page-locked memory, from which a GPU copies by itself."""
+        return Pairs(self.query.pin_memory(), self.item.pin_memory(), self.user.pin_memory())
+
+    def record_stream(self, stream: Any) -> None:
+        """Keep the memory of the tensors until `stream` has done what it was given by now."""
+        self.query.record_stream(stream)
+        self.item.record_stream(stream)
+        self.user.record_stream(stream)
+
+
+class PairBatches:
+    """Batches of `size` pairs, in another order each epoch: a function of (seed, epoch) alone.
+
+    A pair's history is what its user had before it in the training rows.
+    """
+
+    def __init__(self, data: RetrievalData, size: int, *, seed: int) -> None:
+        self.size, self.seed, self.rows = size, seed, data.train.items
+        self._encoder: QueryEncoder = data.query_encoder()
+        self._queries = data.queries
+        self._items = torch.from_numpy(data.train.items)
+        counts = torch.from_numpy(data.train.lengths())
+        self._user = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        self._starts = torch.from_numpy(data.train.starts)[self._user]
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return math.ceil(len(self.rows) / self.size)
+
+    def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Pairs]:
+        """Yield the batches of an epoch from number `start` on, prepared in the background."""
+        return prefetch(self._epoch(epoch, start), depth=_PREFETCH)
+
+    def _epoch(self, epoch: int, start: int) -> Iterator[Pairs]:
+        generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
+        order = torch.randperm(len(self.rows), generator=generator)
+        for rows in order.split(self.size)[start:]:
+            query = self._encoder.batch(self._queries[rows], self._items, self._starts[rows], rows)
+            yield Pairs(query, self._items[rows], self._user[rows])

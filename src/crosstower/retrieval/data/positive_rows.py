@@ -1,0 +1,169 @@
+"""Read the positives of a retrieval recipe: cleaned, split, in order of user and time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.lookup import places_in
+from crosstower.data.reading import Progress, splitter_of
+from crosstower.data.sources.joins import JoinMatch, join_matches
+from crosstower.data.sources.source import FilteredSource, Source, require_columns
+from crosstower.data.split import Splitter
+from crosstower.data.times.clock import Clock
+from crosstower.data.times.clocks import clocks_of
+from crosstower.errors import DataError
+from crosstower.recipe.own_columns import ROW, SPLIT, raw_name, time_name
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.retrieval import Retrieval
+from crosstower.recipe.split import order_of
+from crosstower.retrieval.data.items import ItemTable, read_items
+from crosstower.retrieval.data.row_items import TrainingRows, canonical_ids, items_of_rows
+from crosstower.retrieval.data.sides import Sides, section_of
+from crosstower.values.arrays import Indices
+
+
+@dataclass(frozen=True)
+class PositiveRows:
+    """Rows by user and time. `frame` has the query columns, cleaned, and raw ones under `raw_name`.
+
+    `user` and `item` `[R]` are places in `users` and `items`, `split` `[R]` places in `SPLITS`.
+    `clocks` read the time columns of split and order; `joins` says how many rows found their keys.
+    """
+
+    frame: pl.DataFrame
+    user: Indices
+    item: Indices
+    split: NDArray[np.int8]
+    users: pl.Series
+    items: ItemTable
+    skipped: Counter[str]
+    clocks: tuple[Clock, ...] = ()
+    joins: tuple[JoinMatch, ...] = ()
+
+    def take(self, rows: Indices) -> pl.DataFrame:
+        """Return the frame's rows at places."""
+        return self.frame[rows]
+
+
+def read_positives(
+    recipe: Recipe,
+    source: Source,
+    sides: Sides,
+    progress: Progress,
+    *,
+    items: ItemTable | None = None,
+) -> PositiveRows:
+    """Read all rows that are positives; `items` takes the place of the recipe's item table.
+
+    Raises:
+        DataError: a column is missing, no row is a positive, a row without a user or an item, or
+            an item that the item table lacks (unless bad rows are skipped).
+
+    """
+    section, every = section_of(recipe), source
+    if section.where is not None:
+        source = FilteredSource(source, section.where)
+        if next(iter(source.chunks([section.item])), None) is None:
+            raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
+    clock_of = clocks_of(recipe.data, source)
+    splitter = splitter_of(recipe, source, clock_of)
+    time = section.time or order_of(recipe.data.split)
+    order = () if time is None or section.user is None else (clock_of(time),)
+    cleaner = _cleaner(recipe, sides, splitter, order)
+    frame = _read(source, cleaner, splitter, progress)
+    joins = join_matches(source)
+    skipped = cleaner.skipped
+    frame = _with_ids(frame, section, recipe.data.on_bad_rows)
+    items = _items(recipe, every, sides, frame, splitter) if items is None else items
+    frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
+    by_user = [] if section.user is None else [raw_name(section.user)]
+    frame = frame.sort([*by_user, *(time_name(clock.column) for clock in order), ROW])
+    users, user = _users(frame, section)
+    place = items.places_of(frame[raw_name(section.item)])
+    split = frame[SPLIT].to_numpy()
+    return PositiveRows(
+        frame, user, place, split, users, items, skipped, tuple(cleaner.clocks), joins
+    )
+
+
+def _cleaner(recipe: Recipe, sides: Sides, splitter: Splitter, order: tuple[Clock, ...]) -> Cleaner:
+    section, query = section_of(recipe), recipe.schema_.part(list(sides.query))
+    raw = [section.item, section.user, *query.sources(), *splitter.columns]
+    extras = list(dict.fromkeys(name for name in raw if name is not None))
+    clocks = list(dict.fromkeys([*splitter.clocks, *order]))
+    return Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, clocks=clocks)
+
+
+def _read(source: Source, cleaner: Cleaner, splitter: Splitter, progress: Progress) -> pl.DataFrame:
+    require_columns(source, cleaner.sources())
+    frames: list[pl.DataFrame] = []
+    rows = 0
+    for chunk in source.chunks(cleaner.sources()):
+        frame = cleaner.clean(chunk)
+        frames.append(frame.with_columns(pl.Series(SPLIT, splitter.assign(frame))))
+        rows += chunk.frame.height
+        progress("reading", rows)
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.DataFrame:
+    """Return rows whose raw users and items are canonical ids; null where one is none."""
+    for name in (section.user, section.item):
+        if name is not None:
+            ids = canonical_ids(name, frame[raw_name(name)], on_bad_rows)
+            frame = frame.with_columns(ids.alias(raw_name(name)))
+    return frame
+
+
+def _items(
+    recipe: Recipe, source: Source, sides: Sides, frame: pl.DataFrame, splitter: Splitter
+) -> ItemTable:
+    """Return the item table, or all items with the columns of their last training row."""
+    section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
+    if section.items is not None:
+        dialect = recipe.data.csv
+        return read_items(section.items, schema, item=section.item, dialect=dialect)
+    trained = frame.filter(pl.col(SPLIT) == 0)[ROW].to_numpy()
+    rows = TrainingRows(trained, splitter, section.where)
+    return items_of_rows(source, schema, section, rows, recipe.data.on_bad_rows)
+
+
+def _known(
+    frame: pl.DataFrame,
+    items: ItemTable,
+    section: Retrieval,
+    on_bad_rows: str,
+    skipped: Counter[str],
+) -> pl.DataFrame:
+    """Return the rows that have a user and an item of the item table."""
+    wrong = {section.item: items.places_of(frame[raw_name(section.item)]) < 0}
+    if section.user is not None:
+        wrong[section.user] = frame[raw_name(section.user)].is_null().to_numpy()
+    for name, bad in wrong.items():
+        if bad.any() and on_bad_rows == "error":
+            first = int(np.argmax(bad))
+            value = frame[raw_name(name)][first]
+            what = f"{name} is missing" if value is None else f"{name} {value!r} is not in the item"
+            raise DataError(
+                f"{what}{' table' if value is not None else ''}: {int(bad.sum()):,} of"
+                f" {frame.height:,} rows, first row {frame[ROW][first]}; add it, drop those rows,"
+                " or set data.on_bad_rows: skip"
+            )
+        if bad.any():
+            skipped[name] += int(bad.sum())
+    return frame.filter(~pl.Series(np.logical_or.reduce(list(wrong.values()))))
+
+
+def _users(frame: pl.DataFrame, section: Retrieval) -> tuple[pl.Series, Indices]:
+    """Return all users, sorted, and each row's place among them; rows are users without a user."""
+    if section.user is None:
+        return pl.Series("row", np.arange(frame.height)), np.arange(frame.height)
+    ids = frame[raw_name(section.user)]
+    users = ids.unique().sort()
+    return users, places_in(users, ids)

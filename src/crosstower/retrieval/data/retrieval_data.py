@@ -1,0 +1,228 @@
+"""From a retrieval recipe and its rows to encoded training pairs and questions."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crosstower.data.batch import Batch
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.partial import Side
+from crosstower.data.reading import Progress, split_words
+from crosstower.data.sources.source import Source
+from crosstower.data.split import SPLITS
+from crosstower.data.statistics import Facts
+from crosstower.errors import DataError
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.schema import Sequence
+from crosstower.retrieval.data.histories import Histories, tails
+from crosstower.retrieval.data.items import ItemTable
+from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
+from crosstower.retrieval.data.questions import Questions, questions_of
+from crosstower.retrieval.data.sides import Sides, section_of, sides_of
+
+
+class QueryEncoder:
+    """Turns query columns and earlier items into batches for the query tower.
+
+    Args:
+        encoder: of all columns.
+        sides: which are the query's.
+        ids: of all items, by place.
+
+    """
+
+    def __init__(self, encoder: Encoder, sides: Sides, ids: pl.Series) -> None:
+        self.side, self.history = Side(encoder, sides.query), sides.history
+        self.length, self.codes = 0, torch.empty(0, dtype=torch.int32)
+        if sides.history is not None:
+            field = next(f for f in encoder.layout.lists if f.name == sides.history)
+            self.length = field.length
+            self.codes = torch.from_numpy(encoder.tables[field.table].encode(ids))
+
+    def batch(self, compact: Batch, items: Tensor, starts: Tensor, ends: Tensor) -> Batch:
+        """Return `[B]` queries: compact columns, and `items[starts:ends]` as their histories."""
+        return self.side.widen(compact, self.lists(items, starts, ends))
+
+    def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Tensor]:
+        """Return the histories `[B, L]`; nothing where the recipe has none."""
+        if self.history is None:
+            return {}
+        return {self.history: tails(self.codes[items], starts, ends, length=self.length)}
+
+
+@dataclass(frozen=True)
+class RetrievalData:
+    """All that a retrieval training needs, in memory.
+
+    `user` and `item` `[R]` are the training pairs by user and time, `queries` their query columns;
+    `questions` are those of valid and test, `asked` their query columns. `rows` are all positives.
+    """
+
+    encoder: Encoder
+    sides: Sides
+    items: ItemTable
+    item_batch: Batch
+    train: Histories
+    queries: Batch
+    questions: dict[str, Questions]
+    asked: dict[str, Batch]
+    rows: PositiveRows
+    facts: Facts
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Training rows of each item `[N]`."""
+        return np.bincount(self.train.items, minlength=len(self.items))
+
+    def with_valid(self) -> RetrievalData:
+        """Return the data whose training pairs are those of train and valid rows."""
+        known = np.flatnonzero(self.rows.split < SPLITS.index("test"))
+        histories = Histories.of(
+            self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
+        )
+        query = Side(self.encoder, self.sides.query)
+        return replace(self, train=histories, queries=query.encode(self.rows.take(known)))
+
+    def query_encoder(self) -> QueryEncoder:
+        """Return what makes queries for the model."""
+        return QueryEncoder(self.encoder, self.sides, self.items.ids)
+
+
+def prepare_retrieval(
+    recipe: Recipe,
+    source: Source,
+    *,
+    encoder: Encoder | None = None,
+    progress: Progress = lambda _stage, _rows: None,
+) -> RetrievalData:
+    """Return encoded pairs and questions.
+
+    Raises:
+        RecipeError: the sides are wrong.
+        DataError: a bad cell, an empty split, rows without user or known item.
+
+    """
+    sides, section = sides_of(recipe), section_of(recipe)
+    rows = read_positives(recipe, source, sides, progress)
+    by_user = section.user is not None
+    limits = {"valid": section.valid_questions, "test": None}
+    questions = {
+        name: questions_of(
+            rows,
+            SPLITS.index(name),
+            by_user=by_user,
+            seen=section.seen_rule,
+            at_most=limit,
+        )
+        for name, limit in limits.items()
+    }
+    _check_splits(rows, questions)
+    encoder = encoder or _fit(recipe, rows, sides)
+    query, train = Side(encoder, sides.query), np.flatnonzero(rows.split == 0)
+    queries = query.encode(rows.take(train))
+    item_batch = Side(encoder, sides.item)
+    histories = Histories.of(rows.user[train], rows.item[train], users=len(rows.users))
+    wide = item_batch.widen(item_batch.encode(rows.items.cleaned))
+    return RetrievalData(
+        encoder=encoder,
+        sides=sides,
+        items=rows.items,
+        item_batch=wide,
+        train=histories,
+        queries=queries,
+        questions=questions,
+        asked={name: query.encode(rows.take(q.rows)) for name, q in questions.items()},
+        rows=rows,
+        facts=_facts(recipe, source, rows, questions, [queries, wide]),
+    )
+
+
+def _fit(recipe: Recipe, rows: PositiveRows, sides: Sides) -> Encoder:
+    """Learn vocabularies and statistics from the training pairs, items repeated as they occur."""
+    train = np.flatnonzero(rows.split == 0)
+    frame = pl.concat([rows.take(train), rows.items.cleaned[rows.item[train]]], how="horizontal")
+    lengths: dict[str, int] = {}
+    if sides.history is not None:
+        column = recipe.schema_.columns[sides.history]
+        ids = rows.items.ids.gather(rows.item[train])
+        if isinstance(column, Sequence):
+            lengths[sides.history] = column.max_len
+            lists = ids.reshape((-1, 1)) if column.table is None else ids.head(0).implode()
+            frame = frame.with_columns(_lists(lists, len(train)).alias(sides.history))
+    fit = EncoderFit(recipe.schema_)
+    fit.add(frame)
+    encoder = fit.finish()
+    return replace(encoder, lengths=encoder.lengths | lengths)
+
+
+def _lists(lists: pl.Series, rows: int) -> pl.Series:
+    if isinstance(lists.dtype, pl.Array):
+        return lists.arr.to_list()
+    return lists.new_from_index(0, rows)
+
+
+def _check_splits(rows: PositiveRows, questions: dict[str, Questions]) -> None:
+    counts = {name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)}
+    empty = [n for n in SPLITS if counts[n] == 0 or (n in questions and not len(questions[n]))]
+    if empty:
+        words = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        raise DataError(
+            f"the {empty[0]} split holds nothing to find ({words} rows); change data.split, give"
+            " more rows, or set retrieval.exclude_seen: false if users come back to the same items"
+        )
+
+
+def _facts(
+    recipe: Recipe,
+    source: Source,
+    rows: PositiveRows,
+    questions: dict[str, Questions],
+    batches: list[Batch],
+) -> Facts:
+    digest = hashlib.blake2b(digest_size=16)
+    for batch in batches:
+        for tensor in batch.tensors():
+            digest.update(tensor.numpy().tobytes())
+    for array in (rows.user, rows.item, rows.split):
+        digest.update(array.tobytes())
+    return Facts(
+        source=source.name,
+        split=split_words(recipe.data.split, rows.clocks),
+        rows={name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)},
+        base_rates={},
+        notes=tuple(_notes(recipe, rows, questions["test"])),
+        joins=rows.joins,
+        fingerprint=digest.hexdigest(),
+        answers=questions["test"].counts,
+    )
+
+
+def _notes(recipe: Recipe, rows: PositiveRows, test: Questions) -> list[str]:
+    """Return sentences about the catalogue, repeated pairs, cold items and cold users."""
+    notes = [match.sentence for match in rows.joins]
+    notes += [f"{count:,} rows left out for '{name}'" for name, count in rows.skipped.items()]
+    train = rows.split == 0
+    items = len(rows.items)
+    trained = len(np.unique(rows.item[train]))
+    catalogue = f"{items:,} items, {items - trained:,} of them without a training positive"
+    if rows.items.missing and rows.items.attributes.columns != [section_of(recipe).item]:
+        catalogue += (
+            f"; the columns of {rows.items.missing:,} are missing, as no training row has them:"
+            " give all items a table (retrieval.items)"
+        )
+    notes.append(catalogue)
+    pairs = np.unique(rows.user[train] * items + rows.item[train])
+    if len(pairs) < train.sum():
+        notes.append(f"{int(train.sum()) - len(pairs):,} training rows repeat a pair; they count")
+    cold = int(test.cold().sum())
+    if cold and (test.users >= 0).any():
+        notes.append(f"{cold:,} of {len(test):,} test questions come from users without a history")
+    return notes

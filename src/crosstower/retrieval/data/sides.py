@@ -1,0 +1,72 @@
+"""Which columns of a retrieval recipe the query has, and which the item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.retrieval import Retrieval
+from crosstower.recipe.schema import Cross, Distance, Schema
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Names of schema columns; `history` is filled from a user's rows and in neither list."""
+
+    query: tuple[str, ...]
+    item: tuple[str, ...]
+    history: str | None
+
+
+def section_of(recipe: Recipe) -> Retrieval:
+    """Return the recipe's retrieval section.
+
+    Raises:
+        RecipeError: it has none.
+
+    """
+    if recipe.retrieval is None:
+        raise RecipeError(f"recipe '{recipe.name}' has no retrieval section; add one, or rank")
+    return recipe.retrieval
+
+
+def sides_of(recipe: Recipe) -> Sides:
+    """Return the sides by `model.item`.
+
+    Raises:
+        RecipeError: a column that is not there, a side without a column, or a column that needs
+            both sides.
+
+    """
+    columns, history = recipe.schema_.columns, section_of(recipe).history
+    named = recipe.model.get("item", [])
+    item = [named] if isinstance(named, str) else list(named)
+    for name in item:
+        if name not in columns or name == history:
+            raise RecipeError(
+                f"model.item: no item column '{name}'{did_you_mean(name, list(columns))};"
+                f" allowed: {', '.join(c for c in columns if c != history)}"
+            )
+    query = [name for name in columns if name not in item and name != history]
+    if not item or not (query or history):
+        raise RecipeError(
+            "model.item: name the columns of the item tower, at least one, and leave at least one"
+            f" to the query; got [{', '.join(item)}] out of {', '.join(columns)}"
+        )
+    _check_one_sided(recipe.schema_, item)
+    return Sides(tuple(query), tuple(item), history)
+
+
+def _check_one_sided(schema: Schema, item: list[str]) -> None:
+    for name, column in schema.columns.items():
+        if isinstance(column, Distance):
+            raise RecipeError(
+                f"schema.columns.{name}: a distance needs the query and the item at once, which a"
+                " two-tower model never sees; use it in a ranker, or in a filter as distance_km"
+            )
+        if isinstance(column, Cross) and len({part in item for part in column.columns}) > 1:
+            raise RecipeError(
+                f"schema.columns.{name}: a cross of a query column and an item column; towers see"
+                " one side only, cross columns of one side"
+            )

@@ -1,0 +1,149 @@
+"""Evaluate a retrieval run on other rows: a test file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosstower.data.batch import Batch
+from crosstower.data.encoders.partial import Side
+from crosstower.data.parts import undivided
+from crosstower.data.reading import source_of
+from crosstower.errors import DataError, notify
+from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
+from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
+from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines
+from crosstower.retrieval.baselines.models import (
+    Baseline,
+    Ease,
+    ItemKnn,
+    Popularity,
+    histories_of,
+    recommend,
+)
+from crosstower.retrieval.data.histories import Histories
+from crosstower.retrieval.data.items import ItemTable
+from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
+from crosstower.retrieval.data.questions import Questions, ask
+from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.files import COUNT, FOLDER, HAD, ID, USER, read
+from crosstower.retrieval.index.top_k import top_places
+from crosstower.retrieval.index.vectors import Vectors
+from crosstower.retrieval.inference import query_vectors
+from crosstower.retrieval.results import write_retrieval_report
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.history import report_of
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
+from crosstower.values.columns import matched
+
+
+def evaluate_retrieval_on(
+    run: Run, data: Any, out: Path | None = None
+) -> tuple[RetrievalReport, Path]:
+    """Find the positives of other rows with the models of all seeds; return report and page.
+
+    Users have what the run's rows gave them; baselines learn from the same. Items must be those
+    of the run's catalogue. The page is `out`, or `report-NAME.html` in the run folder.
+
+    Raises:
+        DataError: a column is missing, no row is a positive, an item is not in the catalogue.
+
+    """
+    source = source_of(run.recipe.data, data)
+    retriever = Retriever.open(run)
+    table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
+    recipe = undivided(run.recipe)
+    rows = read_positives(recipe, source, sides_of(recipe), _silent, items=table)
+    earlier = earlier_of(run, rows)
+    section = section_of(run.recipe)
+    questions = ask(
+        rows,
+        np.arange(len(rows.user)),
+        earlier,
+        by_user=section.user is not None,
+        seen=section.seen_rule,
+    )
+    if not len(questions):
+        raise DataError(
+            f"{source.name}: nothing to find: its users have had all of its items before; give rows"
+            " that the run has not seen, or set retrieval.exclude_seen: false"
+        )
+    side = Side(run.encoder, sides_of(recipe).query)
+    compact = side.encode(rows.take(questions.rows))
+    k = section.k[-1]
+    lists = [_answers(run, seed, questions, compact, k) for seed in run.info.seeds]
+    report = retrieval_report(
+        {next(iter(run.info.models)): lists},
+        _baselines(run, questions, k, len(table)),
+        Answered(
+            questions.relevant,
+            questions.cold(),
+            retriever.items[COUNT].to_numpy(),
+            questions.counts,
+        ),
+        section.k,
+    )
+    left_out = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
+    left_out += omission_words(_omitted(run, len(table)))
+    notes = [*(match.sentence for match in rows.joins), *left_out]
+    notify([*(match.sentence for match in rows.joins if match.low), *left_out])
+    facts = DataFacts(
+        source.name, "none: all rows", {"these rows": len(rows.user)}, {}, tuple(notes)
+    )
+    path = out or report_of(run, source)
+    return report, write_retrieval_report(run, report, path, facts=facts)
+
+
+def _silent(stage: str, rows: int) -> None:
+    """Show no progress."""
+
+
+def earlier_of(run: Run, rows: PositiveRows) -> Histories:
+    """Return what the run knows of the users of these rows."""
+    if section_of(run.recipe).user is None:
+        return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
+    users = read(run.folder / FOLDER / "users.parquet")
+    asked = pl.DataFrame({USER: matched(rows.users, users[USER])})
+    found = asked.join(users.select(USER, HAD), on=USER, how="left", maintain_order="left")[HAD]
+    counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
+    items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
+    return Histories(items, np.concatenate([[0], np.cumsum(counts)]))
+
+
+def _answers(run: Run, seed: int, questions: Questions, compact: Batch, k: int) -> Indices:
+    retriever = Retriever.open(run, seed=seed)
+    encoder = QueryEncoder(run.encoder, sides_of(run.recipe), retriever.items[ID])
+    queries = query_vectors(retriever.model, encoder, compact, questions.users, questions.earlier)
+    vectors = Vectors.encode(retriever.vectors, "float32")
+    return top_places(queries, vectors, k, excluded=questions.seen)[0]
+
+
+def _omitted(run: Run, items: int) -> dict[str, str]:
+    """Return why a baseline is left out; other rows are compared with all that can be had."""
+    retrieval = section_of(run.recipe).model_copy(update={"baselines": None})
+    return omitted_baselines(run.recipe.model_copy(update={"retrieval": retrieval}), items)
+
+
+def _baselines(run: Run, questions: Questions, k: int, items: int) -> dict[str, Indices]:
+    """Return the lists of popularity, item-kNN and EASE^R with their usual settings."""
+    counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
+    baselines: dict[str, Baseline] = {"popularity": Popularity(counts)}
+    if section_of(run.recipe).user is not None:
+        users = read(run.folder / FOLDER / "users.parquet")
+        pairs = users.with_row_index("user").select("user", HAD).explode(HAD)
+        known = pairs["user"].to_numpy().astype(np.int64), pairs[HAD].to_numpy()
+        histories = histories_of(*known, shape=(users.height, items))
+        baselines["item_knn"] = ItemKnn.fit(histories)
+        if not _omitted(run, items):
+            baselines["ease"] = Ease.fit(histories)
+    pairs = questions.earlier.pairs(questions.users)
+    asked = histories_of(*pairs, shape=(len(questions), items))
+    return {
+        name: recommend(baseline, asked, k, seen=questions.seen)
+        for name, baseline in baselines.items()
+    }

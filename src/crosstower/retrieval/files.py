@@ -1,0 +1,89 @@
+"""What the run folder of a retriever keeps besides its models.
+
+- `retrieval/items.parquet`: the raw item table, with ids and training rows
+- `retrieval/users.parquet`: what each user has had, and the query columns of the last row
+- `retrieval/questions.parquet`: the test questions and their answers
+- `retrieval/baselines/NAME.parquet`: the lists of each baseline
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from crosstower.errors import RunError
+from crosstower.recipe.own_columns import MARK, raw_name
+from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.data.histories import Histories
+from crosstower.retrieval.data.retrieval_data import RetrievalData
+from crosstower.retrieval.data.sides import section_of
+from crosstower.storage.files import replacing
+from crosstower.values.arrays import Indices
+
+FOLDER = "retrieval"
+ID, COUNT, USER, HAD = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
+
+
+def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
+    """Write items, users and questions into a run folder."""
+    place = folder / FOLDER
+    place.mkdir()
+    items = data.items.attributes.with_columns(
+        data.items.ids.alias(ID), pl.Series(COUNT, data.counts)
+    )
+    items.write_parquet(place / "items.parquet")
+    _questions(data).write_parquet(place / "questions.parquet")
+    if section_of(recipe).user is not None:
+        _users(recipe, data).write_parquet(place / "users.parquet")
+
+
+def _questions(data: RetrievalData) -> pl.DataFrame:
+    questions = data.questions["test"]
+    found = pl.DataFrame({"question": questions.relevant[0], "item": questions.relevant[1]})
+    lists = found.group_by("question", maintain_order=True).agg("item")["item"]
+    return pl.DataFrame({"asked": questions.asked, "relevant": lists, "cold": questions.cold()})
+
+
+def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
+    """Return what every user has had in all splits, and their latest query columns."""
+    rows = data.rows
+    had = Histories.of(rows.user, rows.item, users=len(rows.users))
+    lists = pl.DataFrame({"user": rows.user, "item": rows.item})
+    lists = lists.group_by("user", maintain_order=True).agg("item").sort("user")["item"]
+    last = rows.take(had.starts[1:] - 1)
+    names = recipe.schema_.part(list(data.sides.query)).sources()
+    raw = [last[raw_name(name)].alias(name) for name in names]
+    return pl.DataFrame([rows.users.alias(USER), lists.alias(HAD), *raw])
+
+
+def save_answers(shown: Indices) -> pl.DataFrame:
+    """Return lists `[Q, K]` as a frame; -1 ends a list early."""
+    return pl.DataFrame({"shown": pl.Series(shown).arr.to_list()})
+
+
+def load_answers(path: Path) -> Indices:
+    """Return what `save_answers` gave, from a Parquet file."""
+    return np.stack(read(path)["shown"].to_list()).astype(np.int64)
+
+
+def write_answers(path: Path, shown: Indices) -> None:
+    """Write lists `[Q, K]`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as aside:
+        save_answers(shown).write_parquet(aside)
+
+
+def read(path: Path) -> pl.DataFrame:
+    """Read one of the files.
+
+    Raises:
+        RunError: it is missing or damaged.
+
+    """
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: damaged or missing: {reason}; train the run again") from error

@@ -1,0 +1,1 @@
+"""Item indexes: exact, approximate and Milvus, with filters on attributes."""

@@ -1,0 +1,204 @@
+"""The items of an index: their ids, attributes, and which of them are still there."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.cleaning.cells import to_ids
+from crosstower.data.filters.filter import parse_filter
+from crosstower.data.filters.text import named
+from crosstower.data.lookup import places_of_ids
+from crosstower.data.sources.frames import series_of
+from crosstower.errors import QueryError, RunError
+from crosstower.recipe.own_columns import MARK
+from crosstower.retrieval.index.survivors import Conditions, Survivors
+from crosstower.values.arrays import Indices
+
+_ID = "item_id"
+_OWN = f"{MARK}id"
+
+
+class Catalogue:
+    """Items by place: place i of the vectors is row i here. A removed item keeps its place.
+
+    Args:
+        ids: item ids, integers or text, each once.
+        attributes: columns to filter by, a row an item.
+
+    Raises:
+        QueryError: an id is missing or there twice, or the attributes have other rows.
+
+    """
+
+    def __init__(self, ids: Any, attributes: pl.DataFrame | None = None) -> None:
+        series = to_ids(_ID, _series(ids)).alias(_ID)
+        attributes = pl.DataFrame() if attributes is None else attributes
+        if attributes.width and attributes.height != len(series):
+            raise QueryError(
+                f"attributes: {attributes.height:,} rows for {len(series):,} items; each needs one"
+            )
+        if series.null_count():
+            raise QueryError(
+                f"item ids: row {series.is_null().arg_max()} has none; every item needs one"
+            )
+        twice = series.filter(series.is_duplicated())
+        if len(twice):
+            raise QueryError(f"item ids: {twice[0]!r} is there twice; keep one row an item")
+        self.ids, self.attributes = series, attributes
+        self.alive = np.ones(len(series), dtype=bool)
+        self._count = len(series)
+        self._conditions = Conditions()
+
+    def __len__(self) -> int:
+        """Return how many items are there; removed ones do not count."""
+        return self._count
+
+    @property
+    def all_alive(self) -> bool:
+        """Whether no item was removed."""
+        return self._count == len(self.alive)
+
+    def places_of(self, ids: Any) -> Indices:
+        """Return the place of each id, -1 for one that is not there."""
+        alive = np.append(np.flatnonzero(self.alive), -1)  # the last one stands for place -1
+        return alive[places_of_ids(self.ids.filter(pl.Series(self.alive)), _series(ids))]
+
+    def survivors(self, where: str | None) -> Survivors | None:
+        """Return the items that may be shown; None if all may.
+
+        They are kept for the next search with the same condition, until items change.
+
+        Args:
+            where: a condition; None if there is none.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        if where is None and self.all_alive:
+            return None
+        return self._conditions.get(where, lambda: self._fits(where))
+
+    def allowed(self, where: str | None) -> Indices:
+        """Return the places, ascending, of the items that fulfil a condition.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        found = self.survivors(where)
+        return np.arange(len(self.alive)) if found is None else found.places
+
+    def fits(self, where: str | None) -> NDArray[np.bool_]:
+        """Return which places `[N]` have an item, one that fulfils a condition if there is one.
+
+        Raises:
+            QueryError: the condition is wrong.
+
+        """
+        found = self.survivors(where)
+        return self.alive if found is None else found.mask
+
+    def shared(self) -> Catalogue:
+        """Return a catalogue of the same items from which others can be removed."""
+        other = copy.copy(self)
+        other.alive, other._conditions = self.alive.copy(), Conditions()
+        return other
+
+    def drop(self, places: Indices) -> None:
+        """Remove the items at `places`."""
+        self.alive[places] = False
+        self._changed()
+
+    def _fits(self, where: str | None) -> NDArray[np.bool_]:
+        if where is None:
+            return self.alive.copy()
+        table = self.attributes
+        if _ID not in table.columns:
+            table = table.with_columns(self.ids)
+        condition = parse_filter(where, dict(table.schema)).fill_null(value=False)
+        try:
+            found = table.select(condition.cast(pl.UInt8).alias("fits"))["fits"]
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise QueryError(f"{named(where)}: cannot be applied to the items: {reason}") from None
+        fits = found.to_numpy(writable=True).view(np.bool_)
+        return fits if self.all_alive else self.alive & fits
+
+    def _changed(self) -> None:
+        self._count = int(np.count_nonzero(self.alive))
+        self._conditions.clear()
+
+    def extend(self, other: Catalogue) -> None:
+        """Put others behind these items; their ids replace the same ones here.
+
+        Raises:
+            QueryError: the attributes have other columns or types; nothing has changed then.
+
+        """
+        if dict(other.attributes.schema) != dict(self.attributes.schema):
+            raise QueryError(
+                f"attributes: expected {_words(self.attributes)}, got {_words(other.attributes)}"
+            )
+        replaced = self.places_of(other.ids)
+        texts = [self.ids, other.ids]
+        if self.ids.dtype != other.ids.dtype:
+            texts = [ids.cast(pl.String) for ids in texts]
+        self.ids = pl.concat(texts)
+        self.attributes = pl.concat([self.attributes, other.attributes])
+        self.alive = np.concatenate([self.alive, other.alive])
+        self.drop(replaced[replaced >= 0])
+
+    def remove(self, ids: Any) -> Indices:
+        """Take items out and return their places.
+
+        Raises:
+            QueryError: an id is not there; nothing has been removed then.
+
+        """
+        places = self.places_of(ids)
+        if (places < 0).any():
+            unknown = _series(ids)[int(np.argmax(places < 0))]
+            raise QueryError(f"no item {unknown!r} in the index; nothing was removed")
+        self.drop(places)
+        return places
+
+    def taken(self, places: Indices) -> Catalogue:
+        """Return the items at `places`, in that order."""
+        table = self.attributes[places] if self.attributes.width else None
+        return Catalogue(self.ids.gather(places), table)
+
+    def save(self, folder: Path) -> None:
+        """Write items.parquet; removed items are to be left behind with `taken` before."""
+        table = pl.DataFrame([*self.attributes.get_columns(), self.ids.alias(_OWN)])
+        table.write_parquet(folder / "items.parquet")
+
+    @staticmethod
+    def load(folder: Path) -> Catalogue:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: the file is missing or damaged.
+
+        """
+        path = folder / "items.parquet"
+        try:
+            table = pl.read_parquet(path)
+            return Catalogue(table[_OWN], table.drop(_OWN))
+        except (OSError, pl.exceptions.PolarsError, QueryError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path}: damaged: {reason}; build the index again") from error
+
+
+def _series(ids: Any) -> pl.Series:
+    return ids if isinstance(ids, pl.Series) else series_of(_ID, list(ids))
+
+
+def _words(table: pl.DataFrame) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in table.schema.items()) or "none"

@@ -1,0 +1,124 @@
+"""What every item index offers, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.errors import QueryError
+from crosstower.recipe.arguments import count_of
+from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.index.vectors import Floats
+from crosstower.values.arrays import Indices
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The best items of each query, best first.
+
+    `places` `[Q, K]` are places in the index, -1 where fewer than K items exist; `scores` `[Q, K]`
+    are inner products, -inf there.
+    """
+
+    catalogue: Catalogue
+    places: Indices
+    scores: Floats
+
+    def ids(self, query: int) -> pl.Series:
+        """Return the item ids of one query."""
+        places = self.places[query]
+        return self.catalogue.ids.gather(places[places >= 0])
+
+    def frame(self) -> pl.DataFrame:
+        """Return a row a hit: query, rank (from 1), item_id, score."""
+        query, rank = np.nonzero(self.places >= 0)
+        places = self.places[query, rank]
+        return pl.DataFrame(
+            {
+                "query": query,
+                "rank": rank + 1,
+                "item_id": self.catalogue.ids.gather(places),
+                "score": self.scores[query, rank],
+            }
+        )
+
+
+class ItemIndex(Protocol):
+    """Vectors of items; answers which have the largest inner product with a query."""
+
+    def search(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        *,
+        where: str | None = None,
+        exclude: Sequence[Any] | None = None,
+    ) -> Hits:
+        """Return the k best items of each query that fulfil `where` and are not excluded.
+
+        Args:
+            queries: `[Q, D]`.
+            k: how many; fewer come back only where fewer exist.
+            where: a condition on attributes, as in `filters`.
+            exclude: for each query the ids of items to leave out; unknown ones are ignored.
+
+        Raises:
+            QueryError: a query of another width or not finite, a k below 1, a wrong condition.
+
+        """
+        ...
+
+    def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
+        """Add items; an id that is there gets the new vector and attributes."""
+        ...
+
+    def remove(self, ids: Any) -> None:
+        """Take items out."""
+        ...
+
+    def save(self, folder: str | Path) -> None:
+        """Write the index to a folder, which appears only when it is complete."""
+        ...
+
+
+def check_queries(queries: NDArray[Any], k: int, *, width: int) -> Floats:
+    """Return queries as float32 `[Q, D]`.
+
+    Raises:
+        QueryError: another width, a number that is not finite, or a k below 1.
+
+    """
+    x = np.ascontiguousarray(queries, dtype=np.float32)
+    if x.ndim != 2 or x.shape[1] != width:
+        raise QueryError(
+            f"queries: expected [queries, {width}], got shape {list(x.shape)}; the index was built"
+            " from vectors of that width, use the model that built it"
+        )
+    if not np.isfinite(x).all():
+        raise QueryError("queries: a number is not finite")
+    count_of("k", k, error=QueryError)
+    return x
+
+
+def excluded_pairs(
+    catalogue: Catalogue, exclude: Sequence[Any] | None, queries: int
+) -> tuple[Indices, Indices]:
+    """Return (query, place) of everything to leave out.
+
+    Raises:
+        QueryError: there are lists for more or fewer queries.
+
+    """
+    if exclude is None:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    if len(exclude) != queries:
+        raise QueryError(f"exclude: {len(exclude):,} lists for {queries:,} queries; give one each")
+    query = np.repeat(np.arange(queries), [len(e) for e in exclude])
+    places = np.concatenate([catalogue.places_of(e) for e in exclude if len(e)] or [query])
+    return query[places >= 0], places[places >= 0]

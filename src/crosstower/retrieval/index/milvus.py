@@ -1,0 +1,255 @@
+"""An index in Milvus, for catalogues beyond one machine; Milvus Lite keeps one in a file.
+
+The engine searches, filters and stores; this adapter speaks to it. It needs the package pymilvus.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from crosstower.errors import QueryError, RunError
+from crosstower.recipe.frozen import Frozen
+from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.index.index import Hits, check_queries
+from crosstower.retrieval.index.milvus_filters import columns_of_kinds, kinds_of, milvus_filter
+from crosstower.storage.files import new_folder
+from crosstower.values.ids import id_of
+
+TOKEN = "CROSSTOWER_MILVUS_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+_BATCH = 1_000
+_LIMIT = 16_384
+_PROPERTY = "crosstower"
+
+
+class Address(Frozen):
+    """Where an index is; what `index.json` holds. The token is in the environment alone."""
+
+    format: Literal[1] = 1
+    kind: Literal["milvus"] = "milvus"
+    uri: str
+    collection: str
+
+
+class _Description(Frozen):
+    """What is kept with the collection."""
+
+    crosstower: Literal[1] = 1
+    width: int
+    text_ids: bool
+    attributes: dict[str, str]
+
+
+class MilvusIndex:
+    """Items in a Milvus collection: id, vector, and attributes as JSON.
+
+    A server's token (user:password) is read from the variable CROSSTOWER_MILVUS_TOKEN, if set.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._client = _client(address.uri)
+        if not self._client.has_collection(address.collection):
+            raise RunError(
+                f"{address.uri}: no collection '{address.collection}'; build the index first"
+            )
+        described = self._client.describe_collection(address.collection)
+        properties: dict[str, str] = described.get("properties") or {}
+        try:
+            about = properties.get(_PROPERTY) or described.get("description") or ""
+            self._about = _Description.model_validate_json(about)
+        except ValidationError:
+            raise RunError(
+                f"{address.uri}: collection '{address.collection}' was not made by crosstower;"
+                " choose another name"
+            ) from None
+
+    @staticmethod
+    def build(
+        uri: str,
+        collection: str,
+        ids: Any,
+        vectors: NDArray[Any],
+        attributes: pl.DataFrame | None = None,
+    ) -> MilvusIndex:
+        """Make a collection of items; one of that name must not be there yet.
+
+        Args:
+            uri: http://HOST:19530, or a file such as items.db for Milvus Lite.
+            collection: its name.
+            ids: `[N]` integers or text, each once.
+            vectors: `[N, D]`, finite.
+            attributes: columns to filter by, a row an item.
+
+        Raises:
+            QueryError: ids, vectors and attributes do not fit together, or no package pymilvus.
+            RunError: the collection is there already.
+
+        """
+        catalogue, x = _checked(ids, vectors, attributes)
+        client = _client(uri)
+        if client.has_collection(collection):
+            raise RunError(f"{uri}: collection '{collection}' is there already; choose another")
+        about = _Description(
+            width=x.shape[1],
+            text_ids=catalogue.ids.dtype == pl.String,
+            attributes=kinds_of(catalogue.attributes),
+        )
+        _create(client, collection, about)
+        index = MilvusIndex(Address(uri=uri, collection=collection))
+        index._upsert(catalogue, x)
+        return index
+
+    def __len__(self) -> int:
+        """Return how many items are there."""
+        found = self._client.query(self.address.collection, filter="", output_fields=["count(*)"])
+        return int(found[0]["count(*)"])
+
+    def search(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        *,
+        where: str | None = None,
+        exclude: Sequence[Any] | None = None,
+    ) -> Hits:
+        """Return the items that the engine finds; see `ItemIndex.search`."""
+        x = check_queries(queries, k, width=self._about.width)
+        if exclude is not None and len(exclude) != len(x):
+            raise QueryError(f"exclude: {len(exclude):,} lists for {len(x):,} queries")
+        left_out = [set(self._ids(e)) for e in exclude or [[]] * len(x)]
+        asked = k + max((len(e) for e in left_out), default=0)
+        if asked > _LIMIT:
+            raise QueryError(f"k: Milvus gives at most {_LIMIT:,} items, exclusions included")
+        columns = columns_of_kinds(self._about.attributes)
+        found = self._client.search(
+            self.address.collection,
+            data=x.tolist(),
+            limit=asked,
+            filter="" if where is None else milvus_filter(where, columns),
+        )
+        lists = [
+            [(h["id"], h["distance"]) for h in hits if h["id"] not in out][:k]
+            for hits, out in zip(found, left_out, strict=True)
+        ]
+        return self._hits(lists, k)
+
+    def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
+        """Add items; an id that is there gets the new vector and attributes."""
+        catalogue, x = _checked(ids, vectors, attributes)
+        if x.shape[1] != self._about.width:
+            raise QueryError(f"item vectors: expected width {self._about.width}, got {x.shape[1]}")
+        if kinds_of(catalogue.attributes) != self._about.attributes:
+            raise QueryError(
+                f"attributes: expected {self._about.attributes}, got"
+                f" {kinds_of(catalogue.attributes)}"
+            )
+        self._upsert(catalogue, x)
+
+    def remove(self, ids: Any) -> None:
+        """Take items out; ids that are not there are ignored by the engine."""
+        self._client.delete(self.address.collection, ids=self._ids(ids))
+
+    def save(self, folder: str | Path) -> None:
+        """Write where the index is to a folder that is not there yet."""
+        with new_folder(Path(folder)) as aside:
+            text = self.address.model_dump_json(indent=1)
+            (aside / "index.json").write_text(text, encoding="utf-8")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    def _ids(self, ids: Any) -> list[Any]:
+        """Return ids in the type of the collection, without those that cannot be in it."""
+        found = (id_of(value) for value in ids)
+        if self._about.text_ids:
+            return [str(value) for value in found if value is not None]
+        return [value for value in found if isinstance(value, int)]
+
+    def _upsert(self, catalogue: Catalogue, x: NDArray[np.float32]) -> None:
+        ids, rows = self._ids(catalogue.ids.to_list()), list(_rows(catalogue))
+        if len(ids) < len(rows):
+            raise QueryError(
+                f"item ids: the collection {self.address.collection} holds integers, got text; make"
+                " another collection for both"
+            )
+        for start in range(0, len(ids), _BATCH):
+            part = range(start, min(start + _BATCH, len(ids)))
+            data = [{"id": ids[i], "vector": x[i].tolist(), "attributes": rows[i]} for i in part]
+            self._client.upsert(self.address.collection, data)
+
+    def _hits(self, lists: list[list[tuple[Any, float]]], k: int) -> Hits:
+        catalogue = Catalogue(list({i for hits in lists for i, _ in hits}))
+        places = np.full((len(lists), k), -1, dtype=np.int64)
+        scores = np.full((len(lists), k), -np.inf, dtype=np.float32)
+        for row, hits in enumerate(lists):
+            places[row, : len(hits)] = catalogue.places_of([i for i, _ in hits])
+            scores[row, : len(hits)] = [score for _, score in hits]
+        return Hits(catalogue, places, scores)
+
+
+def _checked(
+    ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None
+) -> tuple[Catalogue, NDArray[np.float32]]:
+    catalogue, x = Catalogue(ids, attributes), np.asarray(vectors, dtype=np.float32)
+    if x.ndim != 2 or len(x) != len(catalogue.ids) or not len(x):
+        raise QueryError(
+            f"item vectors: expected [{len(catalogue.ids)}, width] and at least one item, got"
+            f" shape {list(x.shape)}"
+        )
+    if not np.isfinite(x).all():
+        raise QueryError("item vectors: a number is not finite")
+    return catalogue, x
+
+
+def _rows(catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """Yield the attributes of each item as JSON values, missing ones left out."""
+    if not catalogue.attributes.width:
+        yield from ({} for _ in range(len(catalogue.ids)))
+        return
+    for row in catalogue.attributes.iter_rows(named=True):
+        plain = {name: value for name, value in row.items() if value is not None}
+        yield json.loads(json.dumps(plain, default=str))
+
+
+def _create(client: Any, collection: str, about: _Description) -> None:
+    milvus = importlib.import_module("pymilvus")
+    # Servers keep the description, Milvus Lite the properties.
+    words = about.model_dump_json()
+    schema = client.create_schema(auto_id=False, description=words)
+    if about.text_ids:
+        schema.add_field("id", milvus.DataType.VARCHAR, is_primary=True, max_length=512)
+    else:
+        schema.add_field("id", milvus.DataType.INT64, is_primary=True)
+    schema.add_field("vector", milvus.DataType.FLOAT_VECTOR, dim=about.width)
+    schema.add_field("attributes", milvus.DataType.JSON)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
+    client.create_collection(
+        collection, schema=schema, index_params=index, properties={_PROPERTY: words}
+    )
+
+
+def _client(uri: str) -> Any:
+    try:
+        milvus = importlib.import_module("pymilvus")
+    except ImportError as error:
+        raise QueryError(
+            "an index in Milvus needs the package pymilvus; install it with:"
+            " pip install 'crosstower[milvus]'"
+        ) from error
+    token = os.environ.get(TOKEN)
+    try:
+        return milvus.MilvusClient(uri, **({"token": token} if token else {}))
+    except milvus.MilvusException as error:
+        raise RunError(f"{uri}: cannot be reached: {error.message}") from error

@@ -1,0 +1,91 @@
+"""What a trained retrieval model answers: vectors, and the best items of every question."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crosstower.data.batch import Batch
+from crosstower.models.two_tower import TwoTower
+from crosstower.nn.embedding import device_of
+from crosstower.retrieval.data.histories import Histories
+from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
+from crosstower.retrieval.index.top_k import top_places
+from crosstower.retrieval.index.vectors import Vectors
+from crosstower.training.precision import autocast
+from crosstower.values.arrays import Indices
+
+_ROWS = 2_048
+
+
+@torch.no_grad()
+def item_vectors(model: TwoTower, items: Batch, *, precision: str = "float32") -> Tensor:
+    """Return the vectors `[N, D]` of all items, on the CPU."""
+    device = device_of(model)
+    parts: list[Tensor] = []
+    for start in range(0, len(items), _ROWS):
+        with autocast(device, precision):
+            found = model.items(items[start : start + _ROWS].to(device))
+        parts.append(found.float().cpu())
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def query_vectors(
+    model: TwoTower,
+    encoder: QueryEncoder,
+    compact: Batch,
+    users: Indices,
+    histories: Histories,
+    *,
+    precision: str = "float32",
+) -> Tensor:
+    """Return `[Q, D]` for query columns and the users whose histories to read; -1 has none."""
+    device = device_of(model)
+    items = torch.from_numpy(histories.items)
+    known = np.maximum(users, 0)
+    starts = torch.from_numpy(histories.starts[known])
+    ends = torch.from_numpy(
+        np.where(users < 0, histories.starts[known], histories.starts[known + 1])
+    )
+    parts: list[Tensor] = []
+    for start in range(0, len(users), _ROWS):
+        part = slice(start, start + _ROWS)
+        batch = encoder.batch(compact[part], items, starts[part], ends[part])
+        with autocast(device, precision):
+            found = model.queries(batch.to(device))
+        parts.append(found.float().cpu())
+    return torch.cat(parts)
+
+
+def answers(
+    model: TwoTower, data: RetrievalData, split: str, k: int, *, precision: str = "float32"
+) -> Indices:
+    """Return the k best items `[Q, k]` of each question of a split, seen ones left out."""
+    model.eval()
+    questions = data.questions[split]
+    queries = query_vectors(
+        model,
+        data.query_encoder(),
+        data.asked[split],
+        questions.users,
+        questions.earlier,
+        precision=precision,
+    )
+    items = Vectors.encode(
+        item_vectors(model, data.item_batch, precision=precision).numpy(), "float32"
+    )
+    return top_places(queries, items, k, excluded=questions.seen)[0]
+
+
+def hard_lists(model: TwoTower, data: RetrievalData, k: int) -> Tensor:
+    """Return the k best items `[U, k]` of each user's last training row, trained ones left out."""
+    users = np.arange(len(data.rows.users))
+    last = np.maximum(data.train.starts[1:] - 1, 0)
+    queries = query_vectors(
+        model, data.query_encoder(), data.queries[torch.from_numpy(last)], users, data.train
+    )
+    items = Vectors.encode(item_vectors(model, data.item_batch).numpy(), "float32")
+    found = top_places(queries, items, k, excluded=data.train.pairs(users))[0]
+    return torch.from_numpy(found)

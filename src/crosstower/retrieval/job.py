@@ -1,0 +1,134 @@
+"""Training a retriever: pairs, sampled candidates, lists out of the whole catalogue."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.statistics import Facts
+from crosstower.errors import RecipeError
+from crosstower.evaluation.metrics.lists import mean_metrics
+from crosstower.models.two_tower import TwoTower
+from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines, write_baselines
+from crosstower.retrieval.data.pairs import PairBatches
+from crosstower.retrieval.data.retrieval_data import RetrievalData
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import save_answers, write_catalogue
+from crosstower.retrieval.inference import answers, hard_lists
+from crosstower.retrieval.objective import RetrievalObjective
+from crosstower.storage.files import write_parquet
+from crosstower.training.run import REFIT, TEST
+
+METRICS = ("recall", "hit_rate", "ndcg", "mrr", "map")
+
+
+def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
+    """Return the metric of the valid questions to watch; higher is better.
+
+    Raises:
+        RecipeError: there is no such metric.
+
+    """
+    ks = section_of(recipe).k
+    k = 10 if 10 in ks else ks[-1]
+    monitor = recipe.training.monitor or f"retrieval.ndcg@{k}"
+    found = re.fullmatch(r"retrieval\.(\w+)@(\d+)", monitor)
+    if not found or found[1] not in METRICS or int(found[2]) not in ks:
+        raise RecipeError(
+            f"training.monitor: expected retrieval.METRIC@K with a metric of {', '.join(METRICS)}"
+            f" and a K of {', '.join(map(str, ks))}, got '{monitor}'"
+        )
+    return monitor, True
+
+
+@dataclass(frozen=True)
+class RetrievalJob:
+    """Encoded pairs and questions."""
+
+    recipe: Recipe
+    data: RetrievalData
+
+    @property
+    def encoder(self) -> Encoder:
+        """The fitted encoder."""
+        return self.data.encoder
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the data, and which baselines are left out."""
+        facts = self.data.facts
+        omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
+        return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
+
+    @property
+    def train_rows(self) -> int:
+        """Number of training rows."""
+        return len(self.data.train.items)
+
+    @property
+    def monitor(self) -> tuple[str, bool]:
+        """The metric to watch, and whether higher is better."""
+        return retrieval_monitor(self.recipe)
+
+    def batches(self, size: int, seed: int) -> PairBatches:
+        """Return the training batches."""
+        return PairBatches(self.data, size, seed=seed)
+
+    def objective(self, batch_size: int) -> RetrievalObjective:
+        """Return the loss of the recipe."""
+
+        def top_lists(model: TwoTower, k: int) -> Any:
+            return hard_lists(model, self.data, k)
+
+        return RetrievalObjective(
+            section_of(self.recipe),
+            self.data.item_batch,
+            batch_size=batch_size,
+            top_lists=top_lists,
+            user_rows=torch.from_numpy(self.data.train.lengths()),
+        )
+
+    def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
+        """Return the metrics of the valid questions over the whole catalogue."""
+        ks = section_of(self.recipe).k
+        shown = answers(_retriever(model), self.data, "valid", ks[-1], precision=precision)
+        relevant = self.data.questions["valid"].relevant
+        metrics = mean_metrics(shown, relevant, self.data.counts, ks)
+        return {f"retrieval.{name}": value for name, value in metrics.items()}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files of a training that has ended."""
+        return (TEST, REFIT) if self.recipe.training.refit else (TEST,)
+
+    def with_valid(self) -> RetrievalJob:
+        """Return the job whose training rows are the train and valid rows together."""
+        return RetrievalJob(self.recipe, self.data.with_valid())
+
+    def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
+        """Write the list that each test question gets."""
+        ks = section_of(self.recipe).k
+        tested = _retriever(model if refit is None else refit)
+        lists = save_answers(answers(tested, self.data, "test", ks[-1]))
+        write_parquet(lists, folder / TEST)
+
+    def save(self, folder: Path) -> None:
+        """Write items, users with what they had, and the test questions."""
+        write_catalogue(folder, self.recipe, self.data)
+
+    def finish(self, folder: Path, tell: Any) -> None:
+        """Write the lists of the baselines."""
+        write_baselines(folder, self.recipe, self.data, tell)
+
+
+def _retriever(model: nn.Module) -> TwoTower:
+    if not isinstance(model, TwoTower):
+        raise RecipeError(f"model.name: a {type(model).__name__} does not retrieve; use two_tower")
+    return model

@@ -1,0 +1,188 @@
+"""What a retrieval model learns at each step: its positives against candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crosstower.data.batch import Batch
+from crosstower.losses.frequency import StreamingFrequency
+from crosstower.losses.sampled_softmax import (
+    cosine_contrastive_loss,
+    mixed_log_q,
+    sampled_softmax_loss,
+)
+from crosstower.models.two_tower import TwoTower
+from crosstower.recipe.retrieval import Retrieval
+from crosstower.retrieval.data.pairs import Pairs
+
+TopLists = Callable[[TwoTower, int], Tensor]
+
+
+class RetrievalObjective:
+    """The loss of a retrieval recipe on batches of pairs.
+
+    Args:
+        section: which loss, which negatives.
+        items: all items `[N]`, encoded.
+        batch_size: B.
+        top_lists: gives the items `[U, P]` that the model likes best for each user and the user
+            has not had; asked before each epoch if there are hard negatives.
+        user_rows: `[U]`, training rows of each user.
+
+    """
+
+    def __init__(
+        self,
+        section: Retrieval,
+        items: Batch,
+        *,
+        batch_size: int,
+        top_lists: TopLists,
+        user_rows: Tensor,
+    ) -> None:
+        self._user_share = user_rows / user_rows.sum().clamp(min=1)
+        self.section, self.items, self.batch_size = section, items, batch_size
+        self.frequency = StreamingFrequency(len(items))
+        self._top_lists = top_lists
+        self.hard_lists = torch.empty(0, 0, dtype=torch.int32)
+        self.hard_share = torch.zeros(len(items))
+
+    def begin_epoch(self, model: nn.Module) -> None:
+        """Look for hard negatives anew."""
+        n = self.section.negatives
+        if n.hard:
+            lists = self._top_lists(_two_tower(model), min(n.hard_pool, len(self.items)))
+            self.hard_lists = lists.int()
+            # How often a draw for a random training row gives an item; places of -1 give none.
+            there = lists >= 0
+            share = (self._user_share / lists.shape[1]).unsqueeze(1).expand_as(lists)[there]
+            self.hard_share = torch.bincount(
+                lists[there].long(), weights=share, minlength=len(self.items)
+            ).float()
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        """Return the mean loss of a batch of pairs."""
+        towers = _two_tower(model)
+        queries = towers.queries(batch.query)
+        if self.section.objective == "full_softmax":
+            items = towers.items(self._items(None, queries.device))
+            return sampled_softmax_loss(queries * towers.scale(), items, batch.item)
+        if self.section.objective == "contrastive":
+            return self._contrastive(towers, queries, batch)
+        drawn = self._drawn(batch)
+        ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
+        candidates = towers.items(self._items(ids, queries.device))
+        return sampled_softmax_loss(
+            queries * towers.scale(),
+            candidates,
+            place[: len(batch)],
+            log_q=self._log_q(batch.item, ids, len(batch)),
+            counts=self._counts(counts, place, len(batch)),
+            mask_accidental=self.section.mask_accidental,
+            positives_drawn=self.section.negatives.in_batch,
+        )
+
+    def rows(self, batch: Any) -> Tensor:
+        """Return the number of pairs `[1]`: each is a positive."""
+        return torch.tensor([len(batch)])
+
+    def backward(self, model: nn.Module, loss: Tensor) -> None:
+        """Leave the gradients of the loss on the parameters."""
+        del model
+        loss.backward()
+
+    def figures(self) -> dict[str, float]:
+        """Return nothing: there is one loss alone."""
+        return {}
+
+    def describe(self, batch: Any) -> list[str]:
+        """Return one line a number column of the queries: smallest, mean and largest value."""
+        numbers = batch.query.numbers
+        if not numbers.shape[1]:
+            return []
+        rows = zip(numbers.amin(0), numbers.mean(0), numbers.amax(0), strict=True)
+        return [f"  number {i}: min {a:.4g}, mean {b:.4g}, max {c:.4g}"
+                for i, (a, b, c) in enumerate(rows)]  # fmt: skip
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a resumed training needs; `restore` takes it back."""
+        frequency = self.frequency
+        return {
+            "step": torch.tensor(frequency.step),
+            "last_seen": frequency.last_seen,
+            "interval": frequency.interval,
+            "times": frequency.times,
+            "hard_lists": self.hard_lists,
+            "hard_share": self.hard_share,
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        self.frequency.step = int(state["step"])
+        self.frequency.last_seen, self.frequency.interval = state["last_seen"], state["interval"]
+        self.frequency.times = state["times"]
+        self.hard_lists, self.hard_share = state["hard_lists"], state["hard_share"]
+
+    def _items(self, places: Tensor | None, device: torch.device) -> Batch:
+        if self.items.codes.device != device:
+            self.items = self.items.to(device)
+        return self.items if places is None else self.items[places]
+
+    def _drawn(self, batch: Pairs) -> Tensor:
+        """Return the drawn items: the positives first, then uniform and hard ones."""
+        n, device = self.section.negatives, batch.item.device
+        drawn = [batch.item]
+        if n.uniform:
+            drawn.append(torch.randint(0, len(self.items), (n.uniform,)).to(device))
+        if n.hard and len(self.hard_lists):
+            lists = self.hard_lists[batch.user.cpu()]
+            picks = torch.randint(0, lists.shape[1], (len(batch), n.hard))
+            hard = lists.gather(1, picks).flatten().long()
+            drawn.append(hard[hard >= 0].to(device))
+        return torch.cat(drawn)
+
+    def _counts(self, counts: Tensor, place: Tensor, rows: int) -> Tensor:
+        """Return how often each candidate was drawn as a negative."""
+        if self.section.negatives.in_batch:
+            return counts.float()
+        positive = torch.bincount(place[:rows], minlength=len(counts))
+        return (counts - positive).float()
+
+    def _log_q(self, positives: Tensor, ids: Tensor, rows: int) -> Tensor | None:
+        n, section = self.section.negatives, self.section
+        if not section.log_q:
+            return None
+        self.frequency.update(positives.cpu())
+        probability = self.frequency.probability(ids.cpu(), batch_size=self.batch_size)
+        log_q = mixed_log_q(
+            probability,
+            in_batch=rows - 1 if n.in_batch else 0,
+            uniform=n.uniform,
+            catalogue=len(self.items),
+            hard=rows * n.hard * self.hard_share[ids.cpu()] if n.hard else None,
+        )
+        return log_q.to(ids.device)
+
+    def _contrastive(self, towers: TwoTower, queries: Tensor, batch: Pairs) -> Tensor:
+        drawn = torch.randint(0, len(self.items), (self.section.negatives.uniform,))
+        drawn = drawn.to(batch.item.device)
+        items = towers.items(self._items(torch.cat([batch.item, drawn]), queries.device))
+        positive, negative = items[: len(batch)], items[len(batch) :]
+        hit = batch.item.unsqueeze(1) == drawn if self.section.mask_accidental else None
+        return cosine_contrastive_loss(
+            (queries * positive).sum(1),
+            queries @ negative.T,
+            margin=self.section.margin,
+            negative_weight=self.section.negative_weight,
+            left_out=hit,
+        )
+
+
+def _two_tower(model: nn.Module) -> TwoTower:
+    if not isinstance(model, TwoTower):
+        raise TypeError(f"expected a TwoTower, got {type(model).__name__}")
+    return model

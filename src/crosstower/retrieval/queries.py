@@ -1,0 +1,152 @@
+"""Who asks, and what for, as vectors. Shapes: Q queries, D the width of a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from crosstower.data.batch import Batch
+from crosstower.data.encoders.row import EncodedRow, SideRow
+from crosstower.data.encoders.tables import Vocabulary
+from crosstower.data.layout import RESERVED_CODES
+from crosstower.errors import DataError, QueryError, did_you_mean, query_error
+from crosstower.models.two_tower import TwoTower
+from crosstower.retrieval.data.retrieval_data import QueryEncoder
+from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.files import FOLDER, HAD, USER, read
+from crosstower.training.run import Run
+from crosstower.values.arrays import Indices
+from crosstower.values.ids import given_id
+
+NOTHING_HAD = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class KnownUser:
+    """What a run knows of a user: the id, the query columns of the last row, and places had."""
+
+    id: str | int
+    row: Mapping[str, Any]
+    had: Indices
+
+
+class Queries:
+    """Encodes queries of a retrieval run.
+
+    Args:
+        run: which says what a query has.
+        model: its query tower.
+        ids: of the items, by place.
+
+    """
+
+    def __init__(self, run: Run, model: TwoTower, ids: pl.Series) -> None:
+        self.run, self._model = run, model
+        sides = sides_of(run.recipe)
+        self._row = SideRow(run.encoder, sides.query)
+        self._encoder = QueryEncoder(run.encoder, sides, ids)
+        self.columns = self._row.side.schema.sources()
+
+    @cached_property
+    def users(self) -> pl.DataFrame:
+        """What each user has had, and the query columns of the last row."""
+        return read(self.run.folder / FOLDER / "users.parquet")
+
+    def check_user(self, user: str | int | None) -> None:
+        """Refuse a user where the recipe has none.
+
+        Raises:
+            QueryError: says to give the query instead.
+
+        """
+        if user is not None and section_of(self.run.recipe).user is None:
+            raise QueryError("user: the recipe has no retrieval.user; give the query instead")
+
+    def place_of(self, user: str | int) -> int:
+        """Return the row of a user in `users`, -1 for an unknown user.
+
+        Raises:
+            QueryError: it cannot be an id.
+
+        """
+        known = given_id("user", user) if user != "" else ""
+        code = self._users.code_of(known)
+        return max(code - RESERVED_CODES, -1)
+
+    def known(self, user: str | int) -> KnownUser | None:
+        """Return what is known of a user; None of one nobody knows."""
+        place = self.place_of(user)
+        if place < 0:
+            return None
+        table, columns, had = self._tables
+        own, *values = table.row(place)
+        return KnownUser(own, dict(zip(columns, values, strict=True)), had[place].to_numpy())
+
+    def row(
+        self, user: str | int | None, known: KnownUser | None, query: Mapping[str, Any]
+    ) -> EncodedRow:
+        """Return the columns of a query encoded; those that nobody gives are missing.
+
+        Args:
+            user: an id.
+            known: of the user, if anything is.
+            query: data columns, in the place of those of the user's last row.
+
+        Raises:
+            QueryError: a column is none of a query, or a value is bad.
+
+        """
+        row: dict[str, Any] = dict.fromkeys(self.columns)
+        own = section_of(self.run.recipe).user
+        if user is not None and own is not None and own in row:
+            row[own] = user
+        if known is not None:
+            row |= known.row
+        for name, value in query.items():
+            if name not in row:
+                raise QueryError(
+                    f"query: no column '{name}'{did_you_mean(name, list(row))}; the query has:"
+                    f" {', '.join(row) or 'none'}"
+                )
+            row[name] = value
+        try:
+            return self._row.encode(row)
+        except DataError as error:
+            raise query_error(error) from None
+
+    def vectors(self, rows: Sequence[EncodedRow], had: Sequence[Indices]) -> NDArray[np.float32]:
+        """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
+
+        Each is made on its own: a product of matrices rounds by its shape, so that a vector would
+        depend on the queries it is made with, and the order of two near items with it.
+        """
+        return np.concatenate([self._vector(*query) for query in zip(rows, had, strict=True)])
+
+    def _vector(self, row: EncodedRow, had: Indices) -> NDArray[np.float32]:
+        items, ends = torch.tensor(had), torch.tensor([len(had)])
+        compact = self._row.batch([row])
+        wide = self._encoder.side.widen(
+            compact, self._encoder.lists(items, torch.zeros_like(ends), ends)
+        )
+        return self._towered(wide)
+
+    def _towered(self, batch: Batch) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return self._model.queries(batch).numpy()
+
+    @cached_property
+    def _users(self) -> Vocabulary:
+        return Vocabulary(self.users[USER])
+
+    @cached_property
+    def _tables(self) -> tuple[pl.DataFrame, list[str], pl.Series]:
+        """Return ids and query columns, the names of the latter, and what each user has had."""
+        names = [name for name in self.users.columns if name not in (USER, HAD)]
+        return self.users.select(USER, *names), names, self.users[HAD]

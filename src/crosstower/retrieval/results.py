@@ -1,0 +1,88 @@
+"""From the stored lists of a retrieval run to its metrics and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosstower.evaluation.reports.content import (
+    DataFacts,
+    ReportContent,
+    RetrievalReport,
+    Training,
+)
+from crosstower.evaluation.reports.report import write_report
+from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
+from crosstower.retrieval.baselines.fit import omitted_baselines
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import COUNT, FOLDER, load_answers, read
+from crosstower.training.history import (
+    environment_of,
+    history,
+    metrics_of_models,
+    refit_notes,
+    write_figures,
+)
+from crosstower.training.run import Run
+
+
+def stored_report(run: Run) -> RetrievalReport:
+    """Return the evaluation of the lists that the training wrote.
+
+    Raises:
+        RunError: a file is missing or damaged.
+
+    """
+    folder = run.folder / FOLDER
+    questions = read(folder / "questions.parquet")
+    counts = read(folder / "items.parquet")[COUNT].to_numpy()
+    flat = questions.with_row_index("question").explode("relevant")
+    relevant = (flat["question"].to_numpy().astype(np.int64), flat["relevant"].to_numpy())
+    lists = {
+        name: [load_answers(run.model_folder(name, s) / "test.parquet") for s in run.info.seeds]
+        for name in run.info.models
+    }
+    names = sorted(path.stem for path in (folder / "baselines").glob("*.parquet"))
+    return retrieval_report(
+        lists,
+        {name: load_answers(folder / "baselines" / f"{name}.parquet") for name in names},
+        Answered(relevant, questions["cold"].to_numpy(), counts, run.info.facts.answers),
+        section_of(run.recipe).k,
+    )
+
+
+def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) -> RetrievalReport:
+    """Evaluate the stored lists; write `metrics.json` and `report.html`."""
+    report = stored_report(run)
+    write_retrieval_report(run, report, run.report)
+    answers = report.answers.model_dump() if report.answers is not None else None
+    figures = {"retrieval": metrics_of(report), "answers": answers}
+    figures["omitted_baselines"] = omitted_baselines(run.recipe, report.items)
+    write_figures(run, figures, peak_memory_mb)
+    return report
+
+
+def metrics_of(report: RetrievalReport) -> dict[str, Any]:
+    """Return {model: {metric: {"mean", "sd"}}} as plain data; None where undefined."""
+    return metrics_of_models(report.models)
+
+
+def write_retrieval_report(
+    run: Run, report: RetrievalReport, path: Path, *, facts: DataFacts | None = None
+) -> Path:
+    """Write the HTML report."""
+    main, known = next(iter(run.info.models)), run.info.facts
+    content = ReportContent(
+        title=run.recipe.name,
+        date=run.info.created,
+        recipe=run.recipe.to_yaml(),
+        data=facts
+        or DataFacts(known.source, known.split, known.rows, {}, (*known.notes, *refit_notes(run))),
+        tasks=(),
+        trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
+        environment=environment_of(run),
+        retrieval=report,
+    )
+    return write_report(path, content)

@@ -1,0 +1,280 @@
+"""An open retrieval run that answers: recommend, search, similar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.encoders.partial import Side
+from crosstower.data.sources.source import FrameSource
+from crosstower.errors import QueryError, RunError, did_you_mean, notify
+from crosstower.models.two_tower import TwoTower
+from crosstower.recipe.arguments import count_of
+from crosstower.recipe.own_columns import attribute_names
+from crosstower.recipe.schema import Text
+from crosstower.retrieval.data.sides import Sides, section_of, sides_of
+from crosstower.retrieval.files import COUNT, FOLDER, ID, read
+from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.index import Hits, ItemIndex
+from crosstower.retrieval.index.open import open_index
+from crosstower.retrieval.index.top_k import top_places
+from crosstower.retrieval.index.vectors import Vectors
+from crosstower.retrieval.inference import item_vectors
+from crosstower.retrieval.queries import NOTHING_HAD, Queries
+from crosstower.retrieval.unknown_user import unknown_words
+from crosstower.training.run import Run
+from crosstower.values.ids import given_id
+
+INDEX = "index"
+
+
+@dataclass(frozen=True)
+class Retriever:
+    """A trained retriever: its run, one model, and the folder of its index (if it has one)."""
+
+    run: Run
+    model: TwoTower
+    index_folder: Path
+
+    @staticmethod
+    def open(run: Run | str | Path, *, seed: int | None = None) -> Retriever:
+        """Open a retrieval run with the model of a seed, the first one if None.
+
+        The index that `crosstower index RUN` wrote belongs to the first seed; another seed, and a
+        run without it, gets an exact index in memory.
+
+        Raises:
+            RunError: there is no run, it ranks instead of retrieving, or it is damaged.
+
+        """
+        run = Run.of(run)
+        if run.recipe.retrieval is None:
+            raise RunError(
+                f"{run.folder}: a run that ranks, without a retrieval section; it can: crosstower"
+                " predict"
+            )
+        model = run.model(seed=seed)
+        if not isinstance(model, TwoTower):
+            raise RunError(f"{run.folder}: {type(model).__name__} is no retrieval model")
+        first = seed is None or seed == run.info.seeds[0]
+        return Retriever(run, model, run.folder / (INDEX if first else f"{INDEX}-{seed}"))
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """The item table: raw attributes, and two columns of ours, `ID` and `COUNT` of `files`."""
+        return read(self.run.folder / FOLDER / "items.parquet")
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Ids and attributes of all items, by place."""
+        return Catalogue(self.items[ID], self.items.drop(ID, COUNT))
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """Item vectors `[N, D]`, by place."""
+        return self.vectors_of(self.items, f"{self.run.folder}: items")
+
+    def vectors_of(self, items: pl.DataFrame, name: str) -> NDArray[np.float32]:
+        """Return the vectors `[n, D]` of raw items; `name` is what messages call them.
+
+        Raises:
+            DataError: a cell is bad.
+
+        """
+        side = self._item_side
+        schema = side.schema
+        cleaner, source = Cleaner(schema, []), FrameSource(items, name)
+        cleaned = pl.concat([cleaner.clean(c) for c in source.chunks(cleaner.sources())])
+        batch = side.widen(side.encode(cleaned.select(schema.columns.keys())))
+        return item_vectors(self.model, batch).numpy()
+
+    @cached_property
+    def index(self) -> ItemIndex:
+        """The index of the run; an exact one in memory if none was built."""
+        if self.index_folder.is_dir():
+            return open_index(self.index_folder, width=self.model.dim)
+        return ExactIndex.build(self.catalogue.ids, self.vectors, self.catalogue.attributes)
+
+    def recommend(
+        self,
+        user: str | int | None = None,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """Return the best items for a user: rank, item_id, score and the item's attributes.
+
+        Args:
+            user: an id; one that the rows did not have is asked for without a history, with a
+                `CrosstowerWarning`. Where there is nothing else to go by, popular items come back.
+            k: how many; fewer come back only where fewer exist.
+            where: a condition on attributes.
+            query: data columns of the query, such as {"device": "tv"}; they take the place of
+                those of the user's last row.
+
+        Raises:
+            QueryError: the recipe has no users, or the query or the condition is wrong.
+
+        """
+        if self.nothing_known(user, query):
+            return self._frame(self.popular(k, where=where))
+        vector, had = self.query(user, query)
+        exclude = (
+            [self.catalogue.ids.gather(had)] if section_of(self.run.recipe).exclude_seen else None
+        )
+        return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
+
+    def nothing_known(self, user: str | int | None, query: Mapping[str, Any] | None) -> bool:
+        """Tell whether the query tower has nothing to go by; warn of an unknown user."""
+        self.queries.check_user(user)
+        if user is not None and self.queries.place_of(user) >= 0:
+            return False
+        nothing = not query and self.history_only
+        if user is not None:
+            notify([unknown_words(user, popular=nothing)])
+        return nothing
+
+    @property
+    def history_only(self) -> bool:
+        """Whether the query tower reads nothing but the history, and the id of a known user."""
+        return set(self.queries.columns) <= {section_of(self.run.recipe).user}
+
+    def popular(self, k: int, *, where: str | None = None) -> Hits:
+        """Return the items with most training rows, and their numbers as scores."""
+        counts = self.items[COUNT].to_numpy()
+        order = np.argsort(-counts, kind="stable")
+        first = order[np.isin(order, self.catalogue.allowed(where))][:k]
+        return Hits(self.catalogue, first[None], counts[first][None].astype(np.float32))
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        query: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """Return the best items for a text, as `recommend` does.
+
+        Raises:
+            QueryError: the recipe's queries have no text column, or several.
+
+        """
+        vector = self.query(None, self.text_query(text, query))[0]
+        return self._frame(self.index.search(vector, k, where=where))
+
+    def text_query(self, text: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return a query with a text in its text column.
+
+        Raises:
+            QueryError: the recipe's queries have no text column, or several.
+
+        """
+        names = self.text_sources
+        if len(names) != 1:
+            found = f"several: {', '.join(names)}" if names else "none"
+            raise QueryError(
+                f"search: needs a recipe with one text column in the query, this one has {found};"
+                " give texts by --query"
+            )
+        return {names[0]: text, **(query or {})}
+
+    @property
+    def query_columns(self) -> list[str]:
+        """The data columns that a query may have."""
+        return self.queries.columns
+
+    def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
+        """Return the items whose vectors point most nearly in an item's direction (cosine).
+
+        Raises:
+            QueryError: there is no such item, or k is below 1.
+
+        """
+        count_of("k", k, error=QueryError)
+        place = int(self.catalogue.places_of([given_id("item", item)])[0])
+        if place < 0:
+            near = ""
+            if self.catalogue.ids.dtype == pl.String:
+                near = did_you_mean(str(item), self.catalogue.ids.head(10_000).to_list())
+            raise QueryError(f"no item {item!r} among {len(self.catalogue):,}{near}")
+        norm = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        unit = self.vectors / np.where(norm > 0, norm, 1.0)
+        places, scores = top_places(
+            torch.from_numpy(unit[[place]]),
+            Vectors.encode(unit, "float32"),
+            k,
+            allowed=self.catalogue.allowed(where),
+            excluded=(np.zeros(1, np.int64), np.array([place])),
+        )
+        return self._frame(Hits(self.catalogue, places, scores))
+
+    def query(
+        self, user: str | int | None, query: Mapping[str, Any] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the vector `[1, D]` of a query, and the places of what the user has had.
+
+        Raises:
+            QueryError: the recipe has no users, or the query is wrong.
+
+        """
+        self.queries.check_user(user)
+        known = self.queries.known(user) if user is not None else None
+        had = NOTHING_HAD if known is None else known.had
+        row = self.queries.row(user, known, query or {})
+        return self.queries.vectors([row], [had]), had
+
+    def known(self, user: str | int) -> pl.DataFrame:
+        """Return the row of a user, with what the user has had; none of one nobody knows."""
+        place = self.queries.place_of(user)
+        return self.users[place : place + 1] if place >= 0 else self.users.head(0)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """What encodes queries."""
+        return Queries(self.run, self.model, self.catalogue.ids)
+
+    @property
+    def users(self) -> pl.DataFrame:
+        """What each user has had, and the query columns of the last row."""
+        return self.queries.users
+
+    @cached_property
+    def _sides(self) -> Sides:
+        return sides_of(self.run.recipe)
+
+    @property
+    def _item_side(self) -> Side:
+        return Side(self.run.encoder, self._sides.item)
+
+    @property
+    def text_sources(self) -> list[str]:
+        """The text columns of a query."""
+        columns = self.run.recipe.schema_.columns
+        texts = {n: c for n, c in columns.items() if n in self._sides.query}
+        return [c.source or n for n, c in texts.items() if isinstance(c, Text)]
+
+    def _frame(self, hits: Hits) -> pl.DataFrame:
+        found = hits.frame().drop("query")
+        places = self.catalogue.places_of(found["item_id"])
+        shown = attribute_names(self._attributes, found.columns)
+        attributes = self.catalogue.attributes[places].select(self._attributes).rename(shown)
+        return pl.concat([found, attributes], how="horizontal")
+
+    @cached_property
+    def _attributes(self) -> list[str]:
+        """Attributes by interest: those of the item tower, then the others; the id is there."""
+        own = self._item_side.schema.sources()
+        names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
+        return [name for name in names if name != section_of(self.run.recipe).item]

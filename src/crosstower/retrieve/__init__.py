@@ -1,1 +1,0 @@
-"""From vectors to answers: item indexes and filters by attributes."""

@@ -1,1 +1,0 @@
-"""A retrieval run: trained, evaluated, opened again to recommend and to search."""

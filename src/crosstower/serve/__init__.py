@@ -1,1 +1,0 @@
-"""The server: a bundle over HTTP, what it keeps on disk, and its page."""

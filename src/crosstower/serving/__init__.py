@@ -1,0 +1,1 @@
+"""Serving: bundles, exported models, the HTTP server and its state on disk."""

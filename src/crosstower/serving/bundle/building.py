@@ -1,0 +1,253 @@
+"""Make a bundle of one or two finished runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosstower.blending.held_out import held_out
+from crosstower.data.sources.joins import JoinMatch
+from crosstower.errors import BundleError, CrosstowerError
+from crosstower.evaluation.metrics.drift import reference_of
+from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.rows import RowMaker
+from crosstower.ranking.ranker import Ranker
+from crosstower.ranking.scorer import PREDICTION
+from crosstower.recipe.arguments import count_of, path_of
+from crosstower.retrieval.build_index import IndexKind, choose_index
+from crosstower.retrieval.files import FOLDER, HAD, USER
+from crosstower.retrieval.index.calibration import RECALL
+from crosstower.retrieval.retriever import INDEX, Retriever
+from crosstower.serving.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
+from crosstower.serving.bundle.card import write_cards
+from crosstower.serving.bundle.copying import copy_run, git_revision, model_place
+from crosstower.serving.bundle.forms import EAGER, write_fastest
+from crosstower.serving.bundle.forms import FOLDER as FORMS
+from crosstower.serving.bundle.manifest import (
+    CARDS,
+    NAME,
+    Manifest,
+    RunFacts,
+    files_of,
+    version_of,
+)
+from crosstower.storage.documents import facts_of
+from crosstower.storage.files import new_folder
+from crosstower.training.history import read_predictions
+from crosstower.training.run import BLEND, CALIBRATION, VALID, Run
+
+LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
+_HELD_OUT_ROWS = 20_000
+_MOST_TYPES = 50
+
+
+def make_bundle(
+    runs: Sequence[Run | str | Path] | Run | str | Path,
+    out: str | Path,
+    *,
+    index: IndexKind = "auto",
+    candidates: int = 200,
+    seed: int | None = None,
+    data: Any = None,
+    tell: Callable[[str], None] = lambda _words: None,
+) -> Bundle:
+    """Write a folder that has everything a server needs, and open it.
+
+    Args:
+        runs: one that retrieves, one that ranks, or both, in any order; each is there with its
+            main model. One run may be given by itself.
+        out: the folder, which must not be there yet.
+        index: of the items; auto is approximate from 20,000 items on if its recall@10 is at least
+            0.95.
+        candidates: how many items the ranker gets.
+        seed: of both models; the first one of each run if None.
+        data: the rows again, where the ranker was trained on a data frame and its blend may be
+            fitted again by content types that were not stored.
+        tell: shown what is being done.
+
+    Raises:
+        BundleError: the folder is there, or the runs are not one of each kind.
+        RunError: a run is missing, damaged, or its training has not finished.
+        DataError: no item, or no known user, has its key in a table that the ranker joins.
+
+    """
+    out = path_of("out", out, error=BundleError, expected="the folder to write")
+    if out.exists():
+        raise BundleError(f"{out}: is there already; remove it, or choose another folder")
+    count_of("candidates", candidates, error=BundleError)
+    given = [runs] if isinstance(runs, Run | str | Path) else runs
+    retrieval, ranking = _by_kind([Run.of(run) for run in given])
+    try:
+        with new_folder(out) as aside:
+            maker = _Maker(aside, seed, tell)
+            if retrieval is not None:
+                maker.retrieval(retrieval, index)
+            if ranking is not None:
+                maker.ranking(ranking, data)
+            if retrieval is not None and ranking is not None:
+                maker.form(candidates)
+                maker.match(ranking)
+            maker.finish(_name(out, retrieval, ranking), candidates)
+    except OSError as error:
+        raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
+    return Bundle.open(out, check=False)
+
+
+class _Maker:
+    """Fills a folder, and remembers what the manifest is to say."""
+
+    def __init__(self, folder: Path, seed: int | None, tell: Callable[[str], None]) -> None:
+        self.folder, self.seed, self.tell = folder, seed, tell
+        self.facts: dict[str, RunFacts] = {}
+        self.items, self.index, self.fastest = 0, None, EAGER
+        self.index_recall: float | None = None
+        self.attributes: pl.DataFrame | None = None
+        self.reference: dict[str, tuple[float, ...]] = {}
+        self.joins: tuple[JoinMatch, ...] = ()
+        self.blend_by: tuple[str, ...] = ()
+
+    def retrieval(self, run: Run, index: IndexKind) -> None:
+        self.tell("the retrieval model")
+        place = self.folder / RETRIEVAL
+        self.facts[RETRIEVAL] = copy_run(run, place, self.seed)
+        shutil.copytree(
+            run.folder / FOLDER,
+            place / FOLDER,
+            ignore=shutil.ignore_patterns("questions.parquet", "baselines"),
+        )
+        retriever = Retriever.open(Run.open(place))
+        self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes
+        self.tell(f"the index of {self.items:,} items")
+        made, self.index, self.index_recall = choose_index(retriever, index)
+        if self.index_recall is not None and self.index_recall < RECALL:
+            self.tell(f"recall@10 of an approximate index is {self.index_recall:.3f}")
+        made.save(place / INDEX, model=self.facts[RETRIEVAL].weights)
+
+    def ranking(self, run: Run, data: Any) -> None:
+        self.tell("the ranker")
+        place = self.folder / RANKING
+        self.facts[RANKING] = facts = copy_run(run, place, self.seed)
+        after = run.model_folder(facts.model, facts.seed)
+        for name in (CALIBRATION, BLEND):
+            if (after / name).is_file():
+                shutil.copyfile(after / name, place / model_place(facts) / name)
+        self.tell("its predictions of the validation rows")
+        rows, self.blend_by = _held_out(run, facts, self._types(run), data)
+        rows.write_parquet(place / HELD_OUT)
+        self.reference = {
+            task: tuple(reference_of(rows[f"{task}{PREDICTION}"].to_numpy()))
+            for task in run.recipe.schema_.tasks
+        }
+
+    def form(self, candidates: int) -> None:
+        self.tell("faster forms of the ranker")
+        place = self.folder / RANKING
+        funnel = Funnel.open(self.folder / RETRIEVAL, place, candidates=candidates)
+        own = funnel.rows.sides(funnel.scorer.encoder.schema)[0]
+        size = funnel.candidates
+        self.fastest = write_fastest(funnel.scorer, own, place / FORMS, candidates=size)
+
+    def match(self, ranking: Run) -> None:
+        """Count the items and users that find their keys in the tables that the ranker joins."""
+        retriever = Retriever.open(Run.open(self.folder / RETRIEVAL))
+        rows = RowMaker.of(retriever, ranking, ranking.recipe.schema_.sources())
+        matches = rows.join_matches(_users(retriever, rows.user))
+        self.joins = tuple(match.without_folder() for match in matches)
+
+    def finish(self, name: str, candidates: int) -> None:
+        self.tell("checksums")
+        draft = Manifest(
+            version="",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            name=name,
+            crosstower=metadata.version("crosstower"),
+            libraries={n: metadata.version(n) for n in LIBRARIES},
+            git_revision=git_revision(),
+            candidates=candidates,
+            items=self.items,
+            index=self.index,
+            index_recall=self.index_recall,
+            form=self.fastest,
+            retrieval=self.facts.get(RETRIEVAL),
+            ranking=self.facts.get(RANKING),
+            reference=self.reference,
+            blend_by=self.blend_by,
+            joins=self.joins,
+            files=files_of(self.folder),
+            cards={},
+        )
+        manifest = draft.model_copy(update={"version": version_of(draft)})
+        write_cards(self.folder, manifest)
+        cards = {name: facts_of(self.folder / name) for name in CARDS}
+        manifest = manifest.model_copy(update={"cards": cards})
+        (self.folder / NAME).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+
+    def _types(self, run: Run) -> list[str]:
+        """Return the columns by which a blend may be fitted: first its own, then short ones."""
+        blend = Ranker.open(run, seed=self.seed).blend
+        own = blend.spec.by if blend is not None else None
+        names = [n for n in (own, run.recipe.calibration.by) if n is not None]
+        if self.attributes is not None:
+            items = self.attributes
+            short = [c for c in items.columns if _is_short(items[c])]
+            read = {*names, *run.recipe.schema_.sources()}
+            names = [n for n in [*names, *short] if n in read and n in items.columns]
+        return list(dict.fromkeys(names))
+
+
+def _by_kind(runs: Sequence[Run]) -> tuple[Run | None, Run | None]:
+    retrieving = [run for run in runs if run.recipe.retrieval is not None]
+    ranking = [run for run in runs if run.recipe.retrieval is None]
+    if not runs or len(retrieving) > 1 or len(ranking) > 1:
+        found = ", ".join(f"{r.folder} ({_kind(r)})" for r in runs) or "none"
+        raise BundleError(
+            f"runs: expected one that retrieves, one that ranks, or both; got {found}"
+        )
+    return (retrieving or [None])[0], (ranking or [None])[0]
+
+
+def _kind(run: Run) -> str:
+    return "ranks" if run.recipe.retrieval is None else "retrieves"
+
+
+def _name(out: Path, retrieval: Run | None, ranking: Run | None) -> str:
+    run = ranking or retrieval
+    return run.recipe.name if run is not None else out.name
+
+
+def _held_out(
+    run: Run, facts: RunFacts, types: list[str], data: Any
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return predictions of validation rows with the types that they can have, and those."""
+    tasks = run.recipe.schema_.tasks
+    blend = Ranker.open(run, model=facts.model, seed=facts.seed).blend
+    needed = [n for n in types if n not in tasks]
+    needed += [n for n in (blend.columns if blend is not None else []) if n not in needed]
+    try:
+        rows = held_out(run, [facts.seed], needed, data=data)[0].valid
+    except CrosstowerError:  # the data is elsewhere by now; what was stored has to do
+        rows = read_predictions(run, facts.model, facts.seed, VALID)
+    names = [n for n in needed if n in rows.columns]
+    kept = rows.select(*(f"{task}{PREDICTION}" for task in tasks), *names)
+    if kept.height > _HELD_OUT_ROWS:
+        kept = kept.sample(_HELD_OUT_ROWS, seed=0)
+    return kept, tuple(n for n in types if n in names)
+
+
+def _users(retriever: Retriever, name: str | None) -> pl.DataFrame:
+    """Return the query columns of the known users, the id under its name."""
+    if name is None:
+        return pl.DataFrame()
+    users = retriever.users.drop(HAD)
+    return users.drop(USER) if name in users.columns else users.rename({USER: name})
+
+
+def _is_short(values: pl.Series) -> bool:
+    """Return whether a column could be a content type: text with few values."""
+    return values.dtype == pl.String and 1 < values.n_unique() <= _MOST_TYPES

@@ -1,0 +1,179 @@
+"""An open bundle.
+
+A bundle is never changed in place: make another one and swap to it.
+
+- `manifest.json`, `card.md`, `card.html`
+- `retrieval/`: the run that retrieves, with the weights of one model, its items, users and index
+- `ranking/`: the run that ranks, with one model, calibration, blend and the tables it joins;
+  `held_out.parquet` has predictions of validation rows, on which a blend can be fitted again;
+  `forms/` has the model in a faster form
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from crosstower.errors import BundleError, RunError
+from crosstower.funnel.funnel import Funnel
+from crosstower.ranking.scorer import Scorer
+from crosstower.recipe.arguments import path_of
+from crosstower.retrieval.files import read
+from crosstower.retrieval.index.exact import Manifest as IndexManifest
+from crosstower.retrieval.retriever import INDEX, Retriever
+from crosstower.serving.bundle.contents import check_contents
+from crosstower.serving.bundle.forms import EAGER, open_form
+from crosstower.serving.bundle.forms import FOLDER as FORMS
+from crosstower.serving.bundle.manifest import Manifest, read_manifest
+from crosstower.training.run import Run
+
+RETRIEVAL, RANKING = "retrieval", "ranking"
+HELD_OUT = "held_out.parquet"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder that `make_bundle` wrote, with at least one of the two stages."""
+
+    folder: Path
+    manifest: Manifest
+
+    @staticmethod
+    def open(folder: str | Path, *, check: bool = True) -> Bundle:
+        """Open a bundle.
+
+        Args:
+            folder: of the bundle; it may have been copied from another machine.
+            check: compare all files with their checksums, about a second per GB; names and sizes
+                are compared in any case.
+
+        Raises:
+            BundleError: there is none, a file is missing, cut short, damaged or not listed, the
+                manifest was changed, the format is newer, or its parts do not belong together.
+
+        """
+        folder = path_of("bundle", folder, error=BundleError, expected="a bundle folder")
+        manifest = read_manifest(folder)
+        check_contents(folder, manifest, checksums=check)
+        bundle = Bundle(folder, manifest)
+        bundle.check_index()
+        bundle.check_joins()
+        return bundle
+
+    @property
+    def version(self) -> str:
+        """Twelve hexadecimal digits that stand for the content."""
+        return self.manifest.version
+
+    @cached_property
+    def retrieval(self) -> Run | None:
+        """The run that retrieves."""
+        return self._run(RETRIEVAL) if self.manifest.retrieval is not None else None
+
+    @cached_property
+    def ranking(self) -> Run | None:
+        """The run that ranks."""
+        return self._run(RANKING) if self.manifest.ranking is not None else None
+
+    def retriever(self) -> Retriever:
+        """Return the retriever.
+
+        Raises:
+            BundleError: the bundle only ranks.
+
+        """
+        if self.retrieval is None:
+            raise BundleError(f"{self.folder}: only ranks; make a bundle with a retrieval run")
+        return Retriever.open(self.retrieval)
+
+    def funnel(self, *, candidates: int | None = None) -> Funnel:
+        """Return both stages as one.
+
+        Args:
+            candidates: how many items the ranker gets; as the manifest says if None.
+
+        Raises:
+            BundleError: the bundle has one stage alone.
+
+        """
+        if self.retrieval is None or self.ranking is None:
+            alone = self.manifest.stages[0]
+            raise BundleError(
+                f"{self.folder}: can only {alone}; a funnel needs both: crosstower bundle"
+                " RETRIEVAL RANKING -o DIR"
+            )
+        size = self.manifest.candidates if candidates is None else candidates
+        return Funnel.open(self.retrieval, self.ranking, candidates=size)
+
+    def fastest(self, scorer: Scorer) -> tuple[Scorer, str]:
+        """Return the ranker's scorer for requests in its faster form, and the form's name.
+
+        The form is eager where the packages that another one needs are not installed here.
+
+        Raises:
+            BundleError: the form is damaged.
+
+        """
+        form = self.manifest.form
+        if form != EAGER and importlib.util.find_spec("onnxruntime") is None:
+            return scorer, EAGER
+        try:
+            return open_form(scorer, form, self.folder / RANKING / FORMS), form
+        except RunError as error:
+            raise BundleError(f"{error}") from error
+
+    def held_out(self) -> pl.DataFrame | None:
+        """Return predictions of validation rows and the columns of `blend_by`; None without."""
+        path = self.folder / RANKING / HELD_OUT
+        return read(path) if path.is_file() else None
+
+    def check_index(self) -> None:
+        """Refuse an index whose vectors are of another model than the one beside it.
+
+        Raises:
+            BundleError: says which two.
+
+        """
+        facts = self.manifest.retrieval
+        if facts is None:
+            return
+        folder = self.folder / RETRIEVAL / INDEX
+        try:
+            found = IndexManifest.read(folder).model
+        except RunError as error:
+            raise BundleError(f"{error}") from error
+        if found != facts.weights:
+            raise BundleError(
+                f"{folder}: holds vectors of the model {_short(found)}, the retrieval model of this"
+                f" bundle is {_short(facts.weights)}; make the bundle again"
+            )
+
+    def check_joins(self) -> None:
+        """Refuse a recipe that joins a table from outside the bundle.
+
+        Raises:
+            BundleError: names the table.
+
+        """
+        root = self.folder.resolve()
+        for run in (self.retrieval, self.ranking):
+            for join in run.recipe.data.joins if run is not None else ():
+                if not Path(join.path).resolve().is_relative_to(root):
+                    raise BundleError(
+                        f"{self.folder}: joins {join.path}, which is outside the bundle; make the"
+                        " bundle again"
+                    )
+
+    def _run(self, name: str) -> Run:
+        try:
+            return Run.open(self.folder / name)
+        except RunError as error:
+            raise BundleError(f"{error}") from error
+
+
+def _short(version: str | None) -> str:
+    return "that nobody named" if version is None else version[:12]

@@ -1,0 +1,109 @@
+"""Copy what of a run scoring needs into a bundle, and say where it came from."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from safetensors.torch import save_file
+
+from crosstower.data.sources.source import open_source
+from crosstower.data.statistics import Facts
+from crosstower.recipe.csv import Csv
+from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.data.sides import section_of
+from crosstower.serving.bundle.manifest import RunFacts
+from crosstower.storage.documents import facts_of
+from crosstower.training.run import Run
+from crosstower.training.trainer import BEST
+
+
+def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
+    """Write what of a run scoring needs, for one model, without paths of this machine."""
+    metrics = run.metrics  # refuses a run that has not finished
+    metrics.pop("joins", None)  # run.json has them
+    model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
+    place.mkdir()
+    shutil.copytree(run.folder / "encoder", place / "encoder")
+    recipe = _movable(run.recipe, place)
+    facts = _without_folders(run.info.facts)
+    models = {model: run.info.models[model]}
+    info = run.info.model_copy(update={"models": models, "seeds": (seed,), "facts": facts})
+    (place / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    (place / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
+    target = place / "models" / model / f"seed-{seed}" / BEST
+    target.parent.mkdir(parents=True)
+    weights = run.model(model, seed=seed).state_dict()
+    save_file({f"model.{k}": v.contiguous() for k, v in weights.items()}, target)
+    target.chmod(0o644)
+    schema = run.recipe.schema_.plain()
+    return RunFacts(
+        name=run.recipe.name,
+        model=model,
+        seed=seed,
+        trained=run.info.created,
+        columns=schema["columns"],
+        tasks=schema.get("tasks", {}),
+        weights=facts_of(target).sha256,
+        data=facts.fingerprint,
+        rows=facts.rows,
+        environment=run.info.environment,
+        metrics=metrics,
+    )
+
+
+def model_place(facts: RunFacts) -> Path:
+    """Return the folder of a model within that of its run."""
+    return Path("models") / facts.model / f"seed-{facts.seed}"
+
+
+def git_revision() -> str | None:
+    """Return the revision of the working folder, marked where files have changed since."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+
+    def ask(*words: str) -> str | None:
+        done = subprocess.run([git, *words], capture_output=True, text=True, check=False)  # noqa: S603
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    revision = ask("rev-parse", "HEAD")
+    return f"{revision}-changed" if revision and ask("status", "--porcelain") else revision
+
+
+def _without_folders(facts: Facts) -> Facts:
+    """Return facts that name files without their folders on this machine."""
+    notes = list(facts.notes)
+    for match in facts.joins:
+        notes = [n.replace(match.sentence, match.without_folder().sentence) for n in notes]
+    return facts.model_copy(
+        update={
+            "source": Path(facts.source).name,
+            "joins": tuple(match.without_folder() for match in facts.joins),
+            "notes": tuple(notes),
+        }
+    )
+
+
+def _movable(recipe: Recipe, place: Path) -> Recipe:
+    """Return a recipe that reads nothing beyond its folder; tables that it joins are copied."""
+    joins = list(recipe.data.joins)
+    for number, other in enumerate(joins):
+        path = Path("tables") / f"{number}.parquet"
+        (place / path).parent.mkdir(exist_ok=True)
+        _whole(other.path, recipe.data.csv).write_parquet(place / path)
+        joins[number] = other.model_copy(update={"path": str(path)})
+    data = recipe.data.model_copy(update={"path": None, "joins": tuple(joins)})
+    update: dict[str, Any] = {"data": data}
+    if recipe.retrieval is not None:
+        update["retrieval"] = section_of(recipe).model_copy(update={"items": None})
+    return recipe.model_copy(update=update)
+
+
+def _whole(path: str, dialect: Csv) -> pl.DataFrame:
+    table = open_source(path, dialect)
+    chunks = [chunk.frame for chunk in table.chunks(table.columns())]
+    return pl.concat(chunks, how="vertical_relaxed")

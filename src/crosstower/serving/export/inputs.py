@@ -1,0 +1,157 @@
+"""What an exported ranker reads and returns: the names, types, shapes and order of its tensors.
+
+A ranker that was exported for requests has `[1, L]` for the lists of the user's columns and
+`[B, L]` for all others. The encoder stays in Python; `inputs.json` tells other languages what it
+makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crosstower.data.batch import Batch
+from crosstower.data.layout import MISSING, PADDING, UNSEEN, Layout
+from crosstower.data.ragged import padded
+from crosstower.data.request import Request
+from crosstower.errors import QueryError
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.tasks import HeadKind
+
+CANDIDATES = "candidates"
+CODES, NUMBERS = "codes", "numbers"
+
+
+class Input(Frozen):
+    """One input tensor.
+
+    `fields` are the columns of `codes` and `numbers` in their order, or the one column of a list;
+    `sizes` says for each coded one how many codes there are, 0 to `size` - 1.
+    """
+
+    name: str
+    dtype: Literal["int32", "float32"]
+    shape: tuple[int | str, ...]
+    fields: tuple[str, ...]
+    sizes: tuple[int, ...] = ()
+
+
+class Output(Frozen):
+    """The logits `[B]` of one task; of a binary one the probability is 1 / (1 + exp(-logit))."""
+
+    name: str
+    task: str
+    kind: HeadKind
+    dtype: Literal["float32"] = "float32"
+    shape: tuple[str, ...] = (CANDIDATES,)
+
+
+class Signature(Frozen):
+    """All inputs, in the order in which a torch program takes them, and all outputs.
+
+    `shared` are the columns that must have one value in all rows of a call.
+    """
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    shared: tuple[str, ...] = ()
+    padding_code: int = PADDING
+    missing_code: int = MISSING
+    unseen_code: int = UNSEEN
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs."""
+        return [tensor.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs."""
+        return [tensor.name for tensor in self.outputs]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The task of each output."""
+        return [tensor.task for tensor in self.outputs]
+
+
+def signature_of(layout: Layout, shared: Iterable[str] = ()) -> Signature:
+    """Return what a ranker of this layout reads and returns, `shared` being the user's columns."""
+    own = frozenset(shared)
+    codes = Input(
+        name=CODES,
+        dtype="int32",
+        shape=(CANDIDATES, len(layout.codes)),
+        fields=tuple(f.name for f in layout.codes),
+        sizes=tuple(f.size for f in layout.codes),
+    )
+    numbers = Input(
+        name=NUMBERS,
+        dtype="float32",
+        shape=(CANDIDATES, len(layout.numbers)),
+        fields=layout.numbers,
+    )
+    lists = [
+        Input(
+            name=list_input(field.name),
+            dtype="int32",
+            shape=(1 if field.name in own else CANDIDATES, field.length),
+            fields=(field.name,),
+            sizes=(field.size,),
+        )
+        for field in layout.lists
+    ]
+    outputs = [Output(name=f"logits.{h.name}", task=h.name, kind=h.kind) for h in layout.heads]
+    return Signature(
+        inputs=(codes, numbers, *lists), outputs=tuple(outputs), shared=tuple(sorted(own))
+    )
+
+
+def list_input(column: str) -> str:
+    """Return the name of the input of a list column."""
+    return f"lists.{column}"
+
+
+def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[np.generic]]:
+    """Return a batch or a request as the arrays that an exported ranker reads, by their names.
+
+    Args:
+        batch: B rows.
+        shared: the columns that the ranker was exported with as the user's, `Signature.shared`.
+
+    Returns:
+        `codes` `[B, F]` int32, `numbers` `[B, N]` float32, `lists.COLUMN` `[B, L]` int32, `[1, L]`
+        of columns in `shared`.
+
+    Raises:
+        QueryError: the rows may differ in columns of `shared`.
+
+    """
+    return {name: tensor.numpy() for name, tensor in input_tensors(batch, shared).items()}
+
+
+def input_tensors(batch: Batch, shared: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Return what `model_inputs` does, as tensors on the CPU."""
+    own = frozenset(shared)
+    _check_shared(batch, own)
+    tensors = {CODES: batch.codes, NUMBERS: batch.numbers}
+    for column, codes in batch.lists.items():
+        rows = 1 if column in own else len(batch)
+        tensors[list_input(column)] = padded(codes).expand(rows, -1)
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _check_shared(batch: Batch, own: frozenset[str]) -> None:
+    """Refuse rows of which only the first one's user would be looked at."""
+    given: frozenset[str] = batch.shared if isinstance(batch, Request) else frozenset()
+    missing = sorted(own - given)
+    if missing and len(batch) != 1:
+        raise QueryError(
+            f"{len(batch):,} rows: the ranker was exported for requests of one user, and these may"
+            f" differ in {', '.join(missing)}; give requests that share these columns, or export"
+            " it without --user"
+        )

@@ -1,0 +1,47 @@
+"""Rows drawn in code space: every code may come up, whatever the values behind it are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Generator, Tensor
+
+from crosstower.data.layout import PADDING, Layout, ListField
+from crosstower.data.ragged import Lists
+from crosstower.data.request import Request
+
+
+def sample(layout: Layout, rows: int, *, shared: Iterable[str] = (), seed: int = 0) -> Request:
+    """Return a request with codes, numbers and lists of all lengths.
+
+    Args:
+        layout: of the model.
+        rows: B, at least 1.
+        shared: the columns that have one value in all rows.
+        seed: of the draw.
+
+    """
+    own, random = frozenset(shared), torch.Generator().manual_seed(seed)
+    codes = torch.empty(rows, len(layout.codes), dtype=torch.int32)
+    for place, field in enumerate(layout.codes):
+        codes[:, place] = torch.randint(PADDING + 1, field.size, (rows,), generator=random)
+    numbers = torch.randn(rows, len(layout.numbers), generator=random)
+    _share(codes, [field.name in own for field in layout.codes])
+    _share(numbers, [column in own for column in layout.columns_of_numbers()])
+    lists: dict[str, Lists] = {
+        f.name: _lists(f, 1 if f.name in own else rows, random) for f in layout.lists
+    }
+    return Request(codes, numbers, lists, torch.empty(rows, 0), own)
+
+
+def _share(table: Tensor, shared: list[bool]) -> None:
+    columns = torch.tensor(shared, dtype=torch.bool)
+    table[:, columns] = table[:1, columns]
+
+
+def _lists(field: ListField, rows: int, random: Generator) -> Tensor:
+    size = (rows, field.length)
+    codes = torch.randint(PADDING + 1, field.size, size, generator=random, dtype=torch.int32)
+    counts = torch.randint(0, field.length + 1, (rows, 1), generator=random)
+    return codes.masked_fill(torch.arange(field.length) >= counts, PADDING)

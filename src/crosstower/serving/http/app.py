@@ -1,0 +1,137 @@
+"""The HTTP application of one worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncGenerator
+from importlib import metadata
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from crosstower.serving.http.access import Needs
+from crosstower.serving.http.edge import Edge
+from crosstower.serving.http.hosts import Hosts
+from crosstower.serving.http.messages import Health
+from crosstower.serving.http.metrics import ServerMetrics
+from crosstower.serving.http.problems import (
+    Problem,
+    answer_with_problems,
+    documented,
+    problem_response,
+)
+from crosstower.serving.http.routes import Worker, read_routes
+from crosstower.serving.http.service import Service
+from crosstower.serving.http.settings import Settings, tokens_of
+from crosstower.serving.http.start_fault import starting
+from crosstower.serving.http.warming import warm_up
+from crosstower.serving.http.write_routes import write_routes
+
+_TURN_SECONDS = 5e-4
+PAGE = Path(__file__).parent / "page"
+_WORDS = """Recommendations from a bundle: retrieve, rank, blend.
+
+Errors are problem details (RFC 9457). Tokens, where the server has any, are of three scopes: read,
+write, and admin.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application for settings, or for those that `crosstower serve` has left."""
+    settings = settings or Settings.from_environment()
+    metrics = ServerMetrics()
+    service = Service(settings, tokens_of(os.environ), metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        # The thread of the live bundle and that of the connections take turns often enough.
+        sys.setswitchinterval(_TURN_SECONDS)
+        try:
+            with starting(settings.state):
+                await service.start()
+                await warm_up(app, service)
+            keeping = asyncio.create_task(service.keep_up())
+            try:
+                yield
+            finally:
+                keeping.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await keeping
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title="Crosstower",
+        version=metadata.version("crosstower"),
+        description=_WORDS,
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    answer_with_problems(app)
+    app.include_router(read_routes)
+    app.include_router(write_routes)
+    _add_operations(app)
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    _describe_problems(app)
+    names = Hosts(settings.host, settings.host_names)
+    hosts = None if any(service.tokens.values()) else names
+    app.add_middleware(Edge, body_bytes=settings.limits.body_bytes, metrics=metrics, hosts=hosts)
+    return app
+
+
+def _add_operations(app: FastAPI) -> None:
+    """Add what keeps a server running: health, readiness, figures, the page."""
+
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> Health:
+        """Say that the process lives."""
+        return Health(status="ok")
+
+    @app.get("/readyz", tags=["operations"], response_model=Health, responses=documented(503))
+    async def readyz(service: Worker) -> Response:
+        """Say whether a bundle is open."""
+        if service.version is None:
+            return problem_response(503, "no bundle is open yet", headers={"Retry-After": "1"})
+        text = Health(status="ready", version=service.version).model_dump_json()
+        return Response(text, media_type="application/json")
+
+    @app.get(
+        "/metrics",
+        tags=["operations"],
+        response_class=Response,
+        responses={**documented(401, 403), 200: {"content": {"text/plain": {}}}},
+        dependencies=[Depends(Needs("read"))],
+    )
+    async def metrics(service: Worker) -> Response:
+        """Return figures for Prometheus."""
+        content, kind = await asyncio.to_thread(service.metrics.render)
+        return Response(content, headers={"Content-Type": kind})
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the form of problem details into the OpenAPI document, in place of FastAPI's own."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            document = made()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs", {}))
+            schemas["Problem"] = problem
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

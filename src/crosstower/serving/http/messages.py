@@ -1,0 +1,287 @@
+"""What clients send and get, as JSON; the OpenAPI document is made of these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictInt,
+    StrictStr,
+)
+
+from crosstower.funnel.online.answer import Asked
+from crosstower.funnel.online.blends import Override
+from crosstower.recipe.frozen import Frozen
+from crosstower.serving.http.settings import Limits
+from crosstower.serving.state.events import Event, Properties
+from crosstower.serving.state.json_text import json_text
+from crosstower.values.ids import EXACT
+
+MOST_ITEMS = 10_000
+TRANSFORMS = ("identity", "logit", "probit", "percentile", "standardise")
+
+
+def _plain(value: Any) -> Any:
+    json_text(value)  # refuses what JSON cannot hold, such as a number without end
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Return 7.0 as 7: JSON does not tell them apart."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return int(value) if whole else value
+
+
+Id = Annotated[
+    StrictInt | Annotated[StrictStr, Field(max_length=512)],
+    BeforeValidator(_whole),
+    AfterValidator(_plain),
+]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Condition = Annotated[
+    str | None,
+    Field(
+        default=None,
+        max_length=2_000,
+        description="Condition on the attributes of items: city == 'Paris' and price < 120",
+    ),
+]
+Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
+
+
+class BlendOverride(Frozen):
+    """Another blend for one request; what is left out stays as in the bundle."""
+
+    weights: dict[str, FiniteFloat] | None = Field(default=None, min_length=1, max_length=64)
+    transform: Transform | dict[str, Transform] | None = None
+    by: str | None = Field(
+        default=None, description="Column of the content type; null for one map over all types."
+    )
+
+    def override(self) -> Override:
+        """Return it as the live bundle takes it."""
+        given = "by" in self.model_fields_set
+        return Override(self.weights, self.transform, (self.by or "") if given else None)
+
+
+class _Question(Frozen):
+    user: Id | None = Field(default=None, description="Id of who asks.")
+    query: Properties = Field(default={}, description="Columns of the query.")
+    blend: BlendOverride | None = None
+    stages: bool = Field(default=False, description="Also all candidates with ranks by stage.")
+
+
+class RecommendRequest(_Question):
+    """Asks for a list of items."""
+
+    k: Count = 10
+    where: Condition = None
+    exclude: tuple[Id, ...] = Field(
+        default=(), max_length=MOST_ITEMS, description="Ids of items to leave out."
+    )
+    candidates: Count | None = Field(default=None, description="Items that the ranker gets.")
+
+    def asked(self) -> Asked:
+        """Return it as the live bundle takes it."""
+        blend = self.blend.override() if self.blend is not None else None
+        return Asked(
+            user=self.user,
+            query=self.query,
+            k=self.k,
+            where=self.where,
+            exclude=self.exclude,
+            candidates=self.candidates,
+            blend=blend,
+        )
+
+
+class RankRequest(_Question):
+    """Asks for an order of given candidates: ids of items, or whole rows."""
+
+    items: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
+    rows: tuple[Properties, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_ITEMS,
+        description="Candidates with all columns; those of the query go for every row.",
+    )
+    k: Count | None = Field(default=None, description="All if it is left out.")
+
+    def asked(self) -> Asked:
+        """Return it as the live bundle takes it."""
+        blend = self.blend.override() if self.blend is not None else None
+        return Asked(user=self.user, query=self.query, k=self.k or 1, blend=blend)
+
+
+class SearchRequest(Frozen):
+    """Asks for the items nearest to a text."""
+
+    text: str = Field(min_length=1, max_length=2_000)
+    k: Count = 10
+    where: Condition = None
+    query: Properties = Field(default={}, description="Further columns of the query.")
+
+
+class SimilarRequest(Frozen):
+    """Asks for the items most like one."""
+
+    item: Id
+    k: Count = 10
+    where: Condition = None
+
+
+class ItemsRequest(Frozen):
+    """New or changed items, whole rows."""
+
+    items: tuple[Properties, ...] = Field(min_length=1)
+
+
+class EventsRequest(Frozen):
+    """Impressions and feedback."""
+
+    events: tuple[Event, ...] = Field(min_length=1)
+
+
+class SwapRequest(Frozen):
+    """Another bundle to serve."""
+
+    path: str = Field(min_length=1, max_length=4_096, description="Folder on the server.")
+
+
+class _Answer(Frozen):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Found(_Answer):
+    """An item of an answer; what a bundle does not have is null."""
+
+    rank: int
+    item_id: int | str
+    score: float
+    retrieval_rank: int | None = None
+    retrieval_score: float | None = None
+    predictions: dict[str, float] = Field(default={})
+    blend_score: float | None = None
+    attributes: dict[str, Any] = Field(default={})
+
+
+class Candidate(_Answer):
+    """A candidate with its rank after each stage."""
+
+    item_id: int | str
+    rank: int
+    score: float
+    retrieval_rank: int | None
+    retrieval_score: float | None
+    predictions: dict[str, float]
+    ranked_rank: int | None
+    blended_rank: int | None
+    type: str | None
+
+
+class Stages(_Answer):
+    """All candidates in their final order, and the time that each stage took."""
+
+    retrieved: int
+    ranked: int
+    candidates: list[Candidate]
+    milliseconds: dict[str, float]
+
+
+class ListAnswer(_Answer):
+    """A list of items, best first."""
+
+    request_id: str
+    version: str
+    fallback: str | None = None
+    notices: list[str] = Field(default=[], description="What to know, such as an unknown user.")
+    items: list[Found]
+    stages: Stages | None = None
+    unknown: list[int | str] = Field(default=[], description="Given ids that are no items.")
+
+
+class ItemsAnswer(_Answer):
+    """Items that were written."""
+
+    sequence: int = Field(description="Of the last change; higher than any before.")
+    items: int
+
+
+class EventsAnswer(_Answer):
+    """Events that were stored, and those that were known already."""
+
+    stored: int
+    known: int
+
+
+class SwapAnswer(_Answer):
+    """The bundle that is served now."""
+
+    version: str
+    previous: str
+
+
+class Named(_Answer):
+    """A column or a task and what it holds."""
+
+    name: str
+    kind: str
+    examples: list[Any] = Field(default=[])
+
+
+class Attribute(_Answer):
+    """An attribute of items, by which conditions may choose."""
+
+    name: str
+    type: str
+
+
+class BlendSummary(_Answer):
+    """The blend of the bundle."""
+
+    weights: dict[str, float]
+    form: str
+    transform: str | dict[str, str]
+    by: str | None
+    amount: str | None
+    diversity: dict[str, Any] | None
+
+
+class ModelAnswer(_Answer):
+    """What is served."""
+
+    version: str
+    name: str
+    created: str
+    crosstower: str
+    stages: list[str]
+    items: int
+    newer_items: int
+    candidates: int
+    form: str = Field(description="In which the ranker's model runs: eager or onnx.")
+    limits: Limits
+    user_column: str | None
+    item_column: str | None
+    query_columns: list[Named]
+    needed_columns: list[str]
+    attributes: list[Attribute]
+    text_search: bool
+    tasks: list[Named]
+    blend: BlendSummary | None
+    blend_by: list[str]
+    types: str | None
+    transforms: list[str]
+    sample_users: list[int | str]
+    metrics: dict[str, Any]
+
+
+class Health(_Answer):
+    """Whether the server lives, or is ready."""
+
+    status: str
+    version: str | None = None

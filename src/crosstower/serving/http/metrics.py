@@ -1,0 +1,168 @@
+"""Figures of a server for Prometheus, of one process or of several as one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from crosstower.serving.http.metrics_folder import VARIABLE
+
+# Seconds. Fine around 10 and 30 ms, where answers are meant to be.
+_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
+            1.0, 2.0, 5.0)  # fmt: skip
+_UNKNOWN_DRIFT = -1.0
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+class ServerMetrics:
+    """Counters, histograms and gauges, all named `crosstower_...`.
+
+    Where the environment variable PROMETHEUS_MULTIPROC_DIR was set before this module was imported,
+    the workers write them to that folder and any of them renders the sum; else they are those of
+    this process. Make it once a process. Routes are templates, such as `/v1/recommend`, and never
+    what a client has typed: each new label is kept for good.
+    """
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._folder = os.environ.get(VARIABLE)
+        self._version: str | None = None
+        self._drift_of: set[str] = set()
+        self._children: dict[tuple[Any, ...], Any] = {}
+
+        def counter(name: str, words: str, *labels: str) -> Counter:
+            return Counter(f"crosstower_{name}", words, labels, registry=registry)
+
+        self._requests = counter("requests", "Requests answered.", "route", "status")
+        self._fallbacks = counter("fallbacks", "Answers of popular items.", "reason")
+        self._refused = counter("refused", "Requests refused.", "reason")
+        self._values = counter("values", "Query values looked up.", "column")
+        self._unseen = counter("unseen_values", "Of these, not seen in training.", "column")
+        self._items_written = counter("items_written", "Items put or deleted.")
+        self._events_written = counter("events_written", "Events stored; known ones do not count.")
+        self._swaps = counter("swaps", "Changes of the bundle.", "result")
+        self._latency = _histogram(registry, "request", "Whole requests.", "route", "status")
+        self._stages = _histogram(registry, "stage", "Stages of an answer.", "stage")
+        self._items = _gauge(registry, "items", "Items that can be found.", mode="livemostrecent")
+        self._queue = _gauge(registry, "queue_length", "Requests that wait.", mode="livesum")
+        self._state = _gauge(registry, "state_bytes", "Bytes in use in the state's file.",
+                             mode="livemostrecent")  # fmt: skip
+        self._model = _gauge(registry, "model_info", "1 of the bundle served, 0 of one served"
+                             " before.", "version", mode="livemax")  # fmt: skip
+        self._drift = _gauge(
+            registry,
+            "score_drift",
+            "Population stability index of predictions against training, of the worker with the"
+            " largest; -1 until there are enough.",
+            "task",
+            mode="livemax",
+        )
+
+    def _of(self, metric: Metric, *labels: str) -> Metric:
+        """Return the figure with these labels; `labels` of the library checks them each time."""
+        key = (metric, *labels)
+        if key not in self._children:
+            self._children[key] = metric.labels(*labels)
+        return self._children[key]
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._of(self._requests, route, str(status)).inc()
+        self._of(self._latency, route, str(status)).observe(seconds)
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """Take in the time of a stage: retrieve, rank, blend or total."""
+        self._of(self._stages, stage).observe(seconds)
+
+    def fallback(self, reason: str) -> None:
+        """Count an answer of popular items."""
+        self._of(self._fallbacks, reason).inc()
+
+    def refused(self, reason: str) -> None:
+        """Count a request that was refused, such as busy, too_large or unauthorised."""
+        self._of(self._refused, reason).inc()
+
+    def values(self, column: str, *, looked_up: int, unseen: int) -> None:
+        """Count values of a query column, and those of them that training has not seen."""
+        self._of(self._values, column).inc(looked_up)
+        self._of(self._unseen, column).inc(unseen)
+
+    def items_written(self, items: int) -> None:
+        """Count items put or deleted."""
+        self._items_written.inc(items)
+
+    def events_written(self, events: int) -> None:
+        """Count events stored."""
+        self._events_written.inc(events)
+
+    def swap(self, result: str) -> None:
+        """Count a change of the bundle: done or refused."""
+        self._of(self._swaps, result).inc()
+
+    def items(self, items: int) -> None:
+        """Set how many items can be found."""
+        self._items.set(items)
+
+    def queue_length(self, requests: int) -> None:
+        """Set how many requests wait in this process."""
+        self._queue.set(requests)
+
+    def state_bytes(self, size: int) -> None:
+        """Set how much the state's file holds."""
+        self._state.set(size)
+
+    def model(self, version: str) -> None:
+        """Set the version served; the drift of the one before is forgotten."""
+        if self._version is not None:
+            self._of(self._model, self._version).set(0)
+        self._of(self._model, version).set(1)
+        self._version = version
+        for task in self._drift_of:
+            self._of(self._drift, task).set(_UNKNOWN_DRIFT)
+
+    def score_drift(self, task: str, index: float | None) -> None:
+        """Set what `ScoreDrift.psi` gives for a task, None meaning too few scores."""
+        self._drift_of.add(task)
+        self._of(self._drift, task).set(_UNKNOWN_DRIFT if index is None else index)
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the text that Prometheus reads, of all workers, and its content type."""
+        if self._folder is None:
+            return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        _forget_dead_workers(Path(self._folder))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=self._folder)
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _histogram(registry: CollectorRegistry, name: str, words: str, *labels: str) -> Histogram:
+    full = f"crosstower_{name}_duration_seconds"
+    return Histogram(full, words, labels, buckets=_BUCKETS, registry=registry)
+
+
+def _gauge(
+    registry: CollectorRegistry,
+    name: str,
+    words: str,
+    *labels: str,
+    mode: Literal["livemax", "livemostrecent", "livesum"],
+) -> Gauge:
+    full = f"crosstower_{name}"
+    return Gauge(full, words, labels, registry=registry, multiprocess_mode=mode)
+
+
+def _forget_dead_workers(folder: Path) -> None:
+    """Remove the gauges of workers that have ended; their counters stay, as they must not fall."""
+    for path in folder.glob("gauge_live*.db"):
+        process = int(path.stem.rpartition("_")[2])
+        try:
+            os.kill(process, 0)  # asks whether it is there
+        except ProcessLookupError:
+            mark_process_dead(process, path=str(folder))
+        except PermissionError:  # it is there
+            continue

@@ -1,0 +1,228 @@
+"""HTTP connections with bounds: what is refused here costs neither a task nor a parsed body.
+
+Beyond uvicorn's protocol: a limit of connections, of the size and number of headers, of the time
+to send a request and to read its answer, and refusals of a full worker. A connection that was
+refused for that is not read for a moment, so that a client that asks again at once cannot take the
+time in which others are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from crosstower.serving.http.gate import PLACE, Place
+from crosstower.serving.http.glance import whole_post
+from crosstower.serving.http.refusals import BUSY, refusal_bytes
+
+if TYPE_CHECKING:
+    from crosstower.serving.http.service import Service
+
+_BUSY_BYTES = refusal_bytes(503, BUSY)
+_SMALL_BODY = 65_536  # larger ones of refused requests are not read to their end
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection of a worker."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        service: Service = self.config.loaded_app.state.service  # type: ignore[union-attr]
+        self._limits, self._metrics = service.settings.limits, service.metrics
+        self._gates = service.gates
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        # A request has begun, its headers are complete; the connection has come to its end.
+        self._begun = self._headed = self._over = False
+        self._counted = self._fed = 0  # bytes of this request, bytes while its headers are awaited
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, unless there are too many."""
+        super().connection_made(transport)
+        most = self._limits.connections
+        if len(self.connections) > most:
+            self._end(503, f"{most:,} connections are open; try again in a second", "connections")
+        else:
+            self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back what the connection held."""
+        self._over = True
+        self._stop("_reading")
+        self._stop("_writing")
+        for cycle, _ in self.pipeline:  # never started
+            _leave(cycle.scope)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of requests, which must be complete in time and have small headers."""
+        if self._over or self._refused_at_a_glance(data):
+            return
+        if not self._headed:
+            self._fed += len(data)
+        super().data_received(data)
+        if not self._headed and self._fed > self._limits.header_bytes:
+            self._end_of_large_headers()
+        elif (self._begun or self._answered) and not self._over:
+            self._await_request()
+
+    def _refused_at_a_glance(self, data: bytes) -> bool:
+        """Refuse a plain request to a full worker before it is parsed."""
+        if not self._gates.any_full or self._begun or not self._answered or self._fed:
+            return False
+        path = whole_post(data, self._limits.header_bytes)
+        gate = self._gates.of(path) if path is not None else None
+        if gate is None or not gate.full:
+            return False
+        self._unset_keepalive_if_required()
+        self._metrics.refused("busy")
+        self._answer_and_pause()
+        return True
+
+    def pause_writing(self) -> None:
+        """Give the client a bounded time to read its answer."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(self._limits.read_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on, as the client reads."""
+        super().resume_writing()
+        self._stop("_writing")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._begun, self._headed, self._refused = True, False, False
+        self._counted = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        self._counted += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, as long as there are few."""
+        self._counted += len(name) + len(value) + 4
+        if len(self.headers) <= self._limits.headers:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless the worker is full: then its body is let go by."""
+        self._headed, self._fed = True, 0
+        if self._over:
+            return
+        limits = self._limits
+        if len(self.headers) > limits.headers or self._counted > limits.header_bytes:
+            self._end_of_large_headers()
+            return
+        gate = self._gates.of(self.url)
+        if gate is not None and gate.full and self._answered:
+            self._refused = True
+            self._metrics.refused("busy")
+            return
+        super().on_headers_complete()
+        if gate is not None and (cycle := self._cycle) is not None:
+            cycle.scope[PLACE] = Place(gate)  # type: ignore[typeddict-unknown-key]
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body; that of a refused request is dropped."""
+        if self._over:
+            return
+        if not self._refused:
+            super().on_body(body)
+            return
+        self._counted += len(body)
+        if self._counted > _SMALL_BODY:
+            self._close(503, BUSY)
+
+    def on_message_complete(self) -> None:
+        """End a request: it takes its place, or it is refused."""
+        self._begun = False
+        self._stop("_reading")
+        if self._over:
+            return
+        if self._refused:
+            self._refuse()
+            return
+        super().on_message_complete()
+        if (cycle := self._cycle) is not None and not cycle.response_complete:
+            place = cycle.scope.get(PLACE)
+            if isinstance(place, Place):
+                place.take()
+
+    @property
+    def _answered(self) -> bool:
+        """Whether no earlier request of the connection waits for its answer."""
+        cycle = self._cycle
+        return (cycle is None or cycle.response_complete) and not self.pipeline
+
+    @property
+    def _cycle(self) -> RequestResponseCycle | None:
+        """The newest request that has been started; uvicorn has None before the first."""
+        return self.cycle
+
+    def _refuse(self) -> None:
+        """Answer at once; the connection is read again after a moment."""
+        if self.parser is None or not self.parser.should_keep_alive():
+            self._close(503, BUSY)
+            return
+        self._answer_and_pause()
+
+    def _answer_and_pause(self) -> None:
+        self.transport.write(_BUSY_BYTES)
+        self.flow.pause_reading()
+        self._gates.pauses.add(self.read_again)
+
+    def read_again(self) -> None:
+        """Go on after the pause that follows a refusal."""
+        if self._over or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._stop("_reading")
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _end_of_large_headers(self) -> None:
+        most, size = self._limits.headers, self._limits.header_bytes
+        self._end(431, f"expected at most {most} headers of {size:,} bytes in all", "headers")
+
+    def _late(self) -> None:
+        """End a connection whose request does not come, in words if it has begun."""
+        seconds = self._limits.read_seconds
+        self._end(408, f"the request was not complete within {seconds:g} seconds", "slow")
+
+    def _end(self, status: int, detail: str, reason: str) -> None:
+        self._metrics.refused(reason)
+        self._close(status, detail)
+
+    def _close(self, status: int, detail: str) -> None:
+        """Answer what can be answered, and close."""
+        mine = self._begun and self._headed and not self.pipeline
+        silent = mine and (cycle := self._cycle) is not None and not cycle.response_started
+        if self._answered or silent:
+            self.transport.write(refusal_bytes(status, detail, close=True))
+        self._over = True
+        self._stop("_reading")
+        self.transport.close()
+
+    def _await_request(self) -> None:
+        """Give the client its time for a request, once."""
+        if self._reading is None:
+            self._reading = self.loop.call_later(self._limits.read_seconds, self._late)
+
+    def _stop(self, timer: str) -> None:
+        handle: asyncio.TimerHandle | None = getattr(self, timer)
+        if handle is not None:
+            handle.cancel()
+            setattr(self, timer, None)
+
+
+def _leave(scope: Any) -> None:
+    place = scope.get(PLACE)
+    if isinstance(place, Place):
+        place.leave()

@@ -1,0 +1,146 @@
+"""The routes that read: lists, orders, searches, and what is served."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic_core import to_json
+
+from crosstower.funnel.online.answer import Ranked
+from crosstower.funnel.online.live import Live
+from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.messages import (
+    ListAnswer,
+    ModelAnswer,
+    RankRequest,
+    RecommendRequest,
+    SearchRequest,
+    SimilarRequest,
+)
+from crosstower.serving.http.problems import Refusal, documented
+from crosstower.serving.http.service import Service
+from crosstower.serving.http.shape import list_answer, model_answer
+
+_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
+read_routes = APIRouter(
+    prefix="/v1",
+    dependencies=[Depends(Needs("read"))],
+    tags=["read"],
+    route_class=TokenFirstRoute,
+)
+
+
+def service_of(request: Request) -> Service:
+    """Return the worker's service."""
+    return request.app.state.service
+
+
+async def _service(request: Request) -> Service:  # a plain function would run in another thread
+    return service_of(request)
+
+
+Worker = Annotated[Service, Depends(_service)]
+
+
+@read_routes.post("/recommend", response_model=ListAnswer, responses=_REFUSALS)
+async def recommend(asked: RecommendRequest, request: Request) -> Response:
+    """Return the best items for a user and a query: retrieved, ranked and blended."""
+    service = service_of(request)
+    _check_limits(service, k=asked.k, candidates=asked.candidates)
+
+    def tell(live: Live, found: Ranked) -> dict[str, Any]:
+        return _told(service, found, live, k=asked.k, stages=asked.stages)
+
+    return _json(request, await service.recommend(asked.asked(), tell))
+
+
+@read_routes.post("/rank", response_model=ListAnswer, responses=_REFUSALS)
+async def rank(asked: RankRequest, request: Request) -> Response:
+    """Return given candidates in order: ids of items, or whole rows."""
+    service = service_of(request)
+    items, rows = asked.items, asked.rows
+    if (items is None) == (rows is None):
+        raise Refusal(422, "body: give items (ids) or rows, one of both", reason="invalid")
+    _check_limits(service, k=None, candidates=len(items or rows or ()))
+    question = asked.asked()
+
+    def work(live: Live) -> dict[str, Any]:
+        if rows is not None:
+            found = live.needs_rows.rank(question, rows)
+        else:
+            found = live.needs_funnel.rank(question, items or ())
+        return _told(service, found, live, k=asked.k, stages=asked.stages)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.post("/search", response_model=ListAnswer, responses=_REFUSALS)
+async def search(asked: SearchRequest, request: Request) -> Response:
+    """Return the items nearest to a text."""
+    service = service_of(request)
+    _check_limits(service, k=asked.k)
+
+    def work(live: Live) -> dict[str, Any]:
+        found = live.needs_funnel.search(
+            asked.text, k=asked.k, where=asked.where, query=asked.query
+        )
+        return _told(service, found, live, k=asked.k, stages=False)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.post("/similar", response_model=ListAnswer, responses=_REFUSALS)
+async def similar(asked: SimilarRequest, request: Request) -> Response:
+    """Return the items most like one."""
+    service = service_of(request)
+    _check_limits(service, k=asked.k)
+
+    def work(live: Live) -> dict[str, Any]:
+        found = live.needs_funnel.similar(asked.item, k=asked.k, where=asked.where)
+        return _told(service, found, live, k=asked.k, stages=False)
+
+    return _json(request, await service.ask(work))
+
+
+@read_routes.get(
+    "/model", response_model=ModelAnswer, responses=documented(401, 403, 408, 421, 431, 503)
+)
+async def model(service: Worker) -> Response:
+    """Return what is served: version, tasks, columns, blend, limits, metrics."""
+    limits = service.settings.limits
+    found = await service.ask(lambda live: model_answer(live, limits))
+    return Response(to_json(found), media_type="application/json")
+
+
+def _told(
+    service: Service, found: Ranked, live: Live, *, k: int | None, stages: bool
+) -> dict[str, Any]:
+    service.saw(found)
+    return list_answer(live, found, k=k, stages=stages)
+
+
+def _json(request: Request, answer: dict[str, Any]) -> Response:
+    answer["request_id"] = request.state.request_id
+    return Response(to_json(answer), media_type="application/json")
+
+
+def _check_limits(service: Service, *, k: int | None, candidates: int | None = None) -> None:
+    limits = service.settings.limits
+    if k is not None:
+        refuse_above("k", k, limits.k)
+    if candidates is not None:
+        refuse_above("candidates", candidates, limits.candidates)
+
+
+def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
+    """Refuse a number of a body that is above a limit of the server.
+
+    Raises:
+        Refusal: says the limit.
+
+    """
+    if given > most:
+        detail = f"body.{name}: this server allows at most {most:,}{how}, got {given:,}"
+        raise Refusal(422, detail, reason="limit")

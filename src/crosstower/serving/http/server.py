@@ -1,0 +1,85 @@
+"""Start the worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+
+from crosstower.serving.bundle.bundle import Bundle
+from crosstower.serving.http.metrics_folder import VARIABLE, fresh_metrics_folder
+from crosstower.serving.http.protocol import BoundedProtocol
+from crosstower.serving.http.settings import Settings, check_open, tokens_of
+from crosstower.serving.http.start_fault import forget_fault, leave_out_process_numbers, raise_fault
+from crosstower.serving.state.folder_lock import only_server
+from crosstower.serving.state.state import State
+
+_SECONDS_TO_FINISH = 20
+_SECONDS_TO_REPLY = 20  # a worker that imports and opens a bundle on a busy machine is silent
+_BACKLOG = 512  # connections that the system holds until a worker takes them
+
+
+@contextmanager
+def prepared(settings: Settings) -> Generator[Bundle]:
+    """Check everything that can be wrong before a worker starts, and give the bundle.
+
+    No other server can use the state folder until the end.
+
+    Raises:
+        BundleError: there is no bundle, or it is damaged.
+        ServeError: the state is damaged or another server uses it, or the server would be open to
+            other machines.
+
+    """
+    check_open(settings, tokens_of(os.environ))
+    bundle = Bundle.open(settings.bundle)
+    with only_server(settings.state):
+        forget_fault(settings.state)
+        with State.open(settings.state) as state:
+            state.check()
+            state.compact()
+            state.set_bundle(settings.bundle)
+        if settings.workers > 1:
+            os.environ[VARIABLE] = str(fresh_metrics_folder(settings.state))
+        else:
+            os.environ.pop(VARIABLE, None)
+        yield bundle
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal comes; requests that are being answered then are finished.
+
+    Call it within `prepared`.
+
+    Raises:
+        ServeError: a worker could not start.
+
+    """
+    settings.to_environment()
+    leave_out_process_numbers()
+    try:
+        _run(settings)
+    finally:
+        raise_fault(settings.state)
+
+
+def _run(settings: Settings) -> None:
+    uvicorn.run(
+        "crosstower.serving.http.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=False,  # nobody asks for the client's address
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        timeout_worker_healthcheck=_SECONDS_TO_REPLY,
+    )

@@ -1,0 +1,290 @@
+"""A worker: one live bundle, one thread that asks it, and a queue that does not grow."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from crosstower.errors import BundleError, CrosstowerError
+from crosstower.evaluation.metrics.drift import ScoreDrift
+from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.live import Live
+from crosstower.serving.http.gate import Gate, Gates
+from crosstower.serving.http.lists import ListQuestion, Lists, busy, too_late
+from crosstower.serving.http.metrics import ServerMetrics
+from crosstower.serving.http.opening import apply_changes, opened
+from crosstower.serving.http.problems import Refusal
+from crosstower.serving.http.settings import Scope, Settings
+from crosstower.serving.state.folder_lock import WorkerLock
+from crosstower.serving.state.state import State
+
+Answer = TypeVar("Answer")
+_IDLE_SECONDS = 1.0
+_DRIFT_PLACES = 10  # of a list count as shown
+
+
+class Service:
+    """What the routes of a worker use.
+
+    Everything that reads or changes the live bundle runs in one thread, so that it needs no locks;
+    several processors are used by several workers. Before each piece of work the changes that any
+    worker has acknowledged are applied.
+    """
+
+    def __init__(
+        self, settings: Settings, tokens: Mapping[Scope, tuple[str, ...]], metrics: ServerMetrics
+    ) -> None:
+        self.settings, self.tokens, self.metrics = settings, tokens, metrics
+        self.state = State.open(settings.state)
+        self._lock = WorkerLock(settings.state)
+        self.live: Live | None = None
+        threads = settings.threads
+        self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
+        self._lists = Lists(self._thread, self._up_to_date, settings.limits)
+        self._writer = ThreadPoolExecutor(1, "state")
+        limits = settings.limits
+        self.gates = Gates(
+            live=Gate(most=limits.waiting, seconds=limits.wait_seconds),
+            events=Gate(most=limits.waiting, seconds=limits.wait_seconds),
+        )
+        self.warming = False  # what is answered now is not counted
+        self._waiting = self._writes = 0
+        self._applied = self._chosen = 0
+        self._swapping = asyncio.Lock()
+        self._refused = self._state_bytes = 0
+        self._drift: ScoreDrift | None = None
+
+    @property
+    def version(self) -> str | None:
+        """The version that is served; None before the first bundle is open."""
+        return self.live.bundle.version if self.live is not None else None
+
+    async def start(self) -> None:
+        """Open the bundle chosen last, by the command or by a swap.
+
+        Raises:
+            CrosstowerError: it cannot be opened.
+
+        """
+        await self._in_thread(self._first)
+        self._state_bytes = self.state.size()
+        # What is loaded stays: the collector need not go through it, which takes a quarter second.
+        gc.collect()
+        gc.freeze()
+
+    async def keep_up(self) -> None:
+        """Apply what other workers have changed, and keep the figures fresh, until cancelled."""
+        while True:
+            await asyncio.sleep(_IDLE_SECONDS)
+            try:
+                await self._in_thread(self._catch_up)
+                await self._follow()
+                self._state_bytes = await asyncio.to_thread(self.state.size)
+            except CrosstowerError:
+                continue  # the next request says it
+            self._show_figures()
+
+    async def stop(self) -> None:
+        """Finish what is being done and close the state."""
+        for thread in (self._thread, self._writer):
+            await asyncio.to_thread(thread.shutdown, wait=True)
+        self.state.close()
+        self._lock.close()
+
+    async def ask(self, work: Callable[[Live], Answer]) -> Answer:
+        """Return what `work` makes of the live bundle.
+
+        Raises:
+            Refusal: too many wait already, or it took too long.
+            CrosstowerError: what `work` raises.
+
+        """
+        with self._waits() as until:
+            return await self._in_time(self._in_thread(lambda: self._answer(work, until)))
+
+    async def recommend(self, asked: Asked, tell: Callable[[Live, Ranked], Answer]) -> Answer:
+        """Return what `tell` makes of the answer to a request; those that wait share the work.
+
+        Raises:
+            Refusal: too many wait already, or it took too long.
+            CrosstowerError: the request is wrong.
+
+        """
+        with self._waits() as until:
+            return await self._in_time(self._lists.ask(ListQuestion(asked, tell, until)))
+
+    async def write(self, work: Callable[[State], Answer]) -> Answer:
+        """Return what `work` writes, once it is safe on the disk; reads do not wait for it.
+
+        Raises:
+            Refusal: too many writes wait already, or it took too long and may still be kept.
+            CrosstowerError: what `work` raises.
+
+        """
+        if self._writes >= self.settings.limits.waiting:
+            raise busy(self.settings.limits.waiting, "writes")
+        self._writes += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await self._in_time(loop.run_in_executor(self._writer, work, self.state))
+        finally:
+            self._writes -= 1
+
+    def check_room(self) -> None:
+        """Refuse what would be added to a state that has reached its limit.
+
+        Raises:
+            Refusal: says how to make room.
+
+        """
+        most = self.settings.limits.state_bytes
+        if most is not None and self._state_bytes >= most:
+            raise Refusal(
+                507,
+                f"the state holds {self._state_bytes:,} bytes, at most {most:,} are allowed; write"
+                " its events and delete them with: crosstower events STATE --delete-before DATE",
+                reason="state_full",
+            )
+
+    async def swap(self, path: Path) -> tuple[str, str]:
+        """Open another bundle beside the one that is served, and serve it; return (new, old).
+
+        Raises:
+            BundleError: it cannot be served; the old one still is.
+
+        """
+        async with self._swapping:
+            old = self.version or ""
+            try:
+                fresh, applied = await asyncio.to_thread(self._beside, path)
+            except CrosstowerError as error:
+                self.metrics.swap("refused")
+                raise BundleError(f"{error}; {old} is still served") from None
+            chosen = await asyncio.to_thread(self.state.set_bundle, path)
+            await self._in_thread(lambda: self._take(fresh, applied, chosen))
+            self.metrics.swap("done")
+            return fresh.bundle.version, old
+
+    def saw(self, found: Ranked) -> None:
+        """Count what an answer says of data and models."""
+        if self.warming:
+            return
+        for stage, milliseconds in found.milliseconds.items():
+            self.metrics.stage(stage, milliseconds / 1e3)
+        if found.fallback is not None:
+            self.metrics.fallback(found.fallback)
+        for column, new in found.unseen.items():
+            self.metrics.values(column, looked_up=1, unseen=int(new))
+        if self._drift is not None and found.predictions:
+            first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
+            self._drift.add(first)
+
+    @contextmanager
+    def _waits(self) -> Generator[float]:
+        """Take a place in the queue, and give the time until which its turn must have come."""
+        limits = self.settings.limits
+        if self._waiting >= limits.waiting:
+            raise busy(limits.waiting, "requests")
+        self._waiting += 1
+        try:
+            yield time.monotonic() + limits.seconds
+        finally:
+            self._waiting -= 1
+
+    async def _in_time(self, answer: Awaitable[Answer]) -> Answer:
+        """Return an answer, or refuse the request when its time is over, whatever the thread does.
+
+        Raises:
+            Refusal: its time is over.
+
+        """
+        seconds = self.settings.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise too_late(seconds) from None
+
+    def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
+        if time.monotonic() > until:
+            raise too_late(self.settings.limits.seconds)
+        return work(self._up_to_date())
+
+    def _up_to_date(self) -> Live:
+        """Return the live bundle with all changes of items."""
+        self._catch_up()
+        if self.live is None:
+            raise Refusal(503, "no bundle is open yet", reason="not_ready")
+        return self.live
+
+    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _first(self) -> None:
+        found = self.state.bundle()
+        number, path = found if found is not None else (0, self.settings.bundle)
+        live = opened(path)  # checked again: it may have changed since the command looked
+        self._take(live, self._brought_up(live, 0), number)
+
+    def _beside(self, path: Path) -> tuple[Live, int]:
+        """Open and check a bundle while the old one is served, and apply the changes to it."""
+        torch.set_num_threads(1)  # of this thread: the old one goes on answering
+        fresh = opened(path)
+        return fresh, self._brought_up(fresh, 0)
+
+    def _take(self, live: Live, applied: int, chosen: int) -> None:
+        """Serve a live bundle from now on."""
+        self._applied = self._brought_up(live, applied)
+        self.live, self._chosen = live, chosen
+        self._drift = ScoreDrift(live.bundle.manifest.reference)
+        self.metrics.model(live.bundle.version)
+        self._show_figures()
+
+    def _catch_up(self) -> None:
+        """Apply the changes of items that were acknowledged since the last time."""
+        if self.live is not None and self.state.last_sequence() > self._applied:
+            self._applied = self._brought_up(self.live, self._applied)
+
+    def _brought_up(self, live: Live, applied: int) -> int:
+        """Apply the changes after a number to a live bundle; return the last number."""
+        changes = self.state.changes_after(applied)
+        for removed, group in groupby(changes, key=lambda change: change.row is None):
+            many = list(group)
+            applied = many[-1].sequence
+            if live.funnel is not None:
+                apply_changes(live, many, removed=removed)
+        return applied
+
+    async def _follow(self) -> None:
+        """Serve the bundle that another worker has swapped to."""
+        found = self.state.bundle()
+        if found is None or found[0] in (self._chosen, self._refused) or self._swapping.locked():
+            return
+        async with self._swapping:
+            number, path = found
+            try:
+                fresh, applied = await asyncio.to_thread(self._beside, path)
+            except CrosstowerError:
+                self._refused = number
+                self.metrics.swap("refused")
+                return
+            await self._in_thread(lambda: self._take(fresh, applied, number))
+
+    def _show_figures(self) -> None:
+        self.metrics.queue_length(self._waiting)
+        self.metrics.state_bytes(self._state_bytes)
+        if self.live is not None and self.live.funnel is not None:
+            self.metrics.items(len(self.live.funnel.catalogue.items))
+        if self._drift is not None:
+            for task, index in self._drift.psi().items():
+                self.metrics.score_drift(task, index)

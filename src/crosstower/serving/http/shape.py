@@ -1,0 +1,194 @@
+"""Answers of a live bundle as plain data for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crosstower.funnel.online.answer import Ranked
+from crosstower.funnel.online.funnel import LiveFunnel
+from crosstower.funnel.online.live import Live
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.columns import Categorical
+from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.files import HAD, USER
+from crosstower.serving.http.messages import TRANSFORMS
+from crosstower.serving.http.settings import Limits
+
+_EXAMPLES, _USERS = 12, 20
+
+
+def list_answer(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
+    """Return the first k items of an answer, all if None, and all candidates with `stages`.
+
+    Items of a list that whole rows were given for are numbered by their rows, from 0.
+    """
+    shown = found.places[:k]
+    if live.funnel is not None and not found.rows_given:
+        ids = live.funnel.catalogue.items.ids(found.places if stages else shown)
+        attributes = live.funnel.catalogue.items.attributes(shown)
+    else:
+        ids, attributes = found.places.tolist(), [{} for _ in shown]
+    items = [_item(found, i, ids[i]) | {"attributes": attributes[i]} for i in range(len(shown))]
+    return {
+        "version": live.bundle.version,
+        "fallback": found.fallback,
+        "notices": list(found.notices),
+        "items": items,
+        "stages": _stages(found, ids) if stages else None,
+        "unknown": list(found.unknown),
+    }
+
+
+def _item(found: Ranked, i: int, item_id: Any) -> dict[str, Any]:
+    return {
+        "rank": i + 1,
+        "item_id": item_id,
+        "score": float(found.score[i]),
+        "retrieval_rank": None if found.retrieval_rank is None else int(found.retrieval_rank[i]),
+        "retrieval_score": _number(found.retrieval_score, i),
+        "predictions": {task: float(values[i]) for task, values in found.predictions.items()},
+        "blend_score": _number(found.blend_score, i),
+    }
+
+
+def _number(values: Any, i: int) -> float | None:
+    return None if values is None else float(values[i])
+
+
+def _stages(found: Ranked, ids: list[Any]) -> dict[str, Any]:
+    """Return every candidate; lists are made column by column, as there may be thousands."""
+    count = len(found.places)
+    nothing = [None] * count
+    columns = [
+        _listed(found.retrieval_rank, nothing),
+        _listed(found.retrieval_score, nothing),
+        _listed(found.ranked, nothing),
+        _listed(found.blended, nothing),
+        nothing if found.types is None else found.types.text(),
+    ]
+    names = list(found.predictions)
+    predictions = zip(*(found.predictions[n].tolist() for n in names), strict=True)
+    each = list(predictions) if names else [()] * count
+    score = found.score.tolist()
+    candidates = [
+        {
+            "item_id": ids[i],
+            "rank": i + 1,
+            "score": score[i],
+            "retrieval_rank": columns[0][i],
+            "retrieval_score": columns[1][i],
+            "predictions": dict(zip(names, each[i], strict=True)),
+            "ranked_rank": columns[2][i],
+            "blended_rank": columns[3][i],
+            "type": columns[4][i],
+        }
+        for i in range(count)
+    ]
+    return {
+        "retrieved": found.retrieved,
+        "ranked": count if names else 0,
+        "candidates": candidates,
+        "milliseconds": dict(found.milliseconds),
+    }
+
+
+def _listed(values: Any, nothing: list[Any]) -> list[Any]:
+    return nothing if values is None else values.tolist()
+
+
+def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
+    """Return what is served."""
+    manifest, funnel = live.bundle.manifest, live.funnel
+    ranking = live.bundle.ranking
+    kinds = ranking.recipe.schema_.kinds() if ranking is not None else {}
+    own = live.blends.own
+    stages = [*manifest.stages, *(["blend"] if own is not None else [])]
+    runs = {"retrieval": manifest.retrieval, "ranking": manifest.ranking}
+    answer = {
+        "version": manifest.version,
+        "name": manifest.name,
+        "created": manifest.created,
+        "crosstower": manifest.crosstower,
+        "stages": stages,
+        "items": 0 if funnel is None else len(funnel.catalogue.items),
+        "newer_items": 0 if funnel is None else funnel.catalogue.items.newer_count,
+        "candidates": manifest.candidates,
+        "form": "eager" if funnel is None else funnel.form,
+        "limits": limits.model_dump(),
+        "tasks": [{"name": name, "kind": kind} for name, kind in kinds.items()],
+        "blend": _blend(own.spec) if own is not None else None,
+        "blend_by": list(live.blends.by),
+        "types": live.blends.types,
+        "transforms": list(TRANSFORMS),
+        "metrics": {name: run.metrics for name, run in runs.items() if run is not None},
+    }
+    return answer | _funnel(funnel)
+
+
+def _funnel(funnel: LiveFunnel | None) -> dict[str, Any]:
+    """Return what only a bundle with items has."""
+    if funnel is None:
+        return {
+            "user_column": None, "item_column": None, "query_columns": [], "needed_columns": [],
+            "attributes": [], "text_search": False, "sample_users": [],
+        }  # fmt: skip
+    section = section_of(funnel.retriever.run.recipe)
+    schema = funnel.catalogue.items.schema
+    return {
+        "user_column": section.user,
+        "item_column": section.item,
+        "query_columns": [
+            {"name": n, "kind": _kind(funnel, n), "examples": _examples(funnel, n)}
+            for n in funnel.query_columns
+        ],
+        "needed_columns": funnel.needed_columns,
+        "attributes": [{"name": n, "type": str(kind)} for n, kind in schema.items()],
+        "text_search": len(funnel.retriever.text_sources) == 1,
+        "sample_users": _sample_users(funnel),
+    }
+
+
+def _blend(spec: Blend) -> dict[str, Any]:
+    diversity = spec.diversity
+    return {
+        "weights": dict(spec.weights),
+        "form": spec.form,
+        "transform": spec.transform,
+        "by": spec.by,
+        "amount": spec.amount,
+        "diversity": None if diversity is None else diversity.model_dump(exclude_defaults=True),
+    }
+
+
+def _schemas(funnel: LiveFunnel) -> list[Any]:
+    runs = [funnel.retriever.run, *([funnel.funnel.ranking] if funnel.funnel is not None else [])]
+    return [(run.recipe.schema_, run.encoder) for run in runs]
+
+
+def _kind(funnel: LiveFunnel, name: str) -> str:
+    for schema, _ in _schemas(funnel):
+        for own, column in schema.columns.items():
+            if name in schema.part([own]).sources():
+                return str(column.kind)
+    return "any"
+
+
+def _examples(funnel: LiveFunnel, name: str) -> list[Any]:
+    """Return values that training has seen."""
+    for schema, encoder in _schemas(funnel):
+        for own, column in schema.columns.items():
+            if isinstance(column, Categorical) and (column.source or own) == name:
+                field = next(f for f in encoder.layout.codes if f.name == own)
+                values = getattr(encoder.tables[field.table], "values", None)
+                return [] if values is None else values.head(_EXAMPLES).to_list()
+    return []
+
+
+def _sample_users(funnel: LiveFunnel) -> list[Any]:
+    """Return the users with most items, of whom a list says most."""
+    section = section_of(funnel.retriever.run.recipe)
+    if section.user is None:
+        return []
+    users = funnel.retriever.users
+    most = users.select(USER, count=users[HAD].list.len()).sort("count", descending=True)
+    return most.head(_USERS)[USER].to_list()

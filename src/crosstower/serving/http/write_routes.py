@@ -1,0 +1,94 @@
+"""The routes that change something: items, events, the bundle."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from crosstower.funnel.online.live import Live
+from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.messages import (
+    EventsAnswer,
+    EventsRequest,
+    Id,
+    ItemsAnswer,
+    ItemsRequest,
+    SwapAnswer,
+    SwapRequest,
+)
+from crosstower.serving.http.problems import Refusal, documented
+from crosstower.serving.http.routes import Worker, refuse_above
+
+_REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
+_FULL = _REFUSALS | documented(507)
+_MOST_IDS = 1_000
+write_routes = APIRouter(prefix="/v1", tags=["write"], route_class=TokenFirstRoute)
+Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
+
+
+@write_routes.put("/items", responses=_FULL, dependencies=[Writer])
+async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
+    """Keep new or changed items; they can be found once this is answered."""
+    refuse_above("items", len(asked.items), service.settings.limits.items, " at a time")
+    service.check_room()
+
+    def read(live: Live) -> str:
+        catalogue = live.needs_funnel.catalogue
+        catalogue.check(asked.items)  # what cannot be read must not come into the log
+        return catalogue.id_column
+
+    name = await service.ask(read)
+    rows = [dict(row) for row in asked.items]
+    sequence = await service.write(lambda state: state.put_items(rows, item=name))
+    await service.ask(lambda _live: None)  # applies it
+    service.metrics.items_written(len(rows))
+    return ItemsAnswer(sequence=sequence, items=len(rows))
+
+
+@write_routes.delete("/items", responses=_REFUSALS, dependencies=[Writer])
+async def delete_items(
+    service: Worker,
+    ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],
+) -> ItemsAnswer:
+    """Take items out; ids that are not there are left alone."""
+
+    def typed(live: Live) -> list[Id]:
+        catalogue = live.needs_funnel.catalogue
+        return [catalogue.checked_id("id", given) for given in ids]
+
+    known = await service.ask(typed)
+    sequence = await service.write(lambda state: state.delete_items(known))
+    await service.ask(lambda _live: None)
+    service.metrics.items_written(len(known))
+    return ItemsAnswer(sequence=sequence, items=len(known))
+
+
+@write_routes.post("/events", responses=_FULL, dependencies=[Writer])
+async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
+    """Keep impressions and feedback; an event_id that is known already is stored once."""
+    refuse_above("events", len(asked.events), service.settings.limits.events, " at a time")
+    service.check_room()
+    stored, known = await service.write(lambda state: state.add_events(asked.events))
+    service.metrics.events_written(stored)
+    return EventsAnswer(stored=stored, known=known)
+
+
+@write_routes.post("/model", responses=_REFUSALS,
+                   dependencies=[Admin])  # fmt: skip
+async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
+    """Serve another bundle, checked beside the old one, which stays if it cannot be served."""
+    if "\0" in asked.path or not _is_text(asked.path):
+        raise Refusal(422, "body.path: no path of a folder", reason="invalid")
+    path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
+    version, previous = await service.swap(path)
+    return SwapAnswer(version=version, previous=previous)
+
+
+def _is_text(given: str) -> bool:
+    try:
+        return bool(given.encode())
+    except UnicodeEncodeError:  # half of a character
+        return False

@@ -1,0 +1,188 @@
+"""One SQLite file that several processes of a machine write, and any of their threads."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from crosstower.errors import ServeError
+from crosstower.serving.state.file_lock import FileLock
+
+FORMAT = 1
+_WAIT = 30.0  # seconds for another process to finish its write
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Database:
+    """A connection that writes and one that reads, so that no reader waits for the disk.
+
+    What `writing` has finished is on the disk: it survives a killed process and a power cut.
+    Writes of all processes follow one another under a lock of our own, for two reasons: who waits
+    wakes at once, where SQLite would sleep for up to a tenth of a second; and a checkpoint then
+    never meets a write, which up to SQLite 3.51.2 could, rarely, lose pages
+    (https://sqlite.org/wal.html#walresetbug).
+
+    Args:
+        path: of the file. Nothing else may open it in this process: closing such a file would
+            let go of SQLite's locks.
+        tables: statements that make the tables of a new file.
+
+    Raises:
+        ServeError: the file is damaged, of a newer format, of something else, or not writable.
+
+    """
+
+    def __init__(self, path: Path, tables: Sequence[str]) -> None:
+        self.path, self._process = path, os.getpid()
+        self._write_turn, self._read_turn = threading.Lock(), threading.RLock()
+        try:
+            self._files = FileLock(path.with_suffix(".lock"), seconds=_WAIT)
+        except OSError as error:
+            raise ServeError(f"{path}: cannot be opened: {error.strerror or error}") from error
+        try:
+            with _explained(path):
+                self._writer = _connect(path)
+                self._reader = _connect(path)
+            self._prepare(tables)
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def writing(self) -> Generator[sqlite3.Connection]:
+        """Give the connection inside a transaction: all of it is kept, or nothing.
+
+        Raises:
+            ServeError: the disk is full or broken, or another process does not let go.
+
+        """
+        self._check_process()
+        with self._write_turn, self._files.held(), _explained(self.path):
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # SQLite may have rolled back by itself
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection]:
+        """Give the connection that reads; fetch all rows of a statement before the end.
+
+        Raises:
+            ServeError: the file is damaged or cannot be read.
+
+        """
+        self._check_process()
+        with self._read_turn, _explained(self.path):
+            yield self._reader
+
+    def check(self) -> None:
+        """Read the whole file for damage; takes seconds a gigabyte.
+
+        Raises:
+            ServeError: it is damaged; names the first thing found.
+
+        """
+        with self.reading() as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if found != "ok":
+            raise ServeError(f"{self.path}: {_damaged(found)}")
+
+    def used_bytes(self) -> int:
+        """Return the bytes of the pages that hold something."""
+        with self.reading() as connection:
+            pages, free, size = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
+    def close(self) -> None:
+        """Close both connections; the last process to do so leaves one file behind."""
+        for name in ("_reader", "_writer", "_files"):
+            if (opened := self.__dict__.get(name)) is not None:
+                opened.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _prepare(self, tables: Sequence[str]) -> None:
+        """Make the tables of a new file, and look at the format of another."""
+        with self._files.held(), _explained(self.path):
+            mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise ServeError(f"{self.path}: its disk cannot be shared by processes; choose another")
+        with self.writing() as connection:
+            found = connection.execute("SELECT name FROM sqlite_master").fetchall()
+            if not found:
+                connection.execute("CREATE TABLE meta (format INTEGER NOT NULL)")
+                connection.execute("INSERT INTO meta VALUES (?)", (FORMAT,))
+                for statement in tables:
+                    connection.execute(statement)
+            elif ("meta",) not in found:
+                raise ServeError(f"{self.path}: is no state of a server; choose another folder")
+            else:
+                self._check_format(connection)
+
+    def _check_format(self, connection: sqlite3.Connection) -> None:
+        stored = connection.execute("SELECT format FROM meta").fetchone()
+        if stored is None or not isinstance(stored[0], int):
+            raise ServeError(f"{self.path}: {_damaged('it does not tell its format')}")
+        if stored[0] != FORMAT:
+            raise ServeError(
+                f"{self.path}: has format {stored[0]}, this version of Crosstower reads {FORMAT};"
+                " use the version that wrote it, or another folder"
+            )
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise ServeError(
+                f"{self.path}: was opened by process {self._process}, which made this one by a"
+                " fork; open it in each process for itself"
+            )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    """Say in the house's words what SQLite says in its own."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise ServeError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full; nothing of this was kept; make room and send it again"
+    if code in _DAMAGED:
+        return _damaged(str(error))
+    return f"cannot be read or written: {error}; look at its disk and who may write there"
+
+
+def _damaged(what: str) -> str:
+    return f"is damaged: {what}; put back a copy, or move the folder away to start anew"

@@ -1,0 +1,143 @@
+"""Events in the order in which they came, as rows of a table."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from crosstower.serving.state.database import Database
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.json_text import json_text
+
+COLUMNS = (
+    "event_id",
+    "type",
+    "time",
+    "request_id",
+    "user",
+    "item_id",
+    "rank",
+    "value",
+    "query",
+    "attributes",
+)
+_TABLE = (
+    "CREATE TABLE events (sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " event_id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, time INTEGER NOT NULL, request_id TEXT,"
+    " user TEXT, item_id TEXT, rank INTEGER, value REAL, query TEXT, attributes TEXT)"
+)
+TABLES = (_TABLE,)
+_CHUNK = 20_000  # rows read at a time
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSERT = (
+    f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+    " ON CONFLICT (event_id) DO NOTHING"
+)
+
+_DELETE = (
+    "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE time < ? LIMIT ?)"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Events to read: of `[after, until)` in microseconds since 1970, of `types`, up to `last`."""
+
+    after: int | None
+    until: int | None
+    types: tuple[str, ...] | None
+    last: int
+
+    def condition(self) -> tuple[str, list[Any]]:
+        """Return the SQL condition and its values."""
+        parts, values = ["sequence > ?", "sequence <= ?"], list[Any]([self.last])
+        for words, value in (("time >= ?", self.after), ("time < ?", self.until)):
+            if value is not None:
+                parts.append(words)
+                values.append(value)
+        if self.types is not None:
+            parts.append(f"type IN ({', '.join('?' * len(self.types))})")
+            values += self.types
+        return " AND ".join(parts), values
+
+
+def microseconds(time: datetime) -> int:
+    """Return microseconds since 1970 of a time with a zone."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def event_rows(events: Sequence[Event]) -> list[tuple[Any, ...]]:
+    """Return events as rows of `COLUMNS`; ids, query and attributes are JSON."""
+    return [
+        (
+            event.event_id,
+            event.type,
+            microseconds(event.time),
+            event.request_id,
+            _text(event.user),
+            _text(event.item_id),
+            event.rank,
+            event.value,
+            _text(event.query),
+            _text(event.attributes),
+        )
+        for event in events
+    ]
+
+
+def append(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Write those rows whose event_id is not there yet; return how many they were."""
+    return max(connection.executemany(_INSERT, rows).rowcount, 0)  # -1 of no rows
+
+
+def last_event(database: Database) -> int:
+    """Return the number of the newest event, 0 where there is none."""
+    with database.reading() as connection:
+        found = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
+    return found[0]
+
+
+def count(database: Database) -> int:
+    """Return how many events there are."""
+    with database.reading() as connection:
+        return connection.execute("SELECT count(*) FROM events").fetchone()[0]
+
+
+def delete_before(database: Database, time: int) -> int:
+    """Drop events before a time in microseconds since 1970, some at a time; return how many.
+
+    Writers of the server take their turns in between.
+    """
+    gone = 0
+    while True:
+        with database.writing() as connection:
+            now = connection.execute(_DELETE, (time, _CHUNK)).rowcount
+        gone += now
+        if now < _CHUNK:
+            return gone
+
+
+def read(
+    database: Database, selection: Selection, columns: Sequence[str]
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Give the selected events in chunks, oldest first; what is written meanwhile may go on."""
+    condition, values = selection.condition()
+    statement = (
+        f"SELECT sequence, {', '.join(columns)} FROM events WHERE {condition}"  # noqa: S608
+        f" ORDER BY sequence LIMIT {_CHUNK}"
+    )
+    sequence = 0
+    while True:
+        with database.reading() as connection:
+            rows = connection.execute(statement, (sequence, *values)).fetchall()
+        if not rows:
+            return
+        sequence = rows[-1][0]
+        yield [row[1:] for row in rows]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else json_text(value)

@@ -1,0 +1,80 @@
+"""What users saw and did, as clients report it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+
+from crosstower.recipe.frozen import Frozen
+from crosstower.serving.state.json_text import json_text
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def _given_time(value: Any) -> Any:
+    """Take None as now, and refuse numbers: whether they are seconds would be a guess."""
+    if value is None:
+        return now()
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise ValueError("expected a time with its zone, such as 2026-01-31T18:30:00Z")
+
+
+def _utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a time within the years 1 to 9999 in UTC") from None
+
+
+def _as_json(value: Any) -> Any:
+    json_text(value)
+    return value
+
+
+Id = StrictInt | StrictStr
+Time = Annotated[
+    AwareDatetime,
+    AfterValidator(_utc),
+    BeforeValidator(_given_time),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
+]
+Properties = Annotated[dict[str, JsonValue], AfterValidator(_as_json)]
+
+
+class Event(Frozen):
+    """One event, such as an impression, a click, a booking.
+
+    `event_id` is made by the client; the same one sent again is stored once. `time` is now where
+    it is missing. `rank` is the place in the list that `request_id` answered, from 1. `value` is
+    a rating, a price, seconds watched: what the type means by it. `query` has the query columns of
+    the request, `attributes` anything else.
+    """
+
+    event_id: str = Field(min_length=1, max_length=128)
+    type: str = Field(min_length=1, max_length=64, pattern=r"\S")
+    time: Time = Field(default_factory=now)
+    request_id: str | None = Field(default=None, max_length=128)
+    user: Annotated[Id | None, AfterValidator(_as_json)] = None
+    item_id: Annotated[Id | None, AfterValidator(_as_json)] = None
+    rank: int | None = Field(default=None, ge=1, le=2**31 - 1, strict=True)
+    value: float | None = Field(default=None, allow_inf_nan=False, strict=True)
+    query: Properties | None = None
+    attributes: Properties | None = None

@@ -1,0 +1,125 @@
+"""Changes of items in the order in which they came, as rows of a table."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crosstower.errors import DataError, ServeError
+from crosstower.serving.state.json_text import json_text
+from crosstower.values.ids import id_of
+
+_TABLE = (
+    "CREATE TABLE item_changes"
+    " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, item TEXT)"
+)
+TABLES = (_TABLE, "CREATE INDEX item_changes_by_id ON item_changes (id, sequence)")
+Entry = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one item: `row` is all of it, or None where it was removed."""
+
+    sequence: int
+    id: int | str
+    row: dict[str, Any] | None
+
+
+def put_entries(rows: Sequence[dict[str, Any]], item: str) -> list[Entry]:
+    """Return (id, row) as JSON of each item.
+
+    Raises:
+        DataError: a row has no id, or holds what JSON cannot.
+
+    """
+    return [_entry(place, row, item) for place, row in enumerate(rows, start=1)]
+
+
+def removal_entries(ids: Sequence[int | str]) -> list[Entry]:
+    """Return (id as JSON, None) of each item.
+
+    Raises:
+        DataError: an id is neither a whole number nor text.
+
+    """
+    return [(_id_text(given, f"ids: number {n}"), None) for n, given in enumerate(ids, start=1)]
+
+
+def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Write entries behind those there are."""
+    connection.executemany("INSERT INTO item_changes (id, item) VALUES (?, ?)", entries)
+
+
+def last_sequence(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest change, 0 where there is none."""
+    return connection.execute("SELECT coalesce(max(sequence), 0) FROM item_changes").fetchone()[0]
+
+
+def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> list[Change]:
+    """Return the next changes, oldest first, at most `limit`.
+
+    Raises:
+        ServeError: a row is not what `append` wrote; names it.
+
+    """
+    rows = connection.execute(
+        "SELECT sequence, id, item FROM item_changes WHERE sequence > ? ORDER BY sequence LIMIT ?",
+        (sequence, limit),
+    )
+    return [_change(*row) for row in rows.fetchall()]
+
+
+def drop_older(connection: sqlite3.Connection) -> int:
+    """Keep only the last change of each id; return how many have gone.
+
+    Removals stay: the item may be in the bundle that the server starts from.
+    """
+    return connection.execute(
+        "DELETE FROM item_changes WHERE sequence NOT IN"
+        " (SELECT max(sequence) FROM item_changes GROUP BY id)"
+    ).rowcount
+
+
+def _change(number: Any, given: Any, item: Any) -> Change:
+    try:
+        identity, row = json.loads(given), None if item is None else json.loads(item)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _damaged(number, str(error)) from None
+    if isinstance(identity, bool) or not isinstance(identity, int | str):
+        raise _damaged(number, f"its id is {identity!r}")
+    if row is not None and not isinstance(row, dict):
+        raise _damaged(number, "its item is no object")
+    return Change(number, identity, row)
+
+
+def _damaged(number: Any, what: str) -> ServeError:
+    return ServeError(
+        f"the state's change {number} of an item is damaged: {what}; put back a copy of the state"
+        " folder, or start with another --state"
+    )
+
+
+def _entry(place: int, row: dict[str, Any], item: str) -> Entry:
+    where = f"items: row {place}"
+    if item not in row:
+        raise DataError(f"{where}: has no '{item}'; give every item its id")
+    identity = _id_text(row[item], f"{where}: '{item}'")
+    try:
+        return identity, json_text(row)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _id_text(given: Any, where: str) -> str:
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        raise DataError(f"{where}: expected a whole number or text, got {given!r}")
+    try:
+        return json_text(id_of(given) if isinstance(given, float) else given)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None

@@ -1,0 +1,224 @@
+"""What a server keeps on disk: changed items, events, and which bundle it serves."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from crosstower.errors import ServeError
+from crosstower.serving.state import event_log, item_log
+from crosstower.serving.state.database import Database
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.item_log import Change
+
+FILE = "state.sqlite"
+_BUNDLES = (
+    "CREATE TABLE bundles (sequence INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL)",
+)
+_CHUNK = 1_000  # changes read at a time
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """The newest change and bundle when the file's version was `version`."""
+
+    version: int
+    items: int
+    bundle: tuple[int, Path] | None
+
+
+class State:
+    """The folder of a server, shared by its worker processes and their threads.
+
+    What a method that writes has returned for survives a killed process and a power cut. Open it
+    once a process, after any fork; it stands still for the processes of one machine only (no
+    network drive). All methods raise ServeError where the disk is full or broken.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._heads: _Heads | None = None
+        self._told: tuple[int, int] | None = None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Open a folder, which is made where it is missing.
+
+        Raises:
+            ServeError: its file is damaged, of a newer format, or cannot be written.
+
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServeError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        return cls(Database(folder / FILE, (*item_log.TABLES, *event_log.TABLES, *_BUNDLES)))
+
+    @classmethod
+    def open_existing(cls, folder: str | Path) -> Self:
+        """Open a folder that a server has written.
+
+        Raises:
+            ServeError: there is none, or as of `open`.
+
+        """
+        if not (Path(folder) / FILE).is_file():
+            raise ServeError(
+                f"{folder}: no server has kept anything there (no {FILE}); give the folder of"
+                " crosstower serve --state"
+            )
+        return cls.open(folder)
+
+    @property
+    def database(self) -> Database:
+        """The file."""
+        return self._database
+
+    def put_items(self, rows: Sequence[dict[str, Any]], *, item: str) -> int:
+        """Keep whole rows of new or changed items; return the number of the last change.
+
+        Args:
+            rows: of plain JSON values; whole numbers of any size come back as they are.
+            item: the key of the id, a whole number or text.
+
+        Raises:
+            DataError: a row has no id or holds what JSON cannot, such as NaN; nothing is kept.
+
+        """
+        return self._append(item_log.put_entries(rows, item))
+
+    def delete_items(self, ids: Sequence[int | str]) -> int:
+        """Keep that items are gone, there before or not; return the number of the last change.
+
+        Raises:
+            DataError: an id is neither a whole number nor text; nothing is kept.
+
+        """
+        return self._append(item_log.removal_entries(ids))
+
+    def changes_after(self, sequence: int) -> Iterator[Change]:
+        """Give the changes of items with a higher number, oldest first."""
+        while True:
+            with self._database.reading() as connection:
+                changes = item_log.read_after(connection, sequence, _CHUNK)
+            if not changes:
+                return
+            yield from changes
+            sequence = changes[-1].sequence
+
+    def last_sequence(self) -> int:
+        """Return the number of the newest change of an item, 0 where there is none.
+
+        Takes microseconds while nothing is written: cheap enough to ask at each request.
+        """
+        return self._newest().items
+
+    def changed(self) -> bool:
+        """Tell whether an item or the bundle changed, by any process, since the last call.
+
+        True at the first call. As cheap as `last_sequence`. For one caller a process: where
+        several threads ask, only one is told, and the others go on before it has caught up;
+        let them compare `last_sequence` with what they have applied.
+        """
+        with self._database.reading():
+            heads = self._newest()
+            now = (heads.items, heads.bundle[0] if heads.bundle else 0)
+            changed, self._told = now != self._told, now
+        return changed
+
+    def compact(self) -> int:
+        """Drop changes of items that later ones of the same id replace; return how many.
+
+        Numbers stay as they are and are not used again. Other writers wait for it.
+        """
+        with self._database.writing() as connection:
+            return item_log.drop_older(connection)
+
+    def add_events(self, events: Sequence[Event]) -> tuple[int, int]:
+        """Keep events, all or none; return (stored, known): an event_id is stored once."""
+        rows = event_log.event_rows(events)
+        if not rows:
+            return 0, 0
+        with self._database.writing() as connection:
+            stored = event_log.append(connection, rows)
+        return stored, len(rows) - stored
+
+    def delete_events(self, before: datetime) -> int:
+        """Drop events whose time is before one with a zone; return how many.
+
+        Their room in the file is used again. An `event_id` that is gone can be stored again.
+        """
+        return event_log.delete_before(self._database, event_log.microseconds(before))
+
+    def size(self) -> int:
+        """Return the bytes that are in use; those of dropped rows are free."""
+        return self._database.used_bytes()
+
+    def events(self) -> int:
+        """Return how many events there are; takes a moment for millions."""
+        return event_log.count(self._database)
+
+    def set_bundle(self, path: str | Path) -> int:
+        """Keep which bundle all workers are to serve; return the number of this choice."""
+        with self._database.writing() as connection:
+            where = (os.fsencode(Path(path).absolute()),)
+            added = connection.execute("INSERT INTO bundles (path) VALUES (?)", where)
+            return int(added.lastrowid or 0)
+
+    def bundle(self) -> tuple[int, Path] | None:
+        """Return (number, path) of the bundle chosen last, None where none was."""
+        return self._newest().bundle
+
+    def check(self) -> None:
+        """Read the whole file for damage, and all changes of items, once before the workers start.
+
+        Raises:
+            ServeError: it is damaged.
+
+        """
+        self._database.check()
+        for _change in self.changes_after(0):
+            pass
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _append(self, entries: Sequence[item_log.Entry]) -> int:
+        if not entries:
+            return self.last_sequence()
+        with self._database.writing() as connection:
+            item_log.append(connection, entries)
+            return item_log.last_sequence(connection)
+
+    def _newest(self) -> _Heads:
+        """Return the heads, read again only after a commit of another connection, in any process.
+
+        The connection that reads never writes, so SQLite's data_version shows our own writes too.
+        """
+        with self._database.reading() as connection:
+            version = connection.execute("PRAGMA data_version").fetchone()[0]
+            if self._heads is None or self._heads.version != version:
+                items = item_log.last_sequence(connection)
+                self._heads = _Heads(version, items, _newest_bundle(connection))
+            return self._heads
+
+
+def _newest_bundle(connection: sqlite3.Connection) -> tuple[int, Path] | None:
+    found = connection.execute("SELECT sequence, path FROM bundles ORDER BY sequence DESC LIMIT 1")
+    row = found.fetchone()
+    return None if row is None else (row[0], Path(os.fsdecode(row[1])))

@@ -1,0 +1,89 @@
+"""JSON documents with a format number, and files with checksums: read back, or refused in words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from crosstower.errors import CrosstowerError
+from crosstower.recipe.frozen import Frozen
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+class FileFacts(Frozen):
+    """Size and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def facts_of(path: Path) -> FileFacts:
+    """Return size and checksum of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileFacts(bytes=path.stat().st_size, sha256=digest)
+
+
+def fault_of(path: Path, facts: FileFacts) -> str | None:
+    """Return what is wrong with a file, None if it is as its facts say; sizes are compared first.
+
+    >>> fault_of(Path("nowhere"), FileFacts(bytes=1, sha256="ab"))
+    'missing'
+    """
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != facts.bytes:
+        what = "cut short" if size < facts.bytes else "longer than it was"
+        return f"{what}: {size:,} bytes of {facts.bytes:,}"
+    return None if facts_of(path) == facts else "damaged: its checksum is another"
+
+
+def read_document(
+    path: Path,
+    kind: type[Document],
+    *,
+    newest: int,
+    error: type[CrosstowerError],
+    again: str,
+    damaged: str = "damaged",
+) -> Document:
+    """Read a JSON document that says its `format`.
+
+    Args:
+        path: of the file.
+        kind: what it holds.
+        newest: the format that can be read.
+        error: what is raised.
+        again: says how to make the file anew.
+        damaged: the word for a file that cannot be read.
+
+    Raises:
+        CrosstowerError: of the type `error`: the file is missing, damaged, or of another format.
+
+    """
+    try:
+        plain: Any = json.loads(path.read_bytes())
+        form = plain.get("format")
+        if isinstance(form, int) and form > newest:
+            raise error(
+                f"{path}: written by a newer Crosstower (format {form}, this one reads {newest});"
+                " upgrade with: pip install -U crosstower"
+            )
+        if isinstance(form, int) and form < newest:
+            raise error(
+                f"{path}: written by an older Crosstower (format {form}, this one reads {newest});"
+                f" {again}"
+            )
+        return kind.model_validate(plain)
+    except RecursionError as fault:
+        raise error(f"{path}: {damaged}: nested too deeply; {again}") from fault
+    except (OSError, ValueError, AttributeError) as fault:
+        problem = fault.errors()[0]["msg"] if isinstance(fault, ValidationError) else fault
+        reason = (str(problem) or "empty").splitlines()[0].removeprefix("Value error, ")
+        raise error(f"{path}: {damaged}: {reason}; {again}") from fault

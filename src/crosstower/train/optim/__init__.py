@@ -1,5 +1,0 @@
-"""Optimisers for dense layers, embedding tables and the wide side."""
-
-from crosstower.train.optim.assign import build_optimizers, clip_gradients, count_rows
-
-__all__ = ["build_optimizers", "clip_gradients", "count_rows"]

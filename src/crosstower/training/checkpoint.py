@@ -1,0 +1,196 @@
+"""Atomic checkpoints: one safetensors file holds weights, optimiser state and position."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crosstower.errors import RunError, TrainingError
+from crosstower.storage import files
+
+Read = TypeVar("Read")
+
+FORMAT = "2"
+"""Of the position and the optimisers' state; a checkpoint of another one is refused."""
+
+
+@dataclass
+class Position:
+    """Where a training is: everything but tensors that an uninterrupted run would know.
+
+    `finished` holds under `limits`, the most epochs and the patience of then; with others the
+    training may go on, or be over. `ended` says that it was ended by hand.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_rows: int = 0
+    best_value: float | None = None
+    best_epoch: int | None = None
+    epochs_without_gain: int = 0
+    precision: str = "float32"
+    reason: str = ""
+    finished: bool = False
+    ended: bool = False
+    limits: tuple[int, int] = (0, 0)
+    history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizers: Sequence[Optimizer],
+    position: Position,
+    objective: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write weights, the states of optimisers, objective and chance, and the position.
+
+    A crash or a full disk leaves the file that was there before, whole. Tensors go to the disk as
+    they are, so that a large table needs no second copy in memory.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written.
+
+    """
+    tensors = {f"model.{k}": v.detach() for k, v in model.state_dict().items()}
+    for i, optimizer in enumerate(optimizers):
+        tensors |= _state_tensors(optimizer, f"optimizer.{i}")
+    tensors |= _random_state()
+    tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
+    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    try:
+        with files.replacing(path) as aside:
+            words = {"position": json.dumps(asdict(position)), "format": FORMAT}
+            save_file(contiguous, aside, words)
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(_unwritable(path, error, contiguous)) from error
+
+
+def _unwritable(path: Path, error: Exception, tensors: Mapping[str, Tensor]) -> str:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    size = sum(t.nbytes for t in tensors.values())
+    return (
+        f"{path}: cannot be written: {reason} ({size / 1e6:.0f} MB);"
+        " the file that was there before is untouched; free some space and go on with:"
+        " crosstower fit --resume RUN"
+    )
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Load only the weights of a checkpoint into `model`.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another model.
+
+    """
+    tensors, _ = _read(path)
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{path}: weights of another model: {error}") from error
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizers: Sequence[Optimizer]
+) -> tuple[Position, dict[str, Tensor]]:
+    """Restore what `save_checkpoint` wrote; returns the position and the objective's state.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another model.
+
+    """
+    load_weights(path, model)
+    tensors, metadata = _read(path)
+    position = _position(path, metadata)
+    if "random" not in tensors:
+        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+    for i, optimizer in enumerate(optimizers):
+        _restore(optimizer, tensors, f"optimizer.{i}.")
+    torch.set_rng_state(tensors["random"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+    kept = {k: v for k, v in tensors.items() if k.startswith("objective.")}
+    state = {k.removeprefix("objective."): v for k, v in kept.items()}
+    return position, state
+
+
+def read_position(path: Path) -> Position:
+    """Return where a training is, without its tensors.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another format.
+
+    """
+    return _position(path, _opened(path, lambda file: file.metadata() or {}))
+
+
+def _position(path: Path, metadata: Mapping[str, str]) -> Position:
+    if "position" not in metadata:
+        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+    if metadata.get("format") != FORMAT:
+        raise RunError(
+            f"{path}: a checkpoint of format {metadata.get('format', '1')}, this version of"
+            f" crosstower goes on from format {FORMAT}; train again"
+        )
+    position = Position(**json.loads(metadata["position"]))
+    position.limits = (position.limits[0], position.limits[1])  # JSON has lists alone
+    return position
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"random": torch.get_rng_state()}
+    if torch.cuda.is_initialized():  # dropout on a GPU draws from the GPU's own generator
+        state["random.cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _state_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for parameter, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{type(optimizer).__name__} state '{key}' is no tensor")
+            tensors[f"{prefix}.{parameter}.{key}"] = value
+    return tensors
+
+
+def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(prefix):
+            parameter, _, key = name.removeprefix(prefix).partition(".")
+            state.setdefault(int(parameter), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def all_of(file: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
+        return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    return _opened(path, all_of)
+
+
+def _opened(path: Path, read: Callable[[Any], Read]) -> Read:
+    if not path.is_file():
+        raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return read(file)
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"{path}: damaged checkpoint: {error}; put a copy of the other checkpoint of"
+            f" {path.parent} in its place, or train again"
+        ) from error

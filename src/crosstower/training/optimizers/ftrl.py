@@ -1,0 +1,63 @@
+"""FTRL-proximal for the wide side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crosstower.training.optimizers.coalesce import coalesce
+
+
+class FTRL(torch.optim.Optimizer):
+    """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), over touched rows.
+
+    The paper's gradients are of one example; ours are of the mean over the labelled rows of a
+    batch. They are multiplied by the group's `rows`, the number of those rows for each head `[T]`,
+    which `count_rows` sets before a step; so l1 and l2 keep the paper's units. Weights have to
+    start at zero. `alpha` must stay as it is: weights are derived from the sum of all gradients
+    at one alpha, so changing it would rescale what is learnt; the rate falls by itself, with n.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.nn.Parameter],
+        *,
+        alpha: float = 0.05,
+        beta: float = 1.0,
+        l1: float = 0.0,
+        l2: float = 1.0,
+    ) -> None:
+        # Not called `lr`: schedules change every `lr`, and alpha is constant.
+        defaults = {"alpha": alpha, "beta": beta, "l1": l1, "l2": l2, "rows": 1.0}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Update the rows, or the whole of a dense parameter, that have a gradient."""
+        if closure is not None:
+            raise NotImplementedError("FTRL takes no closure")
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if parameter.grad.is_sparse:
+                    self._update(parameter, *coalesce(parameter.grad), group)
+                else:
+                    self._update(parameter, slice(None), parameter.grad, group)
+
+    def _update(
+        self, parameter: Tensor, rows: Tensor | slice, gradient: Tensor, group: dict[str, Any]
+    ) -> None:
+        state: dict[str, Tensor] = self.state[parameter]
+        if not state:
+            state["z"], state["n"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        g, n, weight = gradient * group["rows"], state["n"][rows], parameter[rows]
+        sigma = ((n + g * g).sqrt() - n.sqrt()) / group["alpha"]
+        z, n = state["z"][rows] + g - sigma * weight, n + g * g
+        state["z"][rows], state["n"][rows] = z, n
+        rate = (group["beta"] + n.sqrt()) / group["alpha"] + group["l2"]
+        shrunk = z - z.sign() * group["l1"]
+        parameter[rows] = torch.where(z.abs() <= group["l1"], 0.0, -shrunk / rate)

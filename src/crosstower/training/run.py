@@ -1,0 +1,178 @@
+"""A run folder: what a training leaves behind, opened again to score rows.
+
+- `recipe.yaml`: the recipe, all data paths absolute
+- `run.json`: versions, machine, seeds, facts about the data
+- `encoder/`: the fitted encoder
+- `fingerprints.parquet`: hashes that recognise training rows (rankers)
+- `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, the predictions of valid.parquet
+  and test.parquet, and calibration.json, blend.json and refit.safetensors where there are any
+- `metrics.json`: test metrics of every model, mean and sd over seeds
+- `report.html`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from torch import nn
+
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.files import load_encoder
+from crosstower.errors import RunError, did_you_mean
+from crosstower.models.registry import build, require_model
+from crosstower.recipe.arguments import path_of
+from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.split import GivenSplit
+from crosstower.storage.documents import read_document
+from crosstower.training.checkpoint import load_weights
+from crosstower.training.run_info import FORMAT, RunInfo
+from crosstower.training.trainer import BEST
+
+CALIBRATION, BLEND = "calibration.json", "blend.json"
+BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
+VALID, TEST = "valid.parquet", "test.parquet"
+REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run folder."""
+
+    folder: Path
+    recipe: Recipe
+    info: RunInfo
+
+    @staticmethod
+    def open(folder: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: there is no run, or it is damaged or of another format.
+
+        """
+        folder = path_of("run", folder, error=RunError, expected="a run folder")
+        path = folder / "run.json"
+        if not path.is_file():
+            raise RunError(
+                f"{folder}: no run in this folder (no run.json); give the folder that"
+                " 'crosstower fit' wrote, such as runs/NAME"
+            )
+        info = read_document(path, RunInfo, newest=FORMAT, error=RunError, again="train again")
+        return Run(folder, load_recipe(folder / "recipe.yaml"), info)
+
+    @staticmethod
+    def of(run: Run | str | Path) -> Run:
+        """Return an open run, opened if its folder is given.
+
+        Raises:
+            RunError: there is no run, or it is damaged.
+
+        """
+        return run if isinstance(run, Run) else Run.open(run)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The fitted encoder."""
+        return load_encoder(self.folder / "encoder")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Test metrics: {"tasks": {task: {model: {metric: {"mean", "sd"}}}}, ...}.
+
+        Raises:
+            RunError: the training has not finished.
+
+        """
+        path = self.folder / METRICS
+        if not path.is_file():
+            raise RunError(
+                f"{self.folder}: the training has not finished; go on with: {self.resume}"
+            )
+        return json.loads(path.read_bytes())
+
+    @property
+    def report(self) -> Path:
+        """Where the report is."""
+        return self.folder / REPORT
+
+    @property
+    def resume(self) -> str:
+        """How to go on with the run: a command, or a call where the rows were tables."""
+        if not self.info.tables:
+            return f"crosstower fit --resume {self.folder}"
+        given = isinstance(self.recipe.data.split, GivenSplit)
+        rows = "data=ROWS, valid=ROWS, test=ROWS" if given else "data=ROWS"
+        return f"crosstower.fit({str(self.folder)!r}, {rows}, resume=True) from Python, same rows"
+
+    def model_folder(self, model: str, seed: int) -> Path:
+        """Return the folder of one training.
+
+        Raises:
+            RunError: the run has no such model or seed.
+
+        """
+        if model not in self.info.models:
+            names = list(self.info.models)
+            raise RunError(
+                f"{self.folder}: no model '{model}'{did_you_mean(model, names)};"
+                f" the run has: {', '.join(names)}"
+            )
+        if seed not in self.info.seeds:
+            seeds = ", ".join(map(str, self.info.seeds))
+            raise RunError(f"{self.folder}: no seed {seed}; the run has: {seeds}")
+        return self.folder / "models" / model / f"seed-{seed}"
+
+    def model(self, name: str | None = None, *, seed: int | None = None) -> nn.Module:
+        """Return a trained model with its best weights, on the CPU, ready to score.
+
+        The main model and the first seed of the run, unless told otherwise. Weights trained again
+        on train and valid rows take the place of the best, where the recipe asks for them.
+        """
+        name = next(iter(self.info.models)) if name is None else name
+        seed = self.info.seeds[0] if seed is None else seed
+        folder = self.model_folder(name, seed)
+        require_model(name, self.info.modules.get(name), where=str(self.folder))
+        model = build(self.encoder.layout, self.info.models[name])
+        load_weights(folder / (REFIT if self.refitted(name, seed) else BEST), model)
+        return model.eval()
+
+    def refitted(self, name: str, seed: int) -> bool:
+        """Return whether a training ended with weights trained again on train and valid rows."""
+        there = (self.model_folder(name, seed) / REFIT).is_file()
+        return there and self.recipe.training.refit
+
+    def predict(
+        self,
+        data: Any,
+        *,
+        columns: Sequence[str] = (),
+        model: str | None = None,
+        seed: int | None = None,
+        blend: bool = True,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ) -> pl.DataFrame:
+        """Return a prediction per row of a file or a data frame: `Ranker.open` and its `predict`.
+
+        Args:
+            data: a path, or a polars, pandas or Arrow table; labels are not needed.
+            columns: raw columns to keep beside the predictions.
+            model: one of the run's models; the main one if None.
+            seed: one of the run's seeds; the first if None.
+            blend: score by the blend that the run keeps as well.
+            precision: of the matrix products.
+
+        Raises:
+            DataError: a column is missing, or a cell is bad.
+            RunError: the run retrieves, or has no such model or seed.
+
+        """
+        from crosstower import Ranker  # noqa: PLC0415 - the package's face; this room is below it
+
+        ranker = Ranker.open(self, model=model, seed=seed)
+        return ranker.predict(data, columns=columns, blend=blend, precision=precision)

@@ -1,0 +1,28 @@
+"""The document of a run folder: when, on what and with which models a training was made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from crosstower.data.statistics import Facts
+from crosstower.recipe.frozen import Frozen
+
+FORMAT = 2
+
+
+class RunInfo(Frozen):
+    """What `run.json` holds. `models` are the model sections by name, the main model first.
+
+    `tables` says that the rows were tables of Python, which the recipe cannot name.
+    """
+
+    format: Literal[2] = FORMAT
+    created: str
+    models: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    facts: Facts
+    environment: dict[str, str]
+    tables: bool = False
+    modules: dict[str, str] = Field(default={})

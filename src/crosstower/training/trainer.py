@@ -1,0 +1,282 @@
+"""The training loop: one, readable from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crosstower.data.batches import Batches
+from crosstower.errors import TrainingError
+from crosstower.recipe.recipe import Training
+from crosstower.storage.files import same_file
+from crosstower.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from crosstower.training.interrupt import StopSignal
+from crosstower.training.limits import has_enough, limits_of
+from crosstower.training.optimizers import build_optimizers, clip_gradients, count_rows
+from crosstower.training.precision import Choice, autocast, choose_precision
+from crosstower.training.protocols import Objective, Observer, Stream
+from crosstower.training.transfer import Waits, transferred
+
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+class TrainingInterruptedError(TrainingError):
+    """The user stopped the training; the last checkpoint can be resumed."""
+
+    exit_code = 130
+
+
+@dataclass
+class Trainer:
+    """Trains `model` on `batches` by `objective` until `validate` stops improving.
+
+    `validate` returns {"TASK.METRIC": value} of the model on the valid rows; `monitor` is one of
+    its keys, `higher_is_better` its direction. `folder` gets the best and the last checkpoint.
+    Without `validate` all epochs are trained and the last weights are the best. `horizon` is the
+    number of epochs that the learning rate's schedule spans, those of `settings` if None.
+    """
+
+    model: nn.Module
+    objective: Objective
+    settings: Training
+    batches: Stream
+    validate: Callable[[nn.Module, str], dict[str, float]] | None
+    monitor: str
+    higher_is_better: bool
+    folder: Path
+    observer: Observer
+    device: torch.device
+    horizon: int | None = None
+
+    def fit(self, *, resume: bool = False, finish: bool = False) -> Position:
+        """Train to the end and return the last position; the best weights are on disk.
+
+        Args:
+            resume: go on from the last checkpoint in `folder`, if there is one. With other
+                `epochs` or another `patience` than before a finished training may go on, and one
+                that has had enough is over.
+            finish: end now. Weights that no epoch has validated are validated, if there are none
+                that one has.
+
+        Raises:
+            TrainingError: the loss is not finite, or a checkpoint cannot be written.
+            TrainingInterruptedError: Ctrl-C; the last checkpoint can be resumed.
+
+        """
+        self.optimizers = self._optimizers()
+        if resume and (self.folder / LAST).is_file():
+            position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
+            self.objective.restore(state)
+        else:
+            position = self._beginning()
+            self._save(LAST, position)
+        if (finish and not position.finished) or position.limits != limits_of(self.settings):
+            self._reconsider(position, finish=finish)
+        with StopSignal() as stop:
+            while not position.finished:
+                self._epoch(position, stop)
+                if stop.requested:  # while the epoch was validated; all of it is saved
+                    raise TrainingInterruptedError(_stopped(position))
+        return position
+
+    def _epoch(self, position: Position, stop: StopSignal) -> None:
+        if position.batch == 0:
+            self.model.eval()
+            self.objective.begin_epoch(self.model)
+        self.model.train()
+        self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
+        start, trained = time.perf_counter(), 0
+        stream = self.batches.epoch(position.epoch, start=position.batch)
+        batches = Waits(transferred(stream, self.device))
+        for batch in batches:
+            loss = self._step(batch, position)
+            position.batch += 1
+            trained += len(batch)
+            self.observer.advance(rows=len(batch), loss=loss)
+            self._checkpoint_between(position, stop)
+        seconds = time.perf_counter() - start
+        speed = {
+            "seconds": seconds,
+            "rows_per_second": trained / seconds,
+            "wait_share": batches.seconds / seconds,
+        }
+        self._close_epoch(position, speed)
+
+    def _step(self, batch: Any, position: Position) -> float:
+        self._schedule(position.step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, position.precision):
+            loss = self.objective.loss(self.model, batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(self._diagnose("loss", value, batch, position))
+        self.objective.backward(self.model, loss)
+        norm = clip_gradients(self.optimizers, self.settings.clip_norm or math.inf)
+        if not math.isfinite(norm):
+            raise TrainingError(self._diagnose("gradient norm", norm, batch, position))
+        rows = self.objective.rows(batch)
+        count_rows(self.optimizers, rows)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        position.step += 1
+        labelled = int(rows.max())
+        position.loss_sum += value * labelled
+        position.loss_rows += labelled
+        return value
+
+    def _close_epoch(self, position: Position, speed: dict[str, float]) -> None:
+        start = time.perf_counter()
+        metrics = self.validate(self.model, position.precision) if self.validate else {}
+        record = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "train_loss": position.loss_sum / max(position.loss_rows, 1),
+            "valid": metrics,
+            **speed,
+            "validation_seconds": time.perf_counter() - start,
+            "precision": position.precision,
+            "precision_reason": position.reason,
+            **self.objective.figures(),
+        }
+        value = metrics.get(self.monitor)
+        better = value is None or self._improved(value, position.best_value)
+        record |= {"monitor": self.monitor, "better": better and value is not None}
+        position.history.append(record)
+        position.epochs_without_gain = 0 if better else position.epochs_without_gain + 1
+        if better:
+            position.best_value, position.best_epoch = value, position.epoch
+        position.epoch, position.batch = position.epoch + 1, 0
+        position.loss_sum, position.loss_rows = 0.0, 0
+        position.finished, position.limits = (
+            has_enough(position, self.settings),
+            limits_of(self.settings),
+        )
+        if better:
+            self._save(BEST, position)
+            same_file(self.folder / BEST, self.folder / LAST)
+        else:
+            self._save(LAST, position)
+        self.observer.finish(record)
+
+    def _reconsider(self, position: Position, *, finish: bool) -> None:
+        """Decide whether the training is over, and keep the answer."""
+        if finish and position.best_epoch is None:
+            self._close_epoch(position, {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0})
+        position.finished = finish or has_enough(position, self.settings)
+        position.ended, position.limits = finish, limits_of(self.settings)
+        self._save(LAST, position)
+
+    def _improved(self, value: float, best: float | None) -> bool:
+        if math.isnan(value):
+            return best is None
+        if best is None or math.isnan(best):
+            return True
+        return value > best if self.higher_is_better else value < best
+
+    def _checkpoint_between(self, position: Position, stop: StopSignal) -> None:
+        every = self.settings.checkpoint_every
+        if stop.requested:
+            self._save(LAST, position)
+            raise TrainingInterruptedError(_stopped(position))
+        if every is not None and position.step % every == 0:
+            self._save(LAST, position)
+
+    def _save(self, name: str, position: Position) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = self.objective.state()
+        save_checkpoint(self.folder / name, self.model, self.optimizers, position, state)
+
+    def _optimizers(self) -> list[Optimizer]:
+        s = self.settings
+        optimizers = build_optimizers(
+            self.model,
+            dense_lr=s.learning_rate,
+            weight_decay=s.weight_decay,
+            embedding_lr=s.embedding_learning_rate,
+            embedding_weight_decay=s.embedding_weight_decay,
+            embedding_optimizer=s.embedding_optimizer,
+            wide_alpha=s.wide_alpha,
+            wide_beta=s.wide_beta,
+            wide_l1=s.wide_l1,
+            wide_l2=s.wide_l2,
+        )
+        for group in _scheduled(optimizers):
+            group["initial_lr"] = group["lr"]
+        return optimizers
+
+    def _schedule(self, step: int) -> None:
+        total = len(self.batches) * (self.horizon or self.settings.epochs)
+        share = factor(step, total, kind=self.settings.schedule, warmup=self.settings.warmup_steps)
+        for group in _scheduled(self.optimizers):
+            group["lr"] = group["initial_lr"] * share
+
+    def _beginning(self) -> Position:
+        choice = self._precision()
+        return Position(
+            precision=choice.precision, reason=choice.reason, limits=limits_of(self.settings)
+        )
+
+    def _precision(self) -> Choice:
+        if self.settings.precision != "auto":
+            return Choice(self.settings.precision, "set by training.precision")
+        batch = next(iter(self.batches.epoch(0))).to(self.device)
+        state = {name: tensor.clone() for name, tensor in self.objective.state().items()}
+        choice = choose_precision(self.model, batch, self.objective.loss, self.device)
+        self.objective.restore(state)
+        return choice
+
+    def _diagnose(self, what: str, value: float, batch: Any, position: Position) -> str:
+        columns = "\n".join(self.objective.describe(batch))
+        kept = self.folder / (BEST if (self.folder / BEST).is_file() else LAST)
+        return (
+            f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
+            f" the weights before are kept in {kept}. Lower training.learning_rate, or look for"
+            f" a column out of scale in this batch of {len(batch)} rows:\n{columns}"
+        )
+
+
+def _stopped(position: Position) -> str:
+    return (
+        f"stopped after step {position.step} (epoch {position.epoch + (position.batch > 0)});"
+        " nothing is lost, go on with: crosstower fit --resume RUN; add --finish to end now, with"
+        " the best weights so far"
+    )
+
+
+def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
+    """Return the share of the learning rate at `step` of `total`, in (0, 1]."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+    if kind == "cosine":
+        return max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
+    return max(1.0 - progress, 1e-3) if kind == "linear" else 1.0
+
+
+@torch.no_grad()
+def predict_logits(
+    model: nn.Module, batches: Batches, *, device: torch.device, precision: str
+) -> dict[str, Tensor]:
+    """Return logits `[rows]` a head over all batches, in the order of the rows."""
+    model.eval()
+    parts: dict[str, list[Tensor]] = {}
+    for batch in batches.epoch():
+        with autocast(device, precision):
+            logits = model(batch.to(device))
+        for name, logit in logits.items():
+            parts.setdefault(name, []).append(logit.float().cpu())
+    return {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+
+def _scheduled(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
+    # FTRL has no `lr`: its rate falls by itself.
+    return [group for o in optimizers for group in o.param_groups if "lr" in group]

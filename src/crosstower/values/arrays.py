@@ -1,0 +1,9 @@
+"""Array types that the whole package uses."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+"""Positions of rows or items, from 0."""

@@ -1,0 +1,64 @@
+import polars as pl
+import pytest
+
+from crosstower.cli.init.retrieval import starter_retrieval_recipe
+from crosstower.data.datasets import worlds
+from crosstower.data.sources.source import open_source
+from crosstower.errors import DataError
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import Recipe, parse_recipe
+
+
+def written(frame: pl.DataFrame, **options: str) -> Recipe:
+    text = starter_retrieval_recipe(open_source(frame), path="rows.parquet", name="mine", **options)  # type: ignore[arg-type]
+    return parse_recipe(text)
+
+
+def test_columns_of_the_item_go_to_the_item_tower(tmp_path) -> None:
+    frame = worlds.make("rentals", rows=5000).frame
+    recipe = written(frame, item="listing_id", user="user_id")
+    assert {"listing_id", "city", "price", "amenities"} <= set(recipe.model["item"])
+    assert not {"home_city", "budget", "wanted", "position"} & set(recipe.model["item"])
+    assert "home_city" in recipe.schema_.columns
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.where == "click == 1"
+    assert recipe.retrieval.history == "history"
+    assert recipe.data.split.model_dump() == {
+        "kind": "leave_last_out", "group": "user_id", "time": "timestamp",
+    }  # fmt: skip
+    quick = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
+    run = fit(quick, data=frame, out=tmp_path / "run", quiet=True)
+    assert run.metrics["retrieval"]["two_tower"]["recall@10"]["mean"] >= 0
+
+
+def test_searches_have_no_users() -> None:
+    frame = worlds.make("restaurants", rows=4000).frame
+    recipe = written(frame.drop("user_id"), item="restaurant_id")
+    assert recipe.schema_.columns["question"].kind in ("text", "categorical")
+    assert set(recipe.model["item"]) >= {"restaurant_id", "cuisine", "tags", "latitude", "text"}
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.user is None
+
+
+def test_names_that_are_not_there() -> None:
+    frame = pl.DataFrame({"user": [1, 1], "item": [1, 2]})
+    with pytest.raises(DataError, match="no column 'itm'; did you mean 'item'"):
+        written(frame, item="itm")
+    with pytest.raises(DataError, match="no column 'usr'"):
+        written(frame, item="item", user="usr")
+    with pytest.raises(DataError, match="name the users with --user COLUMN"):
+        written(frame.select("item"), item="item")
+
+
+def test_places_in_a_users_history_order_it() -> None:
+    users = [u for u in range(40) for _ in range(5)]
+    frame = pl.DataFrame(
+        {"user": users, "item": [n % 50 for n in range(200)], "position": [*range(5)] * 40}
+    )
+    recipe = written(frame, item="item", user="user")
+    assert recipe.data.split.model_dump() == {
+        "kind": "leave_last_out", "group": "user", "time": "position",
+    }  # fmt: skip
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.time == "position"
+    assert "position" not in recipe.schema_.columns

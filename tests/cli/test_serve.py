@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from crosstower.serving.bundle import Bundle
+from crosstower.serving.http import server
+from crosstower.serving.http.settings import Limits, Settings
+from crosstower.serving.state.folder_lock import only_server
+from crosstower.serving.state.state import State
+
+from ..funnel.conftest import Runs
+from .test_main import run
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_a_bundle_is_made_and_says_how_to_serve_it(
+    blended: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "bundle"
+    runs = (blended.retrieval.folder, blended.ranking.folder)
+    code, text, _ = run(capsys, "bundle", *runs, "-o", out, "--candidates", "50")
+    assert code == 0
+    made = Bundle.open(out)
+    assert made.manifest.candidates == 50
+    assert f"version {made.version}, retrieve and rank, 1,500 items (exact index)" in text
+    assert f"crosstower serve {out}" in text
+    code, text, _ = run(capsys, "bundle", *runs, "-o", tmp_path / "other", "--json")
+    assert json.loads(text)["items"] == 1_500
+    code, _, err = run(capsys, "bundle", *runs, "-o", out)
+    assert (code, "is there already" in err) == (5, True)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What would be served: the server itself is started by other tests."""
+    found: list[object] = []
+    monkeypatch.setattr(server, "serve", found.append)
+    for scope in ("READ", "WRITE", "ADMIN"):
+        monkeypatch.delenv(f"CROSSTOWER_{scope}_TOKEN", raising=False)
+    return found
+
+
+def test_the_address_is_told_and_the_state_lies_beside_the_bundle(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    code, text, _ = run(capsys, "serve", bundle.folder, "--port", "8123", "--state", tmp_path / "s")
+    assert code == 0
+    assert "http://127.0.0.1:8123/" in text
+    assert bundle.version in text
+    assert len(served) == 1
+    assert (tmp_path / "s" / "state.sqlite").is_file()
+
+
+def test_what_a_worker_takes_on_is_told_to_it(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    limits = ("--waiting", "9", "--seconds", "2.5", "--together", "3")
+    code, _, _ = run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *limits)
+    assert code == 0
+    (settings,) = served
+    assert isinstance(settings, Settings)
+    assert settings.limits == Limits(waiting=9, seconds=2.5, together=3)
+
+
+def test_other_machines_need_tokens(
+    bundle: Bundle,
+    tmp_path: Path,
+    capsys: Capture,
+    served: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = ("serve", bundle.folder, "--host", "0.0.0.0", "--state", tmp_path / "s")
+    code, _, err = run(capsys, *asked)
+    assert code == 5
+    assert "no token" in err
+    assert not served
+    assert run(capsys, *asked, "--open")[0] == 0
+    monkeypatch.setenv("CROSSTOWER_READ_TOKEN", "short")
+    code, _, err = run(capsys, *asked)
+    assert (code, "at least 16" in err, "short" in err) == (5, True, False)
+    monkeypatch.setenv("CROSSTOWER_READ_TOKEN", "long-enough-to-be-a-token")
+    assert run(capsys, *asked)[0] == 0
+
+
+def test_what_is_no_bundle_is_not_served(
+    tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    code, _, err = run(capsys, "serve", tmp_path / "nowhere")
+    assert code == 5
+    assert "crosstower bundle RUN -o DIR" in err
+    assert not served
+
+
+def test_a_state_that_is_damaged_or_in_use_ends_the_command(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    asked = ("serve", bundle.folder, "--state", tmp_path / "s")
+    with only_server(tmp_path / "s"):
+        code, _, err = run(capsys, *asked)
+    assert (code, "another server uses this state folder" in err) == (5, True)
+    with State.open(tmp_path / "s") as state, state.database.writing() as connection:
+        connection.execute("INSERT INTO item_changes (id, item) VALUES ('{', '}')")
+    code, _, err = run(capsys, *asked)
+    assert (code, "change 1 of an item is damaged" in err) == (5, True)
+    assert not served
+
+
+def test_bounds_are_told_to_the_workers(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    bounds = ("--connections", "5", "--read-timeout", "2", "--state-limit", "3.5")
+    names = ("--host-name", "a.example", "--host-name", "b.example")
+    assert run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *bounds, *names)[0] == 0
+    (settings,) = served
+    assert isinstance(settings, Settings)
+    assert settings.limits == Limits(connections=5, read_seconds=2.0, state_bytes=3_500_000)
+    assert settings.host_names == ("a.example", "b.example")

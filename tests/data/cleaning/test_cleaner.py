@@ -1,0 +1,238 @@
+from datetime import date, datetime
+
+import polars as pl
+import pytest
+
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.sources.source import Chunk
+from crosstower.errors import DataError
+from crosstower.recipe.own_columns import ROW, label_name, raw_name, truth_name
+from crosstower.recipe.schema import Schema
+
+LONG = 2**63 - 1
+
+
+def chunk(frame: pl.DataFrame | dict, first_row: int = 0) -> Chunk:
+    return Chunk(pl.DataFrame(frame), "rows.csv", first_row, first_row + 1000)
+
+
+def cleaner(columns: dict | None = None, task: object = "binary", **options: object) -> Cleaner:
+    schema = Schema.model_validate(
+        {"columns": columns or {"c": "categorical"}, "tasks": {"y": task}}
+    )
+    return Cleaner(schema, **options)  # type: ignore[arg-type]
+
+
+def clean_column(values: object, column: object, dtype: pl.DataType | None = None) -> list:
+    frame = pl.DataFrame({"c": pl.Series(values, dtype=dtype, strict=False)})
+    return cleaner({"c": column}, with_labels=False).clean(chunk(frame))["c"].to_list()
+
+
+def clean_labels(values: object, task: object) -> list:
+    frame = pl.DataFrame({"c": ["x"] * len(values), "y": values}, strict=False)  # type: ignore[arg-type]
+    return cleaner(task=task).clean(chunk(frame))[label_name("y")].to_list()
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([1, None, -5], pl.Int32, [1, None, -5]),
+        ([LONG, 0], pl.UInt64, [LONG, 0]),
+        (["a", None, "", " b "], pl.String, ["a", None, None, "b"]),
+        ([1.0, None], pl.Float64, [1, None]),
+        ([LONG + 1, 7], pl.UInt64, [str(LONG + 1), "7"]),
+        (["7", "7.0", "007", "True"], pl.String, ["7", "7", "007", "true"]),
+        ([True, False, None], pl.Boolean, ["true", "false", None]),
+        ([date(2024, 5, 1)], pl.Date, ["2024-05-01"]),
+        (["a", "b"], pl.Categorical, ["a", "b"]),
+        (["a", "b"], pl.Enum(["a", "b"]), ["a", "b"]),
+        ([None], pl.Null, [None]),
+    ],
+)
+def test_ids_become_integers_or_text(values: list, dtype: pl.DataType, expected: list) -> None:
+    assert clean_column(values, "categorical", dtype) == expected
+
+
+def test_a_time_is_an_id_of_its_own() -> None:
+    assert clean_column([datetime(2024, 5, 1, 12)], "categorical")[0].startswith("2024-05-01T12")
+
+
+def test_ids_of_lists_are_refused() -> None:
+    with pytest.raises(DataError, match="column 'c': expected single values such as ids, got"):
+        clean_column([[1]], "categorical")
+
+
+@pytest.mark.parametrize("bad", [7.5, 2.0**53, float("inf")])
+def test_a_number_that_is_no_id_is_refused_with_its_row(bad: float) -> None:
+    match = (
+        r"column 'c': expected an id, an integer or a text, got .* in row 501 of rows\.csv; store"
+        r" ids as integers or text, .*, or set data\.on_bad_rows: skip"
+    )
+    with pytest.raises(DataError, match=match):
+        cleaner(with_labels=False).clean(chunk({"c": [1.0, bad]}, first_row=500))
+
+
+def test_numbers_are_read_from_text_and_may_be_missing() -> None:
+    assert clean_column(["1.5", None, "-2"], "numeric") == [1.5, None, -2.0]
+    assert clean_column([True, False], "numeric") == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("bad", ["abc", float("nan"), float("inf"), float("-inf"), "nan"])
+def test_a_cell_that_is_no_finite_number_is_refused(bad: object) -> None:
+    with pytest.raises(DataError, match=r"column 'c': expected a finite number, got .* in row 1"):
+        clean_column(["1.0" if isinstance(bad, str) else 1.0, bad], "numeric")
+
+
+def test_numbers_that_are_lists_are_refused() -> None:
+    with pytest.raises(DataError, match="column 'c': expected numbers, got List"):
+        clean_column([[1.0]], "numeric")
+
+
+def test_text_is_split_into_a_bag() -> None:
+    column = {"kind": "bag", "separator": "|"}
+    assert clean_column(["a|b", "a||", "", None], column) == [["a", "b"], ["a"], [], None]
+
+
+def test_lists_of_integers_and_text() -> None:
+    assert clean_column([[3, 4], None, []], "sequence") == [[3, 4], None, []]
+    assert clean_column([["a", None]], "bag") == [["a", None]]
+
+
+def test_a_list_with_an_id_beyond_int64_holds_texts() -> None:
+    found = clean_column([[1], [2, LONG + 1]], "bag", pl.List(pl.UInt64))
+    assert found == [["1"], ["2", str(LONG + 1)]]
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "expected"),
+    [
+        ("a, b", ",", ["a", "b"]), (" a ,b ,", ",", ["a", "b"]), ("[1, 2]", None, ["1", "2"]),
+        ("[1, 2]", ",", ["1", "2"]), ("[1,2]", "|", ["1", "2"]), ("[1]|[2]", "|", ["[1]", "[2]"]),
+        ("['a', 'b c']", None, ["a", "b c"]), ('["a, b", "c"]', None, ["a, b", "c"]),
+        ("[foo bar, baz]", None, ["foo bar", "baz"]), ("[1 2\n 3]", None, ["1", "2", "3"]),
+        ("['a' 'b']", None, ["a", "b"]), ('["caf\\u00e9", null]', None, ["café", None]),
+        ("['it\\'s', None]", None, ["it's", None]), ("[\"it's\", 'b']", None, ["it's", "b"]),
+        ("[]", None, []), ("[1.0, True]", None, ["1", "true"]), (None, None, None),
+        ("one", "|", ["one"]), ("[a]", None, ["a"]), ("", None, None),
+    ],
+)  # fmt: skip
+def test_text_that_holds_a_list(
+    text: str | None, separator: str | None, expected: list | None
+) -> None:
+    column = {"kind": "bag", **({"separator": separator} if separator else {})}
+    for rows in (1, 20):
+        assert clean_column([text] * rows, column, pl.String) == [expected] * rows
+
+
+def test_one_value_a_row_is_a_bag_where_a_separator_is_declared() -> None:
+    assert clean_column([5, None], {"kind": "bag", "separator": "|"}) == [["5"], None]
+    with pytest.raises(DataError, match="column 'c': expected lists, got Int64; store lists, or"):
+        clean_column([5], "bag")
+
+
+@pytest.mark.parametrize("values", [["a|b"], ["[[1], [2]]"], [[0.5]]])
+def test_what_is_no_list_of_ids_is_refused(values: list) -> None:
+    with pytest.raises(DataError, match=r"column 'c': expected a list .* in row 0"):
+        clean_column(values, "bag")
+
+
+def test_vectors_have_one_width_and_are_finite_or_missing() -> None:
+    column = {"kind": "vector", "width": 2}
+    assert clean_column([[1, 2], None], column) == [[1.0, 2.0], None]
+    assert clean_column([[1, 2]], column, pl.Array(pl.Float32, 2)) == [[1.0, 2.0]]
+    for bad in ([1.0], [1.0, float("nan")], [1.0, None]):
+        with pytest.raises(DataError, match=r"expected 2 finite numbers, got .* in row 1"):
+            clean_column([[0.0, 0.0], bad], column)
+    assert clean_column(["[1, 2.5]", " [1. 2.]", None], column) == [[1.0, 2.5], [1.0, 2.0], None]
+    with pytest.raises(DataError, match="expected 2 finite numbers, got '1,2' in row 0"):
+        clean_column(["1,2"], column)
+    with pytest.raises(DataError, match="expected lists of 2 numbers, got Int64"):
+        clean_column([1], column)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "expected"),
+    [
+        ("binary", [0, 1, None], [0, 1, None]),
+        ("binary", [True, False], [1, 0]),
+        ("binary", ["0", "1"], [0, 1]),
+        ({"kind": "binary", "positive": "yes"}, ["yes", " yes", "no", None], [1, 1, 0, None]),
+        ({"kind": "binary", "positive": 2}, [1, 2], [0, 1]),
+        ({"kind": "binary", "positive": True}, [True, False, None], [1, 0, None]),
+        ({"kind": "binary", "positive": True}, ["True", "False", "x"], [1, 0, 0]),
+        ({"kind": "binary", "positive": True}, [1, 0], [1, 0]),
+        ({"kind": "binary", "positive": "true"}, [True, False], [1, 0]),
+        ({"kind": "binary", "positive": 1}, [1.0, 0.0, None], [1, 0, None]),
+        ({"kind": "binary", "positive": 1}, ["1.0", "0.0"], [1, 0]),
+        ({"kind": "binary", "positive": 1}, [True, False], [1, 0]),
+        ({"kind": "binary", "positive": "1"}, [1, 10], [1, 0]),
+        ({"kind": "binary", "positive": 4.5}, ["4.50", "4", None], [1, 0, None]),
+        ({"kind": "binary", "positive": "a"}, [b"a", b"b"], [1, 0]),
+        ({"kind": "binary", "threshold": 4}, [3, 4, 5, None], [0, 1, 1, None]),
+        ("regression", [-1.5, None], [-1.5, None]),
+        ({"kind": "regression", "clip": [0, 10]}, [-1, 5, 99], [0, 5, 10]),
+        ({"kind": "regression", "clip": [0, 10], "log1p": True}, [-1, 5], [0, 5]),
+        ("rating", [1, 5, 2.5, None], [1, 5, 2.5, None]),
+    ],
+)
+def test_labels(task: object, given: list, expected: list) -> None:
+    assert clean_labels(given, task) == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "bad", "words"),
+    [
+        ("binary", 2, r"expected a label of 0 or 1, got 2.* set the task's positive: VALUE"),
+        ("binary", -1, "expected a label of 0 or 1, got -1"),
+        ("binary", float("nan"), "expected a label of 0 or 1|expected a finite"),
+        ("regression", float("inf"), "expected a finite number, got inf"),
+        ({"kind": "regression", "log1p": True}, -2, "a finite number of at least 0, got -2"),
+        ("rating", 6, "expected a rating from 1 to 5, got 6.* set the task's low and high"),
+    ],
+)
+def test_a_label_out_of_range_is_refused_with_its_row(task: object, bad: float, words: str) -> None:
+    with pytest.raises(DataError, match=rf"column 'y': .*{words}.*") as caught:
+        clean_labels([1, bad], task)
+    assert "in row 1 of rows.csv" in str(caught.value)
+
+
+def test_bad_rows_are_skipped_and_counted_by_column() -> None:
+    frame = {"c": ["1", "x", "3", "y"], "y": [0, 1, 7, 1]}
+    tidy = cleaner({"c": "numeric"}, on_bad_rows="skip")
+    kept = tidy.clean(chunk(frame))
+    assert kept[ROW].to_list() == [1000]
+    assert tidy.skipped == {"c": 2, "y": 1}
+
+
+def test_a_cleaned_frame_has_names_of_the_schema_labels_truths_and_extras() -> None:
+    task = {"kind": "binary", "column": "clicked", "true_probability": "p"}
+    frame = {"user": [7], "clicked": [1], "p": [0.25], "city": ["Faro"]}
+    tidy = cleaner({"u": {"kind": "categorical", "source": "user"}}, task, extras=["city"])
+    assert tidy.sources() == ["user", "clicked", "p", "city"]
+    (row,) = tidy.clean(chunk(frame)).to_dicts()
+    assert row == {
+        ROW: 1000,
+        "u": 7,
+        label_name("y"): 1.0,
+        truth_name("y"): 0.25,
+        raw_name("city"): "Faro",
+    }
+
+
+def test_without_labels_their_columns_are_not_asked_for() -> None:
+    tidy = cleaner(with_labels=False)
+    assert tidy.sources() == ["c"]
+    assert tidy.clean(chunk({"c": ["a"]})).columns == [ROW, "c"]
+
+
+def test_an_amount_is_needed_in_every_row() -> None:
+    rows = {"c": ["a", "b", "c", "d"], "y": [0, 1, 0, 1], "bid": [1.5, None, -2.0, 0.0]}
+    with pytest.raises(DataError) as error:
+        cleaner(amounts=["bid"]).clean(chunk(rows, 1))
+    assert str(error.value).startswith(
+        "column 'bid': expected an amount of at least 0, got None in row 2 of rows.csv"
+    )
+    tidy = cleaner(amounts=["bid"], on_bad_rows="skip")
+    assert tidy.clean(chunk(rows))["c"].to_list() == ["a", "d"]
+    assert tidy.skipped == {"bid": 2}
+    assert "bid" in tidy.sources()

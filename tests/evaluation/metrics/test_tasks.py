@@ -1,0 +1,159 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from sklearn import metrics as sk
+
+from crosstower.errors import DataError, RecipeError
+from crosstower.evaluation.metrics.auc import group_auc
+from crosstower.evaluation.metrics.tasks import (
+    DEFAULT_METRIC,
+    METRIC_DIRECTIONS,
+    binary_metrics,
+    drop_missing,
+    higher_is_better,
+    log_loss,
+    normalised_entropy,
+    regression_metrics,
+    task_metrics,
+)
+
+
+def rows(n: int = 3000):
+    random = np.random.default_rng(0)
+    p = random.beta(1, 5, n)
+    return (random.random(n) < p).astype(float), p, random.integers(0, 200, n)
+
+
+def test_binary_metrics_are_those_of_scikit_learn():
+    y, p, groups = rows()
+    ours = binary_metrics(y, p, groups=groups)
+    assert ours["auc"] == pytest.approx(sk.roc_auc_score(y, p))
+    assert ours["log_loss"] == pytest.approx(sk.log_loss(y, p))
+    assert ours["accuracy"] == pytest.approx(sk.accuracy_score(y, p >= 0.5))
+    assert ours["majority_rate"] == pytest.approx(1 - y.mean())
+    assert ours["base_rate"] == pytest.approx(y.mean())
+    assert ours["calibration_ratio"] == pytest.approx(p.mean() / y.mean())
+    error = max(np.var(p - y, ddof=1), np.mean(p * (1 - p))) ** 0.5 / len(y) ** 0.5
+    assert ours["bias_sds"] == pytest.approx((p.mean() - y.mean()) / error)
+    assert ours["gauc"] == group_auc(y, p, groups).value
+
+
+def test_majority_rate_counts_the_more_frequent_class():
+    assert binary_metrics(np.array([1.0, 1.0, 0.0]), np.full(3, 0.5))["majority_rate"] == 2 / 3
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_sure_and_wrong_answer_costs_what_its_precision_allows(kind):
+    y, p = np.array([1.0, 0.0], kind), np.array([0.0, 1.0], kind)
+    expected = -math.log(np.finfo(kind).eps)
+    assert log_loss(y, p) == pytest.approx(expected, rel=1e-6)
+    assert log_loss(y, p) == pytest.approx(sk.log_loss(y, p), rel=1e-6)
+
+
+def test_normalised_entropy_of_the_base_rate_is_one():
+    y, _, _ = rows()
+    assert normalised_entropy(y, np.full(len(y), y.mean())) == pytest.approx(1.0)
+
+
+def test_normalised_entropy_in_closed_form():
+    y, p = np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.5, 0.2, 0.2, 0.2])
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    loss = -(math.log(0.5) + 3 * math.log(0.8)) / 4
+    assert normalised_entropy(y, p) == pytest.approx(loss / entropy)
+
+
+def test_one_class_has_no_auc_and_no_normalised_entropy_but_a_log_loss():
+    ours = binary_metrics(np.zeros(4), np.full(4, 0.25))
+    assert math.isnan(ours["auc"])
+    assert math.isnan(ours["normalised_entropy"])
+    assert ours["log_loss"] == pytest.approx(-math.log(0.75))
+
+
+def test_regression_metrics_are_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    y = random.normal(3, 2, 500)
+    p = y + random.normal(0.1, 1, 500)
+    ours = regression_metrics(y, p)
+    assert ours["mae"] == pytest.approx(sk.mean_absolute_error(y, p))
+    assert ours["rmse"] == pytest.approx(sk.root_mean_squared_error(y, p))
+    always_mean = np.full(500, y.mean())
+    assert ours["rmse_of_mean"] == pytest.approx(sk.root_mean_squared_error(y, always_mean))
+    assert (ours["mean_label"], ours["mean_prediction"]) == (y.mean(), p.mean())
+    test = stats.ttest_rel(p, y)
+    assert ours["bias_sds"] == pytest.approx(test.statistic)
+
+
+def test_equal_labels_have_no_spread():
+    assert regression_metrics(np.full(7, 0.1), np.full(7, 0.2))["rmse_of_mean"] == 0.0
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression", "rating"])
+def test_rows_without_a_label_change_nothing(kind):
+    y, p, groups = rows()
+    hidden = np.arange(len(y)) % 3 == 0
+    seen = task_metrics(kind, y[~hidden], p[~hidden], groups[~hidden])
+    assert task_metrics(kind, np.where(hidden, np.nan, y), p, groups) == seen
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression", "rating"])
+def test_no_labels_at_all_give_nan_for_every_metric(kind):
+    ours = task_metrics(kind, np.full(3, np.nan), np.full(3, 0.5))
+    assert all(math.isnan(value) for value in ours.values())
+
+
+def test_drop_missing_keeps_the_rows_together():
+    y, p = np.array([1.0, np.nan, 0.0]), np.array([0.1, 0.2, 0.3])
+    for groups in (np.array(["a", "b", "c"]), pl.Series(["a", "b", "c"])):
+        labels, predictions, kept = drop_missing(y, p, groups)
+        assert (labels.tolist(), predictions.tolist(), list(kept)) == (
+            [1, 0],
+            [0.1, 0.3],
+            ["a", "c"],
+        )
+    assert drop_missing(y, p)[2] is None
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "message"),
+    [
+        ([0.0, 1.0], [0.5], "got 2 labels, 1 predictions"),
+        ([0.0, 2.0], [0.5, 0.5], "label of 0 or 1 .* got 2.0 in row 1, 1 such rows"),
+        ([0.0, 1.0], [0.5, -1.5], "not a logit, got -1.5 in row 1"),
+        ([0.0, 1.0], [np.nan, 0.5], "probability .* got nan in row 0"),
+    ],
+)
+def test_wrong_input_is_named(y, p, message):
+    with pytest.raises(DataError, match=message):
+        binary_metrics(np.array(y), np.array(p))
+
+
+def test_a_regression_that_diverged_is_named():
+    with pytest.raises(DataError, match="finite prediction, got inf in row 1"):
+        regression_metrics(np.array([1.0, 2.0]), np.array([1.0, np.inf]))
+
+
+def test_groups_of_another_length_are_named():
+    with pytest.raises(DataError, match="2 labels, 2 predictions, 3 groups"):
+        task_metrics("binary", np.zeros(2), np.zeros(2), np.zeros(3))
+
+
+def test_directions_cover_what_can_be_watched():
+    watched = {m: d for m, d in METRIC_DIRECTIONS.items() if m not in ("mae", "rmse")}
+    assert {m: higher_is_better(m, "binary") for m in watched} == {
+        m: d == "higher" for m, d in watched.items()
+    }
+    assert not higher_is_better("rmse", "rating")
+    for kind, metric in DEFAULT_METRIC.items():
+        assert metric in task_metrics(kind, np.array([0.0, 1.0]), np.array([0.4, 0.6]))
+
+
+def test_a_metric_that_the_task_does_not_have_is_named():
+    with pytest.raises(RecipeError, match=r"'acc': a binary task .* allowed: auc, gauc"):
+        higher_is_better("acc", "binary")
+    with pytest.raises(RecipeError, match="'majority_rate'"):
+        higher_is_better("majority_rate", "binary")
+    with pytest.raises(RecipeError, match="allowed: mae, rmse"):
+        higher_is_better("auc", "regression")

@@ -1,0 +1,155 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from crosstower.errors import QueryError
+from crosstower.funnel.online.items import LiveItems
+from crosstower.retrieval.index import ann
+from crosstower.retrieval.index.ann import AnnIndex
+from crosstower.retrieval.index.exact import ExactIndex
+
+N, D = 300, 8
+RANDOM = np.random.default_rng(0)
+
+
+def unit(count: int, seed: int) -> np.ndarray:
+    x = np.random.default_rng(seed).normal(size=(count, D)).astype(np.float32)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def attributes(count: int) -> pl.DataFrame:
+    return pl.DataFrame({"kind": [["a", "b", "c"][i % 3] for i in range(count)]})
+
+
+@pytest.fixture(params=["exact", "ann", "long"])
+def live(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LiveItems:
+    monkeypatch.setattr(ann, "_LOOSE", 100)  # scans blocks even here
+    monkeypatch.setattr(ann, "GATHERED", 0)
+    maker = AnnIndex if request.param == "ann" else ExactIndex
+    x = unit(N, 0) * (np.linspace(1, 3, N)[:, None] if request.param == "long" else 1)
+    return LiveItems(maker.build([f"i{i}" for i in range(N)], x, attributes(N)))
+
+
+class Plain:
+    """The same as dictionaries."""
+
+    def __init__(self, live: LiveItems) -> None:
+        x = live.base.vectors.rows(slice(0, None)).numpy()
+        self.vectors = {f"i{i}": row for i, row in enumerate(x)}
+        self.kinds = dict(zip(self.vectors, attributes(N)["kind"], strict=True))
+
+    def put(self, ids: list[str], x: np.ndarray, kinds: list[str]) -> None:
+        self.vectors |= dict(zip(ids, x, strict=True))
+        self.kinds |= dict(zip(ids, kinds, strict=True))
+
+    def delete(self, ids: list[str]) -> None:
+        for one in ids:
+            self.vectors.pop(one, None)
+
+    def best(self, x: np.ndarray, k: int, kind: str | None, out: list[str]) -> list[str]:
+        left = [i for i in self.vectors if i not in out and kind in (None, self.kinds[i])]
+        return sorted(left, key=lambda i: -float(self.vectors[i] @ x[0]))[:k]
+
+
+def check(live: LiveItems, plain: Plain, seed: int) -> None:
+    x = unit(1, 100 + seed)
+    out = [*list(plain.vectors)[:5], "nobody"]
+    for kind in (None, "b"):
+        where = None if kind is None else f"kind == '{kind}'"
+        places, scores = live.nearest(x, 20, where=where, excluded=live.places_of(out))
+        expected = plain.best(x, 20, kind, out)
+        found = live.ids(places)
+        if isinstance(live.base, AnnIndex):
+            assert len(set(found) & set(expected)) >= 18  # an approximate index
+        else:
+            assert found == expected
+        np.testing.assert_allclose(
+            scores, [plain.vectors[i] @ x[0] for i in found], rtol=1e-4, atol=1e-5
+        )
+        assert [row["kind"] for row in live.attributes(places)] == [plain.kinds[i] for i in found]
+        assert live.fits(places, where).all()
+    assert len(live) == len(plain.vectors)
+
+
+def test_changes_one_after_the_other_leave_what_dictionaries_would(live: LiveItems) -> None:
+    plain, random = Plain(live), np.random.default_rng(1)
+    check(live, plain, 0)
+    for step in range(1, 25):
+        ids = [f"i{i}" for i in random.choice(N + 40, 6, replace=False)]
+        if random.random() < 0.4:
+            live.delete(live.as_ids(ids))
+            plain.delete(ids)
+        else:
+            x, kinds = unit(6, step), [["a", "b", "c"][i] for i in random.integers(0, 3, 6)]
+            live.put(live.as_ids(ids), pl.DataFrame({"kind": kinds}), x)
+            plain.put(ids, x, kinds)
+        check(live, plain, step)
+    everything = live.places_of(list(plain.vectors))
+    assert (everything >= 0).all()
+    assert live.ids(everything) == list(plain.vectors)
+
+
+def test_the_most_alike_are_those_of_the_largest_cosine(live: LiveItems) -> None:
+    plain = Plain(live)
+    live.put(live.as_ids(["new", "i3"]), attributes(2), unit(2, 9) * 5)
+    plain.put(["new", "i3"], unit(2, 9) * 5, ["a", "b"])
+    for one in ("i7", "new"):
+        mine = plain.vectors[one]
+        cosine = {
+            i: float(x @ mine / np.linalg.norm(x) / np.linalg.norm(mine))
+            for i, x in plain.vectors.items()
+            if i != one
+        }
+        expected = sorted(cosine, key=lambda i: -cosine[i])[:5]
+        places, _ = live.similar(int(live.places_of([one])[0]), 5)
+        # Base vectors of one length are searched as they are, so newer ones have to be as well.
+        if live.base.vectors.rows(slice(0, 2)).norm(dim=1).diff().abs() > 1e-3:
+            assert live.ids(places) == expected
+
+
+def test_ids_of_another_kind_are_nobody(live: LiveItems) -> None:
+    numbers = LiveItems(ExactIndex.build([1, 2], unit(2, 0), attributes(2)))
+    assert numbers.places_of(["1", 2, "x", 3]).tolist() == [0, 1, -1, -1]
+    assert live.places_of([1, "i1"]).tolist() == [-1, 1]
+    with pytest.raises(QueryError, match="no column 'colour'"):
+        live.nearest(unit(1, 0), 3, where="colour == 'red'")
+
+
+def test_more_than_there_is(live: LiveItems) -> None:
+    live.put(live.as_ids(["new"]), attributes(1), unit(1, 3))
+    places, scores = live.nearest(unit(1, 0), N + 50)
+    assert len(set(live.ids(places))) == N + 1
+    assert (np.diff(scores) <= 1e-6).all()
+    live.delete(live.as_ids([f"i{i}" for i in range(N)]))
+    places, _ = live.nearest(unit(1, 0), 10)
+    assert live.ids(places) == ["new"]
+    live.delete(live.as_ids(["new"]))
+    assert live.nearest(unit(1, 0), 10)[0].tolist() == []
+
+
+def test_each_query_of_several_gets_what_it_gets_alone(live: LiveItems) -> None:
+    queries = unit(4, 5)
+    last = live.base.vectors.rows(slice(N - 1, N)).numpy()[0]
+    queries[0] = last / np.linalg.norm(last)  # whose best item is the last one
+    excluded = [np.array([7, 8]), np.array([-1, 3]), np.arange(0, 290), np.array([N - 1, 4, 5])]
+    for where in (None, "kind == 'a'"):
+        found = live.nearest_of_each(queries, 9, where=where, excluded=excluded)
+        for query, out, (places, scores) in zip(queries, excluded, found, strict=True):
+            alone = live.nearest(query[None], 9, where=where, excluded=out)
+            assert places.tolist() == alone[0].tolist()
+            np.testing.assert_array_equal(scores, alone[1])
+            assert not set(places) & set(out)
+
+
+@pytest.mark.parametrize("maker", [ExactIndex, AnnIndex])
+def test_near_items_are_in_the_same_order_whoever_else_asks(maker: type[ExactIndex]) -> None:
+    """All are as near as one another but for the last bits, which a product rounds by its shape."""
+    random = np.random.default_rng(1)
+    x = np.float32(random.normal(size=33) + 1e-7 * random.normal(size=(400, 33)))
+    live = LiveItems(maker.build(range(400), x))
+    queries = np.float32(random.normal(size=(7, 33)))
+    found = live.nearest_of_each(queries, 400, excluded=[np.empty(0, np.int64)] * 7)
+    for query, (places, scores) in zip(queries, found, strict=True):
+        alone = live.nearest(query[None], 400)
+        assert places.tolist() == alone[0].tolist()
+        np.testing.assert_array_equal(scores, alone[1])

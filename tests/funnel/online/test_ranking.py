@@ -1,0 +1,123 @@
+"""Requests answered together get what each would get alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crosstower.errors import CrosstowerError, QueryError
+from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.blends import Override
+from crosstower.funnel.online.funnel import LiveFunnel
+from crosstower.funnel.online.live import Live
+from crosstower.serving.bundle import Bundle
+
+NEW = {"listing_id": 10**6, "city": "Paris", "price": 50.0, "amenities": ["wifi", "pool"]}
+MANY = [
+    Asked(user=1),
+    Asked(user="5", k=3, where="city == 'Paris'"),
+    Asked(user=250, candidates=30, k=30),
+    Asked(),  # nobody
+    Asked(user=10**9, k=5),  # nobody knows
+    Asked(user=5, k=0),  # wrong
+    Asked(user=1, query={"home_city": "Rome", "budget": 80}),
+    Asked(user=1, where="colour == 'red'"),  # wrong
+    Asked(user=7, blend=Override({"click": 1.0}, "percentile", "city")),
+    Asked(user=7, blend=Override({"click": 2.0, "booking": -1.0}, "identity", "")),
+    Asked(user=8, blend=Override({"clicks": 1.0})),  # wrong
+    Asked(user=8, query={"budget": "much"}),  # wrong
+    Asked(user=8, where="city == 'Paris'", exclude=(3, 77, "x")),
+    Asked(query={"home_city": "Rome"}, candidates=2_000),
+]
+
+
+def alone(funnel: LiveFunnel, asked: Asked) -> Ranked | CrosstowerError:
+    try:
+        return funnel.recommend(asked)
+    except QueryError as error:
+        return error
+
+
+def same(mine: Any, theirs: Any) -> None:
+    if isinstance(theirs, CrosstowerError):
+        assert (type(mine), str(mine)) == (type(theirs), str(theirs))
+        return
+    assert mine.places.tolist() == theirs.places.tolist()
+    for name in ("retrieval_rank", "ranked", "blended"):
+        np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name), err_msg=name)
+    assert mine.predictions.keys() == theirs.predictions.keys()
+    scores = [("score", mine.score, theirs.score)]
+    scores += [(t, p, theirs.predictions[t]) for t, p in mine.predictions.items()]
+    for name, values, expected in scores:
+        np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=name)
+    if theirs.retrieval_score is not None:
+        np.testing.assert_array_equal(mine.retrieval_score, theirs.retrieval_score)
+    for name in ("fallback", "unseen", "unread", "unknown", "retrieved"):
+        assert getattr(mine, name) == getattr(theirs, name)
+    assert (mine.types is None) == (theirs.types is None)
+    assert mine.types is None or mine.types.text() == theirs.types.text()
+
+
+@pytest.fixture
+def funnel(bundle: Bundle) -> LiveFunnel:
+    """The rentals, with one item more."""
+    funnel = Live.open(bundle).needs_funnel
+    funnel.catalogue.put([NEW])
+    funnel.catalogue.delete([3])
+    return funnel
+
+
+def test_together_as_alone(funnel: LiveFunnel) -> None:
+    found = funnel.recommend_each(MANY)
+    assert [isinstance(f, CrosstowerError) for f in found].count(True) == 4
+    for mine, asked in zip(found, MANY, strict=True):
+        same(mine, alone(funnel, asked))
+
+
+def test_nothing_asked_is_nothing_answered(funnel: LiveFunnel) -> None:
+    assert funnel.recommend_each([]) == []
+
+
+@pytest.mark.parametrize("name", ["places_bundle", "films_bundle", "moods_bundle"])
+def test_columns_of_both_sides_and_joined_tables(name: str, request: pytest.FixtureRequest) -> None:
+    funnel = Live.open(request.getfixturevalue(name)).needs_funnel
+    queries: list[dict[str, Any]] = [{"my_lat": 48.85, "my_lon": 2.35}, {"my_lat": 91.0}]
+    if name == "films_bundle":
+        queries = [{"hour": 21, "device": "tv"}, {"hour": "late", "colour": 1}]
+    if name == "moods_bundle":
+        here = {"my_lat": 48.85, "my_lon": 2.35}
+        queries = [{**here, "weather": w, "bid": b} for w, b in (("rain", 1), ("sun", 2), ("?", 0))]
+        queries.append({**here, "weather": "sun", "bid": -1.0})
+    many = [Asked(user=user, query=query) for query in queries for user in (1, 2, 12_345)]
+    for mine, asked in zip(funnel.recommend_each(many), many, strict=True):
+        same(mine, alone(funnel, asked))
+
+
+def test_a_request_that_cannot_be_blended_is_alone_in_that(
+    funnel: LiveFunnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranker = funnel.ranker
+    assert ranker is not None
+    logits = ranker.logits
+    many = [Asked(user=1), Asked(user=5), Asked(user=7)]
+    expected = [alone(funnel, asked) for asked in many]
+
+    def broken(query: Any, items: Any) -> Any:
+        found = logits(query, items)
+        if query.batch.codes.tolist() == second:
+            found["click"] = found["click"] * np.float32(np.nan)
+        return found
+
+    second = ranker.query({**dict.fromkeys(funnel.query_columns), "user_id": 5, **known(funnel)})
+    second = second.batch.codes.tolist()
+    monkeypatch.setattr(ranker, "logits", broken)
+    found = funnel.recommend_each(many)
+    same(found[0], expected[0])
+    same(found[2], expected[2])
+    assert "finite" in str(found[1])
+
+
+def known(funnel: LiveFunnel) -> Any:
+    user = funnel.retriever.queries.known(5)
+    assert user is not None
+    return user.row

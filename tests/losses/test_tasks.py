@@ -1,0 +1,65 @@
+import pytest
+import torch
+from sklearn.metrics import log_loss, mean_squared_error
+
+from crosstower.data.layout import Head
+from crosstower.losses.tasks import task_loss, task_losses
+
+NAN = float("nan")
+
+
+def test_binary_loss_is_log_loss() -> None:
+    logits, y = torch.randn(50), (torch.rand(50) < 0.3).float()
+    expected = log_loss(y, torch.sigmoid(logits.double()))
+    assert task_loss("binary", logits, y).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_regression_loss_is_mean_squared_error() -> None:
+    logits, y = torch.randn(50), torch.randn(50)
+    expected = mean_squared_error(y, logits)
+    assert task_loss("regression", logits, y).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_best_rating_logit_is_that_of_the_mean() -> None:
+    y = torch.tensor([0.0, 0.25, 0.5, 1.0])
+    logit = torch.logit(y.mean()).expand(4).clone().requires_grad_()
+    task_loss("rating", logit, y).backward()
+    assert logit.grad is not None
+    assert logit.grad.sum().item() == pytest.approx(0.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression", "rating"])
+def test_missing_labels_take_no_part(kind: str) -> None:
+    logits = torch.tensor([0.3, -2.0, 1.0], requires_grad=True)
+    y = torch.tensor([1.0, NAN, 0.0])
+    loss = task_loss(kind, logits, y)  # type: ignore[arg-type]
+    known = task_loss(kind, logits[[0, 2]], y[[0, 2]])  # type: ignore[arg-type]
+    torch.testing.assert_close(loss, known)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[1] == 0
+
+
+def test_without_any_label_the_loss_is_zero_and_moves_nothing() -> None:
+    logits = torch.randn(3, requires_grad=True)
+    loss = task_loss("binary", logits, torch.full((3,), NAN))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_extreme_logits_stay_finite() -> None:
+    logits = torch.tensor([1e4, -1e4])
+    assert task_loss("binary", logits, torch.tensor([0.0, 1.0])).item() == pytest.approx(1e4)
+
+
+def test_losses_come_in_the_order_of_the_heads_with_what_has_labels() -> None:
+    heads = (Head("click", "binary"), Head("seconds", "regression"), Head("stars", "rating"))
+    logits = {"click": torch.randn(9), "seconds": torch.randn(9), "stars": torch.randn(9)}
+    labels = torch.stack([(torch.rand(9) < 0.5).float(), torch.randn(9), torch.full((9,), NAN)], 1)
+    losses, labelled = task_losses(logits, labels, heads)
+    assert losses[0] == task_loss("binary", logits["click"], labels[:, 0])
+    assert losses[1] == task_loss("regression", logits["seconds"], labels[:, 1])
+    assert losses[2] == 0
+    assert labelled.tolist() == [True, True, False]

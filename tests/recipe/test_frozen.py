@@ -1,0 +1,90 @@
+import inspect
+import math
+from typing import Any
+
+import pytest
+
+import crosstower
+from crosstower.blending.utility import Utility
+from crosstower.errors import RecipeError
+from crosstower.recipe.blend import Blend, Diversity
+from crosstower.recipe.calibration import Calibration
+from crosstower.recipe.columns import Categorical, Numeric
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.recipe import Data, Recipe, Training
+from crosstower.recipe.schema import Schema
+from crosstower.recipe.tasks import Binary
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        (Categorical, {"min_coun": 2}, r"Categorical\.min_coun: unknown key; did you mean 'min_c"),
+        (Training, {"epocs": 3}, r"Training\.epocs: unknown key; did you mean 'epochs'"),
+        (Training, {"epochs": 0}, r"epochs: expected a number greater than or equal to 1, got 0"),
+        (Training, {"precision": "bf16"}, r"precision: expected .*'bfloat16', got 'bf16'; did you"),
+        (Recipe, {"scheme": {}}, r"Recipe\.schema: missing"),
+        (Recipe, {"scheme": {}}, r"Recipe\.scheme: unknown key; did you mean 'schema'"),
+        (Blend, {"wieghts": {"like": 1}}, r"Blend\.wieghts: unknown key; did you mean 'weights'"),
+        (Utility, {"values": {"like": 1}}, r"Utility\.user: missing"),
+        (Diversity, {"cap": 1}, r"Diversity\.cap: unknown key; did you mean 'caps'"),
+        (Data, {"split": {"kind": "tme"}}, r"Data\.split: expected .*, got 'tme'; did you mean"),
+        (Schema, {"columns": {"user": {"kind": "categorical", "dims": 2}}}, r"columns\.user\.dims"),
+        (Schema, {"columns": {"user": "categorcal"}}, r"columns\.user: .*did you mean 'categoric"),
+    ],
+)
+def test_a_wrong_argument_is_named_in_the_house_style(
+    kind: type[Frozen], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        kind(**options)
+    assert "http" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    ("kind", "options", "name"),
+    [
+        (Binary, {}, "weight"),
+        (Training, {}, "learning_rate"),
+        (Training, {}, "clip_norm"),
+        (Numeric, {}, "clip"),
+        (Calibration, {}, "negatives_kept.click"),
+        (Blend, {}, "weights.click"),
+        (Utility, {"user": "user"}, "values.click"),
+    ],
+)
+def test_no_option_is_infinite(
+    kind: type[Frozen], options: dict[str, Any], name: str, number: float
+) -> None:
+    key, _, inner = name.partition(".")
+    value = {inner: number} if inner else number
+    with pytest.raises(RecipeError, match=f"{name}: expected a .*, got {number}"):
+        kind(**options, **{key: value})
+
+
+def test_arguments_have_names() -> None:
+    with pytest.raises(RecipeError, match=r"Schema: takes named arguments.*columns, tasks"):
+        Schema({"user": "categorical"})  # type: ignore[call-arg]
+
+
+def test_a_declaration_cannot_be_changed() -> None:
+    task = Binary()
+    with pytest.raises(RecipeError, match=r"Binary\.weight: cannot be changed; .*model_copy"):
+        task.weight = 2.0  # type: ignore[misc]
+    assert task.model_copy(update={"weight": 2.0}).weight == 2.0
+
+
+def test_a_model_inside_another_keeps_its_path() -> None:
+    columns = {"user": Categorical(), "age": {"kind": "numeric", "clips": 2}}
+    with pytest.raises(RecipeError, match=r"^Schema\.columns\.age\.clips: unknown key"):
+        Schema(columns=columns)  # type: ignore[arg-type]
+
+
+def test_every_public_declaration_reports_an_unknown_key() -> None:
+    public = (getattr(crosstower, name) for name in crosstower.__all__)
+    kinds = [k for k in public if inspect.isclass(k) and issubclass(k, Frozen)]
+    assert {k.__name__ for k in kinds} >= {"Blend", "Recipe", "Schema", "Utility"}
+    for kind in kinds:
+        with pytest.raises(RecipeError, match=rf"{kind.__name__}\.no_such_key: unknown key"):
+            kind(no_such_key=1)  # type: ignore[call-arg]

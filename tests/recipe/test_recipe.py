@@ -1,0 +1,250 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstower.errors import RecipeError
+from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.recipe.split import RandomSplit, TimeSplit
+from crosstower.recipe.times import TimeFormat
+
+SHORT = "schema: {columns: {user: categorical}, tasks: {click: binary}}"
+
+
+def test_the_shortest_recipe_has_defaults() -> None:
+    recipe = parse_recipe(SHORT)
+    assert recipe.model == {"name": "dcn_v2"}
+    assert recipe.data.split == RandomSplit(fractions=(0.8, 0.1, 0.1), seed=0)
+    assert recipe.evaluation.baselines == ("logistic_regression", "mlp")
+
+
+def test_a_recipe_survives_the_way_to_yaml_and_back(recipe_text: str) -> None:
+    overrides = ["data.split={kind: time, column: when}", "data.joins=[{path: u.csv, on: user_id}]"]
+    recipe = parse_recipe(recipe_text, overrides)
+    again = parse_recipe(recipe.to_yaml())
+    assert again == recipe
+    assert isinstance(again.data.split, TimeSplit)
+
+
+def test_times_of_a_split_and_formats_survive_the_way_to_yaml() -> None:
+    overrides = [
+        "data.split={kind: time, column: when, valid_from: 2024-03-01, test_from: 2024-04-01 9}",
+        "data.times={when: {format: '%m/%d/%Y', timezone: UTC}}",
+    ]
+    recipe = parse_recipe(SHORT, overrides)
+    split = TimeSplit(column="when", valid_from="2024-03-01", test_from="2024-04-01 9")
+    assert recipe.data.split == split
+    assert recipe.data.times["when"] == TimeFormat(format="%m/%d/%Y", timezone="UTC")
+    assert parse_recipe(recipe.to_yaml()) == recipe
+    short = parse_recipe(SHORT, [overrides[0], "data.times={when: ms}"])
+    assert short.data.times["when"] == TimeFormat(format="ms")
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("valid_from: 2024-03-01", "test_from: missing; a split at given times needs both ends"),
+        ("test_from: 2024-03-01", "valid_from: missing"),
+        (
+            "valid_from: 1, test_from: 2, fractions: [0.5, 0.2, 0.3]",
+            "drop fractions, or drop valid",
+        ),
+    ],
+)
+def test_a_split_at_given_times_needs_both_and_no_fractions(split: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(SHORT, [f"data.split={{kind: time, column: when, {split}}}"])
+
+
+def test_a_time_format_of_a_column_that_is_no_time_is_refused() -> None:
+    split = "data.split={kind: time, column: when}"
+    with pytest.raises(RecipeError, match=r"data.times.wen: no time .* did you mean 'when'"):
+        parse_recipe(SHORT, [split, "data.times={wen: ms}"])
+    with pytest.raises(RecipeError, match=r"data.times.when: no time of .*; allowed: none"):
+        parse_recipe(SHORT, ["data.times={when: ms}"])
+
+
+@given(st.integers(1, 99), st.floats(1e-6, 1.0), st.booleans())
+def test_overrides_reach_any_key(epochs: int, rate: float, low_rank: bool) -> None:
+    cross = "low_rank" if low_rank else "full"
+    overrides = [f"training.epochs={epochs}", f"training.learning_rate={rate!r}"]
+    recipe = parse_recipe(SHORT, [*overrides, f"model.cross={cross}"])
+    assert recipe.training.epochs == epochs
+    assert recipe.training.learning_rate == rate
+    assert recipe.model["cross"] == cross
+
+
+def test_an_override_of_a_model_given_by_name_keeps_the_name() -> None:
+    recipe = parse_recipe(f"{SHORT}\nmodel: wide_deep", ["model.hidden=[8, 4]"])
+    assert recipe.model == {"name": "wide_deep", "hidden": [8, 4]}
+
+
+def test_an_override_adds_a_column() -> None:
+    recipe = parse_recipe(SHORT, ["schema.columns.age=numeric", "schema.columns.age2.kind=bag"])
+    assert list(recipe.schema_.columns) == ["user", "age", "age2"]
+
+
+def test_paths_start_at_the_folder_of_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "data: {path: rows/*.parquet, joins: [{path: users.csv, on: user}]}\n" + SHORT
+    )
+    recipe = load_recipe(tmp_path / "mine.yaml")
+    assert recipe.name == "mine"
+    assert recipe.data.path == f"{tmp_path}/rows/*.parquet"
+    assert recipe.data.joins[0].path == f"{tmp_path}/users.csv"
+
+
+def test_absolute_paths_and_worlds_stay(tmp_path: Path) -> None:
+    for path in ("/data/rows.parquet", "world:app_installs"):
+        recipe = parse_recipe(f"data: {{path: {path}}}\n{SHORT}", folder=tmp_path)
+        assert recipe.data.path == path
+
+
+def test_the_json_schema_knows_every_section() -> None:
+    schema = Recipe.model_json_schema(by_alias=True)
+    assert set(schema["properties"]) == {
+        "name",
+        "data",
+        "schema",
+        "model",
+        "training",
+        "calibration",
+        "blend",
+        "evaluation",
+        "retrieval",
+    }
+    assert "Encoded rows beyond this go to disk" in str(schema)
+
+
+def test_the_losses_of_all_tasks_can_be_watched() -> None:
+    recipe = parse_recipe(f"{SHORT}\ntraining: {{monitor: all.loss}}")
+    assert recipe.training.monitor == "all.loss"
+
+
+def test_calibration_and_blend_are_of_rankers() -> None:
+    text = """
+schema: {columns: {user: categorical, item: categorical}}
+model: {item: [item]}
+retrieval: {item: item, user: user}
+blend: {weights: {click: 1}}
+"""
+    with pytest.raises(RecipeError, match="calibration and blend: are for rankers"):
+        parse_recipe(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the recipe must hold keys such as data, schema and model"),
+        ("- a\n- b", "the recipe must hold keys"),
+        ("a: [", "the recipe is not YAML"),
+        ("name: x", "schema: missing"),
+        (f"{SHORT}\ntrainning: {{}}", "trainning: unknown key; did you mean 'training'"),
+        (
+            f"{SHORT}\ntraining: {{epoch: 3}}",
+            r"training\.epoch: unknown key; did you mean 'epochs'",
+        ),
+        (f"{SHORT}\ntraining: {{epochs: 0}}", r"training\.epochs: .* got 0"),
+        (f"{SHORT}\ntraining: {{device: tpu}}", r"training\.device: .* got 'tpu'"),
+        (f"{SHORT}\ntraining: {{monitor: like.auc}}", "expected TASK.METRIC with a task of click"),
+        (f"{SHORT}\nmodel: {{name: 2}}", r"model: name must be text, .* got 2"),
+        (f"{SHORT}\nmodel: [dcn_v2]", "model: expected a valid dictionary"),
+        (f"{SHORT}\nname: ../up", "name: .* got '../up'"),
+        (f"{SHORT}\ndata: {{split: {{fractions: [0.5, 0.5, 0.5]}}}}", r"data\.split: "),
+        (
+            f"{SHORT}\ndata: {{split: {{kind: random, fractions: [0.5, 0.5, 0.5]}}}}",
+            r"data\.split\.fractions: three positive shares that sum to 1, got \[0\.5",
+        ),
+        (f"{SHORT}\ndata: {{split: {{kind: time}}}}", r"data\.split\.column: missing"),
+        (f"{SHORT}\ndata: {{split: {{kind: chance}}}}", r"data\.split: .*'chance'"),
+        ("schema: {columns: {}, tasks: {y: binary}}", r"schema\.columns: .* at least 1 item"),
+        (
+            "schema: {columns: {a: {kind: numeric, dims: 3}}, tasks: {y: binary}}",
+            r"schema\.columns\.a\.dims: unknown key; did you mean 'dim'",
+        ),
+    ],
+)
+def test_a_wrong_key_is_named(text: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(text)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.epochs", "expected KEY=VALUE, as in training.epochs=3"),
+        ("=3", "expected KEY=VALUE"),
+        ("training.epoch=3", "did you mean 'epochs'"),
+        ("name.first=x", "'name' is a value and has no keys"),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(f"name: mine\n{SHORT}", [override])
+
+
+def test_a_missing_recipe_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no such recipe; write one with: crosstower init DATA"):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_yaml_of_a_recipe_is_plain() -> None:
+    plain = yaml.safe_load(parse_recipe(SHORT).to_yaml())
+    assert plain == {
+        "name": "run",
+        "schema": {
+            "columns": {"user": {"kind": "categorical"}},
+            "tasks": {"click": {"kind": "binary"}},
+        },
+        "model": {"name": "dcn_v2"},
+    }
+
+
+RETRIEVAL = """
+schema:
+  columns:
+    user: categorical
+    item: categorical
+    had: {kind: sequence, table: item}
+model: {item: [item]}
+retrieval: {item: item, user: user, history: had}
+"""
+
+
+def test_a_retrieval_recipe_takes_the_two_tower_model_and_comes_back() -> None:
+    recipe = parse_recipe(RETRIEVAL)
+    assert recipe.model == {"name": "two_tower", "item": ["item"]}
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.objective == "sampled_softmax"
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+def test_item_tables_start_at_the_folder_of_the_recipe(tmp_path: Path) -> None:
+    recipe = parse_recipe(RETRIEVAL, ["retrieval.items=items.csv"], folder=tmp_path)
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.items == f"{tmp_path}/items.csv"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["schema.tasks={click: binary}"], "learns from positives alone; remove the tasks"),
+        (["evaluation.slices=[user]"], "evaluation: is for rankers"),
+        (["retrieval.history=user"], "'user' must be a column of the schema of kind sequence"),
+        (["retrieval.user=null"], "history needs user: COLUMN"),
+        (["retrieval.k=[10, 5]"], "ascending order, got"),
+        (["retrieval.k=[0]"], "lengths of at least 1"),
+        (["retrieval.objective=full_softmax", "retrieval.log_q=false"], "drop negatives, log_q"),
+        (["retrieval.objective=contrastive"], "set negatives.uniform"),
+        (["retrieval.margin=0.1"], "only mean something with contrastive"),
+        (["retrieval.negatives={in_batch: false}"], "leave in_batch on, or set uniform or hard"),
+        (["retrieval.negatives.hrad=1"], "did you mean 'hard'"),
+        (["training.monitor=click.auc"], "expected TASK.METRIC with a task of retrieval"),
+        (["retrieval=null"], "a ranker needs at least one task"),
+    ],
+)
+def test_wrong_retrieval_sections_are_explained(overrides: list[str], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(RETRIEVAL, overrides)

@@ -1,0 +1,63 @@
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from crosstower.errors import RecipeError
+from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.validation import validate
+
+
+class Cat(Frozen):
+    kind: Literal["cat"] = "cat"
+    lives: int = 9
+    indoors: bool = False
+
+
+class Dog(Frozen):
+    kind: Literal["dog"] = "dog"
+    tricks: tuple[str, ...] = ()
+
+
+class Home(Frozen):
+    pets: dict[str, Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default={})
+    rooms: int = Field(default=1, ge=1)
+
+
+def test_good_data_becomes_a_model() -> None:
+    home = validate(Home, {"pets": {"tom": {"kind": "cat"}}, "rooms": 2})
+    assert home == Home(pets={"tom": Cat()}, rooms=2)
+
+
+def test_all_errors_are_reported_together() -> None:
+    with pytest.raises(RecipeError) as caught:
+        validate(Home, {"romms": 3, "rooms": 0, "pets": {"rex": {"kind": "dog", "trick": []}}})
+    lines = str(caught.value).splitlines()
+    assert sorted(lines) == [
+        "pets.rex.trick: unknown key; did you mean 'tricks'?; allowed: kind, tricks",
+        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms",
+        "rooms: expected a number greater than or equal to 1, got 0",
+    ]
+
+
+def test_the_section_leads_the_key() -> None:
+    with pytest.raises(RecipeError, match=r"^model\.lives: expected a valid integer"):
+        validate(Cat, {"lives": "many"}, where="model")
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ({"indoors": "maybe"}, "indoors: expected true or false, got 'maybe'"),
+        ({"lives": "many"}, "lives: expected a valid integer, got 'many'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_few_words(plain: object, words: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        validate(Cat, plain)
+    assert str(caught.value) == words
+
+
+def test_a_wrong_kind_names_the_kinds() -> None:
+    with pytest.raises(RecipeError, match=r"pets\.tom: expected 'cat', 'dog', got 'bird'"):
+        validate(Home, {"pets": {"tom": {"kind": "bird"}}})

@@ -1,0 +1,66 @@
+"""Every model and every kind of column gives the same logits in every form."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crosstower.data.batch import Batch
+from crosstower.models.registry import model_names
+from crosstower.ranking.scorer import Eager, Exported, Ranker, Scorer
+from crosstower.serving.export.forms import export_model, open_exported
+from crosstower.serving.export.sample import sample
+
+from ...ranking.test_scorer import EVERYTHING, OF_USER, cleaned, rows_of, scorer_of
+
+KINDS = ("onnx", "torch_export")
+COUNTS = (1, 2, 7, 500)
+SOME = ("user", "age", "hour", "attention", "item", "tags", "title", "both", "wide")
+CASES = [("wide_deep", "every column", True), ("dcn_v2", "every column", False)]
+CASES += [(name, "some columns", True) for name in model_names()]
+CASES += [("two_tower", "some columns", False)]
+
+
+def own_columns(scorer: Scorer) -> list[str]:
+    return [name for name in scorer.encoder.schema.columns if name in OF_USER]
+
+
+def request_of(scorer: Scorer, count: int) -> Batch:
+    """Return encoded candidates of one user."""
+    schema, frame = scorer.encoder.schema, rows_of(count, count, users=1)
+    own = own_columns(scorer)
+    user, items = schema.part(own), schema.part([n for n in schema.columns if n not in own])
+    encoder = Ranker(scorer, own).encoder
+    return encoder.encode(cleaned(user, frame.head(1), []), cleaned(items, frame, []))
+
+
+def whole_rows(scorer: Scorer, count: int) -> Batch:
+    """Return encoded rows of several users."""
+    frame = rows_of(1, count, users=count)
+    return scorer.encoder.encode(cleaned(scorer.encoder.schema, frame, []))
+
+
+def agrees(form: Exported, scorer: Scorer, batch: Batch) -> None:
+    found = form.logits(batch)
+    expected = Eager(scorer.model).logits(batch)  # type: ignore[arg-type]
+    assert list(found) == list(expected)
+    for task, logits in expected.items():
+        assert found[task].dtype == np.float32
+        np.testing.assert_allclose(found[task], logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "columns", "requests"), CASES)
+def test_all_forms_agree_with_the_model(
+    name: str, columns: str, requests: bool, tmp_path: Path
+) -> None:
+    chosen = EVERYTHING if columns == "every column" else {n: EVERYTHING[n] for n in SOME}
+    scorer = scorer_of(name, chosen, OF_USER)
+    layout, own = scorer.encoder.layout, own_columns(scorer)
+    export_model(scorer, tmp_path / "exported", KINDS, user=own if requests else [])
+    for kind in KINDS:
+        form = open_exported(tmp_path / "exported", kind, layout)
+        for count in COUNTS:
+            agrees(form, scorer, request_of(scorer, count))
+            agrees(form, scorer, sample(layout, count, shared=[*own, "own"], seed=count))
+            if not requests or count == 1:
+                agrees(form, scorer, whole_rows(scorer, count))

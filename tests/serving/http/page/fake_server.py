@@ -1,0 +1,301 @@
+"""A server that answers as the HTTP interface says, with made-up items and no model behind it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+from scipy.special import logit, ndtri
+from scipy.stats import rankdata
+
+import crosstower.serving.http
+from crosstower.data.filters.filter import parse_filter
+from crosstower.errors import QueryError
+
+PAGE = Path(crosstower.serving.http.__file__).parent / "page"
+POLICY = (
+    "default-src 'self'; style-src 'self'; img-src 'self' data:; script-src 'self';"
+    " connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+CRUEL_NAME = "<script>window.broken = true</script><img src=x onerror='window.broken = true'>"
+LARGE_ID = 9_007_199_254_740_993  # 2^53 + 1: a float would make it another item
+MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+TRANSFORMS = {
+    "identity": lambda p: p,
+    "logit": logit,
+    "probit": ndtri,
+    "percentile": lambda p: (rankdata(p) - 0.5) / len(p),
+    "standardise": lambda p: (p - p.mean()) / p.std(),
+}
+PLACES = ["harbour", "old town", "market", "river", "north gate", "station"]
+SUBJECTS = ["Sunrise over the", "A slow day in the", "Ten cafés near the", "Night walk to the"]
+
+
+class ProblemError(Exception):
+    """What is answered as application/problem+json."""
+
+    def __init__(self, status: int, title: str, detail: str, where: str = "") -> None:
+        self.status = status
+        errors = {"errors": [{"where": where, "problem": detail}]} if where else {}
+        words = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        self.body = words | errors
+
+
+def made_up_items(count: int = 1500) -> pl.DataFrame:
+    """Return items of three types; the first one's title is an attack."""
+    random = np.random.default_rng(7)
+    titles = [
+        f"{SUBJECTS[a]} {PLACES[b]}"
+        for a, b in zip(random.integers(0, 4, count), random.integers(0, 6, count), strict=True)
+    ]
+    kinds = random.choice(["photo", "video", "article"], count, p=[0.5, 0.3, 0.2])
+    return pl.DataFrame(
+        {
+            "item_id": [LARGE_ID, *range(1, count)],
+            "title": [CRUEL_NAME, *titles[1:]],
+            "content_type": kinds,
+            "city": random.choice(["Paris", "Rome", "Oslo", "Lisbon"], count),
+            "price": random.gamma(3, 30, count).round(0),
+            "tags": [["sea", "food", "art"][: n + 1] for n in random.integers(0, 3, count)],
+        }
+    )
+
+
+@dataclass
+class FakeBundle:
+    """What the server serves. Tests change its fields before they open the page."""
+
+    stages: list[str] = field(default_factory=lambda: ["retrieve", "rank", "blend"])
+    blend: dict[str, Any] | None = field(
+        default_factory=lambda: {
+            "weights": {"like": 1.0, "comment": 2.0},
+            "transform": "identity",
+            "by": None,
+            "form": "sum",
+            "amount": None,
+            "diversity": {"by": "city", "caps": {"Paris": 2}},
+        }
+    )
+    version: str = "3f9a1c07b2de"
+    token: str | None = None
+    items: pl.DataFrame = field(default_factory=made_up_items)
+
+    def admit(self, authorization: str | None) -> None:
+        """Refuse a request without the token, where the server has one."""
+        if self.token is not None and authorization != f"Bearer {self.token}":
+            detail = "this server needs a token with the scope read"
+            raise ProblemError(401, "Not authorised", detail)
+
+    def model(self) -> dict[str, Any]:
+        """Return the answer of GET /v1/model."""
+        ranks = "rank" in self.stages
+        tasks = [{"name": n, "kind": "binary"} for n in ("like", "comment")] if ranks else []
+        attributes = [
+            {"name": n, "type": str(t)} for n, t in self.items.schema.items() if n != "item_id"
+        ]
+        contexts = {"name": "context", "kind": "categorical", "examples": ["home", "feed"]}
+        return {
+            "version": self.version,
+            "created": "2026-01-05T09:30:00Z",
+            "name": "city-feed",
+            "crosstower": "0.1.0",
+            "stages": self.stages,
+            "items": self.items.height,
+            "candidates": 200,
+            "limits": {"k": 100, "candidates": 500, "items": 500, "events": 100, "body_bytes": 1e6},
+            "user_column": "user_id",
+            "query_columns": [{"name": "user_id", "kind": "categorical", "examples": []}, contexts],
+            "needed_columns": ["context"],
+            "attributes": attributes,
+            "text_search": "retrieve" in self.stages,
+            "tasks": tasks,
+            "blend": self.blend if ranks else None,
+            "blend_by": ["content_type", "city"],
+            "types": "content_type",
+            "transforms": list(TRANSFORMS),
+            "sample_users": ["u1", "u7", "u12", "u40"],
+            "metrics": {},
+        }
+
+    def recommend(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer POST /v1/recommend; an empty user gets the popular items."""
+        found = self._candidates(self._fitting(asked.get("where")), asked)
+        answer = self._answer(found, asked)
+        return answer | {"fallback": None if asked.get("user") else "popular"}
+
+    def rank(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer POST /v1/rank."""
+        known = self.items.filter(pl.col("item_id").is_in(asked["items"]))
+        unknown = sorted(set(asked["items"]) - set(known["item_id"]))
+        rows = self._candidates(known, asked).with_columns(
+            retrieval_rank=pl.lit(None), retrieval_score=pl.lit(None)
+        )
+        return self._answer(rows, asked) | {"fallback": None, "unknown": unknown}
+
+    def search(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer POST /v1/search: items with any of the words in their title."""
+        words = asked["text"].lower().split()
+        hits = sum(pl.col("title").str.to_lowercase().str.contains(w, literal=True) for w in words)
+        rows = self._fitting(asked.get("where")).with_columns(score=hits / len(words))
+        return self._found(rows.filter(pl.col("score") > 0), asked["k"])
+
+    def similar(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer POST /v1/similar: items of the same city, those of a near price first."""
+        one = self.items.row(by_predicate=pl.col("item_id") == asked["item"], named=True)
+        near = 1 / (1 + (pl.col("price") - one["price"]).abs())
+        others = self.items.filter(
+            pl.col("item_id") != one["item_id"], pl.col("city") == one["city"]
+        )
+        return self._found(others.with_columns(score=near), asked["k"])
+
+    def _fitting(self, where: str | None) -> pl.DataFrame:
+        if not where:
+            return self.items
+        types = {n: t for n, t in self.items.schema.items() if n != "item_id"}
+        try:
+            return self.items.filter(parse_filter(where, types))
+        except QueryError as error:
+            raise ProblemError(422, "The request is not valid", str(error), "where") from None
+
+    def _candidates(self, rows: pl.DataFrame, asked: dict[str, Any]) -> pl.DataFrame:
+        random = np.random.default_rng(crc32(repr(asked.get("user")).encode()))
+        noise = pl.DataFrame(
+            {
+                "item_id": self.items["item_id"],
+                "retrieval_score": random.normal(0.4, 0.2, self.items.height),
+                "taste": random.normal(0, 0.8, self.items.height),
+                "talk": random.normal(0, 0.8, self.items.height),
+            }
+        )
+        lift = pl.col("content_type").replace_strict(
+            {"photo": 0.4, "video": 1.2, "article": -0.8}, return_dtype=pl.Float64
+        )
+        attack = pl.when(pl.col("title") == CRUEL_NAME).then(5.0).otherwise(0.0)
+        like = 1 / (1 + (-(lift + pl.col("taste") + attack - 1.8)).exp())
+        comment = 1 / (1 + (-(pl.col("talk") - 1.3 * lift - 2.0)).exp())
+        rows = rows.join(noise, on="item_id").with_columns(
+            pl.col("retrieval_score") + attack / 8, like=like, comment=comment
+        )
+        rows = rows.sort("retrieval_score", descending=True).head(asked.get("candidates") or 200)
+        return rows.with_row_index("retrieval_rank", 1)
+
+    def _answer(self, rows: pl.DataFrame, asked: dict[str, Any]) -> dict[str, Any]:
+        blend = asked.get("blend") or self.blend
+        rows = self._scored(rows, blend).sort("score", descending=True).with_row_index("rank", 1)
+        ranks, blended = "rank" in self.stages, "rank" in self.stages and blend is not None
+        column = (blend or {}).get("by") or "content_type"
+        listed = []
+        for row in rows.iter_rows(named=True):
+            tasks = {"like": row["like"], "comment": row["comment"]} if ranks else {}
+            keys = ("item_id", "rank", "score", "retrieval_rank", "retrieval_score")
+            listed.append({k: row[k] for k in keys} | {"predictions": tasks})
+            listed[-1]["ranked_rank"] = row["ranked_rank"] if ranks else None
+            listed[-1]["blended_rank"] = row["rank"] if blended else None
+            listed[-1]["blend_score"] = row["score"] if blended else None
+            listed[-1]["type"] = row[column]
+        first = [
+            candidate | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
+            for candidate, row in zip(listed, rows.iter_rows(named=True), strict=True)
+        ][: asked["k"]]
+        spent = {"retrieve": 1.21, "rank": 4.05, "blend": 0.42, "total": 6.13}
+        stages = {"retrieved": rows.height, "ranked": rows.height, "candidates": listed}
+        stages["milliseconds"] = {n: t for n, t in spent.items() if n in [*self.stages, "total"]}
+        return {
+            "request_id": "r1",
+            "version": self.version,
+            "items": first,
+            "stages": stages if asked.get("stages") else None,
+        }
+
+    def _scored(self, rows: pl.DataFrame, blend: dict[str, Any] | None) -> pl.DataFrame:
+        rows = rows.with_columns(ranked_rank=pl.col("like").rank("ordinal", descending=True))
+        if "rank" not in self.stages or rows.height == 0:
+            return rows.with_columns(score="retrieval_score")
+        if blend is None:
+            return rows.with_columns(score="like")
+        if not any(blend["weights"].values()):
+            detail = "blend.weights: at least one weight must not be 0, or all rows score the same"
+            raise ProblemError(422, "The request is not valid", detail, "blend.weights")
+        total, transform = np.zeros(rows.height), blend.get("transform", "identity")
+        groups = rows[blend["by"]] if blend.get("by") else pl.repeat("", rows.height, eager=True)
+        for task, weight in blend["weights"].items():
+            word = transform if isinstance(transform, str) else transform.get(task, "identity")
+            for kind in groups.unique():
+                of = (groups == kind).to_numpy()
+                part = TRANSFORMS[word](rows[task].to_numpy()[of])
+                total[of] += weight * (TRANSFORMS["standardise"](part) if blend.get("by") else part)
+        return rows.with_columns(score=pl.Series(total))
+
+    def _found(self, rows: pl.DataFrame, k: int) -> dict[str, Any]:
+        first = rows.sort("score", descending=True, maintain_order=True).head(k)
+        items = [
+            {"rank": r, "item_id": row["item_id"], "score": row["score"]}
+            | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
+            for r, row in enumerate(first.iter_rows(named=True), 1)
+        ]
+        return {"request_id": "r2", "version": self.version, "items": items}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    bundle: ClassVar[FakeBundle]
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        file = PAGE / (path.removeprefix("/page/") if path != "/" else "index.html")
+        if path == "/v1/model":
+            self._answer(lambda _: self.bundle.model())
+        elif file.is_file() and file.parent == PAGE:
+            self._send(200, file.read_bytes(), f"{MEDIA[file.suffix]}; charset=utf-8")
+        else:
+            self._send(404, b"{}", "application/problem+json")
+
+    def do_POST(self) -> None:
+        routes = {n: getattr(self.bundle, n) for n in ("recommend", "rank", "search", "similar")}
+        self._answer(routes[self.path.removeprefix("/v1/")])
+
+    def _answer(self, route: Any) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        try:
+            self.bundle.admit(self.headers.get("Authorization"))
+            self._send(200, json.dumps(route(asked)).encode(), "application/json")
+        except ProblemError as problem:
+            body = json.dumps(problem.body).encode()
+            self._send(problem.status, body, "application/problem+json")
+
+    def _send(self, status: int, body: bytes, media: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", POLICY)
+        self.end_headers()
+        with suppress(ConnectionError):  # the page calls off what is out of date
+            self.wfile.write(body)
+
+
+@contextmanager
+def serving(bundle: FakeBundle, port: int = 0) -> Iterator[str]:
+    """Serve a bundle on this machine until the block ends; give its address."""
+    handler = type("Handler", (_Handler,), {"bundle": bundle})
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,111 @@
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstower.serving.http import gate
+from crosstower.serving.http.gate import Gate, Gates, Pauses, Place
+from crosstower.serving.http.glance import whole_post
+
+
+def test_a_gate_is_full_at_its_limit() -> None:
+    one = Gate(most=2, seconds=100)
+    places = [Place(one) for _ in range(3)]
+    for place in places[:2]:
+        assert not one.full
+        place.take()
+        place.take()  # twice is once
+    assert one.full
+    places[0].leave()
+    places[0].leave()
+    places[2].leave()  # never taken
+    assert (one.full, one.inside) == (False, 1)
+
+
+def test_no_more_are_taken_on_than_can_be_answered_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    one = Gate(most=1_000, seconds=0.5)
+    for _ in range(1_000):
+        one.enter()
+    for _ in range(500):  # 100 a second
+        now[0] += 0.01
+        one.leave()
+        one.enter()
+    while one.full:
+        one.leave()  # at once: it gets faster
+        one.enter()
+        one.leave()
+    assert one.inside > 50
+    steady = Gate(most=1_000, seconds=0.5)
+    steady.enter()
+    for _ in range(1_000):
+        while not steady.full:
+            steady.enter()
+        now[0] += 0.01
+        steady.leave()
+    assert steady.inside == pytest.approx(50, abs=2)
+
+
+def test_a_rest_does_not_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    one = Gate(most=100, seconds=0.5)
+    for _ in range(200):
+        now[0] += 60.0
+        one.enter()
+        now[0] += 0.001
+        one.leave()
+    for _ in range(99):
+        assert not one.full
+        one.enter()
+
+
+def test_paths_have_their_gates() -> None:
+    gates = Gates(Gate(most=1, seconds=1), Gate(most=1, seconds=1))
+    assert gates.of(b"/v1/recommend") is gates.live
+    assert gates.of(b"/v1/events") is gates.events
+    assert gates.of(b"/healthz") is gates.of(b"/page/app.js") is None
+    assert not gates.any_full
+    gates.events.enter()
+    assert gates.any_full
+
+
+def test_pauses_end_in_order() -> None:
+    found: list[int] = []
+
+    async def some() -> None:
+        pauses = Pauses(0.02)
+        for number in range(5):
+            pauses.add(lambda number=number: found.append(number))
+            await asyncio.sleep(0.005)
+        assert found != [0, 1, 2, 3, 4]
+        await asyncio.sleep(0.1)
+        pauses.add(lambda: found.append(5))
+        await asyncio.sleep(0.1)
+
+    asyncio.run(some())
+    assert found == [0, 1, 2, 3, 4, 5]
+
+
+HEADERS = st.lists(
+    st.sampled_from(
+        ["Host: a", "Content-Length: 2", "content-length:  2 ", "Content-Length: 3", "X: y",
+         "Transfer-Encoding: chunked", "Connection: close", "Content-Length : 2", "Content-Length",
+         "Expect: 100-continue", "Content-Length: +2", "Content-Length: 2, 2"]
+    ),
+    max_size=5,
+)  # fmt: skip
+
+
+@given(HEADERS, st.sampled_from([b"", b"{}", b"{}x", b"{}POST /v1/rank HTTP/1.1\r\n\r\n"]))
+def test_a_glance_takes_only_what_has_one_length(headers: list[str], body: bytes) -> None:
+    lines = ["POST /v1/rank HTTP/1.1", *headers, "", ""]
+    found = whole_post("\r\n".join(lines).encode() + body, 1_000)
+    plain = {"Host: a", "X: y", "Content-Length: 2", "content-length:  2 "}
+    lengths = [h for h in headers if h.lower().startswith("content-length")]
+    expected = body == b"{}" and len(lengths) == 1 and set(headers) <= plain
+    assert found == (b"/v1/rank" if expected else None)

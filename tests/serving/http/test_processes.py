@@ -1,0 +1,144 @@
+"""The server as its own processes: killed, swapped under load, stopped."""
+
+import itertools
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+
+from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.state.event_export import export_events
+
+from ...funnel.conftest import Runs
+from ..processes import Server, serving
+
+LISTING = {"city": "Atlantis", "price": 50.0, "amenities": ["wifi"]}
+
+
+class Writer(threading.Thread):
+    """Puts, deletes and reports as fast as it can; remembers what was acknowledged."""
+
+    def __init__(self, server: Server, first: int) -> None:
+        super().__init__()
+        self.server, self.first = server, first
+        self.items: dict[int, bool] = {}
+        self.events: list[str] = []
+        self.ended = False
+
+    def run(self) -> None:
+        with self.server.client() as client:
+            for number in itertools.count(self.first):
+                try:
+                    self._write(client, number)
+                except httpx.TransportError:
+                    if self.ended:
+                        return
+                    raise
+
+    def _write(self, client: httpx.Client, number: int) -> None:
+        row = {**LISTING, "listing_id": number}
+        self.items.pop(number, None)
+        if client.put("/v1/items", json={"items": [row]}).status_code == 200:
+            self.items[number] = True
+        if number % 3 == 0:
+            del self.items[number]  # until it is answered, either may be so
+            if client.delete("/v1/items", params={"id": number}).status_code == 200:
+                self.items[number] = False
+        event = {"event_id": f"e{number}", "type": "click", "item_id": number}
+        if client.post("/v1/events", json={"events": [event]}).status_code == 200:
+            self.events.append(event["event_id"])
+
+
+def found(client: httpx.Client) -> set[int]:
+    body = {"user": 1, "k": 1_000, "candidates": 1_000, "where": "city == 'Atlantis'"}
+    return {i["item_id"] for i in client.post("/v1/recommend", json=body).json()["items"]}
+
+
+def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -> None:
+    expected: dict[int, bool] = {}
+    events: set[str] = set()
+    for turn in range(2):
+        with serving(bundle.folder, tmp_path / "state", "--workers", "2") as server:
+            with server.client() as client:
+                there = found(client)
+                assert {n for n, kept in expected.items() if kept} <= there
+                assert not {n for n, kept in expected.items() if not kept} & there
+            writers = [Writer(server, 10_000 * (1 + 2 * turn + i)) for i in range(2)]
+            for writer in writers:
+                writer.start()
+            time.sleep(1.5)
+            for writer in writers:
+                writer.ended = True
+            server.kill()
+            for writer in writers:
+                writer.join()
+                assert len(writer.events) > 3
+                expected |= writer.items
+                events |= set(writer.events)
+    with serving(bundle.folder, tmp_path / "state") as server, server.client() as client:
+        there = found(client)
+        assert {n for n, kept in expected.items() if kept} <= there
+        assert not {n for n, kept in expected.items() if not kept} & there
+    export_events(tmp_path / "state", tmp_path / "events.parquet")
+    kept = pl.read_parquet(tmp_path / "events.parquet")["event_id"]
+    assert events <= set(kept)
+    assert kept.n_unique() == len(kept)
+
+
+def test_a_swap_under_load_fails_no_request(bundle: Bundle, blended: Runs, tmp_path: Path) -> None:
+    fresh = make_bundle([blended.retrieval, blended.ranking], tmp_path / "fresh", index="ann")
+    with serving(bundle.folder, tmp_path / "state", "--workers", "2") as server:
+        done, answers = threading.Event(), list[tuple[int, str]]()
+
+        def load(user: int) -> None:
+            with server.client() as client:
+                while not done.is_set():
+                    answer = client.post("/v1/recommend", json={"user": user, "k": 5})
+                    answers.append((answer.status_code, answer.json().get("version", "")))
+
+        with ThreadPoolExecutor(3) as pool, server.client() as client:
+            loading = [pool.submit(load, user) for user in range(3)]
+            time.sleep(0.5)
+            for folder, status in ((tmp_path, 422), (fresh.folder, 200), (bundle.folder, 200)):
+                answer = client.post("/v1/model", json={"path": str(folder)})
+                assert answer.status_code == status, answer.text
+                time.sleep(3)
+            done.set()
+            for one in loading:
+                one.result()
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} == {bundle.version, fresh.version}
+
+
+def test_a_request_that_is_being_answered_is_finished(bundle: Bundle, tmp_path: Path) -> None:
+    with serving(bundle.folder, tmp_path / "state") as server, server.client() as client:
+        answers: list[Any] = []
+
+        def ask() -> None:
+            body = {"user": 5, "k": 50, "stages": True}
+            with server.client() as mine:
+                answers.extend(mine.post("/v1/recommend", json=body) for _ in range(3))
+
+        assert client.get("/healthz").status_code == 200
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) in (0, -signal.SIGTERM)
+        assert [answer.status_code for answer in answers] == [200] * 3
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_figures_are_those_of_all_workers(bundle: Bundle, tmp_path: Path, workers: str) -> None:
+    with serving(bundle.folder, tmp_path / "state", "--workers", workers) as server:
+        for _ in range(12):  # a connection each, which any worker may take
+            assert httpx.post(f"{server.url}/v1/recommend", json={"user": 1}).status_code == 200
+        text = httpx.get(f"{server.url}/metrics").text
+    assert 'crosstower_requests_total{route="/v1/recommend",status="200"} 12.0' in text
+    assert "crosstower_items 1500.0" in text

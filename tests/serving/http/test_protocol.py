@@ -1,0 +1,329 @@
+"""Connections of a real server whose application is a stand-in."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvicorn
+
+from crosstower.serving.http.gate import PLACE, Gate, Gates
+from crosstower.serving.http.protocol import BoundedProtocol
+from crosstower.serving.http.settings import Limits
+
+BODY = b'{"user": 1}'
+
+
+class App:
+    """Reads each body and answers with its length, once it may."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.refused: list[str] = []
+        self.called = 0
+        self.may = threading.Event()
+        self.may.set()
+        metrics = SimpleNamespace(refused=self.refused.append)
+        gates = Gates(Gate(most=limits.waiting, seconds=9), Gate(most=1, seconds=9))
+        settings = SimpleNamespace(limits=limits)
+        service = SimpleNamespace(settings=settings, metrics=metrics, gates=gates)
+        self.state, self.gates = SimpleNamespace(service=service), gates
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        self.called += 1
+        try:
+            body, more = b"", True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                body, more = body + message["body"], message["more_body"]
+            while not self.may.is_set():
+                await asyncio.sleep(0.005)
+            text = b"%d" % len(body)
+            headers = [(b"content-length", b"%d" % len(text))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": text})
+        finally:
+            if PLACE in scope:
+                scope[PLACE].leave()
+
+
+class Running:
+    """A running server; `connect` gives a socket to it."""
+
+    def __init__(self, app: App, port: int) -> None:
+        self.app, self.port = app, port
+        self.opened: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        self.opened.append(made)
+        return made
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + 10
+        while not holds():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+
+Serve = Callable[..., Running]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve in a thread, with the given limits."""
+    started: list[tuple[uvicorn.Server, threading.Thread, Running]] = []
+
+    def one(**limits: Any) -> Running:
+        app = App(Limits(**limits))
+        config = uvicorn.Config(
+            app, port=0, http=BoundedProtocol, ws="none", proxy_headers=False, lifespan="off",
+            log_level="critical",
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        end = time.monotonic() + 10
+        while not server.started:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        running = Running(app, server.servers[0].sockets[0].getsockname()[1])
+        started.append((server, thread, running))
+        return running
+
+    yield one
+    for server, thread, running in started:
+        running.app.may.set()
+        for connection in running.opened:
+            connection.close()
+        server.should_exit = True
+        thread.join(10)
+
+
+def request(path: str = "/v1/recommend", body: bytes = BODY, *headers: str) -> bytes:
+    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Return status and body of one answer."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65_536)
+        assert more, "closed without an answer"
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65_536)
+    assert len(body) == length
+    return int(head.split(b" ")[1]), body
+
+
+def closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_requests_are_answered_on_one_connection(serve: Serve) -> None:
+    connection = serve().connect()
+    for size in (0, 5, 300_000):
+        connection.sendall(request(body=b"x" * size))
+        assert answer(connection) == (200, b"%d" % size)
+    connection.sendall(request() + request(body=b"12"))  # pipelined
+    data = b""
+    while data.count(b"HTTP/1.1 200") < 2 or not data.endswith(b"\r\n\r\n2"):
+        data += connection.recv(65_536)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "X: " + "y" * 5_000,
+        "\r\n".join(f"X{n}: y" for n in range(60)),
+        "\r\n".join(f"X{n}: {'y' * 100}" for n in range(49)),
+        "y" * 5_000 + ": x",
+    ],
+)
+def test_large_or_many_headers_are_refused(serve: Serve, head: str) -> None:
+    running = serve(headers=50, header_bytes=4_000)
+    for whole in (request("/v1/recommend", BODY, head), request("/healthz", BODY, head)):
+        connection = running.connect()
+        connection.sendall(whole)
+        status, body = answer(connection)
+        assert (status, b"at most 50 headers of 4,000 bytes" in body) == (431, True)
+        assert closed(connection)
+    assert running.app.called == 0
+    assert running.app.refused == ["headers", "headers"]
+
+
+def test_a_header_or_address_without_end_is_cut_off(serve: Serve) -> None:
+    running = serve(header_bytes=4_000)
+    for start in (b"GET / HTTP/1.1\r\nX: ", b"GET /", b"GET / HTTP/1.1\r\n"):
+        connection = running.connect()
+        connection.sendall(start)
+        piece = b"y" * 500 if start != b"GET / HTTP/1.1\r\n" else b"a: b\r\n" * 80
+        for _ in range(12):
+            try:
+                connection.sendall(piece)
+            except OSError:
+                break
+            time.sleep(0.005)
+        assert answer(connection)[0] == 431
+    assert running.app.called == 0
+
+
+@pytest.mark.parametrize(
+    "half", [b"", b"POST", b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\n", request()[:-3], b"\r\n"]
+)
+def test_half_a_request_is_given_up(serve: Serve, half: bytes) -> None:
+    running = serve(read_seconds=0.2)
+    many = [running.connect() for _ in range(10)]
+    for connection in many:
+        connection.sendall(half)
+    for connection in many:
+        assert answer(connection)[0] == 408
+        assert closed(connection)
+    assert running.app.gates.live.inside == 0
+
+
+def test_bytes_that_trickle_do_not_hold_a_connection(serve: Serve) -> None:
+    connection = serve(read_seconds=0.3).connect()
+    whole, ended = request(), False
+    for n in range(len(whole) - 1):
+        try:
+            connection.sendall(whole[n : n + 1])
+        except OSError:
+            ended = True
+            break
+        time.sleep(0.02)
+    assert ended or answer(connection)[0] == 408
+
+
+def test_a_kept_connection_may_rest_between_requests(serve: Serve) -> None:
+    connection = serve(read_seconds=0.2).connect()
+    for _ in range(2):
+        connection.sendall(request())
+        assert answer(connection)[0] == 200
+        time.sleep(0.4)
+
+
+def test_an_answer_may_take_longer_than_a_request(serve: Serve) -> None:
+    running = serve(read_seconds=0.2)
+    running.app.may.clear()
+    connection = running.connect()
+    connection.sendall(request())
+    time.sleep(0.5)
+    running.app.may.set()
+    assert answer(connection)[0] == 200
+
+
+def test_connections_are_limited(serve: Serve) -> None:
+    running = serve(connections=3)
+    kept = [running.connect() for _ in range(3)]
+    for connection in kept:
+        connection.sendall(request())
+        assert answer(connection)[0] == 200
+    more = running.connect()
+    status, body = answer(more)
+    assert (status, b"3 connections are open" in body) == (503, True)
+    assert closed(more)
+    kept[0].close()
+
+    def free() -> bool:
+        again = running.connect()
+        try:
+            again.sendall(request())
+            return answer(again)[0] == 200
+        except (AssertionError, OSError):
+            return False
+
+    running.until(free)
+
+
+def fill(running: Running, waiting: int) -> list[socket.socket]:
+    running.app.may.clear()
+    many = [running.connect() for _ in range(waiting)]
+    for connection in many:
+        connection.sendall(request())
+    running.until(lambda: running.app.gates.live.inside == waiting)
+    return many
+
+
+def test_a_full_worker_refuses_before_the_application_is_called(serve: Serve) -> None:
+    running = serve(waiting=3)
+    many = fill(running, 3)
+    connection = running.connect()
+    plain, chunked = request(), b"3\r\nabc\r\n0\r\n\r\n"
+    odd = b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked
+    for whole in (plain, odd, plain, request(body=b"x" * 20_000)):
+        connection.sendall(whole)
+        status, body = answer(connection)
+        assert (status, b"this worker is busy" in body) == (503, True)
+    connection.sendall(plain[:40])  # in two parts
+    time.sleep(0.05)
+    connection.sendall(plain[40:])
+    assert answer(connection)[0] == 503
+    assert running.app.called == 3
+    assert running.app.refused == ["busy"] * 5
+    connection.sendall(request("/healthz"))  # is never refused, but waits for the stand-in
+    connection.sendall(b"")
+    running.app.may.set()
+    assert answer(connection) == (200, b"11")
+    assert [answer(one)[0] for one in many] == [200] * 3
+    connection.sendall(plain)
+    assert answer(connection)[0] == 200
+    assert running.app.gates.live.inside == 0
+
+
+def test_a_refused_connection_that_ends_is_closed(serve: Serve) -> None:
+    running = serve(waiting=1)
+    fill(running, 1)
+    for last in (request("/v1/rank", BODY, "Connection: close"), request(body=b"x" * 200_000)):
+        connection = running.connect()
+        connection.sendall(last)
+        assert answer(connection)[0] == 503
+        assert closed(connection)
+
+
+def test_events_have_a_gate_of_their_own(serve: Serve) -> None:
+    running = serve(waiting=1)
+    fill(running, 1)
+    events, more = running.connect(), running.connect()
+    events.sendall(request("/v1/events"))
+    running.until(lambda: running.app.gates.events.inside == 1)
+    more.sendall(request("/v1/events"))
+    assert answer(more)[0] == 503
+    running.app.may.set()
+    assert answer(events)[0] == 200
+
+
+def test_clients_that_go_leave_their_places(serve: Serve) -> None:
+    running = serve(waiting=2)
+    for connection in fill(running, 2):
+        connection.sendall(request() * 3)  # pipelined, never started
+        connection.close()
+    time.sleep(0.05)
+    running.app.may.set()
+    running.until(lambda: running.app.gates.live.inside == 0)
+    connection = running.connect()
+    connection.sendall(request())
+    assert answer(connection)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\x00" * 100, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01" * 50]
+)
+def test_what_is_no_http_is_answered_or_closed(serve: Serve, junk: bytes) -> None:
+    connection = serve(read_seconds=0.3).connect()
+    connection.sendall(junk)
+    assert answer(connection)[0] in {400, 408, 505}

@@ -1,0 +1,167 @@
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosstower.errors import CrosstowerError, ServeError
+from crosstower.serving.state.database import Database
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.state import FILE, State
+
+
+def table(state: State) -> dict[int | str, dict[str, Any] | None]:
+    """Return the items as a worker that reads all changes has them."""
+    return {change.id: change.row for change in state.changes_after(0)}
+
+
+def event_ids(state: State) -> set[str]:
+    with state.database.reading() as connection:
+        return {row[0] for row in connection.execute("SELECT event_id FROM events").fetchall()}
+
+
+def events(*ids: str) -> list[Event]:
+    return [Event(event_id=i, type="click") for i in ids]
+
+
+LIMITED = """
+import resource, signal, sys
+from crosstower.errors import ServeError
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.state import State
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+state = State.open(sys.argv[1])
+state.put_items([{"id": 0}], item="id")
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+for write in (
+    lambda: state.put_items([{"id": n, "x": "x" * 1000} for n in range(1000)], item="id"),
+    lambda: state.add_events([Event(event_id=str(n), type="x" * 60) for n in range(9000)]),
+):
+    try:
+        write()
+    except ServeError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+print(state.put_items([{"id": 1}], item="id"), state.add_events([Event(event_id="1", type="c")]))
+state.check()
+state.close()
+"""
+
+
+def test_a_disk_that_does_not_take_more_leaves_nothing_half_stored(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    *refused, after = done.stdout.splitlines()
+    assert [line.split(": ", 1)[1].split(";")[0] for line in refused] == [
+        "cannot be read or written: disk I/O error"
+    ] * 2
+    assert after == "2 (1, 0)"
+    with State.open(tmp_path) as state:
+        assert set(table(state)) == {0, 1}
+        assert event_ids(state) == {"1"}
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_stored(tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+        state.put_items([{"id": 0}], item="id")
+        with state.database.writing() as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(ServeError, match=r"state\.sqlite: the disk is full; nothing of this"):
+            state.put_items([{"id": n, "x": "x" * 3000} for n in range(9)], item="id")
+        with pytest.raises(ServeError, match="the disk is full"):
+            state.add_events(events(*map(str, range(900))))
+        assert set(table(state)) == {0}
+        assert event_ids(state) == set()
+        with state.database.writing() as connection:
+            connection.execute("PRAGMA max_page_count = 1000000")
+        assert state.put_items([{"id": 1}], item="id") == 2
+
+
+def test_an_error_in_a_transaction_leaves_nothing(tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+
+        def fail() -> None:
+            with state.database.writing() as connection:
+                connection.execute("INSERT INTO item_changes (id) VALUES ('1')")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+        assert state.last_sequence() == 0
+        assert state.put_items([{"id": 1}], item="id") == 1
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(ServeError, match=r"state\.sqlite: is damaged: .*put back a copy") as error:
+        State.open(tmp_path)
+    assert isinstance(error.value, CrosstowerError)
+    assert error.value.exit_code == 5
+    assert (tmp_path / FILE).read_bytes() == content
+
+
+def test_a_cut_or_overwritten_file_is_refused(tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+        state.put_items([{"id": n, "x": "x" * 500} for n in range(2_000)], item="id")
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ServeError, match="is damaged"):
+        State.open(tmp_path)
+    middle = len(whole) // 2
+    (tmp_path / FILE).write_bytes(whole[:middle] + b"\xa5" * 40_000 + whole[middle + 40_000 :])
+    with State.open(tmp_path) as state:
+        with pytest.raises(ServeError, match="is damaged"):
+            state.check()
+        with pytest.raises(ServeError, match="is damaged"):
+            list(state.changes_after(0))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE meta SET format = 2", "has format 2, this version of Crosstower reads 1; use"),
+        ("DELETE FROM meta", "is damaged: it does not tell its format"),
+        ("UPDATE meta SET format = 'x'", "is damaged: it does not tell its format"),
+        ("DROP TABLE meta", "is no state of a server; choose another folder"),
+    ],
+)
+def test_another_format_is_refused(tmp_path: Path, statement: str, words: str) -> None:
+    with State.open(tmp_path) as state, state.database.writing() as connection:
+        connection.execute(statement)
+    with pytest.raises(ServeError, match=words):
+        State.open(tmp_path)
+
+
+def test_a_forked_process_has_to_open_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with State.open(tmp_path) as state:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 1)
+            for call in (state.last_sequence, state.compact):
+                with pytest.raises(ServeError, match="open it in each process for itself"):
+                    call()
+        assert state.compact() == 0
+
+
+def test_the_file_keeps_what_it_has_acknowledged_at_once(tmp_path: Path) -> None:
+    with Database(tmp_path / "x.sqlite", ["CREATE TABLE t (n)"]) as database:
+        with database.writing() as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+            connection.execute("INSERT INTO t VALUES (1)")
+        copy = tmp_path / "copy.sqlite"
+        for end in ("", "-wal"):  # what a killed process leaves
+            source = tmp_path / f"x.sqlite{end}"
+            subprocess.run(["cp", source, f"{copy}{end}"], check=True)  # not opened in this process
+    opened = sqlite3.connect(copy)
+    assert opened.execute("SELECT n FROM t").fetchall() == [(1,)]
+    opened.close()

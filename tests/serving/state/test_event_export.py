@@ -1,0 +1,246 @@
+import json
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from crosstower.errors import QueryError, ServeError
+from crosstower.serving.state import event_log
+from crosstower.serving.state.event_export import export_events
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.state import FILE, State
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+FIXED = {
+    "event_id": pl.String,
+    "type": pl.String,
+    "time": pl.Datetime("us", "UTC"),
+    "request_id": pl.String,
+    "user": pl.String,
+    "item_id": pl.String,
+    "rank": pl.Int64,
+    "value": pl.Float64,
+    "query": pl.String,
+    "attributes": pl.String,
+}
+
+
+def kept(folder: Path, *given: dict[str, Any]) -> Path:
+    """Write events to a state and return its folder."""
+    with State.open(folder / "state") as state:
+        rows = [{"event_id": str(n), "type": "click", "time": DAY} | g for n, g in enumerate(given)]
+        assert state.add_events([Event(**row) for row in rows]) == (len(given), 0)
+    return folder / "state"
+
+
+def queries(folder: Path, key: str, *values: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the file, and the keys left in JSON, of events with these values under a key."""
+    state = kept(folder, *({"query": {key: value}} for value in values))
+    found = export_events(state, folder / "out.parquet")
+    return pl.read_parquet(folder / "out.parquet"), found.only_json
+
+
+def test_every_field_has_its_type_and_comes_back(tmp_path: Path) -> None:
+    time = datetime(2026, 1, 31, 18, 30, 0, 123456, tzinfo=timezone(timedelta(hours=1)))
+    full = {
+        "type": "view",
+        "time": time,
+        "request_id": "r",
+        "user": 7,
+        "item_id": "é",
+        "rank": 3,
+        "value": 0.1,
+        "query": {"context": "home", "age": 30},
+        "attributes": {"price": 1.5},
+    }
+    state = kept(tmp_path, full, {"user": 2**63 - 1})
+    found = export_events(state, tmp_path / "out.parquet")
+    assert (found.counts, found.events, found.only_json) == ({"click": 1, "view": 1}, 2, ())
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    flat = {
+        "query.context": pl.String,
+        "query.age": pl.Int64,
+        "attributes.price": pl.Float64,
+    }
+    assert dict(table.schema) == FIXED | {"user": pl.Int64} | flat
+    first, second = table.to_dicts()
+    assert json.loads(first.pop("query")) == full["query"]
+    assert json.loads(first.pop("attributes")) == full["attributes"]
+    same = {k: v for k, v in full.items() if k not in ("query", "attributes")}
+    assert first == {
+        "event_id": "0",
+        **same,
+        "query.context": "home",
+        "query.age": 30,
+        "attributes.price": 1.5,
+    }
+    assert second["user"] == 2**63 - 1
+    assert [k for k, v in second.items() if v is not None] == ["event_id", "type", "time", "user"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["a", None, ""], pl.String),
+        ([True, None, False], pl.Boolean),
+        ([1, 2**63 - 1, -(2**63)], pl.Int64),
+        ([1, 2.5, -(2**53)], pl.Float64),
+        ([[1, 2], [], None, [None, 3]], pl.List(pl.Int64)),
+        ([["a"], ["b", None]], pl.List(pl.String)),
+        ([[1, 0.5], [2]], pl.List(pl.Float64)),
+        ([[True]], pl.List(pl.Boolean)),
+    ],
+)
+def test_values_of_one_type_get_a_column(tmp_path: Path, values: list[Any], kind: Any) -> None:
+    table, left = queries(tmp_path, "key", *values)
+    assert (table.schema["query.key"], left) == (kind, ())
+    assert table["query.key"].to_list() == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, "1"],
+        [1, True],
+        [2**63],
+        [2**53 + 1, 0.5],  # not exact as a float
+        [{"a": 1}],
+        [1, [1]],
+        [[1], ["1"]],
+        [[[1]]],
+        [[]],
+        [None, None],
+    ],
+)
+def test_other_values_stay_in_the_json_and_are_named(tmp_path: Path, values: list[Any]) -> None:
+    table, left = queries(tmp_path, "a.b", *values)
+    assert (dict(table.schema), left) == (FIXED, ("query.a.b",))
+    assert [json.loads(text)["a.b"] for text in table["query"]] == values
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        ([1, None, 3], pl.Int64),
+        ([1, "1"], pl.String),
+        ([2**63, 1], pl.String),
+        (["a", None], pl.String),
+        ([None], pl.String),
+    ],
+)
+def test_ids_are_numbers_or_text(tmp_path: Path, ids: list[Any], kind: Any) -> None:
+    state = kept(tmp_path, *({"user": i, "item_id": i} for i in ids))
+    export_events(state, tmp_path / "out.parquet")
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    for name in ("user", "item_id"):
+        assert table.schema[name] == kind
+        plain = [None if i is None else str(i) for i in ids]
+        assert table[name].cast(pl.String).to_list() == plain
+
+
+def test_days_follow_one_another_without_overlap(tmp_path: Path) -> None:
+    times = [DAY + timedelta(hours=h) for h in (0, 11, 12, 23, 24)] + [DAY - timedelta(days=30_000)]
+    kinds = ["view", "click", "view", "click", "view", "view"]
+    given = [{"time": t, "type": k} for t, k in zip(times, kinds, strict=True)]
+    state, out = kept(tmp_path, *given), tmp_path / "out.parquet"
+
+    def ids(**selection: Any) -> list[str]:
+        counts = export_events(state, out, **selection, force=True).counts
+        table = pl.read_parquet(out)
+        assert counts == dict(sorted(table["type"].value_counts().iter_rows()))
+        return table["event_id"].to_list()
+
+    noon = (DAY + timedelta(hours=12)).astimezone(timezone(timedelta(hours=-5)))
+    assert ids() == ["0", "1", "2", "3", "4", "5"]
+    assert ids(until=noon) == ["0", "1", "5"]
+    assert ids(after=noon) == ["2", "3", "4"]
+    assert ids(after=DAY, until=noon) == ["0", "1"]
+    assert ids(types=["click"]) == ["1", "3"]
+    assert ids(types=["click", "view"], after=noon) == ["2", "3", "4"]
+    assert ids(types=["oops"]) == []
+    assert dict(pl.read_parquet(out).schema) == FIXED
+
+
+def test_chunks_are_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "_CHUNK", 3)
+    given = [{"query": {"n": n} if n % 2 else None, "user": n} for n in range(10)]
+    given[8]["query"] = {"late": ["x"], "n": 0.5}
+    state = kept(tmp_path, *given)
+    export_events(state, tmp_path / "out.parquet")
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert table["user"].to_list() == list(range(10))
+    assert table["query.n"].to_list() == [None, 1, None, 3, None, 5, None, 7, 0.5, 9]
+    assert table["query.late"].to_list() == [None] * 8 + [["x"], None]
+
+
+def test_it_can_run_while_a_server_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "_CHUNK", 7)
+    state = kept(tmp_path, *({"query": {"n": n}} for n in range(200)))
+    stop, started = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with State.open(state) as server:
+            n = 0
+            while not stop.is_set():
+                n += 1
+                # another type under the same key: must not reach an export that has begun
+                server.add_events([Event(event_id=f"new{n}", type="view", query={"n": "text"})])
+                started.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    started.wait()
+    for place in range(3):
+        found = export_events(state, tmp_path / f"{place}.parquet", types=["click"])
+        assert found.counts == {"click": 200}
+        both = export_events(state, tmp_path / f"both{place}.parquet")
+        assert pl.read_parquet(tmp_path / f"both{place}.parquet").height == both.events
+        assert both.only_json == ("query.n",)
+    stop.set()
+    thread.join()
+
+
+def test_events_of_a_killed_server_are_there(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.state import State
+state = State.open(sys.argv[1])
+state.add_events([Event(event_id=str(n), type="click") for n in range(100)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert export_events(tmp_path, tmp_path / "out.parquet").counts == {"click": 100}
+
+
+def test_no_events_are_an_empty_file_of_the_same_columns(tmp_path: Path) -> None:
+    state = kept(tmp_path)
+    assert export_events(state, tmp_path / "out.parquet").counts == {}
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert (table.height, dict(table.schema)) == (0, FIXED)
+
+
+def test_a_wrong_request_is_refused_and_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    state, out = kept(tmp_path, {}), tmp_path / "out.parquet"
+    out.write_text("mine")
+    with pytest.raises(ServeError, match=r"out\.parquet: is there already; choose another"):
+        export_events(state, out)
+    with pytest.raises(QueryError, match=r"after: expected a time with its zone, got 2026-01-01"):
+        export_events(state, out, after=datetime(2026, 1, 1), force=True)
+    with pytest.raises(QueryError, match=r"until: expected a time after 2026-01-01 00:00:00"):
+        export_events(state, out, after=DAY, until=DAY, force=True)
+    with pytest.raises(ServeError, match="no server has kept anything there"):
+        export_events(tmp_path, out, force=True)
+    with pytest.raises(ServeError, match=r"x\.parquet: cannot be written: No such file"):
+        export_events(state, tmp_path / "no" / "x.parquet")
+    (state / FILE).write_bytes(b"damaged" * 1000)
+    with pytest.raises(ServeError, match="is damaged"):
+        export_events(state, out, force=True)
+    assert out.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"state", "out.parquet"}

@@ -1,0 +1,74 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from crosstower.storage.files import new_folder, replacing, same_file, write_atomic
+
+
+def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a.json", b"one")
+    write_atomic(tmp_path / "a.json", b"two")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.json", b"two")]
+
+
+def test_a_failure_leaves_the_file_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_atomic(path, b"one")
+
+    def fail() -> None:
+        with replacing(path) as aside:
+            aside.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.json", b"one")]
+
+
+def test_others_may_read_the_file_as_usual(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    write_atomic(tmp_path / "atomic", b"")
+    assert (tmp_path / "atomic").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_folder_appears_when_all_is_in(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with new_folder(tmp_path / "a" / "b") as aside:
+        (aside / "file").write_text("in")
+        assert not (tmp_path / "a" / "b").exists()
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b"]
+    assert (tmp_path / "a" / "b" / "file").read_text() == "in"
+    assert (tmp_path / "a" / "b").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path / "a") as aside:
+            (aside / "file").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_given_a_second_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no hard links here")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"first")
+    other.write_bytes(b"old")
+    same_file(one, other)
+    assert other.read_bytes() == b"first"
+    write_atomic(one, b"second")
+    assert other.read_bytes() == b"first"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "other"]

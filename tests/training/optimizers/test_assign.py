@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+
+from crosstower.data.layout import CodeField, Head, Layout
+from crosstower.models.registry import build
+from crosstower.training.optimizers import build_optimizers, clip_gradients
+from crosstower.training.optimizers.ftrl import FTRL
+from crosstower.training.optimizers.lazy_adam import LazyAdam
+from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
+
+LAYOUT = Layout((CodeField("a", 9, "a"),), ("x",), (), (Head("click", "binary"),))
+
+
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(LAYOUT, {"name": "wide_deep"})
+
+
+def test_every_parameter_has_one_optimiser_of_its_role() -> None:
+    wide_deep = model()
+    optimizers = build_optimizers(wide_deep)
+    owned = [p for o in optimizers for g in o.param_groups for p in g["params"]]
+    assert sorted(map(id, owned)) == sorted(map(id, wide_deep.parameters()))
+    kinds = {type(o): [p for g in o.param_groups for p in g["params"]] for o in optimizers}
+    assert [id(p) for p in kinds[FTRL]] == [id(p) for p in wide_deep.wide.parameters()]
+    assert [id(p) for p in kinds[LazyAdam]] == [id(wide_deep.input.embed.tables["16"])]
+
+
+def test_the_embedding_optimiser_can_be_chosen() -> None:
+    kinds = [type(o) for o in build_optimizers(model(), embedding_optimizer="rowwise_adagrad")]
+    assert RowwiseAdagrad in kinds
+    assert LazyAdam not in kinds
+
+
+def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
+    rates = {
+        name: next(
+            o for o in build_optimizers(model(), embedding_optimizer=name) if type(o) is kind
+        )
+        for name, kind in (("lazy_adam", LazyAdam), ("rowwise_adagrad", RowwiseAdagrad))
+    }
+    found = {name: o.param_groups[0]["lr"] for name, o in rates.items()}
+    assert found == {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02}
+
+
+def test_biases_do_not_decay() -> None:
+    dense = build_optimizers(model(), weight_decay=0.3)[0]
+    decay = {p.ndim > 1: g["weight_decay"] for g in dense.param_groups for p in g["params"]}
+    assert decay == {True: 0.3, False: 0.0}
+
+
+def with_gradients(scale: float) -> tuple[torch.nn.Module, list[torch.optim.Optimizer]]:
+    wide_deep = model()
+    for parameter in wide_deep.parameters():
+        parameter.grad = torch.randn_like(parameter) * scale
+    table = wide_deep.input.embed.tables["16"]
+    rows = torch.tensor([[4, 4, 7]])
+    table.grad = torch.sparse_coo_tensor(
+        rows, torch.randn(3, 16) * scale, table.shape, check_invariants=True
+    )
+    return wide_deep, build_optimizers(wide_deep)
+
+
+def total(wide_deep: torch.nn.Module) -> float:
+    squares = [float(p.grad.to_dense().square().sum()) for p in wide_deep.parameters()]
+    return math.sqrt(sum(squares))
+
+
+def test_the_norm_counts_sparse_rows_once_and_is_limited() -> None:
+    wide_deep, optimizers = with_gradients(5.0)
+    expected = total(wide_deep)
+    assert clip_gradients(optimizers, 1.0) == pytest.approx(expected, rel=1e-5)
+    assert total(wide_deep) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_a_small_norm_is_left_alone() -> None:
+    wide_deep, optimizers = with_gradients(1e-3)
+    expected = total(wide_deep)
+    clip_gradients(optimizers, 10.0)
+    assert total(wide_deep) == expected
+
+
+def test_an_infinite_norm_is_returned_for_the_trainer_to_refuse() -> None:
+    wide_deep, optimizers = with_gradients(1.0)
+    wide_deep.combine.head.weight.grad[0, 0] = math.inf
+    assert clip_gradients(optimizers, 10.0) == math.inf

@@ -1,0 +1,243 @@
+import math
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from crosstower.data.batch import Batch
+from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.layout import CodeField, Head, Layout
+from crosstower.errors import TrainingError
+from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.task_balance import StaticBalance
+from crosstower.models.registry import build
+from crosstower.recipe.recipe import Training
+from crosstower.training.trainer import (
+    BEST,
+    LAST,
+    Trainer,
+    TrainingInterruptedError,
+    factor,
+    predict_logits,
+)
+
+LAYOUT = Layout((CodeField("a", 13, "a"),), ("x",), (), (Head("click", "binary"),))
+
+
+class Silent:
+    """Sees everything and says nothing."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.rows = 0
+
+    def begin(self, *, rows: int, epoch: int) -> None:
+        """Ignore the start."""
+
+    def advance(self, *, rows: int, loss: float) -> None:
+        """Count rows."""
+        self.rows += rows
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Keep the record."""
+        self.records.append(record)
+
+
+def rows_of(folder: Path, count: int = 500) -> EncodedRows:
+    random = torch.Generator().manual_seed(0)
+    codes = torch.randint(3, 13, (count, 1), generator=random)
+    labels = (torch.rand(count, 1, generator=random) < codes / 13).float()
+    rows = EncodedRows(folder, 10**9)
+    rows.add(Batch(codes.int(), torch.randn(count, 1, generator=random), {}, labels))
+    return rows
+
+
+def trainer(folder: Path, losses: list[float] | None = None, **settings: Any) -> Trainer:
+    torch.manual_seed(3)
+    values = iter(losses or [1 / (n + 1) for n in range(100)])
+    chosen = Training(**{"precision": "float32", "batch_size": 64, "epochs": 4, **settings})
+    return Trainer(
+        model=build(LAYOUT, {"name": "wide_deep"}),
+        objective=PointwiseObjective(LAYOUT, StaticBalance([1.0])),
+        settings=chosen,
+        batches=Batches(rows_of(folder / "rows"), chosen.batch_size or 64, seed=1),
+        validate=lambda _model, _precision: {"click.log_loss": next(values)},
+        monitor="click.log_loss",
+        higher_is_better=False,
+        folder=folder,
+        observer=Silent(),
+        device=torch.device("cpu"),
+    )
+
+
+def test_an_epoch_says_how_long_it_waited_and_validated(tmp_path: Path) -> None:
+    record = trainer(tmp_path, epochs=1).fit().history[0]
+    assert 0 <= record["wait_share"] <= 1
+    assert record["validation_seconds"] >= 0
+    assert record["rows_per_second"] == pytest.approx(500 / record["seconds"])
+
+
+def test_the_best_and_the_last_checkpoint_are_apart_after_a_worse_epoch(tmp_path: Path) -> None:
+    trainer(tmp_path, losses=[0.5, 0.7], epochs=1).fit()
+    assert (tmp_path / BEST).read_bytes() == (tmp_path / LAST).read_bytes()
+    trainer(tmp_path / "on", losses=[0.5, 0.7], epochs=2).fit()
+    assert (tmp_path / "on" / BEST).read_bytes() != (tmp_path / "on" / LAST).read_bytes()
+
+
+def test_training_lowers_the_loss_and_records_each_epoch(tmp_path: Path) -> None:
+    one = trainer(tmp_path, learning_rate=0.01)
+    position = one.fit()
+    losses = [r["train_loss"] for r in position.history]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+    assert one.observer.records == position.history  # type: ignore[attr-defined]
+    assert one.observer.rows == 4 * 500  # type: ignore[attr-defined]
+    assert [r["step"] for r in position.history] == [8, 16, 24, 32]
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        trainer(tmp_path / name).fit()
+    one, other = (load_file(tmp_path / n / LAST) for n in ("a", "b"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_it_stops_after_patience_and_keeps_the_best(tmp_path: Path) -> None:
+    one = trainer(tmp_path, losses=[0.5, 0.3, 0.4, 0.35, 0.2], epochs=9, patience=2)
+    position = one.fit()
+    assert (position.epoch, position.best_epoch, position.best_value) == (4, 1, 0.3)
+    short = trainer(tmp_path / "short", losses=[0.5, 0.3], epochs=2)
+    short.fit()
+    best, same = load_file(tmp_path / BEST), load_file(tmp_path / "short" / BEST)
+    assert all(torch.equal(best[k], same[k]) for k in best if k.startswith("model."))
+
+
+def test_a_metric_that_is_nan_never_replaces_a_number(tmp_path: Path) -> None:
+    position = trainer(tmp_path, losses=[0.5, math.nan, 0.4, math.nan]).fit()
+    assert (position.best_epoch, position.best_value) == (2, 0.4)
+
+
+def test_a_schedule_and_a_warm_up_set_the_rate() -> None:
+    assert [factor(s, 10, kind="constant", warmup=2) for s in (0, 1, 2, 9)] == [0.5, 1, 1, 1]
+    assert factor(5, 10, kind="linear", warmup=0) == pytest.approx(0.5)
+    assert factor(5, 10, kind="cosine", warmup=0) == pytest.approx(0.5)
+    assert factor(6, 10, kind="cosine", warmup=2) == pytest.approx(0.5)
+    assert factor(0, 10, kind="cosine", warmup=0) == 1.0
+    assert 0 < factor(10, 10, kind="linear", warmup=0) <= 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_schedules_act_on_dense_and_sparse_rates(tmp_path: Path, schedule: str) -> None:
+    one = trainer(tmp_path, schedule=schedule, learning_rate=0.1)
+    one.fit()
+    last = 31 / 32  # of the way, at the last of 32 steps
+    share = 1 - last if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * last))
+    rates = [g["lr"] for o in one.optimizers for g in o.param_groups if "lr" in g]
+    assert rates[0] == pytest.approx(0.1 * share, rel=1e-6)
+    assert rates[-1] == pytest.approx(1e-3 * share, rel=1e-6)
+
+
+def test_a_loss_of_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    one = trainer(tmp_path)
+    next(one.batches.rows.windows([0])).numbers[450:] = math.nan
+    match = r"(?s)loss became nan at step 1 .*last\.safetensors.*learning_rate.*x: min"
+    with pytest.raises(TrainingError, match=match):
+        one.fit()
+    kept = load_file(tmp_path / LAST)
+    assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))
+
+
+def test_predictions_keep_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows, model = rows_of(tmp_path, 100), build(LAYOUT, {"name": "mlp"})
+    parts = predict_logits(model, Batches(rows, 7), device=torch.device("cpu"), precision="float32")
+    whole = model(Batch.concatenate(list(Batches(rows, 1000).epoch())))
+    torch.testing.assert_close(parts["click"], whole["click"].detach())
+
+
+def test_both_optimisers_and_precisions_train(tmp_path: Path) -> None:
+    for number, settings in enumerate(
+        [{"embedding_optimizer": "rowwise_adagrad"}, {"precision": "bfloat16"}]
+    ):
+        one = trainer(tmp_path / str(number), learning_rate=0.01, **settings)
+        history = one.fit().history
+        assert history[-1]["train_loss"] < history[0]["train_loss"]
+        assert all(isinstance(m, nn.Module) for m in one.model.modules())
+
+
+def test_the_training_loss_is_the_mean_over_labelled_rows(tmp_path: Path) -> None:
+    """Batches without a label count for nothing, instead of as a loss of 0."""
+    one = trainer(tmp_path, epochs=1, learning_rate=1e-12, batch_size=50)
+    rows = next(one.batches.rows.windows([0]))
+    rows.labels[torch.arange(500) % 97 > 0] = math.nan
+    with torch.no_grad():
+        for parameter in one.model.parameters():
+            parameter.zero_()
+    record = one.fit().history[0]
+    assert record["train_loss"] == pytest.approx(math.log(2), abs=0.05)
+
+
+def test_more_epochs_go_on_to_the_weights_of_a_longer_training(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole", epochs=5)
+    whole.fit()
+    trainer(tmp_path / "parts", epochs=2).fit()
+    position = trainer(tmp_path / "parts", epochs=5, losses=[1 / n for n in range(3, 99)]).fit(
+        resume=True
+    )
+    assert (position.epoch, position.finished, position.limits) == (5, True, (5, 5))
+    one, other = (load_file(tmp_path / n / LAST) for n in ("whole", "parts"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_fewer_epochs_end_at_once_with_the_best_so_far(tmp_path: Path) -> None:
+    trainer(tmp_path, epochs=4, losses=[0.5, 0.3, 0.4, 0.6]).fit()
+    before = load_file(tmp_path / BEST)
+    position = trainer(tmp_path, epochs=2).fit(resume=True)
+    assert (position.epoch, position.best_epoch, position.finished) == (4, 1, True)
+    assert all(torch.equal(before[k], v) for k, v in load_file(tmp_path / BEST).items())
+
+
+def stopped(folder: Path, steps: int, **settings: Any) -> None:
+    one, count = trainer(folder, **settings), iter(range(1, 10**6))
+
+    def advance(*, rows: int, loss: float) -> None:
+        if next(count) == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    one.observer.advance = advance  # type: ignore[method-assign]
+    with pytest.raises(TrainingInterruptedError, match="--resume RUN; add --finish"):
+        one.fit()
+
+
+def test_a_training_is_ended_with_its_best_epoch(tmp_path: Path) -> None:
+    stopped(tmp_path, steps=20, losses=[0.5, 0.6])  # in the third epoch of eight steps
+    best = load_file(tmp_path / BEST)
+    position = trainer(tmp_path).fit(resume=True, finish=True)
+    assert (position.best_epoch, position.finished, position.ended) == (0, True, True)
+    assert len(position.history) == 2
+    assert all(torch.equal(best[k], v) for k, v in load_file(tmp_path / BEST).items())
+    again = trainer(tmp_path).fit(resume=True)  # the end is kept
+    assert again.step == 20
+    longer = trainer(tmp_path, epochs=6).fit(resume=True)  # and more epochs go on from there
+    assert (longer.epoch, longer.ended) == (6, False)
+
+
+def test_a_training_ended_in_its_first_epoch_validates_what_it_has(tmp_path: Path) -> None:
+    stopped(tmp_path, steps=3)
+    assert not (tmp_path / BEST).is_file()
+    last = load_file(tmp_path / LAST)
+    position = trainer(tmp_path, losses=[0.7]).fit(resume=True, finish=True)
+    assert (position.best_value, position.best_epoch, position.step) == (0.7, 0, 3)
+    kept = load_file(tmp_path / BEST)
+    assert all(torch.equal(last[k], kept[k]) for k in kept if k.startswith("model."))
+
+
+def test_the_reason_of_the_precision_is_recorded(tmp_path: Path) -> None:
+    record = trainer(tmp_path, epochs=1, precision="float32").fit().history[0]
+    assert record["precision_reason"] == "set by training.precision"
+    record = trainer(tmp_path / "auto", epochs=1, precision="auto").fit().history[0]
+    assert record["precision"] == "float32"  # 64 rows of a small model are little work
+    assert "bfloat16" in record["precision_reason"]
