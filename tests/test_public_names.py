@@ -15,6 +15,7 @@ def test_the_public_surface_is_what_we_mean_it_to_be() -> None:
         "CrosstowerWarning",
         "DataError",
         "Funnel",
+        "Ranker",
         "Recipe",
         "RecipeError",
         "Retriever",
@@ -46,7 +47,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         crosstower.__getattr__("fitt")
 
 
-@pytest.mark.parametrize("code", ["import crosstower", "import crosstower.cli"])
+@pytest.mark.parametrize("code", ["import crosstower", "import crosstower.cli.main"])
 def test_importing_loads_neither_torch_nor_polars(code: str) -> None:
     check = f"{code}, sys; sys.exit(bool({{'torch', 'polars'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -15,6 +15,7 @@ from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError
 from crosstower.fitting.fit import fit
+from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.serving.export.forms import open_exported
 from crosstower.training.run import Run
@@ -42,7 +43,10 @@ def test_what_is_written_scores_as_the_run_does(run: Run, tmp_path: Path) -> Non
     said = typed(run.folder, "-o", output, "--seed", "1", "--user", "user_id")
     for words in ("onnx", "model.onnx", "torch_export", "model.pt2", "Difference", "inputs.json"):
         assert words in said
-    frame, scorer = rows(50, seed=3).with_columns(user_id=pl.lit(7)), run.scorer(seed=1)
+    frame, scorer = (
+        rows(50, seed=3).with_columns(user_id=pl.lit(7)),
+        Ranker.open(run, seed=1).scorer(),
+    )
     cleaned = Cleaner(scorer.encoder.schema, [], with_labels=False).clean(
         Chunk(frame.head(1), "rows", 0, 0)
     )
@@ -50,7 +54,7 @@ def test_what_is_written_scores_as_the_run_does(run: Run, tmp_path: Path) -> Non
         exported = replace(scorer, model=open_exported(output, kind, scorer.encoder.layout))
         expected = scorer.score(cleaned)
         assert_frame_equal(exported.score(cleaned), expected, rel_tol=1e-5, abs_tol=1e-6)
-        assert not run.scorer(seed=0).score(cleaned).equals(expected)
+        assert not Ranker.open(run, seed=0).scorer().score(cleaned).equals(expected)
 
 
 def test_json_for_machines(run: Run, tmp_path: Path) -> None:

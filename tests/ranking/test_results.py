@@ -95,7 +95,7 @@ def test_reasons_of_the_precision_name_their_models(monkeypatch: pytest.MonkeyPa
     wide = {"precision": "bfloat16", "precision_reason": "much work"}
     small = {"precision": "float32", "precision_reason": "little work"}
     figures = {"dcn_v2": {"0": wide, "1": wide}, "mlp": {"0": small}, "other": {"0": small}}
-    monkeypatch.setattr("crosstower.ranking.results.training_figures", lambda run: run)
+    monkeypatch.setattr("crosstower.training.history.training_figures", lambda run: run)
     assert precision_words(figures) == [  # type: ignore[arg-type]
         "precision bfloat16: much work (dcn_v2)",
         "precision float32: little work (mlp, other)",

@@ -22,6 +22,7 @@ from crosstower.data.ragged import padded
 from crosstower.data.sources import csv_files
 from crosstower.data.sources.source import FilteredSource, Source, open_source
 from crosstower.fitting.fit import fit
+from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.recipe import parse_recipe
 from crosstower.recipe.schema import Schema
 
@@ -238,10 +239,10 @@ def test_scores_do_not_depend_on_the_source(tmp_path: Path) -> None:
     recipe = parse_recipe(RECIPE)
     of_csv = fit(recipe, data=str(path), out=tmp_path / "csv")
     of_frame = fit(recipe, data=wide, out=tmp_path / "frame")
-    expected = list(of_csv.score(open_source(path)))
+    expected = list(Ranker.open(of_csv).score(open_source(path)))
     for run in (of_csv, of_frame):
         for source in (path, rows, wide, rows.to_pandas(), rows.to_arrow()):
-            found = list(run.score(open_source(source)))
+            found = list(Ranker.open(run).score(open_source(source)))
             for one, other in zip(found, expected, strict=True):
                 scores = one["bought__prediction"], other["bought__prediction"]
                 np.testing.assert_array_equal(*scores)

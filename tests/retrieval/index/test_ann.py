@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstower.errors import QueryError, RunError
-from crosstower.retrieval import ann, blocks
+from crosstower.retrieval.index import ann, blocks
 from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.open import open_index

@@ -7,7 +7,7 @@ import pytest
 
 from crosstower.data.batch import Batch
 from crosstower.models.registry import model_names
-from crosstower.ranking.scorer import Eager, Exported, Ranker, Scorer
+from crosstower.ranking.scorer import CandidateScorer, Eager, Exported, Scorer
 from crosstower.serving.export.forms import export_model, open_exported
 from crosstower.serving.export.sample import sample
 
@@ -30,7 +30,7 @@ def request_of(scorer: Scorer, count: int) -> Batch:
     schema, frame = scorer.encoder.schema, rows_of(count, count, users=1)
     own = own_columns(scorer)
     user, items = schema.part(own), schema.part([n for n in schema.columns if n not in own])
-    encoder = Ranker(scorer, own).encoder
+    encoder = CandidateScorer(scorer, own).encoder
     return encoder.encode(cleaned(user, frame.head(1), []), cleaned(items, frame, []))
 
 

@@ -12,6 +12,7 @@ from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.fitting.fit import fit
 from crosstower.models.registry import model_names
+from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle
@@ -56,7 +57,7 @@ _CROSSES = [n for n, c in EVERYTHING.items() if isinstance(c, dict) and c["kind"
 
 
 def by_onnx(run: Run, rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    scorer = run.scorer()
+    scorer = Ranker.open(run).scorer()
     export_model(scorer, folder, ("onnx",))
     exported = replace(scorer, model=open_exported(folder, "onnx", scorer.encoder.layout))
     cleaner = Cleaner(run.recipe.schema_, scorer.columns, with_labels=False)

@@ -126,7 +126,7 @@ def render_report(content: ReportContent) -> str:
 def render_page(template: str, **values: object) -> str:
     """Return a template filled in with the formats of the report; every value is escaped."""
     environment = Environment(
-        loader=PackageLoader("crosstower.evaluation", "templates"),
+        loader=PackageLoader("crosstower.evaluation.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
