@@ -1,10 +1,10 @@
-"""Latency of one user's candidates by exported form: torch itself, torch.export, AOTI and ONNX.
+"""Latency of one user's candidates: PyTorch (eager) and ONNX.
 
     python -m benchmarks export
 
 The columns and models of `python -m benchmarks rank`: 26 columns of ids and 13 numbers, half of
 them the user's, and a history of 50 that attention pools once a call; without it with --no-history.
-From a request of tensors to NumPy logits, the forms in turn, call by call. Run it with
+From a request of tensors to NumPy logits, both forms in turn, call by call. Run it with
 OMP_NUM_THREADS=1 unless nothing else wants the cores: torch's threads wait for one another in a
 loop, which takes 200 ms now and then where another process has the core of one of them.
 """
@@ -21,14 +21,12 @@ import torch
 from benchmarks.machine import describe
 from benchmarks.rank import MODELS, USER, layout_of
 from crosstower.data.layout import Layout
-from crosstower.errors import RunError
 from crosstower.models.registry import build
 from crosstower.ranking.scorer import Eager, Exported
-from crosstower.serving.export import compiled, onnx, program
 from crosstower.serving.export.inputs import signature_of
+from crosstower.serving.export.onnx import OnnxRanker, save_onnx
+from crosstower.serving.export.program import traced
 from crosstower.serving.export.sample import sample
-
-FORMS = ("eager", "torch_export", "aoti", "onnx")
 
 
 def main(arguments: list[str]) -> None:
@@ -47,7 +45,7 @@ def main(arguments: list[str]) -> None:
     if options.no_history:
         layout = replace(layout, lists=())
     print("ms a request: median (p99); gap is the largest difference of a logit from eager")
-    head = "".join(f"{form:>18}" for form in FORMS)
+    head = "".join(f"{form:>18}" for form in ("eager", "onnx"))
     print(f"{'model':10}{'candidates':>11}{head}{'gap':>9}")
     for name in options.models:
         torch.manual_seed(0)
@@ -59,23 +57,11 @@ def main(arguments: list[str]) -> None:
 
 
 def forms_of(model: torch.nn.Module, layout: Layout, folder: Path) -> dict[str, Exported]:
-    """Return every form of a model that this machine can make."""
+    """Return the model itself and as ONNX."""
     shared = frozenset(USER) & {*layout.columns()}
-    signature, traced = signature_of(layout, shared), program.traced(model, layout, shared)
-    program.save_program(traced, folder / "model.pt2")
-    onnx.save_onnx(traced, folder / "model.onnx", signature)
-    forms: dict[str, Exported] = {
-        "eager": Eager(model),
-        "torch_export": program.open_program(folder / "model.pt2", signature),
-        "onnx": onnx.OnnxRanker(folder / "model.onnx", signature),
-    }
-    try:
-        compiled.compile_program(traced, folder / "compiled.pt2")
-        machine = compiled.this_machine()
-        forms["aoti"] = compiled.open_compiled(folder / "compiled.pt2", signature, machine)
-    except RunError as error:
-        print(error)
-    return forms
+    signature = signature_of(layout, shared)
+    save_onnx(traced(model, layout, shared), folder / "model.onnx", signature)
+    return {"eager": Eager(model), "onnx": OnnxRanker(folder / "model.onnx", signature)}
 
 
 def _row(name: str, layout: Layout, forms: dict[str, Exported], *, count: int, calls: int) -> None:
@@ -92,11 +78,9 @@ def _row(name: str, layout: Layout, forms: dict[str, Exported], *, count: int, c
             start = time.perf_counter()
             exported.logits(request)
             seconds[form].append(time.perf_counter() - start)
-    cells = [_times(seconds.get(form)) for form in FORMS]
+    cells = [_times(of) for of in seconds.values()]
     print(f"{name:10}{count:>11,}{''.join(f'{c:>18}' for c in cells)}{gap:>9.0e}")
 
 
-def _times(seconds: list[float] | None) -> str:
-    if seconds is None:
-        return "–"
+def _times(seconds: list[float]) -> str:
     return f"{1e3 * np.median(seconds):.2f} ({1e3 * np.quantile(seconds, 0.99):.1f})"

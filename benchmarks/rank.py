@@ -3,19 +3,16 @@
     python -m benchmarks rank [--peers NAME=PYTHON ...]
 
 Requests: 26 columns of ids and 13 numbers, half of them the user's, and a history of 50 that
-attention pools. `repeated` gives every candidate the user's columns, as a file would; the others
-pool the history once and run a query tower on one row. In turn, call by call.
+attention pools. `repeated` gives every candidate the user's columns, as a file would; `once` pools
+the history once and runs a query tower on one row. In turn, call by call.
 
 Batches: DCN-V2 as `python -m benchmarks train` has it, on its click log, with the peers'
 predictions beside ours: of tensors, and of raw rows in Parquet as `crosstower predict` reads them.
 """
 
 import argparse
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,20 +43,6 @@ MODELS: dict[str, dict[str, Any]] = {
 Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-class Tensors(nn.Module):
-    """A ranker of plain tensors, as an export needs it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, codes: Tensor, numbers: Tensor, seen: Tensor) -> Tensor:
-        """Return logits `[B, T]` for codes `[B, F]`, numbers `[B, N]` and one history `[1, L]`."""
-        labels = codes.new_empty((codes.shape[0], 0)).float()
-        request = Request(codes, numbers, {"seen": seen}, labels, frozenset(USER))
-        return torch.stack(list(self.model(request).values()), 1)
-
-
 def main(arguments: list[str]) -> None:
     """Print the two tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks rank", description=__doc__)
@@ -72,8 +55,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", choices=("requests", "batches"))
     options = parser.parse_args(arguments)
     settings = {"ids": options.ids, "calls": options.calls, "rows": options.rows, "seed": 0}
-    # torch's export pickles with a class that it has deprecated itself
-    warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")
     print(describe(threads=torch.get_num_threads(), **settings))
     if options.only != "batches":
         _requests(options)
@@ -84,37 +65,33 @@ def main(arguments: list[str]) -> None:
 def _requests(options: argparse.Namespace) -> None:
     layout = layout_of(options.ids)
     print("ms a request: median (p99); gap is the largest difference of a logit from `repeated`")
-    head = "".join(f"{form:>20}" for form in ("repeated", "once", "compiled", "exported"))
+    head = "".join(f"{form:>20}" for form in ("repeated", "once"))
     print(f"{'model':10}{'candidates':>11}{head}{'gap':>10}")
     for name in options.models:
         torch.manual_seed(0)
         model = build(layout, {"name": name, "embedding_dim": 16, **MODELS[name]}).eval()
-        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-            forms = forms_of(model, layout, Path(folder))
+        with torch.inference_mode():
+            forms = forms_of(model)
             for count in CANDIDATES:
                 calls = options.calls // (5 if count >= 5_000 else 1)
                 _row(name, layout, forms, count=count, calls=max(calls, 2))
     print()
 
 
-def _row(
-    name: str, layout: Layout, forms: dict[str, Forward | str], *, count: int, calls: int
-) -> None:
+def _row(name: str, layout: Layout, forms: dict[str, Forward], *, count: int, calls: int) -> None:
     codes, numbers, seen = request_of(layout, count)
     inputs = dict.fromkeys(forms, (codes, numbers, seen))
     inputs["repeated"] = (codes, numbers, seen.repeat(count, 1))
-    work = {n: f for n, f in forms.items() if not isinstance(f, str)}
-    gap = max(
-        (work[n](*inputs[n]) - work["repeated"](*inputs["repeated"])).abs().max() for n in work
-    )
-    seconds: dict[str, list[float]] = {n: [] for n in work}
+    logits = {form: forward(*inputs[form]) for form, forward in forms.items()}
+    gap = (logits["once"] - logits["repeated"]).abs().max()
+    seconds: dict[str, list[float]] = {form: [] for form in forms}
     for _ in range(calls):
-        for form, forward in work.items():
+        for form, forward in forms.items():
             start = time.perf_counter()
             forward(*inputs[form])
             seconds[form].append(time.perf_counter() - start)
-    cells = {n: _times(seconds[n]) if n in work else str(f) for n, f in forms.items()}
-    print(f"{name:10}{count:>11,}{''.join(f'{c:>20}' for c in cells.values())}{gap:>10.0e}")
+    cells = "".join(f"{_times(of):>20}" for of in seconds.values())
+    print(f"{name:10}{count:>11,}{cells}{gap:>10.0e}")
 
 
 def _times(seconds: list[float]) -> str:
@@ -143,40 +120,16 @@ def request_of(layout: Layout, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return codes, numbers, seen
 
 
-def forms_of(model: nn.Module, layout: Layout, folder: Path) -> dict[str, Forward | str]:
-    """Return the forms of a model by name, or why there is no such form here."""
+def forms_of(model: nn.Module) -> dict[str, Forward]:
+    """Return logits `[B, T]` for codes `[B, F]`, numbers `[B, N]` and a history, in both ways."""
 
     def repeated(codes: Tensor, numbers: Tensor, seen: Tensor) -> Tensor:
         batch = Batch(codes, numbers, {"seen": seen}, torch.empty(len(codes), 0))
         return torch.stack(list(model(batch).values()), 1)
 
-    tensors, example = Tensors(model), request_of(layout, 500)
-    return {
-        "repeated": repeated,
-        "once": tensors,
-        "compiled": _or_why(lambda: _compiled(tensors, example)),
-        "exported": _or_why(lambda: _exported(tensors, example, folder / "ranker.pt2")),
-    }
+    def once(codes: Tensor, numbers: Tensor, seen: Tensor) -> Tensor:
+        labels = torch.empty(len(codes), 0)
+        request = Request(codes, numbers, {"seen": seen}, labels, frozenset(USER))
+        return torch.stack(list(model(request).values()), 1)
 
-
-def _or_why(make: Callable[[], Forward]) -> Forward | str:
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        return make()
-    except InvalidCxxCompiler:
-        return "no C++ compiler"
-
-
-def _compiled(tensors: Tensors, example: tuple[Tensor, ...]) -> Forward:
-    compiled = torch.compile(tensors, dynamic=True)
-    compiled(*example)
-    return compiled
-
-
-def _exported(tensors: Tensors, example: tuple[Tensor, ...], path: Path) -> Forward:
-    candidates = torch.export.Dim("candidates", min=1, max=1 << 20)
-    shapes = {"codes": {0: candidates}, "numbers": {0: candidates}, "seen": None}
-    program = torch.export.export(tensors, example, dynamic_shapes=shapes)
-    torch._inductor.aoti_compile_and_package(program, package_path=str(path))
-    return torch._inductor.aoti_load_package(str(path))
+    return {"repeated": repeated, "once": once}

@@ -1,11 +1,9 @@
-from pathlib import Path
-
 import pytest
 from torch.export import ExportedProgram
 
 from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.models.registry import build
-from crosstower.serving.export.program import save_program, traced
+from crosstower.serving.export.program import traced
 
 LAYOUT = Layout(
     (CodeField("user", 9, "user"), CodeField("item", 12, "item"), CodeField("codes", 7, "codes")),
@@ -24,10 +22,3 @@ SHARED = frozenset({"user", "age", "seen"})
 @pytest.fixture(scope="session")
 def program() -> ExportedProgram:
     return traced(build(LAYOUT, {"name": "mlp", "embedding_dim": 4}).eval(), LAYOUT, SHARED)
-
-
-@pytest.fixture
-def archive(program: ExportedProgram, tmp_path: Path) -> Path:
-    path = tmp_path / "model.pt2"
-    save_program(program, path)
-    return path

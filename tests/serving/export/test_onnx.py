@@ -8,10 +8,14 @@ import pytest
 import torch
 from torch.export import ExportedProgram
 
+from crosstower.data.layout import Layout
 from crosstower.errors import RunError
+from crosstower.models.registry import build
+from crosstower.ranking.scorer import Eager
 from crosstower.serving.export import onnx
 from crosstower.serving.export.inputs import model_inputs, signature_of
 from crosstower.serving.export.onnx import OPSET, OnnxRanker, save_onnx
+from crosstower.serving.export.program import traced
 from crosstower.serving.export.sample import sample
 
 from .conftest import LAYOUT, SHARED
@@ -72,6 +76,30 @@ def test_onnxruntime_alone_gives_the_same(file: Path) -> None:
 def test_no_candidates_have_no_logits(file: Path) -> None:
     found = OnnxRanker(file, SIGNATURE).logits(sample(LAYOUT, 2, shared=SHARED)[:0])
     assert {task: logits.shape for task, logits in found.items()} == {"click": (0,), "codes": (0,)}
+
+
+@pytest.mark.parametrize("part", ["codes", "numbers", "lists"])
+def test_a_model_may_lack_a_part_of_the_inputs(part: str, tmp_path: Path) -> None:
+    of = {"codes": LAYOUT.codes, "numbers": LAYOUT.numbers, "lists": LAYOUT.lists}
+    kept = {name: value if name == part else () for name, value in of.items()}
+    layout = Layout(kept["codes"], kept["numbers"], kept["lists"], LAYOUT.heads)  # type: ignore[arg-type]
+    model, signature = build(layout, {"name": "dcn_v2"}).eval(), signature_of(layout, SHARED)
+    save_onnx(traced(model, layout, SHARED), tmp_path / "model.onnx", signature)
+    form = OnnxRanker(tmp_path / "model.onnx", signature)
+    for rows in (1, 7):
+        request = sample(layout, rows, shared=SHARED)
+        expected = Eager(model).logits(request)
+        for task, logits in form.logits(request).items():
+            assert logits == pytest.approx(expected[task], abs=1e-5)
+
+
+def test_another_order_of_lists_changes_nothing(file: Path) -> None:
+    form, request = OnnxRanker(file, SIGNATURE), sample(LAYOUT, 4, shared=SHARED)
+    expected = form.logits(request)["click"]
+    backwards = dict(reversed(request.lists.items()))
+    request.lists.clear()
+    request.lists.update(backwards)
+    assert (form.logits(request)["click"] == expected).all()
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum"])

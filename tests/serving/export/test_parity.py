@@ -1,4 +1,4 @@
-"""Every model and every kind of column gives the same logits in every form."""
+"""Every model and every kind of column gives the same logits as ONNX."""
 
 from pathlib import Path
 
@@ -8,12 +8,11 @@ import pytest
 from crosstower.data.batch import Batch
 from crosstower.models.registry import model_names
 from crosstower.ranking.scorer import CandidateScorer, Eager, Exported, Scorer
-from crosstower.serving.export.forms import export_model, open_exported
+from crosstower.serving.export.exported import export_model, open_exported
 from crosstower.serving.export.sample import sample
 
 from ...ranking.test_scorer import EVERYTHING, OF_USER, cleaned, rows_of, scorer_of
 
-KINDS = ("onnx", "torch_export")
 COUNTS = (1, 2, 7, 500)
 SOME = ("user", "age", "hour", "attention", "item", "tags", "title", "both", "wide")
 CASES = [("wide_deep", "every column", True), ("dcn_v2", "every column", False)]
@@ -40,8 +39,8 @@ def whole_rows(scorer: Scorer, count: int) -> Batch:
     return scorer.encoder.encode(cleaned(scorer.encoder.schema, frame, []))
 
 
-def agrees(form: Exported, scorer: Scorer, batch: Batch) -> None:
-    found = form.logits(batch)
+def agrees(exported: Exported, scorer: Scorer, batch: Batch) -> None:
+    found = exported.logits(batch)
     expected = Eager(scorer.model).logits(batch)  # type: ignore[arg-type]
     assert list(found) == list(expected)
     for task, logits in expected.items():
@@ -50,17 +49,16 @@ def agrees(form: Exported, scorer: Scorer, batch: Batch) -> None:
 
 
 @pytest.mark.parametrize(("name", "columns", "requests"), CASES)
-def test_all_forms_agree_with_the_model(
+def test_an_export_agrees_with_the_model(
     name: str, columns: str, requests: bool, tmp_path: Path
 ) -> None:
     chosen = EVERYTHING if columns == "every column" else {n: EVERYTHING[n] for n in SOME}
     scorer = scorer_of(name, chosen, OF_USER)
     layout, own = scorer.encoder.layout, own_columns(scorer)
-    export_model(scorer, tmp_path / "exported", KINDS, user=own if requests else [])
-    for kind in KINDS:
-        form = open_exported(tmp_path / "exported", kind, layout)
-        for count in COUNTS:
-            agrees(form, scorer, request_of(scorer, count))
-            agrees(form, scorer, sample(layout, count, shared=[*own, "own"], seed=count))
-            if not requests or count == 1:
-                agrees(form, scorer, whole_rows(scorer, count))
+    export_model(scorer, tmp_path / "exported", user=own if requests else [])
+    exported = open_exported(tmp_path / "exported", layout)
+    for count in COUNTS:
+        agrees(exported, scorer, request_of(scorer, count))
+        agrees(exported, scorer, sample(layout, count, shared=[*own, "own"], seed=count))
+        if not requests or count == 1:
+            agrees(exported, scorer, whole_rows(scorer, count))

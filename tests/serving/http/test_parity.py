@@ -16,7 +16,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle
-from crosstower.serving.export.forms import export_model, open_exported
+from crosstower.serving.export.exported import export_model, open_exported
 from crosstower.training.run import Run
 
 from ...ranking.test_scorer import EVERYTHING, OF_USER, TASKS, rows_of
@@ -58,8 +58,8 @@ _CROSSES = [n for n, c in EVERYTHING.items() if isinstance(c, dict) and c["kind"
 
 def by_onnx(run: Run, rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
     scorer = Ranker.open(run).scorer()
-    export_model(scorer, folder, ("onnx",))
-    exported = replace(scorer, model=open_exported(folder, "onnx", scorer.encoder.layout))
+    export_model(scorer, folder)
+    exported = replace(scorer, model=open_exported(folder, scorer.encoder.layout))
     cleaner = Cleaner(run.recipe.schema_, scorer.columns, with_labels=False)
     return exported.score(cleaner.clean(Chunk(rows, "rows", 0, 0)))
 

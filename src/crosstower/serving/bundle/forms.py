@@ -14,7 +14,7 @@ import torch
 
 from crosstower.errors import RunError
 from crosstower.ranking.scorer import Scorer
-from crosstower.serving.export.forms import export_model, open_exported
+from crosstower.serving.export.exported import export_model, open_exported
 from crosstower.serving.export.sample import sample
 
 EAGER, ONNX = "eager", "onnx"
@@ -36,7 +36,7 @@ def write_fastest(scorer: Scorer, user: Sequence[str], place: Path, *, candidate
 
     """
     try:
-        export_model(scorer, place, (ONNX,), user=user, with_encoder=False)
+        export_model(scorer, place, user=user, with_encoder=False)
         exported = open_form(scorer, ONNX, place)
     except RunError:
         shutil.rmtree(place, ignore_errors=True)
@@ -61,7 +61,7 @@ def open_form(scorer: Scorer, form: str, place: Path) -> Scorer:
         return scorer
     if form != ONNX:
         raise RunError(f"form: expected {EAGER} or {ONNX}, got {form!r}; make the bundle again")
-    return replace(scorer, model=open_exported(place, form, scorer.encoder.layout))
+    return replace(scorer, model=open_exported(place, scorer.encoder.layout))
 
 
 def _medians(scorers: Mapping[str, Scorer], request: Any) -> dict[str, float]:

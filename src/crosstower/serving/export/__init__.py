@@ -1,1 +1,1 @@
-"""A trained ranker in forms that run without this package's models: torch.export, C++ and ONNX."""
+"""A trained ranker as an ONNX model, which runs without this package."""

@@ -1,13 +1,14 @@
-"""`inputs.json` of an exported model: its signature, which versions made it, and its files."""
+"""`inputs.json` of an exported model: its signature, the versions that made it, and its files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import Frozen
-from crosstower.serving.export.compiled import Machine
 from crosstower.serving.export.inputs import Signature
 from crosstower.storage import documents as stored
 from crosstower.storage.documents import FileFacts
@@ -16,19 +17,17 @@ FORMAT, DOCUMENT = 1, "inputs.json"
 
 
 class Form(Frozen):
-    """One form: its main file and all its files, and the largest difference of a logit.
+    """One form: its main file, all its files, and the largest difference of a logit."""
 
-    `machine` is set for compiled code, which runs nowhere else.
-    """
+    model_config = ConfigDict(extra="ignore")  # older exports also have `machine`
 
     file: str
     files: dict[str, FileFacts]
     difference: float
-    machine: Machine | None = None
 
 
 class Document(Frozen):
-    """What `inputs.json` holds."""
+    """The content of `inputs.json`."""
 
     format: Literal[1] = FORMAT
     crosstower: str
@@ -46,7 +45,7 @@ def read_document(folder: Path) -> Document:
     """Read `inputs.json` of a folder.
 
     Raises:
-        RunError: there is none, or it is damaged, or of a newer format.
+        RunError: it is missing, damaged, or of a newer format.
 
     """
     path = folder / DOCUMENT
@@ -59,7 +58,7 @@ def read_document(folder: Path) -> Document:
 
 
 def check_files(folder: Path, form: Form) -> None:
-    """Compare every file of a form with what `inputs.json` says of it.
+    """Compare every file of a form with its size and checksum in `inputs.json`.
 
     Raises:
         RunError: names the first file that is missing, cut short, longer, or changed.

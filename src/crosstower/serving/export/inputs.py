@@ -1,8 +1,7 @@
-"""What an exported ranker reads and returns: the names, types, shapes and order of its tensors.
+"""The signature of an exported ranker: names, types, shapes and order of its tensors.
 
-A ranker that was exported for requests has `[1, L]` for the lists of the user's columns and
-`[B, L]` for all others. The encoder stays in Python; `inputs.json` tells other languages what it
-makes.
+Lists of the user's columns are `[1, L]`, all others `[B, L]`. The encoder stays in Python;
+`inputs.json` describes its output to other languages.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import MISSING, PADDING, UNSEEN, Layout
@@ -30,7 +28,7 @@ class Input(Frozen):
     """One input tensor.
 
     `fields` are the columns of `codes` and `numbers` in their order, or the one column of a list;
-    `sizes` says for each coded one how many codes there are, 0 to `size` - 1.
+    `sizes` are the numbers of codes per coded column: codes are in [0, size).
     """
 
     name: str
@@ -41,7 +39,7 @@ class Input(Frozen):
 
 
 class Output(Frozen):
-    """The logits `[B]` of one task; of a binary one the probability is 1 / (1 + exp(-logit))."""
+    """The logits `[B]` of one task; a binary task's probability is 1 / (1 + exp(-logit))."""
 
     name: str
     task: str
@@ -51,7 +49,7 @@ class Output(Frozen):
 
 
 class Signature(Frozen):
-    """All inputs, in the order in which a torch program takes them, and all outputs.
+    """All inputs and outputs, in their order.
 
     `shared` are the columns that must have one value in all rows of a call.
     """
@@ -80,7 +78,7 @@ class Signature(Frozen):
 
 
 def signature_of(layout: Layout, shared: Iterable[str] = ()) -> Signature:
-    """Return what a ranker of this layout reads and returns, `shared` being the user's columns."""
+    """Return the signature of a ranker of this layout, `shared` being the user's columns."""
     own = frozenset(shared)
     codes = Input(
         name=CODES,
@@ -117,36 +115,31 @@ def list_input(column: str) -> str:
 
 
 def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[np.generic]]:
-    """Return a batch or a request as the arrays that an exported ranker reads, by their names.
+    """Return a batch or a request as the input arrays of an exported ranker, by name.
 
     Args:
         batch: B rows.
-        shared: the columns that the ranker was exported with as the user's, `Signature.shared`.
+        shared: the user's columns of the export, `Signature.shared`.
 
     Returns:
-        `codes` `[B, F]` int32, `numbers` `[B, N]` float32, `lists.COLUMN` `[B, L]` int32, `[1, L]`
-        of columns in `shared`.
+        `codes` `[B, F]` int32, `numbers` `[B, N]` float32, `lists.COLUMN` `[B, L]` int32, or
+        `[1, L]` for a column of `shared`.
 
     Raises:
         QueryError: the rows may differ in columns of `shared`.
 
     """
-    return {name: tensor.numpy() for name, tensor in input_tensors(batch, shared).items()}
-
-
-def input_tensors(batch: Batch, shared: Iterable[str] = ()) -> dict[str, Tensor]:
-    """Return what `model_inputs` does, as tensors on the CPU."""
     own = frozenset(shared)
     _check_shared(batch, own)
     tensors = {CODES: batch.codes, NUMBERS: batch.numbers}
     for column, codes in batch.lists.items():
         rows = 1 if column in own else len(batch)
         tensors[list_input(column)] = padded(codes).expand(rows, -1)
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
 
 
 def _check_shared(batch: Batch, own: frozenset[str]) -> None:
-    """Refuse rows of which only the first one's user would be looked at."""
+    """Refuse rows of several users: the first row's user would stand for all."""
     given: frozenset[str] = batch.shared if isinstance(batch, Request) else frozenset()
     missing = sorted(own - given)
     if missing and len(batch) != 1:
