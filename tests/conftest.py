@@ -6,11 +6,21 @@ import pytest
 from hypothesis import settings
 
 from crosstower.recipe.recipe import Recipe, parse_recipe
-from crosstower.serving.bundle import Bundle, make_bundle
 
-from .funnel.conftest import Runs, blended, cinema, rentals
+from .fixtures.feed import feed_recipe, feed_run
+from .fixtures.films import film_run, search_run
+from .fixtures.funnels import blended, bundle, cinema, rentals
 
-__all__ = ["blended", "cinema", "rentals"]  # fixtures that several rooms use
+__all__ = [  # fixtures that several rooms use
+    "blended",
+    "bundle",
+    "cinema",
+    "feed_recipe",
+    "feed_run",
+    "film_run",
+    "rentals",
+    "search_run",
+]
 
 # Examples are the same in every run, and a busy machine fails no test.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -73,10 +83,3 @@ def folder(tmp_path: Path, frame: pl.DataFrame) -> Path:
 @pytest.fixture
 def recipe(folder: Path) -> Recipe:
     return parse_recipe(RECIPE, folder=folder)
-
-
-@pytest.fixture(scope="session")
-def bundle(blended: Runs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Both stages of the rentals with a blend; tests read it only."""
-    out = tmp_path_factory.mktemp("bundles") / "rentals"
-    return make_bundle([blended.retrieval, blended.ranking], out, candidates=50)

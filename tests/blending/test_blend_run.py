@@ -23,7 +23,7 @@ from crosstower.recipe.blend import Blend, Diversity
 from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 
-from .conftest import ROWS
+from ..fixtures.feed import ROWS
 
 PROBIT = Blend(weights={"like": 1, "comment": 2}, transform="probit", by="content_type")
 

@@ -14,7 +14,7 @@ from crosstower.errors import DataError, RunError
 from crosstower.recipe.blend import Blend, Diversity
 from crosstower.training.run import Run
 
-from .conftest import ROWS
+from ..fixtures.feed import ROWS
 
 LIKE = Blend(weights={"like": 1})
 VALUE = Blend(weights={"like": 1}, form="value", amount="session_id")

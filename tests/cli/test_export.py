@@ -21,7 +21,7 @@ from crosstower.serving.export.exported import open_exported
 from crosstower.training.run import Run
 
 from ..conftest import RECIPE, rows
-from ..retrieval.conftest import recipe as films_recipe
+from ..fixtures.films import recipe as films_recipe
 
 
 @pytest.fixture(scope="module")

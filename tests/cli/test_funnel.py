@@ -10,7 +10,7 @@ from crosstower.cli.funnel import funnel_app
 from crosstower.errors import QueryError, RunError
 from crosstower.funnel.funnel import Funnel
 
-from ..funnel.conftest import Runs, watches
+from ..fixtures.funnels import Runs, watches
 
 Capture = pytest.CaptureFixture[str]
 

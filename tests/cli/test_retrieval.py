@@ -13,7 +13,7 @@ from crosstower.cli.retrieval import nothing_left, question
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
-from ..retrieval.conftest import recipe, watches
+from ..fixtures.films import recipe, watches
 
 Capture = pytest.CaptureFixture[str]
 
@@ -56,10 +56,10 @@ def test_the_journey(tmp_path: Path, capsys: Capture) -> None:
     assert set(json.loads(out)) == {"two_tower", "popularity", "item_knn", "ease"}
 
 
-def test_answers_as_json_hold_all_attributes(run: Run, capsys: Capture) -> None:
+def test_answers_as_json_hold_all_attributes(film_run: Run, capsys: Capture) -> None:
     where = "year > 1990 and genre in ['war', 'drama']"
     options = ("--where", where, "--query", '{"device": "tv"}', "--json")
-    code, out, _ = command(capsys, "recommend", run.folder, "--user", 2, "-k", 4, *options)
+    code, out, _ = command(capsys, "recommend", film_run.folder, "--user", 2, "-k", 4, *options)
     assert code == 0
     rows = json.loads(out)
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
@@ -67,29 +67,29 @@ def test_answers_as_json_hold_all_attributes(run: Run, capsys: Capture) -> None:
     assert all(row["year"] > 1990 for row in rows)
 
 
-def test_an_empty_list_names_its_reason(run: Run) -> None:
-    retriever = Retriever.open(run.folder)
+def test_an_empty_list_names_its_reason(film_run: Run) -> None:
+    retriever = Retriever.open(film_run.folder)
     assert nothing_left(retriever, "4", None) == "no item fulfils this"  # the recipe repeats items
-    section = run.recipe.retrieval
+    section = film_run.recipe.retrieval
     assert section is not None
     excluding = section.model_copy(update={"exclude_seen": True})
-    changed = run.recipe.model_copy(update={"retrieval": excluding})
-    retriever = replace(retriever, run=replace(run, recipe=changed))
+    changed = film_run.recipe.model_copy(update={"retrieval": excluding})
+    retriever = replace(retriever, run=replace(film_run, recipe=changed))
     assert nothing_left(retriever, "4", None) == "no item that user '4' has not had already is left"
     assert nothing_left(retriever, "4", "year > 9999").endswith("has not had already fulfils this")
     assert nothing_left(retriever, "nobody", "year > 9999") == "no item fulfils this"
     assert nothing_left(retriever, None, None) == "no item fulfils this"
 
 
-def test_the_question_to_ask_is_one_that_the_run_answers(run: Run, search_run: Run) -> None:
-    assert question(run) == f"recommend {run.folder} --user ID"
+def test_the_question_to_ask_is_one_that_the_run_answers(film_run: Run, search_run: Run) -> None:
+    assert question(film_run) == f"recommend {film_run.folder} --user ID"
     assert question(search_run) == f'search {search_run.folder} "TEXT"'
-    section = run.recipe.retrieval
+    section = film_run.recipe.retrieval
     assert section is not None
     userless = section.model_copy(update={"user": None})
-    recipe = run.recipe.model_copy(update={"retrieval": userless})
-    asked = question(replace(run, recipe=recipe))
-    assert asked == f'recommend {run.folder} --query \'{{"device": "VALUE"}}\''
+    recipe = film_run.recipe.model_copy(update={"retrieval": userless})
+    asked = question(replace(film_run, recipe=recipe))
+    assert asked == f'recommend {film_run.folder} --query \'{{"device": "VALUE"}}\''
 
 
 def test_search_and_similar(search_run: Run, capsys: Capture) -> None:
@@ -102,10 +102,10 @@ def test_search_and_similar(search_run: Run, capsys: Capture) -> None:
     assert (code, out) == (0, "no item fulfils this\n")
 
 
-def test_index_facts_as_json(run: Run, capsys: Capture, tmp_path: Path) -> None:
+def test_index_facts_as_json(film_run: Run, capsys: Capture, tmp_path: Path) -> None:
     import shutil
 
-    shutil.copytree(run.folder, tmp_path / "run")
+    shutil.copytree(film_run.folder, tmp_path / "run")
     code, out, _ = command(capsys, "index", tmp_path / "run", "--storage", "int8", "--json")
     assert code == 0
     facts = json.loads(out)
@@ -131,9 +131,9 @@ def test_index_facts_as_json(run: Run, capsys: Capture, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_get_a_sentence_and_a_code(
-    run: Run, capsys: Capture, arguments: list[str], code: int, words: str
+    film_run: Run, capsys: Capture, arguments: list[str], code: int, words: str
 ) -> None:
-    given = [a.replace("RUN", str(run.folder)) for a in arguments]
+    given = [a.replace("RUN", str(film_run.folder)) for a in arguments]
     found, out, err = command(capsys, *given)
     assert found == code
     assert words in err

@@ -9,7 +9,7 @@ from crosstower.serving.http.settings import Limits, Settings
 from crosstower.serving.state.folder_lock import only_server
 from crosstower.serving.state.state import State
 
-from ..funnel.conftest import Runs
+from ..fixtures.funnels import Runs
 from .test_main import run
 
 Capture = pytest.CaptureFixture[str]

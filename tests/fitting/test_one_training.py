@@ -20,8 +20,8 @@ from crosstower.training.run import REFIT, Run
 from crosstower.training.trainer import TrainingInterruptedError
 
 from ..conftest import rows
-from ..retrieval.conftest import recipe as retrieval_recipe
-from ..retrieval.conftest import watches
+from ..fixtures.films import recipe as retrieval_recipe
+from ..fixtures.films import watches
 
 TEXT = """
 name: again

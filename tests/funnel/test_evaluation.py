@@ -17,7 +17,7 @@ from crosstower.funnel.questions import Asked, other_questions, run_questions
 from crosstower.funnel.report import FunnelReport
 from crosstower.retrieval.files import COUNT, load_answers
 
-from .conftest import Runs, watches
+from ..fixtures.funnels import Runs, watches
 
 PLENTY = 20_000_000
 

@@ -18,7 +18,7 @@ from crosstower.retrieval.files import HAD, USER
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
-from .conftest import Runs, films, watches
+from ..fixtures.funnels import Runs, films, watches
 
 OWN = ["rank", "item_id", "score", "retrieval_score", "retrieval_rank"]
 

@@ -15,7 +15,7 @@ from crosstower.recipe.own_columns import ROW
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import TimeSplit
 
-from .conftest import Runs, films_recipes, rentals_recipes, watches
+from ..fixtures.funnels import Runs, films_recipes, rentals_recipes, watches
 
 
 def with_fractions(recipe: Recipe, *fractions: float) -> Recipe:

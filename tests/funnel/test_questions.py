@@ -14,7 +14,7 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.questions import run_questions
 from crosstower.training.run import Run
 
-from .conftest import Runs, films_recipes, watches
+from ..fixtures.funnels import Runs, films_recipes, watches
 
 
 def test_rows_of_the_ranking_run_are_not_new_to_it(cinema: Runs) -> None:

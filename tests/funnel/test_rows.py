@@ -10,7 +10,7 @@ from crosstower.recipe.data import Join
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
-from .conftest import Runs
+from ..fixtures.funnels import Runs
 
 
 def test_a_joined_column_is_of_the_side_that_has_the_key(cinema: Runs, tmp_path: Any) -> None:

@@ -19,11 +19,11 @@ from crosstower.training.progress import Watcher
 from crosstower.training.run import Run
 from crosstower.training.trainer import TrainingInterruptedError
 
-from .conftest import recipe, watches
+from ..fixtures.films import recipe, watches
 
 
-def test_the_model_beats_popularity_and_learns_from_histories(run: Run) -> None:
-    metrics = run.metrics["retrieval"]
+def test_the_model_beats_popularity_and_learns_from_histories(film_run: Run) -> None:
+    metrics = film_run.metrics["retrieval"]
     assert list(metrics) == ["two_tower", "ease", "item_knn", "popularity"]
     assert metrics["two_tower"]["recall@10"]["mean"] > 0.3
     assert (
@@ -33,36 +33,36 @@ def test_the_model_beats_popularity_and_learns_from_histories(run: Run) -> None:
     assert metrics["popularity"]["recall@10"]["sd"] is None
 
 
-def test_metrics_at_every_k(run: Run) -> None:
+def test_metrics_at_every_k(film_run: Run) -> None:
     names = {"recall", "hit_rate", "ndcg", "mrr", "map", "coverage", "popularity", "novelty"}
     expected = {f"{name}@{k}" for name in names for k in (5, 10, 20)}
-    assert set(run.metrics["retrieval"]["two_tower"]) == expected
+    assert set(film_run.metrics["retrieval"]["two_tower"]) == expected
 
 
-def test_the_run_folder_holds_what_is_asked_later(run: Run) -> None:
-    folder = run.folder / "retrieval"
+def test_the_run_folder_holds_what_is_asked_later(film_run: Run) -> None:
+    folder = film_run.folder / "retrieval"
     items = pl.read_parquet(folder / "items.parquet")
     assert items.columns == ["film", "genre", "title", "year", ID, COUNT]
-    assert items[COUNT].sum() == run.info.facts.rows["train"]
+    assert items[COUNT].sum() == film_run.info.facts.rows["train"]
     users = pl.read_parquet(folder / "users.parquet")
     assert users.columns == [USER, HAD, "device"]
     assert users[HAD].list.len().sum() == 4000
     assert {p.stem for p in (folder / "baselines").iterdir()} == {"ease", "item_knn", "popularity"}
-    page = run.report.read_text()
+    page = film_run.report.read_text()
     assert "NDCG@10 by epoch" in page
     assert "items never trained on (cold)" in page
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_slices_count_cold_items(run: Run) -> None:
-    table = stored_report(run).slices.table
+def test_slices_count_cold_items(film_run: Run) -> None:
+    table = stored_report(film_run).slices.table
     rows = dict(zip(table["slice"], table["rows"], strict=True))
     assert rows["all"] == rows["items trained on"] + rows["items never trained on (cold)"] == 120
     assert rows["users without (cold)"] == 0
 
 
-def test_verdicts_name_every_baseline(run: Run) -> None:
-    verdicts = " ".join(stored_report(run).verdicts)
+def test_verdicts_name_every_baseline(film_run: Run) -> None:
+    verdicts = " ".join(stored_report(film_run).verdicts)
     assert "two_tower is better than popularity: NDCG@10 +0." in verdicts
     assert "ease" in verdicts
     assert "item_knn" in verdicts
@@ -202,15 +202,15 @@ def test_recipes_that_cannot_be_trained(tmp_path: Path, changes: dict, words: st
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_retrieves_scores_no_rows(run: Run) -> None:
+def test_a_run_that_retrieves_scores_no_rows(film_run: Run) -> None:
     with pytest.raises(RunError, match="recommend, search or similar"):
-        run.predict(watches(5))
+        film_run.predict(watches(5))
 
 
-def test_the_report_is_written_again_from_what_is_stored(run: Run, tmp_path: Path) -> None:
-    report = stored_report(run)
+def test_the_report_is_written_again_from_what_is_stored(film_run: Run, tmp_path: Path) -> None:
+    report = stored_report(film_run)
     assert report.questions == 120
-    assert json.loads((run.folder / "metrics.json").read_text())["peak_memory_mb"] > 0
+    assert json.loads((film_run.folder / "metrics.json").read_text())["peak_memory_mb"] > 0
 
 
 def test_a_damaged_run_is_refused(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ NOBODY = np.empty(0, np.int64)
 
 
 @pytest.fixture
-def retriever(run: Run) -> Retriever:
+def retriever(film_run: Run) -> Retriever:
     """Films: the query has a device and what was watched before."""
-    return Retriever.open(run)
+    return Retriever.open(film_run)
 
 
 @pytest.fixture

@@ -18,33 +18,33 @@ from crosstower.retrieval.results import metrics_of, stored_report
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
-from .conftest import GENRES, films, recipe, watches
+from ..fixtures.films import GENRES, films, recipe, watches
 
 
 @pytest.fixture
-def copy(run: Run, tmp_path: Path) -> Run:
+def copy(film_run: Run, tmp_path: Path) -> Run:
     """The run in a folder of its own, to write into."""
-    shutil.copytree(run.folder, tmp_path / "run")
+    shutil.copytree(film_run.folder, tmp_path / "run")
     return Run.open(tmp_path / "run")
 
 
 @pytest.mark.parametrize("user", [0, 1, 2, "4"])
-def test_a_user_gets_films_of_the_genre_that_he_watches(run: Run, user: int | str) -> None:
-    found = ct.Retriever.open(run).recommend(user, k=8)
+def test_a_user_gets_films_of_the_genre_that_he_watches(film_run: Run, user: int | str) -> None:
+    found = ct.Retriever.open(film_run).recommend(user, k=8)
     assert found.columns == ["rank", "item_id", "score", "genre", "title", "year"]
     assert found["rank"].to_list() == list(range(1, 9))
     assert (found["genre"] == GENRES[int(user) % 3]).mean() >= 0.75
     assert found["score"].is_sorted(descending=True)
 
 
-def test_answers_are_those_of_the_evaluation(run: Run, tmp_path: Path) -> None:
+def test_answers_are_those_of_the_evaluation(film_run: Run, tmp_path: Path) -> None:
     """Training, test lists and serving encode alike: the stored test lists come back."""
-    retriever = Retriever.open(run)
-    rows = pl.read_parquet(run.recipe.data.path or "")
+    retriever = Retriever.open(film_run)
+    rows = pl.read_parquet(film_run.recipe.data.path or "")
     last = rows.sort("time").group_by("user", maintain_order=True).last()
-    stored = pl.read_parquet(run.model_folder("two_tower", 0) / "test.parquet")["shown"]
-    asked = pl.read_parquet(run.folder / "retrieval" / "questions.parquet")["asked"].to_list()
-    users = pl.read_parquet(run.folder / "retrieval" / "users.parquet")
+    stored = pl.read_parquet(film_run.model_folder("two_tower", 0) / "test.parquet")["shown"]
+    asked = pl.read_parquet(film_run.folder / "retrieval" / "questions.parquet")["asked"].to_list()
+    users = pl.read_parquet(film_run.folder / "retrieval" / "users.parquet")
     for user in (0, 7, 63):
         had = users.filter(pl.col(USER) == user)[HAD][0][:-1]  # before the test row
         device = last.filter(pl.col("user") == user)["device"][0]
@@ -55,8 +55,8 @@ def test_answers_are_those_of_the_evaluation(run: Run, tmp_path: Path) -> None:
         assert shown == stored[asked.index(user)].to_list()
 
 
-def test_filters_and_k(run: Run) -> None:
-    retriever = Retriever.open(run)
+def test_filters_and_k(film_run: Run) -> None:
+    retriever = Retriever.open(film_run)
     found = retriever.recommend(0, k=50, where="year >= 2000 and genre != 'drama'")
     expected = films().filter((pl.col("year") >= 2000) & (pl.col("genre") != "drama"))
     assert sorted(found["item_id"]) == sorted(expected["film"])
@@ -77,8 +77,8 @@ def test_what_a_user_has_had_is_left_out_where_the_recipe_says_so(tmp_path: Path
     assert set(found["item_id"]) == set(films()["film"]) - had
 
 
-def test_an_unknown_user_has_no_history(run: Run) -> None:
-    retriever = Retriever.open(run)
+def test_an_unknown_user_has_no_history(film_run: Run) -> None:
+    retriever = Retriever.open(film_run)
     nobody = retriever.recommend(None, k=5)
     with pytest.warns(CrosstowerWarning, match="unknown: asked without a history"):
         assert retriever.recommend("nobody", k=5).equals(nobody)
@@ -86,8 +86,8 @@ def test_an_unknown_user_has_no_history(run: Run) -> None:
         assert retriever.recommend(10**6, k=5).equals(nobody)
 
 
-def test_query_columns_take_the_place_of_the_users_last_row(run: Run) -> None:
-    retriever = Retriever.open(run)
+def test_query_columns_take_the_place_of_the_users_last_row(film_run: Run) -> None:
+    retriever = Retriever.open(film_run)
     tv = retriever.recommend(3, query={"device": "tv"})["score"]
     phone = retriever.recommend(3, query={"device": "phone"})["score"]
     assert not tv.equals(phone)
@@ -95,13 +95,13 @@ def test_query_columns_take_the_place_of_the_users_last_row(run: Run) -> None:
         retriever.recommend(3, query={"devise": "tv"})
 
 
-def test_similar_films_are_of_the_same_genre(run: Run) -> None:
-    found = Retriever.open(run).similar("f03", k=10)
+def test_similar_films_are_of_the_same_genre(film_run: Run) -> None:
+    found = Retriever.open(film_run).similar("f03", k=10)
     assert "f03" not in set(found["item_id"])
     assert (found["genre"] == "drama").mean() >= 0.8
     assert found["score"].is_between(-1.0001, 1.0001).all()
     with pytest.raises(QueryError, match="no item 'f3' among 60"):
-        Retriever.open(run).similar("f3")
+        Retriever.open(film_run).similar("f3")
 
 
 def test_words_find_what_they_name(search_run: Run) -> None:
@@ -113,19 +113,19 @@ def test_words_find_what_they_name(search_run: Run) -> None:
     assert (old["year"] < 1980).all()
 
 
-def test_questions_that_a_run_cannot_answer(run: Run, search_run: Run) -> None:
+def test_questions_that_a_run_cannot_answer(film_run: Run, search_run: Run) -> None:
     with pytest.raises(QueryError, match="one text column in the query, this one has none"):
-        Retriever.open(run).search("war")
+        Retriever.open(film_run).search("war")
     with pytest.raises(QueryError, match=r"no retrieval\.user"):
         Retriever.open(search_run).recommend(5)
     with pytest.raises(QueryError, match="did you mean 'year'"):
-        Retriever.open(run).recommend(5, where="yaer > 1")
+        Retriever.open(film_run).recommend(5, where="yaer > 1")
     with pytest.raises(QueryError, match="column 'year' holds Int64, got 'x'"):
-        Retriever.open(run).recommend(5, where="year == 'x'")
+        Retriever.open(film_run).recommend(5, where="year == 'x'")
     with pytest.raises(QueryError, match=r"query: column 'device': expected an id"):
-        Retriever.open(run).recommend(5, query={"device": 1.5})
+        Retriever.open(film_run).recommend(5, query={"device": 1.5})
     with pytest.raises(QueryError, match="k: expected at least 1"):
-        Retriever.open(run).recommend(5, k=0)
+        Retriever.open(film_run).recommend(5, k=0)
 
 
 @pytest.mark.parametrize("kind", ["exact", "ann"])
@@ -171,8 +171,8 @@ def test_an_index_cut_short_is_refused(copy: Run) -> None:
         Retriever.open(copy).recommend(1)
 
 
-def test_seeds_have_answers_of_their_own(run: Run) -> None:
-    one, other = (Retriever.open(run, seed=s).recommend(1)["score"] for s in (0, 1))
+def test_seeds_have_answers_of_their_own(film_run: Run) -> None:
+    one, other = (Retriever.open(film_run, seed=s).recommend(1)["score"] for s in (0, 1))
     assert not one.equals(other)
 
 
@@ -182,16 +182,18 @@ def test_a_run_that_ranks_is_refused(folder: Path, recipe: ct.Recipe) -> None:
         Retriever.open(ranker)
 
 
-def test_a_test_file_is_evaluated(run: Run, tmp_path: Path) -> None:
+def test_a_test_file_is_evaluated(film_run: Run, tmp_path: Path) -> None:
     watches(300, seed=5).write_parquet(tmp_path / "later.parquet")
-    report, page = evaluate_retrieval_on(run, tmp_path / "later.parquet", tmp_path / "page.html")
+    report, page = evaluate_retrieval_on(
+        film_run, tmp_path / "later.parquet", tmp_path / "page.html"
+    )
     metrics = metrics_of(report)
     assert list(metrics) == ["two_tower", "popularity", "item_knn", "ease"]
     assert metrics["two_tower"]["recall@10"]["mean"] > metrics["popularity"]["recall@10"]["mean"]
     assert "these rows" in page.read_text()
     unknown = watches(10).with_columns(film=pl.lit("f99"))
     with pytest.raises(DataError, match="film 'f99' is not in the item table: 10 of 10 rows"):
-        evaluate_retrieval_on(run, unknown, tmp_path / "page.html")
+        evaluate_retrieval_on(film_run, unknown, tmp_path / "page.html")
 
 
 def test_a_test_file_of_searches_is_evaluated(search_run: Run, tmp_path: Path) -> None:

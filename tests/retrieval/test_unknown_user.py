@@ -16,7 +16,7 @@ from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.http.shape import list_answer
 from crosstower.training.run import Run
 
-from .conftest import recipe
+from ..fixtures.films import recipe
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def test_a_known_user_gives_no_warning(histories: Run, recwarn: pytest.WarningsR
     assert not list(recwarn)
 
 
-def test_an_unknown_user_with_query_columns_is_asked_for_and_named(run: Run) -> None:
+def test_an_unknown_user_with_query_columns_is_asked_for_and_named(film_run: Run) -> None:
     with pytest.warns(CrosstowerWarning, match="user 77777 is unknown: asked without a history"):
-        Retriever.open(run).recommend(77777, query={"device": "tv"})
+        Retriever.open(film_run).recommend(77777, query={"device": "tv"})
 
 
 def test_the_command_line_says_so(histories: Run) -> None:
@@ -63,10 +63,10 @@ def test_the_command_line_says_so(histories: Run) -> None:
     assert "note" not in result.stdout
 
 
-def test_answers_over_http_say_so(histories: Run, run: Run, tmp_path: Path) -> None:
+def test_answers_over_http_say_so(histories: Run, film_run: Run, tmp_path: Path) -> None:
     for name, of, query, words in (
         ("histories", histories, {}, "popular items instead"),
-        ("run", run, {"device": "tv"}, "asked without a history"),
+        ("run", film_run, {"device": "tv"}, "asked without a history"),
     ):
         live = Live.open(make_bundle([of], tmp_path / name))
         funnel = live.needs_funnel

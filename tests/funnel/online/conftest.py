@@ -10,9 +10,7 @@ from crosstower.funnel.online.live import Live
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle
 
-from ..conftest import QUICK, Runs, cinema
-
-__all__ = ["cinema"]
+from ...fixtures.funnels import QUICK, Runs
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from crosstower.funnel.online.live import Live
 from crosstower.retrieval.files import COUNT, HAD, ID
 from crosstower.serving.bundle import Bundle, make_bundle
 
-from ..conftest import Runs
+from ...fixtures.funnels import Runs
 
 LISTING = {"listing_id": 7, "city": "Paris", "price": 50.0, "amenities": ["wifi", "pool"]}
 

@@ -13,7 +13,7 @@ from crosstower.retrieval.baselines.fit import baseline_names, omitted_baselines
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
 from crosstower.training.run import Run
 
-from ..conftest import recipe, watches
+from ...fixtures.films import recipe, watches
 
 REASON = "60 items are more than the 50 that its matrix is made for"
 

@@ -14,8 +14,8 @@ from crosstower.retrieval.files import FOLDER, ID, load_answers
 from crosstower.retrieval.results import stored_report
 from crosstower.training.run import Run
 
+from ...fixtures.films import recipe, watches
 from ...test_examples import ROOT, data_folder
-from ..conftest import recipe, watches
 
 SPLITS = ("train", "valid", "test")
 K = 10
@@ -142,9 +142,9 @@ def test_answers_that_users_already_had_count_as_the_recipe_says(
     assert f"{again} of 120 answers" in run.report.read_text()
 
 
-def test_other_rows_report_what_their_users_already_had(run: Run, tmp_path: Path) -> None:
+def test_other_rows_report_what_their_users_already_had(film_run: Run, tmp_path: Path) -> None:
     rows = watches(200, seed=5)
-    report = evaluate_retrieval_on(run, rows, tmp_path / "page.html")[0]
+    report = evaluate_retrieval_on(film_run, rows, tmp_path / "page.html")[0]
     had, wanted = sets(watches().rename({"film": "item"})), sets(rows.rename({"film": "item"}))
     again = sum(len(had[user] & answers) for user, answers in wanted.items())
     total = sum(map(len, wanted.values()))

@@ -19,7 +19,7 @@ from crosstower.serving.bundle.forms import open_form
 from crosstower.serving.bundle.manifest import NAME, Manifest, version_of
 from crosstower.storage.documents import facts_of
 
-from ...funnel.conftest import Runs
+from ...fixtures.funnels import Runs
 
 TEXT = {".json", ".yaml", ".md", ".html"}
 KNOWN = {*TEXT, ".parquet", ".safetensors", ".npy", ".onnx"}

@@ -12,7 +12,7 @@ from crosstower.errors import DataError
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.training.run import Run
 
-from ...funnel.conftest import Runs, films
+from ...fixtures.funnels import Runs, films
 
 
 @pytest.fixture(scope="session")

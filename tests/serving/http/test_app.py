@@ -16,7 +16,7 @@ from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.http.service import Service
 from crosstower.serving.state.event_export import export_events
 
-from ...funnel.conftest import Runs
+from ...fixtures.funnels import Runs
 from ..conftest import TOKENS, Start, event
 
 LISTING = {"listing_id": 10**6, "city": "Atlantis", "price": 50.0, "amenities": ["wifi", "pool"]}

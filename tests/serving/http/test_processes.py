@@ -15,7 +15,7 @@ import pytest
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.state.event_export import export_events
 
-from ...funnel.conftest import Runs
+from ...fixtures.funnels import Runs
 from ..processes import Server, serving
 
 LISTING = {"city": "Atlantis", "price": 50.0, "amenities": ["wifi"]}
