@@ -6,14 +6,15 @@ from crosstower.errors import QueryError
 from crosstower.retrieval.index import survivors
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
-from crosstower.retrieval.index.survivors import Conditions
+from crosstower.retrieval.index.survivors import Conditions, Survivors
 
 N = 400
 TABLE = pl.DataFrame({"u": np.arange(N), "city": ["Rome", "Oslo"] * (N // 2)})
 
 
-def mask(count: int) -> np.ndarray:
-    return np.arange(N) < count
+def first(count: int) -> pl.Series:
+    """Return the condition that the first items fulfil."""
+    return pl.Series(np.arange(N) < count)
 
 
 def test_all_spellings_of_a_condition_share_their_survivors() -> None:
@@ -26,8 +27,8 @@ def test_all_spellings_of_a_condition_share_their_survivors() -> None:
 
 def test_survivors_are_kept_until_items_change() -> None:
     catalogue = Catalogue(np.arange(N), TABLE)
-    first = catalogue.survivors("u < 10")
-    assert catalogue.survivors("u < 10") is first
+    before = catalogue.survivors("u < 10")
+    assert catalogue.survivors("u < 10") is before
     catalogue.remove([3])
     assert catalogue.survivors("u < 10").places.tolist() == [0, 1, 2, *range(4, 10)]  # type: ignore[union-attr]
     catalogue.extend(Catalogue([N], pl.DataFrame({"u": [5], "city": ["Rome"]})))
@@ -47,15 +48,15 @@ def test_a_shared_catalogue_removes_by_itself() -> None:
 
 
 def test_the_conditions_used_last_are_kept_within_the_memory() -> None:
-    conditions = Conditions(most_bytes=3 * (2 * N + 8 * 10))
+    conditions = Conditions(most_bytes=3 * (9 * N // 8 + 8 * 10))
     made: list[int] = []
 
     def get(number: int) -> None:
-        def make() -> np.ndarray:
+        def evaluate() -> pl.Series:
             made.append(number)
-            return mask(10)
+            return first(10)
 
-        conditions.get(f"u < {number}", make)
+        conditions.get(f"u < {number}", evaluate)
 
     for number in (1, 2, 3, 1, 4, 1, 2):
         get(number)
@@ -63,25 +64,56 @@ def test_the_conditions_used_last_are_kept_within_the_memory() -> None:
     assert len(conditions) == 3
 
 
-def test_what_was_derived_counts_as_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_derived_data_is_kept_from_its_second_use_on() -> None:
+    one = Survivors(first(10))
+    made = iter(range(9))
+    found = [one.derived("x", lambda: next(made), 100) for _ in range(4)]
+    assert found == [0, 1, 1, 1]
+    assert one.bytes == 9 * N // 8 + 8 * 10 + 100
+
+
+def test_derived_data_counts_as_memory() -> None:
     conditions = Conditions(most_bytes=10_000)
-    big = conditions.get("a", lambda: mask(10))
-    assert big.made("x", lambda: "made", 9_500) == "made"
-    assert big.made("x", lambda: "again", 9_500) == "made"
-    conditions.get("b", lambda: mask(10))
-    assert conditions.get("a", lambda: mask(20)).count == 20
+    for _ in range(2):
+        conditions.get("a", lambda: first(10)).derived("x", lambda: "made", 9_500)
+    conditions.get("b", lambda: first(10))
+    assert conditions.get("a", lambda: first(20)).count == 20
+
+
+def test_conditions_seen_before_stay_within_the_memory_as_well() -> None:
+    conditions = Conditions(most_bytes=10_000)
+    names = "abcde"
+    for name in names:
+        conditions.get(name, lambda: first(10)).derived("x", lambda: "made", 4_000)
+    assert len(conditions) == 5
+    for name in names:
+        conditions.get(name, lambda: first(10)).derived("x", lambda: "made", 4_000)
+    assert len(conditions) < 5
+
+
+def test_the_number_of_conditions_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survivors, "MOST_CONDITIONS", 2)
-    small = Conditions()
+    conditions = Conditions()
     for name in "abcde":
-        small.get(name, lambda: mask(1))
-    assert len(small) == 2
+        conditions.get(name, lambda: first(1))
+    assert len(conditions) == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, N])
+def test_mask_and_places_are_those_of_the_booleans(count: int) -> None:
+    one = Survivors(pl.concat([first(count)[:7], first(count)[7:]])[3:])
+    expected = np.arange(3, N) < count
+    assert one.count == expected.sum()
+    np.testing.assert_array_equal(one.mask, expected)
+    np.testing.assert_array_equal(one.places, np.flatnonzero(expected))
+    np.testing.assert_array_equal(one.of(pl.Series(np.arange(3, N))), np.arange(3, N)[expected])
 
 
 def test_long_texts_are_not_remembered_beside_their_condition() -> None:
     conditions = Conditions()
     long = " or ".join(f"u == {i}" for i in range(190))
-    one = conditions.get(long, lambda: mask(10))
-    assert conditions.get(f"  {long}", lambda: mask(20)) is one
+    one = conditions.get(long, lambda: first(10))
+    assert conditions.get(f"  {long}", lambda: first(20)) is one
 
 
 def test_a_wrong_condition_is_refused_each_time() -> None:

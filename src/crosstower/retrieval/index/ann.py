@@ -84,8 +84,6 @@ class AnnIndex(ExactIndex):
         few = allowed is not None and count <= GATHERED
         if self._scan is None or few or k * _DEEP > count:
             return super().nearest(x, k, allowed=allowed, excluded=excluded)
-        if allowed is not None:
-            allowed.searches += 1
         best, values = np.full((len(x), k), -1), np.full((len(x), k), -np.inf, np.float32)
         for row, out in enumerate(_by_query(excluded, len(x))):
             places, scores = self._scan.best(x[row], k, allowed, out)

@@ -83,7 +83,7 @@ class Catalogue:
         """
         if where is None and self.all_alive:
             return None
-        return self._conditions.get(where, lambda: self._fits(where))
+        return self._conditions.get(where, lambda: self._evaluated(where))
 
     def allowed(self, where: str | None) -> Indices:
         """Return the places, ascending, of the items that fulfil a condition.
@@ -116,20 +116,20 @@ class Catalogue:
         self.alive[places] = False
         self._changed()
 
-    def _fits(self, where: str | None) -> NDArray[np.bool_]:
+    def _evaluated(self, where: str | None) -> pl.Series:
+        """Return the booleans `[N]` of the items that are there and fulfil a condition."""
         if where is None:
-            return self.alive.copy()
+            return pl.Series(self.alive)
         table = self.attributes
         if _ID not in table.columns:
-            table = table.with_columns(self.ids)
-        condition = parse_filter(where, dict(table.schema)).fill_null(value=False)
+            table = table.hstack([self.ids])
+        condition = parse_filter(where, dict(table.schema)).alias("fits")
         try:
-            found = table.select(condition.cast(pl.UInt8).alias("fits"))["fits"]
+            fits = table.select(condition)["fits"]
         except pl.exceptions.PolarsError as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"{named(where)}: cannot be applied to the items: {reason}") from None
-        fits = found.to_numpy(writable=True).view(np.bool_)
-        return fits if self.all_alive else self.alive & fits
+        return fits if self.all_alive else fits & pl.Series(self.alive)
 
     def _changed(self) -> None:
         self._count = int(np.count_nonzero(self.alive))

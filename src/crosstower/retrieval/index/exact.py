@@ -128,9 +128,9 @@ class ExactIndex:
         return top_places(torch.from_numpy(x), self.vectors, k, allowed=places, excluded=excluded)
 
     def _gathered(self, allowed: Survivors) -> Floats:
-        """Return the vectors `[n, D]` of few items, made once per condition."""
+        """Return the vectors `[n, D]` of few items."""
         size = 4 * allowed.count * self.vectors.width
-        return allowed.made(
+        return allowed.derived(
             self.vectors, lambda: self.vectors.rows(allowed.places).contiguous().numpy(), size
         )
 

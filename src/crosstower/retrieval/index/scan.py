@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -63,7 +65,7 @@ class Loose:
 
 @dataclass(frozen=True)
 class _Condensed:
-    """The codes of a condition's survivors, side by side in the order of the blocks."""
+    """The codes of a condition's survivors, side by side in the order of their places."""
 
     codes: Tensor  # [n, D]
     scales: Tensor  # [n]
@@ -129,18 +131,27 @@ class Scan:
         return few and needed * self.blocks.size > _WASTE * allowed.count
 
     def condensed(self, allowed: Survivors) -> _Condensed:
-        """Return the codes of the survivors of a condition, made once."""
+        """Return the codes of the survivors of a condition."""
         size = allowed.count * (self.vectors.width + 16)
-        return allowed.made((self.blocks, "codes"), lambda: self._condense(allowed), size)
+        return allowed.derived((self.blocks, "codes"), lambda: self._condense(allowed), size)
 
     def _condense(self, allowed: Survivors) -> _Condensed:
-        blocks = self.blocks
-        fits = torch.from_numpy(allowed.mask).index_select(0, blocks.places.view(-1))
-        at = torch.from_numpy(np.flatnonzero(fits.numpy()))
-        cells = at // blocks.size
-        codes = np.take(blocks.codes.flatten(0, 1).numpy(), at.numpy(), axis=0)
-        places = blocks.places.view(-1)[at]
-        return _Condensed(torch.from_numpy(codes), blocks.scales[cells], cells, places)
+        blocks, places = self.blocks, allowed.places
+        at = allowed.of(self._slots)
+        if len(self.loose.places) and (missing := at < 0).any():
+            at, places = at[~missing], places[~missing]
+        codes = blocks.codes.flatten(0, 1).numpy().take(at, 0)
+        cells = torch.from_numpy(at // np.int32(blocks.size))
+        scales = blocks.scales.index_select(0, cells)
+        return _Condensed(torch.from_numpy(codes), scales, cells, torch.from_numpy(places))
+
+    @cached_property
+    def _slots(self) -> pl.Series:
+        """Position `[N]` of each item among the codes, -1 for an item in no block."""
+        places = self.blocks.places.view(-1).numpy()
+        slots = np.full(len(self.vectors), -1, np.int32)
+        slots[places] = np.arange(len(places), dtype=np.int32)
+        return pl.Series(slots)
 
 
 class _Query:
@@ -211,9 +222,7 @@ class _Query:
 
     def _may_condense(self) -> bool:
         one = self.allowed
-        if one is None or one.searches < 2:  # it pays for a condition that comes again
-            return False
-        return one.count * _CONDENSED <= len(self.scan.vectors)
+        return one is not None and one.count * _CONDENSED <= len(self.scan.vectors)
 
     def condensed(self, base: Tensor) -> tuple[Tensor, Tensor]:
         """Return the highest estimates among the survivors of the condition, and their places."""

@@ -68,7 +68,8 @@ class Vectors:
 
     def rows(self, places: slice | NDArray[np.int64]) -> Tensor:
         """Return rows as float32 `[n, D]`."""
-        part = np.asarray(self.stored[places])
+        part = self.stored[places] if isinstance(places, slice) else self.stored.take(places, 0)
+        part = np.asarray(part)  # no memory map
         if self.storage == "bfloat16":
             return torch.from_numpy(part).view(torch.bfloat16).float()
         x = torch.from_numpy(part).float()
