@@ -55,7 +55,7 @@ def compare(name: str, path: Path, folder: Path, options: argparse.Namespace) ->
         speeds = [r["rows_per_second"] for r in run.metrics["training"][ours].values()]
         show(name, f"crosstower {ours}", found["auc"], found["log_loss"], speeds)
         seeds = range(options.seeds)
-        batch = recipe.training.rows_a_step(len(ready.rows["train"]))
+        batch = recipe.training.batch_size_for(len(ready.rows["train"]))
         runs = [train_peer(options, folder / "rows.npz", theirs, seed, batch) for seed in seeds]
         auc, loss = (summary([r[k] for r in runs]) for k in ("auc", "log_loss"))
         show(name, f"torch-rechub {theirs}", auc, loss, [r["rows_per_second"] for r in runs])

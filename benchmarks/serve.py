@@ -151,7 +151,7 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
     import torch
 
     from crosstower.data.batch import Batch
-    from crosstower.funnel.online.answer import Asked
+    from crosstower.funnel.online.answer import FunnelRequest
     from crosstower.funnel.online.live import Live
     from crosstower.serving.bundle import Bundle
 
@@ -166,7 +166,7 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
         known = live.retriever.queries.known(user)
         vector, _ = live.retriever.query(user, query)
         raw = {"country": None, **(known.row if known is not None else {}), "user_id": user}
-        rows = live.catalogue.take(live.recommend(Asked(user=user, query=query)).places)
+        rows = live.catalogue.take(live.recommend(FunnelRequest(user=user, query=query)).places)
         prepared.append((vector, ranker.request(ranker.query(raw | query), rows)))
     index, model = live.catalogue.items.base, ranker.scorer
     nobody = np.empty(0, np.int64), np.empty(0, np.int64)

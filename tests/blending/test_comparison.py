@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.blending.comparison import Asked, measure
+from crosstower.blending.comparison import ComparisonSpec, measure
 from crosstower.evaluation.metrics.per_user import ndcg_per_group
 from crosstower.recipe.schema import Numeric, Schema
 from crosstower.recipe.tasks import Binary, Regression
@@ -19,7 +19,9 @@ def test_totals_are_of_the_labels_as_they_are_also_where_those_are_losses():
         }
     )
     score = np.array([3.0, 2.0, 1.0, 1.0, 2.0, 3.0])
-    found = measure(Asked(SCHEMA, "user", 2), "blend", "model", score, frame=frame, by=None)
+    found = measure(
+        ComparisonSpec(SCHEMA, "user", 2), "blend", "model", score, frame=frame, by=None
+    )
     assert found.groups["total.profit"].values.tolist() == [-3.0, -4.0]
     assert found.values["total.profit"] == pytest.approx(-3.5)
     assert found.groups["total.like"].values.tolist() == [1.0, 1.0]

@@ -105,7 +105,7 @@ def test_trials_are_a_table_and_the_front_is_of_their_ndcgs():
 def test_the_same_seed_gives_the_same_trials_and_progress_is_told():
     told: list[str] = []
     frame = feed(5_000)
-    first = tune_blend(utility(trials=14), KINDS, frame, tell=told.append)
+    first = tune_blend(utility(trials=14), KINDS, frame, on_progress=told.append)
     again = tune_blend(utility(trials=14), KINDS, frame)
     other = tune_blend(utility(trials=14, seed=1), KINDS, frame)
     assert first.trials.equals(again.trials)

@@ -401,14 +401,14 @@ def test_crosses_that_a_model_does_not_read_are_named(recipe_text: str, folder: 
 OWN = """
 from torch import Tensor, nn
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 
 
 @register("own_linear")
 class OwnLinear(nn.Module):
-    class Config(Frozen):
+    class Config(FrozenModel):
         pass
 
     def __init__(self, layout, config) -> None:

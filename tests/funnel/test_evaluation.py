@@ -13,7 +13,7 @@ from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.questions import Asked, other_questions, run_questions
+from crosstower.funnel.queries import FunnelQueries, other_questions, run_questions
 from crosstower.funnel.report import FunnelReport
 from crosstower.retrieval.files import COUNT, load_answers
 
@@ -28,12 +28,12 @@ def funnel(blended: Runs) -> Funnel:
 
 
 @pytest.fixture(scope="module")
-def asked(funnel: Funnel) -> Asked:
+def asked(funnel: Funnel) -> FunnelQueries:
     return run_questions(funnel, [], lambda _stage, _rows: None)
 
 
 @pytest.fixture(scope="module")
-def lists(funnel: Funnel, asked: Asked) -> FunnelLists:
+def lists(funnel: Funnel, asked: FunnelQueries) -> FunnelLists:
     return funnel_lists(funnel, asked, k=10, limit=PLENTY)
 
 
@@ -60,17 +60,17 @@ def test_what_is_retrieved_is_what_the_run_was_tested_with(
 
 
 def test_popular_items_are_those_with_most_training_rows(
-    funnel: Funnel, asked: Asked, lists: FunnelLists
+    funnel: Funnel, asked: FunnelQueries, lists: FunnelLists
 ) -> None:
     counts = funnel.retriever.items[COUNT].to_numpy()
     for question in (0, 5, 9):
         left = counts.astype(float)
-        left[asked.had(question)] = -1
+        left[asked.history(question)] = -1
         assert sorted(counts[lists.shown["popular"][question]]) == sorted(np.sort(left)[-10:])
 
 
 def test_lists_follow_the_scores_of_the_candidates(
-    funnel: Funnel, asked: Asked, lists: FunnelLists
+    funnel: Funnel, asked: FunnelQueries, lists: FunnelLists
 ) -> None:
     items = funnel.retriever.catalogue
     for question in (0, 3):
@@ -86,7 +86,7 @@ def test_lists_follow_the_scores_of_the_candidates(
 
 
 def test_metrics_are_those_of_the_lists(
-    asked: Asked, lists: FunnelLists, report: FunnelReport
+    asked: FunnelQueries, lists: FunnelLists, report: FunnelReport
 ) -> None:
     assert [stage.name for stage in report.stages] == list(lists.shown) == [
         "popular", "retrieved", "ranked", "blended", "diversified", "all items ranked",
@@ -100,7 +100,9 @@ def test_metrics_are_those_of_the_lists(
     assert report.stage("perfect").metrics["ndcg@10"].mean == 1.0
 
 
-def test_no_order_of_the_candidates_beats_the_perfect_one(asked: Asked, lists: FunnelLists) -> None:
+def test_no_order_of_the_candidates_beats_the_perfect_one(
+    asked: FunnelQueries, lists: FunnelLists
+) -> None:
     values = {
         name: list_metrics(shown, asked.questions.relevant, [10])["ndcg@10"]
         for name, shown in lists.shown.items()
@@ -111,13 +113,13 @@ def test_no_order_of_the_candidates_beats_the_perfect_one(asked: Asked, lists: F
     assert (best > values["blended"]).any()
 
 
-def test_nothing_that_was_had_is_shown(asked: Asked, lists: FunnelLists) -> None:
+def test_nothing_that_was_had_is_shown(asked: FunnelQueries, lists: FunnelLists) -> None:
     question, item = asked.questions.seen
-    had = set(zip(question.tolist(), item.tolist(), strict=True))
-    assert had
+    history = set(zip(question.tolist(), item.tolist(), strict=True))
+    assert history
     for name in lists.shown:
         rows = lists.shown[name].tolist()
-        assert not had & {(q, place) for q, row in enumerate(rows) for place in row}
+        assert not history & {(q, place) for q, row in enumerate(rows) for place in row}
 
 
 def test_with_all_items_as_candidates_retrieval_misses_nothing(blended: Runs) -> None:
@@ -132,7 +134,7 @@ def test_with_all_items_as_candidates_retrieval_misses_nothing(blended: Runs) ->
 
 
 def test_what_is_left_is_what_the_lists_hold(
-    asked: Asked, lists: FunnelLists, report: FunnelReport
+    asked: FunnelQueries, lists: FunnelLists, report: FunnelReport
 ) -> None:
     question, item = asked.questions.relevant
     pairs = set(zip(question.tolist(), item.tolist(), strict=True))
@@ -148,7 +150,7 @@ def test_what_is_left_is_what_the_lists_hold(
 
 
 def test_the_truth_of_a_stage_is_the_sum_over_its_lists(
-    asked: Asked, lists: FunnelLists, funnel: Funnel, report: FunnelReport
+    asked: FunnelQueries, lists: FunnelLists, funnel: Funnel, report: FunnelReport
 ) -> None:
     items = funnel.retriever.catalogue.attributes
     shown = lists.shown["blended"]
@@ -170,7 +172,7 @@ def test_a_truth_that_is_no_number_a_row_is_refused(funnel: Funnel, truth: Any) 
         evaluate_funnel(funnel, truth=truth)
 
 
-def test_questions_are_drawn_where_there_are_too_many(funnel: Funnel, asked: Asked) -> None:
+def test_questions_are_drawn_where_there_are_too_many(funnel: Funnel, asked: FunnelQueries) -> None:
     items = len(funnel.retriever.catalogue)
     report = evaluate_funnel(funnel, limit=25 * items, seed=4)
     assert report.questions == len(asked)  # times 40 candidates is below the limit
@@ -184,7 +186,7 @@ def test_questions_are_drawn_where_there_are_too_many(funnel: Funnel, asked: Ask
     assert "all items ranked" not in {stage.name for stage in few.stages}
 
 
-def test_drawn_questions_keep_their_answers(asked: Asked) -> None:
+def test_drawn_questions_keep_their_answers(asked: FunnelQueries) -> None:
     few = asked.sampled(20, seed=2)
     assert few.sampled(50, seed=9) is few
     places = {user: i for i, user in enumerate(asked.questions.asked.to_list())}
@@ -196,11 +198,11 @@ def test_drawn_questions_keep_their_answers(asked: Asked) -> None:
         ):
             assert mine[1][mine[0] == i].tolist() == theirs[1][theirs[0] == whole].tolist()
         assert few.queries.row(i) == asked.queries.row(whole)
-        assert few.had(i).tolist() == asked.had(whole).tolist()
+        assert few.history(i).tolist() == asked.history(whole).tolist()
 
 
 def test_drawn_questions_for_all_items_get_the_lists_of_all_questions(
-    funnel: Funnel, asked: Asked, lists: FunnelLists
+    funnel: Funnel, asked: FunnelQueries, lists: FunnelLists
 ) -> None:
     items = len(funnel.retriever.catalogue)
     some = funnel_lists(funnel, asked, k=10, limit=25 * items)

@@ -14,7 +14,7 @@ from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.own_columns import ROW
-from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
@@ -94,11 +94,11 @@ def test_a_blend_orders_and_its_diversity_reorders_the_first_places(blended: Run
 
 def test_what_the_user_has_had_is_left_out(rentals: Runs) -> None:
     funnel = Funnel.open(rentals.retrieval, rentals.ranking, candidates=5_000)
-    had = set(user_row(rentals.retrieval, 7)[HAD])
+    history = set(user_row(rentals.retrieval, 7)[SEEN_ITEMS])
     places = set(range(len(funnel.retriever.catalogue)))
     found = funnel.recommend(7, k=funnel.candidates)
-    assert had
-    assert set(funnel.retriever.catalogue.places_of(found["item_id"])) == places - had
+    assert history
+    assert set(funnel.retriever.catalogue.places_of(found["item_id"])) == places - history
 
 
 def test_a_condition_chooses_the_candidates(funnel: Funnel) -> None:

@@ -66,9 +66,11 @@ def test_groups_and_columns_split_alike_whatever_the_positives_are(tmp_path: Any
 
 def rows_in_test(retrieval: Recipe, source: Any) -> np.ndarray:
     from crosstower.retrieval.data.positive_rows import read_positives
-    from crosstower.retrieval.data.sides import sides_of
+    from crosstower.retrieval.data.tower_columns import tower_columns_of
 
-    rows = read_positives(retrieval, source, sides_of(retrieval), lambda _stage, _rows: None)
+    rows = read_positives(
+        retrieval, source, tower_columns_of(retrieval), lambda _stage, _rows: None
+    )
     return rows.frame[ROW].to_numpy()[rows.split == 2]
 
 

@@ -33,4 +33,4 @@ def test_the_loss_is_that_of_the_logits() -> None:
     torch.testing.assert_close(loss, 2 * task_loss("binary", model(batch)["click"], labels[:, 0]))
     objective.backward(model, loss)
     assert all(p.grad is not None for p in model.parameters())
-    assert objective.figures() == {"weight.click": 2.0}
+    assert objective.log_values() == {"weight.click": 2.0}

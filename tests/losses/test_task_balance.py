@@ -17,7 +17,7 @@ def test_static_weights_are_those_of_the_recipe() -> None:
     balance.backward(total, [])
     assert total.item() == 1.0
     assert losses.grad is not None
-    assert losses.grad.tolist() == balance.figures() == [1.0, 0.25]
+    assert losses.grad.tolist() == balance.log_values() == [1.0, 0.25]
 
 
 def test_uncertainty_is_kendalls_formula() -> None:
@@ -97,4 +97,4 @@ def test_a_perfect_task_keeps_the_weights_finite() -> None:
     balance = UncertaintyBalance([1.0, 1.0], ["regression", "regression"])
     for _ in range(50):
         assert balance.total(torch.tensor([0.0, 1.0]), ALL).isfinite()
-    assert all(math.isfinite(w) for w in balance.figures())
+    assert all(math.isfinite(w) for w in balance.log_values())

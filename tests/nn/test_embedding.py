@@ -3,7 +3,7 @@ import torch
 
 from crosstower.data.layout import RESERVED_CODES, UNSEEN, CodeField, Head, Layout, ListField
 from crosstower.models.registry import build
-from crosstower.nn.embedding import EmbeddingStore, device_of, hold_tables
+from crosstower.nn.embedding import EmbeddingStore, device_of, offload_embeddings
 
 CODES = (
     CodeField("user", 10, "user"),
@@ -82,7 +82,7 @@ def test_tables_move_alone_and_the_model_knows_where_it_computes() -> None:
     """Without a GPU the device without memory stands for one."""
     layout = Layout((CodeField("a", 9, "a"),), ("x",), (), (Head("click", "binary"),))
     model = build(layout, {"name": "mlp"})
-    hold_tables(model, "meta")
+    offload_embeddings(model, "meta")
     places = {name: p.device.type for name, p in model.named_parameters()}
     assert {name for name, place in places.items() if place == "meta"} == {"input.embed.tables.16"}
     assert device_of(model) == torch.device("cpu")

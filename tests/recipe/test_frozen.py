@@ -10,7 +10,7 @@ from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend, Diversity
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.columns import Categorical, Numeric
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Data, Recipe, Training
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
@@ -34,7 +34,7 @@ from crosstower.recipe.tasks import Binary
     ],
 )
 def test_a_wrong_argument_is_named_in_the_house_style(
-    kind: type[Frozen], options: dict[str, Any], words: str
+    kind: type[FrozenModel], options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(RecipeError, match=words) as caught:
         kind(**options)
@@ -55,7 +55,7 @@ def test_a_wrong_argument_is_named_in_the_house_style(
     ],
 )
 def test_no_option_is_infinite(
-    kind: type[Frozen], options: dict[str, Any], name: str, number: float
+    kind: type[FrozenModel], options: dict[str, Any], name: str, number: float
 ) -> None:
     key, _, inner = name.partition(".")
     value = {inner: number} if inner else number
@@ -83,7 +83,7 @@ def test_a_model_inside_another_keeps_its_path() -> None:
 
 def test_every_public_declaration_reports_an_unknown_key() -> None:
     public = (getattr(crosstower, name) for name in crosstower.__all__)
-    kinds = [k for k in public if inspect.isclass(k) and issubclass(k, Frozen)]
+    kinds = [k for k in public if inspect.isclass(k) and issubclass(k, FrozenModel)]
     assert {k.__name__ for k in kinds} >= {"Blend", "Recipe", "Schema", "Utility"}
     for kind in kinds:
         with pytest.raises(RecipeError, match=rf"{kind.__name__}\.no_such_key: unknown key"):

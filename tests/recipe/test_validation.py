@@ -4,22 +4,22 @@ import pytest
 from pydantic import Field
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 
 
-class Cat(Frozen):
+class Cat(FrozenModel):
     kind: Literal["cat"] = "cat"
     lives: int = 9
     indoors: bool = False
 
 
-class Dog(Frozen):
+class Dog(FrozenModel):
     kind: Literal["dog"] = "dog"
     tricks: tuple[str, ...] = ()
 
 
-class Home(Frozen):
+class Home(FrozenModel):
     pets: dict[str, Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default={})
     rooms: int = Field(default=1, ge=1)
 

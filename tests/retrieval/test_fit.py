@@ -13,7 +13,7 @@ from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.yaml_reader import read_yaml
-from crosstower.retrieval.files import COUNT, HAD, ID, USER
+from crosstower.retrieval.files import COUNT, ID, SEEN_ITEMS, USER
 from crosstower.retrieval.results import stored_report
 from crosstower.training.progress import Watcher
 from crosstower.training.run import Run
@@ -45,8 +45,8 @@ def test_the_run_folder_holds_what_is_asked_later(film_run: Run) -> None:
     assert items.columns == ["film", "genre", "title", "year", ID, COUNT]
     assert items[COUNT].sum() == film_run.info.facts.rows["train"]
     users = pl.read_parquet(folder / "users.parquet")
-    assert users.columns == [USER, HAD, "device"]
-    assert users[HAD].list.len().sum() == 4000
+    assert users.columns == [USER, SEEN_ITEMS, "device"]
+    assert users[SEEN_ITEMS].list.len().sum() == 4000
     assert {p.stem for p in (folder / "baselines").iterdir()} == {"ease", "item_knn", "popularity"}
     page = film_run.report.read_text()
     assert "NDCG@10 by epoch" in page

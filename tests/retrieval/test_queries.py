@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -34,7 +34,7 @@ def test_a_user_is_known_by_number_and_by_text(queries: Queries) -> None:
         assert known is not None
         assert known.id == 7
         assert known.row == {"device": row["device"]}
-        assert known.had.tolist() == row[HAD]
+        assert known.history.tolist() == row[SEEN_ITEMS]
 
 
 @pytest.mark.parametrize("user", [10**6, -1, 2**70, "ann", "", "007"])
@@ -65,8 +65,8 @@ def test_vectors_of_several_are_those_of_each(retriever: Retriever, queries: Que
     asked = [(0, {}), (7, {"device": "tv"}), (None, {"device": "phone"}), (10**6, {}), (63, {})]
     known = [queries.known(user) if user is not None else None for user, _ in asked]
     rows = [queries.row(u, k, query) for (u, query), k in zip(asked, known, strict=True)]
-    had = [NOBODY if k is None else k.had for k in known]
-    together = queries.vectors(rows, had)
+    history = [NOBODY if k is None else k.history for k in known]
+    together = queries.vectors(rows, history)
     alone = [retriever.query(user, query)[0] for user, query in asked]
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-5, atol=1e-6)
     assert not np.allclose(together[0], together[1])

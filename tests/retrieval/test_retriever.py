@@ -12,7 +12,7 @@ import crosstower as ct
 from crosstower.errors import CrosstowerWarning, DataError, QueryError, RunError
 from crosstower.retrieval.build_index import build_index
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
-from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.results import metrics_of, stored_report
 from crosstower.retrieval.retriever import Retriever
@@ -46,10 +46,10 @@ def test_answers_are_those_of_the_evaluation(film_run: Run, tmp_path: Path) -> N
     asked = pl.read_parquet(film_run.folder / "retrieval" / "questions.parquet")["asked"].to_list()
     users = pl.read_parquet(film_run.folder / "retrieval" / "users.parquet")
     for user in (0, 7, 63):
-        had = users.filter(pl.col(USER) == user)[HAD][0][:-1]  # before the test row
+        history = users.filter(pl.col(USER) == user)[SEEN_ITEMS][0][:-1]  # before the test row
         device = last.filter(pl.col("user") == user)["device"][0]
         row = retriever.queries.row(None, None, {"device": device})
-        vector = retriever.queries.vectors([row], [had.to_numpy()])
+        vector = retriever.queries.vectors([row], [history.to_numpy()])
         index = ExactIndex.build(retriever.catalogue.ids, retriever.vectors)
         shown = index.search(vector, 20).places[0].tolist()
         assert shown == stored[asked.index(user)].to_list()
@@ -72,9 +72,9 @@ def test_what_a_user_has_had_is_left_out_where_the_recipe_says_so(tmp_path: Path
     )
     rows = watches(700)
     run = ct.fit(one, data=rows, out=tmp_path / "run", quiet=True)
-    had = set(rows.filter(pl.col("user") == 5)["film"])
+    history = set(rows.filter(pl.col("user") == 5)["film"])
     found = Retriever.open(run).recommend(5, k=60)
-    assert set(found["item_id"]) == set(films()["film"]) - had
+    assert set(found["item_id"]) == set(films()["film"]) - history
 
 
 def test_an_unknown_user_has_no_history(film_run: Run) -> None:

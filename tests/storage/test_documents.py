@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import BundleError, RunError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.documents import FileFacts, facts_of, fault_of, read_document
 
 
-class Numbered(Frozen):
+class Numbered(FrozenModel):
     format: int = 1
     number: int
 

@@ -14,7 +14,7 @@ import torch
 from crosstower.data.batch import Batch
 from crosstower.retrieval.data.pairs import Pairs
 from crosstower.training import transfer
-from crosstower.training.transfer import Waits, transferred
+from crosstower.training.transfer import DataWaitTimer, transferred
 
 CPU = torch.device("cpu")
 
@@ -101,6 +101,6 @@ def test_waits_are_summed() -> None:
             yield i
         time.sleep(0.02)  # the end is waited for as well
 
-    waits = Waits(slow())
+    waits = DataWaitTimer(slow())
     assert list(waits) == [0, 1, 2]
     assert waits.seconds >= 0.08

@@ -17,7 +17,7 @@ from crosstower.cli.init.retrieval import starter_retrieval_recipe
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.row import SideRow
+from crosstower.data.encoders.row import RowEncoder
 from crosstower.data.ragged import padded
 from crosstower.data.sources import csv_files
 from crosstower.data.sources.source import FilteredSource, Source, open_source
@@ -182,7 +182,7 @@ def test_codes_and_numbers_do_not_depend_on_the_source(kind: str, data: st.DataO
         others = st.lists(st.sampled_from(sorted(tables)), min_size=3, max_size=8, unique=True)
         for name in data.draw(others):
             assert encoded(encoder, tables[name]()) == expected, (learnt, name)
-    row = SideRow(encoder, list(columns))
+    row = RowEncoder(encoder, list(columns))
     for form, make in forms.items():
         if form == "Float32":
             continue

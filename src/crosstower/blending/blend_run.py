@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from crosstower.blending.blender import FittedBlend, fit_blend
-from crosstower.blending.comparison import Asked, Measured, compare
+from crosstower.blending.comparison import ComparisonSpec, Measured, compare
 from crosstower.blending.held_out import (
     HeldOut,
     check_ranks,
@@ -46,7 +46,7 @@ class BlendResult:
     """A blend and what it does; `orders` are those of the test rows, ours first."""
 
     blend: Blend
-    asked: Asked
+    asked: ComparisonSpec
     orders: tuple[OrderMetrics, ...]
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
@@ -74,7 +74,7 @@ def blend_run(
     user: str | None = None,
     k: int | None = None,
     data: Any = None,
-    tell: Callable[[str], None] = lambda _words: None,
+    on_progress: Callable[[str], None] = lambda _words: None,
 ) -> BlendResult:
     """Blend the main model of a run, for all of its seeds, and keep the blend with it.
 
@@ -92,7 +92,7 @@ def blend_run(
             None.
         k: places that count; that of the utility, or 10.
         data: the rows again, where the run was trained on a data frame.
-        tell: shown what is being done.
+        on_progress: shown what is being done.
 
     Raises:
         RecipeError: there is no blend, it does not fit the tasks, no blend keeps to the
@@ -123,17 +123,17 @@ def blend_run(
         blend = _given(blend or run.recipe.blend)
         check_blend(blend, kinds)
     diversity = _diversity(run, blend, diversity)
-    tell("reading predictions")
+    on_progress("reading predictions")
     columns = needed_columns(user, blend, wanted, diversity)
     refuse_tasks(columns, kinds)
     tuned, found = None, held_out(run, run.info.seeds, columns, data=data)
     rows = [held.by(user) for held in found]
     if tune is not None:
-        tuned = tune_blend(tune, kinds, rows[0].valid, tell=tell)
+        tuned = tune_blend(tune, kinds, rows[0].valid, on_progress=on_progress)
         blend = tuned.blend
     blend = _given(blend).model_copy(update={"diversity": diversity})
-    asked = Asked(run.recipe.schema_, user, places, wanted)
-    return _finish(run, blend, asked, rows, tuned=tuned, tell=tell)
+    asked = ComparisonSpec(run.recipe.schema_, user, places, wanted)
+    return _finish(run, blend, asked, rows, tuned=tuned, on_progress=on_progress)
 
 
 def _diversity(run: Run, blend: Blend | None, given: Diversity | None) -> Diversity | None:
@@ -155,15 +155,15 @@ def _given(blend: Blend | None) -> Blend:
 def _finish(
     run: Run,
     blend: Blend,
-    asked: Asked,
+    asked: ComparisonSpec,
     rows: list[HeldOut],
     *,
     tuned: Tuned | None,
-    tell: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> BlendResult:
     """Compare the orders of all seeds; keep the fitted blends, the page and the figures."""
     model, kinds = next(iter(run.info.models)), asked.schema.kinds()
-    tell("comparing orders")
+    on_progress("comparing orders")
     fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
     compared = [compare(asked, one, part) for one, part in zip(fitted, rows, strict=True)]
     measured, counts = compared[0]
@@ -184,7 +184,7 @@ def _finish(
         (run.folder / stale).unlink(missing_ok=True)
     for seed, one in zip(run.info.seeds, fitted, strict=True):
         one.save(run.model_folder(model, seed) / BLEND)
-    tell("writing the page")
+    on_progress("writing the page")
     content = page_content(
         f"{run.recipe.name}: blend",
         asked,

@@ -24,11 +24,11 @@ from crosstower.blending.columns import (
     refuse,
     types_of,
 )
-from crosstower.blending.transforms import FittedMap, fit_map
+from crosstower.blending.transforms import FittedMap, fit_transform
 from crosstower.data.content_types import ContentTypes
 from crosstower.errors import DataError, RunError
 from crosstower.recipe.blend import Blend, check_blend
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
@@ -42,7 +42,7 @@ MIN_ROWS = 50
 FORMAT = 1
 
 
-class TaskMaps(Frozen):
+class BlendMaps(FrozenModel):
     """The maps of one task: fitted over all rows, and per content type where the blend has `by`."""
 
     overall: FittedMap
@@ -64,7 +64,7 @@ class TaskMaps(Frozen):
         return out
 
 
-class FittedBlend(Frozen):
+class FittedBlend(FrozenModel):
     """Scores rows by the maps it was fitted with. Made by `fit_blend`.
 
     Rows whose content type is missing, was unseen in fitting or had fewer than `MIN_ROWS` rows
@@ -73,7 +73,7 @@ class FittedBlend(Frozen):
 
     format: Literal[1] = FORMAT
     spec: Blend
-    maps: dict[str, TaskMaps] = Field(default={})
+    maps: dict[str, BlendMaps] = Field(default={})
     notes: tuple[str, ...] = ()
 
     @property
@@ -231,11 +231,11 @@ def _fit_task(
     kind: HeadKind,
     frame: pl.DataFrame,
     places: list[tuple[str | None, Indices]],
-) -> TaskMaps:
+) -> BlendMaps:
     transform, comparable = spec.transform_of(task, kind), spec.by is not None
     x = predictions_of(frame, task, probabilities=transform in ("logit", "probit"))
-    types = {str(t): fit_map(transform, x[rows], comparable=comparable) for t, rows in places}
-    return TaskMaps(overall=fit_map(transform, x, comparable=comparable), types=types)
+    types = {str(t): fit_transform(transform, x[rows], comparable=comparable) for t, rows in places}
+    return BlendMaps(overall=fit_transform(transform, x, comparable=comparable), types=types)
 
 
 def _base(predictions: Floats, task: str, exponent: float) -> Floats:

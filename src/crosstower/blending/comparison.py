@@ -37,7 +37,7 @@ BEFORE_DIVERSITY = "before diversity"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComparisonSpec:
     """What is measured, and how: lists of `k` for each value of column `user`."""
 
     schema: Schema
@@ -69,7 +69,7 @@ class Measured:
 
 
 def compare(
-    asked: Asked, fitted: FittedBlend, rows: HeldOut
+    asked: ComparisonSpec, fitted: FittedBlend, rows: HeldOut
 ) -> tuple[list[Measured], Counts | None]:
     """Return the blend's order of the test rows, then the others; and what diversity did."""
     blend, score, counts = fitted.spec, fitted.score(rows.test), None
@@ -92,7 +92,7 @@ def compare(
     ], counts
 
 
-def _others(asked: Asked, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
+def _others(asked: ComparisonSpec, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
     """Return the scores that the blend has to beat: a plain sum, and each of its tasks alone.
 
     The weights of the plain sum are the values of the utility, or those of the blend.
@@ -107,7 +107,7 @@ def _others(asked: Asked, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
     return {n: fit_blend(spec, kinds, rows.valid).score(rows.test) for n, spec in specs.items()}
 
 
-def _best(asked: Asked, blend: Blend, frame: pl.DataFrame) -> Floats | None:
+def _best(asked: ComparisonSpec, blend: Blend, frame: pl.DataFrame) -> Floats | None:
     """Return the score by true probabilities, where those of all that counts are known."""
     truths = asked.schema.truths()
     if asked.utility is not None:
@@ -124,7 +124,13 @@ def _best(asked: Asked, blend: Blend, frame: pl.DataFrame) -> Floats | None:
 
 
 def measure(
-    asked: Asked, name: str, role: Role, score: Floats, *, frame: pl.DataFrame, by: str | None
+    asked: ComparisonSpec,
+    name: str,
+    role: Role,
+    score: Floats,
+    *,
+    frame: pl.DataFrame,
+    by: str | None,
 ) -> Measured:
     """Return what an order by falling score is worth; equal scores count as all their orders."""
     users, k, kinds = frame[asked.user], asked.k, asked.schema.kinds()

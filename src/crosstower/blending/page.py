@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from crosstower.blending.blender import FittedBlend
 from crosstower.blending.columns import types_of
-from crosstower.blending.comparison import Asked, Measured, shares_by_rank, type_column
+from crosstower.blending.comparison import ComparisonSpec, Measured, shares_by_rank, type_column
 from crosstower.blending.held_out import HeldOut
 from crosstower.blending.pareto import weight_sweep
 from crosstower.blending.tuning import Tuned
 from crosstower.data.content_types import ContentTypes
 from crosstower.evaluation.reports.blend_content import BlendContent, Distribution, OrderMetrics
 from crosstower.recipe.blend import Blend
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,7 @@ _MOST_TYPES = 5
 
 def page_content(
     title: str,
-    asked: Asked,
+    asked: ComparisonSpec,
     fitted: FittedBlend,
     rows: HeldOut,
     measured: list[Measured],
@@ -75,7 +75,9 @@ def ordered_rows(
     return table.select(*first, *others).filter(pl.col("rank") > 0).sort(user, "rank")
 
 
-def _front(blend: Blend, asked: Asked, rows: HeldOut, tuned: Tuned | None) -> pl.DataFrame | None:
+def _front(
+    blend: Blend, asked: ComparisonSpec, rows: HeldOut, tuned: Tuned | None
+) -> pl.DataFrame | None:
     """Return the blends tried, or other weights than those by hand, measured on validation rows."""
     if tuned is not None:
         table = tuned.trials
@@ -130,6 +132,6 @@ def _counts(x: Floats, edges: Floats) -> Floats:
     return np.histogram(x[np.isfinite(x)], bins=edges)[0].astype(np.float64)
 
 
-def _yaml(section: Frozen) -> str:
+def _yaml(section: FrozenModel) -> str:
     plain = section.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

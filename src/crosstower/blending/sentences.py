@@ -14,7 +14,7 @@ from crosstower.blending.comparison import (
     BLENDED,
     PLAIN,
     SHUFFLED,
-    Asked,
+    ComparisonSpec,
     Measured,
 )
 from crosstower.blending.diversity import Counts
@@ -25,7 +25,7 @@ from crosstower.evaluation.metrics.per_user import bootstrap_difference
 
 
 def sentences(
-    asked: Asked, measured: Sequence[Measured], counts: Counts | None, lists: Lists
+    asked: ComparisonSpec, measured: Sequence[Measured], counts: Counts | None, lists: Lists
 ) -> list[str]:
     """Return the findings about the test rows of one training, the most telling first.
 
@@ -42,7 +42,9 @@ def sentences(
     return words
 
 
-def _comparisons(asked: Asked, blend: Measured, by_name: Mapping[str, Measured]) -> list[str]:
+def _comparisons(
+    asked: ComparisonSpec, blend: Measured, by_name: Mapping[str, Measured]
+) -> list[str]:
     """Return how the blend differs from the other orders."""
     words = list[str]()
     for metric in _compared(asked):
@@ -77,7 +79,9 @@ def tuning_words(tuned: Tuned) -> list[str]:
     return words
 
 
-def constraint_words(asked: Asked, frame: pl.DataFrame, measured: Sequence[Measured]) -> list[str]:
+def constraint_words(
+    asked: ComparisonSpec, frame: pl.DataFrame, measured: Sequence[Measured]
+) -> list[str]:
     """Return what each constraint of the utility comes to on the test rows, in which order."""
     if asked.utility is None or not asked.utility.constraints:
         return []
@@ -92,13 +96,13 @@ def constraint_words(asked: Asked, frame: pl.DataFrame, measured: Sequence[Measu
     return [f"{sentence[:-1]}." for sentence in words]
 
 
-def _compared(asked: Asked) -> list[str]:
+def _compared(asked: ComparisonSpec) -> list[str]:
     if asked.utility is not None:
         return ["utility"]
     return [f"ndcg.{task}" for task in asked.schema.tasks]
 
 
-def _first_places(asked: Asked, blend: Measured, lists: Lists) -> str:
+def _first_places(asked: ComparisonSpec, blend: Measured, lists: Lists) -> str:
     parts: list[str] = []
     for task, kind in asked.schema.kinds().items():
         low, high = blend.intervals[f"total.{task}"]
@@ -137,7 +141,7 @@ def _called(name: str) -> str:
     return called.get(name, name)
 
 
-def _types(asked: Asked, by_name: Mapping[str, Measured]) -> list[str]:
+def _types(asked: ComparisonSpec, by_name: Mapping[str, Measured]) -> list[str]:
     """Say how the content types share the first places, beside the plain sum."""
     blend, plain = by_name[BLENDED], by_name.get(PLAIN)
     if not blend.shares:

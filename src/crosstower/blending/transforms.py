@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.special import logit, ndtri
 
 from crosstower.recipe.blend import Transform
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ _EDGE = 1e-7
 _SAME, _LAST_DIGITS, _CONSTANT = 5e-6, 5e-7, 3e-6
 
 
-class Scaled(Frozen):
+class Scaled(FrozenModel):
     """(h(x) - mean) / sd, where h is the identity, the logit or the probit.
 
     Logit and probit clip probabilities to [1e-7, 1 - 1e-7], so that 0 and 1 stay finite. Mean 0 and
@@ -42,7 +42,7 @@ class Scaled(Frozen):
         return (_plain(self.kind, x) - self.mean) / self.sd
 
 
-class Percentile(Frozen):
+class Percentile(FrozenModel):
     """The share of fitted predictions below x, ties counted half: (#less + #less-or-equal) / 2n.
 
     `points` are n actual predictions in ascending order, and the map is a step function: any
@@ -65,7 +65,9 @@ class Percentile(Frozen):
 FittedMap = Annotated[Scaled | Percentile, Field(discriminator="kind")]
 
 
-def fit_map(transform: Transform, x: NDArray[Any], *, comparable: bool) -> Scaled | Percentile:
+def fit_transform(
+    transform: Transform, x: NDArray[Any], *, comparable: bool
+) -> Scaled | Percentile:
     """Return the map fitted on predictions.
 
     Args:

@@ -26,7 +26,7 @@ from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend, Transform
 from crosstower.recipe.tasks import HeadKind
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 _WIDEST = float(np.log(1e4))  # of a searched log ratio
 
@@ -81,7 +81,7 @@ def tune_blend(
     kinds: Mapping[str, HeadKind],
     frame: pl.DataFrame,
     *,
-    tell: Tell | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tuned:
     """Return the blend of all tasks with the highest utility that keeps to the constraints.
 
@@ -94,7 +94,7 @@ def tune_blend(
         utility: what is wanted; its `transforms` and `by` are searched, its seed decides the rest.
         kinds: of the model's tasks, all of which are blended.
         frame: held-out rows with labels, predictions and the columns that the utility names.
-        tell: shown one line a trial.
+        on_progress: shown one line a trial.
 
     Raises:
         RecipeError: Optuna is not installed, the utility names a task that is not there, or no
@@ -121,8 +121,8 @@ def tune_blend(
                 trial.set_constraint(str(i), excess)
             study.tell(trial, figures.utility)
             tried.append((candidate, figures))
-            if tell is not None:
-                tell(f"blend {number + 1} of {count}: utility {figures.utility:.4f}")
+            if on_progress is not None:
+                on_progress(f"blend {number + 1} of {count}: utility {figures.utility:.4f}")
     return _tuned(utility, measures, tried)
 
 

@@ -24,7 +24,7 @@ from crosstower.blending.columns import Floats, amounts_of, numbers_of, refuse, 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.arguments import path_of
 from crosstower.recipe.blend import Transform
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
@@ -32,7 +32,7 @@ from crosstower.recipe.yaml_reader import read_yaml
 _SHARES = ("min_share", "max_share")
 
 
-class Constraint(Frozen):
+class Constraint(FrozenModel):
     """What an order must keep to: a share of a content type in the first k, or a task's NDCG@k.
 
     A share is that of the rows with `value` in `column` among a user's first k places, averaged
@@ -79,7 +79,7 @@ class Constraint(Frozen):
         return f"share of {self.column} '{self.value}' {side} {self.bound:g}"
 
 
-class Utility(Frozen):
+class Utility(FrozenModel):
     """What is wanted of an order, and how long to look for it.
 
     A row is worth Σ_t value_t·label_t (times an amount); an order is worth the mean over users of

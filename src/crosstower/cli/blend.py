@@ -120,7 +120,7 @@ def blend(
             user=user,
             k=k,
             data=data,
-            tell=status.update,
+            on_progress=status.update,
         )
     if as_json:
         typer.echo(json.dumps(result.plain(), indent=1))

@@ -122,10 +122,10 @@ def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -
 
     with Console(stderr=True).status("reading") as status:
 
-        def tell(stage: str, rows: int) -> None:
+        def on_progress(stage: str, rows: int) -> None:
             status.update(f"{stage}: {rows:,} rows")
 
-        report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=tell)
+        report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=on_progress)
     write_funnel(opened, report)
     return report
 

@@ -15,7 +15,7 @@ from crosstower.evaluation.reports.content import RetrievalReport
 from crosstower.evaluation.reports.report import TITLES
 from crosstower.recipe.columns import Text
 from crosstower.retrieval.build_index import IndexFacts, Kind
-from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Storage
 from crosstower.retrieval.results import stored_report
 from crosstower.retrieval.retriever import Retriever
@@ -85,7 +85,7 @@ def print_hits(found: pl.DataFrame, as_json: bool, *, nothing: str = NOTHING) ->
 
 def nothing_left(retriever: Retriever, user: str | None, where: str | None) -> str:
     """Return what an empty list of recommendations means."""
-    excludes = section_of(retriever.run.recipe).exclude_seen
+    excludes = retrieval_section_of(retriever.run.recipe).exclude_seen
     if user is None or not excludes or retriever.known(user).is_empty():
         return NOTHING
     why = "is left" if where is None else "fulfils this"
@@ -121,9 +121,11 @@ def print_retrieval_run(run: Run) -> None:
 
 def question(run: Run) -> str:
     """Return the arguments of a command that the run can answer."""
-    if section_of(run.recipe).user:
+    if retrieval_section_of(run.recipe).user:
         return f"recommend {run.folder} --user ID"
-    columns = {name: run.recipe.schema_.columns[name] for name in sides_of(run.recipe).query}
+    columns = {
+        name: run.recipe.schema_.columns[name] for name in tower_columns_of(run.recipe).query
+    }
     if sum(isinstance(column, Text) for column in columns.values()) == 1:
         return f'search {run.folder} "TEXT"'
     named = {getattr(column, "source", None) or name for name, column in columns.items()}

@@ -39,7 +39,7 @@ def bundle(
 
     with Console(stderr=True).status("opening the runs") as status:
         made = make_bundle(
-            runs, output, candidates=candidates, index=index, seed=seed, tell=status.update
+            runs, output, candidates=candidates, index=index, seed=seed, on_progress=status.update
         )
     if as_json:
         typer.echo(made.manifest.model_dump_json(indent=1, exclude={"files"}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.retrieval import SeenRule
 
 _COUNTED: dict[SeenRule, str] = {
@@ -12,7 +12,7 @@ _COUNTED: dict[SeenRule, str] = {
 }
 
 
-class AnswerCounts(Frozen):
+class AnswerCounts(FrozenModel):
     """Distinct (question, item) pairs to find: all of them, and those that the user already had."""
 
     total: int

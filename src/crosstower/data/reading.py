@@ -20,7 +20,7 @@ from crosstower.data.prefetch import prefetch
 from crosstower.data.sources.joins import join, join_matches
 from crosstower.data.sources.source import FrameSource, Source, open_source, require_columns
 from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
-from crosstower.data.statistics import Census, Facts
+from crosstower.data.statistics import DatasetCounter, DatasetStats
 from crosstower.data.times.clock import Clock
 from crosstower.data.times.clocks import ClockOf, clocks_of
 from crosstower.errors import RecipeError
@@ -48,7 +48,7 @@ class Prepared:
     encoder: Encoder
     rows: dict[str, EncodedRows]
     answers: dict[str, pl.DataFrame]
-    facts: Facts
+    facts: DatasetStats
     fingerprints: Fingerprints
 
 
@@ -154,7 +154,7 @@ def prepare(
     reading = _Reading(recipe, source, splitter, extras, progress)
     if encoder is None:
         fit = EncoderFit(recipe.schema_)
-        for frame, assignment in reading.frames("learning vocabularies", Census()):
+        for frame, assignment in reading.frames("learning vocabularies", DatasetCounter()):
             fit.add(select(frame, assignment, 0))
         join_matches(source)  # a join without a match is an error before anything is encoded
         encoder = fit.finish()
@@ -184,7 +184,7 @@ class _Reading:
     extras: list[str]
     progress: Progress
 
-    def frames(self, stage: str, census: Census) -> Iterator[tuple[pl.DataFrame, Any]]:
+    def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
         extras = list(dict.fromkeys([*self.extras, *self.splitter.columns]))
         how = self.recipe.data.on_bad_rows
@@ -213,7 +213,7 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     memory = reading.recipe.data.memory_mb * 1_000_000
     rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
     answers: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
-    census = Census()
+    census = DatasetCounter()
     for frame, assignment in reading.frames("encoding rows", census):
         # Encoded once, then split: texts are not copied, and long columns encode faster.
         batch, answer = encoder.encode(frame), answers_of(frame, encoder.schema, reading.extras)

@@ -16,14 +16,14 @@ from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.split import SPLITS
 from crosstower.data.unseen import Unseen
 from crosstower.errors import DataError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 
 _REPEATED = 0.01
 
 
-class Facts(Frozen):
+class DatasetStats(FrozenModel):
     """What is known of the data of a run, as it is kept with the run.
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
@@ -59,7 +59,7 @@ class _LabelCount:
 
 
 @dataclass
-class Census:
+class DatasetCounter:
     """Counters that grow chunk by chunk; memory does not grow with rows."""
 
     rows: Counter[str] = field(default_factory=Counter[str])
@@ -145,12 +145,12 @@ class Census:
                     " data.split, give more rows, or check the task's positive or threshold"
                 )
 
-    def facts(self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()) -> Facts:
+    def facts(self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()) -> DatasetStats:
         """Return what is kept with the run; `joins` are those of the rows."""
         rates: dict[str, dict[str, float]] = {}
         for (task, part), count in self.labels.items():
             rates.setdefault(task, {})[part] = count.total / count.rows
-        return Facts(
+        return DatasetStats(
             source=source,
             split=split,
             rows=dict(self.rows),

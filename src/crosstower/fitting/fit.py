@@ -124,7 +124,7 @@ def fit(
         blend_again(run, data, status.update)
         # A blend made by hand since then stays.
         if recipe.blend is not None and not (run.folder / BLENDED).is_file():
-            blend_run(run, tell=status.update)
+            blend_run(run, on_progress=status.update)
     return run
 
 
@@ -187,14 +187,14 @@ def _prepare(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, consol
     source = training_source(recipe.data, data)
     with console.status("reading") as status:
 
-        def tell(stage: str, rows: int) -> None:
+        def on_progress(stage: str, rows: int) -> None:
             status.update(f"{stage}: {rows:,} rows")
 
         if recipe.retrieval is not None:
-            found = prepare_retrieval(recipe, source, encoder=encoder, progress=tell)
+            found = prepare_retrieval(recipe, source, encoder=encoder, progress=on_progress)
             baseline_names(recipe, len(found.items))  # one that cannot be had is an error now
             return RetrievalJob(recipe, found)
-        rows = prepare(recipe, source, spill=spill, encoder=encoder, progress=tell)
+        rows = prepare(recipe, source, spill=spill, encoder=encoder, progress=on_progress)
         return RankingJob(recipe, rows)
 
 
@@ -228,7 +228,7 @@ def _create(
         seeds=tuple(range(first, first + seeds)),
         facts=job.facts.model_copy(update={"notes": (*job.facts.notes, *notes)}),
         environment=_environment()
-        | {"batch size": str(recipe.training.rows_a_step(job.train_rows))},
+        | {"batch size": str(recipe.training.batch_size_for(job.train_rows))},
         tables=tables,
         modules=own_modules(models),
     )

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from torch import nn
 
 from crosstower.models.registry import build
-from crosstower.nn.embedding import hold_tables
+from crosstower.nn.embedding import offload_embeddings
 from crosstower.recipe.recipe import Training
 from crosstower.storage.files import same_file, write_atomic
 from crosstower.training.checkpoint import Position, load_weights, read_position
@@ -80,7 +80,7 @@ class OneTraining:
         model = build(self.job.encoder.layout, self.run.info.models[self.name])
         model = model.to(pick_device(settings.device))
         if settings.tables == "host":
-            hold_tables(model, "cpu")
+            offload_embeddings(model, "cpu")
         return model
 
     def _trained(
@@ -96,7 +96,7 @@ class OneTraining:
         """Train on the rows of a job; with a `place` of its own it is a refit."""
         folder, words = place or self.folder, " refit" if place is not None else ""
         folder.mkdir(parents=True, exist_ok=True)
-        size = settings.rows_a_step(self.job.train_rows)
+        size = settings.batch_size_for(self.job.train_rows)
         monitor, higher = job.monitor
         log = folder / "metrics.jsonl"
         watcher = Watcher(

@@ -15,7 +15,7 @@ from crosstower.recipe.chains import chain_of
 from crosstower.recipe.recipe import CHAINED, Recipe, load_recipe
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.validation import validate
-from crosstower.retrieval.data.sides import sides_of
+from crosstower.retrieval.data.tower_columns import tower_columns_of
 from crosstower.retrieval.job import retrieval_monitor
 
 
@@ -82,7 +82,7 @@ def check_model(recipe: Recipe) -> None:
                 )
         return
     retrieval_monitor(recipe)
-    sides_of(recipe)
+    tower_columns_of(recipe)
     if recipe.model["name"] != "two_tower":
         raise RecipeError(
             f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"

@@ -152,7 +152,7 @@ def reopen(run: Run, model: str, seed: int, outputs: Iterable[str]) -> str | Non
     return f"{index}: removed, its vectors are of the weights before; crosstower index {run.folder}"
 
 
-def blend_again(run: Run, data: Any, tell: Any) -> None:
+def blend_again(run: Run, data: Any, on_progress: Any) -> None:
     """Fit a kept blend again if the trainings have continued."""
     path, main = run.folder / BLENDED, next(iter(run.info.models))
     fitted = [run.model_folder(main, seed) / BLEND for seed in run.info.seeds]
@@ -160,7 +160,7 @@ def blend_again(run: Run, data: Any, tell: Any) -> None:
         return
     plain = json.loads(path.read_bytes())
     blend = Blend.model_validate(plain["blend"])
-    blend_run(run, blend, user=plain["user"], k=plain["k"], data=data, tell=tell)
+    blend_run(run, blend, user=plain["user"], k=plain["k"], data=data, on_progress=on_progress)
 
 
 def begun(run: Run) -> Run:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crosstower.data.reading import Progress
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.questions import Asked, other_questions, run_questions, sample_of
+from crosstower.funnel.queries import FunnelQueries, other_questions, run_questions, sample_of
 from crosstower.funnel.report import (
     TRUE_VALUE,
     Floats,
@@ -128,7 +128,7 @@ def write_funnel(funnel: Funnel, report: FunnelReport) -> Path:
 
 def funnel_lists(
     funnel: Funnel,
-    asked: Asked,
+    asked: FunnelQueries,
     *,
     k: int,
     limit: int,
@@ -165,7 +165,7 @@ class _Ranker:
     """Orders items for questions, a block of rows at a time."""
 
     funnel: Funnel
-    asked: Asked
+    asked: FunnelQueries
     k: int
     progress: Progress
 
@@ -223,16 +223,16 @@ class _Ranker:
         }
 
 
-def _candidates(funnel: Funnel, asked: Asked) -> Indices:
+def _candidates(funnel: Funnel, asked: FunnelQueries) -> Indices:
     size, parts = 2_048, list[Indices]()
     for start in range(0, len(asked), size):
         part = range(start, min(start + size, len(asked)))
-        had = [asked.had(question) for question in part]
-        parts.append(funnel.retrieve(asked.vectors[start : start + size], had)[0])
+        history = [asked.history(question) for question in part]
+        parts.append(funnel.retrieve(asked.vectors[start : start + size], history)[0])
     return np.concatenate(parts)
 
 
-def _popular(funnel: Funnel, asked: Asked, k: int) -> Indices:
+def _popular(funnel: Funnel, asked: FunnelQueries, k: int) -> Indices:
     """Return the items with the most training rows of the retrieval run."""
     counts = funnel.retriever.items[COUNT].to_numpy().astype(np.float32)
     nothing = np.empty(0, np.int64)
@@ -241,7 +241,13 @@ def _popular(funnel: Funnel, asked: Asked, k: int) -> Indices:
 
 
 def _report(
-    funnel: Funnel, asked: Asked, lists: FunnelLists, *, k: int, truth: Truth | None, seed: int
+    funnel: Funnel,
+    asked: FunnelQueries,
+    lists: FunnelLists,
+    *,
+    k: int,
+    truth: Truth | None,
+    seed: int,
 ) -> FunnelReport:
     relevant = asked.questions.relevant
     values = values_of(lists.shown, relevant, k, asked=lists.asked)
@@ -270,7 +276,7 @@ def _report(
     )
 
 
-def _true_values(funnel: Funnel, asked: Asked, shown: Indices, truth: Truth) -> Floats:
+def _true_values(funnel: Funnel, asked: FunnelQueries, shown: Indices, truth: Truth) -> Floats:
     """Return the true value of each list `[Q]`."""
     question, place = np.nonzero(shown >= 0)
     rows = funnel.rows.whole(asked.queries, question, shown[question, place])

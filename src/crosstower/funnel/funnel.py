@@ -25,8 +25,8 @@ from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.blend import Diversity
 from crosstower.recipe.own_columns import ROW, attribute_names, raw_name
-from crosstower.retrieval.data.sides import section_of
-from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
@@ -136,8 +136,8 @@ class Funnel:
             hits = self.retriever.popular(self.candidates, where=where)
             places, similarity = hits.places, hits.scores
         else:
-            vector, had = self.retriever.query(user, asked)
-            places, similarity = self.retrieve(vector, [had], where=where)
+            vector, history = self.retriever.query(user, asked)
+            places, similarity = self.retrieve(vector, [history], where=where)
         found = places[0] >= 0
         item, similarity = places[0][found], similarity[0][found]
         queries, skipped = self._queries(user, given), Counter[str]()
@@ -153,13 +153,13 @@ class Funnel:
         return self._answer(scored, list(ranks.values())[-1], item, similarity).head(k)
 
     def retrieve(
-        self, vectors: Floats, had: Sequence[Indices], *, where: str | None = None
+        self, vectors: Floats, history: Sequence[Indices], *, where: str | None = None
     ) -> tuple[Indices, Floats]:
         """Return the candidates `[Q, C]` by place in the catalogue, -1 where there are fewer.
 
         Args:
             vectors: `[Q, D]` of the queries.
-            had: the places of what each asker has had; left out if the retrieval recipe says so.
+            history: places of each user's seen items, excluded if the retrieval recipe says so.
             where: a condition on the attributes of items.
 
         Returns:
@@ -167,8 +167,8 @@ class Funnel:
 
         """
         catalogue, exclude = self.retriever.catalogue, None
-        if section_of(self.retriever.run.recipe).exclude_seen:
-            exclude = [catalogue.ids.gather(places) for places in had]
+        if retrieval_section_of(self.retriever.run.recipe).exclude_seen:
+            exclude = [catalogue.ids.gather(places) for places in history]
         hits = self.retriever.index.search(vectors, self.candidates, where=where, exclude=exclude)
         known = catalogue.places_of(hits.catalogue.ids)  # an index may keep an order of its own
         return np.append(known, -1)[hits.places], hits.scores
@@ -248,7 +248,7 @@ class Funnel:
         row: dict[str, Any] = {name: [None] for name in self.rows.known}
         if user is not None and self.rows.user is not None:
             known = self.retriever.known(user)
-            row |= {c.name: c for c in known.drop(USER, HAD)} if known.height else {}
+            row |= {c.name: c for c in known.drop(USER, SEEN_ITEMS)} if known.height else {}
             row[self.rows.user] = [given_id("user", user)]
         row |= {name: [value] for name, value in given.items()}
         if not row:
@@ -275,7 +275,7 @@ class Funnel:
         )
         both = pl.concat([own, scores], how="horizontal")
         attributes = self.retriever.catalogue.attributes[item[row]]
-        own = [section_of(self.retriever.run.recipe).item]
+        own = [retrieval_section_of(self.retriever.run.recipe).item]
         attributes = attributes.select(c for c in attributes.columns if c not in own)
         attributes = attributes.rename(attribute_names(attributes.columns, both.columns))
         return pl.concat([both, attributes], how="horizontal").sort("rank")

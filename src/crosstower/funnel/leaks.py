@@ -15,7 +15,7 @@ from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Data, Recipe
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.values.arrays import Indices
 
 _TRAIN, _VALID = SPLITS.index("train"), SPLITS.index("valid")
@@ -43,7 +43,7 @@ def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Indic
             " rows that test the retriever trained or validated the ranker cannot be told"
         )
         return [note]
-    where = section_of(retrieval).where
+    where = retrieval_section_of(retrieval).where
     rows = tested if where is None else _positives(source, where)[tested]
     same = retrieval.data.joins == ranking.data.joins
     of_ranking = source if same else training_source(ranking.data)

@@ -14,7 +14,7 @@ from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
 from crosstower.recipe.schema import Cross, Schema, sources_of
-from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
@@ -48,7 +48,7 @@ class RowMaker:
 
         """
         recipe, items = retriever.run.recipe, retriever.catalogue.attributes
-        sides, user = sides_of(recipe), section_of(recipe).user
+        sides, user = tower_columns_of(recipe), retrieval_section_of(recipe).user
         asked = recipe.schema_.part(list(sides.query)).sources()
         both = recipe.schema_.part(list(sides.item)).sources()
         own = {*asked, *([user] if user is not None else [])} - set(both)

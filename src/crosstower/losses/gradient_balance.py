@@ -47,7 +47,7 @@ class PCGradBalance(_GradientBalance):
         project_conflicts(gradients, [[j for j in orders[i] if j != i] for i in tasks])
         gradients.write([1.0] * len(gradients.values))
 
-    def figures(self) -> list[float]:
+    def log_values(self) -> list[float]:
         """Return the weights of the recipe."""
         return self.weights.tolist()
 
@@ -113,7 +113,7 @@ class GradNormBalance(_GradientBalance):
     def _set(self, balance: Tensor) -> None:
         self.balance = balance * len(balance) / balance.sum()
 
-    def figures(self) -> list[float]:
+    def log_values(self) -> list[float]:
         """Return w_t · v_t."""
         return (self.weights * self.balance).tolist()
 

@@ -40,10 +40,10 @@ class PointwiseObjective:
         """Return one line a number or label column: smallest, mean and largest value."""
         return column_statistics(self.layout, batch)
 
-    def figures(self) -> dict[str, float]:
+    def log_values(self) -> dict[str, float]:
         """Return the weight of each task's loss at the moment."""
         names = [f"weight.{head.name}" for head in self.layout.heads]
-        return dict(zip(names, self.balance.figures(), strict=True))
+        return dict(zip(names, self.balance.log_values(), strict=True))
 
     def state(self) -> dict[str, Tensor]:
         """Return what the balance has learnt."""

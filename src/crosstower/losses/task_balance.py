@@ -32,7 +32,7 @@ class Balance(Protocol):
         """Leave gradients on `parameters`, once for each `total`."""
         ...
 
-    def figures(self) -> list[float]:
+    def log_values(self) -> list[float]:
         """Return the weight of each task's loss at the moment."""
         ...
 
@@ -61,7 +61,7 @@ class StaticBalance:
         del parameters
         total.backward()
 
-    def figures(self) -> list[float]:
+    def log_values(self) -> list[float]:
         """Return the weights of the recipe."""
         return self.weights.tolist()
 
@@ -111,7 +111,7 @@ class UncertaintyBalance:
         del parameters
         total.backward()
 
-    def figures(self) -> list[float]:
+    def log_values(self) -> list[float]:
         """Return w_t · c_t · exp(-s_t); NaN before a task's first label."""
         return (self.weights * self.factor * (-self.log_variance).exp()).tolist()
 

@@ -13,7 +13,7 @@ from crosstower.nn.chain import chained_logits
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunks
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("esmm")
@@ -26,7 +26,7 @@ class ESMM(nn.Module):
     ones keeps the conversion rate free of their selection.
     """
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of ESMM."""
 
         embedding_dim: int = Field(default=16, ge=1)

@@ -9,14 +9,14 @@ from crosstower.data.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import by_head
 from crosstower.nn.wide import WideLinear
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("logistic_regression")
 class LogisticRegression(nn.Module):
     """One weight a value and a number; no embeddings, no crosses but those with a `dim`."""
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Logistic regression has no options."""
 
     def __init__(self, layout: Layout, config: Config) -> None:  # noqa: ARG002 - one way in

@@ -10,14 +10,14 @@ from crosstower.data.layout import Layout
 from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("mlp")
 class PlainMLP(nn.Module):
     """Embeddings and numbers, dense layers, one linear head a task."""
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of the MLP."""
 
         embedding_dim: int = Field(default=16, ge=1)

@@ -14,14 +14,14 @@ from crosstower.nn.experts import MultiGateMixture
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("mmoe")
 class MMoE(nn.Module):
     """Every expert is a trunk; a gate a task mixes them for its tower."""
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of MMoE."""
 
         embedding_dim: int = Field(default=16, ge=1)

@@ -14,7 +14,7 @@ from crosstower.nn.experts import ProgressiveExtraction
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("ple")
@@ -24,7 +24,7 @@ class PLE(nn.Module):
     Every expert is a trunk; those of a higher level read the gates of the level below.
     """
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of PLE."""
 
         embedding_dim: int = Field(default=16, ge=1)

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, RunError, did_you_mean
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 
 
 class Architecture(Protocol):
     """What a registered class offers; `forward` gives {head: logits `[B]`}."""
 
-    Config: ClassVar[type[Frozen]]
+    Config: ClassVar[type[FrozenModel]]
 
     def __call__(self, layout: Layout, config: Any) -> nn.Module:
         """Build the model for a layout."""
@@ -106,7 +106,7 @@ def require_model(name: str, module: str | None, *, where: str) -> None:
     )
 
 
-def config_of(name: str) -> type[Frozen]:
+def config_of(name: str) -> type[FrozenModel]:
     """Return the options model of an architecture.
 
     Raises:

@@ -11,14 +11,14 @@ from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("shared_bottom")
 class SharedBottom(nn.Module):
     """All tasks read the same trunk; with one task it is that task's model alone."""
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of the shared-bottom model."""
 
         embedding_dim: int = Field(default=16, ge=1)

@@ -20,7 +20,7 @@ from crosstower.models.registry import register
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.inputs import by_head
 from crosstower.nn.towers import Tower
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 COLDEST, HOTTEST = 0.01, 100.0
 """Range of a learnt temperature, widened to where it starts."""
@@ -30,7 +30,7 @@ COLDEST, HOTTEST = 0.01, 100.0
 class TwoTower(nn.Module):
     """logit = ⟨query, item⟩ / temperature + bias, a temperature and a bias a head."""
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of the two-tower model."""
 
         item: tuple[str, ...] = Field(

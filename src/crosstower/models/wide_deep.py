@@ -14,7 +14,7 @@ from crosstower.models.registry import register
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
 from crosstower.nn.wide import wide_side
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
 @register("wide_deep")
@@ -25,7 +25,7 @@ class WideDeep(nn.Module):
     the wide logits and the last hidden layer together.
     """
 
-    class Config(Frozen):
+    class Config(FrozenModel):
         """Options of Wide & Deep."""
 
         embedding_dim: int = Field(default=16, ge=1)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture, CrossNetwork
 from crosstower.nn.mlp import MLP
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
-class CrossOptions(Frozen):
+class CrossOptions(FrozenModel):
     """How features are crossed, and what stands beside or on top of the crosses."""
 
     cross: Literal["full", "low_rank", "mixture"] = "full"

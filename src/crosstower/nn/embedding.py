@@ -172,7 +172,7 @@ class EmbeddingStore(nn.Module):
 _TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
 
 
-def hold_tables(model: nn.Module, device: torch.device | str) -> None:
+def offload_embeddings(model: nn.Module, device: torch.device | str) -> None:
     """Move the tables of a model's stores to `device`; all that reads them stays where it is."""
     for module in model.modules():
         if isinstance(module, EmbeddingStore):

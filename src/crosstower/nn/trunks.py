@@ -15,10 +15,10 @@ from crosstower.data.layout import Layout
 from crosstower.nn.deep_cross import CrossOptions, Parallel, Stacked, StackedWithInput, deep_cross
 from crosstower.nn.mlp import MLP
 from crosstower.nn.wide import WideLinear, wide_side
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
-class MLPTrunk(Frozen):
+class MLPTrunk(FrozenModel):
     """Dense layers."""
 
     name: Literal["mlp"] = "mlp"
@@ -32,7 +32,7 @@ class DeepCrossTrunk(CrossOptions):
     name: Literal["dcn_v2"] = "dcn_v2"
 
 
-class WideDeepTrunk(Frozen):
+class WideDeepTrunk(FrozenModel):
     """Dense layers, and one linear side for all tasks."""
 
     name: Literal["wide_deep"] = "wide_deep"

@@ -16,7 +16,7 @@ from torch import nn
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.reading import Prepared
-from crosstower.data.statistics import Facts
+from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
@@ -112,7 +112,7 @@ class RankingJob:
         return self.prepared.encoder
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetStats:
         """What is known of the data."""
         return self.prepared.facts
 
@@ -187,7 +187,7 @@ class RankingJob:
         """Write what recognises the training rows."""
         self.prepared.fingerprints.save(folder)
 
-    def finish(self, folder: Path, tell: Any) -> None:
+    def finish(self, folder: Path, on_progress: Any) -> None:
         """Do nothing: a ranker's baselines are models."""
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:

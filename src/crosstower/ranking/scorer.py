@@ -161,7 +161,7 @@ class Scorer:
         before = dict[str, Floats]()
         if calibrators is not None:
             types = None if calibrators.by is None else raw.types[calibrators.by]
-            right = calibrators.put_right(found, types)
+            right = calibrators.calibrate(found, types)
             before = {task: found[task] for task in right}
             found = found | right
         if blend is None:

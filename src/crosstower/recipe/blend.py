@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 
 Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
@@ -24,7 +24,7 @@ ANY_OTHER = "*"
 _OF_PROBABILITIES = ("logit", "probit")
 
 
-class Diversity(Frozen):
+class Diversity(FrozenModel):
     """What the first places of a list must not be: many of one kind, or all alike.
 
     `caps` allow at most so many rows of a value of the column `by` in the first `top` places;
@@ -71,7 +71,7 @@ class Diversity(Frozen):
         return list(dict.fromkeys([*([self.by] if self.by else []), *self.similar_by]))
 
 
-class Blend(Frozen):
+class Blend(FrozenModel):
     """How the predictions of several tasks make one score, higher being better.
 
     >>> Blend(weights={"like": 1}, transform="percentile", by="content_type").columns()

@@ -8,12 +8,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 Method = Literal["platt", "isotonic", "none"]
 
 
-class Calibration(Frozen):
+class Calibration(FrozenModel):
     """Make predictions mean what they say, by a map fitted to the validation rows.
 
     `platt` has two parameters and wants few rows; `isotonic` takes any rising shape and wants some

@@ -7,14 +7,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from crosstower.errors import DataError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.values.ids import id_of
 
 Pooling = Literal["mean", "sum", "max"]
 SequencePooling = Literal["mean", "sum", "max", "attention", "gru"]
 
 
-class _Column(Frozen):
+class _Column(FrozenModel):
     source: str | None = Field(
         default=None, description="Column of the data; the column's name if unset."
     )
@@ -183,7 +183,7 @@ class Text(_Column):
         return self
 
 
-class Distance(Frozen):
+class Distance(FrozenModel):
     """Kilometres along the earth's surface between two places, such as an asker and a restaurant.
 
     A number like `numeric`: a missing coordinate makes the distance missing.
@@ -203,7 +203,7 @@ class Vector(_Column):
     normalise: Literal["standardise", "l2", "none"] = "standardise"
 
 
-class Cross(Frozen):
+class Cross(FrozenModel):
     """The combination of single-valued columns, hashed into buckets.
 
     Lives in the wide side of Wide & Deep; with `dim` it is embedded as well, for every model.

@@ -6,10 +6,10 @@ import codecs
 
 from pydantic import Field, field_validator
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
-class Csv(Frozen):
+class Csv(FrozenModel):
     """The dialect of CSV and TSV files; other files are not affected.
 
     Spaces around cells and column names do not count. Cells are text until the schema says what

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from crosstower.recipe.csv import Csv
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.split import GivenSplit, RandomSplit, Split
 from crosstower.recipe.times import TimeFormat
 
@@ -18,14 +18,14 @@ _OTHER_PART = {
 }
 
 
-class Join(Frozen):
+class Join(FrozenModel):
     """A smaller table, one row per key, whose columns are added to the rows."""
 
     path: str
     on: str = Field(description="Key column, of the same name on both sides.")
 
 
-class Data(Frozen):
+class Data(FrozenModel):
     """Where rows come from and how they are split."""
 
     path: str | None = Field(

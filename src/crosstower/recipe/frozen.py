@@ -36,7 +36,7 @@ class _HouseStyle(ModelMetaclass):
                 raise RecipeError(explained(error, cls, where=cls.__name__)) from None
 
 
-class Frozen(BaseModel, metaclass=_HouseStyle):
+class FrozenModel(BaseModel, metaclass=_HouseStyle):
     """A model that cannot be changed, and refuses unknown keys and infinite numbers.
 
     Raises:

@@ -17,7 +17,7 @@ from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
 from crosstower.recipe.data import Data
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.schema import Schema, Sequence
 from crosstower.recipe.split import order_of
@@ -32,7 +32,7 @@ ALL_LOSS = "all.loss"
 """What `training.monitor` calls the losses of all tasks together."""
 
 
-class Evaluation(Frozen):
+class Evaluation(FrozenModel):
     """What the report shows beside the model."""
 
     group: str | None = Field(default=None, description="Column for the AUC within groups (gAUC).")
@@ -40,7 +40,7 @@ class Evaluation(Frozen):
     baselines: tuple[str, ...] = ("logistic_regression", "mlp")
 
 
-class Recipe(Frozen):
+class Recipe(FrozenModel):
     """One experiment. `model` holds the architecture's name and its options.
 
     With a `retrieval` section it trains a retriever (the two-tower model, if no name is set) on

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 Objective = Literal["sampled_softmax", "full_softmax", "contrastive"]
 SeenRule = Literal["ignored", "missed", "shown"]
@@ -15,7 +15,7 @@ SeenRule = Literal["ignored", "missed", "shown"]
 BaselineName = Literal["popularity", "item_knn", "ease", "implicit_als", "bm25"]
 
 
-class Negatives(Frozen):
+class Negatives(FrozenModel):
     """What a positive is compared with at each step."""
 
     in_batch: bool = Field(default=True, description="The positives of the other rows.")
@@ -32,7 +32,7 @@ class Negatives(Frozen):
     )
 
 
-class Retrieval(Frozen):
+class Retrieval(FrozenModel):
     """Learn to find a row's item among all items. Every row (that fulfils `where`) is a positive.
 
     `sampled_softmax` is the cross-entropy over sampled candidates with logQ correction;

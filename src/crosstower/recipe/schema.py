@@ -24,7 +24,7 @@ from crosstower.recipe.columns import (
     is_single_coded,
     sources_of,
 )
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.tasks import Binary, HeadKind, Task
 
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-class Schema(Frozen):
+class Schema(FrozenModel):
     """The columns that a model reads and the tasks that it learns, by name.
 
     A kind alone is short for that kind with its defaults:

@@ -7,13 +7,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 Fractions = tuple[float, float, float]
 Moment = int | float | str
 
 
-class _FractionSplit(Frozen):
+class _FractionSplit(FrozenModel):
     fractions: Fractions = Field(
         default=(0.8, 0.1, 0.1), description="Shares of train, valid, test."
     )
@@ -76,7 +76,7 @@ class GroupSplit(_FractionSplit):
     seed: int = Field(default=0, ge=0)
 
 
-class LeaveLastOutSplit(Frozen):
+class LeaveLastOutSplit(FrozenModel):
     """The last row of each group tests, the one before validates."""
 
     kind: Literal["leave_last_out"] = "leave_last_out"
@@ -89,14 +89,14 @@ class LeaveLastOutSplit(Frozen):
         return self.time
 
 
-class ColumnSplit(Frozen):
+class ColumnSplit(FrozenModel):
     """A column that says train, valid or test."""
 
     kind: Literal["column"] = "column"
     column: str
 
 
-class GivenSplit(Frozen):
+class GivenSplit(FrozenModel):
     """Rows that come divided: `data.path` trains, `data.valid` and `data.test` hold the others."""
 
     kind: Literal["given"] = "given"

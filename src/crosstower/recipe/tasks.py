@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 HeadKind = Literal["binary", "regression", "rating"]
 """How a task is learnt: its loss, its metrics and the scale of its predictions."""
 
 
-class _Task(Frozen):
+class _Task(FrozenModel):
     column: str | None = Field(
         default=None, description="Column of the labels; the task's name if unset."
     )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.values.instants import formatted_instants
 
 UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -24,7 +24,7 @@ ORDER = "order"
 _PROBE = datetime(2024, 3, 25, 13, 4, 6, tzinfo=UTC)
 
 
-class TimeFormat(Frozen):
+class TimeFormat(FrozenModel):
     """How the text and the numbers of a time column are read; dates of typed files need none."""
 
     format: str | None = Field(

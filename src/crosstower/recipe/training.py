@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 
-class Training(Frozen):
+class Training(FrozenModel):
     """How the weights are found. Defaults are meant to learn without tuning."""
 
     epochs: int = Field(
@@ -72,7 +72,7 @@ class Training(Frozen):
     )
     seed: int = Field(default=0, ge=0)
 
-    def rows_a_step(self, rows: int) -> int:
+    def batch_size_for(self, rows: int) -> int:
         """Return the batch size for a number of training rows.
 
         Few rows need small batches: with 20 steps an epoch an early stop comes before anything

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import QueryError
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import USER
 from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.calibration import RECALL
@@ -144,11 +144,11 @@ def examples(retriever: Retriever) -> NDArray[np.float32]:
     """Return vectors `[Q, D]` of queries to measure by: of users, or items with noise without."""
     random = np.random.default_rng(0)
     vectors = retriever.vectors
-    if section_of(retriever.run.recipe).user is not None and retriever.users.height:
+    if retrieval_section_of(retriever.run.recipe).user is not None and retriever.users.height:
         ids = retriever.users[USER].sample(min(_QUERIES, retriever.users.height), seed=0)
         known = [retriever.queries.known(user) for user in ids]
         rows = [retriever.queries.row(one.id, one, {}) for one in known if one is not None]
-        return retriever.queries.vectors(rows, [one.had for one in known if one is not None])
+        return retriever.queries.vectors(rows, [one.history for one in known if one is not None])
     chosen = random.choice(len(vectors), min(_QUERIES, len(vectors)), replace=False)
     noise = vectors.std() * 0.5 * random.normal(size=(len(chosen), vectors.shape[1]))
     return (vectors[chosen] + noise).astype(np.float32)

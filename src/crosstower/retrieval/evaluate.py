@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.parts import undivided
 from crosstower.data.reading import source_of
 from crosstower.errors import DataError, notify
@@ -24,13 +24,13 @@ from crosstower.retrieval.baselines.models import (
     histories_of,
     recommend,
 )
+from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, queries_from_rows
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.questions import Questions, ask
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
-from crosstower.retrieval.data.sides import section_of, sides_of
-from crosstower.retrieval.files import COUNT, FOLDER, HAD, ID, USER, read
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.files import COUNT, FOLDER, ID, SEEN_ITEMS, USER, read
 from crosstower.retrieval.index.top_k import top_places
 from crosstower.retrieval.index.vectors import Vectors
 from crosstower.retrieval.inference import query_vectors
@@ -58,10 +58,10 @@ def evaluate_retrieval_on(
     retriever = Retriever.open(run)
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
     recipe = undivided(run.recipe)
-    rows = read_positives(recipe, source, sides_of(recipe), _silent, items=table)
+    rows = read_positives(recipe, source, tower_columns_of(recipe), _silent, items=table)
     earlier = earlier_of(run, rows)
-    section = section_of(run.recipe)
-    questions = ask(
+    section = retrieval_section_of(run.recipe)
+    questions = queries_from_rows(
         rows,
         np.arange(len(rows.user)),
         earlier,
@@ -73,7 +73,7 @@ def evaluate_retrieval_on(
             f"{source.name}: nothing to find: its users have had all of its items before; give rows"
             " that the run has not seen, or set retrieval.exclude_seen: false"
         )
-    side = Side(run.encoder, sides_of(recipe).query)
+    side = PartialEncoder(run.encoder, tower_columns_of(recipe).query)
     compact = side.encode(rows.take(questions.rows))
     k = section.k[-1]
     lists = [_answers(run, seed, questions, compact, k) for seed in run.info.seeds]
@@ -105,19 +105,21 @@ def _silent(stage: str, rows: int) -> None:
 
 def earlier_of(run: Run, rows: PositiveRows) -> Histories:
     """Return what the run knows of the users of these rows."""
-    if section_of(run.recipe).user is None:
+    if retrieval_section_of(run.recipe).user is None:
         return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
     users = read(run.folder / FOLDER / "users.parquet")
     asked = pl.DataFrame({USER: matched(rows.users, users[USER])})
-    found = asked.join(users.select(USER, HAD), on=USER, how="left", maintain_order="left")[HAD]
+    found = asked.join(users.select(USER, SEEN_ITEMS), on=USER, how="left", maintain_order="left")[
+        SEEN_ITEMS
+    ]
     counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
     items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
     return Histories(items, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def _answers(run: Run, seed: int, questions: Questions, compact: Batch, k: int) -> Indices:
+def _answers(run: Run, seed: int, questions: EvaluationQueries, compact: Batch, k: int) -> Indices:
     retriever = Retriever.open(run, seed=seed)
-    encoder = QueryEncoder(run.encoder, sides_of(run.recipe), retriever.items[ID])
+    encoder = QueryEncoder(run.encoder, tower_columns_of(run.recipe), retriever.items[ID])
     queries = query_vectors(retriever.model, encoder, compact, questions.users, questions.earlier)
     vectors = Vectors.encode(retriever.vectors, "float32")
     return top_places(queries, vectors, k, excluded=questions.seen)[0]
@@ -125,18 +127,18 @@ def _answers(run: Run, seed: int, questions: Questions, compact: Batch, k: int) 
 
 def _omitted(run: Run, items: int) -> dict[str, str]:
     """Return why a baseline is left out; other rows are compared with all that can be had."""
-    retrieval = section_of(run.recipe).model_copy(update={"baselines": None})
+    retrieval = retrieval_section_of(run.recipe).model_copy(update={"baselines": None})
     return omitted_baselines(run.recipe.model_copy(update={"retrieval": retrieval}), items)
 
 
-def _baselines(run: Run, questions: Questions, k: int, items: int) -> dict[str, Indices]:
+def _baselines(run: Run, questions: EvaluationQueries, k: int, items: int) -> dict[str, Indices]:
     """Return the lists of popularity, item-kNN and EASE^R with their usual settings."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
     baselines: dict[str, Baseline] = {"popularity": Popularity(counts)}
-    if section_of(run.recipe).user is not None:
+    if retrieval_section_of(run.recipe).user is not None:
         users = read(run.folder / FOLDER / "users.parquet")
-        pairs = users.with_row_index("user").select("user", HAD).explode(HAD)
-        known = pairs["user"].to_numpy().astype(np.int64), pairs[HAD].to_numpy()
+        pairs = users.with_row_index("user").select("user", SEEN_ITEMS).explode(SEEN_ITEMS)
+        known = pairs["user"].to_numpy().astype(np.int64), pairs[SEEN_ITEMS].to_numpy()
         histories = histories_of(*known, shape=(users.height, items))
         baselines["item_knn"] = ItemKnn.fit(histories)
         if not _omitted(run, items):

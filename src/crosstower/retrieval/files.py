@@ -18,12 +18,12 @@ from crosstower.recipe.own_columns import MARK, raw_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.retrieval_data import RetrievalData
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.storage.files import replacing
 from crosstower.values.arrays import Indices
 
 FOLDER = "retrieval"
-ID, COUNT, USER, HAD = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
+ID, COUNT, USER, SEEN_ITEMS = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
 
 
 def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
@@ -35,7 +35,7 @@ def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
     )
     items.write_parquet(place / "items.parquet")
     _questions(data).write_parquet(place / "questions.parquet")
-    if section_of(recipe).user is not None:
+    if retrieval_section_of(recipe).user is not None:
         _users(recipe, data).write_parquet(place / "users.parquet")
 
 
@@ -49,13 +49,13 @@ def _questions(data: RetrievalData) -> pl.DataFrame:
 def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
     """Return what every user has had in all splits, and their latest query columns."""
     rows = data.rows
-    had = Histories.of(rows.user, rows.item, users=len(rows.users))
+    history = Histories.of(rows.user, rows.item, users=len(rows.users))
     lists = pl.DataFrame({"user": rows.user, "item": rows.item})
     lists = lists.group_by("user", maintain_order=True).agg("item").sort("user")["item"]
-    last = rows.take(had.starts[1:] - 1)
+    last = rows.take(history.starts[1:] - 1)
     names = recipe.schema_.part(list(data.sides.query)).sources()
     raw = [last[raw_name(name)].alias(name) for name in names]
-    return pl.DataFrame([rows.users.alias(USER), lists.alias(HAD), *raw])
+    return pl.DataFrame([rows.users.alias(USER), lists.alias(SEEN_ITEMS), *raw])
 
 
 def save_answers(shown: Indices) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.statistics import Facts
+from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import mean_metrics
 from crosstower.models.two_tower import TwoTower
@@ -19,7 +19,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines, write_baselines
 from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.retrieval_data import RetrievalData
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import save_answers, write_catalogue
 from crosstower.retrieval.inference import answers, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
@@ -36,7 +36,7 @@ def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
         RecipeError: there is no such metric.
 
     """
-    ks = section_of(recipe).k
+    ks = retrieval_section_of(recipe).k
     k = 10 if 10 in ks else ks[-1]
     monitor = recipe.training.monitor or f"retrieval.ndcg@{k}"
     found = re.fullmatch(r"retrieval\.(\w+)@(\d+)", monitor)
@@ -61,7 +61,7 @@ class RetrievalJob:
         return self.data.encoder
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetStats:
         """What is known of the data, and which baselines are left out."""
         facts = self.data.facts
         omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
@@ -88,7 +88,7 @@ class RetrievalJob:
             return hard_lists(model, self.data, k)
 
         return RetrievalObjective(
-            section_of(self.recipe),
+            retrieval_section_of(self.recipe),
             self.data.item_batch,
             batch_size=batch_size,
             top_lists=top_lists,
@@ -97,7 +97,7 @@ class RetrievalJob:
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of the valid questions over the whole catalogue."""
-        ks = section_of(self.recipe).k
+        ks = retrieval_section_of(self.recipe).k
         shown = answers(_retriever(model), self.data, "valid", ks[-1], precision=precision)
         relevant = self.data.questions["valid"].relevant
         metrics = mean_metrics(shown, relevant, self.data.counts, ks)
@@ -114,7 +114,7 @@ class RetrievalJob:
 
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
         """Write the list that each test question gets."""
-        ks = section_of(self.recipe).k
+        ks = retrieval_section_of(self.recipe).k
         tested = _retriever(model if refit is None else refit)
         lists = save_answers(answers(tested, self.data, "test", ks[-1]))
         write_parquet(lists, folder / TEST)
@@ -123,9 +123,9 @@ class RetrievalJob:
         """Write items, users with what they had, and the test questions."""
         write_catalogue(folder, self.recipe, self.data)
 
-    def finish(self, folder: Path, tell: Any) -> None:
+    def finish(self, folder: Path, on_progress: Any) -> None:
         """Write the lists of the baselines."""
-        write_baselines(folder, self.recipe, self.data, tell)
+        write_baselines(folder, self.recipe, self.data, on_progress)
 
 
 def _retriever(model: nn.Module) -> TwoTower:

@@ -95,7 +95,7 @@ class RetrievalObjective:
         del model
         loss.backward()
 
-    def figures(self) -> dict[str, float]:
+    def log_values(self) -> dict[str, float]:
         """Return nothing: there is one loss alone."""
         return {}
 

@@ -13,19 +13,19 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.row import EncodedRow, SideRow
+from crosstower.data.encoders.row import EncodedRow, RowEncoder
 from crosstower.data.encoders.tables import Vocabulary
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
 from crosstower.models.two_tower import TwoTower
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
-from crosstower.retrieval.data.sides import section_of, sides_of
-from crosstower.retrieval.files import FOLDER, HAD, USER, read
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER, read
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
 
-NOTHING_HAD = np.empty(0, np.int64)
+NO_ITEMS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class KnownUser:
 
     id: str | int
     row: Mapping[str, Any]
-    had: Indices
+    history: Indices
 
 
 class Queries:
@@ -49,8 +49,8 @@ class Queries:
 
     def __init__(self, run: Run, model: TwoTower, ids: pl.Series) -> None:
         self.run, self._model = run, model
-        sides = sides_of(run.recipe)
-        self._row = SideRow(run.encoder, sides.query)
+        sides = tower_columns_of(run.recipe)
+        self._row = RowEncoder(run.encoder, sides.query)
         self._encoder = QueryEncoder(run.encoder, sides, ids)
         self.columns = self._row.side.schema.sources()
 
@@ -66,7 +66,7 @@ class Queries:
             QueryError: says to give the query instead.
 
         """
-        if user is not None and section_of(self.run.recipe).user is None:
+        if user is not None and retrieval_section_of(self.run.recipe).user is None:
             raise QueryError("user: the recipe has no retrieval.user; give the query instead")
 
     def place_of(self, user: str | int) -> int:
@@ -85,9 +85,9 @@ class Queries:
         place = self.place_of(user)
         if place < 0:
             return None
-        table, columns, had = self._tables
+        table, columns, history = self._tables
         own, *values = table.row(place)
-        return KnownUser(own, dict(zip(columns, values, strict=True)), had[place].to_numpy())
+        return KnownUser(own, dict(zip(columns, values, strict=True)), history[place].to_numpy())
 
     def row(
         self, user: str | int | None, known: KnownUser | None, query: Mapping[str, Any]
@@ -104,7 +104,7 @@ class Queries:
 
         """
         row: dict[str, Any] = dict.fromkeys(self.columns)
-        own = section_of(self.run.recipe).user
+        own = retrieval_section_of(self.run.recipe).user
         if user is not None and own is not None and own in row:
             row[own] = user
         if known is not None:
@@ -121,16 +121,18 @@ class Queries:
         except DataError as error:
             raise query_error(error) from None
 
-    def vectors(self, rows: Sequence[EncodedRow], had: Sequence[Indices]) -> NDArray[np.float32]:
+    def vectors(
+        self, rows: Sequence[EncodedRow], history: Sequence[Indices]
+    ) -> NDArray[np.float32]:
         """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
 
         Each is made on its own: a product of matrices rounds by its shape, so that a vector would
         depend on the queries it is made with, and the order of two near items with it.
         """
-        return np.concatenate([self._vector(*query) for query in zip(rows, had, strict=True)])
+        return np.concatenate([self._vector(*query) for query in zip(rows, history, strict=True)])
 
-    def _vector(self, row: EncodedRow, had: Indices) -> NDArray[np.float32]:
-        items, ends = torch.tensor(had), torch.tensor([len(had)])
+    def _vector(self, row: EncodedRow, history: Indices) -> NDArray[np.float32]:
+        items, ends = torch.tensor(history), torch.tensor([len(history)])
         compact = self._row.batch([row])
         wide = self._encoder.side.widen(
             compact, self._encoder.lists(items, torch.zeros_like(ends), ends)
@@ -148,5 +150,5 @@ class Queries:
     @cached_property
     def _tables(self) -> tuple[pl.DataFrame, list[str], pl.Series]:
         """Return ids and query columns, the names of the latter, and what each user has had."""
-        names = [name for name in self.users.columns if name not in (USER, HAD)]
-        return self.users.select(USER, *names), names, self.users[HAD]
+        names = [name for name in self.users.columns if name not in (USER, SEEN_ITEMS)]
+        return self.users.select(USER, *names), names, self.users[SEEN_ITEMS]

@@ -16,7 +16,7 @@ from crosstower.evaluation.reports.content import (
 from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
 from crosstower.retrieval.baselines.fit import omitted_baselines
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT, FOLDER, load_answers, read
 from crosstower.training.history import (
     environment_of,
@@ -49,7 +49,7 @@ def stored_report(run: Run) -> RetrievalReport:
         lists,
         {name: load_answers(folder / "baselines" / f"{name}.parquet") for name in names},
         Answered(relevant, questions["cold"].to_numpy(), counts, run.info.facts.answers),
-        section_of(run.recipe).k,
+        retrieval_section_of(run.recipe).k,
     )
 
 

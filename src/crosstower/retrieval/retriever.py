@@ -14,14 +14,18 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.sources.source import FrameSource
 from crosstower.errors import QueryError, RunError, did_you_mean, notify
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.own_columns import attribute_names
 from crosstower.recipe.schema import Text
-from crosstower.retrieval.data.sides import Sides, section_of, sides_of
+from crosstower.retrieval.data.tower_columns import (
+    TowerColumns,
+    retrieval_section_of,
+    tower_columns_of,
+)
 from crosstower.retrieval.files import COUNT, FOLDER, ID, read
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
@@ -30,7 +34,7 @@ from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.index.top_k import top_places
 from crosstower.retrieval.index.vectors import Vectors
 from crosstower.retrieval.inference import item_vectors
-from crosstower.retrieval.queries import NOTHING_HAD, Queries
+from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.unknown_user import unknown_words
 from crosstower.training.run import Run
 from crosstower.values.ids import given_id
@@ -129,9 +133,11 @@ class Retriever:
         """
         if self.nothing_known(user, query):
             return self._frame(self.popular(k, where=where))
-        vector, had = self.query(user, query)
+        vector, history = self.query(user, query)
         exclude = (
-            [self.catalogue.ids.gather(had)] if section_of(self.run.recipe).exclude_seen else None
+            [self.catalogue.ids.gather(history)]
+            if retrieval_section_of(self.run.recipe).exclude_seen
+            else None
         )
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
 
@@ -148,7 +154,7 @@ class Retriever:
     @property
     def history_only(self) -> bool:
         """Whether the query tower reads nothing but the history, and the id of a known user."""
-        return set(self.queries.columns) <= {section_of(self.run.recipe).user}
+        return set(self.queries.columns) <= {retrieval_section_of(self.run.recipe).user}
 
     def popular(self, k: int, *, where: str | None = None) -> Hits:
         """Return the items with most training rows, and their numbers as scores."""
@@ -231,9 +237,9 @@ class Retriever:
         """
         self.queries.check_user(user)
         known = self.queries.known(user) if user is not None else None
-        had = NOTHING_HAD if known is None else known.had
+        history = NO_ITEMS if known is None else known.history
         row = self.queries.row(user, known, query or {})
-        return self.queries.vectors([row], [had]), had
+        return self.queries.vectors([row], [history]), history
 
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the row of a user, with what the user has had; none of one nobody knows."""
@@ -251,12 +257,12 @@ class Retriever:
         return self.queries.users
 
     @cached_property
-    def _sides(self) -> Sides:
-        return sides_of(self.run.recipe)
+    def _sides(self) -> TowerColumns:
+        return tower_columns_of(self.run.recipe)
 
     @property
-    def _item_side(self) -> Side:
-        return Side(self.run.encoder, self._sides.item)
+    def _item_side(self) -> PartialEncoder:
+        return PartialEncoder(self.run.encoder, self._sides.item)
 
     @property
     def text_sources(self) -> list[str]:
@@ -277,4 +283,4 @@ class Retriever:
         """Attributes by interest: those of the item tower, then the others; the id is there."""
         own = self._item_side.schema.sources()
         names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
-        return [name for name in names if name != section_of(self.run.recipe).item]
+        return [name for name in names if name != retrieval_section_of(self.run.recipe).item]

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from crosstower.errors import CrosstowerError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 Document = TypeVar("Document", bound=BaseModel)
 
 
-class FileFacts(Frozen):
+class FileFacts(FrozenModel):
     """Size and SHA-256 of a file."""
 
     bytes: int

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.statistics import Facts
+from crosstower.data.statistics import DatasetStats
 from crosstower.training.protocols import Objective, Stream
 
 
@@ -21,7 +21,7 @@ class Job(Protocol):
         ...
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> DatasetStats:
         """What is known of the data."""
         ...
 
@@ -71,6 +71,6 @@ class Job(Protocol):
         """Write what the run folder needs besides encoder and recipe."""
         ...
 
-    def finish(self, folder: Path, tell: Any) -> None:
-        """Write what comes after the trainings, such as baselines; `tell` shows progress."""
+    def finish(self, folder: Path, on_progress: Any) -> None:
+        """Write what comes after the trainings, such as baselines; `on_progress` shows progress."""
         ...

@@ -43,7 +43,7 @@ class Objective(Protocol):
         """Leave the gradients of the last loss on the parameters of the model."""
         ...
 
-    def figures(self) -> dict[str, float]:
+    def log_values(self) -> dict[str, float]:
         """Return numbers worth keeping with the record of an epoch."""
         ...
 

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from crosstower.data.statistics import Facts
-from crosstower.recipe.frozen import Frozen
+from crosstower.data.statistics import DatasetStats
+from crosstower.recipe.frozen import FrozenModel
 
 FORMAT = 2
 
 
-class RunInfo(Frozen):
+class RunInfo(FrozenModel):
     """What `run.json` holds. `models` are the model sections by name, the main model first.
 
     `tables` says that the rows were tables of Python, which the recipe cannot name.
@@ -22,7 +22,7 @@ class RunInfo(Frozen):
     created: str
     models: dict[str, dict[str, Any]]
     seeds: tuple[int, ...]
-    facts: Facts
+    facts: DatasetStats
     environment: dict[str, str]
     tables: bool = False
     modules: dict[str, str] = Field(default={})

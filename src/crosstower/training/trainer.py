@@ -23,7 +23,7 @@ from crosstower.training.limits import has_enough, limits_of
 from crosstower.training.optimizers import build_optimizers, clip_gradients, count_rows
 from crosstower.training.precision import Choice, autocast, choose_precision
 from crosstower.training.protocols import Objective, Observer, Stream
-from crosstower.training.transfer import Waits, transferred
+from crosstower.training.transfer import DataWaitTimer, transferred
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -95,7 +95,7 @@ class Trainer:
         self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
         start, trained = time.perf_counter(), 0
         stream = self.batches.epoch(position.epoch, start=position.batch)
-        batches = Waits(transferred(stream, self.device))
+        batches = DataWaitTimer(transferred(stream, self.device))
         for batch in batches:
             loss = self._step(batch, position)
             position.batch += 1
@@ -145,7 +145,7 @@ class Trainer:
             "validation_seconds": time.perf_counter() - start,
             "precision": position.precision,
             "precision_reason": position.reason,
-            **self.objective.figures(),
+            **self.objective.log_values(),
         }
         value = metrics.get(self.monitor)
         better = value is None or self._improved(value, position.best_value)

@@ -11,7 +11,7 @@ import torch
 from crosstower.data.prefetch import prefetch
 
 
-class Movable(Protocol):
+class Transferable(Protocol):
     """A batch, whatever it holds."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
@@ -27,7 +27,7 @@ class Movable(Protocol):
         ...
 
 
-Moved = TypeVar("Moved", bound=Movable)
+Moved = TypeVar("Moved", bound=Transferable)
 Item = TypeVar("Item")
 
 
@@ -58,14 +58,14 @@ def _overlapped(batches: Iterator[Moved], device: torch.device) -> Iterator[Move
         yield batch
 
 
-class Waits(Generic[Item]):
+class DataWaitTimer(Generic[Item]):
     """Iterates over `items` and sums the seconds in which the next one was waited for."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.seconds = 0.0
         self._items = iter(items)
 
-    def __iter__(self) -> Waits[Item]:
+    def __iter__(self) -> DataWaitTimer[Item]:
         """Return itself: it can be gone through once."""
         return self
 

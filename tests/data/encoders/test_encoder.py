@@ -9,7 +9,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.hashing import combine
 from crosstower.data.layout import MISSING, RESERVED_CODES, UNSEEN, Head
 from crosstower.data.sources.source import Chunk, open_source
@@ -272,7 +272,7 @@ def test_one_side_is_encoded_alone_and_widened() -> None:
         "tag": Categorical(source="words"),
     }
     encoder, whole = fitted(columns, PLACES)
-    side = Side(encoder, ["lat", "more"])
+    side = PartialEncoder(encoder, ["lat", "more"])
     cleaner = Cleaner(side.schema)
     frame = cleaner.clean(next(open_source(PLACES).chunks(cleaner.sources())))
     wide = side.widen(side.encode(frame))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.partial import Side
-from crosstower.data.encoders.row import SideRow
+from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.encoders.row import RowEncoder
 from crosstower.data.ragged import padded
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError
@@ -54,7 +54,7 @@ def encoder() -> Any:
 
 
 ENCODER = encoder()
-ROW = SideRow(ENCODER, list(COLUMNS))
+ROW = RowEncoder(ENCODER, list(COLUMNS))
 IDS = (
     st.none()
     | st.integers(-(2**63), 2**63 - 1)
@@ -79,7 +79,7 @@ RAW = st.fixed_dictionaries(
 def as_files_go(row: dict[str, Any]) -> Any:
     frame = pl.DataFrame({name: [value] for name, value in row.items()}, strict=False)
     cleaned = Cleaner(ROW.side.schema, [], with_labels=False).clean(Chunk(frame, "the query", 0, 0))
-    return Side(ENCODER, list(COLUMNS)).encode(cleaned)
+    return PartialEncoder(ENCODER, list(COLUMNS)).encode(cleaned)
 
 
 @given(st.lists(RAW, min_size=1, max_size=3))

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from crosstower.evaluation.metrics.calibration import reliability_curve
-from crosstower.evaluation.reports.content import Calibration, Training
+from crosstower.evaluation.reports.content import CalibrationCurve, Training
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 
 
-def calibration() -> Calibration:
+def calibration() -> CalibrationCurve:
     random = np.random.default_rng(0)
     p = random.beta(1, 5, 2000)
     y = (random.random(2000) < p).astype(float)
     counts, edges = np.histogram(p, bins=40)
-    return Calibration(reliability_curve(y, p), edges, counts)
+    return CalibrationCurve(reliability_curve(y, p), edges, counts)
 
 
 def trainings(aucs=(0.60, 0.66, 0.64)) -> list[Training]:
@@ -87,5 +87,5 @@ def test_a_model_with_one_answer_is_drawn():
     counts, edges = np.histogram(np.full(4, 0.2), bins=40)
     curve = reliability_curve(np.array([0.0, 1.0, 0.0, 0.0]), np.full(4, 0.2))
     words = [e.text for e in parse(reliability_plot(
-        Calibration(curve, edges, counts), name="x", percent=False)).iter("text")]  # fmt: skip
+        CalibrationCurve(curve, edges, counts), name="x", percent=False)).iter("text")]  # fmt: skip
     assert "observed" in words

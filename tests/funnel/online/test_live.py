@@ -7,11 +7,11 @@ from scipy.special import ndtri
 
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.online import catalogue
-from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.answer import FunnelRequest, Ranked
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.funnel import LiveFunnel
 from crosstower.funnel.online.live import Live
-from crosstower.retrieval.files import COUNT, HAD, ID
+from crosstower.retrieval.files import COUNT, ID, SEEN_ITEMS
 from crosstower.serving.bundle import Bundle, make_bundle
 
 from ...fixtures.funnels import Runs
@@ -31,7 +31,7 @@ def agrees(bundle: Bundle, user: Any, where: str | None, query: dict[str, Any]) 
     """Compare a live answer with the funnel's, which cleans and encodes all rows anew."""
     live, k = Live.open(bundle), 15
     expected = bundle.funnel().recommend(user, k=k, where=where, query=query)
-    asked = Asked(user=user, k=k, where=where, query=query)
+    asked = FunnelRequest(user=user, k=k, where=where, query=query)
     for _ in range(2):  # the second time from what the first one has kept
         found = funnel_of(live).recommend(asked)
         assert ids_of(live, found, k) == expected["item_id"].to_list()
@@ -53,7 +53,7 @@ def test_joined_tables_and_items_that_cannot_be_read(films_bundle: Bundle) -> No
     for user in (3, 999):
         agrees(films_bundle, user, None, {"hour": 21, "device": "tv"})
     found = funnel_of(Live.open(films_bundle)).recommend(
-        Asked(user=3, query={"hour": 21}, candidates=40)
+        FunnelRequest(user=3, query={"hour": 21}, candidates=40)
     )
     assert (len(found.places), found.unread) == (39, 1)  # a year is 'unknown'
 
@@ -63,7 +63,7 @@ def test_columns_that_query_and_item_decide_together(places_bundle: Bundle) -> N
     for user in (1, 12345):
         agrees(places_bundle, user, None, here)
         agrees(places_bundle, user, "kind != 'bar'", {**here, "mood": "loud"})
-    found = funnel_of(Live.open(places_bundle)).recommend(Asked(user=1, query=here))
+    found = funnel_of(Live.open(places_bundle)).recommend(FunnelRequest(user=1, query=here))
     assert found.types is not None
     assert set(found.types.text()) == {"bar", "park", "shop"}
 
@@ -76,23 +76,23 @@ def test_the_query_may_decide_the_type_and_the_amount(moods_bundle: Bundle) -> N
     live = Live.open(moods_bundle)
     for bad in ({"weather": ["rain"], "bid": 1.0}, {"weather": "rain", "bid": -1.0}):
         with pytest.raises(QueryError, match=r"bid|expected single values"):
-            funnel_of(live).recommend(Asked(user=1, query={**here, **bad}))
+            funnel_of(live).recommend(FunnelRequest(user=1, query={**here, **bad}))
     rows = [{**here, "user": 1, "mood": "calm", "place": n, "kind": "bar", "lat": 48.8, "lon": 2.3,
              "weather": ["rain"] if n else "rain", "bid": 1.0} for n in (0, 1)]  # fmt: skip
-    assert len(live.needs_rows.rank(Asked(), rows[:1]).places) == 1
+    assert len(live.needs_rows.rank(FunnelRequest(), rows[:1]).places) == 1
     with pytest.raises(QueryError, match=r"rows: .*'weather' holds List"):
-        live.needs_rows.rank(Asked(), rows[1:])
+        live.needs_rows.rank(FunnelRequest(), rows[1:])
 
 
 def test_given_items_are_ranked_as_whole_rows_are(bundle: Bundle, live: Live) -> None:
     ids = [3, 1_000, 77, 10**12]
-    asked = Asked(user=5, query={"home_city": "Rome", "budget": 90, "wanted": "pool"})
+    asked = FunnelRequest(user=5, query={"home_city": "Rome", "budget": 90, "wanted": "pool"})
     found = funnel_of(live).rank(asked, ids)
     assert found.unknown == (10**12,)
     listings = bundle.retriever().catalogue
     rows = listings.attributes[listings.places_of(pl.Series([3, 1_000, 77]))]
     whole = [{"user_id": 5, **dict(asked.query), **row} for row in rows.to_dicts()]
-    given = live.needs_rows.rank(Asked(), whole)
+    given = live.needs_rows.rank(FunnelRequest(), whole)
     assert ids_of(live, found) == [[3, 1_000, 77][i] for i in given.places]
     np.testing.assert_allclose(found.score, given.score, rtol=1e-6)
     ranking = bundle.ranking
@@ -106,10 +106,10 @@ def test_a_new_item_is_found_at_once_and_scored_as_any_other(bundle: Bundle, liv
     twin = catalogue.items.attributes(catalogue.items.places_of([7]))[0]
     new = {**twin, "listing_id": 10**6, "city": "Atlantis"}
     catalogue.put([new])
-    found = funnel_of(live).recommend(Asked(user=5, where="city == 'Atlantis'", k=1))
+    found = funnel_of(live).recommend(FunnelRequest(user=5, where="city == 'Atlantis'", k=1))
     assert ids_of(live, found) == [10**6]
     query = {"home_city": "Rome", "budget": 90, "wanted": "pool"}
-    mine = funnel_of(live).rank(Asked(user=5, query=query), [10**6])
+    mine = funnel_of(live).rank(FunnelRequest(user=5, query=query), [10**6])
     ranking = bundle.ranking
     assert ranking is not None
     offline = ranking.predict(pl.DataFrame([{"user_id": 5, **query, **new}]))
@@ -121,16 +121,19 @@ def test_a_changed_item_has_its_new_attributes_alone(live: Live) -> None:
     items = funnel_of(live).catalogue
     items.put([LISTING])
     items.put([{**LISTING, "city": "Oslo"}, {**LISTING, "city": "Bergen"}])  # the last one counts
-    asked = Asked(user=5, k=3, candidates=2_000)
+    asked = FunnelRequest(user=5, k=3, candidates=2_000)
     everything = ids_of(live, funnel_of(live).recommend(asked))
     assert everything.count(7) == 1
-    found = funnel_of(live).recommend(Asked(user=5, where="city == 'Bergen'", k=1))
+    found = funnel_of(live).recommend(FunnelRequest(user=5, where="city == 'Bergen'", k=1))
     assert ids_of(live, found) == [7]
-    assert len(funnel_of(live).recommend(Asked(user=5, where="city == 'Oslo'", k=1)).places) == 0
+    assert (
+        len(funnel_of(live).recommend(FunnelRequest(user=5, where="city == 'Oslo'", k=1)).places)
+        == 0
+    )
 
 
 def test_a_deleted_item_is_gone_until_it_comes_back(live: Live) -> None:
-    items, asked = funnel_of(live).catalogue, Asked(user=5, k=10)
+    items, asked = funnel_of(live).catalogue, FunnelRequest(user=5, k=10)
     first = ids_of(live, funnel_of(live).recommend(asked), 10)
     items.delete([first[0], "nobody"])
     later = ids_of(live, funnel_of(live).recommend(asked))
@@ -147,24 +150,24 @@ def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
     table = bundle.retriever().items.sort(COUNT, descending=True, maintain_order=True)
     most = table[ID].to_list()
     for user in (None, 10**9):
-        found = funnel_of(live).recommend(Asked(user=user, k=5))
+        found = funnel_of(live).recommend(FunnelRequest(user=user, k=5))
         assert found.fallback == "popular"
         assert sorted(ids_of(live, found)) == sorted(most[:50])
     funnel_of(live).catalogue.delete(most[:2])
     funnel_of(live).catalogue.put([{**LISTING, "listing_id": most[2]}])
-    asked = Asked(k=5, exclude=(most[3],))
+    asked = FunnelRequest(k=5, exclude=(most[3],))
     found = ids_of(live, funnel_of(live).recommend(asked))
     assert sorted(found) == sorted([most[2], *most[4:53]])
-    known = funnel_of(live).recommend(Asked(query={"home_city": "Rome"}, k=5))
+    known = funnel_of(live).recommend(FunnelRequest(query={"home_city": "Rome"}, k=5))
     assert known.fallback is None
-    few = funnel_of(live).recommend(Asked(k=5, where="city == 'Paris'"))
+    few = funnel_of(live).recommend(FunnelRequest(k=5, where="city == 'Paris'"))
     assert len(few.places) == 50
 
 
 def test_popular_items_go_on_where_few_of_the_first_fit(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked(k=5, where="city == 'Paris'")
+    asked = FunnelRequest(k=5, where="city == 'Paris'")
     whole = ids_of(live, funnel_of(live).recommend(asked))
     monkeypatch.setattr(catalogue, "_POPULAR", 40)
     assert ids_of(live, funnel_of(live).recommend(asked)) == whole
@@ -174,26 +177,26 @@ def test_excluded_items_and_items_that_the_user_had_are_left_out(
     bundle: Bundle, live: Live
 ) -> None:
     retriever = bundle.retriever()
-    had = set(retriever.catalogue.ids.gather(retriever.known(1)[HAD][0]).to_list())
-    assert had
-    found = set(ids_of(live, funnel_of(live).recommend(Asked(user=1, k=5))))
-    assert not found & had
+    history = set(retriever.catalogue.ids.gather(retriever.known(1)[SEEN_ITEMS][0]).to_list())
+    assert history
+    found = set(ids_of(live, funnel_of(live).recommend(FunnelRequest(user=1, k=5))))
+    assert not found & history
     out = tuple(list(found)[:10])
     assert not set(out) & set(
-        ids_of(live, funnel_of(live).recommend(Asked(user=1, k=5, exclude=(*out, "x"))))
+        ids_of(live, funnel_of(live).recommend(FunnelRequest(user=1, k=5, exclude=(*out, "x"))))
     )
 
 
 def test_another_blend_orders_by_its_own_score(live: Live) -> None:
     override = Override({"click": 2.0, "booking": -1.0}, "identity", "")
-    found = funnel_of(live).recommend(Asked(user=5, k=10, blend=override))
+    found = funnel_of(live).recommend(FunnelRequest(user=5, k=10, blend=override))
     expected = 2 * found.predictions["click"] - found.predictions["booking"]
     np.testing.assert_allclose(found.score, expected, rtol=1e-6)
     override = Override({"click": 1.0}, "probit", "")
-    found = funnel_of(live).recommend(Asked(user=5, k=10, blend=override))
+    found = funnel_of(live).recommend(FunnelRequest(user=5, k=10, blend=override))
     np.testing.assert_allclose(found.score, ndtri(found.predictions["click"]), rtol=1e-5)
-    own = funnel_of(live).recommend(Asked(user=5, k=10))
-    same = funnel_of(live).recommend(Asked(user=5, k=10, blend=Override()))
+    own = funnel_of(live).recommend(FunnelRequest(user=5, k=10))
+    same = funnel_of(live).recommend(FunnelRequest(user=5, k=10, blend=Override()))
     assert own.places.tolist() == same.places.tolist()
 
 
@@ -201,7 +204,7 @@ def test_a_blend_by_type_is_fitted_on_the_rows_of_the_bundle(bundle: Bundle, liv
     rows = bundle.held_out()
     assert rows is not None
     override = Override({"click": 1.0}, "percentile", "city")
-    found = funnel_of(live).recommend(Asked(user=5, k=10, blend=override))
+    found = funnel_of(live).recommend(FunnelRequest(user=5, k=10, blend=override))
     assert found.types is not None
     for i in (0, 20, 49):
         mine = rows.filter(city=found.types.text()[i])["click__prediction"].to_numpy()
@@ -221,22 +224,25 @@ def test_a_blend_by_type_is_fitted_on_the_rows_of_the_bundle(bundle: Bundle, liv
 )
 def test_a_blend_that_cannot_be(live: Live, override: Override, words: str) -> None:
     with pytest.raises(QueryError, match=words):
-        funnel_of(live).recommend(Asked(user=5, blend=override))
+        funnel_of(live).recommend(FunnelRequest(user=5, blend=override))
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (Asked(user=5, k=0), "k: expected at least 1"),
-        (Asked(user=5, k=51), "k: expected 1 to 50, the number of candidates, got 51"),
-        (Asked(user=5, where="colour == 'red'"), "no column 'colour'"),
-        (Asked(user=5, query={"home_town": "Rome"}), "did you mean 'home_city'"),
-        (Asked(user=5, query={"price": 3}), "is a column of the items"),
-        (Asked(user=5, query={"budget": "much"}), "column 'budget': expected a finite number"),
-        (Asked(user=5, query={"budget": [1, {"a": 2}]}), "budget|cannot be read"),
+        (FunnelRequest(user=5, k=0), "k: expected at least 1"),
+        (FunnelRequest(user=5, k=51), "k: expected 1 to 50, the number of candidates, got 51"),
+        (FunnelRequest(user=5, where="colour == 'red'"), "no column 'colour'"),
+        (FunnelRequest(user=5, query={"home_town": "Rome"}), "did you mean 'home_city'"),
+        (FunnelRequest(user=5, query={"price": 3}), "is a column of the items"),
+        (
+            FunnelRequest(user=5, query={"budget": "much"}),
+            "column 'budget': expected a finite number",
+        ),
+        (FunnelRequest(user=5, query={"budget": [1, {"a": 2}]}), "budget|cannot be read"),
     ],
 )
-def test_bad_questions(live: Live, asked: Asked, words: str) -> None:
+def test_bad_questions(live: Live, asked: FunnelRequest, words: str) -> None:
     with pytest.raises(QueryError, match=words):
         funnel_of(live).recommend(asked)
 
@@ -265,13 +271,13 @@ def test_an_item_that_cannot_be_read_changes_nothing(live: Live, row: Any, words
 
 def test_a_bundle_that_only_retrieves(blended: Runs, tmp_path: Any) -> None:
     live = Live.open(make_bundle([blended.retrieval], tmp_path / "b"))
-    found = funnel_of(live).recommend(Asked(user=1, k=7))
+    found = funnel_of(live).recommend(FunnelRequest(user=1, k=7))
     expected = blended.retrieval
     assert len(found.places) == 7
     assert found.predictions == {}
     assert funnel_of(live).query_columns == ["home_city", "budget", "wanted"]
     assert expected.recipe.retrieval is not None
-    for work in (lambda: live.needs_rows, lambda: funnel_of(live).rank(Asked(), [1])):
+    for work in (lambda: live.needs_rows, lambda: funnel_of(live).rank(FunnelRequest(), [1])):
         with pytest.raises(QueryError, match="only retrieves"):
             work()
 
@@ -279,12 +285,12 @@ def test_a_bundle_that_only_retrieves(blended: Runs, tmp_path: Any) -> None:
 def test_a_bundle_that_only_ranks(blended: Runs, tmp_path: Any) -> None:
     live = Live.open(make_bundle([blended.ranking], tmp_path / "b"))
     row = {"user_id": 5, "home_city": "Rome", "budget": 9, "wanted": "pool", **LISTING}
-    found = live.needs_rows.rank(Asked(query={"budget": 10}), [row, {**row, "price": 500}])
+    found = live.needs_rows.rank(FunnelRequest(query={"budget": 10}), [row, {**row, "price": 500}])
     assert sorted(found.places.tolist()) == [0, 1]
     with pytest.raises(QueryError, match="rows: no column 'budget', which the ranker reads"):
-        live.needs_rows.rank(Asked(), [{k: v for k, v in row.items() if k != "budget"}])
+        live.needs_rows.rank(FunnelRequest(), [{k: v for k, v in row.items() if k != "budget"}])
     with pytest.raises(QueryError, match="column 'price': expected a finite number"):
-        live.needs_rows.rank(Asked(), [{**row, "price": "dear"}])
+        live.needs_rows.rank(FunnelRequest(), [{**row, "price": "dear"}])
     with pytest.raises(QueryError, match="this bundle only ranks"):
         funnel_of(live)
 
@@ -298,13 +304,13 @@ def test_rows_with_other_columns_are_refused_before_they_are_read(
     monkeypatch.setattr("crosstower.funnel.online.rows.pl.DataFrame", never)
     rows = [{f"key{n}": 1} for n in range(10_000)]
     with pytest.raises(QueryError, match=r"rows\[0\]: no column 'key0'; the ranker reads: .*city"):
-        live.needs_rows.rank(Asked(), rows)
+        live.needs_rows.rank(FunnelRequest(), rows)
     with pytest.raises(QueryError, match=r"query: no column 'citi'; did you mean 'city'"):
-        live.needs_rows.rank(Asked(query={"citi": 1}), [{"city": "Rome"}])
+        live.needs_rows.rank(FunnelRequest(query={"citi": 1}), [{"city": "Rome"}])
     with pytest.raises(QueryError, match=r"rows\[1\]: 'city' holds an object or a list of lists"):
-        live.needs_rows.rank(Asked(), [{"city": "Rome"}, {"city": {"a": 1}}])
+        live.needs_rows.rank(FunnelRequest(), [{"city": "Rome"}, {"city": {"a": 1}}])
     with pytest.raises(QueryError, match="'amenities' holds an object or a list of lists"):
-        live.needs_rows.rank(Asked(), [{"amenities": [[1]]}])
+        live.needs_rows.rank(FunnelRequest(), [{"amenities": [[1]]}])
 
 
 def test_candidates_are_never_more_than_the_items(
@@ -318,5 +324,5 @@ def test_candidates_are_never_more_than_the_items(
         return nearest(x, k, **more)
 
     monkeypatch.setattr(items, "nearest_of_each", noted)
-    asked = Asked(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
+    asked = FunnelRequest(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
     assert 1_000 < len(funnel_of(live).recommend(asked).places) <= sizes[0] <= len(items)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crosstower.errors import CrosstowerError, QueryError
-from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.answer import FunnelRequest, Ranked
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.funnel import LiveFunnel
 from crosstower.funnel.online.live import Live
@@ -14,24 +14,24 @@ from crosstower.serving.bundle import Bundle
 
 NEW = {"listing_id": 10**6, "city": "Paris", "price": 50.0, "amenities": ["wifi", "pool"]}
 MANY = [
-    Asked(user=1),
-    Asked(user="5", k=3, where="city == 'Paris'"),
-    Asked(user=250, candidates=30, k=30),
-    Asked(),  # nobody
-    Asked(user=10**9, k=5),  # nobody knows
-    Asked(user=5, k=0),  # wrong
-    Asked(user=1, query={"home_city": "Rome", "budget": 80}),
-    Asked(user=1, where="colour == 'red'"),  # wrong
-    Asked(user=7, blend=Override({"click": 1.0}, "percentile", "city")),
-    Asked(user=7, blend=Override({"click": 2.0, "booking": -1.0}, "identity", "")),
-    Asked(user=8, blend=Override({"clicks": 1.0})),  # wrong
-    Asked(user=8, query={"budget": "much"}),  # wrong
-    Asked(user=8, where="city == 'Paris'", exclude=(3, 77, "x")),
-    Asked(query={"home_city": "Rome"}, candidates=2_000),
+    FunnelRequest(user=1),
+    FunnelRequest(user="5", k=3, where="city == 'Paris'"),
+    FunnelRequest(user=250, candidates=30, k=30),
+    FunnelRequest(),  # nobody
+    FunnelRequest(user=10**9, k=5),  # nobody knows
+    FunnelRequest(user=5, k=0),  # wrong
+    FunnelRequest(user=1, query={"home_city": "Rome", "budget": 80}),
+    FunnelRequest(user=1, where="colour == 'red'"),  # wrong
+    FunnelRequest(user=7, blend=Override({"click": 1.0}, "percentile", "city")),
+    FunnelRequest(user=7, blend=Override({"click": 2.0, "booking": -1.0}, "identity", "")),
+    FunnelRequest(user=8, blend=Override({"clicks": 1.0})),  # wrong
+    FunnelRequest(user=8, query={"budget": "much"}),  # wrong
+    FunnelRequest(user=8, where="city == 'Paris'", exclude=(3, 77, "x")),
+    FunnelRequest(query={"home_city": "Rome"}, candidates=2_000),
 ]
 
 
-def alone(funnel: LiveFunnel, asked: Asked) -> Ranked | CrosstowerError:
+def alone(funnel: LiveFunnel, asked: FunnelRequest) -> Ranked | CrosstowerError:
     try:
         return funnel.recommend(asked)
     except QueryError as error:
@@ -88,7 +88,7 @@ def test_columns_of_both_sides_and_joined_tables(name: str, request: pytest.Fixt
         here = {"my_lat": 48.85, "my_lon": 2.35}
         queries = [{**here, "weather": w, "bid": b} for w, b in (("rain", 1), ("sun", 2), ("?", 0))]
         queries.append({**here, "weather": "sun", "bid": -1.0})
-    many = [Asked(user=user, query=query) for query in queries for user in (1, 2, 12_345)]
+    many = [FunnelRequest(user=user, query=query) for query in queries for user in (1, 2, 12_345)]
     for mine, asked in zip(funnel.recommend_each(many), many, strict=True):
         same(mine, alone(funnel, asked))
 
@@ -99,7 +99,7 @@ def test_a_request_that_cannot_be_blended_is_alone_in_that(
     ranker = funnel.ranker
     assert ranker is not None
     logits = ranker.logits
-    many = [Asked(user=1), Asked(user=5), Asked(user=7)]
+    many = [FunnelRequest(user=1), FunnelRequest(user=5), FunnelRequest(user=7)]
     expected = [alone(funnel, asked) for asked in many]
 
     def broken(query: Any, items: Any) -> Any:

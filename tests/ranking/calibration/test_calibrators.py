@@ -21,7 +21,7 @@ from crosstower.ranking.calibration.maps import (
     Isotonic,
     Line,
     Platt,
-    fit_map,
+    fit_calibration_map,
 )
 from crosstower.recipe.calibration import Calibration
 
@@ -63,9 +63,9 @@ def test_each_type_gets_the_map_of_its_rows():
     maps = calibrators.maps["like"]
     for kind in DISTORTION:
         y, p = (only(frame, kind)[c].to_numpy() for c in ("like", "like__prediction"))
-        assert maps.by_type[kind] == fit_map("platt", "binary", y, p)
+        assert maps.by_type[kind] == fit_calibration_map("platt", "binary", y, p)
     y, p = (frame[c].to_numpy() for c in ("like", "like__prediction"))
-    assert maps.overall == fit_map("platt", "binary", y, p)
+    assert maps.overall == fit_calibration_map("platt", "binary", y, p)
     assert (calibrators.types, calibrators.notes) == (("photo", "video"), ())
 
 

@@ -15,7 +15,7 @@ from crosstower.ranking.calibration.maps import (
     Line,
     Map,
     Platt,
-    fit_map,
+    fit_calibration_map,
     prior_corrected,
 )
 
@@ -63,7 +63,7 @@ def test_prior_correction_refuses_what_is_no_share_and_no_probability():
 
 def test_platt_recovers_a_logistic_distortion():
     y, p, truth = distorted(200_000, 0.6, -0.8)
-    fitted = fit_map("platt", "binary", y, p)
+    fitted = fit_calibration_map("platt", "binary", y, p)
     assert isinstance(fitted, Platt)
     assert fitted.slope == pytest.approx(0.6, abs=0.02)
     assert fitted.intercept == pytest.approx(-0.8, abs=0.05)
@@ -84,7 +84,7 @@ def test_platt_is_the_most_likely_map_by_other_minimisers(n, slope, intercept):
         q = expit(w[0] * x + w[1])
         return -np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))
 
-    fitted = fit_map("platt", "binary", y, p)
+    fitted = fit_calibration_map("platt", "binary", y, p)
     options = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000}
     found = minimize(cost, [1.0, 0.0], method="Nelder-Mead", options=options).x
     np.testing.assert_allclose([fitted.slope, fitted.intercept], found, rtol=1e-5)
@@ -102,14 +102,14 @@ def test_platt_of_rare_positives_far_from_the_base_rate():
     random = np.random.default_rng(0)
     truth = np.exp(random.normal(-8, 1, 300_000))
     y = (random.random(len(truth)) < truth).astype(float)
-    fitted = fit_map("platt", "binary", y, expit(logit(truth) + 6))
+    fitted = fit_calibration_map("platt", "binary", y, expit(logit(truth) + 6))
     assert fitted.slope == pytest.approx(1, abs=0.15)
     assert fitted.apply(expit(logit(truth) + 6)).mean() == pytest.approx(y.mean(), rel=0.02)
 
 
 def test_platt_stays_finite_where_predictions_part_the_classes_with_certainty():
     y = np.repeat([0.0, 1.0], 50)
-    fitted = fit_map("platt", "binary", y, y)
+    fitted = fit_calibration_map("platt", "binary", y, y)
     low, high = fitted.apply(np.array([0.0, 1.0]))
     assert low == pytest.approx(1 / 52)  # Platt's targets
     assert high == pytest.approx(51 / 52)
@@ -119,11 +119,11 @@ def test_isotonic_pools_adjacent_violators():
     # By hand: {0}, {1, 0} and {1, 0} with mean 1/2 each, {1}.
     y = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
     p = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    regression = fit_map("isotonic", "regression", y, p)
+    regression = fit_calibration_map("isotonic", "regression", y, p)
     assert regression == Isotonic(x=(0.1, 0.2, 0.5, 0.6), y=(0.0, 0.5, 0.5, 1.0))
     between = regression.apply(np.array([0.0, 0.15, 0.35, 0.55, 0.9]))
     np.testing.assert_allclose(between, [0.0, 0.25, 0.5, 0.75, 1.0])
-    binary = fit_map("isotonic", "binary", y, p)
+    binary = fit_calibration_map("isotonic", "binary", y, p)
     assert binary == Isotonic(x=regression.x, y=(1 / 8, 0.5, 0.5, 7 / 8))
 
 
@@ -133,7 +133,7 @@ def test_isotonic_is_scikit_learns(levels):
     p = p if levels is None else np.round(p * levels) / levels
     new = np.random.default_rng(1).random(500)
     peer = IsotonicRegression(out_of_bounds="clip", y_min=1 / 5002, y_max=1 - 1 / 5002).fit(p, y)
-    fitted = fit_map("isotonic", "binary", y, p)
+    fitted = fit_calibration_map("isotonic", "binary", y, p)
     np.testing.assert_allclose(fitted.apply(new), peer.predict(new), atol=1e-12)
 
 
@@ -141,7 +141,7 @@ def test_a_number_gets_the_line_of_least_squares():
     random = np.random.default_rng(0)
     p = random.normal(50, 20, 2000)
     y = 0.7 * p + 12 + random.normal(0, 5, 2000)
-    fitted = fit_map("platt", "regression", y, p)
+    fitted = fit_calibration_map("platt", "regression", y, p)
     peer = LinearRegression().fit(p[:, None], y)
     assert isinstance(fitted, Line)
     np.testing.assert_allclose(fitted.apply(p), peer.predict(p[:, None]))
@@ -149,7 +149,7 @@ def test_a_number_gets_the_line_of_least_squares():
 
 def test_a_rating_stays_on_its_scale():
     p = np.array([2.0, 3.0, 4.0])
-    fitted = fit_map("platt", "rating", np.array([1.0, 3.0, 5.0]), p, (1.0, 5.0))
+    fitted = fit_calibration_map("platt", "rating", np.array([1.0, 3.0, 5.0]), p, (1.0, 5.0))
     np.testing.assert_allclose(fitted.apply(np.array([1.0, 2.5, 5.0])), [1.0, 2.0, 5.0])
 
 
@@ -157,7 +157,7 @@ def test_a_rating_stays_on_its_scale():
 @pytest.mark.parametrize(("kind", "y"), [("binary", [0.0, 0.0, 1.0, 0.0]), ("regression", [2, 4])])
 def test_one_prediction_for_all_becomes_the_mean(method, kind, y):
     y = np.array(y * 100, dtype=float)
-    fitted = fit_map(method, kind, y, np.full(len(y), 0.7))
+    fitted = fit_calibration_map(method, kind, y, np.full(len(y), 0.7))
     assert fitted.apply(np.array([0.7]))[0] == pytest.approx(y.mean(), abs=0.003)
 
 
@@ -165,12 +165,12 @@ def test_one_prediction_for_all_becomes_the_mean(method, kind, y):
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_falling_labels_give_no_map(method, kind):
     p = np.linspace(0.1, 0.9, 100)
-    assert fit_map(method, kind, (p < 0.5).astype(float), p) is None
+    assert fit_calibration_map(method, kind, (p < 0.5).astype(float), p) is None
 
 
 def test_without_a_method_predictions_stay():
     p = np.array([0.1, 0.9])
-    fitted = fit_map("none", "binary", np.array([0.0, 1.0]), p)
+    fitted = fit_calibration_map("none", "binary", np.array([0.0, 1.0]), p)
     assert fitted == Identity()
     copy = fitted.apply(p)
     np.testing.assert_array_equal(copy, p)
@@ -188,7 +188,7 @@ def test_no_map_turns_an_order_round_and_json_keeps_it(seed, kind, method, n):
     random = np.random.default_rng(seed)
     p = random.choice([0.0, 1.0, *random.random(8)], n)
     y = (random.random(n) < p).astype(float) if kind == "binary" else random.normal(p, 0.5)
-    fitted = fit_map(method, kind, y, p, (0.0, 1.0))
+    fitted = fit_calibration_map(method, kind, y, p, (0.0, 1.0))
     if fitted is None:
         return
     applied = fitted.apply(np.sort(np.concatenate([p, random.random(50)])))
@@ -224,6 +224,6 @@ def test_the_line_of_a_number_does_not_depend_on_its_unit(unit):
     random = np.random.default_rng(0)
     p = random.normal(5.0, 2.0, 500)
     y = 3.0 * p - 4.0 + random.normal(size=500)
-    line = fit_map("platt", "regression", y * unit, p * unit)
+    line = fit_calibration_map("platt", "regression", y * unit, p * unit)
     slope, intercept = np.polyfit(p, y, 1)
     assert (line.slope, line.intercept / unit) == (pytest.approx(slope), pytest.approx(intercept))

@@ -105,9 +105,9 @@ def test_implicit_als_ranks_what_similar_users_had() -> None:
     pytest.importorskip("implicit", reason="the package implicit is not installed")
     two = np.kron(np.eye(2), np.ones((20, 6)))  # two groups of users, each with its six items
     random = np.random.default_rng(0)
-    had = sparse.csr_array((two * (random.random(two.shape) < 0.6)).astype(np.float32))
-    shown = recommend(ImplicitAls.fit(had, factors=4), had, 1)[:, 0]
-    left = (two - had.toarray()).sum(1) > 0
+    history = sparse.csr_array((two * (random.random(two.shape) < 0.6)).astype(np.float32))
+    shown = recommend(ImplicitAls.fit(history, factors=4), history, 1)[:, 0]
+    left = (two - history.toarray()).sum(1) > 0
     assert (two[np.arange(40), shown][left] == 1).mean() > 0.9
 
 

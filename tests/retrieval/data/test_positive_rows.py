@@ -15,7 +15,7 @@ from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.recipe.split import GroupSplit, RandomSplit
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.sides import sides_of
+from crosstower.retrieval.data.tower_columns import tower_columns_of
 
 RECIPE = """
 data: {split: {kind: column, column: part}}
@@ -37,7 +37,7 @@ ROWS = pl.DataFrame(
 def positives(frame: pl.DataFrame = ROWS, recipe: Recipe | None = None) -> PositiveRows:
     recipe = parse_recipe(RECIPE) if recipe is None else recipe
     source = source_of(recipe.data, frame)
-    return read_positives(recipe, source, sides_of(recipe), lambda _stage, _rows: None)
+    return read_positives(recipe, source, tower_columns_of(recipe), lambda _stage, _rows: None)
 
 
 def test_columns_of_items_come_from_training_rows() -> None:
@@ -95,7 +95,9 @@ def shown(split: str, frame: pl.DataFrame, **more: Any) -> dict[int, float | Non
     """Return the column of each item under a split."""
     recipe = parse_recipe(RECIPE.replace("{kind: column, column: part}", split))
     source = training_source(recipe.data, more.get("parts", frame))
-    items = read_positives(recipe, source, sides_of(recipe), lambda _stage, _rows: None).items
+    items = read_positives(
+        recipe, source, tower_columns_of(recipe), lambda _stage, _rows: None
+    ).items
     assert items.missing == items.attributes["shown"].null_count()
     return dict(zip(items.ids.to_list(), items.attributes["shown"].to_list(), strict=True))
 

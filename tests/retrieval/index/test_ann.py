@@ -251,8 +251,8 @@ def test_any_changes_leave_what_the_exact_index_has(steps: list[tuple[str, int]]
                 one.add(ids, VECTORS[ids] * (1 + seed % 3), pl.DataFrame({"u": ids % 10}))
         for where in (None, "u < 5", "u == 3"):
             assert recall(index, exact, where=where) >= 0.95
-            hits, alive = index.search(QUERIES, 10, where=where), exact.catalogue.alive
-            assert alive[hits.places[hits.places >= 0]].all()
+            hits, active_mask = index.search(QUERIES, 10, where=where), exact.catalogue.active_mask
+            assert active_mask[hits.places[hits.places >= 0]].all()
 
 
 def test_an_outlier_and_equal_vectors_leave_recall_as_it_is() -> None:

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online.answer import Asked
+from crosstower.funnel.online.answer import FunnelRequest
 from crosstower.serving.http.lists import ListQuestion, Lists
-from crosstower.serving.http.problems import Refusal
+from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import Limits
 
 
@@ -21,7 +21,7 @@ class Funnel:
     def needs_funnel(self) -> "Funnel":
         return self
 
-    def recommend_each(self, many: Sequence[Asked]) -> list[Any]:
+    def recommend_each(self, many: Sequence[FunnelRequest]) -> list[Any]:
         self.asked.append([asked.k for asked in many])
         if any(asked.k == 13 for asked in many):
             raise ZeroDivisionError("a fault of ours")
@@ -29,7 +29,7 @@ class Funnel:
 
 
 def question(k: int, *, until: float = 10.0, tell: Any = lambda _live, found: -found) -> Any:
-    return ListQuestion(Asked(k=k), tell, time.monotonic() + until)
+    return ListQuestion(FunnelRequest(k=k), tell, time.monotonic() + until)
 
 
 def ask(funnel: Funnel, questions: Sequence[Any], **limits: Any) -> list[Any]:
@@ -80,13 +80,13 @@ def test_who_has_waited_too_long_is_refused_and_costs_nothing() -> None:
     funnel = Funnel()
     found = ask(funnel, [question(1), question(2, until=-1.0), question(3)])
     assert [found[0], found[2]] == [-1, -3]
-    assert isinstance(found[1], Refusal)
+    assert isinstance(found[1], ApiError)
     assert funnel.asked == [[1, 3]]
 
 
 def test_no_bundle_is_told_to_everybody() -> None:
     def nothing() -> Any:
-        raise Refusal(503, "no bundle is open yet", reason="not_ready")
+        raise ApiError(503, "no bundle is open yet", reason="not_ready")
 
     async def both() -> list[Any]:
         with ThreadPoolExecutor(1) as thread:
@@ -94,4 +94,4 @@ def test_no_bundle_is_told_to_everybody() -> None:
             answers = (lists.ask(question(k)) for k in (1, 2))
             return await asyncio.gather(*answers, return_exceptions=True)
 
-    assert [type(answer) for answer in asyncio.run(both())] == [Refusal, Refusal]
+    assert [type(answer) for answer in asyncio.run(both())] == [ApiError, ApiError]

@@ -29,10 +29,10 @@ def fetch(name: str, out: Path, *, rows: int | None = None, seed: int = 0) -> li
     with Progress(console=console, transient=True, disable=not console.is_interactive) as bar:
         task = bar.add_task(f"downloading {name}", total=None)
 
-        def tell(done: int, total: int | None) -> None:
+        def on_progress(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
-        folder = catalog.get(name, out, progress=tell)
+        folder = catalog.get(name, out, progress=on_progress)
     return sorted(folder.glob("*.parquet"))
 
 

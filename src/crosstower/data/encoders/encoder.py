@@ -47,7 +47,8 @@ class Encoder:
     `label_scales` holds (mean, sd) of regression labels, `otherwise` the mean label of conditional
     ones in rows where their event did not happen.
 
-    With `only` it encodes some of the columns, from frames that hold only those; see `Side`.
+    With `only` it encodes some of the columns, from frames that hold only those; see
+    `PartialEncoder`.
     """
 
     schema: Schema

@@ -12,13 +12,13 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.numbers import FittedNumber, Standardised
 from crosstower.data.encoders.tables import HashBuckets, Table, Vocabulary
 from crosstower.errors import RunError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.schema import Schema
 
 FORMAT = 2
 
 
-class _Table(Frozen):
+class _Table(FrozenModel):
     """Hash buckets, or the file and the number of values of a vocabulary."""
 
     hash_buckets: int | None = None
@@ -26,7 +26,7 @@ class _Table(Frozen):
     values: int | None = None
 
 
-class _Document(Frozen):
+class _Document(FrozenModel):
     format: Literal[2] = FORMAT
     schema_: dict[str, Any]
     tables: dict[str, _Table]

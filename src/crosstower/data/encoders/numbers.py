@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from crosstower.data.layout import MISSING, RESERVED_CODES
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.schema import Numeric
 
 Floats = NDArray[np.float64]
@@ -19,7 +19,7 @@ SAMPLE_SIZE = 200_000
 _QUANTILES = 256
 
 
-class Standardised(Frozen):
+class Standardised(FrozenModel):
     """(x − mean) / sd, after sign(x)·log(1+|x|) if `log1p`, limited to ±`clip`."""
 
     kind: Literal["standardised"] = "standardised"
@@ -38,7 +38,7 @@ class Standardised(Frozen):
         return np.nan_to_num(z, nan=0.0)
 
 
-class Ranked(Frozen):
+class Ranked(FrozenModel):
     """The training quantile of x in [0, 1], scaled to mean 0 and variance 1 (±√3)."""
 
     kind: Literal["ranked"] = "ranked"
@@ -52,7 +52,7 @@ class Ranked(Frozen):
         return np.nan_to_num((2.0 * u - 1.0) * np.sqrt(3.0), nan=0.0)
 
 
-class Bucketised(Frozen):
+class Bucketised(FrozenModel):
     """The range that x falls into: codes instead of a number."""
 
     kind: Literal["bucketised"] = "bucketised"

@@ -15,7 +15,7 @@ from crosstower.data.layout import MISSING
 from crosstower.data.ragged import Lists
 
 
-class Side:
+class PartialEncoder:
     """Encodes some columns of a schema, compactly, and widens batches for the model.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder, crossed
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.request import Request
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.schema import Cross, Schema
@@ -38,8 +38,8 @@ class RequestEncoder:
         left = {*own, *pairs}
         others = {n for n, c in schema.columns.items() if n not in left and not _is_cross(c)}
         theirs = [name for name in schema.columns if _is_of(name, schema, others)]
-        self.user, self.items = Side(encoder, own), Side(encoder, theirs)
-        self.pairs, self.shared = Side(encoder, pairs), frozenset(own)
+        self.user, self.items = PartialEncoder(encoder, own), PartialEncoder(encoder, theirs)
+        self.pairs, self.shared = PartialEncoder(encoder, pairs), frozenset(own)
         self._layout = encoder.layout
         self._crosses = [
             (place, column)

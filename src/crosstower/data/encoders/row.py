@@ -17,7 +17,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.numbers import Bucketised
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.layout import MISSING
 from crosstower.data.ragged import Lists, joined_lists
 from crosstower.data.sources.frames import series_of
@@ -39,8 +39,8 @@ class EncodedRow:
     lists: dict[str, Lists]
 
 
-class SideRow:
-    """Gives what `Side.encode` gives for the cleaned row.
+class RowEncoder:
+    """Gives what `PartialEncoder.encode` gives for the cleaned row.
 
     Columns are cleaned and encoded one by one, those of a cross together. A single id or number
     is looked up at once; everything else goes the way of files, and is kept by its raw values.
@@ -52,7 +52,7 @@ class SideRow:
     """
 
     def __init__(self, encoder: Encoder, columns: Sequence[str]) -> None:
-        self.side = Side(encoder, columns)
+        self.side = PartialEncoder(encoder, columns)
         self._parts = [_part(encoder, names, self.side) for names in _together(self.side.schema)]
 
     def encode(self, row: Mapping[str, Any]) -> EncodedRow:
@@ -81,8 +81,8 @@ class SideRow:
 class _Part:
     """Columns that are encoded together, and their places among the side's."""
 
-    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: Side) -> None:
-        self._side = Side(encoder, columns)
+    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> None:
+        self._side = PartialEncoder(encoder, columns)
         self._codes = [whole.code_names.index(name) for name in self._side.code_names]
         self._numbers = [whole.number_names.index(name) for name in self._side.number_names]
         self._sources = self._side.schema.sources()
@@ -111,7 +111,7 @@ class _Part:
 class _Id(_Part):
     """A column of single ids, looked up at once."""
 
-    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: Side) -> None:
+    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> None:
         super().__init__(encoder, columns, whole)
         column = encoder.schema.columns[columns[0]]
         owner = column.table if isinstance(column, Categorical) else None
@@ -130,7 +130,7 @@ class _Id(_Part):
 class _Number(_Part):
     """A column of single numbers, scaled at once."""
 
-    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: Side) -> None:
+    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> None:
         super().__init__(encoder, columns, whole)
         self._number = encoder.numbers[columns[0]]
 
@@ -153,7 +153,7 @@ class _Number(_Part):
             into.numbers[self._numbers[1]] = math.isnan(x)
 
 
-def _part(encoder: Encoder, columns: Sequence[str], whole: Side) -> _Part:
+def _part(encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> _Part:
     kinds: dict[type, type[_Part]] = {Categorical: _Id, Numeric: _Number}
     alone = len(columns) == 1
     kind = kinds.get(type(encoder.schema.columns[columns[0]]), _Part) if alone else _Part

@@ -1,4 +1,4 @@
-"""Frozen text vectors by the name of their encoder: a package of an extra, or any callable."""
+"""FrozenModel text vectors by the name of their encoder: a package of an extra, or any callable."""
 
 from __future__ import annotations
 

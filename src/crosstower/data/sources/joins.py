@@ -13,7 +13,7 @@ from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.sources.source import Chunk, FrameSource, Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import MARK
 
 _KEY, _FOUND = f"{MARK}key", f"{MARK}found"
@@ -73,7 +73,7 @@ class JoinedSource:
         vars(self.counts).update(vars(counts))
 
 
-class JoinMatch(Frozen):
+class JoinMatch(FrozenModel):
     """Rows of one pass: `found` have a key of the table, `keyless` have none at all.
 
     `of` names the rows.

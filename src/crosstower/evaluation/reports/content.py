@@ -42,7 +42,7 @@ class Lift:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationCurve:
     """Predictions of the model's first seed against labels.
 
     `edges` `[bins + 1]` and `counts` `[bins]` are the histogram of its predictions.
@@ -74,7 +74,7 @@ class TaskReport:
     models: tuple[ModelMetrics, ...]
     lifts: tuple[Lift, ...]
     verdicts: tuple[str, ...]
-    calibration: Calibration | None
+    calibration: CalibrationCurve | None
     effect: CalibrationEffect | None = None
     slices: tuple[Slices, ...] = ()
 

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crosstower.evaluation.metrics.calibration import ReliabilityCurve
 from crosstower.evaluation.metrics.tasks import METRIC_DIRECTIONS
-from crosstower.evaluation.reports.content import Calibration, Training
+from crosstower.evaluation.reports.content import CalibrationCurve, Training
 
 # Placeholders, replaced in the SVG by the variables of the style sheet.
 INK, SOFT, LINE, ACCENT = "#010101", "#020202", "#030303", "#040404"
@@ -37,7 +37,7 @@ _MARKERS = ("o", "s", "^", "D", "v")
 
 
 def reliability_plot(
-    calibration: Calibration,
+    calibration: CalibrationCurve,
     *,
     name: str,
     percent: bool,
@@ -77,7 +77,9 @@ def reliability_plot(
     return inline_svg(figure, [top, bottom], name=name)
 
 
-def _shown_range(calibration: Calibration, before: ReliabilityCurve | None) -> tuple[float, float]:
+def _shown_range(
+    calibration: CalibrationCurve, before: ReliabilityCurve | None
+) -> tuple[float, float]:
     """Return the range of all that is drawn, the same on both axes, with a margin."""
     curves = [calibration.curve, *([before] if before is not None else [])]
     drawn = [calibration.edges, *(c.prediction for c in curves), *(c.observed for c in curves)]

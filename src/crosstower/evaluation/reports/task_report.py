@@ -23,7 +23,7 @@ from crosstower.evaluation.metrics.uncertainty import (
 )
 from crosstower.evaluation.reports.calibration_content import CalibrationEffect, calibration_effect
 from crosstower.evaluation.reports.content import (
-    Calibration,
+    CalibrationCurve,
     Lift,
     ModelMetrics,
     Role,
@@ -195,11 +195,11 @@ def _ratio(a: float, b: float) -> float:
     return a / b if b != 0.0 else float("nan")
 
 
-def _calibration(labels: Values, predictions: Values) -> Calibration | None:
+def _calibration(labels: Values, predictions: Values) -> CalibrationCurve | None:
     if len(labels) == 0:
         return None
     counts, edges = np.histogram(predictions, bins=40)
-    return Calibration(reliability_curve(labels, predictions), edges, counts.astype(np.int64))
+    return CalibrationCurve(reliability_curve(labels, predictions), edges, counts.astype(np.int64))
 
 
 def _effect(test: _Test, by: str | None) -> CalibrationEffect | None:

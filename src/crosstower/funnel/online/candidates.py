@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.content_types import ContentTypes, Names
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.sources.source import Chunk
 from crosstower.ranking.scorer import RawArrays
 from crosstower.recipe.own_columns import ROW, raw_name
@@ -44,7 +44,7 @@ class CandidateRows:
         """Return the items at `places`, in that order."""
         frame = self.frame[places] if self.frame.width else self.frame
         batch = self.batch.take(places)  # the shorter way for a request's few rows
-        return CandidateRows(batch, self.good[places], taken(self.arrays, places), frame)
+        return CandidateRows(batch, self.good[places], take(self.arrays, places), frame)
 
     @staticmethod
     def concatenate(parts: Sequence[CandidateRows]) -> CandidateRows:
@@ -60,7 +60,7 @@ class CandidateRows:
         )
 
 
-def taken(arrays: RawArrays, rows: Indices) -> RawArrays:
+def take(arrays: RawArrays, rows: Indices) -> RawArrays:
     """Return the raw columns of the chosen rows."""
     types = {name: types[rows] for name, types in arrays.types.items()}
     return RawArrays(types, {name: amounts[rows] for name, amounts in arrays.amounts.items()})
@@ -84,7 +84,7 @@ class CandidateEncoder:
     """
 
     cleaner: Cleaner
-    side: Side
+    side: PartialEncoder
     types: Sequence[str]
     amounts: Sequence[str]
     framed: Sequence[str]

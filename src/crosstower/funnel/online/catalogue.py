@@ -13,7 +13,7 @@ from crosstower.errors import DataError, QueryError, RunError, did_you_mean
 from crosstower.funnel.online.candidates import CandidateRows
 from crosstower.funnel.online.items import LiveItems
 from crosstower.funnel.online.ranker import LiveRanker
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.vectors import Floats
@@ -48,7 +48,7 @@ class LiveCatalogue:
     @property
     def id_column(self) -> str:
         """The column of the item's id."""
-        return section_of(self.retriever.run.recipe).item
+        return retrieval_section_of(self.retriever.run.recipe).item
 
     def take(self, places: Indices) -> CandidateRows:
         """Return the items at `places` as the ranker reads them."""

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import CrosstowerError, QueryError
-from crosstower.funnel.online.answer import Asked, Ranked, milliseconds_since
+from crosstower.funnel.online.answer import FunnelRequest, Ranked, milliseconds_since
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.catalogue import LiveCatalogue
 from crosstower.funnel.online.one_request import OneRequest, each, fail
 from crosstower.funnel.online.ranker import LiveRanker
 from crosstower.funnel.online.ranking import Ranking
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.queries import KnownUser
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.values.arrays import Indices
@@ -66,12 +66,12 @@ class LiveFunnel:
     @property
     def columns(self) -> list[str]:
         """All columns of queries and items."""
-        section = section_of(self.retriever.run.recipe)
+        section = retrieval_section_of(self.retriever.run.recipe)
         names = [section.user, section.item, section.time]
         attributes = self.catalogue.items.base.catalogue.attributes.columns
         return [*(n for n in names if n is not None), *self.query_columns, *attributes]
 
-    def recommend(self, asked: Asked) -> Ranked:
+    def recommend(self, asked: FunnelRequest) -> Ranked:
         """Return the candidates of a request in order.
 
         Popular items stand for the retrieved ones where nothing is known of who asks: no user, or
@@ -83,7 +83,7 @@ class LiveFunnel:
         """
         return _only(self.recommend_each([asked]))
 
-    def recommend_each(self, many: Sequence[Asked]) -> list[Ranked | CrosstowerError]:
+    def recommend_each(self, many: Sequence[FunnelRequest]) -> list[Ranked | CrosstowerError]:
         """Return what `recommend` gives, or raises, for each of several requests.
 
         Each answer is the same to the last bit as alone. Calibration and blend, which treat each
@@ -98,7 +98,7 @@ class LiveFunnel:
             request.milliseconds["retrieve"] = spent
         return self._ranked(requests, begin)
 
-    def rank(self, asked: Asked, items: Sequence[str | int]) -> Ranked:
+    def rank(self, asked: FunnelRequest, items: Sequence[str | int]) -> Ranked:
         """Return given items in the order of the ranker; ids that are no items are told.
 
         Raises:
@@ -157,8 +157,10 @@ class LiveFunnel:
         nothing = self.retriever.history_only and not given
         if request.known is not None or (asked.query and not nothing):
             request.row = queries.row(asked.user, request.known, given)
-            if section_of(self.retriever.run.recipe).exclude_seen and len(request.had):
-                request.excluded = np.concatenate([request.excluded, request.had])
+            if retrieval_section_of(self.retriever.run.recipe).exclude_seen and len(
+                request.history
+            ):
+                request.excluded = np.concatenate([request.excluded, request.history])
 
     def _retrieve(self, requests: Sequence[OneRequest]) -> None:
         """Find the candidates of all requests."""
@@ -167,7 +169,7 @@ class LiveFunnel:
         if not asking:
             return
         rows = [r.row for r in asking if r.row is not None]
-        vectors = self.retriever.queries.vectors(rows, [r.had for r in asking])
+        vectors = self.retriever.queries.vectors(rows, [r.history for r in asking])
         alike: dict[tuple[str | None, int], list[int]] = {}
         for number, request in enumerate(asking):
             alike.setdefault((request.asked.where, request.size), []).append(number)
@@ -213,7 +215,7 @@ class LiveFunnel:
                 row[rows.user] = known.id
         request.raw = row | dict(asked.query)
 
-    def _size(self, asked: Asked) -> int:
+    def _size(self, asked: FunnelRequest) -> int:
         """Return how many candidates a request gets."""
         size = self.bundle.manifest.candidates if asked.candidates is None else asked.candidates
         if self.funnel is None:
@@ -228,7 +230,7 @@ class LiveFunnel:
         return max(1, min(size, len(self.catalogue.items)))
 
     def _known(self, user: str | int | None) -> KnownUser | None:
-        if user is None or section_of(self.retriever.run.recipe).user is None:
+        if user is None or retrieval_section_of(self.retriever.run.recipe).user is None:
             return None
         return self.retriever.queries.known(user)
 

@@ -50,7 +50,7 @@ class LiveItems:
 
     @property
     def _count(self) -> int:
-        return len(self._base.alive)
+        return len(self._base.active_mask)
 
     @property
     def schema(self) -> pl.Schema:
@@ -62,7 +62,7 @@ class LiveItems:
         asked = self.as_ids(ids)
         codes = self._table.encode(asked).astype(np.int64) - RESERVED_CODES
         known = codes >= 0
-        places = np.where(known & self._base.alive[np.where(known, codes, 0)], codes, -1)
+        places = np.where(known & self._base.active_mask[np.where(known, codes, 0)], codes, -1)
         if self.newer is not None:
             newer = self.newer.catalogue.places_of(asked)
             places = np.where(newer >= 0, newer + self._count, places)
@@ -70,7 +70,7 @@ class LiveItems:
 
     def still(self, places: Indices) -> Indices:
         """Return places of the bundle's own items, -1 for one that is gone or replaced."""
-        return np.where(self._base.alive[places], places, -1)
+        return np.where(self._base.active_mask[places], places, -1)
 
     def as_ids(self, ids: Sequence[Any]) -> pl.Series:
         """Return canonical ids; null where one is empty.
@@ -246,7 +246,7 @@ class LiveItems:
 
     def _kept(self, kept: Mask) -> ExactIndex:
         index, places = self.newer, np.flatnonzero(kept)
-        return ExactIndex(index.catalogue.taken(places), index.vectors.taken(places))  # type: ignore[union-attr]
+        return ExactIndex(index.catalogue.take(places), index.vectors.take(places))  # type: ignore[union-attr]
 
     def _split(self, places: Indices) -> tuple[Mask, Mask]:
         base = places < self._count

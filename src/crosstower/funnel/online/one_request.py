@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from crosstower.blending.blender import FittedBlend
 from crosstower.data.encoders.row import EncodedRow
 from crosstower.errors import CrosstowerError
-from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.answer import FunnelRequest, Ranked
 from crosstower.ranking.scorer import RawArrays, Scores
-from crosstower.retrieval.queries import NOTHING_HAD, KnownUser
+from crosstower.retrieval.queries import NO_ITEMS, KnownUser
 from crosstower.retrieval.unknown_user import unknown_words
 from crosstower.values.arrays import Indices
 
@@ -29,11 +29,11 @@ class OneRequest:
     `[C]` by task, then `scores`.
     """
 
-    asked: Asked
+    asked: FunnelRequest
     known: KnownUser | None = None
     size: int = 0
     row: EncodedRow | None = None
-    excluded: Indices = field(default_factory=lambda: NOTHING_HAD)
+    excluded: Indices = field(default_factory=lambda: NO_ITEMS)
     found: Ranked | None = None
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
     blend: FittedBlend | None = None
@@ -44,14 +44,14 @@ class OneRequest:
     error: CrosstowerError | None = None
 
     @property
-    def had(self) -> Indices:
+    def history(self) -> Indices:
         """Indices of what the user has had."""
-        return NOTHING_HAD if self.known is None else self.known.had
+        return NO_ITEMS if self.known is None else self.known.history
 
     @property
     def candidates(self) -> Ranked:
         """What was found; nothing before that."""
-        return self.found or Ranked(NOTHING_HAD, np.empty(0))
+        return self.found or Ranked(NO_ITEMS, np.empty(0))
 
     def answer(self) -> Ranked | CrosstowerError:
         """Return the answer, or why there is none."""

@@ -15,14 +15,14 @@ from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.request import RequestEncoder
-from crosstower.data.encoders.row import SideRow
+from crosstower.data.encoders.row import RowEncoder
 from crosstower.data.encoders.tables import Vocabulary
 from crosstower.data.layout import RESERVED_CODES, UNSEEN
 from crosstower.data.request import Request
 from crosstower.data.sources.joins import JoinedSource
 from crosstower.data.sources.source import Chunk, FrameSource
 from crosstower.errors import DataError, QueryError, query_error
-from crosstower.funnel.online.candidates import CandidateEncoder, CandidateRows, taken
+from crosstower.funnel.online.candidates import CandidateEncoder, CandidateRows, take
 from crosstower.funnel.request import cleaner_of, part_of
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
@@ -63,7 +63,7 @@ class LiveRanker:
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
         raw = [*cleaner.extras, *more, *cleaner.schema.part(pairs).sources()]
         cleaner = replace(cleaner, extras=list(dict.fromkeys(raw)))
-        self._own = SideRow(scorer.encoder, self._encoder.user.columns)
+        self._own = RowEncoder(scorer.encoder, self._encoder.user.columns)
         self._pairs = Cleaner(cleaner.schema.part(pairs), with_labels=False)
         self._query = part_of(cleaner, [], rows, of_query=True)
         self._types = list(dict.fromkeys([*scorer.typed, *more]))
@@ -150,7 +150,7 @@ class LiveRanker:
         mine, theirs = query.arrays, items.arrays
         if not (mine.types or mine.amounts):
             return theirs
-        mine = taken(mine, np.zeros(len(items), np.int64))
+        mine = take(mine, np.zeros(len(items), np.int64))
         return RawArrays({**mine.types, **theirs.types}, {**mine.amounts, **theirs.amounts})
 
     def _encode_pairs(self, query: Query, items: CandidateRows) -> Batch:

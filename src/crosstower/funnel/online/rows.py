@@ -17,7 +17,7 @@ from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.joins import join
 from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
-from crosstower.funnel.online.answer import Asked, Ranked, milliseconds_since
+from crosstower.funnel.online.answer import FunnelRequest, Ranked, milliseconds_since
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.order import ordered
 from crosstower.funnel.request import cleaner_of
@@ -53,7 +53,7 @@ class LiveRows:
         """The ranker's tasks, the first of which orders where there is no blend."""
         return list(self.ranking.recipe.schema_.tasks)
 
-    def rank(self, asked: Asked, rows: Sequence[Mapping[str, Any]]) -> Ranked:
+    def rank(self, asked: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
         """Return rows in order; `places` are their numbers among those given.
 
         Columns of `asked.query` are those of every row that does not have them itself.

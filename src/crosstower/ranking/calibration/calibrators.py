@@ -26,12 +26,12 @@ from crosstower.ranking.calibration.maps import (
     Sample,
     Values,
     check_predictions,
-    fit_map,
+    fit_calibration_map,
     prior_corrected,
     refuse,
 )
 from crosstower.recipe.calibration import Calibration, check_calibration
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.storage.files import write_atomic
 from crosstower.values.arrays import Indices
@@ -41,7 +41,7 @@ _FALLING = "its labels do not rise with its predictions"
 _SHOWN = 5
 
 
-class TaskMaps(Frozen):
+class CalibrationMaps(FrozenModel):
     """The maps of one task. `kept` is the share of its negatives in the training rows."""
 
     kind: HeadKind
@@ -55,7 +55,7 @@ class TaskMaps(Frozen):
         return self.kept < 1 or bool(self.by_type) or not isinstance(self.overall, Identity)
 
 
-class Calibrators(Frozen):
+class Calibrators(FrozenModel):
     """What `fit_calibrators` found. `types` are all that it met, with a map of their own or not.
 
     `notes` are sentences about rows, types and tasks that could not be fitted as asked.
@@ -64,7 +64,7 @@ class Calibrators(Frozen):
     format: Literal[1] = 1
     by: str | None = None
     types: tuple[str, ...] = ()
-    maps: dict[str, TaskMaps]
+    maps: dict[str, CalibrationMaps]
     notes: tuple[str, ...] = ()
 
     @property
@@ -88,9 +88,9 @@ class Calibrators(Frozen):
 
         """
         types = None if self.by is None else types_of(frame, self.by)
-        return self.put_right({task: _numbers(frame, task) for task in self.tasks}, types)
+        return self.calibrate({task: _numbers(frame, task) for task in self.tasks}, types)
 
-    def put_right(
+    def calibrate(
         self, predictions: Mapping[str, Values], types: ContentTypes | None
     ) -> dict[str, Values]:
         """Return {task: calibrated predictions `[rows]`} of `tasks`, from arrays.
@@ -193,15 +193,15 @@ def fit_calibrators(
         notes.append(
             f"{len(rows[None]):,} rows have no {section.by}; they use the map of all rows."
         )
-    maps: dict[str, TaskMaps] = {}
+    maps: dict[str, CalibrationMaps] = {}
     for task, kind in kinds.items():
         kept, method = section.negatives_kept.get(task, 1.0), section.method_of(task)
-        maps[task] = TaskMaps(kind=kind, kept=kept, overall=Identity())
+        maps[task] = CalibrationMaps(kind=kind, kept=kept, overall=Identity())
         if method == "none":
             continue
         if kind == "rating" and task not in ranges:
             raise DataError(f"ranges: rating '{task}' has none; give its (low, high)")
-        fit = partial(fit_map, method, kind, limits=ranges.get(task))
+        fit = partial(fit_calibration_map, method, kind, limits=ranges.get(task))
         sample = Sample(kind, _labels(frame, task, kind), _predictions(frame, task, maps[task]))
         maps[task], found = _fit_task(maps[task], fit, sample, typed)
         notes += [f"{task}: {note}." for note in found]
@@ -209,8 +209,8 @@ def fit_calibrators(
 
 
 def _fit_task(
-    maps: TaskMaps, fit: _Fit, sample: Sample, rows: Mapping[str, Indices]
-) -> tuple[TaskMaps, list[str]]:
+    maps: CalibrationMaps, fit: _Fit, sample: Sample, rows: Mapping[str, Indices]
+) -> tuple[CalibrationMaps, list[str]]:
     """Return the fitted maps of a task, and notes on what could not be fitted."""
     known = sample.labelled()
     if len(np.unique(known.y)) < 2:
@@ -235,7 +235,7 @@ def _fit_task(
         order = sorted(reasons, key=lambda name: (-len(rows[name]), name))
         notes.append(_without_map({name: reasons[name] for name in order}))
     overall = overall or Identity()
-    return TaskMaps(kind=maps.kind, kept=maps.kept, overall=overall, by_type=by_type), notes
+    return CalibrationMaps(kind=maps.kind, kept=maps.kept, overall=overall, by_type=by_type), notes
 
 
 def _without_map(reasons: Mapping[str, str]) -> str:
@@ -255,12 +255,12 @@ def _labels(frame: pl.DataFrame, task: str, kind: HeadKind) -> Values:
     return y
 
 
-def _predictions(frame: pl.DataFrame, task: str, maps: TaskMaps) -> Values:
+def _predictions(frame: pl.DataFrame, task: str, maps: CalibrationMaps) -> Values:
     """Return the predictions, corrected for the negatives that the training rows left out."""
     return _corrected(_numbers(frame, task), task, maps)
 
 
-def _corrected(p: Values, task: str, maps: TaskMaps) -> Values:
+def _corrected(p: Values, task: str, maps: CalibrationMaps) -> Values:
     check_predictions(maps.kind, p, f"column '{task}__prediction'")
     return prior_corrected(p, maps.kept) if maps.kept < 1 else p
 

@@ -19,7 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import Floats
 from crosstower.recipe.calibration import Method
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 
 MIN_ROWS = 200
@@ -36,7 +36,7 @@ _ALL = slice(None)
 _Slope = Annotated[FiniteFloat, Field(gt=0)]
 
 
-class Identity(Frozen):
+class Identity(FrozenModel):
     """Predictions as they are."""
 
     kind: Literal["none"] = "none"
@@ -46,7 +46,7 @@ class Identity(Frozen):
         return p.astype(np.float64)
 
 
-class Platt(Frozen):
+class Platt(FrozenModel):
     """σ(slope·logit(p) + intercept) for probabilities `p`."""
 
     kind: Literal["platt"] = "platt"
@@ -58,7 +58,7 @@ class Platt(Frozen):
         return np.asarray(expit(self.slope * _logits(p) + self.intercept))
 
 
-class Line(Frozen):
+class Line(FrozenModel):
     """slope·p + intercept in the unit of the label, moved into [low, high] where they are set."""
 
     kind: Literal["line"] = "line"
@@ -72,7 +72,7 @@ class Line(Frozen):
         return _clipped(self.slope * p.astype(np.float64) + self.intercept, self.low, self.high)
 
 
-class Isotonic(Frozen):
+class Isotonic(FrozenModel):
     """The polygon through the points (x, y), level before the first and behind the last."""
 
     kind: Literal["isotonic"] = "isotonic"
@@ -161,7 +161,7 @@ class Sample:
         return ""
 
 
-def fit_map(
+def fit_calibration_map(
     method: Method, kind: HeadKind, y: Values, p: Values, limits: Range | None = None
 ) -> Platt | Line | Isotonic | Identity | None:
     """Return the map of one method; None where the labels do not rise with the predictions.

@@ -26,11 +26,11 @@ from crosstower.retrieval.baselines.models import (
     recommend,
 )
 from crosstower.retrieval.data.retrieval_data import RetrievalData
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import FOLDER, write_answers
 from crosstower.values.arrays import Indices
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 Fit = Callable[[Any], Baseline]
 
 
@@ -41,7 +41,7 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
         RecipeError: one needs users or texts that the recipe does not have, or fewer items.
 
     """
-    section = section_of(recipe)
+    section = retrieval_section_of(recipe)
     possible = ["popularity"]
     if section.user is not None:
         possible += ["item_knn", *(["ease"] if items <= EASE_LIMIT else [])]
@@ -60,7 +60,7 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
 
 def omitted_baselines(recipe: Recipe, items: int) -> dict[str, str]:
     """Return {baseline: why it is left out} of those that a recipe would have by default."""
-    section = section_of(recipe)
+    section = retrieval_section_of(recipe)
     if section.baselines is not None or section.user is None or items <= EASE_LIMIT:
         return {}
     reason = f"{items:,} items are more than the {EASE_LIMIT:,} that its matrix is made for"
@@ -72,17 +72,19 @@ def omission_words(omitted: Mapping[str, str]) -> list[str]:
     return [f"baseline {name} left out: {reason}" for name, reason in omitted.items()]
 
 
-def write_baselines(folder: Path, recipe: Recipe, data: RetrievalData, tell: Tell) -> None:
+def write_baselines(
+    folder: Path, recipe: Recipe, data: RetrievalData, on_progress: OnProgress
+) -> None:
     """Write the test lists of every baseline that is not there yet."""
     for name in baseline_names(recipe, len(data.items)):
         path = folder / FOLDER / "baselines" / f"{name}.parquet"
         if not path.is_file():
-            tell(f"baseline {name}")
+            on_progress(f"baseline {name}")
             write_answers(path, _lists(name, recipe, data))
 
 
 def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Indices:
-    k = section_of(recipe).k[-1]
+    k = retrieval_section_of(recipe).k[-1]
     if name == "bm25":
         return _bm25(recipe, data, k)
     histories, refit = _histories(data), recipe.training.refit

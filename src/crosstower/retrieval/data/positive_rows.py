@@ -24,7 +24,7 @@ from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.split import order_of
 from crosstower.retrieval.data.items import ItemTable, read_items
 from crosstower.retrieval.data.row_items import TrainingRows, canonical_ids, items_of_rows
-from crosstower.retrieval.data.sides import Sides, section_of
+from crosstower.retrieval.data.tower_columns import TowerColumns, retrieval_section_of
 from crosstower.values.arrays import Indices
 
 
@@ -54,7 +54,7 @@ class PositiveRows:
 def read_positives(
     recipe: Recipe,
     source: Source,
-    sides: Sides,
+    sides: TowerColumns,
     progress: Progress,
     *,
     items: ItemTable | None = None,
@@ -66,7 +66,7 @@ def read_positives(
             an item that the item table lacks (unless bad rows are skipped).
 
     """
-    section, every = section_of(recipe), source
+    section, every = retrieval_section_of(recipe), source
     if section.where is not None:
         source = FilteredSource(source, section.where)
         if next(iter(source.chunks([section.item])), None) is None:
@@ -92,8 +92,10 @@ def read_positives(
     )
 
 
-def _cleaner(recipe: Recipe, sides: Sides, splitter: Splitter, order: tuple[Clock, ...]) -> Cleaner:
-    section, query = section_of(recipe), recipe.schema_.part(list(sides.query))
+def _cleaner(
+    recipe: Recipe, sides: TowerColumns, splitter: Splitter, order: tuple[Clock, ...]
+) -> Cleaner:
+    section, query = retrieval_section_of(recipe), recipe.schema_.part(list(sides.query))
     raw = [section.item, section.user, *query.sources(), *splitter.columns]
     extras = list(dict.fromkeys(name for name in raw if name is not None))
     clocks = list(dict.fromkeys([*splitter.clocks, *order]))
@@ -122,10 +124,10 @@ def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.D
 
 
 def _items(
-    recipe: Recipe, source: Source, sides: Sides, frame: pl.DataFrame, splitter: Splitter
+    recipe: Recipe, source: Source, sides: TowerColumns, frame: pl.DataFrame, splitter: Splitter
 ) -> ItemTable:
     """Return the item table, or all items with the columns of their last training row."""
-    section, schema = section_of(recipe), recipe.schema_.part(list(sides.item))
+    section, schema = retrieval_section_of(recipe), recipe.schema_.part(list(sides.item))
     if section.items is not None:
         dialect = recipe.data.csv
         return read_items(section.items, schema, item=section.item, dialect=dialect)

@@ -14,19 +14,23 @@ from torch import Tensor
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.reading import Progress, split_words
 from crosstower.data.sources.source import Source
 from crosstower.data.split import SPLITS
-from crosstower.data.statistics import Facts
+from crosstower.data.statistics import DatasetStats
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Sequence
+from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, evaluation_queries
 from crosstower.retrieval.data.histories import Histories, tails
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.questions import Questions, questions_of
-from crosstower.retrieval.data.sides import Sides, section_of, sides_of
+from crosstower.retrieval.data.tower_columns import (
+    TowerColumns,
+    retrieval_section_of,
+    tower_columns_of,
+)
 
 
 class QueryEncoder:
@@ -39,8 +43,8 @@ class QueryEncoder:
 
     """
 
-    def __init__(self, encoder: Encoder, sides: Sides, ids: pl.Series) -> None:
-        self.side, self.history = Side(encoder, sides.query), sides.history
+    def __init__(self, encoder: Encoder, sides: TowerColumns, ids: pl.Series) -> None:
+        self.side, self.history = PartialEncoder(encoder, sides.query), sides.history
         self.length, self.codes = 0, torch.empty(0, dtype=torch.int32)
         if sides.history is not None:
             field = next(f for f in encoder.layout.lists if f.name == sides.history)
@@ -67,15 +71,15 @@ class RetrievalData:
     """
 
     encoder: Encoder
-    sides: Sides
+    sides: TowerColumns
     items: ItemTable
     item_batch: Batch
     train: Histories
     queries: Batch
-    questions: dict[str, Questions]
+    questions: dict[str, EvaluationQueries]
     asked: dict[str, Batch]
     rows: PositiveRows
-    facts: Facts
+    facts: DatasetStats
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -88,7 +92,7 @@ class RetrievalData:
         histories = Histories.of(
             self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
         )
-        query = Side(self.encoder, self.sides.query)
+        query = PartialEncoder(self.encoder, self.sides.query)
         return replace(self, train=histories, queries=query.encode(self.rows.take(known)))
 
     def query_encoder(self) -> QueryEncoder:
@@ -110,12 +114,12 @@ def prepare_retrieval(
         DataError: a bad cell, an empty split, rows without user or known item.
 
     """
-    sides, section = sides_of(recipe), section_of(recipe)
+    sides, section = tower_columns_of(recipe), retrieval_section_of(recipe)
     rows = read_positives(recipe, source, sides, progress)
     by_user = section.user is not None
     limits = {"valid": section.valid_questions, "test": None}
     questions = {
-        name: questions_of(
+        name: evaluation_queries(
             rows,
             SPLITS.index(name),
             by_user=by_user,
@@ -126,9 +130,9 @@ def prepare_retrieval(
     }
     _check_splits(rows, questions)
     encoder = encoder or _fit(recipe, rows, sides)
-    query, train = Side(encoder, sides.query), np.flatnonzero(rows.split == 0)
+    query, train = PartialEncoder(encoder, sides.query), np.flatnonzero(rows.split == 0)
     queries = query.encode(rows.take(train))
-    item_batch = Side(encoder, sides.item)
+    item_batch = PartialEncoder(encoder, sides.item)
     histories = Histories.of(rows.user[train], rows.item[train], users=len(rows.users))
     wide = item_batch.widen(item_batch.encode(rows.items.cleaned))
     return RetrievalData(
@@ -145,7 +149,7 @@ def prepare_retrieval(
     )
 
 
-def _fit(recipe: Recipe, rows: PositiveRows, sides: Sides) -> Encoder:
+def _fit(recipe: Recipe, rows: PositiveRows, sides: TowerColumns) -> Encoder:
     """Learn vocabularies and statistics from the training pairs, items repeated as they occur."""
     train = np.flatnonzero(rows.split == 0)
     frame = pl.concat([rows.take(train), rows.items.cleaned[rows.item[train]]], how="horizontal")
@@ -169,7 +173,7 @@ def _lists(lists: pl.Series, rows: int) -> pl.Series:
     return lists.new_from_index(0, rows)
 
 
-def _check_splits(rows: PositiveRows, questions: dict[str, Questions]) -> None:
+def _check_splits(rows: PositiveRows, questions: dict[str, EvaluationQueries]) -> None:
     counts = {name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)}
     empty = [n for n in SPLITS if counts[n] == 0 or (n in questions and not len(questions[n]))]
     if empty:
@@ -184,16 +188,16 @@ def _facts(
     recipe: Recipe,
     source: Source,
     rows: PositiveRows,
-    questions: dict[str, Questions],
+    questions: dict[str, EvaluationQueries],
     batches: list[Batch],
-) -> Facts:
+) -> DatasetStats:
     digest = hashlib.blake2b(digest_size=16)
     for batch in batches:
         for tensor in batch.tensors():
             digest.update(tensor.numpy().tobytes())
     for array in (rows.user, rows.item, rows.split):
         digest.update(array.tobytes())
-    return Facts(
+    return DatasetStats(
         source=source.name,
         split=split_words(recipe.data.split, rows.clocks),
         rows={name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)},
@@ -205,7 +209,7 @@ def _facts(
     )
 
 
-def _notes(recipe: Recipe, rows: PositiveRows, test: Questions) -> list[str]:
+def _notes(recipe: Recipe, rows: PositiveRows, test: EvaluationQueries) -> list[str]:
     """Return sentences about the catalogue, repeated pairs, cold items and cold users."""
     notes = [match.sentence for match in rows.joins]
     notes += [f"{count:,} rows left out for '{name}'" for name, count in rows.skipped.items()]
@@ -213,7 +217,7 @@ def _notes(recipe: Recipe, rows: PositiveRows, test: Questions) -> list[str]:
     items = len(rows.items)
     trained = len(np.unique(rows.item[train]))
     catalogue = f"{items:,} items, {items - trained:,} of them without a training positive"
-    if rows.items.missing and rows.items.attributes.columns != [section_of(recipe).item]:
+    if rows.items.missing and rows.items.attributes.columns != [retrieval_section_of(recipe).item]:
         catalogue += (
             f"; the columns of {rows.items.missing:,} are missing, as no training row has them:"
             " give all items a table (retrieval.items)"

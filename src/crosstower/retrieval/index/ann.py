@@ -14,7 +14,7 @@ from crosstower.retrieval.index.arrays import mapped
 from crosstower.retrieval.index.blocks import Blocks
 from crosstower.retrieval.index.calibration import calibrated
 from crosstower.retrieval.index.catalogue import Catalogue
-from crosstower.retrieval.index.exact import GATHERED, ExactIndex, Manifest
+from crosstower.retrieval.index.exact import GATHERED, ExactIndex, IndexManifest
 from crosstower.retrieval.index.index import check_queries
 from crosstower.retrieval.index.scan import Loose, Scan, Settings
 from crosstower.retrieval.index.survivors import Survivors
@@ -110,7 +110,7 @@ class AnnIndex(ExactIndex):
 
         """
         folder = Path(folder)
-        exact, manifest = ExactIndex.load(folder), Manifest.read(folder)
+        exact, manifest = ExactIndex.load(folder), IndexManifest.read(folder)
         count, size = manifest.blocks, manifest.block_size
         blocks = None
         if count:
@@ -119,10 +119,10 @@ class AnnIndex(ExactIndex):
         settings = Settings(depths=manifest.depths, spare=manifest.spare)
         return AnnIndex(exact.catalogue, exact.vectors, blocks, loose, settings)
 
-    def _write(self, folder: Path, kept: Indices) -> Manifest:
+    def _write(self, folder: Path, kept: Indices) -> IndexManifest:
         manifest, blocks, loose = super()._write(folder, kept), self._blocks, self._loose
         if len(kept) < len(self.vectors):  # without the removed ones, places are others
-            blocks, loose = _blocks(self.vectors.taken(kept), np.arange(len(kept)))
+            blocks, loose = _blocks(self.vectors.take(kept), np.arange(len(kept)))
         if blocks is not None:
             blocks.save(folder)
         np.save(folder / _LOOSE_FILE, loose, allow_pickle=False)
@@ -137,7 +137,7 @@ class AnnIndex(ExactIndex):
             more, loose = Blocks.build(self.vectors, loose, old.size)
             self._set(old if more is None else old.extended(more), loose)
         else:
-            everything = np.flatnonzero(self.catalogue.alive)
+            everything = np.flatnonzero(self.catalogue.active_mask)
             self._first = len(everything)
             self._set(*_blocks(self.vectors, everything))
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.errors import QueryError, RunError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits, check_queries, excluded_pairs
 from crosstower.retrieval.index.survivors import Survivors
@@ -26,7 +26,7 @@ FORMAT = 2
 GATHERED = 16_384  # survivors of a condition whose vectors are kept side by side
 
 
-class Manifest(Frozen):
+class IndexManifest(FrozenModel):
     """Content of `index.json`.
 
     The approximate index has `blocks` of `block_size` items, and the settings of its search.
@@ -45,7 +45,7 @@ class Manifest(Frozen):
     model: str | None = None
 
     @staticmethod
-    def read(folder: Path) -> Manifest:
+    def read(folder: Path) -> IndexManifest:
         """Read it.
 
         Raises:
@@ -56,7 +56,7 @@ class Manifest(Frozen):
         if not path.is_file():
             raise RunError(f"{folder}: no index in this folder (no index.json)")
         again = "build the index again"
-        return read_document(path, Manifest, newest=FORMAT, error=RunError, again=again)
+        return read_document(path, IndexManifest, newest=FORMAT, error=RunError, again=again)
 
 
 class ExactIndex:
@@ -165,7 +165,7 @@ class ExactIndex:
         folder = Path(folder)
         if folder.exists():
             raise RunError(f"{folder}: is there already; remove it, or choose another folder")
-        kept = np.flatnonzero(self.catalogue.alive)
+        kept = np.flatnonzero(self.catalogue.active_mask)
         try:
             with new_folder(folder) as aside:
                 manifest = self._write(aside, kept).model_copy(update={"model": model})
@@ -183,7 +183,7 @@ class ExactIndex:
 
         """
         folder = Path(folder)
-        manifest = Manifest.read(folder)
+        manifest = IndexManifest.read(folder)
         catalogue = Catalogue.load(folder)
         vectors = Vectors.load(folder, manifest.storage, count=manifest.items, width=manifest.width)
         if len(catalogue.ids) != len(vectors):
@@ -193,12 +193,12 @@ class ExactIndex:
             )
         return ExactIndex(catalogue, vectors)
 
-    def _write(self, folder: Path, kept: Indices) -> Manifest:
+    def _write(self, folder: Path, kept: Indices) -> IndexManifest:
         """Write the items at `kept` into a folder and return what index.json is to hold."""
-        catalogue, vectors = self.catalogue.taken(kept), self.vectors.taken(kept)
+        catalogue, vectors = self.catalogue.take(kept), self.vectors.take(kept)
         catalogue.save(folder)
         vectors.save(folder)
-        return Manifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
+        return IndexManifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
 
 
 def _check_fit(catalogue: Catalogue, vectors: Vectors) -> None:

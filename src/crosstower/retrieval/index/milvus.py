@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from crosstower.errors import QueryError, RunError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits, check_queries
 from crosstower.retrieval.index.milvus_filters import columns_of_kinds, kinds_of, milvus_filter
@@ -31,7 +31,7 @@ _LIMIT = 16_384
 _PROPERTY = "crosstower"
 
 
-class Address(Frozen):
+class Address(FrozenModel):
     """Where an index is; what `index.json` holds. The token is in the environment alone."""
 
     format: Literal[1] = 1
@@ -40,7 +40,7 @@ class Address(Frozen):
     collection: str
 
 
-class _Description(Frozen):
+class _Description(FrozenModel):
     """What is kept with the collection."""
 
     crosstower: Literal[1] = 1

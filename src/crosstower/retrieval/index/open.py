@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crosstower.errors import RunError
 from crosstower.retrieval.index.ann import AnnIndex
-from crosstower.retrieval.index.exact import ExactIndex, Manifest
+from crosstower.retrieval.index.exact import ExactIndex, IndexManifest
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.milvus import Address, MilvusIndex
 
@@ -32,7 +32,7 @@ def open_index(folder: str | Path, *, width: int | None = None) -> ItemIndex:
             return MilvusIndex(Address.model_validate_json(path.read_bytes()))
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged: {error}; build the index again") from error
-    found = Manifest.read(folder).width
+    found = IndexManifest.read(folder).width
     if width is not None and found != width:
         raise RunError(
             f"{folder}: the index holds vectors of width {found}, the model's have {width}; it"

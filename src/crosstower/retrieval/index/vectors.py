@@ -82,7 +82,7 @@ class Vectors:
             scales = np.concatenate([self.scales, others.scales])
         return Vectors(np.concatenate([self.stored, others.stored]), self.storage, scales)
 
-    def taken(self, places: NDArray[np.int64]) -> Vectors:
+    def take(self, places: NDArray[np.int64]) -> Vectors:
         """Return the vectors at `places`."""
         scales = None if self.scales is None else self.scales[places]
         return Vectors(self.stored[places], self.storage, scales)

@@ -21,7 +21,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, path_of
 from crosstower.retrieval.build_index import IndexKind, choose_index
-from crosstower.retrieval.files import FOLDER, HAD, USER
+from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.retriever import INDEX, Retriever
 from crosstower.serving.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
@@ -55,7 +55,7 @@ def make_bundle(
     candidates: int = 200,
     seed: int | None = None,
     data: Any = None,
-    tell: Callable[[str], None] = lambda _words: None,
+    on_progress: Callable[[str], None] = lambda _words: None,
 ) -> Bundle:
     """Write a folder that has everything a server needs, and open it.
 
@@ -69,7 +69,7 @@ def make_bundle(
         seed: of both models; the first one of each run if None.
         data: the rows again, where the ranker was trained on a data frame and its blend may be
             fitted again by content types that were not stored.
-        tell: shown what is being done.
+        on_progress: shown what is being done.
 
     Raises:
         BundleError: the folder is there, or the runs are not one of each kind.
@@ -85,7 +85,7 @@ def make_bundle(
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
     try:
         with new_folder(out) as aside:
-            maker = _Maker(aside, seed, tell)
+            maker = _Maker(aside, seed, on_progress)
             if retrieval is not None:
                 maker.retrieval(retrieval, index)
             if ranking is not None:
@@ -102,8 +102,8 @@ def make_bundle(
 class _Maker:
     """Fills a folder, and remembers what the manifest is to say."""
 
-    def __init__(self, folder: Path, seed: int | None, tell: Callable[[str], None]) -> None:
-        self.folder, self.seed, self.tell = folder, seed, tell
+    def __init__(self, folder: Path, seed: int | None, on_progress: Callable[[str], None]) -> None:
+        self.folder, self.seed, self.on_progress = folder, seed, on_progress
         self.facts: dict[str, RunFacts] = {}
         self.items, self.index, self.fastest = 0, None, EAGER
         self.index_recall: float | None = None
@@ -113,7 +113,7 @@ class _Maker:
         self.blend_by: tuple[str, ...] = ()
 
     def retrieval(self, run: Run, index: IndexKind) -> None:
-        self.tell("the retrieval model")
+        self.on_progress("the retrieval model")
         place = self.folder / RETRIEVAL
         self.facts[RETRIEVAL] = copy_run(run, place, self.seed)
         shutil.copytree(
@@ -123,21 +123,21 @@ class _Maker:
         )
         retriever = Retriever.open(Run.open(place))
         self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes
-        self.tell(f"the index of {self.items:,} items")
+        self.on_progress(f"the index of {self.items:,} items")
         made, self.index, self.index_recall = choose_index(retriever, index)
         if self.index_recall is not None and self.index_recall < RECALL:
-            self.tell(f"recall@10 of an approximate index is {self.index_recall:.3f}")
+            self.on_progress(f"recall@10 of an approximate index is {self.index_recall:.3f}")
         made.save(place / INDEX, model=self.facts[RETRIEVAL].weights)
 
     def ranking(self, run: Run, data: Any) -> None:
-        self.tell("the ranker")
+        self.on_progress("the ranker")
         place = self.folder / RANKING
         self.facts[RANKING] = facts = copy_run(run, place, self.seed)
         after = run.model_folder(facts.model, facts.seed)
         for name in (CALIBRATION, BLEND):
             if (after / name).is_file():
                 shutil.copyfile(after / name, place / model_place(facts) / name)
-        self.tell("its predictions of the validation rows")
+        self.on_progress("its predictions of the validation rows")
         rows, self.blend_by = _held_out(run, facts, self._types(run), data)
         rows.write_parquet(place / HELD_OUT)
         self.reference = {
@@ -146,7 +146,7 @@ class _Maker:
         }
 
     def form(self, candidates: int) -> None:
-        self.tell("faster forms of the ranker")
+        self.on_progress("faster forms of the ranker")
         place = self.folder / RANKING
         funnel = Funnel.open(self.folder / RETRIEVAL, place, candidates=candidates)
         own = funnel.rows.sides(funnel.scorer.encoder.schema)[0]
@@ -161,7 +161,7 @@ class _Maker:
         self.joins = tuple(match.without_folder() for match in matches)
 
     def finish(self, name: str, candidates: int) -> None:
-        self.tell("checksums")
+        self.on_progress("checksums")
         draft = Manifest(
             version="",
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -244,7 +244,7 @@ def _users(retriever: Retriever, name: str | None) -> pl.DataFrame:
     """Return the query columns of the known users, the id under its name."""
     if name is None:
         return pl.DataFrame()
-    users = retriever.users.drop(HAD)
+    users = retriever.users.drop(SEEN_ITEMS)
     return users.drop(USER) if name in users.columns else users.rename({USER: name})
 
 

@@ -23,7 +23,7 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.arguments import path_of
 from crosstower.retrieval.files import read
-from crosstower.retrieval.index.exact import Manifest as IndexManifest
+from crosstower.retrieval.index.exact import IndexManifest
 from crosstower.retrieval.retriever import INDEX, Retriever
 from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.forms import EAGER, open_form

@@ -11,10 +11,10 @@ import polars as pl
 from safetensors.torch import save_file
 
 from crosstower.data.sources.source import open_source
-from crosstower.data.statistics import Facts
+from crosstower.data.statistics import DatasetStats
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.data.sides import section_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.manifest import RunFacts
 from crosstower.storage.documents import facts_of
 from crosstower.training.run import Run
@@ -74,7 +74,7 @@ def git_revision() -> str | None:
     return f"{revision}-changed" if revision and ask("status", "--porcelain") else revision
 
 
-def _without_folders(facts: Facts) -> Facts:
+def _without_folders(facts: DatasetStats) -> DatasetStats:
     """Return facts that name files without their folders on this machine."""
     notes = list(facts.notes)
     for match in facts.joins:
@@ -99,7 +99,7 @@ def _movable(recipe: Recipe, place: Path) -> Recipe:
     data = recipe.data.model_copy(update={"path": None, "joins": tuple(joins)})
     update: dict[str, Any] = {"data": data}
     if recipe.retrieval is not None:
-        update["retrieval"] = section_of(recipe).model_copy(update={"items": None})
+        update["retrieval"] = retrieval_section_of(recipe).model_copy(update={"items": None})
     return recipe.model_copy(update=update)
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.errors import BundleError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.documents import FileFacts, facts_of, read_document
 
 FORMAT = 3
@@ -43,7 +43,7 @@ def _inside(files: dict[str, FileFacts]) -> dict[str, FileFacts]:
 Files = Annotated[dict[str, FileFacts], AfterValidator(_inside)]
 
 
-class RunFacts(Frozen):
+class RunFacts(FrozenModel):
     """Where one of the two models came from.
 
     `columns` and `tasks` are the schema, as a recipe has it. `weights` is the SHA-256 of its file
@@ -64,7 +64,7 @@ class RunFacts(Frozen):
     metrics: dict[str, Any]
 
 
-class Manifest(Frozen):
+class Manifest(FrozenModel):
     """What `manifest.json` holds.
 
     `version` is made of the checksums and of all fields but `created`, `git_revision` and `cards`:

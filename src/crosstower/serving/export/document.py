@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from crosstower.errors import RunError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.export.inputs import Signature
 from crosstower.storage import documents as stored
 from crosstower.storage.documents import FileFacts
@@ -16,7 +16,7 @@ from crosstower.storage.documents import FileFacts
 FORMAT, DOCUMENT = 1, "inputs.json"
 
 
-class Form(Frozen):
+class Form(FrozenModel):
     """One form: its main file, all its files, and the largest difference of a logit."""
 
     model_config = ConfigDict(extra="ignore")  # older exports also have `machine`
@@ -26,7 +26,7 @@ class Form(Frozen):
     difference: float
 
 
-class Document(Frozen):
+class Document(FrozenModel):
     """The content of `inputs.json`."""
 
     format: Literal[1] = FORMAT

@@ -17,14 +17,14 @@ from crosstower.data.layout import MISSING, PADDING, UNSEEN, Layout
 from crosstower.data.ragged import padded
 from crosstower.data.request import Request
 from crosstower.errors import QueryError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 
 CANDIDATES = "candidates"
 CODES, NUMBERS = "codes", "numbers"
 
 
-class Input(Frozen):
+class Input(FrozenModel):
     """One input tensor.
 
     `fields` are the columns of `codes` and `numbers` in their order, or the one column of a list;
@@ -38,7 +38,7 @@ class Input(Frozen):
     sizes: tuple[int, ...] = ()
 
 
-class Output(Frozen):
+class Output(FrozenModel):
     """The logits `[B]` of one task; a binary task's probability is 1 / (1 + exp(-logit))."""
 
     name: str
@@ -48,7 +48,7 @@ class Output(Frozen):
     shape: tuple[str, ...] = (CANDIDATES,)
 
 
-class Signature(Frozen):
+class Signature(FrozenModel):
     """All inputs and outputs, in their order.
 
     `shared` are the columns that must have one value in all rows of a call.

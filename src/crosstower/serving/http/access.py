@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from crosstower.serving.http.problems import Refusal
+from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import SCOPES, Scope
 
 
@@ -61,8 +61,8 @@ class Needs(HTTPBearer):
             return given
         if opened:
             detail = f"this token may not {_WORDS[self._scope]}; use one of {self._scope}"
-            raise Refusal(403, detail, reason="forbidden")
-        raise Refusal(
+            raise ApiError(403, detail, reason="forbidden")
+        raise ApiError(
             401,
             "no token of this server; send one as Authorization: Bearer TOKEN",
             reason="unauthorised",

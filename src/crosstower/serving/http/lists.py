@@ -8,9 +8,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.answer import FunnelRequest, Ranked
 from crosstower.funnel.online.live import Live
-from crosstower.serving.http.problems import Refusal
+from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import Limits
 from crosstower.serving.http.together import Together
 
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 class ListQuestion(Generic[Answer]):
     """A request for a list, what to make of it, and until when its turn must have come."""
 
-    asked: Asked
+    asked: FunnelRequest
     tell: Callable[[Live, Ranked], Answer]
     until: float
 
@@ -79,9 +79,9 @@ def _told(live: Live, question: ListQuestion[Any], answer: Ranked | Exception) -
         return error
 
 
-def too_late(seconds: float) -> Refusal:
+def too_late(seconds: float) -> ApiError:
     """Return the refusal of a request that has waited for its time."""
-    return Refusal(
+    return ApiError(
         503,
         f"waited longer than {seconds:g} seconds; try again, or start more workers; what was to be"
         " written may be kept nevertheless",
@@ -90,9 +90,9 @@ def too_late(seconds: float) -> Refusal:
     )
 
 
-def busy(most: int, what: str) -> Refusal:
+def busy(most: int, what: str) -> ApiError:
     """Return the refusal of a request where `most` requests or writes wait."""
-    return Refusal(
+    return ApiError(
         503,
         f"{most} {what} wait already; try again in a second, or start more workers",
         reason="busy",

@@ -14,9 +14,9 @@ from pydantic import (
     StrictStr,
 )
 
-from crosstower.funnel.online.answer import Asked
+from crosstower.funnel.online.answer import FunnelRequest
 from crosstower.funnel.online.blends import Override
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.settings import Limits
 from crosstower.serving.state.events import Event, Properties
 from crosstower.serving.state.json_text import json_text
@@ -54,7 +54,7 @@ Condition = Annotated[
 Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
 
 
-class BlendOverride(Frozen):
+class BlendOverride(FrozenModel):
     """Another blend for one request; what is left out stays as in the bundle."""
 
     weights: dict[str, FiniteFloat] | None = Field(default=None, min_length=1, max_length=64)
@@ -69,7 +69,7 @@ class BlendOverride(Frozen):
         return Override(self.weights, self.transform, (self.by or "") if given else None)
 
 
-class _Question(Frozen):
+class _Question(FrozenModel):
     user: Id | None = Field(default=None, description="Id of who asks.")
     query: Properties = Field(default={}, description="Columns of the query.")
     blend: BlendOverride | None = None
@@ -86,10 +86,10 @@ class RecommendRequest(_Question):
     )
     candidates: Count | None = Field(default=None, description="Items that the ranker gets.")
 
-    def asked(self) -> Asked:
+    def asked(self) -> FunnelRequest:
         """Return it as the live bundle takes it."""
         blend = self.blend.override() if self.blend is not None else None
-        return Asked(
+        return FunnelRequest(
             user=self.user,
             query=self.query,
             k=self.k,
@@ -112,13 +112,13 @@ class RankRequest(_Question):
     )
     k: Count | None = Field(default=None, description="All if it is left out.")
 
-    def asked(self) -> Asked:
+    def asked(self) -> FunnelRequest:
         """Return it as the live bundle takes it."""
         blend = self.blend.override() if self.blend is not None else None
-        return Asked(user=self.user, query=self.query, k=self.k or 1, blend=blend)
+        return FunnelRequest(user=self.user, query=self.query, k=self.k or 1, blend=blend)
 
 
-class SearchRequest(Frozen):
+class SearchRequest(FrozenModel):
     """Asks for the items nearest to a text."""
 
     text: str = Field(min_length=1, max_length=2_000)
@@ -127,7 +127,7 @@ class SearchRequest(Frozen):
     query: Properties = Field(default={}, description="Further columns of the query.")
 
 
-class SimilarRequest(Frozen):
+class SimilarRequest(FrozenModel):
     """Asks for the items most like one."""
 
     item: Id
@@ -135,25 +135,25 @@ class SimilarRequest(Frozen):
     where: Condition = None
 
 
-class ItemsRequest(Frozen):
+class ItemsRequest(FrozenModel):
     """New or changed items, whole rows."""
 
     items: tuple[Properties, ...] = Field(min_length=1)
 
 
-class EventsRequest(Frozen):
+class EventsRequest(FrozenModel):
     """Impressions and feedback."""
 
     events: tuple[Event, ...] = Field(min_length=1)
 
 
-class SwapRequest(Frozen):
+class SwapRequest(FrozenModel):
     """Another bundle to serve."""
 
     path: str = Field(min_length=1, max_length=4_096, description="Folder on the server.")
 
 
-class _Answer(Frozen):
+class _Answer(FrozenModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.errors import BundleError, CrosstowerError, ServeError
-from crosstower.funnel.online.answer import Asked
+from crosstower.funnel.online.answer import FunnelRequest
 from crosstower.funnel.online.live import Live
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.state.item_log import Change
@@ -36,7 +36,7 @@ def opened(path: Path) -> Live:
         live = Live.open(Bundle.open(path))
         if live.funnel is not None:
             needed = dict.fromkeys(live.funnel.needed_columns)
-            live.funnel.recommend(Asked(query=needed, k=1))
+            live.funnel.recommend(FunnelRequest(query=needed, k=1))
     except CrosstowerError:
         raise
     except _BROKEN as error:

@@ -35,7 +35,7 @@ class Problem(BaseModel):
     errors: list[Fault] | None = None
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
+class ApiError(Exception):
     """An answer that refuses a request; `reason` is counted."""
 
     def __init__(
@@ -77,7 +77,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """Make an app answer every error with problem details."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(CrosstowerError, _ours)
     app.add_exception_handler(Exception, _unexpected)
 

@@ -19,7 +19,7 @@ from crosstower.serving.http.messages import (
     SearchRequest,
     SimilarRequest,
 )
-from crosstower.serving.http.problems import Refusal, documented
+from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.shape import list_answer, model_answer
 
@@ -62,7 +62,7 @@ async def rank(asked: RankRequest, request: Request) -> Response:
     service = service_of(request)
     items, rows = asked.items, asked.rows
     if (items is None) == (rows is None):
-        raise Refusal(422, "body: give items (ids) or rows, one of both", reason="invalid")
+        raise ApiError(422, "body: give items (ids) or rows, one of both", reason="invalid")
     _check_limits(service, k=None, candidates=len(items or rows or ()))
     question = asked.asked()
 
@@ -143,4 +143,4 @@ def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
     """
     if given > most:
         detail = f"body.{name}: this server allows at most {most:,}{how}, got {given:,}"
-        raise Refusal(422, detail, reason="limit")
+        raise ApiError(422, detail, reason="limit")

@@ -17,13 +17,13 @@ import torch
 
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import ScoreDrift
-from crosstower.funnel.online.answer import Asked, Ranked
+from crosstower.funnel.online.answer import FunnelRequest, Ranked
 from crosstower.funnel.online.live import Live
 from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.lists import ListQuestion, Lists, busy, too_late
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import apply_changes, opened
-from crosstower.serving.http.problems import Refusal
+from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
@@ -112,7 +112,9 @@ class Service:
         with self._waits() as until:
             return await self._in_time(self._in_thread(lambda: self._answer(work, until)))
 
-    async def recommend(self, asked: Asked, tell: Callable[[Live, Ranked], Answer]) -> Answer:
+    async def recommend(
+        self, asked: FunnelRequest, tell: Callable[[Live, Ranked], Answer]
+    ) -> Answer:
         """Return what `tell` makes of the answer to a request; those that wait share the work.
 
         Raises:
@@ -149,7 +151,7 @@ class Service:
         """
         most = self.settings.limits.state_bytes
         if most is not None and self._state_bytes >= most:
-            raise Refusal(
+            raise ApiError(
                 507,
                 f"the state holds {self._state_bytes:,} bytes, at most {most:,} are allowed; write"
                 " its events and delete them with: crosstower events STATE --delete-before DATE",
@@ -224,7 +226,7 @@ class Service:
         """Return the live bundle with all changes of items."""
         self._catch_up()
         if self.live is None:
-            raise Refusal(503, "no bundle is open yet", reason="not_ready")
+            raise ApiError(503, "no bundle is open yet", reason="not_ready")
         return self.live
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:

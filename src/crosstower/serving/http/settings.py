@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from crosstower.errors import ServeError
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
@@ -19,7 +19,7 @@ WARMING = "crosstower.warming"  # the key in a request's scope; such a request i
 _LEAST_TOKEN = 16
 
 
-class Limits(Frozen):
+class Limits(FrozenModel):
     """What one request may ask for, and what a worker takes on."""
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -46,7 +46,7 @@ class Limits(Frozen):
     )
 
 
-class Settings(Frozen):
+class Settings(FrozenModel):
     """A server: which bundle it starts with, where it keeps what it is told, what it allows."""
 
     bundle: Path

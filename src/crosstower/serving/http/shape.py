@@ -9,8 +9,8 @@ from crosstower.funnel.online.funnel import LiveFunnel
 from crosstower.funnel.online.live import Live
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.columns import Categorical
-from crosstower.retrieval.data.sides import section_of
-from crosstower.retrieval.files import HAD, USER
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.serving.http.messages import TRANSFORMS
 from crosstower.serving.http.settings import Limits
 
@@ -132,7 +132,7 @@ def _funnel(funnel: LiveFunnel | None) -> dict[str, Any]:
             "user_column": None, "item_column": None, "query_columns": [], "needed_columns": [],
             "attributes": [], "text_search": False, "sample_users": [],
         }  # fmt: skip
-    section = section_of(funnel.retriever.run.recipe)
+    section = retrieval_section_of(funnel.retriever.run.recipe)
     schema = funnel.catalogue.items.schema
     return {
         "user_column": section.user,
@@ -186,9 +186,9 @@ def _examples(funnel: LiveFunnel, name: str) -> list[Any]:
 
 def _sample_users(funnel: LiveFunnel) -> list[Any]:
     """Return the users with most items, of whom a list says most."""
-    section = section_of(funnel.retriever.run.recipe)
+    section = retrieval_section_of(funnel.retriever.run.recipe)
     if section.user is None:
         return []
     users = funnel.retriever.users
-    most = users.select(USER, count=users[HAD].list.len()).sort("count", descending=True)
+    most = users.select(USER, count=users[SEEN_ITEMS].list.len()).sort("count", descending=True)
     return most.head(_USERS)[USER].to_list()

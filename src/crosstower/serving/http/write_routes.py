@@ -19,7 +19,7 @@ from crosstower.serving.http.messages import (
     SwapAnswer,
     SwapRequest,
 )
-from crosstower.serving.http.problems import Refusal, documented
+from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.routes import Worker, refuse_above
 
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
@@ -81,7 +81,7 @@ async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
 async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
     """Serve another bundle, checked beside the old one, which stays if it cannot be served."""
     if "\0" in asked.path or not _is_text(asked.path):
-        raise Refusal(422, "body.path: no path of a folder", reason="invalid")
+        raise ApiError(422, "body.path: no path of a folder", reason="invalid")
     path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
     version, previous = await service.swap(path)
     return SwapAnswer(version=version, previous=previous)

@@ -17,7 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from crosstower.recipe.frozen import Frozen
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.state.json_text import json_text
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -59,7 +59,7 @@ Time = Annotated[
 Properties = Annotated[dict[str, JsonValue], AfterValidator(_as_json)]
 
 
-class Event(Frozen):
+class Event(FrozenModel):
     """One event, such as an impression, a click, a booking.
 
     `event_id` is made by the client; the same one sent again is stored once. `time` is now where

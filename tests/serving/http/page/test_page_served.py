@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from crosstower.funnel.online.answer import Asked
+from crosstower.funnel.online.answer import FunnelRequest
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.live import Live
 from crosstower.serving.bundle import Bundle
@@ -36,7 +36,7 @@ def test_the_studio_orders_by_the_bundles_own_scores(
         user = page.locator("#user").input_value()
 
         def expected(blend: Override | None) -> list[str]:
-            found = live.recommend(Asked(user=user, k=10, blend=blend))
+            found = live.recommend(FunnelRequest(user=user, k=10, blend=blend))
             return [str(i) for i in live.catalogue.items.ids(found.places[:10])]
 
         shown = page.locator(f"{BLENDED} .item b")

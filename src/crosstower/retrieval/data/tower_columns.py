@@ -11,7 +11,7 @@ from crosstower.recipe.schema import Cross, Distance, Schema
 
 
 @dataclass(frozen=True)
-class Sides:
+class TowerColumns:
     """Names of schema columns; `history` is filled from a user's rows and in neither list."""
 
     query: tuple[str, ...]
@@ -19,7 +19,7 @@ class Sides:
     history: str | None
 
 
-def section_of(recipe: Recipe) -> Retrieval:
+def retrieval_section_of(recipe: Recipe) -> Retrieval:
     """Return the recipe's retrieval section.
 
     Raises:
@@ -31,7 +31,7 @@ def section_of(recipe: Recipe) -> Retrieval:
     return recipe.retrieval
 
 
-def sides_of(recipe: Recipe) -> Sides:
+def tower_columns_of(recipe: Recipe) -> TowerColumns:
     """Return the sides by `model.item`.
 
     Raises:
@@ -39,7 +39,7 @@ def sides_of(recipe: Recipe) -> Sides:
             both sides.
 
     """
-    columns, history = recipe.schema_.columns, section_of(recipe).history
+    columns, history = recipe.schema_.columns, retrieval_section_of(recipe).history
     named = recipe.model.get("item", [])
     item = [named] if isinstance(named, str) else list(named)
     for name in item:
@@ -55,7 +55,7 @@ def sides_of(recipe: Recipe) -> Sides:
             f" to the query; got [{', '.join(item)}] out of {', '.join(columns)}"
         )
     _check_one_sided(recipe.schema_, item)
-    return Sides(tuple(query), tuple(item), history)
+    return TowerColumns(tuple(query), tuple(item), history)
 
 
 def _check_one_sided(schema: Schema, item: list[str]) -> None:

@@ -18,7 +18,7 @@ Pairs = tuple[Indices, Indices]
 
 
 @dataclass(frozen=True)
-class Questions:
+class EvaluationQueries:
     """One question a user, or one a row where there are no users.
 
     `rows` `[Q]` is a row of each question, whose query columns it has; `users` `[Q]` are places in
@@ -46,14 +46,14 @@ class Questions:
         return lengths[self.users] == 0
 
 
-def questions_of(
+def evaluation_queries(
     positives: PositiveRows,
     split: int,
     *,
     by_user: bool,
     seen: SeenRule,
     at_most: int | None = None,
-) -> Questions:
+) -> EvaluationQueries:
     """Return the questions of a split; earlier splits are what users have had before.
 
     By the rule `seen`, an answer that the user already had is no answer ("ignored"), an answer
@@ -67,7 +67,7 @@ def questions_of(
     rows = np.flatnonzero(positives.split == split)
     if at_most is not None:
         rows = _drawn(rows, positives.user[rows], at_most)
-    return ask(positives, rows, earlier, by_user=by_user, seen=seen)
+    return queries_from_rows(positives, rows, earlier, by_user=by_user, seen=seen)
 
 
 def _drawn(rows: Indices, askers: Indices, count: int) -> Indices:
@@ -78,17 +78,17 @@ def _drawn(rows: Indices, askers: Indices, count: int) -> Indices:
     return rows[np.isin(askers, chosen)]
 
 
-def ask(
+def queries_from_rows(
     positives: PositiveRows,
     rows: Indices,
     earlier: Histories,
     *,
     by_user: bool,
     seen: SeenRule,
-) -> Questions:
+) -> EvaluationQueries:
     """Return the questions of some rows whose users have had `earlier` before."""
     asker, first, question = np.unique(positives.user[rows], return_index=True, return_inverse=True)
-    return _questions(
+    return _queries(
         asked=positives.users.gather(asker),
         rows=rows[first],
         users=asker if by_user else np.full(len(asker), -1),
@@ -99,7 +99,7 @@ def ask(
     )
 
 
-def _questions(
+def _queries(
     *,
     asked: pl.Series,
     rows: Indices,
@@ -108,19 +108,19 @@ def _questions(
     earlier: Histories,
     items: int,
     seen: SeenRule,
-) -> Questions:
+) -> EvaluationQueries:
     wanted = np.unique(answers[0] * items + answers[1])
     question, item = earlier.pairs(users)
-    had = np.unique(question * items + item)
-    again = np.isin(wanted, had)
-    excluded = had[:0] if seen == "shown" else had
+    seen_pairs = np.unique(question * items + item)
+    again = np.isin(wanted, seen_pairs)
+    excluded = seen_pairs[:0] if seen == "shown" else seen_pairs
     kept = wanted[~again] if seen == "ignored" else wanted
     left, number = np.unique(kept // items, return_inverse=True)  # questions with an answer
     place = np.full(len(rows), -1)
     place[left] = np.arange(len(left))
     asks = place[excluded // items]
     counts = AnswerCounts(total=len(wanted), seen=int(again.sum()), rule=seen)
-    return Questions(
+    return EvaluationQueries(
         asked=asked.gather(left),
         rows=rows[left],
         users=users[left],

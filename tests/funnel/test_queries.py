@@ -11,7 +11,7 @@ from crosstower.errors import DataError, QueryError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.questions import run_questions
+from crosstower.funnel.queries import run_questions
 from crosstower.training.run import Run
 
 from ..fixtures.funnels import Runs, films_recipes, watches

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.encoders.partial import Side
+from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.parts import training_source, undivided
 from crosstower.data.reading import Progress, source_of
 from crosstower.data.sources.source import FilteredSource, Source
@@ -21,11 +21,15 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.data.evaluation_queries import (
+    EvaluationQueries,
+    evaluation_queries,
+    queries_from_rows,
+)
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
-from crosstower.retrieval.data.questions import Questions, ask, questions_of
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
-from crosstower.retrieval.data.sides import section_of, sides_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
 from crosstower.retrieval.files import FOLDER, ID, read
 from crosstower.retrieval.inference import query_vectors
@@ -37,11 +41,11 @@ _TEST = SPLITS.index("test")
 
 
 @dataclass(frozen=True)
-class Asked:
+class FunnelQueries:
     """Q questions: answers and histories, raw query columns `[Q]`, vectors `[Q, D]`."""
 
     source: str
-    questions: Questions
+    questions: EvaluationQueries
     queries: pl.DataFrame
     vectors: NDArray[np.float32]
     notes: tuple[str, ...]
@@ -50,14 +54,14 @@ class Asked:
         """Return Q."""
         return len(self.questions)
 
-    def sampled(self, count: int, seed: int) -> Asked:
+    def sampled(self, count: int, seed: int) -> FunnelQueries:
         """Return at most `count` of them, drawn without replacement, and say so in a note."""
         if count >= len(self):
             return self
         kept = sample_of(len(self), count, seed)
         questions = self.questions
         note = f"{count:,} of {len(self):,} questions, drawn with seed {seed}"
-        return Asked(
+        return FunnelQueries(
             self.source,
             replace(
                 questions,
@@ -72,7 +76,7 @@ class Asked:
             (*self.notes, note),
         )
 
-    def had(self, question: int) -> Indices:
+    def history(self, question: int) -> Indices:
         """Return the places of what the asker of a question has had."""
         return self.questions.earlier.pairs(self.questions.users[[question]])[1]
 
@@ -90,7 +94,7 @@ def pairs_of(pairs: tuple[Indices, Indices], kept: Indices) -> tuple[Indices, In
     return place[mine], pairs[1][mine]
 
 
-def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) -> Asked:
+def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) -> FunnelQueries:
     """Return the test questions of the retrieval run, made from its rows again.
 
     Args:
@@ -111,16 +115,18 @@ def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) ->
         )
     source = training_source(run.recipe.data)
     rows = _positives(funnel.retriever, run.recipe, source, progress)
-    section = section_of(run.recipe)
+    section = retrieval_section_of(run.recipe)
     by_user = section.user is not None
-    questions = questions_of(rows, _TEST, by_user=by_user, seen=section.seen_rule)
+    questions = evaluation_queries(rows, _TEST, by_user=by_user, seen=section.seen_rule)
     _check_same(run, questions)
     tested = rows.frame[ROW].to_numpy()[rows.split == _TEST]
     notes = leak_notes(run.recipe, funnel.ranking.recipe, source, tested)
     return _asked(funnel, _Found(source, rows, questions, notes), columns)
 
 
-def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress: Progress) -> Asked:
+def other_questions(
+    funnel: Funnel, data: Any, columns: Sequence[str], progress: Progress
+) -> FunnelQueries:
     """Return questions about other rows, whose users have had what the run's rows gave them.
 
     Raises:
@@ -131,8 +137,11 @@ def other_questions(funnel: Funnel, data: Any, columns: Sequence[str], progress:
     run = funnel.retriever.run
     source = source_of(run.recipe.data, data)
     recipe = undivided(run.recipe)
-    rows, section = _positives(funnel.retriever, recipe, source, progress), section_of(recipe)
-    questions = ask(
+    rows, section = (
+        _positives(funnel.retriever, recipe, source, progress),
+        retrieval_section_of(recipe),
+    )
+    questions = queries_from_rows(
         rows,
         np.arange(len(rows.user)),
         earlier_of(run, rows),
@@ -162,7 +171,7 @@ def _positives(
     retriever: Retriever, recipe: Recipe, source: Source, progress: Progress
 ) -> PositiveRows:
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
-    return read_positives(recipe, source, sides_of(recipe), progress, items=table)
+    return read_positives(recipe, source, tower_columns_of(recipe), progress, items=table)
 
 
 @dataclass(frozen=True)
@@ -171,23 +180,23 @@ class _Found:
 
     source: Source
     rows: PositiveRows
-    questions: Questions
+    questions: EvaluationQueries
     notes: list[str]
 
 
-def _asked(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Asked:
+def _asked(funnel: Funnel, found: _Found, columns: Sequence[str]) -> FunnelQueries:
     """Add the raw columns and the vectors of the queries."""
     run, questions = funnel.retriever.run, found.questions
     frame = found.rows.take(questions.rows)
     vectors = query_vectors(
         funnel.retriever.model,
-        QueryEncoder(run.encoder, sides_of(run.recipe), funnel.retriever.items[ID]),
-        Side(run.encoder, sides_of(run.recipe).query).encode(frame),
+        QueryEncoder(run.encoder, tower_columns_of(run.recipe), funnel.retriever.items[ID]),
+        PartialEncoder(run.encoder, tower_columns_of(run.recipe).query).encode(frame),
         questions.users,
         questions.earlier,
     )
     skipped = [f"{n:,} rows left out for '{name}'" for name, n in found.rows.skipped.items()]
-    return Asked(
+    return FunnelQueries(
         source=found.source.name,
         questions=questions,
         queries=_queries(funnel, found.source, frame, columns),
@@ -196,7 +205,7 @@ def _asked(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Asked:
     )
 
 
-def _had(questions: Questions) -> list[str]:
+def _had(questions: EvaluationQueries) -> list[str]:
     return [questions.counts.words()] if questions.counts is not None else []
 
 
@@ -205,7 +214,7 @@ def _queries(
 ) -> pl.DataFrame:
     """Return the raw columns of the queries: those that a query always has, and others named."""
     funnel.rows.check_more(columns)
-    where = section_of(funnel.retriever.run.recipe).where
+    where = retrieval_section_of(funnel.retriever.run.recipe).where
     positives = source if where is None else FilteredSource(source, where)
     known = [frame[raw_name(name)].alias(name) for name in funnel.rows.known]
     more = raw_at(positives, frame[ROW].to_numpy(), columns)
@@ -214,7 +223,7 @@ def _queries(
     return queries
 
 
-def _check_same(run: Run, questions: Questions) -> None:
+def _check_same(run: Run, questions: EvaluationQueries) -> None:
     """Refuse rows whose questions are not those that the training stored."""
     stored = read(run.folder / FOLDER / "questions.parquet")
     flat = stored.with_row_index("question").explode("relevant")
