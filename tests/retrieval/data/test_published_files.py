@@ -78,7 +78,7 @@ def test_metrics_of_published_files_equal_an_oracle(
         quiet=True,
     )
     wanted = sets(parts["test"])
-    had = sets(pl.concat([parts["train"], parts["valid"]]))
+    history = sets(pl.concat([parts["train"], parts["valid"]]))
     assert max(map(len, wanted.values())) > 3  # several answers a user
     paths = {
         "two_tower": run.model_folder("two_tower", 0) / "test.parquet",
@@ -86,14 +86,16 @@ def test_metrics_of_published_files_equal_an_oracle(
     }
     for model, path in paths.items():
         lists = lists_of(run, path)
-        assert all(not had.get(user, set()) & set(lists[user]) for user in wanted)
+        assert all(not history.get(user, set()) & set(lists[user]) for user in wanted)
         for k in (5, K):
             for metric, value in oracle(lists, wanted, k).items():
                 assert run.metrics["retrieval"][model][metric]["mean"] == pytest.approx(value)
     popular = lists_of(run, paths["popularity"])
     counts = dict(parts["train"]["item"].value_counts().iter_rows())
     for user in wanted:  # the best of what the user did not have, whatever the order of ties
-        rest = sorted((n for i, n in counts.items() if i not in had.get(user, set())), reverse=True)
+        rest = sorted(
+            (n for i, n in counts.items() if i not in history.get(user, set())), reverse=True
+        )
         assert [counts.get(item, 0) for item in popular[user]] == rest[:K]
     assert run.metrics["answers"] == {
         "total": parts["test"].height, "seen": 0, "rule": "ignored"
@@ -125,17 +127,17 @@ def test_answers_that_users_already_had_count_as_the_recipe_says(
     rows = watches().rename({"film": "item"}).with_row_index("row").sort("user", "time")
     last = rows.group_by("user", maintain_order=True).last()
     before = rows.join(last, on="row", how="anti")
-    wanted, had = sets(last), sets(before)
-    again = sum(len(had[user] & answers) for user, answers in wanted.items())
+    wanted, history = sets(last), sets(before)
+    again = sum(len(history[user] & answers) for user, answers in wanted.items())
     assert 0 < again < len(wanted)
     report = stored_report(run)
     assert report.answers == AnswerCounts(total=len(wanted), seen=again, rule=rule)  # type: ignore[arg-type]
     if rule == "ignored":
-        wanted = {user: answers - had[user] for user, answers in wanted.items()}
+        wanted = {user: answers - history[user] for user, answers in wanted.items()}
         wanted = {user: answers for user, answers in wanted.items() if answers}
     assert report.questions == len(wanted)
     lists = lists_of(run, run.model_folder("two_tower", 0) / "test.parquet")
-    shown_again = any(had[user] & set(shown) for user, shown in lists.items())
+    shown_again = any(history[user] & set(shown) for user, shown in lists.items())
     assert shown_again is (rule == "shown")
     for metric, value in oracle(lists, wanted, K).items():
         assert run.metrics["retrieval"]["two_tower"][metric]["mean"] == pytest.approx(value)
@@ -145,8 +147,8 @@ def test_answers_that_users_already_had_count_as_the_recipe_says(
 def test_other_rows_report_what_their_users_already_had(film_run: Run, tmp_path: Path) -> None:
     rows = watches(200, seed=5)
     report = evaluate_retrieval_on(film_run, rows, tmp_path / "page.html")[0]
-    had, wanted = sets(watches().rename({"film": "item"})), sets(rows.rename({"film": "item"}))
-    again = sum(len(had[user] & answers) for user, answers in wanted.items())
+    history, wanted = sets(watches().rename({"film": "item"})), sets(rows.rename({"film": "item"}))
+    again = sum(len(history[user] & answers) for user, answers in wanted.items())
     total = sum(map(len, wanted.values()))
     assert report.answers == AnswerCounts(total=total, seen=again, rule="shown")
     assert report.answers is not None

@@ -105,7 +105,7 @@ class Service:
         """Return what `work` makes of the live bundle.
 
         Raises:
-            Refusal: too many wait already, or it took too long.
+            ApiError: too many wait already, or it took too long.
             CrosstowerError: what `work` raises.
 
         """
@@ -118,7 +118,7 @@ class Service:
         """Return what `tell` makes of the answer to a request; those that wait share the work.
 
         Raises:
-            Refusal: too many wait already, or it took too long.
+            ApiError: too many wait already, or it took too long.
             CrosstowerError: the request is wrong.
 
         """
@@ -129,7 +129,7 @@ class Service:
         """Return what `work` writes, once it is safe on the disk; reads do not wait for it.
 
         Raises:
-            Refusal: too many writes wait already, or it took too long and may still be kept.
+            ApiError: too many writes wait already, or it took too long and may still be kept.
             CrosstowerError: what `work` raises.
 
         """
@@ -146,7 +146,7 @@ class Service:
         """Refuse what would be added to a state that has reached its limit.
 
         Raises:
-            Refusal: says how to make room.
+            ApiError: says how to make room.
 
         """
         most = self.settings.limits.state_bytes
@@ -207,7 +207,7 @@ class Service:
         """Return an answer, or refuse the request when its time is over, whatever the thread does.
 
         Raises:
-            Refusal: its time is over.
+            ApiError: its time is over.
 
         """
         seconds = self.settings.limits.seconds
