@@ -51,7 +51,7 @@ class Catalogue:
         if len(twice):
             raise QueryError(f"item ids: {twice[0]!r} is there twice; keep one row an item")
         self.ids, self.attributes = series, attributes
-        self.alive = np.ones(len(series), dtype=bool)
+        self.active_mask = np.ones(len(series), dtype=bool)
         self._count = len(series)
         self._conditions = Conditions()
 
@@ -60,14 +60,18 @@ class Catalogue:
         return self._count
 
     @property
-    def all_alive(self) -> bool:
+    def all_active(self) -> bool:
         """Whether no item was removed."""
-        return self._count == len(self.alive)
+        return self._count == len(self.active_mask)
 
     def places_of(self, ids: Any) -> Indices:
         """Return the place of each id, -1 for one that is not there."""
-        alive = np.append(np.flatnonzero(self.alive), -1)  # the last one stands for place -1
-        return alive[places_of_ids(self.ids.filter(pl.Series(self.alive)), _series(ids))]
+        active_mask = np.append(
+            np.flatnonzero(self.active_mask), -1
+        )  # the last one stands for place -1
+        return active_mask[
+            places_of_ids(self.ids.filter(pl.Series(self.active_mask)), _series(ids))
+        ]
 
     def survivors(self, where: str | None) -> Survivors | None:
         """Return the items that may be shown; None if all may.
@@ -81,7 +85,7 @@ class Catalogue:
             QueryError: the condition is wrong.
 
         """
-        if where is None and self.all_alive:
+        if where is None and self.all_active:
             return None
         return self._conditions.get(where, lambda: self._evaluated(where))
 
@@ -93,7 +97,7 @@ class Catalogue:
 
         """
         found = self.survivors(where)
-        return np.arange(len(self.alive)) if found is None else found.places
+        return np.arange(len(self.active_mask)) if found is None else found.places
 
     def fits(self, where: str | None) -> NDArray[np.bool_]:
         """Return which places `[N]` have an item, one that fulfils a condition if there is one.
@@ -103,23 +107,23 @@ class Catalogue:
 
         """
         found = self.survivors(where)
-        return self.alive if found is None else found.mask
+        return self.active_mask if found is None else found.mask
 
     def shared(self) -> Catalogue:
         """Return a catalogue of the same items from which others can be removed."""
         other = copy.copy(self)
-        other.alive, other._conditions = self.alive.copy(), Conditions()
+        other.active_mask, other._conditions = self.active_mask.copy(), Conditions()
         return other
 
     def drop(self, places: Indices) -> None:
         """Remove the items at `places`."""
-        self.alive[places] = False
+        self.active_mask[places] = False
         self._changed()
 
     def _evaluated(self, where: str | None) -> pl.Series:
         """Return the booleans `[N]` of the items that are there and fulfil a condition."""
         if where is None:
-            return pl.Series(self.alive)
+            return pl.Series(self.active_mask)
         table = self.attributes
         if _ID not in table.columns:
             table = table.hstack([self.ids])
@@ -129,10 +133,10 @@ class Catalogue:
         except pl.exceptions.PolarsError as error:
             reason = str(error).splitlines()[0]
             raise QueryError(f"{named(where)}: cannot be applied to the items: {reason}") from None
-        return fits if self.all_alive else fits & pl.Series(self.alive)
+        return fits if self.all_active else fits & pl.Series(self.active_mask)
 
     def _changed(self) -> None:
-        self._count = int(np.count_nonzero(self.alive))
+        self._count = int(np.count_nonzero(self.active_mask))
         self._conditions.clear()
 
     def extend(self, other: Catalogue) -> None:
@@ -152,7 +156,7 @@ class Catalogue:
             texts = [ids.cast(pl.String) for ids in texts]
         self.ids = pl.concat(texts)
         self.attributes = pl.concat([self.attributes, other.attributes])
-        self.alive = np.concatenate([self.alive, other.alive])
+        self.active_mask = np.concatenate([self.active_mask, other.active_mask])
         self.drop(replaced[replaced >= 0])
 
     def remove(self, ids: Any) -> Indices:
@@ -169,7 +173,7 @@ class Catalogue:
         self.drop(places)
         return places
 
-    def taken(self, places: Indices) -> Catalogue:
+    def take(self, places: Indices) -> Catalogue:
         """Return the items at `places`, in that order."""
         table = self.attributes[places] if self.attributes.width else None
         return Catalogue(self.ids.gather(places), table)
