@@ -3,6 +3,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from crosstower.data.layout import CodeField, Head, Layout
+from crosstower.errors import RecipeError
 from crosstower.nn.deep_cross import Parallel
 from crosstower.nn.mlp import MLP
 from crosstower.nn.trunks import (
@@ -14,6 +15,8 @@ from crosstower.nn.trunks import (
     build_trunks,
     build_wide,
 )
+
+from ..models.multitask import BATCH, NAMES, model_of
 
 LAYOUT = Layout((CodeField("a", 6, "a"),), ("x",), (), (Head("click", "binary"),))
 
@@ -55,3 +58,17 @@ def test_only_wide_and_deep_has_a_linear_side() -> None:
 def test_trunks_have_weights_of_their_own() -> None:
     one, other = build_trunks(MLPTrunk(hidden=(4,)), 3, 2)
     assert not torch.equal(one.layers[0].weight, other.layers[0].weight)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_ranking_trunk_will_do(name: str) -> None:
+    trunk = {"name": "dcn_v2", "cross": "low_rank", "structure": "stacked", "hidden": [4]}
+    model = model_of(name, trunk=trunk)
+    assert any("cross" in n for n, _ in model.named_parameters())
+    assert all(v.shape == (3,) for v in model(BATCH).values())
+
+
+def test_a_misspelt_option_of_a_trunk_is_explained() -> None:
+    with pytest.raises(RecipeError) as error:
+        model_of("mmoe", trunk={"name": "mlp", "hiden": [4]})
+    assert "model.trunk.hiden: unknown key; did you mean 'hidden'?" in str(error.value)
