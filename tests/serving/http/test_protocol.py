@@ -5,17 +5,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import uvicorn
 
 from crosstower.serving.http.gate import PLACE, Gate, Gates
-from crosstower.serving.http.protocol import BoundedProtocol
 from crosstower.serving.http.settings import Limits
 
-BODY = b'{"user": 1}'
+from .connections import BODY, Running, answer, closed, request, serving
 
 
 class App:
@@ -54,84 +53,21 @@ class App:
                 scope[PLACE].leave()
 
 
-class Running:
-    """A running server; `connect` gives a socket to it."""
-
-    def __init__(self, app: App, port: int) -> None:
-        self.app, self.port = app, port
-        self.opened: list[socket.socket] = []
-
-    def connect(self) -> socket.socket:
-        made = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        self.opened.append(made)
-        return made
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 10
-        while not holds():
-            assert time.monotonic() < end
-            time.sleep(0.005)
-
-
-Serve = Callable[..., Running]
+Serve = Callable[..., Running[App]]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve in a thread, with the given limits."""
-    started: list[tuple[uvicorn.Server, threading.Thread, Running]] = []
+    """Serve a stand-in with the given limits."""
+    with ExitStack() as stack:
 
-    def one(**limits: Any) -> Running:
-        app = App(Limits(**limits))
-        config = uvicorn.Config(
-            app, port=0, http=BoundedProtocol, ws="none", proxy_headers=False, lifespan="off",
-            log_level="critical",
-        )  # fmt: skip
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        end = time.monotonic() + 10
-        while not server.started:
-            assert time.monotonic() < end
-            time.sleep(0.005)
-        running = Running(app, server.servers[0].sockets[0].getsockname()[1])
-        started.append((server, thread, running))
-        return running
+        def one(**limits: Any) -> Running[App]:
+            app = App(Limits(**limits))
+            running = stack.enter_context(serving(app, lifespan="off"))
+            stack.callback(app.may.set)
+            return running
 
-    yield one
-    for server, thread, running in started:
-        running.app.may.set()
-        for connection in running.opened:
-            connection.close()
-        server.should_exit = True
-        thread.join(10)
-
-
-def request(path: str = "/v1/recommend", body: bytes = BODY, *headers: str) -> bytes:
-    head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Return status and body of one answer."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65_536)
-        assert more, "closed without an answer"
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += connection.recv(65_536)
-    assert len(body) == length
-    return int(head.split(b" ")[1]), body
-
-
-def closed(connection: socket.socket) -> bool:
-    try:
-        return connection.recv(1) == b""
-    except ConnectionResetError:
-        return True
+        yield one
 
 
 def test_requests_are_answered_on_one_connection(serve: Serve) -> None:
@@ -250,7 +186,7 @@ def test_connections_are_limited(serve: Serve) -> None:
     running.until(free)
 
 
-def fill(running: Running, waiting: int) -> list[socket.socket]:
+def fill(running: Running[App], waiting: int) -> list[socket.socket]:
     running.app.may.clear()
     many = [running.connect() for _ in range(waiting)]
     for connection in many:

@@ -5,6 +5,7 @@ Ids of requests, foreign hosts, limits of bodies, security headers, and the figu
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -13,12 +14,13 @@ from contextlib import suppress
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crosstower.serving.http.gate import PLACE
+from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.hosts import Hosts
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response
 from crosstower.serving.http.settings import WARMING
 
+_CLIENT_GONE = 499  # in the metrics only, as in those of nginx
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _POLICY = (
     "default-src 'self'; style-src 'self'; img-src 'self' data:; script-src 'self';"
@@ -70,10 +72,15 @@ class Edge:
                 message["headers"] = [*message.get("headers", []), *_HEADERS, named]
             await send(message)
 
+        place: Place | None = scope.get(PLACE)
         try:
             await self._within(scope, receive, answer)
+        except asyncio.CancelledError:
+            if place is None or not place.gone:
+                raise
+            status = _CLIENT_GONE
         finally:
-            if (place := scope.get(PLACE)) is not None:
+            if place is not None:
                 place.leave()
             if WARMING not in scope:
                 self.metrics.request(_route(scope), status, time.perf_counter() - start)

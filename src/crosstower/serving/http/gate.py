@@ -53,10 +53,15 @@ class Gate:
 
 @dataclass
 class Place:
-    """The place of one request inside a gate; it can be left more than once."""
+    """The place of one request inside a gate; it can be left more than once.
+
+    `gone` is set once the client has closed the connection.
+    """
 
     gate: Gate
-    taken: bool = field(default=False)
+    taken: bool = False
+    gone: bool = False
+    _task: asyncio.Task[object] | None = None
 
     def take(self) -> None:
         """Enter the gate."""
@@ -69,6 +74,23 @@ class Place:
         if self.taken:
             self.taken = False
             self.gate.leave()
+
+    def stop_with_client(self) -> None:
+        """Cancel the current task when the client goes, which may have happened already.
+
+        Raises:
+            CancelledError: the client has gone.
+
+        """
+        self._task = asyncio.current_task()
+        if self.gone:
+            raise asyncio.CancelledError
+
+    def client_gone(self) -> None:
+        """Cancel the task of the request if its work stops with the client."""
+        self.gone = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Pauses:

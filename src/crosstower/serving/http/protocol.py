@@ -38,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begun = self._headed = self._over = False
         self._counted = self._fed = 0  # bytes of this request, bytes while its headers are awaited
         self._refused = False
+        self._places: list[Place] = []  # of requests that wait for their answer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -49,12 +50,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give back what the connection held."""
+        """Give back the places of the connection's requests and stop their work."""
         self._over = True
         self._stop("_reading")
         self._stop("_writing")
         for cycle, _ in self.pipeline:  # never started
             _leave(cycle.scope)
+        for place in self._places:
+            place.client_gone()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -125,7 +128,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         if gate is not None and (cycle := self._cycle) is not None:
-            cycle.scope[PLACE] = Place(gate)  # type: ignore[typeddict-unknown-key]
+            place = Place(gate)
+            cycle.scope[PLACE] = place  # type: ignore[typeddict-unknown-key]
+            self._places = [*(one for one in self._places if one.taken), place]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; that of a refused request is dropped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -11,6 +12,7 @@ from pydantic_core import to_json
 from crosstower.funnel.online.answer import Ranked
 from crosstower.funnel.online.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.messages import (
     ListAnswer,
     ModelAnswer,
@@ -23,12 +25,28 @@ from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.shape import list_answer, model_answer
 
+
+class _ReadRoute(TokenFirstRoute):
+    """A route whose work stops when the client closes the connection, as nothing is changed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def stopping(request: Request) -> Response:
+            place: Place | None = request.scope.get(PLACE)
+            if place is not None:
+                place.stop_with_client()
+            return await handler(request)
+
+        return stopping
+
+
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 read_routes = APIRouter(
     prefix="/v1",
     dependencies=[Depends(Needs("read"))],
     tags=["read"],
-    route_class=TokenFirstRoute,
+    route_class=_ReadRoute,
 )
 
 
