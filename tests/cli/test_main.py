@@ -170,7 +170,7 @@ def test_a_world_becomes_a_file_once(here: Path, capsys: Capture) -> None:
     assert (code, out) == (0, "d/rentals.parquet\n")
     assert pl.read_parquet("d/rentals.parquet").height == 50
     code, _, err = run(capsys, *command)
-    assert (code, "is there already" in err) == (5, True)
+    assert (code, "already exists" in err) == (5, True)
 
 
 def test_a_data_set_is_fetched(here: Path, capsys: Capture) -> None:
