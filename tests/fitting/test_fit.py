@@ -239,7 +239,7 @@ def test_all_tasks_together_can_decide_when_to_stop(recipe: Recipe, tmp_path: Pa
     assert json.loads(position["position"])["best_epoch"] == int(np.argmin(losses))
 
 
-CALIBRATED = Calibration(method="platt", by="genre", negatives_kept={"click": 0.5})
+CALIBRATED = Calibration(method="platt", by="genre", negative_sampling_rate={"click": 0.5})
 
 
 def test_predictions_are_calibrated_alike_in_training_and_afterwards(

@@ -194,7 +194,7 @@ class RankingJob:
         batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
         device = device_of(model)
         logits = predict_logits(model, batches, device=device, precision=precision)
-        kept = self.recipe.calibration.negatives_kept
+        kept = self.recipe.calibration.negative_sampling_rate
         arrays = {name: values.numpy() for name, values in logits.items()}
         decoded = self.encoder.decode(arrays, kept=kept)
         columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
