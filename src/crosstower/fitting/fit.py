@@ -31,7 +31,7 @@ from crosstower.fitting.resuming import (
     reopen,
     resumed,
 )
-from crosstower.models.registry import build, own_modules
+from crosstower.models.registry import MODELS, build
 from crosstower.nn.wide import unread_crosses
 from crosstower.ranking.job import RankingJob
 from crosstower.ranking.results import write_results
@@ -230,7 +230,7 @@ def _create(
         environment=_environment()
         | {"batch size": str(recipe.training.batch_size_for(job.train_rows))},
         tables=tables,
-        modules=own_modules(models),
+        modules=MODELS.own(models),
     )
     with new_folder(folder) as aside:  # a folder that is there can always be opened
         save_encoder(job.encoder, aside / "encoder")
