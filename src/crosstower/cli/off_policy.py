@@ -1,4 +1,4 @@
-"""`crosstower off-policy`: estimate the value of a new policy from logged data."""
+"""The command that estimates what an order would have earned in another policy's log."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import RANK, Json, RunArgument
-from crosstower.recipe.renamed import warn_renamed
+from crosstower.cli.options import Json, RunArgument
 
 if TYPE_CHECKING:
     from crosstower.off_policy.importance import Estimate
     from crosstower.off_policy.report import PolicyReport
 
-off_policy_app = typer.Typer()
+policy_app = typer.Typer()
 _TITLES = {
     "logged": "mean",
     "inverse_propensity": "IPS",
@@ -28,61 +27,54 @@ _TITLES = {
 _UNWEIGHTED = ("logged", "direct_method")
 
 
-@off_policy_app.command(
+@policy_app.command(
     "off-policy",
-    rich_help_panel=RANK,
     epilog="Example: crosstower off-policy runs/fashion --action item_id"
     " --propensity propensity_score --slot position --refits 20",
 )
-@off_policy_app.command("policy", hidden=True)
+@policy_app.command("policy", hidden=True)
 def off_policy(
     context: typer.Context,
     run: RunArgument,
-    action: Annotated[str, typer.Option(help="Column of the logged action, e.g. an item id.")],
-    propensity: Annotated[str, typer.Option(help="Column of the logged propensity, in (0, 1].")],
-    reward: Annotated[
-        str | None, typer.Option(help="Task to use as the reward (default: the first).")
-    ] = None,
+    action: Annotated[str, typer.Option(help="Column of what was chosen, such as an item's id.")],
+    propensity: Annotated[str, typer.Option(help="Column of the chance with which it was chosen.")],
+    reward: Annotated[str | None, typer.Option(help="Task; the run's first if unset.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="Log that was not trained on (default: the test rows).")
+        str | None, typer.Option(help="Log not trained on; the run's test rows if unset.")
     ] = None,
     item_column: Annotated[
         list[str] | None,
-        typer.Option(help="Column that the action determines; repeatable (default: found)."),
+        typer.Option(help="Column that follows from the action; may be repeated. Found if unset."),
     ] = None,
-    slot: Annotated[
-        str | None, typer.Option(help="Column of the slot (position) of a row.")
-    ] = None,
+    slot: Annotated[str | None, typer.Option(help="Column of the place that a row filled.")] = None,
     temperature: Annotated[
-        float, typer.Option(help="Softmax temperature, in units of the score; 0 takes the best.")
+        float, typer.Option(help="0 takes the best action; in units of the scores.")
     ] = 0.0,
-    clip: Annotated[
-        float | None, typer.Option(help="Largest importance weight (default: no limit).")
-    ] = None,
+    clip: Annotated[float | None, typer.Option(help="Largest weight; no limit if unset.")] = None,
     target: Annotated[
         str | None,
-        typer.Option(
-            help="Column of a target policy's probabilities: of all actions, or the logged one."
-        ),
+        typer.Option(help="Column of a given policy's chances: a list, or that of the action."),
     ] = None,
     target_actions: Annotated[
         str | None,
-        typer.Option(help="Column of the actions in the lists of --target (default: ascending)."),
+        typer.Option(help="Column of lists: the actions of --target; ascending if unset."),
     ] = None,
     refits: Annotated[
         int,
-        typer.Option(min=0, help="Bootstrap refits for the interval of the direct method."),
+        typer.Option(min=0, help="Trainings on drawn rows, for the direct method's interval."),
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Estimate the value of the run's policy from a log with propensities."""
+    """Estimate what an order would have earned, from a log with propensities."""
     from rich.console import Console
 
+    from crosstower.data.progress import progress_on
     from crosstower.off_policy.evaluate import evaluate_policy
     from crosstower.training.run import Run
 
     if context.info_name == "policy":
-        warn_renamed("crosstower policy", "crosstower off-policy")
+        words = "crosstower policy: renamed to 'crosstower off-policy'; use that name from now on"
+        typer.echo(words, err=True)
     opened = Run.open(run)
     with Console(stderr=True).status("reading") as status:
         report = evaluate_policy(
@@ -98,7 +90,7 @@ def off_policy(
             target=target,
             target_actions=target_actions,
             refits=refits,
-            progress=lambda stage, rows: status.update(f"{stage}: {rows:,} rows"),
+            on_progress=progress_on(status),
         )
     if as_json:
         typer.echo(json.dumps(report.plain(), indent=1, allow_nan=False))
@@ -107,13 +99,13 @@ def off_policy(
 
 
 def print_policy(report: PolicyReport) -> None:
-    """Print the estimates per policy and per slot, and the verdicts."""
+    """Print the estimates by policy, those by slot, and what they mean."""
     from crosstower.cli.tables import console, print_table
 
     facts, out = report.facts, console()
     follow = ", ".join(facts.item_columns) or "no other column"
-    title = f"{facts.reward} per row: {report.rows:,} rows, {facts.actions:,} actions"
-    names = ["Policy", "Estimate", "Value", "95 % interval", "Eff. rows", "Max weight", "Clipped"]
+    title = f"{facts.reward} a row: {report.rows:,} rows, {facts.actions:,} actions"
+    names = ["Policy", "Estimate", "Value", "95 % interval", "Eff. rows", "Max weight", "Cut"]
     rows = [
         [policy if place == 0 else "", *_cells(name, estimate)]
         for policy, found in report.policies.items()
@@ -123,10 +115,8 @@ def print_policy(report: PolicyReport) -> None:
     if report.slots:
         names = ["Slot", "Policy", "Rows", "Logged", "Value", "95 % interval"]
         print_table("By slot, doubly robust", names, _slot_rows(report))
-    how = (
-        "best action" if facts.temperature == 0.0 else f"softmax, temperature {facts.temperature:g}"
-    )
-    out.print(f"model: {how} by {facts.score}; {facts.action} determines {follow}", highlight=False)
+    how = "its best" if facts.temperature == 0.0 else f"drawn at temperature {facts.temperature:g}"
+    out.print(f"model: {how} by {facts.score}; with {facts.action} goes {follow}", highlight=False)
     for words in _on_the_direct_method(report):
         out.print(words, highlight=False)
     for words in map(report.verdict, report.gains):
@@ -137,10 +127,9 @@ def print_policy(report: PolicyReport) -> None:
 
 def _on_the_direct_method(report: PolicyReport) -> list[str]:
     if report.facts.refits:
-        return [
-            f"direct: the interval includes the spread of {report.facts.refits} bootstrap refits"
-        ]
-    return ["direct: no interval, as one model does not show its own error; add --refits 20"]
+        again = f"{report.facts.refits} trainings on rows drawn from the run's"
+        return [f"direct: its interval includes what differs between {again}"]
+    return ["direct: no interval, as the model's own error is not known; --refits 20 finds it"]
 
 
 def _cells(name: str, estimate: Estimate) -> list[str]:
