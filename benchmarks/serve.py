@@ -118,14 +118,21 @@ def closed(port: int, connections: int, seconds: float) -> float:
 
 
 @contextmanager
-def server(bundle: Path, workers: int, together: int) -> Generator[tuple[int, int]]:
+def server(bundle: Path, workers: int, max_batch_size: int) -> Generator[tuple[int, int]]:
     """Give the port and the process of a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as state:
         command = [sys.executable, "-m", "crosstower", "serve", str(bundle), "--port", str(port)]
-        command += ["--state", state, "--workers", str(workers), "--together", str(together)]
+        command += [
+            "--state",
+            state,
+            "--workers",
+            str(workers),
+            "--max-batch-size",
+            str(max_batch_size),
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait(port)
@@ -242,7 +249,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
-    parser.add_argument("--together", type=int, default=8, help="As of crosstower serve.")
+    parser.add_argument("--max-batch-size", type=int, default=8, help="Of crosstower serve.")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
     parser.add_argument("--overload", action="store_true", help="Ask for more than it can do.")
@@ -264,7 +271,7 @@ def main(arguments: list[str]) -> None:
 
 def overload(bundle: Path, options: argparse.Namespace) -> None:
     """Print what one worker answers before, in and after a flood."""
-    with server(bundle, 1, options.together) as (port, _):
+    with server(bundle, 1, options.max_batch_size) as (port, _):
         for _ in range(options.rounds):
             asked = (str(port), str(options.connections), str(options.flood), str(options.seconds))
             print(table(json.loads(in_a_process("flood", *asked))), flush=True)
@@ -275,7 +282,7 @@ def show(bundle: Path, options: argparse.Namespace) -> None:
     print(f"| {' | '.join(names)} | bare/s (search, model ms) | of bare |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for workers in options.workers:
-        with server(bundle, workers, options.together) as (port, process):
+        with server(bundle, workers, options.max_batch_size) as (port, process):
             run(bundle, port, process, workers, options)
     if options.soak:
         soak(bundle, options)
@@ -305,7 +312,7 @@ def run(bundle: Path, port: int, process: int, workers: int, options: argparse.N
 def soak(bundle: Path, options: argparse.Namespace) -> None:
     """Ask steadily for minutes, and print memory and latency as they go."""
     print("\n| minute | p50 ms | p95 | p99 | largest | PSS MB |\n|---|---|---|---|---|---|")
-    with server(bundle, options.workers[-1], options.together) as (port, process):
+    with server(bundle, options.workers[-1], options.max_batch_size) as (port, process):
         for minute in range(int(options.soak)):
             found = json.loads(in_a_process("steady", str(port), str(options.rate), "59"))
             print(

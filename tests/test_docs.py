@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from crosstower.models import registry
+from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
+from crosstower.recipe.registry import Registry
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 
@@ -33,13 +34,16 @@ def named(language: str) -> pytest.MarkDecorator:
 def test_a_recipe_shown_is_valid(text: str) -> None:
     recipe = validate(Recipe, {"schema": SCHEMA, **read_yaml(text)})
     options = {k: v for k, v in recipe.model.items() if k != "name"}
-    validate(registry.config_of(recipe.model["name"]), options, where="model")
+    validate(config_of(recipe.model["name"]), options, where="model")
 
 
 @named("python")
 def test_python_shown_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_ARCHITECTURES", dict(registry._ARCHITECTURES))
+    for registry in Registry.known:
+        registry.load()  # built-in entries first: they are registered once
+        monkeypatch.setattr(registry, "entries", dict(registry.entries))
+        monkeypatch.setattr(registry, "modules", dict(registry.modules))
     exec(compile(text, "block", "exec"), {"__name__": "shown"})
 
 

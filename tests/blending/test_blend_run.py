@@ -134,7 +134,7 @@ def test_expected_events_are_counted_by_the_true_probabilities(run: Run) -> None
 
 
 def test_value_is_the_product_times_the_amount(run: Run) -> None:
-    spec = Blend(weights={"like": 1, "comment": 0.5}, form="value", amount="context")
+    spec = Blend(weights={"like": 1, "comment": 0.5}, mode="product", amount="context")
     blend_run(run, spec)
     rows = pl.read_parquet(run.folder / "blended.parquet")
     expected = rows["like__prediction"] * rows["comment__prediction"].sqrt() * rows["context"]
@@ -351,7 +351,7 @@ def test_rows_without_an_amount_are_bad_rows(feed_recipe: Recipe, tmp_path: Path
     frame = worlds.make("feed_engagement", rows=4_000).frame
     bid = pl.Series("bid", [None if i % 50 == 0 else 1.0 + i % 7 for i in range(4_000)])
     frame = frame.with_columns(bid)
-    spec = Blend(weights={"like": 1}, form="value", amount="bid")
+    spec = Blend(weights={"like": 1}, mode="product", amount="bid")
     data = feed_recipe.data.model_copy(update={"on_bad_rows": "skip"})
     training = feed_recipe.training.model_copy(update={"epochs": 1})
     recipe = feed_recipe.model_copy(update={"blend": spec, "training": training})

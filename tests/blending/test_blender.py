@@ -59,7 +59,7 @@ def test_value_form_is_the_product_times_the_amount():
     )  # fmt: skip
     p, bid = columns(frame), frame["bid"].to_numpy()
     weights = {"like": 1.0, "comment": 0.5, "watch_time": -1.0}
-    spec = Blend(weights=weights, form="value", amount="bid")
+    spec = Blend(weights=weights, mode="product", amount="bid")
     fitted = fit_blend(spec, KINDS, frame)
     oracle = p["like"] * np.sqrt(p["comment"]) / p["watch_time"]
     np.testing.assert_allclose(fitted.score(frame), oracle * bid, rtol=1e-12)
@@ -67,14 +67,14 @@ def test_value_form_is_the_product_times_the_amount():
     logs = sum(fitted.parts(frame).values())
     np.testing.assert_array_equal(logs[:5], -np.inf)
     np.testing.assert_allclose(np.exp(logs), oracle, rtol=1e-12)
-    without = fit_blend(Blend(weights=weights, form="value"), KINDS, frame)
+    without = fit_blend(Blend(weights=weights, mode="product"), KINDS, frame)
     np.testing.assert_allclose(without.score(frame), oracle, rtol=1e-12)
     assert (fitted.columns, without.columns) == (["bid"], [])
 
 
 def test_an_exponent_of_zero_leaves_a_task_out():
     frame = rows().with_columns(like__prediction=pl.lit(0.0))
-    fitted = fit_blend(Blend(weights={"like": 0, "comment": 1}, form="value"), KINDS, frame)
+    fitted = fit_blend(Blend(weights={"like": 0, "comment": 1}, mode="product"), KINDS, frame)
     np.testing.assert_array_equal(fitted.score(frame), columns(frame)["comment"])
     np.testing.assert_array_equal(fitted.parts(frame)["like"], 0.0)
 
@@ -200,7 +200,7 @@ def test_blending_by_type_serves_the_relative_utility_at_the_cost_of_the_absolut
     [
         Blend(weights={"like": 1, "watch_time": 2}, transform="percentile", by="kind"),
         Blend(weights={"like": 1, "comment": 2}, transform={"like": "logit"}, by="kind"),
-        Blend(weights={"like": 1, "comment": 2}, form="value", amount="bid"),
+        Blend(weights={"like": 1, "comment": 2}, mode="product", amount="bid"),
     ],
 )
 def test_a_blend_comes_back_from_its_file_as_it_was(spec, tmp_path):
@@ -236,7 +236,10 @@ def with_value(column: str, value: float | None) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (with_value("watch_time__prediction", -2.0), "'watch_time': form value needs a prediction"),
+        (
+            with_value("watch_time__prediction", -2.0),
+            "'watch_time': mode product needs a prediction",
+        ),
         (with_value("watch_time__prediction", 0.0), "above 0, as its exponent -1 is negative"),
         (with_value("like__prediction", None), "expected a finite prediction, got nan in row 3"),
         (
@@ -252,7 +255,7 @@ def with_value(column: str, value: float | None) -> pl.DataFrame:
 )
 def test_value_form_refuses_what_cannot_be_multiplied(frame, message):
     weights = {"like": 1, "watch_time": -1}
-    spec = Blend(weights=weights, form="value", amount="bid")
+    spec = Blend(weights=weights, mode="product", amount="bid")
     for data in (frame, rows()):
         with pytest.raises(DataError) as caught:
             fit_blend(spec, KINDS, data).score(frame)

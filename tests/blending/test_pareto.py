@@ -94,11 +94,11 @@ def test_a_sweep_of_products_sweeps_the_exponents():
         .then(0.0)
         .otherwise("like__prediction")
     )
-    spec = Blend(weights={"like": 1, "comment": 2}, form="value", amount="bid")
+    spec = Blend(weights={"like": 1, "comment": 2}, mode="product", amount="bid")
     found = weight_sweep(spec, KINDS, frame, frame, user="user", k=5, points=3)
     for row in found.iter_rows(named=True):
         weights = {"like": row["like__weight"], "comment": row["comment__weight"]}
-        own = Blend(weights=weights, form="value", amount="bid")
+        own = Blend(weights=weights, mode="product", amount="bid")
         score = fit_blend(own, KINDS, frame).score(frame)
         oracle = task_ndcg(frame["user"], score, task_gain(frame, "like"), 5)
         assert row["like__ndcg"] == pytest.approx(oracle, abs=1e-9)

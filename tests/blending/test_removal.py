@@ -17,7 +17,7 @@ from crosstower.training.run import Run
 from ..fixtures.feed import ROWS
 
 LIKE = Blend(weights={"like": 1})
-VALUE = Blend(weights={"like": 1}, form="value", amount="session_id")
+VALUE = Blend(weights={"like": 1}, mode="product", amount="session_id")
 CAPS = Diversity(top=5, by="session_id", caps={"1": 1})
 
 

@@ -45,7 +45,7 @@ def test_weights_by_hand(here: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, *options)
     assert code == 0
     assert max(len(line) for line in out.splitlines()) <= 100
-    for words in ("NDCG@10", "gAUC", "like alone", "Share of the first 10 places", "video"):
+    for words in ("NDCG@10", "gAUC", "like alone", "Share of the top 10", "video"):
         assert words in out
     assert "page: feed/blend.html" in out
 
@@ -90,15 +90,15 @@ def test_measuring_by_a_utility(here: Path, capsys: Capture) -> None:
         (["--weights", "liek=1"], 2, "did you mean 'like'"),
         (["--weights", "like=1", "--transform", "probitt"], 2, "did you mean 'probit'"),
         (["--weights", "like=1", "--by", "kind"], 3, "no column 'kind'"),
-        (["--weights", "like=1", "--form", "product"], 2, "'sum' or 'value'"),
+        (["--weights", "like=1", "--mode", "value"], 2, "'sum' or 'product'"),
         (["--weights", "like=1", "--cap", "video=x", "--by", "content_type"], 2, "whole number"),
-        (["--weights", "like=1", "--cap", "video=2"], 2, "caps need by: COLUMN"),
-        (["--weights", "like=1", "--cap-by", "content_type"], 2, "--cap-by: goes with --cap"),
-        (["--weights", "like=1", "--mmr", "0.5"], 2, "mmr needs similar_by"),
-        (["--weights", "like=1", "--amount", "context"], 2, "form value only"),
+        (["--weights", "like=1", "--cap", "video=2"], 2, "caps: by is missing"),
+        (["--weights", "like=1", "--cap-by", "content_type"], 2, "--cap-by: needs --cap"),
+        (["--weights", "like=1", "--mmr", "0.5"], 2, "mmr: similar_by is missing"),
+        (["--weights", "like=1", "--amount", "context"], 2, "mode product only"),
         (["--tune", "none.yaml"], 2, "none.yaml: no such utility file"),
-        (["--tune", "utility.yaml", "--weights", "like=1"], 2, "--tune finds weights"),
-        (["--tune", "utility.yaml", "--utility", "utility.yaml"], 2, "without --tune"),
+        (["--tune", "utility.yaml", "--weights", "like=1"], 2, "--tune: chooses weights"),
+        (["--tune", "utility.yaml", "--utility", "utility.yaml"], 2, "not allowed with --tune"),
     ],
 )
 def test_errors_are_messages_with_exit_codes(

@@ -72,10 +72,10 @@ def test_a_baseline_may_be_exported(run: Run, tmp_path: Path) -> None:
 
 def test_a_run_that_retrieves_is_refused(tmp_path: Path) -> None:
     folder = fit(films_recipe(tmp_path), out=tmp_path / "run", quiet=True).folder
-    with pytest.raises(RunError, match="a retrieval run; give a run that ranks"):
+    with pytest.raises(RunError, match="a retrieval run; export needs a ranking run"):
         typed(folder, "-o", tmp_path / "exported")
 
 
 def test_other_kinds_are_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--kind onnx --kind aoti: only ONNX is exported"):
+    with pytest.raises(RunError, match="--kind onnx --kind aoti: only ONNX can be exported"):
         typed(run.folder, "-o", tmp_path / "exported", "--kind", "onnx", "--kind", "aoti")

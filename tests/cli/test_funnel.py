@@ -59,7 +59,7 @@ def test_items_are_recommended(blended: Runs, capsys: Capture) -> None:
     for row in found:
         assert str(row["item_id"]) in out
     nothing = command(capsys, *runs(blended), "--user", 7, "--where", "price < 0")
-    assert nothing == "no item fulfils this\n"
+    assert nothing == "no item matches\n"
 
 
 def test_a_query_alone_recommends(cinema: Runs, capsys: Capture) -> None:
@@ -71,9 +71,9 @@ def test_a_query_alone_recommends(cinema: Runs, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--where", "price < 3"], "--where: goes with --user ID or --query JSON"),
-        (["--user", "7", "--data", "x.parquet"], "--data: is for evaluating"),
-        (["--user", "7", "--column", "hour"], "--column: is for evaluating"),
+        (["--where", "price < 3"], "--where: needs --user ID or --query JSON"),
+        (["--user", "7", "--data", "x.parquet"], "--data: for evaluation only"),
+        (["--user", "7", "--column", "hour"], "--column: for evaluation only"),
         (["--user", "7", "--query", "["], "--query: not JSON"),
         (["--user", "7", "-k", "201"], "k: expected 1 to 200.*raise --candidates"),
         (["-k", "30", "--candidates", "20"], "k: expected 1 to 20.*raise --candidates.* to 30"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crosstower.cli.main import main
-from crosstower.cli.retrieval import nothing_left, question
+from crosstower.cli.retrieval_tables import example_query, nothing_left
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
@@ -36,16 +36,16 @@ def test_the_journey(tmp_path: Path, capsys: Capture) -> None:
     code, out, err = command(capsys, "fit", tmp_path / "films.yaml", "--out", run)
     assert code == 0
     assert err.startswith("two_tower seed 0 epoch 1: loss ")
-    assert "120 test questions, 60 items ranked" in out
+    assert "120 test queries, 60 items ranked" in out
     assert "two_tower *" in out
     assert "better than popularity" in out
-    assert f"ask it: crosstower recommend {run} --user ID" in out.replace("\n", "")
+    assert f"query it: crosstower recommend {run} --user ID" in out.replace("\n", "")
     code, out, _ = command(capsys, "evaluate", run)
     assert (code, "Recall@10 by slice" in out) == (0, True)
     code, out, _ = command(capsys, "index", run, "--kind", "ann", "--storage", "bfloat16")
     assert code == 0
-    assert "ann index of 60 items x 8, bfloat16" in out
-    assert "recall@10 against exact" in out
+    assert "ann index of 60 items × 8 dimensions, bfloat16" in out
+    assert "recall@10 " in out
     code, out, _ = command(capsys, "recommend", run, "--user", 4, "-k", 3)
     assert code == 0
     assert "comedy" in out
@@ -69,26 +69,28 @@ def test_answers_as_json_hold_all_attributes(film_run: Run, capsys: Capture) -> 
 
 def test_an_empty_list_names_its_reason(film_run: Run) -> None:
     retriever = Retriever.open(film_run.folder)
-    assert nothing_left(retriever, "4", None) == "no item fulfils this"  # the recipe repeats items
+    assert nothing_left(retriever, "4", None) == "no item matches"  # the recipe repeats items
     section = film_run.recipe.retrieval
     assert section is not None
     excluding = section.model_copy(update={"exclude_seen": True})
     changed = film_run.recipe.model_copy(update={"retrieval": excluding})
     retriever = replace(retriever, run=replace(film_run, recipe=changed))
-    assert nothing_left(retriever, "4", None) == "no item that user '4' has not had already is left"
-    assert nothing_left(retriever, "4", "year > 9999").endswith("has not had already fulfils this")
-    assert nothing_left(retriever, "nobody", "year > 9999") == "no item fulfils this"
-    assert nothing_left(retriever, None, None) == "no item fulfils this"
+    assert nothing_left(retriever, "4", None) == "no item outside the history of user '4'"
+    assert nothing_left(retriever, "4", "year > 9999") == (
+        "no matching item outside the history of user '4'"
+    )
+    assert nothing_left(retriever, "nobody", "year > 9999") == "no item matches"
+    assert nothing_left(retriever, None, None) == "no item matches"
 
 
-def test_the_question_to_ask_is_one_that_the_run_answers(film_run: Run, search_run: Run) -> None:
-    assert question(film_run) == f"recommend {film_run.folder} --user ID"
-    assert question(search_run) == f'search {search_run.folder} "TEXT"'
+def test_the_example_query_is_one_that_the_run_answers(film_run: Run, search_run: Run) -> None:
+    assert example_query(film_run) == f"recommend {film_run.folder} --user ID"
+    assert example_query(search_run) == f'search {search_run.folder} "TEXT"'
     section = film_run.recipe.retrieval
     assert section is not None
     userless = section.model_copy(update={"user": None})
     recipe = film_run.recipe.model_copy(update={"retrieval": userless})
-    asked = question(replace(film_run, recipe=recipe))
+    asked = example_query(replace(film_run, recipe=recipe))
     assert asked == f'recommend {film_run.folder} --query \'{{"device": "VALUE"}}\''
 
 
@@ -99,7 +101,7 @@ def test_search_and_similar(search_run: Run, capsys: Capture) -> None:
     code, out, _ = command(capsys, "similar", search_run.folder, "--item", "f00", "-k", 2)
     assert (code, "drama" in out) == (0, True)
     code, out, _ = command(capsys, "search", search_run.folder, "war", "--where", "year > 9999")
-    assert (code, out) == (0, "no item fulfils this\n")
+    assert (code, out) == (0, "no item matches\n")
 
 
 def test_index_facts_as_json(film_run: Run, capsys: Capture, tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_index_facts_as_json(film_run: Run, capsys: Capture, tmp_path: Path) -> 
         (["recommend", "RUN", "--user", "1", "--where", "year <"], 2, "invalid syntax"),
         (["recommend", "RUN", "--user", "1", "--where", "__import__('os')"], 2, "not a condition"),
         (["recommend", "RUN", "--user", "1", "--query", "{"], 2, "--query: not JSON"),
-        (["recommend", "RUN", "--user", "1", "--query", "[1]"], 2, "expected an object"),
+        (["recommend", "RUN", "--user", "1", "--query", "[1]"], 2, "expected a JSON object"),
         (["recommend", "RUN", "--user", "1", "-k", "0"], 2, ""),
         (["recommend", "RUN", "--user", "1", "--seed", "9"], 5, "no seed 9; the run has: 0, 1"),
         (["search", "RUN", "words"], 2, "one text column in the query"),

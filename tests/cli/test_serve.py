@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -9,27 +8,9 @@ from crosstower.serving.http.settings import Limits, Settings
 from crosstower.serving.state.folder_lock import only_server
 from crosstower.serving.state.state import State
 
-from ..fixtures.funnels import Runs
-from .test_main import run
+from .command_line import run
 
 Capture = pytest.CaptureFixture[str]
-
-
-def test_a_bundle_is_made_and_says_how_to_serve_it(
-    blended: Runs, tmp_path: Path, capsys: Capture
-) -> None:
-    out = tmp_path / "bundle"
-    runs = (blended.retrieval.folder, blended.ranking.folder)
-    code, text, _ = run(capsys, "bundle", *runs, "-o", out, "--candidates", "50")
-    assert code == 0
-    made = Bundle.open(out)
-    assert made.manifest.candidates == 50
-    assert f"version {made.version}, retrieve and rank, 1,500 items (exact index)" in text
-    assert f"crosstower serve {out}" in text
-    code, text, _ = run(capsys, "bundle", *runs, "-o", tmp_path / "other", "--json")
-    assert json.loads(text)["items"] == 1_500
-    code, _, err = run(capsys, "bundle", *runs, "-o", out)
-    assert (code, "is there already" in err) == (5, True)
 
 
 @pytest.fixture
@@ -53,15 +34,29 @@ def test_the_address_is_told_and_the_state_lies_beside_the_bundle(
     assert (tmp_path / "s" / "state.sqlite").is_file()
 
 
-def test_what_a_worker_takes_on_is_told_to_it(
+def test_the_limits_of_a_worker_are_options(
     bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
 ) -> None:
-    limits = ("--waiting", "9", "--seconds", "2.5", "--together", "3")
-    code, _, _ = run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *limits)
-    assert code == 0
+    limits = ("--max-queue", "9", "--queue-timeout", "2.5", "--max-batch-size", "3")
+    code, _, err = run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *limits)
+    assert (code, err) == (0, "")
     (settings,) = served
     assert isinstance(settings, Settings)
-    assert settings.limits == Limits(waiting=9, seconds=2.5, together=3)
+    assert settings.limits == Limits(max_queue=9, queue_timeout=2.5, max_batch_size=3)
+
+
+def test_old_names_of_options_still_work_and_name_the_new_one(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    limits = ("--waiting", "9", "--seconds=2.5", "--together", "3")
+    code, _, err = run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *limits)
+    assert code == 0
+    assert "note: --waiting is now --max-queue" in err
+    assert "note: --seconds is now --queue-timeout" in err
+    assert "note: --together is now --max-batch-size" in err
+    (settings,) = served
+    assert isinstance(settings, Settings)
+    assert settings.limits == Limits(max_queue=9, queue_timeout=2.5, max_batch_size=3)
 
 
 def test_other_machines_need_tokens(

@@ -15,7 +15,7 @@ import crosstower as ct
 from crosstower.errors import DataError, RecipeError, RunError, TrainingError
 from crosstower.fitting.fit import fit
 from crosstower.losses.pointwise import PointwiseObjective
-from crosstower.models import registry
+from crosstower.models.registry import MODELS
 from crosstower.ranking.calibration.calibrators import load_calibrators
 from crosstower.ranking.results import stored_predictions, task_reports
 from crosstower.recipe.blend import Blend
@@ -100,10 +100,10 @@ def test_a_folder_that_is_there_is_never_overwritten(recipe: Recipe, tmp_path: P
     ("override", "error", "words"),
     [
         ("data.path=nothing.parquet", DataError, "no such file"),
-        ("model.name=dcn", RecipeError, "no architecture 'dcn'; did you mean 'dcn_v2'"),
+        ("model.name=dcn", RecipeError, "no model 'dcn'; did you mean 'dcn_v2'"),
         ("model.hiden=[3]", RecipeError, "model.hiden: unknown key; did you mean 'hidden'"),
         ("model.wide_columns=[gender]", RecipeError, "no coded column 'gender'; did you mean"),
-        ("evaluation.baselines=[none]", RecipeError, "no architecture 'none'"),
+        ("evaluation.baselines=[none]", RecipeError, "no model 'none'"),
         ("training.monitor=click.auk", RecipeError, "metric 'auk'.*did you mean 'auc'"),
         ("schema.columns.sex=categorical", DataError, "no column 'sex'"),
         ("schema.tasks.click.threshold=2", DataError, "all .* labels of the train split are 0"),
@@ -239,7 +239,7 @@ def test_all_tasks_together_can_decide_when_to_stop(recipe: Recipe, tmp_path: Pa
     assert json.loads(position["position"])["best_epoch"] == int(np.argmin(losses))
 
 
-CALIBRATED = Calibration(method="platt", by="genre", negatives_kept={"click": 0.5})
+CALIBRATED = Calibration(method="platt", by="genre", negative_sampling_rate={"click": 0.5})
 
 
 def test_predictions_are_calibrated_alike_in_training_and_afterwards(
@@ -402,11 +402,11 @@ OWN = """
 from torch import Tensor, nn
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.inputs import DenseInput, by_head
 
 
-@register("own_linear")
+@register_model("own_linear")
 class OwnLinear(nn.Module):
     class Config(FrozenModel):
         pass
@@ -427,34 +427,28 @@ def test_a_run_of_ones_own_architecture_names_the_module_to_import(
 ) -> None:
     (folder / "my_models.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("CROSSTOWER_MODELS", "my_models")
+    monkeypatch.setenv("CROSSTOWER_MODULES", "my_models")
     text = recipe_text.replace("model: {name: wide_deep, embedding_dim: 4, hidden: [8]}", "")
     recipe = parse_recipe(f"{text}\nmodel: own_linear", ["evaluation.baselines=[]"], folder=folder)
     try:
         run = quick(recipe, folder / "a")
         assert run.info.modules == {"own_linear": "my_models"}
         before = run.predict(frame)
-        registry._ARCHITECTURES.pop("own_linear")  # as in a process that has not imported it
+        MODELS.entries.pop("own_linear")  # as in a process that has not imported it
         sys.modules.pop("my_models")
-        monkeypatch.delenv("CROSSTOWER_MODELS")
-        words = r"model 'own_linear' is an architecture of your own, registered by 'my_models'.*imp"
+        monkeypatch.delenv("CROSSTOWER_MODULES")
+        words = r"'own_linear' is not built in; it was registered by 'my_models'.*import my_models"
         with pytest.raises(RunError, match=words):
             Run.open(folder / "a").predict(frame)
-        monkeypatch.setenv("CROSSTOWER_MODELS", "my_models")
+        monkeypatch.setenv("CROSSTOWER_MODULES", "my_models")
         assert Run.open(folder / "a").predict(frame).equals(before)
     finally:
-        registry._ARCHITECTURES.pop("own_linear", None)
+        MODELS.entries.pop("own_linear", None)
 
 
 def test_modules_of_models_that_cannot_be_imported_are_named(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CROSSTOWER_MODELS", "no_such_module_of_mine")
-    with pytest.raises(RecipeError, match="CROSSTOWER_MODELS: cannot import 'no_such_module_of_m"):
+    monkeypatch.setenv("CROSSTOWER_MODULES", "no_such_module_of_mine")
+    with pytest.raises(RecipeError, match="CROSSTOWER_MODULES: cannot import 'no_such_module_of_m"):
         fit(recipe, quiet=True)
-
-
-def test_a_model_defined_in_a_script_says_so() -> None:
-    with pytest.raises(RunError, match="registered by the script that trained it"):
-        registry.require_model("gone", "__main__", where="runs/a")
-    registry.require_model("mlp", None, where="runs/a")

@@ -7,7 +7,7 @@ from crosstower.models.registry import build, config_of, model_names
 LAYOUT = Layout((CodeField("a", 5, "a"),), (), (), (Head("click", "binary"),))
 
 
-def test_architectures_are_found_by_name() -> None:
+def test_models_are_found_by_name() -> None:
     assert model_names() == [
         "dcn_v2",
         "esmm",
@@ -24,7 +24,7 @@ def test_architectures_are_found_by_name() -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ({"name": "dnc_v2"}, "no architecture 'dnc_v2'; did you mean 'dcn_v2'"),
+        ({"name": "dnc_v2"}, "no model 'dnc_v2'; did you mean 'dcn_v2'"),
         ({"name": "mlp", "hiden": [3]}, "model.hiden: unknown key; did you mean 'hidden'"),
         ({"name": "mlp", "dropout": 1}, r"model.dropout: .*less than 1"),
         ({"name": "logistic_regression", "hidden": [3]}, "model.hidden: unknown key"),

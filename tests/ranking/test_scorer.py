@@ -174,7 +174,7 @@ def test_what_is_the_users_is_computed_on_one_row(
 
 def test_raw_columns_of_both_sides_reach_the_blend() -> None:
     scorer = scorer_of("mlp", OF_USER | OF_ITEM, OF_USER)
-    bid = {"weights": {"click": 1.0}, "form": "value", "amount": "price"}
+    bid = {"weights": {"click": 1.0}, "mode": "product", "amount": "price"}
     frame = pl.DataFrame({"click__prediction": [0.1, 0.4], "price": [1.0, 2.0]})
     blend = fit_blend(Blend.model_validate(bid), {"click": "binary"}, frame)
     blended = Scorer(scorer.encoder, scorer.model, blend=blend)

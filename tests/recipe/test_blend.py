@@ -27,7 +27,7 @@ def test_a_blend_reads_from_plain_data_and_back() -> None:
     ("keys", "message"),
     [
         ({"weights": {}}, "blend.weights: Dictionary should have at least 1 item"),
-        ({"weights": {"like": 0, "comment": 0}}, "at least one weight must not be 0"),
+        ({"weights": {"like": 0, "comment": 0}}, "at least one weight must differ from 0"),
         (
             {"weights": {"like": float("nan")}},
             "weights.like: expected a finite number, got nan",
@@ -35,15 +35,21 @@ def test_a_blend_reads_from_plain_data_and_back() -> None:
         ({"wieghts": {}}, "blend.wieghts: unknown key; did you mean 'weights'?"),
         ({"transform": "probits"}, "no transform 'probits'; did you mean 'probit'?; allowed: iden"),
         ({"transform": {"lik": "probit"}}, "task 'lik' has no weight; did you mean 'like'?"),
-        ({"form": "value", "transform": "logit"}, "form value multiplies the predictions as they"),
-        ({"form": "value", "by": "content_type"}, "form value fits nothing per content type"),
-        ({"amount": "bid"}, "amount: 'bid' is multiplied in form value only"),
-        ({"diversity": {}}, "blend.diversity: diversity needs caps with by, or mmr with similar"),
+        (
+            {"mode": "product", "transform": "logit"},
+            "mode product multiplies untransformed predictions",
+        ),
+        ({"mode": "product", "by": "content_type"}, "mode product fits nothing per content type"),
+        ({"amount": "bid"}, "amount: 'bid' is a factor in mode product only"),
+        (
+            {"diversity": {}},
+            "blend.diversity: nothing is set; set caps with by, or mmr with similar",
+        ),
         ({"diversity": {"by": "type"}}, "by: 'type' has no caps"),
-        ({"diversity": {"caps": {"a": 1}}}, "caps need by: COLUMN"),
+        ({"diversity": {"caps": {"a": 1}}}, "caps: by is missing; set by: COLUMN"),
         ({"diversity": {"by": "type", "caps": {"a": -1}}}, "greater than or equal to 0, got -1"),
-        ({"diversity": {"mmr": 0.5}}, "mmr needs similar_by"),
-        ({"diversity": {"similar_by": ["topic"]}}, "similar_by needs mmr"),
+        ({"diversity": {"mmr": 0.5}}, "mmr: similar_by is missing"),
+        ({"diversity": {"similar_by": ["topic"]}}, "similar_by: mmr is missing"),
         ({"diversity": {"mmr": 1.5, "similar_by": ["topic"]}}, "less than or equal to 1, got 1.5"),
         ({"diversity": {"mmr": 1, "similar_by": ["topic"], "top": 0}}, "diversity.top: "),
     ],
@@ -56,7 +62,7 @@ def test_impossible_combinations_say_what_to_do(keys, message) -> None:
 
 def test_a_blend_that_fits_the_tasks_passes() -> None:
     check_blend(blend(transform="logit"), KINDS)
-    check_blend(blend(form="value", amount="bid"), KINDS)
+    check_blend(blend(mode="product", amount="bid"), KINDS)
     mixed = blend(
         weights={"like": 1, "watch_time": -0.5},
         transform={"like": "logit", "watch_time": "percentile"},
@@ -70,7 +76,7 @@ def test_a_blend_that_fits_the_tasks_passes() -> None:
         ({"weights": {"lik": 1}}, "blend.weights: no task 'lik'; did you mean 'like'?; tasks: lik"),
         (
             {"weights": {"stars": 1}, "transform": {"stars": "probit"}},
-            "this is a rating task; use percentile or standardise",
+            "'stars' is a rating task; use percentile or standardise",
         ),
     ],
 )
@@ -111,7 +117,7 @@ def test_weights_are_read_from_text() -> None:
         ("like=1,", "weights 'like=1,': expected TASK=NUMBER"),
         ("like=two", "got 'like=two'"),
         ("like=inf", "got 'like=inf'"),
-        ("like=1,like=2", "task 'like' is given twice"),
+        ("like=1,like=2", "task 'like' is repeated"),
     ],
 )
 def test_bad_weights_are_refused(text, message) -> None:

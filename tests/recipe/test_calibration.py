@@ -18,10 +18,10 @@ def test_a_task_has_the_common_method_or_its_own():
     [
         ({}, False),
         ({"tasks": {"like": "none"}}, False),
-        ({"negatives_kept": {"like": 1.0}}, False),
+        ({"negative_sampling_rate": {"like": 1.0}}, False),
         ({"method": "platt"}, True),
         ({"tasks": {"like": "isotonic"}}, True),
-        ({"negatives_kept": {"like": 0.1}}, True),
+        ({"negative_sampling_rate": {"like": 0.1}}, True),
     ],
 )
 def test_it_is_active_where_a_prediction_may_change(plain, active):
@@ -33,13 +33,23 @@ def test_it_is_active_where_a_prediction_may_change(plain, active):
     [
         ({"method": "plat"}, r"^calibration\.method: .*'platt', 'isotonic' or 'none', got 'plat'"),
         ({"tasks": {"like": 3}}, r"^calibration\.tasks\.like: .*got 3"),
-        ({"negatives_kept": {"like": 0}}, r"negatives_kept\.like: .*greater than 0, got 0"),
-        ({"negatives_kept": {"like": 1.5}}, r"negatives_kept\.like: .*equal to 1, got 1\.5"),
-        ({"methods": "platt"}, "methods: unknown key; did you mean 'method'"),
-        ({"by": "content_type"}, "by: 'content_type' has nothing to fit a value: set method"),
         (
-            {"by": "content_type", "tasks": {"like": "none"}, "negatives_kept": {"like": 0.5}},
-            "by: 'content_type' has nothing to fit a value",
+            {"negative_sampling_rate": {"like": 0}},
+            r"negative_sampling_rate\.like: .*greater than 0, got 0",
+        ),
+        (
+            {"negative_sampling_rate": {"like": 1.5}},
+            r"negative_sampling_rate\.like: .*equal to 1, got 1\.5",
+        ),
+        ({"methods": "platt"}, "methods: unknown key; did you mean 'method'"),
+        ({"by": "content_type"}, "by: 'content_type' has no effect without a method; set platt"),
+        (
+            {
+                "by": "content_type",
+                "tasks": {"like": "none"},
+                "negative_sampling_rate": {"like": 0.5},
+            },
+            "by: 'content_type' has no effect",
         ),
     ],
 )
@@ -53,7 +63,7 @@ def test_a_section_that_suits_the_tasks_passes():
         method="platt",
         by="content_type",
         tasks={"watch_time": "none"},
-        negatives_kept={"like": 0.1},
+        negative_sampling_rate={"like": 0.1},
     )
     check_calibration(section, KINDS)
     check_calibration(Calibration(), {})
@@ -61,7 +71,9 @@ def test_a_section_that_suits_the_tasks_passes():
 
 def test_all_that_does_not_suit_the_tasks_is_told_at_once():
     section = Calibration(
-        tasks={"likes": "platt"}, by="content_type", negatives_kept={"watch_time": 0.5, "x": 0.1}
+        tasks={"likes": "platt"},
+        by="content_type",
+        negative_sampling_rate={"watch_time": 0.5, "x": 0.1},
     )
     with pytest.raises(RecipeError) as caught:
         check_calibration(section, KINDS)
@@ -70,13 +82,16 @@ def test_all_that_does_not_suit_the_tasks_is_told_at_once():
             "calibration.tasks.likes: no such task; did you mean 'like'?; the schema has: like,"
             " comment, watch_time"
         ),
-        "calibration.negatives_kept.x: no such task; the schema has: like, comment, watch_time",
         (
-            "calibration.negatives_kept.watch_time: a regression task has no negatives; only binary"
-            " tasks can be corrected for those left out; remove it"
+            "calibration.negative_sampling_rate.x: no such task; the schema has: like, comment,"
+            " watch_time"
         ),
         (
-            "calibration.by: 'content_type' has nothing to fit a value, the method of every task is"
+            "calibration.negative_sampling_rate.watch_time: a regression task has no negatives;"
+            " remove it"
+        ),
+        (
+            "calibration.by: 'content_type' has no effect, as the method of every task is"
             " none; set platt or isotonic for one, or drop by"
         ),
     ]

@@ -49,7 +49,7 @@ def test_a_wrong_argument_is_named_in_the_house_style(
         (Training, {}, "learning_rate"),
         (Training, {}, "clip_norm"),
         (Numeric, {}, "clip"),
-        (Calibration, {}, "negatives_kept.click"),
+        (Calibration, {}, "negative_sampling_rate.click"),
         (Blend, {}, "weights.click"),
         (Utility, {"user": "user"}, "values.click"),
     ],

@@ -84,7 +84,7 @@ class FittedBlend(FrozenModel):
     def parts(self, frame: pl.DataFrame) -> dict[str, Floats]:
         """Return what each task adds to the score of each row, `{task: [rows]}`.
 
-        In form sum w_t·g_t(p_t), which add up to the score; in form value a_t·log p_t (-inf where
+        In mode sum w_t·g_t(p_t), which add up to the score; in mode product a_t·log p_t (-inf where
         the prediction is 0), which add up to the log of the score before the amount.
 
         Raises:
@@ -92,7 +92,7 @@ class FittedBlend(FrozenModel):
 
         """
         weights, predictions = self.spec.weights, self._predictions(frame)
-        if self.spec.form == "value":
+        if self.spec.mode == "product":
             return {t: xlogy(a, _base(predictions[t], t, a)) for t, a in weights.items()}
         return self._added(predictions, self._types_of(frame))
 
@@ -101,7 +101,7 @@ class FittedBlend(FrozenModel):
 
         Raises:
             DataError: a column is missing, a prediction is not finite (or no probability where
-                logit or probit need one); in form value a prediction is negative, or 0 under a
+                logit or probit need one); in mode product a prediction is negative, or 0 under a
                 negative exponent, or an amount is missing or negative.
 
         """
@@ -127,7 +127,7 @@ class FittedBlend(FrozenModel):
             DataError: a prediction is unusable; see `score`.
 
         """
-        if self.spec.form == "sum":
+        if self.spec.mode == "sum":
             return np.sum([*self._added(predictions, types).values()], axis=0)
         total: Floats = np.ones(1)
         for task, exponent in self.spec.weights.items():
@@ -193,7 +193,7 @@ def fit_blend(spec: Blend, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -
     check_blend(spec, kinds)
     if frame.height == 0:
         raise DataError("blend: no rows to fit on; give it the predictions of the validation rows")
-    if spec.form == "value":
+    if spec.mode == "product":
         fitted = FittedBlend(spec=spec)
         fitted.score(frame)  # nothing to fit, but unusable rows are better found now
         return fitted
@@ -239,10 +239,10 @@ def _fit_task(
 
 
 def _base(predictions: Floats, task: str, exponent: float) -> Floats:
-    """Return the predictions of a task in form value, where a product needs them 0 or more."""
+    """Return the predictions of a task in mode product, which needs them to be 0 or more."""
     x = checked_predictions(predictions, task)
-    rule = f"task '{task}': form value needs a prediction"
-    refuse(x < 0.0, x, f"{rule} of 0 or more (clip it, or use form: sum)")
+    rule = f"task '{task}': mode product needs a prediction"
+    refuse(x < 0.0, x, f"{rule} of 0 or more (clip it, or use mode: sum)")
     if exponent < 0.0:
         refuse(x == 0.0, x, f"{rule} above 0, as its exponent {exponent:g} is negative")
     return x

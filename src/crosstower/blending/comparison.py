@@ -116,7 +116,7 @@ def _best(asked: ComparisonSpec, blend: Blend, frame: pl.DataFrame) -> Floats | 
             return gain(asked.utility, frame, asked.schema.kinds(), truth=truths)
         return None
     counted = [task for task, weight in blend.weights.items() if weight != 0.0]
-    if blend.form == "value" or not set(counted) <= set(truths):
+    if blend.mode == "product" or not set(counted) <= set(truths):
         return None
     return sum(
         (blend.weights[t] * frame[truths[t]].to_numpy() for t in counted), np.zeros(frame.height)

@@ -1,4 +1,4 @@
-"""The command that turns the scores of many tasks into one order."""
+"""`crosstower blend`: combine the predictions of several tasks into one score."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crosstower.cli.options import Json, RunArgument
+from crosstower.cli.options import RANK, Json, RunArgument, renamed_options
 from crosstower.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -20,56 +20,60 @@ blend_app = typer.Typer()
 _EXAMPLES = (
     "Examples: crosstower blend runs/feed --weights like=1,comment=2 --transform probit"
     " --by content_type   |   crosstower blend runs/feed --tune utility.yaml   |  "
-    " crosstower blend runs/ads --form value --weights click=1,buy=1 --amount bid"
+    " crosstower blend runs/ads --mode product --weights click=1,buy=1 --amount bid"
 )
 
 
 Weights = Annotated[
-    str | None, typer.Option(help="TASK=WEIGHT,...; with --form value the exponents.")
+    str | None, typer.Option(help="TASK=WEIGHT,...; exponents with --mode product.")
 ]
 TransformOption = Annotated[
     str | None,
     typer.Option(help="identity, logit, probit, percentile or standardise; or TASK=TRANSFORM,..."),
 ]
 By = Annotated[
-    str | None, typer.Option(help="Column of the content type; fits each type by itself.")
+    str | None, typer.Option(help="Content type column; transforms are fitted per type.")
 ]
-Form = Annotated[str, typer.Option(help="sum, or value: a product times --amount.")]
-Amount = Annotated[str | None, typer.Option(help="Column of the bid or price.")]
+Mode = Annotated[str, typer.Option(help="sum, or product (times --amount).")]
+Amount = Annotated[str | None, typer.Option(help="Bid or price column; needs --mode product.")]
 Tune = Annotated[
-    Path | None, typer.Option(help="Find the weights for this utility (YAML), extra tune.")
+    Path | None, typer.Option(help="Tune the blend for a utility (YAML); needs the extra tune.")
 ]
 UtilityOption = Annotated[
-    Path | None, typer.Option(help="Measure by this utility (YAML) without tuning.")
+    Path | None, typer.Option(help="Evaluate by a utility (YAML) without tuning.")
 ]
 User = Annotated[
-    str | None, typer.Option(help="Column whose values have a list each: user, request.")
+    str | None, typer.Option(help="Column with one list per value, e.g. a user or request id.")
 ]
-Places = Annotated[int | None, typer.Option("-k", min=1, help="Places that count.")]
+Places = Annotated[int | None, typer.Option("-k", min=1, help="Length of the lists (default: 10).")]
 Caps = Annotated[
     list[str] | None,
-    typer.Option(help="TYPE=N: at most N of it in the first places ('*': any other type)."),
+    typer.Option(help="TYPE=N: at most N of it in the top k ('*': any other type); repeatable."),
 ]
-CapBy = Annotated[
-    str | None, typer.Option(help="Column that --cap is about; that of --by if unset.")
-]
+CapBy = Annotated[str | None, typer.Option(help="Column that --cap applies to (default: --by).")]
 Mmr = Annotated[
-    float | None, typer.Option(help="0 to 1: relevance against novelty, with --similar-by.")
+    float | None, typer.Option(help="MMR, 0 to 1: 1 is relevance only; needs --similar-by.")
 ]
-SimilarBy = Annotated[list[str] | None, typer.Option(help="Column in which rows may be alike.")]
-Remove = Annotated[bool, typer.Option("--remove", help="Remove the blend that the run keeps.")]
+SimilarBy = Annotated[
+    list[str] | None, typer.Option(help="Column that defines similarity; repeatable.")
+]
+Remove = Annotated[bool, typer.Option("--remove", help="Remove the blend stored with the run.")]
 Data = Annotated[
-    str | None, typer.Option(help="The run's rows again, if it was trained on a data frame.")
+    str | None, typer.Option(help="Rows of the run; needed if it was trained on a data frame.")
 ]
 
 
-@blend_app.command(epilog=_EXAMPLES)
+@blend_app.command(
+    rich_help_panel=RANK,
+    cls=renamed_options({"--form": "--mode"}, {"value": "product"}),
+    epilog=_EXAMPLES,
+)
 def blend(
     run: RunArgument,
     weights: Weights = None,
     transform: TransformOption = None,
     by: By = None,
-    form: Form = "sum",
+    mode: Mode = "sum",
     amount: Amount = None,
     tune: Tune = None,
     utility: UtilityOption = None,
@@ -83,34 +87,35 @@ def blend(
     remove: Remove = False,
     as_json: Json = False,
 ) -> None:
-    """Blend the tasks of a run into one order, and show what that does to the lists.
+    """Blend the predictions of all tasks into one score and compare the orders.
 
-    Fitted (and tuned) on the validation rows, shown on the test rows. The blend stays with the run:
-    crosstower predict gives its score from then on.
+    The blend is fitted on the validation rows, compared on the test rows and stored with the run;
+    crosstower predict then writes its score.
     """
     from rich.console import Console
 
     from crosstower.blending.blend_run import blend_run
     from crosstower.blending.utility import load_utility
-    from crosstower.data.progress import progress_on
     from crosstower.training.run import Run
 
     if remove:
         _remove(run, [weights, transform, by, amount, tune, utility, user, k, cap, mmr, similar_by])
         return
     if tune is not None and utility is not None:
-        raise RecipeError("--tune already measures by its utility; give --utility without --tune")
-    if tune is not None and (weights or transform or by or amount or form != "sum"):
         raise RecipeError(
-            "--tune finds weights, transform and by; say in the utility file which to try, or"
-            " leave --tune out"
+            "--utility: not allowed with --tune, which evaluates by its own utility; drop one"
+        )
+    if tune is not None and (weights or transform or by or amount or mode != "sum"):
+        raise RecipeError(
+            "--tune: chooses weights, transform and by itself; drop these options and --amount and"
+            " --mode, or list the choices to try in the utility file"
         )
     if cap_by is not None and not cap:
-        raise RecipeError("--cap-by: goes with --cap TYPE=N, whose types are of that column")
+        raise RecipeError("--cap-by: needs --cap TYPE=N, whose types are values of that column")
     places = k or 10
     diversity = _diversity(places, cap, cap_by or by, mmr, similar_by)
     opened = Run.open(run)
-    given = _blend(weights, transform, by, form, amount)
+    given = _blend(weights, transform, by, mode, amount)
     with Console(stderr=True).status("blending") as status:
         result = blend_run(
             opened,
@@ -121,7 +126,7 @@ def blend(
             user=user,
             k=k,
             data=data,
-            on_progress=progress_on(status),
+            on_progress=status.update,
         )
     if as_json:
         typer.echo(json.dumps(result.plain(), indent=1))
@@ -133,25 +138,27 @@ def _remove(run: Path, others: list[Any]) -> None:
     from crosstower.blending.removal import remove_blend
 
     if any(option is not None for option in others):
-        raise RecipeError("--remove: takes the blend out and goes with no option of another one")
+        raise RecipeError("--remove: cannot be combined with options of another blend; drop them")
     removed = remove_blend(run)
-    typer.echo(f"{removed.folder}: keeps no blend any more")
+    typer.echo(f"{removed.folder}: blend removed")
     if removed.recipe.blend is not None:
-        typer.echo(f"that of its recipe comes back with: crosstower fit --resume {removed.folder}")
+        typer.echo(f"restore the recipe's blend with: crosstower fit --resume {removed.folder}")
 
 
 def _blend(
-    weights: str | None, transform: str | None, by: str | None, form: str, amount: str | None
+    weights: str | None, transform: str | None, by: str | None, mode: str, amount: str | None
 ) -> Blend | None:
-    """Return the blend of the options; None where none of them is given."""
+    """Return the blend that the options define; None if there are none."""
     from crosstower.recipe.blend import Blend, parse_weights
     from crosstower.recipe.validation import validate
 
     if weights is None:
-        if transform or by or amount or form != "sum":
-            raise RecipeError("--weights: missing; the other options need it: like=1,comment=2")
+        if transform or by or amount or mode != "sum":
+            raise RecipeError(
+                "--weights: missing, and the other options need it; add --weights like=1,comment=2"
+            )
         return None
-    plain: dict[str, Any] = {"weights": parse_weights(weights), "form": form}
+    plain: dict[str, Any] = {"weights": parse_weights(weights), "mode": mode}
     plain |= {"by": by, "amount": amount}
     if transform is not None:
         plain["transform"] = _pairs("--transform", transform) if "=" in transform else transform
@@ -195,7 +202,7 @@ def _number(name: str, value: str) -> int:
 
 
 def print_blend(result: BlendResult) -> None:
-    """Print what each order is worth, task by task, and what it means."""
+    """Print the metrics of each order per task, and the verdicts."""
     from crosstower.cli.tables import console, indented
 
     k = result.asked.k
@@ -212,7 +219,7 @@ def print_blend(result: BlendResult) -> None:
         n: n.removeprefix("share.") for n in result.orders[0].metrics if n.startswith("share.")
     }
     if shared:
-        _print_orders(f"Share of the first {k} places", dict(list(shared.items())[:6]), result)
+        _print_orders(f"Share of the top {k}", dict(list(shared.items())[:6]), result)
     if "utility" in result.orders[0].metrics:
         _print_orders("Utility", {"utility": f"First {k}"}, result)
     out = console()

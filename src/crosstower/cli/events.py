@@ -1,4 +1,4 @@
-"""The command that takes a server's events out for the next training."""
+"""`crosstower events`: export the events that a server has stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import Json
+from crosstower.cli.options import SERVE, Force, Json
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
@@ -19,36 +19,38 @@ events_app = typer.Typer()
 
 
 @events_app.command(
+    rich_help_panel=SERVE,
     epilog="Examples: crosstower events state -o events.parquet   |  "
     " crosstower events state -o january.parquet --after 2026-01-01 --until 2026-02-01 --type click"
-    "   |   crosstower events state --delete-before 2026-01-01"
+    "   |   crosstower events state --delete-before 2026-01-01",
 )
 def events(
-    state: Annotated[Path, typer.Argument(help="Folder where the server keeps its state.")],
+    state: Annotated[Path, typer.Argument(help="State folder of the server.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to make; events.parquet if unset.")
+        Path | None,
+        typer.Option("-o", "--output", help="Parquet file (default: events.parquet)."),
     ] = None,
     after: Annotated[
-        str | None, typer.Option(help="From this date or time on; UTC where it has no zone.")
+        str | None, typer.Option(help="Events from this date or time on; UTC if no zone is given.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Before this date or time.")] = None,
+    until: Annotated[str | None, typer.Option(help="Events before this date or time.")] = None,
     kinds: Annotated[
-        list[str] | None, typer.Option("--type", help="Only this type; may be repeated.")
+        list[str] | None, typer.Option("--type", help="Events of this type only; repeatable.")
     ] = None,
     delete_before: Annotated[
         str | None,
-        typer.Option(help="Write nothing; delete the events before this date or time."),
+        typer.Option(help="Export nothing; delete all events before this date or time."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output file.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write the events that a server has kept to Parquet; it may go on serving."""
+    """Export stored events to Parquet, also while the server runs."""
     from crosstower.serving.state.event_export import export_events
 
     if delete_before is not None:
         if output or after or until or kinds:
             raise QueryError(
-                "--delete-before: deletes only; write the events first, with another command"
+                "--delete-before: cannot be combined with export options; export first, then delete"
             )
         _delete(state, delete_before, as_json=as_json)
         return
@@ -78,13 +80,13 @@ def _delete(folder: Path, before: str, *, as_json: bool) -> None:
         typer.echo(json.dumps({"deleted": gone, "left": left}, indent=1))
     else:
         console().print(
-            f"{gone:,} events deleted, {left:,} left; the file's room is used again",
+            f"{gone:,} events deleted, {left:,} left; their space in the file is reused",
             highlight=False,
         )
 
 
 def print_events(found: EventExport, output: Path) -> None:
-    """Print how many events of each type were written, and where."""
+    """Print the number of exported events per type, and the file."""
     from crosstower.cli.tables import console, print_table
 
     out = console()
@@ -94,13 +96,13 @@ def print_events(found: EventExport, output: Path) -> None:
         )
     for key in found.only_json:
         name = key.partition(".")[0]
-        out.print(f"Note: {_shown(key)} has no column of its own, its values have no one type; see"
-                  f" the JSON in '{name}'.", highlight=False)  # fmt: skip
+        out.print(f"Note: {_shown(key)} has values of several types and no column of its own; see"
+                  f" the JSON column '{name}'.", highlight=False)  # fmt: skip
     out.print(f"{output}: {found.events:,} events", highlight=False, soft_wrap=True)
 
 
 def _shown(given: str) -> str:
-    """Return what a client has sent so that a terminal prints it and does nothing else."""
+    """Return text from a client with control characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in given)
 
 

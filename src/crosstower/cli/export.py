@@ -1,4 +1,4 @@
-"""The command that exports a trained ranker as ONNX."""
+"""`crosstower export`: export a trained ranker as ONNX."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from crosstower.cli.options import Json, RunArgument, Seed
+from crosstower.cli.options import SERVE, Json, Model, RunArgument, Seed
 from crosstower.errors import RunError
 
 export_app = typer.Typer()
 
 
 @export_app.command(
-    epilog="Example: crosstower export runs/ranking -o exported --user user_id --user history"
+    rich_help_panel=SERVE,
+    epilog="Example: crosstower export runs/ranking -o exported --user user_id --user history",
 )
 def export(
     run: RunArgument,
@@ -23,18 +24,18 @@ def export(
     user: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column with one value per request, such as the user's columns; may be repeated."
-            " Its lists are pooled once per call, and rows of several users are refused."
+            help="Column with one value per request, e.g. of the user; repeatable. Its lists are"
+            " pooled once per call, and rows of several users are refused."
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="One of the run's models.")] = None,
+    model: Model = None,
     seed: Seed = None,
     kind: Annotated[list[str] | None, typer.Option(hidden=True)] = None,  # for one release
     as_json: Json = False,
 ) -> None:
     """Export a ranker's model as ONNX.
 
-    It is compared with the model itself; inputs.json describes its inputs and outputs.
+    The export is compared with the model; inputs.json describes its inputs and outputs.
     """
     from crosstower.ranking.ranker import Ranker
     from crosstower.serving.export.exported import export_model
@@ -42,12 +43,11 @@ def export(
 
     if set(kind or ()) - {"onnx"}:
         raise RunError(
-            f"--kind {' --kind '.join(kind or ())}: only ONNX is exported, no torch.export program"
-            " and no compiled code; leave --kind out"
+            f"--kind {' --kind '.join(kind or ())}: only ONNX can be exported; drop --kind"
         )
     opened = Run.open(run)
     if opened.recipe.retrieval is not None:
-        raise RunError(f"{run}: a retrieval run; give a run that ranks")
+        raise RunError(f"{run}: a retrieval run; export needs a ranking run")
     ranker = Ranker.open(opened, model=model, seed=seed)
     written = export_model(ranker.scorer(), output, user=user or [])
     if as_json:

@@ -1,4 +1,4 @@
-"""The command that runs a retriever and a ranker as one: evaluate the funnel, or ask it."""
+"""`crosstower funnel`: evaluate a retriever and a ranker together, or query them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crosstower.cli.options import Count, Json, Query, Seed, Where
+from crosstower.cli.options import RANK, Candidates, Count, Json, Query, Seed, Where, parsed_query
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
@@ -23,32 +23,31 @@ _SHOWN = 2  # attributes of an item
 
 
 @funnel_app.command(
+    rich_help_panel=RANK,
     epilog="Examples: crosstower funnel runs/retrieval runs/ranking --candidates 100   |  "
-    ' crosstower funnel runs/retrieval runs/ranking --user 42 -k 5 --where "price < 120"'
+    ' crosstower funnel runs/retrieval runs/ranking --user 42 -k 5 --where "price < 120"',
 )
 def funnel(
-    retrieval: Annotated[Path, typer.Argument(help="Run that retrieves.")],
-    ranking: Annotated[Path, typer.Argument(help="Run that ranks, by its blend if it has one.")],
-    candidates: Annotated[int, typer.Option(min=1, help="Items that the ranker gets.")] = 200,
+    retrieval: Annotated[Path, typer.Argument(help="Retrieval run.")],
+    ranking: Annotated[Path, typer.Argument(help="Ranking run, with its blend if any.")],
+    candidates: Candidates = 200,
     k: Count = 10,
     data: Annotated[
-        str | None, typer.Option(help="Other rows to evaluate on; the test rows if unset.")
+        str | None, typer.Option(help="Evaluate on other rows (default: the test rows).")
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Evaluate: column of the rows that belongs to the query; may be repeated."
-        ),
+        typer.Option(help="Evaluate: additional query column of the rows; repeatable."),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Recommend to this id.")] = None,
+    user: Annotated[str | None, typer.Option(help="Recommend to the user with this id.")] = None,
     query: Query = None,
     where: Where = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Retrieve, rank and blend as one: what each stage brings; items, with --user or --query.
+    """Evaluate a funnel stage by stage, or recommend with --user or --query.
 
-    Without these it asks RETRIEVAL's test questions and writes RANKING/funnel.json.
+    The evaluation runs the test queries of RETRIEVAL and writes RANKING/funnel.json.
     """
     from crosstower.funnel.funnel import Funnel
 
@@ -56,8 +55,6 @@ def funnel(
     _check_options(asks, where=where, data=data, column=column)
     opened = Funnel.open(retrieval, ranking, candidates=candidates, seed=seed)
     if asks:
-        from crosstower.cli.retrieval import parsed_query
-
         found = opened.recommend(user, k=k, query=parsed_query(query), where=where)
         _print_found(found, as_json)
         return
@@ -69,19 +66,19 @@ def funnel(
 
 
 def print_funnel(report: FunnelReport) -> None:
-    """Print the metrics of all stages, where relevant items are lost, and what it means."""
+    """Print the metrics per stage, the relevant items lost per stage, and the verdicts."""
     from crosstower.cli.tables import console, print_table
     from crosstower.evaluation.reports.report import TITLES
     from crosstower.funnel.report import METRICS, TRUE_VALUE
 
     k = report.k
     title = (
-        f"{report.questions:,} questions, {report.candidates:,} candidates of"
-        f" {report.items:,} items (± half of the 95 % interval)"
+        f"{report.questions:,} queries, {report.candidates:,} candidates of"
+        f" {report.items:,} items (± half of the 95 % confidence interval)"
     )
     names = list(METRICS)
     if any(f"{TRUE_VALUE}@{k}" in stage.metrics for stage in report.stages):
-        names = [*names[:-1], TRUE_VALUE]  # of a simulated world
+        names = [*names[:-1], TRUE_VALUE]  # of a synthetic dataset
     rows = [
         [stage.name, *(_estimate(stage.metrics.get(f"{name}@{k}")) for name in names)]
         for stage in report.stages
@@ -97,8 +94,8 @@ def print_funnel(report: FunnelReport) -> None:
         ]
         for step in report.steps
     ]
-    title = f"Where the {report.relevant:,} relevant items are lost"
-    print_table(title, ["", "Lost", "Gained", "Left", "Of all"], steps)
+    title = f"{report.relevant:,} relevant items: lost and gained per stage"
+    print_table(title, ["", "Lost", "Gained", "Left", "Share left"], steps)
     out = console()
     for sentence in (*report.verdicts, *(f"Note: {note}." for note in report.notes)):
         out.print(sentence, highlight=False)
@@ -106,38 +103,40 @@ def print_funnel(report: FunnelReport) -> None:
 
 
 def _check_options(asks: bool, *, where: str | None, data: str | None, column: Any) -> None:
-    """Refuse options of the other use."""
+    """Refuse options that do not apply."""
     if not asks and where is not None:
-        raise QueryError("--where: goes with --user ID or --query JSON, which recommend")
+        raise QueryError("--where: needs --user ID or --query JSON; drop it to evaluate")
     for name, value in (("--data", data), ("--column", column)):
         if asks and value:
-            raise QueryError(f"{name}: is for evaluating; leave it, or leave --user and --query")
+            raise QueryError(f"{name}: for evaluation only; drop it, or drop --user and --query")
 
 
 def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -> FunnelReport:
-    """Evaluate with the progress shown, and write funnel.json."""
+    """Evaluate, show progress and write funnel.json."""
     from rich.console import Console
 
-    from crosstower.data.progress import progress_on
     from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
 
     with Console(stderr=True).status("reading") as status:
-        shown = progress_on(status)
-        report = evaluate_funnel(opened, k=k, data=data, columns=column, on_progress=shown)
+
+        def on_progress(stage: str, rows: int) -> None:
+            status.update(f"{stage}: {rows:,} rows")
+
+        report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=on_progress)
     write_funnel(opened, report)
     return report
 
 
 def _print_found(found: pl.DataFrame, as_json: bool) -> None:
-    """Print a list of items, the first attributes beside each; all of them as JSON."""
-    from crosstower.cli.retrieval import cell_of
+    """Print a list of items with their first attributes, or with all of them as JSON."""
+    from crosstower.cli.retrieval_tables import cell_of
     from crosstower.cli.tables import print_table
 
     if as_json:
         typer.echo(json.dumps(found.to_dicts(), indent=1, default=str))
         return
     if not found.height:
-        typer.echo("no item fulfils this")
+        typer.echo("no item matches")
         return
     scores = [name for name in found.columns if name.endswith("__prediction")]
     fixed = ["rank", "item_id", "score", "retrieval_rank", *scores]

@@ -1,4 +1,4 @@
-"""The command that estimates what an order would have earned in another policy's log."""
+"""`crosstower off-policy`: estimate the value of a new policy from logged data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import Json, RunArgument
+from crosstower.cli.options import RANK, Json, RunArgument
+from crosstower.recipe.renamed import warn_renamed
 
 if TYPE_CHECKING:
     from crosstower.off_policy.importance import Estimate
     from crosstower.off_policy.report import PolicyReport
 
-policy_app = typer.Typer()
+off_policy_app = typer.Typer()
 _TITLES = {
     "logged": "mean",
     "inverse_propensity": "IPS",
@@ -27,54 +28,61 @@ _TITLES = {
 _UNWEIGHTED = ("logged", "direct_method")
 
 
-@policy_app.command(
+@off_policy_app.command(
     "off-policy",
+    rich_help_panel=RANK,
     epilog="Example: crosstower off-policy runs/fashion --action item_id"
     " --propensity propensity_score --slot position --refits 20",
 )
-@policy_app.command("policy", hidden=True)
+@off_policy_app.command("policy", hidden=True)
 def off_policy(
     context: typer.Context,
     run: RunArgument,
-    action: Annotated[str, typer.Option(help="Column of what was chosen, such as an item's id.")],
-    propensity: Annotated[str, typer.Option(help="Column of the chance with which it was chosen.")],
-    reward: Annotated[str | None, typer.Option(help="Task; the run's first if unset.")] = None,
+    action: Annotated[str, typer.Option(help="Column of the logged action, e.g. an item id.")],
+    propensity: Annotated[str, typer.Option(help="Column of the logged propensity, in (0, 1].")],
+    reward: Annotated[
+        str | None, typer.Option(help="Task to use as the reward (default: the first).")
+    ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Log not trained on; the run's test rows if unset.")
+        str | None, typer.Option(help="Log that was not trained on (default: the test rows).")
     ] = None,
     item_column: Annotated[
         list[str] | None,
-        typer.Option(help="Column that follows from the action; may be repeated. Found if unset."),
+        typer.Option(help="Column that the action determines; repeatable (default: found)."),
     ] = None,
-    slot: Annotated[str | None, typer.Option(help="Column of the place that a row filled.")] = None,
+    slot: Annotated[
+        str | None, typer.Option(help="Column of the slot (position) of a row.")
+    ] = None,
     temperature: Annotated[
-        float, typer.Option(help="0 takes the best action; in units of the scores.")
+        float, typer.Option(help="Softmax temperature, in units of the score; 0 takes the best.")
     ] = 0.0,
-    clip: Annotated[float | None, typer.Option(help="Largest weight; no limit if unset.")] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Largest importance weight (default: no limit).")
+    ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="Column of a given policy's chances: a list, or that of the action."),
+        typer.Option(
+            help="Column of a target policy's probabilities: of all actions, or the logged one."
+        ),
     ] = None,
     target_actions: Annotated[
         str | None,
-        typer.Option(help="Column of lists: the actions of --target; ascending if unset."),
+        typer.Option(help="Column of the actions in the lists of --target (default: ascending)."),
     ] = None,
     refits: Annotated[
         int,
-        typer.Option(min=0, help="Trainings on drawn rows, for the direct method's interval."),
+        typer.Option(min=0, help="Bootstrap refits for the interval of the direct method."),
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Estimate what an order would have earned, from a log with propensities."""
+    """Estimate the value of the run's policy from a log with propensities."""
     from rich.console import Console
 
-    from crosstower.data.progress import progress_on
     from crosstower.off_policy.evaluate import evaluate_policy
     from crosstower.training.run import Run
 
     if context.info_name == "policy":
-        words = "crosstower policy: renamed to 'crosstower off-policy'; use that name from now on"
-        typer.echo(words, err=True)
+        warn_renamed("crosstower policy", "crosstower off-policy")
     opened = Run.open(run)
     with Console(stderr=True).status("reading") as status:
         report = evaluate_policy(
@@ -90,7 +98,7 @@ def off_policy(
             target=target,
             target_actions=target_actions,
             refits=refits,
-            on_progress=progress_on(status),
+            progress=lambda stage, rows: status.update(f"{stage}: {rows:,} rows"),
         )
     if as_json:
         typer.echo(json.dumps(report.plain(), indent=1, allow_nan=False))
@@ -99,13 +107,13 @@ def off_policy(
 
 
 def print_policy(report: PolicyReport) -> None:
-    """Print the estimates by policy, those by slot, and what they mean."""
+    """Print the estimates per policy and per slot, and the verdicts."""
     from crosstower.cli.tables import console, print_table
 
     facts, out = report.facts, console()
     follow = ", ".join(facts.item_columns) or "no other column"
-    title = f"{facts.reward} a row: {report.rows:,} rows, {facts.actions:,} actions"
-    names = ["Policy", "Estimate", "Value", "95 % interval", "Eff. rows", "Max weight", "Cut"]
+    title = f"{facts.reward} per row: {report.rows:,} rows, {facts.actions:,} actions"
+    names = ["Policy", "Estimate", "Value", "95 % interval", "Eff. rows", "Max weight", "Clipped"]
     rows = [
         [policy if place == 0 else "", *_cells(name, estimate)]
         for policy, found in report.policies.items()
@@ -115,8 +123,10 @@ def print_policy(report: PolicyReport) -> None:
     if report.slots:
         names = ["Slot", "Policy", "Rows", "Logged", "Value", "95 % interval"]
         print_table("By slot, doubly robust", names, _slot_rows(report))
-    how = "its best" if facts.temperature == 0.0 else f"drawn at temperature {facts.temperature:g}"
-    out.print(f"model: {how} by {facts.score}; with {facts.action} goes {follow}", highlight=False)
+    how = (
+        "best action" if facts.temperature == 0.0 else f"softmax, temperature {facts.temperature:g}"
+    )
+    out.print(f"model: {how} by {facts.score}; {facts.action} determines {follow}", highlight=False)
     for words in _on_the_direct_method(report):
         out.print(words, highlight=False)
     for words in map(report.verdict, report.gains):
@@ -127,9 +137,10 @@ def print_policy(report: PolicyReport) -> None:
 
 def _on_the_direct_method(report: PolicyReport) -> list[str]:
     if report.facts.refits:
-        again = f"{report.facts.refits} trainings on rows drawn from the run's"
-        return [f"direct: its interval includes what differs between {again}"]
-    return ["direct: no interval, as the model's own error is not known; --refits 20 finds it"]
+        return [
+            f"direct: the interval includes the spread of {report.facts.refits} bootstrap refits"
+        ]
+    return ["direct: no interval, as one model does not show its own error; add --refits 20"]
 
 
 def _cells(name: str, estimate: Estimate) -> list[str]:

@@ -1,22 +1,81 @@
-"""Arguments and options that several commands share."""
+"""Arguments, options and help panels that several commands share."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that fit wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+from crosstower.errors import QueryError
+from crosstower.recipe.renamed import NONE, with_new_options
+
+DATA, TRAIN, RETRIEVE, RANK, SERVE = "Data", "Train", "Retrieve", "Rank and blend", "Serve"
+"""Groups of commands in `crosstower --help`."""
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder written by fit.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("-o", "--override", metavar="KEY=VALUE", help="Override any key of the recipe."),
+    typer.Option(
+        "-o", "--override", metavar="KEY=VALUE", help="Override a key of the recipe; repeatable."
+    ),
 ]
-Count = Annotated[int, typer.Option("-k", min=1, help="How many items.")]
+Count = Annotated[int, typer.Option("-k", min=1, help="Number of items.")]
+Candidates = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Retrieved items that the ranker scores.")
+]
 Where = Annotated[
-    str | None, typer.Option(help="Condition, such as: city == 'Paris' and price < 120")
+    str | None,
+    typer.Option(metavar="CONDITION", help="Filter items, e.g. city == 'Paris' and price < 120"),
 ]
-Query = Annotated[str | None, typer.Option(help='Query columns as JSON: {"device": "tv"}')]
-Seed = Annotated[int | None, typer.Option(help="One of the run's seeds; the first if unset.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each model; gives mean and sd.")]
+Query = Annotated[
+    str | None, typer.Option(metavar="JSON", help='Query columns, e.g. {"device": "tv"}')
+]
+Model = Annotated[str | None, typer.Option(help="Model of the run; the main one if unset.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the run; the first if unset.")]
+Seeds = Annotated[
+    int, typer.Option(min=1, help="Number of training runs per model (for mean ± sd).")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
+
+
+def renamed_options(
+    names: Mapping[str, str], values: Mapping[str, str] = NONE
+) -> type[TyperCommand]:
+    """Return the class of a command that still accepts old option names, with a warning.
+
+    Args:
+        names: new option by old option, as in `{"--waiting": "--max-queue"}`.
+        values: new value by old value of a renamed option.
+
+    """
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, with_new_options(args, names, values))
+
+    return Command
+
+
+def parsed_query(text: str | None) -> dict[str, Any] | None:
+    """Return the query given as JSON.
+
+    Raises:
+        QueryError: the text is not a JSON object.
+
+    """
+    if text is None:
+        return None
+    try:
+        query = json.loads(text)
+    except ValueError as error:
+        raise QueryError(
+            f'--query: not JSON ({error}); write an object such as {{"device": "tv"}}'
+        ) from error
+    if not isinstance(query, dict):
+        raise QueryError('--query: expected a JSON object such as {"device": "tv"}')
+    return query

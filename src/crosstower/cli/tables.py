@@ -33,14 +33,14 @@ _METRICS: dict[HeadKind, dict[str, str]] = {
 
 
 def console() -> Console:
-    """Return a console for standard output that never writes wider than 100 columns."""
+    """Return a console for standard output, at most 100 columns wide."""
     terminal = Console()
     width = min(terminal.width, _WIDTH) if terminal.is_terminal else _WIDTH
-    return Console(width=width, markup=False)  # names given by users are no markup
+    return Console(width=width, markup=False)  # user-given names are not markup
 
 
 def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; all columns but the first are aligned right if they hold numbers."""
+    """Print a table; numeric columns except the first are right-aligned."""
     if title is not None:
         console().print(title, style="italic", highlight=False)
     table = Table(
@@ -58,7 +58,7 @@ def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence
 
 
 def print_reports(reports: Sequence[TaskReport]) -> None:
-    """Print each task's metrics of all models, and what they mean in words."""
+    """Print the metrics of all models per task, and the verdicts."""
     for report in reports:
         metrics = {k: v for k, v in _METRICS[report.kind].items() if _given(report, k)}
         rows = [
@@ -73,18 +73,18 @@ def print_reports(reports: Sequence[TaskReport]) -> None:
 
 
 def _calibration_words(report: TaskReport) -> list[str]:
-    """Return what calibration did, if it was asked for."""
+    """Return the effect of calibration, if any was fitted."""
     if report.effect is None:
         return []
     changes = [
         f"{TITLES[name]} {before:.4f} before, {after:.4f} after"
         for name, (before, after) in list(report.effect.metrics.items())[:2]
     ]
-    return [f"Calibrated on the validation rows: {'; '.join(changes)}."]
+    return [f"Calibration, fitted on the validation rows: {'; '.join(changes)}."]
 
 
 def print_run(run: Run) -> None:
-    """Print what a finished run reached, how fast, and where to look next."""
+    """Print the results of a ranking run and the next command."""
     print_data(run)
     print_reports(task_reports(run, stored_predictions(run)))
     print_training(run)
@@ -94,7 +94,7 @@ def print_run(run: Run) -> None:
 
 
 def print_blend_findings(run: Run) -> None:
-    """Print what the blend of a run does to the lists, if it has one."""
+    """Print the effect of a run's blend on the lists, if it has one."""
     path = run.folder / "blended.json"
     if not path.is_file():
         return
@@ -107,7 +107,7 @@ def print_blend_findings(run: Run) -> None:
 
 
 def print_data(run: Run) -> None:
-    """Print what the rows were."""
+    """Print the number of rows per split and the notes about the data."""
     facts, out = run.info.facts, console()
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
@@ -116,7 +116,7 @@ def print_data(run: Run) -> None:
 
 
 def print_training(run: Run) -> None:
-    """Print the monitored metric and the time of each training, the memory, and the report."""
+    """Print the best metric and the time per training, the peak memory and the report."""
     out, figures = console(), training_figures(run)
     rows = [
         [
@@ -133,7 +133,7 @@ def print_training(run: Run) -> None:
         for seed, f in seeds.items()
     ]
     monitors = dict.fromkeys(f["monitor"] for seeds in figures.values() for f in seeds.values())
-    title = f"Training (best epoch and its value by valid {', '.join(filter(None, monitors))})"
+    title = f"Training (best epoch by {', '.join(filter(None, monitors))} of the validation rows)"
     names = ["", "Seed", "Epochs", "Best", "Value", "Seconds", "Rows/s", "Precision"]
     print_table(title, names, rows)
     for words in precision_words(run):
@@ -145,7 +145,7 @@ def print_training(run: Run) -> None:
 
 
 def indented(sentence: str) -> Padding:
-    """Return a sentence two columns in, on all of its lines."""
+    """Return a sentence with all its lines indented by two columns."""
     return Padding(sentence, (0, 0, 0, 2), expand=False)
 
 

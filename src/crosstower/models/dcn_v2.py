@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.deep_cross import CrossOptions, deep_cross
 from crosstower.nn.inputs import DenseInput, by_head
 
 
-@register("dcn_v2")
+@register_model("dcn_v2")
 class DCNv2(nn.Module):
     """Explicit crosses of bounded degree beside, or below, an MLP (figure 1 of the paper)."""
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.chain import chained_logits
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
@@ -16,7 +16,7 @@ from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunks
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("esmm")
+@register_model("esmm")
 class ESMM(nn.Module):
     """Click, then conversion: P(conversion) = P(click) · P(conversion | click) on all impressions.
 

@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.inputs import by_head
 from crosstower.nn.wide import WideLinear
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("logistic_regression")
+@register_model("logistic_regression")
 class LogisticRegression(nn.Module):
     """One weight a value and a number; no embeddings, no crosses but those with a `dim`."""
 

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("mlp")
+@register_model("mlp")
 class PlainMLP(nn.Module):
     """Embeddings and numbers, dense layers, one linear head a task."""
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.experts import MultiGateMixture
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
@@ -17,7 +17,7 @@ from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("mmoe")
+@register_model("mmoe")
 class MMoE(nn.Module):
     """Every expert is a trunk; a gate a task mixes them for its tower."""
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.experts import ProgressiveExtraction
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
@@ -17,7 +17,7 @@ from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("ple")
+@register_model("ple")
 class PLE(nn.Module):
     """Experts of each task beside shared ones, so that tasks that disagree do not pull at both.
 

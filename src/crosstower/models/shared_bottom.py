@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.trunks import MLPTrunk, Trunk, build_trunk
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("shared_bottom")
+@register_model("shared_bottom")
 class SharedBottom(nn.Module):
     """All tasks read the same trunk; with one task it is that task's model alone."""
 

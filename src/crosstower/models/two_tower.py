@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.inputs import by_head
 from crosstower.nn.towers import Tower
@@ -26,7 +26,7 @@ COLDEST, HOTTEST = 0.01, 100.0
 """Range of a learnt temperature, widened to where it starts."""
 
 
-@register("two_tower")
+@register_model("two_tower")
 class TwoTower(nn.Module):
     """logit = ⟨query, item⟩ / temperature + bias, a temperature and a bias a head."""
 

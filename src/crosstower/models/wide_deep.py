@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
-from crosstower.models.registry import register
+from crosstower.models.registry import register_model
 from crosstower.nn.inputs import DenseInput, by_head
 from crosstower.nn.mlp import MLP
 from crosstower.nn.wide import wide_side
 from crosstower.recipe.frozen import FrozenModel
 
 
-@register("wide_deep")
+@register_model("wide_deep")
 class WideDeep(nn.Module):
     """A linear side that memorises columns and crosses, beside an MLP that generalises.
 

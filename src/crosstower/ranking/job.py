@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.progress import OnProgress
+from crosstower.data.reading import Prepared
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
@@ -23,7 +24,6 @@ from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
-from crosstower.ranking.data import Prepared
 from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
 from crosstower.recipe.tasks import Rating, Regression
@@ -187,14 +187,14 @@ class RankingJob:
         """Write what recognises the training rows."""
         self.prepared.fingerprints.save(folder)
 
-    def finish(self, folder: Path, on_progress: OnProgress) -> None:
+    def finish(self, folder: Path, on_progress: Any) -> None:
         """Do nothing: a ranker's baselines are models."""
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
         batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
         device = device_of(model)
         logits = predict_logits(model, batches, device=device, precision=precision)
-        kept = self.recipe.calibration.negatives_kept
+        kept = self.recipe.calibration.negative_sampling_rate
         arrays = {name: values.numpy() for name, values in logits.items()}
         decoded = self.encoder.decode(arrays, kept=kept)
         columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]

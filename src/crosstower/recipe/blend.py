@@ -1,7 +1,7 @@
-"""The `blend` section: how the scores of several tasks become one order. No torch.
+"""The `blend` section: how the predictions of several tasks become one score. No torch.
 
-`form: sum` gives a row the score Σ_t w_t·g_t(p_t), `form: value` the product Π_t p_t^{a_t} times an
-amount, such as a bid: the expected revenue.
+`mode: sum` scores a row by Σ_t w_t·g_t(p_t); `mode: product` by Π_t p_t^{a_t} times an amount, such
+as a bid, which gives the expected revenue.
 """
 
 from __future__ import annotations
@@ -14,93 +14,111 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.renamed import with_new_keys
 from crosstower.recipe.tasks import HeadKind
 
 Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
 
 ANY_OTHER = "*"
-"""The key of `Diversity.caps` that stands for every value without a cap of its own."""
+"""Key of `Diversity.caps` for all values without a cap of their own."""
 
 _OF_PROBABILITIES = ("logit", "probit")
 
 
 class Diversity(FrozenModel):
-    """What the first places of a list must not be: many of one kind, or all alike.
+    """Diversity of the top of a list: caps per value, maximal marginal relevance, or both.
 
-    `caps` allow at most so many rows of a value of the column `by` in the first `top` places;
-    `mmr` picks by maximal marginal relevance (Carbonell & Goldstein 1998). Both may be set: MMR
-    then chooses among the rows that the caps allow.
+    `caps` limit the rows per value of the column `by` in the top `top`; `mmr` re-ranks by maximal
+    marginal relevance (Carbonell & Goldstein 1998). With both, MMR chooses among the rows that the
+    caps allow.
     """
 
-    # A content type may be a number; YAML would give it as one.
+    # A content type may be a number, and YAML reads it as one.
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    top: int = Field(default=10, ge=1, description="The first places, which it looks after.")
-    by: str | None = Field(default=None, description="Column whose values have caps.")
+    top: int = Field(default=10, ge=1, description="Number of top positions to diversify.")
+    by: str | None = Field(default=None, description="Column that the caps apply to.")
     caps: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default={},
-        description="At most so many rows of a value in the first `top`; '*' is any other value.",
+        description="Maximum rows per value in the top `top`; '*' stands for all other values.",
     )
     mmr: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Share of relevance against novelty; 1 leaves the order as it is.",
+        description="Weight of relevance against novelty; 1 keeps the order.",
     )
     similar_by: tuple[str, ...] = Field(
         default=(),
-        description="Columns to compare: two rows are alike by the share in which they are equal.",
+        description="Columns that define similarity: the share in which two rows are equal.",
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.by is not None and not self.caps:
-            raise ValueError(f"by: '{self.by}' has no caps; add them, as in caps: {{video: 3}}")
+            raise ValueError(f"by: '{self.by}' has no caps; add some, as in caps: {{video: 3}}")
         if self.caps and self.by is None:
-            raise ValueError("caps need by: COLUMN, which holds the values that they name")
+            raise ValueError(
+                "caps: by is missing; set by: COLUMN, the column that holds the capped values"
+            )
         if self.mmr is not None and not self.similar_by:
-            raise ValueError("mmr needs similar_by: [COLUMN, ...], by which rows are alike")
+            raise ValueError(
+                "mmr: similar_by is missing; set similar_by: [COLUMN, ...], which define similarity"
+            )
         if self.similar_by and self.mmr is None:
-            raise ValueError("similar_by needs mmr, a number from 0 to 1; 1 is relevance alone")
+            raise ValueError(
+                "similar_by: mmr is missing; set mmr to a number in [0, 1]; 1 is relevance only"
+            )
         if not self.caps and self.mmr is None:
-            raise ValueError("diversity needs caps with by, or mmr with similar_by; set one")
+            raise ValueError("nothing is set; set caps with by, or mmr with similar_by")
         return self
 
     def columns(self) -> list[str]:
-        """Return the raw columns that it looks at, each once."""
+        """Return the raw columns it needs, each once."""
         return list(dict.fromkeys([*([self.by] if self.by else []), *self.similar_by]))
 
 
 class Blend(FrozenModel):
-    """How the predictions of several tasks make one score, higher being better.
+    """How the predictions of several tasks become one score; higher is better.
 
     >>> Blend(weights={"like": 1}, transform="percentile", by="content_type").columns()
     ['content_type']
     """
 
     weights: dict[str, float] = Field(
-        min_length=1, description="By task; in form value the exponents. May be negative."
+        min_length=1,
+        description="Weight per task; the exponent in mode product. May be negative.",
     )
-    form: Literal["sum", "value"] = "sum"
+    mode: Literal["sum", "product"] = Field(
+        default="sum",
+        description="Weighted sum of transformed predictions, or product of powers times amount.",
+    )
     transform: Transform | dict[str, Transform] = Field(
         default="identity",
-        description="What is done to predictions before they are added: one for all tasks, or by"
-        " task. One word that needs probabilities leaves other tasks standardised.",
+        description="Transform of the predictions before the sum: one for all tasks, or per task."
+        " A single logit or probit applies to binary tasks; other tasks are standardised.",
     )
     by: str | None = Field(
         default=None,
-        description="Column of the content type: transforms are fitted per value of it.",
+        description="Content type column; transforms are fitted per value.",
     )
     amount: str | None = Field(
-        default=None, description="Column of the bid or price, which form value multiplies with."
+        default=None, description="Bid or price column; a factor in mode product."
     )
     diversity: Diversity | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, plain: Any) -> Any:
+        return with_new_keys(plain, {"form": "mode"}, {"value": "product"}, where="blend")
 
     @field_validator("weights")
     @classmethod
     def _usable(cls, weights: dict[str, float]) -> dict[str, float]:
         if not any(weights.values()):
-            raise ValueError("at least one weight must not be 0, or all rows score the same")
+            raise ValueError(
+                "at least one weight must differ from 0, as all rows score the same otherwise"
+            )
         return weights
 
     @field_validator("transform", mode="before")
@@ -117,17 +135,19 @@ class Blend(FrozenModel):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.form == "value" and self.transform != "identity":
+        if self.mode == "product" and self.transform != "identity":
             raise ValueError(
-                "transform: form value multiplies the predictions as they are; remove it, or use"
-                " form: sum"
+                "transform: mode product multiplies untransformed predictions; remove transform, or"
+                " use mode: sum"
             )
-        if self.form == "value" and self.by is not None:
+        if self.mode == "product" and self.by is not None:
             raise ValueError(
-                "by: form value fits nothing per content type; remove it, or use form: sum"
+                "by: mode product fits nothing per content type; remove by, or use mode: sum"
             )
-        if self.form == "sum" and self.amount is not None:
-            raise ValueError(f"amount: '{self.amount}' is multiplied in form value only; set that")
+        if self.mode == "sum" and self.amount is not None:
+            raise ValueError(
+                f"amount: '{self.amount}' is a factor in mode product only; set mode: product"
+            )
         for task in self.transform if isinstance(self.transform, dict) else ():
             if task not in self.weights:
                 raise ValueError(
@@ -137,11 +157,11 @@ class Blend(FrozenModel):
         return self
 
     def transform_of(self, task: str, kind: HeadKind) -> Transform:
-        """Return what is done to the predictions of a task before they are weighted.
+        """Return the transform of the predictions of a task.
 
-        A transform given by name holds. One word for all tasks (and the default) means
-        probabilities where it is identity, logit or probit: a regression or rating is standardised
-        instead, or its unit alone would decide how much it counts.
+        A transform given per task is used as it is. A single identity, logit or probit for all
+        tasks applies to probabilities; regressions and ratings are standardised instead, so that
+        their unit does not decide their weight.
 
         >>> Blend(weights={"click": 1, "watch_time": 1}).transform_of("watch_time", "regression")
         'standardise'
@@ -160,11 +180,11 @@ class Blend(FrozenModel):
 
 
 def check_blend(blend: Blend, tasks: Mapping[str, HeadKind]) -> None:
-    """Refuse a blend that does not fit the tasks of a model.
+    """Check a blend against the tasks of a model.
 
     Raises:
-        RecipeError: it weights a task that is not there, or asks by name for the logit or probit
-            of a number.
+        RecipeError: it weights an unknown task, or sets logit or probit for a task that does not
+            predict probabilities.
 
     """
     for task in blend.weights:
@@ -177,19 +197,19 @@ def check_blend(blend: Blend, tasks: Mapping[str, HeadKind]) -> None:
     for task, transform in named.items():
         if transform in _OF_PROBABILITIES and tasks[task] != "binary":
             raise RecipeError(
-                f"blend.transform: {transform} of task '{task}' needs a probability, and this is a"
-                f" {tasks[task]} task; use percentile or standardise"
+                f"blend.transform: {transform} needs probabilities, and '{task}' is a {tasks[task]}"
+                " task; use percentile or standardise"
             )
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """Return the weights in a text as typed at the command line.
+    """Parse weights as typed on the command line.
 
     >>> parse_weights("like=1, comment=2.5")
     {'like': 1.0, 'comment': 2.5}
 
     Raises:
-        RecipeError: a part is not TASK=NUMBER, or a task comes twice.
+        RecipeError: a part is not TASK=NUMBER, or a task is repeated.
 
     """
     weights: dict[str, float] = {}
@@ -201,7 +221,7 @@ def parse_weights(text: str) -> dict[str, float]:
                 f"weights '{text}': expected TASK=NUMBER, as in like=1,comment=2, got '{part}'"
             )
         if task in weights:
-            raise RecipeError(f"weights '{text}': task '{task}' is given twice; give it once")
+            raise RecipeError(f"weights '{text}': task '{task}' is repeated; give it once")
         weights[task] = weight
     return weights
 

@@ -24,10 +24,11 @@ from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder
-from crosstower.errors import RunError, did_you_mean
-from crosstower.models.registry import build, require_model
+from crosstower.errors import RecipeError, RunError, did_you_mean
+from crosstower.models.registry import build
 from crosstower.recipe.arguments import path_of
 from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.registry import require_own
 from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
 from crosstower.training.checkpoint import load_weights
@@ -53,7 +54,8 @@ class Run:
         """Open a run folder.
 
         Raises:
-            RunError: there is no run, or it is damaged or of another format.
+            RunError: there is no run, it is damaged or of another format, or it uses a column kind
+                that no imported module registers.
 
         """
         folder = path_of("run", folder, error=RunError, expected="a run folder")
@@ -64,7 +66,12 @@ class Run:
                 " 'crosstower fit' wrote, such as runs/NAME"
             )
         info = read_document(path, RunInfo, newest=FORMAT, error=RunError, again="train again")
-        return Run(folder, load_recipe(folder / "recipe.yaml"), info)
+        try:
+            recipe = load_recipe(folder / "recipe.yaml")
+        except RecipeError:
+            require_own(info.modules, where=str(folder))  # the likelier reason
+            raise
+        return Run(folder, recipe, info)
 
     @staticmethod
     def of(run: Run | str | Path) -> Run:
@@ -137,7 +144,8 @@ class Run:
         name = next(iter(self.info.models)) if name is None else name
         seed = self.info.seeds[0] if seed is None else seed
         folder = self.model_folder(name, seed)
-        require_model(name, self.info.modules.get(name), where=str(self.folder))
+        if name in self.info.modules:
+            require_own({name: self.info.modules[name]}, where=str(self.folder))
         model = build(self.encoder.layout, self.info.models[name])
         load_weights(folder / (REFIT if self.refitted(name, seed) else BEST), model)
         return model.eval()

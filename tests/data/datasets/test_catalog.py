@@ -1,14 +1,17 @@
+import hashlib
 import http.server
 import io
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from crosstower.data.datasets import catalog
 from crosstower.data.datasets.catalog import dataset_names, describe, get
 from crosstower.errors import DataError
 
@@ -78,16 +81,48 @@ def site() -> Iterator[tuple[str, dict[str, bytes]]]:
 Site = tuple[str, dict[str, bytes]]
 
 
+@pytest.fixture(autouse=True)
+def checksums(monkeypatch: pytest.MonkeyPatch) -> dict[str, catalog.Dataset]:
+    """Expect the small archives of this file; return the data sets as they are."""
+    real = dict(catalog._DATASETS)
+    for name, content in ARCHIVES.items():
+        expect(monkeypatch, name, content)
+    return real
+
+
+def expect(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes) -> None:
+    expected = replace(describe(name), sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(catalog._DATASETS, name, expected)
+
+
+class Bar:
+    """Remembers what a download shows."""
+
+    total = 0
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+        self._done = 0
+
+    def update(self, advance: int) -> None:
+        self._done += advance
+        self.seen.append((self._done, self.total))
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.mark.parametrize("name", dataset_names())
 def test_a_data_set_arrives_as_parquet(name: str, site: Site, tmp_path: Path) -> None:
     address, pages = site
     pages["/a.zip"] = ARCHIVES[name]
-    seen: list[tuple[int, int | None]] = []
-    folder = get(
-        name, tmp_path, url=f"{address}/a.zip", on_progress=lambda _, d, t: seen.append((d, t))
-    )
+    bar = Bar()
+    folder = get(name, tmp_path, url=f"{address}/a.zip", progress=bar)
     assert folder == tmp_path / name
-    assert seen[-1] == (len(ARCHIVES[name]), len(ARCHIVES[name]))
+    assert bar.seen[-1] == (len(ARCHIVES[name]), len(ARCHIVES[name]))
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert all(pl.read_parquet(f).height for f in folder.glob("*.parquet"))
 
@@ -131,11 +166,9 @@ def test_what_is_there_is_not_downloaded_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("/missing", "cannot be downloaded: .*Not Found"),
-        ("/html", "not the archive that was expected: File is not a zip file"),
-        ("/other", "not the archive that was expected: .*no item named 'adult.data'"),
-        ("/short", "not the archive that was expected: .*expected 15 fields a line"),
-        ("/cut", "(cannot be downloaded|connection ended)"),
+        ("/missing", "cannot be downloaded: 404 .*Not Found.*; check the connection"),
+        ("/html", "not the expected archive: its SHA-256 checksum is not [0-9a-f]{64}; try again"),
+        ("/cut", "cannot be downloaded: IncompleteRead"),
     ],
 )
 def test_a_bad_answer_is_an_error_and_leaves_nothing(
@@ -143,16 +176,41 @@ def test_a_bad_answer_is_an_error_and_leaves_nothing(
 ) -> None:
     address, pages = site
     pages["/html"] = b"<html>"
-    pages["/other"] = archive({"else.txt": ""})
-    pages["/short"] = archive({"adult.data": "1, 2\n", "adult.test": ""})
     pages["/cut"] = ARCHIVES["adult"]
     with pytest.raises(DataError, match=words):
         get("adult", tmp_path, url=address + page)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html>", "File is not a zip file"),
+        (archive({"else.txt": ""}), "no item named 'adult.data'"),
+        (archive({"adult.data": "1, 2\n", "adult.test": ""}), "expected 15 fields per line"),
+    ],
+)
+def test_another_archive_is_refused(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    address, pages = site
+    pages["/a.zip"] = content
+    expect(monkeypatch, "adult", content)
+    with pytest.raises(DataError, match=f"is not the expected archive: .*{words}"):
+        get("adult", tmp_path, url=f"{address}/a.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_data_set_has_a_checksum(checksums: dict[str, catalog.Dataset]) -> None:
+    found = [dataset.sha256 for dataset in checksums.values()]
+    assert len(set(found)) == len(dataset_names())
+    assert all(len(bytes.fromhex(digest)) == 32 for digest in found)
+
+
 def test_no_connection_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot be downloaded: .*refused"):
+    with pytest.raises(
+        DataError, match=r"cannot be downloaded: \[Errno 111\] Connection refused; "
+    ):
         get("adult", tmp_path, url="http://127.0.0.1:9/adult.zip")
 
 
@@ -166,8 +224,11 @@ def test_an_unknown_name_gets_a_hint() -> None:
         describe("movielens")
 
 
-def test_broken_movielens_lines_are_refused(site: Site, tmp_path: Path) -> None:
+def test_broken_movielens_lines_are_refused(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address, pages = site
     pages["/a.zip"] = archive({"ml-1m/ratings.dat": "1::2\n"})
-    with pytest.raises(DataError, match=r"ratings\.dat: expected 4 fields a line"):
+    expect(monkeypatch, "movielens-1m", pages["/a.zip"])
+    with pytest.raises(DataError, match=r"ratings\.dat: expected 4 fields per line"):
         get("movielens-1m", tmp_path, url=f"{address}/a.zip")

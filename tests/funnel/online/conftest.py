@@ -66,7 +66,7 @@ def moods_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         tmp_path_factory.mktemp("moods"),
         calibration={"method": "platt", "by": "weather"},
         blend={
-            "form": "value",
+            "mode": "product",
             "weights": {"went": 1},
             "amount": "bid",
             "diversity": {"by": "kind", "caps": {"bar": 1, "*": 3}, "top": 6},

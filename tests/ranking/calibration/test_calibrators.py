@@ -112,7 +112,7 @@ def test_left_out_negatives_are_put_right_before_the_method(method):
     y = (random.random(len(truth)) < truth).astype(float)
     seen = truth / (truth + (1 - truth) * 0.1)
     frame = pl.DataFrame({"like": y, "like__prediction": seen})
-    calibrators = fit(Calibration(method=method, negatives_kept={"like": 0.1}), frame)
+    calibrators = fit(Calibration(method=method, negative_sampling_rate={"like": 0.1}), frame)
     calibrated = calibrators.apply(frame)["like"]
     assert seen.mean() > 3 * truth.mean()
     assert calibrated.mean() == pytest.approx(truth.mean(), rel=0.03)
@@ -122,7 +122,7 @@ def test_left_out_negatives_are_put_right_before_the_method(method):
 
 
 def test_negatives_that_training_kept_change_nothing():
-    calibrators = fit(Calibration(negatives_kept={"like": 1.0}), rows())
+    calibrators = fit(Calibration(negative_sampling_rate={"like": 1.0}), rows())
     assert calibrators.tasks == []
     assert calibrators.apply(rows()) == {}
 
@@ -332,7 +332,7 @@ def test_a_file_gives_the_same_calibrators(tmp_path, method):
     frame = rows()
     kinds = {"like": "binary", "watch_time": "regression"}
     by = None if method == "none" else "content_type"
-    section = Calibration(method=method, by=by, negatives_kept={"like": 0.3})
+    section = Calibration(method=method, by=by, negative_sampling_rate={"like": 0.3})
     calibrators = fit(section, frame, kinds)
     calibrators.save(tmp_path / "calibrators.json")
     again = load_calibrators(tmp_path / "calibrators.json")

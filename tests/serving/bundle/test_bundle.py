@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
-from crosstower.cli.serve import print_bundle
+from crosstower.cli.bundle import print_bundle
 from crosstower.errors import BundleError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.funnel import Funnel

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from crosstower.cli.serve import print_bundle
+from crosstower.cli.bundle import print_bundle
 from crosstower.errors import DataError
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.training.run import Run

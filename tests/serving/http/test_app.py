@@ -324,7 +324,7 @@ def test_drift_is_told_of_what_is_shown(client: TestClient) -> None:
 
 
 def test_a_queue_that_is_full_answers_at_once(start: Start) -> None:
-    client = start(waiting=1, seconds=0.5)
+    client = start(max_queue=1, queue_timeout=0.5)
     service, begun, finish = service_of(client), threading.Event(), threading.Event()
 
     def slow(_live: Any) -> None:
@@ -402,14 +402,14 @@ def blocked(client: TestClient) -> Iterator[None]:
 
 @pytest.mark.parametrize("path", ["/v1/recommend", "/v1/similar"])
 def test_what_waits_too_long_is_given_up_while_the_thread_is_busy(start: Start, path: str) -> None:
-    client = start(waiting=8, seconds=0.05)
+    client = start(max_queue=8, queue_timeout=0.05)
     with blocked(client):
         answer = client.post(path, json={"user": 1} if "rec" in path else {"item": 1})
         assert "waited longer than 0.05 seconds" in problem(answer, 503)["detail"]
 
 
 def test_what_was_given_up_is_not_answered_later(start: Start) -> None:
-    client = start(waiting=50, seconds=0.05)
+    client = start(max_queue=50, queue_timeout=0.05)
     with blocked(client), ThreadPoolExecutor(6) as pool:
         body = {"user": 1}
         answers = list(pool.map(lambda _: client.post("/v1/recommend", json=body), range(6)))
@@ -419,7 +419,7 @@ def test_what_was_given_up_is_not_answered_later(start: Start) -> None:
 
 
 def test_writes_wait_for_a_bounded_time_in_a_bounded_queue(start: Start) -> None:
-    client = start(waiting=2, seconds=0.3)
+    client = start(max_queue=2, queue_timeout=0.3)
     service, begun, finish = service_of(client), threading.Event(), threading.Event()
 
     def slow() -> None:

@@ -57,7 +57,7 @@ def test_each_gets_its_own_answer_or_error() -> None:
 
 def test_no_more_are_answered_together_than_the_limit() -> None:
     funnel = Funnel()
-    ask(funnel, [question(k) for k in (1, 2, 3)], together=2)
+    ask(funnel, [question(k) for k in (1, 2, 3)], max_batch_size=2)
     assert funnel.asked == [[1, 2], [3]]
 
 

@@ -26,7 +26,7 @@ class App:
         self.may = threading.Event()
         self.may.set()
         metrics = SimpleNamespace(refused=self.refused.append)
-        gates = Gates(Gate(most=limits.waiting, seconds=9), Gate(most=1, seconds=9))
+        gates = Gates(Gate(most=limits.max_queue, seconds=9), Gate(most=1, seconds=9))
         settings = SimpleNamespace(limits=limits)
         service = SimpleNamespace(settings=settings, metrics=metrics, gates=gates)
         self.state, self.gates = SimpleNamespace(service=service), gates
@@ -196,7 +196,7 @@ def fill(running: Running[App], waiting: int) -> list[socket.socket]:
 
 
 def test_a_full_worker_refuses_before_the_application_is_called(serve: Serve) -> None:
-    running = serve(waiting=3)
+    running = serve(max_queue=3)
     many = fill(running, 3)
     connection = running.connect()
     plain, chunked = request(), b"3\r\nabc\r\n0\r\n\r\n"
@@ -222,7 +222,7 @@ def test_a_full_worker_refuses_before_the_application_is_called(serve: Serve) ->
 
 
 def test_a_refused_connection_that_ends_is_closed(serve: Serve) -> None:
-    running = serve(waiting=1)
+    running = serve(max_queue=1)
     fill(running, 1)
     for last in (request("/v1/rank", BODY, "Connection: close"), request(body=b"x" * 200_000)):
         connection = running.connect()
@@ -232,7 +232,7 @@ def test_a_refused_connection_that_ends_is_closed(serve: Serve) -> None:
 
 
 def test_events_have_a_gate_of_their_own(serve: Serve) -> None:
-    running = serve(waiting=1)
+    running = serve(max_queue=1)
     fill(running, 1)
     events, more = running.connect(), running.connect()
     events.sendall(request("/v1/events"))
@@ -244,7 +244,7 @@ def test_events_have_a_gate_of_their_own(serve: Serve) -> None:
 
 
 def test_clients_that_go_leave_their_places(serve: Serve) -> None:
-    running = serve(waiting=2)
+    running = serve(max_queue=2)
     for connection in fill(running, 2):
         connection.sendall(request() * 3)  # pipelined, never started
         connection.close()

@@ -1,13 +1,17 @@
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosstower.errors import CrosstowerError, ServeError
+from crosstower.serving.state import database as module
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.state import FILE, State
@@ -150,6 +154,62 @@ def test_a_forked_process_has_to_open_its_own(
                 with pytest.raises(ServeError, match="open it in each process for itself"):
                     call()
         assert state.compact() == 0
+
+
+HOLDS_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from crosstower.serving.state.database import Database
+
+with Database(Path(sys.argv[1]), []) as database, database.writing():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process in the middle of a write to x.sqlite."""
+    command = [sys.executable, "-c", HOLDS_THE_LOCK, str(tmp_path / "x.sqlite")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def insert(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS t (n)")
+
+
+def test_a_writer_gives_up_on_another_process_that_does_not_let_go(
+    holder: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WAIT", 0.05)
+    words = r"x\.lock: another process has held it for 0\.05 seconds; nothing was written"
+    with pytest.raises(ServeError, match=words):
+        Database(tmp_path / "x.sqlite", [])
+    assert holder.poll() is None
+
+
+def test_a_writer_gets_the_turn_of_a_killed_process(
+    holder: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    threading.Timer(0.1, holder.kill).start()
+    with Database(tmp_path / "x.sqlite", []) as database:
+        assert holder.wait() == -signal.SIGKILL
+        insert(database)
+
+
+def test_a_failed_write_lets_others_write(tmp_path: Path) -> None:
+    with (
+        Database(tmp_path / "x.sqlite", []) as ours,
+        Database(tmp_path / "x.sqlite", []) as theirs,
+    ):
+        with pytest.raises(ServeError, match="no such table"), ours.writing() as connection:
+            connection.execute("INSERT INTO absent VALUES (1)")
+        insert(theirs)
 
 
 def test_the_file_keeps_what_it_has_acknowledged_at_once(tmp_path: Path) -> None:

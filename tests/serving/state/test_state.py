@@ -249,6 +249,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_refused(tmp_path: Path) -> N
     with pytest.raises(ServeError, match=r"no server has kept anything there \(no state\.sqlite\)"):
         State.open_existing(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+    (tmp_path / FILE).rmdir()
     (tmp_path / "state.lock").unlink(missing_ok=True)
     (tmp_path / "state.lock").mkdir()
     with pytest.raises(ServeError, match="cannot be opened: Is a directory"):

@@ -107,7 +107,7 @@ def _rentals(rows: int, items: Path) -> _Plan:
             "trunk": {"name": "dcn_v2", "structure": "stacked", "hidden": [64, 32]},
         },
         "calibration": {"method": "platt"},
-        "blend": {"form": "value", "weights": {"booking": 1}, "amount": "price"},
+        "blend": {"mode": "product", "weights": {"booking": 1}, "amount": "price"},
         "training": {"epochs": 10},
         "evaluation": {"group": "request_id", "baselines": ["logistic_regression"]},
     }

@@ -1,23 +1,20 @@
-"""Public data sets by name: downloaded once, checked, and written as Parquet."""
+"""Public data sets by name: downloaded once, verified, and converted to Parquet."""
 
 from __future__ import annotations
 
-import http.client
-import io
-import urllib.error
-import urllib.request
+import logging
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import polars as pl
+import pooch
 
-from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import DataError, did_you_mean
 from crosstower.storage.files import new_folder
-
-"""Told (bytes so far, bytes in all or None)."""
 
 _TIMEOUT_SECONDS = 30
 _BLOCK_BYTES = 1 << 18
@@ -33,12 +30,35 @@ _ADULT = (
 )  # fmt: skip
 
 
+class ProgressBar(Protocol):
+    """A progress bar as `pooch` drives it, in bytes; `total` is 0 where it is unknown."""
+
+    total: int
+
+    def update(self, advance: int) -> None:
+        """Advance by some bytes."""
+        ...
+
+    def reset(self) -> None:
+        """Go back to the start."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A public data set; `convert` makes tables by file name from an open archive."""
+    """A public data set.
+
+    `sha256` is the checksum of the archive; `convert` makes tables by file name from the open
+    archive.
+    """
 
     description: str
     url: str
+    sha256: str
     terms: str
     convert: Callable[[zipfile.ZipFile], dict[str, pl.DataFrame]]
 
@@ -52,7 +72,7 @@ def describe(name: str) -> Dataset:
     """Return a data set's description, origin and terms.
 
     Raises:
-        DataError: there is no such data set.
+        DataError: the data set is unknown.
 
     """
     if name not in _DATASETS:
@@ -68,20 +88,21 @@ def get(
     folder: str | Path,
     *,
     url: str | None = None,
-    on_progress: OnProgress = no_progress,
+    progress: ProgressBar | None = None,
 ) -> Path:
     """Return the folder `folder/name` with the Parquet files of a data set.
 
-    Downloaded unless it is there already; an interrupted download leaves nothing.
+    The archive is downloaded unless the folder exists; an interrupted download leaves nothing.
 
     Args:
         name: one of `dataset_names()`.
         folder: where data sets live.
         url: a mirror of the archive.
-        on_progress: called with the number of bytes downloaded.
+        progress: shows how much has arrived.
 
     Raises:
-        DataError: no such data set, no connection, or not the archive that it should be.
+        DataError: the data set is unknown, there is no connection, or the archive has another
+            checksum or content than expected.
 
     """
     dataset = describe(name)
@@ -89,45 +110,50 @@ def get(
     if final.is_dir():
         return final
     url = url or dataset.url
-    tables = _convert(_download(url, on_progress), dataset, url)
+    with tempfile.TemporaryDirectory() as place:
+        archive = _download(url, dataset.sha256, Path(place), progress)
+        tables = _convert(archive, dataset, url)
     with new_folder(final) as aside:
         for file, table in tables.items():
             table.write_parquet(aside / f"{file}.parquet")
     return final
 
 
-def _download(url: str, on_progress: OnProgress) -> bytes:
+def _download(url: str, sha256: str, folder: Path, progress: ProgressBar | None) -> Path:
     if not url.startswith(("https://", "http://")):
         raise DataError(f"{url}: expected an address that starts with https://")
-    content = io.BytesIO()
+    bar: Any = progress or False  # pooch declares neither this nor its downloaders right
+    downloader: Any = pooch.HTTPDownloader(bar, _BLOCK_BYTES, timeout=_TIMEOUT_SECONDS)
+    pooch.get_logger().setLevel(logging.WARNING)  # it would print where the archive goes
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-            length = response.headers.get("Content-Length")
-            while block := response.read(_BLOCK_BYTES):
-                content.write(block)
-                on_progress(f"downloading {url}", content.tell(), int(length) if length else None)
-    except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return Path(pooch.retrieve(url, sha256, "archive.zip", folder, downloader=downloader))
+    except OSError as error:
         raise DataError(
-            f"{url}: cannot be downloaded: {reason}; check the connection, try again, or download"
-            " the archive by hand and convert it"
+            f"{url}: cannot be downloaded: {_cause(error)}; check the connection (HTTPS_PROXY sets"
+            " a proxy) and try again"
         ) from error
-    if length and content.tell() != int(length):
+    except ValueError as error:
         raise DataError(
-            f"{url}: the connection ended after {content.tell():,} of {int(length):,} bytes;"
-            " try again"
-        )
-    return content.getvalue()
+            f"{url}: is not the expected archive: its SHA-256 checksum is not {sha256}; try again,"
+            " or upgrade with: pip install -U crosstower"
+        ) from error
 
 
-def _convert(content: bytes, dataset: Dataset, url: str) -> dict[str, pl.DataFrame]:
+def _cause(error: BaseException) -> BaseException:
+    """Return the innermost error, which HTTP libraries wrap several times."""
+    links = (*error.args, getattr(error, "reason", None), error.__cause__)
+    inner = next((link for link in links if isinstance(link, BaseException)), None)
+    return error if inner is None else _cause(inner)
+
+
+def _convert(archive: Path, dataset: Dataset, url: str) -> dict[str, pl.DataFrame]:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return dataset.convert(archive)
+        with zipfile.ZipFile(archive) as opened:
+            return dataset.convert(opened)
     except (zipfile.BadZipFile, KeyError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError(
-            f"{url}: is not the archive that was expected: {str(error).strip()}; try again later,"
-            " the site may have answered with something else"
+            f"{url}: is not the expected archive: {str(error).strip()}; upgrade with: pip install"
+            " -U crosstower"
         ) from error
 
 
@@ -138,7 +164,7 @@ def _lines(archive: zipfile.ZipFile, member: str, columns: tuple[str, ...]) -> p
     separator = "::" if member.endswith(".dat") else "|"
     fields = [line.split(separator) for line in text.splitlines() if line]
     if any(len(row) != len(columns) for row in fields):
-        raise ValueError(f"{member}: expected {len(columns)} fields a line")
+        raise ValueError(f"{member}: expected {len(columns)} fields per line")
     frame = pl.DataFrame(fields, schema=list(columns), orient="row")
     return frame.with_columns(pl.when(pl.all() == "").then(None).otherwise(pl.all()).name.keep())
 
@@ -185,7 +211,7 @@ def _adult(archive: zipfile.ZipFile) -> dict[str, pl.DataFrame]:
     lines = [line.rstrip(".") for line in text.splitlines() if line and not line.startswith("|")]
     fields = [[f.strip() for f in line.split(",")] for line in lines]
     if any(len(row) != len(_ADULT) for row in fields):
-        raise ValueError(f"{', '.join(members)}: expected {len(_ADULT)} fields a line")
+        raise ValueError(f"{', '.join(members)}: expected {len(_ADULT)} fields per line")
     frame = pl.DataFrame(fields, schema=list(_ADULT), orient="row")
     known = frame.with_columns(pl.when(pl.all() == "?").then(None).otherwise(pl.all()).name.keep())
     numbers = ("age", "fnlwgt", "educational-num", "capital-gain", "capital-loss", "hours-per-week")
@@ -196,18 +222,21 @@ _DATASETS = {
     "movielens-100k": Dataset(
         "100,000 ratings of 1,682 films by 943 people (GroupLens, 1998)",
         "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
         "research only, no redistribution; cite Harper and Konstan 2015",
         _movielens_100k,
     ),
     "movielens-1m": Dataset(
         "1,000,209 ratings of 3,883 films by 6,040 people (GroupLens, 2003)",
         "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
         "research only, no redistribution; cite Harper and Konstan 2015",
         _movielens_1m,
     ),
     "adult": Dataset(
         "income above 50,000 a year of 48,842 people (UCI, 1994 census)",
         "https://archive.ics.uci.edu/static/public/2/adult.zip",
+        "7537312dd56c2b98035880805ce99e68183a30ee468aa5329d6df0fbb3cc21bb",
         "CC BY 4.0; cite Becker and Kohavi 1996",
         _adult,
     ),

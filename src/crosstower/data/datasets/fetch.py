@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from crosstower.data.datasets import catalog, worlds
 from crosstower.errors import RunError
@@ -16,24 +16,36 @@ def fetch(name: str, out: Path, *, rows: int | None = None, seed: int = 0) -> li
     """Return the Parquet files of a data set or of `world:NAME`, written into `out`.
 
     Raises:
-        RecipeError: there is no such data set or world.
-        DataError: the download failed or is not what it should be.
-        RunError: a world's file is there already, or `rows` is given for a downloaded set.
+        RecipeError: the world is unknown.
+        DataError: the data set is unknown, or its download failed or is not the expected archive.
+        RunError: a world's file already exists, or `rows` is given for a downloaded set.
 
     """
     if name.startswith("world:"):
         return [_simulate(name.removeprefix("world:"), out, rows, seed)]
     if rows is not None:
-        raise RunError(f"--rows: only simulated worlds take it, '{name}' has the rows it has")
+        raise RunError(f"--rows: only simulated worlds take it; '{name}' is a downloaded data set")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_interactive) as bar:
         task = bar.add_task(f"downloading {name}", total=None)
-
-        def on_progress(_stage: str, done: int | None = None, total: int | None = None, /) -> None:
-            bar.update(task, completed=done, total=total)
-
-        folder = catalog.get(name, out, on_progress=on_progress)
+        folder = catalog.get(name, out, progress=_Bar(bar, task))
     return sorted(folder.glob("*.parquet"))
+
+
+class _Bar:
+    """A task of rich as a progress bar of `catalog`."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task, self.total = progress, task, 0
+
+    def update(self, advance: int) -> None:
+        self._progress.update(self._task, total=self.total or None, advance=advance)
+
+    def reset(self) -> None:
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        """Leave the end to `Progress`."""
 
 
 def _simulate(name: str, out: Path, rows: int | None, seed: int) -> Path:
@@ -41,7 +53,7 @@ def _simulate(name: str, out: Path, rows: int | None, seed: int) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.parquet"
     if path.exists():
-        raise RunError(f"{path}: is there already; remove it, or choose another folder with --out")
+        raise RunError(f"{path}: already exists; remove it, or choose another folder with --out")
     with replacing(path) as aside:
         world.frame.write_parquet(aside)
     return path

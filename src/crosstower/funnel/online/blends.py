@@ -77,7 +77,7 @@ class Blends:
 
     def _spec(self, override: Override) -> Blend:
         own = self.own.spec if self.own is not None else None
-        summed = own if own is not None and own.form == "sum" else None
+        summed = own if own is not None and own.mode == "sum" else None
         weights = override.weights
         if weights is None:
             weights = dict(own.weights) if own is not None else {next(iter(self._kinds)): 1.0}

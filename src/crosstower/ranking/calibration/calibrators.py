@@ -195,7 +195,7 @@ def fit_calibrators(
         )
     maps: dict[str, CalibrationMaps] = {}
     for task, kind in kinds.items():
-        kept, method = section.negatives_kept.get(task, 1.0), section.method_of(task)
+        kept, method = section.negative_sampling_rate.get(task, 1.0), section.method_of(task)
         maps[task] = CalibrationMaps(kind=kind, kept=kept, overall=Identity())
         if method == "none":
             continue

@@ -77,16 +77,18 @@ class Blocks:
             kept = _split(vectors, kept.view(-1, kept.shape[-1]), parts)
         return _coded(vectors, kept), left
 
-    def estimates(self, q: Tensor, base: Tensor, chosen: Tensor) -> Tensor:
+    def estimates(self, q: Tensor, base: Tensor, chosen: Tensor | None) -> Tensor:
         """Return estimated scores `[n, B]` of the items of the chosen blocks for a query `[D]`.
 
         Args:
             q: the query.
             base: `[n]` inner products of the query with the blocks' means.
-            chosen: numbers of n blocks.
+            chosen: numbers of n blocks; all blocks, without a copy of their codes, if None.
 
         """
-        codes, scales = self.codes.index_select(0, chosen), self.scales.index_select(0, chosen)
+        codes, scales = self.codes, self.scales
+        if chosen is not None:
+            codes, scales = codes.index_select(0, chosen), scales.index_select(0, chosen)
         whole, step = products(q, codes.view(-1, len(q)))
         return torch.addcmul(
             base.unsqueeze(1), whole.view(-1, self.size), (scales * step).unsqueeze(1)

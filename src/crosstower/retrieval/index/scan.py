@@ -182,15 +182,21 @@ class _Query:
         self.scan, self.q, self.bounds, self.k = scan, q, bounds, k
         self.norm, self.allowed, self.out = norm, allowed, out
         self.tensor = torch.from_numpy(q)
+        self.base = bounds.sub(scan.spreads, alpha=norm)  # [C] scores of the blocks' means
         self.take = scan.settings.scored(k) + len(out)
 
-    def estimated(self, cells: Tensor) -> tuple[Tensor, Tensor, int]:
-        """Return the highest estimates in some blocks, their places, and how many items fit."""
-        blocks = self.scan.blocks
-        base = self.bounds.index_select(0, cells)
-        base = base.sub_(self.scan.spreads.index_select(0, cells), alpha=self.norm)
+    def estimated(self, cells: Tensor | None) -> tuple[Tensor, Tensor, int]:
+        """Return the highest estimates in some blocks, their places, and how many items fit.
+
+        Args:
+            cells: numbers of the blocks; all of them if None.
+
+        """
+        blocks, places, base = self.scan.blocks, self.scan.blocks.places, self.base
+        if cells is not None:
+            places, base = places.index_select(0, cells), base.index_select(0, cells)
         values = blocks.estimates(self.tensor, base, cells)
-        places, count = blocks.places.index_select(0, cells).view(-1), values.numel()
+        places, count = places.view(-1), values.numel()
         if self.allowed is not None:
             fits = torch.from_numpy(self.allowed.mask).index_select(0, places)
             values = torch.where(fits.view(values.shape), values, -torch.inf)
@@ -199,11 +205,12 @@ class _Query:
 
     def everything(self, found: Found) -> Found:
         """Return the best of what was found and of all blocks."""
-        base = self.bounds.sub(self.scan.spreads, alpha=self.norm)
         if self._may_condense():
-            return self.better(found, *self.condensed(base))
-        peaks, done = self.scan.blocks.peaks(self.tensor, base), 0
-        want = min(self._worth(), len(peaks))
+            return self.better(found, *self.condensed(self.base))
+        want, done = self._worth(), 0
+        if want * _HALF >= len(self.scan.blocks):
+            return self.better(found, *self.estimated(None)[:2])
+        peaks = self.scan.blocks.peaks(self.tensor, self.base)
         while done < len(peaks):
             for cells in peaks.topk(want).indices[done:].split(_AT_ONCE):
                 found = self.better(found, *self.estimated(cells)[:2])

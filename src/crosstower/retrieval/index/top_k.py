@@ -13,7 +13,7 @@ from crosstower.retrieval.index.vectors import Floats, Vectors
 from crosstower.values.arrays import Indices
 
 _QUERY_BLOCK, _LEAST_ITEMS, _MOST_ITEMS = 256, 8_192, 65_536
-_GROUP, _WORTH_GROUPING = 32, 4
+_GROUP, _WORTH_GROUPING, _GROUPS_PER_ITEM = 32, 2, 8
 
 
 @torch.no_grad()
@@ -96,7 +96,7 @@ def _by_query(pairs: tuple[Indices, Indices] | None) -> tuple[Indices, Indices]:
 
 def _items_a_block(k: int) -> int:
     """Return how many items to score at once: few enough for the cache, enough for groups."""
-    return min(max(_LEAST_ITEMS, 2 * _WORTH_GROUPING * k * _GROUP), _MOST_ITEMS)
+    return min(max(_LEAST_ITEMS, _GROUPS_PER_ITEM * k * _GROUP), _MOST_ITEMS)
 
 
 def _blocks(allowed: Indices, count: int, size: int) -> Iterator[slice | Indices]:

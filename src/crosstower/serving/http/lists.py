@@ -37,8 +37,8 @@ class Lists:
     """
 
     def __init__(self, thread: Executor, live: Callable[[], Live], limits: Limits) -> None:
-        self._live, self._seconds = live, limits.seconds
-        self._together = Together(thread, self._answers, most=limits.together)
+        self._live, self._seconds = live, limits.queue_timeout
+        self._together = Together(thread, self._answers, most=limits.max_batch_size)
 
     async def ask(self, question: ListQuestion[Answer]) -> Answer:
         """Return what the question makes of its answer.

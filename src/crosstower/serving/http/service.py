@@ -54,8 +54,8 @@ class Service:
         self._writer = ThreadPoolExecutor(1, "state")
         limits = settings.limits
         self.gates = Gates(
-            live=Gate(most=limits.waiting, seconds=limits.wait_seconds),
-            events=Gate(most=limits.waiting, seconds=limits.wait_seconds),
+            live=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
+            events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
         )
         self.warming = False  # what is answered now is not counted
         self._waiting = self._writes = 0
@@ -133,8 +133,8 @@ class Service:
             CrosstowerError: what `work` raises.
 
         """
-        if self._writes >= self.settings.limits.waiting:
-            raise busy(self.settings.limits.waiting, "writes")
+        if self._writes >= self.settings.limits.max_queue:
+            raise busy(self.settings.limits.max_queue, "writes")
         self._writes += 1
         try:
             loop = asyncio.get_running_loop()
@@ -195,11 +195,11 @@ class Service:
     def _waits(self) -> Generator[float]:
         """Take a place in the queue, and give the time until which its turn must have come."""
         limits = self.settings.limits
-        if self._waiting >= limits.waiting:
-            raise busy(limits.waiting, "requests")
+        if self._waiting >= limits.max_queue:
+            raise busy(limits.max_queue, "requests")
         self._waiting += 1
         try:
-            yield time.monotonic() + limits.seconds
+            yield time.monotonic() + limits.queue_timeout
         finally:
             self._waiting -= 1
 
@@ -210,7 +210,7 @@ class Service:
             ApiError: its time is over.
 
         """
-        seconds = self.settings.limits.seconds
+        seconds = self.settings.limits.queue_timeout
         try:
             async with asyncio.timeout(seconds):
                 return await answer
@@ -219,7 +219,7 @@ class Service:
 
     def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
         if time.monotonic() > until:
-            raise too_late(self.settings.limits.seconds)
+            raise too_late(self.settings.limits.queue_timeout)
         return work(self._up_to_date())
 
     def _up_to_date(self) -> Live:

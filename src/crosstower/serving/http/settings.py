@@ -1,76 +1,92 @@
-"""What a server is told at its start; tokens come from the environment alone."""
+"""Settings of the server; tokens come from the environment only."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from crosstower.errors import ServeError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.renamed import with_new_keys
 
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
-WARMING = "crosstower.warming"  # the key in a request's scope; such a request is not counted
+WARMING = "crosstower.warming"  # key in the ASGI scope of warm-up requests, which are not counted
 _LEAST_TOKEN = 16
 
 
+RENAMED = {"waiting": "max_queue", "together": "max_batch_size", "seconds": "queue_timeout"}
+"""New name by old name of a limit; the old ones work for one release."""
+
+
 class Limits(FrozenModel):
-    """What one request may ask for, and what a worker takes on."""
+    """Upper bounds of one request and of the load on one worker."""
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
     k: int = Field(default=1_000, ge=1)
     candidates: int = Field(default=5_000, ge=1)
     items: int = Field(default=1_000, ge=1)
     events: int = Field(default=1_000, ge=1)
-    waiting: int = Field(default=256, ge=1, description="Requests in the queue of a worker.")
-    together: int = Field(
-        default=8, ge=1, description="Waiting requests for lists that are answered as one."
+    max_queue: int = Field(
+        default=256, ge=1, description="Requests that may wait in a worker's queue."
     )
-    seconds: float = Field(default=10.0, gt=0, description="Until a waiting request is given up.")
+    max_batch_size: int = Field(
+        default=8, ge=1, description="Waiting recommend requests that are answered as one batch."
+    )
+    queue_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds that a request may wait for its answer."
+    )
     wait_seconds: float = Field(
         default=0.6, gt=0, description="Expected wait above which a request is refused at once."
     )
-    connections: int = Field(default=1_000, ge=1, description="Open connections of a worker.")
+    connections: int = Field(default=1_000, ge=1, description="Open connections per worker.")
     headers: int = Field(default=100, ge=1)
     header_bytes: int = Field(default=32_768, ge=1_024)
     read_seconds: float = Field(
-        default=15.0, gt=0, description="For a client to send a request, or to read its answer."
+        default=15.0, gt=0, description="Time for a client to send a request or read its response."
     )
     state_bytes: int | None = Field(
-        default=None, ge=1_000_000, description="Of the state, above which events are refused."
+        default=None,
+        ge=1_000_000,
+        description="Size of the state folder above which writes are refused.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, plain: Any) -> Any:
+        return with_new_keys(plain, RENAMED, where="limits")
 
 
 class Settings(FrozenModel):
-    """A server: which bundle it starts with, where it keeps what it is told, what it allows."""
+    """Settings of a server: its bundle, its state folder, its address and its limits."""
 
     bundle: Path
     state: Path
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1)
-    threads: int = Field(default=1, ge=1, description="Of the matrix products of a worker.")
+    threads: int = Field(default=1, ge=1, description="CPU threads per worker.")
     open: bool = Field(default=False, description="Serve other machines without tokens.")
     host_names: tuple[str, ...] = Field(
-        default=(), description="Further names that clients use, without tokens."
+        default=(), description="Additional host names that clients may use, without tokens."
     )
     limits: Limits = Limits()
 
     def to_environment(self) -> None:
-        """Leave it for the worker processes."""
+        """Store the settings in the environment, for the worker processes."""
         os.environ[VARIABLE] = self.model_dump_json()
 
     @staticmethod
     def from_environment() -> Settings:
-        """Return what `to_environment` left.
+        """Return the settings that `to_environment` stored.
 
         Raises:
-            ServeError: nothing was left: the app was not started by the command.
+            ServeError: there are none, because the app was not started by `crosstower serve`.
 
         """
         text = os.environ.get(VARIABLE)
@@ -80,12 +96,13 @@ class Settings(FrozenModel):
 
 
 def tokens_of(environment: Mapping[str, str]) -> dict[Scope, tuple[str, ...]]:
-    """Return the tokens of each scope, several of one separated by spaces.
+    """Return the tokens per scope.
 
-    They are in CROSSTOWER_READ_TOKEN, CROSSTOWER_WRITE_TOKEN and CROSSTOWER_ADMIN_TOKEN.
+    They come from CROSSTOWER_READ_TOKEN, CROSSTOWER_WRITE_TOKEN and CROSSTOWER_ADMIN_TOKEN, each
+    with one or more tokens separated by spaces.
 
     Raises:
-        ServeError: one is shorter than 16 characters or not of printable ASCII.
+        ServeError: a token is shorter than 16 characters or not printable ASCII.
 
     """
     found: dict[Scope, tuple[str, ...]] = {}
@@ -95,24 +112,24 @@ def tokens_of(environment: Mapping[str, str]) -> dict[Scope, tuple[str, ...]]:
         for token in tokens:
             if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
                 raise ServeError(
-                    f"{name}: expected at least {_LEAST_TOKEN} printable ASCII characters a token;"
-                    " make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+                    f"{name}: expected at least {_LEAST_TOKEN} ASCII characters per token;"
+                    " create one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
                 )
         found[scope] = tokens
     return found
 
 
 def check_open(settings: Settings, tokens: Mapping[Scope, tuple[str, ...]]) -> None:
-    """Refuse to serve other machines without tokens, unless told so.
+    """Refuse to listen to other machines without tokens, unless `open` is set.
 
     Raises:
-        ServeError: says how to do it.
+        ServeError: the host is not local, no token is set, and `open` is off.
 
     """
     local = settings.host in ("127.0.0.1", "::1", "localhost")
     if not local and not settings.open and not any(tokens.values()):
         raise ServeError(
-            f"--host {settings.host}: other machines could read and change everything, as no token"
-            " is set; set CROSSTOWER_READ_TOKEN, CROSSTOWER_WRITE_TOKEN and CROSSTOWER_ADMIN_TOKEN,"
-            " or say --open"
+            f"--host {settings.host}: no token is set, so other machines could read and change"
+            " everything; set CROSSTOWER_READ_TOKEN, CROSSTOWER_WRITE_TOKEN and"
+            " CROSSTOWER_ADMIN_TOKEN, or pass --open"
         )

@@ -152,7 +152,7 @@ def _blend(spec: Blend) -> dict[str, Any]:
     diversity = spec.diversity
     return {
         "weights": dict(spec.weights),
-        "form": spec.form,
+        "mode": spec.mode,
         "transform": spec.transform,
         "by": spec.by,
         "amount": spec.amount,

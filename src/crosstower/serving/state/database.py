@@ -10,22 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from filelock import FileLock, Timeout
+
 from crosstower.errors import ServeError
-from crosstower.serving.state.file_lock import FileLock
 
 FORMAT = 1
 _WAIT = 30.0  # seconds for another process to finish its write
+_PAUSE = 0.001  # seconds; far below the time of one write to the disk
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Database:
     """A connection that writes and one that reads, so that no reader waits for the disk.
 
-    What `writing` has finished is on the disk: it survives a killed process and a power cut.
-    Writes of all processes follow one another under a lock of our own, for two reasons: who waits
-    wakes at once, where SQLite would sleep for up to a tenth of a second; and a checkpoint then
-    never meets a write, which up to SQLite 3.51.2 could, rarely, lose pages
-    (https://sqlite.org/wal.html#walresetbug).
+    A finished write is on the disk: it survives a killed process and a power cut. Processes take
+    turns under a lock file, for two reasons: a waiting writer wakes within a millisecond, where
+    SQLite would sleep for up to 100; and a checkpoint never meets a write, which up to SQLite
+    3.51.2 could, rarely, lose pages (https://sqlite.org/wal.html#walresetbug). The system releases
+    the lock of a killed process.
 
     Args:
         path: of the file. Nothing else may open it in this process: closing such a file would
@@ -40,10 +42,7 @@ class Database:
     def __init__(self, path: Path, tables: Sequence[str]) -> None:
         self.path, self._process = path, os.getpid()
         self._write_turn, self._read_turn = threading.Lock(), threading.RLock()
-        try:
-            self._files = FileLock(path.with_suffix(".lock"), seconds=_WAIT)
-        except OSError as error:
-            raise ServeError(f"{path}: cannot be opened: {error.strerror or error}") from error
+        self._lock = FileLock(path.with_suffix(".lock"), timeout=_WAIT)
         try:
             with _explained(path):
                 self._writer = _connect(path)
@@ -62,7 +61,7 @@ class Database:
 
         """
         self._check_process()
-        with self._write_turn, self._files.held(), _explained(self.path):
+        with self._write_turn, self._locked(), _explained(self.path):
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -108,7 +107,7 @@ class Database:
 
     def close(self) -> None:
         """Close both connections; the last process to do so leaves one file behind."""
-        for name in ("_reader", "_writer", "_files"):
+        for name in ("_reader", "_writer"):
             if (opened := self.__dict__.get(name)) is not None:
                 opened.close()
 
@@ -120,9 +119,25 @@ class Database:
         """Close it."""
         self.close()
 
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        try:
+            self._lock.acquire(poll_interval=_PAUSE)
+        except Timeout as error:
+            raise ServeError(
+                f"{error.lock_file}: another process has held it for {_WAIT:g} seconds; nothing was"
+                " written; check whether that process is suspended"
+            ) from error
+        except OSError as error:
+            raise ServeError(f"{self.path}: cannot be opened: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _prepare(self, tables: Sequence[str]) -> None:
         """Make the tables of a new file, and look at the format of another."""
-        with self._files.held(), _explained(self.path):
+        with self._locked(), _explained(self.path):
             mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise ServeError(f"{self.path}: its disk cannot be shared by processes; choose another")

@@ -81,7 +81,7 @@ class FakeBundle:
             "weights": {"like": 1.0, "comment": 2.0},
             "transform": "identity",
             "by": None,
-            "form": "sum",
+            "mode": "sum",
             "amount": None,
             "diversity": {"by": "city", "caps": {"Paris": 2}},
         }

@@ -156,10 +156,10 @@ def test_a_product_of_predictions_is_no_start_for_sums(
     browser: Browser, bundle: FakeBundle, url: str
 ) -> None:
     bundle.blend = {"weights": {"comment": 1.5}, "transform": "identity", "by": None}
-    bundle.blend |= {"form": "value", "amount": "price"}
+    bundle.blend |= {"mode": "product", "amount": "price"}
     with tab(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
         open_page(page, url)
-        expect(page.locator("#studio-note")).to_contain_text("multiplies (form: value)")
+        expect(page.locator("#studio-note")).to_contain_text("multiplies (mode: product)")
         page.get_by_role("button", name="Copy YAML").click()
         expect(page.get_by_text("Copied.")).to_be_visible()
         text = page.evaluate("navigator.clipboard.readText()")

@@ -76,13 +76,13 @@ function yamlOf(blend, diversity) {
     `  ${key}:`,
     ...entries.map(([task, value]) => `    ${name(task)}: ${value}`),
   ];
-  const { form, weights, transform, by, amount } = blend;
+  const { mode, weights, transform, by, amount } = blend;
   const kept = Object.entries(weights).filter(
     ([task, weight]) => weight !== 0 || transform?.[task],
   );
   return [
     "blend:",
-    ...(form === "value" ? ["  form: value"] : []),
+    ...(mode === "product" ? ["  mode: product"] : []),
     ...section("weights", kept),
     ...(typeof transform === "string"
       ? [`  transform: ${transform}`]
@@ -96,7 +96,7 @@ function yamlOf(blend, diversity) {
 
 /** Where the controls start: the bundle's sum, or weight 1 for the first task where it has none. */
 function startOf({ blend, tasks }) {
-  const own = blend !== null && blend.form !== "value";
+  const own = blend !== null && blend.mode !== "product";
   const given = own ? blend.weights : { [tasks[0].name]: 1 };
   const weights = Object.fromEntries(tasks.map(({ name }) => [name, given[name] ?? 0]));
   return {
@@ -111,9 +111,9 @@ function ownWords({ blend, tasks }) {
   if (blend === null) {
     return `The bundle has no blend: items are in order of ${tasks[0].name}. The controls start with weight 1 for it.`;
   }
-  if (blend.form !== "value")
+  if (blend.mode !== "product")
     return "This is the bundle's own blend. Move anything to try another.";
-  return `The bundle's own blend multiplies (form: value), the studio adds. It starts with weight 1 for ${tasks[0].name}, once you move something.`;
+  return `The bundle's own blend multiplies (mode: product), the studio adds. It starts with weight 1 for ${tasks[0].name}, once you move something.`;
 }
 
 const same = (a, b) =>

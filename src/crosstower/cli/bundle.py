@@ -1,0 +1,80 @@
+"""`crosstower bundle`: package trained runs for serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from crosstower.cli.options import SERVE, Candidates, Json, Seed
+
+if TYPE_CHECKING:
+    from crosstower.serving.bundle.bundle import Bundle
+    from crosstower.serving.bundle.manifest import Manifest
+
+bundle_app = typer.Typer()
+
+
+@bundle_app.command(
+    rich_help_panel=SERVE,
+    epilog="Examples: crosstower bundle runs/retrieval runs/ranking -o bundle   |  "
+    " crosstower bundle runs/clicks -o bundle --json",
+)
+def bundle(
+    runs: Annotated[list[Path], typer.Argument(help="A retrieval run, a ranking run, or both.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to create.")],
+    candidates: Candidates = 200,
+    index: Annotated[
+        Literal["auto", "exact", "ann"],
+        typer.Option(help="Index of the items; auto is approximate from 20,000 items on."),
+    ] = "auto",
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Package models, items, index and blend in one folder, with checksums and a model card."""
+    from rich.console import Console
+
+    from crosstower.serving.bundle.building import make_bundle
+
+    with Console(stderr=True).status("opening the runs") as status:
+        made = make_bundle(
+            runs, output, candidates=candidates, index=index, seed=seed, on_progress=status.update
+        )
+    if as_json:
+        typer.echo(made.manifest.model_dump_json(indent=1, exclude={"files"}))
+    else:
+        print_bundle(made)
+
+
+def print_bundle(made: Bundle) -> None:
+    """Print the contents of a bundle and the command that serves it."""
+    from crosstower.cli.tables import console
+
+    manifest = made.manifest
+    size = sum(f.bytes for f in manifest.files.values()) / 1e6
+    out = console()
+    items = f", {manifest.items:,} items ({manifest.index} index)" if manifest.index else ""
+    out.print(
+        f"{made.folder}: version {manifest.version}, {' and '.join(manifest.stages)}{items},"
+        f" {size:,.1f} MB; model card: {made.folder / 'card.html'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for note in (_index_note(manifest), *(match.sentence for match in manifest.joins)):
+        if note:
+            out.print(note, highlight=False, soft_wrap=True)
+    out.print(f"serve it: crosstower serve {made.folder}", highlight=False, soft_wrap=True)
+
+
+def _index_note(manifest: Manifest) -> str:
+    """Return the recall of the approximate index, and whether it was too low to be used."""
+    recall = manifest.index_recall
+    if recall is None:
+        return ""
+    if manifest.index == "exact":
+        return (
+            f"The index is exact: an approximate one has recall@10 {recall:.3f} on these vectors,"
+            " below 0.95; --index ann uses it anyway."
+        )
+    return f"The approximate index has recall@10 {recall:.3f}."

@@ -1,0 +1,69 @@
+"""`crosstower evaluate`: metrics and report of a run, on its test rows or on other rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crosstower.cli.options import TRAIN, Json, RunArgument
+
+if TYPE_CHECKING:
+    from crosstower.training.run import Run
+
+evaluate_app = typer.Typer()
+
+
+@evaluate_app.command(
+    rich_help_panel=TRAIN, epilog="Example: crosstower evaluate runs/adult --data new_rows.parquet"
+)
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(help="Other labelled rows (default: the run's test rows).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Report to write (default: in the run folder).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print metrics and slices of a run and write its report."""
+    from crosstower.cli.tables import print_reports
+    from crosstower.ranking import results
+    from crosstower.training.run import Run
+
+    opened = Run.open(run)
+    if opened.recipe.retrieval is not None:
+        _evaluate_retrieval(opened, data, out, as_json)
+        return
+    if data is None:
+        reports, page = results.write_results(opened), opened.report
+        if out is not None:
+            page = results.write_report_of(opened, reports, out)
+    else:
+        reports, page = results.evaluate_on(opened, data, out)
+    if as_json:
+        typer.echo(json.dumps(results.metrics_of(reports), indent=1))
+    else:
+        print_reports(reports)
+        typer.echo(f"report: {page}")
+
+
+def _evaluate_retrieval(run: Run, data: str | None, out: Path | None, as_json: bool) -> None:
+    from crosstower.cli.retrieval_tables import print_retrieval
+    from crosstower.retrieval import results
+    from crosstower.retrieval.evaluate import evaluate_retrieval_on
+
+    if data is None:
+        report, page = results.write_retrieval_results(run), run.report
+        if out is not None:
+            page = results.write_retrieval_report(run, report, out)
+    else:
+        report, page = evaluate_retrieval_on(run, data, out)
+    if as_json:
+        typer.echo(json.dumps(results.metrics_of(report), indent=1))
+    else:
+        print_retrieval(report)
+        typer.echo(f"report: {page}")

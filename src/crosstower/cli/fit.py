@@ -1,0 +1,48 @@
+"""`crosstower fit`: train the models of a recipe, or resume a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crosstower.cli.options import TRAIN, Json, Overrides
+
+fit_app = typer.Typer()
+
+
+@fit_app.command(
+    rich_help_panel=TRAIN,
+    epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
+    " crosstower fit --resume runs/recipe   |   crosstower fit --resume runs/recipe --finish",
+)
+def fit(
+    recipe: Annotated[Path, typer.Argument(help="Recipe; with --resume also a run folder.")],
+    override: Overrides = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of training runs per model (for mean ± sd); default 1."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME).")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a run, also with more epochs (-o).")
+    ] = False,
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="With --resume: stop training and use the best weights."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the model and its baselines, test them once and write a report."""
+    from crosstower.cli.retrieval_tables import print_any_run
+    from crosstower.fitting.fit import fit as train
+
+    run = train(
+        recipe, overrides=override or [], seeds=seeds, out=out, resume=resume, finish=finish
+    )
+    if as_json:
+        typer.echo(json.dumps(run.metrics, indent=1))
+    else:
+        print_any_run(run)

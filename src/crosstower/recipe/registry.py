@@ -1,0 +1,167 @@
+"""Registries: the column kinds, metrics, losses, index engines and models that recipes name.
+
+Built-in entries and a user's own ones are registered the same way, by a decorator of the room
+that uses them. Modules named in the environment variable `CROSSTOWER_MODULES` (comma-separated)
+are imported before a name is looked up, so that every process knows them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Generic, TypeVar
+
+from crosstower.errors import CrosstowerWarning, RecipeError, RunError, did_you_mean
+
+MODULES = "CROSSTOWER_MODULES"
+"""Environment variable: modules that register entries of your own."""
+
+_FORMER = "CROSSTOWER_MODELS"
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Entries by name, in the order of their registration.
+
+    >>> shapes = Registry[float]("shape", package="crosstower.recipe.registry")
+    >>> shapes.add("circle", 3.14, module="__main__")
+    >>> shapes.get("circle")
+    3.14
+    >>> shapes.get("circel")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    crosstower.errors.RecipeError: no shape 'circel'; did you mean 'circle'?; allowed: circle...
+
+    Args:
+        noun: what an entry is called in messages.
+        package: its modules register the built-in entries, once a name is looked up.
+
+    """
+
+    known: ClassVar[list[Registry[object]]] = []
+
+    def __init__(self, noun: str, *, package: str) -> None:
+        self.noun, self.package = noun, package
+        self.entries: dict[str, T] = {}
+        self.modules: dict[str, str] = {}
+        Registry.known.append(self)  # pyright: ignore[reportArgumentType]
+
+    def add(self, name: str, entry: T, *, module: str) -> None:
+        """Register an entry; a module that is loaded again replaces its own.
+
+        Args:
+            name: that recipes use.
+            entry: what the name stands for.
+            module: where it is defined, its `__module__`.
+
+        Raises:
+            RecipeError: another module has registered the name.
+
+        """
+        other = self.modules.get(name, module)
+        if other != module:
+            raise RecipeError(
+                f"{self.noun} '{name}': {other} has registered this name, {module} cannot take it;"
+                " choose another name"
+            )
+        self.entries[name], self.modules[name] = entry, module
+
+    def get(self, name: str, *, where: str = "") -> T:
+        """Return an entry.
+
+        Args:
+            name: of the entry.
+            where: the key of the recipe that names it, for messages.
+
+        Raises:
+            RecipeError: there is no such entry, or a module of one's own cannot be imported.
+
+        """
+        import_own_modules()  # one that is wrong is reported even if nothing needs it
+        if name not in self.entries:
+            names = self.names()
+            if name not in names:
+                raise RecipeError(f"{where}{': ' if where else ''}{self.unknown(name, names)}")
+        return self.entries[name]
+
+    def names(self) -> list[str]:
+        """Return the names of all entries, in the order of their registration.
+
+        Raises:
+            RecipeError: a module of one's own cannot be imported.
+
+        """
+        self.load()
+        return list(self.entries)
+
+    def load(self) -> None:
+        """Import the modules that register entries, built-in ones and those of the environment."""
+        room = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
+            importlib.import_module(f"{self.package}.{module.name}")
+        import_own_modules()
+
+    def unknown(self, name: str, allowed: list[str]) -> str:
+        """Return the sentence about a name that is none of those allowed."""
+        return (
+            f"no {self.noun} '{name}'{did_you_mean(name, allowed)}; allowed:"
+            f" {', '.join(allowed)} (your own: import its module, or set {MODULES})"
+        )
+
+    def own(self, names: Iterable[str]) -> dict[str, str]:
+        """Return {name: module} of the entries that are not built in."""
+        homes = {name: self.modules[name] for name in names if name in self.modules}
+        return {name: m for name, m in homes.items() if not m.startswith("crosstower.")}
+
+
+def import_own_modules() -> None:
+    """Import the modules that `CROSSTOWER_MODULES` names.
+
+    Raises:
+        RecipeError: a module cannot be imported.
+
+    """
+    former = os.environ.get(_FORMER, "")
+    if former:
+        warnings.warn(f"{_FORMER} is now {MODULES}; rename it", CrosstowerWarning, stacklevel=2)
+    for name in f"{os.environ.get(MODULES, '')},{former}".split(","):
+        if not name.strip():
+            continue
+        try:
+            importlib.import_module(name.strip())
+        except ImportError as error:
+            raise RecipeError(
+                f"{MODULES}: cannot import '{name.strip()}' ({error}); name modules that Python"
+                " finds, for example through PYTHONPATH"
+            ) from error
+
+
+def require_own(modules: Mapping[str, str], *, where: str) -> None:
+    """Refuse a run that needs entries of one's own which this process does not know.
+
+    Args:
+        modules: {name: the module that registered it when the run was trained}.
+        where: start of the message, such as the run's folder.
+
+    Raises:
+        RunError: names the module to import.
+
+    """
+    import_own_modules()
+    for name, module in modules.items():
+        if any(name in registry.entries for registry in Registry.known):
+            continue
+        how = f"import {module} first, or set {MODULES}={module} (command line and server)"
+        by = repr(module)
+        if module == "__main__":
+            by = "the script that trained it"
+            how = (
+                "define it before the run is opened, or move it into a module, import that (on the"
+                f" command line: set {MODULES}=MODULE) and train again"
+            )
+        raise RunError(
+            f"{where}: '{name}' is not built in; it was registered by {by} and is not known here;"
+            f" {how}"
+        )

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+from ..command_line import Capture, run
+
+
+def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
+    code, out, _ = run(capsys, "demo", "--rows", "4000")
+    assert code == 0
+    assert "Best possible" in out
+    assert (
+        "no better than chance (0.5)" in out.split("pure chance")[-1].split("Watch next: find")[0]
+    )
+    assert sorted(p.name for p in (here / "runs").iterdir()) == [
+        "demo-app-installs",
+        "demo-feed-bundle",
+        "demo-feed-ranking",
+        "demo-feed-retrieval",
+        "demo-pure-chance",
+        "demo-rentals-bundle",
+        "demo-rentals-listings.parquet",
+        "demo-rentals-ranking",
+        "demo-rentals-retrieval",
+        "demo-watch-next-retrieval",
+    ]

@@ -1,0 +1,24 @@
+import json
+from pathlib import Path
+
+from crosstower.serving.bundle import Bundle
+
+from ..fixtures.funnels import Runs
+from .command_line import Capture, run
+
+
+def test_a_bundle_is_made_and_says_how_to_serve_it(
+    blended: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "bundle"
+    runs = (blended.retrieval.folder, blended.ranking.folder)
+    code, text, _ = run(capsys, "bundle", *runs, "-o", out, "--candidates", "50")
+    assert code == 0
+    made = Bundle.open(out)
+    assert made.manifest.candidates == 50
+    assert f"version {made.version}, retrieve and rank, 1,500 items (exact index)" in text
+    assert f"crosstower serve {out}" in text
+    code, text, _ = run(capsys, "bundle", *runs, "-o", tmp_path / "other", "--json")
+    assert json.loads(text)["items"] == 1_500
+    code, _, err = run(capsys, "bundle", *runs, "-o", out)
+    assert (code, "is there already" in err) == (5, True)

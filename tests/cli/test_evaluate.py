@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from .command_line import Capture, run
+
+
+def test_evaluating_other_rows_and_writing_elsewhere(here: Path, capsys: Capture) -> None:
+    run(capsys, "fit", "small.yaml", "--out", "a")
+    code, out, _ = run(capsys, "evaluate", "a", "--data", "rows.parquet", "--out", "b.html")
+    assert (code, "report: b.html" in out, "1,200 test rows" in out) == (0, True, True)
+    code, out, _ = run(capsys, "evaluate", "a", "--out", "c.html")
+    assert (code, Path("c.html").is_file(), "report: c.html" in out) == (0, True, True)

@@ -1,0 +1,84 @@
+import warnings
+
+import pytest
+
+from crosstower.errors import CrosstowerWarning, RecipeError
+from crosstower.recipe.blend import Blend
+from crosstower.recipe.calibration import Calibration
+from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.renamed import with_new_keys, with_new_options
+from crosstower.recipe.validation import validate
+
+OPTIONS = {"--waiting": "--max-queue", "--form": "--mode"}
+
+
+def test_an_old_key_is_renamed_in_place_and_warns_with_the_new_one() -> None:
+    with pytest.warns(CrosstowerWarning, match=r"^limits\.old is now limits\.new; the old name"):
+        found = with_new_keys({"a": 1, "old": 2, "b": 3}, {"old": "new"}, where="limits")
+    assert list(found.items()) == [("a", 1), ("new", 2), ("b", 3)]
+
+
+def test_an_old_value_is_renamed_with_its_key() -> None:
+    with pytest.warns(CrosstowerWarning, match=r"^blend\.form: value is now blend\.mode: product;"):
+        found = with_new_keys(
+            {"form": "value"}, {"form": "mode"}, {"value": "product"}, where="blend"
+        )
+    assert found == {"mode": "product"}
+
+
+def test_the_old_and_the_new_key_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="old is the old name of new, and both are set"):
+        with_new_keys({"old": 1, "new": 1}, {"old": "new"}, where="x")
+
+
+@pytest.mark.parametrize("plain", [{"new": 1}, {}, None, "text", 3])
+def test_anything_else_stays_as_it_is_without_a_warning(plain: object) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert with_new_keys(plain, {"old": "new"}, where="x") is plain
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--waiting", "9", "b"], ["--max-queue", "9", "b"]),
+        (["--waiting=9"], ["--max-queue=9"]),
+        (["--form", "value", "value"], ["--mode", "product", "value"]),
+        (["--form=value"], ["--mode=product"]),
+        (["--form", "sum"], ["--mode", "sum"]),
+    ],
+)
+def test_an_old_option_is_renamed_and_warns(arguments: list[str], expected: list[str]) -> None:
+    with pytest.warns(CrosstowerWarning, match=f"is now {expected[0].split('=')[0]}"):
+        assert with_new_options(arguments, OPTIONS, {"value": "product"}) == expected
+
+
+def test_new_options_and_values_of_other_options_stay() -> None:
+    arguments = ["value", "--mode", "value", "--", "--max-queue", "3"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert with_new_options(arguments, OPTIONS, {"value": "product"}) == arguments
+
+
+def test_a_recipe_with_old_keys_reads_and_is_written_with_new_ones() -> None:
+    text = """
+    schema: {columns: {price: numeric}, tasks: {click: binary}}
+    calibration: {negatives_kept: {click: 0.1}}
+    blend: {form: value, weights: {click: 1}, amount: price}
+    """
+    with pytest.warns(CrosstowerWarning) as caught:
+        recipe = parse_recipe(text)
+    assert sorted(str(w.message).partition(";")[0] for w in caught) == [
+        "blend.form: value is now blend.mode: product",
+        "calibration.negatives_kept is now calibration.negative_sampling_rate",
+    ]
+    assert recipe.calibration == Calibration(negative_sampling_rate={"click": 0.1})
+    assert recipe.blend == Blend(weights={"click": 1}, mode="product", amount="price")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+def test_an_old_key_of_a_recipe_beside_the_new_one_is_refused_by_name() -> None:
+    with pytest.raises(RecipeError, match=r"blend: form is the old name of mode"):
+        validate(Blend, {"weights": {"a": 1}, "form": "sum", "mode": "sum"}, where="blend")
