@@ -1,7 +1,15 @@
 """Recommender funnels in PyTorch: from raw impressions to trained, honestly evaluated rankers.
 
-The names below are the public surface; each is imported when it is first used, so that
-`import crosstower` loads neither torch nor polars.
+`import crosstower as ct` gives the public names below. Each is imported on first use, so the import
+itself loads neither torch nor polars. Everything that no face exports is private by convention.
+
+>>> import crosstower as ct
+>>> schema = ct.Schema(
+...     columns={"user_id": ct.Categorical(), "age": ct.Numeric(transform="log1p")},
+...     tasks={"click": ct.Binary()},
+... )
+>>> list(schema.columns)
+['user_id', 'age']
 """
 
 from __future__ import annotations
@@ -10,29 +18,73 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crosstower import losses as losses
+    from crosstower import models as models
+    from crosstower import nn as nn
+    from crosstower import retrieval as retrieval
+    from crosstower.blending.blend_run import BlendResult as BlendResult
     from crosstower.blending.blend_run import blend_run as blend_run
     from crosstower.blending.removal import remove_blend as remove_blend
+    from crosstower.blending.utility import Constraint as Constraint
     from crosstower.blending.utility import Utility as Utility
-    from crosstower.data.datasets.worlds import World as World
+    from crosstower.data.batch import Batch as Batch
+    from crosstower.data.datasets import worlds as worlds
     from crosstower.data.encoders.text_encoders import (
         register_text_encoder as register_text_encoder,
     )
+    from crosstower.data.layout import CodeField as CodeField
+    from crosstower.data.layout import Head as Head
+    from crosstower.data.layout import Layout as Layout
+    from crosstower.data.layout import ListField as ListField
     from crosstower.errors import BundleError as BundleError
     from crosstower.errors import CrosstowerError as CrosstowerError
     from crosstower.errors import CrosstowerWarning as CrosstowerWarning
     from crosstower.errors import DataError as DataError
+    from crosstower.errors import QueryError as QueryError
     from crosstower.errors import RecipeError as RecipeError
     from crosstower.errors import RunError as RunError
+    from crosstower.errors import ServeError as ServeError
     from crosstower.errors import TrainingError as TrainingError
+    from crosstower.evaluation import metrics as metrics
     from crosstower.fitting.fit import fit as fit
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
     from crosstower.funnel.funnel import Funnel as Funnel
+    from crosstower.funnel.report import FunnelReport as FunnelReport
     from crosstower.off_policy.evaluate import evaluate_policy as evaluate_policy
+    from crosstower.off_policy.report import PolicyReport as PolicyReport
     from crosstower.ranking.ranker import Ranker as Ranker
     from crosstower.recipe.blend import Blend as Blend
+    from crosstower.recipe.blend import Diversity as Diversity
+    from crosstower.recipe.calibration import Calibration as Calibration
+    from crosstower.recipe.columns import Bag as Bag
+    from crosstower.recipe.columns import Categorical as Categorical
+    from crosstower.recipe.columns import Cross as Cross
+    from crosstower.recipe.columns import Distance as Distance
+    from crosstower.recipe.columns import Numeric as Numeric
+    from crosstower.recipe.columns import Sequence as Sequence
+    from crosstower.recipe.columns import Text as Text
+    from crosstower.recipe.columns import Vector as Vector
+    from crosstower.recipe.data import Data as Data
+    from crosstower.recipe.data import Join as Join
+    from crosstower.recipe.frozen import FrozenModel as FrozenModel
+    from crosstower.recipe.recipe import Evaluation as Evaluation
     from crosstower.recipe.recipe import Recipe as Recipe
     from crosstower.recipe.recipe import load_recipe as load_recipe
+    from crosstower.recipe.recipe import parse_recipe as parse_recipe
+    from crosstower.recipe.retrieval import Negatives as Negatives
+    from crosstower.recipe.retrieval import Retrieval as Retrieval
     from crosstower.recipe.schema import Schema as Schema
+    from crosstower.recipe.split import ColumnSplit as ColumnSplit
+    from crosstower.recipe.split import GivenSplit as GivenSplit
+    from crosstower.recipe.split import GroupSplit as GroupSplit
+    from crosstower.recipe.split import LeaveLastOutSplit as LeaveLastOutSplit
+    from crosstower.recipe.split import RandomSplit as RandomSplit
+    from crosstower.recipe.split import TimeSplit as TimeSplit
+    from crosstower.recipe.tasks import Binary as Binary
+    from crosstower.recipe.tasks import Rating as Rating
+    from crosstower.recipe.tasks import Regression as Regression
+    from crosstower.recipe.training import Training as Training
+    from crosstower.retrieval.index.open import Index as Index
     from crosstower.retrieval.retriever import Retriever as Retriever
     from crosstower.serving.bundle.building import make_bundle as make_bundle
     from crosstower.serving.bundle.bundle import Bundle as Bundle
@@ -41,71 +93,135 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Blend": "recipe.blend",
-    "Bundle": "serving.bundle.bundle",
-    "BundleError": "errors",
-    "CrosstowerError": "errors",
-    "CrosstowerWarning": "errors",
-    "DataError": "errors",
-    "Funnel": "funnel.funnel",
-    "Ranker": "ranking.ranker",
-    "Recipe": "recipe.recipe",
-    "RecipeError": "errors",
-    "Retriever": "retrieval.retriever",
-    "Run": "training.run",
-    "RunError": "errors",
-    "Schema": "recipe.schema",
-    "TrainingError": "errors",
-    "Utility": "blending.utility",
-    "World": "data.datasets.worlds",
-    "blend_run": "blending.blend_run",
-    "evaluate_funnel": "funnel.evaluation",
-    "evaluate_policy": "off_policy.evaluate",
-    "fit": "fitting.fit",
-    "load_recipe": "recipe.recipe",
-    "make_bundle": "serving.bundle.building",
-    "register_text_encoder": "data.encoders.text_encoders",
-    "remove_blend": "blending.removal",
+    "blending.blend_run": "BlendResult blend_run",
+    "blending.removal": "remove_blend",
+    "blending.utility": "Constraint Utility",
+    "data.batch": "Batch",
+    "data.encoders.text_encoders": "register_text_encoder",
+    "data.layout": "CodeField Head Layout ListField",
+    "errors": (
+        "BundleError CrosstowerError CrosstowerWarning DataError QueryError RecipeError "
+        "RunError ServeError TrainingError"
+    ),
+    "fitting.fit": "fit",
+    "funnel.evaluation": "evaluate_funnel",
+    "funnel.funnel": "Funnel",
+    "funnel.report": "FunnelReport",
+    "off_policy.evaluate": "evaluate_policy",
+    "off_policy.report": "PolicyReport",
+    "ranking.ranker": "Ranker",
+    "recipe.blend": "Blend Diversity",
+    "recipe.calibration": "Calibration",
+    "recipe.columns": "Bag Categorical Cross Distance Numeric Sequence Text Vector",
+    "recipe.data": "Data Join",
+    "recipe.frozen": "FrozenModel",
+    "recipe.recipe": "Evaluation Recipe load_recipe parse_recipe",
+    "recipe.retrieval": "Negatives Retrieval",
+    "recipe.schema": "Schema",
+    "recipe.split": "ColumnSplit GivenSplit GroupSplit LeaveLastOutSplit RandomSplit TimeSplit",
+    "recipe.tasks": "Binary Rating Regression",
+    "recipe.training": "Training",
+    "retrieval.index.open": "Index",
+    "retrieval.retriever": "Retriever",
+    "serving.bundle.building": "make_bundle",
+    "serving.bundle.bundle": "Bundle",
+    "training.run": "Run",
 }
+_FACES = {
+    "losses": "losses",
+    "metrics": "evaluation.metrics",
+    "models": "models",
+    "nn": "nn",
+    "retrieval": "retrieval",
+    "worlds": "data.datasets.worlds",
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Bag",
+    "Batch",
+    "Binary",
     "Blend",
+    "BlendResult",
     "Bundle",
     "BundleError",
+    "Calibration",
+    "Categorical",
+    "CodeField",
+    "ColumnSplit",
+    "Constraint",
+    "Cross",
     "CrosstowerError",
     "CrosstowerWarning",
+    "Data",
     "DataError",
+    "Distance",
+    "Diversity",
+    "Evaluation",
+    "FrozenModel",
     "Funnel",
+    "FunnelReport",
+    "GivenSplit",
+    "GroupSplit",
+    "Head",
+    "Index",
+    "Join",
+    "Layout",
+    "LeaveLastOutSplit",
+    "ListField",
+    "Negatives",
+    "Numeric",
+    "PolicyReport",
+    "QueryError",
+    "RandomSplit",
     "Ranker",
+    "Rating",
     "Recipe",
     "RecipeError",
+    "Regression",
+    "Retrieval",
     "Retriever",
     "Run",
     "RunError",
     "Schema",
+    "Sequence",
+    "ServeError",
+    "Text",
+    "TimeSplit",
+    "Training",
     "TrainingError",
     "Utility",
-    "World",
+    "Vector",
     "blend_run",
     "evaluate_funnel",
     "evaluate_policy",
     "fit",
     "load_recipe",
+    "losses",
     "make_bundle",
+    "metrics",
+    "models",
+    "nn",
+    "parse_recipe",
     "register_text_encoder",
     "remove_blend",
+    "retrieval",
+    "worlds",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home."""
-    if name not in _HOMES:
+    """Import a public name from the module that defines it."""
+    if name in _FACES:
+        value: Any = importlib.import_module(f"crosstower.{_FACES[name]}")
+    elif name in _MODULES:
+        value = getattr(importlib.import_module(f"crosstower.{_MODULES[name]}"), name)
+    else:
         raise AttributeError(f"module 'crosstower' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"crosstower.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     """Return the public names."""
-    return sorted([*_HOMES, "__version__"])
+    return [*__all__, "__version__"]

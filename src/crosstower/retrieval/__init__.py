@@ -1,1 +1,74 @@
-"""Retrievers: training, item indexes, baselines and evaluation."""
+"""Retrievers: training, item indexes, baselines and evaluation.
+
+Names are imported on first use: `crosstower.Retriever` and `crosstower.Index` open and build most
+of what a user needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crosstower.retrieval.baselines.bm25 import Bm25 as Bm25
+    from crosstower.retrieval.baselines.models import Ease as Ease
+    from crosstower.retrieval.baselines.models import ImplicitAls as ImplicitAls
+    from crosstower.retrieval.baselines.models import ItemKnn as ItemKnn
+    from crosstower.retrieval.baselines.models import Popularity as Popularity
+    from crosstower.retrieval.baselines.models import histories_of as histories_of
+    from crosstower.retrieval.baselines.models import recommend as recommend
+    from crosstower.retrieval.build_index import IndexFacts as IndexFacts
+    from crosstower.retrieval.build_index import build_index as build_index
+    from crosstower.retrieval.index.ann import AnnIndex as AnnIndex
+    from crosstower.retrieval.index.exact import ExactIndex as ExactIndex
+    from crosstower.retrieval.index.index import Hits as Hits
+    from crosstower.retrieval.index.index import ItemIndex as ItemIndex
+    from crosstower.retrieval.index.milvus import MilvusIndex as MilvusIndex
+
+_MODULES = {
+    "AnnIndex": "index.ann",
+    "Bm25": "baselines.bm25",
+    "Ease": "baselines.models",
+    "ExactIndex": "index.exact",
+    "Hits": "index.index",
+    "ImplicitAls": "baselines.models",
+    "IndexFacts": "build_index",
+    "ItemIndex": "index.index",
+    "ItemKnn": "baselines.models",
+    "MilvusIndex": "index.milvus",
+    "Popularity": "baselines.models",
+    "build_index": "build_index",
+    "histories_of": "baselines.models",
+    "recommend": "baselines.models",
+}
+
+__all__ = [
+    "AnnIndex",
+    "Bm25",
+    "Ease",
+    "ExactIndex",
+    "Hits",
+    "ImplicitAls",
+    "IndexFacts",
+    "ItemIndex",
+    "ItemKnn",
+    "MilvusIndex",
+    "Popularity",
+    "build_index",
+    "histories_of",
+    "recommend",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -1,1 +1,63 @@
 """Metrics of predictions and of ranked lists, with their uncertainty; no torch."""
+
+from crosstower.evaluation.metrics.auc import GroupAuc, group_auc, roc_auc
+from crosstower.evaluation.metrics.calibration import (
+    ReliabilityCurve,
+    calibration_ratio,
+    expected_calibration_error,
+    reliability_curve,
+)
+from crosstower.evaluation.metrics.lists import catalogue_metrics, list_metrics
+from crosstower.evaluation.metrics.per_user import (
+    GroupValues,
+    bootstrap_difference,
+    bootstrap_interval,
+    ndcg_per_group,
+    total_at_k_per_group,
+)
+from crosstower.evaluation.metrics.summary import Difference, Summary, difference, summarise
+from crosstower.evaluation.metrics.tasks import (
+    binary_metrics,
+    log_loss,
+    mae,
+    normalised_entropy,
+    regression_metrics,
+    rmse,
+    task_metrics,
+)
+from crosstower.evaluation.metrics.uncertainty import (
+    auc_difference_error,
+    auc_standard_error,
+    rmse_difference_error,
+)
+
+__all__ = [
+    "Difference",
+    "GroupAuc",
+    "GroupValues",
+    "ReliabilityCurve",
+    "Summary",
+    "auc_difference_error",
+    "auc_standard_error",
+    "binary_metrics",
+    "bootstrap_difference",
+    "bootstrap_interval",
+    "calibration_ratio",
+    "catalogue_metrics",
+    "difference",
+    "expected_calibration_error",
+    "group_auc",
+    "list_metrics",
+    "log_loss",
+    "mae",
+    "ndcg_per_group",
+    "normalised_entropy",
+    "regression_metrics",
+    "reliability_curve",
+    "rmse",
+    "rmse_difference_error",
+    "roc_auc",
+    "summarise",
+    "task_metrics",
+    "total_at_k_per_group",
+]
