@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.held_out import held_out_rows
-from crosstower.data.parts import PartsSource, parts_of, training_source, undivided
+from crosstower.data.reading import PartsSource, parts_of, training_source, undivided
 from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.fitting.fit import fit

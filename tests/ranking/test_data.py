@@ -8,9 +8,10 @@ import torch
 from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.reading import Prepared, prepare, source_of, splitter_of
-from crosstower.data.split import SPLITS, select
+from crosstower.data.reading import source_of
+from crosstower.data.split import SPLITS, select, splitter_of
 from crosstower.errors import DataError, RecipeError
+from crosstower.ranking.data import Prepared, prepare
 from crosstower.recipe.recipe import Data, Recipe, parse_recipe
 
 

@@ -1,4 +1,4 @@
-"""Rows that come divided into train, valid and test, read as one source."""
+"""Which rows a recipe reads: files, tables and worlds, joined, whole or already divided."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from crosstower.data.reading import joined, source_of
+from crosstower.data.datasets import worlds
+from crosstower.data.sources.joins import join
 from crosstower.data.sources.source import (
     SPLIT_COLUMN,
     Chunk,
@@ -22,6 +23,42 @@ from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.recipe import Data, Recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit
+
+
+def source_of(data: Data, frame: Any = None) -> Source:
+    """Return the rows of a recipe with its joins; `frame` takes the place of `data.path`.
+
+    These are rows to score. Rows to train on, which may come divided, are `training_source`'s.
+
+    Raises:
+        RecipeError: there is neither a path nor a frame.
+        DataError: the rows or a table to join cannot be read.
+
+    """
+    if frame is not None:
+        source: Source = open_source(frame, data.csv)
+    elif data.path is None:
+        raise RecipeError(
+            "data.path: missing; name a file, a folder, a glob or world:NAME, or pass a data frame"
+        )
+    elif data.path.startswith("world:"):
+        world = worlds.make(data.path.removeprefix("world:"), rows=data.rows, seed=data.seed)
+        source = FrameSource(world.frame, data.path)
+    else:
+        source = open_source(data.path, data.csv)
+    return joined(source, data)
+
+
+def joined(source: Source, data: Data) -> Source:
+    """Return a source with the tables that a recipe joins.
+
+    Raises:
+        DataError: a table cannot be read, or does not fit.
+
+    """
+    for other in data.joins:
+        source = join(source, other.path, on=other.on, dialect=data.csv)
+    return source
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""From a recipe and its rows to encoded splits: split, fit the encoder, encode, check, count."""
+"""From a recipe and its rows to the encoded splits of a ranker: fit the encoder, encode, count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,20 @@ import polars as pl
 
 from crosstower.data.batches import EncodedRows
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.datasets import worlds
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.fingerprints import Fingerprints
 from crosstower.data.prefetch import prefetch
-from crosstower.data.sources.joins import join, join_matches
-from crosstower.data.sources.source import FrameSource, Source, open_source, require_columns
-from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
+from crosstower.data.progress import OnProgress, no_progress
+from crosstower.data.sources.joins import join_matches
+from crosstower.data.sources.source import Source, require_columns
+from crosstower.data.split import SPLITS, Splitter, select, split_words, splitter_of
 from crosstower.data.statistics import DatasetCounter, DatasetStats
-from crosstower.data.times.clock import Clock
-from crosstower.data.times.clocks import ClockOf, clocks_of
 from crosstower.errors import RecipeError
 from crosstower.recipe.own_columns import check_kept, label_name, raw_name, truth_name
-from crosstower.recipe.recipe import Data, Recipe
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.split import Split
 from crosstower.recipe.tasks import Binary
-
-Progress = Callable[[str, int], None]
-"""Told (what is done, rows so far) after each chunk."""
 
 _MEMORY_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
@@ -50,42 +44,6 @@ class Prepared:
     answers: dict[str, pl.DataFrame]
     facts: DatasetStats
     fingerprints: Fingerprints
-
-
-def source_of(data: Data, frame: Any = None) -> Source:
-    """Return the rows of a recipe with its joins; `frame` takes the place of `data.path`.
-
-    These are rows to score. Rows to train on, which may come divided, are `training_source`'s.
-
-    Raises:
-        RecipeError: there is neither a path nor a frame.
-        DataError: the rows or a table to join cannot be read.
-
-    """
-    if frame is not None:
-        source: Source = open_source(frame, data.csv)
-    elif data.path is None:
-        raise RecipeError(
-            "data.path: missing; name a file, a folder, a glob or world:NAME, or pass a data frame"
-        )
-    elif data.path.startswith("world:"):
-        world = worlds.make(data.path.removeprefix("world:"), rows=data.rows, seed=data.seed)
-        source = FrameSource(world.frame, data.path)
-    else:
-        source = open_source(data.path, data.csv)
-    return joined(source, data)
-
-
-def joined(source: Source, data: Data) -> Source:
-    """Return a source with the tables that a recipe joins.
-
-    Raises:
-        DataError: a table cannot be read, or does not fit.
-
-    """
-    for other in data.joins:
-        source = join(source, other.path, on=other.on, dialect=data.csv)
-    return source
 
 
 def evaluation_columns(recipe: Recipe) -> list[str]:
@@ -133,7 +91,7 @@ def prepare(
     *,
     spill: Path,
     encoder: Encoder | None = None,
-    progress: Progress = lambda _stage, _rows: None,
+    on_progress: OnProgress = no_progress,
 ) -> Prepared:
     """Return encoded splits; two passes over `source`, one more for splits by time.
 
@@ -142,7 +100,7 @@ def prepare(
         source: from `source_of`.
         spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
         encoder: of an earlier run; fitted on the training rows if None.
-        progress: told how many rows are done.
+        on_progress: called after each chunk with the number of rows done.
 
     Raises:
         DataError: a bad cell, an empty split, a binary task with one class in a split.
@@ -151,7 +109,7 @@ def prepare(
     extras = evaluation_columns(recipe)
     require_columns(source, [*recipe.schema_.sources(), *recipe.schema_.label_sources(), *extras])
     splitter = splitter_of(recipe, source)
-    reading = _Reading(recipe, source, splitter, extras, progress)
+    reading = _Reading(recipe, source, splitter, extras, on_progress)
     if encoder is None:
         fit = EncoderFit(recipe.schema_)
         for frame, assignment in reading.frames("learning vocabularies", DatasetCounter()):
@@ -159,19 +117,6 @@ def prepare(
         join_matches(source)  # a join without a match is an error before anything is encoded
         encoder = fit.finish()
     return _encode(reading, encoder, spill)
-
-
-def splitter_of(recipe: Recipe, source: Source, clocks: ClockOf | None = None) -> Splitter:
-    """Return the splitter of a recipe's rows; `clocks` are those of `source`, if there are any.
-
-    Raises:
-        DataError: a column that it splits by is missing, or a time column is ambiguous.
-
-    """
-    split = recipe.data.split.model_dump()
-    named = [split[key] for key in ("column", "group", "time") if key in split]
-    require_columns(source, named)
-    return fit_splitter(recipe.data.split, source, clocks or clocks_of(recipe.data, source))
 
 
 @dataclass(frozen=True)
@@ -182,7 +127,7 @@ class _Reading:
     source: Source
     splitter: Splitter
     extras: list[str]
-    progress: Progress
+    on_progress: OnProgress
 
     def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
@@ -201,7 +146,7 @@ class _Reading:
         for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
             yield frame, assignment
             rows += read
-            self.progress(stage, rows)
+            self.on_progress(stage, rows)
 
     def _cleaned(self, cleaner: Cleaner) -> Iterator[tuple[pl.DataFrame, Any, int]]:
         for chunk in self.source.chunks(cleaner.sources()):
@@ -231,17 +176,3 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     joins = join_matches(reading.source)
     facts = census.facts(source=reading.source.name, split=words, joins=joins)
     return Prepared(encoder, rows, joined, facts, census.fingerprints)
-
-
-def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:
-    """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'.
-
-    `clocks` add how time columns were read.
-    """
-    options = split.model_dump(exclude_none=True)
-    kind = str(options.pop("kind")).replace("_", " ")
-    if "valid_from" in options:
-        options.pop("fractions")
-    shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in options.items()}
-    words = [", ".join(f"{k} {v}" for k, v in shown.items()), *(c.words for c in clocks)]
-    return f"{kind} ({'; '.join(words)})" if shown else kind
