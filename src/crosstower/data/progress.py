@@ -15,7 +15,7 @@ class OnProgress(Protocol):
 
         Args:
             stage: what is being done, such as "encoding rows".
-            done: how much of it is done, in rows (in bytes for a download); None if not counted.
+            done: how much of it is done, in rows or trials; None if not counted.
             total: how much there is in all, in the same unit; None if unknown.
 
         """
