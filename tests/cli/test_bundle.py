@@ -21,4 +21,4 @@ def test_a_bundle_is_made_and_says_how_to_serve_it(
     code, text, _ = run(capsys, "bundle", *runs, "-o", tmp_path / "other", "--json")
     assert json.loads(text)["items"] == 1_500
     code, _, err = run(capsys, "bundle", *runs, "-o", out)
-    assert (code, "is there already" in err) == (5, True)
+    assert (code, "already exists" in err) == (5, True)

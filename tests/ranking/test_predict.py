@@ -52,7 +52,7 @@ def test_csv_rows_score_like_parquet_rows(
 def test_an_output_that_is_there_is_kept(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
     out.write_text("mine")
-    with pytest.raises(RunError, match=r"is there already.*--force"):
+    with pytest.raises(RunError, match=r"already exists.*--force"):
         predict_file(run, tmp_path / "rows.parquet", out)
     assert out.read_text() == "mine"
     assert predict_file(run, tmp_path / "rows.parquet", out, force=True) == 1200

@@ -86,7 +86,7 @@ def fit(
     Raises:
         RecipeError: the recipe is wrong.
         DataError: the rows are wrong; nothing has been written then.
-        RunError: the folder is there already, or is a run of another recipe or of other data.
+        RunError: the folder already exists, or is a run of another recipe or of other data.
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """

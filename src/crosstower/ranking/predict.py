@@ -43,13 +43,13 @@ def predict_file(
     `precision` are those of `Ranker.score`.
 
     Raises:
-        RunError: the output is there already (and not `force`) or cannot be written.
+        RunError: the output already exists (and not `force`) or cannot be written.
         DataError: the rows lack a column or hold a bad cell.
 
     """
     output = Path(output)
     if output.exists() and not force:
-        raise RunError(f"{output}: is there already; choose another with -o, or give --force")
+        raise RunError(f"{output}: already exists; choose another with -o, or give --force")
     source = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
     columns = source.columns() if columns is None else list(columns)
     require_columns(source, columns)

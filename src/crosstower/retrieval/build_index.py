@@ -52,7 +52,7 @@ def build_index(
     uri: str | None = None,
     collection: str | None = None,
 ) -> IndexFacts:
-    """Write the index of a run; one that is there already is replaced once the new one is whole.
+    """Write the index of a run; an existing one is replaced once the new one is whole.
 
     Args:
         retriever: an open run.

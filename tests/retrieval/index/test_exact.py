@@ -198,7 +198,7 @@ def test_vectors_of_another_shape_are_refused(tmp_path: Path, index: ExactIndex)
 
 def test_saving_never_overwrites(tmp_path: Path, index: ExactIndex) -> None:
     index.save(tmp_path / "index")
-    with pytest.raises(RunError, match="is there already"):
+    with pytest.raises(RunError, match="already exists"):
         index.save(tmp_path / "index")
     with pytest.raises(RunError, match="no index in this folder"):
         ExactIndex.load(tmp_path)

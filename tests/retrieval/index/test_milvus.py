@@ -77,7 +77,7 @@ def test_items_are_added_replaced_and_removed(tmp_path: Path) -> None:
         one.add([5], np.ones((1, 2)))
     with pytest.raises(QueryError, match="attributes: expected"):
         one.add([5], np.ones((1, 3)), pl.DataFrame({"x": [1]}))
-    with pytest.raises(RunError, match="collection 'b' is there already"):
+    with pytest.raises(RunError, match="collection 'b' already exists"):
         MilvusIndex.build(str(tmp_path / "a.db"), "b", [1], np.ones((1, 3)))
     one.save(tmp_path / "index")
     one.close()

@@ -285,7 +285,7 @@ def test_runs_that_do_not_go_together(blended: Runs, bundle: Bundle, tmp_path: P
         make_bundle([one, one], tmp_path / "b")
     with pytest.raises(BundleError, match="got none"):
         make_bundle([], tmp_path / "b")
-    with pytest.raises(BundleError, match="is there already"):
+    with pytest.raises(BundleError, match="already exists"):
         make_bundle([one], bundle.folder)
     with pytest.raises(BundleError, match="candidates: expected at least 1"):
         make_bundle([one], tmp_path / "b", candidates=0)

@@ -229,7 +229,7 @@ def test_no_events_are_an_empty_file_of_the_same_columns(tmp_path: Path) -> None
 def test_a_wrong_request_is_refused_and_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     state, out = kept(tmp_path, {}), tmp_path / "out.parquet"
     out.write_text("mine")
-    with pytest.raises(ServeError, match=r"out\.parquet: is there already; choose another"):
+    with pytest.raises(ServeError, match=r"out\.parquet: already exists; choose another"):
         export_events(state, out)
     with pytest.raises(QueryError, match=r"after: expected a time with its zone, got 2026-01-01"):
         export_events(state, out, after=datetime(2026, 1, 1), force=True)

@@ -16,6 +16,8 @@ from crosstower.recipe.split import Split
 
 CHECK = "# Check: "
 """Begins a line of a recipe that says what may be wrong with it."""
+REPEATED = 0.01
+"""Share of valid and test rows from which rows that repeat training rows are reported."""
 _SINGLE = ("categorical", "numeric")
 
 
@@ -100,7 +102,7 @@ def checks(
     ]
     columns = [*(c for c, g in guesses.items() if g.section is not None), *labels]
     repeated, rows = repeated_rows(frame, columns, TypeAdapter(Split).validate_python(split))
-    if repeated:
+    if rows and repeated / rows >= REPEATED:
         lines.append(
             f"{CHECK}{repeated:,} of {rows:,} valid and test rows ({repeated / rows:.1%}) equal a"
             " training row in every column; remove repeated rows, or split by group"

@@ -28,6 +28,8 @@ _MANY = 100  # rows from which a value per row is no accident
 _SKEWED = 5.0
 _SPLITS = (set(SPLITS), set(SPLITS[:1] + SPLITS[2:]))
 
+_BRACKETED = r"^\s*\[.*\]\s*$"
+_SEPARATORS = ("|", ";", ",")
 Role = Literal["feature", "time", "order", "split", "label", "giveaway", "other"]
 
 
@@ -184,14 +186,38 @@ def _guess_number(series: pl.Series, distinct: int, note: str) -> Guess:
 
 def _guess_text(series: pl.Series, distinct: int, note: str) -> Guess:
     known = series.drop_nulls()
-    if float(known.str.contains("|", literal=True).mean() or 0.0) > 0.3:  # type: ignore[arg-type]
-        lengths = known.str.count_matches("|", literal=True) + 1
-        section = {"kind": "bag", "separator": "|", "max_len": _length(lengths)}
-        return Guess(section, f"values separated by |, at most {lengths.max()}")
+    bag = _bracketed_bag(known) or _separated_bag(known)
+    if bag is not None:
+        return bag
     words = float(known.str.count_matches(r"\s").mean() or 0.0)  # type: ignore[arg-type]
     if words > 3 and distinct > len(known) / 2:
         return Guess({"kind": "text"}, f"free text, {note}")
     return Guess({"kind": "categorical"}, note)
+
+
+def _bracketed_bag(known: pl.Series) -> Guess | None:
+    """Return a bag if nearly all values are lists in brackets, such as `[3, 5]`."""
+    lists = float(known.str.contains(_BRACKETED).mean() or 0.0)  # type: ignore[arg-type]
+    if lists < 0.9 or known.str.contains(r"^\s*\[\s*-?\d*\.\d").any():  # decimals: a vector as text
+        return None
+    lengths = known.str.count_matches(",", literal=True) + 1
+    return Guess({"kind": "bag", "max_len": _length(lengths)}, f"lists of at most {lengths.max()}")
+
+
+def _separated_bag(known: pl.Series) -> Guess | None:
+    """Return a bag if many values hold a separator between short values that come again."""
+    for separator in _SEPARATORS:
+        held = known.str.contains(separator, literal=True)
+        if float(held.mean() or 0.0) <= 0.3:  # type: ignore[arg-type]
+            continue
+        parts = known.str.split(separator).explode().str.strip_chars()
+        words = float(parts.str.count_matches(r"\s+").mean() or 0.0)  # type: ignore[arg-type]
+        lengths = known.str.count_matches(separator, literal=True) + 1
+        several = lengths.n_unique() > 1 and parts.n_unique() <= len(parts) / 2
+        if separator == "|" or (words < 1 and several):
+            section = {"kind": "bag", "separator": separator, "max_len": _length(lengths)}
+            return Guess(section, f"values separated by {separator}, at most {lengths.max()}")
+    return None
 
 
 def _guess_list(series: pl.Series) -> Guess:

@@ -159,12 +159,12 @@ class ExactIndex:
             model: a name of the model that the vectors are of.
 
         Raises:
-            RunError: the folder is there already, or cannot be written.
+            RunError: the folder already exists, or cannot be written.
 
         """
         folder = Path(folder)
         if folder.exists():
-            raise RunError(f"{folder}: is there already; remove it, or choose another folder")
+            raise RunError(f"{folder}: already exists; remove it, or choose another folder")
         kept = np.flatnonzero(self.catalogue.active_mask)
         try:
             with new_folder(folder) as aside:

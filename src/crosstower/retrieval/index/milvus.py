@@ -92,13 +92,13 @@ class MilvusIndex:
 
         Raises:
             QueryError: ids, vectors and attributes do not fit together, or no package pymilvus.
-            RunError: the collection is there already.
+            RunError: the collection already exists.
 
         """
         catalogue, x = _checked(ids, vectors, attributes)
         client = _client(uri)
         if client.has_collection(collection):
-            raise RunError(f"{uri}: collection '{collection}' is there already; choose another")
+            raise RunError(f"{uri}: collection '{collection}' already exists; choose another")
         about = _Description(
             width=x.shape[1],
             text_ids=catalogue.ids.dtype == pl.String,

@@ -80,7 +80,7 @@ def make_bundle(
     """
     out = path_of("out", out, error=BundleError, expected="the folder to write")
     if out.exists():
-        raise BundleError(f"{out}: is there already; remove it, or choose another folder")
+        raise BundleError(f"{out}: already exists; remove it, or choose another folder")
     count_of("candidates", candidates, error=BundleError)
     given = [runs] if isinstance(runs, Run | str | Path) else runs
     retrieval, ranking = _by_kind([Run.of(run) for run in given])

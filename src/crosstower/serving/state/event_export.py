@@ -84,7 +84,7 @@ def export_events(
     """
     output = Path(output)
     if output.exists() and not force:
-        raise ServeError(f"{output}: is there already; choose another with -o, or give --force")
+        raise ServeError(f"{output}: already exists; choose another with -o, or give --force")
     start, end = _time("after", after), _time("until", until)
     if start is not None and end is not None and start >= end:
         raise QueryError(f"until: expected a time after {after}, got {until}")
