@@ -26,12 +26,12 @@ FACES = {
         sampled_softmax_loss task_loss task_losses
     """,
     "crosstower.evaluation.metrics": """
-        Difference GroupAuc GroupValues ReliabilityCurve Summary auc_difference_error
-        auc_standard_error binary_metrics bootstrap_difference bootstrap_interval
-        calibration_ratio catalogue_metrics difference expected_calibration_error group_auc
-        list_metrics log_loss mae ndcg_per_group normalised_entropy regression_metrics
-        reliability_curve rmse rmse_difference_error roc_auc summarise task_metrics
-        total_at_k_per_group
+        Difference GroupAuc GroupValues LabelledPredictions RankedLists ReliabilityCurve
+        ShownItems Summary auc_difference_error auc_standard_error bootstrap_difference
+        bootstrap_interval calibration_ratio catalogue_metrics difference
+        expected_calibration_error group_auc list_metrics log_loss mae majority_rate
+        ndcg_per_group normalised_entropy register_metric reliability_curve rmse
+        rmse_difference_error roc_auc summarise task_metrics total_at_k_per_group
     """,
     "crosstower.models": """
         Architecture DCNv2 ESMM LogisticRegression MMoE PLE PlainMLP SharedBottom TwoTower

@@ -96,7 +96,6 @@ def blend(
 
     from crosstower.blending.blend_run import blend_run
     from crosstower.blending.utility import load_utility
-    from crosstower.data.progress import progress_on
     from crosstower.training.run import Run
 
     if remove:
@@ -127,7 +126,7 @@ def blend(
             user=user,
             k=k,
             data=data,
-            on_progress=progress_on(status),
+            on_progress=status.update,
         )
     if as_json:
         typer.echo(json.dumps(result.plain(), indent=1))

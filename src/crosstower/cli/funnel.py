@@ -68,22 +68,23 @@ def funnel(
 def print_funnel(report: FunnelReport) -> None:
     """Print the metrics per stage, the relevant items lost per stage, and the verdicts."""
     from crosstower.cli.tables import console, print_table
-    from crosstower.evaluation.reports.report import TITLES
-    from crosstower.funnel.report import METRICS, TRUE_VALUE
+    from crosstower.evaluation.metrics.registry import names_of, title_of
+    from crosstower.funnel.report import TRUE_VALUE
 
     k = report.k
     title = (
         f"{report.questions:,} queries, {report.candidates:,} candidates of"
         f" {report.items:,} items (± half of the 95 % confidence interval)"
     )
-    names = list(METRICS)
+    names = list(names_of("list", shown="funnel"))
     if any(f"{TRUE_VALUE}@{k}" in stage.metrics for stage in report.stages):
-        names = [*names[:-1], TRUE_VALUE]  # of a synthetic dataset
+        names = [*(n for n in names if n != "hit_rate"), TRUE_VALUE]  # of a synthetic dataset
     rows = [
         [stage.name, *(_estimate(stage.metrics.get(f"{name}@{k}")) for name in names)]
         for stage in report.stages
     ]
-    print_table(title, ["", *(f"{TITLES[name]}@{k}" for name in names)], rows)
+    titles = [f"True value@{k}" if n == TRUE_VALUE else title_of(f"{n}@{k}") for n in names]
+    print_table(title, ["", *titles], rows)
     steps = [
         [
             step.name,
@@ -115,12 +116,14 @@ def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -
     """Evaluate, show progress and write funnel.json."""
     from rich.console import Console
 
-    from crosstower.data.progress import progress_on
     from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
 
     with Console(stderr=True).status("reading") as status:
-        shown = progress_on(status)
-        report = evaluate_funnel(opened, k=k, data=data, columns=column, on_progress=shown)
+
+        def on_progress(stage: str, rows: int) -> None:
+            status.update(f"{stage}: {rows:,} rows")
+
+        report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=on_progress)
     write_funnel(opened, report)
     return report
 

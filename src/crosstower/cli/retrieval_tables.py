@@ -10,8 +10,8 @@ import polars as pl
 import typer
 
 from crosstower.cli.tables import console, print_data, print_run, print_table, print_training
+from crosstower.evaluation.metrics.registry import names_of, title_of
 from crosstower.evaluation.reports.content import RetrievalReport
-from crosstower.evaluation.reports.report import TITLES
 from crosstower.recipe.columns import Text
 from crosstower.retrieval.build_index import IndexFacts
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -23,7 +23,6 @@ _SHOWN = 4
 _WIDEST = 24
 _WIDEST_SLICE = 48
 NOTHING = "no item matches"
-_METRICS = ("recall", "ndcg", "mrr", "coverage", "novelty")
 
 
 def print_hits(found: pl.DataFrame, as_json: bool, *, nothing: str = NOTHING) -> None:
@@ -99,14 +98,15 @@ def example_query(run: Run) -> str:
 def print_retrieval(report: RetrievalReport) -> None:
     """Print the metrics at the headline's k, the verdicts and the slices."""
     k = report.headline
-    names = [f"{m}@{k}" for m in _METRICS]
+    metrics = names_of("list", "catalogue", shown="table")
+    names = [f"{m}@{k}" for m in metrics]
     rows = [
         [f"{m.name} *" if m.role == "model" else m.name]
         + [str(m.metrics[name]).replace(" ± ", "±") for name in names]
         for m in report.models
     ]
     title = f"{report.questions:,} test queries, {report.items:,} items ranked (* the model)"
-    print_table(title, ["", *(f"{TITLES[m]}@{k}" for m in _METRICS)], rows)
+    print_table(title, ["", *(title_of(name) for name in names)], rows)
     if report.answers is not None:
         console().print(f"  {report.answers.words()}", highlight=False)
     for sentence in report.verdicts:

@@ -10,26 +10,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from crosstower.evaluation.metrics.registry import metrics_of, title_of
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.content import TaskReport
-from crosstower.evaluation.reports.report import TITLES
 from crosstower.ranking.results import calibration_notes, stored_predictions, task_reports
-from crosstower.recipe.tasks import HeadKind
 from crosstower.training.history import precision_words, refit_notes, training_figures
 from crosstower.training.run import Run
 
 _WIDTH = 100
-_METRICS: dict[HeadKind, dict[str, str]] = {
-    "binary": {
-        "auc": "AUC",
-        "gauc": "gAUC",
-        "log_loss": "Log loss",
-        "ece": "ECE",
-        "accuracy": "Accuracy",
-    },
-    "regression": {"rmse": "RMSE", "mae": "MAE"},
-    "rating": {"rmse": "RMSE", "mae": "MAE"},
-}
 
 
 def console() -> Console:
@@ -60,7 +48,8 @@ def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence
 def print_reports(reports: Sequence[TaskReport]) -> None:
     """Print the metrics of all models per task, and the verdicts."""
     for report in reports:
-        metrics = {k: v for k, v in _METRICS[report.kind].items() if _given(report, k)}
+        shown = metrics_of(report.kind, shown="table")
+        metrics = {m.name: m.title for m in shown if _given(report, m.name)}
         rows = [
             [f"{m.name} *" if m.role == "model" else m.name]
             + [cell(m.metrics.get(metric)) for metric in metrics]
@@ -77,7 +66,7 @@ def _calibration_words(report: TaskReport) -> list[str]:
     if report.effect is None:
         return []
     changes = [
-        f"{TITLES[name]} {before:.4f} before, {after:.4f} after"
+        f"{title_of(name)} {before:.4f} before, {after:.4f} after"
         for name, (before, after) in list(report.effect.metrics.items())[:2]
     ]
     return [f"Calibration, fitted on the validation rows: {'; '.join(changes)}."]

@@ -17,6 +17,7 @@ from crosstower.evaluation.metrics.per_user import (
     bootstrap_difference,
     bootstrap_interval,
 )
+from crosstower.evaluation.metrics.registry import names_of
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -33,7 +34,6 @@ from crosstower.values.arrays import Indices
 Floats = NDArray[np.float64]
 Values = Mapping[str, Mapping[str, Floats]]
 
-METRICS = ("recall", "ndcg", "mrr", "hit_rate")
 TRUE_VALUE = "true_value"
 _ORDER = (POPULAR, RETRIEVED, RANKED, BLENDED, DIVERSIFIED)
 
@@ -130,7 +130,7 @@ def values_of(
     for name, shown in lists.items():
         found = list_metrics(shown, relevant, [k])
         mine = (asked or {}).get(name, np.ones(len(shown), dtype=bool))
-        kept = {f"{m}@{k}": found[f"{m}@{k}"] for m in METRICS}
+        kept = {f"{m}@{k}": found[f"{m}@{k}"] for m in names_of("list", shown="funnel")}
         values[name] = {metric: np.where(mine, x, np.nan) for metric, x in kept.items()}
     return values
 

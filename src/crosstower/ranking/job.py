@@ -8,22 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.progress import OnProgress
+from crosstower.data.reading import Prepared
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
+from crosstower.evaluation.metrics.registry import METRICS
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
-from crosstower.ranking.data import Prepared
 from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
 from crosstower.recipe.tasks import Rating, Regression
@@ -47,9 +48,10 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
         return ALL_LOSS, False
     monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
     task, _, metric = monitor.rpartition(".")
-    if metric == "gauc" and recipe.evaluation.group is None:
+    higher = higher_is_better(metric, tasks[task].kind)
+    if METRICS.get(metric).grouped and recipe.evaluation.group is None:
         raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
-    return monitor, higher_is_better(metric, tasks[task].kind)
+    return monitor, higher
 
 
 def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
@@ -187,7 +189,7 @@ class RankingJob:
         """Write what recognises the training rows."""
         self.prepared.fingerprints.save(folder)
 
-    def finish(self, folder: Path, on_progress: OnProgress) -> None:
+    def finish(self, folder: Path, on_progress: Any) -> None:
         """Do nothing: a ranker's baselines are models."""
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:

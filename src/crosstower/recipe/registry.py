@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Entries by name, in the order of their registration.
+    """Entries by name.
 
     >>> shapes = Registry[float]("shape", package="crosstower.recipe.registry")
     >>> shapes.add("circle", 3.14, module="__main__")
@@ -87,14 +87,16 @@ class Registry(Generic[T]):
         return self.entries[name]
 
     def names(self) -> list[str]:
-        """Return the names of all entries, in the order of their registration.
+        """Return the names of all entries.
+
+        Built-in ones come first, ordered by module, whichever was imported first.
 
         Raises:
             RecipeError: a module of one's own cannot be imported.
 
         """
         self.load()
-        return list(self.entries)
+        return sorted(self.entries, key=lambda name: (not self._built_in(name), self._home(name)))
 
     def load(self) -> None:
         """Import the modules that register entries, built-in ones and those of the environment."""
@@ -112,8 +114,13 @@ class Registry(Generic[T]):
 
     def own(self, names: Iterable[str]) -> dict[str, str]:
         """Return {name: module} of the entries that are not built in."""
-        homes = {name: self.modules[name] for name in names if name in self.modules}
-        return {name: m for name, m in homes.items() if not m.startswith("crosstower.")}
+        return {n: self.modules[n] for n in names if n in self.modules and not self._built_in(n)}
+
+    def _built_in(self, name: str) -> bool:
+        return self.modules[name].startswith("crosstower.")
+
+    def _home(self, name: str) -> str:
+        return self.modules[name] if self._built_in(name) else ""
 
 
 def import_own_modules() -> None:

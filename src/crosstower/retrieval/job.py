@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.progress import OnProgress
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import mean_metrics
+from crosstower.evaluation.metrics.registry import direction_of, monitored
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines, write_baselines
@@ -27,26 +27,24 @@ from crosstower.retrieval.objective import RetrievalObjective
 from crosstower.storage.files import write_parquet
 from crosstower.training.run import REFIT, TEST
 
-METRICS = ("recall", "hit_rate", "ndcg", "mrr", "map")
-
 
 def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
-    """Return the metric of the valid questions to watch; higher is better.
+    """Return the metric of the valid questions to monitor, and whether higher is better.
 
     Raises:
         RecipeError: there is no such metric.
 
     """
-    ks = retrieval_section_of(recipe).k
+    ks, allowed = retrieval_section_of(recipe).k, monitored("list")
     k = 10 if 10 in ks else ks[-1]
     monitor = recipe.training.monitor or f"retrieval.ndcg@{k}"
     found = re.fullmatch(r"retrieval\.(\w+)@(\d+)", monitor)
-    if not found or found[1] not in METRICS or int(found[2]) not in ks:
+    if not found or found[1] not in allowed or int(found[2]) not in ks:
         raise RecipeError(
-            f"training.monitor: expected retrieval.METRIC@K with a metric of {', '.join(METRICS)}"
+            f"training.monitor: expected retrieval.METRIC@K with a metric of {', '.join(allowed)}"
             f" and a K of {', '.join(map(str, ks))}, got '{monitor}'"
         )
-    return monitor, True
+    return monitor, direction_of(found[1]) == "higher"
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class RetrievalJob:
         """Write items, users with what they had, and the test questions."""
         write_catalogue(folder, self.recipe, self.data)
 
-    def finish(self, folder: Path, on_progress: OnProgress) -> None:
+    def finish(self, folder: Path, on_progress: Any) -> None:
         """Write the lists of the baselines."""
         write_baselines(folder, self.recipe, self.data, on_progress)
 

@@ -6,8 +6,8 @@ import pytest
 from sklearn import metrics as sk
 
 from crosstower.errors import DataError
+from crosstower.evaluation.metrics.binary import normalised_entropy
 from crosstower.evaluation.metrics.calibration import expected_calibration_error, reliability_curve
-from crosstower.evaluation.metrics.tasks import normalised_entropy
 from crosstower.evaluation.reports.calibration_content import calibration_effect
 
 

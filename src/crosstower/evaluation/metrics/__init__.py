@@ -1,6 +1,7 @@
 """Metrics of predictions and of ranked lists, with their uncertainty; no torch."""
 
 from crosstower.evaluation.metrics.auc import GroupAuc, group_auc, roc_auc
+from crosstower.evaluation.metrics.binary import log_loss, majority_rate, normalised_entropy
 from crosstower.evaluation.metrics.calibration import (
     ReliabilityCurve,
     calibration_ratio,
@@ -15,16 +16,15 @@ from crosstower.evaluation.metrics.per_user import (
     ndcg_per_group,
     total_at_k_per_group,
 )
-from crosstower.evaluation.metrics.summary import Difference, Summary, difference, summarise
-from crosstower.evaluation.metrics.tasks import (
-    binary_metrics,
-    log_loss,
-    mae,
-    normalised_entropy,
-    regression_metrics,
-    rmse,
-    task_metrics,
+from crosstower.evaluation.metrics.registry import (
+    LabelledPredictions,
+    RankedLists,
+    ShownItems,
+    register_metric,
 )
+from crosstower.evaluation.metrics.regression import mae, rmse
+from crosstower.evaluation.metrics.summary import Difference, Summary, difference, summarise
+from crosstower.evaluation.metrics.tasks import task_metrics
 from crosstower.evaluation.metrics.uncertainty import (
     auc_difference_error,
     auc_standard_error,
@@ -35,11 +35,13 @@ __all__ = [
     "Difference",
     "GroupAuc",
     "GroupValues",
+    "LabelledPredictions",
+    "RankedLists",
     "ReliabilityCurve",
+    "ShownItems",
     "Summary",
     "auc_difference_error",
     "auc_standard_error",
-    "binary_metrics",
     "bootstrap_difference",
     "bootstrap_interval",
     "calibration_ratio",
@@ -50,9 +52,10 @@ __all__ = [
     "list_metrics",
     "log_loss",
     "mae",
+    "majority_rate",
     "ndcg_per_group",
     "normalised_entropy",
-    "regression_metrics",
+    "register_metric",
     "reliability_curve",
     "rmse",
     "rmse_difference_error",

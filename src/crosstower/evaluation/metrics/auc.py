@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
-Groups = pl.Series | NDArray[Any]
+from crosstower.evaluation.metrics.registry import (
+    Floats,
+    Groups,
+    LabelledPredictions,
+    register_metric,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ def roc_auc(y: Floats, p: Floats) -> float:
     ranks = pl.Series(p).rank("average").to_numpy()
     above = float(np.dot(ranks, y.astype(np.float64))) - positives * (positives + 1.0) / 2.0
     return above / pairs
+
+
+@register_metric(
+    "auc",
+    kinds=("binary",),
+    title="AUC",
+    better="higher",
+    shown=("report", "table", "card", "curve"),
+)
+def _auc(rows: LabelledPredictions) -> float:
+    return roc_auc(rows.labels, rows.predictions)
 
 
 def group_ids(groups: Groups) -> pl.Series:
@@ -83,6 +96,13 @@ def group_auc(y: Floats, p: Floats, groups: Groups) -> GroupAuc:
         return GroupAuc(math.nan, 0, 0)
     value = float(np.average(counted["auc"].to_numpy(), weights=rows))
     return GroupAuc(value, len(rows), int(rows.sum()))
+
+
+@register_metric("gauc", kinds=("binary",), title="gAUC", better="higher", grouped=True)
+def _group_auc(rows: LabelledPredictions) -> float:
+    if rows.groups is None:
+        return math.nan
+    return group_auc(rows.labels, rows.predictions, rows.groups).value
 
 
 def grouped_auc_of(label: str, prediction: str) -> pl.Expr:

@@ -11,6 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
+from crosstower.evaluation.metrics.registry import (
+    RankedLists,
+    ShownItems,
+    metrics_of,
+    number_of,
+    numbers_of,
+    register_metric,
+)
 from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
@@ -19,19 +27,14 @@ Floats = NDArray[np.float64]
 def list_metrics(
     shown: Indices, relevant: tuple[Indices, Indices], ks: Sequence[int] = (5, 10, 20)
 ) -> dict[str, Floats]:
-    """Return {"METRIC@k": `[Q]`}, NaN for queries without a relevant item.
+    """Return {"METRIC@k": `[Q]`} of every registered metric of lists.
 
-    - recall: relevant items among the first k, over all relevant ones
-    - hit_rate: 1 if there is one
-    - ndcg: DCG with gain 1 and discount log2(rank + 1), over that of the best list of length k
-      (Järvelin & Kekäläinen 2002)
-    - mrr: 1 over the rank of the first one, 0 if it is not among the first k
-    - map: mean over the relevant items that fit into k of the precision at their rank
+    NaN for queries without a relevant item.
 
     >>> shown = np.array([[3, 1, 0]])
     >>> found = list_metrics(shown, (np.array([0, 0]), np.array([1, 2])), ks=[3])
     >>> {name: round(float(values[0]), 4) for name, values in found.items()}
-    {'recall@3': 0.5, 'hit_rate@3': 1.0, 'ndcg@3': 0.3869, 'mrr@3': 0.5, 'map@3': 0.25}
+    {'recall@3': 0.5, 'ndcg@3': 0.3869, 'mrr@3': 0.5, 'hit_rate@3': 1.0, 'map@3': 0.25}
 
     Args:
         shown: `[Q, K]` items by place in the catalogue, best first; -1 where a list is shorter. An
@@ -47,34 +50,71 @@ def list_metrics(
     hits = _hits(shown, relevant)  # [Q, K]
     counts = np.bincount(relevant[0], minlength=len(shown)).astype(np.float64)
     counts[counts == 0] = np.nan
-    ranks = np.arange(1, shown.shape[1] + 1)
-    discount = 1.0 / np.log2(ranks + 1)
-    metrics: dict[str, Floats] = {}
-    for k in ks:
-        first = hits[:, :k]
-        found, possible = first.sum(1), np.minimum(counts, k)
-        known = np.where(np.isnan(counts), np.nan, 1.0)
-        ideal = np.append(0.0, np.cumsum(discount[:k]))[np.nan_to_num(possible).astype(int)]
-        precision = np.cumsum(first, 1) / ranks[:k]
-        metrics |= {
-            f"recall@{k}": found / counts,
-            f"hit_rate@{k}": (found > 0) * known,
-            f"ndcg@{k}": (first @ discount[:k]) / np.where(ideal > 0, ideal, np.nan),
-            f"mrr@{k}": (first / ranks[:k]).max(1) * known,
-            f"map@{k}": (precision * first).sum(1) / possible,
-        }
-    return metrics
+    found = metrics_of("list")
+    return {
+        f"{metric.name}@{k}": numbers_of(metric, RankedLists(hits[:, :k], counts))
+        for k in ks
+        for metric in found
+    }
+
+
+@register_metric("recall", kinds=("list",), title="Recall", better="higher")
+def recall(lists: RankedLists) -> Floats:
+    """Return relevant items among the first k over all relevant ones `[Q]`."""
+    return lists.hits.sum(1) / lists.relevant
+
+
+@register_metric(
+    "ndcg",
+    kinds=("list",),
+    title="NDCG",
+    better="higher",
+    shown=("report", "table", "card", "funnel", "curve"),
+)
+def ndcg(lists: RankedLists) -> Floats:
+    """Return the DCG over that of the best list of length k `[Q]`.
+
+    Gain 1, discount log2(rank + 1): Järvelin & Kekäläinen 2002.
+    """
+    k = lists.hits.shape[1]
+    discount = 1.0 / np.log2(np.arange(1, k + 1) + 1)
+    possible = np.nan_to_num(np.minimum(lists.relevant, k)).astype(int)
+    ideal = np.append(0.0, np.cumsum(discount))[possible]
+    return (lists.hits @ discount) / np.where(ideal > 0, ideal, np.nan)
+
+
+@register_metric(
+    "mrr",
+    kinds=("list",),
+    title="MRR",
+    better="higher",
+    shown=("report", "table", "card", "funnel"),
+)
+def mrr(lists: RankedLists) -> Floats:
+    """Return 1 over the rank of the first relevant item, 0 if none is among the first k `[Q]`."""
+    return (lists.hits / np.arange(1, lists.hits.shape[1] + 1)).max(1)
+
+
+@register_metric(
+    "hit_rate", kinds=("list",), title="Hit rate", better="higher", shown=("report", "funnel")
+)
+def hit_rate(lists: RankedLists) -> Floats:
+    """Return 1 if a relevant item is among the first k, 0 otherwise `[Q]`."""
+    return (lists.hits.sum(1) > 0).astype(np.float64)
+
+
+@register_metric("map", kinds=("list",), title="MAP", better="higher", shown=("report",))
+def mean_average_precision(lists: RankedLists) -> Floats:
+    """Return the mean, over the relevant items that fit into k, of the precision at their rank."""
+    k = lists.hits.shape[1]
+    precision = np.cumsum(lists.hits, 1) / np.arange(1, k + 1)
+    return (precision * lists.hits).sum(1) / np.minimum(lists.relevant, k)
 
 
 def catalogue_metrics(
     shown: Indices, training_counts: NDArray[np.int64], ks: Sequence[int] = (5, 10, 20)
 ) -> dict[str, float]:
-    """Return {"METRIC@k": number} about what is shown, whether it is relevant or not.
-
-    - coverage: share of the catalogue that is in some list
-    - popularity: mean number of training rows of the shown items
-    - novelty: mean of -log2 of an item's share of the training rows (Zhou et al. 2010); an item
-      without any counts as one row
+    """Return {"METRIC@k": number} of every registered metric of what is shown, relevant or not.
 
     Args:
         shown: `[Q, K]`, as in `list_metrics`.
@@ -82,19 +122,38 @@ def catalogue_metrics(
         ks: lengths of the list to look at.
 
     """
-    total = max(int(training_counts.sum()), 1)
-    information = -np.log2(np.maximum(training_counts, 1) / total)
-    metrics: dict[str, float] = {}
-    for k in ks:
-        items = shown[:, :k].ravel()
-        items = items[items >= 0]
-        empty = len(items) == 0
-        metrics |= {
-            f"coverage@{k}": len(np.unique(items)) / len(training_counts),
-            f"popularity@{k}": float("nan") if empty else float(training_counts[items].mean()),
-            f"novelty@{k}": float("nan") if empty else float(information[items].mean()),
-        }
-    return metrics
+    found = metrics_of("catalogue")
+    return {
+        f"{metric.name}@{k}": number_of(metric, ShownItems(shown[:, :k], training_counts))
+        for k in ks
+        for metric in found
+    }
+
+
+@register_metric("coverage", kinds=("catalogue",), title="Coverage")
+def coverage(shown: ShownItems) -> float:
+    """Return the share of the catalogue that is in some list."""
+    items = shown.items[shown.items >= 0]
+    return len(np.unique(items)) / len(shown.training_counts)
+
+
+@register_metric("popularity", kinds=("catalogue",), title="Popularity", shown=("report",))
+def popularity(shown: ShownItems) -> float:
+    """Return the mean number of training rows of the shown items."""
+    items = shown.items[shown.items >= 0]
+    return float(shown.training_counts[items].mean()) if len(items) else float("nan")
+
+
+@register_metric("novelty", kinds=("catalogue",), title="Novelty", shown=("report", "table"))
+def novelty(shown: ShownItems) -> float:
+    """Return the mean of -log2 of an item's share of the training rows (Zhou et al. 2010).
+
+    An item without any counts as one row.
+    """
+    items, counts = shown.items[shown.items >= 0], shown.training_counts
+    total = max(int(counts.sum()), 1)
+    information = -np.log2(np.maximum(counts, 1) / total)
+    return float(information[items].mean()) if len(items) else float("nan")
 
 
 def _repeated(shown: Indices) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crosstower.errors import RunError
-from crosstower.evaluation.metrics.tasks import METRIC_DIRECTIONS
+from crosstower.evaluation.metrics.registry import direction_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Difference:
     @property
     def gain(self) -> float:
         """The difference with the sign that makes better positive."""
-        return self.value if METRIC_DIRECTIONS[self.metric] == "higher" else -self.value
+        return self.value if direction_of(self.metric) == "higher" else -self.value
 
     @property
     def sds(self) -> float:

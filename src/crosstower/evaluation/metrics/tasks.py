@@ -7,60 +7,56 @@ the rows given, such as the AUC of one class, is NaN.
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.errors import DataError, RecipeError, did_you_mean
-from crosstower.evaluation.metrics.auc import Floats, Groups, group_auc, roc_auc
-from crosstower.evaluation.metrics.calibration import calibration_ratio, expected_calibration_error
-from crosstower.evaluation.metrics.uncertainty import bias_sds
+from crosstower.errors import DataError, RecipeError
+from crosstower.evaluation.metrics.registry import (
+    METRICS,
+    Floats,
+    Groups,
+    LabelledPredictions,
+    direction_of,
+    metrics_of,
+    monitored,
+    number_of,
+)
 from crosstower.recipe.tasks import HeadKind
 
-METRIC_DIRECTIONS: dict[str, Literal["higher", "lower"]] = {
-    "auc": "higher",
-    "gauc": "higher",
-    "accuracy": "higher",
-    "log_loss": "lower",
-    "normalised_entropy": "lower",
-    "ece": "lower",
-    "mae": "lower",
-    "rmse": "lower",
-}
-"""Which way is better, of every metric that early stopping can watch."""
-
 DEFAULT_METRIC: dict[HeadKind, str] = {"binary": "log_loss", "regression": "rmse", "rating": "rmse"}
-"""The metric to watch where the recipe names none: the one nearest to the loss."""
-
-_BINARY: tuple[str, ...] = ("auc", "gauc", "accuracy", "log_loss", "normalised_entropy", "ece")
-_NUMBER: tuple[str, ...] = ("mae", "rmse")
+"""The metric to monitor where the recipe names none: the one nearest to the loss."""
 
 
 def higher_is_better(metric: str, kind: HeadKind) -> bool:
-    """Return the direction of a metric that a task of this kind can be watched by.
+    """Return the direction of a metric that a task of this kind can be monitored by.
 
     Raises:
         RecipeError: the task has no such metric, or it has no better side.
 
     """
-    allowed: list[str] = list(_BINARY if kind == "binary" else _NUMBER)
+    allowed = list(monitored(kind))
     if metric not in allowed:
         raise RecipeError(
-            f"metric '{metric}': a {kind} task cannot be watched by it"
-            f"{did_you_mean(metric, allowed)}; allowed: {', '.join(allowed)}"
+            f"training.monitor: for a {kind} task: {METRICS.unknown(metric, allowed)}"
         )
-    return METRIC_DIRECTIONS[metric] == "higher"
+    return direction_of(metric) == "higher"
 
 
 def task_metrics(
     kind: HeadKind, y: Floats, p: Floats, groups: Groups | None = None
 ) -> dict[str, float]:
-    """Return the metrics of one task over its rows with a label.
+    """Return every registered metric of a kind of task, over the rows with a label.
 
-    `groups` adds the gAUC of a binary task; a regression or rating has none.
+    Without `groups` the metrics that need them, such as gAUC, are left out.
+
+    Args:
+        kind: of the task.
+        y: labels `[B]`, NaN where missing.
+        p: predictions `[B]`; probabilities of a binary task.
+        groups: `[B]` ids that tell groups of rows apart; for a binary task only.
 
     Raises:
         DataError: lengths differ, a prediction is not finite, or a label or a prediction is
@@ -68,7 +64,10 @@ def task_metrics(
 
     """
     y, p, groups = drop_missing(y, p, groups)
-    return binary_metrics(y, p, groups=groups) if kind == "binary" else regression_metrics(y, p)
+    _check_binary(y, p) if kind == "binary" else _check_finite(y, p)
+    rows = LabelledPredictions(y, p, kind, groups if kind == "binary" else None)
+    found = [m for m in metrics_of(kind) if rows.groups is not None or not m.grouped]
+    return {metric.name: number_of(metric, rows) for metric in found}
 
 
 def drop_missing(
@@ -87,100 +86,6 @@ def drop_missing(
     if isinstance(groups, pl.Series):
         return y[known], p[known], groups.filter(pl.Series(known))
     return y[known], p[known], None if groups is None else groups[known]
-
-
-def binary_metrics(y: Floats, p: Floats, *, groups: Groups | None = None) -> dict[str, float]:
-    """Return the metrics of probabilities `p` in [0, 1] against labels `y` of 0 or 1.
-
-    `auc`, `log_loss` (nats), `normalised_entropy`, `ece`, `accuracy` at 0.5 beside
-    `majority_rate` (the accuracy of always answering the more frequent class),
-    `calibration_ratio`, `bias_sds` (mean prediction - mean label in standard errors), `base_rate`,
-    and with `groups` the `gauc`.
-
-    Raises:
-        DataError: lengths differ, a label is neither 0 nor 1, or a prediction is no probability.
-
-    """
-    _check_lengths(y, p, groups)
-    _check_binary(y, p)
-    base_rate = float(np.mean(y, dtype=np.float64)) if len(y) else math.nan
-    metrics = {
-        "auc": roc_auc(y, p),
-        "log_loss": log_loss(y, p),
-        "normalised_entropy": normalised_entropy(y, p),
-        "ece": expected_calibration_error(y, p),
-        "accuracy": _share((p >= 0.5) == (y == 1)),
-        "majority_rate": max(base_rate, 1.0 - base_rate),
-        "calibration_ratio": calibration_ratio(y, p),
-        "bias_sds": bias_sds(y, p, probabilities=True),
-        "base_rate": base_rate,
-    }
-    if groups is not None:
-        metrics["gauc"] = group_auc(y, p, groups).value
-    return metrics
-
-
-def regression_metrics(y: Floats, p: Floats) -> dict[str, float]:
-    """Return `mae` and `rmse` in the unit of the label, beside `rmse_of_mean`.
-
-    `rmse_of_mean` is the RMSE of always answering the mean of these labels: a model that does not
-    get below it has learnt nothing. `mean_label` and `mean_prediction` show a bias, and `bias_sds`
-    gives it in standard errors.
-
-    Raises:
-        DataError: lengths differ, or a prediction or label is not finite.
-
-    """
-    _check_lengths(y, p, None)
-    _check_finite(y, p)
-    names = ("mae", "rmse", "rmse_of_mean", "mean_label", "mean_prediction", "bias_sds")
-    if len(y) == 0:
-        return dict.fromkeys(names, math.nan)
-    y, p = y.astype(np.float64), p.astype(np.float64)
-    mean = float(y.mean())
-    sds = bias_sds(y, p, probabilities=False)
-    spread = float(y.std()) if y.min() < y.max() else 0.0  # of equal labels a rounding error
-    values = (mae(y, p), rmse(y, p), spread, mean, float(p.mean()), sds)
-    return dict(zip(names, values, strict=True))
-
-
-def mae(y: Floats, p: Floats) -> float:
-    """Return the mean absolute error, in the unit of the label; NaN without rows."""
-    return float(np.mean(np.abs(y - p), dtype=np.float64)) if len(y) else math.nan
-
-
-def rmse(y: Floats, p: Floats) -> float:
-    """Return the root of the mean squared error, in the unit of the label; NaN without rows."""
-    return math.sqrt(np.mean((y - p) ** 2, dtype=np.float64)) if len(y) else math.nan
-
-
-def log_loss(y: Floats, p: Floats) -> float:
-    """Return the mean negative log likelihood in nats; NaN without rows.
-
-    Probabilities are clipped to [eps, 1 - eps], eps the machine epsilon of their type (2.2e-16
-    for float64, 1.2e-7 for float32), so that a sure and wrong answer costs 36 or 16 nats.
-    """
-    if len(y) == 0:
-        return math.nan
-    eps = np.finfo(p.dtype).eps
-    likelihood = np.where(y == 1, p, 1 - p).clip(eps, 1 - eps)
-    return -float(np.mean(np.log(likelihood), dtype=np.float64))
-
-
-def normalised_entropy(y: Floats, p: Floats) -> float:
-    """Return the log loss divided by that of always answering the base rate.
-
-    He et al. 2014, "Practical Lessons from Predicting Clicks on Ads at Facebook", eq. 1. Below 1
-    beats the base rate. NaN where the labels hold one class only.
-    """
-    rate = float(np.mean(y, dtype=np.float64)) if len(y) else 0.0
-    if rate in (0.0, 1.0):
-        return math.nan
-    return log_loss(y, p) / -(rate * math.log(rate) + (1.0 - rate) * math.log1p(-rate))
-
-
-def _share(right: NDArray[np.bool_]) -> float:
-    return float(np.mean(right)) if len(right) else math.nan
 
 
 def _check_lengths(y: Floats, p: Floats, groups: Groups | None) -> None:

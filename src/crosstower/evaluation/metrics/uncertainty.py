@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.evaluation.metrics.auc import Floats
+from crosstower.evaluation.metrics.registry import Floats, LabelledPredictions, register_metric
 
 Ranks = NDArray[np.float64]
 
@@ -90,6 +90,16 @@ def bias_sds(y: Floats, p: Floats, *, probabilities: bool) -> float:
     if error <= 1e-12 * abs(bias):
         return math.copysign(math.inf, bias) if bias else 0.0
     return bias / error
+
+
+@register_metric(
+    "bias_sds", kinds=("binary", "regression", "rating"), title="Bias (sd)", shown=("report",)
+)
+def _bias_sds(rows: LabelledPredictions) -> float:
+    y, p = rows.labels, rows.predictions
+    if rows.kind == "binary":
+        return bias_sds(y, p, probabilities=True)
+    return bias_sds(y.astype(np.float64), p.astype(np.float64), probabilities=False)
 
 
 def _placements(y: Floats, p: Floats) -> tuple[Ranks, Ranks]:

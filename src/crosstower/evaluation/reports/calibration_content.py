@@ -9,14 +9,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.evaluation.metrics.auc import Floats
 from crosstower.evaluation.metrics.calibration import (
     ReliabilityCurve,
     expected_calibration_error,
     reliability_curve,
 )
 from crosstower.evaluation.metrics.predictions import require, rows_of_types
-from crosstower.evaluation.metrics.tasks import rmse, task_metrics
+from crosstower.evaluation.metrics.registry import Floats
+from crosstower.evaluation.metrics.regression import rmse
+from crosstower.evaluation.metrics.tasks import task_metrics
 from crosstower.recipe.tasks import HeadKind
 from crosstower.values.arrays import Indices
 

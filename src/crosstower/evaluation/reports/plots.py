@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crosstower.evaluation.metrics.calibration import ReliabilityCurve
-from crosstower.evaluation.metrics.tasks import METRIC_DIRECTIONS
+from crosstower.evaluation.metrics.registry import direction_of
 from crosstower.evaluation.reports.content import CalibrationCurve, Training
 
 # Placeholders, replaced in the SVG by the variables of the style sheet.
@@ -119,7 +119,7 @@ def _value(record: Mapping[str, Any], key: str | None) -> float:
 
 
 def _best(values: list[float], key: str | None) -> int | None:
-    direction = METRIC_DIRECTIONS.get((key or "").rpartition(".")[2])
+    direction = direction_of((key or "").rpartition(".")[2])
     if direction is None or not np.isfinite(values).any():
         return None
     return int(np.nanargmax(values) if direction == "higher" else np.nanargmin(values))

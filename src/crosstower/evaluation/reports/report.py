@@ -9,54 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crosstower.errors import RunError
+from crosstower.evaluation.metrics.registry import metrics_of, names_of, title_of
 from crosstower.evaluation.reports.content import ModelMetrics, ReportContent, TaskReport
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 from crosstower.recipe.tasks import HeadKind
 
 NOT_DEFINED = "\N{EN DASH}"
-TITLES = {
-    "auc": "AUC",
-    "gauc": "gAUC",
-    "log_loss": "Log loss",
-    "normalised_entropy": "Normalised entropy",
-    "ece": "ECE",
-    "accuracy": "Accuracy",
-    "majority_rate": "Majority class",
-    "calibration_ratio": "Predicted / observed",
-    "bias_sds": "Bias (sd)",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "mean_prediction": "Mean prediction",
-    "mean_label": "Mean label",
-    "recall": "Recall",
-    "hit_rate": "Hit rate",
-    "ndcg": "NDCG",
-    "mrr": "MRR",
-    "map": "MAP",
-    "coverage": "Coverage",
-    "popularity": "Popularity",
-    "novelty": "Novelty",
-    "true_value": "True value",
-    "slice": "Value",
-    "rows": "Rows",
-}
-_COLUMNS: dict[HeadKind, tuple[str, ...]] = {
-    "binary": (
-        "auc", "gauc", "log_loss", "normalised_entropy", "ece", "accuracy", "majority_rate",
-        "calibration_ratio", "bias_sds",
-    ),
-    "regression": ("rmse", "mae", "mean_prediction", "mean_label", "bias_sds"),
-    "rating": ("rmse", "mae", "mean_prediction", "mean_label", "bias_sds"),
-}  # fmt: skip
-RETRIEVAL_METRICS = (
-    "recall", "hit_rate", "ndcg", "mrr", "map", "coverage", "popularity", "novelty",
-)  # fmt: skip
+_TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are no metrics
 _HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
-_CURVES: dict[HeadKind, tuple[str, ...]] = {
-    "binary": ("auc", "log_loss"),
-    "regression": ("rmse",),
-    "rating": ("rmse",),
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +78,7 @@ def render_report(content: ReportContent) -> str:
         content=content,
         sections=sections,
         training=_training_plots(content),
-        retrieval_metrics=RETRIEVAL_METRICS,
+        retrieval_metrics=names_of("list", "catalogue", shown="report"),
         retrieval_plots=_retrieval_plots(content),
     )
 
@@ -145,13 +105,14 @@ def _section(task: TaskReport, content: ReportContent, name: str) -> _Section:
         words = f"Observed against predicted in {len(task.calibration.curve.count)} bins of equal"
         words += " mass; on the dashed line predictions are right. Below: how often each is made."
         plots.append(_Plot("Calibration", words, svg))
-    for metric in _CURVES[task.kind]:
-        key = f"{task.name}.{metric}"
+    for metric in metrics_of(task.kind, shown="curve"):
+        key = f"{task.name}.{metric.name}"
         if any(key in r["valid"] for t in content.trainings for r in t.history):
-            svg = training_plot(content.trainings, key=key, name=f"{name}-{metric}")
+            svg = training_plot(content.trainings, key=key, name=f"{name}-{metric.name}")
             words = "Validation rows after each epoch, one line a seed; the best epoch is marked."
-            plots.append(_Plot(f"{TITLES[metric]} by epoch", words, svg))
-    columns = tuple(c for c in _COLUMNS[task.kind] if c in task.models[0].metrics)
+            plots.append(_Plot(f"{metric.title} by epoch", words, svg))
+    shown = names_of(task.kind, shown="report")
+    columns = tuple(c for c in shown if c in task.models[0].metrics)
     return _Section(task, columns, _HEADLINE[task.kind], tuple(plots))
 
 
@@ -174,9 +135,8 @@ def _retrieval_plots(content: ReportContent) -> tuple[_Plot, ...]:
 
 
 def _title(name: str) -> str:
-    """Return what a metric is called; that of recall@10 is Recall@10."""
-    metric, at, k = name.partition("@")
-    return f"{TITLES.get(metric, metric)}{at}{k}"
+    """Return the title of a metric or of another column of a table."""
+    return _TITLES.get(name) or title_of(name)
 
 
 def _count(rows: int) -> str:

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from crosstower.errors import DataError
-from crosstower.evaluation.metrics.auc import Floats
+from crosstower.evaluation.metrics.registry import Floats
 from crosstower.recipe.calibration import Method
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind

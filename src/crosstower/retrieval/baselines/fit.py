@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from crosstower.data.progress import OnProgress
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.recipe.recipe import Recipe
@@ -31,6 +30,7 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import FOLDER, write_answers
 from crosstower.values.arrays import Indices
 
+OnProgress = Callable[[str], None]
 Fit = Callable[[Any], Baseline]
 
 

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosstower.evaluation.reports.report import TITLES, render_page
+from crosstower.evaluation.metrics.registry import names_of, title_of
+from crosstower.evaluation.reports.report import render_page
 from crosstower.serving.bundle.manifest import Manifest, RunFacts
 
-_SHOWN = {
-    "binary": ("auc", "gauc", "log_loss", "ece", "calibration_ratio"),
-    "number": ("rmse", "mae"),
-    "retrieval": ("recall", "ndcg", "mrr", "coverage"),
-}
 _STAGES = {"retrieval": "Retrieval", "ranking": "Ranking"}
 
 
@@ -94,14 +90,14 @@ def _kinds(parts: Mapping[str, Any]) -> str:
 def _tables(metrics: Mapping[str, Any]) -> list[_Table]:
     """Return a table a task, and one of retrieval."""
     tables = [
-        _table(f"Test metrics of {task}", models, _SHOWN["binary"] + _SHOWN["number"])
+        _table(f"Test metrics of {task}", models, names_of("binary", "regression", shown="card"))
         for task, models in metrics.get("tasks", {}).items()
     ]
     if "retrieval" in metrics:
         models = metrics["retrieval"]
         ks = {int(name.partition("@")[2]) for name in _names(models) if "@" in name}
         k = 10 if 10 in ks else max(ks, default=0)
-        wanted = [f"{metric}@{k}" for metric in _SHOWN["retrieval"]]
+        wanted = [f"{metric}@{k}" for metric in names_of("list", "catalogue", shown="card")]
         tables.append(_table("Test metrics, of the whole catalogue", models, wanted))
     return tables
 
@@ -110,16 +106,11 @@ def _table(title: str, models: Mapping[str, Any], wanted: Any) -> _Table:
     there = _names(models)
     shown = [name for name in wanted if name in there]
     rows = [[name, *(_cell(of.get(m)) for m in shown)] for name, of in models.items()]
-    return _Table(title, ["", *(_title(name) for name in shown)], rows)
+    return _Table(title, ["", *(title_of(name) for name in shown)], rows)
 
 
 def _names(models: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(metric for of in models.values() for metric in of))
-
-
-def _title(metric: str) -> str:
-    name, at, k = metric.partition("@")
-    return f"{TITLES.get(name, name)}{at}{k}"
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,167 @@
+"""Rows that come divided into train, valid and test, read as one source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import polars as pl
+
+from crosstower.data.reading import joined, source_of
+from crosstower.data.sources.source import (
+    SPLIT_COLUMN,
+    Chunk,
+    FrameSource,
+    Source,
+    open_source,
+    require_columns,
+)
+from crosstower.data.split import SPLITS
+from crosstower.errors import DataError, RecipeError
+from crosstower.recipe.csv import Csv
+from crosstower.recipe.recipe import Data, Recipe
+from crosstower.recipe.split import GivenSplit, RandomSplit
+
+
+@dataclass(frozen=True)
+class PartsSource:
+    """Sources by split, one after the other, with the split of each row in a hidden column."""
+
+    parts: Mapping[str, Source]
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        return ", ".join(f"{part.name} ({split})" for split, part in self.parts.items())
+
+    def columns(self) -> list[str]:
+        """Return the column names of the first part."""
+        return next(iter(self.parts.values())).columns()
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of every part in turn; rows are numbered over all parts."""
+        own = [name for name in columns if name != SPLIT_COLUMN]
+        first = 0
+        for split, part in self.parts.items():
+            require_columns(part, own)
+            rows = 0
+            for chunk in part.chunks(own or part.columns()[:1]):
+                frame = chunk.frame
+                if SPLIT_COLUMN in columns:
+                    frame = frame.with_columns(pl.lit(split).alias(SPLIT_COLUMN)).select(columns)
+                yield replace(chunk, frame=frame, index=first + chunk.index)
+                rows += frame.height
+            first += rows
+
+
+def training_source(data: Data, frame: Any = None) -> Source:
+    """Return the rows that a recipe trains, validates and tests on, with its joins.
+
+    Args:
+        data: the recipe's section.
+        frame: a table or a path in place of `data.path`; of rows that come divided a mapping of
+            "train", "valid" and "test" to them, as `parts_of` makes it.
+
+    Raises:
+        RecipeError: nothing says where the rows are.
+        DataError: the rows or a table to join cannot be read.
+
+    """
+    if isinstance(frame, Mapping):
+        return joined(_parts(cast("Mapping[str, Any]", frame), data.csv), data)
+    if not isinstance(data.split, GivenSplit):
+        return source_of(data, frame)
+    if frame is not None:
+        raise DataError(
+            "data: the recipe's rows come divided, so one table does not say which row belongs"
+            ' where; give {"train": ..., "valid": ..., "test": ...}'
+        )
+    if data.path is None or data.valid is None or data.test is None:
+        raise RecipeError(
+            "data: split is 'given', but no rows are; name files with data.path, data.valid and"
+            " data.test, or pass fit(..., data=..., valid=..., test=...)"
+        )
+    parts = {"train": data.path, "valid": data.valid, "test": data.test}
+    return joined(_parts(parts, data.csv), data)
+
+
+def parts_of(recipe: Recipe, data: Any, valid: Any, test: Any) -> tuple[Recipe, Any]:
+    """Return the recipe and the rows of a training whose valid and test rows are given apart.
+
+    Args:
+        recipe: as the user has it.
+        data: training rows; None takes those of `data.path`.
+        valid: validation rows, a table or a path; None without `test`.
+        test: test rows.
+
+    Returns:
+        The recipe, its split 'given' if valid and test are, and the rows for `training_source`.
+
+    Raises:
+        RecipeError: one of `valid` and `test` is missing, training rows are, or the recipe
+            splits its rows itself.
+
+    """
+    mapping = isinstance(data, Mapping)
+    if valid is None and test is None and not mapping:
+        return recipe, _of_files(recipe.data, data)
+    if mapping:
+        rows = dict(cast("Mapping[str, Any]", data))
+    else:
+        own = recipe.data
+        rows = {
+            "train": own.path if data is None else data,
+            "valid": own.valid if valid is None else valid,
+            "test": own.test if test is None else test,
+        }
+    missing = [name for name in SPLITS if rows.get(name) is None]
+    if missing:
+        raise RecipeError(
+            f"fit: no {missing[0]} rows; rows that come divided need data=, valid= and test="
+        )
+    split = recipe.data.split
+    if "split" in recipe.data.model_fields_set and not isinstance(split, GivenSplit):
+        raise RecipeError(
+            "fit: valid and test rows are given, so nothing is left to split; drop data.split (got"
+            f" kind '{split.kind}'), or drop valid= and test="
+        )
+    given = recipe.data.model_copy(update={"split": GivenSplit()})
+    return recipe.model_copy(update={"data": given}), rows
+
+
+def undivided(recipe: Recipe) -> Recipe:
+    """Return a recipe for other rows, which its split says nothing of."""
+    plain = {"split": RandomSplit(), "valid": None, "test": None}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=plain)})
+
+
+def _of_files(data: Data, frame: Any) -> Any:
+    """Return rows that replace `data.path`, with the recipe's other files."""
+    if frame is None or data.valid is None or data.test is None:
+        return frame
+    return {"train": frame, "valid": data.valid, "test": data.test}
+
+
+def _parts(rows: Mapping[str, Any], dialect: Csv) -> PartsSource:
+    wrong = [name for name in rows if name not in SPLITS]
+    if wrong or not rows:
+        raise DataError(
+            f"data: expected rows by the names {', '.join(SPLITS)}, got"
+            f" {', '.join(map(repr, rows)) or 'none'}"
+        )
+    parts = {split: _part(split, rows[split], dialect) for split in SPLITS if split in rows}
+    for part in parts.values():
+        if SPLIT_COLUMN in part.columns():
+            raise DataError(f"{part.name}: column {SPLIT_COLUMN!r} is reserved; rename it")
+    return PartsSource(parts)
+
+
+def _part(split: str, rows: Any, dialect: Csv) -> Source:
+    try:
+        source = open_source(rows, dialect)
+    except DataError as error:
+        raise DataError(f"{split} rows: {error}") from None
+    if isinstance(source, FrameSource):
+        return replace(source, name=f"{split} data frame")
+    return source

@@ -1,0 +1,196 @@
+"""Metrics by name: what each is called, which way is better, where it is shown. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.errors import RecipeError
+from crosstower.recipe.registry import Registry
+from crosstower.recipe.tasks import HeadKind
+from crosstower.values.arrays import Indices
+
+Floats = NDArray[np.floating[Any]]
+Groups = pl.Series | NDArray[Any]
+
+MetricKind = Literal["binary", "regression", "rating", "list", "catalogue"]
+"""What a metric is computed from: predictions of a task, ranked lists, or the items shown."""
+
+Place = Literal["report", "table", "card", "funnel", "curve"]
+"""Report page, terminal, model card of a bundle, funnel evaluation, plot by epoch."""
+
+
+@dataclass(frozen=True)
+class LabelledPredictions:
+    """The rows of a task that have a label: what its metrics are computed from.
+
+    Args:
+        labels: `[B]`, finite; 0 or 1 for a binary task.
+        predictions: `[B]` in the unit of the labels; probabilities for a binary task.
+        kind: of the task.
+        groups: `[B]` ids of `evaluation.group`, None without one or if the task is not binary.
+
+    """
+
+    labels: Floats
+    predictions: Floats
+    kind: HeadKind
+    groups: Groups | None = None
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """The first k places of each query's list: what the metrics of lists are computed from.
+
+    Args:
+        hits: `[Q, k]`, whether the item at that rank is relevant.
+        relevant: `[Q]` relevant items of each query; NaN for a query without any, whose metric
+            is to be NaN.
+
+    """
+
+    hits: NDArray[np.bool_]
+    relevant: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ShownItems:
+    """The items in the first k places: what the metrics of a catalogue are computed from.
+
+    Args:
+        items: `[Q, k]` items by place in the catalogue, -1 where a list is shorter.
+        training_counts: `[N]` training rows of each item.
+
+    """
+
+    items: Indices
+    training_counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric. `register_metric` documents its parts."""
+
+    name: str
+    compute: Callable[[Any], Any]
+    kinds: tuple[MetricKind, ...]
+    title: str
+    better: Literal["higher", "lower"] | None
+    shown: frozenset[Place]
+    grouped: bool = False
+
+
+METRICS = Registry[Metric]("metric", package="crosstower.evaluation.metrics")
+
+C = TypeVar("C", bound=Callable[[Any], Any])
+
+
+def register_metric(
+    name: str,
+    *,
+    kinds: tuple[MetricKind, ...],
+    title: str | None = None,
+    better: Literal["higher", "lower"] | None = None,
+    shown: tuple[Place, ...] = ("report", "table", "card", "funnel"),
+    grouped: bool = False,
+) -> Callable[[C], C]:
+    """Register a function as a metric.
+
+    It is then in `metrics.json`, in the tables where it is `shown`, and may be
+    `training.monitor`. For a task it gets `LabelledPredictions` and returns a number; for a
+    "list" it gets `RankedLists` and returns `[Q]`, one number per query; for the "catalogue" it
+    gets `ShownItems` and returns a number. NaN means "not defined".
+
+    Args:
+        name: in recipes and files.
+        kinds: what it applies to.
+        title: in tables; the name if None.
+        better: which way is better; None for a metric that cannot be monitored.
+        shown: where it is shown.
+        grouped: it needs groups, and is left out without `evaluation.group`.
+
+    Raises:
+        RecipeError: another module has registered the name.
+
+    """
+
+    def keep(compute: C) -> C:
+        places = frozenset(shown)
+        metric = Metric(name, compute, tuple(kinds), title or name, better, places, grouped)
+        METRICS.add(name, metric, module=compute.__module__)
+        return compute
+
+    return keep
+
+
+def metrics_of(*kinds: MetricKind, shown: Place | None = None) -> tuple[Metric, ...]:
+    """Return the metrics of some kinds, in their order, each once.
+
+    Args:
+        kinds: of the metrics.
+        shown: keep only those shown at this place.
+
+    """
+    every = [METRICS.entries[name] for name in METRICS.names()]
+    found = [m for kind in kinds for m in every if kind in m.kinds]
+    return tuple(m for m in dict.fromkeys(found) if shown is None or shown in m.shown)
+
+
+def names_of(*kinds: MetricKind, shown: Place | None = None) -> tuple[str, ...]:
+    """Return the names of `metrics_of`."""
+    return tuple(metric.name for metric in metrics_of(*kinds, shown=shown))
+
+
+def monitored(kind: MetricKind) -> tuple[str, ...]:
+    """Return the names of the metrics that early stopping can watch."""
+    return tuple(metric.name for metric in metrics_of(kind) if metric.better is not None)
+
+
+def direction_of(name: str) -> Literal["higher", "lower"] | None:
+    """Return which way is better, for a name such as auc or ndcg@10; None if it is unknown."""
+    metric, _, _ = name.partition("@")
+    return METRICS.get(metric).better if metric in METRICS.names() else None
+
+
+def title_of(name: str) -> str:
+    """Return the title of a metric, for a name such as auc or recall@10; its name if unknown."""
+    metric, at, k = name.partition("@")
+    title = METRICS.get(metric).title if metric in METRICS.names() else metric
+    return f"{title}{at}{k}"
+
+
+def number_of(metric: Metric, given: LabelledPredictions | ShownItems) -> float:
+    """Return a metric that is one number.
+
+    Raises:
+        RecipeError: its function returns something else.
+
+    """
+    value = metric.compute(given)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise RecipeError(
+            f"metric '{metric.name}': its function must return a number, got {value!r:.80}"
+        ) from None
+
+
+def numbers_of(metric: Metric, lists: RankedLists) -> NDArray[np.float64]:
+    """Return a metric of each query `[Q]`.
+
+    Raises:
+        RecipeError: its function returns something else.
+
+    """
+    values = np.asarray(metric.compute(lists))
+    if values.shape != lists.relevant.shape or values.dtype.kind not in "fiub":
+        raise RecipeError(
+            f"metric '{metric.name}': its function must return one number per query"
+            f" [{len(lists.relevant)}], got {values.dtype} {list(values.shape)}"
+        )
+    return np.where(np.isnan(lists.relevant), np.nan, values.astype(np.float64))

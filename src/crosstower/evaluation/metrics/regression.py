@@ -1,0 +1,65 @@
+"""Metrics of numbers against numbers, in the unit of the label. No torch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from crosstower.evaluation.metrics.registry import (
+    Floats,
+    LabelledPredictions,
+    MetricKind,
+    register_metric,
+)
+
+_NUMBERS: tuple[MetricKind, ...] = ("regression", "rating")
+
+
+def rmse(y: Floats, p: Floats) -> float:
+    """Return the root of the mean squared error, in the unit of the label; NaN without rows."""
+    return math.sqrt(np.mean((y - p) ** 2, dtype=np.float64)) if len(y) else math.nan
+
+
+def mae(y: Floats, p: Floats) -> float:
+    """Return the mean absolute error, in the unit of the label; NaN without rows."""
+    return float(np.mean(np.abs(y - p), dtype=np.float64)) if len(y) else math.nan
+
+
+def _mean(values: Floats) -> float:
+    return float(np.mean(values, dtype=np.float64)) if len(values) else math.nan
+
+
+@register_metric(
+    "rmse",
+    kinds=_NUMBERS,
+    title="RMSE",
+    better="lower",
+    shown=("report", "table", "card", "curve"),
+)
+def _rmse(rows: LabelledPredictions) -> float:
+    return rmse(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
+
+
+@register_metric("mae", kinds=_NUMBERS, title="MAE", better="lower")
+def _mae(rows: LabelledPredictions) -> float:
+    return mae(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
+
+
+@register_metric("rmse_of_mean", kinds=_NUMBERS, title="RMSE of the mean", shown=())
+def _rmse_of_mean(rows: LabelledPredictions) -> float:
+    """RMSE of always answering the mean of these labels: a model above it has learnt nothing."""
+    y = rows.labels.astype(np.float64)
+    if len(y) == 0:
+        return math.nan
+    return float(y.std()) if y.min() < y.max() else 0.0  # of equal labels a rounding error
+
+
+@register_metric("mean_prediction", kinds=_NUMBERS, title="Mean prediction", shown=("report",))
+def _mean_prediction(rows: LabelledPredictions) -> float:
+    return _mean(rows.predictions)
+
+
+@register_metric("mean_label", kinds=_NUMBERS, title="Mean label", shown=("report",))
+def _mean_label(rows: LabelledPredictions) -> float:
+    return _mean(rows.labels)
