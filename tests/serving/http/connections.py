@@ -66,17 +66,16 @@ def request(path: str = "/v1/recommend", body: bytes = BODY, *headers: str) -> b
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Return status and body of one answer."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65_536)
+    """Return status and body of one answer; what comes behind it is left for the next call."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        more = connection.recv(1)
         assert more, "closed without an answer"
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
+        head += more
     length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    body = b""
     while len(body) < length:
-        body += connection.recv(65_536)
-    assert len(body) == length
+        body += connection.recv(length - len(body))
     return int(head.split(b" ")[1]), body
 
 

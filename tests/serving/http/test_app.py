@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -528,6 +529,8 @@ FOREIGN = (
     "[::2]",
     "::",
     "",
+    "evil.example@localhost",
+    "localhost/evil.example",
 )
 
 
@@ -545,6 +548,26 @@ def test_a_page_of_another_site_is_refused_without_tokens(client: TestClient) ->
     for host in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"):
         headers = {"Host": host, "Origin": f"http://{host}"}
         assert client.post("/v1/recommend", json={"user": 1}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "user", [b"9" * 5_000, b"[" * 100_000 + b"]" * 100_000, b'"\xff"', b"\x1f\x8b\x08"], ids=len
+)
+def test_a_body_that_cannot_be_read_as_json_is_refused(client: TestClient, user: bytes) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    content = b'{"user": %b}' % user
+    found = problem(client.post("/v1/recommend", content=content, headers=headers), 400)
+    assert "the body" in found["detail"]
+    assert "JSON" in found["detail"]
+
+
+def test_several_hosts_or_origins_are_refused_without_tokens(client: TestClient) -> None:
+    local, evil = (b"host", b"127.0.0.1"), (b"host", b"evil.example")
+    for pair in ([local, evil], [evil, local]):
+        answer = client.get("/v1/model", headers=httpx.Headers(pair))
+        assert "this host name is not served" in problem(answer, 421)["detail"]
+    origins = httpx.Headers([(b"origin", b"http://localhost"), (b"origin", b"http://evil.example")])
+    assert problem(client.get("/v1/model", headers=origins), 403)
 
 
 def test_with_tokens_any_host_is_served(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +23,7 @@ class App:
     def __init__(self, limits: Limits) -> None:
         self.refused: list[str] = []
         self.called = 0
+        self.headers: list[tuple[bytes, bytes]] = []
         self.may = threading.Event()
         self.may.set()
         metrics = SimpleNamespace(refused=self.refused.append)
@@ -35,6 +36,7 @@ class App:
         if scope["type"] != "http":
             return
         self.called += 1
+        self.headers = scope["headers"]
         try:
             body, more = b"", True
             while more:
@@ -263,3 +265,83 @@ def test_what_is_no_http_is_answered_or_closed(serve: Serve, junk: bytes) -> Non
     connection = serve(read_seconds=0.3).connect()
     connection.sendall(junk)
     assert answer(connection)[0] in {400, 408, 505}
+
+
+CHUNKED = b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"2\r\n{}\r\n0\r\nX: ", b"2;", b"\r\n"], ids=repr)
+def test_what_surrounds_a_body_is_cut_off_when_it_grows(serve: Serve, head: bytes) -> None:
+    running = serve(header_bytes=4_096)
+    connection = running.connect()
+    connection.sendall((CHUNKED if head.strip() else b"") + head)
+    unit = b"a" * 1_000 if head.strip() else b"\r\n" * 500
+    with suppress(OSError):
+        for _ in range(100):
+            connection.sendall(unit)
+            time.sleep(0.002)
+    running.until(lambda: running.app.refused == ["headers"])
+    running.until(lambda: running.app.gates.live.inside == 0)
+
+
+def test_many_small_chunks_are_no_headers(serve: Serve) -> None:
+    connection = serve(header_bytes=1_024).connect()
+    connection.sendall(CHUNKED)
+    for _ in range(40):
+        connection.sendall(b"1;ext=1\r\nx\r\n" * 50)
+    connection.sendall(b"0\r\n\r\n")
+    assert answer(connection) == (200, b"2000")
+
+
+def test_headers_behind_a_body_are_dropped(serve: Serve) -> None:
+    running = serve()
+    connection = running.connect()
+    connection.sendall(CHUNKED + b"2\r\n{}\r\n0\r\nX-Request-Id: a\r\n\r\n" + request())
+    assert answer(connection) == (200, b"2")
+    assert answer(connection) == (200, b"11")
+    assert [name for name, _ in running.app.headers] == [b"host", b"content-length"]
+
+
+def test_pipelined_requests_take_no_places_before_they_start(serve: Serve) -> None:
+    running = serve(max_queue=3)
+    running.app.may.clear()
+    one, other = running.connect(), running.connect()
+    one.sendall(request() * 10)
+    running.until(lambda: running.app.called == 1)
+    other.sendall(request())
+    running.until(lambda: running.app.called == 2)
+    assert running.app.gates.live.inside == 2
+    running.app.may.set()
+    assert [answer(one)[0] for _ in range(10)] == [200] * 10
+    assert answer(other)[0] == 200
+    assert running.app.gates.live.inside == 0
+
+
+def test_pipelined_requests_are_limited(serve: Serve) -> None:
+    running = serve()
+    running.app.may.clear()
+    connection = running.connect()
+    connection.sendall(request() * 100)
+    running.until(lambda: running.app.refused == ["pipelined"])
+    assert closed(connection)
+    running.app.may.set()
+    running.until(lambda: running.app.gates.live.inside == 0)
+    assert running.app.called == 1
+
+
+@pytest.mark.parametrize("path", ["/%761/rank", "http://x/v1/rank", "/v1/rank?x=/healthz"])
+def test_other_spellings_of_a_path_pass_the_same_gate(serve: Serve, path: str) -> None:
+    running = serve(max_queue=1)
+    fill(running, 1)
+    connection = running.connect()
+    connection.sendall(request(path))
+    assert answer(connection)[0] == 503
+
+
+def test_an_upgrade_is_ignored_without_a_word(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = serve().connect()
+    connection.sendall(request("/v1/rank", b"", "Connection: Upgrade", "Upgrade: websocket"))
+    assert answer(connection)[0] == 200
+    assert not caplog.records

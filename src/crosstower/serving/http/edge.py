@@ -109,7 +109,9 @@ class Edge:
     def _foreign(self, scope: Scope) -> Response | None:
         if self.hosts is None:
             return None
-        fault = self.hosts.fault(_header(scope, b"host"), _header(scope, b"origin"))
+        hosts, origins = _headers(scope, b"host"), _headers(scope, b"origin")
+        host = hosts[0] if len(hosts) == 1 else None  # of several, any might be meant
+        fault = self.hosts.fault(host, ",".join(origins) if origins else None)
         if fault is None:
             return None
         self.metrics.refused("foreign")
@@ -144,11 +146,12 @@ class _Body:
         return message
 
 
+def _headers(scope: Scope, asked: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == asked]
+
+
 def _header(scope: Scope, asked: bytes) -> str | None:
-    for name, value in scope["headers"]:
-        if name == asked:
-            return value.decode("latin-1")
-    return None
+    return next(iter(_headers(scope, asked)), None)
 
 
 def _request_id(scope: Scope) -> str:

@@ -134,9 +134,12 @@ class Gates:
         return self.live.full or self.events.full
 
     def of(self, path: bytes) -> Gate | None:
-        """Return the gate of a path; None for those that are always answered."""
+        """Return the gate of a path; None for those that are always answered.
+
+        A path that is written in an unusual way, such as %76 for v, may be one of the API.
+        """
         if not path.startswith(b"/v1/"):
-            return None
+            return self.live if b"%" in path or not path.startswith(b"/") else None
         return self.events if path.startswith(b"/v1/events") else self.live
 
 

@@ -54,9 +54,10 @@ class Hosts:
 
 def _name(address: str) -> str | None:
     try:
-        return urlsplit(address).hostname
+        parts = urlsplit(address)
     except ValueError:
         return None
+    return None if parts.path or "@" in parts.netloc else parts.hostname
 
 
 def _is_address(name: str) -> bool:

@@ -64,6 +64,13 @@ def problem_response(
     return Response(text, status_code=status, media_type=MEDIA, headers=dict(headers or {}))
 
 
+_FRAMEWORKS_UNREADABLE = "There was an error parsing the body"
+_UNREADABLE = (
+    "the body cannot be read as JSON: expected UTF-8, numbers of at most 4,300 digits and few"
+    " levels of brackets"
+)
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what the OpenAPI document says of errors that a route may answer with."""
     content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -111,7 +118,8 @@ def _short(given: Any) -> str:
 
 
 def _http(_request: Request, error: Any) -> Response:
-    return problem_response(error.status_code, str(error.detail), headers=error.headers)
+    detail = _UNREADABLE if error.detail == _FRAMEWORKS_UNREADABLE else str(error.detail)
+    return problem_response(error.status_code, detail, headers=error.headers)
 
 
 def _refused(request: Request, error: Any) -> Response:

@@ -18,10 +18,13 @@ from crosstower.serving.http.glance import whole_post
 from crosstower.serving.http.refusals import BUSY, refusal_bytes
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
     from crosstower.serving.http.service import Service
 
 _BUSY_BYTES = refusal_bytes(503, BUSY)
 _SMALL_BODY = 65_536  # larger ones of refused requests are not read to their end
+_PIPELINED = 32  # requests of a connection that wait for the answer to an earlier one
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -36,9 +39,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._writing: asyncio.TimerHandle | None = None
         # A request has begun, its headers are complete; the connection has come to its end.
         self._begun = self._headed = self._over = False
-        self._counted = self._fed = 0  # bytes of this request, bytes while its headers are awaited
+        # Bytes of this request, and bytes since its last complete part: headers, piece of the body.
+        self._counted = self._fed = 0
         self._refused = False
-        self._places: list[Place] = []  # of requests that wait for their answer
+        self._place: Place | None = None  # of the request that is being answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -54,20 +58,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._over = True
         self._stop("_reading")
         self._stop("_writing")
-        for cycle, _ in self.pipeline:  # never started
-            _leave(cycle.scope)
-        for place in self._places:
-            place.client_gone()
+        if self._place is not None:
+            self._place.client_gone()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests, which must be complete in time and have small headers."""
         if self._over or self._refused_at_a_glance(data):
             return
-        if not self._headed:
-            self._fed += len(data)
+        self._fed += len(data)
         super().data_received(data)
-        if not self._headed and self._fed > self._limits.header_bytes:
+        if self._fed > self._limits.header_bytes and not self.transport.is_closing():
             self._end_of_large_headers()
         elif (self._begun or self._answered) and not self._over:
             self._await_request()
@@ -107,7 +108,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, as long as there are few."""
+        """Take a header, as long as there are few; those behind a body are dropped."""
+        if self._headed:
+            return
         self._counted += len(name) + len(value) + 4
         if len(self.headers) <= self._limits.headers:
             super().on_header(name, value)
@@ -121,19 +124,28 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.headers) > limits.headers or self._counted > limits.header_bytes:
             self._end_of_large_headers()
             return
+        if len(self.pipeline) >= _PIPELINED:
+            self._end(503, "too many requests without reading answers", "pipelined")
+            return
         gate = self._gates.of(self.url)
         if gate is not None and gate.full and self._answered:
             self._refused = True
             self._metrics.refused("busy")
             return
+        if gate is not None:
+            self.scope[PLACE] = Place(gate)  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
-        if gate is not None and (cycle := self._cycle) is not None:
-            place = Place(gate)
-            cycle.scope[PLACE] = place  # type: ignore[typeddict-unknown-key]
-            self._places = [*(one for one in self._places if one.taken), place]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Start a request, which a pipelined one has waited for."""
+        self._place = _place_of(cycle)
+        if self._place is not None and not cycle.more_body:
+            self._place.take()
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; that of a refused request is dropped."""
+        self._fed = 0
         if self._over:
             return
         if not self._refused:
@@ -145,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request: it takes its place, or it is refused."""
-        self._begun = False
+        self._begun, self._fed = False, 0
         self._stop("_reading")
         if self._over:
             return
@@ -153,10 +165,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse()
             return
         super().on_message_complete()
-        if (cycle := self._cycle) is not None and not cycle.response_complete:
-            place = cycle.scope.get(PLACE)
-            if isinstance(place, Place):
-                place.take()
+        if (cycle := self._cycle) is None or cycle.response_complete or self.pipeline:
+            return  # a pipelined request takes its place when it starts
+        if (place := _place_of(cycle)) is not None:
+            place.take()
 
     @property
     def _answered(self) -> bool:
@@ -168,6 +180,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _cycle(self) -> RequestResponseCycle | None:
         """The newest request that has been started; uvicorn has None before the first."""
         return self.cycle
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing of an upgrade, which is ignored: anybody could fill the log."""
 
     def _refuse(self) -> None:
         """Answer at once; the connection is read again after a moment."""
@@ -227,7 +242,6 @@ class BoundedProtocol(HttpToolsProtocol):
             setattr(self, timer, None)
 
 
-def _leave(scope: Any) -> None:
-    place = scope.get(PLACE)
-    if isinstance(place, Place):
-        place.leave()
+def _place_of(cycle: RequestResponseCycle) -> Place | None:
+    place = cycle.scope.get(PLACE)
+    return place if isinstance(place, Place) else None
