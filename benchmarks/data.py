@@ -153,7 +153,8 @@ def memory_of(path: str, memory_mb: str) -> dict[str, float]:
 
 def preparing(columns: int) -> tuple[Callable[[str, int], Any], Callable[[Any, Path], Any]]:
     """Import what preparing needs; return how a recipe is made and how its rows are prepared."""
-    from crosstower.data.reading import prepare, source_of
+    from crosstower.data.reading import source_of
+    from crosstower.ranking.data import prepare
     from crosstower.recipe.recipe import Recipe
 
     names = {f"c{i}": "categorical" for i in range(columns)}

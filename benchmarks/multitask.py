@@ -15,10 +15,11 @@ from benchmarks.machine import describe, example
 from benchmarks.quality import number
 from crosstower.data.datasets import worlds
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.reading import prepare, source_of
+from crosstower.data.reading import source_of
 from crosstower.fitting.fit import fit
 from crosstower.models.registry import build
 from crosstower.nn.embedding import EmbeddingStore
+from crosstower.ranking.data import prepare
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.recipe import Data, Recipe, Training, load_recipe
 from crosstower.recipe.schema import Schema

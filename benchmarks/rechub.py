@@ -19,8 +19,9 @@ from benchmarks.machine import describe, example
 from benchmarks.quality import number
 from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches
-from crosstower.data.reading import Prepared, prepare, source_of
+from crosstower.data.reading import source_of
 from crosstower.fitting.fit import fit
+from crosstower.ranking.data import Prepared, prepare
 from crosstower.recipe.recipe import load_recipe
 
 PEER = Path(__file__).with_name("rechub_peer.py")

@@ -37,6 +37,7 @@ def test_a_recipe_shown_is_valid(text: str) -> None:
     validate(config_of(recipe.model["name"]), options, where="model")
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 @named("python")
 def test_python_shown_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -47,6 +48,7 @@ def test_python_shown_runs(text: str, tmp_path: Path, monkeypatch: pytest.Monkey
     exec(compile(text, "block", "exec"), {"__name__": "shown"})
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_the_readme_shows_the_quickstart_and_what_it_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,6 +74,7 @@ def test_lists_are_in_order_and_say_what_each_task_adds(run: Run) -> None:
         assert one["blend__score"].is_sorted(descending=True)
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_scoring_gives_the_blend_from_then_on(run: Run) -> None:
     frame = worlds.make("feed_engagement", rows=ROWS).frame.drop("like", "comment")
     assert "blend__score" not in run.predict(frame.head(5)).columns
@@ -190,6 +191,7 @@ def test_diversity_is_the_last_step_and_is_compared_with_none(run: Run) -> None:
     assert any(s.startswith("Diversity changed the lists of") for s in result.sentences)
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_recipe_with_a_blend_is_blended_when_it_is_fitted(
     feed_recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -347,6 +349,7 @@ def test_predictions_of_an_unfinished_run_are_missed(run: Run) -> None:
         blend_run(run, Blend(weights={"like": 1}))
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_rows_without_an_amount_are_bad_rows(feed_recipe: Recipe, tmp_path: Path) -> None:
     frame = worlds.make("feed_engagement", rows=4_000).frame
     bid = pl.Series("bid", [None if i % 50 == 0 else 1.0 + i % 7 for i in range(4_000)])

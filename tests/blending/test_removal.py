@@ -44,6 +44,7 @@ def cli(*arguments: str | Path) -> int:
     return 0
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_caps_need_no_column_where_rows_are_scored(run: Run, frame: pl.DataFrame) -> None:
     blend_run(run, LIKE, diversity=CAPS)
     whole, part = run.predict(frame), run.predict(frame.drop("session_id"))
@@ -51,6 +52,7 @@ def test_caps_need_no_column_where_rows_are_scored(run: Run, frame: pl.DataFrame
     assert part["blend__score"].equals(part["like__prediction"].alias("blend__score"))
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_column_that_the_blend_alone_reads_is_named(run: Run, frame: pl.DataFrame) -> None:
     before = run.predict(frame)
     blend_run(run, VALUE)
@@ -75,6 +77,7 @@ def test_the_command_line_scores_without_the_blend(
     assert "blend__score" not in scored.columns
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_kept_blend_is_removed_with_all_that_it_left(run: Run, frame: pl.DataFrame) -> None:
     before = {path.relative_to(run.folder) for path in run.folder.rglob("*")}
     blend_run(run, VALUE)

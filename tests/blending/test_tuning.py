@@ -1,5 +1,6 @@
 import importlib
 import math
+from typing import Any
 
 import numpy as np
 import optuna
@@ -102,16 +103,18 @@ def test_trials_are_a_table_and_the_front_is_of_their_ndcgs():
     )
 
 
-def test_the_same_seed_gives_the_same_trials_and_progress_is_told():
-    told: list[str] = []
+def test_the_same_seed_gives_the_same_trials_and_reports_progress():
+    calls: list[tuple[Any, ...]] = []
     frame = feed(5_000)
-    first = tune_blend(utility(trials=14), KINDS, frame, on_progress=told.append)
+    first = tune_blend(
+        utility(trials=14), KINDS, frame, on_progress=lambda *call: calls.append(call)
+    )
     again = tune_blend(utility(trials=14), KINDS, frame)
     other = tune_blend(utility(trials=14, seed=1), KINDS, frame)
     assert first.trials.equals(again.trials)
     assert not first.trials.equals(other.trials)
-    assert len(told) == 14
-    assert told[0].startswith("blend 1 of 14: utility 0.")
+    assert [call[1:] for call in calls] == [(trial, 14) for trial in range(1, 15)]
+    assert calls[0][0].startswith("tuning, utility 0.")
 
 
 def test_one_task_has_no_weights_to_search():

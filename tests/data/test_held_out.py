@@ -4,10 +4,11 @@ import polars as pl
 import pytest
 
 from crosstower.data.held_out import held_out_columns, held_out_rows
-from crosstower.data.reading import prepare, source_of
+from crosstower.data.reading import source_of
 from crosstower.data.sources import formats as file_formats
 from crosstower.data.sources import source as sources
 from crosstower.errors import DataError
+from crosstower.ranking.data import prepare
 from crosstower.recipe.recipe import Recipe, parse_recipe
 
 SPLITS = {

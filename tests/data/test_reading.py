@@ -1,205 +1,276 @@
-from itertools import pairwise
-from pathlib import Path
+"""Rows that come divided give what the same rows give with a column that divides them."""
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import polars as pl
 import pytest
-import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crosstower.data.batch import Batch
-from crosstower.data.batches import Batches, EncodedRows
-from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.reading import Prepared, prepare, source_of, splitter_of
-from crosstower.data.split import SPLITS, select
-from crosstower.errors import DataError, RecipeError
-from crosstower.recipe.recipe import Data, Recipe, parse_recipe
+from crosstower.blending.blend_run import blend_run
+from crosstower.data.held_out import held_out_rows
+from crosstower.data.reading import PartsSource, parts_of, training_source, undivided
+from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
+from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.fitting.fit import fit
+from crosstower.off_policy.evaluate import evaluate_policy
+from crosstower.recipe.data import Data, Join
+from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.training.run import Run
+from crosstower.training.trainer import Trainer
 
+from ..conftest import RECIPE, rows
 
-def prepared(recipe: Recipe, spill: Path, frame: pl.DataFrame | None = None) -> Prepared:
-    return prepare(recipe, source_of(recipe.data, frame), spill=spill)
-
-
-def all_rows(rows: EncodedRows) -> Batch:
-    return Batch.concatenate(list(Batches(rows, 100).epoch()))
-
-
-def changed(recipe_text: str, **data: object) -> Recipe:
-    return parse_recipe(recipe_text, [f"data.{key}={value}" for key, value in data.items()])
+SPLIT = ["train", "valid", "test"]
+QUICK = ["training.epochs=2", "evaluation.baselines=[]"]
 
 
-def test_every_row_is_in_one_split_and_counted(recipe: Recipe, tmp_path: Path) -> None:
-    result = prepared(recipe, tmp_path / "spill")
-    sizes = {split: len(rows) for split, rows in result.rows.items()}
-    assert sum(sizes.values()) == 1200
-    assert result.facts.rows == sizes
-    assert result.answers["test"].height == sizes["test"]
+def divided(count: int = 900) -> dict[str, pl.DataFrame]:
+    """Return frames by split, of rows with a user that training never sees."""
+    frame = rows(count).with_columns(split=pl.Series(np.array(SPLIT)[np.arange(count) % 5 // 2]))
+    unseen = pl.when(pl.col("split") == "test").then(99).otherwise("user_id")
+    frame = frame.with_columns(unseen.alias("user_id"))
+    return {name: frame.filter(split=name) for name in SPLIT}
 
 
-def test_answers_are_in_the_order_of_the_encoded_rows(recipe: Recipe, tmp_path: Path) -> None:
-    result = prepared(recipe, tmp_path / "spill")
-    labels = all_rows(result.rows["test"]).labels[:, 0]
-    assert labels.tolist() == result.answers["test"]["click"].to_list()
-    assert {"user_id", "genre", "click", "watch_time"} == set(result.answers["test"].columns)
+def write(folder: Path, parts: dict[str, pl.DataFrame], suffix: str = "parquet") -> dict[str, Any]:
+    """Write parts as files; return the `data` section that names them."""
+    section: dict[str, Any] = {}
+    for key, name in zip(("path", "valid", "test"), SPLIT, strict=True):
+        section[key] = f"{name}.{suffix}"
+        parts[name].write_parquet(folder / section[key])
+    return section
 
 
-def test_base_rates_are_means_of_labels(
-    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
+def recipe_of(folder: Path, data: dict[str, Any], text: str = RECIPE) -> Path:
+    lines = [line for line in text.splitlines() if not line.startswith("data:")]
+    path = folder / "small.yaml"
+    words = ", ".join(f"{key}: {value}" for key, value in data.items())
+    path.write_text("\n".join([*lines, f"data: {{{words}}}"]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """The folder of a recipe whose rows are three files, and its run; read only."""
+    folder = tmp_path_factory.mktemp("parts")
+    path = recipe_of(folder, write(folder, divided()))
+    return folder, fit(path, overrides=QUICK, out=folder / "run", quiet=True)
+
+
+def test_files_equal_a_column_that_divides_the_same_rows(
+    files: tuple[Path, Run], tmp_path: Path
 ) -> None:
-    facts = prepared(recipe, tmp_path / "spill").facts
-    mean = sum(facts.base_rates["click"][s] * n for s, n in facts.rows.items()) / 1200
-    assert mean == pytest.approx(frame["click"].mean())
+    run = files[1]
+    whole = pl.concat(divided().values())
+    data = {"path": "rows.parquet", "split": "{kind: column, column: split}"}
+    whole.write_parquet(tmp_path / "rows.parquet")
+    other = fit(recipe_of(tmp_path, data), overrides=QUICK, out=tmp_path / "run", quiet=True)
+    assert run.metrics["tasks"] == other.metrics["tasks"]
+    assert run.info.facts.rows == {name: part.height for name, part in divided().items()}
+    assert run.info.facts.split == "given"
 
 
-def test_spilled_rows_equal_rows_in_memory(
-    recipe: Recipe, recipe_text: str, frame: pl.DataFrame, tmp_path: Path
+def test_frames_equal_files(files: tuple[Path, Run], tmp_path: Path) -> None:
+    parts, path = divided(), recipe_of(tmp_path, {})
+    path.write_text(path.read_text().replace("data: {}", ""))
+    run = fit(
+        path,
+        data=parts["train"],
+        valid=parts["valid"].to_arrow(),
+        test=parts["test"].to_pandas(),
+        overrides=QUICK,
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    assert run.metrics["tasks"] == files[1].metrics["tasks"]
+    assert Run.open(run.folder).recipe.data.split.kind == "given"
+
+
+def test_vocabularies_know_training_rows_alone(files: tuple[Path, Run]) -> None:
+    ids = pl.Series([0, 99])
+    assert (files[1].encoder.tables["user_id"].encode(ids) == 2).tolist() == [False, True]
+    notes = files[1].info.facts.notes
+    assert "user_id: 100.0% of the test values never seen in training" in notes
+
+
+def test_an_interrupted_run_of_files_goes_on(
+    files: tuple[Path, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = pl.concat([frame] * 60)
-    small = changed(recipe_text, memory_mb=1)
-    spilled, held = (prepared(r, tmp_path / "spill", many) for r in (small, recipe))
-    assert (tmp_path / "spill" / "train").is_dir()
-    one, other = all_rows(spilled.rows["train"]), all_rows(held.rows["train"])
-    assert torch.equal(one.codes, other.codes)
-    assert torch.equal(one.numbers, other.numbers)
+    path, close = files[0] / "small.yaml", Trainer._close_epoch
+
+    def stop(self: Trainer, *rest: Any) -> None:
+        close(self, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_close_epoch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(path, overrides=QUICK, out=tmp_path / "run", quiet=True)
+    monkeypatch.setattr(Trainer, "_close_epoch", close)
+    recipe = load_recipe(tmp_path / "run" / "recipe.yaml")
+    resumed = fit(recipe, out=tmp_path / "run", resume=True, quiet=True)
+    assert resumed.metrics["tasks"] == files[1].metrics["tasks"]
 
 
-def test_rows_encoded_together_equal_rows_encoded_by_split(
-    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    many = pl.concat([frame] * 10)  # more rows than are encoded column after column
-    result = prepared(recipe, tmp_path, many)
-    (chunk,) = source_of(recipe.data, many).chunks(many.columns)
-    cleaned = Cleaner(recipe.schema_).clean(chunk)
-    assignment = splitter_of(recipe, source_of(recipe.data, many)).assign(cleaned)
-    for place, split in enumerate(SPLITS):
-        rows, alone = all_rows(result.rows[split]), select(cleaned, assignment, place)
-        expected = result.encoder.encode(alone)
-        assert torch.equal(rows.codes, expected.codes)
-        assert torch.equal(rows.numbers, expected.numbers)
-        assert torch.equal(rows.labels.nan_to_num(-1), expected.labels.nan_to_num(-1))
+def test_a_changed_test_file_is_noticed_on_resuming(tmp_path: Path) -> None:
+    path = recipe_of(tmp_path, write(tmp_path, divided(300)))
+    fit(path, overrides=QUICK, out=tmp_path / "run", quiet=True)
+    write(tmp_path, divided(300) | {"test": divided(310)["test"]})
+    with pytest.raises(RunError, match="the rows have changed since this run began"):
+        fit(path, overrides=QUICK, out=tmp_path / "run", resume=True, quiet=True)
 
 
-def test_the_fingerprint_follows_the_rows(
-    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    again = frame.with_columns(age=pl.col("age") + (pl.int_range(pl.len()) == 5))
-    prints = [prepared(recipe, tmp_path, f).facts.fingerprint for f in (frame, frame, again)]
-    assert prints[0] == prints[1] != prints[2]
+def test_predict_and_evaluate_take_one_file(files: tuple[Path, Run]) -> None:
+    from crosstower.ranking.results import evaluate_on
+
+    folder, run = files
+    path = str(folder / "test.parquet")
+    with pytest.warns(match="none of the 180 values was ever seen"):  # one user, a new one
+        assert run.predict(path).height == divided()["test"].height
+    with pytest.warns(match="none of the 180 values was ever seen"):
+        report = evaluate_on(run, path, folder / "again.html")[0][0]
+    auc = report.models[0].metrics["auc"].mean
+    assert auc == pytest.approx(run.metrics["tasks"]["click"]["wide_deep"]["auc"]["mean"])
 
 
-def test_the_fingerprint_does_not_depend_on_how_files_are_cut(
-    recipe_text: str, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    prints = set[str]()
-    for place, cuts in enumerate(([0, 1200], [0, 7, 500, 1200], [0, 600, 1200])):
-        folder = tmp_path / str(place)
-        folder.mkdir()
-        for start, end in pairwise(cuts):
-            frame[start:end].write_parquet(folder / f"{start:05d}.parquet")
-        recipe = changed(recipe_text, path=str(folder))
-        prints.add(prepared(recipe, tmp_path / "spill" / str(place)).facts.fingerprint)
-    assert len(prints) == 1
-    for other in (
-        frame.reverse(),
-        frame.with_columns(click=1 - pl.col("click")),
-        frame.with_columns(watch_time=pl.col("watch_time") + 1.0),
-    ):
-        prints.add(prepared(changed(recipe_text), tmp_path / "o", other).facts.fingerprint)
-    assert len(prints) == 4
+def test_held_out_rows_are_those_of_the_files(files: tuple[Path, Run]) -> None:
+    recipe = files[1].recipe
+    for split in ("valid", "test"):
+        found = held_out_rows(recipe, training_source(recipe.data), split)
+        assert found.equals(divided()[split])
 
 
-def test_values_unseen_in_training_are_told(recipe_text: str, tmp_path: Path) -> None:
-    frame = pl.DataFrame(
+def test_a_blend_reads_the_files_again(files: tuple[Path, Run]) -> None:
+    recipe = parse_recipe(
+        "schema: {columns: {x: numeric}, tasks: {click: binary}}\nblend: {weights: {click: 1}}"
+    )
+    # `age` is not stored with the predictions.
+    result = blend_run(files[1], recipe.blend, user="age")
+    assert result.orders
+
+
+def test_a_policy_is_evaluated_on_the_test_file(files: tuple[Path, Run], tmp_path: Path) -> None:
+    parts = {n: p.with_columns(chance=pl.lit(0.25)) for n, p in divided().items()}
+    path = recipe_of(tmp_path, write(tmp_path, parts))
+    run = fit(path, overrides=QUICK, out=tmp_path / "run", quiet=True)
+    report = evaluate_policy(run, action="genre", propensity="chance", temperature=1.0)
+    assert report.rows == parts["test"].height
+
+
+def test_joined_tables_reach_all_parts(tmp_path: Path) -> None:
+    parts = {name: pl.DataFrame({"a": [i, i + 1]}) for i, name in enumerate(SPLIT)}
+    pl.DataFrame({"a": [0, 1, 2, 3], "b": [5, 6, 7, 8]}).write_parquet(tmp_path / "b.parquet")
+    data = Data(joins=(Join(path=str(tmp_path / "b.parquet"), on="a"),))
+    source = training_source(data, parts)
+    chunks = [c.frame for c in source.chunks(["b", SPLIT_COLUMN])]
+    assert pl.concat(chunks).rows() == [
+        (5, "train"), (6, "train"), (6, "valid"), (7, "valid"), (7, "test"), (8, "test")
+    ]  # fmt: skip
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=3, max_size=3))
+def test_rows_are_numbered_over_all_parts(parts: list[list[int]]) -> None:
+    frames = [pl.DataFrame({"a": part}, schema={"a": pl.Int64}) for part in parts]
+    named = {name: FrameSource(f, name) for name, f in zip(SPLIT, frames, strict=True)}
+    for above in (-1, 4):
+        source = FilteredSource(PartsSource(named), f"a > {above}")
+        found = [
+            (c.index + i, *row)
+            for c in source.chunks(["a", SPLIT_COLUMN])
+            for i, row in enumerate(c.frame.iter_rows())
+        ]
+        every = [(v, n) for n, part in zip(SPLIT, parts, strict=True) for v in part if v > above]
+        assert found == [(i, *row) for i, row in enumerate(every)]
+
+
+def test_other_rows_have_no_parts() -> None:
+    recipe = Recipe.model_validate(
         {
-            "user_id": [1, 1, 1, 1, 2, 2],
-            "part": ["train", "train", "valid", "valid", "test", "test"],
-            "click": [0, 1] * 3,
+            "schema": {"columns": {"x": "numeric"}, "tasks": {"y": "binary"}},
+            "data": {"path": "a", "valid": "b", "test": "c"},
         }
     )
-    recipe = parse_recipe(
-        "data: {split: {kind: column, column: part}}\n"
-        "schema: {columns: {user_id: categorical}, tasks: {click: binary}}"
-    )
-    notes = prepared(recipe, tmp_path, frame).facts.notes
-    assert notes[0] == "user_id: 100.0% of the test values never seen in training"
-    assert notes[1].startswith("50.0% of the valid and test rows have the inputs of a training row")
-    assert len(notes) == 2
+    data = undivided(recipe).data
+    assert (data.split.kind, data.valid, data.test) == ("random", None, None)
 
 
-def test_skipped_rows_and_missing_labels_are_told(
-    recipe_text: str, frame: pl.DataFrame, tmp_path: Path
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("{path: a.csv, valid: b.csv}", "test: missing beside data.valid"),
+        ("{path: a.csv, test: b.csv}", "valid: missing beside data.test"),
+        ("{path: a.csv, valid: b.csv, test: c.csv, split: {kind: random}}", "nothing is left to"),
+        ("{path: a.csv, valid: b.csv, test: b.csv}", "named twice"),
+        ("{path: 'world:watch_next', valid: b.csv, test: c.csv}", "a simulated world is divided"),
+    ],
+)
+def test_recipes_that_divide_rows_twice_or_not_at_all(data: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(f"schema: {{columns: {{x: numeric}}, tasks: {{y: binary}}}}\ndata: {data}")
+
+
+def test_the_recipe_of_files_is_read_back_as_it_is(tmp_path: Path) -> None:
+    schema = "schema: {columns: {x: numeric}, tasks: {y: binary}}"
+    text = f"{schema}\ndata: {{path: a.csv, valid: b.csv, test: c.csv}}"
+    recipe = parse_recipe(text, folder=tmp_path)
+    assert recipe.data.test == str(tmp_path / "c.csv")
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+FRAME = pl.DataFrame({"a": [1]})
+
+
+@pytest.mark.parametrize(
+    ("given_rows", "split", "words"),
+    [
+        ({"data": FRAME, "valid": FRAME}, None, "no test rows"),
+        ({"valid": FRAME, "test": FRAME}, None, "no train rows"),
+        ({"data": {"train": FRAME, "test": FRAME}}, None, "no valid rows"),
+        ({"data": FRAME, "valid": FRAME, "test": FRAME}, {"kind": "random"}, "left to split"),
+    ],
+)
+def test_frames_that_do_not_go_together(
+    given_rows: dict[str, Any], split: dict[str, str] | None, words: str
 ) -> None:
-    broken = frame.with_columns(
-        age=pl.when(pl.int_range(pl.len()) == 3).then(float("inf")).otherwise("age"),
-        watch_time=pl.when(pl.int_range(pl.len()) < 10).then(None).otherwise("watch_time"),
-    )
-    facts = prepared(changed(recipe_text, on_bad_rows="skip"), tmp_path, broken).facts
-    assert "1 rows left out for 'age'" in facts.notes
-    assert sum(facts.rows.values()) == 1199
-    assert any(n.startswith("watch_time: ") and "have no label" in n for n in facts.notes)
+    plain: dict[str, Any] = {"schema": {"columns": {"x": "numeric"}, "tasks": {"y": "binary"}}}
+    recipe = Recipe.model_validate(plain | ({"data": {"split": split}} if split else {}))
+    everything = {"data": None, "valid": None, "test": None} | given_rows
+    with pytest.raises(RecipeError, match=words):
+        parts_of(recipe, **everything)
 
 
-@pytest.mark.parametrize("constant", [0, 1])
-def test_a_split_with_one_class_is_an_error(
-    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path, constant: int
-) -> None:
-    one_class = frame.with_columns(click=pl.lit(constant))
-    match = rf"task 'click': all [\d,]+ labels of the train split are {constant}"
-    with pytest.raises(DataError, match=match):
-        prepared(recipe, tmp_path, one_class)
+def test_sources_that_say_too_little() -> None:
+    given_data = Data.model_validate({"split": {"kind": "given"}})
+    with pytest.raises(RecipeError, match="split is 'given', but no rows are"):
+        training_source(given_data)
+    with pytest.raises(DataError, match="one table does not say"):
+        training_source(given_data, FRAME)
+    with pytest.raises(DataError, match="train, valid, test, got 'tset'"):
+        training_source(given_data, {"tset": FRAME})
+    with pytest.raises(DataError, match="is reserved; rename it"):
+        training_source(given_data, {"train": pl.DataFrame({SPLIT_COLUMN: [1]})})
 
 
-def test_an_empty_split_is_an_error(recipe: Recipe, frame: pl.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the (valid|test) split holds no rows \(train 1"):
-        prepared(recipe, tmp_path, frame.head(2))
+def test_a_part_without_a_column_is_named(tmp_path: Path) -> None:
+    parts = divided(300)
+    parts["valid"] = parts["valid"].drop("genre")
+    path = recipe_of(tmp_path, write(tmp_path, parts))
+    with pytest.raises(DataError, match=r"valid\.parquet: no column 'genre'"):
+        fit(path, overrides=QUICK, out=tmp_path / "run", quiet=True)
 
 
-def test_a_task_without_labels_is_an_error(
-    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    blank = frame.with_columns(watch_time=pl.lit(None, pl.Float64))
-    with pytest.raises(DataError, match="task 'watch_time': no row of the train split has a label"):
-        prepared(recipe, tmp_path, blank)
+def test_frames_stand_beside_the_files_of_a_recipe(files: tuple[Path, Run]) -> None:
+    recipe = load_recipe(files[0] / "small.yaml")
+    rows = parts_of(recipe, None, FRAME, None)[1]
+    assert (rows["train"], rows["test"]) == (recipe.data.path, recipe.data.test)
+    assert rows["valid"] is FRAME
 
 
-def test_a_missing_slice_column_is_named(
-    recipe_text: str, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    recipe = parse_recipe(recipe_text, ["evaluation.slices=[gender]"])
-    with pytest.raises(DataError, match="no column 'gender'; did you mean 'genre'"):
-        prepared(recipe, tmp_path, frame)
-
-
-def test_a_slice_by_a_task_is_refused(
-    recipe_text: str, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    recipe = parse_recipe(recipe_text, ["evaluation.slices=[click]"])
-    with pytest.raises(RecipeError, match=r"evaluation\.slices: 'click' is the name of a task"):
-        prepared(recipe, tmp_path, frame)
-
-
-def test_a_missing_split_column_is_named(
-    recipe_text: str, frame: pl.DataFrame, tmp_path: Path
-) -> None:
-    recipe = changed(recipe_text, split="{kind: time, column: when}")
-    with pytest.raises(DataError, match="no column 'when'"):
-        prepared(recipe, tmp_path, frame)
-
-
-def test_no_path_and_no_frame_is_an_error() -> None:
-    with pytest.raises(RecipeError, match=r"data\.path: missing"):
-        source_of(Data())
-
-
-def test_joined_columns_reach_the_encoder(tmp_path: Path) -> None:
-    users = tmp_path / "users.parquet"
-    pl.DataFrame({"user_id": [1, 2], "country": ["PT", "NO"]}).write_parquet(users)
-    data = Data.model_validate({"joins": [{"path": str(users), "on": "user_id"}]})
-    frame = pl.DataFrame({"user_id": [2, 1, 3], "click": [1, 0, 1]})
-    (chunk,) = source_of(data, frame).chunks(["user_id", "country"])
-    assert chunk.frame["country"].to_list() == ["NO", "PT", None]
-
-
-def test_worlds_are_sources() -> None:
-    source = source_of(Data(path="world:app_installs", rows=20, seed=3))
-    (chunk,) = source.chunks(["user_id"])
-    assert chunk.frame.height == 20
-    assert "installed_probability" in source.columns()
+def test_a_part_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    rows = {"train": FRAME, "valid": str(tmp_path / "none.csv"), "test": FRAME}
+    with pytest.raises(DataError, match=r"valid rows: .*none\.csv: no such file"):
+        training_source(Data(), rows)
+    with pytest.raises(DataError, match="test rows: data frame: no rows"):
+        training_source(Data(), rows | {"valid": FRAME, "test": FRAME.head(0)})

@@ -242,6 +242,7 @@ def test_all_tasks_together_can_decide_when_to_stop(recipe: Recipe, tmp_path: Pa
 CALIBRATED = Calibration(method="platt", by="genre", negative_sampling_rate={"click": 0.5})
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_predictions_are_calibrated_alike_in_training_and_afterwards(
     recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -422,6 +423,7 @@ class OwnLinear(nn.Module):
 """
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_run_of_ones_own_architecture_names_the_module_to_import(
     recipe_text: str, folder: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ def test_fewer_epochs_end_a_run(
     assert run.metrics["tasks"] == shorter.metrics["tasks"]
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_run_is_ended_with_what_has_begun(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

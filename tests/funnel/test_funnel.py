@@ -124,6 +124,7 @@ def test_a_query_takes_the_place_of_the_users_last_row(funnel: Funnel) -> None:
     assert funnel.recommend(7, query=same).equals(usual)
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_an_unknown_user_is_asked_for_without_a_history(funnel: Funnel) -> None:
     query = {"home_city": "Rome", "budget": 90, "wanted": "wifi"}
     unknown = funnel.recommend(10**6, query=query)

@@ -176,7 +176,9 @@ def test_blocks_change_nothing(
 ) -> None:
     monkeypatch.setattr(policy_scoring, "_BLOCK_PAIRS", 5 * 1000 + 3)
     told: list[int] = []
-    small = evaluate_policy(run, **ASK, progress=lambda _stage, rows: told.append(rows))
+    small = evaluate_policy(
+        run, **ASK, on_progress=lambda _stage, rows, _total=None: told.append(rows)
+    )
     assert told == [*range(1000, report.rows, 1000), report.rows]
     same(small.gains["model"].estimate, report.gains["model"].estimate)
 

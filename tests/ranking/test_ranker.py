@@ -57,6 +57,7 @@ def test_scores_need_no_labels_and_do_not_depend_on_the_company(
     assert together["click__prediction"].is_between(0, 1).all()
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_frame_and_a_file_are_predicted_like_scored_rows(
     run: Run, frame: pl.DataFrame, folder: Path
 ) -> None:

@@ -47,6 +47,7 @@ def test_evaluating_again_gives_the_same_and_keeps_the_memory(run: Run) -> None:
     assert run.metrics == before
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_other_rows_are_evaluated_by_every_model(run: Run, frame: pl.DataFrame) -> None:
     path = run.folder.parent / "new.parquet"
     frame.head(300).write_parquet(path)
@@ -62,6 +63,7 @@ def test_other_rows_need_labels(run: Run, frame: pl.DataFrame) -> None:
         evaluate_on(run, frame.drop("click"))
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_rows_of_one_class_are_reported_as_such(run: Run, frame: pl.DataFrame) -> None:
     reports, _ = evaluate_on(run, frame.filter(pl.col("click") == 1))
     assert "AUC is not defined" in reports[0].verdicts[0]

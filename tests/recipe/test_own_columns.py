@@ -61,6 +61,7 @@ def test_names_do_not_change_what_is_encoded(names: list[str]) -> None:
         assert torch.equal(ours, plain)
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 @pytest.mark.parametrize(
     "names",
     [

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from crosstower.blending.page import ordered_rows, page_content
 from crosstower.blending.sentences import constraint_words, fallback_words, sentences, tuning_words
 from crosstower.blending.tuning import Tuned, tune_blend
 from crosstower.blending.utility import Utility
+from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.blend_content import OrderMetrics
@@ -74,7 +75,7 @@ def blend_run(
     user: str | None = None,
     k: int | None = None,
     data: Any = None,
-    on_progress: Callable[[str], None] = lambda _words: None,
+    on_progress: OnProgress = no_progress,
 ) -> BlendResult:
     """Blend the main model of a run, for all of its seeds, and keep the blend with it.
 
@@ -92,7 +93,7 @@ def blend_run(
             None.
         k: places that count; that of the utility, or 10.
         data: the rows again, where the run was trained on a data frame.
-        on_progress: shown what is being done.
+        on_progress: called at each stage.
 
     Raises:
         RecipeError: there is no blend, it does not fit the tasks, no blend keeps to the
@@ -159,7 +160,7 @@ def _finish(
     rows: list[HeldOut],
     *,
     tuned: Tuned | None,
-    on_progress: Callable[[str], None],
+    on_progress: OnProgress,
 ) -> BlendResult:
     """Compare the orders of all seeds; keep the fitted blends, the page and the figures."""
     model, kinds = next(iter(run.info.models)), asked.schema.kinds()

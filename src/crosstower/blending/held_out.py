@@ -10,7 +10,7 @@ import polars as pl
 
 from crosstower.blending.utility import Utility
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.parts import training_source
+from crosstower.data.reading import training_source
 from crosstower.errors import RecipeError, RunError
 from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.recipe.blend import Blend, Diversity

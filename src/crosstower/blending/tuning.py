@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,10 @@ from crosstower.blending.columns import Floats
 from crosstower.blending.measures import Figures, Measures
 from crosstower.blending.pareto import front_of
 from crosstower.blending.utility import Utility
+from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend, Transform
 from crosstower.recipe.tasks import HeadKind
-
-OnProgress = Callable[[str], None]
 
 _WIDEST = float(np.log(1e4))  # of a searched log ratio
 
@@ -81,7 +80,7 @@ def tune_blend(
     kinds: Mapping[str, HeadKind],
     frame: pl.DataFrame,
     *,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = no_progress,
 ) -> Tuned:
     """Return the blend of all tasks with the highest utility that keeps to the constraints.
 
@@ -121,8 +120,7 @@ def tune_blend(
                 trial.set_constraint(str(i), excess)
             study.tell(trial, figures.utility)
             tried.append((candidate, figures))
-            if on_progress is not None:
-                on_progress(f"blend {number + 1} of {count}: utility {figures.utility:.4f}")
+            on_progress(f"tuning, utility {figures.utility:.4f}", number + 1, count)
     return _tuned(utility, measures, tried)
 
 

@@ -96,6 +96,7 @@ def blend(
 
     from crosstower.blending.blend_run import blend_run
     from crosstower.blending.utility import load_utility
+    from crosstower.data.progress import progress_on
     from crosstower.training.run import Run
 
     if remove:
@@ -126,7 +127,7 @@ def blend(
             user=user,
             k=k,
             data=data,
-            on_progress=status.update,
+            on_progress=progress_on(status),
         )
     if as_json:
         typer.echo(json.dumps(result.plain(), indent=1))

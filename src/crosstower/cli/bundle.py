@@ -35,11 +35,17 @@ def bundle(
     """Package models, items, index and blend in one folder, with checksums and a model card."""
     from rich.console import Console
 
+    from crosstower.data.progress import progress_on
     from crosstower.serving.bundle.building import make_bundle
 
     with Console(stderr=True).status("opening the runs") as status:
         made = make_bundle(
-            runs, output, candidates=candidates, index=index, seed=seed, on_progress=status.update
+            runs,
+            output,
+            candidates=candidates,
+            index=index,
+            seed=seed,
+            on_progress=progress_on(status),
         )
     if as_json:
         typer.echo(made.manifest.model_dump_json(indent=1, exclude={"files"}))

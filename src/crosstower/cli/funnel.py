@@ -116,14 +116,12 @@ def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -
     """Evaluate, show progress and write funnel.json."""
     from rich.console import Console
 
+    from crosstower.data.progress import progress_on
     from crosstower.funnel.evaluation import evaluate_funnel, write_funnel
 
     with Console(stderr=True).status("reading") as status:
-
-        def on_progress(stage: str, rows: int) -> None:
-            status.update(f"{stage}: {rows:,} rows")
-
-        report = evaluate_funnel(opened, k=k, data=data, columns=column, progress=on_progress)
+        shown = progress_on(status)
+        report = evaluate_funnel(opened, k=k, data=data, columns=column, on_progress=shown)
     write_funnel(opened, report)
     return report
 

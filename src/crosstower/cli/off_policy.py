@@ -78,6 +78,7 @@ def off_policy(
     """Estimate the value of the run's policy from a log with propensities."""
     from rich.console import Console
 
+    from crosstower.data.progress import progress_on
     from crosstower.off_policy.evaluate import evaluate_policy
     from crosstower.training.run import Run
 
@@ -98,7 +99,7 @@ def off_policy(
             target=target,
             target_actions=target_actions,
             refits=refits,
-            progress=lambda stage, rows: status.update(f"{stage}: {rows:,} rows"),
+            on_progress=progress_on(status),
         )
     if as_json:
         typer.echo(json.dumps(report.plain(), indent=1, allow_nan=False))

@@ -8,9 +8,8 @@ from typing import Literal
 import polars as pl
 
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.reading import splitter_of
 from crosstower.data.sources.source import Source, require_columns
-from crosstower.data.split import SPLITS, select
+from crosstower.data.split import SPLITS, select, splitter_of
 from crosstower.recipe.own_columns import label_name, raw_name
 from crosstower.recipe.recipe import Recipe
 

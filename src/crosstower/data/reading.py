@@ -1,55 +1,28 @@
-"""From a recipe and its rows to encoded splits: split, fit the encoder, encode, check, count."""
+"""Which rows a recipe reads: files, tables and worlds, joined, whole or already divided."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
-import numpy as np
 import polars as pl
 
-from crosstower.data.batches import EncodedRows
-from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.datasets import worlds
-from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.fingerprints import Fingerprints
-from crosstower.data.prefetch import prefetch
-from crosstower.data.sources.joins import join, join_matches
-from crosstower.data.sources.source import FrameSource, Source, open_source, require_columns
-from crosstower.data.split import SPLITS, Splitter, fit_splitter, select
-from crosstower.data.statistics import DatasetCounter, DatasetStats
-from crosstower.data.times.clock import Clock
-from crosstower.data.times.clocks import ClockOf, clocks_of
-from crosstower.errors import RecipeError
-from crosstower.recipe.own_columns import check_kept, label_name, raw_name, truth_name
+from crosstower.data.sources.joins import join
+from crosstower.data.sources.source import (
+    SPLIT_COLUMN,
+    Chunk,
+    FrameSource,
+    Source,
+    open_source,
+    require_columns,
+)
+from crosstower.data.split import SPLITS
+from crosstower.errors import DataError, RecipeError
+from crosstower.recipe.csv import Csv
 from crosstower.recipe.recipe import Data, Recipe
-from crosstower.recipe.schema import Schema
-from crosstower.recipe.split import Split
-from crosstower.recipe.tasks import Binary
-
-Progress = Callable[[str, int], None]
-"""Told (what is done, rows so far) after each chunk."""
-
-_MEMORY_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Encoded rows by split, and `answers`: labels and raw columns of valid and test rows.
-
-    An answer frame has a column a task (its label, null where missing), the true probability
-    columns and the raw columns that evaluation asks for, in the order of the encoded rows.
-    `fingerprints` recognise the training rows.
-    """
-
-    encoder: Encoder
-    rows: dict[str, EncodedRows]
-    answers: dict[str, pl.DataFrame]
-    facts: DatasetStats
-    fingerprints: Fingerprints
+from crosstower.recipe.split import GivenSplit, RandomSplit
 
 
 def source_of(data: Data, frame: Any = None) -> Source:
@@ -88,160 +61,144 @@ def joined(source: Source, data: Data) -> Source:
     return source
 
 
-def evaluation_columns(recipe: Recipe) -> list[str]:
-    """Return the raw columns that the evaluation of a recipe needs, each once.
+@dataclass(frozen=True)
+class PartsSource:
+    """Sources by split, one after the other, with the split of each row in a hidden column."""
 
-    Raises:
-        RecipeError: one of them has the name of a task, whose label would take its place.
+    parts: Mapping[str, Source]
 
-    """
-    evaluation = recipe.evaluation
-    blended = recipe.blend.columns() if recipe.blend is not None else []
-    named = {
-        "evaluation.group": [evaluation.group],
-        "evaluation.slices": evaluation.slices,
-        "calibration.by": [recipe.calibration.by],
-        "blend": blended,
-    }
-    for key, columns in named.items():
-        for name in columns:
-            if name in recipe.schema_.tasks:
-                raise RecipeError(
-                    f"{key}: '{name}' is the name of a task, whose label has its place; take"
-                    " another column, or rename the task and set its column"
-                )
-        given = [name for name in columns if name is not None]
-        advice = "rename it in the data, or take another column"
-        check_kept(given, recipe.schema_.tasks, where=key, advice=advice)
-    columns = [name for columns in named.values() for name in columns if name is not None]
-    return list(dict.fromkeys(columns))
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        return ", ".join(f"{part.name} ({split})" for split, part in self.parts.items())
 
+    def columns(self) -> list[str]:
+        """Return the column names of the first part."""
+        return next(iter(self.parts.values())).columns()
 
-def answers_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
-    """Return labels by task name, true probabilities and raw columns of cleaned rows."""
-    chosen = {c: frame[raw_name(c)] for c in columns}
-    for name, task in schema.tasks.items():
-        if isinstance(task, Binary) and task.true_probability:
-            chosen[task.true_probability] = frame[truth_name(name)]
-        chosen[name] = frame[label_name(name)]
-    return pl.DataFrame(chosen)
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of every part in turn; rows are numbered over all parts."""
+        own = [name for name in columns if name != SPLIT_COLUMN]
+        first = 0
+        for split, part in self.parts.items():
+            require_columns(part, own)
+            rows = 0
+            for chunk in part.chunks(own or part.columns()[:1]):
+                frame = chunk.frame
+                if SPLIT_COLUMN in columns:
+                    frame = frame.with_columns(pl.lit(split).alias(SPLIT_COLUMN)).select(columns)
+                yield replace(chunk, frame=frame, index=first + chunk.index)
+                rows += frame.height
+            first += rows
 
 
-def prepare(
-    recipe: Recipe,
-    source: Source,
-    *,
-    spill: Path,
-    encoder: Encoder | None = None,
-    progress: Progress = lambda _stage, _rows: None,
-) -> Prepared:
-    """Return encoded splits; two passes over `source`, one more for splits by time.
+def training_source(data: Data, frame: Any = None) -> Source:
+    """Return the rows that a recipe trains, validates and tests on, with its joins.
 
     Args:
-        recipe: says columns, tasks, split and what evaluation needs.
-        source: from `source_of`.
-        spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
-        encoder: of an earlier run; fitted on the training rows if None.
-        progress: told how many rows are done.
+        data: the recipe's section.
+        frame: a table or a path in place of `data.path`; of rows that come divided a mapping of
+            "train", "valid" and "test" to them, as `parts_of` makes it.
 
     Raises:
-        DataError: a bad cell, an empty split, a binary task with one class in a split.
+        RecipeError: nothing says where the rows are.
+        DataError: the rows or a table to join cannot be read.
 
     """
-    extras = evaluation_columns(recipe)
-    require_columns(source, [*recipe.schema_.sources(), *recipe.schema_.label_sources(), *extras])
-    splitter = splitter_of(recipe, source)
-    reading = _Reading(recipe, source, splitter, extras, progress)
-    if encoder is None:
-        fit = EncoderFit(recipe.schema_)
-        for frame, assignment in reading.frames("learning vocabularies", DatasetCounter()):
-            fit.add(select(frame, assignment, 0))
-        join_matches(source)  # a join without a match is an error before anything is encoded
-        encoder = fit.finish()
-    return _encode(reading, encoder, spill)
-
-
-def splitter_of(recipe: Recipe, source: Source, clocks: ClockOf | None = None) -> Splitter:
-    """Return the splitter of a recipe's rows; `clocks` are those of `source`, if there are any.
-
-    Raises:
-        DataError: a column that it splits by is missing, or a time column is ambiguous.
-
-    """
-    split = recipe.data.split.model_dump()
-    named = [split[key] for key in ("column", "group", "time") if key in split]
-    require_columns(source, named)
-    return fit_splitter(recipe.data.split, source, clocks or clocks_of(recipe.data, source))
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """One way to go over the rows, used for each pass."""
-
-    recipe: Recipe
-    source: Source
-    splitter: Splitter
-    extras: list[str]
-    progress: Progress
-
-    def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
-        """Yield cleaned chunks with the split of each row; count the rows left out."""
-        extras = list(dict.fromkeys([*self.extras, *self.splitter.columns]))
-        how = self.recipe.data.on_bad_rows
-        cleaner = Cleaner(
-            self.recipe.schema_,
-            extras,
-            on_bad_rows=how,
-            amounts=self.recipe.amounts,
-            clocks=self.splitter.clocks,
-            skipped=census.skipped,
-            implied=census.implied,
+    if isinstance(frame, Mapping):
+        return joined(_parts(cast("Mapping[str, Any]", frame), data.csv), data)
+    if not isinstance(data.split, GivenSplit):
+        return source_of(data, frame)
+    if frame is not None:
+        raise DataError(
+            "data: the recipe's rows come divided, so one table does not say which row belongs"
+            ' where; give {"train": ..., "valid": ..., "test": ...}'
         )
-        rows = 0
-        for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
-            yield frame, assignment
-            rows += read
-            self.progress(stage, rows)
-
-    def _cleaned(self, cleaner: Cleaner) -> Iterator[tuple[pl.DataFrame, Any, int]]:
-        for chunk in self.source.chunks(cleaner.sources()):
-            frame = cleaner.clean(chunk)
-            yield frame, self.splitter.assign(frame), chunk.frame.height
+    if data.path is None or data.valid is None or data.test is None:
+        raise RecipeError(
+            "data: split is 'given', but no rows are; name files with data.path, data.valid and"
+            " data.test, or pass fit(..., data=..., valid=..., test=...)"
+        )
+    parts = {"train": data.path, "valid": data.valid, "test": data.test}
+    return joined(_parts(parts, data.csv), data)
 
 
-def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
-    memory = reading.recipe.data.memory_mb * 1_000_000
-    rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
-    answers: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
-    census = DatasetCounter()
-    for frame, assignment in reading.frames("encoding rows", census):
-        # Encoded once, then split: texts are not copied, and long columns encode faster.
-        batch, answer = encoder.encode(frame), answers_of(frame, encoder.schema, reading.extras)
-        labels = answer.select(list(encoder.schema.tasks))
-        for place, split in enumerate(SPLITS):
-            chosen = np.flatnonzero(assignment == place)
-            part = batch.take(chosen)
-            rows[split].add(part)
-            census.add(split, labels[chosen], part, encoder)
-            if split in answers:
-                answers[split].append(answer[chosen])
-    census.check(encoder.schema)
-    joined = {split: pl.concat(frames) for split, frames in answers.items()}
-    words = split_words(reading.recipe.data.split, reading.splitter.clocks)
-    joins = join_matches(reading.source)
-    facts = census.facts(source=reading.source.name, split=words, joins=joins)
-    return Prepared(encoder, rows, joined, facts, census.fingerprints)
+def parts_of(recipe: Recipe, data: Any, valid: Any, test: Any) -> tuple[Recipe, Any]:
+    """Return the recipe and the rows of a training whose valid and test rows are given apart.
 
+    Args:
+        recipe: as the user has it.
+        data: training rows; None takes those of `data.path`.
+        valid: validation rows, a table or a path; None without `test`.
+        test: test rows.
 
-def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:
-    """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'.
+    Returns:
+        The recipe, its split 'given' if valid and test are, and the rows for `training_source`.
 
-    `clocks` add how time columns were read.
+    Raises:
+        RecipeError: one of `valid` and `test` is missing, training rows are, or the recipe
+            splits its rows itself.
+
     """
-    options = split.model_dump(exclude_none=True)
-    kind = str(options.pop("kind")).replace("_", " ")
-    if "valid_from" in options:
-        options.pop("fractions")
-    shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in options.items()}
-    words = [", ".join(f"{k} {v}" for k, v in shown.items()), *(c.words for c in clocks)]
-    return f"{kind} ({'; '.join(words)})" if shown else kind
+    mapping = isinstance(data, Mapping)
+    if valid is None and test is None and not mapping:
+        return recipe, _of_files(recipe.data, data)
+    if mapping:
+        rows = dict(cast("Mapping[str, Any]", data))
+    else:
+        own = recipe.data
+        rows = {
+            "train": own.path if data is None else data,
+            "valid": own.valid if valid is None else valid,
+            "test": own.test if test is None else test,
+        }
+    missing = [name for name in SPLITS if rows.get(name) is None]
+    if missing:
+        raise RecipeError(
+            f"fit: no {missing[0]} rows; rows that come divided need data=, valid= and test="
+        )
+    split = recipe.data.split
+    if "split" in recipe.data.model_fields_set and not isinstance(split, GivenSplit):
+        raise RecipeError(
+            "fit: valid and test rows are given, so nothing is left to split; drop data.split (got"
+            f" kind '{split.kind}'), or drop valid= and test="
+        )
+    given = recipe.data.model_copy(update={"split": GivenSplit()})
+    return recipe.model_copy(update={"data": given}), rows
+
+
+def undivided(recipe: Recipe) -> Recipe:
+    """Return a recipe for other rows, which its split says nothing of."""
+    plain = {"split": RandomSplit(), "valid": None, "test": None}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=plain)})
+
+
+def _of_files(data: Data, frame: Any) -> Any:
+    """Return rows that replace `data.path`, with the recipe's other files."""
+    if frame is None or data.valid is None or data.test is None:
+        return frame
+    return {"train": frame, "valid": data.valid, "test": data.test}
+
+
+def _parts(rows: Mapping[str, Any], dialect: Csv) -> PartsSource:
+    wrong = [name for name in rows if name not in SPLITS]
+    if wrong or not rows:
+        raise DataError(
+            f"data: expected rows by the names {', '.join(SPLITS)}, got"
+            f" {', '.join(map(repr, rows)) or 'none'}"
+        )
+    parts = {split: _part(split, rows[split], dialect) for split in SPLITS if split in rows}
+    for part in parts.values():
+        if SPLIT_COLUMN in part.columns():
+            raise DataError(f"{part.name}: column {SPLIT_COLUMN!r} is reserved; rename it")
+    return PartsSource(parts)
+
+
+def _part(split: str, rows: Any, dialect: Csv) -> Source:
+    try:
+        source = open_source(rows, dialect)
+    except DataError as error:
+        raise DataError(f"{split} rows: {error}") from None
+    if isinstance(source, FrameSource):
+        return replace(source, name=f"{split} data frame")
+    return source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,11 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.hashing import hash_ids, mix, uniform
-from crosstower.data.sources.source import SPLIT_COLUMN, Source
+from crosstower.data.sources.source import SPLIT_COLUMN, Source, require_columns
 from crosstower.data.times.clock import Clock
-from crosstower.data.times.clocks import ClockOf, fit_clock
+from crosstower.data.times.clocks import ClockOf, clocks_of, fit_clock
 from crosstower.errors import DataError
 from crosstower.recipe.own_columns import ROW, raw_name
+from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import (
     ColumnSplit,
     GivenSplit,
@@ -203,3 +204,30 @@ def select(frame: pl.DataFrame, assignment: Assignment, split: int) -> pl.DataFr
     """Return the rows of one split."""
     mask: Any = assignment == split
     return frame.filter(pl.Series(mask))
+
+
+def splitter_of(recipe: Recipe, source: Source, clocks: ClockOf | None = None) -> Splitter:
+    """Return the splitter of a recipe's rows; `clocks` are those of `source`, if there are any.
+
+    Raises:
+        DataError: a column that it splits by is missing, or a time column is ambiguous.
+
+    """
+    split = recipe.data.split.model_dump()
+    named = [split[key] for key in ("column", "group", "time") if key in split]
+    require_columns(source, named)
+    return fit_splitter(recipe.data.split, source, clocks or clocks_of(recipe.data, source))
+
+
+def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:
+    """Return a split as words, such as 'time (column timestamp, fractions 0.8, 0.1, 0.1)'.
+
+    `clocks` add how time columns were read.
+    """
+    options = split.model_dump(exclude_none=True)
+    kind = str(options.pop("kind")).replace("_", " ")
+    if "valid_from" in options:
+        options.pop("fractions")
+    shown = {k: ", ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in options.items()}
+    words = [", ".join(f"{k} {v}" for k, v in shown.items()), *(c.words for c in clocks)]
+    return f"{kind} ({'; '.join(words)})" if shown else kind

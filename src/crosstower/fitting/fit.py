@@ -17,8 +17,8 @@ from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.encoders.files import load_encoder, save_encoder
-from crosstower.data.parts import parts_of, training_source
-from crosstower.data.reading import prepare
+from crosstower.data.progress import progress_on
+from crosstower.data.reading import parts_of, training_source
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.recipe_checks import as_recipe, check_model, models_of
@@ -33,6 +33,7 @@ from crosstower.fitting.resuming import (
 )
 from crosstower.models.registry import MODELS, build
 from crosstower.nn.wide import unread_crosses
+from crosstower.ranking.data import prepare
 from crosstower.ranking.job import RankingJob
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of, path_of
@@ -121,10 +122,10 @@ def fit(
     write = write_results if recipe.retrieval is None else write_retrieval_results
     write(run, peak_memory_mb=_peak_memory_mb())
     with console.status("blending") as status:
-        blend_again(run, data, status.update)
+        blend_again(run, data, progress_on(status))
         # A blend made by hand since then stays.
         if recipe.blend is not None and not (run.folder / BLENDED).is_file():
-            blend_run(run, on_progress=status.update)
+            blend_run(run, on_progress=progress_on(status))
     return run
 
 
@@ -186,15 +187,12 @@ def _prepare(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, consol
     encoder = load_encoder(earlier.folder / "encoder") if earlier else None
     source = training_source(recipe.data, data)
     with console.status("reading") as status:
-
-        def on_progress(stage: str, rows: int) -> None:
-            status.update(f"{stage}: {rows:,} rows")
-
+        on_progress = progress_on(status)
         if recipe.retrieval is not None:
-            found = prepare_retrieval(recipe, source, encoder=encoder, progress=on_progress)
+            found = prepare_retrieval(recipe, source, encoder=encoder, on_progress=on_progress)
             baseline_names(recipe, len(found.items))  # one that cannot be had is an error now
             return RetrievalJob(recipe, found)
-        rows = prepare(recipe, source, spill=spill, encoder=encoder, progress=on_progress)
+        rows = prepare(recipe, source, spill=spill, encoder=encoder, on_progress=on_progress)
         return RankingJob(recipe, rows)
 
 
@@ -259,7 +257,7 @@ def _train_all(run: Run, job: Job, console: Console, *, finish: bool) -> None:
                     console.print(words, markup=False, highlight=False, soft_wrap=True)
                 OneTraining(run, job, name, seed).go(bar, finish=finish)
     with console.status("evaluating") as status:
-        job.finish(run.folder, status.update)
+        job.finish(run.folder, progress_on(status))
 
 
 def _environment() -> dict[str, str]:

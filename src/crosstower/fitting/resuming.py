@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from crosstower.blending.blend_run import blend_run
+from crosstower.data.progress import OnProgress
 from crosstower.errors import RunError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe
@@ -152,7 +153,7 @@ def reopen(run: Run, model: str, seed: int, outputs: Iterable[str]) -> str | Non
     return f"{index}: removed, its vectors are of the weights before; crosstower index {run.folder}"
 
 
-def blend_again(run: Run, data: Any, on_progress: Any) -> None:
+def blend_again(run: Run, data: Any, on_progress: OnProgress) -> None:
     """Fit a kept blend again if the trainings have continued."""
     path, main = run.folder / BLENDED, next(iter(run.info.models))
     fitted = [run.model_folder(main, seed) / BLEND for seed in run.info.seeds]

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.reading import Progress
+from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.queries import FunnelQueries, other_questions, run_questions, sample_of
@@ -73,7 +73,7 @@ def evaluate_funnel(
     limit: int = 20_000_000,
     truth: Truth | None = None,
     seed: int = 0,
-    progress: Progress = lambda _stage, _rows: None,
+    on_progress: OnProgress = no_progress,
 ) -> FunnelReport:
     """Ask the test questions of the retrieval run and evaluate the lists of all stages.
 
@@ -97,7 +97,7 @@ def evaluate_funnel(
             item. The report then has `true_value@k`, the sum over the first k, of all
             stages but the perfect ones, which are perfect by the answers.
         seed: of drawn questions and of the bootstrap.
-        progress: told what is done and how many rows of it.
+        on_progress: called after each stage and block of queries.
 
     Raises:
         RecipeError: `funnel` is no open funnel.
@@ -110,12 +110,12 @@ def evaluate_funnel(
     check_kinds(funnel=(funnel, Funnel))
     _check(funnel, k, limit)
     asked = (
-        run_questions(funnel, columns, progress)
+        run_questions(funnel, columns, on_progress)
         if data is None
-        else other_questions(funnel, data, columns, progress)
+        else other_questions(funnel, data, columns, on_progress)
     )
     asked = asked.sampled(max(limit // funnel.candidates, 1), seed)
-    lists = funnel_lists(funnel, asked, k=k, limit=limit, seed=seed, progress=progress)
+    lists = funnel_lists(funnel, asked, k=k, limit=limit, seed=seed, on_progress=on_progress)
     return _report(funnel, asked, lists, k=k, truth=truth, seed=seed)
 
 
@@ -133,13 +133,13 @@ def funnel_lists(
     k: int,
     limit: int,
     seed: int = 0,
-    progress: Progress = lambda _stage, _rows: None,
+    on_progress: OnProgress = no_progress,
 ) -> FunnelLists:
     """Return the lists of all stages; arguments as `evaluate_funnel` has them."""
     questions, every = asked.questions, np.arange(len(asked))
     candidates = _candidates(funnel, asked)
     shown = {POPULAR: _popular(funnel, asked, k), RETRIEVED: padded(candidates, k)}
-    ranker = _Ranker(funnel, asked, k, progress)
+    ranker = _Ranker(funnel, asked, k, on_progress)
     ranked, notes = ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
     shown |= ranked
     items = len(funnel.retriever.catalogue.ids)
@@ -167,7 +167,7 @@ class _Ranker:
     funnel: Funnel
     asked: FunnelQueries
     k: int
-    progress: Progress
+    on_progress: OnProgress
 
     def lists(
         self,
@@ -191,7 +191,7 @@ class _Ranker:
                 whole = lists.setdefault(name, np.full((len(self.asked), self.k), -1, np.int64))
                 whole[part] = shown
             done += int((places >= 0).sum())
-            self.progress(words, done)
+            self.on_progress(words, done)
         left_out = [
             f"{words}: {count:,} of {done:,} rows left out for '{name}'"
             for name, count in skipped.items()

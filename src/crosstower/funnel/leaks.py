@@ -9,10 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.filters.filter import filter_columns, parse_filter
-from crosstower.data.parts import training_source
-from crosstower.data.reading import split_words, splitter_of
+from crosstower.data.reading import training_source
 from crosstower.data.sources.source import Source, require_columns
-from crosstower.data.split import SPLITS
+from crosstower.data.split import SPLITS, split_words, splitter_of
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Data, Recipe
 from crosstower.retrieval.data.tower_columns import retrieval_section_of

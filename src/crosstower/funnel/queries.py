@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.parts import training_source, undivided
-from crosstower.data.reading import Progress, source_of
+from crosstower.data.progress import OnProgress
+from crosstower.data.reading import source_of, training_source, undivided
 from crosstower.data.sources.source import FilteredSource, Source
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RunError
@@ -94,13 +94,13 @@ def pairs_of(pairs: tuple[Indices, Indices], kept: Indices) -> tuple[Indices, In
     return place[mine], pairs[1][mine]
 
 
-def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) -> FunnelQueries:
+def run_questions(funnel: Funnel, columns: Sequence[str], on_progress: OnProgress) -> FunnelQueries:
     """Return the test questions of the retrieval run, made from its rows again.
 
     Args:
         funnel: an open funnel.
         columns: data columns of the rows to give to the query beside the retrieval recipe's.
-        progress: told how many rows are read.
+        on_progress: called with the number of rows read.
 
     Raises:
         RunError: the run was trained on a data frame, or its rows have changed since.
@@ -114,7 +114,7 @@ def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) ->
             " again; give rows to ask about (data)"
         )
     source = training_source(run.recipe.data)
-    rows = _positives(funnel.retriever, run.recipe, source, progress)
+    rows = _positives(funnel.retriever, run.recipe, source, on_progress)
     section = retrieval_section_of(run.recipe)
     by_user = section.user is not None
     questions = evaluation_queries(rows, _TEST, by_user=by_user, seen=section.seen_rule)
@@ -125,7 +125,7 @@ def run_questions(funnel: Funnel, columns: Sequence[str], progress: Progress) ->
 
 
 def other_questions(
-    funnel: Funnel, data: Any, columns: Sequence[str], progress: Progress
+    funnel: Funnel, data: Any, columns: Sequence[str], on_progress: OnProgress
 ) -> FunnelQueries:
     """Return questions about other rows, whose users have had what the run's rows gave them.
 
@@ -138,7 +138,7 @@ def other_questions(
     source = source_of(run.recipe.data, data)
     recipe = undivided(run.recipe)
     rows, section = (
-        _positives(funnel.retriever, recipe, source, progress),
+        _positives(funnel.retriever, recipe, source, on_progress),
         retrieval_section_of(recipe),
     )
     questions = queries_from_rows(
@@ -168,10 +168,10 @@ def _is_path_of(data: Any, recipe: Recipe) -> bool:
 
 
 def _positives(
-    retriever: Retriever, recipe: Recipe, source: Source, progress: Progress
+    retriever: Retriever, recipe: Recipe, source: Source, on_progress: OnProgress
 ) -> PositiveRows:
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
-    return read_positives(recipe, source, tower_columns_of(recipe), progress, items=table)
+    return read_positives(recipe, source, tower_columns_of(recipe), on_progress, items=table)
 
 
 @dataclass(frozen=True)

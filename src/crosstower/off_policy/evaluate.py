@@ -16,8 +16,8 @@ import polars as pl
 
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.parts import training_source
-from crosstower.data.reading import Progress, source_of
+from crosstower.data.progress import OnProgress, no_progress
+from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import FrameSource, Source, require_columns
 from crosstower.errors import DataError, RunError, did_you_mean
 from crosstower.off_policy.actions import actions_of, item_columns_of, target_chances
@@ -48,7 +48,7 @@ def evaluate_policy(
     target: str | None = None,
     target_actions: str | None = None,
     refits: int = 0,
-    progress: Progress = lambda _stage, _rows: None,
+    on_progress: OnProgress = no_progress,
 ) -> PolicyReport:
     """Return what a run's order would have earned where another policy decided.
 
@@ -76,7 +76,7 @@ def evaluate_policy(
             the log in ascending order if None.
         refits: how often the run is trained again on rows drawn from its own, for the interval of
             the direct method; 20 or more are of use, with 0 it has none.
-        progress: told how many rows are scored.
+        on_progress: called with the number of rows scored.
 
     Raises:
         RunError: the run retrieves, has no such task, reads nothing of the action, or its test
@@ -105,8 +105,8 @@ def evaluate_policy(
     given = None
     if target is not None:
         given = target_chances(frame, actions.to_series(), target, target_actions)
-    models = refit_scorers(run, refits, progress=progress)
-    scoring = Scoring(run, scorer, task, temperature, given, models, progress)
+    models = refit_scorers(run, refits, on_progress=on_progress)
+    scoring = Scoring(run, scorer, task, temperature, given, models, on_progress)
     scores = scoring.scores(frame, actions, reads)
     decisions = pl.concat([known, scores.decisions], how="horizontal")
     facts = PolicyFacts(

@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.data.held_out import split_columns
-from crosstower.data.parts import training_source
-from crosstower.data.reading import Progress
+from crosstower.data.progress import OnProgress
+from crosstower.data.reading import training_source
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RunError
 from crosstower.fitting.fit import fit
@@ -24,7 +24,7 @@ from crosstower.training.run import Run
 _TRIES = 3  # draws of a refit that may lack a class before it is an error
 
 
-def refit_scorers(run: Run, count: int, *, progress: Progress) -> list[Scorer]:
+def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scorer]:
     """Return scorers of `count` trainings of the run's main model, each on a bootstrap sample.
 
     Training rows are drawn with replacement from the training rows, valid rows from the valid
@@ -34,7 +34,7 @@ def refit_scorers(run: Run, count: int, *, progress: Progress) -> list[Scorer]:
     Args:
         run: of a ranker, trained from files or a world.
         count: how many trainings, 0 for none.
-        progress: told how many are done.
+        on_progress: called with the number of trainings done.
 
     Raises:
         RunError: the run was trained from a data frame, which it does not keep.
@@ -53,7 +53,7 @@ def refit_scorers(run: Run, count: int, *, progress: Progress) -> list[Scorer]:
     recipe, scorers = _alone(run.recipe), list[Scorer]()
     for number in range(count):
         scorers.append(_refit(recipe, rows, number))
-        progress("training again", number + 1)
+        on_progress("training again", number + 1, count)
     return scorers
 
 

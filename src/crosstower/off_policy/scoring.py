@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.lookup import places_in
-from crosstower.data.reading import Progress
+from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError
 from crosstower.off_policy.estimators import policy_probabilities
@@ -51,7 +51,7 @@ class Scoring:
     temperature: float
     target: Floats | None
     refits: Sequence[Scorer]
-    progress: Progress
+    on_progress: OnProgress
 
     @property
     def score(self) -> str:
@@ -70,7 +70,7 @@ class Scoring:
             block, models = self._block(pairs, logged[part], target, actions.height)
             parts.append(block)
             refits.append(models)
-            self.progress("scoring", start + block.height)
+            self.on_progress("scoring", start + block.height)
         joined = {name: np.hstack([r[name] for r in refits]) for name in refits[0]}
         return Scores(pl.concat(parts), joined)
 

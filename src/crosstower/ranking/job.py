@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.reading import Prepared
+from crosstower.data.progress import OnProgress
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.registry import METRICS
@@ -25,6 +24,7 @@ from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
+from crosstower.ranking.data import Prepared
 from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
 from crosstower.recipe.tasks import Rating, Regression
@@ -189,7 +189,7 @@ class RankingJob:
         """Write what recognises the training rows."""
         self.prepared.fingerprints.save(folder)
 
-    def finish(self, folder: Path, on_progress: Any) -> None:
+    def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Do nothing: a ranker's baselines are models."""
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data.reading import evaluation_columns, source_of
+from crosstower.data.reading import source_of
 from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
 from crosstower.errors import notify
@@ -22,6 +22,7 @@ from crosstower.evaluation.reports.content import (
 from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.task_report import task_report
 from crosstower.ranking.calibration.calibrators import load_calibrators
+from crosstower.ranking.data import evaluation_columns
 from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.schema import Categorical
 from crosstower.recipe.tasks import Binary

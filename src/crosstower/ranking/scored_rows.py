@@ -12,11 +12,11 @@ import polars.selectors as cs
 from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.prefetch import prefetch
-from crosstower.data.reading import answers_of
 from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Chunk, Source, require_columns
 from crosstower.data.tally import Tally
 from crosstower.errors import DataError, did_you_mean
+from crosstower.ranking.data import answers_of
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import RAW, ROW, check_kept
 from crosstower.recipe.recipe import Recipe

@@ -10,8 +10,8 @@ import polars as pl
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.parts import undivided
-from crosstower.data.reading import source_of
+from crosstower.data.progress import no_progress
+from crosstower.data.reading import source_of, undivided
 from crosstower.errors import DataError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
 from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
@@ -58,7 +58,7 @@ def evaluate_retrieval_on(
     retriever = Retriever.open(run)
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
     recipe = undivided(run.recipe)
-    rows = read_positives(recipe, source, tower_columns_of(recipe), _silent, items=table)
+    rows = read_positives(recipe, source, tower_columns_of(recipe), no_progress, items=table)
     earlier = earlier_of(run, rows)
     section = retrieval_section_of(run.recipe)
     questions = queries_from_rows(
@@ -97,10 +97,6 @@ def evaluate_retrieval_on(
     )
     path = out or report_of(run, source)
     return report, write_retrieval_report(run, report, path, facts=facts)
-
-
-def _silent(stage: str, rows: int) -> None:
-    """Show no progress."""
 
 
 def earlier_of(run: Run, rows: PositiveRows) -> Histories:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.progress import OnProgress
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import mean_metrics
@@ -122,7 +123,7 @@ class RetrievalJob:
         """Write items, users with what they had, and the test questions."""
         write_catalogue(folder, self.recipe, self.data)
 
-    def finish(self, folder: Path, on_progress: Any) -> None:
+    def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Write the lists of the baselines."""
         write_baselines(folder, self.recipe, self.data, on_progress)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.progress import OnProgress
 from crosstower.data.statistics import DatasetStats
 from crosstower.training.protocols import Objective, Stream
 
@@ -71,6 +72,6 @@ class Job(Protocol):
         """Write what the run folder needs besides encoder and recipe."""
         ...
 
-    def finish(self, folder: Path, on_progress: Any) -> None:
+    def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Write what comes after the trainings, such as baselines; `on_progress` shows progress."""
         ...

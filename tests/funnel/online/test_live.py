@@ -49,6 +49,7 @@ def test_it_answers_as_the_funnel_does(bundle: Bundle, user: Any, where: str | N
     agrees(bundle, user, where, {"home_city": "Rome", "budget": 80})
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_joined_tables_and_items_that_cannot_be_read(films_bundle: Bundle) -> None:
     for user in (3, 999):
         agrees(films_bundle, user, None, {"hour": 21, "device": "tv"})
@@ -58,6 +59,7 @@ def test_joined_tables_and_items_that_cannot_be_read(films_bundle: Bundle) -> No
     assert (len(found.places), found.unread) == (39, 1)  # a year is 'unknown'
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_columns_that_query_and_item_decide_together(places_bundle: Bundle) -> None:
     here = {"my_lat": 48.85, "my_lon": 2.35}
     for user in (1, 12345):
@@ -68,6 +70,7 @@ def test_columns_that_query_and_item_decide_together(places_bundle: Bundle) -> N
     assert set(found.types.text()) == {"bar", "park", "shop"}
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_the_query_may_decide_the_type_and_the_amount(moods_bundle: Bundle) -> None:
     here = {"my_lat": 48.85, "my_lon": 2.35}
     for user in (1, 12345):
@@ -101,6 +104,7 @@ def test_given_items_are_ranked_as_whole_rows_are(bundle: Bundle, live: Live) ->
     np.testing.assert_allclose(given.score, offline["blend__score"].to_numpy()[given.places])
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_new_item_is_found_at_once_and_scored_as_any_other(bundle: Bundle, live: Live) -> None:
     catalogue = funnel_of(live).catalogue
     twin = catalogue.items.attributes(catalogue.items.places_of([7]))[0]

@@ -6,8 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from crosstower.data.parts import training_source
-from crosstower.data.reading import source_of
+from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import FrameSource
 from crosstower.data.split import fit_splitter
 from crosstower.errors import DataError

@@ -46,6 +46,7 @@ def again(folder: Path) -> None:
     (folder / NAME).write_text(manifest.model_dump_json())
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_bundle_answers_as_its_runs_do(bundle: Bundle, blended: Runs) -> None:
     runs = Funnel.open(blended.retrieval, blended.ranking, candidates=50)
     for user in (1, 5, 10**9):
@@ -53,6 +54,7 @@ def test_a_bundle_answers_as_its_runs_do(bundle: Bundle, blended: Runs) -> None:
         assert bundle.funnel().recommend(user, k=20).equals(expected)
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_a_copy_needs_nothing_of_the_runs(blended: Runs, bundle: Bundle, copy: Path) -> None:
     expected = bundle.funnel().recommend(3)
     moved = copy.rename(copy.with_name("elsewhere"))
@@ -63,6 +65,7 @@ def test_a_copy_needs_nothing_of_the_runs(blended: Runs, bundle: Bundle, copy: P
     assert not any(str(blended.ranking.folder.parent) in text for text in texts)
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_tables_that_the_ranker_joins_come_along(tmp_path: Path, recipe, folder: Path) -> None:
     table = pl.DataFrame({"genre": ["action", "comedy", "drama", "war"], "heat": [1.0, 2, 3, 4]})
     table.write_parquet(tmp_path / "genres.parquet")

@@ -4,6 +4,7 @@ import itertools
 import signal
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.http.app import create_app
+from crosstower.serving.http.settings import Settings
 from crosstower.serving.state.event_export import export_events
 
 from ...fixtures.funnels import Runs
@@ -81,7 +85,8 @@ def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -
                 assert len(writer.events) > 3
                 expected |= writer.items
                 events |= set(writer.events)
-    with serving(bundle.folder, tmp_path / "state") as server, server.client() as client:
+    app = create_app(Settings(bundle=bundle.folder, state=tmp_path / "state"))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         there = found(client)
         assert {n for n, kept in expected.items() if kept} <= there
         assert not {n for n, kept in expected.items() if not kept} & there
@@ -89,6 +94,17 @@ def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -
     kept = pl.read_parquet(tmp_path / "events.parquet")["event_id"]
     assert events <= set(kept)
     assert kept.n_unique() == len(kept)
+
+
+def until_all_answer_with(version: str, answers: list[tuple[int, str]]) -> None:
+    """Wait until no worker answers with another version any more."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        newest = answers[-20:]
+        if len(newest) == 20 and {found for _, found in newest} == {version}:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {version} from all workers: {Counter(answers)}")
 
 
 def test_a_swap_under_load_fails_no_request(bundle: Bundle, blended: Runs, tmp_path: Path) -> None:
@@ -108,7 +124,8 @@ def test_a_swap_under_load_fails_no_request(bundle: Bundle, blended: Runs, tmp_p
             for folder, status in ((tmp_path, 422), (fresh.folder, 200), (bundle.folder, 200)):
                 answer = client.post("/v1/model", json={"path": str(folder)})
                 assert answer.status_code == status, answer.text
-                time.sleep(3)
+                if status == 200:
+                    until_all_answer_with(answer.json()["version"], answers)
             done.set()
             for one in loading:
                 one.result()

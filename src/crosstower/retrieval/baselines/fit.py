@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.data.progress import OnProgress
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.recipe.recipe import Recipe
@@ -30,7 +31,6 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import FOLDER, write_answers
 from crosstower.values.arrays import Indices
 
-OnProgress = Callable[[str], None]
 Fit = Callable[[Any], Baseline]
 
 

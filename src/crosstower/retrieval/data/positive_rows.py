@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.lookup import places_in
-from crosstower.data.reading import Progress, splitter_of
+from crosstower.data.progress import OnProgress
 from crosstower.data.sources.joins import JoinMatch, join_matches
 from crosstower.data.sources.source import FilteredSource, Source, require_columns
-from crosstower.data.split import Splitter
+from crosstower.data.split import Splitter, splitter_of
 from crosstower.data.times.clock import Clock
 from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError
@@ -55,7 +55,7 @@ def read_positives(
     recipe: Recipe,
     source: Source,
     sides: TowerColumns,
-    progress: Progress,
+    on_progress: OnProgress,
     *,
     items: ItemTable | None = None,
 ) -> PositiveRows:
@@ -76,7 +76,7 @@ def read_positives(
     time = section.time or order_of(recipe.data.split)
     order = () if time is None or section.user is None else (clock_of(time),)
     cleaner = _cleaner(recipe, sides, splitter, order)
-    frame = _read(source, cleaner, splitter, progress)
+    frame = _read(source, cleaner, splitter, on_progress)
     joins = join_matches(source)
     skipped = cleaner.skipped
     frame = _with_ids(frame, section, recipe.data.on_bad_rows)
@@ -102,7 +102,9 @@ def _cleaner(
     return Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, clocks=clocks)
 
 
-def _read(source: Source, cleaner: Cleaner, splitter: Splitter, progress: Progress) -> pl.DataFrame:
+def _read(
+    source: Source, cleaner: Cleaner, splitter: Splitter, on_progress: OnProgress
+) -> pl.DataFrame:
     require_columns(source, cleaner.sources())
     frames: list[pl.DataFrame] = []
     rows = 0
@@ -110,7 +112,7 @@ def _read(source: Source, cleaner: Cleaner, splitter: Splitter, progress: Progre
         frame = cleaner.clean(chunk)
         frames.append(frame.with_columns(pl.Series(SPLIT, splitter.assign(frame))))
         rows += chunk.frame.height
-        progress("reading", rows)
+        on_progress("reading", rows)
     return pl.concat(frames, how="vertical_relaxed")
 
 

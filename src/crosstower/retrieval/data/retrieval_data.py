@@ -15,9 +15,9 @@ from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.reading import Progress, split_words
+from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import Source
-from crosstower.data.split import SPLITS
+from crosstower.data.split import SPLITS, split_words
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
@@ -105,7 +105,7 @@ def prepare_retrieval(
     source: Source,
     *,
     encoder: Encoder | None = None,
-    progress: Progress = lambda _stage, _rows: None,
+    on_progress: OnProgress = no_progress,
 ) -> RetrievalData:
     """Return encoded pairs and questions.
 
@@ -115,7 +115,7 @@ def prepare_retrieval(
 
     """
     sides, section = tower_columns_of(recipe), retrieval_section_of(recipe)
-    rows = read_positives(recipe, source, sides, progress)
+    rows = read_positives(recipe, source, sides, on_progress)
     by_user = section.user is not None
     limits = {"valid": section.valid_questions, "test": None}
     questions = {

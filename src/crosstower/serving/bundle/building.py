@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.blending.held_out import held_out
+from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import reference_of
@@ -55,7 +56,7 @@ def make_bundle(
     candidates: int = 200,
     seed: int | None = None,
     data: Any = None,
-    on_progress: Callable[[str], None] = lambda _words: None,
+    on_progress: OnProgress = no_progress,
 ) -> Bundle:
     """Write a folder that has everything a server needs, and open it.
 
@@ -69,7 +70,7 @@ def make_bundle(
         seed: of both models; the first one of each run if None.
         data: the rows again, where the ranker was trained on a data frame and its blend may be
             fitted again by content types that were not stored.
-        on_progress: shown what is being done.
+        on_progress: called at each stage.
 
     Raises:
         BundleError: the folder is there, or the runs are not one of each kind.
@@ -102,7 +103,7 @@ def make_bundle(
 class _Maker:
     """Fills a folder, and remembers what the manifest is to say."""
 
-    def __init__(self, folder: Path, seed: int | None, on_progress: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, seed: int | None, on_progress: OnProgress) -> None:
         self.folder, self.seed, self.on_progress = folder, seed, on_progress
         self.facts: dict[str, RunFacts] = {}
         self.items, self.index, self.fastest = 0, None, EAGER
