@@ -3,6 +3,7 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 import crosstower
 from crosstower.blending.utility import Utility
@@ -88,3 +89,26 @@ def test_every_public_declaration_reports_an_unknown_key() -> None:
     for kind in kinds:
         with pytest.raises(RecipeError, match=rf"{kind.__name__}\.no_such_key: unknown key"):
             kind(no_such_key=1)  # type: ignore[call-arg]
+
+
+def test_descriptions_of_fields_are_arguments_in_the_docstring_and_not_in_the_schema() -> None:
+    class Options(FrozenModel):
+        """Options of a model.
+
+        Raises:
+            RecipeError: always.
+
+        """
+
+        plain: int = 1
+        width: int = Field(default=8, alias="Width", description="Output width.")
+
+    class Wider(Options):
+        """More options."""
+
+        depth: int = Field(default=1, description="Layers.")
+
+    assert Options.__doc__ is not None
+    assert Options.__doc__.endswith("RecipeError: always.\n\nArgs:\n    Width: Output width.\n")
+    assert Wider.__doc__ == "More options.\n\nArgs:\n    Width: Output width.\n    depth: Layers.\n"
+    assert Wider.model_json_schema()["description"] == "More options."

@@ -14,12 +14,35 @@ from crosstower.nn.inputs import DenseInput, by_head
 
 @register_model("dcn_v2")
 class DCNv2(nn.Module):
-    """Explicit crosses of bounded degree beside, or below, an MLP (figure 1 of the paper)."""
+    """DCN-V2: explicit feature crosses of bounded degree beside or below an MLP.
+
+    Wang et al. 2021, figure 1. The cross of layer l is x_{l+1} = x0 ⊙ (W_l x_l + b_l) + x_l, so L
+    layers reach degree L + 1.
+
+    >>> import torch, crosstower as ct
+    >>> layout = ct.Layout(
+    ...     codes=(ct.CodeField("user_id", 100, "user_id"), ct.CodeField("item_id", 50, "item_id")),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(ct.Head("click", "binary"),),
+    ... )
+    >>> model = DCNv2(layout, DCNv2.Config(cross_layers=2, hidden=(16,)))
+    >>> batch = ct.Batch(torch.tensor([[7, 9], [8, 3]]), torch.zeros(2, 1), {}, torch.zeros(2, 1))
+    >>> {head: logits.shape for head, logits in model(batch).items()}
+    {'click': torch.Size([2])}
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        config: options of the model.
+
+    """
 
     class Config(CrossOptions):
         """Options of DCN-V2."""
 
-        embedding_dim: int = Field(default=16, ge=1)
+        embedding_dim: int = Field(
+            default=16, ge=1, description="D of columns that do not set their own `dim`."
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -29,6 +52,6 @@ class DCNv2(nn.Module):
         self.head = nn.Linear(self.body.output_width, len(layout.heads))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {head: logits `[B]`}."""
+        """Return {head: logits `[B]`} for B encoded rows."""
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         return by_head(self.layout, self.head(self.body(x0)))

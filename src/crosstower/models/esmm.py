@@ -18,26 +18,52 @@ from crosstower.recipe.frozen import FrozenModel
 
 @register_model("esmm")
 class ESMM(nn.Module):
-    """Click, then conversion: P(conversion) = P(click) · P(conversion | click) on all impressions.
+    """Chained tasks: P(conversion) = P(click) · P(conversion | click) on all impressions.
 
-    Tasks share their embeddings; each has a trunk of its own. A tower inside the chain gives the
-    probability of its event given the one before, and its head that of all of them together, which
-    is what the label of an impression says. Learning on all impressions instead of the clicked
-    ones keeps the conversion rate free of their selection.
+    Ma et al. 2018, equation 2. Tasks share their embeddings; each has its own trunk. The tower of a
+    chained task gives the probability of its event given the one before; its head gives the joint
+    probability, which is what the labels of impressions describe. Training on all impressions
+    instead of clicked ones avoids sample selection bias.
+
+    >>> import torch, crosstower as ct
+    >>> layout = ct.Layout(
+    ...     codes=(ct.CodeField("user_id", 100, "user_id"), ct.CodeField("item_id", 50, "item_id")),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(ct.Head("click", "binary"), ct.Head("buy", "binary")),
+    ... )
+    >>> model = ESMM(layout, ESMM.Config(chain=("click", "buy")))
+    >>> batch = ct.Batch(torch.tensor([[7, 9], [8, 3]]), torch.zeros(2, 1), {}, torch.zeros(2, 2))
+    >>> {head: logits.shape for head, logits in model(batch).items()}
+    {'click': torch.Size([2]), 'buy': torch.Size([2])}
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        config: options of the model.
+
+    Raises:
+        RecipeError: `chain` names an unknown or non-binary task, or there is no binary task.
+
     """
 
     class Config(FrozenModel):
         """Options of ESMM."""
 
-        embedding_dim: int = Field(default=16, ge=1)
+        embedding_dim: int = Field(
+            default=16, ge=1, description="D of columns that do not set their own `dim`."
+        )
         chain: tuple[str, ...] = Field(
             default=(),
-            description="Binary tasks, each of which needs the one before it; all binary tasks in"
-            " the order of the schema if unset.",
+            description="Binary tasks, each requiring the one before it; all binary tasks in the"
+            " order of the schema if unset.",
         )
-        trunk: Trunk = MLPTrunk()
-        tower_hidden: tuple[int, ...] = ()
-        dropout: float = Field(default=0.1, ge=0, lt=1, description="Of the towers.")
+        trunk: Trunk = Field(
+            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+        )
+        tower_hidden: tuple[int, ...] = Field(
+            default=(), description="Widths of each tower's dense layers."
+        )
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="Within the towers.")
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -54,7 +80,7 @@ class ESMM(nn.Module):
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {head: logits `[B]`}."""
+        """Return {head: logits `[B]`} for B encoded rows."""
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         own = [trunk(x0) for trunk in self.trunks]  # T of [B, H]
         logits = by_head(self.layout, self.towers(own, batch))

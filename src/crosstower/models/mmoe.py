@@ -19,16 +19,43 @@ from crosstower.recipe.frozen import FrozenModel
 
 @register_model("mmoe")
 class MMoE(nn.Module):
-    """Every expert is a trunk; a gate a task mixes them for its tower."""
+    """MMoE: shared experts, mixed for each task's tower by a gate of its own.
+
+    Ma et al. 2018, equations 6 and 7: the input of task k's tower is Σ_i g_k(x)_i · f_i(x), with
+    g_k(x) = softmax(W_k x). Every expert f_i is a trunk.
+
+    >>> import torch, crosstower as ct
+    >>> layout = ct.Layout(
+    ...     codes=(ct.CodeField("user_id", 100, "user_id"), ct.CodeField("item_id", 50, "item_id")),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(ct.Head("click", "binary"), ct.Head("like", "binary")),
+    ... )
+    >>> model = MMoE(layout, MMoE.Config(experts=3))
+    >>> batch = ct.Batch(torch.tensor([[7, 9], [8, 3]]), torch.zeros(2, 1), {}, torch.zeros(2, 2))
+    >>> {head: logits.shape for head, logits in model(batch).items()}
+    {'click': torch.Size([2]), 'like': torch.Size([2])}
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        config: options of the model.
+
+    """
 
     class Config(FrozenModel):
         """Options of MMoE."""
 
-        embedding_dim: int = Field(default=16, ge=1)
-        trunk: Trunk = MLPTrunk()
-        experts: int = Field(default=4, ge=2)
-        tower_hidden: tuple[int, ...] = (32,)
-        dropout: float = Field(default=0.1, ge=0, lt=1, description="Of the towers.")
+        embedding_dim: int = Field(
+            default=16, ge=1, description="D of columns that do not set their own `dim`."
+        )
+        trunk: Trunk = Field(
+            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+        )
+        experts: int = Field(default=4, ge=2, description="Number of shared experts.")
+        tower_hidden: tuple[int, ...] = Field(
+            default=(32,), description="Widths of each tower's dense layers."
+        )
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="Within the towers.")
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -49,7 +76,7 @@ class MMoE(nn.Module):
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {head: logits `[B]`}."""
+        """Return {head: logits `[B]`} for B encoded rows."""
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         mixed = self.mixture(x0)  # T of [B, H]
         return by_head(self.layout, self.towers(mixed, batch))

@@ -19,21 +19,45 @@ from crosstower.recipe.frozen import FrozenModel
 
 @register_model("ple")
 class PLE(nn.Module):
-    """Experts of each task beside shared ones, so that tasks that disagree do not pull at both.
+    """PLE: task-specific and shared experts, so that conflicting tasks do not disturb each other.
 
-    Every expert is a trunk; those of a higher level read the gates of the level below.
+    Tang et al. 2020, section 4. Every expert is a trunk; experts of a higher level read the gates'
+    outputs of the level below.
+
+    >>> import torch, crosstower as ct
+    >>> layout = ct.Layout(
+    ...     codes=(ct.CodeField("user_id", 100, "user_id"), ct.CodeField("item_id", 50, "item_id")),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(ct.Head("click", "binary"), ct.Head("like", "binary")),
+    ... )
+    >>> model = PLE(layout, PLE.Config(specific_experts=1, shared_experts=2))
+    >>> batch = ct.Batch(torch.tensor([[7, 9], [8, 3]]), torch.zeros(2, 1), {}, torch.zeros(2, 2))
+    >>> {head: logits.shape for head, logits in model(batch).items()}
+    {'click': torch.Size([2]), 'like': torch.Size([2])}
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        config: options of the model.
+
     """
 
     class Config(FrozenModel):
         """Options of PLE."""
 
-        embedding_dim: int = Field(default=16, ge=1)
-        trunk: Trunk = MLPTrunk()
-        specific_experts: int = Field(default=1, ge=1, description="Of each task, at each level.")
-        shared_experts: int = Field(default=1, ge=1, description="Of all tasks, at each level.")
+        embedding_dim: int = Field(
+            default=16, ge=1, description="D of columns that do not set their own `dim`."
+        )
+        trunk: Trunk = Field(
+            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+        )
+        specific_experts: int = Field(default=1, ge=1, description="Per task and level.")
+        shared_experts: int = Field(default=1, ge=1, description="Per level, for all tasks.")
         levels: int = Field(default=1, ge=1, description="1 is CGC, customised gate control.")
-        tower_hidden: tuple[int, ...] = (32,)
-        dropout: float = Field(default=0.1, ge=0, lt=1, description="Of the towers.")
+        tower_hidden: tuple[int, ...] = Field(
+            default=(32,), description="Widths of each tower's dense layers."
+        )
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="Within the towers.")
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -56,7 +80,7 @@ class PLE(nn.Module):
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {head: logits `[B]`}."""
+        """Return {head: logits `[B]`} for B encoded rows."""
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         extracted = self.extraction(x0)  # T of [B, H]
         return by_head(self.layout, self.towers(extracted, batch))

@@ -1,4 +1,4 @@
-"""Shared bottom: one trunk for all tasks, a tower for each (Caruana 1997)."""
+"""Shared bottom: one trunk for all tasks and a tower per task (Caruana 1997)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,41 @@ from crosstower.recipe.frozen import FrozenModel
 
 @register_model("shared_bottom")
 class SharedBottom(nn.Module):
-    """All tasks read the same trunk; with one task it is that task's model alone."""
+    """Shared bottom: one trunk for all tasks and a tower per task (Caruana 1997).
+
+    With one task it is that task's single-task model.
+
+    >>> import torch, crosstower as ct
+    >>> layout = ct.Layout(
+    ...     codes=(ct.CodeField("user_id", 100, "user_id"), ct.CodeField("item_id", 50, "item_id")),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(ct.Head("click", "binary"), ct.Head("like", "binary")),
+    ... )
+    >>> model = SharedBottom(layout, SharedBottom.Config(tower_hidden=(8,)))
+    >>> batch = ct.Batch(torch.tensor([[7, 9], [8, 3]]), torch.zeros(2, 1), {}, torch.zeros(2, 2))
+    >>> {head: logits.shape for head, logits in model(batch).items()}
+    {'click': torch.Size([2]), 'like': torch.Size([2])}
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        config: options of the model.
+
+    """
 
     class Config(FrozenModel):
         """Options of the shared-bottom model."""
 
-        embedding_dim: int = Field(default=16, ge=1)
-        trunk: Trunk = MLPTrunk()
-        tower_hidden: tuple[int, ...] = (32,)
-        dropout: float = Field(default=0.1, ge=0, lt=1, description="Of the towers.")
+        embedding_dim: int = Field(
+            default=16, ge=1, description="D of columns that do not set their own `dim`."
+        )
+        trunk: Trunk = Field(
+            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+        )
+        tower_hidden: tuple[int, ...] = Field(
+            default=(32,), description="Widths of each tower's dense layers."
+        )
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="Within the towers.")
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -40,7 +66,7 @@ class SharedBottom(nn.Module):
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {head: logits `[B]`}."""
+        """Return {head: logits `[B]`} for B encoded rows."""
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         shared = self.trunk(x0)  # [B, H]
         return by_head(self.layout, self.towers([shared] * len(self.layout.heads), batch))

@@ -1,7 +1,7 @@
-"""The two-tower model: a query vector and an item vector, and their dot product.
+"""The two-tower model: the dot product of a query vector and an item vector.
 
-Covington et al. 2016 and Yi et al. 2019. With tasks it learns given labels (the pointwise form);
-in a retrieval recipe it learns positives against sampled items.
+Covington et al. 2016 and Yi et al. 2019. With tasks it is trained on labels (pointwise); in a
+retrieval recipe it is trained on positives against sampled negatives.
 """
 
 from __future__ import annotations
@@ -23,28 +23,57 @@ from crosstower.nn.towers import Tower
 from crosstower.recipe.frozen import FrozenModel
 
 COLDEST, HOTTEST = 0.01, 100.0
-"""Range of a learnt temperature, widened to where it starts."""
+"""Range of a learnt temperature, widened to include its initial value."""
 
 
 @register_model("two_tower")
 class TwoTower(nn.Module):
-    """logit = ⟨query, item⟩ / temperature + bias, a temperature and a bias a head."""
+    """Two towers: logit = ⟨query, item⟩ / temperature + bias.
+
+    Covington et al. 2016; Yi et al. 2019. There is one temperature and one bias per head.
+
+    >>> import torch, crosstower as ct
+    >>> layout = ct.Layout(
+    ...     codes=(ct.CodeField("user_id", 100, "user_id"), ct.CodeField("item_id", 50, "item_id")),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(ct.Head("click", "binary"),),
+    ... )
+    >>> model = TwoTower(layout, TwoTower.Config(item=("item_id",), dim=8))
+    >>> batch = ct.Batch(torch.tensor([[7, 9], [8, 3]]), torch.zeros(2, 1), {}, torch.zeros(2, 1))
+    >>> {head: logits.shape for head, logits in model(batch).items()}
+    {'click': torch.Size([2])}
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        config: options of the model.
+
+    Raises:
+        RecipeError: `item` names an unknown column, or leaves a tower without columns.
+
+    """
 
     class Config(FrozenModel):
         """Options of the two-tower model."""
 
         item: tuple[str, ...] = Field(
-            default=(), description="Columns of the item tower; the query tower has all others."
+            default=(), description="Columns of the item tower; the query tower reads all others."
         )
-        embedding_dim: int = Field(default=16, ge=1)
-        dim: int = Field(default=32, ge=1, description="Width of the two vectors.")
-        query_hidden: tuple[int, ...] = ()
-        item_hidden: tuple[int, ...] = ()
-        dropout: float = Field(default=0.1, ge=0, lt=1)
-        normalise: bool = Field(default=True, description="Vectors of length 1.")
-        temperature: float = Field(default=0.3, gt=0, description="At the start, if it is learnt.")
+        embedding_dim: int = Field(
+            default=16, ge=1, description="D of columns that do not set their own `dim`."
+        )
+        dim: int = Field(default=32, ge=1, description="Width of the query and item vectors.")
+        query_hidden: tuple[int, ...] = Field(
+            default=(), description="Widths of the query tower's dense layers."
+        )
+        item_hidden: tuple[int, ...] = Field(
+            default=(), description="Widths of the item tower's dense layers."
+        )
+        dropout: float = Field(default=0.1, ge=0, lt=1, description="After each dense layer.")
+        normalise: bool = Field(default=True, description="Scale vectors to length 1.")
+        temperature: float = Field(default=0.3, gt=0, description="Initial value, if it is learnt.")
         learn_temperature: bool = Field(
-            default=True, description="Within 0.01 to 100, or where it starts if that is outside."
+            default=True, description="Within 0.01 to 100; a start outside widens the range."
         )
 
     def __init__(self, layout: Layout, config: Config) -> None:
@@ -64,28 +93,28 @@ class TwoTower(nn.Module):
         )
         self.query_tower = tower(query, hidden=config.query_hidden)
         self.item_tower = tower(item, hidden=config.item_hidden)
-        heads = max(len(layout.heads), 1)  # a retriever has none: one temperature, no bias in use
+        heads = max(len(layout.heads), 1)  # a retriever has no heads: one temperature, no bias
         start = math.log(config.temperature)
         self.log_temperature = nn.Parameter(torch.full((heads,), start), config.learn_temperature)
         self._range = min(start, math.log(COLDEST)), max(start, math.log(HOTTEST))
         self.bias = nn.Parameter(torch.zeros(len(layout.heads)))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {head: logits `[B]`}."""
+        """Return {head: logits `[B]`} for B encoded rows."""
         score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)
-        score = score.expand(batch.codes.shape[0], 1)  # a request may share all columns
+        score = score.expand(batch.codes.shape[0], 1)  # all rows of a request may share both towers
         return by_head(self.layout, score / self.temperature() + self.bias)
 
     def scale(self) -> Tensor:
-        """Return 1 / temperature of the first head, by which a retriever's scores are scaled."""
+        """Return 1 / temperature of the first head, the scale of a retriever's scores."""
         return 1.0 / self.temperature()[0]
 
     def temperature(self) -> Tensor:
         """Return the temperature of each head `[T]`.
 
-        A learnt one is limited to `COLDEST` and `HOTTEST`, as CLIP limits its scale to 100 (Radford
-        et al. 2021): with separable data it falls without end. The parameter itself is put back
-        into the range, where its gradient can lead it away from the limit again.
+        A learnt one stays between `COLDEST` and `HOTTEST`, as CLIP limits its scale to 100 (Radford
+        et al. 2021): on separable data it would fall without end. The parameter itself is clamped,
+        so that its gradient can lead it away from the limit again.
         """
         if self.training and self.log_temperature.requires_grad:
             with torch.no_grad():
@@ -93,11 +122,11 @@ class TwoTower(nn.Module):
         return self.log_temperature.clamp(*self._range).exp()
 
     def queries(self, batch: Batch) -> Tensor:
-        """Return query vectors `[B, D]`; the item columns of the batch are not looked at."""
+        """Return query vectors `[B, D]`; item columns of the batch are ignored."""
         return self.query_tower(self.embed, batch)
 
     def items(self, batch: Batch) -> Tensor:
-        """Return item vectors `[B, D]`; the query columns of the batch are not looked at."""
+        """Return item vectors `[B, D]`; query columns of the batch are ignored."""
         return self.item_tower(self.embed, batch)
 
 

@@ -1,4 +1,4 @@
-"""Events that need one another: the probability of each is a product along the chain."""
+"""Chained events: the probability of each is a product along the chain."""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ from torch import Tensor
 
 
 def chained_logits(logits: Sequence[Tensor]) -> list[Tensor]:
-    """Return log-odds of P(1), P(1)·P(2 | 1), P(1)·P(2 | 1)·P(3 | 2), ...
+    """Return the log-odds of P(1), P(1)·P(2 | 1), P(1)·P(2 | 1)·P(3 | 2), ...
 
     Ma et al. 2018, "Entire Space Multi-Task Model", equation 2: pCTCVR = pCTR · pCVR, learnt on all
-    impressions. Both logarithms are summed from logarithms, with q_k = 1 - P(1)·…·P(k) by
-    q_k = q_{k-1} + P(1)·…·P(k-1)·(1 - P(k | k-1)). So rare events and sure ones keep their digits,
-    and a chain that is sure and wrong has a gradient.
+    impressions. log p and log q, with q_k = 1 - P(1)·…·P(k), are both accumulated in log space:
+    q_k = q_{k-1} + P(1)·…·P(k-1)·(1 - P(k | k-1)). Very rare and near-certain events therefore keep
+    their precision, and a confident wrong chain still has a gradient.
+
+    >>> import torch
+    >>> click, purchase_given_click = torch.tensor([0.0]), torch.tensor([0.0])
+    >>> chained = chained_logits([click, purchase_given_click])
+    >>> [float(logit.sigmoid()) for logit in chained]
+    [0.5, 0.25]
 
     Args:
-        logits: `[B]` each, of every event given the one before it.
+        logits: `[B]` per event, each conditional on the event before it.
+
+    Returns:
+        `[B]` per event, unconditional; float32, except the first, which is returned as given.
 
     """
     chained, first = [logits[0]], logits[0].float()

@@ -1,6 +1,6 @@
 """Cross layers of DCN-V2 (Wang et al. 2021, arXiv 2008.13535).
 
-x0 is the input of the network, x that of the layer, both `[B, W]`; so is every output.
+x0 is the input of the network and x the input of the layer. Inputs and outputs are all `[B, W]`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,40 @@ from torch import Tensor, nn
 
 
 class CrossFull(nn.Module):
-    """x0 ⊙ (W x + b) + x, equation 1."""
+    """Cross layer with a full matrix: x0 ⊙ (W x + b) + x, equation 1.
+
+    >>> import torch
+    >>> layer, x0 = CrossFull(8), torch.ones(2, 8)
+    >>> layer(x0, x0).shape
+    torch.Size([2, 8])
+
+    Args:
+        width: W.
+
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, width)
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        """Return the crossed features."""
+        """Return the crossed features `[B, W]`."""
         return x0 * self.linear(x) + x
 
 
 class CrossLowRank(nn.Module):
-    """x0 ⊙ (U (V^T x) + b) + x, equation 2; `rank` defaults to a quarter of the width."""
+    """Cross layer of low rank: x0 ⊙ (U (Vᵀ x) + b) + x, equation 2.
+
+    >>> import torch
+    >>> layer, x0 = CrossLowRank(8, rank=2), torch.ones(2, 8)
+    >>> layer(x0, x0).shape
+    torch.Size([2, 8])
+
+    Args:
+        width: W.
+        rank: columns of U and V; a quarter of W if None.
+
+    """
 
     def __init__(self, width: int, *, rank: int | None = None) -> None:
         super().__init__()
@@ -33,14 +54,25 @@ class CrossLowRank(nn.Module):
         self.up = nn.Linear(rank, width)
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        """Return the crossed features."""
+        """Return the crossed features `[B, W]`."""
         return x0 * self.up(self.down(x)) + x
 
 
 class CrossMixture(nn.Module):
-    """Σ_i G_i(x) · x0 ⊙ (U_i g(C_i g(V_i^T x)) + b) + x, equation 3.
+    """Mixture of low-rank crosses: Σ_i G_i(x) · x0 ⊙ (U_i g(C_i g(V_iᵀ x)) + b) + x, equation 3.
 
-    G is a softmax over `experts` linear gates, g is tanh.
+    G is a softmax over one linear gate per expert, g is tanh.
+
+    >>> import torch
+    >>> layer, x0 = CrossMixture(8, experts=4), torch.ones(2, 8)
+    >>> layer(x0, x0).shape
+    torch.Size([2, 8])
+
+    Args:
+        width: W.
+        experts: number of low-rank crosses.
+        rank: columns of each U_i and V_i; a quarter of W if None.
+
     """
 
     def __init__(self, width: int, *, experts: int, rank: int | None = None) -> None:
@@ -53,7 +85,7 @@ class CrossMixture(nn.Module):
         self.gate = nn.Linear(width, experts)
 
     def forward(self, x0: Tensor, x: Tensor) -> Tensor:
-        """Return the crossed features."""
+        """Return the crossed features `[B, W]`."""
         low = torch.tanh(torch.einsum("bw,ewr->ebr", x, self.down))
         low = torch.tanh(torch.einsum("ebr,ers->ebs", low, self.core))
         experts = torch.einsum("ebs,esw->ebw", low, self.up) + self.bias
@@ -62,7 +94,17 @@ class CrossMixture(nn.Module):
 
 
 class CrossNetwork(nn.Module):
-    """Applies cross layers one after the other, all with the same x0."""
+    """A stack of cross layers that share the same x0.
+
+    >>> import torch
+    >>> network = CrossNetwork([CrossFull(8), CrossLowRank(8)])
+    >>> network(torch.ones(2, 8)).shape
+    torch.Size([2, 8])
+
+    Args:
+        layers: cross layers of equal width, applied in order.
+
+    """
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Cross layers together with an MLP: the body of DCN-V2 (Wang et al. 2021, figure 1)."""
+"""Cross layers combined with an MLP: the body of DCN-V2 (Wang et al. 2021, figure 1)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,35 @@ from crosstower.recipe.frozen import FrozenModel
 
 
 class CrossOptions(FrozenModel):
-    """How features are crossed, and what stands beside or on top of the crosses."""
+    """Options of cross layers and of the MLP combined with them.
 
-    cross: Literal["full", "low_rank", "mixture"] = "full"
-    cross_layers: int = Field(default=2, ge=1)
-    rank: int | None = Field(default=None, ge=1, description="A quarter of the width if unset.")
-    experts: int = Field(default=4, ge=1, description="Experts of a mixture.")
-    structure: Literal["stacked", "parallel", "stacked_with_input"] = "parallel"
-    hidden: tuple[int, ...] = Field(default=(128, 64), min_length=1)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    >>> CrossOptions(cross="low_rank", rank=16).cross_layers
+    2
+
+    Raises:
+        RecipeError: an option is out of range, or has no effect with this `cross`.
+
+    """
+
+    cross: Literal["full", "low_rank", "mixture"] = Field(
+        default="full", description="Form of a cross layer; see `CrossFull` and its siblings."
+    )
+    cross_layers: int = Field(default=2, ge=1, description="Number of cross layers.")
+    rank: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rank of a low_rank or mixture cross; a quarter of the width if unset.",
+    )
+    experts: int = Field(default=4, ge=1, description="Number of experts of a mixture.")
+    structure: Literal["stacked", "parallel", "stacked_with_input"] = Field(
+        default="parallel",
+        description="parallel: [cross(x0), MLP(x0)]; stacked: MLP(cross(x0)); stacked_with_input:"
+        " MLP([cross(x0), x0]).",
+    )
+    hidden: tuple[int, ...] = Field(
+        default=(128, 64), min_length=1, description="Widths of the MLP's layers."
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="After each layer of the MLP.")
 
     @model_validator(mode="after")
     def _options_mean_something(self) -> Self:
@@ -34,13 +54,38 @@ class CrossOptions(FrozenModel):
 
 
 def deep_cross(width: int, options: CrossOptions) -> Stacked | Parallel | StackedWithInput:
-    """Return the body for inputs `[B, width]`; it says its `output_width`."""
+    """Return a new body, whose `output_width` is the width of its output.
+
+    >>> import torch
+    >>> body = deep_cross(8, CrossOptions(hidden=(4,), structure="parallel"))
+    >>> body(torch.ones(2, 8)).shape, body.output_width
+    (torch.Size([2, 12]), 12)
+
+    Args:
+        width: W of the inputs `[B, W]`.
+        options: of the cross layers and the MLP.
+
+    """
     cross = CrossNetwork([_cross_layer(width, options) for _ in range(options.cross_layers)])
     return _STRUCTURES[options.structure](cross, width, options.hidden, options.dropout)
 
 
 class Stacked(nn.Module):
-    """MLP(cross(x0))."""
+    """A cross network below an MLP: MLP(cross(x0)).
+
+    >>> import torch
+    >>> from crosstower.nn import CrossFull, CrossNetwork
+    >>> body = Stacked(CrossNetwork([CrossFull(8)]), 8, hidden=(4,), dropout=0.0)
+    >>> body(torch.ones(2, 8)).shape
+    torch.Size([2, 4])
+
+    Args:
+        cross: cross network of width W.
+        width: W.
+        hidden: widths of the MLP's layers.
+        dropout: after each layer of the MLP.
+
+    """
 
     def __init__(
         self, cross: CrossNetwork, width: int, hidden: tuple[int, ...], dropout: float
@@ -55,7 +100,21 @@ class Stacked(nn.Module):
 
 
 class Parallel(nn.Module):
-    """[cross(x0), MLP(x0)]."""
+    """A cross network beside an MLP: [cross(x0), MLP(x0)].
+
+    >>> import torch
+    >>> from crosstower.nn import CrossFull, CrossNetwork
+    >>> body = Parallel(CrossNetwork([CrossFull(8)]), 8, hidden=(4,), dropout=0.0)
+    >>> body(torch.ones(2, 8)).shape
+    torch.Size([2, 12])
+
+    Args:
+        cross: cross network of width W.
+        width: W.
+        hidden: widths of the MLP's layers.
+        dropout: after each layer of the MLP.
+
+    """
 
     def __init__(
         self, cross: CrossNetwork, width: int, hidden: tuple[int, ...], dropout: float
@@ -70,7 +129,21 @@ class Parallel(nn.Module):
 
 
 class StackedWithInput(nn.Module):
-    """MLP([cross(x0), x0])."""
+    """A cross network and its input below an MLP: MLP([cross(x0), x0]).
+
+    >>> import torch
+    >>> from crosstower.nn import CrossFull, CrossNetwork
+    >>> body = StackedWithInput(CrossNetwork([CrossFull(8)]), 8, hidden=(4,), dropout=0.0)
+    >>> body(torch.ones(2, 8)).shape
+    torch.Size([2, 4])
+
+    Args:
+        cross: cross network of width W.
+        width: W.
+        hidden: widths of the MLP's layers.
+        dropout: after each layer of the MLP.
+
+    """
 
     def __init__(
         self, cross: CrossNetwork, width: int, hidden: tuple[int, ...], dropout: float

@@ -1,4 +1,4 @@
-"""One embedding store for all fields of a model, updated sparsely."""
+"""Embeddings of all fields of a model in shared tables, with sparse gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INIT_STD = 0.05
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a field's rows are: which parameter, from which row on."""
+    """Location of a field's rows: their parameter and the first row."""
 
     width: str
     offset: int
@@ -26,7 +26,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Field:
-    """How one field is looked up: `column` of the codes, or pooled over a list."""
+    """Look-up of one field: by its `column` of the codes, or pooled over a list."""
 
     place: _Place
     column: int | None = None
@@ -34,18 +34,25 @@ class _Field:
 
 
 class EmbeddingStore(nn.Module):
-    """Looks up every field; all fields of one width share one table `[rows, D]`.
+    """Embeddings of all fields; fields of equal width share one table `[rows, D]`.
 
-    Gradients are sparse, so a step costs the same whatever the vocabulary. Rows start as
-    N(0, `init_std`²) - a standard deviation of 1, common in tutorials, drowns the signal - and
-    the rows of reserved codes at zero, the mean of all others, so that a value that training
-    never saw is treated as an average one.
+    Gradients are sparse, so the cost of a step does not depend on the vocabulary. Rows start as
+    N(0, `init_std`²): a standard deviation of 1, common in tutorials, drowns the signal. Rows of
+    reserved codes start at zero, the mean of all others, so that a value unseen in training counts
+    as an average one.
+
+    >>> import torch, crosstower as ct
+    >>> city = ct.CodeField("city", size=10, table="city")
+    >>> tags = ct.ListField("tags", size=20, table="tags", length=5)
+    >>> store = EmbeddingStore([city], [tags], dim=4)
+    >>> codes, lists = torch.tensor([[3], [4]]), {"tags": torch.tensor([[5, 6], [7, 0]])}
+    >>> store(codes, lists).shape
+    torch.Size([2, 8])
 
     Args:
-        codes: single-valued fields, in the order of `Batch.codes`; those of dim 0 are left out.
+        codes: single-valued fields, in the order of `Batch.codes`; fields of dim 0 are skipped.
         lists: list fields, pooled over their values; an empty list gives zeros.
-        dim: D of fields that do not set their own; a shared table is as wide as its first field
-            says.
+        dim: D of fields that do not set their own; a shared table has the width of its first field.
         init_std: standard deviation of the initial rows.
         dropout: within attention and recurrent pooling.
 
@@ -72,7 +79,7 @@ class EmbeddingStore(nn.Module):
                     self.tables[width][start : start + RESERVED_CODES] = 0.0
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
         self._fields |= {f.name: _Field(places[f.table], pooling=f.pooling) for f in lists}
-        self.pools = nn.ModuleDict()  # by the field's place, as a name may hold a dot
+        self.pools = nn.ModuleDict()  # by the field's position, as its name may contain a dot
         for i, f in enumerate(lists):
             if f.pooling in _TRAINED:
                 width = int(places[f.table].width)
@@ -85,14 +92,14 @@ class EmbeddingStore(nn.Module):
         self.output_width = sum(self.width(name) for name in self._fields)
 
     def forward(self, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
-        """Return `[B, W]` for codes `[B, F]` and lists of B rows, or of one for all rows."""
+        """Return `[B, W]` for codes `[B, F]` and lists of B rows, or of one row shared by all."""
         parts = [self._single(codes, width) for width in self._groups]
         parts += [self.field(name, codes, lists) for name in self._lists]
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
 
     @property
     def names(self) -> list[str]:
-        """The fields that have an embedding, single ones before lists."""
+        """Names of the fields with an embedding, single-valued ones before lists."""
         return list(self._fields)
 
     def width(self, name: str) -> int:
@@ -100,7 +107,7 @@ class EmbeddingStore(nn.Module):
         return int(self._fields[name].place.width)
 
     def field(self, name: str, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
-        """Return `[B, D]` of one field alone."""
+        """Return the embeddings `[B, D]` of one field."""
         field = self._fields[name]
         width, offset = field.place.width, field.place.offset
         if field.column is not None:
@@ -108,12 +115,12 @@ class EmbeddingStore(nn.Module):
         return self._pooled(name, lists[name]).expand(codes.shape[0], -1)
 
     def _pooled(self, name: str, values: Lists) -> Tensor:
-        """Return `[B, D]` of a list field of B rows, or `[1, D]` of one list for all rows."""
+        """Return `[B, D]` for a list field of B rows, or `[1, D]` for a list shared by all rows."""
         field = self._fields[name]
         if field.pooling in ("mean", "sum"):
             return self._bag(values, field)
         if isinstance(values, Ragged):
-            if field.pooling == "max":  # without a row as long as the longest for each of the B
+            if field.pooling == "max":  # needs no padding to the longest list
                 codes = values.values.long() + field.place.offset
                 return ragged_max(self._look_up(codes, field.place.width), values)
             values = values.to_longest()
@@ -129,25 +136,30 @@ class EmbeddingStore(nn.Module):
         return self.rows(codes, columns, offsets, int(width))
 
     def rows(self, codes: Tensor, columns: Tensor, offsets: Tensor, width: int) -> Tensor:
-        """Return `[B, F * width]` of F single-valued fields side by side, in one look-up.
+        """Return the embeddings `[B, F * width]` of F single-valued fields, in one look-up.
 
-        `columns` and `offsets` are theirs, see `places_of`.
+        Args:
+            codes: of the batch, `[B, F]`.
+            columns: `[F]`, the fields' columns of the codes, from `places_of`.
+            offsets: `[F]`, the fields' first rows, from `places_of`.
+            width: D of all these fields.
+
         """
         found = self._look_up(codes.index_select(1, columns).long() + offsets, str(width))
         return found.flatten(1)
 
     def places_of(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return the columns `[F]` of the codes and the offsets `[F]` of single-valued fields."""
+        """Return columns `[F]` of the codes and first rows `[F]` of single-valued fields."""
         fields = [self._fields[name] for name in names]
         columns = torch.tensor([field.column for field in fields], dtype=torch.long)
         return columns, torch.tensor([field.place.offset for field in fields], dtype=torch.long)
 
     def is_single(self, name: str) -> bool:
-        """Return whether a field has a single value, and is no list."""
+        """Return whether a field is single-valued rather than a list."""
         return self._fields[name].column is not None
 
     def _bag(self, lists: Lists, field: _Field) -> Tensor:
-        """Return `[B, D]`: mean or sum without a tensor of all rows in between."""
+        """Return mean or sum `[B, D]`, without a tensor of all looked-up rows."""
         table, offset = self.tables[field.place.width], field.place.offset
         ragged = isinstance(lists, Ragged)
         codes = lists.values if ragged else lists
@@ -173,14 +185,14 @@ _TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool
 
 
 def offload_embeddings(model: nn.Module, device: torch.device | str) -> None:
-    """Move the tables of a model's stores to `device`; all that reads them stays where it is."""
+    """Move the embedding tables of a model to `device`; its other parameters stay."""
     for module in model.modules():
         if isinstance(module, EmbeddingStore):
             module.tables.to(device)
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return where a model computes, wherever its tables are."""
+    """Return the device that a model computes on, regardless of that of its embedding tables."""
     stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
     tables = {id(p) for store in stores for p in store.tables.values()}
     parameters = list(model.parameters())
@@ -188,9 +200,9 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def _without_tail(values: Tensor) -> Tensor:
-    """Return lists `[B, L]` without the columns in which all are padding, but for the first.
+    """Return lists `[B, L]` without trailing columns of padding; at least one column stays.
 
-    A compiled or exported model keeps them: there a length must not depend on values.
+    A compiled or exported model keeps all columns, as its shapes must not depend on values.
     """
     if torch.compiler.is_compiling() or not len(values):
         return values

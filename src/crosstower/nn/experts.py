@@ -1,4 +1,4 @@
-"""Experts shared by tasks, and the gates that mix them.
+"""Experts shared by tasks, and gates that mix them.
 
 Ma et al. 2018, "Modeling Task Relationships in Multi-task Learning with Multi-gate
 Mixture-of-Experts"; Tang et al. 2020, "Progressive Layered Extraction".
@@ -13,24 +13,49 @@ import torch
 from torch import Tensor, nn
 
 MakeExpert = Callable[[int], Any]
-"""From an input width to a module that says its `output_width`."""
+"""Builds an expert for an input width; the module must have an `output_width`."""
 
 
 class Gate(nn.Module):
-    """g(x) = softmax(W x); output = Σ_i g_i(x) · f_i (Ma et al. 2018, equations 6 and 7)."""
+    """Gate over experts: g(x) = softmax(W x), output Σ_i g_i(x) · f_i(x) (Ma et al., eqs. 6, 7).
+
+    >>> import torch
+    >>> gate = Gate(8, experts=3)
+    >>> gate(torch.ones(2, 8), torch.ones(2, 3, 4)).shape
+    torch.Size([2, 4])
+
+    Args:
+        width: W of the gate's input.
+        experts: E.
+
+    """
 
     def __init__(self, width: int, experts: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, experts, bias=False)
 
     def forward(self, x: Tensor, experts: Tensor) -> Tensor:
-        """Return `[B, H]` for the gate's input `[B, W]` and outputs of experts `[B, E, H]`."""
+        """Return `[B, H]` for the gate's input `[B, W]` and the experts' outputs `[B, E, H]`."""
         weights = self.linear(x).softmax(dim=1)  # [B, E]
         return torch.einsum("be,beh->bh", weights, experts.to(weights.dtype))
 
 
 class MultiGateMixture(nn.Module):
-    """Experts that all tasks share, and one gate a task (MMoE)."""
+    """Experts shared by all tasks, with one gate per task (MMoE, Ma et al. 2018).
+
+    >>> import torch
+    >>> from crosstower.nn import MLP
+    >>> mixture = MultiGateMixture(8, lambda width: MLP(width, (4,)), experts=3, tasks=2)
+    >>> [mixed.shape for mixed in mixture(torch.ones(5, 8))]
+    [torch.Size([5, 4]), torch.Size([5, 4])]
+
+    Args:
+        width: W.
+        make: builds an expert for an input width.
+        experts: E.
+        tasks: T.
+
+    """
 
     def __init__(self, width: int, make: MakeExpert, *, experts: int, tasks: int) -> None:
         super().__init__()
@@ -40,24 +65,33 @@ class MultiGateMixture(nn.Module):
         self.output_width: int = made[0].output_width
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return one `[B, H]` a task for x `[B, W]`."""
+        """Return T tensors `[B, H]`, one per task, for x `[B, W]`."""
         outputs = torch.stack([expert(x) for expert in self.experts], dim=1)  # [B, E, H]
         return [gate(x, outputs) for gate in self.gates]
 
 
 class ExtractionLayer(nn.Module):
-    """Experts of each task beside shared ones (CGC, Tang et al. 2020, equations 1 to 3).
+    """Task-specific and shared experts (CGC, Tang et al. 2020, equations 1 to 3).
 
-    A task's gate sees its own experts and the shared ones. Where another layer follows, a shared
-    gate sees all experts and gives that layer's shared input.
+    The gate of a task mixes its own experts and the shared ones. If another layer follows, a
+    shared gate mixes all experts into that layer's shared input.
+
+    >>> import torch
+    >>> from crosstower.nn import MLP
+    >>> layer = ExtractionLayer(
+    ...     8, lambda width: MLP(width, (4,)), tasks=2, specific=1, shared=1, last=False
+    ... )
+    >>> tasks, shared = layer([torch.ones(5, 8)] * 2, torch.ones(5, 8))
+    >>> len(tasks), shared.shape
+    (2, torch.Size([5, 4]))
 
     Args:
-        width: W, of every input.
-        make: makes an expert.
+        width: W of every input.
+        make: builds an expert for an input width.
         tasks: T.
-        specific: experts of each task.
-        shared: experts that all tasks share.
-        last: no layer follows, so that there is no shared gate.
+        specific: number of experts per task.
+        shared: number of experts that all tasks share.
+        last: whether this is the last layer, which has no shared gate.
 
     """
 
@@ -76,9 +110,12 @@ class ExtractionLayer(nn.Module):
     def forward(
         self, inputs: Sequence[Tensor], shared_input: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        """Return one `[B, H]` a task and the shared one, for inputs `[B, W]` of the same kinds.
+        """Return T task outputs and the shared output, each `[B, H]`.
 
-        After the last layer the shared one is its input.
+        Args:
+            inputs: T tensors `[B, W]`, one per task.
+            shared_input: `[B, W]`; the last layer returns it unchanged.
+
         """
         common = [expert(shared_input) for expert in self.shared]
         own = [
@@ -96,7 +133,25 @@ class ExtractionLayer(nn.Module):
 
 
 class ProgressiveExtraction(nn.Module):
-    """Extraction layers one upon the other (PLE, Tang et al. 2020, section 4.3)."""
+    """A stack of extraction layers (PLE, Tang et al. 2020, section 4.3).
+
+    >>> import torch
+    >>> from crosstower.nn import MLP
+    >>> extraction = ProgressiveExtraction(
+    ...     8, lambda width: MLP(width, (4,)), tasks=2, specific=1, shared=1, levels=2
+    ... )
+    >>> [task.shape for task in extraction(torch.ones(5, 8))]
+    [torch.Size([5, 4]), torch.Size([5, 4])]
+
+    Args:
+        width: W of the input.
+        make: builds an expert for an input width.
+        tasks: T.
+        specific: number of experts per task and level.
+        shared: number of experts per level that all tasks share.
+        levels: number of extraction layers; 1 is CGC.
+
+    """
 
     def __init__(
         self,
@@ -122,7 +177,7 @@ class ProgressiveExtraction(nn.Module):
         self.output_width = width
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return one `[B, H]` a task for x `[B, W]`."""
+        """Return T tensors `[B, H]`, one per task, for x `[B, W]`."""
         inputs, shared = [x] * self.tasks, x
         for layer in self.layers:
             inputs, shared = layer(inputs, shared)

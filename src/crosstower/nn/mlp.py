@@ -1,4 +1,4 @@
-"""A stack of dense layers."""
+"""The multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Linear, ReLU and dropout for each hidden width; He initialisation (He et al. 2015)."""
+    """Linear, ReLU and dropout per hidden width, with He initialisation (He et al. 2015).
+
+    >>> import torch
+    >>> mlp = MLP(8, (16, 4), dropout=0.1)
+    >>> mlp(torch.ones(2, 8)).shape, mlp.output_width
+    (torch.Size([2, 4]), 4)
+
+    Args:
+        width: W of the input.
+        hidden: widths of the layers; none makes it the identity.
+        dropout: after each layer, in [0, 1).
+
+    """
 
     def __init__(self, width: int, hidden: Sequence[int], *, dropout: float = 0.0) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""A list of vectors into one: maximum, attention or a recurrent network.
+"""Pooling of a list of vectors into one vector: maximum, attention or a recurrent network.
 
-Shapes: rows `[B, L, D]`, oldest first, and `present` `[B, L]`, which of them are values; padding
-comes after them. A list without a value gives zeros.
+Shapes: `rows` `[B, L, D]`, oldest first, and the mask `present` `[B, L]`, False for padding, which
+follows the values. An empty list gives zeros.
 """
 
 from __future__ import annotations
@@ -16,13 +16,27 @@ _HEADS = 2
 
 
 def max_pool(rows: Tensor, present: Tensor) -> Tensor:
-    """Return the largest value of each dimension `[B, D]`."""
+    """Return the maximum of each dimension over the values of a list.
+
+    >>> import torch
+    >>> rows = torch.tensor([[[1.0, 5.0], [3.0, 2.0], [9.0, 9.0]]])
+    >>> max_pool(rows, torch.tensor([[True, True, False]]))
+    tensor([[3., 5.]])
+
+    Args:
+        rows: `[B, L, D]`.
+        present: `[B, L]`, False for padding.
+
+    Returns:
+        `[B, D]`; zeros for an empty list.
+
+    """
     highest = rows.masked_fill(~present.unsqueeze(-1), float("-inf")).amax(1)
     return torch.where(present.any(1, keepdim=True), highest, 0.0)
 
 
 def ragged_max(rows: Tensor, lists: Ragged) -> Tensor:
-    """Return what `max_pool` does `[B, D]`, from the rows `[V, D]` of the values of B lists."""
+    """Return `max_pool` `[B, D]` of B ragged lists, from the rows `[V, D]` of their V values."""
     owners = lists.owners().unsqueeze(1).expand_as(rows)
     lowest = rows.new_full((len(lists), rows.shape[1]), float("-inf"))
     highest = lowest.scatter_reduce(0, owners, rows, "amax")
@@ -30,14 +44,20 @@ def ragged_max(rows: Tensor, lists: Ragged) -> Tensor:
 
 
 class AttentionPool(nn.Module):
-    """One transformer block read from the newest value (Vaswani et al. 2017; SASRec, Kang 2018).
+    """One transformer block, read at the newest value (Vaswani et al. 2017; SASRec, Kang 2018).
 
-    y = x_n + MHA(LN(x_n), LN(x)), out = LN(y + FFN(LN(y))), with x the rows plus a learnt vector
-    for how many steps ago each one was. Only the newest position asks, so the cost is linear in L.
+    y = x_n + MHA(LN(x_n), LN(x)), out = LN(y + FFN(LN(y))), where x is the rows plus a learnt
+    embedding of their age in steps. Only the newest position is a query, so the cost is linear in
+    L.
+
+    >>> import torch
+    >>> pool = AttentionPool(8, length=5)
+    >>> pool(torch.ones(2, 3, 8), torch.tensor([[True, True, False], [True, True, True]])).shape
+    torch.Size([2, 8])
 
     Args:
         width: D.
-        length: L at most.
+        length: largest L.
         dropout: of the rows, the attention's output and the feed-forward layer.
 
     """
@@ -55,7 +75,7 @@ class AttentionPool(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, rows: Tensor, present: Tensor) -> Tensor:
-        """Return `[B, D]`."""
+        """Return `[B, D]` for rows `[B, L, D]` and their mask `[B, L]`."""
         count = present.sum(1)  # [B]
         newest = (count - 1).clamp(min=0)
         place = torch.arange(rows.shape[1], device=rows.device)
@@ -64,7 +84,7 @@ class AttentionPool(nn.Module):
         last = x[torch.arange(x.shape[0], device=x.device), newest]  # [B, D]
         query = self._by_head(self.query(self.before(last)).unsqueeze(1))
         key, value = (self._by_head(t) for t in self.key_value(self.before(x)).chunk(2, -1))
-        allowed = present | (place == 0)  # a softmax over nothing is not defined
+        allowed = present | (place == 0)  # a softmax over no value is undefined
         found = F.scaled_dot_product_attention(
             query, key, value, attn_mask=allowed[:, None, None, :]
         )  # [B, heads, 1, D / heads]
@@ -77,17 +97,29 @@ class AttentionPool(nn.Module):
 
 
 class GruPool(nn.Module):
-    """The state of a gated recurrent unit after the newest value (GRU4Rec, Hidasi et al. 2016)."""
+    """Final state of a gated recurrent unit (GRU4Rec, Hidasi et al. 2016).
+
+    >>> import torch
+    >>> pool = GruPool(8, length=5)
+    >>> pool(torch.ones(2, 3, 8), torch.tensor([[True, True, False], [True, True, True]])).shape
+    torch.Size([2, 8])
+
+    Args:
+        width: D.
+        length: largest L; not used, every pooling takes it.
+        dropout: of the rows and of the final state.
+
+    """
 
     def __init__(self, width: int, length: int, *, dropout: float = 0.1) -> None:
-        del length  # any length will do
+        del length  # a recurrent network takes any length
         super().__init__()
         self.gru = nn.GRU(width, width, batch_first=True)
         self.out = nn.Linear(width, width)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, rows: Tensor, present: Tensor) -> Tensor:
-        """Return `[B, D]`."""
+        """Return `[B, D]` for rows `[B, L, D]` and their mask `[B, L]`."""
         states, _ = self.gru(self.drop(rows * rows.shape[-1] ** 0.5))
         count = present.sum(1)
         newest = states[torch.arange(rows.shape[0], device=rows.device), (count - 1).clamp(min=0)]

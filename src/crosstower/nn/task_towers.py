@@ -1,4 +1,4 @@
-"""What every task has for itself: a few dense layers and a logit."""
+"""Task towers: dense layers and a logit per task."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from crosstower.nn.trunks import Trunk, build_wide
 
 
 class TaskTowers(nn.Module):
-    """A tower a task, each with an input `[B, H]` of its own; a wide side adds to their logits.
+    """One tower per task, each with its own input `[B, H]`; a wide side adds to their logits.
+
+    >>> import torch, crosstower as ct
+    >>> heads = (ct.Head("click", "binary"), ct.Head("like", "binary"))
+    >>> layout = ct.Layout(codes=(), numbers=("age",), lists=(), heads=heads)
+    >>> towers = TaskTowers(layout, ct.nn.MLPTrunk(), width=8, hidden=(4,), dropout=0.0)
+    >>> batch = ct.Batch(torch.zeros(5, 0), torch.zeros(5, 1), {}, torch.zeros(5, 2))
+    >>> towers([torch.ones(5, 8)] * 2, batch).shape
+    torch.Size([5, 2])
 
     Args:
-        layout: has T heads.
-        trunk: of the model; one of Wide & Deep brings the wide side.
+        layout: with T heads.
+        trunk: options of the model's trunk; a Wide & Deep trunk adds the wide side.
         width: H.
-        hidden: widths of the dense layers of each tower; none leaves a linear layer.
-        dropout: within the towers.
+        hidden: widths of each tower's dense layers; none makes a tower linear.
+        dropout: after each dense layer, in [0, 1).
 
     """
 
@@ -42,7 +50,13 @@ class TaskTowers(nn.Module):
         self.wide = build_wide(trunk, layout)
 
     def forward(self, inputs: Sequence[Tensor], batch: Batch) -> Tensor:
-        """Return logits `[B, T]` for one `[B, H]` a task; the wide side reads the batch itself."""
+        """Return logits `[B, T]`.
+
+        Args:
+            inputs: T tensors `[B, H]`, one per task.
+            batch: encoded rows, for the wide side.
+
+        """
         parts = zip(inputs, self.towers, self.heads, strict=True)
         logits = torch.cat([head(tower(x)) for x, tower, head in parts], dim=1)  # [B, T]
         if self.wide is None:

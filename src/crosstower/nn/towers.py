@@ -1,4 +1,4 @@
-"""A tower: the columns of one side into one vector."""
+"""Query and item towers: some columns of a batch as one vector per row."""
 
 from __future__ import annotations
 
@@ -15,33 +15,56 @@ from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.mlp import MLP
 
 SHORTEST = 1e-3
-"""Length below which a vector is scaled by 1 / SHORTEST instead of to length 1."""
+"""Length below which a vector is divided by SHORTEST instead of by its length."""
 
 
 def unit_vectors(x: Tensor) -> Tensor:
-    """Return x / max(‖x‖, 1e-3) `[B, D]`: vectors of length 1, zero rows as they are.
+    """Return x / max(‖x‖, 1e-3): vectors of length 1; zero vectors stay zero.
 
-    The gradient of normalising is that of the result over ‖x‖. The limit keeps it finite at zero
-    and below 1,000 times anywhere, so that one row does not use up `training.clip_norm` for all.
+    Normalising scales the gradient by 1 / ‖x‖. The limit keeps that factor below 1,000, so that a
+    single short vector does not exhaust `training.clip_norm`.
+
+    >>> import torch
+    >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+
+    Args:
+        x: `[B, D]`.
+
+    Returns:
+        `[B, D]`.
+
     """
     return F.normalize(x, dim=1, eps=SHORTEST)
 
 
 class Tower(nn.Module):
-    """Embeddings and numbers of some columns, dense layers, a linear layer to `[B, D]`.
+    """Embeddings and numbers of some columns, dense layers, and a linear layer to `[B, D]`.
 
-    The store is handed in at each call, not owned: both towers look into the same one, so that a
-    history can share its table with the items.
+    The store is passed to each call and not owned: both towers share it, so that a history can
+    share its table with the items.
+
+    >>> import torch, crosstower as ct
+    >>> item = ct.CodeField("item_id", size=100, table="item_id")
+    >>> layout = ct.Layout(codes=(item,), numbers=("price",), lists=(), heads=())
+    >>> store = ct.nn.EmbeddingStore(layout.codes, layout.lists, dim=4)
+    >>> tower = Tower(
+    ...     store, layout, ["item_id", "price"], hidden=(16,), dim=8, dropout=0.0, normalise=True
+    ... )
+    >>> batch = ct.Batch(torch.tensor([[3], [4]]), torch.zeros(2, 1), {}, torch.zeros(2, 0))
+    >>> tower(store, batch).shape
+    torch.Size([2, 8])
 
     Args:
-        store: gives the names and widths of the fields.
+        store: defines names and widths of the fields.
         layout: of the whole model.
         columns: the tower's columns.
         hidden: widths of the dense layers; none makes the tower linear in its inputs, and a single
-            field of width D passes as it is.
+            field of width D is then used unchanged.
         dim: D.
-        dropout: after each dense layer.
-        normalise: vectors of length 1, so that a dot product is a cosine; see `unit_vectors`.
+        dropout: after each dense layer, in [0, 1).
+        normalise: scale vectors to length 1, so that a dot product is a cosine; see `unit_vectors`.
 
     """
 
@@ -61,7 +84,7 @@ class Tower(nn.Module):
         self._fields = [name for name in store.names if name in columns]
         single = [name for name in self._fields if store.is_single(name)]
         widths = {store.width(name) for name in single}
-        # Single-valued fields come first; if all are equally wide, one look-up gets them.
+        # Single-valued fields come first; if all have the same width, one look-up suffices.
         self._width = widths.pop() if len(widths) == 1 else None
         self._others = self._fields[len(single) :] if self._width is not None else self._fields
         for name, places in zip(("columns", "offsets"), store.places_of(single), strict=True):
@@ -70,13 +93,13 @@ class Tower(nn.Module):
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         width = sum(store.width(name) for name in self._fields) + len(numbers)
         self.mlp = MLP(width, hidden, dropout=dropout)
-        # One field as wide as the vector is the vector: the item's embedding itself.
+        # A single field of the vector's width is the vector: the item's embedding itself.
         plain = len(self._fields) == 1 and not numbers and not hidden and width == dim
         self.head = nn.Identity() if plain else nn.Linear(self.mlp.output_width, dim)
         self.finish = unit_vectors if normalise else nn.Identity()
 
     def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:
-        """Return `[B, D]`, or `[1, D]` where all rows of a request share the tower's columns."""
+        """Return `[B, D]`, or `[1, D]` if all rows of a request share the tower's columns."""
         if isinstance(batch, Request) and batch.shared.issuperset(self._columns):
             batch = batch[:1]
         parts = [store.field(name, batch.codes, batch.lists) for name in self._others]

@@ -14,14 +14,21 @@ from crosstower.errors import RecipeError, did_you_mean
 
 
 class WideLinear(nn.Module):
-    """y = Σ w[code] + Σ mean over a list of w[code] + W x + b (Cheng et al. 2016, section 3.1).
+    """Linear model over codes, lists and numbers (Cheng et al. 2016, section 3.1).
 
-    Starts at zero, so that FTRL-proximal can keep unused weights at exactly zero.
+    y = Σ_codes w[code] + Σ_lists mean(w[codes of the list]) + W x + b. All weights start at zero,
+    so that FTRL-proximal can keep unused ones at exactly zero.
+
+    >>> import torch, crosstower as ct
+    >>> city = ct.CodeField("city", size=10, table="city")
+    >>> wide = WideLinear([(0, city)], [], numbers=1, heads=2)
+    >>> wide(torch.tensor([[3], [4]]), torch.zeros(2, 1), {}).shape
+    torch.Size([2, 2])
 
     Args:
-        codes: (position in `Batch.codes`, field) pairs; each gets its own weights.
+        codes: (position in `Batch.codes`, field) pairs; each field has its own weights.
         lists: list fields, averaged.
-        numbers: N, or 0 to leave numbers out.
+        numbers: N; 0 omits numbers.
         heads: T.
 
     """
@@ -57,7 +64,7 @@ class WideLinear(nn.Module):
         return total
 
     def _mean(self, lists: Lists, offset: int) -> Tensor:
-        """Return the mean weight `[B, T]` of each list; 0 for one without a value."""
+        """Return the mean weight `[B, T]` of each list; 0 for an empty list."""
         if isinstance(lists, Ragged):
             codes, starts = lists.values.long() + offset, lists.offsets
             return F.embedding_bag(
@@ -77,7 +84,7 @@ class WideLinear(nn.Module):
 
 
 def unread_crosses(layout: Layout, model: nn.Module) -> list[str]:
-    """Return the crosses without a width that no wide side of a model reads."""
+    """Return names of crosses without a `dim` that no wide side of the model reads."""
     sides = [m for m in model.modules() if isinstance(m, WideLinear)]
     read = {i for side in sides for i in side.get_buffer("columns").tolist()}
     return [f.name for i, f in enumerate(layout.codes) if f.dim == 0 and i not in read]
@@ -86,10 +93,22 @@ def unread_crosses(layout: Layout, model: nn.Module) -> list[str]:
 def wide_side(
     layout: Layout, *, columns: Sequence[str] | None = None, with_numbers: bool = True
 ) -> WideLinear:
-    """Return a wide side over some coded columns and crosses of a layout, all of them if None.
+    """Return a new wide side over coded columns, crosses and numbers of a layout.
+
+    >>> import crosstower as ct
+    >>> city = ct.CodeField("city", size=10, table="city")
+    >>> heads = (ct.Head("click", "binary"),)
+    >>> layout = ct.Layout(codes=(city,), numbers=("age",), lists=(), heads=heads)
+    >>> wide_side(layout, columns=["city"], with_numbers=False).weight.shape
+    torch.Size([10, 1])
+
+    Args:
+        layout: fields, numbers and T heads of the model.
+        columns: coded columns and crosses to read; all of them if None.
+        with_numbers: whether to read the numbers as well.
 
     Raises:
-        RecipeError: a column is not among them.
+        RecipeError: a column is not a coded column or cross of the layout.
 
     """
     names = [f.name for f in (*layout.codes, *layout.lists)]

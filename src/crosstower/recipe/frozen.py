@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.validation import explained
@@ -36,8 +38,27 @@ class _HouseStyle(ModelMetaclass):
                 raise RecipeError(explained(error, cls, where=cls.__name__)) from None
 
 
+_ARGS = "Args:\n"
+
+
 class FrozenModel(BaseModel, metaclass=_HouseStyle):
     """A model that cannot be changed, and refuses unknown keys and infinite numbers.
+
+    The descriptions of its fields appear as arguments in its docstring.
+
+    >>> from pydantic import Field
+    >>> class Options(FrozenModel):
+    ...     "Options of a model."
+    ...
+    ...     width: int = Field(default=8, ge=1, description="Output width.")
+    >>> Options(width=0)
+    Traceback (most recent call last):
+    crosstower.errors.RecipeError: Options.width: expected a number greater than or equal to ...
+    >>> print(Options.__doc__)
+    Options of a model.
+    <BLANKLINE>
+    Args:
+        width: Output width.
 
     Raises:
         RecipeError: an argument is wrong; one line per wrong argument.
@@ -45,6 +66,28 @@ class FrozenModel(BaseModel, metaclass=_HouseStyle):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Add the descriptions of the fields to the docstring."""
+        described = {f.alias or n: f.description for n, f in cls.model_fields.items()}
+        lines = [
+            textwrap.fill(f"{name}: {text}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
+            for name, text in described.items()
+            if text is not None
+        ]
+        if cls.__doc__ and lines:
+            words = inspect.cleandoc(cls.__doc__).partition(_ARGS)[0]
+            cls.__doc__ = "\n".join([f"{words.rstrip()}\n\n{_ARGS.rstrip()}", *lines, ""])
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        """Leave the arguments out of the schema's description: its properties have them."""
+        schema = handler(core_schema)
+        found = handler.resolve_ref_schema(schema)
+        if "description" in found:
+            found["description"] = found["description"].partition(_ARGS)[0].rstrip()
+        return schema
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         """Refuse a change.

@@ -78,7 +78,7 @@ class Training(FrozenModel):
         Few rows need small batches: with 20 steps an epoch an early stop comes before anything
         is learnt.
 
-        >>> [Training().rows_a_step(rows) for rows in (5_000, 39_000, 10_000_000)]
+        >>> [Training().batch_size_for(rows) for rows in (5_000, 39_000, 10_000_000)]
         [128, 256, 1024]
         """
         if self.batch_size is not None:
