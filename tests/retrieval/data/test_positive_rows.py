@@ -181,3 +181,18 @@ def test_an_impression_without_a_known_answer_is_no_positive() -> None:
     frame = LONG.with_columns(watched=pl.when(pl.col("shown") == 3).then(None).otherwise("watched"))
     assert shown("{kind: random, seed: 1}", frame)[2] == 3.0
     assert positives(frame.with_columns(part=pl.lit("train"))).items.ids.len() == 5
+
+
+def test_an_item_with_a_bad_cell_is_skipped_with_its_rows(tmp_path: Path) -> None:
+    table = tmp_path / "items.parquet"
+    shown = pl.Series([4.0, float("inf"), 2.0, 1.0])
+    pl.DataFrame({"film": [5, 7, 8, 9], "shown": shown}).write_parquet(table)
+    text = RECIPE.replace("item: film,", f"item: film, items: {table},")
+    frame = ROWS.drop("shown")
+    with pytest.raises(DataError, match=r"column 'shown': .*inf"):
+        positives(frame, parse_recipe(text))
+    skipping = parse_recipe(text.replace("data: {", "data: {on_bad_rows: skip, "))
+    found = positives(frame, skipping)
+    assert found.items.ids.to_list() == [5, 8, 9]
+    assert found.skipped == {"shown": 1, "film": 3}
+    assert found.frame[raw_name("film")].to_list() == [8, 9]

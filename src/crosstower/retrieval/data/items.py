@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -17,6 +19,10 @@ from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.schema import Schema
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import text_of
+
+BadRows = tuple[Literal["error", "skip"], Counter[str]]
+"""The recipe's `data.on_bad_rows`, and a counter of skipped rows by column."""
+STRICT: BadRows = ("error", Counter())
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,14 @@ class ItemTable:
         return places_of_ids(self.ids, ids)
 
 
-def read_items(path: str, schema: Schema, *, item: str, dialect: Csv | None = None) -> ItemTable:
+def read_items(
+    path: str,
+    schema: Schema,
+    *,
+    item: str,
+    dialect: Csv | None = None,
+    bad_rows: BadRows = STRICT,
+) -> ItemTable:
     """Return the items of a file.
 
     Args:
@@ -48,6 +61,7 @@ def read_items(path: str, schema: Schema, *, item: str, dialect: Csv | None = No
         schema: of the item columns.
         item: the data column of the id.
         dialect: of CSV files.
+        bad_rows: what happens to items with a bad cell.
 
     Raises:
         DataError: a column is missing, an id is missing or there twice, a cell is wrong.
@@ -55,12 +69,20 @@ def read_items(path: str, schema: Schema, *, item: str, dialect: Csv | None = No
     """
     source = open_source(path, dialect)
     require_columns(source, [item, *schema.sources()])
-    return items_of(source, schema, item=item, columns=source.columns())
+    return items_of(source, schema, item=item, columns=source.columns(), bad_rows=bad_rows)
 
 
-def items_of(source: Source, schema: Schema, *, item: str, columns: Sequence[str]) -> ItemTable:
-    """Return the items of rows that hold each item once."""
-    cleaner = Cleaner(schema, list(columns))
+def items_of(
+    source: Source,
+    schema: Schema,
+    *,
+    item: str,
+    columns: Sequence[str],
+    bad_rows: BadRows = STRICT,
+) -> ItemTable:
+    """Return the items of rows that hold each item once; those with a bad cell may be skipped."""
+    rule, skipped = bad_rows
+    cleaner = Cleaner(schema, list(columns), on_bad_rows=rule, skipped=skipped)
     frames = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
     frame = pl.concat(frames, how="vertical_relaxed")
     ids = to_ids(item, frame[raw_name(item)]).alias(item)

@@ -80,7 +80,8 @@ def read_positives(
     joins = join_matches(source)
     skipped = cleaner.skipped
     frame = _with_ids(frame, section, recipe.data.on_bad_rows)
-    items = _items(recipe, every, sides, frame, splitter) if items is None else items
+    if items is None:
+        items = _items(recipe, every, sides, frame, splitter=splitter, skipped=skipped)
     frame = _known(frame, items, section, recipe.data.on_bad_rows, skipped)
     by_user = [] if section.user is None else [raw_name(section.user)]
     frame = frame.sort([*by_user, *(time_name(clock.column) for clock in order), ROW])
@@ -126,16 +127,23 @@ def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.D
 
 
 def _items(
-    recipe: Recipe, source: Source, sides: TowerColumns, frame: pl.DataFrame, splitter: Splitter
+    recipe: Recipe,
+    source: Source,
+    sides: TowerColumns,
+    frame: pl.DataFrame,
+    *,
+    splitter: Splitter,
+    skipped: Counter[str],
 ) -> ItemTable:
     """Return the item table, or all items with the columns of their last training row."""
     section, schema = retrieval_section_of(recipe), recipe.schema_.part(list(sides.item))
+    bad_rows = (recipe.data.on_bad_rows, skipped)
     if section.items is not None:
-        dialect = recipe.data.csv
-        return read_items(section.items, schema, item=section.item, dialect=dialect)
+        dialect, item = recipe.data.csv, section.item
+        return read_items(section.items, schema, item=item, dialect=dialect, bad_rows=bad_rows)
     trained = frame.filter(pl.col(SPLIT) == 0)[ROW].to_numpy()
     rows = TrainingRows(trained, splitter, section.where)
-    return items_of_rows(source, schema, section, rows, recipe.data.on_bad_rows)
+    return items_of_rows(source, schema, section, rows, bad_rows)
 
 
 def _known(

@@ -15,7 +15,7 @@ from crosstower.data.split import Splitter
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.schema import Schema
-from crosstower.retrieval.data.items import ItemTable, items_of, last_of_each
+from crosstower.retrieval.data.items import BadRows, ItemTable, items_of, last_of_each
 from crosstower.values.columns import ids_of, settled
 
 Mask = NDArray[np.bool_]
@@ -73,7 +73,7 @@ def canonical_ids(name: str, raw: pl.Series, on_bad_rows: str) -> pl.Series:
 
 
 def items_of_rows(
-    source: Source, schema: Schema, section: Retrieval, rows: TrainingRows, on_bad_rows: str
+    source: Source, schema: Schema, section: Retrieval, rows: TrainingRows, bad_rows: BadRows
 ) -> ItemTable:
     """Return the items of all rows, each with the columns of its last training row.
 
@@ -82,7 +82,7 @@ def items_of_rows(
         schema: of the item columns.
         section: names the item.
         rows: the training rows.
-        on_bad_rows: "error" or "skip".
+        bad_rows: what happens to items with a bad cell.
 
     Returns:
         `missing` counts the items without a training row, whose columns are null.
@@ -98,7 +98,7 @@ def items_of_rows(
     positives = 0
     for chunk in source.chunks(list(dict.fromkeys([*columns, *rows.columns()]))):
         mask, positives = rows.among(chunk, positives)
-        own = canonical_ids(item, chunk.frame[item], on_bad_rows)
+        own = canonical_ids(item, chunk.frame[item], bad_rows[0])
         ids.append(own.unique())
         seen = chunk.frame.select(columns).with_columns(own).filter(pl.Series(mask))
         last = [last_of_each(pl.concat([*last, seen], how="vertical_relaxed"), item)]
@@ -107,5 +107,5 @@ def items_of_rows(
     known = last[0].with_columns(pl.col(item).cast(every.schema[item]))
     table = every.join(known, on=item, how="left", maintain_order="left")
     items = FrameSource(table.select(columns), f"the items of {source.name}")
-    found = items_of(items, schema, item=item, columns=columns)
+    found = items_of(items, schema, item=item, columns=columns, bad_rows=bad_rows)
     return replace(found, missing=len(every) - len(known))
