@@ -16,7 +16,7 @@ from crosstower.cli.blend import print_blend
 from crosstower.data.datasets import worlds
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.reading import source_of
-from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.errors import DataError, RecipeError
 from crosstower.evaluation.metrics.per_user import ndcg_per_group
 from crosstower.fitting.fit import fit
 from crosstower.recipe.blend import Blend, Diversity
@@ -63,17 +63,6 @@ def test_the_blend_is_fitted_on_valid_and_shown_on_test(run: Run) -> None:
     assert low < expected < high
 
 
-def test_lists_are_in_order_and_say_what_each_task_adds(run: Run) -> None:
-    blend_run(run, PROBIT)
-    rows = pl.read_parquet(run.folder / "blended.parquet")
-    assert rows.columns[:5] == ["user_id", "rank", "blend__score", "like__part", "comment__part"]
-    total = rows["like__part"] + rows["comment__part"]
-    np.testing.assert_allclose(rows["blend__score"], total)
-    for _, one in rows.group_by("user_id"):
-        assert one["rank"].to_list() == list(range(1, one.height + 1))
-        assert one["blend__score"].is_sorted(descending=True)
-
-
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_scoring_gives_the_blend_from_then_on(run: Run) -> None:
     frame = worlds.make("feed_engagement", rows=ROWS).frame.drop("like", "comment")
@@ -92,33 +81,6 @@ def test_scoring_gives_the_blend_from_then_on(run: Run) -> None:
     one = again.predict(frame[7:8])
     assert one["blend__score"][0] == pytest.approx(scored["blend__score"][7], rel=1e-6)
     assert "blend__score" in again.predict(frame.head(2), seed=1).columns
-
-
-def test_columns_that_were_not_stored_are_read_again(run: Run) -> None:
-    stored = pl.read_parquet(run.model_folder("shared_bottom", 0) / "test.parquet")
-    assert not {"item_id", "content_type"} & set(stored.columns)
-    spec = Blend(weights={"like": 1}, diversity=Diversity(mmr=0.5, similar_by=("item_id",)))
-    blend_run(run, spec)
-    rows = pl.read_parquet(run.folder / "blended.parquet")
-    keys = ["user_id", "item_id", "like", "comment"]
-    frame = worlds.make("feed_engagement", rows=ROWS).frame
-    frame = frame.with_columns(pl.col("like", "comment").cast(pl.Float64))
-    assert rows.join(frame, on=keys, how="anti").height == 0  # each item stands beside its labels
-
-
-def test_the_page_and_the_figures_are_written(run: Run) -> None:
-    result = blend_run(run, PROBIT)
-    assert result.page.read_text().startswith("<!doctype html>")
-    plain = json.loads((run.folder / "blended.json").read_text())
-    assert plain["blend"] == PROBIT.model_dump(mode="json", exclude_defaults=True)
-    assert plain["orders"]["blend"]["ndcg.like"]["mean"] > 0
-    names = ["blend", "plain sum", "like alone", "comment alone", "shuffled", "true weighted sum"]
-    assert list(plain["orders"]) == names
-    shuffled = plain["orders"]["shuffled"]
-    assert shuffled["gauc.like"]["mean"] == pytest.approx(0.5)
-    lists = pl.read_parquet(run.folder / "blended.parquet")["user_id"].n_unique()
-    words = f"The first 10 rows of {lists:,} lists by user_id hold on average "
-    assert plain["sentences"][0].startswith(words)
 
 
 def test_expected_events_are_counted_by_the_true_probabilities(run: Run) -> None:
@@ -256,28 +218,6 @@ def test_wrong_blends_are_explained(
     assert not (run.folder / "blend.html").exists()
 
 
-def test_lists_need_a_column(run: Run) -> None:
-    evaluation = run.recipe.evaluation.model_copy(update={"group": None})
-    loose = Run(run.folder, run.recipe.model_copy(update={"evaluation": evaluation}), run.info)
-    with pytest.raises(RecipeError, match="whose rows stand in one list"):
-        blend_run(loose, PROBIT)
-
-
-def test_rows_in_another_order_are_noticed(run: Run) -> None:
-    frame = worlds.make("feed_engagement", rows=ROWS).frame.sample(fraction=1, shuffle=True, seed=1)
-    with pytest.raises(RunError, match="stand in another order"):
-        blend_run(run, PROBIT, data=frame)
-
-
-def test_a_run_of_a_data_frame_asks_for_it_again(run: Run) -> None:
-    data = run.recipe.data.model_copy(update={"path": None})
-    framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
-    with pytest.raises(RunError, match="give the same rows with --data"):
-        blend_run(framed, PROBIT)
-    frame = worlds.make("feed_engagement", rows=ROWS).frame
-    assert blend_run(framed, PROBIT, data=frame).page.is_file()
-
-
 def test_an_interrupted_blend_says_no_more_than_the_scores(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,18 +275,6 @@ def test_the_diversity_of_the_recipe_stays(run: Run) -> None:
     other = Diversity(by="content_type", caps={"photo": 1}, top=5)
     result = blend_run(Run(run.folder, recipe, run.info), spec, diversity=other)
     assert result.blend.diversity == other
-
-
-def test_rows_that_have_changed_are_noticed(run: Run) -> None:
-    frame = worlds.make("feed_engagement", rows=ROWS - 5_000).frame
-    with pytest.raises(RunError, match="it has changed since"):
-        blend_run(run, PROBIT, data=frame)
-
-
-def test_predictions_of_an_unfinished_run_are_missed(run: Run) -> None:
-    (run.model_folder("shared_bottom", 1) / "valid.parquet").unlink()
-    with pytest.raises(RunError, match="the training has not finished"):
-        blend_run(run, Blend(weights={"like": 1}))
 
 
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")

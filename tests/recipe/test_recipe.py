@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from crosstower.errors import RecipeError
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.recipe.split import RandomSplit, TimeSplit
-from crosstower.recipe.times import TimeFormat
 
 SHORT = "schema: {columns: {user: categorical}, tasks: {click: binary}}"
 
@@ -26,36 +25,6 @@ def test_a_recipe_survives_the_way_to_yaml_and_back(recipe_text: str) -> None:
     again = parse_recipe(recipe.to_yaml())
     assert again == recipe
     assert isinstance(again.data.split, TimeSplit)
-
-
-def test_times_of_a_split_and_formats_survive_the_way_to_yaml() -> None:
-    overrides = [
-        "data.split={kind: time, column: when, valid_from: 2024-03-01, test_from: 2024-04-01 9}",
-        "data.times={when: {format: '%m/%d/%Y', timezone: UTC}}",
-    ]
-    recipe = parse_recipe(SHORT, overrides)
-    split = TimeSplit(column="when", valid_from="2024-03-01", test_from="2024-04-01 9")
-    assert recipe.data.split == split
-    assert recipe.data.times["when"] == TimeFormat(format="%m/%d/%Y", timezone="UTC")
-    assert parse_recipe(recipe.to_yaml()) == recipe
-    short = parse_recipe(SHORT, [overrides[0], "data.times={when: ms}"])
-    assert short.data.times["when"] == TimeFormat(format="ms")
-
-
-@pytest.mark.parametrize(
-    ("split", "words"),
-    [
-        ("valid_from: 2024-03-01", "test_from: missing; a split at given times needs both ends"),
-        ("test_from: 2024-03-01", "valid_from: missing"),
-        (
-            "valid_from: 1, test_from: 2, fractions: [0.5, 0.2, 0.3]",
-            "drop fractions, or drop valid",
-        ),
-    ],
-)
-def test_a_split_at_given_times_needs_both_and_no_fractions(split: str, words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
-        parse_recipe(SHORT, [f"data.split={{kind: time, column: when, {split}}}"])
 
 
 def test_a_time_format_of_a_column_that_is_no_time_is_refused() -> None:
@@ -200,51 +169,3 @@ def test_yaml_of_a_recipe_is_plain() -> None:
         },
         "model": {"name": "dcn_v2"},
     }
-
-
-RETRIEVAL = """
-schema:
-  columns:
-    user: categorical
-    item: categorical
-    had: {kind: sequence, table: item}
-model: {item: [item]}
-retrieval: {item: item, user: user, history: had}
-"""
-
-
-def test_a_retrieval_recipe_takes_the_two_tower_model_and_comes_back() -> None:
-    recipe = parse_recipe(RETRIEVAL)
-    assert recipe.model == {"name": "two_tower", "item": ["item"]}
-    assert recipe.retrieval is not None
-    assert recipe.retrieval.objective == "sampled_softmax"
-    assert parse_recipe(recipe.to_yaml()) == recipe
-
-
-def test_item_tables_start_at_the_folder_of_the_recipe(tmp_path: Path) -> None:
-    recipe = parse_recipe(RETRIEVAL, ["retrieval.items=items.csv"], folder=tmp_path)
-    assert recipe.retrieval is not None
-    assert recipe.retrieval.items == f"{tmp_path}/items.csv"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["schema.tasks={click: binary}"], "learns from positives alone; remove the tasks"),
-        (["evaluation.slices=[user]"], "evaluation: is for rankers"),
-        (["retrieval.history=user"], "'user' must be a column of the schema of kind sequence"),
-        (["retrieval.user=null"], "history needs user: COLUMN"),
-        (["retrieval.k=[10, 5]"], "ascending order, got"),
-        (["retrieval.k=[0]"], "lengths of at least 1"),
-        (["retrieval.objective=full_softmax", "retrieval.log_q=false"], "drop negatives, log_q"),
-        (["retrieval.objective=contrastive"], "set negatives.uniform"),
-        (["retrieval.margin=0.1"], "only mean something with contrastive"),
-        (["retrieval.negatives={in_batch: false}"], "leave in_batch on, or set uniform or hard"),
-        (["retrieval.negatives.hrad=1"], "did you mean 'hard'"),
-        (["training.monitor=click.auc"], "expected TASK.METRIC with a task of retrieval"),
-        (["retrieval=null"], "a ranker needs at least one task"),
-    ],
-)
-def test_wrong_retrieval_sections_are_explained(overrides: list[str], words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
-        parse_recipe(RETRIEVAL, overrides)

@@ -1,8 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from crosstower.errors import RecipeError
-from crosstower.recipe.schema import Categorical, Numeric, Schema, is_single_coded
+from crosstower.recipe.schema import Schema
 
 
 def schema(columns: dict, tasks: dict | None = None) -> Schema:
@@ -45,39 +44,6 @@ def test_sources_are_data_columns_each_once() -> None:
 def test_true_probabilities_are_label_sources() -> None:
     tasks = {"y": {"kind": "binary", "true_probability": "p"}}
     assert schema({"c": "categorical"}, tasks).label_sources() == ["y", "p"]
-
-
-def test_which_columns_give_one_code_a_row() -> None:
-    assert is_single_coded(Categorical())
-    assert is_single_coded(Numeric(transform="bucketise"))
-    assert not is_single_coded(Numeric())
-
-
-def test_columns_cannot_be_changed() -> None:
-    with pytest.raises(RecipeError, match=r"Categorical\.dim: cannot be changed; .*model_copy"):
-        schema(EVERYTHING).columns["item"].dim = 3
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        ({}, "at least 1 item"),
-        ({"c": "categoric"}, "does not match any of the expected tags"),
-        ({"c": {"kind": "numeric", "transfrom": "log1p"}}, "Extra inputs are not permitted"),
-        ({"c": {"kind": "categorical", "hash_buckets": 9, "min_count": 2}}, "needs no vocabulary"),
-        ({"c": {"kind": "categorical", "vocabulary": ["a"], "max_size": 2}}, "kept whole"),
-        ({"c": {"kind": "categorical", "vocabulary": ["a", "a"]}}, "lists a value twice"),
-        ({"c": {"kind": "categorical", "hash_buckets": 2**31}}, "less than 2147483648"),
-        ({"c": {"kind": "numeric", "buckets": 8}}, "buckets only mean something with transform"),
-        ({"c": {"kind": "numeric", "transform": "bucketise", "boundaries": [2, 1]}}, "increase"),
-        ({"c": {"kind": "vector", "width": 0}}, "greater than or equal to 1"),
-        ({"c": {"kind": "sequence", "max_len": 0}}, "greater than or equal to 1"),
-        ({"c": "categorical", "x": {"kind": "cross", "columns": ["c"]}}, "at least 2 items"),
-    ],
-)
-def test_an_impossible_column_is_refused(columns: dict, words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
-        schema(columns)
 
 
 def test_a_cross_of_what_has_no_single_code_names_what_may_be_crossed() -> None:

@@ -9,12 +9,11 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.hashing import combine
 from crosstower.data.layout import MISSING, RESERVED_CODES, UNSEEN, Head
 from crosstower.data.sources.source import Chunk, open_source
-from crosstower.errors import DataError, RecipeError
-from crosstower.recipe.schema import Categorical, Distance, Numeric, Schema, Text
+from crosstower.errors import DataError
+from crosstower.recipe.schema import Distance, Schema
 from crosstower.recipe.tasks import Binary
 
 
@@ -159,38 +158,11 @@ def test_permuting_rows_permutes_the_batch(order: list[int]) -> None:
     assert torch.equal(straight.lists["seen"].padded(), permuted.lists["seen"].padded())
 
 
-def test_chunks_of_training_rows_do_not_matter(encoder: Encoder) -> None:
-    halves = learn(FULL, ROWS[:1], ROWS[1:], labels=True)
-    rows = cleaned(FULL, ROWS, labels=True)
-    one, other = encoder.encode(rows), halves.encode(rows)
-    assert torch.equal(one.codes, other.codes)
-    assert torch.equal(one.numbers, other.numbers)
-
-
-def test_hashed_columns_learn_nothing_and_given_vocabularies_stay() -> None:
-    declared = schema(
-        {
-            "h": {"kind": "categorical", "hash_buckets": 8},
-            "g": {"kind": "categorical", "vocabulary": ["b", "a"]},
-        }
-    )
-    encoder = learn(declared, pl.DataFrame({"h": ["x"], "g": ["z"]}))
-    codes = encoder.encode(cleaned(declared, pl.DataFrame({"h": ["q"], "g": ["b"]}))).codes
-    assert RESERVED_CODES <= codes[0, 0] < RESERVED_CODES + 8
-    assert codes[0, 1] == RESERVED_CODES + 1
-
-
 def test_l2_normalised_vectors_have_length_one() -> None:
     declared = schema({"v": {"kind": "vector", "width": 2, "normalise": "l2"}})
     frame = pl.DataFrame({"v": [[3.0, 4.0], [0.0, 0.0], None]})
     numbers = learn(declared, frame).encode(cleaned(declared, frame)).numbers
     assert numbers.flatten().tolist() == pytest.approx([0.6, 0.8, 0, 0, 0, 0])
-
-
-def test_the_longest_training_row_sets_the_length_of_a_bag() -> None:
-    declared = schema({"tags": "bag"})
-    encoder = learn(declared, pl.DataFrame({"tags": [["a"], ["a", "b", "c"]]}))
-    assert encoder.layout.lists[0].length == 3
 
 
 def test_a_source_column_can_feed_two_columns() -> None:
@@ -199,11 +171,6 @@ def test_a_source_column_can_feed_two_columns() -> None:
     batch = learn(declared, frame).encode(cleaned(declared, frame))
     assert batch.codes.tolist() == [[3], [4]]
     assert batch.numbers.tolist() == [[-1.0], [1.0]]
-
-
-def test_no_training_row_is_an_error() -> None:
-    with pytest.raises(DataError, match="the training split holds no rows"):
-        EncoderFit(FULL).finish()
 
 
 PLACES = pl.DataFrame(
@@ -245,41 +212,3 @@ def test_coordinates_in_the_wrong_order_are_told() -> None:
     wrong = PLACES.with_columns(lat=pl.Series([139.7, 48.0, 0.0]))
     with pytest.raises(DataError, match=r"expected degrees from -90 to 90, got 139\.7 in row"):
         fitted({"km": DISTANCE}, wrong)
-
-
-def test_texts_share_a_table_if_they_say_so() -> None:
-    columns = {
-        "words": Text(word_ngrams=1, char_ngrams=None, max_len=4, hash_buckets=99),
-        "more": Text(word_ngrams=1, char_ngrams=None, max_len=2, table="words"),
-    }
-    encoder, batch = fitted(columns, PLACES)
-    words, more = encoder.layout.lists
-    assert [f.table for f in (words, more)] == ["words", "words"]
-    assert [f.size for f in (words, more)] == [102, 102]
-    assert batch.lists["words"].shape == (3, 4)
-    assert batch.lists["more"][0, 0] == batch.lists["words"][0, 1]  # coat
-    assert batch.lists["words"][1].tolist() == [0, 0, 0, 0]
-    with pytest.raises(RecipeError, match="no hashed text column with a table of its own"):
-        Schema(columns={"words": Text(table="click")}, tasks={"click": Binary()})
-
-
-def test_one_side_is_encoded_alone_and_widened() -> None:
-    columns = {
-        "words": Text(max_len=5),
-        "lat": Numeric(),
-        "km": DISTANCE,
-        "more": Categorical(),
-        "tag": Categorical(source="words"),
-    }
-    encoder, whole = fitted(columns, PLACES)
-    side = PartialEncoder(encoder, ["lat", "more"])
-    cleaner = Cleaner(side.schema)
-    frame = cleaner.clean(next(open_source(PLACES).chunks(cleaner.sources())))
-    wide = side.widen(side.encode(frame))
-    names = [f.name for f in encoder.layout.codes]
-    assert torch.equal(wide.codes[:, names.index("more")], whole.codes[:, names.index("more")])
-    assert (wide.codes[:, names.index("tag")] == 1).all()  # missing
-    place = encoder.layout.numbers.index("lat")
-    assert torch.equal(wide.numbers[:, place], whole.numbers[:, place])
-    assert wide.numbers.shape == whole.numbers.shape
-    assert wide.lists == {}

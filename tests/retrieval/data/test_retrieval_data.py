@@ -6,13 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
-from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.sources.source import open_source
-from crosstower.errors import DataError, RecipeError
+from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe, parse_recipe
-from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
 
 ROWS = pl.DataFrame(
@@ -71,79 +68,10 @@ def asked(data: RetrievalData, split: str) -> dict[str, tuple[list[int], list[in
     }  # type: ignore[return-value]
 
 
-def test_training_pairs_are_by_user_and_time(tmp_path: Path) -> None:
-    data = prepared(tmp_path)
-    assert ids(data, data.train.items) == [10, 20, 10, 20]
-    assert data.train.lengths().tolist() == [3, 1, 0]
-    assert data.items.ids.to_list() == [50, 10, 20, 30, 40, 60]
-    assert data.counts.tolist() == [0, 2, 2, 0, 0, 0]
-
-
-def test_questions_look_at_earlier_splits_only(tmp_path: Path) -> None:
-    data = prepared(tmp_path)
-    assert asked(data, "valid") == {"b": ([30], [20]), "c": ([10], [])}
-    assert asked(data, "test") == {
-        "a": ([30], [10, 20]),
-        "b": ([40], [20, 30]),
-        "c": ([50], [10]),
-    }
-    assert data.questions["valid"].cold().tolist() == [False, True]
-    assert data.questions["test"].cold().tolist() == [False, False, False]
-
-
-def test_few_of_many_valid_questions_are_drawn_and_all_of_the_test(tmp_path: Path) -> None:
-    everyone = asked(prepared(tmp_path), "valid")
-    drawn = prepared(tmp_path, valid_questions=1)
-    assert len(asked(drawn, "valid")) == 1
-    assert asked(drawn, "valid").items() <= everyone.items()
-    assert asked(drawn, "valid") == asked(prepared(tmp_path, valid_questions=1), "valid")
-    assert asked(drawn, "test").keys() == {"a", "b", "c"}
-
-
-def test_an_answer_that_was_had_before_is_not_asked_again(tmp_path: Path) -> None:
-    again = ROWS.with_columns(
-        pl.when(pl.col("item") == 40).then(20).otherwise("item").alias("item")
-    )
-    data = prepared(tmp_path, again)
-    assert "b" not in asked(data, "test")
-    assert data.facts.answers == AnswerCounts(total=3, seen=1, rule="ignored")
-    kept = prepared(tmp_path, again, exclude_seen=False)
-    assert asked(kept, "test")["b"] == ([20], [])
-    assert kept.facts.answers == AnswerCounts(total=3, seen=1, rule="shown")
-    missed = prepared(tmp_path, again, seen_answers="miss")
-    assert asked(missed, "test")["b"] == ([20], [20, 30])
-    assert missed.facts.answers == AnswerCounts(total=3, seen=1, rule="missed")
-
-
-def test_a_pairs_history_is_what_came_before_it(tmp_path: Path) -> None:
-    data = prepared(tmp_path)
-    (batch,) = PairBatches(data, 10, seed=0).epoch()
-    order = torch.argsort(batch.user * 10 + batch.query.lists["had"].ne(0).sum(1))
-    codes = dict(zip(data.items.ids, data.query_encoder().codes.tolist(), strict=True))
-    found = [[c for c in row if c] for row in batch.query.lists["had"][order].tolist()]
-    assert found == [[], [codes[10]], [codes[10], codes[20]], []]
-    assert ids(data, batch.item[order]) == [10, 20, 10, 20]
-
-
-def test_batches_are_the_same_for_the_same_epoch_and_start_anywhere(tmp_path: Path) -> None:
-    stream = PairBatches(prepared(tmp_path), 1, seed=4)
-    whole = [b.item.item() for b in stream.epoch(3)]
-    assert [b.item.item() for b in stream.epoch(3, start=2)] == whole[2:]
-    assert len(stream) == 4
-    assert sorted(whole) == [1, 1, 2, 2]
-
-
 def test_only_positives_are_read_and_split(tmp_path: Path) -> None:
     data = prepared(tmp_path, where="stars >= 4")
     assert ids(data, data.train.items) == [10, 10, 20]
     assert data.facts.rows == {"train": 3, "valid": 2, "test": 3}
-
-
-def test_items_come_from_all_rows_if_there_is_no_table(tmp_path: Path) -> None:
-    rows = ROWS.with_columns(genre=pl.lit("z"))
-    data = prepare_retrieval(recipe(where="item > 10"), open_source(rows))
-    assert data.items.ids.to_list() == [10, 20, 30, 40, 50]
-    assert data.items.attributes.columns == ["item", "genre"]
 
 
 def test_without_users_every_row_asks_for_itself(tmp_path: Path) -> None:
@@ -153,40 +81,10 @@ def test_without_users_every_row_asks_for_itself(tmp_path: Path) -> None:
     assert len(data.train.items) == 4
 
 
-def test_an_item_never_trained_on_has_no_vocabulary_but_attributes(tmp_path: Path) -> None:
-    data = prepared(tmp_path)
-    names = [f.name for f in data.encoder.layout.codes]
-    codes = data.item_batch.codes
-    place = data.items.ids.to_list().index(30)
-    assert codes[place, names.index("item")] == 2  # unseen
-    assert codes[place, names.index("genre")] > 2
-
-
 def test_facts_count_what_is_cold_and_what_repeats(tmp_path: Path) -> None:
     notes = prepared(tmp_path).facts.notes
     assert notes[0] == "6 items, 4 of them without a training positive"
     assert notes[1].startswith("1 training rows repeat a pair")
-
-
-def test_items_whose_columns_no_training_row_has_are_counted(tmp_path: Path) -> None:
-    rows = ROWS.with_columns(genre=pl.lit("x"), stars=pl.lit(4))
-    others = rows[[0]].with_columns(item=pl.lit(40, pl.Int64), stars=pl.lit(1))
-    data = prepared(tmp_path, pl.concat([rows, others]), items=None, where="stars == 4")
-    catalogue = next(note for note in data.facts.notes if " items, " in note)
-    assert catalogue == (
-        "5 items, 3 of them without a training positive; the columns of 2 are missing, as no"
-        " training row has them: give all items a table (retrieval.items)"
-    )
-
-
-def test_items_missing_from_the_table(tmp_path: Path) -> None:
-    rows = pl.concat([ROWS, ROWS.head(1).with_columns(item=pl.lit(99, pl.Int64))])
-    with pytest.raises(DataError, match=r"item 99 is not in the item table: 1 of 10 rows"):
-        prepared(tmp_path, rows)
-    skipping = recipe(items=str(tmp_path / "items.parquet"))
-    data = skipping.data.model_copy(update={"on_bad_rows": "skip"})
-    skipped = prepare_retrieval(skipping.model_copy(update={"data": data}), open_source(rows))
-    assert "1 rows left out for 'item'" in skipped.facts.notes
 
 
 @pytest.mark.parametrize(
@@ -210,39 +108,6 @@ def test_rows_that_cannot_be_learnt_from(tmp_path: Path, change: dict, words: st
 def test_no_row_is_a_positive(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no row is a positive; change retrieval\.where"):
         prepared(tmp_path, where="stars > 5")
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        (ITEMS.head(0), "no rows"),
-        (pl.concat([ITEMS, ITEMS.head(1)]), "item 50 is there twice"),
-        (ITEMS.drop("genre"), "no column 'genre'"),
-        (ITEMS.with_columns(item=pl.lit(None, pl.Int64)), "row 0 has no item"),
-    ],
-)
-def test_wrong_item_tables(tmp_path: Path, table: pl.DataFrame, words: str) -> None:
-    table.write_parquet(tmp_path / "wrong.parquet")
-    with pytest.raises(DataError, match=words):
-        prepare_retrieval(recipe(items=str(tmp_path / "wrong.parquet")), open_source(ROWS))
-
-
-@pytest.mark.parametrize(
-    ("columns", "item", "words"),
-    [
-        ({}, ["itm"], "no item column 'itm'; did you mean 'item'"),
-        ({}, [], "name the columns of the item tower"),
-        (
-            {"km": {"kind": "distance", "origin": ["a", "b"], "to": ["c", "d"]}},
-            ["item"],
-            "a distance needs the query and the item at once",
-        ),
-        ({"both": {"kind": "cross", "columns": ["user", "item"]}}, ["item"], "one side only"),
-    ],
-)
-def test_sides_that_cannot_be(columns: dict, item: list[str], words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
-        prepare_retrieval(recipe(columns, tuple(item)), open_source(ROWS))
 
 
 def _written(frame: pl.DataFrame, folder: Path, form: str) -> Any:

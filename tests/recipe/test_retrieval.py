@@ -1,0 +1,55 @@
+"""The retrieval section: what a recipe may ask of a retriever."""
+
+from pathlib import Path
+
+import pytest
+
+from crosstower.errors import RecipeError
+from crosstower.recipe.recipe import parse_recipe
+
+RETRIEVAL = """
+schema:
+  columns:
+    user: categorical
+    item: categorical
+    had: {kind: sequence, table: item}
+model: {item: [item]}
+retrieval: {item: item, user: user, history: had}
+"""
+
+
+def test_a_retrieval_recipe_takes_the_two_tower_model_and_comes_back() -> None:
+    recipe = parse_recipe(RETRIEVAL)
+    assert recipe.model == {"name": "two_tower", "item": ["item"]}
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.objective == "sampled_softmax"
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
+def test_item_tables_start_at_the_folder_of_the_recipe(tmp_path: Path) -> None:
+    recipe = parse_recipe(RETRIEVAL, ["retrieval.items=items.csv"], folder=tmp_path)
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.items == f"{tmp_path}/items.csv"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["schema.tasks={click: binary}"], "learns from positives alone; remove the tasks"),
+        (["evaluation.slices=[user]"], "evaluation: is for rankers"),
+        (["retrieval.history=user"], "'user' must be a column of the schema of kind sequence"),
+        (["retrieval.user=null"], "history needs user: COLUMN"),
+        (["retrieval.k=[10, 5]"], "ascending order, got"),
+        (["retrieval.k=[0]"], "lengths of at least 1"),
+        (["retrieval.objective=full_softmax", "retrieval.log_q=false"], "drop negatives, log_q"),
+        (["retrieval.objective=contrastive"], "set negatives.uniform"),
+        (["retrieval.margin=0.1"], "only mean something with contrastive"),
+        (["retrieval.negatives={in_batch: false}"], "leave in_batch on, or set uniform or hard"),
+        (["retrieval.negatives.hrad=1"], "did you mean 'hard'"),
+        (["training.monitor=click.auc"], "expected TASK.METRIC with a task of retrieval"),
+        (["retrieval=null"], "a ranker needs at least one task"),
+    ],
+)
+def test_wrong_retrieval_sections_are_explained(overrides: list[str], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(RETRIEVAL, overrides)

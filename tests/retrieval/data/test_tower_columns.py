@@ -1,0 +1,27 @@
+"""Which columns feed which tower."""
+
+import pytest
+
+from crosstower.data.sources.source import open_source
+from crosstower.errors import RecipeError
+from crosstower.retrieval.data.retrieval_data import prepare_retrieval
+
+from .test_retrieval_data import ROWS, recipe
+
+
+@pytest.mark.parametrize(
+    ("columns", "item", "words"),
+    [
+        ({}, ["itm"], "no item column 'itm'; did you mean 'item'"),
+        ({}, [], "name the columns of the item tower"),
+        (
+            {"km": {"kind": "distance", "origin": ["a", "b"], "to": ["c", "d"]}},
+            ["item"],
+            "a distance needs the query and the item at once",
+        ),
+        ({"both": {"kind": "cross", "columns": ["user", "item"]}}, ["item"], "one side only"),
+    ],
+)
+def test_sides_that_cannot_be(columns: dict, item: list[str], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        prepare_retrieval(recipe(columns, tuple(item)), open_source(ROWS))
