@@ -1,18 +1,27 @@
-"""What the documentation shows is run: recipes are read, Python runs, links lead somewhere."""
+"""Code in the documentation runs, commands parse, recipes are valid, and links lead somewhere."""
 
+import json
 import re
+import shlex
+import tomllib
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from crosstower.blending.utility import Utility
+from crosstower.cli.main import app
 from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
 from crosstower.recipe.registry import Registry
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.serving.http.messages import RecommendRequest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCHEMA = {"columns": {"user": "categorical"}, "tasks": {"click": "binary"}}
 
 
@@ -30,11 +39,70 @@ def named(language: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("text", [t for _, t in found], ids=[n for n, _ in found])
 
 
+def test_every_block_is_of_a_language_that_is_checked() -> None:
+    for page in PAGES:
+        fences = re.findall(r"^```(.*)$", page.read_text(), flags=re.M)
+        assert set(fences[::2]) <= {"python", "yaml", "console", "text"}, page.name
+        assert set(fences[1::2]) <= {""}, page.name
+
+
 @named("yaml")
-def test_a_recipe_shown_is_valid(text: str) -> None:
-    recipe = validate(Recipe, {"schema": SCHEMA, **read_yaml(text)})
+def test_a_recipe_or_utility_shown_is_valid(text: str) -> None:
+    plain = read_yaml(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # old names of keys warn
+        if "values" in plain:
+            validate(Utility, plain)
+            return
+        recipe = validate(Recipe, {"schema": SCHEMA, **plain})
     options = {k: v for k, v in recipe.model.items() if k != "name"}
     validate(config_of(recipe.model["name"]), options, where="model")
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of each command in a console block, comments and variables left out."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    lines = [line.removeprefix("$ ") for line in joined.splitlines() if line.startswith("$ ")]
+    words = [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
+    return [[w for w in one if not re.match(r"CROSSTOWER_\w+=", w)] for one in words]
+
+
+def check_arguments(words: list[str]) -> None:
+    """Parse the arguments of `crosstower`, without running anything."""
+    command: Any = get_command(app)
+    while hasattr(command, "commands"):
+        name, *words = words
+        assert name in command.commands, name
+        command = command.commands[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # old names of options warn
+        command.make_context(command.name, words)
+
+
+@named("console")
+def test_a_command_shown_is_one_that_exists(text: str) -> None:
+    assert commands(text)
+    for program, *words in commands(text):
+        match Path(program).name:
+            case "crosstower":
+                check_arguments(words)
+            case "curl":
+                RecommendRequest.model_validate(json.loads(words[words.index("-d") + 1]))
+            case name:
+                assert name in {"python3", "pip", "pytest", "pre-commit", "sh"}
+
+
+def test_commands_in_the_text_exist() -> None:
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+        for command in re.findall(r"`crosstower ([^`]+)`", text):
+            try:
+                check_arguments(shlex.split(command.replace("RUN…", "RUN")))
+            except Exception as error:
+                if type(error).__name__ != "MissingParameter":  # the text may name a command only
+                    raise
+        for name in re.findall(r"`python -m benchmarks (\w+)", text):
+            assert (ROOT / "benchmarks" / f"{name}.py").is_file(), f"{page.name}: {name}"
 
 
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
@@ -69,10 +137,56 @@ def test_the_first_screen_is_short() -> None:
     assert len(before_code.split()) < 100
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+            target = page.parent / link if link else page
+            assert target.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors(target), f"{page.name}: {link}#{anchor}"
+
+
+def test_the_glossary_has_40_terms_in_order_and_a_link_each() -> None:
+    lines = re.findall(
+        r"^\| \*\*(.*?)\*\* \|(.*)$", (ROOT / "docs" / "glossary.md").read_text(), re.M
+    )
+    terms = [term for term, _ in lines]
+    assert len(terms) == len(set(terms)) >= 40
+    assert terms == sorted(terms, key=str.lower)
+    assert all("](" in text for _, text in lines)
+
+
+def contributing(heading: str) -> list[tuple[str, str]]:
+    """Return the rows of the table below a heading of CONTRIBUTING."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| (.+?) \| (.+?) \|$", section, flags=re.M)[1:]
+
+
+def test_the_source_tree_is_shown_in_import_order() -> None:
+    shown = [name.strip("`") for name, _ in contributing("The source tree")]
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contract["contracts"][0]["layers"]
+    place = {
+        name.strip().rpartition(".")[2]: number
+        for number, layer in enumerate(reversed(layers))
+        for name in layer.split("|")
+    } | {"__init__": len(layers)}
+    package = ROOT / "src" / "crosstower"
+    names = {p.stem for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert sorted(shown) == sorted(names)
+    assert [place[name] for name in shown] == sorted(place[name] for name in shown)
+
+
+def test_files_of_the_newcomers_walk_exist() -> None:
+    rows = contributing("Where would I change …?")
+    assert len(rows) >= 10
+    for concern, file in rows:
+        assert (ROOT / file.strip("`")).is_file(), concern
 
 
 def test_every_training_key_and_its_default_is_documented() -> None:
