@@ -101,7 +101,7 @@ def test_commands_in_the_text_exist() -> None:
             except Exception as error:
                 if type(error).__name__ != "MissingParameter":  # the text may name a command only
                     raise
-        for name in re.findall(r"`python -m benchmarks (\w+)", text):
+        for name in re.findall(r"`python -m benchmarks ([a-z_]+)", text):
             assert (ROOT / "benchmarks" / f"{name}.py").is_file(), f"{page.name}: {name}"
 
 
