@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstower.data.arena import bytes_of
+from crosstower.data.arena import BlockSize
 from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.ragged import Ragged, padded
@@ -251,9 +251,9 @@ def test_a_long_list_does_not_widen_the_rows_held(tmp_path: Path) -> None:
     assert not held._files
     (window,) = held.windows(list(range(held.blocks)))
     values = sum(len(row) for row in lists)
-    assert bytes_of(window) == 4 * values + 5000 * (8 + 12 + 4 + 4)
+    assert BlockSize.of(window).bytes == 4 * values + 5000 * (8 + 12 + 4 + 4)
     for batch in Batches(held, 512, seed=0).epoch():
-        assert bytes_of(batch) <= 4 * 20_000 + 512 * (2 * 4 + 8 + 12 + 4 + 4)
+        assert BlockSize.of(batch).bytes <= 4 * 20_000 + 512 * (2 * 4 + 8 + 12 + 4 + 4)
 
 
 def test_ragged_rows_go_to_disk_when_their_values_fill_the_memory(tmp_path: Path) -> None:

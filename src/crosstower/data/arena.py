@@ -1,4 +1,4 @@
-"""Room for encoded rows side by side in memory."""
+"""Memory for encoded rows, side by side."""
 
 from __future__ import annotations
 
@@ -14,26 +14,62 @@ from crosstower.data.ragged import Lists, Ragged
 _OFFSET = 8  # bytes
 
 
+@dataclass(frozen=True)
+class BlockSize:
+    """The size of encoded rows.
+
+    Args:
+        rows: B.
+        fixed_bytes: bytes of the tensors `[B, ...]` and of the offsets of ragged lists.
+        values: number of values of each ragged list column.
+        bytes: bytes of everything.
+
+    """
+
+    rows: int
+    fixed_bytes: int
+    values: dict[str, int]
+    bytes: int
+
+    @staticmethod
+    def of(block: Batch) -> BlockSize:
+        """Return the size of a block."""
+        rows, values = len(block), _values(block)
+        fixed = sum(tensor.nbytes for tensor in _fixed(block)) + len(values) * rows * _OFFSET
+        whole = fixed + sum(tensor.nbytes for tensor in values.values())
+        return BlockSize(rows, fixed, {name: len(v) for name, v in values.items()}, whole)
+
+
 @dataclass
 class Arena:
-    """Room for rows side by side. The system gives memory only as rows are written into it.
+    """Space for rows side by side. The system provides memory only as rows are written into it.
 
-    `room` has space for rows up to `memory_bytes`, `used` of which are there, of `used_bytes`.
+    `room` has space for `capacity` rows up to `memory_bytes`; `used` rows of it are filled, with
+    `used_bytes`.
     """
 
     room: Batch
+    capacity: int
     memory_bytes: int
     used: int = 0
     used_bytes: int = 0
 
     @classmethod
-    def reserve(cls, like: Batch, memory_bytes: int) -> Arena:
-        """Make room for rows like these, or as much of it as the system lets a program have."""
-        row = max(_fixed_bytes(like) // len(like), 1)
+    def reserve(cls, like: Batch, size: BlockSize, memory_bytes: int) -> Arena:
+        """Reserve space for rows such as `like`, or as much of it as the system allows.
+
+        Args:
+            like: at least one row.
+            size: of `like`.
+            memory_bytes: space for rows, values of lists included.
+
+        """
+        row = max(size.fixed_bytes // size.rows, 1)
         while True:
             values = {n: memory_bytes // v.itemsize for n, v in _values(like).items()}
             try:
-                return cls(_room(like, memory_bytes // row, values), memory_bytes)
+                rows = memory_bytes // row
+                return cls(_room(like, rows, values), rows, memory_bytes)
             except RuntimeError:
                 if memory_bytes == 0:
                     raise
@@ -41,44 +77,33 @@ class Arena:
 
     @classmethod
     def exactly(cls, like: Batch, rows: int, values: Mapping[str, int]) -> Arena:
-        """Make room for `rows` rows with so many `values` in each ragged list column."""
-        return cls(_room(like, rows, values), 0)
+        """Reserve space for `rows` rows with `values` values in each ragged list column."""
+        return cls(_room(like, rows, values), rows, 0)
 
-    def fits(self, block: Batch) -> bool:
-        """Return whether there is room for more rows."""
-        rows = self.used + len(block) <= len(self.room)
-        return rows and self.used_bytes + bytes_of(block) <= self.memory_bytes
+    def fits(self, size: BlockSize) -> bool:
+        """Return whether there is space for a block of this size."""
+        rows = self.used + size.rows <= self.capacity
+        return rows and self.used_bytes + size.bytes <= self.memory_bytes
 
-    def put(self, block: Batch) -> None:
-        """Append rows."""
-        end = self.used + len(block)
+    def put(self, block: Batch, size: BlockSize) -> None:
+        """Append rows of this size."""
+        end = self.used + size.rows
         for to, tensor in zip(_fixed(self.room), _fixed(block), strict=True):
             np.copyto(to[self.used : end].numpy(), tensor.numpy())
         for name, column in block.lists.items():
             room = self.room.lists[name]
             if isinstance(column, Ragged) and isinstance(room, Ragged):
-                self._put_lists(room, column)
-        self.used, self.used_bytes = end, self.used_bytes + bytes_of(block)
+                self._put_lists(room, column, end)
+        self.used, self.used_bytes = end, self.used_bytes + size.bytes
 
     def rows(self, begin: int, end: int) -> Batch:
         """Return rows without a copy of their values."""
         return self.room[begin:end]
 
-    def _put_lists(self, room: Ragged, lists: Ragged) -> None:
-        first, end = int(room.offsets[self.used]), self.used + len(lists)
-        count = len(lists.values)
+    def _put_lists(self, room: Ragged, lists: Ragged, end: int) -> None:
+        first, count = int(room.offsets[self.used]), len(lists.values)
         np.copyto(room.values[first : first + count].numpy(), lists.values.numpy())
         np.add(lists.offsets[1:].numpy(), first, out=room.offsets[self.used + 1 : end + 1].numpy())
-
-
-def bytes_of(block: Batch) -> int:
-    """Return the bytes that rows take, values of lists included."""
-    return _fixed_bytes(block) + sum(values.nbytes for values in _values(block).values())
-
-
-def counts_of(block: Batch) -> dict[str, int]:
-    """Return the number of values in each ragged list column."""
-    return {name: len(values) for name, values in _values(block).items()}
 
 
 def _room(like: Batch, rows: int, values: Mapping[str, int]) -> Batch:
@@ -104,8 +129,3 @@ def _fixed(batch: Batch) -> list[Tensor]:
 
 def _values(batch: Batch) -> dict[str, Tensor]:
     return {n: column.values for n, column in batch.lists.items() if isinstance(column, Ragged)}
-
-
-def _fixed_bytes(block: Batch) -> int:
-    tensors = sum(tensor.nbytes for tensor in _fixed(block))
-    return tensors + len(_values(block)) * len(block) * _OFFSET

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
-from crosstower.data.arena import Arena, bytes_of, counts_of
+from crosstower.data.arena import Arena, BlockSize
 from crosstower.data.batch import Batch
 from crosstower.data.prefetch import prefetch
 from crosstower.errors import DataError
@@ -30,7 +30,7 @@ class EncodedRows:
 
     folder: Path
     memory_bytes: int
-    _sizes: list[_Size] = field(default_factory=list["_Size"])
+    _sizes: list[BlockSize] = field(default_factory=list[BlockSize])
     _held: Arena | None = None
     _files: list[Path] = field(default_factory=list[Path])
     _like: Batch | None = None
@@ -41,18 +41,18 @@ class EncodedRows:
 
     def add(self, block: Batch) -> None:
         """Append rows."""
-        if len(block) == 0:
+        size = BlockSize.of(block)
+        if size.rows == 0:
             return
         if not self._sizes:
-            self._like = block[:0]
-            self._held = Arena.reserve(block, self.memory_bytes)
-        if self._held is not None and not self._held.fits(block):
+            self._held = Arena.reserve(block, size, self.memory_bytes)
+        if self._held is not None and not self._held.fits(size):
             self._spill(self._held)
         if self._held is None:
             self._write(block)
         else:
-            self._held.put(block)
-        self._sizes.append(_Size(len(block), bytes_of(block), counts_of(block)))
+            self._held.put(block, size)
+        self._sizes.append(size)
 
     @staticmethod
     def together(parts: Sequence[EncodedRows], folder: Path) -> EncodedRows:
@@ -99,7 +99,7 @@ class EncodedRows:
 
     def _spill(self, held: Arena) -> None:
         # Every block goes to disk: windows then need all of the memory.
-        begin = 0
+        self._like, begin = held.room.blank(0), 0
         for size in self._sizes:
             self._write(held.rows(begin, begin + size.rows))
             begin += size.rows
@@ -128,22 +128,13 @@ class EncodedRows:
         values = {n: sum(size.values[n] for size in sizes) for n in sizes[0].values}
         window = Arena.exactly(self._like, rows, values)
         for block in group:
-            window.put(self._read(self._like, self._files[block]))
+            window.put(self._read(self._like, self._files[block]), self._sizes[block])
         return window.rows(0, rows)
 
     def _read(self, like: Batch, path: Path) -> Batch:
         tensors = load_file(path)
         kept = (tensors[str(i)] for i in range(len(like.tensors())))
         return like.each(lambda _: next(kept))
-
-
-@dataclass(frozen=True)
-class _Size:
-    """What a block takes; `values` counts those of each ragged list column."""
-
-    rows: int
-    bytes: int
-    values: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -175,10 +166,11 @@ class Batches:
             order = torch.randperm(len(order), generator=generator).tolist()
         parts, seen = list[Batch](), 0
         for window in self.rows.windows(order):
-            places, at = _shuffled(len(window), generator), 0
-            while at < len(window):
+            rows, at = len(window), 0
+            places = _shuffled(rows, generator)
+            while at < rows:
                 number, filled = divmod(seen, self.size)
-                end = min(at + self.size - filled, len(window))
+                end = min(at + self.size - filled, rows)
                 if number >= start:
                     chosen = slice(at, end)
                     parts.append(window[chosen] if places is None else window.take(places[chosen]))

@@ -32,7 +32,7 @@ _DEVIATIONS, _LEAST = 3.0, 0.01
 def row_hashes(batch: Batch) -> U64:
     """Return a hash `[B]` of the inputs of each row, labels aside; padding does not count."""
     parts = [batch.codes, batch.numbers.view(torch.int32), *batch.lists.values()]
-    total = np.zeros(len(batch), dtype=np.uint64)
+    total = np.zeros(len(batch.codes), dtype=np.uint64)
     for place, part in enumerate(parts):
         total += _of_lists(part, place) if isinstance(part, Ragged) else _of_table(part, place)
     return mix(total)
@@ -60,17 +60,28 @@ def _factors(count: int, seed: int) -> U64:
     return mix(np.arange(count), seed=seed) | np.uint64(1)
 
 
+def labelled_hashes(inputs: U64, batch: Batch) -> U64:
+    """Return a hash `[B]` of the inputs and labels of each row.
+
+    Args:
+        inputs: `row_hashes` of the batch.
+        batch: encoded rows.
+
+    """
+    hashes, labels = inputs, batch.labels.numpy() + np.float32(0.0)  # no -0.0
+    for column in np.where(np.isnan(labels), np.float32(np.nan), labels).T:
+        hashes = mix(hashes ^ mix(np.ascontiguousarray(column).view(np.int32)))
+    return hashes
+
+
 @dataclass
 class OrderedRows:
     """A hash of all rows and labels of each split, in order, however they are cut into chunks."""
 
     digests: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def add(self, split: str, hashes: U64, batch: Batch) -> None:
-        """Append the rows of a batch, of which `hashes` are the `row_hashes`."""
-        labels = batch.labels.numpy() + np.float32(0.0)  # no -0.0
-        for column in np.where(np.isnan(labels), np.float32(np.nan), labels).T:
-            hashes = mix(hashes ^ mix(np.ascontiguousarray(column).view(np.int32)))
+    def add(self, split: str, hashes: U64) -> None:
+        """Append rows of a split by their `labelled_hashes`."""
         digest = self.digests.setdefault(split, hashlib.blake2b(digest_size=16))
         digest.update(hashes.data)
 

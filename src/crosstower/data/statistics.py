@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.fingerprints import Fingerprints, OrderedRows, Smallest, row_hashes
+from crosstower.data.fingerprints import (
+    Fingerprints,
+    OrderedRows,
+    Smallest,
+    labelled_hashes,
+    row_hashes,
+)
 from crosstower.data.implications import Implications
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.split import SPLITS
@@ -19,6 +27,7 @@ from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
+from crosstower.values.arrays import Indices
 
 _REPEATED = 0.01
 
@@ -74,17 +83,29 @@ class DatasetCounter:
     implications: Implications = field(default_factory=Implications)
     ordered: OrderedRows = field(default_factory=OrderedRows)
 
-    def add(self, split: str, labels: pl.DataFrame, batch: Batch, encoder: Encoder) -> None:
-        """Count rows of a split: their labels, a column a task, and their encoded form."""
-        self.rows[split] += len(batch)
-        self.implications.add(encoder.schema.tasks, labels)
-        for task in encoder.schema.tasks:
-            self.labels.setdefault((task, split), _LabelCount()).add(labels[task])
-        if split == "test":
-            self.unseen.add(batch, encoder)
-        hashes = row_hashes(batch)
-        (self.trained if split == "train" else self.held_out).add(hashes)
-        self.ordered.add(split, hashes, batch)
+    def add(
+        self, labels: pl.DataFrame, batch: Batch, rows: Mapping[str, Indices], encoder: Encoder
+    ) -> None:
+        """Count the rows of a chunk.
+
+        Args:
+            labels: one column per task.
+            batch: the same rows, encoded.
+            rows: positions of the rows of each split; others are not counted.
+            encoder: that encoded them.
+
+        """
+        self.implications.add(encoder.schema.tasks, labels[np.concatenate(list(rows.values()))])
+        self.unseen.add(batch.take(rows["test"]), encoder)
+        inputs = row_hashes(batch)
+        both = labelled_hashes(inputs, batch)
+        for split, chosen in rows.items():
+            self.rows[split] += len(chosen)
+            part = labels[chosen]
+            for task in labels.columns:
+                self.labels.setdefault((task, split), _LabelCount()).add(part[task])
+            (self.trained if split == "train" else self.held_out).add(inputs[chosen])
+            self.ordered.add(split, both[chosen])
 
     def notes(self) -> list[str]:
         """Return sentences about what was skipped, unseen or missing."""

@@ -163,13 +163,12 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
         # Encoded once, then split: texts are not copied, and long columns encode faster.
         batch, answer = encoder.encode(frame), answers_of(frame, encoder.schema, reading.extras)
         labels = answer.select(list(encoder.schema.tasks))
-        for place, split in enumerate(SPLITS):
-            chosen = np.flatnonzero(assignment == place)
-            part = batch.take(chosen)
-            rows[split].add(part)
-            census.add(split, labels[chosen], part, encoder)
+        chosen = {s: np.flatnonzero(assignment == place) for place, s in enumerate(SPLITS)}
+        for split, places in chosen.items():
+            rows[split].add(batch.take(places))
             if split in answers:
-                answers[split].append(answer[chosen])
+                answers[split].append(answer[places])
+        census.add(labels, batch, chosen, encoder)
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in answers.items()}
     words = split_words(reading.recipe.data.split, reading.splitter.clocks)
