@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from crosstower.data.hashing import U64, mix
 from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
 from crosstower.storage.files import write_parquet
+from crosstower.values.arrays import Indices
 
 FINGERPRINTS = "fingerprints.parquet"
 _HASH, _SIZE, _ALL = "hash", 1 << 16, np.uint64(2**64 - 1)
@@ -157,6 +159,27 @@ class Fingerprints:
         except (OSError, pl.exceptions.PolarsError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path}: damaged: {reason}; train the run again") from error
+
+
+@dataclass
+class FingerprintCounter:
+    """Hashes of encoded rows, chunk by chunk; memory does not grow with rows."""
+
+    trained: Smallest = field(default_factory=Smallest)
+    held_out: Smallest = field(default_factory=Smallest)
+    ordered: OrderedRows = field(default_factory=OrderedRows)
+
+    def add(self, batch: Batch, rows: Mapping[str, Indices]) -> None:
+        """Take in a chunk; `rows` are the positions of the rows of each split."""
+        inputs = row_hashes(batch)
+        both = labelled_hashes(inputs, batch)
+        for split, chosen in rows.items():
+            (self.trained if split == "train" else self.held_out).add(inputs[chosen])
+            self.ordered.add(split, both[chosen])
+
+    def finish(self) -> tuple[Fingerprints, str]:
+        """Return what recognises the training rows, and the hash of all rows in order."""
+        return Fingerprints.of(self.trained, self.held_out), self.ordered.fingerprint
 
 
 @dataclass

@@ -12,13 +12,7 @@ import polars as pl
 from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.fingerprints import (
-    Fingerprints,
-    OrderedRows,
-    Smallest,
-    labelled_hashes,
-    row_hashes,
-)
+from crosstower.data.fingerprints import FingerprintCounter, Fingerprints
 from crosstower.data.implications import Implications
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.split import SPLITS
@@ -76,12 +70,10 @@ class DatasetCounter:
         default_factory=dict[tuple[str, str], _LabelCount]
     )
     unseen: Unseen = field(default_factory=Unseen)
-    trained: Smallest = field(default_factory=Smallest)
-    held_out: Smallest = field(default_factory=Smallest)
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     implications: Implications = field(default_factory=Implications)
-    ordered: OrderedRows = field(default_factory=OrderedRows)
+    hashes: FingerprintCounter = field(default_factory=FingerprintCounter)
 
     def add(
         self, labels: pl.DataFrame, batch: Batch, rows: Mapping[str, Indices], encoder: Encoder
@@ -97,44 +89,12 @@ class DatasetCounter:
         """
         self.implications.add(encoder.schema.tasks, labels[np.concatenate(list(rows.values()))])
         self.unseen.add(batch.take(rows["test"]), encoder)
-        inputs = row_hashes(batch)
-        both = labelled_hashes(inputs, batch)
+        self.hashes.add(batch, rows)
         for split, chosen in rows.items():
             self.rows[split] += len(chosen)
             part = labels[chosen]
             for task in labels.columns:
                 self.labels.setdefault((task, split), _LabelCount()).add(part[task])
-            (self.trained if split == "train" else self.held_out).add(inputs[chosen])
-            self.ordered.add(split, both[chosen])
-
-    def notes(self) -> list[str]:
-        """Return sentences about what was skipped, unseen or missing."""
-        skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
-        missing = [
-            f"{task}: {self.rows[split] - count.rows:,} of {self.rows[split]:,} {split} rows have"
-            " no label"
-            for (task, split), count in self.labels.items()
-            if count.rows < self.rows[split]
-        ]
-        implied = [
-            f"{task}: {rows:,} rows without a label count as 0, as {needs} is 0 there"
-            for (task, needs), rows in self.implied.items()
-            if rows
-        ]
-        notes = skipped + self.unseen.sentences("test values") + missing + implied
-        return notes + self.implications.notes() + self._repeated()
-
-    @property
-    def fingerprints(self) -> Fingerprints:
-        """What recognises the training rows."""
-        return Fingerprints.of(self.trained, self.held_out)
-
-    def _repeated(self) -> list[str]:
-        share = self.fingerprints.repeated
-        if share < _REPEATED:
-            return []
-        same = f"{share:.1%} of the valid and test rows have the inputs of a training row"
-        return [f"{same}: they say less about new rows; drop repeats, or split by group or time"]
 
     def check(self, schema: Schema) -> None:
         """Raise DataError for a split without rows or labels, or labels that are all equal."""
@@ -166,17 +126,53 @@ class DatasetCounter:
                     " data.split, give more rows, or check the task's positive or threshold"
                 )
 
-    def facts(self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()) -> DatasetStats:
-        """Return what is kept with the run; `joins` are those of the rows."""
+    def finish(
+        self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()
+    ) -> tuple[DatasetStats, Fingerprints]:
+        """Return the statistics that the run keeps, and the fingerprints of the training rows.
+
+        Args:
+            source: name of the rows.
+            split: how they were split, in words.
+            joins: share of the rows that found their key in each joined table.
+
+        """
         rates: dict[str, dict[str, float]] = {}
         for (task, part), count in self.labels.items():
             rates.setdefault(task, {})[part] = count.total / count.rows
-        return DatasetStats(
+        fingerprints, fingerprint = self.hashes.finish()
+        notes = [*self._missing(), *self.implications.notes(), *_repeated(fingerprints.repeated)]
+        stats = DatasetStats(
             source=source,
             split=split,
             rows=dict(self.rows),
             base_rates=rates,
-            notes=(*(match.sentence for match in joins), *self.notes()),
+            notes=(*(match.sentence for match in joins), *notes),
             joins=joins,
-            fingerprint=self.ordered.fingerprint,
+            fingerprint=fingerprint,
         )
+        return stats, fingerprints
+
+    def _missing(self) -> list[str]:
+        """Return sentences about what was skipped, unseen or missing."""
+        skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
+        missing = [
+            f"{task}: {self.rows[split] - count.rows:,} of {self.rows[split]:,} {split} rows have"
+            " no label"
+            for (task, split), count in self.labels.items()
+            if count.rows < self.rows[split]
+        ]
+        implied = [
+            f"{task}: {rows:,} rows without a label count as 0, as {needs} is 0 there"
+            for (task, needs), rows in self.implied.items()
+            if rows
+        ]
+        return skipped + self.unseen.sentences("test values") + missing + implied
+
+
+def _repeated(share: float) -> list[str]:
+    """Return a sentence about held-out rows with the inputs of a training row, if many are."""
+    if share < _REPEATED:
+        return []
+    same = f"{share:.1%} of the valid and test rows have the inputs of a training row"
+    return [f"{same}: they say less about new rows; drop repeats, or split by group or time"]

@@ -173,5 +173,5 @@ def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     joined = {split: pl.concat(frames) for split, frames in answers.items()}
     words = split_words(reading.recipe.data.split, reading.splitter.clocks)
     joins = join_matches(reading.source)
-    facts = census.facts(source=reading.source.name, split=words, joins=joins)
-    return Prepared(encoder, rows, joined, facts, census.fingerprints)
+    facts, fingerprints = census.finish(source=reading.source.name, split=words, joins=joins)
+    return Prepared(encoder, rows, joined, facts, fingerprints)

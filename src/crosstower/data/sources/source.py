@@ -9,6 +9,7 @@ import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -90,26 +91,31 @@ class FileSource:
 
     def columns(self) -> list[str]:
         """Return the column names of the first file."""
-        return self._columns(self.files[0])
+        return list(self._names)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """Yield the rows of every file in turn."""
         index = 0
         for file in self.files:
-            _require(columns, self._columns(file), str(file))
-            reader, partition = format_of(file, self.dialect), partition_of(file, self.root)
+            reader, partition = format_of(file, self.dialect), self._partition(file)
             inside = reader.names(file)
+            _require(columns, [*inside, *partition], str(file))
             own = [name for name in columns if name in inside]
             first_row = 0
             for frame in reader.frames(file, own or inside[:1]):
-                rows = with_partition(frame, partition, columns)
-                yield Chunk(rows, str(file), first_row, index)
+                rows = with_partition(frame, partition, columns) if partition else frame
+                yield Chunk(rows.select(columns), str(file), first_row, index)
                 first_row += frame.height
                 index += frame.height
 
-    def _columns(self, file: Path) -> list[str]:
-        names = format_of(file, self.dialect).names(file)
-        return list(dict.fromkeys([*names, *partition_of(file, self.root)])) if self.root else names
+    @cached_property
+    def _names(self) -> list[str]:
+        file = self.files[0]
+        inside = format_of(file, self.dialect).names(file)
+        return [*inside, *(name for name in self._partition(file) if name not in inside)]
+
+    def _partition(self, file: Path) -> dict[str, str | None]:
+        return partition_of(file, self.root) if self.root else {}
 
 
 @dataclass(frozen=True)
