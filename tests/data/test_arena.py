@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crosstower.data import arena
-from crosstower.data.arena import Arena, bytes_of, counts_of
+from crosstower.data.arena import Arena, BlockSize
 from crosstower.data.batch import Batch
 from crosstower.data.ragged import Ragged
 
@@ -34,21 +34,22 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 BLOCKS = [block(1, [2, 0, 1]), block(50, [4]), block(90, [0, 3])]
+SIZES = [BlockSize.of(one) for one in BLOCKS]
 
 
 @pytest.mark.parametrize(
     "reserve",
     [
-        lambda like: Arena.reserve(like, 10_000),
-        lambda like: Arena.exactly(like, 6, {"tags": sum(counts_of(b)["tags"] for b in BLOCKS)}),
+        lambda like: Arena.reserve(like, SIZES[0], 10_000),
+        lambda like: Arena.exactly(like, 6, {"tags": sum(size.values["tags"] for size in SIZES)}),
     ],
     ids=["reserved", "exact"],
 )
 def test_rows_come_out_as_they_went_in(reserve: Callable[[Batch], Arena]) -> None:
     room = reserve(BLOCKS[0])
-    for one in BLOCKS:
-        room.put(one)
-    assert (room.used, room.used_bytes) == (6, sum(bytes_of(b) for b in BLOCKS))
+    for one, size in zip(BLOCKS, SIZES, strict=True):
+        room.put(one, size)
+    assert (room.used, room.used_bytes) == (6, sum(size.bytes for size in SIZES))
     begin = 0
     for one in BLOCKS:
         assert same(room.rows(begin, begin + len(one)), one)
@@ -56,19 +57,20 @@ def test_rows_come_out_as_they_went_in(reserve: Callable[[Batch], Arena]) -> Non
 
 
 def test_room_is_bounded_by_bytes_and_by_rows() -> None:
-    room = Arena.reserve(BLOCKS[0], bytes_of(BLOCKS[0]) + bytes_of(BLOCKS[1]))
-    assert room.fits(BLOCKS[0])
-    room.put(BLOCKS[0])
-    assert room.fits(BLOCKS[1])
-    room.put(BLOCKS[1])
-    assert not room.fits(BLOCKS[1])
+    room = Arena.reserve(BLOCKS[0], SIZES[0], SIZES[0].bytes + SIZES[1].bytes)
+    assert room.fits(SIZES[0])
+    room.put(BLOCKS[0], SIZES[0])
+    assert room.fits(SIZES[1])
+    room.put(BLOCKS[1], SIZES[1])
+    assert not room.fits(SIZES[1])
 
 
 def test_bytes_count_the_values_of_lists() -> None:
     rows, values = 3, 3
     fixed = rows * (2 * 4 + 4 + 3 * 4 + 4) + rows * 8
-    assert bytes_of(BLOCKS[0]) == fixed + values * 4
-    assert counts_of(BLOCKS[0]) == {"tags": values}
+    assert (SIZES[0].rows, SIZES[0].fixed_bytes) == (rows, fixed)
+    assert SIZES[0].bytes == fixed + values * 4
+    assert SIZES[0].values == {"tags": values}
 
 
 def test_less_room_is_taken_where_the_system_gives_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +83,6 @@ def test_less_room_is_taken_where_the_system_gives_less(monkeypatch: pytest.Monk
         return made(like, rows, values)
 
     monkeypatch.setattr(arena, "_room", scarce)
-    room = Arena.reserve(BLOCKS[0], 40_000)
+    room = Arena.reserve(BLOCKS[0], SIZES[0], 40_000)
     assert room.memory_bytes == 10_000
-    assert len(room.room) == whole[-1] == pytest.approx(whole[0] / 4, abs=1)
+    assert len(room.room) == room.capacity == whole[-1] == pytest.approx(whole[0] / 4, abs=1)
