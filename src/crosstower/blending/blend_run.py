@@ -34,8 +34,8 @@ from crosstower.blending.utility import Utility
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.summary import Summary
-from crosstower.evaluation.reports.blend_content import OrderMetrics
 from crosstower.evaluation.reports.blend_report import write_blend_report
+from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.recipe.arguments import check_kinds, count_of
 from crosstower.recipe.blend import Blend, Diversity, check_blend
 from crosstower.storage.files import write_atomic, write_parquet
@@ -48,7 +48,7 @@ class BlendResult:
 
     blend: Blend
     asked: ComparisonSpec
-    orders: tuple[OrderMetrics, ...]
+    orders: tuple[ModelMetrics, ...]
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
     page: Path
@@ -210,18 +210,18 @@ def _notes(fitted: FittedBlend, rows: HeldOut) -> list[str]:
     return slips + fallback_words(fitted, fitted.unseen(rows.test))
 
 
-def _over_seeds(seeds: list[list[Measured]]) -> list[OrderMetrics]:
-    orders: list[OrderMetrics] = []
+def _over_seeds(seeds: list[list[Measured]]) -> list[ModelMetrics]:
+    orders: list[ModelMetrics] = []
     for same in zip(*seeds, strict=True):
         first = same[0]
         values = [m.values | {f"share.{k}": v for k, v in m.shares.items()} for m in same]
         names = list(dict.fromkeys(name for value in values for name in value))
         summaries = {n: Summary.of([value.get(n, 0.0) for value in values]) for n in names}
-        orders.append(OrderMetrics(first.name, first.role, summaries, first.intervals))
+        orders.append(ModelMetrics(first.name, first.role, summaries, first.intervals))
     return orders
 
 
-def _plain(order: OrderMetrics) -> dict[str, Any]:
+def _plain(order: ModelMetrics) -> dict[str, Any]:
     def number(value: float | None) -> float | None:
         return value if value is not None and np.isfinite(value) else None
 

@@ -16,7 +16,8 @@ from crosstower.blending.held_out import HeldOut
 from crosstower.blending.pareto import weight_sweep
 from crosstower.blending.tuning import Tuned
 from crosstower.data.content_types import ContentTypes
-from crosstower.evaluation.reports.blend_content import BlendContent, Distribution, OrderMetrics
+from crosstower.evaluation.reports.blend_content import BlendContent, Distribution
+from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
@@ -33,7 +34,7 @@ def page_content(
     rows: HeldOut,
     measured: list[Measured],
     *,
-    orders: tuple[OrderMetrics, ...],
+    orders: tuple[ModelMetrics, ...],
     tuned: Tuned | None,
     sentences: tuple[str, ...],
     notes: tuple[str, ...],

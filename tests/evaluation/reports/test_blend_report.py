@@ -7,8 +7,9 @@ import pytest
 
 from crosstower.errors import RunError
 from crosstower.evaluation.metrics.summary import Summary
-from crosstower.evaluation.reports.blend_content import BlendContent, Distribution, OrderMetrics
+from crosstower.evaluation.reports.blend_content import BlendContent, Distribution
 from crosstower.evaluation.reports.blend_report import render_blend_report, write_blend_report
+from crosstower.evaluation.reports.content import ModelMetrics
 
 from .conftest import Page
 
@@ -76,9 +77,9 @@ def content(seeds: int = 3, **changes) -> BlendContent:
         utility="values: {like: 1}\n",
         sentences=(f"The blend of {HOSTILE} is better.", "Second."),
         orders=(
-            OrderMetrics("blend", "model", first, {"ndcg.like": (0.4321, 0.5432)}),
-            OrderMetrics(HOSTILE, "baseline", metrics(seeds, start=0.2), {}),
-            OrderMetrics("shuffled", "constant", {"utility": Summary.of([NAN])}, {}),
+            ModelMetrics("blend", "model", first, {"ndcg.like": (0.4321, 0.5432)}),
+            ModelMetrics(HOSTILE, "baseline", metrics(seeds, start=0.2), {}),
+            ModelMetrics("shuffled", "constant", {"utility": Summary.of([NAN])}, {}),
         ),
         by=f"type {HOSTILE}",
         shares={"blend": shares(), HOSTILE: shares()},
@@ -185,7 +186,7 @@ def test_what_is_not_defined_is_a_dash(page):
 
 
 def test_an_interval_that_is_not_defined_is_left_out():
-    order = OrderMetrics("blend", "model", metrics(1), {"ndcg.like": (NAN, NAN)})
+    order = ModelMetrics("blend", "model", metrics(1), {"ndcg.like": (NAN, NAN)})
     words = page_of(orders=(order,)).words
     assert "\N{EN DASH} to" not in words
     assert "nan" not in words.lower()
@@ -198,14 +199,14 @@ def test_one_seed_shows_no_spread():
 
 
 def test_seeds_that_agree_show_no_spread():
-    order = OrderMetrics("blend", "model", {"utility": Summary.of([0.5, 0.5])}, {})
+    order = ModelMetrics("blend", "model", {"utility": Summary.of([0.5, 0.5])}, {})
     words = page_of(orders=(order,)).words
     assert "± 0" not in words
     assert "Mean ± standard deviation over 2 seeds; no ± where they agree." in words
 
 
 def test_expected_totals_are_explained_where_there_are_any():
-    order = OrderMetrics("blend", "model", {"expected.like": Summary(1.5)}, {})
+    order = ModelMetrics("blend", "model", {"expected.like": Summary(1.5)}, {})
     words = page_of(orders=(order,)).words
     assert "Expected like@10" in words
     assert "true probabilities" in words
@@ -213,7 +214,7 @@ def test_expected_totals_are_explained_where_there_are_any():
 
 
 def test_a_metric_of_another_kind_keeps_its_name():
-    order = OrderMetrics("blend", "model", {"novelty": Summary(1.5)}, {})
+    order = ModelMetrics("blend", "model", {"novelty": Summary(1.5)}, {})
     assert "Order novelty blend 1.5000" in page_of(orders=(order,)).words
 
 
@@ -238,7 +239,7 @@ def test_sections_without_content_are_left_out(changes, gone):
 
 
 def test_without_a_type_column_there_are_no_types_and_no_legend():
-    order = OrderMetrics("blend", "model", {"utility": Summary(0.5)}, {})
+    order = ModelMetrics("blend", "model", {"utility": Summary(0.5)}, {})
     page = page_of(orders=(order,), by=None, distributions=(distribution("like", ["all"]),))
     assert "types" not in page.sections
     assert page.count("ul", "legend") == 0

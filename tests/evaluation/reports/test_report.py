@@ -112,7 +112,7 @@ def test_the_numbers_given_are_there(report, page):
         for model in task.models:
             metric = model.metrics["auc" if task.kind == "binary" else "rmse"]
             assert f"{metric.mean:.4f}" in page.words
-            assert metric.sd is None or f"± {metric.sd:.4f}" in page.words
+            assert not metric.sd or f"± {metric.sd:.4f}" in page.words
         for sentence in task.verdicts:
             assert sentence in page.words
     gain = report.tasks[0].lifts[0]

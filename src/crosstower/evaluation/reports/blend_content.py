@@ -9,23 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.evaluation.metrics.summary import Summary
-from crosstower.evaluation.reports.content import Role
-
-
-@dataclass(frozen=True)
-class OrderMetrics:
-    """One way of ordering each user's rows, over seeds.
-
-    `metrics` is by "utility", "ndcg.TASK", "total.TASK" (of the labels of the first k),
-    "expected.TASK" (of their true probabilities), "gauc.TASK" and "share.TYPE"; NaN is not defined.
-    `intervals` are 95 % bootstrap intervals over users of the first seed; it may lack some.
-    """
-
-    name: str
-    role: Role
-    metrics: Mapping[str, Summary]
-    intervals: Mapping[str, tuple[float, float]]
+from crosstower.evaluation.reports.content import ModelMetrics
 
 
 @dataclass(frozen=True)
@@ -57,7 +41,9 @@ class BlendContent:
         k: how many places of a list count.
         utility: what is wanted of an order, as YAML, if it was declared.
         sentences: findings in words, the most telling first.
-        orders: ours first, then what it is compared with.
+        orders: ours first, then what it is compared with; metrics are "utility", "ndcg.TASK",
+            "total.TASK" (of the labels of the first k), "expected.TASK" (of their true
+            probabilities), "gauc.TASK" and "share.TYPE".
         by: column of the content type, if there is one.
         shares: by the name of an order the columns `rank`, `type`, `rows` and `share`, as
             `blend.orders.share_by_rank` gives.
@@ -78,7 +64,7 @@ class BlendContent:
     k: int
     utility: str | None
     sentences: tuple[str, ...]
-    orders: tuple[OrderMetrics, ...]
+    orders: tuple[ModelMetrics, ...]
     by: str | None
     shares: Mapping[str, pl.DataFrame]
     distributions: tuple[Distribution, ...]

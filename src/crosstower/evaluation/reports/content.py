@@ -21,11 +21,17 @@ Role = Literal["model", "baseline", "constant", "best"]
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """One row of a task's metric table: a model, over its seeds."""
+    """One row of a table of metrics: a model or an order, over its seeds.
+
+    `intervals` are 95 % bootstrap intervals of the first seed; some or all may be absent.
+    """
 
     name: str
     role: Role
     metrics: Mapping[str, Summary]
+    intervals: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict[str, tuple[float, float]]
+    )
 
 
 @dataclass(frozen=True)

@@ -1,49 +1,54 @@
-"""One self-contained HTML page about a run: works offline, on a phone and on paper."""
+"""The page about a run: its tasks, or what it retrieves, its training and its data."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from crosstower.errors import RunError
 from crosstower.evaluation.metrics.registry import metrics_of, names_of, title_of
-from crosstower.evaluation.reports.content import ModelMetrics, ReportContent, TaskReport
+from crosstower.evaluation.reports.content import (
+    DataFacts,
+    ModelMetrics,
+    ReportContent,
+    RetrievalReport,
+    TaskReport,
+)
+from crosstower.evaluation.reports.page import (
+    Block,
+    Card,
+    Facts,
+    Items,
+    Plot,
+    Plots,
+    Section,
+    Table,
+    Text,
+    count,
+    frame_table,
+    metrics_table,
+    number,
+    render_page,
+    seeds_note,
+    signed,
+    signed_percent,
+    write_page,
+)
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 from crosstower.recipe.tasks import HeadKind
 
-NOT_DEFINED = "\N{EN DASH}"
 _TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are no metrics
+_RETRIEVAL_NOTE = (
+    "Recall, hit rate, NDCG, MRR and MAP are means over the queries. Coverage is the share of the"
+    " catalogue that is shown to anyone, popularity the mean number of training rows of the items"
+    " shown, novelty the mean of −log₂ of an item's share of them. Settings of item_knn, ease and"
+    " implicit_als are chosen on the validation queries."
+)
 _HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 
 
-@dataclass(frozen=True)
-class _Plot:
-    title: str
-    description: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class _Section:
-    """A task with what the template needs beside its plain data."""
-
-    task: TaskReport
-    columns: tuple[str, ...]
-    headline: str
-    plots: tuple[_Plot, ...]
-
-    @property
-    def model(self) -> ModelMetrics:
-        return self.task.models[0]
-
-
 def write_report(path: Path, content: ReportContent) -> Path:
-    """Write the report as one HTML file and return its path.
-
-    The file refers to nothing outside itself. Folders on the way are made.
+    """Write the page about a run as one HTML file and return its path.
 
     Raises:
         RunError: the file cannot be written.
@@ -52,124 +57,179 @@ def write_report(path: Path, content: ReportContent) -> Path:
     return write_page(path, render_report(content))
 
 
-def write_page(path: Path, page: str) -> Path:
-    """Write a page that is ready and return its path; folders on the way are made.
-
-    Raises:
-        RunError: the file cannot be written.
-
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunError(
-            f"report {path}: cannot be written ({error.strerror}); free some space or choose"
-            " another folder"
-        ) from error
-    return path
-
-
 def render_report(content: ReportContent) -> str:
-    """Return the HTML of the report; every value given is escaped."""
-    sections = [_section(task, content, f"task{i}") for i, task in enumerate(content.tasks)]
+    """Return the HTML of the page about a run; every value is escaped."""
+    rows = count(sum(content.data.rows.values()))
     return render_page(
-        "report.html.j2",
-        content=content,
-        sections=sections,
-        training=_training_plots(content),
-        retrieval_metrics=names_of("list", "catalogue", shown="report"),
-        retrieval_plots=_retrieval_plots(content),
+        kicker="Crosstower report",
+        title=content.title,
+        lead=f"{content.date} · {content.data.source} · {rows} rows",
+        sections=_sections(content),
+        cards=_cards(content),
     )
 
 
-def render_page(template: str, **values: object) -> str:
-    """Return a template filled in with the formats of the report; every value is escaped."""
-    environment = Environment(
-        loader=PackageLoader("crosstower.evaluation.reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(_FILTERS)  # pyright: ignore[reportUnknownMemberType]
-    return environment.get_template(template).render(**values)
+def _sections(content: ReportContent) -> Iterator[Section]:
+    if content.retrieval is not None:
+        yield _retrieval(content.retrieval, content)
+    for i, task in enumerate(content.tasks):
+        yield _task(task, content, f"task{i}")
+    yield Section("training", "Training", _training_plots(content))
+    yield _data(content.data)
+    facts = [Facts(list(content.environment.items()))] if content.environment else []
+    yield Section("environment", "Environment", facts)
+    yield Section("recipe", "Recipe", [Text("source", content.recipe)])
 
 
-def _section(task: TaskReport, content: ReportContent, name: str) -> _Section:
-    plots: list[_Plot] = []
+def _cards(content: ReportContent) -> list[Card]:
+    tasks = [
+        _card(task.name, f"task{i}", _HEADLINE[task.kind], task.models)
+        for i, task in enumerate(content.tasks)
+    ]
+    if (found := content.retrieval) is None:
+        return tasks
+    title = f"{found.questions:,} queries, {found.items:,} items"
+    metrics = (f"recall@{found.headline}", f"ndcg@{found.headline}")
+    return [*(_card(title, "retrieval", m, found.models) for m in metrics), *tasks]
+
+
+def _card(title: str, section: str, metric: str, models: Sequence[ModelMetrics]) -> Card:
+    return Card.of(title, section, metric, models, words=f"{title_of(metric)} of ")
+
+
+def _task(task: TaskReport, content: ReportContent, name: str) -> Section:
+    shown = names_of(task.kind, shown="report")
+    columns = {c: title_of(c) for c in shown if c in task.models[0].metrics}
+    model, plots = task.models[0].name, list(_task_plots(task, content, name))
+    blocks: list[Block] = [
+        Items("verdicts", task.verdicts),
+        Text("heading", "Metrics"),
+        metrics_table(f"Metrics of {task.name}", "Model", columns, task.models),
+        Text("note", _metrics_note(task)),
+        Text("heading", f"Lift of {model}"),
+        _lift(task),
+        *([Plots(plots)] if plots else []),
+        *_effect(task),
+    ]
+    for slices in task.slices:
+        titles = [_TITLES.get(c) or title_of(c) for c in slices.table.columns]
+        blocks.append(Text("heading", f"By {slices.column}"))
+        blocks.append(frame_table(f"{task.name} by {slices.column}", titles, slices.table))
+    if task.slices:
+        words = f"Slices of {model}, first seed."
+        words += " – is not defined: rows of one class only have no AUC."
+        blocks.append(Text("note", words))
+    return Section(name, task.name, blocks, f"{task.kind} · {task.rows:,} labelled test rows")
+
+
+def _metrics_note(task: TaskReport) -> str:
+    seeds = task.models[0].metrics[_HEADLINE[task.kind]].seeds
+    words = f"Test rows. {seeds_note(seeds)} In the sentences above, ± and sd also count the"
+    words += " sampling error of the test rows."
+    if task.kind == "binary":
+        words += " Log loss in nats; normalised entropy is log loss over that of the base rate,"
+        words += " below 1 beats it, and a lift saves the same share of both; ECE in 15 bins of"
+        words += " equal mass."
+    return words
+
+
+def _lift(task: TaskReport) -> Table:
+    saved = [f"{title_of(metric)} saved" for metric in task.lifts[0].reductions]
+    rows = [
+        [
+            lift.baseline,
+            signed(lift.difference.value),
+            number(lift.difference.noise),
+            *map(signed_percent, lift.reductions.values()),
+        ]
+        for lift in task.lifts
+    ]
+    columns = ["Over", title_of(_HEADLINE[task.kind]), "sd of it", *saved]
+    return Table(f"Lift over baselines, {task.name}", columns, rows)
+
+
+def _effect(task: TaskReport) -> Iterator[Block]:
+    if task.effect is None:
+        return
+    rows = [[title_of(m), number(a), number(b)] for m, (a, b) in task.effect.metrics.items()]
+    yield Text("heading", "Calibration")
+    yield Table(f"Calibration of {task.name}", ["Test rows", "Before", "After"], rows)
+    if task.effect.by_type is not None:
+        metric = title_of("ece" if task.kind == "binary" else "rmse")
+        columns = ["Type", "Rows", f"{metric} before", "After"]
+        yield frame_table(f"Calibration of {task.name} by type", columns, task.effect.by_type)
+    words = f"Fitted to the validation rows, shown for {task.models[0].name}, first seed."
+    yield Text("note", f"{words} The metrics above are those after calibration.")
+
+
+def _retrieval(found: RetrievalReport, content: ReportContent) -> Section:
+    blocks: list[Block] = []
+    if found.answers is not None:
+        blocks.append(Text("text", f"{found.answers.words()}."))
+    blocks.append(Items("verdicts", found.verdicts))
+    shown = names_of("list", "catalogue", shown="report")
+    for k in found.ks:
+        titles = {f"{metric}@{k}": title_of(metric) for metric in shown}
+        blocks.append(Text("heading", f"The first {k}"))
+        blocks.append(metrics_table(f"Metrics of the first {k}", "Model", titles, found.models))
+    label = f"Recall in the first {found.headline} by {found.slices.column}"
+    columns = ["Value", "Answers", *found.slices.table.columns[2:]]
+    seeds = found.models[0].metrics[f"recall@{found.headline}"].seeds
+    blocks += [
+        Text("note", f"{seeds_note(seeds)} {_RETRIEVAL_NOTE}"),
+        Text("heading", label),
+        frame_table(label, columns, found.slices.table),
+        Text("note", "First seed. A slice counts only its own answers; – means there are none."),
+        *_retrieval_plots(content),
+    ]
+    small = f"all {found.items:,} items ranked for {found.questions:,} test queries"
+    return Section("retrieval", "Retrieval", blocks, small)
+
+
+def _data(data: DataFacts) -> Section:
+    rows = [
+        [split, count(rows), *(number(r.get(split, math.nan)) for r in data.base_rates.values())]
+        for split, rows in data.rows.items()
+    ]
+    columns = ["Split", "Rows", *(f"Mean {task}" for task in data.base_rates)]
+    blocks: list[Block] = [
+        Text("text", f"{data.source}, split {data.split}."),
+        Table("Rows and mean labels by split", columns, rows),
+        *([Items("notes", data.notes)] if data.notes else []),
+    ]
+    return Section("data", "Data", blocks)
+
+
+def _task_plots(task: TaskReport, content: ReportContent, name: str) -> Iterator[Plot]:
     if task.calibration is not None:
         before = task.effect.before if task.effect is not None else None
-        percent = task.kind == "binary"
-        svg = reliability_plot(task.calibration, name=name, percent=percent, before=before)
+        svg = reliability_plot(
+            task.calibration, name=name, percent=task.kind == "binary", before=before
+        )
         words = f"Observed against predicted in {len(task.calibration.curve.count)} bins of equal"
         words += " mass; on the dashed line predictions are right. Below: how often each is made."
-        plots.append(_Plot("Calibration", words, svg))
+        yield Plot("Calibration", words, svg)
     for metric in metrics_of(task.kind, shown="curve"):
         key = f"{task.name}.{metric.name}"
         if any(key in r["valid"] for t in content.trainings for r in t.history):
             svg = training_plot(content.trainings, key=key, name=f"{name}-{metric.name}")
-            words = "Validation rows after each epoch, one line a seed; the best epoch is marked."
-            plots.append(_Plot(f"{metric.title} by epoch", words, svg))
-    shown = names_of(task.kind, shown="report")
-    columns = tuple(c for c in shown if c in task.models[0].metrics)
-    return _Section(task, columns, _HEADLINE[task.kind], tuple(plots))
+            words = "Validation rows after each epoch, one line per seed; the best epoch is marked."
+            yield Plot(f"{metric.title} by epoch", words, svg)
 
 
-def _training_plots(content: ReportContent) -> tuple[_Plot, ...]:
+def _training_plots(content: ReportContent) -> list[Block]:
     if not any(training.history for training in content.trainings):
-        return ()
+        return []
     svg = training_plot(content.trainings, key=None, name="loss")
     together = ", all tasks together" if len(content.tasks) > 1 else ""
-    words = f"Mean loss of the training rows in each epoch{together}, one line a seed."
-    return (_Plot("Training loss by epoch", words, svg),)
+    words = f"Mean loss of the training rows in each epoch{together}, one line per seed."
+    return [Plots([Plot("Training loss by epoch", words, svg)])]
 
 
-def _retrieval_plots(content: ReportContent) -> tuple[_Plot, ...]:
+def _retrieval_plots(content: ReportContent) -> list[Block]:
     if content.retrieval is None or not any(t.history for t in content.trainings):
-        return ()
+        return []
     key = f"retrieval.ndcg@{content.retrieval.headline}"
     svg = training_plot(content.trainings, key=key, name="ndcg")
-    words = "Validation questions after each epoch, one line a seed; the best epoch is marked."
-    return (_Plot(f"NDCG@{content.retrieval.headline} by epoch", words, svg),)
-
-
-def _title(name: str) -> str:
-    """Return the title of a metric or of another column of a table."""
-    return _TITLES.get(name) or title_of(name)
-
-
-def _count(rows: int) -> str:
-    return f"{rows:,}"
-
-
-def _number(value: float, digits: int = 4) -> str:
-    return NOT_DEFINED if math.isnan(value) else f"{value:,.{digits}f}"
-
-
-def _signed(value: float, digits: int = 4) -> str:
-    if math.isnan(value):
-        return NOT_DEFINED
-    return f"{value:+,.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _percent(value: float, *, signed: bool = False, digits: int = 2) -> str:
-    text = _signed(100.0 * value, digits) if signed else _number(100.0 * value, digits)
-    return text if math.isnan(value) else f"{text} %"
-
-
-def _cell(value: object) -> str:
-    """Return a value of a slice table: counts with separators, other numbers in four decimals."""
-    if isinstance(value, float):
-        return _number(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-_FILTERS = {
-    "number": _number,
-    "signed": _signed,
-    "percent": _percent,
-    "count": _count,
-    "title_of": _title,
-    "cell": _cell,
-}
+    words = "Validation queries after each epoch, one line per seed; the best epoch is marked."
+    return [Plots([Plot(f"NDCG@{content.retrieval.headline} by epoch", words, svg)])]

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crosstower.evaluation.metrics.registry import names_of, title_of
-from crosstower.evaluation.reports.report import render_page
+from crosstower.evaluation.metrics.summary import Summary
+from crosstower.evaluation.reports.content import ModelMetrics
+from crosstower.evaluation.reports.page import (
+    Block,
+    Facts,
+    Section,
+    Table,
+    Text,
+    metrics_table,
+    render_page,
+    write_page,
+)
 from crosstower.serving.bundle.manifest import Manifest, RunFacts
-
-_STAGES = {"retrieval": "Retrieval", "ranking": "Ranking"}
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Metrics of the test rows: a row a model, as text."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What a card says of one of the two models."""
-
-    title: str
-    facts: list[tuple[str, str]]
-    tables: list[_Table]
 
 
 def write_cards(folder: Path, manifest: Manifest) -> None:
     """Write card.md and card.html into a folder."""
-    facts, parts = _facts(manifest), _parts(manifest)
     title = f"Model card: {manifest.name}"
-    (folder / "card.md").write_text(_markdown(title, facts, parts), encoding="utf-8")
-    page = render_page("card.html.j2", title=title, facts=facts, parts=parts)
-    (folder / "card.html").write_text(page, encoding="utf-8")
+    sections = list(_sections(manifest))
+    (folder / "card.md").write_text(_markdown(title, sections), encoding="utf-8")
+    lead = f"{manifest.created} · {' and '.join(manifest.stages)}"
+    write_page(folder / "card.html", render_page("Crosstower bundle", title, lead, sections))
 
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
@@ -62,14 +53,16 @@ def _first_upper(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _parts(manifest: Manifest) -> list[_Part]:
-    found = {"retrieval": manifest.retrieval, "ranking": manifest.ranking}
-    return [_part(_STAGES[name], facts) for name, facts in found.items() if facts is not None]
+def _sections(manifest: Manifest) -> Iterator[Section]:
+    yield Section("bundle", "Bundle", [Facts(_facts(manifest))])
+    for name, run in (("Retrieval", manifest.retrieval), ("Ranking", manifest.ranking)):
+        if run is not None:
+            yield Section(name.lower(), name, [Facts(_run_facts(run)), *_tables(run.metrics)])
 
 
-def _part(title: str, run: RunFacts) -> _Part:
+def _run_facts(run: RunFacts) -> list[tuple[str, str]]:
     rows = ", ".join(f"{name} {count:,}" for name, count in run.rows.items())
-    facts = [
+    return [
         ("Run", run.name),
         ("Model", f"{run.model}, seed {run.seed}"),
         ("Trained", run.trained),
@@ -79,7 +72,6 @@ def _part(title: str, run: RunFacts) -> _Part:
         ("Fingerprint of the data", run.data[:12]),
         ("Weights", run.weights[:12]),
     ]
-    return _Part(title, facts, _tables(run.metrics))
 
 
 def _kinds(parts: Mapping[str, Any]) -> str:
@@ -87,53 +79,54 @@ def _kinds(parts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
 
 
-def _tables(metrics: Mapping[str, Any]) -> list[_Table]:
-    """Return a table a task, and one of retrieval."""
-    tables = [
-        _table(f"Test metrics of {task}", models, names_of("binary", "regression", shown="card"))
-        for task, models in metrics.get("tasks", {}).items()
-    ]
+def _tables(metrics: Mapping[str, Any]) -> Iterator[Block]:
+    """Yield a table per task, and one of retrieval, each under its title."""
+    for task, models in metrics.get("tasks", {}).items():
+        wanted = names_of("binary", "regression", shown="card")
+        yield from _table(f"Test metrics of {task}", _models(models), wanted)
     if "retrieval" in metrics:
-        models = metrics["retrieval"]
-        ks = {int(name.partition("@")[2]) for name in _names(models) if "@" in name}
+        models = _models(metrics["retrieval"])
+        ks = {int(m.partition("@")[2]) for model in models for m in model.metrics if "@" in m}
         k = 10 if 10 in ks else max(ks, default=0)
         wanted = [f"{metric}@{k}" for metric in names_of("list", "catalogue", shown="card")]
-        tables.append(_table("Test metrics, of the whole catalogue", models, wanted))
-    return tables
+        yield from _table("Test metrics, of the whole catalogue", models, wanted)
 
 
-def _table(title: str, models: Mapping[str, Any], wanted: Any) -> _Table:
-    there = _names(models)
-    shown = [name for name in wanted if name in there]
-    rows = [[name, *(_cell(of.get(m)) for m in shown)] for name, of in models.items()]
-    return _Table(title, ["", *(title_of(name) for name in shown)], rows)
+def _models(metrics: Mapping[str, Any]) -> list[ModelMetrics]:
+    """Return metrics as `metrics.json` of a run has them."""
+    return [
+        ModelMetrics(name, "baseline" if i else "model", {m: _summary(v) for m, v in of.items()})
+        for i, (name, of) in enumerate(metrics.items())
+    ]
 
 
-def _names(models: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(metric for of in models.values() for metric in of))
+def _summary(value: Mapping[str, float | None]) -> Summary:
+    mean = value.get("mean")
+    return Summary(math.nan if mean is None else mean, value.get("sd"))
 
 
-def _cell(value: Any) -> str:
-    if not isinstance(value, dict) or value.get("mean") is None:
-        return "–"
-    sd = f" ± {value['sd']:.4f}" if value.get("sd") else ""
-    return f"{value['mean']:.4f}{sd}"
+def _table(title: str, models: Sequence[ModelMetrics], wanted: Sequence[str]) -> list[Block]:
+    shown = {m: title_of(m) for m in wanted if any(m in model.metrics for model in models)}
+    return [Text("heading", title), metrics_table(title, "", shown, models)]
 
 
-def _markdown(title: str, facts: list[tuple[str, str]], parts: list[_Part]) -> str:
-    lines = [f"# {title}", "", *_listed(facts)]
-    for part in parts:
-        lines += ["", f"## {part.title}", "", *_listed(part.facts)]
-        for table in part.tables:
-            lines += ["", f"**{table.title}**", "", _row(table.columns)]
-            lines.append(_row(["---"] * len(table.columns)))
-            lines += [_row(row) for row in table.rows]
+def _markdown(title: str, sections: Sequence[Section]) -> str:
+    lines = [f"# {title}"]
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for block in section.blocks:
+            lines += ["", *_lines(block)]
     return "\n".join(lines) + "\n"
 
 
-def _listed(facts: list[tuple[str, str]]) -> list[str]:
-    return [f"- {name}: {value}" for name, value in facts]
+def _lines(block: Block) -> list[str]:
+    if isinstance(block, Table):
+        return [_row(row) for row in (block.columns, ["---"] * len(block.columns), *block.rows)]
+    if isinstance(block, Facts):
+        return [f"- {name}: {value}" for name, value in block.items]
+    return [f"**{block.text}**"] if isinstance(block, Text) else []
 
 
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+def _row(cells: Sequence[str]) -> str:
+    shown = (cell.replace("|", "/").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(shown)} |"
