@@ -21,9 +21,10 @@ FACES = {
         models nn parse_recipe register_text_encoder remove_blend retrieval worlds
     """,
     "crosstower.losses": """
-        Balance GradNormBalance PCGradBalance PointwiseObjective StaticBalance
-        StreamingFrequency UncertaintyBalance cosine_contrastive_loss mixed_log_q
-        sampled_softmax_loss task_loss task_losses
+        Balance Candidates GradNormBalance PCGradBalance PointwiseObjective RetrievalStep
+        StaticBalance StreamingFrequency UncertaintyBalance cosine_contrastive_loss
+        cross_entropy mixed_log_q register_loss sampled_softmax_loss squared_error task_loss
+        task_losses
     """,
     "crosstower.evaluation.metrics": """
         Difference GroupAuc GroupValues LabelledPredictions RankedLists ReliabilityCurve

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from crosstower.losses.sampled_softmax import (
-    cosine_contrastive_loss,
     mixed_log_q,
     sampled_softmax_loss,
 )
@@ -141,19 +140,3 @@ def test_q_of_a_mixture_is_how_often_the_candidates_hold_the_item() -> None:
     q = mixed_log_q(p, in_batch=30, uniform=10, catalogue=4, hard=hard).exp()
     assert torch.allclose(q, 30 * p + 10 / 4 + hard)
     assert q.sum().item() == pytest.approx(46.0)
-
-
-def test_an_accidental_hit_is_no_contrastive_negative() -> None:
-    positive, negative = torch.tensor([0.9]), torch.tensor([[0.9, 0.7]])
-    loss = cosine_contrastive_loss(
-        positive, negative, left_out=torch.tensor([[True, False]]), margin=0.5
-    )
-    assert loss.item() == pytest.approx(0.1 + 0.2 / 2)
-
-
-def test_cosine_contrastive_loss_in_numbers() -> None:
-    positive = torch.tensor([0.9, 0.2])
-    negative = torch.tensor([[0.7, 0.1, 0.4], [0.5, 0.6, 0.8]])
-    loss = cosine_contrastive_loss(positive, negative, margin=0.5, negative_weight=3.0)
-    first, second = 0.1 + 3 * (0.2 / 3), 0.8 + 3 * (0.4 / 3)
-    assert loss.item() == pytest.approx((first + second) / 2)

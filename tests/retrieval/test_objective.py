@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import CodeField, Layout
+from crosstower.errors import RecipeError
+from crosstower.losses.registry import LOSSES, RetrievalStep, register_loss
 from crosstower.losses.sampled_softmax import sampled_softmax_loss
 from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
@@ -253,3 +255,30 @@ def test_numbers_of_the_query_are_described() -> None:
     batch = Pairs(query, torch.tensor([0, 1]), torch.tensor([0, 1]))
     assert objective(2).describe(batch) == ["  number 0: min 1, mean 2, max 3"]
     assert objective(2).describe(pairs(torch.tensor([1]), torch.tensor([1]))) == []
+
+
+def test_a_registered_loss_gets_what_the_batch_is_compared_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LOSSES, "entries", dict(LOSSES.entries))
+    monkeypatch.setattr(LOSSES, "modules", dict(LOSSES.modules))
+
+    @register_loss("bpr", kinds=("retrieval",))
+    def bpr(step: RetrievalStep) -> Tensor:
+        drawn = step.candidates()
+        positive = (step.scaled_queries * step.vectors(step.positives)).sum(1, keepdim=True)
+        assert step.uniform().shape == (7,)
+        return -nn.functional.logsigmoid(positive - step.scaled_queries @ drawn.vectors.T).mean()
+
+    @register_loss("shapeless", kinds=("retrieval",))
+    def shapeless(step: RetrievalStep) -> Tensor:
+        return step.queries
+
+    towers, batch = model(), pairs(torch.tensor([1, 2]), torch.tensor([4, 0]))
+    loss = objective(2, objective="bpr", negatives={"uniform": 7}).loss(towers, batch)
+    loss.backward()
+    assert 0.0 < loss.item() < 5.0
+    with pytest.raises(RecipeError, match=r"loss 'shapeless' must return .* got shape \[2, 4\]"):
+        objective(2, objective="shapeless").loss(towers, batch)
+    with pytest.raises(RecipeError, match=r"retrieval.objective: for retrieval: no loss 'brp'"):
+        objective(2, objective="brp")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstower.errors import RecipeError
+from crosstower.losses.registry import loss_of, task_losses_of
 from crosstower.models.registry import config_of
 from crosstower.ranking.job import ranking_monitor
 from crosstower.recipe.arguments import described
@@ -72,6 +73,7 @@ def check_model(recipe: Recipe) -> None:
     """
     if recipe.retrieval is None:
         ranking_monitor(recipe)
+        task_losses_of(recipe.schema_.tasks)
         check_calibration(recipe.calibration, recipe.schema_.kinds())
         if recipe.blend is not None:
             check_blend(recipe.blend, recipe.schema_.kinds())
@@ -82,6 +84,7 @@ def check_model(recipe: Recipe) -> None:
                 )
         return
     retrieval_monitor(recipe)
+    loss_of("retrieval", recipe.retrieval.objective, where="retrieval.objective")
     tower_columns_of(recipe)
     if recipe.model["name"] != "two_tower":
         raise RecipeError(

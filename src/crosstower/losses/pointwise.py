@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,15 +10,25 @@ from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
+from crosstower.losses.registry import Loss
 from crosstower.losses.task_balance import Balance
 from crosstower.losses.tasks import labelled_rows, task_losses
 
 
 class PointwiseObjective:
-    """The losses of all heads, weighed against one another by a `Balance`."""
+    """The losses of all heads, weighed against one another by a `Balance`.
 
-    def __init__(self, layout: Layout, balance: Balance) -> None:
-        self.layout, self.balance = layout, balance
+    Args:
+        layout: of the model.
+        balance: weighs the losses.
+        losses: by head; a head without one has the loss of its kind.
+
+    """
+
+    def __init__(
+        self, layout: Layout, balance: Balance, losses: Mapping[str, Loss] | None = None
+    ) -> None:
+        self.layout, self.balance, self.losses = layout, balance, losses
 
     def begin_epoch(self, model: nn.Module) -> None:
         """Do nothing: labels stay what they are."""
@@ -25,7 +36,7 @@ class PointwiseObjective:
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the loss of a batch, in float32 whatever the model computes in."""
         full = {name: logit.float() for name, logit in model(batch).items()}
-        losses, labelled = task_losses(full, batch.labels, self.layout.heads)
+        losses, labelled = task_losses(full, batch.labels, self.layout.heads, self.losses)
         return self.balance.total(losses, labelled)
 
     def rows(self, batch: Any) -> Tensor:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crosstower.losses.registry import RetrievalStep, register_loss
+
 _BLOCK = 512
 
 
@@ -128,25 +130,20 @@ def mixed_log_q(
     return expected.clamp(min=1e-12).log()
 
 
-def cosine_contrastive_loss(
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    margin: float = 0.5,
-    negative_weight: float = 1.0,
-    left_out: Tensor | None = None,
-) -> Tensor:
-    """Return (1 - s⁺) + w·mean_j max(0, s_j⁻ - margin), SimpleX (Mao et al. 2021, equation 1).
+@register_loss("sampled_softmax", kinds=("retrieval",))
+def _sampled_softmax(step: RetrievalStep) -> Tensor:
+    section, drawn = step.section, step.candidates()
+    return sampled_softmax_loss(
+        step.scaled_queries,
+        drawn.vectors,
+        drawn.positive,
+        log_q=drawn.log_q,
+        counts=drawn.counts,
+        mask_accidental=section.mask_accidental,
+        positives_drawn=section.negatives.in_batch,
+    )
 
-    Args:
-        positive: `[B]` cosine of each query with its positive.
-        negative: `[B, M]` cosines with its negatives.
-        margin: negatives below it are left alone.
-        negative_weight: w; `python -m benchmarks contrastive` compares some by validation.
-        left_out: `[B, M]`, which negatives are accidental hits; they count as below the margin.
 
-    """
-    hinge = torch.relu(negative - margin)
-    if left_out is not None:
-        hinge = hinge.masked_fill(left_out, 0.0)
-    return (1.0 - positive + negative_weight * hinge.mean(1)).mean()
+@register_loss("full_softmax", kinds=("retrieval",))
+def _full_softmax(step: RetrievalStep) -> Tensor:
+    return sampled_softmax_loss(step.scaled_queries, step.vectors(), step.positives)

@@ -1,40 +1,61 @@
-"""Losses from logits; missing labels (NaN) take no part."""
+"""Losses of tasks from logits and labels; missing labels (NaN) take no part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from crosstower.data.layout import Head
+from crosstower.losses.registry import DEFAULT_LOSS, LOSSES, Loss, register_loss, row_losses
 from crosstower.recipe.tasks import HeadKind
 
 
-def task_loss(kind: HeadKind, logits: Tensor, labels: Tensor) -> Tensor:
+def task_loss(
+    kind: HeadKind, logits: Tensor, labels: Tensor, *, loss: Loss | None = None
+) -> Tensor:
     """Return the mean loss of one head over the rows that have a label; 0 without any.
-
-    Binary heads: cross-entropy. Rating heads: cross-entropy with the label scaled to [0, 1],
-    whose minimiser is the mean rating. Regression heads: squared error of the standardised label.
 
     Args:
         kind: of the head.
         logits: `[B]`.
         labels: `[B]`, NaN where missing.
+        loss: to compute; that of the kind if None: `cross_entropy` of binary and rating heads,
+            `squared_error` of regression heads.
+
+    Raises:
+        RecipeError: the loss does not return one value per row.
 
     """
     known = ~labels.isnan()
-    loss = _LOSSES[kind](logits, labels.nan_to_num(0.0))
-    return torch.where(known, loss, 0.0).sum() / known.sum().clamp(min=1)
+    chosen = LOSSES.get(DEFAULT_LOSS[kind]) if loss is None else loss
+    found = row_losses(chosen, logits, labels.nan_to_num(0.0))
+    return torch.where(known, found, 0.0).sum() / known.sum().clamp(min=1)
 
 
 def task_losses(
-    logits: dict[str, Tensor], labels: Tensor, heads: Sequence[Head]
+    logits: dict[str, Tensor],
+    labels: Tensor,
+    heads: Sequence[Head],
+    losses: Mapping[str, Loss] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return each head's loss `[T]`, and whether it has any label, for labels `[B, T]`."""
-    losses = [task_loss(h.kind, logits[h.name], labels[:, i]) for i, h in enumerate(heads)]
-    return torch.stack(losses), (~labels.isnan()).any(0)
+    """Return each head's loss `[T]`, and whether it has any label `[T]`.
+
+    Args:
+        logits: `[B]` by head.
+        labels: `[B, T]`, NaN where missing.
+        heads: in the order of the labels.
+        losses: by head; a head without one has the loss of its kind.
+
+    """
+    own = losses or {}
+    found = [
+        task_loss(head.kind, logits[head.name], labels[:, i], loss=own.get(head.name))
+        for i, head in enumerate(heads)
+    ]
+    return torch.stack(found), (~labels.isnan()).any(0)
 
 
 def labelled_rows(labels: Tensor) -> Tensor:
@@ -42,16 +63,16 @@ def labelled_rows(labels: Tensor) -> Tensor:
     return (~labels.isnan()).sum(0)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+@register_loss("cross_entropy", kinds=("binary", "rating"))
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of each row `[B]`.
+
+    The label of a rating is scaled to [0, 1]; the minimiser is the mean rating.
+    """
     return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
 
-def _squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+@register_loss("squared_error", kinds=("regression",))
+def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the squared error of the standardised label of each row `[B]`."""
     return (logits - labels) ** 2
-
-
-_LOSSES: dict[HeadKind, Callable[[Tensor, Tensor], Tensor]] = {
-    "binary": _cross_entropy,
-    "rating": _cross_entropy,
-    "regression": _squared_error,
-}

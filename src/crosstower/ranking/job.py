@@ -21,6 +21,7 @@ from crosstower.evaluation.metrics.registry import METRICS
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.registry import task_losses_of
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
@@ -135,7 +136,8 @@ class RankingJob:
     def objective(self, batch_size: int) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""
         del batch_size
-        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe))
+        losses = task_losses_of(self.recipe.schema_.tasks)
+        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe), losses)
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of all tasks on the valid rows."""

@@ -8,7 +8,6 @@ from pydantic import Field, field_validator, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
 
-Objective = Literal["sampled_softmax", "full_softmax", "contrastive"]
 SeenRule = Literal["ignored", "missed", "shown"]
 """How answers count that the user already had: not at all, as misses, or like all others."""
 
@@ -37,7 +36,7 @@ class Retrieval(FrozenModel):
 
     `sampled_softmax` is the cross-entropy over sampled candidates with logQ correction;
     `full_softmax` that over the whole catalogue, for up to some 100,000 items; `contrastive` the
-    cosine contrastive loss of SimpleX.
+    cosine contrastive loss of SimpleX; other names are registered losses of your own.
     """
 
     item: str = Field(description="Data column of the item's id.")
@@ -62,7 +61,7 @@ class Retrieval(FrozenModel):
     where: str | None = Field(
         default=None, description='Which rows are positives, such as "click == 1"; all if unset.'
     )
-    objective: Objective = "sampled_softmax"
+    objective: str = Field(default="sampled_softmax", min_length=1, description="Loss by name.")
     negatives: Negatives = Negatives()
     log_q: bool = Field(
         default=True, description="Correct for popular items being drawn more often as negatives."
@@ -127,6 +126,7 @@ class Retrieval(FrozenModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         given = self.model_fields_set
+        softmax = self.objective in ("sampled_softmax", "full_softmax")
         for name in ("time", "history"):
             if name in given and self.user is None:
                 raise ValueError(f"{name} needs user: COLUMN, whose rows it looks at")
@@ -141,7 +141,7 @@ class Retrieval(FrozenModel):
                     "contrastive draws its negatives evenly: set negatives.uniform, drop in_batch"
                     " and log_q"
                 )
-        elif given & {"margin", "negative_weight"}:
+        elif softmax and given & {"margin", "negative_weight"}:
             raise ValueError("margin and negative_weight only mean something with contrastive")
         if self.objective == "sampled_softmax" and not (n.in_batch or n.uniform or n.hard):
             raise ValueError("negatives: leave in_batch on, or set uniform or hard")

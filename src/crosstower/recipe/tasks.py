@@ -17,6 +17,9 @@ class _Task(FrozenModel):
         default=None, description="Column of the labels; the task's name if unset."
     )
     weight: float = Field(default=1.0, gt=0, description="Weight of the task's loss in the sum.")
+    loss: str | None = Field(
+        default=None, min_length=1, description="Loss by name; that of the task's kind if unset."
+    )
 
 
 class Binary(_Task):

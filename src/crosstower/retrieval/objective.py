@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
+from crosstower.errors import RecipeError
 from crosstower.losses.frequency import StreamingFrequency
-from crosstower.losses.sampled_softmax import (
-    cosine_contrastive_loss,
-    mixed_log_q,
-    sampled_softmax_loss,
-)
+from crosstower.losses.registry import Candidates, loss_of
+from crosstower.losses.sampled_softmax import mixed_log_q
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.retrieval.data.pairs import Pairs
@@ -46,6 +45,7 @@ class RetrievalObjective:
     ) -> None:
         self._user_share = user_rows / user_rows.sum().clamp(min=1)
         self.section, self.items, self.batch_size = section, items, batch_size
+        self._loss = loss_of("retrieval", section.objective, where="retrieval.objective")
         self.frequency = StreamingFrequency(len(items))
         self._top_lists = top_lists
         self.hard_lists = torch.empty(0, 0, dtype=torch.int32)
@@ -65,26 +65,19 @@ class RetrievalObjective:
             ).float()
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the mean loss of a batch of pairs."""
-        towers = _two_tower(model)
-        queries = towers.queries(batch.query)
-        if self.section.objective == "full_softmax":
-            items = towers.items(self._items(None, queries.device))
-            return sampled_softmax_loss(queries * towers.scale(), items, batch.item)
-        if self.section.objective == "contrastive":
-            return self._contrastive(towers, queries, batch)
-        drawn = self._drawn(batch)
-        ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
-        candidates = towers.items(self._items(ids, queries.device))
-        return sampled_softmax_loss(
-            queries * towers.scale(),
-            candidates,
-            place[: len(batch)],
-            log_q=self._log_q(batch.item, ids, len(batch)),
-            counts=self._counts(counts, place, len(batch)),
-            mask_accidental=self.section.mask_accidental,
-            positives_drawn=self.section.negatives.in_batch,
-        )
+        """Return the mean loss of a batch of pairs.
+
+        Raises:
+            RecipeError: a loss of one's own returns something else than a scalar.
+
+        """
+        loss = self._loss.compute(_Step(self, _two_tower(model), batch))
+        if loss.dim() != 0:
+            raise RecipeError(
+                f"retrieval.objective: loss '{self._loss.name}' must return the mean over the"
+                f" batch, a scalar, got shape {list(loss.shape)}"
+            )
+        return loss
 
     def rows(self, batch: Any) -> Tensor:
         """Return the number of pairs `[1]`: each is a positive."""
@@ -127,7 +120,19 @@ class RetrievalObjective:
         self.frequency.times = state["times"]
         self.hard_lists, self.hard_share = state["hard_lists"], state["hard_share"]
 
-    def _items(self, places: Tensor | None, device: torch.device) -> Batch:
+    def candidates(self, towers: TwoTower, batch: Pairs) -> Candidates:
+        """Return candidates for a batch, drawn as the section says."""
+        drawn = self._drawn(batch)
+        ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
+        return Candidates(
+            vectors=towers.items(self.encoded(ids, drawn.device)),
+            positive=place[: len(batch)],
+            counts=self._counts(counts, place, len(batch)),
+            log_q=self._log_q(batch.item, ids, len(batch)),
+        )
+
+    def encoded(self, places: Tensor | None, device: torch.device) -> Batch:
+        """Return the encoded items at some places; all items if None."""
         if self.items.codes.device != device:
             self.items = self.items.to(device)
         return self.items if places is None else self.items[places]
@@ -167,19 +172,29 @@ class RetrievalObjective:
         )
         return log_q.to(ids.device)
 
-    def _contrastive(self, towers: TwoTower, queries: Tensor, batch: Pairs) -> Tensor:
-        drawn = torch.randint(0, len(self.items), (self.section.negatives.uniform,))
-        drawn = drawn.to(batch.item.device)
-        items = towers.items(self._items(torch.cat([batch.item, drawn]), queries.device))
-        positive, negative = items[: len(batch)], items[len(batch) :]
-        hit = batch.item.unsqueeze(1) == drawn if self.section.mask_accidental else None
-        return cosine_contrastive_loss(
-            (queries * positive).sum(1),
-            queries @ negative.T,
-            margin=self.section.margin,
-            negative_weight=self.section.negative_weight,
-            left_out=hit,
-        )
+
+class _Step:
+    """A batch as a loss sees it: `losses.registry.RetrievalStep`."""
+
+    def __init__(self, objective: RetrievalObjective, towers: TwoTower, batch: Pairs) -> None:
+        self._objective, self._towers, self._batch = objective, towers, batch
+        self.section, self.positives = objective.section, batch.item
+        self.queries = towers.queries(batch.query)
+
+    @cached_property
+    def scaled_queries(self) -> Tensor:  # once: `scale` moves the temperature into its range
+        return self.queries * self._towers.scale()
+
+    def vectors(self, places: Tensor | None = None) -> Tensor:
+        return self._towers.items(self._objective.encoded(places, self.queries.device))
+
+    def uniform(self) -> Tensor:
+        count = self.section.negatives.uniform
+        drawn = torch.randint(0, len(self._objective.items), (count,))
+        return drawn.to(self.positives.device)
+
+    def candidates(self) -> Candidates:
+        return self._objective.candidates(self._towers, self._batch)
 
 
 def _two_tower(model: nn.Module) -> TwoTower:

@@ -1,0 +1,47 @@
+"""The cosine contrastive loss of SimpleX (Mao et al. 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from crosstower.losses.registry import RetrievalStep, register_loss
+
+
+def cosine_contrastive_loss(
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    margin: float = 0.5,
+    negative_weight: float = 1.0,
+    left_out: Tensor | None = None,
+) -> Tensor:
+    """Return (1 - s⁺) + w·mean_j max(0, s_j⁻ - margin), SimpleX (Mao et al. 2021, equation 1).
+
+    Args:
+        positive: `[B]` cosine of each query with its positive.
+        negative: `[B, M]` cosines with its negatives.
+        margin: negatives below it are left alone.
+        negative_weight: w; `python -m benchmarks contrastive` compares some by validation.
+        left_out: `[B, M]`, which negatives are accidental hits; they count as below the margin.
+
+    """
+    hinge = torch.relu(negative - margin)
+    if left_out is not None:
+        hinge = hinge.masked_fill(left_out, 0.0)
+    return (1.0 - positive + negative_weight * hinge.mean(1)).mean()
+
+
+@register_loss("contrastive", kinds=("retrieval",))
+def _contrastive(step: RetrievalStep) -> Tensor:
+    section, drawn, rows = step.section, step.uniform(), len(step.positives)
+    items = step.vectors(torch.cat([step.positives, drawn]))
+    positive, negative = items[:rows], items[rows:]
+    hit = step.positives.unsqueeze(1) == drawn if section.mask_accidental else None
+    return cosine_contrastive_loss(
+        (step.queries * positive).sum(1),
+        step.queries @ negative.T,
+        margin=section.margin,
+        negative_weight=section.negative_weight,
+        left_out=hit,
+    )

@@ -1,0 +1,166 @@
+"""Losses by name: a new one is a function with `@register_loss`, here or in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from torch import Tensor
+
+from crosstower.errors import RecipeError
+from crosstower.recipe.registry import Registry
+from crosstower.recipe.retrieval import Retrieval
+from crosstower.recipe.tasks import HeadKind, Task
+
+LossKind = Literal["binary", "regression", "rating", "retrieval"]
+
+DEFAULT_LOSS: Mapping[HeadKind, str] = {
+    "binary": "cross_entropy",
+    "rating": "cross_entropy",
+    "regression": "squared_error",
+}
+"""The loss of a task that names none."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A registered loss. `register_loss` documents its parts."""
+
+    name: str
+    compute: Callable[..., Tensor]
+    kinds: tuple[LossKind, ...]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The items that the positives of a batch are compared with.
+
+    Args:
+        vectors: `[C, D]`, different items.
+        positive: `[B]`, the candidate that is each query's positive.
+        counts: `[C]`, how often each was drawn as a negative.
+        log_q: `[C]`, log of how often each is expected among the negatives; None without
+            `retrieval.log_q`.
+
+    """
+
+    vectors: Tensor
+    positive: Tensor
+    counts: Tensor
+    log_q: Tensor | None
+
+
+class RetrievalStep(Protocol):
+    """One batch of (query, item) pairs: what a retrieval loss is computed from."""
+
+    @property
+    def section(self) -> Retrieval:
+        """The `retrieval` section of the recipe, with the options of the loss."""
+        ...
+
+    @property
+    def queries(self) -> Tensor:
+        """Query vectors `[B, D]`."""
+        ...
+
+    @property
+    def scaled_queries(self) -> Tensor:
+        """Query vectors divided by the temperature `[B, D]`: products with items are logits."""
+        ...
+
+    @property
+    def positives(self) -> Tensor:
+        """The item of each pair, by place in the catalogue `[B]`."""
+        ...
+
+    def vectors(self, places: Tensor | None = None) -> Tensor:
+        """Return the vectors of the items at some places `[n, D]`; of all items if None."""
+        ...
+
+    def uniform(self) -> Tensor:
+        """Return `retrieval.negatives.uniform` places drawn evenly from the catalogue."""
+        ...
+
+    def candidates(self) -> Candidates:
+        """Return candidates drawn as `retrieval.negatives` says."""
+        ...
+
+
+LOSSES = Registry[Loss]("loss", package="crosstower.losses")
+
+C = TypeVar("C", bound=Callable[..., Tensor])
+
+
+def register_loss(name: str, *, kinds: tuple[LossKind, ...]) -> Callable[[C], C]:
+    """Register a function as a loss.
+
+    For a task it gets logits `[B]` and labels `[B]` and returns the loss of each row `[B]`; rows
+    without a label are left out of the mean. Labels are 0 or 1 for a binary task, in [0, 1] for a
+    rating, standardised for a regression. For "retrieval" it gets a `RetrievalStep` and returns
+    the mean loss of the batch, a scalar.
+
+    Args:
+        name: value of a task's `loss`, or of `retrieval.objective`.
+        kinds: what it applies to.
+
+    Raises:
+        RecipeError: another module has registered the name.
+
+    """
+
+    def keep(compute: C) -> C:
+        LOSSES.add(name, Loss(name, compute, tuple(kinds)), module=compute.__module__)
+        return compute
+
+    return keep
+
+
+def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
+    """Return a loss of a kind.
+
+    Args:
+        kind: what it is to apply to.
+        name: of the loss.
+        where: the key of the recipe that names it, for messages.
+
+    Raises:
+        RecipeError: there is no such loss, or it is for another kind.
+
+    """
+    allowed = [n for n in LOSSES.names() if kind in LOSSES.entries[n].kinds]
+    if name in allowed:
+        return LOSSES.entries[name]
+    raise RecipeError(f"{where}: for {kind}: {LOSSES.unknown(name, allowed)}")
+
+
+def task_losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:
+    """Return the loss of each task.
+
+    Raises:
+        RecipeError: a task names a loss that does not exist, or that is for another kind.
+
+    """
+    return {
+        name: loss_of(
+            task.kind, task.loss or DEFAULT_LOSS[task.kind], where=f"schema.tasks.{name}.loss"
+        )
+        for name, task in tasks.items()
+    }
+
+
+def row_losses(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of each row `[B]`.
+
+    Raises:
+        RecipeError: the function returns something else.
+
+    """
+    found: Any = loss.compute(logits, labels)
+    if not isinstance(found, Tensor) or found.shape != logits.shape:
+        given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise RecipeError(
+            f"loss '{loss.name}': its function must return one value per row"
+            f" {list(logits.shape)}, got {given}"
+        )
+    return found
