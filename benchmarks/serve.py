@@ -158,9 +158,9 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
     import torch
 
     from crosstower.data.batch import Batch
-    from crosstower.funnel.online.answer import FunnelRequest
-    from crosstower.funnel.online.live import Live
+    from crosstower.funnel.online.request import FunnelRequest
     from crosstower.serving.bundle import Bundle
+    from crosstower.serving.bundle.live import Live
 
     torch.set_num_threads(1)
     live = Live.open(Bundle.open(folder, check=False)).needs_funnel
@@ -175,11 +175,10 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
         raw = {"country": None, **(known.row if known is not None else {}), "user_id": user}
         rows = live.catalogue.take(live.recommend(FunnelRequest(user=user, query=query)).places)
         prepared.append((vector, ranker.request(ranker.query(raw | query), rows)))
-    index, model = live.catalogue.items.base, ranker.scorer
-    nobody = np.empty(0, np.int64), np.empty(0, np.int64)
+    items, model = live.catalogue.items, ranker.scorer
 
     def search(vector: np.ndarray) -> None:
-        index.nearest(vector, CANDIDATES, allowed=None, excluded=nobody)
+        items.nearest(vector, CANDIDATES)
 
     def score(request: Batch) -> None:
         model.logits(request)

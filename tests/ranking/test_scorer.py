@@ -1,5 +1,6 @@
 """Scores of one user's candidates against those of the same rows, scored whole."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,13 @@ from crosstower.blending.blender import fit_blend
 from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build, model_names
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.ranking import scorer as scores
-from crosstower.ranking.scorer import CandidateScorer, Scorer
+from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.schema import Schema
@@ -116,6 +118,20 @@ def sides(
     )
 
 
+def of_request(
+    scorer: Scorer, own: Iterable[str], user: pl.DataFrame, items: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the scores of a user's candidates, the user's columns encoded on one row."""
+    request = RequestEncoder(scorer.encoder, [*own]).encode(user, items)
+    raw = {
+        name: items[column]
+        if (column := raw_name(name)) in items.columns
+        else user[column].new_from_index(0, items.height)
+        for name in scorer.columns
+    }
+    return scorer.score_encoded(request, pl.DataFrame(raw))
+
+
 EVERYTHING = OF_USER | OF_ITEM | CROSSES
 
 
@@ -123,7 +139,7 @@ EVERYTHING = OF_USER | OF_ITEM | CROSSES
 def test_scores_are_those_of_whole_rows(name: str) -> None:
     scorer = scorer_of(name, EVERYTHING, OF_USER)
     user, items, whole = sides(scorer, OF_USER)
-    found = CandidateScorer(scorer, [*OF_USER]).score(user, items)
+    found = of_request(scorer, OF_USER, user, items)
     expected = scorer.score(whole)
     assert expected["click__prediction"].n_unique() > 2
     assert_frame_equal(found, expected, rel_tol=1e-6, abs_tol=1e-7)
@@ -134,7 +150,7 @@ def test_every_kind_of_column_may_be_the_users(column: str) -> None:
     user = {column: OF_USER[column]}
     scorer = scorer_of("dcn_v2", user | OF_ITEM, user)
     one, items, whole = sides(scorer, user)
-    found = CandidateScorer(scorer, [column]).score(one, items)
+    found = of_request(scorer, [column], one, items)
     assert_frame_equal(found, scorer.score(whole), rel_tol=1e-6, abs_tol=1e-7)
 
 
@@ -142,7 +158,7 @@ def test_candidates_beyond_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scores, "_SCORE_ROWS", 3)
     scorer = scorer_of("mlp", EVERYTHING, OF_USER)
     user, items, whole = sides(scorer, OF_USER)
-    found = CandidateScorer(scorer, [*OF_USER]).score(user, items)
+    found = of_request(scorer, OF_USER, user, items)
     assert_frame_equal(found, scorer.score(whole), rel_tol=1e-6, abs_tol=1e-7)
 
 
@@ -163,7 +179,7 @@ def test_what_is_the_users_is_computed_on_one_row(
         if place.endswith("_tower"):
             module.register_forward_hook(lambda *a, at=place: rows.update({at: len(a[2])}))
     user, items, whole = sides(scorer, OF_USER)
-    CandidateScorer(scorer, [*OF_USER]).score(user, items)
+    of_request(scorer, OF_USER, user, items)
     lists = dict.fromkeys(("likes", "asked", *POOLINGS), 1)
     lists |= {"tags": 7, "watched_by": 7, "title": 7}
     towers = {"query_tower": 1, "item_tower": 7} if name == "two_tower" else {}
@@ -179,20 +195,20 @@ def test_raw_columns_of_both_sides_reach_the_blend() -> None:
     blend = fit_blend(Blend.model_validate(bid), {"click": "binary"}, frame)
     blended = Scorer(scorer.encoder, scorer.model, blend=blend)
     of_item = sides(blended, OF_USER, ([], ["price"]))
-    found = CandidateScorer(blended, [*OF_USER]).score(*of_item[:2])
+    found = of_request(blended, OF_USER, *of_item[:2])
     expected = blended.score(of_item[2])
     assert expected.columns[-1] == "blend__score"
     assert_frame_equal(found, expected, rel_tol=1e-6, abs_tol=1e-6)
     of_user = sides(blended, OF_USER, (["price"], []))
     paid = of_user[0][raw_name("price")][0]
-    by_user = CandidateScorer(blended, [*OF_USER]).score(*of_user[:2])
+    by_user = of_request(blended, OF_USER, *of_user[:2])
     np.testing.assert_allclose(by_user["blend__score"], paid * found["click__prediction"], 1e-5)
 
 
 def test_no_candidates_have_no_scores() -> None:
     scorer = scorer_of("dcn_v2", EVERYTHING, OF_USER)
     user, items, _ = sides(scorer, OF_USER)
-    found = CandidateScorer(scorer, [*OF_USER]).score(user, items.clear())
+    found = of_request(scorer, OF_USER, user, items.clear())
     assert found.height == 0
     assert found.columns == ["click__prediction", "stars__prediction"]
 
@@ -217,7 +233,7 @@ def test_a_user_of_two_rows_is_refused() -> None:
     scorer = scorer_of("mlp", EVERYTHING, OF_USER)
     user, items, _ = sides(scorer, OF_USER)
     with pytest.raises(QueryError, match="the row of one user, got 0 rows"):
-        CandidateScorer(scorer, [*OF_USER]).score(user.clear(), items)
+        of_request(scorer, OF_USER, user.clear(), items)
 
 
 def test_an_exported_model_is_given_few_rows_of_long_lists(monkeypatch: pytest.MonkeyPatch) -> None:

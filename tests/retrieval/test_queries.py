@@ -78,6 +78,8 @@ def test_a_recipe_without_users_takes_none(queries: Queries) -> None:
     section = queries.run.recipe.retrieval
     assert section is not None
     without = {"retrieval": section.model_copy(update={"user": None})}
-    queries.run = replace(queries.run, recipe=queries.run.recipe.model_copy(update=without))
+    run = replace(queries.run, recipe=queries.run.recipe.model_copy(update=without))
+    of_nobody = Queries(run, queries.model, pl.Series(range(60)))
+    assert of_nobody.known(7) is None
     with pytest.raises(QueryError, match=r"the recipe has no retrieval\.user"):
-        queries.check_user(7)
+        of_nobody.check_user(7)

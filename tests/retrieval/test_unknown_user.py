@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 from crosstower.cli.main import app
 from crosstower.errors import CrosstowerWarning
 from crosstower.fitting.fit import fit
-from crosstower.funnel.online.answer import Asked
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.files import COUNT
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.building import make_bundle
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.shape import list_answer
 from crosstower.training.run import Run
 
@@ -70,9 +70,9 @@ def test_answers_over_http_say_so(histories: Run, film_run: Run, tmp_path: Path)
     ):
         live = Live.open(make_bundle([of], tmp_path / name))
         funnel = live.needs_funnel
-        (found,) = funnel.recommend_each([Asked(user="nobody", k=3, query=query)])
+        (found,) = funnel.recommend_each([FunnelRequest(user="nobody", k=3, query=query)])
         answer = list_answer(live, found, k=3, stages=False)  # type: ignore[arg-type]
         assert [words in notice for notice in answer["notices"]] == [True]
         assert answer["fallback"] == (None if query else "popular")
-        (known,) = funnel.recommend_each([Asked(user=3, k=3)])
+        (known,) = funnel.recommend_each([FunnelRequest(user=3, k=3)])
         assert list_answer(live, known, k=3, stages=False)["notices"] == []  # type: ignore[arg-type]

@@ -1,10 +1,10 @@
-"""A retrieval run and a ranking run that answer as one: retrieve, rank, blend, make diverse."""
+"""A funnel of a retrieval run and a ranking run: retrieve, rank, blend, diversify."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,21 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
-from crosstower.data.sources.frames import series_of
-from crosstower.errors import QueryError, RunError
-from crosstower.funnel.request import QueryScorer, cleaner_of
+from crosstower.errors import DataError, QueryError, RunError, notify
+from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.ranker import OnlineRanker
+from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.rows import RowMaker
-from crosstower.funnel.stages import stage_ranks
-from crosstower.funnel.unreadable import unreadable_error
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.blend import Diversity
 from crosstower.recipe.own_columns import ROW, attribute_names, raw_name
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import given_id
 
 Floats = NDArray[np.float32]
 
@@ -92,10 +90,15 @@ class Funnel:
 
     @cached_property
     def rows(self) -> RowMaker:
-        """What makes the ranker's raw rows."""
-        return RowMaker.of(
-            self.retriever, self.ranking, cleaner_of(self.ranking, self.scorer).sources()
-        )
+        """The maker of the ranker's raw rows."""
+        return RowMaker.of(self.retriever, self.ranking, self.scorer.cleaner().sources())
+
+    @cached_property
+    def online(self) -> OnlineFunnel:
+        """The path of requests, with all items encoded."""
+        blends = Blends(self.scorer.blend, self.ranking.recipe.schema_.kinds())
+        ranker = OnlineRanker(self.rows, self.scorer, blends)
+        return OnlineFunnel(self.retriever, ranker, candidates=self.candidates)
 
     def recommend(
         self,
@@ -107,50 +110,67 @@ class Funnel:
     ) -> pl.DataFrame:
         """Return the first k items for a user.
 
-        The ranker sees the query columns of the user's last row, `query` in their place where it
-        is given, and each item's row of the item table. A query column of the retrieval recipe
-        that nobody gives is missing.
+        The ranker reads the query columns of the user's last row, replaced by those of `query`,
+        and each item's row of the item table. A query column of the retrieval recipe that is not
+        given is missing. A server answers on the same path, a batch of requests at a time.
 
         Args:
-            user: an id; one that the retrieval run does not know is asked for without a history.
-            k: how many, at most `candidates`; fewer come back where fewer candidates exist.
+            user: an id; an unknown user has no history.
+            k: number of items, at most `candidates`; fewer if there are fewer candidates.
             query: data columns of the query, of the retrieval recipe or the ranking recipe.
             where: a condition on the attributes of items.
 
         Returns:
-            Columns `rank`, `item_id`, `score` (which the order follows, but for diversity),
-            `retrieval_score`, `retrieval_rank`, `TASK__prediction` a task, `blend__score` if there
-            is a blend, and the item's attributes.
+            Columns `rank`, `item_id`, `score` (which sorts the list, except for diversity),
+            `retrieval_score`, `retrieval_rank`, `TASK__prediction` per task, `blend__score` if
+            there is a blend, and the item's attributes.
 
         Raises:
-            QueryError: k, the query or the condition is wrong, the recipe has no users, the
-                ranker needs a column that neither side has, or it can read no candidate, where the
+            QueryError: k, the query or the condition is wrong, the recipe has no users, the ranker
+                needs a column that neither side has, or it can read no candidate although the
                 ranking recipe skips bad rows.
+            DataError: the ranker cannot read a candidate, and the recipe does not skip bad rows.
 
         """
         self.check_k(k)
         given = dict(query or {})
-        self.rows.check_given(given)
-        asked = {n: v for n, v in given.items() if n in self.rows.asked}
-        if self.retriever.nothing_known(user, asked):
-            hits = self.retriever.popular(self.candidates, where=where)
-            places, similarity = hits.places, hits.scores
-        else:
-            vector, history = self.retriever.query(user, asked)
-            places, similarity = self.retrieve(vector, [history], where=where)
-        found = places[0] >= 0
-        item, similarity = places[0][found], similarity[0][found]
-        queries, skipped = self._queries(user, given), Counter[str]()
-        scored = self.score(queries, np.zeros(len(item), np.int64), item, skipped=skipped)
-        if skipped and not scored.height:
-            source = self.rows.source(queries, np.zeros(len(item), np.int64), item)
-            schema, amounts = self.ranking.recipe.schema_, self.scorer.amounts
-            raise unreadable_error(
-                source, schema, amounts, skipped, self.rows.is_of_query, rows=len(item)
-            )
-        groups = np.zeros(scored.height, np.int64)
-        ranks = stage_ranks(scored, groups, task=self.task, diversity=self.diversity)
-        return self._answer(scored, list(ranks.values())[-1], item, similarity).head(k)
+        asked = FunnelRequest(user, given, k=k, where=where)
+        queries = self.retriever.queries
+        queries.check_user(user)
+        if not given and not queries.history_only and (user is None or not queries.known(user)):
+            # The retriever reads a query whose columns are all missing.
+            missing = dict.fromkeys(n for n in queries.columns if n != self.rows.user)
+            asked = replace(asked, query=missing)
+        found = self.online.recommend(asked)
+        self._check_read(found)
+        notify(found.notices)
+        return self._answer(found).head(k)
+
+    def _check_read(self, found: Ranked) -> None:
+        """Refuse candidates that the ranker cannot read, unless the recipe skips some of them.
+
+        Raises:
+            DataError: there is one, and the ranking recipe does not skip bad rows.
+            QueryError: it skips bad rows, and no candidate is left.
+
+        """
+        skip, count = self.ranking.recipe.data.on_bad_rows == "skip", len(found.unread)
+        if self.online.ranker is None or not count or (skip and len(found.places)):
+            return
+        catalogue, reason = self.retriever.catalogue, "values of item and query together"
+        try:
+            self.online.ranker.encode_items(catalogue.attributes[found.unread], strict=True)
+        except DataError as error:
+            if not skip:
+                raise
+            reason = str(error).partition(" in row ")[0].removeprefix("the items: ")
+        if not skip:
+            item = catalogue.ids[int(found.unread[0])]
+            raise DataError(f"item {item!r}: the ranker cannot read {reason}; repair the item")
+        raise QueryError(
+            f"the ranker can read no candidate ({count:,} of {count:,} left out by"
+            f" data.on_bad_rows: skip): {reason}, a value of an item; repair the items"
+        )
 
     def retrieve(
         self, vectors: Floats, history: Sequence[Indices], *, where: str | None = None
@@ -199,8 +219,6 @@ class Funnel:
     ) -> pl.DataFrame:
         """Return the ranker's scores of (query, item) rows.
 
-        A single query is cleaned, encoded and pooled once, not with each of its items.
-
         Args:
             queries: `[Q]` raw columns of queries, with those that the ranker needs.
             query: `[rows]` places among them.
@@ -220,11 +238,8 @@ class Funnel:
         self.rows.check_had(queries.columns)
         kept = self.diversity.columns() if self.diversity is not None else []
         counts = Counter[str]() if skipped is None else skipped
-        if queries.height == 1 and len(item):
-            cleaned = self._of_one.clean(queries)
-            if cleaned.height:
-                return self._of_one.score(queries, cleaned, item, skipped=counts, kept=kept)
-        cleaner = cleaner_of(self.ranking, self.scorer, counts)
+        on_bad_rows = self.ranking.recipe.data.on_bad_rows
+        cleaner = self.scorer.cleaner(on_bad_rows=on_bad_rows, skipped=counts)
         parts: list[pl.DataFrame] = []
         for chunk in self.rows.source(queries, query, item).chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
@@ -233,52 +248,31 @@ class Funnel:
             parts.append(pl.DataFrame([frame[ROW], *scores, *raw]))
         return pl.concat(parts) if parts else self._nothing(kept)
 
-    @cached_property
-    def _of_one(self) -> QueryScorer:
-        return QueryScorer(self.rows, self.scorer, cleaner_of(self.ranking, self.scorer))
-
     def _nothing(self, raw: list[str]) -> pl.DataFrame:
         names = [f"{task}{PREDICTION}" for task in self.ranking.recipe.schema_.tasks]
         names += [BLEND_SCORE] if self.scorer.blend is not None else []
         kinds = {ROW: pl.Int64()} | dict.fromkeys(names, pl.Float64())
         return pl.DataFrame(schema=kinds | dict.fromkeys(raw, pl.String()))
 
-    def _queries(self, user: str | int | None, given: Mapping[str, Any]) -> pl.DataFrame:
-        """Return the raw columns of one query as a row."""
-        row: dict[str, Any] = {name: [None] for name in self.rows.known}
-        if user is not None and self.rows.user is not None:
-            known = self.retriever.known(user)
-            row |= {c.name: c for c in known.drop(USER, SEEN_ITEMS)} if known.height else {}
-            row[self.rows.user] = [given_id("user", user)]
-        row |= {name: [value] for name, value in given.items()}
-        if not row:
-            return pl.DataFrame({"": [None]})
-        columns = {n: v if isinstance(v, pl.Series) else series_of(n, v) for n, v in row.items()}
-        return pl.DataFrame(columns)
-
-    def _answer(
-        self, scored: pl.DataFrame, rank: Indices, item: Indices, similarity: Floats
-    ) -> pl.DataFrame:
-        row = scored[ROW].to_numpy()
-        order = BLEND_SCORE if self.scorer.blend is not None else f"{self.task}{PREDICTION}"
-        own = pl.DataFrame(
-            {
-                "rank": rank,
-                "item_id": self.retriever.catalogue.ids.gather(item[row]),
-                "score": scored[order],
-                "retrieval_score": similarity[row],
-                "retrieval_rank": row + 1,
-            }
-        )
-        scores = scored.select(
-            cs.ends_with(PREDICTION) | cs.by_name(BLEND_SCORE, require_all=False)
-        )
-        both = pl.concat([own, scores], how="horizontal")
-        attributes = self.retriever.catalogue.attributes[item[row]]
-        own = [retrieval_section_of(self.retriever.run.recipe).item]
-        attributes = attributes.select(c for c in attributes.columns if c not in own)
-        attributes = attributes.rename(attribute_names(attributes.columns, both.columns))
-        return pl.concat([both, attributes], how="horizontal").sort("rank")
+    def _answer(self, found: Ranked) -> pl.DataFrame:
+        """Return an answer of the online funnel as a table."""
+        catalogue = self.retriever.catalogue
+        columns: dict[str, Any] = {
+            "rank": np.arange(1, len(found.places) + 1),
+            "item_id": catalogue.ids.gather(found.places),
+            "score": found.score,
+            "retrieval_score": found.retrieval_score,
+            "retrieval_rank": found.retrieval_rank,
+        }
+        columns |= {f"{task}{PREDICTION}": p for task, p in found.predictions.items()}
+        if found.blend_score is not None:
+            columns[BLEND_SCORE] = found.blend_score
+        own = retrieval_section_of(self.retriever.run.recipe).item
+        attributes = catalogue.attributes[found.places]
+        attributes = attributes.select(c for c in attributes.columns if c != own)
+        attributes = attributes.rename(attribute_names(attributes.columns, [*columns]))
+        frame = pl.DataFrame(columns).with_columns(pl.col("retrieval_score").cast(pl.Float32))
+        return pl.concat([frame, attributes], how="horizontal")
 
 
 def _check_kinds(retrieval: Run, ranking: Run) -> None:

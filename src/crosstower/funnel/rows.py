@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,7 +108,7 @@ class RowMaker:
                     " itself; leave it out"
                 )
 
-    def check_had(self, columns: Sequence[str], of_rows: Sequence[str] | None = None) -> None:
+    def check_had(self, columns: Collection[str], of_rows: Sequence[str] | None = None) -> None:
         """Refuse queries of some columns if the ranker needs one that they lack.
 
         Args:

@@ -106,7 +106,7 @@ def evaluate_policy(
     if target is not None:
         given = target_chances(frame, actions.to_series(), target, target_actions)
     models = refit_scorers(run, refits, on_progress=on_progress)
-    scoring = Scoring(run, scorer, task, temperature, given, models, on_progress)
+    scoring = Scoring(scorer, task, temperature, given, models, on_progress)
     scores = scoring.scores(frame, actions, reads)
     decisions = pl.concat([known, scores.decisions], how="horizontal")
     facts = PolicyFacts(

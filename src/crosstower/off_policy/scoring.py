@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.lookup import places_in
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Chunk
@@ -20,7 +19,6 @@ from crosstower.errors import DataError
 from crosstower.off_policy.estimators import policy_probabilities
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
-from crosstower.training.run import Run
 
 MAX_PAIRS = 50_000_000
 """The most pairs of a row and an action that are scored."""
@@ -45,7 +43,6 @@ class Scoring:
     `refits` are models trained again, which estimate rewards and decide nothing.
     """
 
-    run: Run
     scorer: Scorer
     task: str
     temperature: float
@@ -79,9 +76,7 @@ class Scoring:
         row, action = np.divmod(np.arange(rows.height * actions.height), actions.height)
         pairs = rows.select(pl.all().gather(row))
         pairs = pairs.with_columns(*actions.select(pl.all().gather(action)).get_columns())
-        scorer, schema = self.scorer, self.run.recipe.schema_
-        cleaner = Cleaner(schema, scorer.columns, with_labels=False, amounts=scorer.amounts)
-        return cleaner.clean(Chunk(pairs, "rows with other actions", 0, 0))
+        return self.scorer.cleaner().clean(Chunk(pairs, "rows with other actions", 0, 0))
 
     def _block(
         self, pairs: pl.DataFrame, logged: NDArray[np.int64], target: Floats | None, actions: int

@@ -10,7 +10,6 @@ import polars as pl
 import polars.selectors as cs
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.prefetch import prefetch
 from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Chunk, Source, require_columns
@@ -73,7 +72,12 @@ class RowScorer:
     ) -> Iterator[tuple[Chunk, pl.DataFrame, Batch]]:
         """Yield chunks with their good rows, cleaned and encoded ahead by a thread."""
         self._check_blend(source)
-        cleaner = self._cleaner(with_labels=with_labels)
+        cleaner = self.scorer.cleaner(
+            extras=self.columns,
+            on_bad_rows=self.recipe.data.on_bad_rows,
+            with_labels=with_labels,
+            skipped=self.tally.skipped,
+        )
         require_columns(source, cleaner.sources())
         encoder = self.scorer.encoder
 
@@ -100,16 +104,6 @@ class RowScorer:
                     " run's blend reads; add it, score without the blend by --no-blend"
                     " (blend=False in Python), or remove the blend: crosstower blend RUN --remove"
                 )
-
-    def _cleaner(self, *, with_labels: bool) -> Cleaner:
-        return Cleaner(
-            self.recipe.schema_,
-            list(dict.fromkeys([*self.columns, *self.scorer.columns])),
-            on_bad_rows=self.recipe.data.on_bad_rows,
-            with_labels=with_labels,
-            amounts=self.scorer.amounts,
-            skipped=self.tally.skipped,
-        )
 
 
 def _in_place(scores: pl.DataFrame, frame: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:

@@ -7,7 +7,8 @@ a blend.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
@@ -20,14 +21,15 @@ from torch import nn
 from crosstower.blending.blender import FittedBlend
 from crosstower.blending.columns import amounts_of, column_of
 from crosstower.data.batch import Batch
+from crosstower.data.cleaning.cleaner import Cleaner, OnBadRows
 from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
 from crosstower.ranking.calibration.calibrators import Calibrators
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION, RAW, raw_name
 from crosstower.training.precision import autocast
+from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
 Precision = Literal["float32", "bfloat16"]
@@ -65,6 +67,20 @@ class RawArrays:
 
     types: Mapping[str, ContentTypes]
     amounts: Mapping[str, Floats]
+
+    def take(self, rows: Indices) -> RawArrays:
+        """Return the values of the chosen rows, in that order."""
+        types = {name: types[rows] for name, types in self.types.items()}
+        return RawArrays(types, {name: amounts[rows] for name, amounts in self.amounts.items()})
+
+    @staticmethod
+    def concatenate(parts: Sequence[RawArrays], types_of: Iterable[str]) -> RawArrays:
+        """Return the values of the rows of all parts, in order; types of some columns only."""
+        if len(parts) == 1:
+            return parts[0]
+        types = {n: ContentTypes.concatenate([p.types[n] for p in parts]) for n in types_of}
+        amounts = {n: np.concatenate([p.amounts[n] for p in parts]) for n in parts[0].amounts}
+        return RawArrays(types, amounts)
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,32 @@ class Scorer:
         """The raw columns that must hold an amount in every row."""
         amount = self.blend.spec.amount if self.blend is not None else None
         return () if amount is None else (amount,)
+
+    def cleaner(
+        self,
+        *,
+        extras: Iterable[str] = (),
+        on_bad_rows: OnBadRows = "error",
+        with_labels: bool = False,
+        skipped: Counter[str] | None = None,
+    ) -> Cleaner:
+        """Return the cleaner of the raw rows that this scorer scores.
+
+        Args:
+            extras: raw columns to keep besides `columns`.
+            on_bad_rows: error or skip.
+            with_labels: clean the labels as well.
+            skipped: counts up, by column, the rows that are skipped.
+
+        """
+        return Cleaner(
+            self.encoder.schema,
+            list(dict.fromkeys([*extras, *self.columns])),
+            on_bad_rows=on_bad_rows,
+            with_labels=with_labels,
+            amounts=self.amounts,
+            skipped=Counter() if skipped is None else skipped,
+        )
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the scores of cleaned rows, which hold `columns` under `raw_name`."""
@@ -219,48 +261,6 @@ def _padded_rows(batch: Batch) -> int:
     lists = batch.lists.values()
     width = sum(c.length for c in lists if isinstance(c, Ragged) and len(c) == len(batch))
     return max(_PADDED_CODES // max(width, 1), 1)
-
-
-class CandidateScorer:
-    """Scores the candidates of one user; what is the user's is encoded and pooled once.
-
-    Args:
-        scorer: its scores of the same rows are the ranker's.
-        user: the schema columns that have one value a request, such as those of the user and of
-            the moment; crosses of them are found.
-
-    Raises:
-        QueryError: `user` names a column that is not there, or a cross.
-
-    """
-
-    def __init__(self, scorer: Scorer, user: Sequence[str]) -> None:
-        self.scorer, self.encoder = scorer, RequestEncoder(scorer.encoder, user)
-
-    def score(self, user: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-        """Return the scores of candidates, as `Scorer.score` does for whole rows.
-
-        Args:
-            user: one cleaned row with the user's columns.
-            items: `[B]` cleaned rows with all other columns. Either has each of the scorer's
-                `columns` under `raw_name`; the candidates' is taken where both have it.
-
-        Raises:
-            QueryError: `user` is not one row.
-
-        """
-        request = self.encoder.encode(user, items)
-        raw = raw_columns(self.scorer.columns, user, items)
-        return self.scorer.score_encoded(request, pl.DataFrame(raw))
-
-
-def raw_columns(columns: Sequence[str], user: pl.DataFrame, items: pl.DataFrame) -> list[pl.Series]:
-    """Return raw columns `[B]` of a request's candidates: their own, or else the user's."""
-    found = {name: raw_name(name) for name in columns}
-    return [
-        (items[raw] if raw in items.columns else user[raw].new_from_index(0, items.height)).alias(n)
-        for n, raw in found.items()
-    ]
 
 
 def calibrated(frame: pl.DataFrame, calibrators: Calibrators) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Who asks, and what for, as vectors. Shapes: Q queries, D the width of a vector."""
+"""Queries of a retrieval run, encoded as vectors. Shapes: Q queries, D width of a vector."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_ITEMS = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class KnownUser:
-    """What a run knows of a user: the id, the query columns of the last row, and places had."""
+    """A user of the training rows: id, query columns of the last row, and the history (places)."""
 
     id: str | int
     row: Mapping[str, Any]
@@ -40,23 +40,28 @@ class KnownUser:
 class Queries:
     """Encodes queries of a retrieval run.
 
+    `history_only` tells whether the query tower reads nothing but the history, and the id of a
+    known user.
+
     Args:
-        run: which says what a query has.
+        run: the run, whose recipe declares the columns of a query.
         model: its query tower.
         ids: of the items, by place.
 
     """
 
     def __init__(self, run: Run, model: TwoTower, ids: pl.Series) -> None:
-        self.run, self._model = run, model
+        self.run, self.model = run, model
+        self._user = retrieval_section_of(run.recipe).user
         sides = tower_columns_of(run.recipe)
         self._row = RowEncoder(run.encoder, sides.query)
         self._encoder = QueryEncoder(run.encoder, sides, ids)
         self.columns = self._row.side.schema.sources()
+        self.history_only = set(self.columns) <= {self._user}
 
     @cached_property
     def users(self) -> pl.DataFrame:
-        """What each user has had, and the query columns of the last row."""
+        """The history of each user, and the query columns of the user's last row."""
         return read(self.run.folder / FOLDER / "users.parquet")
 
     def check_user(self, user: str | int | None) -> None:
@@ -66,7 +71,7 @@ class Queries:
             QueryError: says to give the query instead.
 
         """
-        if user is not None and retrieval_section_of(self.run.recipe).user is None:
+        if user is not None and self._user is None:
             raise QueryError("user: the recipe has no retrieval.user; give the query instead")
 
     def place_of(self, user: str | int) -> int:
@@ -81,7 +86,9 @@ class Queries:
         return max(code - RESERVED_CODES, -1)
 
     def known(self, user: str | int) -> KnownUser | None:
-        """Return what is known of a user; None of one nobody knows."""
+        """Return a user's row and history; None for an unknown user, or without users."""
+        if self._user is None:
+            return None
         place = self.place_of(user)
         if place < 0:
             return None
@@ -92,21 +99,20 @@ class Queries:
     def row(
         self, user: str | int | None, known: KnownUser | None, query: Mapping[str, Any]
     ) -> EncodedRow:
-        """Return the columns of a query encoded; those that nobody gives are missing.
+        """Return the columns of a query encoded; columns that are not given are missing.
 
         Args:
             user: an id.
-            known: of the user, if anything is.
-            query: data columns, in the place of those of the user's last row.
+            known: the user's row and history; None for an unknown user.
+            query: data columns; they replace those of the user's last row.
 
         Raises:
-            QueryError: a column is none of a query, or a value is bad.
+            QueryError: a column does not belong to a query, or a value is bad.
 
         """
         row: dict[str, Any] = dict.fromkeys(self.columns)
-        own = retrieval_section_of(self.run.recipe).user
-        if user is not None and own is not None and own in row:
-            row[own] = user
+        if user is not None and self._user is not None and self._user in row:
+            row[self._user] = user
         if known is not None:
             row |= known.row
         for name, value in query.items():
@@ -126,8 +132,8 @@ class Queries:
     ) -> NDArray[np.float32]:
         """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
 
-        Each is made on its own: a product of matrices rounds by its shape, so that a vector would
-        depend on the queries it is made with, and the order of two near items with it.
+        Each is computed on its own: a matrix product rounds differently for each shape, so a
+        vector, and the order of two near items, would depend on the rest of the batch.
         """
         return np.concatenate([self._vector(*query) for query in zip(rows, history, strict=True)])
 
@@ -141,7 +147,7 @@ class Queries:
 
     def _towered(self, batch: Batch) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return self._model.queries(batch).numpy()
+            return self.model.queries(batch).numpy()
 
     @cached_property
     def _users(self) -> Vocabulary:
@@ -149,6 +155,6 @@ class Queries:
 
     @cached_property
     def _tables(self) -> tuple[pl.DataFrame, list[str], pl.Series]:
-        """Return ids and query columns, the names of the latter, and what each user has had."""
+        """Return ids and query columns, the names of the latter, and the histories."""
         names = [name for name in self.users.columns if name not in (USER, SEEN_ITEMS)]
         return self.users.select(USER, *names), names, self.users[SEEN_ITEMS]

@@ -146,15 +146,10 @@ class Retriever:
         self.queries.check_user(user)
         if user is not None and self.queries.place_of(user) >= 0:
             return False
-        nothing = not query and self.history_only
+        nothing = not query and self.queries.history_only
         if user is not None:
             notify([unknown_words(user, popular=nothing)])
         return nothing
-
-    @property
-    def history_only(self) -> bool:
-        """Whether the query tower reads nothing but the history, and the id of a known user."""
-        return set(self.queries.columns) <= {retrieval_section_of(self.run.recipe).user}
 
     def popular(self, k: int, *, where: str | None = None) -> Hits:
         """Return the items with most training rows, and their numbers as scores."""

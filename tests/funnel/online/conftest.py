@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from crosstower.fitting.fit import fit
-from crosstower.funnel.online.live import Live
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.bundle.live import Live
 
 from ...fixtures.funnels import QUICK, Runs
 

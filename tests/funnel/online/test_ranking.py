@@ -4,13 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crosstower.errors import CrosstowerError, QueryError
-from crosstower.funnel.online.answer import FunnelRequest, Ranked
+from crosstower.blending.orders import order_within
+from crosstower.errors import CrosstowerError, DataError, QueryError
 from crosstower.funnel.online.blends import Override
-from crosstower.funnel.online.funnel import LiveFunnel
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.ranking import ranks_of
+from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
 
 NEW = {"listing_id": 10**6, "city": "Paris", "price": 50.0, "amenities": ["wifi", "pool"]}
 MANY = [
@@ -31,7 +35,7 @@ MANY = [
 ]
 
 
-def alone(funnel: LiveFunnel, asked: FunnelRequest) -> Ranked | CrosstowerError:
+def alone(funnel: OnlineFunnel, asked: FunnelRequest) -> Ranked | CrosstowerError:
     try:
         return funnel.recommend(asked)
     except QueryError as error:
@@ -52,29 +56,30 @@ def same(mine: Any, theirs: Any) -> None:
         np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=name)
     if theirs.retrieval_score is not None:
         np.testing.assert_array_equal(mine.retrieval_score, theirs.retrieval_score)
-    for name in ("fallback", "unseen", "unread", "unknown", "retrieved"):
+    np.testing.assert_array_equal(mine.unread, theirs.unread)
+    for name in ("fallback", "unseen", "unknown", "retrieved"):
         assert getattr(mine, name) == getattr(theirs, name)
     assert (mine.types is None) == (theirs.types is None)
     assert mine.types is None or mine.types.text() == theirs.types.text()
 
 
 @pytest.fixture
-def funnel(bundle: Bundle) -> LiveFunnel:
+def funnel(bundle: Bundle) -> OnlineFunnel:
     """The rentals, with one item more."""
     funnel = Live.open(bundle).needs_funnel
-    funnel.catalogue.put([NEW])
+    funnel.catalogue.put(funnel.catalogue.encode([NEW]))
     funnel.catalogue.delete([3])
     return funnel
 
 
-def test_together_as_alone(funnel: LiveFunnel) -> None:
+def test_together_as_alone(funnel: OnlineFunnel) -> None:
     found = funnel.recommend_each(MANY)
     assert [isinstance(f, CrosstowerError) for f in found].count(True) == 4
     for mine, asked in zip(found, MANY, strict=True):
         same(mine, alone(funnel, asked))
 
 
-def test_nothing_asked_is_nothing_answered(funnel: LiveFunnel) -> None:
+def test_nothing_asked_is_nothing_answered(funnel: OnlineFunnel) -> None:
     assert funnel.recommend_each([]) == []
 
 
@@ -94,7 +99,7 @@ def test_columns_of_both_sides_and_joined_tables(name: str, request: pytest.Fixt
 
 
 def test_a_request_that_cannot_be_blended_is_alone_in_that(
-    funnel: LiveFunnel, monkeypatch: pytest.MonkeyPatch
+    funnel: OnlineFunnel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranker = funnel.ranker
     assert ranker is not None
@@ -117,7 +122,18 @@ def test_a_request_that_cannot_be_blended_is_alone_in_that(
     assert "finite" in str(found[1])
 
 
-def known(funnel: LiveFunnel) -> Any:
+def known(funnel: OnlineFunnel) -> Any:
     user = funnel.retriever.queries.known(5)
     assert user is not None
     return user.row
+
+
+@given(st.lists(st.sampled_from([0.0, -1.0, 0.5, 2.0, 1e300]), max_size=30))
+def test_ranks_are_those_of_one_group(scores: list) -> None:
+    score = np.array(scores, dtype=np.float64)
+    assert ranks_of(score).tolist() == order_within(np.zeros(len(score), int), score).tolist()
+
+
+def test_a_score_must_be_finite() -> None:
+    with pytest.raises(DataError, match="finite scores, got nan"):
+        ranks_of(np.array([1.0, np.nan]))

@@ -13,12 +13,12 @@ from crosstower.data.batch import Batch
 from crosstower.data.encoders.files import load_encoder
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build
-from crosstower.ranking.scorer import CandidateScorer, Eager, Exported, Scorer
+from crosstower.ranking.scorer import Eager, Exported, Scorer
 from crosstower.serving.export import exported
 from crosstower.serving.export.document import read_document, write_document
 from crosstower.serving.export.exported import export_model, largest_difference, open_exported
 
-from ...ranking.test_scorer import OF_ITEM, OF_USER, scorer_of, sides
+from ...ranking.test_scorer import OF_ITEM, OF_USER, of_request, scorer_of, sides
 
 COLUMNS = {"user": OF_USER["user"], "attention": OF_USER["attention"]} | OF_ITEM
 USER = ["user", "attention"]
@@ -42,7 +42,7 @@ def folder(scorer: Scorer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_scorer_scores_with_it(scorer: Scorer, folder: Path) -> None:
     by_onnx = replace(scorer, model=open_exported(folder, scorer.encoder.layout))
     user, items, whole = sides(scorer, OF_USER)
-    found = CandidateScorer(by_onnx, USER).score(user, items)
+    found = of_request(by_onnx, USER, user, items)
     assert_frame_equal(found, scorer.score(whole), rel_tol=1e-6, abs_tol=1e-7)
     with pytest.raises(QueryError, match=r"7 rows: .* may differ in attention, user"):
         by_onnx.score(whole)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from crosstower.data.batch import Batch
+from crosstower.data.encoders.request import RequestEncoder
 from crosstower.models.registry import model_names
-from crosstower.ranking.scorer import CandidateScorer, Eager, Exported, Scorer
+from crosstower.ranking.scorer import Eager, Exported, Scorer
 from crosstower.serving.export.exported import export_model, open_exported
 from crosstower.serving.export.sample import sample
 
@@ -29,7 +30,7 @@ def request_of(scorer: Scorer, count: int) -> Batch:
     schema, frame = scorer.encoder.schema, rows_of(count, count, users=1)
     own = own_columns(scorer)
     user, items = schema.part(own), schema.part([n for n in schema.columns if n not in own])
-    encoder = CandidateScorer(scorer, own).encoder
+    encoder = RequestEncoder(scorer.encoder, own)
     return encoder.encode(cleaned(user, frame.head(1), []), cleaned(items, frame, []))
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from crosstower.funnel.online.live import Live
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online.answer import FunnelRequest
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.http.lists import ListQuestion, Lists
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import Limits

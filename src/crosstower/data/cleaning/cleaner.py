@@ -39,6 +39,8 @@ from crosstower.recipe.own_columns import (
 from crosstower.recipe.schema import Cross, Distance, Schema
 from crosstower.recipe.tasks import Binary, Regression, Task
 
+OnBadRows = Literal["error", "skip"]
+
 
 @dataclass
 class Cleaner:
@@ -53,7 +55,7 @@ class Cleaner:
 
     schema: Schema
     extras: Sequence[str] = ()
-    on_bad_rows: Literal["error", "skip"] = "error"
+    on_bad_rows: OnBadRows = "error"
     with_labels: bool = True
     amounts: Sequence[str] = ()
     clocks: Sequence[Clock] = ()

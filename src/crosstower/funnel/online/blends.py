@@ -1,4 +1,4 @@
-"""Blends of a request: the bundle's own, or another one fitted on the predictions it keeps."""
+"""The blend of a request: the ranker's own, or one fitted on held-out predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_MAPS = 64
 
 @dataclass(frozen=True)
 class Override:
-    """What a request wants otherwise; None keeps what the bundle's blend has.
+    """Per-request overrides; None keeps the value of the ranker's blend.
 
     `by` is a column, or an empty text for one map over all content types.
     """
@@ -33,10 +33,13 @@ class Blends:
     """Makes the blend of a request; maps are fitted once for each transform and content type.
 
     Args:
-        own: the bundle's, if it has one.
+        own: the ranker's blend, if it has one.
         kinds: of the tasks.
-        rows: held-out predictions and the columns of `by`; None if the bundle has none.
+        rows: held-out predictions and the columns of `by`; without them no other blend can be
+            fitted.
         by: columns that content types may be taken from.
+
+    `types` is the column of the content type: the blend's own, or the first of `by`.
 
     """
 
@@ -44,25 +47,21 @@ class Blends:
         self,
         own: FittedBlend | None,
         kinds: Mapping[str, HeadKind],
-        rows: pl.DataFrame | None,
-        by: tuple[str, ...],
+        rows: pl.DataFrame | None = None,
+        by: tuple[str, ...] = (),
     ) -> None:
         self.own, self.by = own, by
+        self.types = by[0] if by else None
+        if own is not None and own.spec.by is not None:
+            self.types = own.spec.by
         self._kinds, self._rows = dict(kinds), rows
         self._fitted: dict[str, FittedBlend] = {}
-
-    @property
-    def types(self) -> str | None:
-        """The column of the content type: the blend's own, or the first that one may have."""
-        if self.own is not None and self.own.spec.by is not None:
-            return self.own.spec.by
-        return self.by[0] if self.by else None
 
     def of(self, override: Override | None) -> FittedBlend | None:
         """Return the blend that a request asks for; None if there is none.
 
         Raises:
-            QueryError: it names a task, transform or column that cannot be had.
+            QueryError: it names an unknown task, transform or column.
 
         """
         if override is None:

@@ -1,21 +1,21 @@
-"""The items of a live bundle: raw, as vectors, and as the ranker reads them, changed together."""
+"""The items of an online funnel: raw, as vectors, and as the ranker reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.errors import DataError, QueryError, RunError, did_you_mean
-from crosstower.funnel.online.candidates import CandidateRows
-from crosstower.funnel.online.items import LiveItems
-from crosstower.funnel.online.ranker import LiveRanker
+from crosstower.errors import DataError, QueryError, did_you_mean
+from crosstower.funnel.online.items import OnlineItems
+from crosstower.funnel.online.ranker import OnlineRanker, RankerItems
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT
-from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.retriever import Retriever
 from crosstower.values.arrays import Indices
@@ -25,32 +25,46 @@ from crosstower.values.ids import Id, given_id
 _POPULAR = 5_000
 
 
-class LiveCatalogue:
+@dataclass(frozen=True)
+class EncodedItems:
+    """Items read and encoded: ids, attributes, vectors `[n, D]`, and the ranker's view of them."""
+
+    ids: pl.Series
+    attributes: pl.DataFrame
+    vectors: Floats
+    ranked: RankerItems | None
+
+
+class OnlineCatalogue:
     """Items to find and to change.
 
-    `rows` has them as the ranker reads them, by place; None without a ranker.
+    `rows` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
+    column of the item's id.
+
+    Args:
+        retriever: has the items and encodes them as vectors.
+        ranker: encodes them for ranking.
+        index: of the items; the retriever's own if None.
+
     """
 
-    def __init__(self, retriever: Retriever, ranker: LiveRanker | None) -> None:
-        if not isinstance(retriever.index, ExactIndex):
-            raise RunError(
-                f"{retriever.run.folder}: the index is in another engine; serve a bundle"
-            )
+    def __init__(
+        self, retriever: Retriever, ranker: OnlineRanker | None, index: ItemIndex | None = None
+    ) -> None:
         self.retriever, self.ranker = retriever, ranker
-        self.items = LiveItems(retriever.index)
-        attributes = retriever.index.catalogue.attributes
-        self.rows = ranker.encode_items(attributes, strict=False) if ranker is not None else None
-        self._newer: CandidateRows | None = None
+        self.id_column = retrieval_section_of(retriever.run.recipe).item
+        catalogue = retriever.catalogue
+        index = retriever.index if index is None else index
+        self.items = OnlineItems(catalogue, index, lambda: retriever.vectors)
+        self.rows: RankerItems | None = None
+        if ranker is not None:
+            self.rows = ranker.encode_items(catalogue.attributes, strict=False)
+        self._newer: RankerItems | None = None
         counts = retriever.items[COUNT].to_numpy()
         self._by_count = np.argsort(-counts, kind="stable")
         self._counts = counts.astype(np.float32)
 
-    @property
-    def id_column(self) -> str:
-        """The column of the item's id."""
-        return retrieval_section_of(self.retriever.run.recipe).item
-
-    def take(self, places: Indices) -> CandidateRows:
+    def take(self, places: Indices) -> RankerItems:
         """Return the items at `places` as the ranker reads them."""
         rows, count = self.rows, len(self._by_count)
         if rows is None:
@@ -58,7 +72,7 @@ class LiveCatalogue:
         newer = places >= count
         if self._newer is None or not newer.any():
             return rows.take(places)
-        both = CandidateRows.concatenate(
+        both = RankerItems.concatenate(
             [rows.take(places[~newer]), self._newer.take(places[newer] - count)]
         )
         order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
@@ -67,9 +81,9 @@ class LiveCatalogue:
     def popular(
         self, k: int, *, where: str | None = None, excluded: Indices
     ) -> tuple[Indices, Floats]:
-        """Return the items with most training rows and their numbers, as `LiveItems.nearest`."""
+        """Return the items with most training rows and their numbers, as `OnlineItems.nearest`."""
         first, later = self._by_count[:_POPULAR], self._by_count[_POPULAR:]
-        ids = self.retriever.index.catalogue.ids.gather(first).to_list()  # type: ignore[union-attr]
+        ids = self.items.catalogue.ids.gather(first).to_list()
         places, counts = self.items.places_of(ids), self._counts[first]  # replaced ones as well
         kept = self._shown(places, where, excluded)
         if len(kept) < k:
@@ -83,36 +97,32 @@ class LiveCatalogue:
         kept = np.flatnonzero((places >= 0) & ~np.isin(places, excluded))
         return kept[self.items.fits(places[kept], where)]
 
-    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add items, or put them in the place of those with the same ids; all, or none.
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> EncodedItems:
+        """Return rows read and encoded, to be put; nothing changes.
 
         Raises:
             QueryError: a row has no id or a column that items do not have.
             DataError: a value is of the wrong type.
 
         """
-        ids, frame, vectors, ranked = self._encoded(rows)
-        kept = self.items.put(ids, frame, vectors)
-        if ranked is not None:
+        ids, frame = self.read(rows)
+        vectors = self.retriever.vectors_of(frame, "the items")
+        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
+        return EncodedItems(ids, frame, vectors, ranked)
+
+    def put(self, items: EncodedItems) -> None:
+        """Add items of `encode`; they replace those with the same ids."""
+        kept = self.items.put(items.ids, items.attributes, items.vectors)
+        if items.ranked is not None:
             before = self._kept(kept)
-            parts = [ranked] if before is None else [before, ranked]
-            self._newer = CandidateRows.concatenate(parts)
-
-    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Refuse rows that `put` would refuse; change nothing.
-
-        Raises:
-            QueryError: as `put`.
-            DataError: as `put`.
-
-        """
-        self._encoded(rows)
+            parts = [items.ranked] if before is None else [before, items.ranked]
+            self._newer = RankerItems.concatenate(parts)
 
     def checked_id(self, name: str, value: Any) -> Id:
-        """Return the canonical id of a value of a request; `name` is what messages call it.
+        """Return the canonical id of a value; `name` names the value in messages.
 
         Raises:
-            QueryError: it cannot be an id, or is a text where all ids are integers.
+            QueryError: it cannot be an id, or is a text although all ids are integers.
 
         """
         found = given_id(name, value)
@@ -121,7 +131,7 @@ class LiveCatalogue:
         return found
 
     def delete(self, ids: Sequence[str | int]) -> None:
-        """Take items out; ids that are not there are left alone."""
+        """Remove items; unknown ids are ignored."""
         kept = self.items.delete(self.items.as_ids(ids).drop_nulls().unique())
         self._newer = self._kept(kept)
 
@@ -145,15 +155,7 @@ class LiveCatalogue:
         }
         return ids, pl.DataFrame(columns)
 
-    def _encoded(
-        self, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[pl.Series, pl.DataFrame, Floats, CandidateRows | None]:
-        ids, frame = self.read(rows)
-        vectors = self.retriever.vectors_of(frame, "the items")
-        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
-        return ids, frame, vectors, ranked
-
-    def _kept(self, kept: NDArray[np.bool_]) -> CandidateRows | None:
+    def _kept(self, kept: NDArray[np.bool_]) -> RankerItems | None:
         places = np.flatnonzero(kept)
         return self._newer.take(places) if self._newer is not None and len(places) else None
 

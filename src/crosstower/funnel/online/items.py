@@ -1,14 +1,14 @@
-"""Items that can change while they are asked for: those of the bundle, and a few newer ones.
+"""Items that change while they are searched: those of an index, and a few newer ones.
 
-The bundle's own are never changed: their vectors stay mapped from the file, so that all workers
-of a machine share them. Newer ones are searched exactly beside them, and what they replace, or
-what was deleted, is left out. Indices count the bundle's items first, then the newer ones.
+The index is never changed: vectors stay mapped from its file, so that all workers of a machine
+share them. Newer items are searched exactly, and items that they replace, or that were deleted, are
+masked. Places count the items of the index first, then the newer ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from crosstower.data.encoders.tables import Vocabulary
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.index import ItemIndex, nearest_by_id
 from crosstower.retrieval.index.vectors import Floats, Vectors
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id, id_of
@@ -27,17 +28,27 @@ _SAME_LENGTH, _TINY = 1e-3, 1e-12
 _FEW = 50  # cells
 
 
-class LiveItems:
-    """A catalogue and its vectors, to search and to change; not safe for several threads."""
+class OnlineItems:
+    """A catalogue and its index, to search and to change; not safe for several threads.
 
-    def __init__(self, base: ExactIndex) -> None:
-        self.base = base
+    Args:
+        catalogue: the items.
+        index: of the same items, in any engine and any order.
+        vectors: gives the vectors `[N, D]` by place, for `similar`, where the index cannot.
+
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, index: ItemIndex, vectors: Callable[[], Floats]
+    ) -> None:
+        self.catalogue, self.index = catalogue, index
         self.newer: ExactIndex | None = None
-        self._table = Vocabulary(base.catalogue.ids)
-        self._base = base.catalogue.shared()  # the bundle's items but those replaced or deleted
+        self._table = Vocabulary(catalogue.ids)
+        self._base = catalogue.shared()  # items of the index but those replaced or deleted
+        self._exact = index if _has_order_of(index, catalogue) else None
+        self._vectors = vectors
         self._unit: ExactIndex | None = None
         self._unit_newer: ExactIndex | None = None
-        self._level = _is_level(base.vectors)
 
     def __len__(self) -> int:
         """Return how many items there are."""
@@ -45,7 +56,7 @@ class LiveItems:
 
     @property
     def newer_count(self) -> int:
-        """How many items the bundle did not have, or has otherwise."""
+        """Number of items added or changed since the index was built."""
         return 0 if self.newer is None else len(self.newer.vectors)
 
     @property
@@ -55,7 +66,7 @@ class LiveItems:
     @property
     def schema(self) -> pl.Schema:
         """Names and types of the attributes."""
-        return self.base.catalogue.attributes.schema
+        return self.catalogue.attributes.schema
 
     def places_of(self, ids: Sequence[Any]) -> Indices:
         """Return the place of each id, -1 for one that is not there."""
@@ -69,7 +80,7 @@ class LiveItems:
         return places
 
     def still(self, places: Indices) -> Indices:
-        """Return places of the bundle's own items, -1 for one that is gone or replaced."""
+        """Return places of items of the index, -1 for one that was deleted or replaced."""
         return np.where(self._base.active_mask[places], places, -1)
 
     def as_ids(self, ids: Sequence[Any]) -> pl.Series:
@@ -89,29 +100,23 @@ class LiveItems:
         return self._each(places, _ids_at)
 
     def attributes(self, places: Indices) -> list[dict[str, Any]]:
-        """Return the attributes of the items at `places`, a dictionary each."""
+        """Return the attributes of the items at `places`, a dictionary per item."""
         return self._each(places, _attributes_at)
 
     def _each(
         self, places: Indices, found_at: Callable[[Catalogue, Indices], list[Any]]
     ) -> list[Any]:
-        """Return what is found of the items at `places`, be they the bundle's or newer."""
+        """Return the ids or attributes of the items at `places`, old or new."""
         base, newer = self._split(places)
         if self.newer is None or not newer.any():
-            return found_at(self.base.catalogue, places)
+            return found_at(self.catalogue, places)
         out = np.empty(len(places), dtype=object)
-        for index, mine, first in ((self.base, base, 0), (self.newer, newer, self._count)):
-            found = found_at(index.catalogue, places[mine] - first)
+        both = ((self.catalogue, base, 0), (self.newer.catalogue, newer, self._count))
+        for catalogue, mine, first in both:
+            found = found_at(catalogue, places[mine] - first)
             for place, value in zip(np.flatnonzero(mine), found, strict=True):
                 out[place] = value
         return out.tolist()
-
-    def vector(self, place: int) -> Floats:
-        """Return the vector `[1, D]` of an item."""
-        count = self._count
-        if place < count:
-            return self.base.vectors.rows(np.array([place])).numpy()
-        return self.newer.vectors.rows(np.array([place - count])).numpy()  # type: ignore[union-attr]
 
     def nearest(
         self, x: Floats, k: int, *, where: str | None = None, excluded: Indices | None = None
@@ -134,53 +139,60 @@ class LiveItems:
     def nearest_of_each(
         self, x: Floats, k: int, *, where: str | None = None, excluded: Sequence[Indices]
     ) -> list[tuple[Indices, Floats]]:
-        """Return what `nearest` does for each of several queries `[Q, D]`.
+        """Return what `nearest` returns, for each of several queries `[Q, D]`.
 
-        Each is searched on its own: a product of matrices rounds by its shape, so that the order
-        of two near items would depend on the queries that are asked together.
+        Each is searched on its own: a matrix product rounds differently for each shape, so the
+        order of two near items would depend on the rest of the batch.
 
         Args:
             x: the queries.
             k: at most so many.
             where: a condition on the attributes.
-            excluded: places to leave out, of each query; -1 is none.
+            excluded: places to leave out, per query; -1 stands for no item.
 
         Raises:
             QueryError: the condition is wrong.
 
         """
-        indexes = (self.base, self.newer)
         return [
-            self._search(indexes, query[None], k, where=where, excluded=out)
+            self._search(self._exact, self.newer, query[None], k, where=where, excluded=out)
             for query, out in zip(x, excluded, strict=True)
         ]
 
     def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Indices, Floats]:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
-        vector = self.vector(place)
-        unit = vector / max(float(np.linalg.norm(vector)), _TINY)
-        indexes = (self.base, self.newer)
-        if not self._level:
-            self._unit = self._unit or _of_unit_length(self.base)
-            if self.newer is not None:
-                self._unit_newer = self._unit_newer or _of_unit_length(self.newer)
-            indexes = (self._unit, self._unit_newer)
-        return self._search(indexes, unit, k, where=where, excluded=np.array([place]))
+        if self._unit is None:
+            exact = self._exact or ExactIndex(
+                self.catalogue, Vectors.encode(self._vectors(), "float32")
+            )
+            self._unit = exact if _is_level(exact.vectors) else _of_unit_length(exact)
+        newer = self.newer
+        if newer is not None and self._unit is not self._exact:
+            newer = self._unit_newer = self._unit_newer or _of_unit_length(newer)
+        index = self._unit if place < self._count or newer is None else newer
+        at = place if index is self._unit else place - self._count
+        vector = index.vectors.rows(np.array([at])).numpy()
+        unit = (vector / max(float(np.linalg.norm(vector)), _TINY)).astype(np.float32)
+        return self._search(self._unit, newer, unit, k, where=where, excluded=np.array([place]))
 
     def _search(
         self,
-        indexes: tuple[ExactIndex, ExactIndex | None],
+        base: ExactIndex | None,
+        newer: ExactIndex | None,
         x: Floats,
         k: int,
         *,
         where: str | None,
         excluded: Indices,
     ) -> tuple[Indices, Floats]:
-        """Return the best items of the bundle and of the newer ones together, for one query."""
-        (base, newer), count = indexes, self._count
-        out = excluded[excluded >= 0]  # an id that is no item has place -1
-        query, old, allowed = np.zeros_like(out), out < count, self._base.survivors(where)
-        found = [base.nearest(x, k, allowed=allowed, excluded=(query[old], out[old]))]
+        """Return the best items for one query; without `base` those of another engine."""
+        out, count = excluded[excluded >= 0], self._count  # an id that is no item has place -1
+        query, old = np.zeros_like(out), out < count
+        if base is None:
+            found = [nearest_by_id(self.index, self._base, x, k, where=where, excluded=out[old])]
+        else:
+            allowed = self._base.survivors(where)
+            found = [base.nearest(x, k, allowed=allowed, excluded=(query[old], out[old]))]
         if newer is not None:
             fits = newer.catalogue.survivors(where)
             pairs = query[~old], out[~old] - count
@@ -233,7 +245,7 @@ class LiveItems:
         return kept
 
     def _without(self, ids: pl.Series) -> Mask:
-        """Mark the bundle's items of these ids, and return which newer ones are not of them."""
+        """Mask the items of the index with these ids; return which newer ones have other ids."""
         codes = self._table.encode(ids).astype(np.int64) - RESERVED_CODES
         self._base.drop(codes[codes >= 0])
         self._unit_newer = None
@@ -267,6 +279,13 @@ def _attributes_at(catalogue: Catalogue, places: Indices) -> list[dict[str, Any]
     if len(places) <= _FEW:
         return [table.row(place, named=True) for place in places.tolist()]
     return table[places].to_dicts()
+
+
+def _has_order_of(index: ItemIndex, catalogue: Catalogue) -> TypeGuard[ExactIndex]:
+    """Return whether an index can be searched with a mask over the places of a catalogue."""
+    if not isinstance(index, ExactIndex):
+        return False
+    return index.catalogue.all_active and index.catalogue.ids.equals(catalogue.ids)
 
 
 def _is_level(vectors: Vectors) -> bool:

@@ -1,45 +1,53 @@
-"""Rank and blend the candidates of several requests together."""
+"""The stages after retrieval, for a batch of requests: rank, blend, diversify, order."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
-from crosstower.errors import CrosstowerError
-from crosstower.funnel.online.answer import milliseconds_since
+from crosstower.blending.diversity import rerank
+from crosstower.data.content_types import ContentTypes
+from crosstower.errors import CrosstowerError, DataError, QueryError
 from crosstower.funnel.online.blends import Blends
-from crosstower.funnel.online.candidates import joined
-from crosstower.funnel.online.catalogue import LiveCatalogue
-from crosstower.funnel.online.one_request import OneRequest, each, fail
-from crosstower.funnel.online.order import chosen, ordered
-from crosstower.funnel.online.ranker import LiveRanker
+from crosstower.funnel.online.catalogue import OnlineCatalogue
+from crosstower.funnel.online.ranker import OnlineRanker, RankerItems
+from crosstower.funnel.online.request import (
+    Ranked,
+    RequestState,
+    each,
+    fail,
+    milliseconds_since,
+)
+from crosstower.ranking.scorer import RawArrays, Scores
+from crosstower.recipe.blend import Diversity
+from crosstower.values.arrays import Indices
+
+Floats = NDArray[np.float64]
 
 
 class Ranking:
     """The stages after retrieval.
 
     Args:
-        ranker: scores candidates.
-        catalogue: has them encoded.
-        blends: of requests.
-        tasks: the first one orders where there is no blend.
+        ranker: scores candidates, and has the blends of requests.
+        catalogue: has the candidates encoded.
 
     """
 
-    def __init__(
-        self, ranker: LiveRanker, catalogue: LiveCatalogue, blends: Blends, tasks: Sequence[str]
-    ) -> None:
+    def __init__(self, ranker: OnlineRanker, catalogue: OnlineCatalogue) -> None:
         self._ranker, self._catalogue = ranker, catalogue
-        self._blends, self._tasks = blends, tasks
+        self._tasks = ranker.tasks
 
-    def rank(self, requests: Sequence[OneRequest]) -> None:
-        """Put the candidates that requests have found into their final order."""
+    def rank(self, requests: Sequence[RequestState]) -> None:
+        """Put the candidates of requests into their final order."""
         start = time.perf_counter()
-        each(requests, self._ask)
-        alike: dict[int, list[OneRequest]] = {}
+        each(requests, self._score)
+        alike: dict[int, list[RequestState]] = {}
         for request in requests:
             if request.error is None:
                 alike.setdefault(id(request.blend), []).append(request)
@@ -51,21 +59,33 @@ class Ranking:
         for request in requests:
             request.milliseconds |= {"rank": spent, "blend": blend}
 
-    def _ask(self, request: OneRequest) -> None:
-        """Ask the model about the candidates of a request."""
-        request.blend = self._blends.of(request.asked.blend)
+    def _score(self, request: RequestState) -> None:
+        """Compute the logits of a request's candidates."""
+        blends, override = self._ranker.blends, request.asked.blend
+        request.blend = blends.own if override is None else blends.of(override)
         query = self._ranker.query(request.raw)
-        rows = self._catalogue.take(request.candidates.places)
-        if not rows.good.all():
-            kept = np.flatnonzero(rows.good)
-            unread = len(rows) - len(kept)
-            request.found = replace(chosen(request.candidates, kept), unread=unread)
-            rows = rows.take(kept)
-        request.found = replace(request.candidates, unseen=query.unseen)
-        request.logits = self._ranker.logits(query, rows)
+        request.found = replace(request.found, unseen=query.unseen)
+        rows = self._readable(request, self._catalogue.take(request.found.places))
+        try:
+            request.logits = self._ranker.logits(query, rows)
+        except QueryError:
+            rows = self._readable(request, self._ranker.readable(query, rows))
+            if not len(rows):
+                raise
+            request.logits = self._ranker.logits(query, rows)
         request.arrays = self._ranker.arrays(query, rows)
 
-    def _combine(self, group: Sequence[OneRequest]) -> None:
+    @staticmethod
+    def _readable(request: RequestState, rows: RankerItems) -> RankerItems:
+        """Leave out the candidates of a request that the ranker cannot read."""
+        if rows.good.all():
+            return rows
+        kept, places = np.flatnonzero(rows.good), request.found.places
+        unread = np.concatenate([request.found.unread, places[~rows.good]])
+        request.found = replace(chosen(request.found, kept), unread=unread)
+        return rows.take(kept)
+
+    def _combine(self, group: Sequence[RequestState]) -> None:
         """Calibrate and blend the predictions of requests with the same blend."""
         scorer = replace(self._ranker.scorer, blend=group[0].blend)
         logits = {
@@ -73,22 +93,92 @@ class Ranking:
             for task in group[0].logits
         }
         try:
-            arrays = joined([request.arrays for request in group], scorer.types)
+            arrays = RawArrays.concatenate([request.arrays for request in group], scorer.types)
             scores = scorer.combine(logits, arrays)
         except CrosstowerError as error:
             if len(group) == 1:
                 fail(group, error)
-            else:  # find out whose
+            else:  # one request at a time, to find the one that fails
                 for request in group:
                     self._combine([request])
             return
-        ends = np.cumsum([len(request.candidates.places) for request in group]).tolist()
+        ends = np.cumsum([len(request.found.places) for request in group]).tolist()
         for request, start, end in zip(group, [0, *ends], ends, strict=False):
             request.scores = scores.part(slice(start, end))
 
-    def _order(self, request: OneRequest) -> None:
+    def _order(self, request: RequestState) -> None:
         if request.scores is not None:
-            types = request.arrays.types
-            request.found = ordered(
-                request.candidates, request.scores, types, self._tasks, self._blends
-            )
+            types, blends = request.arrays.types, self._ranker.blends
+            request.found = ordered(request.found, request.scores, types, self._tasks, blends)
+
+
+def ordered(
+    found: Ranked,
+    scores: Scores,
+    types: Mapping[str, ContentTypes],
+    tasks: Sequence[str],
+    blends: Blends,
+) -> Ranked:
+    """Return candidates with all scores, best first.
+
+    Args:
+        found: candidates as they came.
+        scores: of the same candidates.
+        types: of the same candidates, by column.
+        tasks: the first one orders if there is no blend.
+        blends: their own blend's diversity re-orders the first places.
+
+    Raises:
+        DataError: a score is not finite.
+
+    """
+    predicted, blended = scores.predictions[tasks[0]], scores.blend
+    ranked = last = ranks_of(predicted)
+    after_blend = None
+    if blended is not None:
+        last = after_blend = ranks_of(blended)
+        own = blends.own.spec.diversity if blends.own is not None else None
+        if own is not None:
+            last = _diversified(own, blended, types)
+    at, shown = np.argsort(last), types.get(blends.types or "")
+    return replace(
+        chosen(replace(found, score=predicted if blended is None else blended), at),
+        predictions={task: scores.predictions[task][at] for task in tasks},
+        blend_score=None if blended is None else blended[at],
+        ranked=ranked[at],
+        blended=None if after_blend is None else after_blend[at],
+        types=None if shown is None else shown[at],
+    )
+
+
+def ranks_of(score: Floats) -> Indices:
+    """Return the rank of each candidate `[B]`, 1 being the highest score; ties keep their order.
+
+    It is what `order_within` gives for one group, in fewer calls.
+
+    Raises:
+        DataError: a score is not finite.
+
+    """
+    if not np.isfinite(score).all():
+        raise DataError(f"an order needs finite scores, got {score[~np.isfinite(score)][0]}")
+    ranks = np.empty(len(score), dtype=np.int64)
+    ranks[np.argsort(-score, kind="stable")] = np.arange(1, len(score) + 1)
+    return ranks
+
+
+def _diversified(own: Diversity, score: Floats, types: Mapping[str, ContentTypes]) -> Indices:
+    frame = pl.DataFrame({n: pl.Series(types[n].text(), dtype=pl.String) for n in own.columns()})
+    return rerank(own, np.zeros(len(score), np.int64), score, frame)[0]
+
+
+def chosen(found: Ranked, at: Indices) -> Ranked:
+    """Return the candidates at `at`, in that order."""
+    rank, score = found.retrieval_rank, found.retrieval_score
+    return replace(
+        found,
+        places=found.places[at],
+        score=found.score[at],
+        retrieval_rank=None if rank is None else rank[at],
+        retrieval_score=None if score is None else score[at],
+    )

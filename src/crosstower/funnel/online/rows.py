@@ -1,4 +1,4 @@
-"""Score whole raw rows, as batch scoring does: for candidates that no catalogue knows."""
+"""Rank whole raw rows that a request gives, for candidates that are in no catalogue."""
 
 from __future__ import annotations
 
@@ -11,52 +11,44 @@ import numpy as np
 import polars as pl
 
 from crosstower.blending.columns import column_of
-from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.content_types import ContentTypes
 from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.joins import join
 from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
-from crosstower.funnel.online.answer import FunnelRequest, Ranked, milliseconds_since
 from crosstower.funnel.online.blends import Blends
-from crosstower.funnel.online.order import ordered
-from crosstower.funnel.request import cleaner_of
+from crosstower.funnel.online.ranking import ordered
+from crosstower.funnel.online.request import FunnelRequest, Ranked, milliseconds_since
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
-from crosstower.training.run import Run
 
 _SHOWN = 60  # characters of an unknown name
 
 
-class LiveRows:
-    """A ranker that is given its candidates with all their columns.
+class RowRanker:
+    """Ranks candidates that a request gives with all their columns.
 
     Args:
-        ranking: the run of the ranker.
-        blends: of requests.
+        ranker: an open ranker.
+        blends: the blends that requests may ask for.
         others: columns that rows may have although the ranker does not read them, such as the
             other attributes of items.
 
     """
 
-    def __init__(self, ranking: Run, blends: Blends, *, others: Iterable[str] = ()) -> None:
-        self.ranking, self.blends = ranking, blends
-        self.scorer = Ranker.open(ranking).scorer()
+    def __init__(self, ranker: Ranker, blends: Blends, *, others: Iterable[str] = ()) -> None:
+        self.scorer, self.blends = ranker.scorer(), blends
         # The tables that rows are joined to, read once.
-        self._joins = list(ranking.recipe.data.joins)
+        self._joins = list(ranker.run.recipe.data.joins)
         self._tables = [pl.read_parquet(j.path) for j in self._joins]
-        schema, keys = ranking.recipe.schema_, (j.on for j in self._joins)
+        schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
+        self._tasks = list(schema.tasks)
         self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
 
-    @property
-    def tasks(self) -> list[str]:
-        """The ranker's tasks, the first of which orders where there is no blend."""
-        return list(self.ranking.recipe.schema_.tasks)
-
     def rank(self, asked: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
-        """Return rows in order; `places` are their numbers among those given.
+        """Return rows in order; `places` are their numbers, from 0.
 
-        Columns of `asked.query` are those of every row that does not have them itself.
+        A row without a column of `asked.query` gets the query's value.
 
         Raises:
             QueryError: a column is missing, a value is bad, or the blend is wrong.
@@ -64,10 +56,10 @@ class LiveRows:
         """
         begin = time.perf_counter()
         scorer = replace(self.scorer, blend=self.blends.of(asked.blend))
-        cleaner = cleaner_of(self.ranking, scorer)
-        cleaner = replace(cleaner, on_bad_rows="error")
+        cleaner = scorer.cleaner()
         try:
-            source: Source = FrameSource(self._frame(asked.query, rows, cleaner), "the rows")
+            frame = self._frame(asked.query, rows, cleaner.sources())
+            source: Source = FrameSource(frame, "the rows")
             for other, table in zip(self._joins, self._tables, strict=True):
                 source = join(source, table, on=other.on)
             _check(cleaner.sources(), source)
@@ -80,15 +72,15 @@ class LiveRows:
         scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), arrays)
         spent, start = {"rank": milliseconds_since(begin)}, time.perf_counter()
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
-        found = ordered(found, scores, arrays.types, self.tasks, self.blends)
+        found = ordered(found, scores, arrays.types, self._tasks, self.blends)
         spent |= {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
         return replace(found, milliseconds=spent)
 
     def _frame(
-        self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], cleaner: Cleaner
+        self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]
     ) -> pl.DataFrame:
         """Return the columns that are read; other names are refused before anything is built."""
-        read = [*cleaner.sources(), *(j.on for j in self._joins)]
+        read = [*needed, *(j.on for j in self._joins)]
         known = self._others.union(read)
         _check_cells("query", query, known)
         for number, row in enumerate(rows):

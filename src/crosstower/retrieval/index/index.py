@@ -87,6 +87,40 @@ class ItemIndex(Protocol):
         ...
 
 
+def nearest_by_id(
+    index: ItemIndex,
+    items: Catalogue,
+    x: Floats,
+    k: int,
+    *,
+    where: str | None,
+    excluded: Indices,
+) -> tuple[Indices, Floats]:
+    """Search an index of any engine among the items that a catalogue still has.
+
+    The engine evaluates the condition, and gets the ids of removed items to leave out.
+
+    Args:
+        index: to search.
+        items: its items in any order, without those that were removed since it was built.
+        x: one query `[1, D]`.
+        k: at least 1.
+        where: a condition on the attributes.
+        excluded: places to leave out.
+
+    Returns:
+        Places `[1, k]` in `items` and inner products, -1 and -inf if there are fewer items.
+
+    Raises:
+        QueryError: the condition is wrong, or the engine cannot evaluate it.
+
+    """
+    out = np.union1d(excluded, np.flatnonzero(~items.active_mask))
+    hits = index.search(x, k, where=where, exclude=[items.ids.gather(out)])
+    places = np.append(items.places_of(hits.catalogue.ids), -1)[hits.places]
+    return places, np.where(places < 0, -np.inf, hits.scores).astype(np.float32)
+
+
 def check_queries(queries: NDArray[Any], k: int, *, width: int) -> Floats:
     """Return queries as float32 `[Q, D]`.
 

@@ -20,6 +20,7 @@ import polars as pl
 
 from crosstower.errors import BundleError, RunError
 from crosstower.funnel.funnel import Funnel
+from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.arguments import path_of
 from crosstower.retrieval.files import read
@@ -89,6 +90,18 @@ class Bundle:
         if self.retrieval is None:
             raise BundleError(f"{self.folder}: only ranks; make a bundle with a retrieval run")
         return Retriever.open(self.retrieval)
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        """The ranker.
+
+        Raises:
+            BundleError: the bundle only retrieves.
+
+        """
+        if self.ranking is None:
+            raise BundleError(f"{self.folder}: only retrieves; make a bundle with a ranking run")
+        return Ranker.open(self.ranking)
 
     def funnel(self, *, candidates: int | None = None) -> Funnel:
         """Return both stages as one.

@@ -64,7 +64,7 @@ def export_model(
     Args:
         scorer: with the model as it was trained.
         folder: must not exist.
-        user: the schema columns that have one value per request, as for `CandidateScorer`. Their
+        user: the schema columns that have one value per request, as for `RequestEncoder`. Their
             lists are then pooled once per call, and rows that differ in them are refused. Without
             them each row has its own lists.
         with_encoder: write the encoder as well.

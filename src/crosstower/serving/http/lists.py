@@ -8,8 +8,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from crosstower.funnel.online.answer import FunnelRequest, Ranked
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.request import FunnelRequest, Ranked
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import Limits
 from crosstower.serving.http.together import Together

@@ -14,8 +14,8 @@ from pydantic import (
     StrictStr,
 )
 
-from crosstower.funnel.online.answer import FunnelRequest
 from crosstower.funnel.online.blends import Override
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.settings import Limits
 from crosstower.serving.state.events import Event, Properties

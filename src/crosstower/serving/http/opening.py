@@ -1,17 +1,15 @@
-"""Open a bundle for service, and bring it up to date with the changes of items."""
+"""Open a bundle for service."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from crosstower.errors import BundleError, CrosstowerError, ServeError
-from crosstower.funnel.online.answer import FunnelRequest
-from crosstower.funnel.online.live import Live
+from crosstower.errors import BundleError, CrosstowerError
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle.bundle import Bundle
-from crosstower.serving.state.item_log import Change
+from crosstower.serving.bundle.live import Live
 
 _BROKEN = (
     pl.exceptions.PolarsError,
@@ -45,26 +43,3 @@ def opened(path: Path) -> Live:
             f"{path}: cannot be served: {type(error).__name__}: {reason}; make the bundle again"
         ) from error
     return live
-
-
-def apply_changes(live: Live, changes: list[Change], *, removed: bool) -> None:
-    """Apply changes of one kind; a row that this bundle cannot read is left out."""
-    catalogue = live.needs_funnel.catalogue
-    if removed:
-        catalogue.delete([change.id for change in changes])
-        return
-    rows = [change.row for change in changes if change.row is not None]
-    try:
-        catalogue.put(rows)
-    except ServeError:
-        raise
-    except CrosstowerError:
-        for row in rows:
-            _apply_one(live, row)
-
-
-def _apply_one(live: Live, row: Mapping[str, object]) -> None:
-    try:
-        live.needs_funnel.catalogue.put([row])
-    except CrosstowerError:  # accepted by an earlier bundle, whose items had other columns
-        return

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from crosstower.funnel.online.answer import Ranked
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.request import Ranked
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.messages import (

@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +16,13 @@ import torch
 
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import ScoreDrift
-from crosstower.funnel.online.answer import FunnelRequest, Ranked
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.request import FunnelRequest, Ranked
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.gate import Gate, Gates
+from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.lists import ListQuestion, Lists, busy, too_late
 from crosstower.serving.http.metrics import ServerMetrics
-from crosstower.serving.http.opening import apply_changes, opened
+from crosstower.serving.http.opening import opened
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.state.folder_lock import WorkerLock
@@ -46,6 +46,7 @@ class Service:
     ) -> None:
         self.settings, self.tokens, self.metrics = settings, tokens, metrics
         self.state = State.open(settings.state)
+        self.items = ItemChanges(self.state)
         self._lock = WorkerLock(settings.state)
         self.live: Live | None = None
         threads = settings.threads
@@ -259,13 +260,8 @@ class Service:
 
     def _brought_up(self, live: Live, applied: int) -> int:
         """Apply the changes after a number to a live bundle; return the last number."""
-        changes = self.state.changes_after(applied)
-        for removed, group in groupby(changes, key=lambda change: change.row is None):
-            many = list(group)
-            applied = many[-1].sequence
-            if live.funnel is not None:
-                apply_changes(live, many, removed=removed)
-        return applied
+        funnel = live.funnel
+        return self.items.apply(None if funnel is None else funnel.catalogue, applied)
 
     async def _follow(self) -> None:
         """Serve the bundle that another worker has swapped to."""

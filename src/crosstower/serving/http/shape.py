@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosstower.funnel.online.answer import Ranked
-from crosstower.funnel.online.funnel import LiveFunnel
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.request import Ranked
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.columns import Categorical
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import SEEN_ITEMS, USER
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.messages import TRANSFORMS
 from crosstower.serving.http.settings import Limits
 
@@ -30,7 +30,7 @@ def list_answer(live: Live, found: Ranked, *, k: int | None, stages: bool) -> di
         ids, attributes = found.places.tolist(), [{} for _ in shown]
     items = [_item(found, i, ids[i]) | {"attributes": attributes[i]} for i in range(len(shown))]
     return {
-        "version": live.bundle.version,
+        "version": live.version,
         "fallback": found.fallback,
         "notices": list(found.notices),
         "items": items,
@@ -113,7 +113,7 @@ def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
         "items": 0 if funnel is None else len(funnel.catalogue.items),
         "newer_items": 0 if funnel is None else funnel.catalogue.items.newer_count,
         "candidates": manifest.candidates,
-        "form": "eager" if funnel is None else funnel.form,
+        "form": live.form,
         "limits": limits.model_dump(),
         "tasks": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         "blend": _blend(own.spec) if own is not None else None,
@@ -125,7 +125,7 @@ def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
     return answer | _funnel(funnel)
 
 
-def _funnel(funnel: LiveFunnel | None) -> dict[str, Any]:
+def _funnel(funnel: OnlineFunnel | None) -> dict[str, Any]:
     """Return what only a bundle with items has."""
     if funnel is None:
         return {
@@ -160,12 +160,13 @@ def _blend(spec: Blend) -> dict[str, Any]:
     }
 
 
-def _schemas(funnel: LiveFunnel) -> list[Any]:
-    runs = [funnel.retriever.run, *([funnel.funnel.ranking] if funnel.funnel is not None else [])]
-    return [(run.recipe.schema_, run.encoder) for run in runs]
+def _schemas(funnel: OnlineFunnel) -> list[Any]:
+    encoders = [funnel.retriever.run.encoder]
+    encoders += [funnel.ranker.scorer.encoder] if funnel.ranker is not None else []
+    return [(encoder.schema, encoder) for encoder in encoders]
 
 
-def _kind(funnel: LiveFunnel, name: str) -> str:
+def _kind(funnel: OnlineFunnel, name: str) -> str:
     for schema, _ in _schemas(funnel):
         for own, column in schema.columns.items():
             if name in schema.part([own]).sources():
@@ -173,7 +174,7 @@ def _kind(funnel: LiveFunnel, name: str) -> str:
     return "any"
 
 
-def _examples(funnel: LiveFunnel, name: str) -> list[Any]:
+def _examples(funnel: OnlineFunnel, name: str) -> list[Any]:
     """Return values that training has seen."""
     for schema, encoder in _schemas(funnel):
         for own, column in schema.columns.items():
@@ -184,7 +185,7 @@ def _examples(funnel: LiveFunnel, name: str) -> list[Any]:
     return []
 
 
-def _sample_users(funnel: LiveFunnel) -> list[Any]:
+def _sample_users(funnel: OnlineFunnel) -> list[Any]:
     """Return the users with most items, of whom a list says most."""
     section = retrieval_section_of(funnel.retriever.run.recipe)
     if section.user is None:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.catalogue import EncodedItems, OnlineCatalogue
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.messages import (
     EventsAnswer,
@@ -35,14 +36,14 @@ async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
     refuse_above("items", len(asked.items), service.settings.limits.items, " at a time")
     service.check_room()
 
-    def read(live: Live) -> str:
-        catalogue = live.needs_funnel.catalogue
-        catalogue.check(asked.items)  # what cannot be read must not come into the log
-        return catalogue.id_column
-
-    name = await service.ask(read)
     rows = [dict(row) for row in asked.items]
-    sequence = await service.write(lambda state: state.put_items(rows, item=name))
+
+    def encode(live: Live) -> tuple[OnlineCatalogue, EncodedItems]:
+        catalogue = live.needs_funnel.catalogue
+        return catalogue, catalogue.encode(rows)  # a row that cannot be read is not written
+
+    catalogue, items = await service.ask(encode)
+    sequence = await service.write(lambda _state: service.items.put(catalogue, rows, items))
     await service.ask(lambda _live: None)  # applies it
     service.metrics.items_written(len(rows))
     return ItemsAnswer(sequence=sequence, items=len(rows))

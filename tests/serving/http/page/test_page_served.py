@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from crosstower.funnel.online.answer import FunnelRequest
 from crosstower.funnel.online.blends import Override
-from crosstower.funnel.online.live import Live
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
 
 from ... import processes
 from . import browsing

@@ -1,0 +1,144 @@
+"""Requests to the online funnel, their state in it, and its answers. Shape: C candidates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosstower.blending.blender import FittedBlend
+from crosstower.data.content_types import ContentTypes
+from crosstower.data.encoders.row import EncodedRow
+from crosstower.errors import CrosstowerError
+from crosstower.funnel.online.blends import Override
+from crosstower.ranking.scorer import RawArrays, Scores
+from crosstower.retrieval.queries import NO_ITEMS, KnownUser
+from crosstower.retrieval.unknown_user import unknown_words
+from crosstower.values.arrays import Indices
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FunnelRequest:
+    """A request for a ranked list.
+
+    Args:
+        user: an id; None for an anonymous request.
+        query: data columns of the query.
+        k: number of items.
+        where: a condition on the attributes of items.
+        exclude: ids of items to leave out; unknown ones are ignored.
+        candidates: number of items to rank; the funnel's own number if None.
+        blend: a blend for this request alone.
+
+    """
+
+    user: str | int | None = None
+    query: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    k: int = 10
+    where: str | None = None
+    exclude: tuple[str | int, ...] = ()
+    candidates: int | None = None
+    blend: Override | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates in their final order.
+
+    `places` `[C]` in the catalogue; `retrieval_rank` and `retrieval_score` `[C]`, None for
+    candidates that the request gave; `predictions` {task: `[C]`}, empty without a ranker;
+    `blend_score` `[C]` if there is a blend; `ranked`, `blended` `[C]` are the ranks after those
+    stages, from 1; `types` are the content types. `milliseconds` per stage count all requests of
+    the batch. `unseen` tells for each query column whether its value was never seen in training.
+    `fallback` names the source of the candidates if nothing could be retrieved for the request.
+    `unknown` are ids of the request that are no items, `notices` are for the caller, `unread`
+    are places of candidates that the ranker cannot read. If the request gave whole rows
+    (`rows_given`), places are their numbers.
+    """
+
+    places: Indices
+    score: Floats
+    retrieval_rank: Indices | None = None
+    retrieval_score: Floats | None = None
+    predictions: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    blend_score: Floats | None = None
+    ranked: Indices | None = None
+    blended: Indices | None = None
+    types: ContentTypes | None = None
+    retrieved: int = 0
+    milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    unseen: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    fallback: str | None = None
+    unknown: tuple[str | int, ...] = ()
+    unread: Indices = field(default_factory=lambda: NO_ITEMS)
+    notices: tuple[str, ...] = ()
+    rows_given: bool = False
+
+
+def milliseconds_since(start: float) -> float:
+    """Return the time since `start` on the clock of time.perf_counter, to the microsecond."""
+    return round(1e3 * (time.perf_counter() - start), 3)
+
+
+@dataclass
+class RequestState:
+    """A request on its way through the stages; with an `error` no stage looks at it again.
+
+    `size` is the number of candidates, `row` the query as the retriever reads it (None where
+    popular items stand in for the retrieved ones), `excluded` places to leave out. `raw` is the
+    query as the ranker reads it. `found` are the candidates that the ranker can read; they get
+    `logits` `[C]` by task, then `scores`.
+    """
+
+    asked: FunnelRequest
+    known: KnownUser | None = None
+    size: int = 0
+    row: EncodedRow | None = None
+    excluded: Indices = field(default_factory=lambda: NO_ITEMS)
+    found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
+    raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    blend: FittedBlend | None = None
+    logits: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    arrays: RawArrays = field(default_factory=lambda: RawArrays({}, {}))
+    scores: Scores | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict[str, float])
+    error: CrosstowerError | None = None
+
+    @property
+    def history(self) -> Indices:
+        """Places of the items in the user's history."""
+        return NO_ITEMS if self.known is None else self.known.history
+
+    def answer(self) -> Ranked | CrosstowerError:
+        """Return the answer, or the error."""
+        if self.error is not None:
+            return self.error
+        return replace(self.found, milliseconds=self.milliseconds, notices=self._notices())
+
+    def _notices(self) -> tuple[str, ...]:
+        """Return notices for the caller, such as an unknown user."""
+        if self.asked.user is None or self.known is not None:
+            return ()
+        return (unknown_words(self.asked.user, popular=self.found.fallback is not None),)
+
+
+def each(requests: Iterable[RequestState], step: Callable[[RequestState], None]) -> None:
+    """Take requests one step further; one that fails does not stop the others."""
+    for request in requests:
+        if request.error is None:
+            try:
+                step(request)
+            except CrosstowerError as error:
+                request.error = error
+
+
+def fail(requests: Iterable[RequestState], error: CrosstowerError) -> None:
+    """Mark requests as failed."""
+    for request in requests:
+        request.error = error

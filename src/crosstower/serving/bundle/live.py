@@ -1,0 +1,90 @@
+"""An open bundle that answers: its parts put together as an online funnel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crosstower.errors import QueryError
+from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.ranker import OnlineRanker
+from crosstower.funnel.online.rows import RowRanker
+from crosstower.serving.bundle.bundle import Bundle
+from crosstower.serving.bundle.forms import EAGER
+
+
+@dataclass(frozen=True)
+class Live:
+    """An open bundle that answers requests, one or several at once; not safe for several threads.
+
+    `funnel` is None if the bundle only ranks, `rows` (a ranker of rows that a request gives) if it
+    only retrieves. `form` names the form in which the funnel's ranker runs.
+    """
+
+    bundle: Bundle
+    version: str
+    blends: Blends
+    funnel: OnlineFunnel | None
+    rows: RowRanker | None
+    form: str = EAGER
+
+    @staticmethod
+    def open(bundle: Bundle) -> Live:
+        """Load the models, and encode the items once.
+
+        Raises:
+            BundleError: a part of the bundle is damaged.
+
+        """
+        blends, form, ranker = _blends(bundle), EAGER, None
+        if bundle.retrieval is None:
+            funnel, others = None, ()
+        elif bundle.ranking is None:
+            funnel = OnlineFunnel(bundle.retriever(), candidates=bundle.manifest.candidates)
+            others = funnel.columns
+        else:
+            parts = bundle.funnel()
+            scorer, form = bundle.fastest(parts.scorer)
+            ranker = OnlineRanker(parts.rows, scorer, blends)
+            size = bundle.manifest.candidates
+            funnel = OnlineFunnel(parts.retriever, ranker, candidates=size)
+            others = funnel.columns
+        ranking = bundle.ranking
+        rows = RowRanker(bundle.ranker, blends, others=others) if ranking is not None else None
+        return Live(bundle, bundle.version, blends, funnel, rows, form)
+
+    @property
+    def needs_funnel(self) -> OnlineFunnel:
+        """The part that retrieves.
+
+        Raises:
+            QueryError: the bundle only ranks.
+
+        """
+        if self.funnel is None:
+            raise QueryError(
+                "this bundle only ranks rows that it is given (POST /v1/rank with rows); one with a"
+                " retrieval run has items"
+            )
+        return self.funnel
+
+    @property
+    def needs_rows(self) -> RowRanker:
+        """The part that ranks.
+
+        Raises:
+            QueryError: the bundle only retrieves.
+
+        """
+        if self.rows is None:
+            raise QueryError("rank: this bundle only retrieves; it has no ranker")
+        return self.rows
+
+
+def _blends(bundle: Bundle) -> Blends:
+    """Return the blends that requests may ask for, fitted on the predictions in the bundle."""
+    if bundle.ranking is None:
+        return Blends(None, {}, None, ())
+    ranker = bundle.ranker
+    kinds = ranker.run.recipe.schema_.kinds()
+    return Blends(ranker.blend, kinds, bundle.held_out(), bundle.manifest.blend_by)

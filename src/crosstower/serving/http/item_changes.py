@@ -1,0 +1,85 @@
+"""Changes of items: written to the state by any worker, applied by each to its open bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from crosstower.errors import CrosstowerError, ServeError
+from crosstower.funnel.online.catalogue import EncodedItems, OnlineCatalogue
+from crosstower.serving.state.item_log import Change
+from crosstower.serving.state.state import State
+
+
+class ItemChanges:
+    """Writes items and applies them.
+
+    Items that this worker has written are applied as it has encoded them, to refuse bad ones; those
+    of other workers are read from the state and encoded here.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        # By the number of their first change: the last one, whose items they become, and they.
+        self._own: dict[int, tuple[int, OnlineCatalogue, EncodedItems]] = {}
+
+    def put(
+        self, catalogue: OnlineCatalogue, rows: Sequence[dict[str, Any]], items: EncodedItems
+    ) -> int:
+        """Write whole rows, encoded by a catalogue; return the number of the last change.
+
+        Raises:
+            DataError: a row has no id or holds what JSON cannot; nothing is kept.
+            ServeError: the disk is full or broken.
+
+        """
+        last = self._state.put_items(rows, item=catalogue.id_column)
+        self._own[last - len(rows) + 1] = last, catalogue, items
+        return last
+
+    def apply(self, catalogue: OnlineCatalogue | None, applied: int) -> int:
+        """Apply the changes after a number to a catalogue; return the number of the last one.
+
+        Without a catalogue the changes are only counted.
+        """
+        applied = self._apply_own(catalogue, applied)
+        if self._state.last_sequence() > applied:
+            changes = self._state.changes_after(applied)
+            for removed, group in groupby(changes, key=lambda change: change.row is None):
+                many = list(group)
+                applied = many[-1].sequence
+                if catalogue is not None:
+                    _apply(catalogue, many, removed=removed)
+        for first in [first for first in list(self._own) if first <= applied]:
+            self._own.pop(first, None)
+        return applied
+
+    def _apply_own(self, catalogue: OnlineCatalogue | None, applied: int) -> int:
+        """Apply what this worker has written next, as it was encoded."""
+        while (found := self._own.get(applied + 1)) is not None and found[1] is catalogue:
+            applied, items = found[0], found[2]
+            found[1].put(items)
+        return applied
+
+
+def _apply(catalogue: OnlineCatalogue, changes: Sequence[Change], *, removed: bool) -> None:
+    """Apply changes of one kind; a row that this bundle cannot read is left out."""
+    if removed:
+        catalogue.delete([change.id for change in changes])
+        return
+    rows = [change.row for change in changes if change.row is not None]
+    try:
+        catalogue.put(catalogue.encode(rows))
+    except ServeError:
+        raise
+    except CrosstowerError:
+        for row in rows:
+            _apply_one(catalogue, row)
+
+
+def _apply_one(catalogue: OnlineCatalogue, row: Mapping[str, Any]) -> None:
+    try:
+        catalogue.put(catalogue.encode([row]))
+    except CrosstowerError:  # accepted by an earlier bundle, whose items had other columns
+        return
