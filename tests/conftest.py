@@ -7,11 +7,15 @@ from hypothesis import settings
 
 from crosstower.recipe.recipe import Recipe, parse_recipe
 
+from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
 from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, rentals
 
 __all__ = [  # fixtures that several rooms use
+    "bandit_report",
+    "bandit_rows",
+    "bandit_run",
     "blended",
     "bundle",
     "cinema",

@@ -1,6 +1,5 @@
 import json
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 import crosstower as ct
 from crosstower.errors import DataError, RecipeError, RunError, TrainingError
 from crosstower.fitting.fit import fit
 from crosstower.losses.pointwise import PointwiseObjective
-from crosstower.models.registry import MODELS
 from crosstower.ranking.calibration.calibrators import load_calibrators
 from crosstower.ranking.results import stored_predictions, task_reports
-from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.recipe.tasks import Regression
@@ -75,12 +71,6 @@ def test_seeds_differ_and_repeat(recipe: Recipe, tmp_path: Path) -> None:
     assert not torch.equal(weights[0][name], weights[1][name])
 
 
-def test_baselines_take_over_shared_options(recipe_text: str, folder: Path) -> None:
-    recipe = parse_recipe(recipe_text, ["evaluation.baselines=[mlp]"], folder=folder)
-    run = quick(recipe, folder / "a")
-    assert run.info.models["mlp"] == {"name": "mlp", "embedding_dim": 4, "hidden": [8]}
-
-
 def test_a_frame_and_a_schema_are_enough(frame: pl.DataFrame, tmp_path: Path) -> None:
     schema = ct.Schema(columns={"genre": "categorical"}, tasks={"click": "binary"})  # type: ignore[arg-type]
     run = ct.fit(schema, data=frame.to_pandas(), out=tmp_path / "a", quiet=True)
@@ -117,24 +107,6 @@ def test_a_failure_before_training_writes_nothing(
     with pytest.raises(error, match=words):
         quick(parse_recipe(text, [override], folder=folder), folder / "a")
     assert set(folder.iterdir()) == before
-
-
-def test_gauc_cannot_be_watched_without_a_group(recipe_text: str, folder: Path) -> None:
-    overrides = ["training.monitor=click.gauc", "evaluation.group=null"]
-    with pytest.raises(RecipeError, match=r"needs evaluation\.group"):
-        quick(parse_recipe(recipe_text, overrides, folder=folder), folder / "a")
-
-
-def test_early_stopping_can_watch_gauc(recipe_text: str, folder: Path) -> None:
-    recipe = parse_recipe(recipe_text, ["training.monitor=click.gauc"], folder=folder)
-    run = quick(recipe, folder / "a")
-    lines = (run.model_folder("wide_deep", 0) / "metrics.jsonl").read_text().splitlines()
-    assert all(0 < json.loads(line)["valid"]["click.gauc"] < 1 for line in lines)
-
-
-def test_overrides_go_with_a_file_only(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="overrides only go with a recipe file"):
-        quick(recipe, tmp_path / "a", overrides=["training.epochs=1"])
 
 
 def test_no_seeds_are_refused(recipe: Recipe, tmp_path: Path) -> None:
@@ -221,24 +193,6 @@ def test_a_loss_that_explodes_names_step_and_columns_and_keeps_the_checkpoint(
     assert all(v.isfinite().all() for k, v in kept.items() if k.startswith("model."))
 
 
-def test_all_tasks_together_can_decide_when_to_stop(recipe: Recipe, tmp_path: Path) -> None:
-    training = recipe.training.model_copy(update={"monitor": "all.loss"})
-    evaluation = recipe.evaluation.model_copy(update={"baselines": ()})
-    tasks = recipe.schema_.tasks
-    tasks = tasks | {"click": tasks["click"].model_copy(update={"weight": 3.0})}
-    schema = recipe.schema_.model_copy(update={"tasks": tasks})
-    changes = {"training": training, "evaluation": evaluation, "schema_": schema}
-    run = quick(recipe.model_copy(update=changes), tmp_path / "a")
-    for record in history(run, "wide_deep", 0):
-        valid = record["valid"]
-        seconds = valid["watch_time.rmse"] / valid["watch_time.rmse_of_mean"]
-        expected = (3 * valid["click.normalised_entropy"] + seconds**2) / 4
-        assert valid["all.loss"] == pytest.approx(expected)
-    losses = [record["valid"]["all.loss"] for record in history(run, "wide_deep", 0)]
-    position = safe_open(run.model_folder("wide_deep", 0) / "last.safetensors", "pt").metadata()
-    assert json.loads(position["position"])["best_epoch"] == int(np.argmin(losses))
-
-
 CALIBRATED = Calibration(method="platt", by="genre", negative_sampling_rate={"click": 0.5})
 
 
@@ -304,18 +258,6 @@ def test_the_report_shows_calibration_before_and_after(recipe: Recipe, tmp_path:
     assert "before" in page
 
 
-def test_a_wrong_section_is_an_error_before_any_row_is_read(recipe: Recipe, tmp_path: Path) -> None:
-    for section, words in (
-        ({"calibration": Calibration(tasks={"clik": "platt"})}, "did you mean 'click'"),
-        ({"calibration": Calibration(method="platt", by="click")}, "calibration.by: 'click'"),
-        ({"blend": Blend(weights={"like": 1})}, "blend.weights: no task 'like'"),
-    ):
-        with pytest.raises(RecipeError) as error:
-            quick(recipe.model_copy(update=section), tmp_path / "a")
-        assert words in str(error.value)
-        assert not (tmp_path / "a").exists()
-
-
 @pytest.mark.parametrize("balance", ["uncertainty", "gradnorm", "pcgrad"])
 def test_every_balance_trains_and_resumes(
     recipe: Recipe, tmp_path: Path, balance: str, monkeypatch: pytest.MonkeyPatch
@@ -356,16 +298,6 @@ def test_tables_in_host_memory_train_alike(recipe: Recipe, tmp_path: Path) -> No
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("task", [{"kind": "regression"}, {"kind": "rating"}])
-def test_equal_labels_are_refused_before_training(
-    frame: pl.DataFrame, tmp_path: Path, task: dict[str, Any]
-) -> None:
-    schema = ct.Schema.model_validate({"columns": {"genre": "categorical"}, "tasks": {"y": task}})
-    with pytest.raises(DataError, match=r"task 'y': all [\d,]+ labels of the train split are 3, "):
-        fit(schema, data=frame.with_columns(y=pl.lit(3.0)), out=tmp_path / "a", quiet=True)
-    assert not (tmp_path / "a").exists()
-
-
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_equal_labels_outside_of_training_are_told_in_words(
     frame: pl.DataFrame, tmp_path: Path, split: str
@@ -386,71 +318,3 @@ def test_equal_labels_outside_of_training_are_told_in_words(
     figures = run.metrics["tasks"]["y"]["mlp"]
     assert (figures["rmse_of_mean"]["mean"] == 0) == (split == "test")
     assert "on average where" in run.report.read_text()
-
-
-def test_crosses_that_a_model_does_not_read_are_named(recipe_text: str, folder: Path) -> None:
-    override = "evaluation.baselines=[logistic_regression, mlp]"
-    wide = quick(parse_recipe(recipe_text, [override], folder=folder), folder / "a")
-    (note,) = [note for note in wide.info.facts.notes if "cross" in note]
-    assert note.startswith("user_genre: a cross without dim")
-    assert "not used by logistic_regression, mlp: set its dim" in note
-    embedded = [override, "schema.columns.user_genre.dim=2"]
-    all_read = quick(parse_recipe(recipe_text, embedded, folder=folder), folder / "b")
-    assert not any("cross" in note for note in all_read.info.facts.notes)
-
-
-OWN = """
-from torch import Tensor, nn
-
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.models.registry import register_model
-from crosstower.nn.inputs import DenseInput, by_head
-
-
-@register_model("own_linear")
-class OwnLinear(nn.Module):
-    class Config(FrozenModel):
-        pass
-
-    def __init__(self, layout, config) -> None:
-        super().__init__()
-        self.layout = layout
-        self.input = DenseInput(layout, dim=2)
-        self.head = nn.Linear(self.input.output_width, len(layout.heads))
-
-    def forward(self, batch) -> dict[str, Tensor]:
-        return by_head(self.layout, self.head(self.input(batch.codes, batch.numbers, batch.lists)))
-"""
-
-
-@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
-def test_a_run_of_ones_own_architecture_names_the_module_to_import(
-    recipe_text: str, folder: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "my_models.py").write_text(OWN)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("CROSSTOWER_MODULES", "my_models")
-    text = recipe_text.replace("model: {name: wide_deep, embedding_dim: 4, hidden: [8]}", "")
-    recipe = parse_recipe(f"{text}\nmodel: own_linear", ["evaluation.baselines=[]"], folder=folder)
-    try:
-        run = quick(recipe, folder / "a")
-        assert run.info.modules == {"own_linear": "my_models"}
-        before = run.predict(frame)
-        MODELS.entries.pop("own_linear")  # as in a process that has not imported it
-        sys.modules.pop("my_models")
-        monkeypatch.delenv("CROSSTOWER_MODULES")
-        words = r"'own_linear' is not built in; it was registered by 'my_models'.*import my_models"
-        with pytest.raises(RunError, match=words):
-            Run.open(folder / "a").predict(frame)
-        monkeypatch.setenv("CROSSTOWER_MODULES", "my_models")
-        assert Run.open(folder / "a").predict(frame).equals(before)
-    finally:
-        MODELS.entries.pop("own_linear", None)
-
-
-def test_modules_of_models_that_cannot_be_imported_are_named(
-    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CROSSTOWER_MODULES", "no_such_module_of_mine")
-    with pytest.raises(RecipeError, match="CROSSTOWER_MODULES: cannot import 'no_such_module_of_m"):
-        fit(recipe, quiet=True)

@@ -1,4 +1,3 @@
-import json
 import math
 import os
 from pathlib import Path
@@ -10,12 +9,9 @@ from scipy import special
 from typer.testing import CliRunner
 
 from crosstower.blending.blender import fit_blend
-from crosstower.cli.off_policy import policy_app, print_policy
-from crosstower.data.split import SPLITS
+from crosstower.cli.off_policy import off_policy_app
 from crosstower.errors import DataError, RunError
 from crosstower.fitting.fit import fit
-from crosstower.off_policy import scoring as policy_scoring
-from crosstower.off_policy.estimators import all_estimates
 from crosstower.off_policy.evaluate import evaluate_policy
 from crosstower.off_policy.importance import Estimate
 from crosstower.off_policy.report import PolicyReport
@@ -23,104 +19,39 @@ from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.training.run import Run
 
+from ..fixtures.bandit import (
+    ASK,
+    CHANCE,
+    ITEMS,
+    RECIPE,
+    ROWS,
+    WEIGHTED,
+    bandit_log,
+    coded,
+    scored_tables,
+)
+
 ROOT = Path(__file__).parents[1]
-CONTEXTS, ITEMS, ROWS = 4, 5, 12_000
-random = np.random.default_rng(5)
-CHANCE = special.expit(random.normal(-0.5, 1.2, (CONTEXTS, ITEMS)))
-LOGGING = special.softmax(random.normal(size=(CONTEXTS, ITEMS)), axis=1)
-COLOURS = np.array(["red", "red", "blue", "green", "blue"])
-ASK = {"action": "item_id", "propensity": "propensity"}
-WEIGHTED = ("inverse_propensity", "self_normalised", "doubly_robust")
-RECIPE = """
-name: bandit
-data: {path: log.parquet, split: {kind: column, column: split}}
-schema:
-  columns:
-    context: categorical
-    item_id: categorical
-    colour: categorical
-    place: categorical
-    context_item: {kind: cross, columns: [context, item_id], hash_buckets: 1000}
-  tasks: {click: binary, dwell: regression}
-model: {name: wide_deep, embedding_dim: 4, hidden: [8]}
-training: {epochs: 3, batch_size: 64, precision: float32, learning_rate: 0.01, wide_alpha: 0.3}
-evaluation: {baselines: []}
-"""
-
-
-def bandit_log(rows: int = ROWS, seed: int = 0) -> pl.DataFrame:
-    """Rows of the logging policy, with the true value of what it could have done."""
-    draw = np.random.default_rng(seed)
-    context = draw.integers(0, CONTEXTS, rows)
-    item = (draw.random((rows, 1)) > LOGGING.cumsum(axis=1)[context]).sum(axis=1)
-    click = draw.random(rows) < CHANCE[context, item]
-    return pl.DataFrame(
-        {
-            "context": np.array([*"abcd"])[context],
-            "item_id": item + 100,
-            "colour": COLOURS[item],
-            "place": draw.integers(1, 4, rows),
-            "propensity": LOGGING[context, item],
-            "click": click.astype(np.int8),
-            "dwell": click * draw.exponential(30.0, rows),
-            "split": np.array(SPLITS)[draw.choice(3, rows, p=[0.4, 0.1, 0.5])],
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def log() -> pl.DataFrame:
-    return bandit_log()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, log: pl.DataFrame) -> Run:
-    folder = tmp_path_factory.mktemp("bandit")
-    log.write_parquet(folder / "log.parquet")
-    return fit(parse_recipe(RECIPE, folder=folder), out=folder / "run", quiet=True)
-
-
-@pytest.fixture(scope="module")
-def report(run: Run) -> PolicyReport:
-    return evaluate_policy(run, **ASK)
-
-
-def coded(rows: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    context = rows["context"].replace_strict([*"abcd"], range(CONTEXTS)).to_numpy()
-    return context, rows["item_id"].to_numpy() - 100
-
-
-def scored_tables(run: Run, rows: pl.DataFrame, task: str = "click") -> np.ndarray:
-    """Return predictions `[rows, items]` of each row with each item, made one item at a time."""
-    return np.stack(
-        [
-            run.predict(rows.with_columns(item_id=pl.lit(i + 100), colour=pl.lit(COLOURS[i])))[
-                f"{task}__prediction"
-            ].to_numpy()
-            for i in range(ITEMS)
-        ],
-        axis=1,
-    )
 
 
 def test_the_estimates_hold_the_true_values_of_the_policies(
-    run: Run, report: PolicyReport, log: pl.DataFrame
+    bandit_run: Run, bandit_report: PolicyReport, bandit_rows: pl.DataFrame
 ) -> None:
-    test = log.filter(pl.col("split") == "test")
+    test = bandit_rows.filter(pl.col("split") == "test")
     context, _ = coded(test)
-    best = scored_tables(run, test).argmax(axis=1)
+    best = scored_tables(bandit_run, test).argmax(axis=1)
     truths = {"model": CHANCE[context, best].mean(), "uniform": CHANCE[context].mean()}
-    logged = report.policies["logged"]["logged"]
+    logged = bandit_report.policies["logged"]["logged"]
     assert logged.value == pytest.approx(test["click"].mean())
     assert truths["model"] - logged.value > 8 * logged.standard_error  # the run has learnt
     for name, truth in truths.items():
         for estimator in WEIGHTED:
-            found = report.policies[name][estimator]
+            found = bandit_report.policies[name][estimator]
             assert abs(found.value - truth) < 4 * found.standard_error, (name, estimator)
-    gain = report.gains["model"].estimate
+    gain = bandit_report.gains["model"].estimate
     assert abs(gain.value - (truths["model"] - logged.value)) < 4 * gain.standard_error
-    assert "better beyond the noise" in report.verdict()
-    assert report.warnings == ()
+    assert "better beyond the noise" in bandit_report.verdict()
+    assert bandit_report.warnings == ()
 
 
 def same(found: Estimate, expected: Estimate) -> None:
@@ -130,120 +61,75 @@ def same(found: Estimate, expected: Estimate) -> None:
     assert size == pytest.approx(expected.effective_sample_size, rel=1e-4)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.05])
-@pytest.mark.parametrize("clip", [None, 2.0])
-def test_the_numbers_are_those_of_scoring_one_item_after_the_other(
-    run: Run, log: pl.DataFrame, temperature: float, clip: float | None
-) -> None:
-    test = log.filter(pl.col("split") == "test")
-    scores = scored_tables(run, test)
-    chances = (scores == scores.max(axis=1, keepdims=True)) * 1.0
-    if temperature:
-        chances = special.softmax(scores / temperature, axis=1)
-    _, item = coded(test)
-    at = (np.arange(test.height), item)
-    expected = all_estimates(
-        test["click"],
-        test["propensity"],
-        chances[at],
-        predicted=scores[at],
-        predicted_target=(chances * scores).sum(axis=1),
-        clip=clip,
-    )
-    report = evaluate_policy(run, **ASK, temperature=temperature, clip=clip)
-    found = report.policies["model"]
-    assert list(found) == list(expected)[1:]
-    for name, estimate in found.items():
-        if name != "direct_method":  # trained once
-            same(estimate, expected[name])
-    direct = found["direct_method"]
-    assert direct.value == pytest.approx(expected["direct_method"].value, rel=1e-5)
-    assert math.isnan(direct.standard_error)
-    assert (found["doubly_robust"].clipped > 0) == (clip is not None)
-    facts = report.facts
-    assert (facts.actions, facts.item_columns, facts.score) == (5, ("colour",), "click__prediction")
-
-
-def test_a_hot_policy_is_the_uniform_one(run: Run) -> None:
-    report = evaluate_policy(run, **ASK, temperature=1e9)
-    for name, estimate in report.policies["model"].items():
-        if name != "direct_method":
-            same(estimate, report.policies["uniform"][name])
-
-
-def test_blocks_change_nothing(
-    run: Run, report: PolicyReport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(policy_scoring, "_BLOCK_PAIRS", 5 * 1000 + 3)
-    told: list[int] = []
-    small = evaluate_policy(
-        run, **ASK, on_progress=lambda _stage, rows, _total=None: told.append(rows)
-    )
-    assert told == [*range(1000, report.rows, 1000), report.rows]
-    same(small.gains["model"].estimate, report.gains["model"].estimate)
-
-
-def test_another_log_another_reward_and_rows_without_one(run: Run) -> None:
+def test_another_log_another_reward_and_rows_without_one(bandit_run: Run) -> None:
     other = bandit_log(3000, seed=9)
     gone = pl.int_range(pl.len()) % 10 == 0
     other = other.with_columns(dwell=pl.when(gone).then(None).otherwise("dwell"))
-    report = evaluate_policy(run, **ASK, data=other.drop("click", "split"), reward="dwell")
+    report = evaluate_policy(bandit_run, **ASK, data=other.drop("click", "split"), reward="dwell")
     assert (report.rows, report.facts.score) == (2700, "dwell__prediction")
     assert report.policies["logged"]["logged"].value == pytest.approx(other["dwell"].mean())
     assert report.warnings[0] == "300 of 3,000 rows have no dwell and are left out."
     known = other.drop_nulls("dwell")
-    best = scored_tables(run, known, "dwell").argmax(axis=1)
+    best = scored_tables(bandit_run, known, "dwell").argmax(axis=1)
     truth = 30.0 * CHANCE[coded(known)[0], best].mean()
     robust = report.policies["model"]["doubly_robust"]
     assert abs(robust.value - truth) < 4 * robust.standard_error
 
 
-def test_rows_that_were_trained_on_are_seen(run: Run, log: pl.DataFrame) -> None:
-    folder = run.folder.parent
-    for data in (folder / "log.parquet", str(folder / "log.parquet"), log):
-        report = evaluate_policy(run, **ASK, data=data)
+def test_rows_that_were_trained_on_are_seen(bandit_run: Run, bandit_rows: pl.DataFrame) -> None:
+    folder = bandit_run.folder.parent
+    for data in (folder / "log.parquet", str(folder / "log.parquet"), bandit_rows):
+        report = evaluate_policy(bandit_run, **ASK, data=data)
         assert report.rows == ROWS
         assert "seems to be what the run was trained on" in report.warnings[0]
 
 
-def test_given_item_columns_alone_follow_from_the_action(run: Run, report: PolicyReport) -> None:
-    same_columns = evaluate_policy(run, **ASK, item_columns=["colour"])
-    assert same_columns.policies == report.policies
-    none = evaluate_policy(run, **ASK, item_columns=[])
+def test_given_item_columns_alone_follow_from_the_action(
+    bandit_run: Run, bandit_report: PolicyReport
+) -> None:
+    same_columns = evaluate_policy(bandit_run, **ASK, item_columns=["colour"])
+    assert same_columns.policies == bandit_report.policies
+    none = evaluate_policy(bandit_run, **ASK, item_columns=[])
     assert none.facts.item_columns == ()
-    assert none.policies["model"] != report.policies["model"]  # the logged colour stays
+    assert none.policies["model"] != bandit_report.policies["model"]  # the logged colour stays
 
 
-def test_each_slot_is_a_log_of_its_own(run: Run, log: pl.DataFrame) -> None:
-    report = evaluate_policy(run, **ASK, slot="place")
+def test_each_slot_is_a_log_of_its_own(bandit_run: Run, bandit_rows: pl.DataFrame) -> None:
+    report = evaluate_policy(bandit_run, **ASK, slot="place")
     assert list(report.slots) == ["1", "2", "3"]
     for place, found in report.slots.items():
-        part = log.filter(pl.col("split") == "test", pl.col("place") == int(place))
-        alone = evaluate_policy(run, **ASK, data=part)
+        part = bandit_rows.filter(pl.col("split") == "test", pl.col("place") == int(place))
+        alone = evaluate_policy(bandit_run, **ASK, data=part)
         same(found["logged"], alone.policies["logged"]["logged"])
         same(found["model"], alone.policies["model"]["doubly_robust"])
 
 
-def test_a_slot_that_goes_with_the_action_stays_as_it_is(run: Run, log: pl.DataFrame) -> None:
-    test = log.filter(pl.col("split") == "test")
+def test_a_slot_that_goes_with_the_action_stays_as_it_is(
+    bandit_run: Run, bandit_rows: pl.DataFrame
+) -> None:
+    test = bandit_rows.filter(pl.col("split") == "test")
     fixed = test.with_columns(place=(pl.col("item_id") % 2) + 1)
-    found = evaluate_policy(run, **ASK, data=fixed).facts.item_columns
+    found = evaluate_policy(bandit_run, **ASK, data=fixed).facts.item_columns
     assert found == ("colour", "place")
-    assert evaluate_policy(run, **ASK, data=fixed, slot="place").facts.item_columns == ("colour",)
+    assert evaluate_policy(bandit_run, **ASK, data=fixed, slot="place").facts.item_columns == (
+        "colour",
+    )
 
 
-def test_a_blend_orders_where_the_run_has_one(run: Run, log: pl.DataFrame, tmp_path: Path) -> None:
-    folder = run.model_folder("wide_deep", 0)
+def test_a_blend_orders_where_the_run_has_one(
+    bandit_run: Run, bandit_rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    folder = bandit_run.model_folder("wide_deep", 0)
     valid = pl.read_parquet(folder / "valid.parquet")
     spec = Blend(weights={"click": -1.0}, transform="logit")
     path = folder / "blend.json"
     fit_blend(spec, {"click": "binary", "dwell": "regression"}, valid).save(path)
     try:
-        report = evaluate_policy(run, **ASK)
+        report = evaluate_policy(bandit_run, **ASK)
     finally:
         path.unlink()
-    test = log.filter(pl.col("split") == "test")
-    worst = scored_tables(run, test).argmin(axis=1)
+    test = bandit_rows.filter(pl.col("split") == "test")
+    worst = scored_tables(bandit_run, test).argmin(axis=1)
     truth = CHANCE[coded(test)[0], worst].mean()
     assert report.facts.score == "blend__score"
     robust = report.policies["model"]["doubly_robust"]
@@ -274,44 +160,38 @@ def test_a_blend_orders_where_the_run_has_one(run: Run, log: pl.DataFrame, tmp_p
     ],
 )
 def test_bad_questions_are_named(
-    run: Run, change: dict[str, object], error: type[Exception], words: str
+    bandit_run: Run, change: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        evaluate_policy(run, **(ASK | change))  # type: ignore[arg-type]
+        evaluate_policy(bandit_run, **(ASK | change))  # type: ignore[arg-type]
 
 
-def test_bad_logs_are_named(run: Run, log: pl.DataFrame) -> None:
-    rows = log.head(200)
+def test_bad_logs_are_named(bandit_run: Run, bandit_rows: pl.DataFrame) -> None:
+    rows = bandit_rows.head(200)
     with pytest.raises(DataError, match=r"'propensity': .* got None and 199 more of 200 rows"):
-        evaluate_policy(run, **ASK, data=rows.with_columns(propensity=pl.lit(None)))
+        evaluate_policy(bandit_run, **ASK, data=rows.with_columns(propensity=pl.lit(None)))
     first = pl.int_range(pl.len()) == 0
     nobody = rows.with_columns(item_id=pl.when(first).then(None).otherwise("item_id"))
     with pytest.raises(DataError, match="'item_id': 1 of 200 rows have no action"):
-        evaluate_policy(run, **ASK, data=nobody, item_columns=[])
+        evaluate_policy(bandit_run, **ASK, data=nobody, item_columns=[])
 
 
-def test_too_many_pairs_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_scoring, "MAX_PAIRS", 1000)
-    with pytest.raises(DataError, match=r"rows x 5 actions: expected at most 1,000 pairs"):
-        evaluate_policy(run, **ASK)
-
-
-def test_a_run_of_a_frame_needs_a_log(tmp_path: Path, log: pl.DataFrame) -> None:
+def test_a_run_of_a_frame_needs_a_log(tmp_path: Path, bandit_rows: pl.DataFrame) -> None:
     recipe = parse_recipe(RECIPE, ["training.epochs=1"])
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": None})})
-    run = fit(recipe, data=log, out=tmp_path / "run", quiet=True)
+    run = fit(recipe, data=bandit_rows, out=tmp_path / "run", quiet=True)
     with pytest.raises(RunError, match=r"from a data frame, .* give the log with --data"):
         evaluate_policy(run, **ASK)
     assert evaluate_policy(run, **ASK, data=bandit_log(500, seed=3)).rows == 500
 
 
 def test_rows_that_changed_since_the_training_are_refused(
-    tmp_path: Path, log: pl.DataFrame
+    tmp_path: Path, bandit_rows: pl.DataFrame
 ) -> None:
-    log.write_parquet(tmp_path / "log.parquet")
+    bandit_rows.write_parquet(tmp_path / "log.parquet")
     recipe = parse_recipe(RECIPE, ["training.epochs=1"], folder=tmp_path)
     run = fit(recipe, out=tmp_path / "run", quiet=True)
-    log.reverse().write_parquet(tmp_path / "log.parquet")
+    bandit_rows.reverse().write_parquet(tmp_path / "log.parquet")
     with pytest.raises(RunError, match="have changed since the training"):
         evaluate_policy(run, **ASK)
     (run.model_folder("wide_deep", 0) / "test.parquet").unlink()
@@ -319,11 +199,11 @@ def test_rows_that_changed_since_the_training_are_refused(
         evaluate_policy(run, **ASK)
 
 
-def test_a_run_that_retrieves_is_refused(run: Run) -> None:
+def test_a_run_that_retrieves_is_refused(bandit_run: Run) -> None:
     text = "{schema: {columns: {u: categorical, i: categorical}},"
     recipe: Recipe = parse_recipe(text + " retrieval: {user: u, item: i}}")
     with pytest.raises(RunError, match="a run that retrieves has no task"):
-        evaluate_policy(Run(run.folder, recipe, run.info), **ASK)
+        evaluate_policy(Run(bandit_run.folder, recipe, bandit_run.info), **ASK)
 
 
 def asked(run: Run, *arguments: str) -> str:
@@ -336,38 +216,9 @@ def asked(run: Run, *arguments: str) -> str:
         "propensity",
         *arguments,
     ]
-    result = CliRunner().invoke(policy_app, command, catch_exceptions=False)
+    result = CliRunner().invoke(off_policy_app, command, catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
-
-
-def test_the_command_prints_a_table_and_a_sentence(run: Run, report: PolicyReport) -> None:
-    out = asked(run, "--slot", "place", "--clip", "2")
-    assert max(len(line) for line in out.splitlines()) <= 100
-    assert f"click a row: {report.rows:,} rows, 5 actions" in out
-    for words in (
-        "its best by click",
-        "uniform",
-        "SNIPS",
-        "doubly robust",
-        "By slot",
-        "goes colour",
-    ):
-        assert words in out
-    logged = report.policies["logged"]["logged"].value
-    assert f"{logged:.4g} as logged" in out
-    assert "better beyond the noise" in " ".join(out.split())
-    assert "drawn at temperature 0.1 by" in asked(run, "--temperature", "0.1")
-
-
-def test_the_command_prints_json_for_machines(run: Run, report: PolicyReport) -> None:
-    plain = json.loads(asked(run, "--json"))
-    robust = report.policies["model"]["doubly_robust"]
-    found = plain["policies"]["model"]["doubly_robust"]
-    assert found["value"] == robust.value
-    assert (found["low"], found["high"]) == robust.interval()
-    assert plain["verdicts"] == {"model": report.verdict()}
-    assert (plain["item_columns"], plain["rows"], plain["slots"]) == (["colour"], report.rows, {})
 
 
 def with_policy(log: pl.DataFrame, sharp: float = 3.0) -> pl.DataFrame:
@@ -380,20 +231,20 @@ def with_policy(log: pl.DataFrame, sharp: float = 3.0) -> pl.DataFrame:
 
 
 def test_a_given_policy_is_worth_what_the_world_says(
-    run: Run, log: pl.DataFrame, tmp_path: Path
+    bandit_run: Run, bandit_rows: pl.DataFrame, tmp_path: Path
 ) -> None:
-    rows = with_policy(log.filter(pl.col("split") == "test"))
-    report = evaluate_policy(run, **ASK, data=rows, target="all")
+    rows = with_policy(bandit_rows.filter(pl.col("split") == "test"))
+    report = evaluate_policy(bandit_run, **ASK, data=rows, target="all")
     context, _ = coded(rows)
     chances = special.softmax(3.0 * CHANCE, axis=1)
     truth = (chances * CHANCE).sum(axis=1)[context].mean()
     found = report.policies["target"]
     for name in (*WEIGHTED, "switch_doubly_robust", "shrunk_doubly_robust"):
         assert abs(found[name].value - truth) < 4 * found[name].standard_error, name
-    scores = scored_tables(run, rows)
+    scores = scored_tables(bandit_run, rows)
     expected = (chances[context] * scores).sum(axis=1).mean()
     assert found["direct_method"].value == pytest.approx(expected, rel=1e-5)
-    one = evaluate_policy(run, **ASK, data=rows, target="one").policies["target"]
+    one = evaluate_policy(bandit_run, **ASK, data=rows, target="one").policies["target"]
     assert list(one) == ["inverse_propensity", "self_normalised"]
     for name, estimate in one.items():
         same(estimate, found[name])
@@ -402,45 +253,12 @@ def test_a_given_policy_is_worth_what_the_world_says(
         pl.Series("all", chances[context][:, order]),
         pl.Series("ids", np.tile(order + 100, (rows.height, 1))),
     )
-    again = evaluate_policy(run, **ASK, data=shuffled, target="all", target_actions="ids")
+    again = evaluate_policy(bandit_run, **ASK, data=shuffled, target="all", target_actions="ids")
     same(again.policies["target"]["doubly_robust"], found["doubly_robust"])
     rows.write_parquet(tmp_path / "log.parquet")
-    out = asked(run, "--data", str(tmp_path / "log.parquet"), "--target", "all")
+    out = asked(bandit_run, "--data", str(tmp_path / "log.parquet"), "--target", "all")
     assert "by the policy of 'all' (doubly robust)" in " ".join(out.split())
     assert max(len(line) for line in out.splitlines()) <= 100
-
-
-def test_trainings_on_drawn_rows_give_the_direct_method_its_error(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = evaluate_policy(run, **ASK, temperature=0.1, refits=2)
-    once = evaluate_policy(run, **ASK, temperature=0.1)
-    found = report.policies["model"]
-    assert found["direct_method"].value == once.policies["model"]["direct_method"].value
-    assert found["doubly_robust"] == once.policies["model"]["doubly_robust"]
-    assert found["direct_method"].standard_error > 1e-4
-    assert report.facts.refits == 2
-    print_policy(report)
-    assert "differs between 2 trainings" in capsys.readouterr().out
-    print_policy(once)
-    assert "direct: no interval, as the model's own error is" in capsys.readouterr().out
-
-
-def test_a_run_of_a_frame_cannot_be_trained_again(tmp_path: Path, log: pl.DataFrame) -> None:
-    recipe = parse_recipe(RECIPE, ["training.epochs=1"])
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": None})})
-    run = fit(recipe, data=log, out=tmp_path / "run", quiet=True)
-    with pytest.raises(RunError, match="cannot be trained again; train from a file"):
-        evaluate_policy(run, **ASK, data=bandit_log(300, seed=3), refits=2)
-
-
-def test_the_old_name_of_the_command_works_and_warns(run: Run) -> None:
-    options = [str(run.folder), "--action", "item_id", "--propensity", "propensity", "--json"]
-    old = CliRunner().invoke(policy_app, ["policy", *options])
-    assert old.exit_code == 0
-    assert "renamed to 'crosstower off-policy'" in old.stderr
-    assert old.stdout == asked(run, "--json")
-    assert " policy " not in CliRunner().invoke(policy_app, ["--help"]).stdout
 
 
 def open_bandit() -> Path:

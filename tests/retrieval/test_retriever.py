@@ -1,31 +1,18 @@
 """Asking a trained run: recommend, search, similar, and its index."""
 
-import json
-import shutil
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 import crosstower as ct
-from crosstower.errors import CrosstowerWarning, DataError, QueryError, RunError
-from crosstower.retrieval.build_index import build_index
-from crosstower.retrieval.evaluate import evaluate_retrieval_on
+from crosstower.errors import CrosstowerWarning, QueryError, RunError
 from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.index.exact import ExactIndex
-from crosstower.retrieval.results import metrics_of, stored_report
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
 from ..fixtures.films import GENRES, films, recipe, watches
-
-
-@pytest.fixture
-def copy(film_run: Run, tmp_path: Path) -> Run:
-    """The run in a folder of its own, to write into."""
-    shutil.copytree(film_run.folder, tmp_path / "run")
-    return Run.open(tmp_path / "run")
 
 
 @pytest.mark.parametrize("user", [0, 1, 2, "4"])
@@ -128,49 +115,6 @@ def test_questions_that_a_run_cannot_answer(film_run: Run, search_run: Run) -> N
         Retriever.open(film_run).recommend(5, k=0)
 
 
-@pytest.mark.parametrize("kind", ["exact", "ann"])
-def test_an_index_is_built_measured_used_and_replaced(copy: Run, kind: str) -> None:
-    retriever = Retriever.open(copy)
-    plain = retriever.recommend(9)["item_id"].to_list()
-    for storage in ("float32", "bfloat16"):
-        facts = build_index(retriever, kind=kind, storage=storage)  # type: ignore[arg-type]
-        assert facts.recall > 0.9
-        assert facts.queries_per_second > 0
-        assert (facts.items, facts.width) == (60, 8)
-        found = Retriever.open(copy)
-        assert type(found.index).__name__ == {"exact": "ExactIndex", "ann": "AnnIndex"}[kind]
-        assert len(set(found.recommend(9)["item_id"]) & set(plain)) >= 9
-    assert not [p for p in copy.folder.iterdir() if p.name.startswith(".")]
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_an_index_in_milvus_answers_the_run(copy: Run, tmp_path: Path) -> None:
-    retriever = Retriever.open(copy)
-    plain = retriever.recommend(9, where="year > 1970")["item_id"].to_list()
-    facts = build_index(retriever, kind="milvus", uri=str(tmp_path / "films.db"))
-    assert facts.recall == 1.0
-    found = Retriever.open(copy).recommend(9, where="year > 1970")
-    assert found["item_id"].to_list() == plain
-    with pytest.raises(QueryError, match="--kind milvus"):
-        build_index(retriever, kind="exact", uri="x")
-    with pytest.raises(QueryError, match="--kind milvus"):
-        build_index(retriever, kind="milvus")
-
-
-def test_an_index_of_another_model_is_refused(copy: Run) -> None:
-    ExactIndex.build(["a"], np.ones((1, 3))).save(copy.folder / "index")
-    with pytest.raises(RunError, match=r"width 3, the model's have 8.*another model"):
-        Retriever.open(copy).recommend(1)
-
-
-def test_an_index_cut_short_is_refused(copy: Run) -> None:
-    build_index(Retriever.open(copy))
-    path = copy.folder / "index" / "vectors.npy"
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RunError, match=r"vectors\.npy: damaged"):
-        Retriever.open(copy).recommend(1)
-
-
 def test_seeds_have_answers_of_their_own(film_run: Run) -> None:
     one, other = (Retriever.open(film_run, seed=s).recommend(1)["score"] for s in (0, 1))
     assert not one.equals(other)
@@ -180,26 +124,3 @@ def test_a_run_that_ranks_is_refused(folder: Path, recipe: ct.Recipe) -> None:
     ranker = ct.fit(recipe, out=folder / "run", quiet=True, overrides=[])
     with pytest.raises(RunError, match="without a retrieval section"):
         Retriever.open(ranker)
-
-
-def test_a_test_file_is_evaluated(film_run: Run, tmp_path: Path) -> None:
-    watches(300, seed=5).write_parquet(tmp_path / "later.parquet")
-    report, page = evaluate_retrieval_on(
-        film_run, tmp_path / "later.parquet", tmp_path / "page.html"
-    )
-    metrics = metrics_of(report)
-    assert list(metrics) == ["two_tower", "popularity", "item_knn", "ease"]
-    assert metrics["two_tower"]["recall@10"]["mean"] > metrics["popularity"]["recall@10"]["mean"]
-    assert "these rows" in page.read_text()
-    unknown = watches(10).with_columns(film=pl.lit("f99"))
-    with pytest.raises(DataError, match="film 'f99' is not in the item table: 10 of 10 rows"):
-        evaluate_retrieval_on(film_run, unknown, tmp_path / "page.html")
-
-
-def test_a_test_file_of_searches_is_evaluated(search_run: Run, tmp_path: Path) -> None:
-    report, _ = evaluate_retrieval_on(search_run, watches(100, seed=5), tmp_path / "page.html")
-    metrics = metrics_of(report)
-    assert list(metrics) == ["two_tower", "popularity"]
-    assert json.dumps(metrics)
-    assert report.questions == 100
-    assert stored_report(search_run).questions != 100

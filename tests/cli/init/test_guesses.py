@@ -4,6 +4,11 @@ import polars as pl
 import pytest
 
 from crosstower.cli.init.guesses import guess
+from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.split import TimeSplit
+
+from .conftest import COUNT
+from .test_ranking import guessed, starter
 
 RNG = random.Random(0)
 GENRES = ["Drama", "War", "Comedy", "Film Noir", "Crime"]
@@ -37,3 +42,91 @@ def test_sentences_and_places_with_commas_are_no_bags() -> None:
 def test_vectors_as_text_are_no_bags() -> None:
     cells = [f"[{RNG.random()}, {RNG.random()}]" for _ in range(50)]
     assert guess(pl.Series("embedding", cells)).section["kind"] != "bag"  # type: ignore[index]
+
+
+def test_kinds_are_guessed_from_the_values(wide: pl.DataFrame) -> None:
+    columns = guessed(wide).schema_.columns
+    kinds = {name: column.kind for name, column in columns.items()}
+    assert kinds == {
+        "user_id": "categorical",
+        "zip": "categorical",
+        "city": "categorical",
+        "age": "numeric",
+        "ratio": "numeric",
+        "gain": "numeric",
+        "hour": "categorical",
+        "genres": "bag",
+        "amenities": "bag",
+        "image": "vector",
+        "title": "text",
+    }
+    assert columns["gain"].transform == "log1p"  # type: ignore[union-attr]
+    assert columns["genres"].separator == "|"  # type: ignore[union-attr]
+    assert columns["image"].width == 3  # type: ignore[union-attr]
+
+
+def test_what_is_left_out_is_said_with_the_reason(wide: pl.DataFrame) -> None:
+    text = starter(wide)
+    assert "# empty: left out: empty" in text
+    assert "# constant: left out: one value only" in text
+    assert "# when: left out: a time" in text
+    assert "# ragged: left out: lists of floats of different lengths" in text
+
+
+def test_missing_values_are_counted_in_the_comments(wide: pl.DataFrame) -> None:
+    holes = wide.with_columns(city=pl.when(pl.int_range(COUNT) < 15).then(None).otherwise("city"))
+    assert "city: categorical  # 3 distinct, 25.0% missing" in starter(holes)
+
+
+def test_ids_are_seen_whatever_their_spelling(log: pl.DataFrame) -> None:
+    columns = guessed(log, "did_watch").schema_.columns
+    assert {c: columns[c].kind for c in ("userId", "movieId", "user.id")} == dict.fromkeys(
+        ("userId", "movieId", "user.id"), "categorical"
+    )
+
+
+def test_what_is_no_feature_is_left_out_with_the_reason(log: pl.DataFrame) -> None:
+    text = starter(log, "did_watch")
+    reasons = {
+        "__index_level_0__": "the index of a data frame, by its name",
+        "rowNumber": "the index of a data frame, by its name",
+        "requestId": "another value in each row",
+        "watch_time": "what happened afterwards, by its name",
+        "seconds_on_page": "predicts did_watch by itself (AUC 1.000)",
+        "like_label": "another label, by its name",
+        "buy": "another label, by its name",
+        "part": "names the split of a row",
+        "step": "orders the rows",
+    }
+    for name, reason in reasons.items():
+        assert f"    # {name}: left out: {reason}" in text
+    assert set(parse_recipe(text).schema_.columns) == {
+        "userId", "movieId", "user.id", "genres", "tags", "price",
+    }  # fmt: skip
+    assert "    # comment_label: binary  # base rate" in text
+
+
+def test_bags_have_a_length(log: pl.DataFrame) -> None:
+    columns = guessed(log, "did_watch").schema_.columns
+    assert (columns["genres"].max_len, columns["tags"].max_len) == (8, 3)  # type: ignore[union-attr]
+    long = log.with_columns(genres=pl.Series([["a"] * 5000] + [["a"] * 30] * 399))
+    assert guessed(long, "did_watch").schema_.columns["genres"].max_len == 30  # type: ignore[union-attr]
+
+
+def test_labels_are_seen_by_their_names(log: pl.DataFrame) -> None:
+    kept = log.select("userId", "price", "like_label", "comment_label")
+    recipe = guessed(kept)
+    assert list(recipe.schema_.tasks) == ["like_label"]
+    assert set(recipe.schema_.columns) == {"userId", "price"}
+
+
+def test_rows_counted_within_each_user_are_an_order() -> None:
+    frame = pl.DataFrame({"userId": [u for u in range(40) for _ in range(1 + u % 7)]})
+    frame = frame.with_columns(
+        visit=pl.int_range(pl.len()).over("userId"),
+        position=pl.int_range(pl.len()).over("userId"),
+        click=pl.int_range(pl.len()) % 2,
+    )
+    recipe = guessed(frame)
+    assert set(recipe.schema_.columns) == {"userId", "position"}
+    assert recipe.data.split == TimeSplit(column="visit")

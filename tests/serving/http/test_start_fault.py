@@ -19,7 +19,7 @@ from crosstower.serving.http.settings import Settings
 from crosstower.serving.http.start_fault import starting
 from crosstower.storage.documents import facts_of
 
-from ..bundle.test_bundle import copy
+from ..bundle.conftest import copy
 
 __all__ = ["copy"]
 ENCODER = "ranking/encoder/encoder.json"

@@ -170,14 +170,6 @@ def test_the_bundle_chosen_last_is_served(tmp_path: Path) -> None:
         assert state.bundle() == (second + 1, Path.cwd() / "bundle")
 
 
-def test_an_event_is_stored_once(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
-        assert state.add_events(events("a", "b", "a")) == (2, 1)
-        assert state.add_events(events("b", "c")) == (1, 1)
-        assert state.add_events(events("c")) == (0, 1)
-        assert event_ids(state) == {"a", "b", "c"}
-
-
 def test_threads_lose_nothing(tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
         given: list[int] = []

@@ -1,0 +1,15 @@
+"""Events on disk, each once."""
+
+from pathlib import Path
+
+from crosstower.serving.state.state import State
+
+from .test_state import event_ids, events
+
+
+def test_an_event_is_stored_once(tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+        assert state.add_events(events("a", "b", "a")) == (2, 1)
+        assert state.add_events(events("b", "c")) == (1, 1)
+        assert state.add_events(events("c")) == (0, 1)
+        assert event_ids(state) == {"a", "b", "c"}
