@@ -11,6 +11,7 @@ from crosstower.funnel.report import (
     Change,
     Estimate,
     FunnelReport,
+    Values,
     lifts_of,
     stages_of,
     values_of,
@@ -70,10 +71,8 @@ def test_an_interval_that_holds_0_is_no_finding() -> None:
     assert not Estimate(0.1, -0.01, 0.2).is_real
 
 
-def test_a_report_is_plain_json() -> None:
-    values = values_of(LISTS, RELEVANT, 4)
-    values["ranked"]["mrr@4"][:] = np.nan
-    report = FunnelReport(
+def report_of(values: Values) -> FunnelReport:
+    return FunnelReport(
         retrieval="a",
         ranking="b",
         source="rows",
@@ -88,8 +87,26 @@ def test_a_report_is_plain_json() -> None:
         verdicts=("yes",),
         notes=(),
     )
+
+
+def test_a_report_is_plain_json() -> None:
+    values = values_of(LISTS, RELEVANT, 4)
+    values["ranked"]["mrr@4"][:] = np.nan
+    report = report_of(values)
     plain = json.loads(json.dumps(report.plain(), allow_nan=False))
     assert plain["stages"][2]["metrics"]["mrr@4"] == {"mean": None, "low": None, "high": None}
     assert plain["steps"] == [{"name": "retrieval", "lost": 1, "gained": 0, "left": 79}]
     assert report.stage("popular").metrics["ndcg@4"].mean == values["popular"]["ndcg@4"].mean()
     assert isinstance(report.lifts[0].changes["ndcg@4"], Change)
+
+
+def test_a_notebook_shows_every_stage_and_the_verdicts() -> None:
+    values = values_of(LISTS, RELEVANT, 4)
+    values["ranked"]["mrr@4"][:] = np.nan
+    report = report_of(values)
+    html = report._repr_html_()
+    found = report.stage("popular").metrics["ndcg@4"]
+    assert f"{found.mean:.4f} ± {(found.high - found.low) / 2:.4f}" in html
+    assert "NDCG@4" in html
+    assert "<div>yes</div>" in html
+    assert "nan" not in html

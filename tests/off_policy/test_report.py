@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import polars as pl
@@ -250,3 +251,11 @@ def test_a_reward_model_wrong_for_the_policy_alone_is_named() -> None:
     rows = rows.with_columns(pl.lit(mean).alias("predicted"), pl.lit(mean).alias("model:expected"))
     (words,) = policy_report(rows.drop("slot"), FACTS).warnings
     assert words.startswith("model: by the weighted rows the direct method is off by -0.2")
+
+
+def test_a_notebook_shows_the_estimates_and_the_verdict() -> None:
+    report = policy_report(decisions(), FACTS)
+    html = report._repr_html_()
+    assert "4,000 rows, 4 actions" in html
+    assert f"{report.policies['model']['doubly_robust'].value:.4g}" in html
+    assert escape(report.verdict()) in html

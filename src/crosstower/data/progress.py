@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import importlib
+import io
+from typing import Any, Protocol
 
+from rich.console import Console
 from rich.status import Status
 
 
@@ -43,3 +46,38 @@ def progress_on(status: Status) -> OnProgress:
             status.update(f"{stage}: {done:,} of {total:,}")
 
     return show
+
+
+class NotebookLine(io.StringIO):
+    """A file that shows its newest line in the output of a notebook cell, in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: Any = None
+
+    def write(self, text: str, /) -> int:
+        """Show the last line of a text instead of the one before."""
+        line = text.rstrip().rpartition("\n")[2]
+        if line:
+            data = {"text/plain": line}
+            if self._shown is None:
+                display = importlib.import_module("IPython.display").display
+                self._shown = display(data, raw=True, display_id=True)
+            else:
+                self._shown.update(data, raw=True)
+        return len(text)
+
+
+def progress_console(*, quiet: bool = False) -> Console:
+    """Return a console for progress: standard error, or one line in place in a notebook.
+
+    >>> progress_console(quiet=True).print("reading")
+
+    Args:
+        quiet: show nothing.
+
+    """
+    console = Console(stderr=True, quiet=quiet)
+    if not console.is_jupyter or quiet:
+        return console
+    return Console(file=NotebookLine(), force_jupyter=False, force_terminal=False)

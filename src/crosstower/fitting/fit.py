@@ -17,7 +17,7 @@ from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.encoders.files import load_encoder, save_encoder
-from crosstower.data.progress import progress_on
+from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import parts_of, training_source
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
@@ -103,7 +103,7 @@ def fit(
     earlier = _earlier(folder, recipe, seeds, tables=data is not None) if resume else None
     if earlier is None:
         _refuse_existing(folder)
-    console = Console(stderr=True, quiet=quiet)
+    console = progress_console(quiet=quiet)
     spill = folder.parent / f".{folder.name}.rows"
     try:
         job = _prepare(recipe, data, spill, earlier, console)

@@ -17,7 +17,8 @@ from crosstower.evaluation.metrics.per_user import (
     bootstrap_difference,
     bootstrap_interval,
 )
-from crosstower.evaluation.metrics.registry import names_of
+from crosstower.evaluation.metrics.registry import names_of, title_of
+from crosstower.evaluation.reports.notebook import html_table
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -108,6 +109,26 @@ class FunnelReport:
     def plain(self) -> dict[str, Any]:
         """Return plain data for JSON; numbers that are not defined are None."""
         return _plain(asdict(self))
+
+    def _repr_html_(self) -> str:
+        """Return the metrics per stage and the verdicts as a table, for notebooks."""
+        title = (
+            f"{self.questions:,} queries, {self.candidates:,} candidates of {self.items:,} items"
+            " (± half of the 95 % confidence interval)"
+        )
+        names = list(dict.fromkeys(name for stage in self.stages for name in stage.metrics))
+        rows = [
+            [stage.name, *(_cell(stage.metrics.get(name)) for name in names)]
+            for stage in self.stages
+        ]
+        notes = (*self.verdicts, *(f"Note: {note}." for note in self.notes))
+        return html_table(title, ["stage", *map(title_of, names)], rows, notes=notes)
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None or math.isnan(estimate.mean):
+        return "–"
+    return f"{estimate.mean:.4f} ± {(estimate.high - estimate.low) / 2:.4f}"
 
 
 def values_of(

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
+from crosstower.evaluation.reports.notebook import html_table
 from crosstower.off_policy.estimators import all_estimates, doubly_robust, on_policy
 from crosstower.off_policy.importance import Estimate
 
@@ -114,6 +115,26 @@ class PolicyReport:
             "verdicts": {name: self.verdict(name) for name in self.gains},
             "warnings": list(self.warnings),
         }
+
+    def _repr_html_(self) -> str:
+        """Return the estimates per policy and the verdicts as a table, for notebooks."""
+        title = (
+            f"{self.facts.reward} per row: {self.rows:,} rows, {self.facts.actions:,} actions"
+            " (95 % interval)"
+        )
+        rows = [
+            [policy if place == 0 else "", name, f"{estimate.value:.4g}", _interval(estimate)]
+            for policy, found in self.policies.items()
+            for place, (name, estimate) in enumerate(found.items())
+        ]
+        notes = [self.verdict(name) for name in self.gains]
+        notes += [f"Warning: {words}" for words in self.warnings]
+        return html_table(title, ["policy", "estimator", "value", "interval"], rows, notes=notes)
+
+
+def _interval(estimate: Estimate) -> str:
+    low, high = estimate.interval()
+    return "–" if math.isnan(low) else f"{low:.4g} to {high:.4g}"
 
 
 def policy_report(

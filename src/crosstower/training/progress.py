@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from crosstower.data.progress import NotebookLine
+
 
 class _RowsPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -58,6 +60,8 @@ class Watcher:
         self._task = bar.add_task(name, total=None, note="")
         self._best, self._words = "", ""
         self._rows, self._done, self._began, self._told = 0, 0, 0.0, 0.0
+        if isinstance(bar.console.file, NotebookLine):
+            self.seconds = 1.0
 
     def begin(self, *, rows: int, epoch: int) -> None:
         """Start the bar of an epoch."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from matplotlib.figure import Figure
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
@@ -102,6 +103,37 @@ class Run:
                 f"{self.folder}: the training has not finished; go on with: {self.resume}"
             )
         return json.loads(path.read_bytes())
+
+    def __repr__(self) -> str:
+        """Return one line: folder, models, seeds, rows."""
+        main, *others = self.info.models
+        baselines = f" and {len(others)} more" if others else ""
+        seeds, rows = len(self.info.seeds), sum(self.info.facts.rows.values())
+        unfinished = "" if (self.folder / METRICS).is_file() else ", unfinished"
+        return (
+            f"Run('{self.folder}': {main}{baselines}, {seeds} seed{'s' if seeds > 1 else ''},"
+            f" {rows:,} rows{unfinished})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the test metrics per task and model as a table, for notebooks."""
+        from crosstower.training.display import run_html  # noqa: PLC0415 - reads runs
+
+        return run_html(self)
+
+    def plot(self) -> Figure:
+        """Return a figure of the main model: training curves, and calibration on the test rows.
+
+        Returns:
+            A matplotlib figure, which notebooks show; `savefig` writes it to a file.
+
+        Raises:
+            RunError: the training has not finished.
+
+        """
+        from crosstower.training.display import plot_run  # noqa: PLC0415 - reads runs
+
+        return plot_run(self)
 
     @property
     def report(self) -> Path:

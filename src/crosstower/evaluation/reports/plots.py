@@ -1,8 +1,8 @@
 # pyright: reportUnknownMemberType=false
-"""The plots of a report, as SVG to be put into the page.
+"""The plots of a report: drawn on axes, and as SVG for the page.
 
-Plots name their colours by the page's CSS variables, so they follow its light and dark theme.
-Text stays text; no names given by users are drawn, the page sets them beside the plot.
+The SVG refers to colours by the page's CSS variables, so it follows the light and dark theme. Text
+stays text; names given by users are never drawn into it, the page prints them beside the plot.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -36,6 +37,19 @@ _VARIABLES = {
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
+@dataclass(frozen=True)
+class Palette:
+    """Colours of a plot: text, secondary text, lines, and one per series."""
+
+    ink: str
+    soft: str
+    line: str
+    series: tuple[str, ...]
+
+
+_PAGE = Palette(INK, SOFT, LINE, SERIES)
+
+
 def reliability_plot(
     calibration: CalibrationCurve,
     *,
@@ -43,29 +57,57 @@ def reliability_plot(
     percent: bool,
     before: ReliabilityCurve | None = None,
 ) -> str:
-    """Return observed against predicted, above the histogram of the predictions, as SVG.
+    """Return observed against predicted values above a histogram of the predictions, as SVG.
 
-    `before` is the curve of the predictions as they were before they were calibrated.
+    Args:
+        calibration: to draw.
+        name: prefix of the SVG's ids, unique in its page.
+        percent: label the axes in per cent.
+        before: curve of the predictions before calibration.
 
-    `name` makes the ids of the SVG unique in its page; `percent` writes the axes in per cent.
     """
     figure = Figure(figsize=(3.6, 3.5), layout="constrained")
-    top, bottom = figure.subplots(2, 1, height_ratios=[3.4, 1], sharex=True)
-    curve = calibration.curve
-    top.axline((0.0, 0.0), slope=1.0, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+    axes = figure.subplots(2, 1, height_ratios=[3.4, 1], sharex=True)
+    draw_reliability(axes[0], axes[1], calibration, percent=percent, before=before, palette=_PAGE)
+    return inline_svg(figure, list(axes), name=name)
+
+
+def draw_reliability(
+    top: Axes,
+    bottom: Axes,
+    calibration: CalibrationCurve,
+    *,
+    percent: bool,
+    palette: Palette,
+    before: ReliabilityCurve | None = None,
+) -> None:
+    """Draw observed against predicted values, and below it a histogram of the predictions.
+
+    Args:
+        top: axes of the curve.
+        bottom: axes of the histogram, with the same x axis.
+        calibration: to draw.
+        percent: label the axes in per cent.
+        palette: colours.
+        before: curve of the predictions before calibration.
+
+    """
+    curve, accent = calibration.curve, palette.series[0]
+    top.axline((0.0, 0.0), slope=1.0, color=palette.soft, linewidth=1, linestyle=(0, (4, 3)))
+    style: dict[str, Any]
     if before is not None:
-        style = {"color": SERIES[1], "linewidth": 1.4, "markersize": 4, "label": "before"}
+        style = {"color": palette.series[1], "linewidth": 1.4, "markersize": 4, "label": "before"}
         top.plot(before.prediction, before.observed, "s--", **style)
-    style = {"color": ACCENT, "linewidth": 1.8, "markersize": 4.5, "label": "calibrated"}
+    style = {"color": accent, "linewidth": 1.8, "markersize": 4.5, "label": "calibrated"}
     top.plot(curve.prediction, curve.observed, "o-", **style)
     low, high = _shown_range(calibration, before)
     top.set_xlim(low, high)
     top.set_ylim(low, high)
     if before is not None:
-        top.legend(frameon=False, labelcolor=INK, fontsize=9)
+        top.legend(frameon=False, labelcolor=palette.ink, fontsize=9)
     top.set_ylabel("observed")
     width = np.diff(calibration.edges)
-    bottom.bar(calibration.edges[:-1], calibration.counts, width, align="edge", color=ACCENT)
+    bottom.bar(calibration.edges[:-1], calibration.counts, width, align="edge", color=accent)
     bottom.set_ylabel("rows")
     bottom.set_xlabel("predicted")
     bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))
@@ -74,7 +116,6 @@ def reliability_plot(
     if percent:
         bottom.xaxis.set_major_formatter(PercentFormatter(1.0))
         top.yaxis.set_major_formatter(PercentFormatter(1.0))
-    return inline_svg(figure, [top, bottom], name=name)
 
 
 def _shown_range(
@@ -90,17 +131,37 @@ def _shown_range(
 
 
 def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) -> str:
-    """Return one line a seed over the epochs, as SVG.
+    """Return one line per seed over the epochs, as SVG.
 
-    `key` is a "TASK.METRIC" of the validation, whose best epoch gets a marker; None draws the
-    training loss. Epochs count from 1.
+    Args:
+        trainings: one per seed.
+        key: see `draw_training`.
+        name: prefix of the SVG's ids, unique in its page.
+
     """
     figure = Figure(figsize=(3.6, 2.6), layout="constrained")
     axes = figure.subplots()
+    draw_training(axes, trainings, key=key, palette=_PAGE)
+    return inline_svg(figure, [axes], name=name)
+
+
+def draw_training(
+    axes: Axes, trainings: Sequence[Training], *, key: str | None, palette: Palette
+) -> None:
+    """Draw one line per seed over the epochs, which count from 1.
+
+    Args:
+        axes: to draw on.
+        trainings: one per seed.
+        key: "TASK.METRIC" of the validation rows, whose best epoch gets a marker; None draws the
+            training loss.
+        palette: colours.
+
+    """
     for i, training in enumerate(trainings):
         epochs = [int(record["epoch"]) + 1 for record in training.history]
         values = [_value(record, key) for record in training.history]
-        colour, label = SERIES[i % len(SERIES)], f"seed {training.seed}"
+        colour, label = palette.series[i % len(palette.series)], f"seed {training.seed}"
         axes.plot(epochs, values, linewidth=1.8, marker=".", color=colour, label=label)
         best = _best(values, key)
         if best is not None:
@@ -110,8 +171,7 @@ def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if len(trainings) > 1:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    return inline_svg(figure, [axes], name=name)
+        axes.legend(frameon=False, labelcolor=palette.ink, fontsize=9)
 
 
 def _value(record: Mapping[str, Any], key: str | None) -> float:
@@ -126,13 +186,18 @@ def _best(values: list[float], key: str | None) -> int | None:
 
 
 def inline_svg(figure: Figure, axes: Sequence[Axes], *, name: str) -> str:
-    """Return a figure as SVG in the style of the page; `name` makes its ids unique there.
+    """Return a figure as SVG in the style of the page.
 
-    Colours must be those of this file, which become the variables of the style sheet.
+    Args:
+        figure: drawn in the colours of this file, which become variables of the style sheet.
+        axes: all axes of the figure.
+        name: prefix of the SVG's ids, unique in its page.
+
     """
     figure.patch.set_alpha(0.0)
     for one in axes:
-        _style(one)
+        one.patch.set_alpha(0.0)
+        style_axes(one, _PAGE)
     buffer = io.StringIO()
     # The SVG writer reads these two from the settings alone; the context puts them back.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
@@ -140,15 +205,15 @@ def inline_svg(figure: Figure, axes: Sequence[Axes], *, name: str) -> str:
     return _inline(buffer.getvalue(), name)
 
 
-def _style(axes: Axes) -> None:
-    axes.patch.set_alpha(0.0)
+def style_axes(axes: Axes, palette: Palette) -> None:
+    """Draw spines, ticks, grid and labels of axes in the style of the reports."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
-    axes.tick_params(color=LINE, labelcolor=SOFT, labelsize=9)
-    axes.grid(visible=True, axis="y", color=LINE, linewidth=0.6)
+    axes.spines[["left", "bottom"]].set_color(palette.line)
+    axes.tick_params(color=palette.line, labelcolor=palette.soft, labelsize=9)
+    axes.grid(visible=True, axis="y", color=palette.line, linewidth=0.6)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(SOFT)
+        label.set_color(palette.soft)
         label.set_fontsize(10)
 
 

@@ -195,6 +195,19 @@ def _ratio(a: float, b: float) -> float:
     return a / b if b != 0.0 else float("nan")
 
 
+def labelled_calibration(frame: pl.DataFrame, task: str) -> CalibrationCurve | None:
+    """Return the calibration of the rows that have a label; None if there are none.
+
+    Args:
+        frame: labels in column `task`, predictions in `task__prediction`.
+        task: name.
+
+    """
+    known = frame.filter(_known(frame[task].cast(pl.Float64)))
+    columns = (known[name].cast(pl.Float64) for name in (task, f"{task}__prediction"))
+    return _calibration(*(column.to_numpy() for column in columns))
+
+
 def _calibration(labels: Values, predictions: Values) -> CalibrationCurve | None:
     if len(labels) == 0:
         return None
