@@ -16,6 +16,8 @@ from crosstower.serving.http.settings import Limits
 
 from .connections import BODY, Running, answer, closed, request, serving
 
+NO_BODY = [(b"content-length", b"0")]
+
 
 class App:
     """Reads each body and answers with its length, once it may."""
@@ -38,6 +40,10 @@ class App:
         self.called += 1
         self.headers = scope["headers"]
         try:
+            if "/early" in scope["path"]:
+                await send({"type": "http.response.start", "status": 401, "headers": NO_BODY})
+                await send({"type": "http.response.body", "body": b""})
+                return
             body, more = b"", True
             while more:
                 message = await receive()
@@ -153,6 +159,23 @@ def test_a_kept_connection_may_rest_between_requests(serve: Serve) -> None:
         connection.sendall(request())
         assert answer(connection)[0] == 200
         time.sleep(0.4)
+
+
+def test_a_connection_rests_after_an_answer_that_came_before_the_end_of_the_body(
+    serve: Serve,
+) -> None:
+    connection = serve(read_seconds=0.3).connect()
+    whole = request("/v1/early", b"x" * 10_000)
+    connection.sendall(whole[:5_000])
+    assert answer(connection) == (401, b"")
+    connection.sendall(whole[5_000:])
+    time.sleep(0.6)
+    connection.sendall(request())
+    assert answer(connection) == (200, b"11")
+    connection.sendall(whole[:5_000])
+    assert answer(connection) == (401, b"")
+    assert answer(connection)[0] == 408
+    assert closed(connection)
 
 
 def test_an_answer_may_take_longer_than_a_request(serve: Serve) -> None:

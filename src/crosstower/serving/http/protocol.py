@@ -70,8 +70,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._fed > self._limits.header_bytes and not self.transport.is_closing():
             self._end_of_large_headers()
-        elif (self._begun or self._answered) and not self._over:
+        elif self._over:
+            return
+        elif self._begun or self._fed:
             self._await_request()
+        elif self._answered:  # before the end of its body, such as a wrong token
+            self._rest()
 
     def _refused_at_a_glance(self, data: bytes) -> bool:
         """Refuse a plain request to a full worker before it is parsed."""
@@ -201,6 +205,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._over or self.transport.is_closing():
             return
         self.flow.resume_reading()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Wait for another request as long as a kept connection may rest."""
         self._stop("_reading")
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(
