@@ -15,6 +15,7 @@ from crosstower.errors import QueryError
 if TYPE_CHECKING:
     from crosstower.serving.state.event_export import EventExport
 
+_KEYS = 10  # named one by one
 events_app = typer.Typer()
 
 
@@ -64,7 +65,8 @@ def events(
         force=force,
     )
     if as_json:
-        facts = {"output": str(output), "events": found.counts, "only_json": found.only_json}
+        facts = {"output": str(output), "events": found.counts, "only_json": found.only_json,
+                 "more_keys": found.more_keys}  # fmt: skip
         typer.echo(json.dumps(facts, indent=1))
     else:
         print_events(found, output)
@@ -94,10 +96,12 @@ def print_events(found: EventExport, output: Path) -> None:
         print_table(
             None, ["Type", "Events"], [[_shown(k), f"{n:,}"] for k, n in found.counts.items()]
         )
-    for key in found.only_json:
+    for key in found.only_json[:_KEYS]:
         name = key.partition(".")[0]
-        out.print(f"Note: {_shown(key)} has values of several types and no column of its own; see"
-                  f" the JSON column '{name}'.", highlight=False)  # fmt: skip
+        out.print(f"Note: {_shown(key)} has no column of its own (values of several types, or too"
+                  f" many keys); see the JSON column '{name}'.", highlight=False)  # fmt: skip
+    if len(found.only_json) > _KEYS or found.more_keys:
+        out.print("Note: further keys are in the JSON columns only.", highlight=False)
     out.print(f"{output}: {found.events:,} events", highlight=False, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from crosstower.serving.state import event_columns
 from crosstower.serving.state.event_export import export_events
 
 from .test_event_export import FIXED, kept
@@ -116,3 +117,17 @@ def test_ids_are_numbers_or_text(tmp_path: Path, ids: list[Any], kind: Any) -> N
         assert table.schema[name] == kind
         plain = [None if i is None else str(i) for i in ids]
         assert table[name].cast(pl.String).to_list() == plain
+
+
+def test_only_the_most_frequent_keys_have_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_columns, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(event_columns, "MOST_KEYS", 4)
+    many = [{"query": {"common": n, f"k{n}": n, "often": n}} for n in range(10)]
+    found = export_events(kept(tmp_path, *many), tmp_path / "out.parquet")
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert table.columns[-2:] == ["query.common", "query.often"]
+    assert table["query.often"].to_list() == list(range(10))
+    assert (found.only_json, found.more_keys) == (("query.k0", "query.k1"), True)
+    assert [json.loads(text) for text in table["query"]] == [one["query"] for one in many]

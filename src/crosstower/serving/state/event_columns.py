@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
 
+MOST_COLUMNS, MOST_KEYS = 256, 4_096
 _EXACT = 2**53  # whole numbers up to here are exact as floats
 _SCALARS: tuple[tuple[frozenset[str], pl.DataType], ...] = (
     (frozenset({"bool"}), pl.Boolean()),
@@ -17,14 +19,20 @@ _SCALARS: tuple[tuple[frozenset[str], pl.DataType], ...] = (
 
 
 class Kinds:
-    """The kinds of values seen under each key."""
+    """The kinds of values seen under each key, of at most `MOST_KEYS` keys: clients invent them."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
+        self._events = Counter[str]()
+        self.more_keys = False  # whether there are further ones
 
     def see(self, properties: Mapping[str, Any]) -> None:
         """Take in the values of one event."""
         for key, value in properties.items():
+            if key not in self._seen and len(self._seen) >= MOST_KEYS:
+                self.more_keys = True
+                continue
+            self._events[key] += 1
             kinds = self._seen.setdefault(key, set())
             if value is not None:
                 kinds.add(_kind(value))
@@ -33,9 +41,11 @@ class Kinds:
         """Return the type of each key's values, None where they have no common one.
 
         Booleans, whole numbers of 64 bits, numbers and text have one, and lists of these. Whole
-        numbers beside others are floats where that is exact.
+        numbers beside others are floats where that is exact. Of more than `MOST_COLUMNS` keys, only
+        those in most events have a type.
         """
-        return {key: _type_of(kinds) for key, kinds in self._seen.items()}
+        often = {key for key, _ in self._events.most_common(MOST_COLUMNS)}
+        return {k: _type_of(kinds) if k in often else None for k, kinds in self._seen.items()}
 
 
 def id_column(name: str, ids: Iterable[Any], kind: pl.DataType | None) -> pl.Series:

@@ -30,11 +30,13 @@ class EventExport:
     """What an export wrote.
 
     `counts` is how many events of each type, by name. `only_json` names the keys, such as
-    `query.device`, that got no column of their own.
+    `query.device`, that got no column of their own; `more_keys` is true if there are keys beyond
+    the first 4,096, which are not named.
     """
 
     counts: dict[str, int]
     only_json: tuple[str, ...]
+    more_keys: bool = False
 
     @property
     def events(self) -> int:
@@ -66,8 +68,9 @@ def export_events(
     `query` and `attributes` are JSON. Each key of these has a column of its own too, such as
     `query.device`, where its values have one type: booleans, whole numbers of 64 bits, numbers,
     text, or lists of one of these; nulls do not count. A key of mixed types, of objects, of
-    nothing but nulls, or of larger numbers stands in the JSON alone, and is named in the answer.
-    Memory does not grow with the events.
+    nothing but nulls, or of larger numbers stands in the JSON alone, and is named in the answer, as
+    are all but the 256 most frequent keys of `query` and of `attributes`. Memory does not grow with
+    the events.
 
     Args:
         folder: of the server's state.
@@ -95,7 +98,7 @@ def export_events(
 
 
 def _export(database: Database, selection: Selection, output: Path) -> EventExport:
-    layout, counts, only_json = _look(database, selection)
+    layout, found = _look(database, selection)
     schema = _table([], layout).schema
     try:
         with (
@@ -106,13 +109,11 @@ def _export(database: Database, selection: Selection, output: Path) -> EventExpo
                 writer.write_table(_table(rows, layout))
     except OSError as error:
         raise ServeError(f"{output}: cannot be written: {error.strerror or error}") from error
-    return EventExport(dict(sorted(counts.items())), only_json)
+    return found
 
 
-def _look(
-    database: Database, selection: Selection
-) -> tuple[_Layout, Counter[str], tuple[str, ...]]:
-    """Return the layout, the counts by type, and the keys that get no column."""
+def _look(database: Database, selection: Selection) -> tuple[_Layout, EventExport]:
+    """Return the layout of the file, and what will be in it."""
     counts, ids = Counter[str](), Kinds()
     inside = {name: Kinds() for name in _JSON}
     for rows in read(database, selection, ("type", *_IDS, *_JSON)):
@@ -125,7 +126,9 @@ def _look(
     found = {(n, k): kind for n, kinds in inside.items() for k, kind in kinds.types().items()}
     flat = {place: kind for place, kind in found.items() if kind is not None}
     left = tuple(f"{name}.{key}" for (name, key), kind in found.items() if kind is None)
-    return _Layout(ids.types(), flat), counts, left
+    more = any(kinds.more_keys for kinds in inside.values())
+    export = EventExport(dict(sorted(counts.items())), left, more)
+    return _Layout(ids.types(), flat), export
 
 
 def _table(rows: list[tuple[Any, ...]], layout: _Layout) -> Any:
