@@ -41,7 +41,7 @@ schema:
 model: {{name: two_tower, item: [item, attributes], dim: 64, embedding_dim: 64, normalise: false,
   temperature: 1.0, learn_temperature: false}}
 retrieval: {{item: item, user: user, time: position, history: history, items: {data}/items.parquet,
-  valid_questions: 1000, baselines: []}}
+  valid_queries: 1000, baselines: []}}
 training: {{epochs: 5, embedding_learning_rate: 0.003, batch_size: 512}}
 """
 

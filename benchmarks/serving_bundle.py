@@ -60,7 +60,7 @@ def recipes() -> tuple[Recipe, Recipe]:
             "item": "item_id",
             "time": "time",
             "where": "click == 1",
-            "valid_questions": 200,
+            "valid_queries": 200,
             "baselines": [],
         },
         "training": training,

@@ -1,5 +1,7 @@
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crosstower.blending.blender import MIN_ROWS, fit_blend, load_blend
+from crosstower.blending.blender import MIN_ROWS, FittedBlend, fit_blend, load_blend
 from crosstower.blending.utility import Utility, gain
 from crosstower.data.datasets import worlds
-from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.errors import CrosstowerWarning, DataError, RecipeError, RunError
 from crosstower.evaluation.metrics.per_user import ndcg_per_group
 from crosstower.recipe.blend import Blend
 
@@ -277,3 +279,14 @@ def test_sum_form_refuses_what_it_cannot_use():
 def test_no_rows_have_no_scores():
     fitted = fit_blend(Blend(weights={"like": 1}, by="kind"), KINDS, rows())
     assert fitted.score(rows().clear()).tolist() == []
+
+
+def test_a_blend_stored_with_the_old_names_still_opens(tmp_path: Path) -> None:
+    fitted = FittedBlend(spec=Blend(weights={"like": 1}, mode="product", amount="bid"))
+    fitted.save(tmp_path / "blend.json")
+    text = (tmp_path / "blend.json").read_text()
+    old = re.sub(r'"mode":(\s*)"product"', r'"form":\1"value"', text)
+    assert old != text
+    (tmp_path / "blend.json").write_text(old)
+    with pytest.warns(CrosstowerWarning, match="blend.form: value is now blend.mode: product"):
+        assert load_blend(tmp_path / "blend.json") == fitted

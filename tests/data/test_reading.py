@@ -199,11 +199,14 @@ def test_other_rows_have_no_parts() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("{path: a.csv, valid: b.csv}", "test: missing beside data.valid"),
-        ("{path: a.csv, test: b.csv}", "valid: missing beside data.test"),
-        ("{path: a.csv, valid: b.csv, test: c.csv, split: {kind: random}}", "nothing is left to"),
-        ("{path: a.csv, valid: b.csv, test: b.csv}", "named twice"),
-        ("{path: 'world:watch_next', valid: b.csv, test: c.csv}", "a simulated world is divided"),
+        ("{path: a.csv, valid: b.csv}", "test: missing, while data.valid is set"),
+        ("{path: a.csv, test: b.csv}", "valid: missing, while data.test is set"),
+        ("{path: a.csv, valid: b.csv, test: c.csv, split: {kind: random}}", "there is nothing to"),
+        ("{path: a.csv, valid: b.csv, test: b.csv}", "is repeated"),
+        (
+            "{path: 'world:watch_next', valid: b.csv, test: c.csv}",
+            "not allowed with a synthetic",
+        ),
     ],
 )
 def test_recipes_that_divide_rows_twice_or_not_at_all(data: str, words: str) -> None:

@@ -65,7 +65,7 @@ def test_no_option_is_infinite(
 
 
 def test_arguments_have_names() -> None:
-    with pytest.raises(RecipeError, match=r"Schema: takes named arguments.*columns, tasks"):
+    with pytest.raises(RecipeError, match=r"Schema: expected keyword arguments.*columns, tasks"):
         Schema({"user": "categorical"})  # type: ignore[call-arg]
 
 

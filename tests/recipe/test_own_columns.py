@@ -80,14 +80,14 @@ def test_a_run_works_with_any_names(names: list[str], tmp_path: Path) -> None:
 
 
 def test_the_mark_of_our_own_names_is_refused_in_a_schema() -> None:
-    with pytest.raises(RecipeError, match=r"must not begin with the character '\\x00'"):
+    with pytest.raises(RecipeError, match=r"must not start with the character '\\x00'"):
         ct.Schema(columns={f"{MARK}row": "categorical"})
     assert label_name("y").startswith(MARK)
 
 
 @pytest.mark.parametrize("name", ["click__prediction", "click__raw", "blend__score"])
 def test_a_raw_column_with_the_name_of_a_score_is_refused(name: str) -> None:
-    with pytest.raises(DataError, match=f"rows: column '{name}' already exists.*; rename it"):
+    with pytest.raises(DataError, match=f"rows: column '{name}' is reserved for .*; rename it"):
         check_kept(["age", name], ["click"], where="rows", advice="rename it")
     check_kept(["age", "other__prediction"], ["click"], where="rows", advice="rename it")
 

@@ -7,6 +7,7 @@ from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.recipe import parse_recipe
 from crosstower.recipe.renamed import with_new_keys, with_new_options
+from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate
 
 OPTIONS = {"--waiting": "--max-queue", "--form": "--mode"}
@@ -82,3 +83,8 @@ def test_a_recipe_with_old_keys_reads_and_is_written_with_new_ones() -> None:
 def test_an_old_key_of_a_recipe_beside_the_new_one_is_refused_by_name() -> None:
     with pytest.raises(RecipeError, match=r"blend: form is the old name of mode"):
         validate(Blend, {"weights": {"a": 1}, "form": "sum", "mode": "sum"}, where="blend")
+
+
+def test_the_old_name_of_valid_queries_still_works() -> None:
+    with pytest.warns(CrosstowerWarning, match=r"valid_questions is now retrieval\.valid_queries"):
+        assert Retrieval.model_validate({"item": "i", "valid_questions": 9}).valid_queries == 9

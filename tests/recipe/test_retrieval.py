@@ -35,19 +35,19 @@ def test_item_tables_start_at_the_folder_of_the_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["schema.tasks={click: binary}"], "learns from positives alone; remove the tasks"),
-        (["evaluation.slices=[user]"], "evaluation: is for rankers"),
-        (["retrieval.history=user"], "'user' must be a column of the schema of kind sequence"),
-        (["retrieval.user=null"], "history needs user: COLUMN"),
+        (["schema.tasks={click: binary}"], "which learns from positives; remove the tasks"),
+        (["evaluation.slices=[user]"], "evaluation: not allowed in a retrieval recipe"),
+        (["retrieval.history=user"], "'user' is not a sequence column of the schema"),
+        (["retrieval.user=null"], "history: user is missing; set user: COLUMN"),
         (["retrieval.k=[10, 5]"], "ascending order, got"),
         (["retrieval.k=[0]"], "lengths of at least 1"),
         (["retrieval.objective=full_softmax", "retrieval.log_q=false"], "drop negatives, log_q"),
         (["retrieval.objective=contrastive"], "set negatives.uniform"),
-        (["retrieval.margin=0.1"], "only mean something with contrastive"),
-        (["retrieval.negatives={in_batch: false}"], "leave in_batch on, or set uniform or hard"),
+        (["retrieval.margin=0.1"], "allowed only with objective: contrastive"),
+        (["retrieval.negatives={in_batch: false}"], "keep in_batch, or set uniform or hard"),
         (["retrieval.negatives.hrad=1"], "did you mean 'hard'"),
         (["training.monitor=click.auc"], "expected TASK.METRIC with a task of retrieval"),
-        (["retrieval=null"], "a ranker needs at least one task"),
+        (["retrieval=null"], "empty; add a task"),
     ],
 )
 def test_wrong_retrieval_sections_are_explained(overrides: list[str], words: str) -> None:

@@ -47,11 +47,11 @@ def test_true_probabilities_are_label_sources() -> None:
 
 
 def test_a_cross_of_what_has_no_single_code_names_what_may_be_crossed() -> None:
-    match = "cross 'x' names 'ag', which is not a categorical or bucketised column; did you mean"
+    match = "cross 'x': 'ag' is not a categorical or bucketised column; did you mean"
     cross = {"kind": "cross", "columns": ["user", "ag"]}
     with pytest.raises(ValidationError, match=match):
         schema({"user": "categorical", "age": "categorical", "x": cross})
-    with pytest.raises(ValidationError, match="names 'tags', which is not"):
+    with pytest.raises(ValidationError, match="'tags' is not a categorical"):
         schema(
             {
                 "user": "categorical",
@@ -66,7 +66,7 @@ def test_a_shared_table_must_be_owned() -> None:
     with pytest.raises(ValidationError, match="did you mean 'item'"):
         schema({"item": "categorical", "seen": seen})
     chain = {"kind": "sequence", "table": "seen"}
-    with pytest.raises(ValidationError, match="which does not own one"):
+    with pytest.raises(ValidationError, match="is not a column with its own table"):
         schema({"item": "categorical", "seen": seen | {"table": "item"}, "more": chain})
 
 
@@ -86,5 +86,5 @@ def test_options_of_a_shared_table_belong_to_its_owner() -> None:
     ],
 )
 def test_a_model_must_not_read_its_label(columns: dict, task: object) -> None:
-    with pytest.raises(ValidationError, match="which is the answer of task 'y'"):
+    with pytest.raises(ValidationError, match="which is the label of task 'y'"):
         schema(columns, {"y": task})

@@ -27,11 +27,11 @@ def test_times_of_a_split_and_formats_survive_the_way_to_yaml() -> None:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ("valid_from: 2024-03-01", "test_from: missing; a split at given times needs both ends"),
+        ("valid_from: 2024-03-01", "test_from: missing; set both valid_from and test_from"),
         ("test_from: 2024-03-01", "valid_from: missing"),
         (
             "valid_from: 1, test_from: 2, fractions: [0.5, 0.2, 0.3]",
-            "drop fractions, or drop valid",
+            "fractions: not allowed with valid",
         ),
     ],
 )

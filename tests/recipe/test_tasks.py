@@ -15,8 +15,8 @@ def test_defaults() -> None:
     [
         (Binary, {"positive": "yes", "threshold": 1}, "give positive or threshold, not both"),
         (Binary, {"weight": 0}, "greater than 0"),
-        (Regression, {"clip": [5, 5]}, r"clip must be \[low, high\] with low < high, got \[5"),
-        (Rating, {"low": 5}, "low must be below high, got low=5.0 and high=5.0"),
+        (Regression, {"clip": [5, 5]}, r"expected \[low, high\] with low < high, got \[5"),
+        (Rating, {"low": 5}, "low: must be below high, got low=5.0 and high=5.0"),
         (Rating, {"log1p": True}, "Extra inputs"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Plain arguments of public functions: counts and paths, checked before anything is done."""
+"""Validation of plain arguments of public functions: counts, paths and types."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def count_of(
 
     Args:
         name: of the argument.
-        value: as given; integers of NumPy will do, a boolean or a fraction will not.
-        error: what is raised.
-        advice: ends the message.
+        value: as given; NumPy integers are allowed, booleans and fractions are not.
+        error: class of the exception.
+        advice: what to do, appended to the message.
 
     Raises:
-        CrosstowerError: of the type `error`.
+        CrosstowerError: of class `error`, if the value is not a count.
 
     """
     try:
@@ -42,11 +42,11 @@ def path_of(name: str, value: Any, *, error: type[CrosstowerError], expected: st
     Args:
         name: of the argument.
         value: as given: text or a path.
-        error: what is raised.
-        expected: what is allowed, such as "a run folder".
+        error: class of the exception.
+        expected: the allowed value, such as "a run folder".
 
     Raises:
-        CrosstowerError: of the type `error`; it is something else.
+        CrosstowerError: of class `error`, if the value is not a path.
 
     """
     if not isinstance(value, str | PathLike):
@@ -55,10 +55,10 @@ def path_of(name: str, value: Any, *, error: type[CrosstowerError], expected: st
 
 
 def check_kinds(**given: tuple[Any, type]) -> None:
-    """Refuse arguments of another class; each is given as (value, class), None always passes.
+    """Check the classes of arguments, each given as (value, class); None always passes.
 
     Raises:
-        RecipeError: names the argument.
+        RecipeError: an argument has another class.
 
     """
     for name, (value, kind) in given.items():
@@ -70,7 +70,7 @@ def check_kinds(**given: tuple[Any, type]) -> None:
 
 
 def described(value: Any) -> str:
-    """Return a value as messages show it: plain values as they are, others by their type.
+    """Return a value for a message: plain values by their repr, others by their type.
 
     >>> described("a"), described({1: 2}), described(range(3)), described(None)
     ("'a'", 'a dict', 'a range', 'None')

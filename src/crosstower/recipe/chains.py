@@ -1,4 +1,4 @@
-"""Events that need one another, such as click, cart and buy."""
+"""Chains of events such as click, cart and buy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def binary_tasks(tasks: Mapping[str, Task]) -> tuple[str, ...]:
 
 
 def chain_of(tasks: Mapping[str, Task]) -> tuple[str, ...]:
-    """Return the chain that `after` declares, first event first; empty if nothing declares one.
+    """Return the chain declared by `after`, first event first; empty if there is none.
 
     Raises:
-        ValueError: two tasks come after the same one, or there are several chains.
+        ValueError: two tasks follow the same one, or there are several chains.
 
     """
     after = {n: t.after for n, t in tasks.items() if isinstance(t, Binary) and t.after is not None}
@@ -30,8 +30,8 @@ def chain_of(tasks: Mapping[str, Task]) -> tuple[str, ...]:
     if len(following) < len(after) or len(first) > 1:
         pairs = ", ".join(f"{name} after {event}" for name, event in after.items())
         raise ValueError(
-            f"the tasks form no single chain ({pairs}); name the tasks of one in model.chain, or"
-            " use a model without a chain, such as mmoe"
+            f"the tasks form more than one chain ({pairs}); set model.chain, or use a model without"
+            " a chain, such as mmoe"
         )
     chain = first
     while chain[-1] in following:
@@ -40,10 +40,10 @@ def chain_of(tasks: Mapping[str, Task]) -> tuple[str, ...]:
 
 
 def with_chain(schema: Schema, chain: Sequence[str]) -> Schema:
-    """Return a schema whose tasks come after one another as in `chain`.
+    """Return the schema with `after` set along `chain`.
 
     Raises:
-        ValueError: a name is no binary task, comes twice, or contradicts `after` of the schema.
+        ValueError: a name is not a binary task, is repeated, or contradicts the schema's `after`.
 
     """
     allowed = binary_tasks(schema.tasks)
@@ -54,14 +54,14 @@ def with_chain(schema: Schema, chain: Sequence[str]) -> Schema:
                 f" allowed: {', '.join(allowed) or 'none'}"
             )
     if len(set(chain)) < len(chain):
-        raise ValueError(f"model.chain: names a task twice: {', '.join(chain)}")
+        raise ValueError(f"model.chain: a task is repeated: {', '.join(chain)}; name each once")
     tasks = dict(schema.tasks)
     for event, name in pairwise(chain):
         declared = getattr(tasks[name], "after", None)
         if declared not in (None, event):
             raise ValueError(
-                f"model.chain: '{name}' follows '{event}', and the schema says after: {declared};"
-                " give one of them"
+                f"model.chain: '{name}' follows '{event}', but the schema has after: {declared};"
+                " drop one of them"
             )
         tasks[name] = tasks[name].model_copy(update={"after": event})
     return Schema.model_validate({"columns": schema.columns, "tasks": tasks})

@@ -1,4 +1,4 @@
-"""The kinds of columns that a schema declares. Plain frozen pydantic models, no torch."""
+"""Column kinds of a schema, as immutable pydantic models. No torch."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ SequencePooling = Literal["mean", "sum", "max", "attention", "gru"]
 
 class _Column(FrozenModel):
     source: str | None = Field(
-        default=None, description="Column of the data; the column's name if unset."
+        default=None, description="Data column (default: the name of the column)."
     )
 
 
 class _Coded(_Column):
-    """Options of every column whose values become codes in a vocabulary or in hash buckets."""
+    """Options of columns with a vocabulary or hash buckets."""
 
     vocabulary: tuple[bool | int | float | str, ...] | None = Field(
-        default=None, description="The known values. Learned from the training rows if unset."
+        default=None, description="Known values (default: learned from the training rows)."
     )
     min_count: int = Field(
         default=1,
         ge=1,
-        description="Values seen fewer times in training get the code of unseen values.",
+        description="Less frequent training values get the code of unseen values.",
     )
     max_size: int | None = Field(
-        default=None, ge=1, description="Keep only that many values, the most frequent ones."
+        default=None,
+        ge=1,
+        description="Maximum size of the vocabulary; the most frequent values are kept.",
     )
     hash_buckets: int | None = Field(
         default=None,
         ge=1,
         lt=2**31,
-        description="Hash values into this many buckets: no vocabulary.",
+        description="Number of hash buckets, instead of a vocabulary.",
     )
     dim: int | None = Field(
-        default=None, ge=1, description="Embedding width; the model's if unset."
+        default=None, ge=1, description="Embedding width (default: that of the model)."
     )
 
     @model_validator(mode="after")
@@ -49,7 +51,7 @@ class _Coded(_Column):
         listed = self.vocabulary is not None or self.min_count > 1 or self.max_size is not None
         if self.hash_buckets is not None and listed:
             raise ValueError(
-                "hash_buckets needs no vocabulary: drop vocabulary, min_count and max_size,"
+                "hash_buckets replaces the vocabulary: drop vocabulary, min_count and max_size,"
                 " or drop hash_buckets"
             )
         if self.vocabulary is not None and (self.min_count > 1 or self.max_size is not None):
@@ -65,38 +67,43 @@ def _check_vocabulary(values: tuple[bool | float | str, ...]) -> None:
     except DataError as error:
         raise ValueError(f"vocabulary: {error}") from None
     if None in ids:
-        raise ValueError("vocabulary lists an empty value, which is a missing one; remove it")
+        raise ValueError("vocabulary has an empty value, which means missing; remove it")
     if len(set(map(str, ids))) < len(ids):
-        raise ValueError("vocabulary lists a value twice; every value must be there once")
+        raise ValueError("vocabulary repeats a value; list each value once")
 
 
 class Categorical(_Coded):
-    """One value a row out of a set: a user id, a city. Integers, strings, booleans or dates."""
+    """One value per row from a set, such as a user id or a city.
+
+    Values are integers, strings, booleans or dates.
+    """
 
     kind: Literal["categorical"] = "categorical"
     table: str | None = Field(
-        default=None, description="Share vocabulary and embedding with this column."
+        default=None, description="Column whose vocabulary and embedding to share."
     )
 
 
 class Numeric(_Column):
-    """One number a row.
+    """One number per row.
 
-    `standardise` subtracts the training mean and divides by the standard deviation; `log1p`
-    standardises sign(x)·log(1+|x|); `quantile` maps to the training quantile, scaled to mean 0
-    and variance 1; `bucketise` turns the number into one of `buckets` quantile ranges (or the
-    ranges between `boundaries`), which is embedded like a category; `none` passes it on as it is.
-    A missing number becomes the mean and sets an indicator.
+    `standardise` subtracts the training mean and divides by the standard deviation. `log1p`
+    standardises sign(x)·log(1+|x|). `quantile` maps to the training quantile, scaled to mean 0
+    and variance 1. `bucketise` maps to one of `buckets` quantile ranges (or ranges between
+    `boundaries`), embedded like a category. `none` keeps the number. A missing number becomes the
+    mean and sets an indicator.
     """
 
     kind: Literal["numeric"] = "numeric"
     transform: Literal["standardise", "log1p", "quantile", "bucketise", "none"] = "standardise"
     clip: float | None = Field(
-        default=10.0, gt=0, description="Limit of a standardised value, in standard deviations."
+        default=10.0,
+        gt=0,
+        description="Maximum absolute value after scaling, in standard deviations.",
     )
-    buckets: int = Field(default=32, ge=2, description="How many ranges `bucketise` makes.")
+    buckets: int = Field(default=32, ge=2, description="Number of ranges of `bucketise`.")
     boundaries: tuple[float, ...] | None = Field(
-        default=None, description="Upper ends of the ranges of `bucketise`, instead of quantiles."
+        default=None, description="Upper bounds of the ranges of `bucketise`, instead of quantiles."
     )
     dim: int | None = Field(
         default=None, ge=1, description="Embedding width of a bucketised number."
@@ -106,70 +113,78 @@ class Numeric(_Column):
     def _bucket_options(self) -> Self:
         given = self.model_fields_set & {"buckets", "boundaries", "dim"}
         if given and self.transform != "bucketise":
-            raise ValueError(
-                f"{', '.join(sorted(given))} only mean something with transform: bucketise"
-            )
+            raise ValueError(f"{', '.join(sorted(given))}: allowed only with transform: bucketise")
         if self.boundaries is not None and list(self.boundaries) != sorted(set(self.boundaries)):
             raise ValueError("boundaries must increase, each given once")
         return self
 
 
 class Bag(_Coded):
-    """A set of values a row, order without meaning: genres, amenities.
+    """An unordered set of values per row, such as genres or amenities.
 
-    The data holds a list, or a string that `separator` splits.
+    The data has a list, or text that `separator` splits.
     """
 
     kind: Literal["bag"] = "bag"
-    separator: str | None = Field(default=None, min_length=1, description="Splits a string column.")
+    separator: str | None = Field(
+        default=None, min_length=1, description="Separator of a text column."
+    )
     max_len: int | None = Field(
-        default=None, ge=1, description="Keep the first values; the longest training row if unset."
+        default=None,
+        ge=1,
+        description="Number of first values to keep (default: the longest training row).",
     )
     pooling: Pooling = "mean"
     table: str | None = Field(
-        default=None, description="Share vocabulary and embedding with this column."
+        default=None, description="Column whose vocabulary and embedding to share."
     )
 
 
 class Sequence(_Coded):
-    """An ordered history a row, oldest first; the last `max_len` values are kept.
+    """An ordered history per row, oldest first; the last `max_len` values are kept.
 
-    `attention` reads it by one transformer block from its last value, `gru` by a recurrent one;
-    mean, sum and max do not look at the order.
+    `attention` is one transformer block read at the last value, and `gru` a recurrent layer; mean,
+    sum and max ignore the order.
     """
 
     kind: Literal["sequence"] = "sequence"
-    separator: str | None = Field(default=None, min_length=1, description="Splits a string column.")
+    separator: str | None = Field(
+        default=None, min_length=1, description="Separator of a text column."
+    )
     max_len: int = Field(default=50, ge=1)
     pooling: SequencePooling = "mean"
     table: str | None = Field(
-        default=None, description="Share vocabulary and embedding with this column."
+        default=None, description="Column whose vocabulary and embedding to share."
     )
 
 
 class Text(_Column):
-    """Words: a title, a description, a question.
+    """Text, such as a title, a description or a question.
 
-    `hashed` (nothing to download) embeds words, pairs of words and character n-grams by hash
-    bucket and takes the mean; the embeddings are trained with the model, and `table` shares them
-    between the text of a query and the text of items. Any other encoder gives frozen vectors:
-    'wordllama' (extra "text"), or one that `register_text_encoder` made known.
+    The encoder `hashed` embeds words, word pairs and character n-grams by hash bucket and takes
+    their mean. Its embeddings are trained with the model; `table` shares them between queries and
+    items. Any other encoder gives frozen vectors: 'wordllama' (extra "text"), or one registered
+    with `register_text_encoder`.
     """
 
     kind: Literal["text"] = "text"
     encoder: str = Field(default="hashed", min_length=1)
     hash_buckets: int = Field(default=50_000, ge=1, lt=2**31)
-    word_ngrams: int = Field(default=2, ge=1, le=3, description="Longest run of words.")
-    char_ngrams: tuple[int, int] | None = Field(
-        default=(3, 4), description="Shortest and longest run of characters within a word."
+    word_ngrams: int = Field(
+        default=2, ge=1, le=3, description="Maximum number of words per n-gram."
     )
-    max_len: int = Field(default=64, ge=1, description="N-grams kept: words first.")
+    char_ngrams: tuple[int, int] | None = Field(
+        default=(3, 4), description="Minimum and maximum length of character n-grams."
+    )
+    max_len: int = Field(
+        default=64, ge=1, description="Maximum number of n-grams; words come first."
+    )
     dim: int | None = Field(default=None, ge=1, description="Embedding width.")
-    table: str | None = Field(default=None, description="Share embeddings with this text column.")
+    table: str | None = Field(default=None, description="Text column whose embeddings to share.")
 
     @property
     def hashed(self) -> bool:
-        """Whether its n-grams are embedded, in contrast to frozen vectors."""
+        """Whether the encoder is `hashed`, not one with frozen vectors."""
         return self.encoder == "hashed"
 
     @model_validator(mode="after")
@@ -179,34 +194,38 @@ class Text(_Column):
         own = {"hash_buckets", "word_ngrams", "char_ngrams", "max_len", "dim", "table"}
         given = sorted(self.model_fields_set & own)
         if given and not self.hashed:
-            raise ValueError(f"{', '.join(given)} only mean something with encoder: hashed")
+            raise ValueError(f"{', '.join(given)} are allowed only with encoder: hashed")
         return self
 
 
 class Distance(FrozenModel):
-    """Kilometres along the earth's surface between two places, such as an asker and a restaurant.
+    """Distance in km on the surface of the earth, such as from a user to a restaurant.
 
-    A number like `numeric`: a missing coordinate makes the distance missing.
+    It is a number like `numeric`; a missing coordinate makes it missing.
     """
 
     kind: Literal["distance"] = "distance"
-    origin: tuple[str, str] = Field(description="Data columns of latitude and longitude, degrees.")
-    to: tuple[str, str] = Field(description="Data columns of the other place.")
+    origin: tuple[str, str] = Field(
+        description="Data columns of the first latitude and longitude, in degrees."
+    )
+    to: tuple[str, str] = Field(
+        description="Data columns of the second latitude and longitude, in degrees."
+    )
     transform: Literal["standardise", "log1p", "quantile", "none"] = "log1p"
 
 
 class Vector(_Column):
-    """A fixed-width list of numbers a row: an image or text embedding made elsewhere."""
+    """A fixed-width list of numbers per row, such as a precomputed embedding."""
 
     kind: Literal["vector"] = "vector"
-    width: int = Field(ge=1, description="Numbers a row.")
+    width: int = Field(ge=1, description="Length of the lists.")
     normalise: Literal["standardise", "l2", "none"] = "standardise"
 
 
 class Cross(FrozenModel):
-    """The combination of single-valued columns, hashed into buckets.
+    """Combination of single-valued columns, hashed into buckets.
 
-    Lives in the wide side of Wide & Deep; with `dim` it is embedded as well, for every model.
+    It belongs to the wide side of Wide & Deep; with `dim`, every model embeds it.
     """
 
     kind: Literal["cross"] = "cross"
@@ -223,7 +242,7 @@ Coded = Categorical | Bag | Sequence
 
 
 def sources_of(name: str, column: Column) -> tuple[str, ...]:
-    """Return the data columns that a column reads; a cross reads none of its own."""
+    """Return the data columns that a column reads; none for a cross."""
     match column:
         case Cross():
             return ()
@@ -234,6 +253,6 @@ def sources_of(name: str, column: Column) -> tuple[str, ...]:
 
 
 def is_single_coded(column: Column) -> bool:
-    """Tell whether the column gives one code a row, so that a cross may use it."""
+    """Return whether a column has one code per row, as a cross needs."""
     bucketised = isinstance(column, Numeric) and column.transform == "bucketise"
     return isinstance(column, Categorical) or bucketised

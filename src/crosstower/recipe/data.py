@@ -1,4 +1,4 @@
-"""The `data` section of a recipe: where rows come from and how they are divided."""
+"""The `data` section of a recipe: sources and splits."""
 
 from __future__ import annotations
 
@@ -12,45 +12,47 @@ from crosstower.recipe.split import GivenSplit, RandomSplit, Split
 from crosstower.recipe.times import TimeFormat
 
 _OTHER_PART = {
-    "test": "valid: missing beside data.test; name the rows that choose when to stop, such as a"
-    " tenth of the training rows moved to a file of their own",
-    "valid": "test: missing beside data.valid; name the rows that are scored at the end",
+    "test": "valid: missing, while data.test is set; name the validation rows, such as a tenth of"
+    " the training rows in a separate file",
+    "valid": "test: missing, while data.valid is set; name the test rows",
 }
 
 
 class Join(FrozenModel):
-    """A smaller table, one row per key, whose columns are added to the rows."""
+    """A table with one row per key, whose columns are added to the rows."""
 
     path: str
-    on: str = Field(description="Key column, of the same name on both sides.")
+    on: str = Field(description="Key column, with the same name in both tables.")
 
 
 class Data(FrozenModel):
-    """Where rows come from and how they are split."""
+    """Sources of the rows and their split."""
 
     path: str | None = Field(
-        default=None, description="A file, folder or glob (Parquet, CSV, Arrow), or world:NAME."
+        default=None, description="File, folder or glob (Parquet, CSV, Arrow), or world:NAME."
     )
     valid: str | None = Field(
         default=None,
-        description="Validation rows, a file, folder or glob; then `path` holds the training rows.",
+        description="Validation rows: file, folder or glob. `path` then has the training rows.",
     )
-    test: str | None = Field(default=None, description="Test rows; goes with `valid`.")
-    rows: int | None = Field(default=None, ge=1, description="Rows of a simulated world.")
-    seed: int = Field(default=0, ge=0, description="Seed of a simulated world.")
-    csv: Csv = Field(default=Csv(), description="How CSV files are written, joined ones as well.")
+    test: str | None = Field(default=None, description="Test rows; needs `valid`.")
+    rows: int | None = Field(default=None, ge=1, description="Rows of a synthetic dataset.")
+    seed: int = Field(default=0, ge=0, description="Seed of a synthetic dataset.")
+    csv: Csv = Field(
+        default=Csv(), description="Dialect of all CSV files, including joined tables."
+    )
     joins: tuple[Join, ...] = ()
     split: Split = RandomSplit()
     times: dict[str, TimeFormat] = Field(
         default={},
-        description="How time columns are written, by data column: {COLUMN: {format, timezone}}, or"
-        " {COLUMN: FORMAT}. Holds wherever the column is used as a time.",
+        description="Format of time columns, by data column: {COLUMN: {format, timezone}}, or"
+        " {COLUMN: FORMAT}.",
     )
     on_bad_rows: Literal["error", "skip"] = "error"
     memory_mb: int = Field(
         default=1024,
         ge=1,
-        description="Encoded rows beyond this go to disk and are read in windows.",
+        description="Encoded rows beyond this size are stored on disk and read in windows.",
     )
 
     @model_validator(mode="before")
@@ -67,16 +69,18 @@ class Data(FrozenModel):
         kind = split.get("kind") if isinstance(split, dict) else getattr(split, "kind", None)
         if split is not None and kind != "given":
             raise ValueError(
-                "split: valid and test name files of their own, so nothing is left to split; drop"
-                f" data.split (got kind {kind!r}), or drop data.valid and data.test"
+                "split: data.valid and data.test name separate files, so there is nothing to split;"
+                f" drop data.split (got kind {kind!r}), or drop data.valid and data.test"
             )
         if str(plain.get("path")).startswith("world:"):
-            raise ValueError("valid, test: a simulated world is divided by data.split; drop both")
+            raise ValueError(
+                "valid, test: not allowed with a synthetic dataset; drop both and use data.split"
+            )
         named = [str(plain.get(name)) for name in ("path", "valid", "test")]
         twice = next((name for name in named if named.count(name) > 1), None)
         if twice is not None:
             raise ValueError(
-                f"path, valid, test: '{twice}' is named twice; rows that train or choose the"
-                " stopping point cannot test, name three different files"
+                f"path, valid, test: '{twice}' is repeated; name three different files, as test"
+                " rows must not train the model or decide when it stops"
             )
         return {**plain, "split": GivenSplit()}

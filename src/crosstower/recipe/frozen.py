@@ -1,4 +1,4 @@
-"""The base of everything that a user declares: checked once, never changed."""
+"""Base of all sections of a recipe: validated once, then immutable."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ else:
 
 
 class _HouseStyle(ModelMetaclass):
-    """Reports what is wrong with the arguments of a model as a recipe error.
+    """Reports wrong arguments of a model as a RecipeError.
 
-    A metaclass, as a model with its own `__init__` would be validated by it inside other models,
-    which loses the path of a nested key.
+    It is a metaclass because pydantic calls a custom `__init__` for nested models as well, which
+    loses the path of a nested key.
     """
 
     if not TYPE_CHECKING:  # checkers read the arguments of a call from the model's fields
@@ -29,8 +29,8 @@ class _HouseStyle(ModelMetaclass):
         def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: N805 - of a metaclass
             if args:
                 raise RecipeError(
-                    f"{cls.__name__}: takes named arguments only, got {args[0]!r:.60}; name each"
-                    f" of: {', '.join(cls.model_fields)}"
+                    f"{cls.__name__}: expected keyword arguments, got {args[0]!r:.60}; allowed:"
+                    f" {', '.join(cls.model_fields)}"
                 )
             try:
                 return super().__call__(**values)
@@ -90,13 +90,13 @@ class FrozenModel(BaseModel, metaclass=_HouseStyle):
         return schema
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        """Refuse a change.
+        """Refuse any change.
 
         Raises:
             RecipeError: always.
 
         """
         raise RecipeError(
-            f"{type(self).__name__}.{name}: cannot be changed; make another with"
+            f"{type(self).__name__}.{name}: cannot be changed; create a copy with"
             f" model_copy(update={{'{name}': ...}})"
         )

@@ -1,9 +1,8 @@
-"""Names of our own columns in frames, apart from those of users.
+"""Names of internal columns in frames, separate from those of users.
 
-A cleaned frame holds schema columns under their own names, and everything else under a name that
-begins with `MARK`. A schema may not use that character at the start of a name, so the two never
-meet, whatever the data's columns are called. A scored frame is for users: scores have readable
-names there, and a raw column of such a name is refused.
+A cleaned frame has schema columns under their own names, and all others under names that start
+with `MARK`. Schema names must not start with that character, so names never collide. A scored
+frame is for users: its scores have readable names, and raw columns with these names are refused.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,7 +15,7 @@ SPLIT = f"{MARK}split"
 
 
 def raw_name(column: str) -> str:
-    """Return the name of a data column kept as it was."""
+    """Return the name of a data column in its raw form."""
     return f"{MARK}raw:{column}"
 
 
@@ -31,12 +30,12 @@ def truth_name(task: str) -> str:
 
 
 def amount_name(column: str) -> str:
-    """Return the name of a data column checked as an amount."""
+    """Return the name of a validated amount column."""
     return f"{MARK}amount:{column}"
 
 
 def time_name(column: str) -> str:
-    """Return the name of a data column read as time."""
+    """Return the name of a parsed time column."""
     return f"{MARK}time:{column}"
 
 
@@ -52,13 +51,13 @@ def check_kept(columns: Iterable[str], tasks: Iterable[str], *, where: str, advi
     """Refuse raw columns with the name of a score column.
 
     Args:
-        columns: of the data, to keep beside scores.
-        tasks: of the schema.
-        where: what the message begins with, such as the file or the key of the recipe.
-        advice: what to do about it.
+        columns: data columns to keep next to the scores.
+        tasks: tasks of the schema.
+        where: start of the message, such as the file or the key of the recipe.
+        advice: what to do, appended to the message.
 
     Raises:
-        DataError: names the column and what has its name.
+        DataError: a column has a reserved name.
 
     """
     own = {BLEND_SCORE: "the score of a blend"}
@@ -67,15 +66,13 @@ def check_kept(columns: Iterable[str], tasks: Iterable[str], *, where: str, advi
         own[f"{task}{RAW}"] = f"the predictions of task '{task}' before calibration"
     for name in columns:
         if name in own:
-            raise DataError(
-                f"{where}: column '{name}' already exists, a name kept for {own[name]}; {advice}"
-            )
+            raise DataError(f"{where}: column '{name}' is reserved for {own[name]}; {advice}")
 
 
 def attribute_names(attributes: Collection[str], taken: Collection[str]) -> dict[str, str]:
-    """Return {attribute: its name in a list of items}.
+    """Return the column name of each attribute in a list of items.
 
-    An attribute of a name that the list has itself, such as `score`, gets `__item` added.
+    `__item` is appended to attributes whose name the list itself uses, such as `score`.
 
     >>> attribute_names(["title", "score"], ["rank", "item_id", "score"])
     {'title': 'title', 'score': 'score__item'}

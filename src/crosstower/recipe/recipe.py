@@ -1,6 +1,6 @@
-"""One experiment as one YAML file: data, schema, model, training, evaluation. No torch.
+"""The recipe: one experiment as one YAML file. No torch.
 
-Every key is checked at once; an error names the key, what was given and what is allowed.
+All keys are validated together; an error names the key, the value and the allowed values.
 """
 
 from __future__ import annotations
@@ -26,25 +26,27 @@ from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 
 CHAINED = "esmm"
-"""The model whose tasks form a chain, all binary ones in the order of the schema if none is set."""
+"""Model whose tasks form a chain; by default all binary tasks in the order of the schema."""
 
 ALL_LOSS = "all.loss"
-"""What `training.monitor` calls the losses of all tasks together."""
+"""Value of `training.monitor` for the combined loss of all tasks."""
 
 
 class Evaluation(FrozenModel):
-    """What the report shows beside the model."""
+    """Groups, slices and baselines of the report."""
 
-    group: str | None = Field(default=None, description="Column for the AUC within groups (gAUC).")
-    slices: tuple[str, ...] = Field(default=(), description="Columns to break metrics down by.")
+    group: str | None = Field(default=None, description="Group column of gAUC, such as a user id.")
+    slices: tuple[str, ...] = Field(
+        default=(), description="Columns whose values the metrics are broken down by."
+    )
     baselines: tuple[str, ...] = ("logistic_regression", "mlp")
 
 
 class Recipe(FrozenModel):
-    """One experiment. `model` holds the architecture's name and its options.
+    """One experiment. `model` has the name and the options of the architecture.
 
-    With a `retrieval` section it trains a retriever (the two-tower model, if no name is set) on
-    positives; without one it trains a ranker (DCN-V2, if no name is set) on the schema's tasks.
+    With a `retrieval` section, it trains a retriever on positives (default: the two-tower model).
+    Without one, it trains a ranker on the tasks of the schema (default: DCN-V2).
     """
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][\w.-]*$")
@@ -72,7 +74,7 @@ class Recipe(FrozenModel):
     @classmethod
     def _name_is_text(cls, model: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(model["name"], str):
-            message = f"name must be text, as in model: {{name: dcn_v2}}, got {model['name']!r}"
+            message = f"name: expected text, as in model: {{name: dcn_v2}}, got {model['name']!r}"
             raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors only
         return model
 
@@ -81,36 +83,36 @@ class Recipe(FrozenModel):
         if self.retrieval is None:
             if not self.schema_.tasks:
                 raise ValueError(
-                    "schema.tasks: a ranker needs at least one task, such as click: binary; a"
-                    " retriever needs a retrieval section"
+                    "schema.tasks: empty; add a task such as click: binary to train a ranker, or a"
+                    " retrieval section to train a retriever"
                 )
             return self
         if self.schema_.tasks:
             raise ValueError(
-                "schema.tasks: a retrieval recipe learns from positives alone; remove the tasks and"
-                ' say which rows are positives, as in retrieval.where: "click == 1"'
+                "schema.tasks: not allowed in a retrieval recipe, which learns from positives;"
+                ' remove the tasks and select the positives, as in retrieval.where: "click == 1"'
             )
         if self.evaluation != Evaluation():
             raise ValueError(
-                "evaluation: is for rankers; a retrieval recipe has retrieval.k and"
+                "evaluation: not allowed in a retrieval recipe; use retrieval.k and"
                 " retrieval.baselines"
             )
         if self.calibration != Calibration() or self.blend is not None:
             raise ValueError(
-                "calibration and blend: are for rankers, whose scores are predictions of tasks;"
-                " remove them from a retrieval recipe"
+                "calibration, blend: not allowed in a retrieval recipe, which has no tasks; remove"
+                " them"
             )
         history = self.retrieval.history
         if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):
             raise ValueError(
-                f"retrieval.history: '{history}' must be a column of the schema of kind sequence;"
-                " it is filled from the user's earlier rows"
+                f"retrieval.history: '{history}' is not a sequence column of the schema; add one,"
+                " which is filled with the user's earlier items"
             )
         return self
 
     @model_validator(mode="after")
     def _chain_of_tasks(self) -> Self:
-        """Declare the chain of the model in the schema, whose labels are read by it."""
+        """Declare the chain of the model in the schema, which reads the labels."""
         given = self.model.get("chain")
         names = (self.model["name"], *self.evaluation.baselines)
         if self.retrieval is None and (given is not None or CHAINED in names):
@@ -127,7 +129,7 @@ class Recipe(FrozenModel):
         for name in self.data.times:
             if name not in allowed:
                 raise ValueError(
-                    f"data.times.{name}: no time of data.split or retrieval.time"
+                    f"data.times.{name}: not the time column of data.split or retrieval"
                     f"{did_you_mean(name, allowed)}; allowed: {', '.join(allowed) or 'none'}"
                 )
         return self
@@ -148,14 +150,17 @@ class Recipe(FrozenModel):
 
     @property
     def amounts(self) -> tuple[str, ...]:
-        """The columns that the blend multiplies with: every row must have them."""
+        """Amount columns of the blend, which every row needs."""
         amount = self.blend.amount if self.blend is not None else None
         return () if amount is None else (amount,)
 
     def to_yaml(self) -> str:
-        """Return the recipe as YAML that `parse_recipe` reads back as the same recipe."""
+        """Return the recipe as YAML from which `parse_recipe` restores it."""
         kept = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        plain: dict[str, Any] = {"name": self.name, **kept}  # a file without one has its own name
+        plain: dict[str, Any] = {
+            "name": self.name,
+            **kept,
+        }  # a file without a name is named after itself
         plain["schema"] = self.schema_.plain()
         if "split" in plain.get("data", {}):
             plain["data"]["split"]["kind"] = self.data.split.kind
@@ -163,7 +168,7 @@ class Recipe(FrozenModel):
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe file; relative data paths start at its folder.
+    """Read a recipe file; data paths are relative to its folder.
 
     Raises:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
@@ -186,16 +191,18 @@ def parse_recipe(
     folder: Path | None = None,
     name: str | None = None,
 ) -> Recipe:
-    """Read a recipe from YAML text, with overrides like `training.epochs=3`.
+    """Parse a recipe from YAML text, with overrides such as `training.epochs=3`.
 
-    Relative data paths start at `folder`; `name` is the recipe's if it gives itself none.
+    Data paths are relative to `folder`; `name` is used if the text has none.
     """
     try:
         plain: Any = read_yaml(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"the recipe is not YAML: {error}") from error
+        raise RecipeError(f"the recipe is not valid YAML: {error}") from error
     if not isinstance(plain, dict):
-        raise RecipeError("the recipe must hold keys such as data, schema and model; it has none")
+        raise RecipeError(
+            "the recipe is empty or not a mapping; expected keys such as data, schema and model"
+        )
     for override in overrides or []:
         _override(plain, override)
     if name is not None:
@@ -216,7 +223,9 @@ def _override(plain: dict[str, Any], override: str) -> None:
             place[parent] = {"name": place[parent]}
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
-            raise RecipeError(f"override '{override}': '{parent}' is a value and has no keys")
+            raise RecipeError(
+                f"override '{override}': '{parent}' is a value without keys; override it as a whole"
+            )
     place[last] = read_yaml(value)
 
 

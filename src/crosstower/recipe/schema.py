@@ -1,7 +1,4 @@
-"""Columns and the schema: what the user declares once. Plain frozen pydantic models, no torch.
-
-Everything else (encoders, model inputs, losses, metrics) is derived from a `Schema`.
-"""
+"""The schema: columns and tasks, from which all inputs, losses and metrics follow. No torch."""
 
 from __future__ import annotations
 
@@ -48,7 +45,7 @@ __all__ = [
 class Schema(FrozenModel):
     """The columns that a model reads and the tasks that it learns, by name.
 
-    A kind alone is short for that kind with its defaults:
+    A kind alone stands for that kind with its defaults:
 
     >>> schema = Schema(columns={"user_id": "categorical"}, tasks={"click": "binary"})
     >>> schema.columns["user_id"].min_count
@@ -84,8 +81,8 @@ class Schema(FrozenModel):
         for name in (*self.columns, *self.tasks):
             if name.startswith(MARK):
                 raise ValueError(
-                    f"{name!r}: a name must not begin with the character {MARK!r}; choose another,"
-                    " and name the column of the data by source (column for a task)"
+                    f"{name!r}: a name must not start with the character {MARK!r}; rename it, and"
+                    " set source (column for a task) to the data column"
                 )
 
     def _check_condition(self, name: str, task: Task) -> None:
@@ -99,7 +96,7 @@ class Schema(FrozenModel):
         while needs is not None and needs in self.tasks:
             met.append(needs)
             if needs == name:
-                raise ValueError(f"tasks come after one another in a circle: {' after '.join(met)}")
+                raise ValueError(f"tasks form a cycle: {' after '.join(met)}; remove one after")
             needs = None if met.count(needs) > 1 else self.tasks[needs].needs
 
     def _check_cross(self, name: str, cross: Cross) -> None:
@@ -107,7 +104,7 @@ class Schema(FrozenModel):
         for part in cross.columns:
             if part not in allowed:
                 raise ValueError(
-                    f"cross '{name}' names '{part}', which is not a categorical or bucketised"
+                    f"cross '{name}': '{part}' is not a categorical or bucketised"
                     f" column{did_you_mean(part, allowed)}; allowed: {', '.join(allowed)}"
                 )
 
@@ -118,7 +115,7 @@ class Schema(FrozenModel):
                 n for n, c in self.columns.items() if isinstance(c, Coded) and c.table is None
             ]
             raise ValueError(
-                f"column '{name}' shares the table of '{column.table}', which does not own one"
+                f"column '{name}': table '{column.table}' is not a column with its own table"
                 f"{did_you_mean(column.table or '', allowed)}; allowed: {', '.join(allowed)}"
             )
         given = column.model_fields_set & {
@@ -134,8 +131,8 @@ class Schema(FrozenModel):
         owner = self.columns.get(column.table or "")
         if not isinstance(owner, Text) or owner.table is not None or not owner.hashed:
             raise ValueError(
-                f"column '{name}' shares the table of '{column.table}', which is no hashed text"
-                " column with a table of its own"
+                f"column '{name}': table '{column.table}' is not a hashed text column with its own"
+                " table; name such a column"
             )
         given = column.model_fields_set & {"hash_buckets", "dim"}
         if given:
@@ -153,13 +150,12 @@ class Schema(FrozenModel):
             for source in sources_of(name, column):
                 if source in labels:
                     raise ValueError(
-                        f"column '{name}' reads '{source}', which is the answer of task"
-                        f" '{labels[source]}': a model that sees its label learns nothing else;"
-                        " remove the column"
+                        f"column '{name}' reads '{source}', which is the label of task"
+                        f" '{labels[source]}'; remove the column, as a label must not be an input"
                     )
 
     def plain(self) -> dict[str, Any]:
-        """Return plain data without defaults that `Schema.model_validate` reads back."""
+        """Return plain data without defaults, for `Schema.model_validate`."""
         plain = self.model_dump(mode="json", exclude_defaults=True)
         for name, column in self.columns.items():
             plain["columns"][name]["kind"] = column.kind
@@ -172,22 +168,22 @@ class Schema(FrozenModel):
         return {name: task.kind for name, task in self.tasks.items()}
 
     def truths(self) -> dict[str, str]:
-        """Return the column of the true probability of each task that has one."""
+        """Return the true-probability column of each task that has one."""
         given = {n: t.true_probability for n, t in self.tasks.items() if isinstance(t, Binary)}
         return {name: column for name, column in given.items() if column is not None}
 
     def sources(self) -> list[str]:
-        """Return the data columns that the model reads, each once, in order."""
+        """Return the data columns that the model reads, without repeats, in order."""
         names = (s for n, c in self.columns.items() for s in sources_of(n, c))
         return list(dict.fromkeys(names))
 
     def part(self, names: list[str]) -> Schema:
-        """Return the schema of some columns alone, without tasks."""
+        """Return a schema with some of the columns and no tasks."""
         kept = {n: c for n, c in self.columns.items() if n in names}
         return self.model_copy(update={"columns": kept, "tasks": {}})
 
     def with_tasks(self, names: list[str]) -> Schema:
-        """Return the schema with some tasks, and those that their labels depend on."""
+        """Return a schema with some of the tasks and those that their labels depend on."""
         kept, waiting = set[str](), list(names)
         while waiting:
             name = waiting.pop()
@@ -197,6 +193,6 @@ class Schema(FrozenModel):
         return self.model_copy(update={"tasks": {n: t for n, t in self.tasks.items() if n in kept}})
 
     def label_sources(self) -> list[str]:
-        """Return the data columns that hold labels and true probabilities, each once."""
+        """Return the data columns of labels and true probabilities, without repeats."""
         names = [task.column or name for name, task in self.tasks.items()]
         return list(dict.fromkeys(names + list(self.truths().values())))

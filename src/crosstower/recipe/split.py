@@ -1,4 +1,4 @@
-"""How rows are divided into train, valid and test: the `data.split` of a recipe. No torch."""
+"""The `data.split` section: how rows are split into train, valid and test. No torch."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ Moment = int | float | str
 
 class _FractionSplit(FrozenModel):
     fractions: Fractions = Field(
-        default=(0.8, 0.1, 0.1), description="Shares of train, valid, test."
+        default=(0.8, 0.1, 0.1), description="Shares of train, valid and test rows."
     )
 
     @field_validator("fractions")
     @classmethod
     def _sum_to_one(cls, fractions: Fractions) -> Fractions:
         if min(fractions) <= 0 or abs(sum(fractions) - 1.0) > 1e-9:
-            raise ValueError(f"three positive shares that sum to 1, got {list(fractions)}")
+            raise ValueError(f"expected three positive shares that sum to 1, got {list(fractions)}")
         return fractions
 
 
 class RandomSplit(_FractionSplit):
-    """Each row by chance, the same for the same seed."""
+    """Assigns rows at random, equally for equal seeds."""
 
     kind: Literal["random"] = "random"
     seed: int = Field(default=0, ge=0)
 
 
 class TimeSplit(_FractionSplit):
-    """The earliest rows train, the latest test; rows of one moment stay together.
+    """Earliest rows train, latest rows test; rows with equal times stay together.
 
-    The shares are those of `fractions`, or the splits begin at `valid_from` and `test_from`.
+    Splits follow `fractions`, or start at `valid_from` and `test_from`.
     """
 
     kind: Literal["time"] = "time"
     column: str
     valid_from: Moment | None = Field(
         default=None,
-        description="Time of the first valid row, ISO 8601 such as 2024-03-01, or a number if the"
-        " column holds numbers. Earlier rows train.",
+        description="Time of the first validation row: ISO 8601 such as 2024-03-01, or a number if"
+        " the column has numbers. Earlier rows train.",
     )
     test_from: Moment | None = Field(default=None, description="Time of the first test row.")
 
@@ -57,9 +57,11 @@ class TimeSplit(_FractionSplit):
     def _shares_or_times(self) -> Self:
         if (self.valid_from is None) != (self.test_from is None):
             missing = "valid_from" if self.valid_from is None else "test_from"
-            raise ValueError(f"{missing}: missing; a split at given times needs both ends")
+            raise ValueError(f"{missing}: missing; set both valid_from and test_from")
         if self.valid_from is not None and "fractions" in self.model_fields_set:
-            raise ValueError("drop fractions, or drop valid_from and test_from")
+            raise ValueError(
+                "fractions: not allowed with valid_from and test_from; drop one of them"
+            )
         return self
 
     @property
@@ -69,7 +71,7 @@ class TimeSplit(_FractionSplit):
 
 
 class GroupSplit(_FractionSplit):
-    """All rows of a group (a user, a query) on the same side."""
+    """Assigns groups (a user, a query) at random, with all their rows."""
 
     kind: Literal["group"] = "group"
     column: str
@@ -77,7 +79,7 @@ class GroupSplit(_FractionSplit):
 
 
 class LeaveLastOutSplit(FrozenModel):
-    """The last row of each group tests, the one before validates."""
+    """Tests on the last row of each group and validates on the one before."""
 
     kind: Literal["leave_last_out"] = "leave_last_out"
     group: str
@@ -90,14 +92,14 @@ class LeaveLastOutSplit(FrozenModel):
 
 
 class ColumnSplit(FrozenModel):
-    """A column that says train, valid or test."""
+    """Reads train, valid or test from a column."""
 
     kind: Literal["column"] = "column"
     column: str
 
 
 class GivenSplit(FrozenModel):
-    """Rows that come divided: `data.path` trains, `data.valid` and `data.test` hold the others."""
+    """Separate files: `data.path` trains, `data.valid` validates and `data.test` tests."""
 
     kind: Literal["given"] = "given"
 
@@ -109,5 +111,5 @@ Split = Annotated[
 
 
 def order_of(split: Split) -> str | None:
-    """Return the column by which a split orders rows in time, if it does."""
+    """Return the time column of a split, if it has one."""
     return split.order if isinstance(split, TimeSplit | LeaveLastOutSplit) else None

@@ -1,4 +1,4 @@
-"""Tasks: what a model learns to predict, and how the column of its labels is read."""
+"""Tasks: what a model predicts, and how its labels are read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import Field, field_validator, model_validator
 from crosstower.recipe.frozen import FrozenModel
 
 HeadKind = Literal["binary", "regression", "rating"]
-"""How a task is learnt: its loss, its metrics and the scale of its predictions."""
+"""Kind of a task: decides its loss, its metrics and the scale of its predictions."""
 
 
 class _Task(FrozenModel):
     column: str | None = Field(
-        default=None, description="Column of the labels; the task's name if unset."
+        default=None, description="Label column (default: the name of the task)."
     )
     weight: float = Field(default=1.0, gt=0, description="Weight of the task's loss in the sum.")
     loss: str | None = Field(
@@ -23,23 +23,23 @@ class _Task(FrozenModel):
 
 
 class Binary(_Task):
-    """A yes or no: click, conversion, like. Predicted as a probability."""
+    """A binary event such as a click, predicted as a probability."""
 
     kind: Literal["binary"] = "binary"
     positive: bool | int | float | str | None = Field(
-        default=None, description="The value that counts as 1; all others count as 0."
+        default=None, description="Value that counts as 1; all others count as 0."
     )
     threshold: float | None = Field(
-        default=None, description="Values of at least this count as 1, smaller ones as 0."
+        default=None, description="Smallest value that counts as 1; smaller values count as 0."
     )
     after: str | None = Field(
         default=None,
-        description="Binary task that must have happened first. A label that is missing where it"
-        " did not counts as 0, and labels that contradict it are reported.",
+        description="Binary task whose event must happen first. Where it did not, a missing label"
+        " counts as 0, and contradicting labels are reported.",
     )
     true_probability: str | None = Field(
         default=None,
-        description="Column with the true probability (simulated data): gives the best AUC.",
+        description="Column of the true probability (synthetic data), for the best possible AUC.",
     )
 
     @model_validator(mode="after")
@@ -50,40 +50,39 @@ class Binary(_Task):
 
     @property
     def needs(self) -> str | None:
-        """The binary task without whose event the label is 0."""
+        """Binary task without whose event the label is 0."""
         return self.after
 
 
 class Regression(_Task):
-    """A number: watch time, price. Trained on the standardised, optionally logged label.
+    """A number such as a watch time, learned on the standardised or log1p-transformed label.
 
-    With `when` the head learns the mean of the rows where that event happened; the prediction is
-    the expectation over all rows, P(event) · E[y | event] + (1 - P(event)) · E[y | no event], the
-    last of them the mean of the training rows. A label that is missing where the event did not
-    happen counts as 0.
+    With `when`, the head learns from rows with that event only. The prediction is the expectation
+    over all rows, P(event) · E[y | event] + (1 - P(event)) · E[y | no event], where the last term
+    is the mean of the training rows. Without the event, a missing label counts as 0.
     """
 
     kind: Literal["regression"] = "regression"
     when: str | None = Field(
-        default=None, description="Binary task: learn only from rows where it happened."
+        default=None, description="Binary task; only rows with its event are used."
     )
     log1p: bool = Field(
-        default=False, description="Train on log(1 + label); labels must not be negative."
+        default=False, description="Train on log(1 + label); negative labels are not allowed."
     )
     clip: tuple[float, float] | None = Field(
-        default=None, description="Labels outside [low, high] are moved to the nearer end."
+        default=None, description="Limits [low, high] to which labels are clipped."
     )
 
     @property
     def needs(self) -> str | None:
-        """The binary task without whose event the label is 0."""
+        """Binary task without whose event the label is 0."""
         return self.when
 
     @field_validator("clip")
     @classmethod
     def _ordered(cls, clip: tuple[float, float] | None) -> tuple[float, float] | None:
         if clip is not None and clip[0] >= clip[1]:
-            raise ValueError(f"clip must be [low, high] with low < high, got {list(clip)}")
+            raise ValueError(f"expected [low, high] with low < high, got {list(clip)}")
         return clip
 
 
@@ -96,13 +95,13 @@ class Rating(_Task):
 
     @property
     def needs(self) -> str | None:
-        """No task: a rating stands by itself."""
+        """None: a rating depends on no other task."""
         return None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low >= self.high:
-            raise ValueError(f"low must be below high, got low={self.low} and high={self.high}")
+            raise ValueError(f"low: must be below high, got low={self.low} and high={self.high}")
         return self
 
 

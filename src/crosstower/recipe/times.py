@@ -1,4 +1,4 @@
-"""How a time column is written: an entry of `data.times` in a recipe."""
+"""An entry of `data.times` in a recipe: the format of a time column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.values.instants import formatted_instants
 
 UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-"""Nanoseconds of each unit in which numbers may count from 1970-01-01 UTC."""
+"""Nanoseconds per unit of numbers since 1970-01-01 UTC."""
 UNIT_WORDS = {
     "s": "seconds since 1970",
     "ms": "milliseconds since 1970",
@@ -25,17 +25,17 @@ _PROBE = datetime(2024, 3, 25, 13, 4, 6, tzinfo=UTC)
 
 
 class TimeFormat(FrozenModel):
-    """How the text and the numbers of a time column are read; dates of typed files need none."""
+    """Format of the text or numbers of a time column; typed dates need none."""
 
     format: str | None = Field(
         default=None,
-        description="s, ms, us or ns: numbers since 1970-01-01 UTC. order: numbers that only"
-        " order the rows. A strftime pattern such as '%m/%d/%Y %H:%M': text. If unset, ISO 8601"
-        " or numbers whose unit follows from their size.",
+        description="s, ms, us or ns for numbers since 1970-01-01 UTC; order for numbers that only"
+        " order the rows; or a strftime pattern such as '%m/%d/%Y %H:%M'. Default: ISO 8601, or"
+        " numbers whose unit follows from their size.",
     )
     timezone: str | None = Field(
         default=None,
-        description="Zone of times that name none, such as Europe/Berlin; UTC if unset.",
+        description="Zone of times without one, such as Europe/Berlin (default: UTC).",
     )
 
     @model_validator(mode="before")
@@ -73,7 +73,7 @@ USUAL = TimeFormat()
 
 
 def _names_a_day(pattern: str) -> bool:
-    """Tell whether text in a pattern can be read back as the month that it was written from."""
+    """Return whether a pattern restores year and month of a written time."""
     try:
         written = pl.Series([_PROBE]).dt.strftime(pattern)
         seconds = formatted_instants(written, pattern).seconds

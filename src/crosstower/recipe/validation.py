@@ -1,4 +1,4 @@
-"""Check plain data against a model, and explain all that is wrong with it at once."""
+"""Validation of plain data against a model, with all errors in one message."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
-    """Return `plain` as a checked model; all errors are reported together.
+    """Return `plain` as a validated model.
 
     Raises:
-        RecipeError: with one line a wrong key.
+        RecipeError: some keys are wrong; one line per key.
 
     """
     try:
@@ -26,7 +26,7 @@ def validate(kind: type[Model], plain: Any, *, where: str = "") -> Model:
 
 
 def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "") -> str:
-    """Return what is wrong as text, one line per wrong key; `where` leads each key."""
+    """Return the message of a validation error, one line per key, prefixed by `where`."""
     schema = kind.model_json_schema()
     lines = [_explain(item, schema, where) for item in error.errors(include_url=False)]
     return "\n".join(dict.fromkeys(lines))
@@ -59,18 +59,18 @@ def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
 
 
 def _no_such(given: Any, expected: str) -> str:
-    """Return the sentence about a word that is none of those expected."""
+    """Return the message for a value that is not one of those allowed."""
     hint = did_you_mean(str(given), re.findall("'([^']*)'", expected))
     return f"expected {expected}, got {given!r:.200}{hint}"
 
 
 def _walk(schema: dict[str, Any], location: tuple[Any, ...]) -> tuple[str, list[str]]:
-    """Return the dotted key of an error and the keys allowed beside it."""
+    """Return the dotted key of an error and its allowed sibling keys."""
     node, allowed, keys = schema, list(schema.get("properties", {})), list[str]()
     for part in location:
         node = _resolve(node, schema)
         mapping = node.get("discriminator", {}).get("mapping", {})
-        if part in mapping:  # the tag of a union is no key of the file
+        if part in mapping:  # the tag of a union is not a key of the file
             node = _resolve({"$ref": mapping[part]}, schema)
             allowed = list(node.get("properties", {}))
             continue

@@ -1,7 +1,7 @@
-"""YAML as people mean it: only true and false are booleans.
+"""A YAML reader in which only true and false are booleans, as in YAML 1.2.
 
-YAML 1.1, which PyYAML follows, also reads on, off, yes, no, y and n as booleans: the key `on` of a
-join, or the category NO, would be lost. YAML 1.2 has dropped that, and so does this reader.
+PyYAML follows YAML 1.1, which also reads on, off, yes, no, y and n as booleans. The key `on` of a
+join and the category NO would be lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str) -> Any:
-    """Return the plain data of a YAML text.
+    """Parse a YAML text.
 
     >>> read_yaml("{on: user_id, country: NO, flag: true}")
     {'on': 'user_id', 'country': 'NO', 'flag': True}

@@ -80,7 +80,7 @@ def test_texts_are_encoded_alone_as_together() -> None:
     ("options", "words"),
     [
         ({"char_ngrams": (4, 3)}, "shortest, longest"),
-        ({"encoder": "wordllama", "hash_buckets": 9}, "only mean something"),
+        ({"encoder": "wordllama", "hash_buckets": 9}, "allowed only with encoder"),
         ({"max_len": 0}, "greater than or equal to 1"),
     ],
 )

@@ -91,7 +91,7 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
     ("section", "words"),
     [
         ("{delimiter: ';;'}", r"data\.csv\.delimiter: .*one character"),
-        ("{encoding: klingon}", r"data\.csv\.encoding: .*no encoding 'klingon'"),
+        ("{encoding: klingon}", r"data\.csv\.encoding: .*got 'klingon'"),
     ],
 )
 def test_a_wrong_dialect_is_refused(section: str, words: str) -> None:

@@ -21,12 +21,12 @@ def test_questions_look_at_earlier_splits_only(tmp_path: Path) -> None:
     assert data.questions["test"].cold().tolist() == [False, False, False]
 
 
-def test_few_of_many_valid_questions_are_drawn_and_all_of_the_test(tmp_path: Path) -> None:
+def test_few_of_many_valid_queries_are_drawn_and_all_of_the_test(tmp_path: Path) -> None:
     everyone = asked(prepared(tmp_path), "valid")
-    drawn = prepared(tmp_path, valid_questions=1)
+    drawn = prepared(tmp_path, valid_queries=1)
     assert len(asked(drawn, "valid")) == 1
     assert asked(drawn, "valid").items() <= everyone.items()
-    assert asked(drawn, "valid") == asked(prepared(tmp_path, valid_questions=1), "valid")
+    assert asked(drawn, "valid") == asked(prepared(tmp_path, valid_queries=1), "valid")
     assert asked(drawn, "test").keys() == {"a", "b", "c"}
 
 

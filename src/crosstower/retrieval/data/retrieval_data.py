@@ -117,7 +117,7 @@ def prepare_retrieval(
     sides, section = tower_columns_of(recipe), retrieval_section_of(recipe)
     rows = read_positives(recipe, source, sides, on_progress)
     by_user = section.user is not None
-    limits = {"valid": section.valid_questions, "test": None}
+    limits = {"valid": section.valid_queries, "test": None}
     questions = {
         name: evaluation_queries(
             rows,
