@@ -1,6 +1,7 @@
 """Asking a funnel: candidates of the retriever, in the ranker's order."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -259,7 +260,7 @@ def test_an_index_that_was_built_gives_the_candidates(rentals: Runs, tmp_path: A
     retriever = Retriever.open(rentals.retrieval)
     ids, vectors = retriever.catalogue.ids, retriever.vectors
     ExactIndex.build(ids.reverse(), vectors[::-1]).save(tmp_path / "index")
-    other = Retriever(retriever.run, retriever.model, tmp_path / "index")
+    other = replace(retriever, index_folder=tmp_path / "index")
     mixed = Funnel(other, funnel.ranking, funnel.scorer, 30)
     assert mixed.recommend(7, k=30).equals(funnel.recommend(7, k=30))
 

@@ -26,7 +26,7 @@ from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBa
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared
-from crosstower.ranking.scorer import PREDICTION, calibrated
+from crosstower.ranking.scorer import PREDICTION, Scorer, calibrated
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
 from crosstower.recipe.tasks import Rating, Regression
 from crosstower.storage.files import write_parquet
@@ -200,6 +200,6 @@ class RankingJob:
         logits = predict_logits(model, batches, device=device, precision=precision)
         kept = self.recipe.calibration.negative_sampling_rate
         arrays = {name: values.numpy() for name, values in logits.items()}
-        decoded = self.encoder.decode(arrays, kept=kept)
+        decoded = Scorer(self.encoder, model).decode(arrays, kept)
         columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
         return self.prepared.answers[split].with_columns(columns)

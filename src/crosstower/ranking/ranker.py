@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from torch import nn
 
 from crosstower.blending.blender import FittedBlend, load_blend
 from crosstower.data.fingerprints import Fingerprints, Recognised
@@ -24,17 +25,17 @@ from crosstower.training.run import BLEND, CALIBRATION, Run
 
 @dataclass(frozen=True)
 class Ranker:
-    """One model of a ranking run, opened to score.
+    """One model of a ranking run, opened to score rows.
 
     Args:
         run: the run of the ranker.
-        model: one of the run's models.
+        name: one of the run's models.
         seed: one of the run's seeds.
 
     """
 
     run: Run
-    model: str
+    name: str
     seed: int
 
     @staticmethod
@@ -47,7 +48,7 @@ class Ranker:
             seed: one of the run's seeds; the first if None.
 
         Raises:
-            RunError: there is no run, it retrieves, or has no such model or seed.
+            RunError: there is no run, it retrieves, or it has no such model or seed.
 
         """
         run = Run.of(run)
@@ -56,21 +57,29 @@ class Ranker:
                 f"{run.folder}: a run that retrieves and scores no rows; ask it with: crosstower"
                 " recommend, search or similar"
             )
-        name = next(iter(run.info.models)) if model is None else model
-        number = run.info.seeds[0] if seed is None else seed
-        run.model_folder(name, number)
+        name, number = run.chosen(model, seed)
         return Ranker(run, name, number)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The network.
+
+        Raises:
+            RunError: its weights are damaged.
+
+        """
+        return self.run.model(self.name, seed=self.seed)
 
     @cached_property
     def calibrators(self) -> Calibrators | None:
         """The calibration of the predictions, if the run has one."""
-        path = self.run.model_folder(self.model, self.seed) / CALIBRATION
+        path = self.run.model_folder(self.name, self.seed) / CALIBRATION
         return load_calibrators(path) if path.is_file() else None
 
     @cached_property
     def blend(self) -> FittedBlend | None:
         """The fitted blend, if the run keeps one."""
-        path = self.run.model_folder(self.model, self.seed) / BLEND
+        path = self.run.model_folder(self.name, self.seed) / BLEND
         return load_blend(path) if path.is_file() else None
 
     def scorer(self, *, precision: Precision = "float32") -> Scorer:
@@ -80,8 +89,7 @@ class Ranker:
             RunError: there is no such precision.
 
         """
-        model = self.run.model(self.model, seed=self.seed)
-        return Scorer(self.run.encoder, model, self.calibrators, self.blend, precision)
+        return Scorer(self.run.encoder, self.model, self.calibrators, self.blend, precision)
 
     def tally(self) -> Tally:
         """Return what counts rows while they are scored, and recognises the training rows."""

@@ -1,8 +1,19 @@
-"""From cleaned rows to scores: one way for training, batch scoring and a server.
+"""From raw rows to scores: one way for training, batch scoring and a server.
 
-Encode, ask the model, decode the logits, calibrate, blend. A scored frame has a column
-`TASK__prediction` a task, `TASK__raw` where calibration changed it, and `blend__score` if there is
-a blend.
+Clean, encode, run the model, decode the logits, calibrate, blend. Everything that scores uses
+`Scorer.cleaner` for the rows and `Scorer.combine` for the logits:
+
+- predictions of valid and test rows (`ranking/job.py`): the rows of a training are clean and
+  encoded already, its logits come from the trainer's device, and `Scorer.decode` gives what the
+  calibration is fitted on;
+- `Ranker.score` and `Ranker.predict`, chunk by chunk (`ranking/scored_rows.py`);
+- the off-policy evaluation, every action for every row (`off_policy/scoring.py`);
+- the batch evaluation of a funnel (`Funnel.score`);
+- the online funnel, items encoded ahead of requests (`funnel/online/ranker.py`);
+- rows that a request gives (`funnel/online/rows.py`).
+
+A scored frame has a column `TASK__prediction` per task, `TASK__raw` where calibration changed it,
+and `blend__score` if there is a blend.
 """
 
 from __future__ import annotations
@@ -199,7 +210,7 @@ class Scorer:
 
         """
         calibrators, blend = self.calibrators, self.blend
-        found = self.encoder.decode(logits, kept={} if calibrators is None else calibrators.kept)
+        found = self.decode(logits, {} if calibrators is None else calibrators.kept)
         before = dict[str, Floats]()
         if calibrators is not None:
             types = None if calibrators.by is None else raw.types[calibrators.by]
@@ -215,6 +226,18 @@ class Scorer:
             amounts=None if amount is None else raw.amounts[amount],
         )
         return Scores(found, before, score)
+
+    def decode(
+        self, logits: Mapping[str, NDArray[np.float32]], kept: Mapping[str, float]
+    ) -> dict[str, Floats]:
+        """Return predictions `[B]` before calibration, by task.
+
+        Args:
+            logits: `[B]` by task.
+            kept: the share of the negatives that the training rows kept, of tasks below 1.
+
+        """
+        return self.encoder.decode(logits, kept=kept)
 
     @property
     def types(self) -> tuple[str, ...]:

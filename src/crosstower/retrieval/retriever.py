@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.sources.source import FrameSource
+from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError, did_you_mean, notify
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.arguments import count_of
@@ -44,21 +44,37 @@ INDEX = "index"
 
 @dataclass(frozen=True)
 class Retriever:
-    """A trained retriever: its run, one model, and the folder of its index (if it has one)."""
+    """One model of a retrieval run, opened to answer queries.
+
+    Args:
+        run: the run of the retriever.
+        name: one of the run's models.
+        seed: one of the run's seeds.
+        index_folder: of the index, which an exact one in memory replaces if there is none.
+
+    """
 
     run: Run
-    model: TwoTower
+    name: str
+    seed: int
     index_folder: Path
 
     @staticmethod
-    def open(run: Run | str | Path, *, seed: int | None = None) -> Retriever:
-        """Open a retrieval run with the model of a seed, the first one if None.
+    def open(
+        run: Run | str | Path, *, model: str | None = None, seed: int | None = None
+    ) -> Retriever:
+        """Open the retriever of a run.
 
         The index that `crosstower index RUN` wrote belongs to the first seed; another seed, and a
         run without it, gets an exact index in memory.
 
+        Args:
+            run: a retrieval run, or its folder.
+            model: one of the run's models; the main one if None.
+            seed: one of the run's seeds; the first if None.
+
         Raises:
-            RunError: there is no run, it ranks instead of retrieving, or it is damaged.
+            RunError: there is no run, it ranks, it has no such model or seed, or it is damaged.
 
         """
         run = Run.of(run)
@@ -67,11 +83,24 @@ class Retriever:
                 f"{run.folder}: a run that ranks, without a retrieval section; it can: crosstower"
                 " predict"
             )
-        model = run.model(seed=seed)
+        name, number = run.chosen(model, seed)
+        folder = INDEX if number == run.info.seeds[0] else f"{INDEX}-{number}"
+        retriever = Retriever(run, name, number, run.folder / folder)
+        _ = retriever.model  # damaged weights are an error now, not of the first query
+        return retriever
+
+    @cached_property
+    def model(self) -> TwoTower:
+        """The network.
+
+        Raises:
+            RunError: its weights are damaged, or it does not retrieve.
+
+        """
+        model = self.run.model(self.name, seed=self.seed)
         if not isinstance(model, TwoTower):
-            raise RunError(f"{run.folder}: {type(model).__name__} is no retrieval model")
-        first = seed is None or seed == run.info.seeds[0]
-        return Retriever(run, model, run.folder / (INDEX if first else f"{INDEX}-{seed}"))
+            raise RunError(f"{self.run.folder}: {type(model).__name__} is no retrieval model")
+        return model
 
     @cached_property
     def items(self) -> pl.DataFrame:
@@ -96,11 +125,9 @@ class Retriever:
 
         """
         side = self._item_side
-        schema = side.schema
-        cleaner, source = Cleaner(schema, []), FrameSource(items, name)
-        cleaned = pl.concat([cleaner.clean(c) for c in source.chunks(cleaner.sources())])
-        batch = side.widen(side.encode(cleaned.select(schema.columns.keys())))
-        return item_vectors(self.model, batch).numpy()
+        cleaner = Cleaner(side.schema, with_labels=False)
+        batch = side.encode(cleaner.clean(Chunk(items, name, 0, 0)))
+        return item_vectors(self.model, side.widen(batch)).numpy()
 
     @cached_property
     def index(self) -> ItemIndex:
@@ -255,7 +282,7 @@ class Retriever:
     def _sides(self) -> TowerColumns:
         return tower_columns_of(self.run.recipe)
 
-    @property
+    @cached_property
     def _item_side(self) -> PartialEncoder:
         return PartialEncoder(self.run.encoder, self._sides.item)
 

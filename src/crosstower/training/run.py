@@ -167,14 +167,25 @@ class Run:
             raise RunError(f"{self.folder}: no seed {seed}; the run has: {seeds}")
         return self.folder / "models" / model / f"seed-{seed}"
 
+    def chosen(self, name: str | None, seed: int | None) -> tuple[str, int]:
+        """Return a model's name and a seed; None stands for the main model, and the first seed.
+
+        Raises:
+            RunError: the run has no such model or seed.
+
+        """
+        name = next(iter(self.info.models)) if name is None else name
+        seed = self.info.seeds[0] if seed is None else seed
+        self.model_folder(name, seed)
+        return name, seed
+
     def model(self, name: str | None = None, *, seed: int | None = None) -> nn.Module:
         """Return a trained model with its best weights, on the CPU, ready to score.
 
         The main model and the first seed of the run, unless told otherwise. Weights trained again
         on train and valid rows take the place of the best, where the recipe asks for them.
         """
-        name = next(iter(self.info.models)) if name is None else name
-        seed = self.info.seeds[0] if seed is None else seed
+        name, seed = self.chosen(name, seed)
         folder = self.model_folder(name, seed)
         if name in self.info.modules:
             require_own({name: self.info.modules[name]}, where=str(self.folder))
