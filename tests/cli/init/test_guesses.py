@@ -3,7 +3,7 @@ import random
 import polars as pl
 import pytest
 
-from crosstower.cli.init.guesses import guess
+from crosstower.cli.init.guesses import guess, positive_text
 from crosstower.recipe.recipe import parse_recipe
 from crosstower.recipe.split import TimeSplit
 
@@ -130,3 +130,15 @@ def test_rows_counted_within_each_user_are_an_order() -> None:
     recipe = guessed(frame)
     assert set(recipe.schema_.columns) == {"userId", "position"}
     assert recipe.data.split == TimeSplit(column="visit")
+
+
+@pytest.mark.parametrize(
+    ("cells", "positive"),
+    [
+        (["Yes"] * 6 + ["No"] * 4, "Yes"),
+        (["false"] * 2 + ["true"] * 8, "true"),
+        ([">50K"] * 2 + ["<=50K"] * 8, ">50K"),  # no word says yes: the rarest
+    ],
+)
+def test_the_positive_text_means_yes_or_is_the_rarest(cells: list[str], positive: str) -> None:
+    assert positive_text(pl.Series("label", cells)) == positive

@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from crosstower.cli.init.giveaways import TELLING, repeated_rows, single_auc
-from crosstower.cli.init.guesses import Guess, plain
+from crosstower.cli.init.guesses import Guess, plain, positive_text
 from crosstower.data.split import SPLITS
 from crosstower.recipe.split import Split
 
@@ -49,8 +49,7 @@ def without_giveaways(
 def _positive(label: pl.Series) -> pl.Series | None:
     """Return a label as 0 and 1, null where it is missing."""
     if label.dtype == pl.String:
-        rarest = label.drop_nulls().value_counts().sort("count", label.name)[label.name][0]
-        return (label == rarest).cast(pl.Int8)
+        return (label == positive_text(label.drop_nulls())).cast(pl.Int8)
     if not label.dtype.is_numeric() and label.dtype != pl.Boolean:
         return None
     numbers = label.cast(pl.Float64).fill_nan(None)

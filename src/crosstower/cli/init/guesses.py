@@ -28,6 +28,7 @@ _MANY = 100  # rows from which a value per row is no accident
 _SKEWED = 5.0
 _SPLITS = (set(SPLITS), set(SPLITS[:1] + SPLITS[2:]))
 
+_YES = {"yes", "y", "true", "t", "positive", "pos"}
 _BRACKETED = r"^\s*\[.*\]\s*$"
 _SEPARATORS = ("|", ";", ",")
 Role = Literal["feature", "time", "order", "split", "label", "giveaway", "other"]
@@ -171,6 +172,12 @@ _ROLES: tuple[tuple[Callable[[pl.Series], bool], Role, str], ...] = (
 )
 
 
+def positive_text(known: pl.Series) -> str:
+    """Return the text of a label that means yes; the rarest one where none says so."""
+    counts = known.value_counts().sort("count", known.name)[known.name]
+    return next((text for text in counts if text.strip().lower() in _YES), counts[0])
+
+
 def _guess_number(series: pl.Series, distinct: int, note: str) -> Guess:
     whole = _whole(series)
     if (whole and names_id(series.name)) or (series.dtype.is_integer() and distinct <= FEW):
@@ -216,7 +223,7 @@ def _separated_bag(known: pl.Series) -> Guess | None:
         several = lengths.n_unique() > 1 and parts.n_unique() <= len(parts) / 2
         if separator == "|" or (words < 1 and several):
             section = {"kind": "bag", "separator": separator, "max_len": _length(lengths)}
-            return Guess(section, f"values separated by {separator}, at most {lengths.max()}")
+            return Guess(section, f"values separated by '{separator}', at most {lengths.max()}")
     return None
 
 

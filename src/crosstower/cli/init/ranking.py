@@ -16,6 +16,7 @@ from crosstower.cli.init.guesses import (
     first_rows,
     guess,
     plain,
+    positive_text,
     with_orders,
 )
 from crosstower.data.sources.source import Source, require_columns
@@ -108,8 +109,7 @@ def _task_line(series: pl.Series) -> str:
             f"column '{series.name}': has {len(values):,} different texts and cannot be a label;"
             " name another with --task COLUMN"
         )
-    rarest = known.value_counts().sort("count", series.name)[series.name][0]
-    section = plain({"kind": "binary", "positive": rarest})
+    section = plain({"kind": "binary", "positive": positive_text(known)})
     return f"    {name}: {section}  # all other values count as 0"
 
 
