@@ -81,7 +81,10 @@ def test_rows_that_were_trained_on_are_seen(bandit_run: Run, bandit_rows: pl.Dat
     for data in (folder / "log.parquet", str(folder / "log.parquet"), bandit_rows):
         report = evaluate_policy(bandit_run, **ASK, data=data)
         assert report.rows == ROWS
-        assert "seems to be what the run was trained on" in report.warnings[0]
+        assert "the log seems to be the one that trained the run" in report.warnings[0]
+    other = bandit_rows.head(bandit_rows.height // 2)
+    report = evaluate_policy(bandit_run, **ASK, data=other)
+    assert not any("trained the run" in words for words in report.warnings)
 
 
 def test_given_item_columns_alone_follow_from_the_action(

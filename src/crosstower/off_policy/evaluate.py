@@ -7,6 +7,7 @@ takes the best, or draws by softmax. Shapes: B rows of the log, A actions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from crosstower.data.held_out import held_out_columns
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import FrameSource, Source, require_columns
+from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError, did_you_mean
 from crosstower.off_policy.actions import actions_of, item_columns_of, target_chances
 from crosstower.off_policy.estimators import inverse_propensity
@@ -86,13 +88,14 @@ def evaluate_policy(
 
     """
     run = Run.of(run)
-    task, scorer = _reward_task(run, reward), Ranker.open(run).scorer().of_rows()
+    task, ranker = _reward_task(run, reward), Ranker.open(run)
+    scorer, tally = ranker.scorer().of_rows(), ranker.tally()
     reads = list(dict.fromkeys([*run.recipe.schema_.sources(), *scorer.columns]))
     _check_counts(refits, target, target_actions)
     more = (slot, target, target_actions)
     named = [action, propensity, *(name for name in more if name), *(item_columns or ())]
-    frame = _read(run, task, [*reads, *named], data)
-    warnings = _warnings(run, task, frame, data)
+    frame = _read(run, task, [*reads, *named], data, tally)
+    warnings = _warnings(run, task, frame, data, tally)
     frame = frame.drop_nulls(label_name(task))
     known = _known(frame, task, propensity, slot)
     # The logging policy on its own log: bad numbers show before anything is scored.
@@ -149,8 +152,8 @@ def _reward_task(run: Run, reward: str | None) -> str:
     return reward or tasks[0]
 
 
-def _read(run: Run, task: str, columns: Sequence[str], data: Any) -> pl.DataFrame:
-    """Return raw columns and the label of the good rows."""
+def _read(run: Run, task: str, columns: Sequence[str], data: Any, tally: Tally) -> pl.DataFrame:
+    """Return raw columns and the label of the good rows; `tally` compares given rows."""
     recipe, names = run.recipe, list(dict.fromkeys(columns))
     schema = recipe.schema_.with_tasks([task])
     cleaner = Cleaner(schema, names, on_bad_rows=recipe.data.on_bad_rows)
@@ -158,7 +161,12 @@ def _read(run: Run, task: str, columns: Sequence[str], data: Any) -> pl.DataFram
     source = _test_rows(run, needed) if data is None else source_of(recipe.data, data)
     require_columns(source, needed)
     raw = {raw_name(name): name for name in names}
-    frames = [cleaner.clean(c).select(*raw, label_name(task)) for c in source.chunks(needed)]
+    frames = list[pl.DataFrame]()
+    for chunk in source.chunks(needed):
+        good = cleaner.clean(chunk)
+        if data is not None:
+            tally.add(chunk.frame.height, run.encoder.encode(good), run.encoder)
+        frames.append(good.select(*raw, label_name(task)))
     frame = pl.concat(frames, how="vertical_relaxed").rename(raw)
     if data is None:
         _check_same(run, task, frame[label_name(task)])
@@ -186,20 +194,36 @@ def _check_same(run: Run, task: str, labels: pl.Series) -> None:
         )
 
 
-def _warnings(run: Run, task: str, frame: pl.DataFrame, data: Any) -> list[str]:
-    """Return what is to be said of the rows themselves."""
+def _warnings(run: Run, task: str, frame: pl.DataFrame, data: Any, tally: Tally) -> list[str]:
+    """Return sentences about rows without a reward, and about rows that trained the run."""
     warnings, missing = list[str](), frame[label_name(task)].null_count()
     if missing:
         warnings.append(f"{missing:,} of {frame.height:,} rows have no {task} and are left out.")
-    path, given = run.recipe.data.path, isinstance(data, str | Path)
-    own = given and path is not None and Path(data).resolve() == Path(path).resolve()
-    if own or (data is not None and frame.height == sum(run.info.facts.rows.values())):
-        warnings.append(
-            "the log seems to be what the run was trained on: its predictions know these rewards,"
-            " so the direct method, doubly robust and the order itself look too good; give rows"
-            " that it has not seen, or none for its test rows."
-        )
-    return warnings
+    trained = [] if tally.recognised is None else tally.recognised.warnings()
+    if _is_training_log(run, data, tally) and not trained:
+        trained = ["the log seems to be the one that trained the run"]
+    return warnings + [
+        f"{sentence}, so the direct method, doubly robust and the order look too good; give rows"
+        " that it has not seen, or none for its test rows."
+        for sentence in trained
+    ]
+
+
+def _is_training_log(run: Run, data: Any, tally: Tally) -> bool:
+    """Return whether a log is the run's own, where too many inputs repeat to recognise its rows.
+
+    It has the run's file, or as many rows and at least as many known ones as its own log would.
+    """
+    path = run.recipe.data.path
+    if isinstance(data, str | Path) and path is not None:
+        return Path(data).resolve() == Path(path).resolve()
+    found, rows = tally.recognised, run.info.facts.rows
+    if found is None or not found.compared or tally.rows != sum(rows.values()):
+        return False
+    trained = rows["train"] / tally.rows
+    expected = trained + (1.0 - trained) * found.sketch.repeated
+    noise = 3.0 * math.sqrt(expected * (1.0 - expected) / found.compared)
+    return found.known / found.compared >= expected - noise
 
 
 def _known(frame: pl.DataFrame, task: str, propensity: str, slot: str | None) -> pl.DataFrame:
