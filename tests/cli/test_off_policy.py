@@ -68,4 +68,4 @@ def test_the_old_name_of_the_command_works_and_warns(bandit_run: Run) -> None:
         old = CliRunner().invoke(off_policy_app, ["policy", *options])
     assert old.exit_code == 0
     assert old.stdout == asked(bandit_run, "--json")
-    assert " policy " not in CliRunner().invoke(off_policy_app, ["--help"]).stdout
+    assert "│ policy " not in CliRunner().invoke(off_policy_app, ["--help"]).stdout
