@@ -46,8 +46,9 @@ FACES = {
         unit_vectors wide_side
     """,
     "crosstower.retrieval": """
-        AnnIndex Bm25 Ease ExactIndex Hits ImplicitAls IndexFacts ItemIndex ItemKnn MilvusIndex
-        Popularity build_index histories_of recommend
+        AnnIndex Bm25 Catalogue Ease ExactIndex Hits ImplicitAls IndexFacts IndexItems
+        ItemIndex ItemKnn MilvusIndex Popularity build_index histories_of recommend
+        register_index
     """,
     "crosstower.data.datasets.worlds": """
         World description make world_names

@@ -44,7 +44,7 @@ def test_the_journey(tmp_path: Path, capsys: Capture) -> None:
     assert (code, "Recall@10 by slice" in out) == (0, True)
     code, out, _ = command(capsys, "index", run, "--kind", "ann", "--storage", "bfloat16")
     assert code == 0
-    assert "ann index of 60 items × 8 dimensions, bfloat16" in out
+    assert "ann index of 60 items × 8 dimensions, storage bfloat16" in out
     assert "recall@10 " in out
     code, out, _ = command(capsys, "recommend", run, "--user", 4, "-k", 3)
     assert code == 0
@@ -112,6 +112,20 @@ def test_index_facts_as_json(film_run: Run, capsys: Capture, tmp_path: Path) -> 
     assert code == 0
     facts = json.loads(out)
     assert (facts["kind"], facts["items"], facts["recall"] > 0.9) == ("exact", 60, True)
+    assert facts["options"] == {"storage": "int8"}
+
+
+def test_options_of_an_engine_are_given_as_pairs(
+    film_run: Run, capsys: Capture, tmp_path: Path
+) -> None:
+    import shutil
+
+    shutil.copytree(film_run.folder, tmp_path / "run")
+    given = ("--index-option", "storage=int8")
+    code, out, _ = command(capsys, "index", tmp_path / "run", *given, "--json")
+    assert (code, json.loads(out)["options"]) == (0, {"storage": "int8"})
+    code, _, err = command(capsys, "index", tmp_path / "run", "--index-option", "storage")
+    assert (code, "--index-option: expected KEY=VALUE, got 'storage'" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +141,11 @@ def test_index_facts_as_json(film_run: Run, capsys: Capture, tmp_path: Path) -> 
         (["search", "RUN", "words"], 2, "one text column in the query"),
         (["similar", "RUN", "--item", "nope"], 2, "no item 'nope'"),
         (["index", "RUN", "--kind", "an"], 2, "did you mean 'ann'"),
-        (["index", "RUN", "--storage", "int4"], 2, "expected one of float32, bfloat16, int8"),
+        (
+            ["index", "RUN", "--storage", "int4"],
+            2,
+            "storage: expected 'float32', 'bfloat16' or 'int8', got 'int4'",
+        ),
         (["recommend", "nowhere", "--user", "1"], 5, "no run in this folder"),
         (["predict", "RUN", "RUN/../rows.parquet"], 5, "recommend, search or similar"),
     ],

@@ -19,7 +19,7 @@ from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.resuming import located
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
-from crosstower.retrieval.build_index import build_index
+from crosstower.retrieval.indexing import build_index
 from crosstower.training.checkpoint import read_position
 from crosstower.training.history import history
 from crosstower.training.run import Run

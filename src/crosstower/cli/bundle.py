@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import SERVE, Candidates, Json, Seed
+from crosstower.cli.options import SERVE, Candidates, IndexOptions, Json, Seed, pairs_of
 
 if TYPE_CHECKING:
     from crosstower.serving.bundle.bundle import Bundle
@@ -26,9 +26,13 @@ def bundle(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to create.")],
     candidates: Candidates = 200,
     index: Annotated[
-        Literal["auto", "exact", "ann"],
-        typer.Option(help="Index of the items; auto is approximate from 20,000 items on."),
+        str,
+        typer.Option(
+            help="Index of the items: exact, ann, milvus or your own engine; auto is approximate"
+            " from 20,000 items on."
+        ),
     ] = "auto",
+    index_option: IndexOptions = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -44,6 +48,7 @@ def bundle(
             output,
             candidates=candidates,
             index=index,
+            index_options=pairs_of(index_option),
             seed=seed,
             on_progress=progress_on(status),
         )

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from crosstower.errors import QueryError
 from crosstower.recipe.renamed import NONE, with_new_options
+from crosstower.recipe.yaml_reader import read_yaml
 
 DATA, TRAIN, RETRIEVE, RANK, SERVE = "Data", "Train", "Retrieve", "Rank and blend", "Serve"
 """Groups of commands in `crosstower --help`."""
@@ -39,6 +40,10 @@ Model = Annotated[str | None, typer.Option(help="Model of the run; the main one 
 Seed = Annotated[int | None, typer.Option(help="Seed of the run; the first if unset.")]
 Seeds = Annotated[
     int, typer.Option(min=1, help="Number of training runs per model (for mean ± sd).")
+]
+IndexOptions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Option of the index engine; repeatable."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
 
@@ -79,3 +84,19 @@ def parsed_query(text: str | None) -> dict[str, Any] | None:
     if not isinstance(query, dict):
         raise QueryError('--query: expected a JSON object such as {"device": "tv"}')
     return query
+
+
+def pairs_of(options: list[str] | None) -> dict[str, Any]:
+    """Return the options given as KEY=VALUE, values read as YAML.
+
+    Raises:
+        QueryError: one has no key or no value.
+
+    """
+    found: dict[str, Any] = {}
+    for option in options or []:
+        key, _, value = option.partition("=")
+        if not key or not value:
+            raise QueryError(f"--index-option: expected KEY=VALUE, got '{option}'")
+        found[key] = read_yaml(value)
+    return found

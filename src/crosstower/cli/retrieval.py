@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 
 from crosstower.cli.options import (
     RETRIEVE,
     Count,
+    IndexOptions,
     Json,
     Query,
     RunArgument,
     Seed,
     Where,
+    pairs_of,
     parsed_query,
 )
-from crosstower.errors import QueryError, did_you_mean
 
 retrieval_app = typer.Typer()
 
@@ -28,23 +29,29 @@ retrieval_app = typer.Typer()
 )
 def index(
     run: RunArgument,
-    kind: Annotated[str, typer.Option(help="exact, ann (approximate) or milvus.")] = "exact",
-    storage: Annotated[str, typer.Option(help="float32, bfloat16 or int8.")] = "float32",
+    kind: Annotated[
+        str, typer.Option(help="exact, ann (approximate), milvus or your own engine.")
+    ] = "exact",
+    storage: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or int8 (default: float32).")
+    ] = None,
     uri: Annotated[str | None, typer.Option(help="Milvus: http://HOST:19530, or a file.")] = None,
     collection: Annotated[
         str | None, typer.Option(help="Milvus: collection (default: the run's name).")
     ] = None,
+    index_option: IndexOptions = None,
     as_json: Json = False,
 ) -> None:
     """Build the index of a retrieval run and print its recall@10 and speed."""
     from dataclasses import asdict
 
     from crosstower.cli.retrieval_tables import print_index
-    from crosstower.retrieval.build_index import build_index
+    from crosstower.retrieval.indexing import build_index
     from crosstower.retrieval.retriever import Retriever
 
-    options = _index_options(kind, storage)
-    facts = build_index(Retriever.open(run), **options, uri=uri, collection=collection)
+    given = {"storage": storage, "uri": uri, "collection": collection}
+    options = {name: value for name, value in given.items() if value is not None}
+    facts = build_index(Retriever.open(run), kind=kind, options=options | pairs_of(index_option))
     if as_json:
         typer.echo(json.dumps(asdict(facts), indent=1))
     else:
@@ -112,19 +119,3 @@ def similar(
     from crosstower.retrieval.retriever import Retriever
 
     print_hits(Retriever.open(run, seed=seed).similar(item, k=k, where=where), as_json)
-
-
-def _index_options(kind: str, storage: str) -> dict[str, Any]:
-    from crosstower.retrieval.build_index import Kind
-    from crosstower.retrieval.index.vectors import Storage
-
-    for name, value, allowed in (
-        ("kind", kind, list(get_args(Kind))),
-        ("storage", storage, list(get_args(Storage))),
-    ):
-        if value not in allowed:
-            raise QueryError(
-                f"--{name}: expected one of {', '.join(allowed)}, got '{value}'"
-                f"{did_you_mean(value, allowed)}"
-            )
-    return {"kind": kind, "storage": storage}

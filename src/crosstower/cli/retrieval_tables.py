@@ -13,8 +13,8 @@ from crosstower.cli.tables import console, print_data, print_run, print_table, p
 from crosstower.evaluation.metrics.registry import names_of, title_of
 from crosstower.evaluation.reports.content import RetrievalReport
 from crosstower.recipe.columns import Text
-from crosstower.retrieval.build_index import IndexFacts
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.indexing import IndexFacts
 from crosstower.retrieval.results import stored_report
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -55,9 +55,8 @@ def nothing_left(retriever: Retriever, user: str | None, where: str | None) -> s
 def print_index(facts: IndexFacts) -> None:
     """Print the size, the recall and the speed of an index."""
     out = console()
-    words = (
-        f"{facts.kind} index of {facts.items:,} items × {facts.width} dimensions, {facts.storage}"
-    )
+    words = f"{facts.kind} index of {facts.items:,} items × {facts.width} dimensions"
+    words += "".join(f", {name} {value}" for name, value in facts.options.items())
     out.print(f"{words}: built in {facts.build_seconds:.1f} s, {facts.megabytes:,.1f} MB")
     out.print(
         f"recall@10 {facts.recall:.4f} (exact index: 1), {facts.queries_per_second:,.0f} queries/s"

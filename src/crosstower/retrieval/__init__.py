@@ -17,39 +17,47 @@ if TYPE_CHECKING:
     from crosstower.retrieval.baselines.models import Popularity as Popularity
     from crosstower.retrieval.baselines.models import histories_of as histories_of
     from crosstower.retrieval.baselines.models import recommend as recommend
-    from crosstower.retrieval.build_index import IndexFacts as IndexFacts
-    from crosstower.retrieval.build_index import build_index as build_index
     from crosstower.retrieval.index.ann import AnnIndex as AnnIndex
+    from crosstower.retrieval.index.catalogue import Catalogue as Catalogue
     from crosstower.retrieval.index.exact import ExactIndex as ExactIndex
     from crosstower.retrieval.index.index import Hits as Hits
     from crosstower.retrieval.index.index import ItemIndex as ItemIndex
     from crosstower.retrieval.index.milvus import MilvusIndex as MilvusIndex
+    from crosstower.retrieval.index.registry import IndexItems as IndexItems
+    from crosstower.retrieval.index.registry import register_index as register_index
+    from crosstower.retrieval.indexing import IndexFacts as IndexFacts
+    from crosstower.retrieval.indexing import build_index as build_index
 
 _MODULES = {
     "AnnIndex": "index.ann",
     "Bm25": "baselines.bm25",
+    "Catalogue": "index.catalogue",
     "Ease": "baselines.models",
     "ExactIndex": "index.exact",
     "Hits": "index.index",
     "ImplicitAls": "baselines.models",
-    "IndexFacts": "build_index",
+    "IndexFacts": "indexing",
+    "IndexItems": "index.registry",
     "ItemIndex": "index.index",
     "ItemKnn": "baselines.models",
     "MilvusIndex": "index.milvus",
     "Popularity": "baselines.models",
-    "build_index": "build_index",
+    "build_index": "indexing",
     "histories_of": "baselines.models",
     "recommend": "baselines.models",
+    "register_index": "index.registry",
 }
 
 __all__ = [
     "AnnIndex",
     "Bm25",
+    "Catalogue",
     "Ease",
     "ExactIndex",
     "Hits",
     "ImplicitAls",
     "IndexFacts",
+    "IndexItems",
     "ItemIndex",
     "ItemKnn",
     "MilvusIndex",
@@ -57,6 +65,7 @@ __all__ = [
     "build_index",
     "histories_of",
     "recommend",
+    "register_index",
 ]
 
 

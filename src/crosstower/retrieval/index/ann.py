@@ -16,6 +16,7 @@ from crosstower.retrieval.index.calibration import calibrated
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import GATHERED, ExactIndex, IndexManifest
 from crosstower.retrieval.index.index import check_queries
+from crosstower.retrieval.index.registry import IndexItems, register_index
 from crosstower.retrieval.index.scan import Loose, Scan, Settings
 from crosstower.retrieval.index.survivors import Survivors
 from crosstower.retrieval.index.vectors import Floats, Storage, Vectors
@@ -27,6 +28,7 @@ _DEEP = 8  # a list of more than one in so many items is answered exactly
 _LOOSE_FILE = "loose.npy"
 
 
+@register_index("ann")
 class AnnIndex(ExactIndex):
     """Scores the items of promising blocks by integers and the best of them exactly.
 
@@ -75,6 +77,17 @@ class AnnIndex(ExactIndex):
             index._arrange(everything)
             index._calibrate(queries)
         return index
+
+    @staticmethod
+    def from_items(items: IndexItems, options: ExactIndex.Options) -> AnnIndex:
+        """Build the index as a registered engine; see `build`."""
+        return AnnIndex.build(
+            items.ids,
+            items.vectors,
+            items.attributes,
+            storage=options.storage,
+            queries=items.queries,
+        )
 
     def nearest(
         self, x: Floats, k: int, *, allowed: Survivors | None, excluded: tuple[Indices, Indices]

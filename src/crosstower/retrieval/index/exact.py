@@ -15,6 +15,7 @@ from crosstower.errors import QueryError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits, check_queries, excluded_pairs
+from crosstower.retrieval.index.registry import IndexItems, register_index
 from crosstower.retrieval.index.survivors import Survivors
 from crosstower.retrieval.index.top_k import top_places, top_rows
 from crosstower.retrieval.index.vectors import Floats, Storage, Vectors
@@ -59,8 +60,14 @@ class IndexManifest(FrozenModel):
         return read_document(path, IndexManifest, newest=FORMAT, error=RunError, again=again)
 
 
+@register_index("exact")
 class ExactIndex:
     """Scores every item, a block at a time: exact, and fast enough for a few 100,000 items."""
+
+    class Options(FrozenModel):
+        """Options of the engine."""
+
+        storage: Storage = "float32"
 
     def __init__(self, catalogue: Catalogue, vectors: Vectors) -> None:
         self.catalogue, self.vectors = catalogue, vectors
@@ -92,6 +99,11 @@ class ExactIndex:
         catalogue, encoded = Catalogue(ids, attributes), Vectors.encode(vectors, storage)
         _check_fit(catalogue, encoded)
         return ExactIndex(catalogue, encoded)
+
+    @staticmethod
+    def from_items(items: IndexItems, options: ExactIndex.Options) -> ExactIndex:
+        """Build the index as a registered engine; see `build`."""
+        return ExactIndex.build(items.ids, items.vectors, items.attributes, storage=options.storage)
 
     def search(
         self,

@@ -15,13 +15,15 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from crosstower.errors import QueryError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits, check_queries
 from crosstower.retrieval.index.milvus_filters import columns_of_kinds, kinds_of, milvus_filter
+from crosstower.retrieval.index.registry import IndexItems, register_index
+from crosstower.storage.documents import read_document
 from crosstower.storage.files import new_folder
 from crosstower.values.ids import id_of
 
@@ -38,6 +40,8 @@ class Address(FrozenModel):
     kind: Literal["milvus"] = "milvus"
     uri: str
     collection: str
+    width: int | None = None
+    model: str | None = None
 
 
 class _Description(FrozenModel):
@@ -49,11 +53,18 @@ class _Description(FrozenModel):
     attributes: dict[str, str]
 
 
+@register_index("milvus")
 class MilvusIndex:
     """Items in a Milvus collection: id, vector, and attributes as JSON.
 
     A server's token (user:password) is read from the variable CROSSTOWER_MILVUS_TOKEN, if set.
     """
+
+    class Options(FrozenModel):
+        """Options of the engine."""
+
+        uri: str = Field(min_length=1, description="http://HOST:19530, or a file such as items.db.")
+        collection: str | None = Field(default=None, description="Its name; the run's if unset.")
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -108,6 +119,23 @@ class MilvusIndex:
         index = MilvusIndex(Address(uri=uri, collection=collection))
         index._upsert(catalogue, x)
         return index
+
+    @staticmethod
+    def from_items(items: IndexItems, options: MilvusIndex.Options) -> MilvusIndex:
+        """Build the index as a registered engine; see `build`."""
+        name = options.collection or items.name.replace("-", "_").replace(".", "_")
+        return MilvusIndex.build(options.uri, name, items.ids, items.vectors, items.attributes)
+
+    @staticmethod
+    def load(folder: str | Path) -> MilvusIndex:
+        """Connect to the collection that `save` wrote the address of.
+
+        Raises:
+            RunError: the file is damaged, or the engine cannot be reached.
+
+        """
+        path, again = Path(folder) / "index.json", "build the index again"
+        return MilvusIndex(read_document(path, Address, newest=1, error=RunError, again=again))
 
     def __len__(self) -> int:
         """Return how many items are there."""

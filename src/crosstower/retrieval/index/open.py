@@ -1,20 +1,72 @@
-"""Build an index from vectors, or open a saved one of any kind."""
+"""Build an index from vectors, save it, or open a saved one, with any engine."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.errors import QueryError, RunError
-from crosstower.retrieval.index.ann import AnnIndex
-from crosstower.retrieval.index.exact import ExactIndex, IndexManifest
+from crosstower.errors import RecipeError, RunError
 from crosstower.retrieval.index.index import ItemIndex
-from crosstower.retrieval.index.milvus import Address, MilvusIndex
-from crosstower.retrieval.index.vectors import Storage
+from crosstower.retrieval.index.registry import INDEXES, IndexItems, build_engine
+
+
+@dataclass(frozen=True)
+class IndexHeader:
+    """The part of `index.json` that all engines share.
+
+    Args:
+        kind: name of the engine.
+        width: of the vectors; None if it was not recorded.
+        model: name of the model that the vectors are of, None if it was not recorded.
+
+    """
+
+    kind: str
+    width: int | None = None
+    model: str | None = None
+
+    @staticmethod
+    def read(folder: Path) -> IndexHeader:
+        """Read it from the folder of an index.
+
+        Raises:
+            RunError: there is no index, or the file is damaged.
+
+        """
+        path = folder / "index.json"
+        if not path.is_file():
+            raise RunError(f"{folder}: no index in this folder (no index.json)")
+        try:
+            found = json.loads(path.read_bytes())
+            return IndexHeader(str(found["kind"]), found.get("width"), found.get("model"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{path}: damaged: {error}; build the index again") from error
+
+
+def save_index(
+    index: ItemIndex, folder: Path, *, kind: str, width: int, model: str | None = None
+) -> None:
+    """Write an index and what all engines record of it.
+
+    Args:
+        index: to write.
+        folder: to make; it must not exist.
+        kind: name of the engine.
+        width: of the vectors.
+        model: name of the model that the vectors are of.
+
+    """
+    index.save(folder)
+    path = folder / "index.json"
+    own = json.loads(path.read_bytes()) if path.is_file() else {}
+    header = {"kind": kind, "width": width, "model": model}
+    path.write_text(json.dumps({**own, **header}, indent=1), encoding="utf-8")
 
 
 def open_index(folder: str | Path, *, width: int | None = None) -> ItemIndex:
@@ -25,25 +77,22 @@ def open_index(folder: str | Path, *, width: int | None = None) -> ItemIndex:
         width: of the vectors of the model that asks.
 
     Raises:
-        RunError: there is none, it is damaged or of another format, or its vectors are of another
-            width.
+        RunError: there is none, it is damaged or of another format, its engine is not known here,
+            or its vectors are of another width.
 
     """
     folder = Path(folder)
-    path = folder / "index.json"
+    header = IndexHeader.read(folder)
     try:
-        kind = json.loads(path.read_bytes())["kind"] if path.is_file() else "exact"
-        if kind == "milvus":
-            return MilvusIndex(Address.model_validate_json(path.read_bytes()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged: {error}; build the index again") from error
-    found = IndexManifest.read(folder).width
-    if width is not None and found != width:
+        engine = INDEXES.get(header.kind, where=str(folder))
+    except RecipeError as error:
+        raise RunError(str(error)) from None
+    if None not in (width, header.width) and header.width != width:
         raise RunError(
-            f"{folder}: the index holds vectors of width {found}, the model's have {width}; it"
-            " belongs to another model, build the index again"
+            f"{folder}: the index holds vectors of width {header.width}, the model's have {width};"
+            " it belongs to another model, build the index again"
         )
-    return AnnIndex.load(folder) if kind == "ann" else ExactIndex.load(folder)
+    return engine.load(folder)
 
 
 class Index:
@@ -61,31 +110,29 @@ class Index:
         vectors: NDArray[Any],
         attributes: pl.DataFrame | None = None,
         *,
-        kind: Literal["exact", "ann"] = "exact",
-        storage: Storage = "float32",
-    ) -> ExactIndex:
+        kind: str = "exact",
+        **options: Any,
+    ) -> ItemIndex:
         """Return an index in memory.
 
         Args:
             ids: `[N]` integers or text, each once.
             vectors: `[N, D]`, finite.
             attributes: columns to filter by, one row per item.
-            kind: exact, which scores every item; ann, approximate, for 20,000 items or more.
-            storage: float32; bfloat16 in half the memory; int8 in a quarter.
+            kind: exact, which scores every item; ann, approximate, for 20,000 items or more;
+                milvus; or a registered engine of your own.
+            options: of the engine. Of exact and ann `storage`: float32; bfloat16 in half the
+                memory; int8 in a quarter. Of milvus `uri` and `collection`.
 
         Returns:
             An index to `search`, change by `add` and `remove`, and `save` to a folder.
 
         Raises:
             QueryError: ids, vectors and attributes do not fit together, there is no item, or
-                `kind` is unknown.
+                there is no such engine or option.
 
         """
-        if kind == "ann":
-            return AnnIndex.build(ids, vectors, attributes, storage=storage)
-        if kind == "exact":
-            return ExactIndex.build(ids, vectors, attributes, storage=storage)
-        raise QueryError(f"kind: expected exact or ann, got {kind!r}")
+        return build_engine(kind, IndexItems(ids, np.asarray(vectors), attributes), options)
 
     @staticmethod
     def open(folder: str | Path) -> ItemIndex:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,9 +21,10 @@ from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, path_of
-from crosstower.retrieval.build_index import IndexKind, choose_index
 from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
 from crosstower.retrieval.index.calibration import RECALL
+from crosstower.retrieval.index.open import save_index
+from crosstower.retrieval.indexing import choose_index
 from crosstower.retrieval.retriever import INDEX, Retriever
 from crosstower.serving.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.serving.bundle.card import write_cards
@@ -52,7 +53,8 @@ def make_bundle(
     runs: Sequence[Run | str | Path] | Run | str | Path,
     out: str | Path,
     *,
-    index: IndexKind = "auto",
+    index: str = "auto",
+    index_options: Mapping[str, Any] | None = None,
     candidates: int = 200,
     seed: int | None = None,
     data: Any = None,
@@ -64,8 +66,9 @@ def make_bundle(
         runs: one that retrieves, one that ranks, or both, in any order; each is there with its
             main model. One run may be given by itself.
         out: the folder, which must not be there yet.
-        index: of the items; auto is approximate from 20,000 items on if its recall@10 is at least
-            0.95.
+        index: engine of the index of the items; auto is approximate from 20,000 items on if its
+            recall@10 is at least 0.95.
+        index_options: of that engine.
         candidates: how many items the ranker gets.
         seed: of both models; the first one of each run if None.
         data: the rows again, where the ranker was trained on a data frame and its blend may be
@@ -88,7 +91,7 @@ def make_bundle(
         with new_folder(out) as aside:
             maker = _Maker(aside, seed, on_progress)
             if retrieval is not None:
-                maker.retrieval(retrieval, index)
+                maker.retrieval(retrieval, index, index_options)
             if ranking is not None:
                 maker.ranking(ranking, data)
             if retrieval is not None and ranking is not None:
@@ -113,7 +116,7 @@ class _Maker:
         self.joins: tuple[JoinMatch, ...] = ()
         self.blend_by: tuple[str, ...] = ()
 
-    def retrieval(self, run: Run, index: IndexKind) -> None:
+    def retrieval(self, run: Run, index: str, options: Mapping[str, Any] | None) -> None:
         self.on_progress("the retrieval model")
         place = self.folder / RETRIEVAL
         self.facts[RETRIEVAL] = copy_run(run, place, self.seed)
@@ -125,10 +128,11 @@ class _Maker:
         retriever = Retriever.open(Run.open(place))
         self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes
         self.on_progress(f"the index of {self.items:,} items")
-        made, self.index, self.index_recall = choose_index(retriever, index)
+        made, self.index, self.index_recall = choose_index(retriever, index, options)
         if self.index_recall is not None and self.index_recall < RECALL:
             self.on_progress(f"recall@10 of an approximate index is {self.index_recall:.3f}")
-        made.save(place / INDEX, model=self.facts[RETRIEVAL].weights)
+        width, weights = retriever.vectors.shape[1], self.facts[RETRIEVAL].weights
+        save_index(made, place / INDEX, kind=self.index, width=width, model=weights)
 
     def ranking(self, run: Run, data: Any) -> None:
         self.on_progress("the ranker")

@@ -24,7 +24,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.arguments import path_of
 from crosstower.retrieval.files import read
-from crosstower.retrieval.index.exact import IndexManifest
+from crosstower.retrieval.index.open import IndexHeader
 from crosstower.retrieval.retriever import INDEX, Retriever
 from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.forms import EAGER, open_form
@@ -156,7 +156,7 @@ class Bundle:
             return
         folder = self.folder / RETRIEVAL / INDEX
         try:
-            found = IndexManifest.read(folder).model
+            found = IndexHeader.read(folder).model
         except RunError as error:
             raise BundleError(f"{error}") from error
         if found != facts.weights:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from crosstower.errors import QueryError, RunError
-from crosstower.retrieval.build_index import build_index
 from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.indexing import build_index
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
@@ -25,7 +25,7 @@ def test_an_index_is_built_measured_used_and_replaced(copy: Run, kind: str) -> N
     retriever = Retriever.open(copy)
     plain = retriever.recommend(9)["item_id"].to_list()
     for storage in ("float32", "bfloat16"):
-        facts = build_index(retriever, kind=kind, storage=storage)  # type: ignore[arg-type]
+        facts = build_index(retriever, kind=kind, options={"storage": storage})
         assert facts.recall > 0.9
         assert facts.queries_per_second > 0
         assert (facts.items, facts.width) == (60, 8)
@@ -39,14 +39,16 @@ def test_an_index_is_built_measured_used_and_replaced(copy: Run, kind: str) -> N
 def test_an_index_in_milvus_answers_the_run(copy: Run, tmp_path: Path) -> None:
     retriever = Retriever.open(copy)
     plain = retriever.recommend(9, where="year > 1970")["item_id"].to_list()
-    facts = build_index(retriever, kind="milvus", uri=str(tmp_path / "films.db"))
+    facts = build_index(retriever, kind="milvus", options={"uri": str(tmp_path / "films.db")})
     assert facts.recall == 1.0
     found = Retriever.open(copy).recommend(9, where="year > 1970")
     assert found["item_id"].to_list() == plain
-    with pytest.raises(QueryError, match="--kind milvus"):
-        build_index(retriever, kind="exact", uri="x")
-    with pytest.raises(QueryError, match="--kind milvus"):
+    with pytest.raises(QueryError, match=r"index exact\.uri: unknown key.*allowed: storage"):
+        build_index(retriever, kind="exact", options={"uri": "x"})
+    with pytest.raises(QueryError, match=r"index milvus\.uri: missing"):
         build_index(retriever, kind="milvus")
+    with pytest.raises(QueryError, match="index: no index engine 'milvis'; did you mean 'milvus'"):
+        build_index(retriever, kind="milvis")
 
 
 def test_an_index_of_another_model_is_refused(copy: Run) -> None:

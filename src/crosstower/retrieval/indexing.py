@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crosstower.errors import QueryError
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import USER
-from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import ItemIndex
-from crosstower.retrieval.index.milvus import MilvusIndex
-from crosstower.retrieval.index.vectors import Storage
+from crosstower.retrieval.index.open import save_index
+from crosstower.retrieval.index.registry import IndexItems, build_engine, options_of
 from crosstower.retrieval.retriever import Retriever
 
-Kind = Literal["exact", "ann", "milvus"]
-IndexKind = Literal["auto", "exact", "ann"]
 _QUERIES, _CALIBRATED, _K = 500, 128, 10
 _ANN_FROM = 20_000
 
@@ -33,8 +29,8 @@ _ANN_FROM = 20_000
 class IndexFacts:
     """`recall` is the share of the exact first ten that the index finds."""
 
-    kind: Kind
-    storage: Storage
+    kind: str
+    options: Mapping[str, Any]
     items: int
     width: int
     build_seconds: float
@@ -45,48 +41,30 @@ class IndexFacts:
 
 
 def build_index(
-    retriever: Retriever,
-    *,
-    kind: Kind = "exact",
-    storage: Storage = "float32",
-    uri: str | None = None,
-    collection: str | None = None,
+    retriever: Retriever, *, kind: str = "exact", options: Mapping[str, Any] | None = None
 ) -> IndexFacts:
     """Write the index of a run; an existing one is replaced once the new one is whole.
 
     Args:
         retriever: an open run.
-        kind: exact; ann, approximate; milvus (extra "milvus").
-        storage: of exact and ann.
-        uri: where Milvus is.
-        collection: its name there, the recipe's if None.
+        kind: exact; ann, approximate; milvus (extra "milvus"); or an engine of your own.
+        options: of the engine: `storage` of exact and ann, `uri` and `collection` of milvus.
 
     Raises:
-        QueryError: uri without milvus or milvus without uri, or a package is not installed.
+        QueryError: there is no such engine or option, or a package is not installed.
 
     """
-    if (uri is not None) is not (kind == "milvus"):
-        raise QueryError("uri: goes with --kind milvus, such as http://HOST:19530 or items.db")
     items, vectors = retriever.catalogue, retriever.vectors
-    start = time.perf_counter()
     queries = examples(retriever)
-    index: ItemIndex
-    if kind == "milvus":
-        name = collection or retriever.run.recipe.name.replace("-", "_").replace(".", "_")
-        index = MilvusIndex.build(uri or "", name, items.ids, vectors, items.attributes)
-    elif kind == "ann":
-        index = AnnIndex.build(
-            items.ids, vectors, items.attributes, storage=storage, queries=queries
-        )
-    else:
-        index = ExactIndex.build(items.ids, vectors, items.attributes, storage=storage)
+    start = time.perf_counter()
+    index = build_engine(kind, _items(retriever, queries), options)
     seconds = time.perf_counter() - start
     recall, speed = measured(index, items, vectors, queries)
-    _replace(index, retriever.index_folder)
+    _replace(index, retriever, kind)
     files = [f for f in retriever.index_folder.rglob("*") if f.is_file()]
     return IndexFacts(
         kind=kind,
-        storage=storage,
+        options=options_of(kind, options).model_dump(exclude_none=True),
         items=len(items),
         width=vectors.shape[1],
         build_seconds=round(seconds, 3),
@@ -98,25 +76,38 @@ def build_index(
 
 
 def choose_index(
-    retriever: Retriever, asked: IndexKind
-) -> tuple[ExactIndex, Literal["exact", "ann"], float | None]:
-    """Return an index in memory, its kind, and recall@10 of the approximate one if it was tried.
+    retriever: Retriever, asked: str, options: Mapping[str, Any] | None = None
+) -> tuple[ItemIndex, str, float | None]:
+    """Return an index, its kind, and recall@10 of an approximate one if it was tried.
 
     Args:
         retriever: an open run.
-        asked: auto is approximate from 20,000 items on, unless its recall@10 is below 0.95.
+        asked: name of an engine; auto is approximate from 20,000 items on, unless its recall@10
+            is below 0.95.
+        options: of the engine.
+
+    Raises:
+        QueryError: there is no such engine or option.
 
     """
     items, vectors = retriever.catalogue, retriever.vectors
-    recall = None
-    if asked == "ann" or (asked == "auto" and len(items) >= _ANN_FROM):
-        queries = examples(retriever)
-        index = AnnIndex.build(items.ids, vectors, items.attributes, queries=queries)
-        unseen = queries[_CALIBRATED:] if len(queries) >= 2 * _CALIBRATED else queries
-        recall = measured(index, items, vectors, unseen)[0]
-        if asked == "ann" or recall >= RECALL:
-            return index, "ann", recall
-    return ExactIndex.build(items.ids, vectors, items.attributes), "exact", recall
+    kind = asked
+    if asked == "auto":
+        kind = "ann" if len(items) >= _ANN_FROM else "exact"
+    if kind == "exact":
+        return build_engine(kind, _items(retriever, None), options), kind, None
+    queries = examples(retriever)
+    index = build_engine(kind, _items(retriever, queries), options)
+    unseen = queries[_CALIBRATED:] if len(queries) >= 2 * _CALIBRATED else queries
+    recall = measured(index, items, vectors, unseen)[0]
+    if asked == kind or recall >= RECALL:
+        return index, kind, recall
+    return build_engine("exact", _items(retriever, None), options), "exact", recall
+
+
+def _items(retriever: Retriever, queries: NDArray[np.float32] | None) -> IndexItems:
+    items, name = retriever.catalogue, retriever.run.recipe.name
+    return IndexItems(items.ids, retriever.vectors, items.attributes, queries, name)
 
 
 def measured(
@@ -154,10 +145,11 @@ def examples(retriever: Retriever) -> NDArray[np.float32]:
     return (vectors[chosen] + noise).astype(np.float32)
 
 
-def _replace(index: ItemIndex, folder: Path) -> None:
+def _replace(index: ItemIndex, retriever: Retriever, kind: str) -> None:
+    folder = retriever.index_folder
     aside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
-    index.save(aside)
+    save_index(index, aside, kind=kind, width=retriever.vectors.shape[1])
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
