@@ -10,7 +10,7 @@ from crosstower.recipe.recipe import Recipe, parse_recipe
 from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
 from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
-from .fixtures.funnels import blended, bundle, cinema, rentals
+from .fixtures.funnels import blended, bundle, cinema, live, rentals
 
 __all__ = [  # fixtures that several rooms use
     "bandit_report",
@@ -22,6 +22,7 @@ __all__ = [  # fixtures that several rooms use
     "feed_recipe",
     "feed_run",
     "film_run",
+    "live",
     "rentals",
     "search_run",
 ]

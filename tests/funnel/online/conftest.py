@@ -8,15 +8,8 @@ import pytest
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle
-from crosstower.serving.bundle.live import Live
 
 from ...fixtures.funnels import QUICK, Runs
-
-
-@pytest.fixture
-def live(bundle: Bundle) -> Live:
-    """The rentals, to change."""
-    return Live.open(bundle)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -255,25 +254,6 @@ def test_any_changes_leave_what_the_exact_index_has(steps: list[tuple[str, int]]
             assert active_mask[hits.places[hits.places >= 0]].all()
 
 
-def test_an_outlier_and_equal_vectors_leave_recall_as_it_is() -> None:
-    x = VECTORS.copy()
-    x[7] *= 1e4
-    x[100:400] = x[100]
-    index, exact = (one.build(IDS, x) for one in (AnnIndex, ExactIndex))
-    found, truth = (one.search(QUERIES, 10) for one in (index, exact))
-    assert np.isclose(found.scores, truth.scores, rtol=1e-4).mean() >= 0.95
-    assert found.places[:, 0].tolist() == truth.places[:, 0].tolist()
-
-
-def test_examples_of_queries_count_in_calibration() -> None:
-    x, queries = towers(4_000, np.random.default_rng(3))
-    index = AnnIndex.build(np.arange(4_000), x, queries=queries)
-    exact = ExactIndex.build(np.arange(4_000), x)
-    assert of_ten(index, exact, queries) >= 0.95
-    with pytest.raises(QueryError, match=r"expected \[queries, 64\]"):
-        AnnIndex.build(np.arange(4_000), x, queries=queries[:, :3])
-
-
 def test_without_integer_products_the_answers_are_the_same(
     index: AnnIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,17 +261,3 @@ def test_without_integer_products_the_answers_are_the_same(
     monkeypatch.setattr(blocks, "_HAS_INTEGERS", False)
     after = index.search(QUERIES, 10)
     assert before.frame().equals(after.frame())
-
-
-@pytest.mark.parametrize("count", [201, 999, 3_000])
-def test_blocks_hold_each_item_once(count: int) -> None:
-    vectors = ExactIndex.build(IDS, VECTORS).vectors
-    made, left = blocks.Blocks.build(vectors, np.arange(count))
-    places = np.concatenate([made.places.numpy().ravel(), left])  # type: ignore[union-attr]
-    assert sorted(places) == list(range(count))
-    q = torch.from_numpy(QUERIES[0])
-    base = made.centres[:, :-1] @ q  # type: ignore[union-attr]
-    estimated = made.estimates(q, base, torch.arange(len(made)))  # type: ignore[union-attr, arg-type]
-    np.testing.assert_allclose(made.peaks(q, base), estimated.amax(1), rtol=1e-5)  # type: ignore[union-attr]
-    true = torch.from_numpy(VECTORS)[made.places.long()] @ q  # type: ignore[union-attr]
-    assert float((estimated - true).abs().max()) <= 0.03 * float(true.abs().max())

@@ -11,7 +11,6 @@ from crosstower.errors import QueryError, RunError
 from crosstower.retrieval.index import milvus
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.milvus import MilvusIndex
-from crosstower.retrieval.index.milvus_filters import kinds_of, milvus_filter
 from crosstower.retrieval.index.open import open_index
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the engine's own packages
@@ -116,17 +115,6 @@ def test_a_token_is_never_written(
     monkeypatch.setenv(milvus.TOKEN, "root:secret")
     index.save(tmp_path / "index")
     assert "secret" not in (tmp_path / "index" / "index.json").read_text()
-
-
-def test_a_quote_in_a_value_stays_a_value() -> None:
-    found = milvus_filter("""city == 'a" or 1 == 1 or "'""", {"city": pl.String()})
-    assert found == r'(exists attributes["city"] and attributes["city"] == "a\" or 1 == 1 or \"")'
-
-
-def test_kinds_of_columns() -> None:
-    assert kinds_of(ATTRIBUTES) == {
-        "city": "text", "price": "number", "pool": "boolean", "tags": "list of text",
-    }  # fmt: skip
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

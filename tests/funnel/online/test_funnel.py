@@ -1,0 +1,143 @@
+"""The online funnel against the batch evaluation, and requests that it refuses."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from crosstower.errors import QueryError
+from crosstower.funnel.online import catalogue
+from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.request import FunnelRequest, Ranked
+from crosstower.retrieval.files import COUNT, ID, SEEN_ITEMS
+from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
+
+from ...fixtures.batches import batch_lists
+
+LISTING = {"listing_id": 7, "city": "Paris", "price": 50.0, "amenities": ["wifi", "pool"]}
+
+
+def funnel_of(live: Live) -> OnlineFunnel:
+    return live.needs_funnel
+
+
+def ids_of(live: Live, found: Ranked, k: int | None = None) -> list[Any]:
+    return funnel_of(live).catalogue.items.ids(found.places[:k])
+
+
+def agrees(bundle: Bundle, user: Any, where: str | None, query: dict[str, Any]) -> None:
+    """Compare an answer with the batch evaluation's list, which encodes all rows anew."""
+    live, k = Live.open(bundle), 15
+    expected = batch_lists(bundle.funnel(), [(user, query)], where)[0].head(k)
+    asked = FunnelRequest(user=user, k=k, where=where, query=query)
+    for _ in range(2):  # the second time from what the first one has kept
+        found = funnel_of(live).recommend(asked)
+        assert ids_of(live, found, k) == expected["item_id"].to_list()
+        np.testing.assert_allclose(found.score[:k], expected["score"], rtol=1e-5, atol=1e-6)
+        for task, values in found.predictions.items():
+            np.testing.assert_allclose(values[:k], expected[f"{task}__prediction"], rtol=1e-5)
+        assert found.retrieval_rank is not None
+        assert found.retrieval_rank[:k].tolist() == expected["retrieval_rank"].to_list()
+
+
+@pytest.mark.parametrize("where", [None, "city == 'Paris' and price < 150"])
+@pytest.mark.parametrize("user", [1, "5", 250])
+def test_it_answers_as_the_funnel_does(bundle: Bundle, user: Any, where: str | None) -> None:
+    agrees(bundle, user, where, {})
+    agrees(bundle, user, where, {"home_city": "Rome", "budget": 80})
+
+
+def test_given_items_are_ranked_as_whole_rows_are(bundle: Bundle, live: Live) -> None:
+    ids = [3, 1_000, 77, 10**12]
+    asked = FunnelRequest(user=5, query={"home_city": "Rome", "budget": 90, "wanted": "pool"})
+    found = funnel_of(live).rank(asked, ids)
+    assert found.unknown == (10**12,)
+    listings = bundle.retriever().catalogue
+    rows = listings.attributes[listings.places_of(pl.Series([3, 1_000, 77]))]
+    whole = [{"user_id": 5, **dict(asked.query), **row} for row in rows.to_dicts()]
+    given = live.needs_rows.rank(FunnelRequest(), whole)
+    assert ids_of(live, found) == [[3, 1_000, 77][i] for i in given.places]
+    np.testing.assert_allclose(found.score, given.score, rtol=1e-6)
+    ranking = bundle.ranking
+    assert ranking is not None
+    offline = ranking.predict(pl.DataFrame(whole))
+    np.testing.assert_allclose(given.score, offline["blend__score"].to_numpy()[given.places])
+
+
+def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
+    table = bundle.retriever().items.sort(COUNT, descending=True, maintain_order=True)
+    most = table[ID].to_list()
+    for user in (None, 10**9):
+        found = funnel_of(live).recommend(FunnelRequest(user=user, k=5))
+        assert found.fallback == "popular"
+        assert sorted(ids_of(live, found)) == sorted(most[:50])
+    funnel_of(live).catalogue.delete(most[:2])
+    items = funnel_of(live).catalogue
+    items.put(items.encode([{**LISTING, "listing_id": most[2]}]))
+    asked = FunnelRequest(k=5, exclude=(most[3],))
+    found = ids_of(live, funnel_of(live).recommend(asked))
+    assert sorted(found) == sorted([most[2], *most[4:53]])
+    known = funnel_of(live).recommend(FunnelRequest(query={"home_city": "Rome"}, k=5))
+    assert known.fallback is None
+    few = funnel_of(live).recommend(FunnelRequest(k=5, where="city == 'Paris'"))
+    assert len(few.places) == 50
+
+
+def test_popular_items_go_on_where_few_of_the_first_fit(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = FunnelRequest(k=5, where="city == 'Paris'")
+    whole = ids_of(live, funnel_of(live).recommend(asked))
+    monkeypatch.setattr(catalogue, "_POPULAR", 40)
+    assert ids_of(live, funnel_of(live).recommend(asked)) == whole
+
+
+def test_excluded_items_and_items_that_the_user_had_are_left_out(
+    bundle: Bundle, live: Live
+) -> None:
+    retriever = bundle.retriever()
+    history = set(retriever.catalogue.ids.gather(retriever.known(1)[SEEN_ITEMS][0]).to_list())
+    assert history
+    found = set(ids_of(live, funnel_of(live).recommend(FunnelRequest(user=1, k=5))))
+    assert not found & history
+    out = tuple(list(found)[:10])
+    assert not set(out) & set(
+        ids_of(live, funnel_of(live).recommend(FunnelRequest(user=1, k=5, exclude=(*out, "x"))))
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (FunnelRequest(user=5, k=0), "k: expected at least 1"),
+        (FunnelRequest(user=5, k=51), "k: expected 1 to 50, the number of candidates, got 51"),
+        (FunnelRequest(user=5, where="colour == 'red'"), "no column 'colour'"),
+        (FunnelRequest(user=5, query={"home_town": "Rome"}), "did you mean 'home_city'"),
+        (FunnelRequest(user=5, query={"price": 3}), "is a column of the items"),
+        (
+            FunnelRequest(user=5, query={"budget": "much"}),
+            "column 'budget': expected a finite number",
+        ),
+        (FunnelRequest(user=5, query={"budget": [1, {"a": 2}]}), "budget|cannot be read"),
+    ],
+)
+def test_bad_questions(live: Live, asked: FunnelRequest, words: str) -> None:
+    with pytest.raises(QueryError, match=words):
+        funnel_of(live).recommend(asked)
+
+
+def test_candidates_are_never_more_than_the_items(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, sizes = funnel_of(live).catalogue.items, list[int]()
+    nearest = items.nearest_of_each
+
+    def noted(x: Any, k: int, **more: Any) -> Any:
+        sizes.append(k)
+        return nearest(x, k, **more)
+
+    monkeypatch.setattr(items, "nearest_of_each", noted)
+    asked = FunnelRequest(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
+    assert 1_000 < len(funnel_of(live).recommend(asked).places) <= sizes[0] <= len(items)

@@ -1,0 +1,38 @@
+"""Item vectors in one array."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crosstower.errors import RunError
+from crosstower.retrieval.index import top_k as top
+from crosstower.retrieval.index.exact import ExactIndex
+
+from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, N, oracle
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
+    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
+    monkeypatch.setattr(top, "_QUERY_BLOCK", 3)
+    return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
+
+
+@pytest.mark.parametrize(("storage", "recall"), [("bfloat16", 0.97), ("int8", 0.95)])
+def test_smaller_storage_finds_nearly_the_same(storage: str, recall: float) -> None:
+    small = ExactIndex.build(IDS, VECTORS, storage=storage)  # type: ignore[arg-type]
+    same = [
+        len(set(small.search(QUERIES, 20).ids(q)) & set(oracle(EVERYTHING, 20, q))) / 20
+        for q in range(len(QUERIES))
+    ]
+    assert np.mean(same) >= recall
+    bytes_a_number = {"bfloat16": 2, "int8": 1}[storage]
+    assert small.vectors.stored.nbytes == N * D * bytes_a_number
+
+
+def test_vectors_of_another_shape_are_refused(tmp_path: Path, index: ExactIndex) -> None:
+    index.save(tmp_path / "index")
+    np.save(tmp_path / "index" / "vectors.npy", VECTORS[:, :3])
+    with pytest.raises(RunError, match=r"holds float32 \[500, 3\] where the index has"):
+        ExactIndex.load(tmp_path / "index")

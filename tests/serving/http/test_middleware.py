@@ -1,0 +1,42 @@
+"""What every request and response passes."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from .asking import problem
+
+
+def test_a_large_body_is_refused_before_it_is_read(client: TestClient) -> None:
+    ten_megabytes = b'{"user": "' + b"x" * 10_000_000 + b'"}'
+    headers = {"content-type": "application/json"}
+    answer = client.post("/v1/recommend", content=ten_megabytes, headers=headers)
+    assert "larger than 1,000,000 bytes" in problem(answer, 413)["detail"]
+    parts = (ten_megabytes[i : i + 65_536] for i in range(0, len(ten_megabytes), 65_536))
+    problem(client.post("/v1/recommend", content=parts, headers=headers), 413)  # without a length
+    assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
+
+
+def test_answers_cannot_be_framed_or_guessed(client: TestClient) -> None:
+    answer = client.get("/", headers={"X-Request-ID": "mine"})
+    assert answer.headers["x-request-id"] == "mine"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (
+        len(client.get("/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]) == 32
+    )
+    assert client.get("/page/../service.py").status_code == 404
+
+
+def test_a_long_path_of_the_page_is_not_found(client: TestClient) -> None:
+    assert client.get(f"/page/{'x' * 300}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "user", [b"9" * 5_000, b"[" * 100_000 + b"]" * 100_000, b'"\xff"', b"\x1f\x8b\x08"], ids=len
+)
+def test_a_body_that_cannot_be_read_as_json_is_refused(client: TestClient, user: bytes) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    content = b'{"user": %b}' % user
+    found = problem(client.post("/v1/recommend", content=content, headers=headers), 400)
+    assert "the body" in found["detail"]
+    assert "JSON" in found["detail"]
