@@ -40,7 +40,7 @@ def serving(app: App, *, lifespan: Any = "on") -> Iterator[Running[App]]:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         port=0, http=BoundedProtocol, ws="none", proxy_headers=False, lifespan=lifespan,
-        log_level="critical",
+        log_config=None, log_level="warning",
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -99,6 +99,20 @@ def running_metrics(service: Service) -> str:
     return content.decode()
 
 
+def test_a_pipelining_client_that_is_cut_off_is_no_fault_of_the_server(
+    running: Running[FastAPI], caplog: pytest.LogCaptureFixture
+) -> None:
+    service = service_of(running)
+    with held(service._thread):
+        connection = sent(running, *READS[0])
+        running.until(lambda: service.gates.live.inside == 1)
+        connection.sendall(request("/v1/recommend", b"{}") * 50)
+        running.until(lambda: service.gates.live.inside == 0)
+    assert ask(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
+    assert not [r for r in caplog.records if r.levelname == "ERROR"]
+    assert 'route="/v1/recommend",status="499"} 1.0' in running_metrics(service)
+
+
 def test_a_client_that_stays_gets_its_answer(running: Running[FastAPI]) -> None:
     service = service_of(running)
     with held(service._thread):

@@ -42,7 +42,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # Bytes of this request, and bytes since its last complete part: headers, piece of the body.
         self._counted = self._fed = 0
         self._refused = False
-        self._place: Place | None = None  # of the request that is being answered
+        self._running: RequestResponseCycle | None = None  # the request that is being answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -58,8 +58,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._over = True
         self._stop("_reading")
         self._stop("_writing")
-        if self._place is not None:
-            self._place.client_gone()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True  # uvicorn marks the newest, which may be pipelined
+            if (place := _place_of(self._running)) is not None:
+                place.client_gone()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -142,9 +144,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Start a request, which a pipelined one has waited for."""
-        self._place = _place_of(cycle)
-        if self._place is not None and not cycle.more_body:
-            self._place.take()
+        self._running = cycle
+        if (place := _place_of(cycle)) is not None and not cycle.more_body:
+            place.take()
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
