@@ -3,7 +3,7 @@
 A DCN-V2 over 26 columns of ids and 13 numbers with wider and wider layers, on random rows. Steps
 are forward and backward, without the update, which is float32 in both; both precisions take turns,
 and the fastest of `--repeats` steps counts. `precision: auto` takes bfloat16 from the work on at
-which the gain passes 1.2 (`crosstower.training.precision.LEAST_WORK`).
+which the gain passes 1.2 (`crosstower.training.devices.LEAST_WORK`).
 """
 
 import argparse
@@ -17,7 +17,7 @@ from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import StaticBalance
 from crosstower.models.registry import build
-from crosstower.training.precision import autocast, bfloat16_instructions, work_of
+from crosstower.training.devices import autocast, bfloat16_instructions, work_of
 
 CPU = torch.device("cpu")
 WIDTHS = ((), (32,), (64,), (128, 64), (256, 128), (400, 400), (800, 400))

@@ -38,7 +38,7 @@ from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import StaticBalance
 from crosstower.models.registry import build
 from crosstower.recipe.recipe import Training
-from crosstower.training.precision import autocast
+from crosstower.training.devices import autocast
 from crosstower.training.trainer import Trainer, predict_logits
 
 CPU = torch.device("cpu")

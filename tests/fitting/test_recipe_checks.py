@@ -1,20 +1,133 @@
-"""What a training is asked for, checked before any row is read."""
+"""The recipe of a training, checked before any row is read."""
 
+import resource
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+import torch
+from torch import nn
 
+from crosstower.data.encoders.fit import EncoderFit, draft_layout
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.fit import fit
-from crosstower.models.registry import MODELS
+from crosstower.fitting.recipe_checks import check_recipe
+from crosstower.models.registry import MODELS, model_names, register_model
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.training.run import Run
 
 from .test_fit import quick
+
+HUGE = 10_000_000
+
+
+def ranking(model: Any, **more: Any) -> Recipe:
+    columns = {
+        "user": {"kind": "categorical", "hash_buckets": HUGE, "dim": 64},
+        "item": {"kind": "categorical", "hash_buckets": HUGE, "dim": 64},
+        "age": {"kind": "numeric", "transform": "bucketise", "buckets": 4},
+        "tags": {"kind": "bag"},
+        "pair": {"kind": "cross", "columns": ["user", "item"]},
+    }
+    schema = {"columns": columns, "tasks": {"click": "binary", "buy": "binary"}}
+    return Recipe.model_validate({"schema": schema, "model": model, "data": {}} | more)
+
+
+def retrieval(model: dict[str, Any]) -> Recipe:
+    columns = {
+        "user": {"kind": "categorical", "hash_buckets": HUGE, "dim": 64},
+        "item": "categorical",
+    }
+    plain = {
+        "schema": {"columns": columns},
+        "model": {"name": "two_tower", "item": ["item"]} | model,
+        "retrieval": {"user": "user", "item": "item"},
+    }
+    return Recipe.model_validate(plain)
+
+
+def peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def test_huge_tables_are_checked_without_memory() -> None:
+    check_recipe(ranking("mlp"))  # imports what it needs
+    before, start = peak_mb(), time.perf_counter()
+    for name in model_names():
+        check_recipe(ranking({"name": name} | ({"item": ["item"]} if name == "two_tower" else {})))
+    check_recipe(retrieval({}))
+    assert peak_mb() - before < 100  # weights of one model alone take 5 GB
+    assert time.perf_counter() - start < 20
+
+
+def test_a_check_draws_no_random_numbers() -> None:
+    state = torch.get_rng_state()
+    check_recipe(ranking("dcn_v2"))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (ranking({"name": "mlp", "hiden": [8]}), "model.hiden: unknown key.*hidden"),
+        (ranking({"name": "wide_deep", "wide_columns": ["use"]}), "model.wide_columns: no coded"),
+        (ranking({"name": "two_tower", "item": ["itm"]}), "model.item: no column 'itm'"),
+        (retrieval({"item": ["itm"]}), "itm"),
+        (retrieval({"dim": 0}), "model.dim: expected a number greater"),
+        (ranking("mlp", training={"monitor": "click.ac"}), "ac"),
+    ],
+)
+def test_a_wrong_option_is_named_before_rows_are_read(given: Recipe, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        check_recipe(given)
+
+
+def test_crosses_that_no_wide_side_reads_are_named() -> None:
+    _, notes = check_recipe(ranking("dcn_v2", evaluation={"baselines": ["mlp"]}))
+    (note,) = notes
+    assert note.startswith("pair: a cross without dim, which only a wide side reads;")
+    assert "not used by dcn_v2, mlp:" in note
+    assert check_recipe(ranking("wide_deep", evaluation={"baselines": []}))[1] == []
+
+
+def test_a_model_that_reads_its_weights_is_left_to_the_training() -> None:
+    class Own(nn.Module):
+        class Config(FrozenModel):
+            pass
+
+        def __init__(self, layout: Any, config: Any) -> None:
+            super().__init__()
+            self.size = torch.ones(3).sum().item()
+
+    Own.__module__ = "tests"
+    register_model("reads_weights")(Own)
+    try:
+        models, notes = check_recipe(ranking("reads_weights", evaluation={"baselines": []}))
+    finally:
+        del MODELS.entries["reads_weights"], MODELS.modules["reads_weights"]
+    assert (list(models), notes) == (["reads_weights"], [])
+
+
+def test_the_draft_of_a_layout_has_the_fields_of_the_fitted_one() -> None:
+    schema = ranking("mlp").schema_
+    fit = EncoderFit(schema)
+    fit.add(
+        pl.DataFrame(
+            {"user": [1, 2], "item": [3, 4], "age": [1.0, 2.0], "tags": [["a"], ["a", "b"]]}
+        )
+    )
+    fitted, draft = fit.finish().layout, draft_layout(schema)
+    assert [f.name for f in draft.codes] == [f.name for f in fitted.codes]
+    assert [f.size for f in draft.codes[:2]] == [f.size for f in fitted.codes[:2]]
+    assert [(f.name, f.pooling) for f in draft.lists] == [(f.name, f.pooling) for f in fitted.lists]
+    assert (draft.heads, draft.numbers) == (fitted.heads, fitted.numbers)
 
 
 def test_baselines_take_over_shared_options(recipe_text: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,13 +15,26 @@ from torch import nn
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
 from crosstower.recipe.recipe import Training
+from crosstower.retrieval.retriever import INDEX
 from crosstower.storage.files import same_file, write_atomic
-from crosstower.training.checkpoint import Position, load_weights, read_position
-from crosstower.training.devices import pick_device
+from crosstower.training.checkpoint import (
+    Position,
+    is_over,
+    limits_of,
+    load_weights,
+    read_position,
+)
 from crosstower.training.job import Job
-from crosstower.training.limits import limits_of
 from crosstower.training.progress import Watcher
-from crosstower.training.run import REFIT, REFIT_FOLDER, Run
+from crosstower.training.run import (
+    BLEND,
+    CALIBRATION,
+    METRICS,
+    REFIT,
+    REFIT_FOLDER,
+    REPORT,
+    Run,
+)
 from crosstower.training.trainer import BEST, LAST, Trainer
 
 
@@ -30,13 +44,34 @@ class OneTraining:
 
     run: Run
     job: Job
+    device: torch.device
     name: str
     seed: int
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Folder of its files."""
         return self.run.model_folder(self.name, self.seed)
+
+    def is_over(self) -> bool:
+        """Return whether it has ended under the recipe's limits, and was tested."""
+        last = self.folder / LAST
+        if not last.is_file() or not all((self.folder / n).is_file() for n in self.job.outputs):
+            return False
+        return is_over(read_position(last), limits_of(self.run.recipe.training))
+
+    def reopen(self) -> str | None:
+        """Remove what was made from weights that will change; return a sentence about an index."""
+        stale = [self.folder / name for name in (*self.job.outputs, CALIBRATION, BLEND)]
+        stale += [self.run.folder / METRICS, self.run.folder / REPORT]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        index = self.run.folder / INDEX
+        if not index.is_dir():
+            return None
+        shutil.rmtree(index)
+        again = f"crosstower index {self.run.folder}"
+        return f"{index}: removed, as its vectors are of the former weights; make it again: {again}"
 
     def go(self, bar: Progress, *, finish: bool) -> None:
         """Train (or go on), then look at the test rows with the best weights.
@@ -78,7 +113,7 @@ class OneTraining:
         settings = self.run.recipe.training
         torch.manual_seed(self.seed)
         model = build(self.job.encoder.layout, self.run.info.models[self.name])
-        model = model.to(pick_device(settings.device))
+        model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
         return model
@@ -112,7 +147,7 @@ class OneTraining:
             higher_is_better=higher,
             folder=folder,
             observer=watcher,
-            device=pick_device(settings.device),
+            device=self.device,
             horizon=self.run.recipe.training.epochs,
         )
         position = trainer.fit(resume=True, finish=finish)

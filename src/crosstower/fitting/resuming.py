@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from os import PathLike
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.progress import OnProgress
-from crosstower.errors import RunError
+from crosstower.data.statistics import DatasetStats
+from crosstower.errors import RunError, TrainingError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.split import GivenSplit
-from crosstower.retrieval.retriever import INDEX
 from crosstower.storage.files import write_atomic
-from crosstower.training.checkpoint import Position, read_position
-from crosstower.training.limits import is_over
-from crosstower.training.run import BLEND, BLENDED, CALIBRATION, METRICS, REPORT, Run
+from crosstower.training.checkpoint import Position, is_over, limits_of, read_position
+from crosstower.training.run import BLEND, BLENDED, Run
 from crosstower.training.trainer import LAST
 
 MAY_CHANGE = (
@@ -35,61 +31,33 @@ MAY_CHANGE = (
 _WHERE = ("name", "data.path", "data.valid", "data.test")  # the rows themselves are compared
 
 
-def located(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
-    """Return the recipe with the paths of its rows, absolute; tables stay apart.
+def continued(folder: Path, recipe: Recipe, seeds: int | None, *, tables: bool) -> Run:
+    """Return the run in a folder with the recipe that it continues with.
 
     Args:
-        recipe: as the user has it.
-        data: rows for `training_source`: a path, a table, a mapping of either, or None.
-
-    Returns:
-        The recipe, and the rows that it does not name.
-
-    """
-    if isinstance(data, str | PathLike):
-        named = {"path": str(data)}
-    elif isinstance(data, Mapping):
-        parts = cast("Mapping[str, Any]", data)
-        keys = {"train": "path", "valid": "valid", "test": "test"}
-        if set(parts) != set(keys) or not all(
-            isinstance(p, str | PathLike) for p in parts.values()
-        ):
-            return _anchored(recipe), data
-        named = {keys[name]: str(path) for name, path in parts.items()} | {"split": GivenSplit()}
-    else:
-        return _anchored(recipe), data
-    rows = recipe.data.model_copy(update=named)
-    return _anchored(recipe.model_copy(update={"data": rows})), None
-
-
-def _anchored(recipe: Recipe) -> Recipe:
-    """Return the recipe with all paths of files absolute, from the working folder."""
-
-    def absolute(path: str | None) -> str | None:
-        return path if path is None or path.startswith("world:") else str(Path.cwd() / path)
-
-    data = recipe.data
-    paths: dict[str, Any] = {n: absolute(getattr(data, n)) for n in ("path", "valid", "test")}
-    paths["joins"] = tuple(j.model_copy(update={"path": absolute(j.path)}) for j in data.joins)
-    sections: dict[str, Any] = {"data": data.model_copy(update=paths)}
-    if recipe.retrieval is not None:
-        items = {"items": absolute(recipe.retrieval.items)}
-        sections["retrieval"] = recipe.retrieval.model_copy(update=items)
-    return recipe.model_copy(update=sections)
-
-
-def resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:
-    """Return a run with the recipe that it goes on with.
-
-    Args:
-        run: as it was left.
+        folder: of the run.
         recipe: of the call.
-        tables: the rows come as tables, whatever path the recipe has.
+        seeds: of the call; None keeps those of the run.
+        tables: whether the rows are given as tables, whatever path the recipe has.
 
     Raises:
-        RunError: the recipe differs in more than `MAY_CHANGE`.
+        RunError: there is no run, its seeds differ, or its recipe does in more than `MAY_CHANGE`.
 
     """
+    run = Run.open(folder)
+    if seeds is not None and seeds != len(run.info.seeds):
+        raise RunError(
+            f"{folder}: has {len(run.info.seeds)} seeds, which stay as they are, got {seeds}; leave"
+            " seeds out, or train into another folder"
+        )
+    if run.info.tables and not tables and recipe.data.path is None:
+        raise RunError(
+            f"{folder}: was trained on tables, which no file holds; go on with: {run.resume}"
+        )
+    return _resumed(run, recipe, tables=tables)
+
+
+def _resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:
     before, after = (
         dict(_flat(r.model_dump(mode="json", by_alias=True))) for r in (run.recipe, recipe)
     )
@@ -119,6 +87,16 @@ def _flat(plain: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
             yield before + key, value
 
 
+def check_rows(run: Run, facts: DatasetStats) -> None:
+    """Raise RunError if the rows are not those that the run began with."""
+    if run.info.facts.fingerprint != facts.fingerprint:
+        back = f"give the same: {run.resume}" if run.info.tables else "put the data back"
+        raise RunError(
+            f"{run.folder}: the rows have changed since this run began; {back}, or train into"
+            " another folder with --out"
+        )
+
+
 def keep_recipe(run: Run) -> None:
     """Write the recipe that a run goes on with, if it is another one."""
     path, text = run.folder / "recipe.yaml", run.recipe.to_yaml()
@@ -130,27 +108,6 @@ def position_of(run: Run, model: str, seed: int) -> Position | None:
     """Return where a training is; None if it has not begun."""
     path = run.model_folder(model, seed) / LAST
     return read_position(path) if path.is_file() else None
-
-
-def over(run: Run, model: str, seed: int, outputs: Iterable[str]) -> bool:
-    """Return whether a training has ended under the recipe's limits, and was tested."""
-    folder, position = run.model_folder(model, seed), position_of(run, model, seed)
-    there = all((folder / name).is_file() for name in outputs)
-    return there and position is not None and is_over(position, run.recipe.training)
-
-
-def reopen(run: Run, model: str, seed: int, outputs: Iterable[str]) -> str | None:
-    """Remove what was made of the weights before a training goes on; return words about it."""
-    folder = run.model_folder(model, seed)
-    stale = [folder / name for name in (*outputs, CALIBRATION, BLEND)]
-    stale += [run.folder / METRICS, run.folder / REPORT]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    index = run.folder / INDEX
-    if not index.is_dir():
-        return None
-    shutil.rmtree(index)
-    return f"{index}: removed, its vectors are of the weights before; crosstower index {run.folder}"
 
 
 def blend_again(run: Run, data: Any, on_progress: OnProgress) -> None:
@@ -199,10 +156,21 @@ def _notes(run: Run, models: Mapping[str, Any], seeds: tuple[int, ...]) -> Itera
     for name in models:
         for seed in seeds:
             position = position_of(run, name, seed)
-            if position is not None and not is_over(position, run.recipe.training):
+            if position is not None and not is_over(position, limits_of(run.recipe.training)):
                 epochs = f"{position.epoch} of at most {run.recipe.training.epochs} epochs"
                 yield f"Training ended by hand: {name}, seed {seed}, after {epochs}."
     missing = [name for name in run.info.models if name not in models]
     missing += [f"seed {seed}" for seed in run.info.seeds if seed not in seeds]
     if missing:
         yield f"Not trained, as the run was ended by hand: {', '.join(missing)}."
+
+
+def named(error: TrainingError, folder: Path) -> TrainingError:
+    """Return an error of a training whose advice names the folder of the run."""
+    words = str(error)
+    if "--resume RUN" in words:
+        run = Run.open(folder)
+        words = words.replace("crosstower fit --resume RUN", run.resume)
+        if run.info.tables:
+            words = words.replace("--finish", "finish=True")
+    return type(error)(words)

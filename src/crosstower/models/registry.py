@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
@@ -82,3 +83,18 @@ def build(layout: Layout, model: dict[str, Any]) -> nn.Module:
     if not (layout.codes or layout.numbers or layout.lists):
         raise RecipeError("schema.columns: the model has no input; declare at least one column")
     return MODELS.get(name)(layout, config)
+
+
+def build_empty(layout: Layout, model: dict[str, Any]) -> nn.Module:
+    """Return a new model without weights, which checks its options at no cost.
+
+    Args:
+        layout: fields and heads of the model.
+        model: the `model` section of a recipe.
+
+    Raises:
+        RecipeError: an unknown name or option, or a layout without inputs.
+
+    """
+    with torch.device("meta"):
+        return build(layout, model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -43,8 +44,9 @@ class WideLinear(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [f.size for _, f in codes] + [f.size for f in lists]
-        offsets = torch.tensor([0, *sizes]).cumsum(0).tolist()
-        self.register_buffer("columns", torch.tensor([i for i, _ in codes], dtype=torch.long))
+        offsets = [0, *accumulate(sizes)]
+        self.reads = tuple(i for i, _ in codes)
+        self.register_buffer("columns", torch.tensor(self.reads, dtype=torch.long))
         self.register_buffer("offsets", torch.tensor(offsets[: len(codes)], dtype=torch.long))
         self._lists = [(f.name, o) for f, o in zip(lists, offsets[len(codes) :], strict=False)]
         self.weight = nn.Parameter(torch.zeros(offsets[-1], heads)) if sizes else None
@@ -86,7 +88,7 @@ class WideLinear(nn.Module):
 def unread_crosses(layout: Layout, model: nn.Module) -> list[str]:
     """Return names of crosses without a `dim` that no wide side of the model reads."""
     sides = [m for m in model.modules() if isinstance(m, WideLinear)]
-    read = {i for side in sides for i in side.get_buffer("columns").tolist()}
+    read = {i for side in sides for i in side.reads}
     return [f.name for i, f in enumerate(layout.codes) if f.dim == 0 and i not in read]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +13,7 @@ import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches, EncodedRows
-from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.progress import OnProgress
-from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.registry import METRICS
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
@@ -102,32 +100,21 @@ def balance_of(recipe: Recipe) -> Balance:
             return PCGradBalance(weights)
 
 
-@dataclass(frozen=True)
 class RankingJob:
-    """Encoded splits of labelled rows."""
+    """Encoded splits of labelled rows, and how a ranker learns from them.
 
-    recipe: Recipe
-    prepared: Prepared
+    Args:
+        recipe: with tasks.
+        prepared: its rows.
 
-    @property
-    def encoder(self) -> Encoder:
-        """The fitted encoder."""
-        return self.prepared.encoder
+    """
 
-    @property
-    def facts(self) -> DatasetStats:
-        """What is known of the data."""
-        return self.prepared.facts
-
-    @property
-    def train_rows(self) -> int:
-        """Number of training rows."""
-        return len(self.prepared.rows["train"])
-
-    @property
-    def monitor(self) -> tuple[str, bool]:
-        """The metric to watch, and whether higher is better."""
-        return ranking_monitor(self.recipe)
+    def __init__(self, recipe: Recipe, prepared: Prepared) -> None:
+        self.recipe, self.prepared = recipe, prepared
+        self.encoder, self.facts = prepared.encoder, prepared.facts
+        self.train_rows = len(prepared.rows["train"])
+        self.monitor = ranking_monitor(recipe)
+        self.outputs = (VALID, TEST, REFIT) if recipe.training.refit else (VALID, TEST)
 
     def batches(self, size: int, seed: int) -> Batches:
         """Return the training batches."""
@@ -153,11 +140,6 @@ class RankingJob:
         if len(self.recipe.schema_.tasks) > 1 or self.monitor[0] == ALL_LOSS:
             metrics[ALL_LOSS] = _all_loss(self.recipe, metrics)
         return metrics
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The files of a training that has ended."""
-        return (VALID, TEST, REFIT) if self.recipe.training.refit else (VALID, TEST)
 
     def with_valid(self) -> RankingJob:
         """Return the job whose training rows are the train and valid rows together."""

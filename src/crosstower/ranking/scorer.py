@@ -39,7 +39,7 @@ from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
 from crosstower.ranking.calibration.calibrators import Calibrators
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION, RAW, raw_name
-from crosstower.training.precision import autocast
+from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
 from crosstower.retrieval.index.top_k import top_places
 from crosstower.retrieval.index.vectors import Vectors
-from crosstower.training.precision import autocast
+from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
 
 _ROWS = 2_048

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from crosstower.errors import RunError, TrainingError
+from crosstower.recipe.training import Training
 from crosstower.storage import files
 
 Read = TypeVar("Read")
@@ -25,10 +26,10 @@ FORMAT = "2"
 
 @dataclass
 class Position:
-    """Where a training is: everything but tensors that an uninterrupted run would know.
+    """Position of a training: all of its state but the tensors.
 
-    `finished` holds under `limits`, the most epochs and the patience of then; with others the
-    training may go on, or be over. `ended` says that it was ended by hand.
+    `finished` holds under `limits` (epochs, patience); under others the training may continue, or
+    be over. `ended` says that it was ended by hand.
     """
 
     epoch: int = 0
@@ -45,6 +46,21 @@ class Position:
     ended: bool = False
     limits: tuple[int, int] = (0, 0)
     history: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def limits_of(settings: Training) -> tuple[int, int]:
+    """Return the limits of a training: epochs, and epochs without an improvement."""
+    return settings.epochs, settings.patience
+
+
+def has_reached(position: Position, limits: tuple[int, int]) -> bool:
+    """Return whether the epochs so far reach one of the limits."""
+    return position.epoch >= limits[0] or position.epochs_without_gain >= limits[1]
+
+
+def is_over(position: Position, limits: tuple[int, int]) -> bool:
+    """Return whether a training is over, under limits that may differ from its former ones."""
+    return position.finished if position.limits == limits else has_reached(position, limits)
 
 
 def save_checkpoint(

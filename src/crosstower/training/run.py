@@ -21,25 +21,44 @@ from typing import Any, Literal
 
 import polars as pl
 from matplotlib.figure import Figure
+from pydantic import Field
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder
+from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.models.registry import build
 from crosstower.recipe.arguments import path_of
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.registry import require_own
 from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
 from crosstower.training.checkpoint import load_weights
-from crosstower.training.run_info import FORMAT, RunInfo
 from crosstower.training.trainer import BEST
 
+FORMAT = 2
 CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
+
+
+class RunInfo(FrozenModel):
+    """What `run.json` holds. `models` are the model sections by name, the main model first.
+
+    `tables` says that the rows were tables of Python, which the recipe cannot name.
+    """
+
+    format: Literal[2] = FORMAT
+    created: str
+    models: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    facts: DatasetStats
+    environment: dict[str, str]
+    tables: bool = False
+    modules: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,16 @@ from crosstower.data.batches import Batches
 from crosstower.errors import TrainingError
 from crosstower.recipe.recipe import Training
 from crosstower.storage.files import same_file
-from crosstower.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from crosstower.training.checkpoint import (
+    Position,
+    has_reached,
+    limits_of,
+    load_checkpoint,
+    save_checkpoint,
+)
+from crosstower.training.devices import Choice, autocast, choose_precision
 from crosstower.training.interrupt import StopSignal
-from crosstower.training.limits import has_enough, limits_of
 from crosstower.training.optimizers import build_optimizers, clip_gradients, count_rows
-from crosstower.training.precision import Choice, autocast, choose_precision
 from crosstower.training.protocols import Objective, Observer, Stream
 from crosstower.training.transfer import DataWaitTimer, transferred
 
@@ -71,14 +76,14 @@ class Trainer:
             TrainingInterruptedError: Ctrl-C; the last checkpoint can be resumed.
 
         """
-        self.optimizers = self._optimizers()
+        self.optimizers, self.limits = self._optimizers(), limits_of(self.settings)
         if resume and (self.folder / LAST).is_file():
             position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
             self.objective.restore(state)
         else:
             position = self._beginning()
             self._save(LAST, position)
-        if (finish and not position.finished) or position.limits != limits_of(self.settings):
+        if (finish and not position.finished) or position.limits != self.limits:
             self._reconsider(position, finish=finish)
         with StopSignal() as stop:
             while not position.finished:
@@ -156,10 +161,7 @@ class Trainer:
             position.best_value, position.best_epoch = value, position.epoch
         position.epoch, position.batch = position.epoch + 1, 0
         position.loss_sum, position.loss_rows = 0.0, 0
-        position.finished, position.limits = (
-            has_enough(position, self.settings),
-            limits_of(self.settings),
-        )
+        position.finished, position.limits = has_reached(position, self.limits), self.limits
         if better:
             self._save(BEST, position)
             same_file(self.folder / BEST, self.folder / LAST)
@@ -171,8 +173,8 @@ class Trainer:
         """Decide whether the training is over, and keep the answer."""
         if finish and position.best_epoch is None:
             self._close_epoch(position, {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0})
-        position.finished = finish or has_enough(position, self.settings)
-        position.ended, position.limits = finish, limits_of(self.settings)
+        position.finished = finish or has_reached(position, self.limits)
+        position.ended, position.limits = finish, self.limits
         self._save(LAST, position)
 
     def _improved(self, value: float, best: float | None) -> bool:
@@ -221,9 +223,7 @@ class Trainer:
 
     def _beginning(self) -> Position:
         choice = self._precision()
-        return Position(
-            precision=choice.precision, reason=choice.reason, limits=limits_of(self.settings)
-        )
+        return Position(precision=choice.precision, reason=choice.reason, limits=self.limits)
 
     def _precision(self) -> Choice:
         if self.settings.precision != "auto":

@@ -8,9 +8,22 @@ import polars as pl
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.labels import LabelFit
-from crosstower.data.encoders.numbers import Moments, NumberFit, Standardised, floats_of
-from crosstower.data.encoders.tables import HashBuckets, Table, VocabularyFit, given_vocabulary
+from crosstower.data.encoders.numbers import (
+    Bucketised,
+    Moments,
+    NumberFit,
+    Standardised,
+    floats_of,
+)
+from crosstower.data.encoders.tables import (
+    HashBuckets,
+    Table,
+    Vocabulary,
+    VocabularyFit,
+    given_vocabulary,
+)
 from crosstower.data.encoders.text_encoders import text_encoder
+from crosstower.data.layout import Layout
 from crosstower.errors import DataError
 from crosstower.recipe.schema import (
     Categorical,
@@ -103,11 +116,7 @@ class EncoderFit:
             self._tables[owner].add(ids)
 
     def _table(self, name: str, column: Coded) -> Table:
-        if column.hash_buckets is not None:
-            return HashBuckets(column.hash_buckets)
-        if column.vocabulary is not None:
-            return given_vocabulary(column.vocabulary)
-        return self._tables[name].finish()
+        return _given_table(column) or self._tables[name].finish()
 
     def _vector_scale(self, name: str, moments: Moments) -> Standardised:
         column = self.schema.columns[name]
@@ -118,3 +127,38 @@ class EncoderFit:
 
 def _learns_vocabulary(column: Coded) -> bool:
     return column.table is None and column.hash_buckets is None and column.vocabulary is None
+
+
+def _given_table(column: Coded) -> Table | None:
+    """Return the table that a column declares; None if it is learnt from the rows."""
+    if column.hash_buckets is not None:
+        return HashBuckets(column.hash_buckets)
+    return given_vocabulary(column.vocabulary) if column.vocabulary is not None else None
+
+
+def draft_layout(schema: Schema) -> Layout:
+    """Return the layout of a schema whose rows have not been read, to check models against.
+
+    Learnt vocabularies are empty, lists without `max_len` have one value, and no number is missing.
+    """
+    columns = schema.columns
+    coded = {n: c for n, c in columns.items() if isinstance(c, Coded)}
+    numbers = {n: c for n, c in columns.items() if isinstance(c, Numeric | Distance)}
+    texts = {n: c for n, c in columns.items() if isinstance(c, Text) and not c.hashed}
+    vectors = texts | {n: c for n, c in columns.items() if isinstance(c, Vector)}
+    unknown, scale = Vocabulary(pl.Series(dtype=pl.Int64)), Standardised(mean=0.0, sd=1.0)
+    draft = Encoder(
+        schema,
+        {n: _given_table(c) or unknown for n, c in coded.items() if c.table is None},
+        {n: _draft_number(c) for n, c in numbers.items()},
+        dict.fromkeys(vectors, scale),
+        {n: c.max_len or 1 for n, c in coded.items() if not isinstance(c, Categorical)},
+        {},
+    )
+    return draft.layout
+
+
+def _draft_number(column: Numeric | Distance) -> Standardised | Bucketised:
+    if column.transform != "bucketise":
+        return Standardised(mean=0.0, sd=1.0)
+    return Bucketised(boundaries=column.boundaries or tuple(map(float, range(1, column.buckets))))
