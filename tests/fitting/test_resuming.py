@@ -16,7 +16,7 @@ import crosstower as ct
 from crosstower.blending.blend_run import blend_run
 from crosstower.cli.main import main
 from crosstower.errors import RecipeError, RunError
-from crosstower.fitting.resuming import located
+from crosstower.fitting.recipe_checks import located
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.retrieval.indexing import build_index
@@ -195,7 +195,7 @@ def test_the_command_ends_a_run(
 
 
 def test_what_cannot_be_ended_is_refused(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"finish: .*goes with resume"):
+    with pytest.raises(RecipeError, match=r"finish: .*needs resume"):
         ct.fit(recipe, out=tmp_path / "a", finish=True)
     run = ct.fit(small(recipe, epochs=1), out=tmp_path / "a", quiet=True)
     with pytest.raises(RunError, match="has 1 seeds, which stay as they are, got 3"):
@@ -278,4 +278,4 @@ def test_a_retriever_is_ended_and_goes_on_without_its_old_index(
     assert (run.folder / "index").is_dir()
     ct.fit(tmp_path / "r", data=rows, overrides=["training.epochs=4"], resume=True)
     assert not (run.folder / "index").exists()
-    assert "removed, its vectors are of the weights before" in capsys.readouterr().err
+    assert "removed, as its vectors are of the former weights" in capsys.readouterr().err
