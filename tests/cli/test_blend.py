@@ -97,7 +97,7 @@ def test_measuring_by_a_utility(here: Path, capsys: Capture) -> None:
         (["--weights", "like=1", "--mmr", "0.5"], 2, "mmr: similar_by is missing"),
         (["--weights", "like=1", "--amount", "context"], 2, "mode product only"),
         (["--tune", "none.yaml"], 2, "none.yaml: no such utility file"),
-        (["--tune", "utility.yaml", "--weights", "like=1"], 2, "--tune: chooses weights"),
+        (["--tune", "utility.yaml", "--weights", "like=1"], 2, "--tune: sets --weights"),
         (["--tune", "utility.yaml", "--utility", "utility.yaml"], 2, "not allowed with --tune"),
     ],
 )

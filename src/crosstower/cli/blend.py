@@ -108,8 +108,8 @@ def blend(
         )
     if tune is not None and (weights or transform or by or amount or mode != "sum"):
         raise RecipeError(
-            "--tune: chooses weights, transform and by itself; drop these options and --amount and"
-            " --mode, or list the choices to try in the utility file"
+            "--tune: sets --weights, --transform and --by; drop these options, --amount and --mode,"
+            " or list the choices to try in the utility file"
         )
     if cap_by is not None and not cap:
         raise RecipeError("--cap-by: needs --cap TYPE=N, whose types are values of that column")

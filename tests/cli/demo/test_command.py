@@ -8,7 +8,8 @@ def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
     assert code == 0
     assert "Best possible" in out
     assert (
-        "no better than chance (0.5)" in out.split("pure chance")[-1].split("Watch next: find")[0]
+        "no better than chance (0.5)"
+        in out.split("random labels")[-1].split("Watch next: retrieve")[0]
     )
     assert sorted(p.name for p in (here / "runs").iterdir()) == [
         "demo-app-installs",

@@ -88,14 +88,14 @@ def test_ids_are_seen_whatever_their_spelling(log: pl.DataFrame) -> None:
 def test_what_is_no_feature_is_left_out_with_the_reason(log: pl.DataFrame) -> None:
     text = starter(log, "did_watch")
     reasons = {
-        "__index_level_0__": "the index of a data frame, by its name",
-        "rowNumber": "the index of a data frame, by its name",
-        "requestId": "another value in each row",
-        "watch_time": "what happened afterwards, by its name",
-        "seconds_on_page": "predicts did_watch by itself (AUC 1.000)",
+        "__index_level_0__": "index of a data frame, by its name",
+        "rowNumber": "index of a data frame, by its name",
+        "requestId": "unique in each row",
+        "watch_time": "outcome known only afterwards, by its name",
+        "seconds_on_page": "predicts did_watch alone (AUC 1.000)",
         "like_label": "another label, by its name",
         "buy": "another label, by its name",
-        "part": "names the split of a row",
+        "part": "split of a row",
         "step": "orders the rows",
     }
     for name, reason in reasons.items():

@@ -58,12 +58,12 @@ def test_without_a_label_the_option_is_named(wide: pl.DataFrame) -> None:
 
 
 def test_without_features_nothing_is_written() -> None:
-    with pytest.raises(DataError, match="no column to learn from besides click"):
+    with pytest.raises(DataError, match="no feature column besides click"):
         starter(pl.DataFrame({"click": [0, 1]}))
 
 
 def test_free_text_cannot_be_a_label(wide: pl.DataFrame) -> None:
-    with pytest.raises(DataError, match="column 'title': has 60 different texts"):
+    with pytest.raises(DataError, match="column 'title': a label with 60 different texts"):
         starter(wide, "title")
 
 

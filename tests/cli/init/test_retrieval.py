@@ -46,7 +46,7 @@ def test_names_that_are_not_there() -> None:
         written(frame, item="itm")
     with pytest.raises(DataError, match="no column 'usr'"):
         written(frame, item="item", user="usr")
-    with pytest.raises(DataError, match="name the users with --user COLUMN"):
+    with pytest.raises(DataError, match="name the user id with --user COLUMN"):
         written(frame.select("item"), item="item")
 
 

@@ -1,4 +1,4 @@
-"""Two whole funnels on simulated worlds: retrieve, rank and blend, and what each stage brings."""
+"""Two complete funnels on synthetic datasets, evaluated stage by stage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Truth = Callable[[pl.DataFrame], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class DemoFunnel:
-    """A finished funnel of the demo: its two runs, what each stage brings, and its bundle."""
+    """A finished funnel of the demo: its runs, its evaluation and its bundle."""
 
     words: str
     retrieval: Run
@@ -48,9 +48,9 @@ class _Plan:
 
 
 def demo_funnels(out: Path, *, rows: int) -> Iterator[DemoFunnel]:
-    """Yield the funnels of the demo, in new folders of `out`; a value is known of each list."""
+    """Yield the funnels of the demo, in new folders of `out`, with the true value of each list."""
     out.mkdir(parents=True, exist_ok=True)
-    items = out / "demo-rentals-listings.parquet"  # few rows do not show every listing
+    items = out / "demo-rentals-listings.parquet"  # few rows do not contain every listing
     write_parquet(listings(), items)
     for plan in (_rentals(min(rows, _ROWS), items), _feed(min(rows, _ROWS))):
         folders = [free_folder(out / r.name) for r in (plan.retrieval, plan.ranking)]
@@ -65,7 +65,7 @@ def demo_funnels(out: Path, *, rows: int) -> Iterator[DemoFunnel]:
 
 
 def _rentals(rows: int, items: Path) -> _Plan:
-    """Return clicks, then bookings, then revenue: the chance of a booking times the price."""
+    """Return the funnel of clicks, bookings and revenue (booking probability × price)."""
     data = {
         "path": "world:rentals",
         "rows": rows,
@@ -112,7 +112,7 @@ def _rentals(rows: int, items: Path) -> _Plan:
         "evaluation": {"group": "request_id", "baselines": ["logistic_regression"]},
     }
     return _Plan(
-        "Rentals: find 200 of 1,500 listings, rank by click, blend by expected revenue",
+        "Rentals: retrieve 200 of 1,500 listings, rank by click, blend by expected revenue",
         Recipe.model_validate(retrieval),
         Recipe.model_validate(ranking),
         200,
@@ -121,7 +121,7 @@ def _rentals(rows: int, items: Path) -> _Plan:
 
 
 def _feed(rows: int) -> _Plan:
-    """Return likes and comments, a comment worth two likes."""
+    """Return the funnel of likes and comments; a comment is worth two likes."""
     data = {
         "path": "world:feed_engagement",
         "rows": rows,
@@ -170,7 +170,7 @@ def _feed(rows: int) -> _Plan:
         return like + 2 * comment
 
     return _Plan(
-        "Feed: find 100 of 200 posts, rank by like, blend by likes + 2 comments",
+        "Feed: retrieve 100 of 200 posts, rank by like, blend by likes + 2 comments",
         Recipe.model_validate(retrieval),
         Recipe.model_validate(ranking),
         100,

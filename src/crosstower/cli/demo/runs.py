@@ -1,4 +1,4 @@
-"""Train on simulated worlds, whose truth is known: rankers and a retriever."""
+"""Rankers and a retriever, trained on synthetic datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crosstower.training.run import Run
 
 
 def demo_recipes(*, rows: int) -> dict[str, Recipe]:
-    """Return the recipes of the demo by what they show."""
+    """Return the recipes of the demo by title."""
     installs = worlds.make("app_installs", rows=1)
     watch = worlds.make("watch_next_independent", rows=10)
     return {
@@ -27,14 +27,14 @@ def demo_recipes(*, rows: int) -> dict[str, Recipe]:
                 slices=("location",), baselines=("wide_deep", "mlp", "logistic_regression")
             ),
         ),
-        "Watch next with labels of pure chance: an honest evaluation finds nothing": Recipe(
+        "Watch next with random labels: an honest evaluation finds nothing": Recipe(
             name="demo-pure-chance",
             data=Data(path="world:watch_next_independent"),
             schema=watch.schema,
             model={"name": "wide_deep"},
             evaluation=Evaluation(baselines=("logistic_regression",)),
         ),
-        "Watch next: find a user's next video among all 200": _watch_next(),
+        "Watch next: retrieve a user's next video among all 200": _watch_next(),
     }
 
 
@@ -51,6 +51,6 @@ def _watch_next() -> Recipe:
 
 
 def demo_runs(out: Path, *, rows: int, seeds: int = 1) -> Iterator[tuple[str, Run]]:
-    """Yield (what it shows, finished run) for each recipe of the demo, in new folders of `out`."""
+    """Yield (title, finished run) for each recipe of the demo, in new folders of `out`."""
     for words, recipe in demo_recipes(rows=rows).items():
         yield words, fit(recipe, seeds=seeds, out=free_folder(out / recipe.name))

@@ -1,4 +1,4 @@
-"""The split of a recipe to start from, and what to check: leaking columns, repeated rows."""
+"""The split of an inferred recipe, and its warnings: leaking columns and repeated rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crosstower.data.split import SPLITS
 from crosstower.recipe.split import Split
 
 CHECK = "# Check: "
-"""Begins a line of a recipe that says what may be wrong with it."""
+"""Prefix of recipe lines with warnings."""
 REPEATED = 0.01
 """Share of valid and test rows from which rows that repeat training rows are reported."""
 _SINGLE = ("categorical", "numeric")
@@ -24,12 +24,12 @@ _SINGLE = ("categorical", "numeric")
 def without_giveaways(
     frame: pl.DataFrame, guesses: dict[str, Guess], label: str
 ) -> dict[str, Guess]:
-    """Return the guesses with columns left out that predict `label` by themselves.
+    """Return the guesses without columns that predict `label` alone.
 
     Args:
         frame: the first rows.
-        guesses: by column.
-        label: the first task's column; rows above its median count as positive.
+        guesses: guess per column.
+        label: column of the first task; rows above its median count as positive.
 
     """
     positive = _positive(frame[label])
@@ -39,15 +39,15 @@ def without_giveaways(
             continue
         auc = single_auc(frame[name], positive)
         if auc is not None and auc > TELLING:
-            note = f"predicts {label} by itself (AUC {auc:.3f}), as what happens afterwards does"
+            note = f"predicts {label} alone (AUC {auc:.3f}), like an outcome known only afterwards"
             kept[name] = replace(guess, section=None, note=note, role="giveaway")
-    if not any(guess.section for guess in kept.values()):  # nothing else to learn from
+    if not any(guess.section for guess in kept.values()):  # no other columns are left
         kept = {n: replace(g, section=guesses[n].section) for n, g in kept.items()}
     return kept
 
 
 def _positive(label: pl.Series) -> pl.Series | None:
-    """Return a label as 0 and 1, null where it is missing."""
+    """Return a label as 0 and 1, null if missing."""
     if label.dtype == pl.String:
         return (label == positive_text(label.drop_nulls())).cast(pl.Int8)
     if not label.dtype.is_numeric() and label.dtype != pl.Boolean:
@@ -58,7 +58,7 @@ def _positive(label: pl.Series) -> pl.Series | None:
 
 
 def split_of(frame: pl.DataFrame, guesses: dict[str, Guess]) -> dict[str, Any]:
-    """Return the split: by the column that names it, by time, by an order, or by chance."""
+    """Return the split: by a split column, by time, by an order, or random."""
     parts = [c for c in _of_role(guesses, "split") if set(frame[c].unique()) == set(SPLITS)]
     if parts:
         return {"kind": "column", "column": parts[0]}
@@ -69,19 +69,19 @@ def split_of(frame: pl.DataFrame, guesses: dict[str, Guess]) -> dict[str, Any]:
 
 
 def order_columns(frame: pl.DataFrame, guesses: dict[str, Guess]) -> list[str]:
-    """Return the columns by which rows can be put in order, times first."""
+    """Return the columns that order the rows, times first."""
     times = [c for c in _of_role(guesses, "time") if "; set data.times" not in guesses[c].note]
     columns = [*times, *_of_role(guesses, "order")]
     return [c for c in columns if frame[c].null_count() == 0]
 
 
 def split_lines(split: dict[str, Any], guesses: dict[str, Guess]) -> list[str]:
-    """Return the lines of the split, and of the format of a time that needs one."""
+    """Return the lines of the split, and of the time format if it needs one."""
     words = {
         "time": "train on the past",
         "random": "or time, group, leave_last_out, column",
         "leave_last_out": "or random, time, group, column",
-        "column": "as the data says",
+        "column": "as given in the data",
     }
     lines = [f"  split: {plain(split)}  # {words[split['kind']]}"]
     column = split.get("time") if split["kind"] == "leave_last_out" else split.get("column")
@@ -94,17 +94,17 @@ def split_lines(split: dict[str, Any], guesses: dict[str, Guess]) -> list[str]:
 def checks(
     frame: pl.DataFrame, guesses: dict[str, Guess], labels: list[str], split: dict[str, Any]
 ) -> list[str]:
-    """Return lines that say what may be wrong with the columns or the split."""
+    """Return warnings about the columns and the split."""
     lines = [
-        f"{CHECK}'{c}' {guesses[c].note}; keep it only if it is known before"
+        f"{CHECK}'{c}' {guesses[c].note}; keep it only if it is known at prediction time"
         for c in _of_role(guesses, "giveaway")
     ]
     columns = [*(c for c, g in guesses.items() if g.section is not None), *labels]
     repeated, rows = repeated_rows(frame, columns, TypeAdapter(Split).validate_python(split))
     if rows and repeated / rows >= REPEATED:
         lines.append(
-            f"{CHECK}{repeated:,} of {rows:,} valid and test rows ({repeated / rows:.1%}) equal a"
-            " training row in every column; remove repeated rows, or split by group"
+            f"{CHECK}{repeated:,} of {rows:,} valid and test rows ({repeated / rows:.1%}) repeat a"
+            " training row; remove duplicates, or split by group"
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""What the name of a data column says of it: an id, a time, an order, an index, a label."""
+"""The role of a data column by its name: id, time, order, index or label."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def words_of(name: str) -> list[str]:
 
 
 def names_id(name: str) -> bool:
-    """Tell whether a name is that of an id, such as `movieId`, `user.id` or `zip`."""
+    """Return whether a name is that of an id, such as `movieId`, `user.id` or `zip`."""
     words = words_of(name)
     if not words or names_index(name):
         return False
@@ -55,13 +55,13 @@ def names_id(name: str) -> bool:
 
 
 def names_index(name: str) -> bool:
-    """Tell whether a name is that of a frame's index, such as `__index_level_0__`."""
+    """Return whether a name is that of a frame's index, such as `__index_level_0__`."""
     lower = name.strip().lower()
     return _INDEX.match(lower) is not None or " ".join(words_of(name)) in _ROW_NUMBERS
 
 
 def names_time(name: str) -> bool:
-    """Tell whether a name is that of a moment, such as `createdAt`; a duration has none."""
+    """Return whether a name is that of a time, such as `createdAt`, but not a duration."""
     words = words_of(name)
     if not words:
         return False
@@ -74,29 +74,29 @@ def names_time(name: str) -> bool:
 
 
 def hints_time(name: str) -> bool:
-    """Tell whether a name may be that of a moment, if its values agree."""
+    """Return whether a name may be that of a time, if its values agree."""
     words = words_of(name)
     return bool(_TIME_WORDS & set(words)) and not _SPENT & set(words)
 
 
 def names_user(name: str) -> bool:
-    """Tell whether a name is that of the user's id."""
+    """Return whether a name is that of a user id."""
     return words_of(name) in (["user"], ["userid"], ["user", "id"])
 
 
 def names_position(name: str) -> bool:
-    """Tell whether a name is that of a place in a list that was shown."""
+    """Return whether a name is that of a position in a list."""
     return bool({"position", "pos", "rank", "slot"} & set(words_of(name)))
 
 
 def names_order(name: str) -> bool:
-    """Tell whether a name is that of a number that orders rows, such as `step`."""
+    """Return whether a name is that of a number that orders rows, such as `step`."""
     words = words_of(name)
     return bool(words) and not names_index(name) and (words[-1] in _ORDERS or words == ["t"])
 
 
 def names_label(name: str) -> bool:
-    """Tell whether a name is that of a label: `click`, `is_like`, `like_label`, `did_watch`."""
+    """Return whether a name is that of a label, such as `click` or `is_like`."""
     words = words_of(name)
     if not words:
         return False
@@ -108,6 +108,6 @@ def names_label(name: str) -> bool:
 
 
 def names_outcome(name: str) -> bool:
-    """Tell whether a name is that of an amount known only afterwards, such as `watch_time`."""
+    """Return whether a name is that of an outcome known only afterwards, such as `watch_time`."""
     words = words_of(name)
     return len(words) > 1 and bool(_SPENT & set(words)) and words[-1] in _AMOUNTS

@@ -1,4 +1,4 @@
-"""Columns that give the label away, and rows that stand on both sides of a split."""
+"""Columns that leak the label, and rows on both sides of a split."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.split import Split
 
 TELLING = 0.99
-"""AUC of one column alone beyond which it most likely holds what happened afterwards."""
+"""AUC above which a single column is probably an outcome known only afterwards."""
 _ROWS = 100_000
 _FEWEST = 50  # rows of each class
 
 
 def single_auc(values: pl.Series, label: pl.Series) -> float | None:
-    """Return the AUC of one column alone for a label; None where that cannot be told.
+    """Return the AUC of a single column for a label; None if there are too few rows.
 
-    A number counts in its order, falling or rising. Any value counts by the mean label that it
-    has in the other half of the rows, so that a key of a row tells nothing.
+    Numbers are scored by their order, in either direction. All values are also scored by their
+    mean label in the other half of the rows, so a unique key has no effect.
 
     Args:
         values: `[R]`, a number or an id per row.
@@ -45,7 +45,7 @@ def single_auc(values: pl.Series, label: pl.Series) -> float | None:
 
 
 def _mean_labels(values: pl.Series, label: pl.Series) -> NDArray[np.float64]:
-    """Return for each row the mean label of its value in the rows of the other half."""
+    """Return the mean label of each row's value in the other half of the rows."""
     code = values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
     half = np.random.default_rng(1).integers(0, 2, len(values))
     own, other = 2 * code + half, 2 * code + 1 - half
@@ -56,15 +56,15 @@ def _mean_labels(values: pl.Series, label: pl.Series) -> NDArray[np.float64]:
 
 
 def repeated_rows(frame: pl.DataFrame, columns: list[str], split: Split) -> tuple[int, int]:
-    """Return how many valid and test rows there are whose `columns` equal a training row's.
+    """Count the valid and test rows whose `columns` equal those of a training row.
 
     Args:
         frame: the raw rows.
-        columns: the columns that count, labels included.
-        split: divides the rows.
+        columns: columns to compare, including labels.
+        split: split of the rows.
 
     Returns:
-        (repeated, all) valid and test rows; (0, 0) if these rows cannot be split.
+        Numbers of (repeated, all) valid and test rows; (0, 0) if the split fails.
 
     """
     try:

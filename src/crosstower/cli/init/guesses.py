@@ -1,4 +1,4 @@
-"""Guess what a data column is from its first rows."""
+"""Infer the kind of a data column from its first rows."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ Role = Literal["feature", "time", "order", "split", "label", "giveaway", "other"
 
 @dataclass(frozen=True)
 class Guess:
-    """What a data column seems to be; `section` None leaves it out, for the reason in `note`.
+    """Inferred kind of a data column; without a `section` it is left out, as `note` says.
 
-    `format` is the pattern of a time that is not written in one of the usual forms.
+    `format` is the pattern of a time in an unusual format.
     """
 
     section: dict[str, Any] | None
@@ -48,14 +48,14 @@ class Guess:
 
 
 def first_rows(source: Source) -> pl.DataFrame:
-    """Return the first rows, text that spells numbers as numbers."""
+    """Return the first rows, with numeric text as numbers."""
     chunks = islice(source.chunks(source.columns()), _CHUNKS)
     frame = pl.concat([chunk.frame for chunk in chunks], how="vertical_relaxed")
     return frame.with_columns(_typed(frame[c]) for c in frame.columns)
 
 
 def _typed(series: pl.Series) -> pl.Series:
-    """Return text as the number or boolean that it spells (CSV); longer integers stay text."""
+    """Return text as numbers or booleans if possible; longer integers stay text."""
     if series.dtype != pl.String or series.null_count() == len(series):
         return series
     if set(series.drop_nulls().str.to_lowercase().unique()) <= {"true", "false"}:
@@ -63,13 +63,13 @@ def _typed(series: pl.Series) -> pl.Series:
     for kind in (pl.Int64, pl.Float64):
         numbers = series.cast(kind, strict=False)
         if numbers.null_count() == series.null_count():
-            # Leading zeros and long digits are names, not amounts.
+            # Leading zeros and many digits mean an id, not a number.
             return series if series.str.contains(r"^0\d|^\d{19,}$").any() else numbers
     return series
 
 
 def guess(series: pl.Series) -> Guess:
-    """Return what a column seems to be, by its values and its name."""
+    """Return the inferred kind of a column, by its values and its name."""
     if series.null_count() == len(series):
         return Guess(None, "empty", "other")
     if isinstance(series.dtype, pl.List | pl.Array):
@@ -90,7 +90,7 @@ def _guess_feature(series: pl.Series) -> Guess:
 
 
 def _guess_role(series: pl.Series) -> Guess | None:
-    """Return what a column is if it is nothing to learn from: an index, a time, a label."""
+    """Return the role of a column that is no feature, such as an index, a time or a label."""
     time = guess_time(series)
     if time is not None and not names_index(series.name):
         return Guess(None, f"a time{time.words}", "time", time.format)
@@ -103,14 +103,14 @@ def _is_key(series: pl.Series) -> bool:
 
 
 def _numbers_rows(series: pl.Series) -> bool:
-    """Tell whether a column counts the rows up by one."""
+    """Return whether a column increases by one per row."""
     if not series.dtype.is_integer() or len(series) < _MANY or series.null_count():
         return False
     return bool((series.diff()[1:] == 1).all())
 
 
 def _is_order(series: pl.Series) -> bool:
-    """Tell whether whole numbers are named like an order, or rise from row to row."""
+    """Return whether integers have the name of an order, or increase from row to row."""
     distinct = series.n_unique()
     if not series.dtype.is_integer() or series.null_count() or names_id(series.name):
         return False
@@ -126,26 +126,26 @@ def with_orders(
     *,
     but: Callable[[str], bool] = lambda _name: False,
 ) -> dict[str, Guess]:
-    """Return the guesses with columns taken as orders that count each user's rows from 0 or 1.
+    """Return the guesses, with columns that number the rows of each user as orders.
 
     Args:
         frame: the first rows.
-        guesses: by column.
-        user: column of the user's id.
-        but: tells the names of columns that are to stay what they are.
+        guesses: guess per column.
+        user: user id column.
+        but: returns whether the guess of a column name must not change.
 
     """
     if frame.height < _MANY or frame.height < 2 * frame[user].n_unique():
         return guesses
     names = [n for n, g in guesses.items() if g.section and n != user and not but(n)]
     found = [n for n in names if frame[n].dtype.is_integer() and _counts_up(frame, n, user)]
-    return guesses | {n: Guess(None, f"orders the rows of a {user}", "order") for n in found}
+    return guesses | {n: Guess(None, f"orders the rows of each {user}", "order") for n in found}
 
 
 def _counts_up(frame: pl.DataFrame, name: str, user: str) -> bool:
-    """Tell whether a column holds each of 0 to n - 1, or of 1 to n, once in a user's n rows.
+    """Return whether the n rows of each user have the numbers 0 to n - 1, or 1 to n.
 
-    One user in a hundred may differ: a sample may hold a part of a user's rows.
+    One user in a hundred may differ, as a sample may have only some of a user's rows.
     """
     column = pl.col(name)
     spread, rows = column.max() - column.min(), pl.len()
@@ -156,19 +156,19 @@ def _counts_up(frame: pl.DataFrame, name: str, user: str) -> bool:
 
 
 def is_split(series: pl.Series) -> bool:
-    """Tell whether a column says train, valid or test."""
+    """Return whether the values of a column are train, valid and test."""
     return series.dtype == pl.String and set(series.drop_nulls().unique()) in _SPLITS
 
 
 _ROLES: tuple[tuple[Callable[[pl.Series], bool], Role, str], ...] = (
     (lambda s: s.n_unique() == 1, "other", "one value only"),
-    (lambda s: names_index(s.name), "other", "the index of a data frame, by its name"),
+    (lambda s: names_index(s.name), "other", "index of a data frame, by its name"),
     (_numbers_rows, "other", "numbers the rows"),
     (_is_order, "order", "orders the rows"),
-    (is_split, "split", "names the split of a row"),
-    (lambda s: names_outcome(s.name), "label", "what happened afterwards, by its name"),
+    (is_split, "split", "split of a row"),
+    (lambda s: names_outcome(s.name), "label", "outcome known only afterwards, by its name"),
     (lambda s: names_label(s.name), "label", "another label, by its name"),
-    (_is_key, "other", "another value in each row"),
+    (_is_key, "other", "unique in each row"),
 )
 
 
@@ -234,23 +234,23 @@ def _guess_list(series: pl.Series) -> Guess:
     if lengths is not None and lengths.n_unique() == 1:
         width = int(lengths[0])
     if inner.is_float() and width:
-        return Guess({"kind": "vector", "width": width}, f"{width} numbers a row")
+        return Guess({"kind": "vector", "width": width}, f"{width} numbers per row")
     if inner.is_float():
         return Guess(None, "lists of floats of different lengths")
     lengths = series.drop_nulls().list.len() if lengths is None else lengths
     section = {"kind": "bag", "max_len": _length(lengths)}
-    note = f"a list of at most {lengths.max()}; use kind: sequence if the order counts"
+    note = f"list of at most {lengths.max()} values; use kind: sequence if the order matters"
     return Guess(section, note)
 
 
 def _length(lengths: pl.Series) -> int:
-    """Return how many values of a list to keep: all, but for one row in a hundred."""
+    """Return the length that keeps all values of 99 % of the lists."""
     longest, most = int(lengths.max() or 1), lengths.quantile(0.99, "higher")  # type: ignore[arg-type]
     return max(1, longest if longest <= FEW else int(most or 1))
 
 
 def _whole(series: pl.Series) -> bool:
-    """Tell whether all numbers are whole; a missing id makes pandas write floats."""
+    """Return whether all numbers are whole; missing ids make pandas write floats."""
     if series.dtype.is_integer():
         return True
     known = series.cast(pl.Float64).drop_nulls()
@@ -258,7 +258,7 @@ def _whole(series: pl.Series) -> bool:
 
 
 def column_line(name: str, guess: Guess) -> str:
-    """Return a column as a line of YAML, with what was seen of it."""
+    """Return a column as a line of YAML, with a comment on its values."""
     if guess.section is None:
         return f"    # {name}: left out: {guess.note}"
     section = guess.section["kind"] if len(guess.section) == 1 else guess.section

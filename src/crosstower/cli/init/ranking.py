@@ -1,4 +1,4 @@
-"""Write a recipe to start from: guess columns, tasks and split from the first rows of a file."""
+"""Infer a ranking recipe, its columns, tasks and split, from the first rows of a file."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from crosstower.recipe.recipe import Recipe
 def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str] = ()) -> str:
     """Return a commented YAML recipe for the rows of `source`.
 
-    Lines that begin with `CHECK` say what may be wrong with the columns or the split.
+    Lines that start with `CHECK` are warnings about the columns or the split.
 
     Args:
-        source: looked at through its first rows only.
-        path: is written as `data.path`.
-        name: of the recipe.
-        tasks: label columns; guessed from their names if none is given.
+        source: source of the rows; only the first are read.
+        path: value of `data.path`.
+        name: name of the recipe.
+        tasks: label columns; inferred from their names if empty.
 
     Raises:
-        DataError: no column looks like a label, or nothing is left to learn from.
+        DataError: no column looks like a label, or no feature is left.
 
     """
     frame = first_rows(source)
@@ -56,7 +56,9 @@ def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str]
     guesses = without_giveaways(frame, guesses, labels[0])
     if not any(guess.section for guess in guesses.values()):
         left = "".join(f"; '{c}' is left out: {g.note}" for c, g in guesses.items())
-        raise DataError(f"{source.name}: no column to learn from besides {', '.join(labels)}{left}")
+        raise DataError(
+            f"{source.name}: no feature column besides {', '.join(labels)}{left}; add one"
+        )
     split = split_of(frame, guesses)
     lines = checks(frame, guesses, labels, split)
     lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
@@ -70,14 +72,14 @@ def _may_be_label(series: pl.Series) -> bool:
 
 
 def _other_labels(frame: pl.DataFrame, guesses: dict[str, Guess]) -> list[str]:
-    """Return lines of further labels, as comments, in the form that they have as tasks."""
+    """Return other labels as commented tasks."""
     others = [frame[c] for c, g in guesses.items() if g.role == "label"]
     fit = [s for s in others if s.dtype.is_numeric() or s.dtype == pl.Boolean]
     return [f"    # {_task_line(series).strip()}" for series in fit]
 
 
 def editor_schema() -> dict[str, Any]:
-    """Return the JSON schema of a recipe with the options of every architecture, for editors."""
+    """Return the JSON schema of a recipe with the options of all models, for editors."""
     schema = Recipe.model_json_schema(by_alias=True)
     options = []
     for name in model_names():
@@ -106,19 +108,19 @@ def _task_line(series: pl.Series) -> str:
         return f"    {name}: regression  # {low:g} to {high:g}"
     if len(values) > FEW:
         raise DataError(
-            f"column '{series.name}': has {len(values):,} different texts and cannot be a label;"
-            " name another with --task COLUMN"
+            f"column '{series.name}': a label with {len(values):,} different texts is not"
+            " supported; name another column with --task COLUMN"
         )
     section = plain({"kind": "binary", "positive": positive_text(known)})
     return f"    {name}: {section}  # all other values count as 0"
 
 
 def _model_lines(users: list[str]) -> list[str]:
-    group = [f"  group: {plain(c)}  # AUC within each user, beside the overall one" for c in users]
+    group = [f"  group: {plain(c)}  # also report the AUC within each user" for c in users]
     return [
         f"model: dcn_v2  # or {', '.join(n for n in model_names() if n != 'dcn_v2')}",
         "training:",
-        "  epochs: 30  # at most: early stopping watches the valid rows",
+        "  epochs: 30  # maximum; early stopping uses the validation rows",
         "evaluation:",
         *group,
         "  baselines: [logistic_regression, mlp]",

@@ -1,4 +1,4 @@
-"""Write a retrieval recipe to start from: which columns are the item's, by the first rows."""
+"""Infer a retrieval recipe and the columns of its items from the first rows of a file."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def starter_retrieval_recipe(
 ) -> str:
     """Return a commented YAML recipe that retrieves `item`.
 
-    A column that has one value for each item, in the first rows, belongs to the item tower.
+    Columns with one value per item, in the first rows, belong to the item tower.
 
     Args:
-        source: looked at through its first rows only.
-        path: is written as `data.path`.
-        name: of the recipe.
-        item: data column of the item's id.
-        user: data column of the user's id; without it every row is a search.
+        source: source of the rows; only the first are read.
+        path: value of `data.path`.
+        name: name of the recipe.
+        item: item id column.
+        user: user id column; without it, every row is its own query.
 
     Raises:
-        DataError: a column is not there, or nothing is left to ask with.
+        DataError: a column is missing, or no query column is left.
 
     """
     require_columns(source, [item, *([user] if user else [])])
@@ -40,12 +40,12 @@ def starter_retrieval_recipe(
     own = [c for c in others if guesses[c].section and _belongs_to(frame, c, item)]
     query = [c for c in others if guesses[c].section and c not in own]
     if user is None and not query:
-        raise DataError(f"{source.name}: no column to ask with; name the users with --user COLUMN")
+        raise DataError(f"{source.name}: no query column; name the user id with --user COLUMN")
     id_guess = Guess({"kind": "categorical"}, f"{frame[item].n_unique():,} distinct; the item")
     columns = {item: id_guess} | {c: guesses[c] for c in own}
     if user is not None:
         section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": "attention"}
-        columns["history"] = Guess(section, f"what {user} had before, filled from the rows")
+        columns["history"] = Guess(section, f"earlier items of {user}, filled from the rows")
     columns |= {c: g for c, g in guesses.items() if c not in own}
     times = order_columns(frame, guesses)
     split = split_of(frame, guesses)
@@ -60,7 +60,7 @@ def starter_retrieval_recipe(
 
 
 def _belongs_to(frame: pl.DataFrame, column: str, item: str) -> bool:
-    """Tell whether items that come by twice always have the same value."""
+    """Return whether repeated items always have the same value."""
     again = frame.filter(pl.col(item).is_duplicated())
     values = again.group_by(item).agg(pl.col(column).n_unique() == 1)[column]
     return len(values) > 0 and bool(values.all())
@@ -75,7 +75,7 @@ def _retrieval(
         lines += [f"  time: {plain(c)}" for c in times[:1]]
     binary = [c for c in labels if set(frame[c].drop_nulls().unique().to_list()) <= {0, 1}]
     if binary and binary[0].isidentifier():
-        lines.append(f'  where: "{binary[0]} == 1"  # which rows are positives')
+        lines.append(f'  where: "{binary[0]} == 1"  # positives')
     if frame[item].n_unique() <= _SMALL:
-        lines.append("  objective: full_softmax  # sampled_softmax beyond some 100,000 items")
+        lines.append("  objective: full_softmax  # sampled_softmax above about 100,000 items")
     return lines

@@ -1,4 +1,4 @@
-"""Guess whether a data column holds times, and in what format."""
+"""Infer whether a data column holds times, and their format."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SAMPLE = 10_000
 
 @dataclass(frozen=True)
 class TimeGuess:
-    """A column of times: `words` say what else is known, `format` its pattern if it needs one."""
+    """A time column, with a comment in `words` and a pattern in `format` if it needs one."""
 
     words: str = ""
     format: str | None = None
 
 
 def guess_time(series: pl.Series) -> TimeGuess | None:
-    """Return what is known of a column of times; None of a column that seems to hold none."""
+    """Return the guess for a time column; None for other columns."""
     if is_temporal(series.dtype):
         return TimeGuess()
     known = series.drop_nulls()[:_SAMPLE]
