@@ -25,41 +25,62 @@ _EXAMPLES = (
 
 
 Weights = Annotated[
-    str | None, typer.Option(help="TASK=WEIGHT,...; exponents with --mode product.")
+    str | None,
+    typer.Option(metavar="WEIGHTS", help="TASK=WEIGHT,... (exponents with --mode product)."),
 ]
 TransformOption = Annotated[
     str | None,
-    typer.Option(help="identity, logit, probit, percentile or standardise; or TASK=TRANSFORM,..."),
+    typer.Option(
+        metavar="TRANSFORM",
+        help="identity, logit, probit, percentile or standardise; or TASK=TRANSFORM,...",
+    ),
 ]
 By = Annotated[
-    str | None, typer.Option(help="Content type column; transforms are fitted per type.")
+    str | None,
+    typer.Option(metavar="COLUMN", help="Content type column; transforms are fitted per type."),
 ]
-Mode = Annotated[str, typer.Option(help="sum, or product (times --amount).")]
-Amount = Annotated[str | None, typer.Option(help="Bid or price column; needs --mode product.")]
+Mode = Annotated[str, typer.Option(metavar="MODE", help="sum, or product (times --amount).")]
+Amount = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Bid or price column; needs --mode product.")
+]
 Tune = Annotated[
-    Path | None, typer.Option(help="Tune the blend for a utility (YAML); needs the extra tune.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Tune the blend for a utility (YAML); needs the extra tune."),
 ]
 UtilityOption = Annotated[
-    Path | None, typer.Option(help="Evaluate by a utility (YAML) without tuning.")
+    Path | None, typer.Option(metavar="FILE", help="Evaluate by a utility (YAML) without tuning.")
 ]
 User = Annotated[
-    str | None, typer.Option(help="Column with one list per value, e.g. a user or request id.")
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="Column with one list per value, e.g. a user or request id."
+    ),
 ]
-Places = Annotated[int | None, typer.Option("-k", min=1, help="Length of the lists (default: 10).")]
+Places = Annotated[
+    int | None, typer.Option("-k", min=1, metavar="N", help="Length of the lists (default: 10).")
+]
 Caps = Annotated[
     list[str] | None,
-    typer.Option(help="TYPE=N: at most N of it in the top k ('*': any other type); repeatable."),
+    typer.Option(
+        metavar="TYPE=N",
+        help="At most N of this type in the top k ('*': any other type); repeatable.",
+    ),
 ]
-CapBy = Annotated[str | None, typer.Option(help="Column that --cap applies to (default: --by).")]
+CapBy = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column that --cap applies to (default: --by).")
+]
 Mmr = Annotated[
-    float | None, typer.Option(help="MMR, 0 to 1: 1 is relevance only; needs --similar-by.")
+    float | None,
+    typer.Option(metavar="NUMBER", help="MMR, 0 to 1: 1 is relevance only; needs --similar-by."),
 ]
 SimilarBy = Annotated[
-    list[str] | None, typer.Option(help="Column that defines similarity; repeatable.")
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Column that defines similarity; repeatable."),
 ]
 Remove = Annotated[bool, typer.Option("--remove", help="Remove the blend stored with the run.")]
 Data = Annotated[
-    str | None, typer.Option(help="Rows of the run; needed if it was trained on a data frame.")
+    str | None,
+    typer.Option(metavar="DATA", help="Rows of the run; needed if it was trained on a data frame."),
 ]
 
 

@@ -22,8 +22,13 @@ bundle_app = typer.Typer()
     " crosstower bundle runs/clicks -o bundle --json",
 )
 def bundle(
-    runs: Annotated[list[Path], typer.Argument(help="A retrieval run, a ranking run, or both.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to create.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="A retrieval run, a ranking run, or both."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder to create.")
+    ],
     candidates: Candidates = 200,
     index: Annotated[
         str,

@@ -29,10 +29,16 @@ def data_list(as_json: Json = False) -> None:
 
 @data_app.command("get", epilog="Example: crosstower data get world:app_installs --rows 1000000")
 def data_get(
-    name: Annotated[str, typer.Argument(help="Name as shown by 'crosstower data list'.")],
-    out: Annotated[Path, typer.Option(help="Folder for the Parquet files.")] = Path("data"),
-    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a synthetic dataset.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of a synthetic dataset.")] = 0,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name as shown by 'crosstower data list'.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the Parquet files.")
+    ] = Path("data"),
+    rows: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Rows of a synthetic dataset.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of a synthetic dataset.")] = 0,
 ) -> None:
     """Download a public dataset, or generate a synthetic one, as Parquet files."""
     from crosstower.data.datasets.fetch import fetch

@@ -22,10 +22,12 @@ evaluate_app = typer.Typer()
 def evaluate(
     run: RunArgument,
     data: Annotated[
-        str | None, typer.Option(help="Other labelled rows (default: the run's test rows).")
+        str | None,
+        typer.Option(metavar="DATA", help="Other labelled rows (default: the run's test rows)."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Report to write (default: in the run folder).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Report to write (default: in the run folder)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

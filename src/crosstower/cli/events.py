@@ -26,21 +26,31 @@ events_app = typer.Typer()
     "   |   crosstower events state --delete-before 2026-01-01",
 )
 def events(
-    state: Annotated[Path, typer.Argument(help="State folder of the server.")],
+    state: Annotated[Path, typer.Argument(metavar="STATE", help="State folder of the server.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Parquet file (default: events.parquet)."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Parquet file (default: events.parquet)."
+        ),
     ] = None,
     after: Annotated[
-        str | None, typer.Option(help="Events from this date or time on; UTC if no zone is given.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Events from this date or time on; UTC if no zone is given."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Events before this date or time.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Events before this date or time.")
+    ] = None,
     kinds: Annotated[
-        list[str] | None, typer.Option("--type", help="Events of this type only; repeatable.")
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", help="Events of this type only; repeatable."),
     ] = None,
     delete_before: Annotated[
         str | None,
-        typer.Option(help="Export nothing; delete all events before this date or time."),
+        typer.Option(
+            metavar="TIME", help="Export nothing; delete all events before this date or time."
+        ),
     ] = None,
     force: Force = False,
     as_json: Json = False,

@@ -20,12 +20,15 @@ export_app = typer.Typer()
 )
 def export(
     run: RunArgument,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to create.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder to create.")
+    ],
     user: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="COLUMN",
             help="Column with one value per request, e.g. of the user; repeatable. Its lists are"
-            " pooled once per call, and rows of several users are refused."
+            " pooled once per call, and rows of several users are refused.",
         ),
     ] = None,
     model: Model = None,

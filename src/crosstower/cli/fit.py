@@ -19,13 +19,19 @@ fit_app = typer.Typer()
     " crosstower fit --resume runs/recipe   |   crosstower fit --resume runs/recipe --finish",
 )
 def fit(
-    recipe: Annotated[Path, typer.Argument(help="Recipe; with --resume also a run folder.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="Recipe; with --resume also a run folder.")
+    ],
     override: Overrides = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of training runs per model (for mean ± sd); default 1."),
+        typer.Option(
+            min=1, metavar="N", help="Training runs per model, for mean ± sd (default: 1)."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder (default: runs/NAME).")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run, also with more epochs (-o).")
     ] = False,

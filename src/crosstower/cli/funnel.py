@@ -28,18 +28,25 @@ _SHOWN = 2  # attributes of an item
     ' crosstower funnel runs/retrieval runs/ranking --user 42 -k 5 --where "price < 120"',
 )
 def funnel(
-    retrieval: Annotated[Path, typer.Argument(help="Retrieval run.")],
-    ranking: Annotated[Path, typer.Argument(help="Ranking run, with its blend if any.")],
+    retrieval: Annotated[Path, typer.Argument(metavar="RETRIEVAL", help="Retrieval run.")],
+    ranking: Annotated[
+        Path, typer.Argument(metavar="RANKING", help="Ranking run, with its blend if any.")
+    ],
     candidates: Candidates = 200,
     k: Count = 10,
     data: Annotated[
-        str | None, typer.Option(help="Evaluate on other rows (default: the test rows).")
+        str | None,
+        typer.Option(metavar="DATA", help="Evaluate on other rows (default: the test rows)."),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="Evaluate: additional query column of the rows; repeatable."),
+        typer.Option(
+            metavar="COLUMN", help="Evaluate: additional query column of the rows; repeatable."
+        ),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Recommend to the user with this id.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="Recommend to the user with this id.")
+    ] = None,
     query: Query = None,
     where: Where = None,
     seed: Seed = None,

@@ -38,40 +38,57 @@ _UNWEIGHTED = ("logged", "direct_method")
 def off_policy(
     context: typer.Context,
     run: RunArgument,
-    action: Annotated[str, typer.Option(help="Column of the logged action, e.g. an item id.")],
-    propensity: Annotated[str, typer.Option(help="Column of the logged propensity, in (0, 1].")],
+    action: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of the logged action, e.g. an item id.")
+    ],
+    propensity: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of the logged propensity, in (0, 1].")
+    ],
     reward: Annotated[
-        str | None, typer.Option(help="Task to use as the reward (default: the first).")
+        str | None, typer.Option(metavar="TASK", help="Task to use as reward (default: the first).")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Log that was not trained on (default: the test rows).")
+        str | None,
+        typer.Option(metavar="DATA", help="Log that was not trained on (default: the test rows)."),
     ] = None,
     item_column: Annotated[
         list[str] | None,
-        typer.Option(help="Column that the action determines; repeatable (default: found)."),
+        typer.Option(
+            metavar="COLUMN", help="Column that the action determines; repeatable (default: found)."
+        ),
     ] = None,
     slot: Annotated[
-        str | None, typer.Option(help="Column of the slot (position) of a row.")
+        str | None, typer.Option(metavar="COLUMN", help="Column of the slot (position) of a row.")
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="Softmax temperature, in units of the score; 0 takes the best.")
+        float,
+        typer.Option(
+            metavar="NUMBER", help="Softmax temperature, in units of the score; 0 takes the best."
+        ),
     ] = 0.0,
     clip: Annotated[
-        float | None, typer.Option(help="Largest importance weight (default: no limit).")
+        float | None,
+        typer.Option(metavar="NUMBER", help="Largest importance weight (default: no limit)."),
     ] = None,
     target: Annotated[
         str | None,
         typer.Option(
-            help="Column of a target policy's probabilities: of all actions, or the logged one."
+            metavar="COLUMN",
+            help="Column of a target policy's probabilities: of all actions, or the logged one.",
         ),
     ] = None,
     target_actions: Annotated[
         str | None,
-        typer.Option(help="Column of the actions in the lists of --target (default: ascending)."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of the actions in the lists of --target (default: ascending).",
+        ),
     ] = None,
     refits: Annotated[
         int,
-        typer.Option(min=0, help="Bootstrap refits for the interval of the direct method."),
+        typer.Option(
+            min=0, metavar="N", help="Bootstrap refits for the interval of the direct method."
+        ),
     ] = 0,
     as_json: Json = False,
 ) -> None:

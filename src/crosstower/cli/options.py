@@ -25,7 +25,7 @@ Overrides = Annotated[
         "-o", "--override", metavar="KEY=VALUE", help="Override a key of the recipe; repeatable."
     ),
 ]
-Count = Annotated[int, typer.Option("-k", min=1, help="Number of items.")]
+Count = Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of items.")]
 Candidates = Annotated[
     int, typer.Option(min=1, metavar="N", help="Retrieved items that the ranker scores.")
 ]
@@ -36,10 +36,12 @@ Where = Annotated[
 Query = Annotated[
     str | None, typer.Option(metavar="JSON", help='Query columns, e.g. {"device": "tv"}')
 ]
-Model = Annotated[str | None, typer.Option(help="Model of the run; the main one if unset.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of the run; the first if unset.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Model of the run; the main one if unset.")
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of the run; the first if unset.")]
 Seeds = Annotated[
-    int, typer.Option(min=1, help="Number of training runs per model (for mean ± sd).")
+    int, typer.Option(min=1, metavar="N", help="Training runs per model, for mean ± sd.")
 ]
 IndexOptions = Annotated[
     list[str] | None,

@@ -18,13 +18,18 @@ predict_app = typer.Typer()
 )
 def predict(
     run: RunArgument,
-    data: Annotated[str, typer.Argument(help="Raw rows: file, folder or glob; no labels needed.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")] = Path(
-        "predictions.parquet"
-    ),
+    data: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="Raw rows: file, folder or glob; no labels needed."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Parquet file to write.")
+    ] = Path("predictions.parquet"),
     column: Annotated[
         list[str] | None,
-        typer.Option(help="Input column to keep; repeatable (default: all of them)."),
+        typer.Option(
+            metavar="COLUMN", help="Input column to keep; repeatable (default: all of them)."
+        ),
     ] = None,
     model: Model = None,
     seed: Seed = None,

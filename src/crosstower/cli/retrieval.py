@@ -30,14 +30,19 @@ retrieval_app = typer.Typer()
 def index(
     run: RunArgument,
     kind: Annotated[
-        str, typer.Option(help="exact, ann (approximate), milvus or your own engine.")
+        str,
+        typer.Option(metavar="KIND", help="exact, ann (approximate), milvus or your own engine."),
     ] = "exact",
     storage: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or int8 (default: float32).")
+        str | None,
+        typer.Option(metavar="TYPE", help="float32, bfloat16 or int8 (default: float32)."),
     ] = None,
-    uri: Annotated[str | None, typer.Option(help="Milvus: http://HOST:19530, or a file.")] = None,
+    uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="Milvus: http://HOST:19530, or a file.")
+    ] = None,
     collection: Annotated[
-        str | None, typer.Option(help="Milvus: collection (default: the run's name).")
+        str | None,
+        typer.Option(metavar="NAME", help="Milvus: collection (default: the run's name)."),
     ] = None,
     index_option: IndexOptions = None,
     as_json: Json = False,
@@ -65,7 +70,7 @@ def index(
 def recommend(
     run: RunArgument,
     user: Annotated[
-        str | None, typer.Option(help="User id; an unknown user has no history.")
+        str | None, typer.Option(metavar="ID", help="User id; an unknown user has no history.")
     ] = None,
     k: Count = 10,
     where: Where = None,
@@ -88,7 +93,7 @@ def recommend(
 )
 def search(
     run: RunArgument,
-    text: Annotated[str, typer.Argument(help="Search text.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Search text.")],
     k: Count = 10,
     where: Where = None,
     query: Query = None,
@@ -108,7 +113,7 @@ def search(
 )
 def similar(
     run: RunArgument,
-    item: Annotated[str, typer.Option(help="Item id.")],
+    item: Annotated[str, typer.Option(metavar="ID", help="Item id.")],
     k: Count = 10,
     where: Where = None,
     seed: Seed = None,

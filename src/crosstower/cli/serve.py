@@ -27,13 +27,19 @@ _RENAMED = {
 )
 def serve(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder.")],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 8000,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, metavar="N", help="Port to listen on.")
+    ] = 8000,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads per worker.")] = 1,
     state: Annotated[
         Path | None,
-        typer.Option(help="Folder for changed items and events (default: BUNDLE.state)."),
+        typer.Option(
+            metavar="FOLDER", help="Folder for changed items and events (default: BUNDLE.state)."
+        ),
     ] = None,
     state_limit: Annotated[
         float | None,
@@ -62,7 +68,10 @@ def serve(
     ] = 15.0,
     host_name: Annotated[
         list[str] | None,
-        typer.Option(help="Additional Host that clients may use if no token is set; repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="Additional Host that clients may use if no token is set; repeatable.",
+        ),
     ] = None,
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Serve other machines without tokens.")

@@ -14,8 +14,12 @@ demo_app = typer.Typer()
 
 @demo_app.command(rich_help_panel=TRAIN, epilog="Example: crosstower demo --rows 100000 --seeds 3")
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("runs"),
-    rows: Annotated[int, typer.Option(min=1000, help="Rows of the app-install dataset.")] = 500_000,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the runs.")] = Path(
+        "runs"
+    ),
+    rows: Annotated[
+        int, typer.Option(min=1000, metavar="N", help="Rows of the app-install dataset.")
+    ] = 500_000,
     seeds: Seeds = 1,
 ) -> None:
     """Train on synthetic datasets and compare with the best possible scores."""

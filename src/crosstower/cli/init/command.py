@@ -19,19 +19,28 @@ init_app = typer.Typer()
     " crosstower init watched.parquet --item video_id --user user_id",
 )
 def init(
-    data: Annotated[str, typer.Argument(help="File, folder, glob or world:NAME.")],
-    task: Annotated[list[str] | None, typer.Option(help="Label column; repeatable.")] = None,
-    item: Annotated[
-        str | None, typer.Option(help="Item id column; makes a retrieval recipe.")
+    data: Annotated[str, typer.Argument(metavar="DATA", help="File, folder, glob or world:NAME.")],
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Label column; repeatable.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="User id column; needs --item.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Recipe to write.")] = Path(
-        "recipe.yaml"
-    ),
-    delimiter: Annotated[str | None, typer.Option(help="CSV: delimiter.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="CSV: encoding, e.g. latin-1.")] = None,
+    item: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Item id column; makes a retrieval recipe.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="User id column; needs --item.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="RECIPE", help="Recipe to write.")
+    ] = Path("recipe.yaml"),
+    delimiter: Annotated[
+        str | None, typer.Option(metavar="CHARACTER", help="CSV: delimiter.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="CSV: encoding, e.g. latin-1.")
+    ] = None,
     null_value: Annotated[
-        list[str] | None, typer.Option(help="CSV: cell that means missing; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="CSV: cell that means missing; repeatable."),
     ] = None,
 ) -> None:
     """Infer a commented recipe from the first rows of a file."""
