@@ -16,8 +16,8 @@ from crosstower.errors import notify
 from crosstower.evaluation.reports.content import (
     DataFacts,
     ReportContent,
+    SeedHistory,
     TaskReport,
-    Training,
 )
 from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.task_report import task_report
@@ -108,7 +108,7 @@ def write_report_of(
         recipe=run.recipe.to_yaml(),
         data=facts or _facts(run),
         tasks=reports,
-        trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
+        trainings=tuple(SeedHistory(s, history(run, main, s)) for s in run.info.seeds),
         environment=environment_of(run),
     )
     return write_report(path, content)

@@ -11,7 +11,7 @@ from crosstower.evaluation.reports.content import (
     DataFacts,
     ReportContent,
     RetrievalReport,
-    Training,
+    SeedHistory,
 )
 from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
@@ -81,7 +81,7 @@ def write_retrieval_report(
         data=facts
         or DataFacts(known.source, known.split, known.rows, {}, (*known.notes, *refit_notes(run))),
         tasks=(),
-        trainings=tuple(Training(s, history(run, main, s)) for s in run.info.seeds),
+        trainings=tuple(SeedHistory(s, history(run, main, s)) for s in run.info.seeds),
         environment=environment_of(run),
         retrieval=report,
     )

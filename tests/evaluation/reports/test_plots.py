@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crosstower.evaluation.metrics.calibration import reliability_curve
-from crosstower.evaluation.reports.content import CalibrationCurve, Training
+from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 
 
@@ -18,12 +18,12 @@ def calibration() -> CalibrationCurve:
     return CalibrationCurve(reliability_curve(y, p), edges, counts)
 
 
-def trainings(aucs=(0.60, 0.66, 0.64)) -> list[Training]:
+def trainings(aucs=(0.60, 0.66, 0.64)) -> list[SeedHistory]:
     history = [
         {"epoch": i, "train_loss": 0.5 - 0.1 * i, "valid": {"click.auc": auc}}
         for i, auc in enumerate(aucs)
     ]
-    return [Training(0, history), Training(7, history)]
+    return [SeedHistory(0, history), SeedHistory(7, history)]
 
 
 def plots() -> list[str]:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import RunError
-from crosstower.evaluation.reports.content import DataFacts, ReportContent, Training
+from crosstower.evaluation.reports.content import DataFacts, ReportContent, SeedHistory
 from crosstower.evaluation.reports.report import render_report, write_report
 from crosstower.evaluation.reports.task_report import task_report
 
@@ -57,7 +57,7 @@ def content(*, trainings: bool = True, models=MODELS) -> ReportContent:
             ),
             task_report(task="stars", kind="rating", models=models, constant=3.0),
         ),
-        trainings=(Training(1, history), Training(2, history)) if trainings else (),
+        trainings=(SeedHistory(1, history), SeedHistory(2, history)) if trainings else (),
         environment={"torch": "2.13.0", "Seeds": "1, 2"},
     )  # fmt: skip
 

@@ -119,8 +119,8 @@ class DataFacts:
 
 
 @dataclass(frozen=True)
-class Training:
-    """The training of one seed: a record an epoch with `epoch`, `train_loss` and `valid`.
+class SeedHistory:
+    """The training of one seed: a record per epoch with `epoch`, `train_loss` and `valid`.
 
     `valid` is {"TASK.METRIC": value}; other keys of a record are not shown.
     """
@@ -138,6 +138,6 @@ class ReportContent:
     recipe: str
     data: DataFacts
     tasks: tuple[TaskReport, ...]
-    trainings: tuple[Training, ...] = ()
+    trainings: tuple[SeedHistory, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     retrieval: RetrievalReport | None = None

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crosstower.evaluation.metrics.calibration import ReliabilityCurve
 from crosstower.evaluation.metrics.registry import direction_of
-from crosstower.evaluation.reports.content import CalibrationCurve, Training
+from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
 
 # Placeholders, replaced in the SVG by the variables of the style sheet.
 INK, SOFT, LINE, ACCENT = "#010101", "#020202", "#030303", "#040404"
@@ -130,7 +130,7 @@ def _shown_range(
     return low - margin, high + margin
 
 
-def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) -> str:
+def training_plot(trainings: Sequence[SeedHistory], *, key: str | None, name: str) -> str:
     """Return one line per seed over the epochs, as SVG.
 
     Args:
@@ -146,7 +146,7 @@ def training_plot(trainings: Sequence[Training], *, key: str | None, name: str) 
 
 
 def draw_training(
-    axes: Axes, trainings: Sequence[Training], *, key: str | None, palette: Palette
+    axes: Axes, trainings: Sequence[SeedHistory], *, key: str | None, palette: Palette
 ) -> None:
     """Draw one line per seed over the epochs, which count from 1.
 
