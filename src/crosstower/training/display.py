@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from crosstower.evaluation.metrics.registry import MetricKind, names_of, title_of
-from crosstower.evaluation.reports.content import Training
+from crosstower.evaluation.reports.content import SeedHistory
 from crosstower.evaluation.reports.notebook import Panel, html_table, run_figure
 from crosstower.evaluation.reports.task_report import labelled_calibration
 from crosstower.training.history import history, read_predictions
@@ -54,7 +54,7 @@ def plot_run(run: Run) -> Figure:
 
     """
     main, seeds = next(iter(run.info.models)), run.info.seeds
-    trainings = [Training(seed, history(run, main, seed)) for seed in seeds]
+    trainings = [SeedHistory(seed, history(run, main, seed)) for seed in seeds]
     if run.recipe.retrieval is not None:
         key = str(trainings[0].history[-1]["monitor"])
         metric = key.rpartition(".")[2]

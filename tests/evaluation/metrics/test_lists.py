@@ -97,7 +97,7 @@ def test_bad_input_is_refused() -> None:
     for k in (0, 3):
         with pytest.raises(DataError, match=f"expected 1 to 2, the length of the lists, got {k}"):
             list_metrics(shown, pairs([{1}]), [k])
-    with pytest.raises(DataError, match="pair is there twice"):
+    with pytest.raises(DataError, match="pair appears twice"):
         list_metrics(shown, (np.array([0, 0]), np.array([1, 1])), [1])
 
 

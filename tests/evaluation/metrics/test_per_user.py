@@ -235,7 +235,7 @@ def test_a_difference_of_other_groups_is_refused():
         ({"level": 95}, "level: expected a share between 0 and 1, such as 0.95, got 95"),
         ({"level": 0.0}, "level"),
         ({"repeats": 0}, "repeats: expected at least 1, got 0"),
-        ({"values": np.array([1.0, np.nan])}, "finite value of each group.* got nan in row 1"),
+        ({"values": np.array([1.0, np.nan])}, "finite value per group.* got nan in row 1"),
     ],
 )
 def test_a_bad_interval_is_named(change, words):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from crosstower.evaluation.metrics.calibration import reliability_curve
-from crosstower.evaluation.reports.content import CalibrationCurve, Training
+from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
 from crosstower.evaluation.reports.notebook import Panel, html_table, run_figure
 
 EPOCHS = [{"epoch": i, "train_loss": 1.0, "valid": {"click.auc": 0.6 + 0.1 * i}} for i in range(3)]
@@ -44,7 +44,7 @@ def test_a_figure_draws_each_panel_and_one_line_per_seed() -> None:
         Panel("click.auc", "click: AUC", calibration=calibration()),
         Panel("like.auc", "like: AUC", calibration=calibration()),
     ]
-    figure = run_figure(panels, [Training(0, EPOCHS), Training(1, EPOCHS)])
+    figure = run_figure(panels, [SeedHistory(0, EPOCHS), SeedHistory(1, EPOCHS)])
     assert len(figure.axes) == 6
     curves = figure.axes[0]
     assert curves.get_title() == "click: AUC"
@@ -56,10 +56,10 @@ def test_a_figure_draws_each_panel_and_one_line_per_seed() -> None:
 
 
 def test_a_figure_without_calibration_has_curves_alone() -> None:
-    figure = run_figure([Panel("click.auc", "AUC")], [Training(0, EPOCHS)])
+    figure = run_figure([Panel("click.auc", "AUC")], [SeedHistory(0, EPOCHS)])
     assert len(figure.axes) == 1
 
 
 def test_a_figure_is_a_picture_in_a_notebook() -> None:
-    figure = run_figure([Panel(None, "loss")], [Training(0, EPOCHS)])
+    figure = run_figure([Panel(None, "loss")], [SeedHistory(0, EPOCHS)])
     assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]

@@ -143,7 +143,7 @@ def test_no_labels_at_all_is_said(missing):
         for name, fs in MODELS.items()
     }
     report = click(frames, true_probability="truth", slices=("city",))
-    assert report.verdicts == ("No test row has a label for this task: nothing can be said.",)
+    assert report.verdicts == ("No test row has a label for this task, so it has no metrics.",)
     assert report.rows == 0
     assert report.calibration is None
 

@@ -85,7 +85,7 @@ def test_accuracy(accuracy, sentence):
         (0.0508, 0.001, -3.0, "observed: right over all seeds, but one seed is 3.0 sd off."),
         (0.0560, 0.010, 0.6, "observed: no bias beyond the noise, which hides one of up to 40 %."),
         (0.0560, 0.0, math.inf, "observed: 12 % too much (no noise)."),
-        (0.0560, math.nan, math.nan, "observed, of one row: nothing can be said."),
+        (0.0560, math.nan, math.nan, "observed, in one row: too few for a verdict."),
     ],
 )
 def test_predictions_on_average(predicted, error, worst, end):
@@ -149,7 +149,7 @@ def test_baseline(lift, sentence):
     ("gap", "sentence"),
     [
         (-0.004, "DCN-V2 is 0.004 below the best possible AUC 0.657."),
-        (-0.001, "DCN-V2 reaches the best possible AUC 0.657: what is left (0.001) is noise."),
+        (-0.001, "DCN-V2 reaches the best possible AUC 0.657: the rest (0.001) is noise."),
         (
             0.01,
             (

@@ -22,7 +22,7 @@ from crosstower.evaluation.metrics.registry import (
 
 @dataclass(frozen=True)
 class GroupAuc:
-    """gAUC and what it rests on: `groups` with both classes, holding `rows` rows in total."""
+    """gAUC with its basis: the number of `groups` with both classes, and of their `rows`."""
 
     value: float
     groups: int
@@ -82,7 +82,7 @@ def group_auc(y: Floats, p: Floats, groups: Groups) -> GroupAuc:
     Args:
         y: labels `[B]`, 0 or 1.
         p: scores `[B]`, finite.
-        groups: `[B]` values that tell the groups apart, such as user ids.
+        groups: `[B]` group ids, such as user ids.
 
     """
     frame = pl.DataFrame({"y": y, "p": p, "group": group_ids(groups)}).drop_nulls("group")

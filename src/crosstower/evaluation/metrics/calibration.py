@@ -17,7 +17,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Per bin of predictions, in increasing order: what was predicted and what was observed.
+    """Mean prediction and mean label per bin of predictions, in increasing order.
 
     `prediction` is the bin's mean prediction, `observed` its mean label, `count` its rows; all
     `[bins]`. Empty bins are left out.
@@ -39,7 +39,7 @@ def reliability_curve(
 
     Equal-mass bins end at quantiles of the predictions, equal-width bins divide their range.
     Equal predictions always share a bin, so the curve does not depend on the order of the rows;
-    with many ties there are fewer bins than asked for.
+    with many ties there are fewer bins than requested.
 
     Args:
         y: labels `[B]`, no NaN; 0 and 1 for a binary task, any number for a regression.

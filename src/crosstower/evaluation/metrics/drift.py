@@ -1,4 +1,4 @@
-"""Whether the scores of a server still look like those of training."""
+"""Drift of a server's scores from those at training time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reference_of(predictions: ArrayLike) -> list[float]:
         predictions: `[N]` of one task, as they are served.
 
     Raises:
-        DataError: there are none, or one is not finite.
+        DataError: it is empty, or a prediction is not finite.
 
     """
     given = np.asarray(predictions, np.float64).ravel()
@@ -65,7 +65,7 @@ class ScoreDrift:
         self._rings = {task: _Ring(size) for task in reference}
 
     def add(self, predictions: Mapping[str, Any]) -> None:
-        """Take in `[N]` predictions a task; tasks without a reference and NaN are left out."""
+        """Add `[N]` predictions per task; tasks without a reference and NaN are left out."""
         for task, ring in self._rings.items():
             if task in predictions:
                 ring.add(np.asarray(predictions[task], np.float64))

@@ -114,7 +114,7 @@ def mean_average_precision(lists: RankedLists) -> Floats:
 def catalogue_metrics(
     shown: Indices, training_counts: NDArray[np.int64], ks: Sequence[int] = (5, 10, 20)
 ) -> dict[str, float]:
-    """Return {"METRIC@k": number} of every registered metric of what is shown, relevant or not.
+    """Return {"METRIC@k": number} of every registered metric of the items shown, relevant or not.
 
     Args:
         shown: `[Q, K]`, as in `list_metrics`.
@@ -178,7 +178,7 @@ def _check(shown: Indices, relevant: tuple[Indices, Indices], ks: Sequence[int])
             raise DataError(f"k: expected 1 to {shown.shape[1]}, the length of the lists, got {k}")
     pairs = np.stack(relevant, 1)
     if len(np.unique(pairs, axis=0)) < len(pairs):
-        raise DataError("relevant items: a (query, item) pair is there twice; give each once")
+        raise DataError("relevant items: a (query, item) pair appears twice; give each once")
 
 
 def mean_metrics(
@@ -194,6 +194,6 @@ def mean_metrics(
 
 
 def mean_known(values: Floats) -> float:
-    """Return the mean of what is not NaN; NaN if nothing is."""
+    """Return the mean of the values that are not NaN; NaN without any."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

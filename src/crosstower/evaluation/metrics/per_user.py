@@ -40,7 +40,7 @@ class GroupValues:
 
     @property
     def counted(self) -> int:
-        """How many groups have a value."""
+        """Number of groups with a value."""
         return len(self.values)
 
     @property
@@ -62,9 +62,9 @@ def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> Group
     ([1.0, 0.6309], 1)
 
     Args:
-        groups: `[B]` values that tell the groups apart, such as user ids.
+        groups: `[B]` group ids, such as user ids.
         score: `[B]`, higher comes first; no NaN.
-        gain: `[B]` what a row is worth, 0 or more: a label, a probability, or a sum of them.
+        gain: `[B]` value of a row, 0 or more: a label, a probability, or a sum of them.
         k: how many places of each order count, at least 1.
 
     Raises:
@@ -101,7 +101,7 @@ def bootstrap_interval(
     noise.
 
     Args:
-        values: `[G]` one finite value a group, such as `GroupValues.values`.
+        values: `[G]` one finite value per group, such as `GroupValues.values`.
         level: chance that the interval holds the mean, in (0, 1).
         repeats: how often the groups are drawn, at least 1.
         seed: of the draws; the same seed gives the same interval.
@@ -114,7 +114,7 @@ def bootstrap_interval(
         raise DataError(f"level: expected a share between 0 and 1, such as 0.95, got {level}")
     count_of("repeats", repeats, error=DataError)
     values = np.asarray(values, dtype=np.float64)
-    _refuse(~np.isfinite(values), values, "expected a finite value of each group, one a row")
+    _refuse(~np.isfinite(values), values, "expected one finite value per group")
     if len(values) == 0:
         return math.nan, math.nan
     tail = (1.0 - level) / 2.0
@@ -177,7 +177,7 @@ class _Order:
         return _Order(self.groups, code, gain, gain, self.seen)
 
     def expected(self, weights: Floats) -> Floats:
-        """Return `[G]` the sum of weight x gain over places; `weights` has one a place.
+        """Return `[G]` the sum of weight x gain over places; `weights` has one per place.
 
         Rows of equal score form a block; each is equally likely at each place of its block.
         """

@@ -25,7 +25,7 @@ class Summary:
 
     @staticmethod
     def of(values: Sequence[float]) -> Summary:
-        """Return the summary of one value a seed; one that is not finite makes the mean NaN.
+        """Return the summary of one value per seed; a value that is not finite makes the mean NaN.
 
         Raises:
             RunError: there is no value.
@@ -47,7 +47,7 @@ class Summary:
 def summarise(
     results: Sequence[Mapping[str, Mapping[str, float]]],
 ) -> dict[str, dict[str, Summary]]:
-    """Return {task: {metric: Summary}} of one {task: {metric: value}} a seed.
+    """Return {task: {metric: Summary}} of one {task: {metric: value}} per seed.
 
     Raises:
         RunError: there is no seed, or a seed has other tasks or metrics than the first.
@@ -88,7 +88,7 @@ class Difference:
 
     @property
     def sds(self) -> float:
-        """The gain in units of its noise; NaN where there is neither."""
+        """The gain in units of its noise; NaN if both are 0."""
         if self.noise > 0.0:
             return self.gain / self.noise
         return math.copysign(math.inf, self.gain) if self.gain else math.nan

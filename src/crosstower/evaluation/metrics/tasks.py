@@ -56,7 +56,7 @@ def task_metrics(
         kind: of the task.
         y: labels `[B]`, NaN where missing.
         p: predictions `[B]`; probabilities of a binary task.
-        groups: `[B]` ids that tell groups of rows apart; for a binary task only.
+        groups: `[B]` group ids of the rows; for a binary task only.
 
     Raises:
         DataError: lengths differ, a prediction is not finite, or a label or a prediction is

@@ -1,4 +1,4 @@
-"""What the page of a blend shows, as plain data; `blend_report` turns it into a page. No torch."""
+"""The content of the page about a blend, as plain data; `blend_report` renders it. No torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from crosstower.evaluation.reports.content import ModelMetrics
 
 @dataclass(frozen=True)
 class Distribution:
-    """Histograms of what a task adds, by content type, in the first seed.
+    """Histograms of a task's part of the score, by content type, for the first seed.
 
-    `before` is of the predictions and `after` of what the blend adds for them: for each type the
+    `before` counts the predictions and `after` the parts that the blend makes of them: per type the
     rows in each bin `[bins]`, whose bounds are `before_edges` and `after_edges` `[bins + 1]`.
     """
 
@@ -33,25 +33,25 @@ class BlendContent:
 
     Args:
         title: of the page.
-        date: as it is to be shown.
+        date: as shown.
         blend: the blend as YAML.
-        rows: that were ordered.
-        users: how many lists these are.
-        user: column whose values have a list each.
-        k: how many places of a list count.
-        utility: what is wanted of an order, as YAML, if it was declared.
-        sentences: findings in words, the most telling first.
-        orders: ours first, then what it is compared with; metrics are "utility", "ndcg.TASK",
+        rows: number of rows.
+        users: number of lists.
+        user: column with one list per value.
+        k: number of places of a list that count.
+        utility: of an order, as YAML, if declared.
+        sentences: findings in words, the most important first.
+        orders: ours first, then those it is compared with; metrics are "utility", "ndcg.TASK",
             "total.TASK" (of the labels of the first k), "expected.TASK" (of their true
             probabilities), "gauc.TASK" and "share.TYPE".
         by: column of the content type, if there is one.
         shares: by the name of an order the columns `rank`, `type`, `rows` and `share`, as
             `blend.orders.share_by_rank` gives.
-        distributions: one a task.
-        front: a row a blend that was tried: a column `ndcg.TASK` a task, `front` (no other blend is
-            better in one task and as good in all), `chosen`, `feasible` (keeps to all constraints),
-            and `utility` if one was declared.
-        notes: sentences about what was skipped, unseen or missing.
+        distributions: one per task.
+        front: a row per blend that was tried, with a column `ndcg.TASK` per task, `front` (no
+            other blend is better in one task and as good in all), `chosen`, `feasible` (keeps to
+            all constraints), and `utility` if one was declared.
+        notes: sentences about skipped, unseen or missing values.
 
     """
 

@@ -1,8 +1,8 @@
 # pyright: reportUnknownMemberType=false
 """The plots of a blend's page, and the keys of its legends, as SVG to be put into the page.
 
-Types are told apart by colour and by lightness (areas) or dashes (lines), so that they are also
-without colour. No names are drawn: the page sets them beside the plot, with `type_key`.
+Types differ in colour, and in lightness (areas) or dashes (lines) for readers without colour. No
+names are drawn: the page shows them next to the plot, with `type_key`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crosstower.evaluation.reports.plots import ACCENT, LINE, PAPER, SERIES, SOFT, inline_svg
 
 MOST_TYPES = len(SERIES)
-"""Types that can be told apart; a plot shows the rest as one, which is drawn grey."""
+"""Types with a colour of their own; a plot shows the rest as one, in grey."""
 
 PointKind = Literal["tried", "infeasible", "front", "chosen"]
 
@@ -56,14 +56,14 @@ def share_plot(ranks: NDArray[np.int64], shares: Floats, *, name: str) -> str:
 
 
 def histogram_plot(counts: Floats, edges: Floats, *, name: str, label: str) -> str:
-    """Return one step histogram a type, each as shares of the type's rows, so that shapes compare.
+    """Return one step histogram per type, as shares of the type's rows, so that shapes compare.
 
     Args:
         counts: `[types, bins]` rows; a type without rows is not drawn, and a row after the first
             `MOST_TYPES` is all other types.
         edges: `[bins + 1]` bounds of the bins, ascending.
         name: makes the ids of the SVG unique in its page.
-        label: of the horizontal axis, in our words.
+        label: of the horizontal axis.
 
     """
     figure = Figure(figsize=(4.2, 2.6), layout="constrained")

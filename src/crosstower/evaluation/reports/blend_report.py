@@ -1,4 +1,4 @@
-"""The page about a blend: its orders, what it shows, its scores and its Pareto front."""
+"""The page about a blend: its orders, content types, scores and Pareto front."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Types:
         return stacked
 
     def legend(self, *, line: bool) -> list[Block]:
-        """Return the legend; none where there is one type only."""
+        """Return the legend; none for a single type."""
         labels = list(self.shown)
         if self.others:
             labels.append(f"{self.others} other type{'s' if self.others > 1 else ''}")
@@ -253,7 +253,9 @@ def _front(content: BlendContent) -> Iterator[Block]:
     pairs = list(itertools.combinations(tasks, 2))
     if not pairs:
         return
-    line = " The line joins those that none beats in the two tasks." if len(pairs) > 1 else ""
+    line = (
+        " The line joins the blends that no other beats in the two tasks." if len(pairs) > 1 else ""
+    )
     yield Text("note", _front_words(table) + line)
     yield Items("legend", _front_keys(table))
     drawn = [

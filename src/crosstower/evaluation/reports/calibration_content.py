@@ -1,4 +1,4 @@
-"""What calibration did to a task: curves and metrics before and after, as plain data. No torch."""
+"""The effect of calibration on a task: curves and metrics before and after. No torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CalibrationEffect:
     `metrics` is {metric: (before, after)}: `ece`, `normalised_entropy` and `log_loss` of a binary
     task, `rmse` and `mae` of the others; NaN is not defined. `by_type` has the columns `type`
     (text), `rows` and `ece_before`, `ece_after` (`rmse_before`, `rmse_after` if not binary), the
-    type with most rows first and null, the rows without a type, last; None if nothing tells types.
+    type with most rows first and null, the rows without a type, last; None without types.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""What a report shows, as plain data; `report.write_report` turns it into a page."""
+"""The content of a report, as plain data; `report.write_report` renders it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Slices:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """Everything the page shows of one task; `task_report` builds it from predictions.
+    """The report of one task; `task_report` builds it from predictions.
 
     `effect` compares the model's predictions before and after calibration, if there was one.
     """
@@ -87,10 +87,10 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class RetrievalReport:
-    """Everything the page shows of a retriever; the model comes first, then its baselines.
+    """The report of a retriever; the model comes first, then its baselines.
 
-    `headline` is the k of the first table, the verdict and the slices. `answers` counts what is to
-    be found, and what of it the user already had; None without users.
+    `headline` is the k of the first table, the verdict and the slices. `answers` counts the items
+    to find, and how many of them are in the user's history; None without users.
     """
 
     questions: int
@@ -108,7 +108,7 @@ class DataFacts:
     """Where the rows came from.
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
-    about what was skipped, unseen or missing.
+    about skipped, unseen or missing values.
     """
 
     source: str

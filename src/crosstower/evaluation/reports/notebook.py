@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from crosstower.evaluation.reports.content import CalibrationCurve, Training
+from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
 from crosstower.evaluation.reports.plots import (
     Palette,
     draw_reliability,
@@ -50,7 +50,7 @@ class Panel:
     calibration: CalibrationCurve | None = None
 
 
-def run_figure(panels: Sequence[Panel], trainings: Sequence[Training]) -> Figure:
+def run_figure(panels: Sequence[Panel], trainings: Sequence[SeedHistory]) -> Figure:
     """Return a figure with one row per panel: training curves, and calibration beside them.
 
     Args:

@@ -195,7 +195,7 @@ def metrics_table(
 
 
 def frame_table(label: str, columns: Sequence[str], frame: pl.DataFrame) -> Table:
-    """Return the rows of a frame; a missing name is called so."""
+    """Return the rows of a frame; a null name reads "missing"."""
     rows = [
         ["missing" if name is None else str(name), *map(number, values)]
         for name, *values in frame.iter_rows()
@@ -204,7 +204,7 @@ def frame_table(label: str, columns: Sequence[str], frame: pl.DataFrame) -> Tabl
 
 
 def seeds_note(seeds: int) -> str:
-    """Return what the numbers of a table of metrics are."""
+    """Return the sentence about seeds below a table of metrics."""
     if seeds == 1:
         return "One seed."
     return f"Mean ± standard deviation over {seeds} seeds; no ± where they agree."
@@ -244,7 +244,7 @@ def _mean(model: ModelMetrics, metric: str) -> str:
 
 
 def _metric(model: ModelMetrics, metric: str) -> str:
-    """Return mean, spread and interval, a line each; what is not defined is left out."""
+    """Return mean, spread and interval on a line each, without those that are undefined."""
     if metric not in model.metrics:
         return NOT_DEFINED
     summary = model.metrics[metric]

@@ -1,4 +1,4 @@
-"""The page about a run: its tasks, or what it retrieves, its training and its data."""
+"""The page about a run: its tasks or its retrieval, its training and its data."""
 
 from __future__ import annotations
 

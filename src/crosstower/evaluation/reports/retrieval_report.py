@@ -1,4 +1,4 @@
-"""The evaluation of lists out of a whole catalogue: a model over its seeds beside baselines."""
+"""The evaluation of ranked lists of the whole catalogue: a model over its seeds and baselines."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Pairs = tuple[Indices, Indices]
 
 @dataclass(frozen=True)
 class Answered:
-    """Questions with their answers: relevant (question, item) pairs, cold users `[Q]`.
+    """Queries with their answers: relevant (query, item) pairs, cold users `[Q]`.
 
-    `counts` `[N]` are the training rows of each item, `answers` says how many of the pairs the
-    users already had.
+    `counts` `[N]` are the training rows of each item, `answers` counts the pairs that are in
+    the users' history.
     """
 
     relevant: Pairs
@@ -39,7 +39,7 @@ def retrieval_report(
     answered: Answered,
     ks: Sequence[int],
 ) -> RetrievalReport:
-    """Evaluate the lists `[Q, K]` of every model, one a seed, and of every baseline."""
+    """Evaluate the lists `[Q, K]` of every model, one per seed, and of every baseline."""
     headline = 10 if 10 in ks else ks[-1]
     models = [_model(name, shown, answered, ks, baseline=False) for name, shown in lists.items()]
     models += [_model(n, [shown], answered, ks, baseline=True) for n, shown in baselines.items()]
@@ -51,7 +51,7 @@ def retrieval_report(
         headline=headline,
         models=tuple(models),
         verdicts=tuple(_verdicts(models, lists, baselines, answered, headline)),
-        slices=Slices("who asks and what is found", _slices(every, answered, headline)),
+        slices=Slices("users and items", _slices(every, answered, headline)),
         answers=answered.answers,
     )
 
@@ -71,7 +71,7 @@ def _verdicts(
     answered: Answered,
     k: int,
 ) -> list[str]:
-    """Return what the model's NDCG means beside each baseline's."""
+    """Return a sentence per baseline that compares the model's NDCG with its own."""
     model = models[0]
     mine = np.mean([_ndcg(shown, answered, k) for shown in lists[model.name]], axis=0)
     sd = model.metrics[f"ndcg@{k}"].sd or 0.0
@@ -85,7 +85,7 @@ def _verdicts(
         if words:
             verdict = f"{model.name} is {words} {name}"
         else:
-            verdict = f"{model.name} cannot be told from {name}"
+            verdict = f"{model.name} does not differ significantly from {name}"
         sentences.append(f"{verdict}: NDCG@{k} {value:+.4f} (± {2 * error:.4f}).")
     return sentences
 

@@ -23,7 +23,7 @@ def slice_table(
     top: int = 10,
     numbers_are_names: bool = False,
 ) -> pl.DataFrame:
-    """Return one row a slice of `column`, over the rows that have a label.
+    """Return one row per slice of `column`, over the rows that have a label.
 
     Numbers are cut into at most `top` ranges of about equal mass; other values, and numbers that
     are names such as ids, give one slice for each of the `top` most frequent and one for the
@@ -68,7 +68,7 @@ def _check(frame: pl.DataFrame, columns: list[str], top: int) -> None:
             )
         if frame[name].dtype.is_nested():
             raise DataError(
-                f"slices: column '{name}' holds {frame[name].dtype}, expected one value a row;"
+                f"slices: column '{name}' holds {frame[name].dtype}, expected one value per row;"
                 " slice by a single-valued column"
             )
     count_of("slices: top", top, error=DataError)

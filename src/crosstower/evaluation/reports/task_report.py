@@ -1,4 +1,4 @@
-"""From predictions to what the report shows of one task. No torch."""
+"""The report of one task, from its predictions. No torch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _REDUCED: dict[HeadKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model's predictions `[rows]` of every seed, and what they are worth."""
+    """A model's predictions `[rows]` of every seed, and their metrics."""
 
     shown: ModelMetrics
     predictions: tuple[Values, ...]
@@ -102,15 +102,15 @@ def task_report(
         task: name; labels are in column `task` (null or NaN where missing), predictions in
             `task__prediction`.
         kind: of the task.
-        models: predictions on the test rows, one frame a seed; the first model is ours, the
+        models: predictions on the test rows, one frame per seed; the first model is ours, the
             others are baselines. All frames hold the same rows in the same order.
         constant: mean training label, the answer of the constant baseline.
         group: column for the gAUC of a binary task.
         slices: columns to break metrics down by, for the first seed of our model.
         id_columns: those of `slices` whose numbers are names, as in a zip code.
         true_probability: column with the true probability of a binary task.
-        calibrated_by: column of the types that calibration was fitted for; what it changed is told
-            by a column `task__raw`.
+        calibrated_by: column of the types that calibration was fitted for. A column `task__raw`
+            holds the predictions before calibration.
 
     Raises:
         DataError: a column is missing, or the frames do not hold the same rows.
@@ -243,9 +243,9 @@ def _slices(test: _Test, columns: Sequence[str], id_columns: Collection[str]) ->
 def _verdicts(
     test: _Test, model: _Scored, lifts: Sequence[Lift], best: _Scored | None
 ) -> list[str]:
-    """Return the sentences of a task, the most telling first."""
+    """Return the sentences of a task, the most important first."""
     if len(test.labels) == 0:
-        return ["No test row has a label for this task: nothing can be said."]
+        return ["No test row has a label for this task, so it has no metrics."]
     *baselines, constant = lifts
     name = model.shown.name
     comparisons = [baseline_verdict(name, b.baseline, b.difference) for b in baselines]

@@ -1,4 +1,4 @@
-"""What the metrics mean, in plain sentences. No torch.
+"""Verdicts: the meaning of the metrics in plain sentences. No torch.
 
 In every sentence ± and 'sd' are the noise of the number by chance: the spread over seeds and the
 sampling error of the finite test set together. Two of them are the border between a finding and
@@ -83,7 +83,7 @@ def mean_verdict(
     shown, bias = (_percents if percent else _digits), predicted - observed
     given = f"Predicts {shown(predicted)} on average where {shown(observed)} was observed"
     if math.isnan(error):
-        return f"{given}, of one row: nothing can be said."
+        return f"{given}, in one row: too few for a verdict."
     if abs(bias) > 2.0 * error:
         noise = f"{abs(bias) / error:.1f} sd" if error > 0.0 else "no noise"
         size = _share(abs(bias), observed, shown)
@@ -97,7 +97,7 @@ def mean_verdict(
 
 
 def _share(size: float, observed: float, shown: Callable[[float], str]) -> str:
-    """Return a size as a share of what was observed; as it is where that is 0."""
+    """Return a size as a share of the observed mean; as it is if that is 0."""
     if observed == 0.0:
         return shown(size)
     share = size / abs(observed)
@@ -146,7 +146,7 @@ def best_verdict(model: str, to_best: Difference, *, best: float) -> str:
     name = f"the best possible {_TITLES.get(to_best.metric, to_best.metric)} {best:.3f}"
     size = _digits(abs(to_best.value))
     if not to_best.is_real:
-        return f"{model} reaches {name}: what is left ({size}) is noise."
+        return f"{model} reaches {name}: the rest ({size}) is noise."
     if to_best.gain > 0:
         return f"{model} is {size} better than {name}: look for a label among its inputs."
     return f"{model} is {size} {'below' if to_best.value < 0 else 'above'} {name}."
