@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.machine import describe
 from benchmarks.serve import closed
-from crosstower.serving.http.messages import RecommendRequest
+from crosstower.serving.http.schemas import RecommendRequest
 
 ANSWER = json.dumps(
     {"items": [{"rank": i, "item_id": i, "score": 0.5, "attributes": {}} for i in range(10)]}

@@ -18,7 +18,7 @@ from crosstower.recipe.recipe import Recipe, Training
 from crosstower.recipe.registry import Registry
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
-from crosstower.serving.http.messages import RecommendRequest
+from crosstower.serving.http.schemas import RecommendRequest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

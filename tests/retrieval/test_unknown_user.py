@@ -13,7 +13,7 @@ from crosstower.retrieval.files import COUNT
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.shape import list_answer
+from crosstower.serving.http.responses import list_answer
 from crosstower.training.run import Run
 
 from ..fixtures.films import recipe

@@ -64,7 +64,7 @@ def test_a_queue_that_is_full_answers_at_once(start: Start) -> None:
     blocking = portal.start_task_soon(service.ask, slow)
     begun.wait(20)
     answer = client.post("/v1/recommend", json={"user": 1})
-    assert "1 requests wait already" in problem(answer, 503)["detail"]
+    assert "the queue for requests is full (1)" in problem(answer, 503)["detail"]
     assert answer.headers["retry-after"] == "1"
     assert client.get("/healthz").status_code == 200
     finish.set()
@@ -121,7 +121,7 @@ def test_writes_wait_for_a_bounded_time_in_a_bounded_queue(start: Start) -> None
 
     with ThreadPoolExecutor(5) as pool:
         details = [problem(a, 503)["detail"] for a in pool.map(send, range(5))]
-    assert sum("2 writes wait already" in detail for detail in details) == 3
+    assert sum("the queue for writes is full (2)" in detail for detail in details) == 3
     assert sum("waited longer than 0.3 seconds" in detail for detail in details) == 2
     assert client.post("/v1/recommend", json={"user": 1}).status_code == 200  # reads go on
     finish.set()

@@ -15,10 +15,9 @@ from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from crosstower.serving.http.access import Needs
-from crosstower.serving.http.edge import Edge
 from crosstower.serving.http.hosts import Hosts
-from crosstower.serving.http.messages import Health
 from crosstower.serving.http.metrics import ServerMetrics
+from crosstower.serving.http.middleware import RequestMiddleware
 from crosstower.serving.http.problems import (
     Problem,
     answer_with_problems,
@@ -26,6 +25,7 @@ from crosstower.serving.http.problems import (
     problem_response,
 )
 from crosstower.serving.http.routes import Worker, read_routes
+from crosstower.serving.http.schemas import Health
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings, tokens_of
 from crosstower.serving.http.start_fault import starting
@@ -82,7 +82,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _describe_problems(app)
     names = Hosts(settings.host, settings.host_names)
     hosts = None if any(service.tokens.values()) else names
-    app.add_middleware(Edge, body_bytes=settings.limits.body_bytes, metrics=metrics, hosts=hosts)
+    app.add_middleware(
+        RequestMiddleware, body_bytes=settings.limits.body_bytes, metrics=metrics, hosts=hosts
+    )
     return app
 
 

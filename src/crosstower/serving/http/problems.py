@@ -36,7 +36,7 @@ class Problem(BaseModel):
 
 
 class ApiError(Exception):
-    """An answer that refuses a request; `reason` is counted."""
+    """A response that refuses a request; `reason` is the label of its counter."""
 
     def __init__(
         self, status: int, detail: str, *, reason: str, headers: Mapping[str, str] | None = None
@@ -44,6 +44,27 @@ class ApiError(Exception):
         super().__init__(detail)
         self.status, self.detail, self.reason = status, detail, reason
         self.headers = dict(headers or {})
+
+
+def too_late(seconds: float) -> ApiError:
+    """Return the error of a request that has waited too long."""
+    return ApiError(
+        503,
+        f"waited longer than {seconds:g} seconds; try again, or start more workers; a write may"
+        " still have been stored",
+        reason="timeout",
+        headers={"Retry-After": "1"},
+    )
+
+
+def busy(most: int, what: str) -> ApiError:
+    """Return the error of a request that would be one too many in the queue."""
+    return ApiError(
+        503,
+        f"the queue for {what} is full ({most}); try again in a second, or start more workers",
+        reason="busy",
+        headers={"Retry-After": "1"},
+    )
 
 
 def problem_response(
@@ -72,7 +93,7 @@ _UNREADABLE = (
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what the OpenAPI document says of errors that a route may answer with."""
+    """Return the error responses of a route for the OpenAPI document."""
     content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}

@@ -13,7 +13,9 @@ from crosstower.funnel.online.request import Ranked
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.gate import PLACE, Place
-from crosstower.serving.http.messages import (
+from crosstower.serving.http.problems import ApiError, documented
+from crosstower.serving.http.responses import list_answer, model_answer
+from crosstower.serving.http.schemas import (
     ListAnswer,
     ModelAnswer,
     RankRequest,
@@ -21,9 +23,7 @@ from crosstower.serving.http.messages import (
     SearchRequest,
     SimilarRequest,
 )
-from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.service import Service
-from crosstower.serving.http.shape import list_answer, model_answer
 
 
 class _ReadRoute(TokenFirstRoute):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, answer_lists
 from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
-from crosstower.serving.http.lists import ListQuestion, Lists, busy, too_late
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
-from crosstower.serving.http.problems import ApiError
+from crosstower.serving.http.problems import ApiError, busy, too_late
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
@@ -51,7 +51,9 @@ class Service:
         self.live: Live | None = None
         threads = settings.threads
         self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
-        self._lists = Lists(self._thread, self._up_to_date, settings.limits)
+        self._batcher = DynamicBatcher[ListRequest[Any], Any](
+            self._thread, self._answer_lists, max_batch_size=settings.limits.max_batch_size
+        )
         self._writer = ThreadPoolExecutor(1, "state")
         limits = settings.limits
         self.gates = Gates(
@@ -114,9 +116,9 @@ class Service:
             return await self._in_time(self._in_thread(lambda: self._answer(work, until)))
 
     async def recommend(
-        self, asked: FunnelRequest, tell: Callable[[Live, Ranked], Answer]
+        self, asked: FunnelRequest, respond: Callable[[Live, Ranked], Answer]
     ) -> Answer:
-        """Return what `tell` makes of the answer to a request; those that wait share the work.
+        """Return what `respond` makes of the list for a request; waiting requests are batched.
 
         Raises:
             ApiError: too many wait already, or it took too long.
@@ -124,7 +126,7 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._in_time(self._lists.ask(ListQuestion(asked, tell, until)))
+            return await self._in_time(self._batcher.submit(ListRequest(asked, respond, until)))
 
     async def write(self, work: Callable[[State], Answer]) -> Answer:
         """Return what `work` writes, once it is safe on the disk; reads do not wait for it.
@@ -222,6 +224,10 @@ class Service:
         if time.monotonic() > until:
             raise too_late(self.settings.limits.queue_timeout)
         return work(self._up_to_date())
+
+    def _answer_lists(self, batch: Sequence[ListRequest[Any]]) -> list[Any | Exception]:
+        live, timeout = self._up_to_date(), self.settings.limits.queue_timeout
+        return answer_lists(live, batch, queue_timeout=timeout)
 
     def _up_to_date(self) -> Live:
         """Return the live bundle with all changes of items."""

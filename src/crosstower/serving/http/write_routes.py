@@ -11,7 +11,9 @@ from fastapi import APIRouter, Depends, Query
 from crosstower.funnel.online.catalogue import EncodedItems, OnlineCatalogue
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
-from crosstower.serving.http.messages import (
+from crosstower.serving.http.problems import ApiError, documented
+from crosstower.serving.http.routes import Worker, refuse_above
+from crosstower.serving.http.schemas import (
     EventsAnswer,
     EventsRequest,
     Id,
@@ -20,8 +22,6 @@ from crosstower.serving.http.messages import (
     SwapAnswer,
     SwapRequest,
 )
-from crosstower.serving.http.problems import ApiError, documented
-from crosstower.serving.http.routes import Worker, refuse_above
 
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 _FULL = _REFUSALS | documented(507)

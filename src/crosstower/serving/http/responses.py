@@ -11,7 +11,7 @@ from crosstower.recipe.columns import Categorical
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.messages import TRANSFORMS
+from crosstower.serving.http.schemas import TRANSFORMS
 from crosstower.serving.http.settings import Limits
 
 _EXAMPLES, _USERS = 12, 20

@@ -245,7 +245,7 @@ class BlendSummary(_Answer):
     """The blend of the bundle."""
 
     weights: dict[str, float]
-    form: str
+    mode: str
     transform: str | dict[str, str]
     by: str | None
     amount: str | None

@@ -38,7 +38,7 @@ class TooLargeError(Exception):
     """A body is larger than the limit."""
 
 
-class Edge:
+class RequestMiddleware:
     """Wraps an app.
 
     Args:
