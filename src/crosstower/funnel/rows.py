@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -66,9 +67,9 @@ class RowMaker:
             tables=tables,
         )
 
-    @property
+    @cached_property
     def known(self) -> tuple[str, ...]:
-        """The columns that a query always has, missing where they are not known."""
+        """The columns that a query always has; unknown ones are missing."""
         return tuple(dict.fromkeys([*self.asked, *([self.user] if self.user is not None else [])]))
 
     def check_given(self, given: Mapping[str, Any]) -> None:

@@ -1,12 +1,20 @@
-"""What a trained retrieval model answers: vectors, and the best items of every question."""
+"""Vectors of a trained retrieval model, and the best items of every query."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from crosstower.data.batch import Batch
+from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import device_of
 from crosstower.retrieval.data.histories import Histories
@@ -17,6 +25,32 @@ from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
 
 _ROWS = 2_048
+
+
+class ItemEncoder:
+    """Encodes raw items as vectors; `columns` are the data columns that it reads.
+
+    Args:
+        model: whose item tower computes the vectors.
+        encoder: of all columns.
+        columns: schema columns of the item tower.
+
+    """
+
+    def __init__(self, model: TwoTower, encoder: Encoder, columns: Sequence[str]) -> None:
+        self._model, self._side = model, PartialEncoder(encoder, columns)
+        self._cleaner = Cleaner(self._side.schema, with_labels=False)
+        self.columns = self._side.schema.sources()
+
+    def vectors(self, items: pl.DataFrame, name: str) -> NDArray[np.float32]:
+        """Return the vectors `[n, D]` of raw items; `name` names them in messages.
+
+        Raises:
+            DataError: a cell is bad.
+
+        """
+        batch = self._side.encode(self._cleaner.clean(Chunk(items, name, 0, 0)))
+        return item_vectors(self._model, self._side.widen(batch)).numpy()
 
 
 @torch.no_grad()

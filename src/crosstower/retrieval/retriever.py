@@ -13,9 +13,6 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError, did_you_mean, notify
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.arguments import count_of
@@ -33,7 +30,7 @@ from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.index.top_k import top_places
 from crosstower.retrieval.index.vectors import Vectors
-from crosstower.retrieval.inference import item_vectors
+from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.unknown_user import unknown_words
 from crosstower.training.run import Run
@@ -118,16 +115,13 @@ class Retriever:
         return self.vectors_of(self.items, f"{self.run.folder}: items")
 
     def vectors_of(self, items: pl.DataFrame, name: str) -> NDArray[np.float32]:
-        """Return the vectors `[n, D]` of raw items; `name` is what messages call them.
+        """Return the vectors `[n, D]` of raw items; `name` names them in messages.
 
         Raises:
             DataError: a cell is bad.
 
         """
-        side = self._item_side
-        cleaner = Cleaner(side.schema, with_labels=False)
-        batch = side.encode(cleaner.clean(Chunk(items, name, 0, 0)))
-        return item_vectors(self.model, side.widen(batch)).numpy()
+        return self.item_encoder.vectors(items, name)
 
     @cached_property
     def index(self) -> ItemIndex:
@@ -283,8 +277,9 @@ class Retriever:
         return tower_columns_of(self.run.recipe)
 
     @cached_property
-    def _item_side(self) -> PartialEncoder:
-        return PartialEncoder(self.run.encoder, self._sides.item)
+    def item_encoder(self) -> ItemEncoder:
+        """The encoder of raw items as vectors."""
+        return ItemEncoder(self.model, self.run.encoder, self._sides.item)
 
     @property
     def text_sources(self) -> list[str]:
@@ -303,6 +298,6 @@ class Retriever:
     @cached_property
     def _attributes(self) -> list[str]:
         """Attributes by interest: those of the item tower, then the others; the id is there."""
-        own = self._item_side.schema.sources()
+        own = self.item_encoder.columns
         names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
         return [name for name in names if name != retrieval_section_of(self.run.recipe).item]

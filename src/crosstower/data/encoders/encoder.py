@@ -76,11 +76,14 @@ class Encoder:
         stacked = np.empty((frame.height, len(codes)), dtype=np.int32)
         for place, column in enumerate(codes.values()):
             stacked[:, place] = column
+        labels = torch.empty(frame.height, 0)
+        if self.only is None:
+            labels = torch.from_numpy(encode_labels(self.schema, self.label_scales, frame))
         return Batch(
             torch.from_numpy(stacked),
             torch.from_numpy(self._numbers(frame)),
             {f.name: self._list(frame[f.name], f) for f in self.layout.lists},
-            torch.from_numpy(encode_labels(self.schema, self.label_scales, frame)),
+            labels,
         )
 
     def decode(
@@ -147,7 +150,7 @@ class Encoder:
 
     def _codes(self, frame: pl.DataFrame) -> dict[str, NDArray[np.int32]]:
         codes: dict[str, NDArray[np.int32]] = {}
-        for name in self._coded_names():
+        for name in (one.name for one in self.layout.codes):
             column = self.schema.columns[name]
             if isinstance(column, Cross):
                 codes[name] = crossed(column, [codes[c] for c in column.columns])

@@ -43,7 +43,7 @@ class PartialEncoder:
 
     def encode(self, frame: pl.DataFrame) -> Batch:
         """Return cleaned rows of this side's columns, with no more columns than those."""
-        return replace(self._encoder.encode(frame), labels=torch.empty(frame.height, 0))
+        return self._encoder.encode(frame)
 
     def widen(self, batch: Batch, lists: Mapping[str, Lists] | None = None) -> Batch:
         """Return a compact batch in the model's layout; the other side's columns are missing.

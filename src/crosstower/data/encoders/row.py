@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from crosstower.recipe.schema import Cross, Schema
 from crosstower.values.ids import HIGH, LOW, id_of
 
 _MOST_VALUES = 10_000  # of a column
+_SHORT = 100  # characters of a text that is remembered
 
 
 @dataclass(frozen=True)
@@ -109,22 +110,33 @@ class _Part:
 
 
 class _Id(_Part):
-    """A column of single ids, looked up at once."""
+    """A column of single ids, looked up at once; codes of short values are remembered."""
 
     def __init__(self, encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> None:
         super().__init__(encoder, columns, whole)
         column = encoder.schema.columns[columns[0]]
         owner = column.table if isinstance(column, Categorical) else None
         self._table = encoder.tables[owner or columns[0]]
+        self._seen: dict[tuple[type, Any], int] = {}
 
     def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
         value = row.get(self._sources[0])
-        try:
-            found = id_of(value)
-        except DataError:
-            super().put(row, into)  # which says where the value is
+        if not isinstance(value, Hashable):
+            super().put(row, into)
             return
-        into.codes[self._codes[0]] = MISSING if found is None else self._table.code_of(found)
+        code = self._seen.get((type(value), value))
+        if code is None:
+            try:
+                found = id_of(value)
+            except DataError:
+                super().put(row, into)  # which says where the value is
+                return
+            code = MISSING if found is None else self._table.code_of(found)
+            if not isinstance(value, str) or len(value) <= _SHORT:
+                self._seen[type(value), value] = code
+                if len(self._seen) > _MOST_VALUES:
+                    del self._seen[next(iter(self._seen))]
+        into.codes[self._codes[0]] = code
 
 
 class _Number(_Part):

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError, QueryError, did_you_mean
-from crosstower.funnel.online.items import OnlineItems
+from crosstower.funnel.online.items import OnlineItems, id_series
 from crosstower.funnel.online.ranker import OnlineRanker, RankerItems
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT
@@ -52,6 +52,7 @@ class OnlineCatalogue:
         self, retriever: Retriever, ranker: OnlineRanker | None, index: ItemIndex | None = None
     ) -> None:
         self.retriever, self.ranker = retriever, ranker
+        self._item_encoder = retriever.item_encoder
         self.id_column = retrieval_section_of(retriever.run.recipe).item
         catalogue = retriever.catalogue
         index = retriever.index if index is None else index
@@ -106,7 +107,7 @@ class OnlineCatalogue:
 
         """
         ids, frame = self.read(rows)
-        vectors = self.retriever.vectors_of(frame, "the items")
+        vectors = self._item_encoder.vectors(frame, "the items")
         ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
         return EncodedItems(ids, frame, vectors, ranked)
 
@@ -148,7 +149,7 @@ class OnlineCatalogue:
         for number, row in enumerate(rows):
             _check(number, row, name, schema)
             by_id[self.checked_id(f"items[{number}]: '{name}'", row[name])] = number
-        ids = self.items.as_ids(list(by_id))
+        ids = id_series(list(by_id))
         columns = {
             column: _typed(column, {n: rows[n].get(column) for n in by_id.values()}, kind)
             for column, kind in schema.items()

@@ -154,9 +154,10 @@ class OnlineFunnel:
     def _begin(self, request: RequestState) -> None:
         """Check a request, look up its user, and encode the query for the retriever."""
         asked, queries = request.asked, self._queries
-        queries.check_user(asked.user)
         request.size = self._size(asked)
-        request.known = queries.known(asked.user) if asked.user is not None else None
+        if asked.user is not None:
+            queries.check_user(asked.user)
+            request.known = queries.known(asked.user)
         given = dict(asked.query)
         if self.ranker is not None:
             self.ranker.rows.check_given(given)

@@ -21,7 +21,7 @@ from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import ItemIndex, nearest_by_id
 from crosstower.retrieval.index.vectors import Floats, Vectors
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import given_id, id_of
+from crosstower.values.ids import Id, given_id, id_of
 
 Mask = NDArray[np.bool_]
 _SAME_LENGTH, _TINY = 1e-3, 1e-12
@@ -30,6 +30,8 @@ _FEW = 50  # cells
 
 class OnlineItems:
     """A catalogue and its index, to search and to change; not safe for several threads.
+
+    `schema` has the names and types of the attributes.
 
     Args:
         catalogue: the items.
@@ -43,6 +45,8 @@ class OnlineItems:
     ) -> None:
         self.catalogue, self.index = catalogue, index
         self.newer: ExactIndex | None = None
+        self.schema = catalogue.attributes.schema
+        self._length = len(catalogue)
         self._table = Vocabulary(catalogue.ids)
         self._base = catalogue.shared()  # items of the index but those replaced or deleted
         self._exact = index if _has_order_of(index, catalogue) else None
@@ -51,8 +55,8 @@ class OnlineItems:
         self._unit_newer: ExactIndex | None = None
 
     def __len__(self) -> int:
-        """Return how many items there are."""
-        return len(self._base) + self.newer_count
+        """Return the number of items."""
+        return self._length
 
     @property
     def newer_count(self) -> int:
@@ -62,11 +66,6 @@ class OnlineItems:
     @property
     def _count(self) -> int:
         return len(self._base.active_mask)
-
-    @property
-    def schema(self) -> pl.Schema:
-        """Names and types of the attributes."""
-        return self.catalogue.attributes.schema
 
     def places_of(self, ids: Sequence[Any]) -> Indices:
         """Return the place of each id, -1 for one that is not there."""
@@ -91,9 +90,7 @@ class OnlineItems:
 
         """
         found = [None if i is None or i == "" else given_id("item", i) for i in ids]
-        if any(type(i) is str for i in found):
-            return pl.Series([None if i is None else str(i) for i in found], dtype=pl.String)
-        return pl.Series(found, dtype=pl.Int64)
+        return id_series(found)
 
     def ids(self, places: Indices) -> list[Any]:
         """Return the ids at `places`."""
@@ -225,12 +222,12 @@ class OnlineItems:
 
         """
         kept = self._without(ids)
-        catalogue = Catalogue(ids, attributes)
         if self.newer is None or not kept.any():
             self.newer = ExactIndex.build(ids, vectors, attributes)
         else:
             self.newer = self._kept(kept)
-            self.newer.add(catalogue.ids, vectors, catalogue.attributes)
+            self.newer.add(ids, vectors, attributes)
+        self._length = len(self._base) + self.newer_count
         return kept
 
     def delete(self, ids: pl.Series) -> Mask:
@@ -242,6 +239,7 @@ class OnlineItems:
         """
         kept = self._without(ids)
         self.newer = self._kept(kept) if self.newer is not None and kept.any() else None
+        self._length = len(self._base) + self.newer_count
         return kept
 
     def _without(self, ids: pl.Series) -> Mask:
@@ -263,6 +261,13 @@ class OnlineItems:
     def _split(self, places: Indices) -> tuple[Mask, Mask]:
         base = places < self._count
         return base, ~base
+
+
+def id_series(ids: Sequence[Id | None]) -> pl.Series:
+    """Return canonical ids as a series, of text if one is text."""
+    if any(type(i) is str for i in ids):
+        return pl.Series([None if i is None else str(i) for i in ids], dtype=pl.String)
+    return pl.Series(ids, dtype=pl.Int64)
 
 
 def _ids_at(catalogue: Catalogue, places: Indices) -> list[Any]:

@@ -172,10 +172,10 @@ class OnlineRanker:
         return RawArrays(types, amounts)
 
     def query(self, row: Mapping[str, Any]) -> RankerQuery:
-        """Return a query of raw columns encoded.
+        """Return a query encoded: raw columns that `RowMaker.check_given` has let pass.
 
         Raises:
-            QueryError: a column is missing or its value is bad.
+            QueryError: a value is bad.
 
         """
         whole = dict(row)
@@ -184,7 +184,6 @@ class OnlineRanker:
                 whole |= lookup.columns_of(whole.get(lookup.on))
             except DataError as error:
                 raise QueryError(f"query: column '{lookup.on}': {error}") from None
-        self.rows.check_had(whole)
         try:
             encoded = self._own.encode(whole)
             raw = self._raw(whole)

@@ -35,11 +35,11 @@ def top_places(
         excluded: (query, place) pairs that may not.
 
     """
-    pairs = _by_query(excluded)
-    allowed = np.arange(len(vectors)) if allowed is None else allowed
+    pairs, count = _by_query(excluded), len(vectors)
+    allowed = np.arange(count) if allowed is None else allowed
     scores = torch.full((len(queries), k), -torch.inf)
     places = torch.full((len(queries), k), -1)
-    for block in _blocks(allowed, len(vectors), _items_a_block(k)):
+    for block in _blocks(allowed, count, _items_a_block(k)):
         rows, at = vectors.rows(block), _places(block)
         query, column = _within(pairs, at)
         for start in range(0, len(queries), _QUERY_BLOCK):

@@ -38,13 +38,20 @@ class ItemChanges:
         self._own[last - len(rows) + 1] = last, catalogue, items
         return last
 
-    def apply(self, catalogue: OnlineCatalogue | None, applied: int) -> int:
-        """Apply the changes after a number to a catalogue; return the number of the last one.
+    def apply(self, catalogue: OnlineCatalogue | None, applied: int, newest: int) -> int:
+        """Apply changes to a catalogue; without one they are only counted.
 
-        Without a catalogue the changes are only counted.
+        Args:
+            catalogue: of the open bundle.
+            applied: number of the last change that it has.
+            newest: number of the newest change.
+
+        Returns:
+            The number of the last change that it has now.
+
         """
         applied = self._apply_own(catalogue, applied)
-        if self._state.last_sequence() > applied:
+        if newest > applied:
             changes = self._state.changes_after(applied)
             for removed, group in groupby(changes, key=lambda change: change.row is None):
                 many = list(group)

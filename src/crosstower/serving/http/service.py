@@ -261,13 +261,14 @@ class Service:
 
     def _catch_up(self) -> None:
         """Apply the changes of items that were acknowledged since the last time."""
-        if self.live is not None and self.state.last_sequence() > self._applied:
-            self._applied = self._brought_up(self.live, self._applied)
+        if self.live is not None and (newest := self.state.last_sequence()) > self._applied:
+            self._applied = self._brought_up(self.live, self._applied, newest)
 
-    def _brought_up(self, live: Live, applied: int) -> int:
+    def _brought_up(self, live: Live, applied: int, newest: int | None = None) -> int:
         """Apply the changes after a number to a live bundle; return the last number."""
-        funnel = live.funnel
-        return self.items.apply(None if funnel is None else funnel.catalogue, applied)
+        newest = self.state.last_sequence() if newest is None else newest
+        catalogue = None if live.funnel is None else live.funnel.catalogue
+        return self.items.apply(catalogue, applied, newest)
 
     async def _follow(self) -> None:
         """Serve the bundle that another worker has swapped to."""

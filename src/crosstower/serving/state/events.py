@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.serving.state.json_text import json_text
+from crosstower.serving.state.json_text import plain_json
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -44,11 +44,6 @@ def _utc(time: datetime) -> datetime:
         raise ValueError("expected a time within the years 1 to 9999 in UTC") from None
 
 
-def _as_json(value: Any) -> Any:
-    json_text(value)
-    return value
-
-
 Id = StrictInt | StrictStr
 Time = Annotated[
     AwareDatetime,
@@ -56,7 +51,7 @@ Time = Annotated[
     BeforeValidator(_given_time),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
-Properties = Annotated[dict[str, JsonValue], AfterValidator(_as_json)]
+Properties = Annotated[dict[str, JsonValue], AfterValidator(plain_json)]
 
 
 class Event(FrozenModel):
@@ -72,8 +67,8 @@ class Event(FrozenModel):
     type: str = Field(min_length=1, max_length=64, pattern=r"\S")
     time: Time = Field(default_factory=now)
     request_id: str | None = Field(default=None, max_length=128)
-    user: Annotated[Id | None, AfterValidator(_as_json)] = None
-    item_id: Annotated[Id | None, AfterValidator(_as_json)] = None
+    user: Annotated[Id | None, AfterValidator(plain_json)] = None
+    item_id: Annotated[Id | None, AfterValidator(plain_json)] = None
     rank: int | None = Field(default=None, ge=1, le=2**31 - 1, strict=True)
     value: float | None = Field(default=None, allow_inf_nan=False, strict=True)
     query: Properties | None = None

@@ -27,3 +27,9 @@ def json_text(value: Any) -> str:
     else:
         return text
     raise ValueError(f"cannot be kept as JSON: {reason}")
+
+
+def plain_json(value: Any) -> Any:
+    """Return `value`, refused if `json_text` refuses it."""
+    json_text(value)
+    return value
