@@ -1,16 +1,25 @@
-"""An open bundle with one stage alone, and rows that it cannot read."""
+"""An open bundle with one stage alone, with any index, and rows that it cannot read."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from crosstower.errors import QueryError
 from crosstower.funnel.online.request import FunnelRequest
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.index import Hits
+from crosstower.retrieval.index.registry import IndexItems, register_index
 from crosstower.serving.bundle import make_bundle
 from crosstower.serving.bundle.live import Live
 
 from ...fixtures.funnels import Runs
 from ...funnel.online.test_funnel import LISTING, funnel_of
+from ..conftest import Start
 
 
 def test_a_bundle_that_only_retrieves(blended: Runs, tmp_path: Any) -> None:
@@ -55,3 +64,76 @@ def test_rows_with_other_columns_are_refused_before_they_are_read(
         live.needs_rows.rank(FunnelRequest(), [{"city": "Rome"}, {"city": {"a": 1}}])
     with pytest.raises(QueryError, match="'amenities' holds an object or a list of lists"):
         live.needs_rows.rank(FunnelRequest(), [{"amenities": [[1]]}])
+
+
+@register_index("listed")
+class Listed:
+    """A third-party engine: a list of items in another order, without masks."""
+
+    class Options(FrozenModel):
+        """It has none."""
+
+    def __init__(self, items: Catalogue, vectors: np.ndarray) -> None:
+        self._items, self._vectors = items, vectors
+
+    @staticmethod
+    def from_items(items: IndexItems, options: Any) -> "Listed":
+        del options
+        back = np.arange(len(items.vectors))[::-1]
+        return Listed(Catalogue(items.ids, items.attributes).take(back), items.vectors[back])
+
+    @staticmethod
+    def load(folder: str | Path) -> "Listed":
+        return Listed(Catalogue.load(Path(folder)), np.load(Path(folder) / "listed.npy"))
+
+    def save(self, folder: str | Path) -> None:
+        Path(folder).mkdir()
+        self._items.save(Path(folder))
+        np.save(Path(folder) / "listed.npy", self._vectors)
+
+    def search(
+        self,
+        queries: Any,
+        k: int,
+        *,
+        where: str | None = None,
+        exclude: Sequence[Any] | None = None,
+    ) -> Hits:
+        exact = ExactIndex.build(self._items.ids, self._vectors, self._items.attributes)
+        return exact.search(queries, k, where=where, exclude=exclude)
+
+    def add(self, ids: Any, vectors: Any, attributes: Any = None) -> None:
+        raise AssertionError("the index is never changed")
+
+    def remove(self, ids: Any) -> None:
+        raise AssertionError("the index is never changed")
+
+
+@pytest.mark.filterwarnings("ignore")  # of the packages of Milvus
+@pytest.mark.parametrize("engine", ["listed", "milvus"])
+def test_a_bundle_with_any_index_is_served(
+    blended: Runs, start: Start, tmp_path: Path, engine: str
+) -> None:
+    options = {"uri": str(tmp_path / "items.db")} if engine == "milvus" else {}
+    runs, out = [blended.retrieval, blended.ranking], tmp_path / "served"
+    made = make_bundle(runs, out, index=engine, index_options=options, candidates=50)
+    served, exact = start(made.folder, state="other"), start()
+    new = {"listing_id": 10**6, "city": "Oslo", "price": 50.0, "amenities": ["pool"]}
+    bodies: list[dict[str, Any]] = [
+        {"user": 1},
+        {"user": 5, "where": "city == 'Paris' and price < 150"},
+        {"query": {"home_city": "Rome"}, "exclude": [3]},
+        {"user": 5, "where": "city == 'Oslo'"},
+    ]
+    for _ in range(2):  # the second time with changed items
+        answers = [
+            [client.post("/v1/recommend", json=body).json()["items"] for body in bodies]
+            for client in (served, exact)
+        ]
+        ids = [[[item["item_id"] for item in items] for items in answer] for answer in answers]
+        assert ids[0] == ids[1]
+        assert len(ids[0][0]) == 10
+        for client in (served, exact):
+            assert client.put("/v1/items", json={"items": [new]}).status_code == 200
+            assert client.delete("/v1/items", params={"id": ids[1][0][0]}).status_code == 200
+    assert ids[0][3] == [10**6]
