@@ -106,7 +106,6 @@ def test_mask_and_places_are_those_of_the_booleans(count: int) -> None:
     assert one.count == expected.sum()
     np.testing.assert_array_equal(one.mask, expected)
     np.testing.assert_array_equal(one.places, np.flatnonzero(expected))
-    np.testing.assert_array_equal(one.of(pl.Series(np.arange(3, N))), np.arange(3, N)[expected])
 
 
 def test_long_texts_are_not_remembered_beside_their_condition() -> None:

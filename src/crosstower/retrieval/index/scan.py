@@ -70,7 +70,7 @@ class _Condensed:
     codes: Tensor  # [n, D]
     scales: Tensor  # [n]
     blocks: Tensor  # [n]
-    places: Tensor  # [n]
+    slots: Tensor  # [n] positions among the codes of all items
 
 
 class Scan:
@@ -136,22 +136,20 @@ class Scan:
         return allowed.derived((self.blocks, "codes"), lambda: self._condense(allowed), size)
 
     def _condense(self, allowed: Survivors) -> _Condensed:
-        blocks, places = self.blocks, allowed.places
-        at = allowed.of(self._slots)
-        if len(self.loose.places) and (missing := at < 0).any():
-            at, places = at[~missing], places[~missing]
-        codes = blocks.codes.flatten(0, 1).numpy().take(at, 0)
+        blocks, (slots, coded) = self.blocks, self._slots
+        at = slots.filter(allowed.bits & coded).to_numpy(writable=True)
+        codes = torch.from_numpy(blocks.codes.flatten(0, 1).numpy().take(at, 0))
         cells = torch.from_numpy(at // np.int32(blocks.size))
         scales = blocks.scales.index_select(0, cells)
-        return _Condensed(torch.from_numpy(codes), scales, cells, torch.from_numpy(places))
+        return _Condensed(codes, scales, cells, torch.from_numpy(at))
 
     @cached_property
-    def _slots(self) -> pl.Series:
-        """Position `[N]` of each item among the codes, -1 for an item in no block."""
+    def _slots(self) -> tuple[pl.Series, pl.Series]:
+        """Position `[N]` of each item among the codes, and whether it is in a block at all."""
         places = self.blocks.places.view(-1).numpy()
         slots = np.full(len(self.vectors), -1, np.int32)
         slots[places] = np.arange(len(places), dtype=np.int32)
-        return pl.Series(slots)
+        return pl.Series(slots), pl.Series(slots >= 0)
 
 
 class _Query:
@@ -236,10 +234,11 @@ class _Query:
         kept = self.scan.condensed(self.allowed)  # type: ignore[arg-type]
         whole, step = products(self.tensor, kept.codes)
         values = torch.addcmul(base.index_select(0, kept.blocks), whole, kept.scales * step)
-        return self.highest(values, kept.places)
+        best, slots = self.highest(values, kept.slots)
+        return best, self.scan.blocks.places.view(-1).index_select(0, slots)
 
     def highest(self, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the estimates worth an exact score, and their places."""
+        """Return the estimates worth an exact score, and their places (or slots)."""
         flat = values.view(1, -1)
         best, at = largest(flat, min(self.take, flat.shape[1]))
         return best[0], places.index_select(0, at[0])
