@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,21 +128,21 @@ def _omitted(run: Run, items: int) -> dict[str, str]:
     return omitted_baselines(run.recipe.model_copy(update={"retrieval": retrieval}), items)
 
 
-def _baselines(run: Run, questions: EvaluationQueries, k: int, items: int) -> dict[str, Indices]:
-    """Return the lists of popularity, item-kNN and EASE^R with their usual settings."""
+def _baselines(
+    run: Run, questions: EvaluationQueries, k: int, items: int
+) -> Iterator[tuple[str, Indices]]:
+    """Yield the lists of popularity, item-kNN and EASE^R with their usual settings, in turn."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
-    baselines: dict[str, Baseline] = {"popularity": Popularity(counts)}
+    fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(counts)}
     if retrieval_section_of(run.recipe).user is not None:
         users = read(run.folder / FOLDER / "users.parquet")
         pairs = users.with_row_index("user").select("user", SEEN_ITEMS).explode(SEEN_ITEMS)
         known = pairs["user"].to_numpy().astype(np.int64), pairs[SEEN_ITEMS].to_numpy()
         histories = histories_of(*known, shape=(users.height, items))
-        baselines["item_knn"] = ItemKnn.fit(histories)
+        fits["item_knn"] = lambda: ItemKnn.fit(histories)
         if not _omitted(run, items):
-            baselines["ease"] = Ease.fit(histories)
+            fits["ease"] = lambda: Ease.fit(histories)
     pairs = questions.earlier.pairs(questions.users)
     asked = histories_of(*pairs, shape=(len(questions), items))
-    return {
-        name: recommend(baseline, asked, k, seen=questions.seen)
-        for name, baseline in baselines.items()
-    }
+    for name, fit in fits.items():
+        yield name, recommend(fit(), asked, k, seen=questions.seen)

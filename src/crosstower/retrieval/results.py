@@ -47,7 +47,7 @@ def stored_report(run: Run) -> RetrievalReport:
     names = sorted(path.stem for path in (folder / "baselines").glob("*.parquet"))
     return retrieval_report(
         lists,
-        {name: load_answers(folder / "baselines" / f"{name}.parquet") for name in names},
+        ((name, load_answers(folder / "baselines" / f"{name}.parquet")) for name in names),
         Answered(relevant, questions["cold"].to_numpy(), counts, run.info.facts.answers),
         retrieval_section_of(run.recipe).k,
     )

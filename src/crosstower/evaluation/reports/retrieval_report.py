@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,23 +35,44 @@ class Answered:
 
 def retrieval_report(
     lists: Mapping[str, Sequence[Indices]],
-    baselines: Mapping[str, Indices],
+    baselines: Iterable[tuple[str, Indices]],
     answered: Answered,
     ks: Sequence[int],
 ) -> RetrievalReport:
-    """Evaluate the lists `[Q, K]` of every model, one per seed, and of every baseline."""
+    """Return the evaluation of models and baselines.
+
+    Args:
+        lists: places `[Q, K]` of the items found, one array per seed, by model; the main one first.
+        baselines: (name, places `[Q, K]`), taken one after the other, so that the lists of only
+            one of them are in memory.
+        answered: the queries and their relevant items.
+        ks: list lengths of the metrics.
+
+    """
     headline = 10 if 10 in ks else ks[-1]
     models = [_model(name, shown, answered, ks, baseline=False) for name, shown in lists.items()]
-    models += [_model(n, [shown], answered, ks, baseline=True) for n, shown in baselines.items()]
-    every = {name: shown[0] for name, shown in lists.items()} | dict(baselines)
+    slices = _slices(answered)
+    recalls = {
+        name: _recalls(shown[0], slices, answered, headline) for name, shown in lists.items()
+    }
+    main = models[0]
+    ndcg = np.mean([_ndcg(shown, answered, headline) for shown in lists[main.name]], axis=0)
+    verdicts: list[str] = []
+    for name, shown in baselines:
+        models.append(_model(name, [shown], answered, ks, baseline=True))
+        gap = ndcg - _ndcg(shown, answered, headline)
+        verdicts.append(_verdict(main, name, gap, headline))
+        recalls[name] = _recalls(shown, slices, answered, headline)
+    rows = [int(kept.sum()) for kept in slices.values()]
+    table = pl.DataFrame({"slice": list(slices), "rows": rows} | recalls)
     return RetrievalReport(
         questions=len(answered.cold),
         items=len(answered.counts),
         ks=tuple(ks),
         headline=headline,
         models=tuple(models),
-        verdicts=tuple(_verdicts(models, lists, baselines, answered, headline)),
-        slices=Slices("users and items", _slices(every, answered, headline)),
+        verdicts=tuple(verdicts),
+        slices=Slices("users and items", table),
         answers=answered.answers,
     )
 
@@ -64,42 +85,30 @@ def _model(
     return ModelMetrics(name, "baseline" if baseline else "model", metrics)
 
 
-def _verdicts(
-    models: Sequence[ModelMetrics],
-    lists: Mapping[str, Sequence[Indices]],
-    baselines: Mapping[str, Indices],
-    answered: Answered,
-    k: int,
-) -> list[str]:
-    """Return a sentence per baseline that compares the model's NDCG with its own."""
-    model = models[0]
-    mine = np.mean([_ndcg(shown, answered, k) for shown in lists[model.name]], axis=0)
+def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -> str:
+    """Return a sentence about the model's NDCG minus that of baseline `name`, per query `[Q]`."""
+    gap = gap[~np.isnan(gap)]
     sd = model.metrics[f"ndcg@{k}"].sd or 0.0
-    sentences: list[str] = []
-    for name, shown in baselines.items():
-        gap = mine - _ndcg(shown, answered, k)
-        gap = gap[~np.isnan(gap)]
-        error = math.hypot(float(np.std(gap)) / math.sqrt(max(len(gap), 1)), sd)
-        value = float(gap.mean()) if len(gap) else 0.0
-        words = "better than" if value > 2 * error else "worse than" if value < -2 * error else ""
-        if words:
-            verdict = f"{model.name} is {words} {name}"
-        else:
-            verdict = f"{model.name} does not differ significantly from {name}"
-        sentences.append(f"{verdict}: NDCG@{k} {value:+.4f} (± {2 * error:.4f}).")
-    return sentences
+    error = math.hypot(float(np.std(gap)) / math.sqrt(max(len(gap), 1)), sd)
+    value = float(gap.mean()) if len(gap) else 0.0
+    words = "better than" if value > 2 * error else "worse than" if value < -2 * error else ""
+    if words:
+        verdict = f"{model.name} is {words} {name}"
+    else:
+        verdict = f"{model.name} does not differ significantly from {name}"
+    return f"{verdict}: NDCG@{k} {value:+.4f} (± {2 * error:.4f})."
 
 
 def _ndcg(shown: Indices, answered: Answered, k: int) -> NDArray[np.float64]:
     return list_metrics(shown, answered.relevant, [k])[f"ndcg@{k}"]
 
 
-def _slices(lists: Mapping[str, Indices], answered: Answered, k: int) -> pl.DataFrame:
-    """Return recall@k of each list for cold and warm users and items, and for popular items."""
+def _slices(answered: Answered) -> dict[str, NDArray[np.bool_]]:
+    """Return which of the relevant pairs are in each slice of users and of items."""
     question, item = answered.relevant
     counts, cold = answered.counts[item], answered.cold[question]
     often = np.quantile(counts, 0.8) if len(counts) else 0.0
-    slices = {
+    return {
         "all": np.ones(len(item), dtype=bool),
         "users with a history": ~cold,
         "users without (cold)": cold,
@@ -108,11 +117,14 @@ def _slices(lists: Mapping[str, Indices], answered: Answered, k: int) -> pl.Data
         "items of the most popular fifth of answers": counts >= often,
         "other items": counts < often,
     }
-    rows: list[dict[str, object]] = []
-    for name, kept in slices.items():
-        row: dict[str, object] = {"slice": name, "rows": int(kept.sum())}
-        for model, shown in lists.items():
-            found = list_metrics(shown, (question[kept], item[kept]), [k])[f"recall@{k}"]
-            row[model] = mean_known(found)
-        rows.append(row)
-    return pl.DataFrame(rows)
+
+
+def _recalls(
+    shown: Indices, slices: Mapping[str, NDArray[np.bool_]], answered: Answered, k: int
+) -> list[float]:
+    """Return recall@k of lists in each slice."""
+    question, item = answered.relevant
+    return [
+        mean_known(list_metrics(shown, (question[kept], item[kept]), [k])[f"recall@{k}"])
+        for kept in slices.values()
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,17 +89,21 @@ def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Indices:
     if name == "bm25":
         return _bm25(recipe, data, k)
     histories, refit = _histories(data), recipe.training.refit
-    best: tuple[float, Fit, Indices | None] | None = None
-    for fit in _FITS[name]:  # one at a time: some are large
-        baseline = fit(histories)
-        found = _ndcg(baseline, data, k) if len(_FITS[name]) > 1 else 0.0
-        if best is None or found > best[0]:
-            best = found, fit, None if refit else _answer(baseline, data, "test", k)
-    if best is None:
-        raise ValueError(f"baseline {name}: nothing to fit")
-    if best[2] is not None:
-        return best[2]
-    return _answer(best[1](_histories(data.with_valid())), data, "test", k)
+    best, score, shown = _FITS[name][0], -math.inf, None
+    for fit in _FITS[name] if len(_FITS[name]) > 1 else ():
+        found, lists = _tried(fit(histories), data, k, tested=not refit)
+        if found > score:
+            best, score, shown = fit, found, lists
+    if shown is not None:
+        return shown
+    return _answer(best(_histories(data.with_valid()) if refit else histories), data, "test", k)
+
+
+def _tried(
+    baseline: Baseline, data: RetrievalData, k: int, *, tested: bool
+) -> tuple[float, Indices | None]:
+    """Return NDCG on the valid queries, and the test lists; the baseline itself is not kept."""
+    return _ndcg(baseline, data, k), _answer(baseline, data, "test", k) if tested else None
 
 
 def _histories(data: RetrievalData) -> Any:
