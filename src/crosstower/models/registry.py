@@ -79,10 +79,11 @@ def build(layout: Layout, model: dict[str, Any]) -> nn.Module:
     """
     name = str(model["name"])
     options = {k: v for k, v in model.items() if k != "name"}
-    config = validate(config_of(name), options, where="model")
+    kind = MODELS.get(name, where="model.name")
+    config = validate(kind.Config, options, where="model")
     if not (layout.codes or layout.numbers or layout.lists):
         raise RecipeError("schema.columns: the model has no input; declare at least one column")
-    return MODELS.get(name)(layout, config)
+    return kind(layout, config)
 
 
 def build_empty(layout: Layout, model: dict[str, Any]) -> nn.Module:

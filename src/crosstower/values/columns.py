@@ -209,13 +209,13 @@ def numbers_of(raw: pl.Series) -> tuple[pl.Series, pl.Series]:
     if raw.dtype == pl.String:
         text = raw.str.strip_chars()
         values, there = _spelt(text), there & (text != "")
-    elif is_temporal(kind):
-        values = time_numbers(raw)
-    elif isinstance(kind, pl.Duration):
-        values = raw.dt.total_nanoseconds().cast(pl.Float64) / 1e9
     elif isinstance(kind, pl.Float32 | pl.Float16):
         # A text in between keeps the decimal: 0.7 of 32 bits is less than 0.7 of 64.
         values = raw.cast(pl.String).cast(pl.Float64, strict=False)
+    elif isinstance(kind, pl.Duration):
+        values = raw.dt.total_nanoseconds().cast(pl.Float64) / 1e9
+    elif not kind.is_numeric() and is_temporal(kind):
+        values = time_numbers(raw)
     else:
         values = raw.cast(pl.Float64, strict=False)
     return values, values.is_null() & there

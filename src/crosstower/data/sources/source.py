@@ -97,7 +97,7 @@ class FileSource:
         """Yield the rows of every file in turn."""
         index = 0
         for file in self.files:
-            reader, partition = format_of(file, self.dialect), self._partition(file)
+            partition, reader = self._partition(file), format_of(file, self.dialect)
             inside = reader.names(file)
             _require(columns, [*inside, *partition], str(file))
             own = [name for name in columns if name in inside]
