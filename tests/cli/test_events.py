@@ -93,7 +93,7 @@ def test_wrong_options_are_refused_by_name(state: str) -> None:
     assert str(error).endswith("got 'tomorrow'")
     error = run("nowhere").exception
     assert isinstance(error, ServeError)
-    assert "nowhere: no server has kept anything there" in str(error)
+    assert "nowhere: not the state of a server" in str(error)
     assert not Path("nowhere").exists()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from crosstower.cli.bundle import print_bundle
 from crosstower.errors import BundleError, RunError
-from crosstower.retrieval import build_index as building
+from crosstower.retrieval import indexing as building
 from crosstower.serving.bundle import Bundle, make_bundle
 
 from ...fixtures.funnels import Runs

@@ -53,7 +53,7 @@ def test_files_that_nobody_lists_are_refused(copy: Path, check: bool) -> None:
         Bundle.open(copy, check=check)
     weights.unlink()
     os.mkfifo(weights)
-    with pytest.raises(BundleError, match=r"best\.safetensors: is no plain file"):
+    with pytest.raises(BundleError, match=r"best\.safetensors: is not a regular file"):
         Bundle.open(copy, check=check)
 
 

@@ -46,7 +46,7 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.parametrize("field", CHANGES)
 def test_every_meaningful_field_is_part_of_the_version(copy: Path, field: str) -> None:
     edit(copy, **{field: CHANGES[field]})
-    with pytest.raises(BundleError, match=r"was changed: its content is of version .*, it says"):
+    with pytest.raises(BundleError, match=r"was changed: its content has version .*, it claims"):
         Bundle.open(copy, check=False)
 
 

@@ -105,7 +105,7 @@ def test_an_error_in_a_transaction_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(ServeError, match=r"state\.sqlite: is damaged: .*put back a copy") as error:
+    with pytest.raises(ServeError, match=r"state\.sqlite: is damaged: .*restore a copy") as error:
         State.open(tmp_path)
     assert isinstance(error.value, CrosstowerError)
     assert error.value.exit_code == 5
@@ -132,9 +132,9 @@ def test_a_cut_or_overwritten_file_is_refused(tmp_path: Path) -> None:
     ("statement", "words"),
     [
         ("UPDATE meta SET format = 2", "has format 2, this version of Crosstower reads 1; use"),
-        ("DELETE FROM meta", "is damaged: it does not tell its format"),
-        ("UPDATE meta SET format = 'x'", "is damaged: it does not tell its format"),
-        ("DROP TABLE meta", "is no state of a server; choose another folder"),
+        ("DELETE FROM meta", "is damaged: its format is missing"),
+        ("UPDATE meta SET format = 'x'", "is damaged: its format is missing"),
+        ("DROP TABLE meta", "is not the state of a server; choose another folder"),
     ],
 )
 def test_another_format_is_refused(tmp_path: Path, statement: str, words: str) -> None:

@@ -23,14 +23,14 @@ def test_a_value_comes_back_as_it_was(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (float("nan"), "NaN and infinity are no JSON"),
-        ([float("inf")], "NaN and infinity are no JSON"),
+        (float("nan"), "NaN and infinity are not JSON"),
+        ([float("inf")], "NaN and infinity are not JSON"),
         ("\ud800", "half of a character"),
         ({1, 2}, "set"),
     ],
 )
 def test_what_json_cannot_hold_is_refused_with_the_reason(value: object, reason: str) -> None:
-    with pytest.raises(ValueError, match=f"cannot be kept as JSON: .*{reason}"):
+    with pytest.raises(ValueError, match=f"cannot be stored as JSON: .*{reason}"):
         json_text(value)
 
 

@@ -77,8 +77,8 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
         ([{"id": 1.5}], "items: row 1: 'id': expected an id, an integer or a text, got 1.5"),
         ([{"id": True}], "expected a whole number or text, got True"),
         ([{"id": None}], "expected a whole number or text, got None"),
-        ([{"id": 1, "x": math.nan}], "items: row 1: .*NaN and infinity are no JSON"),
-        ([{"id": 1, "x": [math.inf]}], "NaN and infinity are no JSON"),
+        ([{"id": 1, "x": math.nan}], "items: row 1: .*NaN and infinity are not JSON"),
+        ([{"id": 1, "x": [math.inf]}], "NaN and infinity are not JSON"),
         ([{"id": 1, "x": "\ud800"}], "half of a character"),
         ([{"id": "\ud800"}], "half of a character"),
         ([{"id": 1, "x": {1, 2}}], "set is not JSON serializable"),
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_refused(tmp_path: Path) -> N
         ServeError, match=r"state\.sqlite: cannot be read or written: unable to open"
     ):
         State.open(tmp_path)
-    with pytest.raises(ServeError, match=r"no server has kept anything there \(no state\.sqlite\)"):
+    with pytest.raises(ServeError, match=r"not the state of a server \(no state\.sqlite\)"):
         State.open_existing(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
     (tmp_path / FILE).rmdir()

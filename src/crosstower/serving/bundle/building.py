@@ -104,7 +104,7 @@ def make_bundle(
 
 
 class _Maker:
-    """Fills a folder, and remembers what the manifest is to say."""
+    """Fill a folder and collect the manifest."""
 
     def __init__(self, folder: Path, seed: int | None, on_progress: OnProgress) -> None:
         self.folder, self.seed, self.on_progress = folder, seed, on_progress
@@ -194,7 +194,7 @@ class _Maker:
         (self.folder / NAME).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
 
     def _types(self, run: Run) -> list[str]:
-        """Return the columns by which a blend may be fitted: first its own, then short ones."""
+        """Return the columns for content types of a blend: its own first, then short ones."""
         blend = Ranker.open(run, seed=self.seed).blend
         own = blend.spec.by if blend is not None else None
         names = [n for n in (own, run.recipe.calibration.by) if n is not None]
@@ -229,14 +229,14 @@ def _name(out: Path, retrieval: Run | None, ranking: Run | None) -> str:
 def _held_out(
     run: Run, facts: RunFacts, types: list[str], data: Any
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return predictions of validation rows with the types that they can have, and those."""
+    """Return predictions of validation rows and the content types that they have."""
     tasks = run.recipe.schema_.tasks
     blend = Ranker.open(run, model=facts.model, seed=facts.seed).blend
     needed = [n for n in types if n not in tasks]
     needed += [n for n in (blend.columns if blend is not None else []) if n not in needed]
     try:
         rows = held_out(run, [facts.seed], needed, data=data)[0].valid
-    except CrosstowerError:  # the data is elsewhere by now; what was stored has to do
+    except CrosstowerError:  # the data has moved; use the stored predictions
         rows = read_predictions(run, facts.model, facts.seed, VALID)
     names = [n for n in needed if n in rows.columns]
     kept = rows.select(*(f"{task}{PREDICTION}" for task in tasks), *names)

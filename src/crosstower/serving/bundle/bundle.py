@@ -140,12 +140,12 @@ class Bundle:
             raise BundleError(f"{error}") from error
 
     def held_out(self) -> pl.DataFrame | None:
-        """Return predictions of validation rows and the columns of `blend_by`; None without."""
+        """Return predictions of validation rows and the columns of `blend_by`; None if absent."""
         path = self.folder / RANKING / HELD_OUT
         return read(path) if path.is_file() else None
 
     def check_index(self) -> None:
-        """Refuse an index whose vectors are of another model than the one beside it.
+        """Refuse an index with vectors of another model than the bundle's.
 
         Raises:
             BundleError: says which two.
@@ -189,4 +189,4 @@ class Bundle:
 
 
 def _short(version: str | None) -> str:
-    return "that nobody named" if version is None else version[:12]
+    return "of unknown version" if version is None else version[:12]

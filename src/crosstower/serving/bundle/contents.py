@@ -1,4 +1,4 @@
-"""The files of a bundle: exactly those of its manifest, none larger in memory than it may be."""
+"""Checks of a bundle's files: those of its manifest, within a memory limit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from crosstower.storage.documents import FileFacts, fault_of
 
 _AGAIN = "copy the bundle again, or make it again"
 _FREE_BYTES, _MOST_TIMES = 512_000_000, 200
-_CELL_BYTES = 16  # of a text as polars holds it; numbers take less
+_CELL_BYTES = 16  # of a string in polars; numbers take less
 
 
 def check_contents(folder: Path, manifest: Manifest, *, checksums: bool) -> None:
     """Compare the files of a folder with its manifest.
 
-    Symbolic links, special files and files that the manifest does not list are refused: nobody
-    has vouched for what they hold.
+    Symbolic links, special files and files that the manifest does not list are refused: their
+    content is unverified.
 
     Args:
         folder: of the bundle.
@@ -49,14 +49,14 @@ def check_contents(folder: Path, manifest: Manifest, *, checksums: bool) -> None
 
 
 def _found(folder: Path) -> Iterator[str]:
-    """Give the path of every file of a folder within it."""
+    """Yield the relative path of every file of a folder."""
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
             continue
         if not stat.S_ISREG(mode):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
-            raise BundleError(f"{path}: is {what}; a bundle has plain files only: {_AGAIN}")
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise BundleError(f"{path}: is {what}; a bundle has regular files only: {_AGAIN}")
         yield path.relative_to(folder).as_posix()
 
 
@@ -68,7 +68,7 @@ def _size_fault(path: Path, facts: FileFacts) -> str | None:
 
 
 def _check_parquet(path: Path) -> None:
-    """Refuse a table that is small on the disk and huge in memory, before it is decoded."""
+    """Refuse a table that is small on disk and huge in memory, before it is decoded."""
     try:
         metadata = parquet.read_metadata(path)
     except (OSError, ArrowException) as error:

@@ -1,4 +1,4 @@
-"""Copy what of a run scoring needs into a bundle, and say where it came from."""
+"""Copy the files that scoring needs from a run into a bundle, and record their origin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crosstower.training.trainer import BEST
 
 
 def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
-    """Write what of a run scoring needs, for one model, without paths of this machine."""
+    """Write the files of a run that scoring needs, for one model, without local paths."""
     metrics = run.metrics  # refuses a run that has not finished
     metrics.pop("joins", None)  # run.json has them
     model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
@@ -61,7 +61,7 @@ def model_place(facts: RunFacts) -> Path:
 
 
 def git_revision() -> str | None:
-    """Return the revision of the working folder, marked where files have changed since."""
+    """Return the git revision of the working folder, marked if files have changed since."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -75,7 +75,7 @@ def git_revision() -> str | None:
 
 
 def _without_folders(facts: DatasetStats) -> DatasetStats:
-    """Return facts that name files without their folders on this machine."""
+    """Return facts with file names instead of local paths."""
     notes = list(facts.notes)
     for match in facts.joins:
         notes = [n.replace(match.sentence, match.without_folder().sentence) for n in notes]
@@ -89,7 +89,7 @@ def _without_folders(facts: DatasetStats) -> DatasetStats:
 
 
 def _movable(recipe: Recipe, place: Path) -> Recipe:
-    """Return a recipe that reads nothing beyond its folder; tables that it joins are copied."""
+    """Return a recipe that reads only its own folder; joined tables are copied."""
     joins = list(recipe.data.joins)
     for number, other in enumerate(joins):
         path = Path("tables") / f"{number}.parquet"

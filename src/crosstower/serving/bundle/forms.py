@@ -1,4 +1,4 @@
-"""The form in which a bundle's ranker runs: the fastest of those that give the model's scores."""
+"""The form in which a bundle's ranker runs: eager or ONNX, whichever is faster."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _CALLS = 15
 def write_fastest(scorer: Scorer, user: Sequence[str], place: Path, *, candidates: int) -> str:
     """Export a ranker's model for requests and return the name of the faster form.
 
-    The exported one stays in `place` if it is faster; it is made where the packages of the extra
-    `export` are installed and the model can be exported, and agrees with the model.
+    The export stays in `place` if it is faster. It is made if the packages of the extra `export`
+    are installed and the model can be exported; its logits are compared with the model's.
 
     Args:
         scorer: of the bundle.
-        user: the columns that have one value a request.
+        user: the columns with one value per request.
         place: folder of the form, to be made.
-        candidates: how many rows a request has.
+        candidates: rows per request.
 
     """
     try:
@@ -50,7 +50,7 @@ def write_fastest(scorer: Scorer, user: Sequence[str], place: Path, *, candidate
 
 
 def open_form(scorer: Scorer, form: str, place: Path) -> Scorer:
-    """Return the scorer with its model in a form that runs no native code of its own.
+    """Return the scorer with its model in the given form.
 
     Raises:
         RunError: the form is neither eager nor onnx, its file is damaged, or the package
@@ -65,7 +65,7 @@ def open_form(scorer: Scorer, form: str, place: Path) -> Scorer:
 
 
 def _medians(scorers: Mapping[str, Scorer], request: Any) -> dict[str, float]:
-    """Return the median seconds of a call of each, in turn, on one thread as in a server."""
+    """Return the median seconds per call of each, in turn, on one thread as in a server."""
     found: dict[str, list[float]] = {name: [] for name in scorers}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""An open bundle that answers: its parts put together as an online funnel."""
+"""An open bundle that answers requests: its parts assembled as an online funnel."""
 
 from __future__ import annotations
 

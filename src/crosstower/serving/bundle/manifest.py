@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what is in it, where it came from, and the checksum of every file."""
+"""The manifest of a bundle: its content, its origin, and the checksum of every file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Files = Annotated[dict[str, FileFacts], AfterValidator(_inside)]
 
 
 class RunFacts(FrozenModel):
-    """Where one of the two models came from.
+    """The origin of one of the two models.
 
     `columns` and `tasks` are the schema, as a recipe has it. `weights` is the SHA-256 of its file
     of weights; `data` is the fingerprint of the encoded rows; `metrics` are those of the test rows,
@@ -65,17 +65,17 @@ class RunFacts(FrozenModel):
 
 
 class Manifest(FrozenModel):
-    """What `manifest.json` holds.
+    """The content of `manifest.json`.
 
-    `version` is made of the checksums and of all fields but `created`, `git_revision` and `cards`:
-    two bundles of the same content have the same one.
+    `version` is a digest of the checksums and of all fields but `created`, `git_revision` and
+    `cards`: two bundles of the same content have the same one.
     `index_recall` is recall@10 of an approximate index of the items, if one was tried.
-    `candidates` is how many items the ranker gets, `form` the form in which its model runs, eager
-    or onnx.
+    `candidates` is the number of items that the ranker scores, `form` the form in which its model
+    runs, eager or onnx.
     `reference` has quantiles of each task's predictions on the validation rows, with which a
     server compares its own.
     `blend_by` are the columns by which a blend may be fitted again, the content type first.
-    `joins` says how many items and known users find their keys in the tables that the ranker joins.
+    `joins` counts the items and known users that find their keys in the ranker's joined tables.
     """
 
     format: Literal[3] = FORMAT
@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = read_document(path, Manifest, newest=FORMAT, error=BundleError, again=again)
     if (made := version_of(manifest)) != manifest.version:
         raise BundleError(
-            f"{path}: was changed: its content is of version {made}, it says {manifest.version};"
+            f"{path}: was changed: its content has version {made}, it claims {manifest.version};"
             f" {again}"
         )
     return manifest
@@ -131,7 +131,7 @@ def read_manifest(folder: Path) -> Manifest:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that no disk can have
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
@@ -142,7 +142,7 @@ def files_of(folder: Path) -> dict[str, FileFacts]:
 
 
 def version_of(manifest: Manifest) -> str:
-    """Return twelve hexadecimal digits that stand for the content of a bundle."""
+    """Return twelve hexadecimal digits that identify the content of a bundle."""
     plain = json.loads(manifest.model_dump_json(exclude=_UNVERSIONED))  # as it is read back
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""A ranker as ONNX, for onnxruntime and whatever else reads it.
+"""A ranker as ONNX, for onnxruntime and other runtimes.
 
 Source: ONNX, https://onnx.ai/onnx/intro; PyTorch, "torch.export-based ONNX exporter",
 https://docs.pytorch.org/docs/stable/onnx_export.html
@@ -35,13 +35,13 @@ class OnnxRanker:
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
-        # Threads that wait in a loop for the next call take the processor from everything else.
+        # Threads that spin between calls would take the CPU from everything else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session: Any = runtime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # of classes that onnxruntime keeps to itself
+        except Exception as error:  # of private classes of onnxruntime
             reason = str(error).splitlines()[0]
             raise RunError(f"{path}: cannot be loaded: {reason}; export again") from error
         self._signature = signature
@@ -86,7 +86,7 @@ def save_onnx(program: ExportedProgram, path: Path, signature: Signature) -> Non
 
 
 def _name_candidates(graph: Any) -> None:
-    """Give the axis of the candidates its name, and drop notes about the Python source."""
+    """Name the axis of the candidates, and drop notes about the Python source."""
     for tensor in (*graph.inputs, *graph.outputs):
         shape = tensor.shape
         if not isinstance(shape[0], int):
@@ -106,7 +106,7 @@ def _bag(  # noqa: PLR0917 - the operator's own signature
     last_offset: bool,
     padding: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return a mean or a sum of rows, as one look-up; ONNX would get a loop over the bags.
+    """Return the mean or sum of rows by one look-up; the default is a loop over the bags.
 
     All bags have the same length here, as lists are padded.
     """

@@ -1,4 +1,4 @@
-"""Rows drawn in code space: every code may come up, whatever the values behind it are."""
+"""Random requests in code space: any code may occur."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sample(layout: Layout, rows: int, *, shared: Iterable[str] = (), seed: int =
     Args:
         layout: of the model.
         rows: B, at least 1.
-        shared: the columns that have one value in all rows.
+        shared: the columns with one value in all rows.
         seed: of the draw.
 
     """

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens for read, write and admin."""
+"""Access control: bearer tokens for read, write and admin."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from crosstower.serving.http.settings import SCOPES, Scope
 
 
 def allowed_scopes(given: str | None, tokens: Mapping[Scope, tuple[str, ...]]) -> frozenset[Scope]:
-    """Return the scopes that a token opens: its own and those below it.
+    """Return the scopes that a token grants: its own and those below it.
 
-    Without any token in the server everything is open. All tokens are compared, each in constant
+    Without tokens in the server everything is allowed. All tokens are compared, each in constant
     time.
     """
     if not any(tokens.values()):
@@ -60,7 +60,7 @@ class Needs(HTTPBearer):
             request.scope[_OPENED] = self._scope
             return given
         if opened:
-            detail = f"this token may not {_WORDS[self._scope]}; use one of {self._scope}"
+            detail = f"this token may not {_WORDS[self._scope]}; use a token for {self._scope}"
             raise ApiError(403, detail, reason="forbidden")
         raise ApiError(
             401,
@@ -71,7 +71,7 @@ class Needs(HTTPBearer):
 
 
 class TokenFirstRoute(APIRoute):
-    """A route that looks at the token before the body is read and parsed."""
+    """A route that checks the token before the body is read and parsed."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler behind the checks that the route's dependencies hold."""

@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        # The thread of the live bundle and that of the connections take turns often enough.
+        # Short turns for the thread of the live bundle and that of the connections.
         sys.setswitchinterval(_TURN_SECONDS)
         try:
             with starting(settings.state):
@@ -89,16 +89,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _add_operations(app: FastAPI) -> None:
-    """Add what keeps a server running: health, readiness, figures, the page."""
+    """Add the operational routes: health, readiness, metrics and the page."""
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> Health:
-        """Say that the process lives."""
+        """Report that the process is alive."""
         return Health(status="ok")
 
     @app.get("/readyz", tags=["operations"], response_model=Health, responses=documented(503))
     async def readyz(service: Worker) -> Response:
-        """Say whether a bundle is open."""
+        """Report whether a bundle is open."""
         if service.version is None:
             return problem_response(503, "no bundle is open yet", headers={"Retry-After": "1"})
         text = Health(status="ready", version=service.version).model_dump_json()
@@ -112,7 +112,7 @@ def _add_operations(app: FastAPI) -> None:
         dependencies=[Depends(Needs("read"))],
     )
     async def metrics(service: Worker) -> Response:
-        """Return figures for Prometheus."""
+        """Return metrics for Prometheus."""
         content, kind = await asyncio.to_thread(service.metrics.render)
         return Response(content, headers={"Content-Type": kind})
 

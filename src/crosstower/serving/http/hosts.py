@@ -1,4 +1,4 @@
-"""Which names a server without tokens answers to.
+"""The host names that a server without tokens accepts.
 
 A page of another site can make a browser ask a server on its own machine, by a name that suddenly
 means 127.0.0.1 (DNS rebinding). Such a request names the other site in Host or Origin. A literal
@@ -16,7 +16,7 @@ _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened 
 
 
 class Hosts:
-    """Names and addresses under which a server is asked.
+    """Names and addresses of a server.
 
     Args:
         bind: the address that the server listens on; a wildcard stands for all literal addresses.
@@ -29,7 +29,7 @@ class Hosts:
         self._any_address = bind in _ANY
 
     def fault(self, host: str | None, origin: str | None) -> tuple[int, str] | None:
-        """Return (status, sentence) for a request that came by a foreign name, else None.
+        """Return (status, sentence) for a request with a foreign host name or origin, else None.
 
         >>> hosts = Hosts("127.0.0.1")
         >>> hosts.fault("localhost:8000", None) is None
@@ -39,11 +39,11 @@ class Hosts:
         """
         if host is None or not self._allows(_name(f"//{host}")):
             return 421, (
-                "this host name is not served; ask by the server's address, or start it with"
+                "this host name is not served; use the server's address, or start the server with"
                 " --host-name NAME or with tokens"
             )
         if origin is not None and not self._allows(_name(origin)):
-            return 403, "pages of other sites may not ask this server; see --host-name"
+            return 403, "pages of other sites may not use this server; see --host-name"
         return None
 
     def _allows(self, name: str | None) -> bool:

@@ -15,13 +15,13 @@ from crosstower.serving.state.state import State
 class ItemChanges:
     """Writes items and applies them.
 
-    Items that this worker has written are applied as it has encoded them, to refuse bad ones; those
-    of other workers are read from the state and encoded here.
+    Items that this worker has written are applied as encoded when they were checked. Items of other
+    workers are read from the state and encoded here.
     """
 
     def __init__(self, state: State) -> None:
         self._state = state
-        # By the number of their first change: the last one, whose items they become, and they.
+        # By number of the first change: the last change, the catalogue, the encoded items.
         self._own: dict[int, tuple[int, OnlineCatalogue, EncodedItems]] = {}
 
     def put(
@@ -63,7 +63,7 @@ class ItemChanges:
         return applied
 
     def _apply_own(self, catalogue: OnlineCatalogue | None, applied: int) -> int:
-        """Apply what this worker has written next, as it was encoded."""
+        """Apply the next changes that this worker has written, as encoded."""
         while (found := self._own.get(applied + 1)) is not None and found[1] is catalogue:
             applied, items = found[0], found[2]
             found[1].put(items)

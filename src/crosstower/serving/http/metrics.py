@@ -1,4 +1,4 @@
-"""Figures of a server for Prometheus, of one process or of several as one."""
+"""Metrics of a server for Prometheus, of one process or summed over several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from crosstower.serving.http.metrics_folder import VARIABLE
 
-# Seconds. Fine around 10 and 30 ms, where answers are meant to be.
+# Seconds; fine around 10 and 30 ms, the target latency.
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
             1.0, 2.0, 5.0)  # fmt: skip
 _UNKNOWN_DRIFT = -1.0
@@ -24,8 +24,8 @@ class ServerMetrics:
 
     Where the environment variable PROMETHEUS_MULTIPROC_DIR was set before this module was imported,
     the workers write them to that folder and any of them renders the sum; else they are those of
-    this process. Make it once a process. Routes are templates, such as `/v1/recommend`, and never
-    what a client has typed: each new label is kept for good.
+    this process. Create it once per process. Routes are templates, such as `/v1/recommend`, never
+    client input: every label value is kept for good.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,17 @@ class ServerMetrics:
         self._fallbacks = counter("fallbacks", "Answers of popular items.", "reason")
         self._refused = counter("refused", "Requests refused.", "reason")
         self._values = counter("values", "Query values looked up.", "column")
-        self._unseen = counter("unseen_values", "Of these, not seen in training.", "column")
+        self._unseen = counter("unseen_values", "Query values not seen in training.", "column")
         self._items_written = counter("items_written", "Items put or deleted.")
-        self._events_written = counter("events_written", "Events stored; known ones do not count.")
+        self._events_written = counter(
+            "events_written", "Events stored, without those already known."
+        )
         self._swaps = counter("swaps", "Changes of the bundle.", "result")
         self._latency = _histogram(registry, "request", "Whole requests.", "route", "status")
         self._stages = _histogram(registry, "stage", "Stages of an answer.", "stage")
         self._items = _gauge(registry, "items", "Items that can be found.", mode="livemostrecent")
         self._queue = _gauge(registry, "queue_length", "Requests that wait.", mode="livesum")
-        self._state = _gauge(registry, "state_bytes", "Bytes in use in the state's file.",
+        self._state = _gauge(registry, "state_bytes", "Bytes in use in the state file.",
                              mode="livemostrecent")  # fmt: skip
         self._model = _gauge(registry, "model_info", "1 of the bundle served, 0 of one served"
                              " before.", "version", mode="livemax")  # fmt: skip
@@ -64,7 +66,7 @@ class ServerMetrics:
         )
 
     def _of(self, metric: Metric, *labels: str) -> Metric:
-        """Return the figure with these labels; `labels` of the library checks them each time."""
+        """Return the child metric with these labels; the library's `labels` is slower."""
         key = (metric, *labels)
         if key not in self._children:
             self._children[key] = metric.labels(*labels)
@@ -76,11 +78,11 @@ class ServerMetrics:
         self._of(self._latency, route, str(status)).observe(seconds)
 
     def stage(self, stage: str, seconds: float) -> None:
-        """Take in the time of a stage: retrieve, rank, blend or total."""
+        """Record the time of a stage: retrieve, rank, blend or total."""
         self._of(self._stages, stage).observe(seconds)
 
     def fallback(self, reason: str) -> None:
-        """Count an answer of popular items."""
+        """Count a fallback to popular items."""
         self._of(self._fallbacks, reason).inc()
 
     def refused(self, reason: str) -> None:
@@ -101,23 +103,23 @@ class ServerMetrics:
         self._events_written.inc(events)
 
     def swap(self, result: str) -> None:
-        """Count a change of the bundle: done or refused."""
+        """Count a swap of the bundle: done or refused."""
         self._of(self._swaps, result).inc()
 
     def items(self, items: int) -> None:
-        """Set how many items can be found."""
+        """Set the number of items that can be found."""
         self._items.set(items)
 
     def queue_length(self, requests: int) -> None:
-        """Set how many requests wait in this process."""
+        """Set the number of requests waiting in this process."""
         self._queue.set(requests)
 
     def state_bytes(self, size: int) -> None:
-        """Set how much the state's file holds."""
+        """Set the size of the state file's content."""
         self._state.set(size)
 
     def model(self, version: str) -> None:
-        """Set the version served; the drift of the one before is forgotten."""
+        """Set the version served; the drift of the previous one is dropped."""
         if self._version is not None:
             self._of(self._model, self._version).set(0)
         self._of(self._model, version).set(1)
@@ -126,12 +128,12 @@ class ServerMetrics:
             self._of(self._drift, task).set(_UNKNOWN_DRIFT)
 
     def score_drift(self, task: str, index: float | None) -> None:
-        """Set what `ScoreDrift.psi` gives for a task, None meaning too few scores."""
+        """Set a task's `ScoreDrift.psi`; None means too few scores."""
         self._drift_of.add(task)
         self._of(self._drift, task).set(_UNKNOWN_DRIFT if index is None else index)
 
     def render(self) -> tuple[bytes, str]:
-        """Return the text that Prometheus reads, of all workers, and its content type."""
+        """Return the Prometheus text of all workers and its content type."""
         if self._folder is None:
             return generate_latest(self._registry), CONTENT_TYPE_LATEST
         _forget_dead_workers(Path(self._folder))
@@ -161,8 +163,8 @@ def _forget_dead_workers(folder: Path) -> None:
     for path in folder.glob("gauge_live*.db"):
         process = int(path.stem.rpartition("_")[2])
         try:
-            os.kill(process, 0)  # asks whether it is there
+            os.kill(process, 0)  # checks that it exists
         except ProcessLookupError:
             mark_process_dead(process, path=str(folder))
-        except PermissionError:  # it is there
+        except PermissionError:  # it exists
             continue

@@ -1,4 +1,4 @@
-"""The folder by which worker processes share their metrics; free of the metrics library."""
+"""The folder in which worker processes share their metrics; no metrics library needed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def fresh_metrics_folder(state: Path) -> Path:
-    """Return the folder in a server's state, without what the workers of an earlier start left.
+    """Return the folder in a server's state, emptied of files from an earlier start.
 
-    Call it once a start, before any worker, and set the environment variable `VARIABLE` to it
+    Call it once per start, before any worker, and set the environment variable `VARIABLE` to it
     before `crosstower.serving.http.metrics` is first imported: the library looks only then.
 
     Raises:

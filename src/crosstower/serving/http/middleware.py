@@ -1,4 +1,4 @@
-"""What happens to every request before a route sees it, and to every answer: one ASGI layer.
+"""The ASGI layer around all routes: limits and headers of every request and response.
 
 Ids of requests, foreign hosts, limits of bodies, security headers, and the figures of latency.
 """
@@ -39,7 +39,7 @@ class TooLargeError(Exception):
 
 
 class RequestMiddleware:
-    """Wraps an app.
+    """Wrap an app.
 
     Args:
         app: what answers.
@@ -86,7 +86,7 @@ class RequestMiddleware:
                 self.metrics.request(_route(scope), status, time.perf_counter() - start)
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, unless it came by a foreign name or its body is too large."""
+        """Pass the request on, unless its host name is foreign or its body too large."""
         if (foreign := self._foreign(scope)) is not None:
             await foreign(scope, receive, send)
             return
@@ -102,7 +102,7 @@ class RequestMiddleware:
 
         with suppress(TooLargeError):
             await self.app(scope, body.receive, answer)
-        # Whatever the app made of a body that ended in the middle, this is what was wrong.
+        # The cause, whatever the app answered to a truncated body.
         if body.too_large:
             await self._refuse(scope, receive, send)
 
@@ -110,7 +110,7 @@ class RequestMiddleware:
         if self.hosts is None:
             return None
         hosts, origins = _headers(scope, b"host"), _headers(scope, b"origin")
-        host = hosts[0] if len(hosts) == 1 else None  # of several, any might be meant
+        host = hosts[0] if len(hosts) == 1 else None  # several are ambiguous
         fault = self.hosts.fault(host, ",".join(origins) if origins else None)
         if fault is None:
             return None
@@ -125,7 +125,7 @@ class RequestMiddleware:
 
 
 class _Body:
-    """The body of a request, cut off where it is larger than the limit."""
+    """The body of a request, truncated at the limit."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._left = receive, most
@@ -165,7 +165,7 @@ def _content_length(scope: Scope) -> int | None:
 
 
 def _route(scope: Scope) -> str:
-    """Return the template of the route: what a client types must not become a label."""
+    """Return the template of the route: client input must not become a label."""
     route = scope.get("route")
     path = getattr(route, "path", None)
     return path if isinstance(path, str) else "none"

@@ -20,7 +20,7 @@ _BROKEN = (
     RuntimeError,
     TypeError,
     ValueError,
-)  # whatever parts say that do not belong together
+)  # errors of parts that do not belong together
 
 
 def opened(path: Path) -> Live:

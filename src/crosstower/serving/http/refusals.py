@@ -1,4 +1,4 @@
-"""Refusals as bytes, made once: nothing of the framework runs for them."""
+"""Refusals as cached bytes, sent without running the framework."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http import HTTPStatus
 from crosstower.serving.http.problems import MEDIA, Problem
 
 BUSY = (
-    "this worker is busy: the requests that wait take all of its time; try again in a second, or"
+    "this worker is busy: the waiting requests take all of its time; try again in a second, or"
     " start more workers"
 )
 
@@ -19,7 +19,7 @@ def refusal_bytes(status: int, detail: str, *, close: bool = False) -> bytes:
 
     Args:
         status: of the response.
-        detail: one of few sentences, never what a client has sent.
+        detail: one of few sentences, never client input.
         close: the connection ends with it.
 
     """

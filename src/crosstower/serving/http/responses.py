@@ -1,4 +1,4 @@
-"""Answers of a live bundle as plain data for JSON."""
+"""Responses as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXAMPLES, _USERS = 12, 20
 def list_answer(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
     """Return the first k items of an answer, all if None, and all candidates with `stages`.
 
-    Items of a list that whole rows were given for are numbered by their rows, from 0.
+    Items given as whole rows are numbered by row, from 0.
     """
     shown = found.places[:k]
     if live.funnel is not None and not found.rows_given:
@@ -97,7 +97,7 @@ def _listed(values: Any, nothing: list[Any]) -> list[Any]:
 
 
 def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
-    """Return what is served."""
+    """Return the description of the bundle that is served."""
     manifest, funnel = live.bundle.manifest, live.funnel
     ranking = live.bundle.ranking
     kinds = ranking.recipe.schema_.kinds() if ranking is not None else {}
@@ -126,7 +126,7 @@ def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
 
 
 def _funnel(funnel: OnlineFunnel | None) -> dict[str, Any]:
-    """Return what only a bundle with items has."""
+    """Return the fields that only a bundle with items has."""
     if funnel is None:
         return {
             "user_column": None, "item_column": None, "query_columns": [], "needed_columns": [],
@@ -175,7 +175,7 @@ def _kind(funnel: OnlineFunnel, name: str) -> str:
 
 
 def _examples(funnel: OnlineFunnel, name: str) -> list[Any]:
-    """Return values that training has seen."""
+    """Return values seen in training."""
     for schema, encoder in _schemas(funnel):
         for own, column in schema.columns.items():
             if isinstance(column, Categorical) and (column.source or own) == name:
@@ -186,7 +186,7 @@ def _examples(funnel: OnlineFunnel, name: str) -> list[Any]:
 
 
 def _sample_users(funnel: OnlineFunnel) -> list[Any]:
-    """Return the users with most items, of whom a list says most."""
+    """Return the users with the longest histories, whose lists are the most telling."""
     section = retrieval_section_of(funnel.retriever.run.recipe)
     if section.user is None:
         return []

@@ -1,4 +1,4 @@
-"""The routes that read: lists, orders, searches, and what is served."""
+"""The routes that read: lists, orders, searches, and the model."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def rank(asked: RankRequest, request: Request) -> Response:
     service = service_of(request)
     items, rows = asked.items, asked.rows
     if (items is None) == (rows is None):
-        raise ApiError(422, "body: give items (ids) or rows, one of both", reason="invalid")
+        raise ApiError(422, "body: give either items (ids) or rows", reason="invalid")
     _check_limits(service, k=None, candidates=len(items or rows or ()))
     question = asked.asked()
 
@@ -111,7 +111,7 @@ async def search(asked: SearchRequest, request: Request) -> Response:
 
 @read_routes.post("/similar", response_model=ListAnswer, responses=_REFUSALS)
 async def similar(asked: SimilarRequest, request: Request) -> Response:
-    """Return the items most like one."""
+    """Return the items most similar to one."""
     service = service_of(request)
     _check_limits(service, k=asked.k)
 
@@ -126,7 +126,7 @@ async def similar(asked: SimilarRequest, request: Request) -> Response:
     "/model", response_model=ModelAnswer, responses=documented(401, 403, 408, 421, 431, 503)
 )
 async def model(service: Worker) -> Response:
-    """Return what is served: version, tasks, columns, blend, limits, metrics."""
+    """Return the bundle that is served: version, tasks, columns, blend, limits, metrics."""
     limits = service.settings.limits
     found = await service.ask(lambda live: model_answer(live, limits))
     return Response(to_json(found), media_type="application/json")
@@ -153,7 +153,7 @@ def _check_limits(service: Service, *, k: int | None, candidates: int | None = N
 
 
 def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
-    """Refuse a number of a body that is above a limit of the server.
+    """Refuse a number in a body that exceeds a limit of the server.
 
     Raises:
         Refusal: says the limit.

@@ -1,4 +1,4 @@
-"""What clients send and get, as JSON; the OpenAPI document is made of these."""
+"""The JSON bodies of requests and responses, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TRANSFORMS = ("identity", "logit", "probit", "percentile", "standardise")
 
 
 def _plain(value: Any) -> Any:
-    json_text(value)  # refuses what JSON cannot hold, such as a number without end
+    json_text(value)  # refuses what JSON cannot hold, such as infinity
     return value
 
 
 def _whole(value: Any) -> Any:
-    """Return 7.0 as 7: JSON does not tell them apart."""
+    """Return 7.0 as 7: JSON does not distinguish them."""
     whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
     return int(value) if whole else value
 
@@ -55,7 +55,7 @@ Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
 
 
 class BlendOverride(FrozenModel):
-    """Another blend for one request; what is left out stays as in the bundle."""
+    """A blend for one request; omitted parts keep the bundle's values."""
 
     weights: dict[str, FiniteFloat] | None = Field(default=None, min_length=1, max_length=64)
     transform: Transform | dict[str, Transform] | None = None
@@ -64,30 +64,34 @@ class BlendOverride(FrozenModel):
     )
 
     def override(self) -> Override:
-        """Return it as the live bundle takes it."""
+        """Return the request of the online funnel."""
         given = "by" in self.model_fields_set
         return Override(self.weights, self.transform, (self.by or "") if given else None)
 
 
 class _Question(FrozenModel):
-    user: Id | None = Field(default=None, description="Id of who asks.")
+    user: Id | None = Field(default=None, description="Id of the user.")
     query: Properties = Field(default={}, description="Columns of the query.")
     blend: BlendOverride | None = None
-    stages: bool = Field(default=False, description="Also all candidates with ranks by stage.")
+    stages: bool = Field(
+        default=False, description="Also return all candidates with their ranks by stage."
+    )
 
 
 class RecommendRequest(_Question):
-    """Asks for a list of items."""
+    """A request for a list of items."""
 
     k: Count = 10
     where: Condition = None
     exclude: tuple[Id, ...] = Field(
         default=(), max_length=MOST_ITEMS, description="Ids of items to leave out."
     )
-    candidates: Count | None = Field(default=None, description="Items that the ranker gets.")
+    candidates: Count | None = Field(
+        default=None, description="Number of items that the ranker scores."
+    )
 
     def asked(self) -> FunnelRequest:
-        """Return it as the live bundle takes it."""
+        """Return the request of the online funnel."""
         blend = self.blend.override() if self.blend is not None else None
         return FunnelRequest(
             user=self.user,
@@ -101,25 +105,25 @@ class RecommendRequest(_Question):
 
 
 class RankRequest(_Question):
-    """Asks for an order of given candidates: ids of items, or whole rows."""
+    """A request to order given candidates: ids of items, or whole rows."""
 
     items: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
     rows: tuple[Properties, ...] | None = Field(
         default=None,
         min_length=1,
         max_length=MOST_ITEMS,
-        description="Candidates with all columns; those of the query go for every row.",
+        description="Candidates with all columns; the query's columns apply to every row.",
     )
-    k: Count | None = Field(default=None, description="All if it is left out.")
+    k: Count | None = Field(default=None, description="Number of items; all by default.")
 
     def asked(self) -> FunnelRequest:
-        """Return it as the live bundle takes it."""
+        """Return the request of the online funnel."""
         blend = self.blend.override() if self.blend is not None else None
         return FunnelRequest(user=self.user, query=self.query, k=self.k or 1, blend=blend)
 
 
 class SearchRequest(FrozenModel):
-    """Asks for the items nearest to a text."""
+    """A request for the items nearest to a text."""
 
     text: str = Field(min_length=1, max_length=2_000)
     k: Count = 10
@@ -128,7 +132,7 @@ class SearchRequest(FrozenModel):
 
 
 class SimilarRequest(FrozenModel):
-    """Asks for the items most like one."""
+    """A request for the items most similar to one."""
 
     item: Id
     k: Count = 10
@@ -158,7 +162,7 @@ class _Answer(FrozenModel):
 
 
 class Found(_Answer):
-    """An item of an answer; what a bundle does not have is null."""
+    """An item of a response; stages that the bundle lacks are null."""
 
     rank: int
     item_id: int | str
@@ -199,21 +203,21 @@ class ListAnswer(_Answer):
     request_id: str
     version: str
     fallback: str | None = None
-    notices: list[str] = Field(default=[], description="What to know, such as an unknown user.")
+    notices: list[str] = Field(default=[], description="Remarks, such as an unknown user.")
     items: list[Found]
     stages: Stages | None = None
-    unknown: list[int | str] = Field(default=[], description="Given ids that are no items.")
+    unknown: list[int | str] = Field(default=[], description="Given ids of unknown items.")
 
 
 class ItemsAnswer(_Answer):
     """Items that were written."""
 
-    sequence: int = Field(description="Of the last change; higher than any before.")
+    sequence: int = Field(description="Number of the last change; it only grows.")
     items: int
 
 
 class EventsAnswer(_Answer):
-    """Events that were stored, and those that were known already."""
+    """Number of events that were stored, and of those already known."""
 
     stored: int
     known: int
@@ -227,7 +231,7 @@ class SwapAnswer(_Answer):
 
 
 class Named(_Answer):
-    """A column or a task and what it holds."""
+    """A column or a task and its kind."""
 
     name: str
     kind: str
@@ -235,7 +239,7 @@ class Named(_Answer):
 
 
 class Attribute(_Answer):
-    """An attribute of items, by which conditions may choose."""
+    """An attribute of items, for use in filters."""
 
     name: str
     type: str
@@ -253,7 +257,7 @@ class BlendSummary(_Answer):
 
 
 class ModelAnswer(_Answer):
-    """What is served."""
+    """The bundle that is served."""
 
     version: str
     name: str
@@ -263,7 +267,7 @@ class ModelAnswer(_Answer):
     items: int
     newer_items: int
     candidates: int
-    form: str = Field(description="In which the ranker's model runs: eager or onnx.")
+    form: str = Field(description="Form in which the ranker's model runs: eager or onnx.")
     limits: Limits
     user_column: str | None
     item_column: str | None
@@ -281,7 +285,7 @@ class ModelAnswer(_Answer):
 
 
 class Health(_Answer):
-    """Whether the server lives, or is ready."""
+    """Liveness or readiness of the server."""
 
     status: str
     version: str | None = None

@@ -23,7 +23,7 @@ _BACKLOG = 512  # connections that the system holds until a worker takes them
 
 @contextmanager
 def prepared(settings: Settings) -> Generator[Bundle]:
-    """Check everything that can be wrong before a worker starts, and give the bundle.
+    """Check all preconditions before a worker starts, and yield the bundle.
 
     No other server can use the state folder until the end.
 
@@ -49,7 +49,7 @@ def prepared(settings: Settings) -> Generator[Bundle]:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal comes; requests that are being answered then are finished.
+    """Serve until a signal comes; running requests are finished.
 
     Call it within `prepared`.
 
@@ -78,7 +78,7 @@ def _run(settings: Settings) -> None:
         timeout_keep_alive=30,
         http=BoundedProtocol,
         ws="none",
-        proxy_headers=False,  # nobody asks for the client's address
+        proxy_headers=False,  # the client's address is not used
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         timeout_worker_healthcheck=_SECONDS_TO_REPLY,

@@ -1,4 +1,4 @@
-"""A worker: one live bundle, one thread that asks it, and a queue that does not grow."""
+"""A worker: one live bundle, one thread for it, and a bounded queue."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from crosstower.serving.state.state import State
 
 Answer = TypeVar("Answer")
 _IDLE_SECONDS = 1.0
-_DRIFT_PLACES = 10  # of a list count as shown
+_DRIFT_PLACES = 10  # places of a list that count as shown
 
 
 class Service:
-    """What the routes of a worker use.
+    """The state of a worker that its routes use.
 
     Everything that reads or changes the live bundle runs in one thread, so that it needs no locks;
-    several processors are used by several workers. Before each piece of work the changes that any
+    several CPUs are used by several workers. Before each piece of work the changes that any
     worker has acknowledged are applied.
     """
 
@@ -60,7 +60,7 @@ class Service:
             live=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
             events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
         )
-        self.warming = False  # what is answered now is not counted
+        self.warming = False  # requests during the warm-up are not counted
         self._waiting = self._writes = 0
         self._applied = self._chosen = 0
         self._swapping = asyncio.Lock()
@@ -81,12 +81,12 @@ class Service:
         """
         await self._in_thread(self._first)
         self._state_bytes = self.state.size()
-        # What is loaded stays: the collector need not go through it, which takes a quarter second.
+        # Loaded objects stay: a collection that scans them takes a quarter of a second.
         gc.collect()
         gc.freeze()
 
     async def keep_up(self) -> None:
-        """Apply what other workers have changed, and keep the figures fresh, until cancelled."""
+        """Apply changes of other workers and refresh the metrics, until cancelled."""
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
             try:
@@ -94,22 +94,22 @@ class Service:
                 await self._follow()
                 self._state_bytes = await asyncio.to_thread(self.state.size)
             except CrosstowerError:
-                continue  # the next request says it
+                continue  # the next request reports it
             self._show_figures()
 
     async def stop(self) -> None:
-        """Finish what is being done and close the state."""
+        """Finish running work and close the state."""
         for thread in (self._thread, self._writer):
             await asyncio.to_thread(thread.shutdown, wait=True)
         self.state.close()
         self._lock.close()
 
     async def ask(self, work: Callable[[Live], Answer]) -> Answer:
-        """Return what `work` makes of the live bundle.
+        """Return the result of `work` on the live bundle.
 
         Raises:
-            ApiError: too many wait already, or it took too long.
-            CrosstowerError: what `work` raises.
+            ApiError: the queue is full, or it took too long.
+            CrosstowerError: raised by `work`.
 
         """
         with self._waits() as until:
@@ -118,10 +118,10 @@ class Service:
     async def recommend(
         self, asked: FunnelRequest, respond: Callable[[Live, Ranked], Answer]
     ) -> Answer:
-        """Return what `respond` makes of the list for a request; waiting requests are batched.
+        """Return the response to a request for a list; waiting requests are batched.
 
         Raises:
-            ApiError: too many wait already, or it took too long.
+            ApiError: the queue is full, or it took too long.
             CrosstowerError: the request is wrong.
 
         """
@@ -129,11 +129,11 @@ class Service:
             return await self._in_time(self._batcher.submit(ListRequest(asked, respond, until)))
 
     async def write(self, work: Callable[[State], Answer]) -> Answer:
-        """Return what `work` writes, once it is safe on the disk; reads do not wait for it.
+        """Return the result of a write once it is safe on disk; reads do not wait for it.
 
         Raises:
-            ApiError: too many writes wait already, or it took too long and may still be kept.
-            CrosstowerError: what `work` raises.
+            ApiError: the queue is full, or it took too long and may still be stored.
+            CrosstowerError: raised by `work`.
 
         """
         if self._writes >= self.settings.limits.max_queue:
@@ -146,7 +146,7 @@ class Service:
             self._writes -= 1
 
     def check_room(self) -> None:
-        """Refuse what would be added to a state that has reached its limit.
+        """Refuse a write to a state that has reached its limit.
 
         Raises:
             ApiError: says how to make room.
@@ -162,7 +162,7 @@ class Service:
             )
 
     async def swap(self, path: Path) -> tuple[str, str]:
-        """Open another bundle beside the one that is served, and serve it; return (new, old).
+        """Open another bundle next to the one that is served, and serve it; return (new, old).
 
         Raises:
             BundleError: it cannot be served; the old one still is.
@@ -181,7 +181,7 @@ class Service:
             return fresh.bundle.version, old
 
     def saw(self, found: Ranked) -> None:
-        """Count what an answer says of data and models."""
+        """Record the metrics of a response: data and models."""
         if self.warming:
             return
         for stage, milliseconds in found.milliseconds.items():
@@ -196,7 +196,7 @@ class Service:
 
     @contextmanager
     def _waits(self) -> Generator[float]:
-        """Take a place in the queue, and give the time until which its turn must have come."""
+        """Take a place in the queue and yield the deadline of its turn."""
         limits = self.settings.limits
         if self._waiting >= limits.max_queue:
             raise busy(limits.max_queue, "requests")
@@ -207,7 +207,7 @@ class Service:
             self._waiting -= 1
 
     async def _in_time(self, answer: Awaitable[Answer]) -> Answer:
-        """Return an answer, or refuse the request when its time is over, whatever the thread does.
+        """Return an answer, or refuse the request at its deadline, even if the thread is busy.
 
         Raises:
             ApiError: its time is over.
@@ -242,12 +242,12 @@ class Service:
     def _first(self) -> None:
         found = self.state.bundle()
         number, path = found if found is not None else (0, self.settings.bundle)
-        live = opened(path)  # checked again: it may have changed since the command looked
+        live = opened(path)  # checked again: it may have changed since the command checked it
         self._take(live, self._brought_up(live, 0), number)
 
     def _beside(self, path: Path) -> tuple[Live, int]:
         """Open and check a bundle while the old one is served, and apply the changes to it."""
-        torch.set_num_threads(1)  # of this thread: the old one goes on answering
+        torch.set_num_threads(1)  # of this thread: the old bundle keeps answering
         fresh = opened(path)
         return fresh, self._brought_up(fresh, 0)
 

@@ -1,4 +1,4 @@
-"""Why a worker could not start, told to the command that started it.
+"""The reason why a worker could not start, passed to the command that started it.
 
 A worker may be a process of its own, of which the command only sees the exit code.
 """
@@ -19,9 +19,9 @@ _SERVER_LOG = "uvicorn.error"
 
 @contextmanager
 def starting(folder: Path) -> Generator[None]:
-    """Keep the reason for the command where a worker fails to start within the block.
+    """Store the reason for the command if a worker fails to start within the block.
 
-    A reason in words replaces the traceback in the log.
+    A known reason replaces the traceback in the log.
 
     Args:
         folder: of the state.
@@ -45,7 +45,7 @@ def forget_fault(folder: Path) -> None:
 
 
 def raise_fault(folder: Path) -> None:
-    """Raise the reason that a worker has left.
+    """Raise the reason that a worker has stored.
 
     Raises:
         ServeError: a worker could not start.
@@ -60,7 +60,7 @@ def raise_fault(folder: Path) -> None:
 
 
 def leave_out_process_numbers() -> None:
-    """Keep the command's log to the reason: that a process has failed to start says no more."""
+    """Limit the command's log to the reason: a failed process adds nothing to it."""
     logging.getLogger(_SERVER_LOG).addFilter(
         lambda record: "failed to start" not in str(record.msg)
     )

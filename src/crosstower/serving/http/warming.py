@@ -1,4 +1,4 @@
-"""One request before the first: what is built on first use is built before the server is ready."""
+"""A warm-up request: caches and lazy parts are built before the server is ready."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosstower.serving.http.settings import WARMING
 
 
 async def warm_up(app: ASGIApp, service: Service) -> int:
-    """Ask for one list through the whole application; return the status of the answer.
+    """Request one list through the whole application; return the status of the response.
 
     A bundle without a retrieval stage refuses the list, which warms up all but its models.
     """

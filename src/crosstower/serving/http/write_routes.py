@@ -1,4 +1,4 @@
-"""The routes that change something: items, events, the bundle."""
+"""The routes that write: items, events, the bundle."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
 
 @write_routes.put("/items", responses=_FULL, dependencies=[Writer])
 async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
-    """Keep new or changed items; they can be found once this is answered."""
+    """Store new or changed items; they can be found after the response."""
     refuse_above("items", len(asked.items), service.settings.limits.items, " at a time")
     service.check_room()
 
@@ -54,7 +54,7 @@ async def delete_items(
     service: Worker,
     ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],
 ) -> ItemsAnswer:
-    """Take items out; ids that are not there are left alone."""
+    """Delete items; unknown ids are ignored."""
 
     def typed(live: Live) -> list[Id]:
         catalogue = live.needs_funnel.catalogue
@@ -69,7 +69,7 @@ async def delete_items(
 
 @write_routes.post("/events", responses=_FULL, dependencies=[Writer])
 async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
-    """Keep impressions and feedback; an event_id that is known already is stored once."""
+    """Store impressions and feedback; an event_id is stored once."""
     refuse_above("events", len(asked.events), service.settings.limits.events, " at a time")
     service.check_room()
     stored, known = await service.write(lambda state: state.add_events(asked.events))
@@ -80,9 +80,9 @@ async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
 @write_routes.post("/model", responses=_REFUSALS,
                    dependencies=[Admin])  # fmt: skip
 async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
-    """Serve another bundle, checked beside the old one, which stays if it cannot be served."""
+    """Serve another bundle; if it fails its checks, the old one stays."""
     if "\0" in asked.path or not _is_text(asked.path):
-        raise ApiError(422, "body.path: no path of a folder", reason="invalid")
+        raise ApiError(422, "body.path: expected the path of a folder", reason="invalid")
     path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
     version, previous = await service.swap(path)
     return SwapAnswer(version=version, previous=previous)

@@ -1,1 +1,1 @@
-"""What a server keeps on disk: items, events, locks."""
+"""The state of a server on disk: items, events, locks."""

@@ -1,4 +1,4 @@
-"""One SQLite file that several processes of a machine write, and any of their threads."""
+"""One SQLite file for the writes of several processes and threads of a machine."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
-        """Give the connection inside a transaction: all of it is kept, or nothing.
+        """Yield the connection inside a transaction, which is stored whole or not at all.
 
         Raises:
-            ServeError: the disk is full or broken, or another process does not let go.
+            ServeError: the disk is full or broken, or another process keeps the lock.
 
         """
         self._check_process()
@@ -74,7 +74,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
-        """Give the connection that reads; fetch all rows of a statement before the end.
+        """Yield the connection that reads; fetch all rows of a statement before the end.
 
         Raises:
             ServeError: the file is damaged or cannot be read.
@@ -85,7 +85,7 @@ class Database:
             yield self._reader
 
     def check(self) -> None:
-        """Read the whole file for damage; takes seconds a gigabyte.
+        """Read the whole file for damage; takes seconds per gigabyte.
 
         Raises:
             ServeError: it is damaged; names the first thing found.
@@ -97,7 +97,7 @@ class Database:
             raise ServeError(f"{self.path}: {_damaged(found)}")
 
     def used_bytes(self) -> int:
-        """Return the bytes of the pages that hold something."""
+        """Return the bytes of the pages in use."""
         with self.reading() as connection:
             pages, free, size = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -136,7 +136,7 @@ class Database:
             self._lock.release()
 
     def _prepare(self, tables: Sequence[str]) -> None:
-        """Make the tables of a new file, and look at the format of another."""
+        """Create the tables of a new file, or check the format of an existing one."""
         with self._locked(), _explained(self.path):
             mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
@@ -149,14 +149,16 @@ class Database:
                 for statement in tables:
                     connection.execute(statement)
             elif ("meta",) not in found:
-                raise ServeError(f"{self.path}: is no state of a server; choose another folder")
+                raise ServeError(
+                    f"{self.path}: is not the state of a server; choose another folder"
+                )
             else:
                 self._check_format(connection)
 
     def _check_format(self, connection: sqlite3.Connection) -> None:
         stored = connection.execute("SELECT format FROM meta").fetchone()
         if stored is None or not isinstance(stored[0], int):
-            raise ServeError(f"{self.path}: {_damaged('it does not tell its format')}")
+            raise ServeError(f"{self.path}: {_damaged('its format is missing')}")
         if stored[0] != FORMAT:
             raise ServeError(
                 f"{self.path}: has format {stored[0]}, this version of Crosstower reads {FORMAT};"
@@ -166,8 +168,8 @@ class Database:
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise ServeError(
-                f"{self.path}: was opened by process {self._process}, which made this one by a"
-                " fork; open it in each process for itself"
+                f"{self.path}: was opened by process {self._process}, which forked this"
+                " one; open it in each process for itself"
             )
 
 
@@ -183,7 +185,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Say in the house's words what SQLite says in its own."""
+    """Raise SQLite's errors as ServeError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -193,11 +195,11 @@ def _explained(path: Path) -> Generator[None]:
 def _reason(error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return "the disk is full; nothing of this was kept; make room and send it again"
+        return "the disk is full; nothing of this was stored; make room and send it again"
     if code in _DAMAGED:
         return _damaged(str(error))
-    return f"cannot be read or written: {error}; look at its disk and who may write there"
+    return f"cannot be read or written: {error}; check the disk and its permissions"
 
 
 def _damaged(what: str) -> str:
-    return f"is damaged: {what}; put back a copy, or move the folder away to start anew"
+    return f"is damaged: {what}; restore a copy, or move the folder away to start with an empty one"

@@ -1,4 +1,4 @@
-"""Which column types the values of events have."""
+"""The column types of the values of events."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SCALARS: tuple[tuple[frozenset[str], pl.DataType], ...] = (
 
 
 class Kinds:
-    """The kinds of values seen under each key, of at most `MOST_KEYS` keys: clients invent them."""
+    """The kinds of values seen per key, for at most `MOST_KEYS` keys: clients choose the keys."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
         self._events = Counter[str]()
-        self.more_keys = False  # whether there are further ones
+        self.more_keys = False  # whether there are more
 
     def see(self, properties: Mapping[str, Any]) -> None:
-        """Take in the values of one event."""
+        """Add the values of one event."""
         for key, value in properties.items():
             if key not in self._seen and len(self._seen) >= MOST_KEYS:
                 self.more_keys = True
@@ -38,7 +38,7 @@ class Kinds:
                 kinds.add(_kind(value))
 
     def types(self) -> dict[str, pl.DataType | None]:
-        """Return the type of each key's values, None where they have no common one.
+        """Return the type of each key's values, None if they have none in common.
 
         Booleans, whole numbers of 64 bits, numbers and text have one, and lists of these. Whole
         numbers beside others are floats where that is exact. Of more than `MOST_COLUMNS` keys, only
@@ -49,7 +49,7 @@ class Kinds:
 
 
 def id_column(name: str, ids: Iterable[Any], kind: pl.DataType | None) -> pl.Series:
-    """Return ids as a column: whole numbers where `kind`, of all there are, is that, else text."""
+    """Return ids as a column: integers if `kind` is that for all, else text."""
     if kind == pl.Int64():
         return pl.Series(name, list(ids), kind)
     return pl.Series(name, [None if v is None else str(v) for v in ids], pl.String())

@@ -27,9 +27,9 @@ _NUMBERS: dict[str, pl.DataType] = {"rank": pl.Int64(), "value": pl.Float64()}
 
 @dataclass(frozen=True)
 class EventExport:
-    """What an export wrote.
+    """The result of an export.
 
-    `counts` is how many events of each type, by name. `only_json` names the keys, such as
+    `counts` is the number of events by type. `only_json` names the keys, such as
     `query.device`, that got no column of their own; `more_keys` is true if there are keys beyond
     the first 4,096, which are not named.
     """
@@ -40,7 +40,7 @@ class EventExport:
 
     @property
     def events(self) -> int:
-        """How many events there are in the file."""
+        """Number of events in the file."""
         return sum(self.counts.values())
 
 
@@ -63,7 +63,7 @@ def export_events(
 ) -> EventExport:
     """Write the events of a server's state to a Parquet file, whole or not at all.
 
-    The server may go on writing; what comes after the start is left for the next time. The columns
+    The server may keep writing; events after the start are left for the next export. The columns
     are those of `Event`: `user` and `item_id` are whole numbers where all of them are, else text;
     `query` and `attributes` are JSON. Each key of these has a column of its own too, such as
     `query.device`, where its values have one type: booleans, whole numbers of 64 bits, numbers,
@@ -113,7 +113,7 @@ def _export(database: Database, selection: Selection, output: Path) -> EventExpo
 
 
 def _look(database: Database, selection: Selection) -> tuple[_Layout, EventExport]:
-    """Return the layout of the file, and what will be in it."""
+    """Return the layout of the file and the counts of its content."""
     counts, ids = Counter[str](), Kinds()
     inside = {name: Kinds() for name in _JSON}
     for rows in read(database, selection, ("type", *_IDS, *_JSON)):
@@ -132,7 +132,7 @@ def _look(database: Database, selection: Selection) -> tuple[_Layout, EventExpor
 
 
 def _table(rows: list[tuple[Any, ...]], layout: _Layout) -> Any:
-    """Return an Arrow table, whose columns and types are always those of the layout."""
+    """Return an Arrow table with the columns and types of the layout."""
     cells = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     columns = dict[str, tuple[Any, ...]](zip(COLUMNS, cells, strict=True))
     fixed = [_column(name, values, layout) for name, values in columns.items()]
@@ -148,7 +148,7 @@ def _column(name: str, values: tuple[Any, ...], layout: _Layout) -> pl.Series:
 
 
 def _flat(columns: dict[str, tuple[Any, ...]], layout: _Layout) -> Iterator[pl.Series]:
-    """Give the columns of single keys, in the order of the layout."""
+    """Yield the columns of single keys, in the order of the layout."""
     parsed = {name: [_value(text) or {} for text in columns[name]] for name in _JSON}
     for (name, key), kind in layout.flat.items():
         values = [properties.get(key) for properties in parsed[name]]
@@ -163,5 +163,5 @@ def _time(name: str, time: datetime | None) -> int | None:
     if time is None:
         return None
     if time.utcoffset() is None:
-        raise QueryError(f"{name}: expected a time with its zone, got {time.isoformat()}")
+        raise QueryError(f"{name}: expected a time with a time zone, got {time.isoformat()}")
     return microseconds(time)

@@ -1,4 +1,4 @@
-"""Events in the order in which they came, as rows of a table."""
+"""Events in order of arrival, as rows of a table."""
 
 from __future__ import annotations
 
@@ -89,27 +89,27 @@ def event_rows(events: Sequence[Event]) -> list[tuple[Any, ...]]:
 
 
 def append(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Write those rows whose event_id is not there yet; return how many they were."""
+    """Write the rows with a new event_id; return their number."""
     return max(connection.executemany(_INSERT, rows).rowcount, 0)  # -1 of no rows
 
 
 def last_event(database: Database) -> int:
-    """Return the number of the newest event, 0 where there is none."""
+    """Return the number of the newest event, 0 without events."""
     with database.reading() as connection:
         found = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
     return found[0]
 
 
 def count(database: Database) -> int:
-    """Return how many events there are."""
+    """Return the number of events."""
     with database.reading() as connection:
         return connection.execute("SELECT count(*) FROM events").fetchone()[0]
 
 
 def delete_before(database: Database, time: int) -> int:
-    """Drop events before a time in microseconds since 1970, some at a time; return how many.
+    """Drop events before a time in microseconds since 1970, some at a time; return their number.
 
-    Writers of the server take their turns in between.
+    The server can write in between.
     """
     gone = 0
     while True:
@@ -123,7 +123,7 @@ def delete_before(database: Database, time: int) -> int:
 def read(
     database: Database, selection: Selection, columns: Sequence[str]
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Give the selected events in chunks, oldest first; what is written meanwhile may go on."""
+    """Yield the selected events in chunks, oldest first; writes may go on meanwhile."""
     condition, values = selection.condition()
     statement = (
         f"SELECT sequence, {', '.join(columns)} FROM events WHERE {condition}"  # noqa: S608

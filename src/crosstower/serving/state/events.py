@@ -1,4 +1,4 @@
-"""What users saw and did, as clients report it."""
+"""Events: impressions and feedback of users, as reported by clients."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def now() -> datetime:
 
 
 def _given_time(value: Any) -> Any:
-    """Take None as now, and refuse numbers: whether they are seconds would be a guess."""
+    """Read None as now; refuse numbers, whose unit would be a guess."""
     if value is None:
         return now()
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
         return value
-    raise ValueError("expected a time with its zone, such as 2026-01-31T18:30:00Z")
+    raise ValueError("expected a time with a time zone, such as 2026-01-31T18:30:00Z")
 
 
 def _utc(time: datetime) -> datetime:

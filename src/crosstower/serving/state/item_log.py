@@ -1,4 +1,4 @@
-"""Changes of items in the order in which they came, as rows of a table."""
+"""Changes of items in order of arrival, as rows of a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Entry = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one item: `row` is all of it, or None where it was removed."""
+    """A change of one item: `row` is the whole item, or None if it was deleted."""
 
     sequence: int
     id: int | str
@@ -50,12 +50,12 @@ def removal_entries(ids: Sequence[int | str]) -> list[Entry]:
 
 
 def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Write entries behind those there are."""
+    """Append entries."""
     connection.executemany("INSERT INTO item_changes (id, item) VALUES (?, ?)", entries)
 
 
 def last_sequence(connection: sqlite3.Connection) -> int:
-    """Return the number of the newest change, 0 where there is none."""
+    """Return the number of the newest change, 0 without changes."""
     return connection.execute("SELECT coalesce(max(sequence), 0) FROM item_changes").fetchone()[0]
 
 
@@ -74,7 +74,7 @@ def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> lis
 
 
 def drop_older(connection: sqlite3.Connection) -> int:
-    """Keep only the last change of each id; return how many have gone.
+    """Keep only the last change of each id; return the number of changes dropped.
 
     Removals stay: the item may be in the bundle that the server starts from.
     """
@@ -98,7 +98,7 @@ def _change(number: Any, given: Any, item: Any) -> Change:
 
 def _damaged(number: Any, what: str) -> ServeError:
     return ServeError(
-        f"the state's change {number} of an item is damaged: {what}; put back a copy of the state"
+        f"the state's change {number} of an item is damaged: {what}; restore a copy of the state"
         " folder, or start with another --state"
     )
 

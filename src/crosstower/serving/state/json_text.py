@@ -1,4 +1,4 @@
-"""What a server is given, as JSON text to keep: it comes back as it was, or is refused."""
+"""Values as JSON text: they are read back unchanged, or refused."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def json_text(value: Any) -> str:
     except TypeError as error:
         reason = str(error)
     except ValueError as error:  # of json: "Out of range float values are not JSON compliant"
-        reason = "NaN and infinity are no JSON" if "float" in str(error) else str(error)
+        reason = "NaN and infinity are not JSON" if "float" in str(error) else str(error)
     else:
         return text
-    raise ValueError(f"cannot be kept as JSON: {reason}")
+    raise ValueError(f"cannot be stored as JSON: {reason}")
 
 
 def plain_json(value: Any) -> Any:

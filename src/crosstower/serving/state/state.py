@@ -1,4 +1,4 @@
-"""What a server keeps on disk: changed items, events, and which bundle it serves."""
+"""The state of a server on disk: changed items, events, and the bundle that it serves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Heads:
 class State:
     """The folder of a server, shared by its worker processes and their threads.
 
-    What a method that writes has returned for survives a killed process and a power cut. Open it
+    A write that has returned survives a killed process and a power cut. Open it
     once a process, after any fork; it stands still for the processes of one machine only (no
     network drive). All methods raise ServeError where the disk is full or broken.
     """
@@ -47,7 +47,7 @@ class State:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Open a folder, which is made where it is missing.
+        """Open a folder, which is created if it is missing.
 
         Raises:
             ServeError: its file is damaged, of a newer format, or cannot be written.
@@ -70,7 +70,7 @@ class State:
         """
         if not (Path(folder) / FILE).is_file():
             raise ServeError(
-                f"{folder}: no server has kept anything there (no {FILE}); give the folder of"
+                f"{folder}: not the state of a server (no {FILE}); give the folder of"
                 " crosstower serve --state"
             )
         return cls.open(folder)
@@ -81,7 +81,7 @@ class State:
         return self._database
 
     def put_items(self, rows: Sequence[dict[str, Any]], *, item: str) -> int:
-        """Keep whole rows of new or changed items; return the number of the last change.
+        """Store whole rows of new or changed items; return the number of the last change.
 
         Args:
             rows: of plain JSON values; whole numbers of any size come back as they are.
@@ -94,7 +94,7 @@ class State:
         return self._append(item_log.put_entries(rows, item))
 
     def delete_items(self, ids: Sequence[int | str]) -> int:
-        """Keep that items are gone, there before or not; return the number of the last change.
+        """Store that items are deleted, known or not; return the number of the last change.
 
         Raises:
             DataError: an id is neither a whole number nor text; nothing is kept.
@@ -103,7 +103,7 @@ class State:
         return self._append(item_log.removal_entries(ids))
 
     def changes_after(self, sequence: int) -> Iterator[Change]:
-        """Give the changes of items with a higher number, oldest first."""
+        """Yield the changes of items with a higher number, oldest first."""
         while True:
             with self._database.reading() as connection:
                 changes = item_log.read_after(connection, sequence, _CHUNK)
@@ -113,14 +113,14 @@ class State:
             sequence = changes[-1].sequence
 
     def last_sequence(self) -> int:
-        """Return the number of the newest change of an item, 0 where there is none.
+        """Return the number of the newest change of an item, 0 without changes.
 
         Takes microseconds while nothing is written: cheap enough to ask at each request.
         """
         return self._newest().items
 
     def changed(self) -> bool:
-        """Tell whether an item or the bundle changed, by any process, since the last call.
+        """Return whether an item or the bundle changed since the last call, by any process.
 
         True at the first call. As cheap as `last_sequence`. For one caller a process: where
         several threads ask, only one is told, and the others go on before it has caught up;
@@ -133,7 +133,7 @@ class State:
         return changed
 
     def compact(self) -> int:
-        """Drop changes of items that later ones of the same id replace; return how many.
+        """Drop changes of items that later changes replace; return their number.
 
         Numbers stay as they are and are not used again. Other writers wait for it.
         """
@@ -141,7 +141,7 @@ class State:
             return item_log.drop_older(connection)
 
     def add_events(self, events: Sequence[Event]) -> tuple[int, int]:
-        """Keep events, all or none; return (stored, known): an event_id is stored once."""
+        """Store events, all or none; return (stored, known): an event_id is stored once."""
         rows = event_log.event_rows(events)
         if not rows:
             return 0, 0
@@ -150,29 +150,29 @@ class State:
         return stored, len(rows) - stored
 
     def delete_events(self, before: datetime) -> int:
-        """Drop events whose time is before one with a zone; return how many.
+        """Drop events before a time with a time zone; return their number.
 
         Their room in the file is used again. An `event_id` that is gone can be stored again.
         """
         return event_log.delete_before(self._database, event_log.microseconds(before))
 
     def size(self) -> int:
-        """Return the bytes that are in use; those of dropped rows are free."""
+        """Return the bytes in use, without those of dropped rows."""
         return self._database.used_bytes()
 
     def events(self) -> int:
-        """Return how many events there are; takes a moment for millions."""
+        """Return the number of events; takes a moment for millions."""
         return event_log.count(self._database)
 
     def set_bundle(self, path: str | Path) -> int:
-        """Keep which bundle all workers are to serve; return the number of this choice."""
+        """Store the bundle that all workers serve; return the number of this choice."""
         with self._database.writing() as connection:
             where = (os.fsencode(Path(path).absolute()),)
             added = connection.execute("INSERT INTO bundles (path) VALUES (?)", where)
             return int(added.lastrowid or 0)
 
     def bundle(self) -> tuple[int, Path] | None:
-        """Return (number, path) of the bundle chosen last, None where none was."""
+        """Return (number, path) of the bundle chosen last, None without one."""
         return self._newest().bundle
 
     def check(self) -> None:

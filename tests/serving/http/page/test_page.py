@@ -65,7 +65,7 @@ def test_another_user_and_a_filter(page: Page, url: str) -> None:
     expect_order(page, ask(url, "recommend", user="u7", k=10, where='city == "Oslo"'))
     page.get_by_label("Filter").fill("price < 0")
     page.keyboard.press("Enter")
-    expect(page.locator("#columns")).to_have_text("No item fulfils the filter price < 0")
+    expect(page.locator("#columns")).to_have_text("No item matches the filter price < 0")
     page.get_by_label("Filter").fill("")
     page.get_by_label("User (user_id)").fill("")
     page.keyboard.press("Enter")
@@ -190,7 +190,7 @@ def test_a_token_is_asked_for_and_kept_out_of_the_address(
 def test_another_version_is_told(page: Page, bundle: FakeBundle) -> None:
     bundle.version = "000000000002"
     page.get_by_role("button", name="Recommend").click()
-    expect(page.locator("#notice")).to_contain_text("changed to version 000000000002; reload")
+    expect(page.locator("#notice")).to_contain_text("now serves version 000000000002; reload")
 
 
 def test_a_bundle_that_only_ranks_asks_for_items(
@@ -199,13 +199,13 @@ def test_a_bundle_that_only_ranks_asks_for_items(
     bundle.stages, bundle.blend = ["rank"], None
     with tab(browser) as page:
         page.goto(url)
-        expect(page.locator("#columns")).to_contain_text("Fill in what to rank")
+        expect(page.locator("#columns")).to_contain_text("Enter the items or rows to rank")
         page.get_by_label("Item ids to rank").fill("5, 6\n7 99999")
         page.get_by_role("button", name="Recommend").click()
         answer = ask(url, "rank", user="u1", items=[5, 6, 7], k=10)
         shown = page.locator(".column[data-stage=ranked] .item b")
         expect(shown).to_have_text(ids(answer["items"]))
-        expect(page.locator("#notice")).to_contain_text("No such items: 99999.")
+        expect(page.locator("#notice")).to_contain_text("Unknown items: 99999.")
         expect(page.locator("#studio-note")).to_contain_text("The bundle has no blend")
         set_weight(page, "comment", 3)
         blend = {"weights": {"like": 1, "comment": 3}}
@@ -226,7 +226,7 @@ def test_a_bundle_without_items_asks_for_whole_rows(
         assert sent == []
         page.get_by_label("Rows to rank").fill('[{"city": "Oslo"}, {"city": null}]')
         page.get_by_role("button", name="Recommend").click()
-        expect(page.locator("#request-problem")).to_contain_text("cannot be reached")
+        expect(page.locator("#request-problem")).to_contain_text("Cannot reach the server")
     assert sent[-1]["rows"] == [{"city": "Oslo"}, {"city": None}]
 
 
@@ -246,5 +246,5 @@ def test_a_bundle_that_only_retrieves_has_no_studio(
 def test_a_server_that_is_gone_is_told_in_words(page: Page) -> None:
     page.route("**/v1/recommend", lambda route: route.abort())
     page.get_by_role("button", name="Recommend").click()
-    expect(page.locator("#request-problem")).to_contain_text("The server cannot be reached")
+    expect(page.locator("#request-problem")).to_contain_text("Cannot reach the server")
     expect(page.locator(f"{BLENDED} .item")).to_have_count(10)

@@ -64,7 +64,7 @@ async function send(method, path, body, token, signal) {
     return await fetch(path, { method, headers, body: body && stringify(body), signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure("The server cannot be reached. Is it still running?");
+    throw new Failure("Cannot reach the server. Is it still running?");
   }
 }
 

@@ -92,7 +92,7 @@ function scoresTable(candidate, model) {
 }
 
 function attributesTable(attributes) {
-  if (!attributes) return el("p", { class: "help" }, "The server has not sent them.");
+  if (!attributes) return el("p", { class: "help" }, "Not sent by the server.");
   const rows = Object.entries(attributes).map(([name, value]) =>
     el(
       "tr",
@@ -105,7 +105,7 @@ function attributesTable(attributes) {
 }
 
 function similarSection(id, column, openItem) {
-  const box = el("div", { role: "status" }, el("p", { class: "help" }, "Looking …"));
+  const box = el("div", { role: "status" }, el("p", { class: "help" }, "Searching …"));
   const problem = el("p", { class: "problem", role: "alert" });
   api
     .similar({ item: id, k: 8, where: null })
@@ -113,7 +113,7 @@ function similarSection(id, column, openItem) {
       box.replaceChildren(
         items.length
           ? itemList(items, column, openItem)
-          : el("p", { class: "help" }, "There is none."),
+          : el("p", { class: "help" }, "No similar items."),
       ),
     )
     .catch((error) => {

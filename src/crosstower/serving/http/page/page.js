@@ -73,7 +73,7 @@ async function ask() {
   if (asked.items?.length === 0) {
     callOff();
     page.own = page.shown = null;
-    showEmpty("Fill in what to rank: this bundle ranks, and does not retrieve.");
+    showEmpty("Enter the items or rows to rank: this bundle has no retrieval stage.");
     return;
   }
   const answered = await newest("request-problem", async (signal) => {
@@ -122,7 +122,7 @@ function draw() {
   if (shown.candidates.length === 0) {
     showEmpty(
       page.asked.where
-        ? `No item fulfils the filter ${page.asked.where}`
+        ? `No item matches the filter ${page.asked.where}`
         : "No items were found for this request.",
     );
     return;
@@ -174,7 +174,7 @@ function comparison(own, shown) {
   const first = shown.candidates.filter((c) => c.rank <= page.asked.k);
   const fresh = first.filter((c) => !(ranks.get(c.item_id) <= page.asked.k)).length;
   const moved = first.filter((c) => ranks.get(c.item_id) !== c.rank).length - fresh;
-  return `Against the bundle's blend: ${fresh} of the first ${first.length} are new, ${moved} others have moved.`;
+  return `Against the bundle's blend: ${fresh} of the first ${first.length} are new, ${moved} others moved.`;
 }
 
 function showEmpty(words) {
@@ -188,17 +188,17 @@ function showEmpty(words) {
 function showNotice(answer) {
   const words = [];
   if (answer.fallback === "popular")
-    words.push("The server knows nothing of this user, so these are the most popular items.");
+    words.push("Unknown user: these are the most popular items.");
   else if (answer.fallback) words.push(`The server fell back to: ${answer.fallback}.`);
   if (answer.version !== page.model.version)
-    words.push(`The server has changed to version ${answer.version}; reload this page.`);
-  if (answer.unknown?.length) words.push(`No such items: ${answer.unknown.join(", ")}.`);
+    words.push(`The server now serves version ${answer.version}; reload this page.`);
+  if (answer.unknown?.length) words.push(`Unknown items: ${answer.unknown.join(", ")}.`);
   if (
     answer.candidates.some(
       (c) => c.rank <= page.asked.k && c.blended_rank != null && c.blended_rank !== c.rank,
     )
   ) {
-    words.push("The first places are rearranged for diversity.");
+    words.push("The first places are reordered for diversity.");
   }
   byId("notice").textContent = words.join(" ");
   byId("notice").hidden = words.length === 0;

@@ -116,7 +116,7 @@ function queryField({ name, kind, examples }) {
     { id: `${id}-examples` },
     ...shown.map((value) => el("option", { value })),
   );
-  return field(id, LISTS.includes(kind) ? `${name} (values, with commas)` : name, input, list);
+  return field(id, LISTS.includes(kind) ? `${name} (values, separated by commas)` : name, input, list);
 }
 
 function whereField(model) {
@@ -137,7 +137,7 @@ function whereField(model) {
       {
         type: "button",
         class: "chip",
-        title: `${type}; put into the filter`,
+        title: `${type}; add to the filter`,
         click: () => insert(name),
       },
       name,
@@ -164,7 +164,7 @@ function exampleOf({ attributes, item_column }) {
 function itemsField({ items }) {
   const [title, placeholder] =
     items > 0
-      ? ["Item ids to rank, with commas or on lines", "17, 18, 19"]
+      ? ["Item ids to rank, separated by commas or lines", "17, 18, 19"]
       : [
           "Rows to rank, as JSON with all columns",
           '[{"city": "Paris", "price": 90},\n {"city": "Rome", "price": 75}]',
@@ -188,7 +188,7 @@ function kField(model) {
   return el(
     "div",
     { class: "pair end" },
-    field("k", "How many (k)", input),
+    field("k", "Number of items (k)", input),
     el("button", {}, "Recommend"),
   );
 }

@@ -109,11 +109,11 @@ function startOf({ blend, tasks }) {
 
 function ownWords({ blend, tasks }) {
   if (blend === null) {
-    return `The bundle has no blend: items are in order of ${tasks[0].name}. The controls start with weight 1 for it.`;
+    return `The bundle has no blend: items are in order of ${tasks[0].name}. The controls start with weight 1 for this task.`;
   }
   if (blend.mode !== "product")
-    return "This is the bundle's own blend. Move anything to try another.";
-  return `The bundle's own blend multiplies (mode: product), the studio adds. It starts with weight 1 for ${tasks[0].name}, once you move something.`;
+    return "This is the bundle's own blend. Move a control to try another.";
+  return `The bundle's own blend multiplies (mode: product), the studio adds. It starts with weight 1 for ${tasks[0].name}, once you move a control.`;
 }
 
 const same = (a, b) =>
@@ -216,7 +216,7 @@ async function copy(box, blend, diversity) {
     });
     area.value = text;
     box.replaceChildren(
-      el("p", { class: "help" }, "The browser keeps the clipboard closed here. Copy this:"),
+      el("p", { class: "help" }, "The browser does not allow copying here. Copy this:"),
       area,
     );
     area.select();
