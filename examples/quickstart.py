@@ -1,9 +1,8 @@
 """Train a ranking model and its baselines on impressions, compare them, and score new rows."""
 
 import crosstower as ct
-from crosstower.data.datasets import worlds
 
-world = worlds.make("rentals", rows=20_000)  # or your own pandas, polars or Arrow table
+world = ct.worlds.make("rentals", rows=20_000)  # or your own pandas, polars or Arrow table
 run = ct.fit(world.schema, data=world.frame, out="runs/rentals", quiet=True)
 
 for model, of in run.metrics["tasks"]["click"].items():
