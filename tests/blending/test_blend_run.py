@@ -198,14 +198,14 @@ def test_a_content_type_unseen_in_fitting_is_counted(run: Run) -> None:
             Blend(weights={"like": 1}),
             {"k": 3, "utility": Utility(values=WANTED, user="user_id")},
             RecipeError,
-            "-k: 3 was asked for, and the utility says k: 10",
+            "-k: 3 was given, but the utility has k: 10",
         ),
         (Blend(weights={"like": 1}), {"user": "usr"}, DataError, "no column 'usr'"),
         (
             Blend(weights={"like": 1}),
             {"user": "item_id", "utility": Utility(values=WANTED, user="user_id")},
             RecipeError,
-            "--user: 'item_id' was asked for, and the utility says user: user_id",
+            "--user: 'item_id' was given, but the utility has user: user_id",
         ),
     ],
 )

@@ -38,13 +38,13 @@ def test_columns_that_were_not_stored_are_read_again(run: Run) -> None:
 def test_lists_need_a_column(run: Run) -> None:
     evaluation = run.recipe.evaluation.model_copy(update={"group": None})
     loose = Run(run.folder, run.recipe.model_copy(update={"evaluation": evaluation}), run.info)
-    with pytest.raises(RecipeError, match="whose rows stand in one list"):
+    with pytest.raises(RecipeError, match="which column defines the lists"):
         blend_run(loose, PROBIT)
 
 
 def test_rows_in_another_order_are_noticed(run: Run) -> None:
     frame = worlds.make("feed_engagement", rows=ROWS).frame.sample(fraction=1, shuffle=True, seed=1)
-    with pytest.raises(RunError, match="stand in another order"):
+    with pytest.raises(RunError, match="rows or their order have changed"):
         blend_run(run, PROBIT, data=frame)
 
 

@@ -1,4 +1,4 @@
-"""Blend a run: fit on the validation rows, compare orders on the test rows, write what was found.
+"""Blend a run: fit on the validation rows, compare orders on the test rows, write the results.
 
 - `RUN/models/NAME/seed-S/blend.json`: the fitted blend of each training, which scoring then uses
 - `RUN/blended.parquet`: the test rows in order, first seed
@@ -44,7 +44,7 @@ from crosstower.training.run import BLEND, BLENDED, Run
 
 @dataclass(frozen=True)
 class BlendResult:
-    """A blend and what it does; `orders` are those of the test rows, ours first."""
+    """A blend and its effect; `orders` are metrics per order of the test rows, its own first."""
 
     blend: Blend
     asked: ComparisonSpec
@@ -54,7 +54,7 @@ class BlendResult:
     page: Path
 
     def plain(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return plain data for JSON."""
         return {
             "blend": self.blend.model_dump(mode="json", exclude_defaults=True),
             "user": self.asked.user,
@@ -77,23 +77,25 @@ def blend_run(
     data: Any = None,
     on_progress: OnProgress = no_progress,
 ) -> BlendResult:
-    """Blend the main model of a run, for all of its seeds, and keep the blend with it.
+    """Blend the main model of a run, for all of its seeds, and save the blend in the run.
 
-    Transforms are fitted on the validation rows, and so are weights that are tuned; figures are of
-    the test rows. Scoring (`Run.predict`, `crosstower predict`) gives the blended score from then
-    on.
+    Transforms and tuned weights are fitted on the validation rows; metrics are of the test rows.
+    From then on scoring (`Run.predict`, `crosstower predict`) returns the blended score.
 
     Args:
         run: a finished ranking run, or its folder.
         blend: weights and transforms; the recipe's if None and nothing is tuned.
-        tune: find the weights that are best for this utility under its constraints.
+        tune: find the best weights for this utility under its constraints.
         utility: measure by it without tuning.
-        diversity: takes the place of the blend's; that of the recipe's blend if None.
-        user: column whose values have a list each; that of the utility or `evaluation.group` if
+        diversity: replaces that of the blend; that of the recipe's blend if None.
+        user: column that defines one list per value; that of the utility or `evaluation.group` if
             None.
-        k: places that count; that of the utility, or 10.
-        data: the rows again, where the run was trained on a data frame.
+        k: length of the lists that are measured; that of the utility, or 10.
+        data: the same rows again, if the run was trained on a data frame.
         on_progress: called at each stage.
+
+    Returns:
+        The blend, metrics of the orders compared, and findings in words.
 
     Raises:
         RecipeError: there is no blend, it does not fit the tasks, no blend keeps to the
@@ -111,13 +113,11 @@ def blend_run(
         diversity=(diversity, Diversity),
     )
     if tune is not None and utility is not None:
-        raise RecipeError("utility: tune already measures by its utility; give one of them")
+        raise RecipeError("utility: tune already measures by its own utility; give only one")
     wanted = tune or utility
     places = (wanted.k if wanted else 10) if k is None else count_of("k", k, error=RecipeError)
     if wanted is not None and places != wanted.k:
-        raise RecipeError(
-            f"-k: {k} was asked for, and the utility says k: {wanted.k}; give one of them"
-        )
+        raise RecipeError(f"-k: {k} was given, but the utility has k: {wanted.k}; give only one")
     user = user_column(run, user, wanted)
     kinds = run.recipe.schema_.kinds()
     if tune is None:
@@ -138,7 +138,7 @@ def blend_run(
 
 
 def _diversity(run: Run, blend: Blend | None, given: Diversity | None) -> Diversity | None:
-    """Return the last step: the one given, the blend's, or that of the recipe's blend."""
+    """Return the diversity: the given one, the blend's, or that of the recipe's blend."""
     chosen = given or (blend.diversity if blend is not None else None)
     recipe = run.recipe.blend
     return chosen or (recipe.diversity if recipe is not None else None)
@@ -162,7 +162,7 @@ def _finish(
     tuned: Tuned | None,
     on_progress: OnProgress,
 ) -> BlendResult:
-    """Compare the orders of all seeds; keep the fitted blends, the page and the figures."""
+    """Compare the orders of all seeds; save the fitted blends, the page and the metrics."""
     model, kinds = next(iter(run.info.models)), asked.schema.kinds()
     on_progress("comparing orders")
     fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
@@ -181,7 +181,7 @@ def _finish(
         notes=tuple(_notes(fitted[0], rows[0])),
         page=run.folder / "blend.html",
     )
-    for stale in (BLENDED, "funnel.json"):  # of the blend before; written anew at the end
+    for stale in (BLENDED, "funnel.json"):  # of the previous blend; written again at the end
         (run.folder / stale).unlink(missing_ok=True)
     for seed, one in zip(run.info.seeds, fitted, strict=True):
         one.save(run.model_folder(model, seed) / BLEND)

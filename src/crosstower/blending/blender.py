@@ -1,4 +1,4 @@
-"""A blend fitted on held-out predictions: scores rows, is saved as one JSON file."""
+"""A blend fitted on held-out predictions: scores rows, and is saved as one JSON file."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from crosstower.values.arrays import Indices
 Floats = NDArray[np.float64]
 
 MIN_ROWS = 50
-"""A content type with fewer rows to fit on uses the map of all types together."""
+"""A content type with fewer rows to fit on uses the map of all types."""
 
 FORMAT = 1
 
 
 class BlendMaps(FrozenModel):
-    """The maps of one task: fitted over all rows, and per content type where the blend has `by`."""
+    """Maps of one task: fitted on all rows, and per content type if the blend has `by`."""
 
     overall: FittedMap
     types: dict[str, FittedMap] = Field(default={})
 
     @property
     def need_probabilities(self) -> bool:
-        """Whether predictions outside [0, 1] have no place in the maps."""
+        """Whether the maps require predictions in [0, 1]."""
         return self.overall.kind in ("logit", "probit")
 
     def apply(self, x: Floats, places: list[tuple[str | None, Indices]]) -> Floats:
@@ -65,10 +65,10 @@ class BlendMaps(FrozenModel):
 
 
 class FittedBlend(FrozenModel):
-    """Scores rows by the maps it was fitted with. Made by `fit_blend`.
+    """A blend with its fitted maps, from `fit_blend`.
 
-    Rows whose content type is missing, was unseen in fitting or had fewer than `MIN_ROWS` rows
-    there use the map of all types together: `unseen` counts them, `notes` name the small types.
+    Rows whose content type is missing, was unseen in fitting, or had fewer than `MIN_ROWS` rows use
+    the map of all types: `unseen` counts them, `notes` name the small types.
     """
 
     format: Literal[1] = FORMAT
@@ -78,14 +78,15 @@ class FittedBlend(FrozenModel):
 
     @property
     def columns(self) -> list[str]:
-        """The raw columns that scoring and diversity need beside the predictions."""
+        """The raw columns that scoring and diversity need besides the predictions."""
         return self.spec.columns()
 
     def parts(self, frame: pl.DataFrame) -> dict[str, Floats]:
-        """Return what each task adds to the score of each row, `{task: [rows]}`.
+        """Return the contribution of each task to the score of each row, `{task: [rows]}`.
 
-        In mode sum w_t·g_t(p_t), which add up to the score; in mode product a_t·log p_t (-inf where
-        the prediction is 0), which add up to the log of the score before the amount.
+        In mode sum these are w_t·g_t(p_t), with the score as their sum. In mode product they are
+        a_t·log p_t (-inf for a prediction of 0), with the log of the score, before the amount, as
+        their sum.
 
         Raises:
             DataError: a column is missing, or a prediction is unusable; see `score`.
@@ -97,11 +98,11 @@ class FittedBlend(FrozenModel):
         return self._added(predictions, self._types_of(frame))
 
     def score(self, frame: pl.DataFrame) -> Floats:
-        """Return the score of each row `[rows]`, higher being better.
+        """Return the score of each row `[rows]`; higher is better.
 
         Raises:
-            DataError: a column is missing, a prediction is not finite (or no probability where
-                logit or probit need one); in mode product a prediction is negative, or 0 under a
+            DataError: a column is missing, a prediction is not finite (or not a probability, if
+                logit or probit require one); in mode product a prediction is negative, or 0 with a
                 negative exponent, or an amount is missing or negative.
 
         """
@@ -137,7 +138,7 @@ class FittedBlend(FrozenModel):
     def unseen(self, frame: pl.DataFrame) -> Counter[str | None]:
         """Count the rows that use the map of all types, by type; None is a missing type.
 
-        Most rows first; of equal ones by name, None last.
+        Sorted by falling count, then by name, None last.
         """
         if self.spec.by is None:
             return Counter()
@@ -146,7 +147,7 @@ class FittedBlend(FrozenModel):
         return most_rows_first(dict(others.value_counts().iter_rows()))
 
     def save(self, path: str | Path) -> None:
-        """Write the blend to a JSON file, whole or not at all.
+        """Write the blend to a JSON file, atomically.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.
@@ -157,7 +158,7 @@ class FittedBlend(FrozenModel):
     def _added(
         self, predictions: Mapping[str, Floats], types: ContentTypes | None
     ) -> dict[str, Floats]:
-        """Return what each task adds to a sum."""
+        """Return the contribution of each task in mode sum."""
         places = [] if types is None else types.rows_of(self._types())
         parts = dict[str, Floats]()
         for task, weight in self.spec.weights.items():
@@ -178,11 +179,11 @@ class FittedBlend(FrozenModel):
 
 
 def fit_blend(spec: Blend, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -> FittedBlend:
-    """Return the blend fitted on predictions of rows that the model was not trained on.
+    """Return a blend fitted on predictions of rows that the model was not trained on.
 
     Args:
-        spec: which tasks, weights and transforms.
-        kinds: of the model's tasks; decides how one transform for all tasks treats numbers.
+        spec: tasks, weights and transforms.
+        kinds: of the model's tasks; decides how a transform for all tasks treats numbers.
         frame: held-out rows with `TASK__prediction` and the columns `by` and `amount` of the blend.
 
     Raises:
@@ -239,7 +240,7 @@ def _fit_task(
 
 
 def _base(predictions: Floats, task: str, exponent: float) -> Floats:
-    """Return the predictions of a task in mode product, which needs them to be 0 or more."""
+    """Return the predictions of a task in mode product, which requires them to be 0 or more."""
     x = checked_predictions(predictions, task)
     rule = f"task '{task}': mode product needs a prediction"
     refuse(x < 0.0, x, f"{rule} of 0 or more (clip it, or use mode: sum)")

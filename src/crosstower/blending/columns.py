@@ -1,6 +1,6 @@
-"""What blending reads of a frame: predictions, labels, amounts, content types. Checked here, once.
+"""Columns that blending reads: predictions, labels, amounts, content types, checked once here.
 
-A frame has a column `TASK__prediction` and, where labels are known, a column `TASK`.
+A frame has a column `TASK__prediction` and, if labels are known, a column `TASK`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def column_of(frame: pl.DataFrame, name: str) -> pl.Series:
     """Return a single-valued column.
 
     Raises:
-        DataError: it is missing, or holds lists.
+        DataError: it is missing, or has lists.
 
     """
     if name not in frame.columns:
@@ -45,7 +45,7 @@ def numbers_of(frame: pl.DataFrame, name: str) -> Floats:
     """Return a column as numbers `[rows]`, NaN where missing.
 
     Raises:
-        DataError: it is missing, or holds no numbers.
+        DataError: it is missing, or has no numbers.
 
     """
     column = column_of(frame, name)
@@ -59,7 +59,7 @@ def predictions_of(frame: pl.DataFrame, task: str, *, probabilities: bool = Fals
     """Return the predictions of a task `[rows]`, all finite.
 
     Raises:
-        DataError: they are missing, not finite, or no probabilities where those are needed.
+        DataError: they are missing, not finite, or not probabilities although required.
 
     """
     x = numbers_of(frame, f"{task}__prediction")
@@ -70,7 +70,7 @@ def checked_predictions(x: Floats, task: str, *, probabilities: bool = False) ->
     """Return predictions `[rows]` that can be blended.
 
     Raises:
-        DataError: they are not finite, or no probabilities where those are needed.
+        DataError: they are not finite, or not probabilities although required.
 
     """
     name = f"task '{task}'"
@@ -85,7 +85,7 @@ def amounts_of(frame: pl.DataFrame, name: str) -> Floats:
     """Return a column of amounts `[rows]`, such as bids or prices: finite, 0 or more.
 
     Raises:
-        DataError: the column is missing, or a number of it is.
+        DataError: the column is missing, or a value is missing, negative or infinite.
 
     """
     x = numbers_of(frame, name)
@@ -101,13 +101,13 @@ def types_of(frame: pl.DataFrame, name: str) -> pl.Series:
 
 
 def most_rows_first(counts: Mapping[str | None, int]) -> Counter[str | None]:
-    """Return rows by type, most rows first; of equal ones by name, rows without a type last."""
+    """Return row counts by type, sorted by falling count, then by name, a missing type last."""
     order = sorted(counts, key=lambda kind: (-counts[kind], kind is None, kind or ""))
     return Counter({kind: counts[kind] for kind in order})
 
 
 def named_types(counts: Mapping[str | None, int]) -> str:
-    """Return the types with most rows in words, at most five.
+    """Return the types with most rows as text, at most five.
 
     >>> named_types({None: 3, "ad": 1200})
     "'ad' (1,200), missing (3)"

@@ -1,4 +1,4 @@
-"""Several orders of the same rows side by side: by the blend, by a plain sum, by one task alone."""
+"""Comparison of several orders of the same rows: by the blend, a plain sum, single tasks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BEFORE_DIVERSITY = "before diversity"
 
 @dataclass(frozen=True)
 class ComparisonSpec:
-    """What is measured, and how: lists of `k` for each value of column `user`."""
+    """Specification of a comparison: one list of `k` items per value of column `user`."""
 
     schema: Schema
     user: str
@@ -50,7 +50,7 @@ class ComparisonSpec:
 class Measured:
     """One order of the test rows of one training.
 
-    `rank` `[rows]` is each row's place in its list. `groups` are the metrics that are means over
+    `rank` `[rows]` is each row's position in its list. `groups` are the metrics that are means over
     users, `values` all metrics: "utility", and for each task "ndcg.TASK", "total.TASK" (of the
     labels of the first k), "expected.TASK" (of their true probabilities) and "gauc.TASK".
     """
@@ -71,7 +71,7 @@ class Measured:
 def compare(
     asked: ComparisonSpec, fitted: FittedBlend, rows: HeldOut
 ) -> tuple[list[Measured], Counts | None]:
-    """Return the blend's order of the test rows, then the others; and what diversity did."""
+    """Return the blend's order of the test rows, then the others; and the effect of diversity."""
     blend, score, counts = fitted.spec, fitted.score(rows.test), None
     orders: list[tuple[str, Role, Floats]] = []
     if blend.diversity is not None:
@@ -93,7 +93,7 @@ def compare(
 
 
 def _others(asked: ComparisonSpec, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
-    """Return the scores that the blend has to beat: a plain sum, and each of its tasks alone.
+    """Return the baselines of the blend: scores by a plain sum and by each task alone.
 
     The weights of the plain sum are the values of the utility, or those of the blend.
     """
@@ -108,7 +108,7 @@ def _others(asked: ComparisonSpec, blend: Blend, rows: HeldOut) -> dict[str, Flo
 
 
 def _best(asked: ComparisonSpec, blend: Blend, frame: pl.DataFrame) -> Floats | None:
-    """Return the score by true probabilities, where those of all that counts are known."""
+    """Return the score by true probabilities, if those of all weighted tasks are known."""
     truths = asked.schema.truths()
     if asked.utility is not None:
         counted = [task for task, value in asked.utility.values.items() if value > 0.0]
@@ -132,7 +132,7 @@ def measure(
     frame: pl.DataFrame,
     by: str | None,
 ) -> Measured:
-    """Return what an order by falling score is worth; equal scores count as all their orders."""
+    """Return the metrics of the order by falling score; ties count as the mean of their orders."""
     users, k, kinds = frame[asked.user], asked.k, asked.schema.kinds()
     groups: dict[str, GroupValues] = {}
     values: dict[str, float] = {}
@@ -151,7 +151,7 @@ def measure(
             mine, theirs = worth[known.to_numpy()], score[known.to_numpy()]
             values[f"gauc.{task}"] = group_auc(mine, theirs, users.filter(known)).value
     values = {name: group.mean for name, group in groups.items()} | values
-    # Where all scores are equal the order of the rows would decide, which may be one by time.
+    # If all scores are equal, the order of the rows would decide, which may be one by time.
     chance = np.random.default_rng(0).random(len(score))
     rank = order_within(users, score if np.ptp(score) > 0.0 else chance)
     return Measured(name, role, rank, groups, values, _shares(users, rank, frame, by, k))
@@ -171,7 +171,7 @@ def _shares(
 def shares_by_rank(
     measured: Sequence[Measured], frame: pl.DataFrame, by: str | None, k: int
 ) -> dict[str, pl.DataFrame]:
-    """Return which content types hold each place, by the name of the order."""
+    """Return the share of each content type per position, by the name of the order."""
     if by is None:
         return {}
     types = types_of(frame, by)
@@ -180,7 +180,7 @@ def shares_by_rank(
 
 
 def type_column(blend: Blend, utility: Utility | None) -> str | None:
-    """Return the column whose values are shown as content types: what is fitted or capped by."""
+    """Return the column shown as content types: the one of `by`, of caps or of constraints."""
     diversity = blend.diversity.by if blend.diversity is not None else None
     wanted: list[str | None] = [blend.by, diversity]
     if utility is not None:

@@ -1,8 +1,8 @@
-"""The last step of an order: the first places of each list made diverse, the rest left as it is.
+"""Diversity: the last step of ranking, which reorders the first positions of each list.
 
-Caps keep a list from being filled by one content type; maximal marginal relevance (Carbonell &
-Goldstein 1998, "The Use of MMR, Diversity-Based Reranking", eq. 2) keeps it from repeating itself.
-All groups are filled at once, place by place.
+Caps limit the number of items per content type. Maximal marginal relevance (Carbonell & Goldstein
+1998, "The Use of MMR, Diversity-Based Reranking", eq. 2) penalises items similar to those above
+them. All lists are filled in parallel, position by position.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NO_CAP = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Counts:
-    """What a re-ranking did.
+    """Counts of a re-ranking.
 
-    Of `groups` lists, `changed` have another order than by score. In `unfilled` of them only rows
-    of full types were left before the first places were filled; `over_cap` places of these lists
-    went to the best rows regardless of the caps.
+    Of `groups` lists, `changed` differ from the order by score. In `unfilled` of them all remaining
+    rows were of full types before the first positions were filled; `over_cap` positions of these
+    lists went to the best rows regardless of the caps.
     """
 
     groups: int
@@ -41,21 +41,21 @@ class Counts:
 def rerank(
     spec: Diversity, groups: Groups, score: Floats, frame: pl.DataFrame
 ) -> tuple[Indices, Counts]:
-    """Return each row's rank in its group `[rows]`, 1 being first, and what was done.
+    """Return each row's rank in its group `[rows]`, 1 for the first, and counts of the changes.
 
-    Each of the first `spec.top` places goes to the best row left whose type is not full; the first
-    one wins where rows are equally good, in order of score. Best is the highest score, or with
-    `mmr` the highest λ·relevance - (1 - λ)·(similarity to the most similar row placed above), where
-    the relevance is the score scaled to [0, 1] within the group, and the similarity of two rows the
-    share of the columns `similar_by` in which they are equal (a missing value equals nothing). Rows
-    that are left follow in order of score; so do all rows left of a list in which only full types
-    remain. Rows without a group get rank 0. A row without a type falls under the cap '*'.
+    Each of the first `spec.top` positions goes to the best remaining row whose type is not full;
+    ties go to the row with the higher score. The best row has the highest score, or with `mmr` the
+    highest λ·relevance - (1 - λ)·(similarity to the most similar row above). Relevance is the score
+    scaled to [0, 1] within the group. The similarity of two rows is the share of the columns
+    `similar_by` with equal values (a missing value equals nothing). The remaining rows follow in
+    order of score, also once only full types remain. Rows without a group get rank 0. A row
+    without a type counts towards the cap '*'.
 
     Args:
         spec: caps, MMR or both.
-        groups: `[rows]` values that tell the groups apart, such as user ids.
+        groups: `[rows]` group ids, such as user ids.
         score: `[rows]`, finite, higher is better.
-        frame: the same rows, with the columns that `spec` names.
+        frame: the same rows, with the columns of `spec`.
 
     Raises:
         DataError: a column is missing, the lengths differ, or a score is not finite.
@@ -64,18 +64,18 @@ def rerank(
     order = order_of(groups, score)
     check_lengths(scores=len(score), rows=frame.height)
     caps, value = _Caps(spec, frame, order), _Value(spec, score, frame, order)
-    taken = np.full(len(order.rows), np.inf)  # the place that a row got, in sorted order
+    taken = np.full(len(order.rows), np.inf)  # position of each row, in sorted order
     for place in range(min(spec.top, int(order.sizes.max(initial=0)))):
         best = _best(value.next_place(), np.isinf(taken) & caps.open(), order)
         taken[best] = place
         caps.take(best)
         value.take(best)
-    sequence = np.lexsort((taken, order.owner))  # what was not taken stays in order of score
+    sequence = np.lexsort((taken, order.owner))  # rows without a position keep the order of score
     return order.ranks(order.rows[sequence]), _counts(spec, order, taken, sequence)
 
 
 class _Caps:
-    """How many more rows of a type fit into a group, by the pair of both `[ordered]`."""
+    """Remaining rows per (group, type), for each row `[ordered]`."""
 
     def __init__(self, spec: Diversity, frame: pl.DataFrame, order: Order) -> None:
         self._pair = np.zeros(len(order.rows), dtype=np.int64)
@@ -89,16 +89,16 @@ class _Caps:
             self._left[self._pair] = _limits(spec.caps, types)
 
     def open(self) -> NDArray[np.bool_]:
-        """Return which rows their caps still allow `[ordered]`."""
+        """Return which rows the caps still allow `[ordered]`."""
         return self._left[self._pair] > 0
 
     def take(self, best: Indices) -> None:
-        """Count rows, at most one a group, that have got a place."""
+        """Count rows, at most one per group, that were placed."""
         self._left[self._pair[best]] -= 1
 
 
 class _Value:
-    """What rows are worth at the next place `[ordered]`: their score, or their MMR."""
+    """Value of rows at the next position `[ordered]`: their score, or their MMR."""
 
     def __init__(self, spec: Diversity, score: Floats, frame: pl.DataFrame, order: Order) -> None:
         self._order, self._share = order, spec.mmr
@@ -110,13 +110,13 @@ class _Value:
             self._codes = [c.rank("dense").fill_null(0).to_numpy() for c in columns]
 
     def next_place(self) -> Floats:
-        """Return the values; the higher the better."""
+        """Return the values; higher is better."""
         if self._share is None:
             return self._relevance
         return self._share * self._relevance - (1.0 - self._share) * self._nearest
 
     def take(self, best: Indices) -> None:
-        """Compare all rows with those, at most one a group, that have got a place."""
+        """Update similarities with rows, at most one per group, that were placed."""
         if self._share is None:
             return
         alike = np.zeros(len(self._nearest))
@@ -128,7 +128,7 @@ class _Value:
 
 
 def _scaled(score: Floats, order: Order) -> Floats:
-    """Return scores in falling order scaled to [0, 1] within each group; equal ones to 0."""
+    """Return scores in falling order, scaled to [0, 1] within each group; 0 if all are equal."""
     high, low = score[order.starts], score[order.starts + order.sizes - 1]
     span = np.where(high > low, high - low, 1.0)
     return (score - low[order.owner]) / span[order.owner]
@@ -141,7 +141,7 @@ def _limits(caps: Mapping[str, int], types: pl.Series) -> Indices:
 
 
 def _best(value: Floats, allowed: NDArray[np.bool_], order: Order) -> Indices:
-    """Return the first of the best allowed rows of each group that has any, in sorted order."""
+    """Return the first of the best allowed rows per group, in sorted order."""
     value = np.where(allowed, value, -np.inf)
     highest = np.maximum.reduceat(value, order.starts)
     found = np.flatnonzero(allowed & (value == highest[order.owner]))

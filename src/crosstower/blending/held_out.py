@@ -21,32 +21,32 @@ from crosstower.training.run import TEST, VALID, Run
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows of one training: blends are fitted and tuned on `valid`, and shown on `test`."""
+    """Predictions of one training: blends are fitted on `valid` and measured on `test`."""
 
     valid: pl.DataFrame
     test: pl.DataFrame
 
     def by(self, user: str) -> HeldOut:
-        """Return the rows with NaN, which is no user, as null in column `user`."""
+        """Return the rows with null instead of NaN in column `user`: NaN is not a user."""
         return HeldOut(*(f.with_columns(group_ids(f[user])) for f in (self.valid, self.test)))
 
 
 def user_column(run: Run, given: str | None, utility: Utility | None) -> str:
-    """Return the column whose values have a list each.
+    """Return the column that defines one list per value.
 
     Raises:
-        RecipeError: nothing says which, or two things say it differently.
+        RecipeError: no column is given, or two different ones are.
 
     """
     wanted = utility.user if utility is not None else None
     if given is not None and wanted is not None and given != wanted:
         raise RecipeError(
-            f"--user: '{given}' was asked for, and the utility says user: {wanted}; give one"
+            f"--user: '{given}' was given, but the utility has user: {wanted}; give only one"
         )
     user = given or wanted or run.recipe.evaluation.group
     if user is None:
         raise RecipeError(
-            "blend: whose rows stand in one list? Give --user COLUMN (a user, a session, a"
+            "blend: which column defines the lists? Give --user COLUMN (a user, a session, a"
             " request), or set evaluation.group in the recipe"
         )
     return user
@@ -55,7 +55,7 @@ def user_column(run: Run, given: str | None, utility: Utility | None) -> str:
 def needed_columns(
     user: str, blend: Blend | None, utility: Utility | None, diversity: Diversity | None
 ) -> list[str]:
-    """Return the raw columns that blending and measuring look at, each once."""
+    """Return the raw columns that blending and measuring read, each once."""
     names = [user, *(blend.columns() if blend is not None else [])]
     names += diversity.columns() if diversity is not None else []
     if utility is not None:
@@ -66,7 +66,7 @@ def needed_columns(
 
 
 def refuse_tasks(columns: Sequence[str], tasks: Collection[str]) -> None:
-    """Refuse columns that have the name of a task: its label stands in their place.
+    """Refuse columns that have the name of a task, whose label takes that name.
 
     Raises:
         RecipeError: there is one.
@@ -75,31 +75,29 @@ def refuse_tasks(columns: Sequence[str], tasks: Collection[str]) -> None:
     for name in columns:
         if name in tasks:
             raise RecipeError(
-                f"blend: '{name}' is a task of the run, and its label is not known when rows are"
-                " scored; take a column of the rows"
+                f"blend: '{name}' is a task of the run, whose label is unknown when rows are"
+                " scored; name a column of the rows"
             )
 
 
 def check_ranks(run: Run) -> None:
-    """Refuse a run that retrieves.
+    """Refuse a retrieval run.
 
     Raises:
-        RunError: it is one.
+        RunError: the run has no ranker.
 
     """
     if run.recipe.retrieval is not None:
-        raise RunError(
-            f"{run.folder}: a run that retrieves has no tasks to blend; give a run that ranks"
-        )
+        raise RunError(f"{run.folder}: a retrieval run has no tasks to blend; give a ranking run")
 
 
 def held_out(
     run: Run, seeds: Sequence[int], columns: Sequence[str], *, data: Any = None
 ) -> list[HeldOut]:
-    """Return the stored predictions of the main model, one a seed.
+    """Return the stored predictions of the main model, one per seed.
 
-    Columns that were not stored with the predictions are read from the data of the recipe again,
-    or from `data`, which must hold the same rows.
+    Columns that were not stored with the predictions are read from the recipe's data again, or from
+    `data`, which must have the same rows.
 
     Raises:
         RunError: predictions are missing, the run was trained on a data frame that is not given
@@ -117,8 +115,8 @@ def held_out(
         return found
     if run.recipe.data.path is None and data is None:
         raise RunError(
-            f"{run.folder}: was trained on a data frame, which a run does not keep, and its"
-            f" predictions hold no {', '.join(missing)}; give the same rows with --data (in Python:"
+            f"{run.folder}: was trained on a data frame, which a run does not store, and its"
+            f" predictions lack {', '.join(missing)}; give the same rows with --data (in Python:"
             " data)"
         )
     source = training_source(run.recipe.data, data)
@@ -133,13 +131,14 @@ def _beside(run: Run, stored: pl.DataFrame, extra: pl.DataFrame) -> pl.DataFrame
     if stored.height != extra.height:
         raise RunError(
             f"{run.folder}: {stored.height:,} rows were predicted, the data now gives"
-            f" {extra.height:,}: it has changed since; train again, or give the old rows by --data"
+            f" {extra.height:,}: it has changed since; train again, or give the old rows with"
+            " --data"
         )
     for task in run.recipe.schema_.tasks:
         if not stored[task].equals(extra[label_name(task)]):
             raise RunError(
                 f"{run.folder}: the labels of '{task}' are no longer those of the training: the"
-                " rows have changed or stand in another order; put them back, or train again"
+                " rows or their order have changed; restore them, or train again"
             )
     labels = [label_name(task) for task in run.recipe.schema_.tasks]
     columns = [name for name in extra.columns if name not in labels]

@@ -1,4 +1,4 @@
-"""The lists that a blend is measured on, and what they cannot tell."""
+"""The lists that a blend is measured on, and the limits of such a measurement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from crosstower.recipe.blend import ANY_OTHER, Blend
 
 @dataclass(frozen=True)
 class Lists:
-    """Rows in lists, one per value of column `user`.
+    """Statistics of lists, one per value of column `user`.
 
-    `without` counts the rows that have no value and stand in no list, `ordered` the lists of more
-    than one row, `short` those of at most k.
+    `without` counts rows without a value, which are in no list; `ordered` counts lists of more than
+    one row, `short` those of at most k.
     """
 
     user: str
@@ -30,11 +30,11 @@ class Lists:
 
     @property
     def comparable(self) -> bool:
-        """Whether the lists tell one order from another beyond their noise."""
+        """Whether the lists can distinguish orders beyond their noise."""
         return self.ordered > 1
 
     def words(self) -> list[str]:
-        """Return sentences about what the lists cannot tell, the worst first."""
+        """Return sentences about the limits of the lists, the most severe first."""
         words = list[str]()
         if self.ordered == 0:
             words.append(
@@ -91,10 +91,10 @@ def lists_of(users: pl.Series, k: int) -> Lists:
 
 
 def blend_words(blend: Blend, frames: Sequence[pl.DataFrame]) -> list[str]:
-    """Return sentences about parts of a blend that may be a slip.
+    """Return sentences about parts of a blend that look like mistakes.
 
     Args:
-        blend: as it is used.
+        blend: in its final form.
         frames: the validation and the test rows.
 
     """
@@ -114,7 +114,7 @@ def blend_words(blend: Blend, frames: Sequence[pl.DataFrame]) -> list[str]:
 
 
 def _unknown(column: str, value: str, frames: Sequence[pl.DataFrame]) -> list[str]:
-    """Return the sentence about a cap of a value that no row has."""
+    """Return the sentence about a cap on a value that no row has."""
     known = pl.concat([types_of(frame, column) for frame in frames]).drop_nulls().unique().sort()
     if value in known:
         return []

@@ -1,7 +1,7 @@
-"""What an order of some rows is worth, task by task and in all, and which constraints it keeps.
+"""Utility of an order, per task and in total, and the constraints that it meets.
 
-Equal scores count as the mean over all orders of them, so figures do not depend on the order of the
-rows (see `evaluate.users`).
+Ties count as the mean over their orders, so results do not depend on the order of the rows (see
+`evaluation.metrics.per_user`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one order: its utility, each task's NDCG@k, and what its constraints came to, in order."""
+    """Results of one order: utility, NDCG@k per task, and the value of each constraint."""
 
     utility: float
     ndcg: Mapping[str, float]
@@ -33,16 +33,16 @@ class Figures:
 
 
 class Measures:
-    """Rows with their labels, ready to have many orders measured on them.
+    """Rows with their labels, prepared to measure many orders.
 
     Args:
-        utility: what is wanted.
+        utility: values, constraints and list length.
         kinds: of the model's tasks.
-        frame: rows with labels, the user column and the columns that the utility names.
+        frame: rows with labels, the user column and the columns of the utility.
 
     Raises:
-        RecipeError: the utility names a task that is not there.
-        DataError: a column is missing, no row is worth anything, or a task with a constraint has no
+        RecipeError: the utility names an unknown task.
+        DataError: a column is missing, no row has any value, or a task with a constraint has no
             positive label.
 
     """
@@ -66,7 +66,7 @@ class Measures:
         self._places = np.minimum(sizes.to_numpy(), utility.k)
 
     def of(self, score: Floats) -> Figures:
-        """Return the figures of the order by falling score `[rows]`."""
+        """Return the results of the order by falling score `[rows]`."""
         u = self._utility
         metric = ndcg_per_group if u.metric == "ndcg" else total_at_k_per_group
         worth = metric(self.users, score, self.gain, u.k).mean
@@ -76,12 +76,12 @@ class Measures:
         return Figures(worth, ndcg, tuple(reached))
 
     def excess(self, figures: Figures) -> list[float]:
-        """Return by how much each constraint is missed; 0 or less is kept."""
+        """Return the violation of each constraint; 0 or less means that it is met."""
         pairs = zip(self._utility.constraints, figures.reached, strict=True)
         return [_missed(constraint, value) for constraint, value in pairs]
 
     def limit(self, number: int) -> float:
-        """Return the value nearest to constraint `number` that any order of the rows can reach.
+        """Return the value closest to constraint `number` that any order of the rows can reach.
 
         For a share at least: mean over users of min(k, rows with the value) / min(k, rows).
         """
@@ -91,7 +91,7 @@ class Measures:
         return self._share(mine if constraint.max_share is None else -mine, mine)
 
     def possible(self) -> bool:
-        """Return whether each constraint, by itself, can be kept by some order."""
+        """Return whether each constraint alone can be met by some order."""
         constraints = enumerate(self._utility.constraints)
         return all(_missed(constraint, self.limit(i)) <= 0.0 for i, constraint in constraints)
 
@@ -103,7 +103,7 @@ class Measures:
 def task_gain(frame: pl.DataFrame, task: str) -> Floats:
     """Return the labels of a task as gains `[rows]`, NaN where missing.
 
-    Labels below 0 have no place in an NDCG: such a column is moved so that its lowest label is 0.
+    NDCG does not allow negative gains: a column with negative labels is shifted to a minimum of 0.
 
     Raises:
         DataError: the column is missing, or a label is infinite.
@@ -123,7 +123,7 @@ def task_ndcg(users: pl.Series, score: Floats, labels: Floats, k: int) -> float:
 
 
 def _has_value(constraint: Constraint, frame: pl.DataFrame) -> Floats:
-    """Return 1 for rows that the constraint's share counts, else 0; a task's labels otherwise."""
+    """Return 1 for rows that count towards the constraint's share, else 0; or a task's labels."""
     if constraint.column is None:
         task = str(constraint.task)
         labels = task_gain(frame, task)

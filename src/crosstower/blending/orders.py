@@ -1,7 +1,7 @@
-"""Orders within groups: who comes first, and which content types get the first places.
+"""Orders within groups: the rank of each row, and the content types in the first positions.
 
-A group is a user, a session or a request. Ranks are `[rows]` with 1 for the best row of a group
-and 0 for rows without a group (null), which have no place in any order.
+A group is a user, a session or a request. Ranks are `[rows]`, 1 for the best row of a group and 0
+for rows without a group (null), which are not ranked.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _FEW = 10_000
 class Order:
     """Rows sorted by group and then by falling score.
 
-    `rows` `[ordered]` are row numbers, those without a group left out, and `owner` `[ordered]` the
-    number of their group; group i has `sizes[i]` of them from `starts[i]` on.
+    `rows` `[ordered]` are the numbers of rows with a group, and `owner` `[ordered]` the numbers of
+    their groups; group i has `sizes[i]` of them from `starts[i]` on.
     """
 
     rows: Indices
@@ -45,7 +45,7 @@ class Order:
 
 
 def order_of(groups: Groups, score: Floats) -> Order:
-    """Return the rows by group and falling score; equal scores keep the order of the rows.
+    """Return the rows sorted by group and falling score; ties keep the order of the rows.
 
     Raises:
         DataError: the lengths differ, or a score is not finite.
@@ -65,7 +65,7 @@ def order_of(groups: Groups, score: Floats) -> Order:
 
 
 def _order_of_few(groups: NDArray[Any], score: Floats) -> Order:
-    """Return the same in NumPy, which takes microseconds where a frame takes a millisecond."""
+    """Return the same with NumPy, in microseconds where a data frame takes a millisecond."""
     rows = np.lexsort((-score, groups)).astype(np.int64)
     ordered = groups[rows]
     starts = np.flatnonzero(np.append(len(ordered) > 0, ordered[1:] != ordered[:-1]))
@@ -76,7 +76,7 @@ def _order_of_few(groups: NDArray[Any], score: Floats) -> Order:
 def order_within(groups: Groups, score: Floats) -> Indices:
     """Return each row's rank in its group `[rows]`: 1 is the highest score.
 
-    Equal scores rank in the order of the rows, so the same rows always give the same order.
+    Ties are ranked in the order of the rows, so the same rows always give the same ranks.
 
     >>> users = pl.Series(["ann", "ann", "bob", None])
     >>> order_within(users, np.array([0.1, 0.7, 0.2, 0.9])).tolist()
@@ -94,17 +94,17 @@ def order_within(groups: Groups, score: Floats) -> Indices:
 
 
 def share_by_rank(rank: Indices, types: pl.Series, *, top: int = 10) -> pl.DataFrame:
-    """Return which content types hold each place of the lists.
+    """Return the share of each content type at each rank of the lists.
 
     Args:
-        rank: `[rows]` as of `order_within`.
-        types: `[rows]` content type of each row; null is a type of its own.
-        top: the last place shown, at least 1.
+        rank: `[rows]`, from `order_within`.
+        types: `[rows]`, content type of each row; null is a type of its own.
+        top: last rank shown, at least 1.
 
     Returns:
-        Columns `rank` (1 to `top`), `type`, `rows` and `share`: of the rows at that rank, so that
-        the shares of a rank add up to 1. A type without a row at a rank has share 0 there; ranks
-        that no list reaches are left out.
+        Columns `rank` (1 to `top`), `type`, `rows` and `share` of the rows at that rank; the shares
+        of a rank sum to 1. A type without a row at a rank has share 0 there. Ranks that no list
+        reaches are omitted.
 
     Raises:
         DataError: the lengths differ, or `top` is below 1.
@@ -120,18 +120,18 @@ def share_by_rank(rank: Indices, types: pl.Series, *, top: int = 10) -> pl.DataF
 
 
 def share_in_top(groups: Groups, rank: Indices, types: pl.Series, *, top: int = 10) -> pl.DataFrame:
-    """Return each content type's share of the first `top` places, averaged over groups.
+    """Return each content type's share of the first `top` positions, averaged over groups.
 
-    A group with n rows has min(top, n) places, and each group counts once.
+    A group with n rows has min(top, n) positions, and each group counts once.
 
     Args:
-        groups: `[rows]` values that tell the groups apart.
-        rank: `[rows]` as of `order_within` with these groups.
-        types: `[rows]` content type of each row; null is a type of its own.
-        top: how many places are looked at, at least 1.
+        groups: `[rows]`, group ids.
+        rank: `[rows]`, from `order_within` with these groups.
+        types: `[rows]`, content type of each row; null is a type of its own.
+        top: number of positions, at least 1.
 
     Returns:
-        Columns `type`, `rows` (in these places, of all groups) and `share`; the largest first.
+        Columns `type`, `rows` (in these positions, of all groups) and `share`; the largest first.
 
     Raises:
         DataError: the lengths differ, or `top` is below 1.
@@ -147,7 +147,7 @@ def share_in_top(groups: Groups, rank: Indices, types: pl.Series, *, top: int = 
 
 
 def _placed(rank: Indices, types: pl.Series, top: int, **columns: pl.Series) -> pl.DataFrame:
-    """Return the rows in the first `top` places."""
+    """Return the rows in the first `top` positions."""
     check_lengths(ranks=len(rank), types=len(types))
     count_of("top", top, error=DataError)
     table = pl.DataFrame({"rank": rank, "type": types, **columns})

@@ -1,4 +1,4 @@
-"""What tasks cost one another: the blends that no other blend beats in all tasks at once."""
+"""Trade-offs between tasks: the blends that no other blend beats in all tasks at once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CELLS = 2**22  # compared at once, to bound the memory
 
 
 def non_dominated(values: Floats) -> NDArray[np.bool_]:
-    """Return which rows of `values` `[n, T]` lie on the Pareto front `[n]`, higher being better.
+    """Return which rows of `values` `[n, T]` are on the Pareto front `[n]`; higher is better.
 
-    A row is dominated by one that is nowhere lower and somewhere higher; equal rows do not dominate
-    one another. A row that is not finite is not on the front. O(n²·T).
+    A row is dominated by another that is higher in one column and not lower in any; equal rows do
+    not dominate each other. A row with a value that is not finite is not on the front. O(n²·T).
 
     >>> non_dominated(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.5, 0.4]])).tolist()
     [True, True, True, False]
@@ -38,9 +38,9 @@ def non_dominated(values: Floats) -> NDArray[np.bool_]:
 
 
 def front_of(table: pl.DataFrame, columns: list[str]) -> NDArray[np.bool_]:
-    """Return which rows of a table lie on the Pareto front of some columns `[rows]`.
+    """Return which rows of a table are on the Pareto front of some columns `[rows]`.
 
-    A column with NaN, such as the NDCG of a task without a positive label, is not looked at.
+    Columns with NaN, such as the NDCG of a task without a positive label, are ignored.
     """
     values = table.select(columns).to_numpy()
     return non_dominated(values[:, ~np.isnan(values).any(axis=0)])
@@ -57,26 +57,25 @@ def weight_sweep(
     points: int = 50,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Return what other weights would do to each task's NDCG@k, beside those set by hand.
+    """Return each task's NDCG@k for the manual weights and for random ones.
 
-    The weights of the blend are multiplied by factors drawn evenly from all that are 0 or more and
-    have mean 1 (a Dirichlet distribution), so signs and zeros stay as they are. Diversity is left
-    out of it.
+    The weights of the blend are multiplied by random factors of 0 or more with mean 1 (a uniform
+    Dirichlet distribution), so signs and zeros stay. Diversity is not applied.
 
     Args:
-        spec: the blend set by hand, with at least two weights that are not 0.
+        spec: the manual blend, with at least two nonzero weights.
         kinds: of the model's tasks.
-        fit_frame: held-out rows that transforms are fitted on.
-        frame: rows with labels that orders are measured on.
-        user: column whose values have a list each.
-        k: places that count, at least 1.
-        points: sets of weights to draw, at least 1.
-        seed: of the draws.
+        fit_frame: held-out rows to fit transforms on.
+        frame: rows with labels to measure orders on.
+        user: column that defines one list per value.
+        k: length of the lists that are measured, at least 1.
+        points: number of random weight vectors, at least 1.
+        seed: of the random weights.
 
     Returns:
-        First the blend by hand (`by_hand` is true), then each task alone, then the draws: columns
-        `TASK__weight` and `TASK__ndcg` for each weighted task, `by_hand`, and `front`: whether no
-        other row is better in one task and as good in all.
+        First the manual blend (`by_hand` is true), then each task alone, then the random weights:
+        columns `TASK__weight` and `TASK__ndcg` per weighted task, `by_hand`, and `front`, whether
+        the row is on the Pareto front.
 
     Raises:
         RecipeError: the blend does not fit the tasks, or has one weight only.

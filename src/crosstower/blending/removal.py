@@ -1,4 +1,4 @@
-"""Take a kept blend out of a run."""
+"""Remove a saved blend from a run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ PAGE, ROWS, FUNNEL = "blend.html", "blended.parquet", "funnel.json"
 
 
 def remove_blend(run: Run | str | Path) -> Run:
-    """Remove the blend that a run keeps, with its figures and its page; predictions stay.
+    """Remove a run's blend with its metrics and page; predictions stay.
 
-    A blend of the recipe comes back with `crosstower fit --resume RUN`.
+    `crosstower fit --resume RUN` restores a blend of the recipe.
 
     Args:
         run: a ranking run, or its folder.
 
+    Returns:
+        The run.
+
     Raises:
-        RunError: the run retrieves, or keeps no blend.
+        RunError: the run is a retrieval run, or has no blend.
 
     """
     run = Run.of(run)

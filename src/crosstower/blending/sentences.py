@@ -1,4 +1,4 @@
-"""What a blend does to the lists, in words."""
+"""Findings about a blend in words."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from crosstower.evaluation.metrics.per_user import bootstrap_difference
 def sentences(
     asked: ComparisonSpec, measured: Sequence[Measured], counts: Counts | None, lists: Lists
 ) -> list[str]:
-    """Return the findings about the test rows of one training, the most telling first.
+    """Return the findings on the test rows of one training, the most important first.
 
-    Orders are compared where the lists tell them apart.
+    Orders are compared only if the lists can distinguish them.
     """
     by_name = {m.name: m for m in measured}
     blend = by_name[BLENDED]
@@ -45,7 +45,7 @@ def sentences(
 def _comparisons(
     asked: ComparisonSpec, blend: Measured, by_name: Mapping[str, Measured]
 ) -> list[str]:
-    """Return how the blend differs from the other orders."""
+    """Return sentences on the differences between the blend and the other orders."""
     words = list[str]()
     for metric in _compared(asked):
         words += _against(blend, by_name.get(SHUFFLED), metric, asked.k)
@@ -58,7 +58,7 @@ def _comparisons(
 
 
 def fallback_words(fitted: FittedBlend, unseen: Mapping[str | None, int]) -> list[str]:
-    """Return which rows and types could not be treated by their own type."""
+    """Return sentences about rows and types that use the map of all types."""
     words = list(fitted.notes)
     if unseen:
         words.append(
@@ -69,7 +69,7 @@ def fallback_words(fitted: FittedBlend, unseen: Mapping[str | None, int]) -> lis
 
 
 def tuning_words(tuned: Tuned) -> list[str]:
-    """Return how the weights were found, and what each constraint came to while tuning."""
+    """Return sentences about the tuning, and the value of each constraint in it."""
     trials = tuned.trials.height
     best = f"the best of {trials:,} blends has utility {tuned.utility:.4f} there"
     words = [f"Tuned on the validation rows: {best}."]
@@ -82,7 +82,7 @@ def tuning_words(tuned: Tuned) -> list[str]:
 def constraint_words(
     asked: ComparisonSpec, frame: pl.DataFrame, measured: Sequence[Measured]
 ) -> list[str]:
-    """Return what each constraint of the utility comes to on the test rows, in which order."""
+    """Return sentences about each constraint's value on the test rows, per order."""
     if asked.utility is None or not asked.utility.constraints:
         return []
     measures = Measures(asked.utility, asked.schema.kinds(), frame)
@@ -117,7 +117,7 @@ def _first_places(asked: ComparisonSpec, blend: Measured, lists: Lists) -> str:
 
 
 def _against(blend: Measured, other: Measured | None, metric: str, k: int) -> list[str]:
-    """Say how the blend differs from another order in one metric, if it does beyond the noise."""
+    """Return the difference to another order in one metric, if it exceeds the noise."""
     if other is None or metric not in blend.groups or not blend.groups[metric].counted:
         return []
     mine, theirs = blend.groups[metric], other.groups[metric]
@@ -142,7 +142,7 @@ def _called(name: str) -> str:
 
 
 def _types(asked: ComparisonSpec, by_name: Mapping[str, Measured]) -> list[str]:
-    """Say how the content types share the first places, beside the plain sum."""
+    """Return the shares of content types in the first positions, compared with the plain sum."""
     blend, plain = by_name[BLENDED], by_name.get(PLAIN)
     if not blend.shares:
         return []

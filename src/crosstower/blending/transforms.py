@@ -1,6 +1,6 @@
-"""What is done to predictions before they are added: one fitted map per task and content type.
+"""Transforms of predictions before they are summed: one fitted map per task and content type.
 
-Maps are plain frozen data. Predictions `x` and results are arrays `[rows]`, computed in float64.
+Maps are frozen models. Predictions `x` and results are arrays `[rows]`, computed in float64.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _SAME, _LAST_DIGITS, _CONSTANT = 5e-6, 5e-7, 3e-6
 
 
 class Scaled(FrozenModel):
-    """(h(x) - mean) / sd, where h is the identity, the logit or the probit.
+    """Map (h(x) - mean) / sd, where h is the identity, the logit or the probit.
 
-    Logit and probit clip probabilities to [1e-7, 1 - 1e-7], so that 0 and 1 stay finite. Mean 0 and
-    sd 1 leave h(x) as it is. With sd 0, fitted on a constant, every row gets 0.
+    Logit and probit clip probabilities to [1e-7, 1 - 1e-7], so that 0 and 1 stay finite. With mean
+    0 and sd 1 the result is h(x). With sd 0, fitted on a constant, it is 0.
     """
 
     kind: Literal["identity", "logit", "probit"]
@@ -43,12 +43,12 @@ class Scaled(FrozenModel):
 
 
 class Percentile(FrozenModel):
-    """The share of fitted predictions below x, ties counted half: (#less + #less-or-equal) / 2n.
+    """Share of fitted predictions below x, ties counted half: (#less + #less-or-equal) / 2n.
 
-    `points` are n actual predictions in ascending order, and the map is a step function: any
-    strictly increasing change of a head, made before fitting and scoring, changes nothing, unless
-    it makes ties. Predictions tie within 5e-6 of their size or of the range of `points`, whichever
-    is smaller, and within 5e-7 of their size, the last digits of float32. A constant gets 0.5.
+    `points` are n actual predictions in ascending order, and the map is a step function: it is
+    invariant to strictly increasing changes of a head before fitting and scoring, unless they
+    create ties. Predictions tie within 5e-6 of their size or of the range of `points`, whichever is
+    smaller, and within 5e-7 of their size, the precision of float32. A constant gets 0.5.
     """
 
     kind: Literal["percentile"] = "percentile"
@@ -74,8 +74,8 @@ def fit_transform(
         transform: its name.
         x: predictions `[rows]` of rows that the model was not trained on: finite, at least one,
             and probabilities for logit and probit.
-        comparable: standardise identity, logit and probit after the transform. This is what makes
-            them comparable where each content type has a map of its own.
+        comparable: standardise identity, logit and probit after the transform, which makes them
+            comparable between content types with separate maps.
 
     """
     if transform == "percentile":
@@ -97,19 +97,18 @@ def _plain(kind: Literal["identity", "logit", "probit"], x: NDArray[Any]) -> Flo
 
 
 def _spread(x: Floats) -> float:
-    """Return max - min, or 0 for a constant, whose last digits of float32 are no spread."""
+    """Return max - min, or 0 for a constant, up to the precision of float32."""
     low, high = float(x.min()), float(x.max())
     return high - low if high - low > _CONSTANT * max(abs(low), abs(high)) else 0.0
 
 
 def _tied(x: Floats, points: Floats) -> tuple[Floats, Floats]:
-    """Return the ends `[rows]` of the numbers that count as equal to x.
+    """Return the lower and upper ends `[rows]` of the interval of values that tie with x.
 
-    A prediction is a sum in float32 whose last digits hang on the size of the batch that it came
-    in. Without this a row would leave the middle of its ties for one of their ends. Rounding would
-    not do: where the edge of a rounding step runs through ties it parts them. The range of the
-    fitted points limits what is equal where they lie far from 0, such as dates in seconds. Neither
-    end falls as x rises, so no order is turned round; a tie with 0 is 0 itself.
+    The last digits of a float32 prediction depend on the size of its batch, which would break ties.
+    Rounding is not enough, as a rounding boundary within ties would split them. The range of the
+    fitted points limits the interval for values far from 0, such as dates in seconds. Both ends
+    increase with x, so no order is reversed; only 0 ties with 0.
     """
     size, spread = np.abs(x), _spread(points)
     near = _SAME * np.minimum(size, spread) if spread else _SAME * size
@@ -118,10 +117,10 @@ def _tied(x: Floats, points: Floats) -> tuple[Floats, Floats]:
 
 
 def _quantiles(x: NDArray[Any]) -> Floats:
-    """Return x in ascending order, or its evenly spaced quantiles where there are too many.
+    """Return x in ascending order, or evenly spaced quantiles if there are too many.
 
     Quantile q is the smallest value with a share of at least q at or below it (the inverse of the
-    empirical CDF), which is always a value of the data.
+    empirical CDF), always a value of the data.
     """
     ordered = np.sort(np.asarray(x, dtype=np.float64))
     if len(ordered) <= MAX_POINTS:

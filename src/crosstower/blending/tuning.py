@@ -1,7 +1,7 @@
-"""Find the weights of a blend for a declared utility, by Optuna's TPE sampler.
+"""Tuning of a blend's weights for a declared utility, by Optuna's TPE sampler.
 
-Weights are searched as T - 1 numbers: log(w_i / (w_{i+1} + ... + w_T)), so that no two of them mean
-the same order and each ratio is searched on a log scale.
+The weights are searched as T - 1 numbers, log(w_i / (w_{i+1} + ... + w_T)), so that different
+numbers give different orders and each ratio is searched on a log scale.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WIDEST = float(np.log(1e4))  # of a searched log ratio
 
 @dataclass(frozen=True)
 class Kept:
-    """A constraint in words and what the chosen blend came to."""
+    """A constraint in words, and its value for the chosen blend."""
 
     words: str
     reached: float
@@ -40,12 +40,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best blend that keeps to all constraints, and everything that was tried.
+    """The best blend that meets all constraints, and all trials.
 
-    `trials` has a row a blend tried: `trial`, `start` (what it is called if it was not searched),
-    `transform`, `by`, `utility`, `feasible`, for each task `TASK__weight` and `TASK__ndcg`, and
-    what each constraint came to. All figures are of the rows that it was tuned on, so they flatter:
-    report the blend on test rows. `left_out` rows have no worth, for want of a label or a user.
+    `trials` has one row per blend tried: `trial`, `start` (its name if it was not sampled),
+    `transform`, `by`, `utility`, `feasible`, `TASK__weight` and `TASK__ndcg` per task, and the
+    value of each constraint. All results are of the rows used for tuning and thus optimistic:
+    report the blend on test rows. `left_out` rows have no value, as a label or the user is missing.
     """
 
     blend: Blend
@@ -56,14 +56,14 @@ class Tuned:
 
     @property
     def pareto(self) -> pl.DataFrame:
-        """The trials of which no other is better in one task's NDCG and as good in all others."""
+        """The trials on the Pareto front of the tasks' NDCG."""
         columns = [name for name in self.trials.columns if name.endswith("__ndcg")]
         return self.trials.filter(pl.Series(front_of(self.trials, columns)))
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A blend to be tried."""
+    """A blend to try."""
 
     weights: Mapping[str, float]
     transform: Transform
@@ -82,24 +82,23 @@ def tune_blend(
     *,
     on_progress: OnProgress = no_progress,
 ) -> Tuned:
-    """Return the blend of all tasks with the highest utility that keeps to the constraints.
+    """Return the blend of all tasks with the highest utility that meets the constraints.
 
-    Transforms are fitted and blends measured on the same rows, which must be neither those that the
-    model was trained on nor those that the result is reported on. The first trials are, for each
-    content type column and transform, the utility's values as weights and equal weights, and each
-    task alone: the result is never worse than those on these rows, if they keep to the constraints.
+    Transforms are fitted and blends measured on the same rows, which must differ from those that
+    the model was trained on and from those of the report. The first trials are, per content type
+    column and transform, the utility's values as weights, equal weights, and each task alone. The
+    result is never worse than those on these rows, if they meet the constraints.
 
     Args:
-        utility: what is wanted; its `transforms` and `by` are searched, its seed decides the rest.
+        utility: its `transforms` and `by` are searched, its seed makes the search reproducible.
         kinds: of the model's tasks, all of which are blended.
-        frame: held-out rows with labels, predictions and the columns that the utility names.
-        on_progress: shown one line a trial.
+        frame: held-out rows with labels, predictions and the columns of the utility.
+        on_progress: called once per trial.
 
     Raises:
-        RecipeError: Optuna is not installed, the utility names a task that is not there, or no
-            trial keeps to all constraints.
-        DataError: a column is missing, a label or prediction is unusable, or no row is worth
-            anything.
+        RecipeError: Optuna is not installed, the utility names an unknown task, or no trial meets
+            all constraints.
+        DataError: a column is missing, a label or prediction is unusable, or no row has any value.
 
     """
     optuna, measures = _optuna(), Measures(utility, kinds, frame)
@@ -133,7 +132,7 @@ def _study(optuna: Any, utility: Utility, starts: list[_Candidate]) -> Any:
 
 
 class _Parts:
-    """Transformed predictions of all tasks, made once for each transform and content type."""
+    """Transformed predictions of all tasks, computed once per transform and content type."""
 
     def __init__(self, kinds: Mapping[str, HeadKind], frame: pl.DataFrame) -> None:
         self._kinds, self._frame = kinds, frame
@@ -151,7 +150,7 @@ class _Parts:
 
 
 def _starts(utility: Utility, tasks: list[str]) -> list[_Candidate]:
-    """Return the blends that anyone would try first, the plainest of them first."""
+    """Return the obvious first candidates, the simplest first."""
     found = list[_Candidate]()
     for by, transform in itertools.product(utility.by, utility.transforms):
         values = {task: utility.values.get(task, 0.0) for task in tasks}
@@ -174,7 +173,7 @@ def _suggested(trial: Any, utility: Utility, tasks: list[str]) -> _Candidate:
 
 
 def _parameters(candidate: _Candidate) -> dict[str, Any]:
-    """Return what `_suggested` would have to be given for these weights, or nearly."""
+    """Return the search parameters that give these weights, approximately."""
     weights = np.array(list(candidate.weights.values()))
     rest = np.cumsum(weights[::-1])[::-1][1:]
     with np.errstate(divide="ignore", invalid="ignore"):  # nothing, or nothing left

@@ -1,4 +1,4 @@
-"""What an order is worth: the value of one event of each task, read from a small YAML file.
+"""Utility of an order: the value of one event per task, read from a small YAML file.
 
 values: {like: 1, comment: 3}
 user: user_id
@@ -33,9 +33,9 @@ _SHARES = ("min_share", "max_share")
 
 
 class Constraint(FrozenModel):
-    """What an order must keep to: a share of a content type in the first k, or a task's NDCG@k.
+    """A constraint on an order: a share of a content type in the first k, or a task's NDCG@k.
 
-    A share is that of the rows with `value` in `column` among a user's first k places, averaged
+    The share is that of rows with `value` in `column` among a user's first k positions, averaged
     over users.
     """
 
@@ -62,13 +62,13 @@ class Constraint(FrozenModel):
 
     @property
     def bound(self) -> float:
-        """The share or NDCG that must be kept to."""
+        """The share or NDCG required."""
         bounds = (self.min_share, self.max_share, self.min_ndcg)
         return next(bound for bound in bounds if bound is not None)
 
     @property
     def words(self) -> str:
-        """The constraint as a reader would say it.
+        """The constraint in words.
 
         >>> Constraint(column="content_type", value="video", min_share=0.3).words
         "share of content_type 'video' at least 0.3"
@@ -80,10 +80,10 @@ class Constraint(FrozenModel):
 
 
 class Utility(FrozenModel):
-    """What is wanted of an order, and how long to look for it.
+    """Utility of an order, and the budget of the search for it.
 
-    A row is worth Σ_t value_t·label_t (times an amount); an order is worth the mean over users of
-    the NDCG@k or of the total of the first k rows.
+    The value of a row is Σ_t value_t·label_t (times an amount). The utility of an order is the mean
+    over users of NDCG@k, or of the total value of the first k rows.
     """
 
     values: dict[str, float] = Field(
@@ -155,7 +155,7 @@ def check_utility(utility: Utility, kinds: Mapping[str, HeadKind]) -> None:
     """Refuse a utility that does not fit the tasks of a model.
 
     Raises:
-        RecipeError: a value or constraint is of a task that is not there.
+        RecipeError: a value or constraint names an unknown task.
 
     """
     places = [("values", task) for task in utility.values]
@@ -175,19 +175,20 @@ def gain(
     *,
     truth: Mapping[str, str] | None = None,
 ) -> Floats:
-    """Return what each row is worth `[rows]`; NaN where a label that counts is missing.
+    """Return the value of each row `[rows]`; NaN if a label that counts is missing.
 
-    Σ_t value_t·label_t, times the amount. With `relative_to` a label is divided by its mean over
-    the rows of the same type, so that 1 is what is usual there; a type without any event has 0.
+    The value is Σ_t value_t·label_t, times the amount. With `relative_to` a label is divided by its
+    mean over the rows of the same type, so that 1 is the average of a type; a type without any
+    event has 0.
 
     Args:
         utility: values, amount and `relative_to`.
         frame: rows with a column of labels for each task with a value.
         kinds: of the model's tasks.
-        truth: `{task: column}` to take instead of labels, such as true probabilities.
+        truth: `{task: column}` to use instead of labels, such as true probabilities.
 
     Raises:
-        RecipeError: a value is of a task that is not there.
+        RecipeError: a value names an unknown task.
         DataError: a column is missing, a label is negative or infinite, or an amount is unusable.
 
     """

@@ -16,14 +16,23 @@ def cosine_contrastive_loss(
     negative_weight: float = 1.0,
     left_out: Tensor | None = None,
 ) -> Tensor:
-    """Return (1 - s⁺) + w·mean_j max(0, s_j⁻ - margin), SimpleX (Mao et al. 2021, equation 1).
+    """Return the mean of (1 - s⁺) + w·mean_j max(0, s_j⁻ - margin).
+
+    It is the loss of SimpleX (Mao et al. 2021, equation 1).
+
+    >>> import torch
+    >>> cosine_contrastive_loss(torch.tensor([0.9]), torch.tensor([[0.7, 0.1]]), margin=0.5)
+    tensor(0.2000)
 
     Args:
-        positive: `[B]` cosine of each query with its positive.
-        negative: `[B, M]` cosines with its negatives.
-        margin: negatives below it are left alone.
+        positive: `[B]`, cosine of each query with its positive.
+        negative: `[B, M]`, cosines with its negatives.
+        margin: cosines of negatives below it have no loss.
         negative_weight: w; `python -m benchmarks contrastive` compares some by validation.
-        left_out: `[B, M]`, which negatives are accidental hits; they count as below the margin.
+        left_out: `[B, M]`, True for accidental hits, which have no loss.
+
+    Returns:
+        A scalar.
 
     """
     hinge = torch.relu(negative - margin)

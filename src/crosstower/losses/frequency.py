@@ -1,4 +1,4 @@
-"""How often items come by in a stream of batches, estimated as it goes."""
+"""Streaming estimate of item frequencies over batches."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ from torch import Tensor
 
 
 class StreamingFrequency:
-    """Estimates how often each item comes by (Yi et al. 2019, algorithm 2, with counts).
+    """Streaming estimate of how often each item occurs (Yi et al. 2019, algorithm 2, with counts).
 
-    For each distinct item y of step t: B[y] ← (1 − alpha)·B[y] + alpha·(t − A[y]), A[y] ← t, the
-    steps between two sightings. Algorithm 2 takes 1 / B[y] for the probability, which is at most
-    one a batch; popular items are there several times, so C[y], the number of times per sighting,
-    is averaged alike, and an item's rate is C[y] / B[y] a step. An item that was seen once has the
-    interval since the start, not a share alpha of it. Memory does not depend on the stream.
+    For each distinct item y of step t: B[y] ← (1 − alpha)·B[y] + alpha·(t − A[y]), A[y] ← t, where
+    B is the mean number of steps between two occurrences. Algorithm 2 estimates the probability as
+    1 / B[y], at most once per batch. Popular items occur several times in a batch, so C[y], the
+    mean count per batch that has the item, is averaged in the same way; the rate of an item is
+    C[y] / B[y] per step. The first interval of an item is the time since the start, unweighted.
+    Memory does not depend on the length of the stream.
+
+    >>> import torch
+    >>> frequency = StreamingFrequency(3)
+    >>> for _ in range(100):
+    ...     frequency.update(torch.tensor([0, 0, 0, 1]))
+    >>> frequency.probability(torch.tensor([0, 1]), batch_size=4)
+    tensor([0.7500, 0.2500])
 
     Args:
-        items: how many there are.
-        alpha: weight of the newest sighting.
+        items: number of items.
+        alpha: weight of the newest occurrence, in (0, 1].
 
     """
 
@@ -28,7 +36,7 @@ class StreamingFrequency:
         self.times = torch.zeros(items)
 
     def update(self, items: Tensor) -> None:
-        """Take in the items `[B]` of one batch."""
+        """Update the estimates with the items `[B]` of one batch."""
         self.step += 1
         seen, times = torch.unique(items, return_counts=True)
         gap = (self.step - self.last_seen[seen]).float()
@@ -39,9 +47,14 @@ class StreamingFrequency:
         self.last_seen[seen] = self.step
 
     def probability(self, items: Tensor, *, batch_size: int) -> Tensor:
-        """Return p_y `[C]`, the probability that a row of the stream holds the item.
+        """Return p_y `[C]`, the probability that a row of the stream has the item.
 
-        Items never seen are taken to come once in all the steps so far and one more.
+        An item not seen so far counts as if it occurred once in the next step.
+
+        Args:
+            items: `[C]`.
+            batch_size: rows per batch.
+
         """
         interval, times = self.interval[items], self.times[items]
         seen = interval > 0

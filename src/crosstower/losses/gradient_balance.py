@@ -1,4 +1,4 @@
-"""Balances that look at each task's gradient: GradNorm and PCGrad."""
+"""Task balancing by gradients: GradNorm and PCGrad."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crosstower.losses.gradients import TaskGradients, project_conflicts
 
 
 class _GradientBalance:
-    """Keeps the losses of a step until their gradients are asked for."""
+    """Keeps the losses of a step until `backward`."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         self.weights = torch.tensor(weights)
@@ -19,7 +19,7 @@ class _GradientBalance:
         self._labelled = torch.zeros(0)
 
     def total(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Return Σ_t w_t · L_t, to be watched; the gradients come from the parts."""
+        """Return Σ_t w_t · L_t, for logging; the gradients come from the separate losses."""
         self._losses, self._labelled = losses, labelled
         return (self.weights.to(losses) * losses).sum()
 
@@ -31,13 +31,25 @@ class _GradientBalance:
 
 
 class PCGradBalance(_GradientBalance):
-    """Gradient surgery (Yu et al. 2020): a task does not undo what helps another.
+    """PCGrad (Yu et al. 2020, algorithm 1): project conflicting gradients onto each other's normal.
 
     The weights w_t of the recipe scale each task's gradient before the projections.
+
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    >>> losses = torch.stack([weight[0] + weight[1], weight[1] - 2 * weight[0]])
+    >>> balance = PCGradBalance([1.0, 1.0])
+    >>> balance.backward(balance.total(losses, torch.tensor([True, True])), [weight])
+    >>> weight.grad
+    tensor([-0.9000,  2.7000])
+
+    Args:
+        weights: w_t of the T tasks.
+
     """
 
     def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
-        """Project the tasks' gradients and add them up."""
+        """Project the tasks' gradients and write their sum to the parameters."""
         del total
         gradients = self._gradients(parameters)
         for values, weight in zip(gradients.values, self.weights.tolist(), strict=True):
@@ -52,7 +64,7 @@ class PCGradBalance(_GradientBalance):
         return self.weights.tolist()
 
     def state(self) -> dict[str, Tensor]:
-        """Return nothing: there is no state."""
+        """Return an empty state."""
         return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -60,13 +72,28 @@ class PCGradBalance(_GradientBalance):
 
 
 class GradNormBalance(_GradientBalance):
-    """GradNorm (Chen et al. 2018): every task pulls at the shared parameters alike.
+    """GradNorm (Chen et al. 2018): equalise the tasks' gradient norms on shared parameters.
 
-    G_t = v_t · ‖∇L_t‖ over the parameters that tasks share is led to r_t^alpha times the mean of
-    all G, with r_t = L_t / L_t(0) over its mean: tasks that are behind pull more. The weights v
-    start where all pull alike, go down the gradient of Σ_t |G_t - mean G · r_t^alpha| (eq. 2), in
-    their logarithms so that they stay positive whatever the scale of a loss, and sum to T. The
-    weights w_t of the recipe stay a preference on top.
+    G_t = v_t · ‖∇L_t‖ over the shared parameters is driven to r_t^alpha times the mean of all G,
+    where r_t is L_t / L_t(0) divided by its mean over tasks: tasks that lag get larger gradients.
+    The weights v start at equal G and follow the gradient of Σ_t |G_t - mean G · r_t^alpha|
+    (equation 2). They are updated as logarithms, which keeps them positive at any scale of the
+    losses, and sum to T. The weights w_t of the recipe multiply the result.
+
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> losses = torch.stack([weight[0] * 100, weight[0]])
+    >>> balance = GradNormBalance([1.0, 1.0])
+    >>> balance.backward(balance.total(losses, torch.tensor([True, True])), [weight])
+    >>> small, large = balance.log_values()
+    >>> round(large / small)
+    100
+
+    Args:
+        weights: w_t of the T tasks.
+        alpha: strength of the correction for lagging tasks; 0 only equalises the norms.
+        rate: learning rate of the logarithms of v.
+
     """
 
     def __init__(
@@ -78,7 +105,7 @@ class GradNormBalance(_GradientBalance):
         self.first_loss = torch.full((len(weights),), torch.nan, dtype=torch.float64)
 
     def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
-        """Write the balanced gradient, then move the balance."""
+        """Write the balanced gradient to the parameters, then update the weights v."""
         del total
         gradients = self._gradients(parameters)
         tasks = range(len(gradients.values))
@@ -91,7 +118,7 @@ class GradNormBalance(_GradientBalance):
         self._move(losses, labelled & (norms > 0), norms)
 
     def _start(self, losses: Tensor, active: Tensor, norms: Tensor) -> None:
-        """Let tasks that have labels for the first time pull as much as the others do."""
+        """Initialise v of tasks with their first labels: their G becomes the others' mean."""
         fresh = self.first_loss.isnan() & active
         if not fresh.any():
             return
@@ -101,7 +128,7 @@ class GradNormBalance(_GradientBalance):
         self.first_loss = torch.where(fresh, losses, self.first_loss)
 
     def _move(self, losses: Tensor, active: Tensor, norms: Tensor) -> None:
-        """Take a step; tasks without a label in the batch wait."""
+        """Update v of the tasks that have a label in the batch."""
         if int(active.sum()) < 2:
             return
         pull = self.balance * norms  # [T]
@@ -118,9 +145,9 @@ class GradNormBalance(_GradientBalance):
         return (self.weights * self.balance).tolist()
 
     def state(self) -> dict[str, Tensor]:
-        """Return the balance and the first losses."""
+        """Return v and the first losses."""
         return {"balance": self.balance, "first_loss": self.first_loss}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back the balance and the first losses."""
+        """Restore v and the first losses."""
         self.balance, self.first_loss = state["balance"], state["first_loss"]

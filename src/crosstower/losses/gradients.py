@@ -1,7 +1,7 @@
-"""Gradients task by task: what they agree on, and how they are put together.
+"""Gradients per task: inner products, norms, and projection of conflicts.
 
-Embedding tables have sparse gradients; the tasks of a batch touch the same rows, so that their
-values can be compared as they are.
+Embedding tables have sparse gradients. All tasks of a batch touch the same rows, so the values of
+their gradients are aligned.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 @dataclass
 class TaskGradients:
-    """The gradient of every task for every parameter.
+    """The gradient of every task with respect to every parameter.
 
-    `values[t][p]` is dense, or the values of a sparse gradient whose rows are `rows[p]`, the same
-    for all tasks; None where the task does not reach the parameter.
+    `values[t][p]` is dense, or the values of a sparse gradient with the rows `rows[p]`, the same
+    for all tasks. It is None if the task does not depend on the parameter.
     """
 
     parameters: Sequence[nn.Parameter]
@@ -27,25 +27,26 @@ class TaskGradients:
 
     @staticmethod
     def of(losses: Sequence[Tensor], parameters: Sequence[nn.Parameter]) -> TaskGradients:
-        """Differentiate each loss by all parameters."""
+        """Return the gradient of each loss with respect to all parameters."""
         found = [_gradients(loss, parameters) for loss in losses]
         by_parameter = [_aligned(list(grads)) for grads in zip(*found, strict=True)]
         values = [[values[t] for values, _ in by_parameter] for t in range(len(losses))]
         return TaskGradients(parameters, values, [rows for _, rows in by_parameter])
 
     def shared(self, one: int, other: int) -> list[int]:
-        """Return the parameters that both tasks pull at.
+        """Return the positions of the parameters that both tasks depend on.
 
-        Where tasks have rows or columns of their own in one tensor, as in a linear layer with an
-        output a task, there is no place where both gradients are not zero: it is not shared.
+        A tensor with separate rows or columns per task, such as a linear layer with one output per
+        task, has no element with two nonzero gradients and is not shared.
         """
         pairs = zip(self.values[one], self.values[other], strict=True)
         return [p for p, (a, b) in enumerate(pairs) if _meet(a, b)]
 
     def dot(self, one: int, other: int, places: Sequence[int]) -> float:
-        """Return the inner product of two tasks' gradients over some parameters, in float64.
+        """Return the inner product of two tasks' gradients over some parameters.
 
-        Squares of small gradients underflow in float32, those of large ones overflow.
+        It is computed in float64: in float32 squares of small gradients underflow and those of
+        large ones overflow.
         """
         return float(sum(self._product(one, other, p) for p in places))
 
@@ -82,7 +83,7 @@ def _gradients(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Sequence[Ten
 
 
 def _aligned(grads: list[Tensor | None]) -> tuple[list[Tensor | None], Tensor | None]:
-    """Return values that stand side by side, and the rows they belong to if they are sparse."""
+    """Return aligned values, and their rows if the gradients are sparse."""
     sparse = [g.coalesce() for g in grads if g is not None and g.is_sparse]
     if not sparse:
         return grads, None
@@ -103,15 +104,15 @@ def _rebuilt(values: Tensor, rows: Tensor | None, parameter: nn.Parameter) -> Te
 
 
 def project_conflicts(gradients: TaskGradients, order: Sequence[Sequence[int]]) -> None:
-    """Take from each task's gradient what points against another's (PCGrad).
+    """Project each task's gradient onto the normal plane of conflicting ones (PCGrad), in place.
 
     Yu et al. 2020, "Gradient Surgery for Multi-Task Learning", algorithm 1: for i and each j ≠ i in
-    random order, where g_i · g_j < 0, g_i ← g_i - (g_i · g_j / ‖g_j‖²) g_j, with g_j as it was
-    before. Only parameters that both tasks share take part.
+    random order, if g_i · g_j < 0: g_i ← g_i - (g_i · g_j / ‖g_j‖²) g_j, with the original g_j.
+    Only parameters that both tasks share are projected.
 
     Args:
         gradients: changed in place.
-        order: for each task, the others in the order in which they are met.
+        order: for each task, the other tasks in the order of the projections.
 
     """
     before = TaskGradients(

@@ -1,4 +1,4 @@
-"""What a ranker learns at each step: the labels of its tasks."""
+"""The objective of a ranker: the losses of its tasks on labelled rows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ from crosstower.losses.tasks import labelled_rows, task_losses
 
 
 class PointwiseObjective:
-    """The losses of all heads, weighed against one another by a `Balance`.
+    """The losses of all heads, combined by a `Balance`.
+
+    >>> import torch, crosstower as ct
+    >>> heads = (ct.Head("click", "binary"),)
+    >>> layout = ct.Layout(codes=(), numbers=("age",), lists=(), heads=heads)
+    >>> objective = PointwiseObjective(layout, ct.losses.StaticBalance([1.0]))
+    >>> model = ct.models.build(layout, {"name": "logistic_regression"})
+    >>> batch = ct.Batch(torch.zeros(4, 0), torch.ones(4, 1), {}, torch.tensor([[0.0, 1, 1, 0]]).T)
+    >>> objective.loss(model, batch).detach()  # log 2, as all weights start at zero
+    tensor(0.6931)
 
     Args:
-        layout: of the model.
-        balance: weighs the losses.
-        losses: by head; a head without one has the loss of its kind.
+        layout: with T heads.
+        balance: of the T losses.
+        losses: by head; heads without one use the default loss of their kind.
 
     """
 
@@ -31,10 +40,10 @@ class PointwiseObjective:
         self.layout, self.balance, self.losses = layout, balance, losses
 
     def begin_epoch(self, model: nn.Module) -> None:
-        """Do nothing: labels stay what they are."""
+        """Do nothing: labels are the same in every epoch."""
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the loss of a batch, in float32 whatever the model computes in."""
+        """Return the loss of a batch, in float32 whatever the model's precision."""
         full = {name: logit.float() for name, logit in model(batch).items()}
         losses, labelled = task_losses(full, batch.labels, self.layout.heads, self.losses)
         return self.balance.total(losses, labelled)
@@ -44,29 +53,29 @@ class PointwiseObjective:
         return labelled_rows(batch.labels)
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
-        """Leave the gradients of the last loss on the parameters."""
+        """Write the gradients of the last loss to the parameters."""
         self.balance.backward(loss, model.parameters())
 
     def describe(self, batch: Any) -> list[str]:
-        """Return one line a number or label column: smallest, mean and largest value."""
+        """Return one line per number and label column: minimum, mean and maximum."""
         return column_statistics(self.layout, batch)
 
     def log_values(self) -> dict[str, float]:
-        """Return the weight of each task's loss at the moment."""
+        """Return the current weight of each task's loss."""
         names = [f"weight.{head.name}" for head in self.layout.heads]
         return dict(zip(names, self.balance.log_values(), strict=True))
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the balance has learnt."""
+        """Return the state of the balance."""
         return self.balance.state()
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore the state of the balance."""
         self.balance.restore(state)
 
 
 def column_statistics(layout: Layout, batch: Batch) -> list[str]:
-    """Return one line a number or label column: smallest, mean and largest value."""
+    """Return one line per number and label column: minimum, mean and maximum."""
     lines: list[str] = []
     named = [(n, batch.numbers[:, i]) for i, n in enumerate(layout.numbers)]
     named += [(f"label {h.name}", batch.labels[:, i]) for i, h in enumerate(layout.heads)]

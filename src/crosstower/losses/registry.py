@@ -34,14 +34,18 @@ class Loss:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The items that the positives of a batch are compared with.
+    """Candidates of a batch: its positives and the sampled negatives, each item once.
+
+    >>> import torch
+    >>> drawn = Candidates(torch.eye(3), torch.tensor([0, 2]), torch.tensor([1, 4, 1]), None)
+    >>> drawn.vectors[drawn.positive].shape
+    torch.Size([2, 3])
 
     Args:
-        vectors: `[C, D]`, different items.
-        positive: `[B]`, the candidate that is each query's positive.
-        counts: `[C]`, how often each was drawn as a negative.
-        log_q: `[C]`, log of how often each is expected among the negatives; None without
-            `retrieval.log_q`.
+        vectors: `[C, D]`, distinct items.
+        positive: `[B]`, position of each query's positive among the candidates.
+        counts: `[C]`, number of draws as a negative.
+        log_q: `[C]`, log of the expected number of draws; None without `retrieval.log_q`.
 
     """
 
@@ -52,7 +56,7 @@ class Candidates:
 
 
 class RetrievalStep(Protocol):
-    """One batch of (query, item) pairs: what a retrieval loss is computed from."""
+    """Input of a retrieval loss: one batch of (query, item) pairs."""
 
     @property
     def section(self) -> Retrieval:
@@ -66,24 +70,24 @@ class RetrievalStep(Protocol):
 
     @property
     def scaled_queries(self) -> Tensor:
-        """Query vectors divided by the temperature `[B, D]`: products with items are logits."""
+        """Query vectors divided by the temperature `[B, D]`; dot products with items are logits."""
         ...
 
     @property
     def positives(self) -> Tensor:
-        """The item of each pair, by place in the catalogue `[B]`."""
+        """The item of each pair `[B]`, as a position in the catalogue."""
         ...
 
     def vectors(self, places: Tensor | None = None) -> Tensor:
-        """Return the vectors of the items at some places `[n, D]`; of all items if None."""
+        """Return item vectors `[n, D]` at some positions of the catalogue; all of them if None."""
         ...
 
     def uniform(self) -> Tensor:
-        """Return `retrieval.negatives.uniform` places drawn evenly from the catalogue."""
+        """Return `retrieval.negatives.uniform` items drawn uniformly from the catalogue."""
         ...
 
     def candidates(self) -> Candidates:
-        """Return candidates drawn as `retrieval.negatives` says."""
+        """Return candidates drawn according to `retrieval.negatives`."""
         ...
 
 
@@ -93,16 +97,16 @@ C = TypeVar("C", bound=Callable[..., Tensor])
 
 
 def register_loss(name: str, *, kinds: tuple[LossKind, ...]) -> Callable[[C], C]:
-    """Register a function as a loss.
+    """Return a decorator that registers a function as a loss.
 
-    For a task it gets logits `[B]` and labels `[B]` and returns the loss of each row `[B]`; rows
-    without a label are left out of the mean. Labels are 0 or 1 for a binary task, in [0, 1] for a
-    rating, standardised for a regression. For "retrieval" it gets a `RetrievalStep` and returns
-    the mean loss of the batch, a scalar.
+    A loss of tasks takes logits `[B]` and labels `[B]` and returns one value per row `[B]`; rows
+    without a label are excluded from the mean. Labels are 0 or 1 for a binary task, in [0, 1] for a
+    rating, standardised for a regression. A loss of kind "retrieval" takes a `RetrievalStep` and
+    returns the mean loss of the batch, a scalar. `docs/extending.md` has examples.
 
     Args:
         name: value of a task's `loss`, or of `retrieval.objective`.
-        kinds: what it applies to.
+        kinds: kinds of tasks that it applies to, or "retrieval".
 
     Raises:
         RecipeError: another module has registered the name.

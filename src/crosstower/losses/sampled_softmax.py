@@ -1,6 +1,6 @@
-"""Losses of retrieval models over candidates, computed without keeping their scores.
+"""Losses of retrieval models over candidates, computed without storing all scores.
 
-Shapes: B queries, C candidates that all queries share, D the width of their vectors.
+Shapes: B queries, C candidates shared by all queries, D the width of their vectors.
 """
 
 from __future__ import annotations
@@ -27,26 +27,34 @@ def sampled_softmax_loss(
 ) -> Tensor:
     """Return the mean cross-entropy of the positive among candidates, corrected for sampling.
 
-    The sum over the catalogue is estimated by exp(s⁺) + Σ_j n_j·exp(s_j) / E[n_j], with n_j how
-    often item j was drawn as a negative (Bengio & Senécal 2008; logQ correction, Yi et al. 2019).
-    Without the division popular items, drawn more often as negatives, are pushed down. The
-    positive is there for sure, not by chance, so it is not divided by anything.
+    The sum over the catalogue is estimated by exp(s⁺) + Σ_j n_j·exp(s_j) / E[n_j], where n_j is the
+    number of times item j was drawn as a negative (Bengio & Senécal 2008; logQ correction, Yi et
+    al. 2019). Without the division, popular items, which are drawn more often, would get too low
+    scores. The positive is not sampled, so its term is not divided.
 
-    A candidate that was drawn n times is given once, with its count; one that was not drawn, such
-    as another query's positive, has the count 0. With in-batch negatives one draw of a query's
-    positive is the positive itself (`positives_drawn`); the other draws are accidental hits.
+    Each candidate appears once, with the number of its draws; one that was not drawn, such as
+    another query's positive, has the count 0. With in-batch negatives one draw of a query's
+    positive is the positive itself (`positives_drawn`); further draws are accidental hits.
 
-    Gradients are computed block by block along with the loss, so that no `[B, C]` tensor lives
-    longer than its block: as fast as memory of the inner caches allows.
+    Gradients are computed block by block together with the loss, so no `[B, C]` tensor is kept.
+
+    >>> import torch
+    >>> queries, candidates = torch.zeros(2, 4), torch.ones(8, 4)
+    >>> loss = sampled_softmax_loss(queries, candidates, torch.tensor([0, 5]))
+    >>> round(float(loss), 4)  # log 8: all scores are equal
+    2.0794
 
     Args:
         queries: `[B, D]`, already divided by the temperature.
-        candidates: `[C, D]`, different items.
-        positive: `[B]`, the candidate that is each query's positive.
-        log_q: `[C]`, log E[n_j], how often each candidate is expected among the negatives.
-        counts: `[C]`, how often each was drawn, 0 or more; 1 if None.
-        mask_accidental: leave accidental hits out of the sum.
-        positives_drawn: the counts hold the positive of each query once.
+        candidates: `[C, D]`, distinct items.
+        positive: `[B]`, position of each query's positive among the candidates.
+        log_q: `[C]`, log E[n_j], the expected number of draws of each candidate; 0 if None.
+        counts: `[C]`, number of draws, 0 or more; 1 if None.
+        mask_accidental: exclude accidental hits from the sum.
+        positives_drawn: whether the counts include each query's positive once.
+
+    Returns:
+        A scalar in float32.
 
     """
     offset = candidates.new_zeros(len(candidates)) if log_q is None else -log_q
@@ -77,7 +85,7 @@ class _Softmax(torch.autograd.Function):
         q, c = queries.detach().to(dtype), candidates.detach().to(dtype)
         q_grad, c_grad = torch.empty_like(q), torch.zeros_like(c, dtype=torch.float32)
         total = offset.new_zeros((), dtype=torch.float64)
-        # Blocks share their memory: asking for it anew each time costs more than computing.
+        # Blocks share their memory: allocating it for each block costs more than the products.
         rows = min(len(q), _BLOCK)
         products, scores = q.new_empty(rows, len(c)), offset.new_empty(rows, len(c))
         for start in range(0, len(q), _BLOCK):
@@ -88,7 +96,7 @@ class _Softmax(torch.autograd.Function):
             mine = logits.gather(1, at) + own[part, None]
             logits.add_(offset).scatter_(1, at, mine)
             most = logits.amax(1, keepdim=True)
-            shares = logits.sub_(most).exp_()  # one exponential a score, for loss and gradient
+            shares = logits.sub_(most).exp_()  # one exponential per score, for loss and gradient
             whole = shares.sum(1, keepdim=True)
             total += (most + whole.log() - mine).sum().double()
             shares.div_(whole)
@@ -111,17 +119,24 @@ class _Softmax(torch.autograd.Function):
 def mixed_log_q(
     probability: Tensor, *, in_batch: int, uniform: int, catalogue: int, hard: Tensor | None = None
 ) -> Tensor:
-    """Return log E[n_j] `[C]` of negatives drawn in several ways.
+    """Return log E[n_j] of mixed negative samples (Yang et al. 2020).
 
-    Item j is expected B·p_j + M / N + h_j times: among B in-batch ones drawn by p, M uniform ones
-    out of N items, and h_j hard ones. (Yang et al. 2020, mixed negative sampling.)
+    Item j is expected B·p_j + M / N + h_j times: among B in-batch negatives with probability p_j, M
+    uniform ones out of N items, and the hard ones.
+
+    >>> import torch
+    >>> mixed_log_q(torch.tensor([0.1, 0.0]), in_batch=10, uniform=5, catalogue=50).exp()
+    tensor([1.1000, 0.1000])
 
     Args:
-        probability: `[C]`, p_j of each candidate: how often a row of the data holds it.
-        in_batch: B, the other rows of the batch.
+        probability: `[C]`, p_j, the probability that a row of the data has the candidate.
+        in_batch: B, the number of other rows in the batch.
         uniform: M.
-        catalogue: N.
-        hard: `[C]`, how often each candidate is expected among the hard negatives of a batch.
+        catalogue: N, the number of items.
+        hard: `[C]`, h_j, the expected number of draws among a batch's hard negatives; 0 if None.
+
+    Returns:
+        `[C]`.
 
     """
     expected = in_batch * probability + uniform / catalogue

@@ -1,7 +1,7 @@
-"""How the losses of several tasks become one step.
+"""Balancing of several tasks' losses: fixed weights, or weights by uncertainty.
 
-A `Balance` is told the losses of all tasks and how much each is wanted (`Task.weight`), and leaves
-gradients on the parameters. What it learns on the way is its state, kept in checkpoints.
+A `Balance` combines the losses of all tasks, given their weights in the recipe (`Task.weight`), and
+writes gradients to the parameters. Its state is kept in checkpoints.
 """
 
 from __future__ import annotations
@@ -16,43 +16,53 @@ from crosstower.recipe.tasks import HeadKind
 
 
 class Balance(Protocol):
-    """Weighs tasks against one another."""
+    """Interface of a task balance: combines T losses into one step."""
 
     def total(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Return the value to watch and to differentiate.
+        """Return the combined loss, a scalar.
 
         Args:
-            losses: `[T]`, mean loss of each task over the rows of the batch that have a label.
+            losses: `[T]`, mean loss of each task over the batch's rows with a label.
             labelled: `[T]`, whether the batch has any label of the task.
 
         """
         ...
 
     def backward(self, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
-        """Leave gradients on `parameters`, once for each `total`."""
+        """Write gradients to `parameters`, once for each `total`."""
         ...
 
     def log_values(self) -> list[float]:
-        """Return the weight of each task's loss at the moment."""
+        """Return the current weight of each task's loss."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a resumed training needs."""
+        """Return the state that a resumed training needs."""
         ...
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore a state returned by `state`."""
         ...
 
 
 class StaticBalance:
-    """Σ_t w_t · L_t with the weights of the recipe."""
+    """Fixed weights: Σ_t w_t · L_t.
+
+    >>> import torch
+    >>> balance = StaticBalance([1.0, 0.5])
+    >>> balance.total(torch.tensor([2.0, 4.0]), torch.tensor([True, True]))
+    tensor(4.)
+
+    Args:
+        weights: w_t of the T tasks.
+
+    """
 
     def __init__(self, weights: Sequence[float]) -> None:
         self.weights = torch.tensor(weights)
 
     def total(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Return the weighted sum; a task without labels has the loss 0."""
+        """Return the weighted sum; a task without labels has a loss of 0."""
         del labelled
         return (self.weights.to(losses) * losses).sum()
 
@@ -66,7 +76,7 @@ class StaticBalance:
         return self.weights.tolist()
 
     def state(self) -> dict[str, Tensor]:
-        """Return nothing: there is no state."""
+        """Return an empty state."""
         return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -74,13 +84,25 @@ class StaticBalance:
 
 
 class UncertaintyBalance:
-    """Σ_t w_t · (c_t · exp(-s_t) · L_t + s_t / 2), s_t = log σ_t² free and learnt.
+    """Uncertainty weighting: Σ_t w_t · (c_t · exp(-s_t) · L_t + s_t / 2), s_t = log σ_t² learnt.
 
     Kendall et al. 2018, "Multi-Task Learning Using Uncertainty to Weigh Losses", equations 7 and
-    10: c_t is 1/2 for a squared error and 1 for a cross-entropy. A regression's σ_t² becomes the
-    variance of its noise. s_t starts at its optimum for the first batch and then goes down its own
-    gradient, which does not know the scale of the loss: a task in seconds and one in milliseconds
-    train alike. The weights w_t of the recipe stay a preference on top.
+    10: c_t is 1/2 for a squared error and 1 for a cross-entropy. σ_t² of a regression converges to
+    its noise variance. s_t starts at its optimum for the first batch and then follows its own
+    gradient, which is invariant to the scale of the loss: labels in seconds or milliseconds train
+    alike. The weights w_t of the recipe multiply the result.
+
+    >>> import torch
+    >>> balance = UncertaintyBalance([1.0, 1.0], ["binary", "regression"])
+    >>> total = balance.total(torch.tensor([0.5, 800.0]), torch.tensor([True, True]))
+    >>> [round(weight * loss, 2) for weight, loss in zip(balance.log_values(), [0.5, 800.0])]
+    [0.5, 0.5]
+
+    Args:
+        weights: w_t of the T tasks.
+        kinds: of the T tasks.
+        rate: learning rate of s_t.
+
     """
 
     def __init__(
@@ -91,7 +113,7 @@ class UncertaintyBalance:
         self.log_variance = torch.full((len(weights),), torch.nan)
 
     def total(self, losses: Tensor, labelled: Tensor) -> Tensor:
-        """Return the weighted sum, and move the variances along their gradients."""
+        """Return the weighted sum, and update the variances."""
         known, factor, weights = self._moved(losses, labelled)
         parts = factor * (-known).exp() * losses + known / 2  # [T]
         return torch.where(labelled, weights * parts, 0.0).sum()
@@ -116,9 +138,9 @@ class UncertaintyBalance:
         return (self.weights * self.factor * (-self.log_variance).exp()).tolist()
 
     def state(self) -> dict[str, Tensor]:
-        """Return the logarithms of the variances."""
+        """Return the logarithms of the variances, s_t."""
         return {"log_variance": self.log_variance}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back the logarithms of the variances."""
+        """Restore the logarithms of the variances, s_t."""
         self.log_variance = state["log_variance"]

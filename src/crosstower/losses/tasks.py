@@ -1,4 +1,4 @@
-"""Losses of tasks from logits and labels; missing labels (NaN) take no part."""
+"""Losses of tasks from logits and labels; missing labels (NaN) are ignored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from crosstower.recipe.tasks import HeadKind
 def task_loss(
     kind: HeadKind, logits: Tensor, labels: Tensor, *, loss: Loss | None = None
 ) -> Tensor:
-    """Return the mean loss of one head over the rows that have a label; 0 without any.
+    """Return the mean loss of one head over its labelled rows; 0 without any.
+
+    >>> import torch
+    >>> logits, labels = torch.zeros(3), torch.tensor([1.0, 0.0, torch.nan])
+    >>> round(float(task_loss("binary", logits, labels)), 4)
+    0.6931
 
     Args:
         kind: of the head.
@@ -43,6 +48,13 @@ def task_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return each head's loss `[T]`, and whether it has any label `[T]`.
 
+    >>> import torch, crosstower as ct
+    >>> heads = (ct.Head("click", "binary"), ct.Head("watch_time", "regression"))
+    >>> logits = {"click": torch.zeros(2), "watch_time": torch.zeros(2)}
+    >>> labels = torch.tensor([[1.0, torch.nan], [0.0, torch.nan]])
+    >>> task_losses(logits, labels, heads)
+    (tensor([0.6931, 0.0000]), tensor([ True, False]))
+
     Args:
         logits: `[B]` by head.
         labels: `[B, T]`, NaN where missing.
@@ -59,20 +71,39 @@ def task_losses(
 
 
 def labelled_rows(labels: Tensor) -> Tensor:
-    """Return how many rows have a label of each head `[T]`, for labels `[B, T]`."""
+    """Return the number of labelled rows per head `[T]`, for labels `[B, T]`."""
     return (~labels.isnan()).sum(0)
 
 
 @register_loss("cross_entropy", kinds=("binary", "rating"))
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of each row `[B]`.
+    """Return the binary cross-entropy of each row `[B]`.
 
     The label of a rating is scaled to [0, 1]; the minimiser is the mean rating.
+
+    >>> import torch
+    >>> cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+    tensor([0.6931, 0.1269])
+
+    Args:
+        logits: `[B]`.
+        labels: `[B]`, in [0, 1].
+
     """
     return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
 
 
 @register_loss("squared_error", kinds=("regression",))
 def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the squared error of the standardised label of each row `[B]`."""
+    """Return the squared error of each row `[B]`.
+
+    >>> import torch
+    >>> squared_error(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+    tensor([1., 1.])
+
+    Args:
+        logits: `[B]`, predictions of the standardised label.
+        labels: `[B]`, standardised.
+
+    """
     return (logits - labels) ** 2

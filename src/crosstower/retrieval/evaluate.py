@@ -1,4 +1,4 @@
-"""Evaluate a retrieval run on other rows: a test file."""
+"""Evaluation of a retrieval run on other rows, such as a test file."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ from crosstower.values.columns import matched
 def evaluate_retrieval_on(
     run: Run, data: Any, out: Path | None = None
 ) -> tuple[RetrievalReport, Path]:
-    """Find the positives of other rows with the models of all seeds; return report and page.
+    """Evaluate the models of all seeds on the positives of other rows; return report and page.
 
-    Users have what the run's rows gave them; baselines learn from the same. Items must be those
-    of the run's catalogue. The page is `out`, or `report-NAME.html` in the run folder.
+    Histories come from the run's rows, and baselines are fitted on the same rows. Items must be in
+    the run's catalogue. The page is `out`, or `report-NAME.html` in the run folder.
 
     Raises:
         DataError: a column is missing, no row is a positive, an item is not in the catalogue.
@@ -71,7 +71,7 @@ def evaluate_retrieval_on(
     )
     if not len(questions):
         raise DataError(
-            f"{source.name}: nothing to find: its users have had all of its items before; give rows"
+            f"{source.name}: nothing to find: all items are in their users' histories; give rows"
             " that the run has not seen, or set retrieval.exclude_seen: false"
         )
     side = PartialEncoder(run.encoder, tower_columns_of(recipe).query)
@@ -101,7 +101,7 @@ def evaluate_retrieval_on(
 
 
 def earlier_of(run: Run, rows: PositiveRows) -> Histories:
-    """Return what the run knows of the users of these rows."""
+    """Return the run's histories of the users of these rows."""
     if retrieval_section_of(run.recipe).user is None:
         return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
     users = read(run.folder / FOLDER / "users.parquet")
@@ -123,7 +123,7 @@ def _answers(run: Run, seed: int, questions: EvaluationQueries, compact: Batch, 
 
 
 def _omitted(run: Run, items: int) -> dict[str, str]:
-    """Return why a baseline is left out; other rows are compared with all that can be had."""
+    """Return reasons for omitted baselines; other rows are compared with all available ones."""
     retrieval = retrieval_section_of(run.recipe).model_copy(update={"baselines": None})
     return omitted_baselines(run.recipe.model_copy(update={"retrieval": retrieval}), items)
 
@@ -131,7 +131,7 @@ def _omitted(run: Run, items: int) -> dict[str, str]:
 def _baselines(
     run: Run, questions: EvaluationQueries, k: int, items: int
 ) -> Iterator[tuple[str, Indices]]:
-    """Yield the lists of popularity, item-kNN and EASE^R with their usual settings, in turn."""
+    """Yield the lists of popularity, item-kNN and EASE^R with their default settings, in turn."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
     fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(counts)}
     if retrieval_section_of(run.recipe).user is not None:

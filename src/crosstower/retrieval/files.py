@@ -1,8 +1,8 @@
-"""What the run folder of a retriever keeps besides its models.
+"""Files in the run folder of a retriever, besides its models.
 
-- `retrieval/items.parquet`: the raw item table, with ids and training rows
-- `retrieval/users.parquet`: what each user has had, and the query columns of the last row
-- `retrieval/questions.parquet`: the test questions and their answers
+- `retrieval/items.parquet`: the raw item table, with ids and numbers of training rows
+- `retrieval/users.parquet`: each user's history, and the query columns of the last row
+- `retrieval/questions.parquet`: the test queries and their relevant items
 - `retrieval/baselines/NAME.parquet`: the lists of each baseline
 """
 
@@ -27,7 +27,7 @@ ID, COUNT, USER, SEEN_ITEMS = (f"{MARK}{name}" for name in ("id", "training_rows
 
 
 def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
-    """Write items, users and questions into a run folder."""
+    """Write items, users and test queries to a run folder."""
     place = folder / FOLDER
     place.mkdir()
     items = data.items.attributes.with_columns(
@@ -47,7 +47,7 @@ def _questions(data: RetrievalData) -> pl.DataFrame:
 
 
 def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
-    """Return what every user has had in all splits, and their latest query columns."""
+    """Return every user's history over all splits, and the latest query columns."""
     rows = data.rows
     history = Histories.of(rows.user, rows.item, users=len(rows.users))
     lists = pl.DataFrame({"user": rows.user, "item": rows.item})
@@ -64,7 +64,7 @@ def save_answers(shown: Indices) -> pl.DataFrame:
 
 
 def load_answers(path: Path) -> Indices:
-    """Return what `save_answers` gave, from a Parquet file."""
+    """Return the lists `[Q, K]` of a Parquet file."""
     return np.stack(read(path)["shown"].to_list()).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Build the index of a retrieval run, and say how good and how fast it is."""
+"""Building of a retrieval run's index, with its recall and speed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ _ANN_FROM = 20_000
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """`recall` is the share of the exact first ten that the index finds."""
+    """Size, speed and recall of an index.
+
+    `recall` is recall@10 against the exact index, in [0, 1]; `build_seconds`, `queries_per_second`
+    (one thread) and `megabytes` (on disk) are measured.
+    """
 
     kind: str
     options: Mapping[str, Any]
@@ -43,7 +47,7 @@ class IndexFacts:
 def build_index(
     retriever: Retriever, *, kind: str = "exact", options: Mapping[str, Any] | None = None
 ) -> IndexFacts:
-    """Write the index of a run; an existing one is replaced once the new one is whole.
+    """Build and write the index of a run; an existing one is replaced at the end.
 
     Args:
         retriever: an open run.
@@ -113,7 +117,7 @@ def _items(retriever: Retriever, queries: NDArray[np.float32] | None) -> IndexIt
 def measured(
     index: ItemIndex, items: Catalogue, vectors: NDArray[np.float32], queries: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Return recall@10 against the exact index, and queries/s.
+    """Return recall@10 against the exact index, and queries per second.
 
     Args:
         index: to measure.
@@ -132,7 +136,7 @@ def measured(
 
 
 def examples(retriever: Retriever) -> NDArray[np.float32]:
-    """Return vectors `[Q, D]` of queries to measure by: of users, or items with noise without."""
+    """Return query vectors `[Q, D]` for measurements: of users, or of items with noise."""
     random = np.random.default_rng(0)
     vectors = retriever.vectors
     if retrieval_section_of(retriever.run.recipe).user is not None and retriever.users.height:

@@ -75,7 +75,7 @@ def query_vectors(
     *,
     precision: str = "float32",
 ) -> Tensor:
-    """Return `[Q, D]` for query columns and the users whose histories to read; -1 has none."""
+    """Return `[Q, D]` for query columns and the users of their histories; -1 has none."""
     device = device_of(model)
     items = torch.from_numpy(histories.items)
     known = np.maximum(users, 0)

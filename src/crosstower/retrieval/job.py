@@ -1,4 +1,4 @@
-"""Training a retriever: pairs, sampled candidates, lists out of the whole catalogue."""
+"""Training of a retriever: pairs, sampled candidates, lists from the whole catalogue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from crosstower.training.run import REFIT, TEST
 
 
 def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
-    """Return the metric of the valid questions to monitor, and whether higher is better.
+    """Return the metric of the valid queries to monitor, and whether higher is better.
 
     Raises:
         RecipeError: there is no such metric.
@@ -50,7 +50,7 @@ def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class RetrievalJob:
-    """Encoded pairs and questions."""
+    """Encoded pairs and evaluation queries of a retrieval recipe."""
 
     recipe: Recipe
     data: RetrievalData
@@ -62,7 +62,7 @@ class RetrievalJob:
 
     @property
     def facts(self) -> DatasetStats:
-        """What is known of the data, and which baselines are left out."""
+        """Statistics of the data, and the omitted baselines."""
         facts = self.data.facts
         omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
@@ -74,7 +74,7 @@ class RetrievalJob:
 
     @property
     def monitor(self) -> tuple[str, bool]:
-        """The metric to watch, and whether higher is better."""
+        """The metric of early stopping, and whether higher is better."""
         return retrieval_monitor(self.recipe)
 
     def batches(self, size: int, seed: int) -> PairBatches:
@@ -82,7 +82,7 @@ class RetrievalJob:
         return PairBatches(self.data, size, seed=seed)
 
     def objective(self, batch_size: int) -> RetrievalObjective:
-        """Return the loss of the recipe."""
+        """Return the objective of the recipe."""
 
         def top_lists(model: TwoTower, k: int) -> Any:
             return hard_lists(model, self.data, k)
@@ -96,7 +96,7 @@ class RetrievalJob:
         )
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
-        """Return the metrics of the valid questions over the whole catalogue."""
+        """Return the metrics of the valid queries over the whole catalogue."""
         ks = retrieval_section_of(self.recipe).k
         shown = answers(_retriever(model), self.data, "valid", ks[-1], precision=precision)
         relevant = self.data.questions["valid"].relevant
@@ -105,7 +105,7 @@ class RetrievalJob:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The files of a training that has ended."""
+        """The files of a finished training."""
         return (TEST, REFIT) if self.recipe.training.refit else (TEST,)
 
     def with_valid(self) -> RetrievalJob:
@@ -113,14 +113,14 @@ class RetrievalJob:
         return RetrievalJob(self.recipe, self.data.with_valid())
 
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
-        """Write the list that each test question gets."""
+        """Write the list of each test query."""
         ks = retrieval_section_of(self.recipe).k
         tested = _retriever(model if refit is None else refit)
         lists = save_answers(answers(tested, self.data, "test", ks[-1]))
         write_parquet(lists, folder / TEST)
 
     def save(self, folder: Path) -> None:
-        """Write items, users with what they had, and the test questions."""
+        """Write items, users with their histories, and the test queries."""
         write_catalogue(folder, self.recipe, self.data)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:

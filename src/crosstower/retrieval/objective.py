@@ -1,4 +1,4 @@
-"""What a retrieval model learns at each step: its positives against candidates."""
+"""The objective of a retrieval model: its positives against candidates."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class RetrievalObjective:
     """The loss of a retrieval recipe on batches of pairs.
 
     Args:
-        section: which loss, which negatives.
+        section: loss and negatives.
         items: all items `[N]`, encoded.
         batch_size: B.
-        top_lists: gives the items `[U, P]` that the model likes best for each user and the user
-            has not had; asked before each epoch if there are hard negatives.
-        user_rows: `[U]`, training rows of each user.
+        top_lists: returns each user's best items `[U, P]` by the model, excluding the history;
+            called before each epoch if there are hard negatives.
+        user_rows: `[U]`, number of training rows of each user.
 
     """
 
@@ -52,7 +52,7 @@ class RetrievalObjective:
         self.hard_share = torch.zeros(len(items))
 
     def begin_epoch(self, model: nn.Module) -> None:
-        """Look for hard negatives anew."""
+        """Update the hard negatives."""
         n = self.section.negatives
         if n.hard:
             lists = self._top_lists(_two_tower(model), min(n.hard_pool, len(self.items)))
@@ -80,20 +80,20 @@ class RetrievalObjective:
         return loss
 
     def rows(self, batch: Any) -> Tensor:
-        """Return the number of pairs `[1]`: each is a positive."""
+        """Return the number of pairs `[1]`, each of which is a positive."""
         return torch.tensor([len(batch)])
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
-        """Leave the gradients of the loss on the parameters."""
+        """Write the gradients of the loss to the parameters."""
         del model
         loss.backward()
 
     def log_values(self) -> dict[str, float]:
-        """Return nothing: there is one loss alone."""
+        """Return nothing: there is only one loss."""
         return {}
 
     def describe(self, batch: Any) -> list[str]:
-        """Return one line a number column of the queries: smallest, mean and largest value."""
+        """Return one line per number column of the queries: minimum, mean and maximum."""
         numbers = batch.query.numbers
         if not numbers.shape[1]:
             return []
@@ -102,7 +102,7 @@ class RetrievalObjective:
                 for i, (a, b, c) in enumerate(rows)]  # fmt: skip
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a resumed training needs; `restore` takes it back."""
+        """Return the state that a resumed training needs."""
         frequency = self.frequency
         return {
             "step": torch.tensor(frequency.step),
@@ -114,14 +114,14 @@ class RetrievalObjective:
         }
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore a state returned by `state`."""
         self.frequency.step = int(state["step"])
         self.frequency.last_seen, self.frequency.interval = state["last_seen"], state["interval"]
         self.frequency.times = state["times"]
         self.hard_lists, self.hard_share = state["hard_lists"], state["hard_share"]
 
     def candidates(self, towers: TwoTower, batch: Pairs) -> Candidates:
-        """Return candidates for a batch, drawn as the section says."""
+        """Return candidates for a batch, drawn according to the section."""
         drawn = self._drawn(batch)
         ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
         return Candidates(
@@ -132,7 +132,7 @@ class RetrievalObjective:
         )
 
     def encoded(self, places: Tensor | None, device: torch.device) -> Batch:
-        """Return the encoded items at some places; all items if None."""
+        """Return the encoded items at some positions; all items if None."""
         if self.items.codes.device != device:
             self.items = self.items.to(device)
         return self.items if places is None else self.items[places]
@@ -151,7 +151,7 @@ class RetrievalObjective:
         return torch.cat(drawn)
 
     def _counts(self, counts: Tensor, place: Tensor, rows: int) -> Tensor:
-        """Return how often each candidate was drawn as a negative."""
+        """Return the number of draws of each candidate as a negative."""
         if self.section.negatives.in_batch:
             return counts.float()
         positive = torch.bincount(place[:rows], minlength=len(counts))

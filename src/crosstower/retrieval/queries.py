@@ -30,7 +30,7 @@ NO_ITEMS = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class KnownUser:
-    """A user of the training rows: id, query columns of the last row, and the history (places)."""
+    """A user of the training rows: id, query columns of the last row, and history (positions)."""
 
     id: str | int
     row: Mapping[str, Any]
@@ -40,13 +40,12 @@ class KnownUser:
 class Queries:
     """Encodes queries of a retrieval run.
 
-    `history_only` tells whether the query tower reads nothing but the history, and the id of a
-    known user.
+    `history_only` is True if the query tower reads only the history, and the id of a known user.
 
     Args:
         run: the run, whose recipe declares the columns of a query.
         model: its query tower.
-        ids: of the items, by place.
+        ids: of the items, by position.
 
     """
 
@@ -65,10 +64,10 @@ class Queries:
         return read(self.run.folder / FOLDER / "users.parquet")
 
     def check_user(self, user: str | int | None) -> None:
-        """Refuse a user where the recipe has none.
+        """Refuse a user if the recipe has none.
 
         Raises:
-            QueryError: says to give the query instead.
+            QueryError: the recipe has no users.
 
         """
         if user is not None and self._user is None:
@@ -78,7 +77,7 @@ class Queries:
         """Return the row of a user in `users`, -1 for an unknown user.
 
         Raises:
-            QueryError: it cannot be an id.
+            QueryError: the value cannot be an id.
 
         """
         known = given_id("user", user) if user != "" else ""

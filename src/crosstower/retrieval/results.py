@@ -1,4 +1,4 @@
-"""From the stored lists of a retrieval run to its metrics and its report."""
+"""Metrics and report of a retrieval run, from its stored lists."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from crosstower.training.run import Run
 
 
 def stored_report(run: Run) -> RetrievalReport:
-    """Return the evaluation of the lists that the training wrote.
+    """Return the evaluation of the stored lists.
 
     Raises:
         RunError: a file is missing or damaged.

@@ -1,4 +1,4 @@
-"""An open retrieval run that answers: recommend, search, similar."""
+"""A retrieval run opened to recommend, search, and find similar items."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ INDEX = "index"
 
 @dataclass(frozen=True)
 class Retriever:
-    """One model of a retrieval run, opened to answer queries.
+    """A trained retriever: one model of a retrieval run, from `Retriever.open`.
 
     Args:
         run: the run of the retriever.
         name: one of the run's models.
         seed: one of the run's seeds.
-        index_folder: of the index, which an exact one in memory replaces if there is none.
+        index_folder: folder of its index; without one, an exact index in memory is used.
 
     """
 
@@ -62,8 +62,8 @@ class Retriever:
     ) -> Retriever:
         """Open the retriever of a run.
 
-        The index that `crosstower index RUN` wrote belongs to the first seed; another seed, and a
-        run without it, gets an exact index in memory.
+        The index of `crosstower index RUN` belongs to the first seed; another seed, or a run
+        without an index, gets an exact index in memory.
 
         Args:
             run: a retrieval run, or its folder.
@@ -71,14 +71,14 @@ class Retriever:
             seed: one of the run's seeds; the first if None.
 
         Raises:
-            RunError: there is no run, it ranks, it has no such model or seed, or it is damaged.
+            RunError: there is no run, it is a ranking run, it has no such model or seed, or it is
+                damaged.
 
         """
         run = Run.of(run)
         if run.recipe.retrieval is None:
             raise RunError(
-                f"{run.folder}: a run that ranks, without a retrieval section; it can: crosstower"
-                " predict"
+                f"{run.folder}: a ranking run, without a retrieval section; use: crosstower predict"
             )
         name, number = run.chosen(model, seed)
         folder = INDEX if number == run.info.seeds[0] else f"{INDEX}-{number}"
@@ -96,22 +96,22 @@ class Retriever:
         """
         model = self.run.model(self.name, seed=self.seed)
         if not isinstance(model, TwoTower):
-            raise RunError(f"{self.run.folder}: {type(model).__name__} is no retrieval model")
+            raise RunError(f"{self.run.folder}: {type(model).__name__} is not a retrieval model")
         return model
 
     @cached_property
     def items(self) -> pl.DataFrame:
-        """The item table: raw attributes, and two columns of ours, `ID` and `COUNT` of `files`."""
+        """The item table: raw attributes, and the columns `ID` and `COUNT` of `files`."""
         return read(self.run.folder / FOLDER / "items.parquet")
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """Ids and attributes of all items, by place."""
+        """Ids and attributes of all items, by position."""
         return Catalogue(self.items[ID], self.items.drop(ID, COUNT))
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """Item vectors `[N, D]`, by place."""
+        """Item vectors `[N, D]`, by position."""
         return self.vectors_of(self.items, f"{self.run.folder}: items")
 
     def vectors_of(self, items: pl.DataFrame, name: str) -> NDArray[np.float32]:
@@ -125,7 +125,7 @@ class Retriever:
 
     @cached_property
     def index(self) -> ItemIndex:
-        """The index of the run; an exact one in memory if none was built."""
+        """The index of the run, or an exact one in memory."""
         if self.index_folder.is_dir():
             return open_index(self.index_folder, width=self.model.dim)
         return ExactIndex.build(self.catalogue.ids, self.vectors, self.catalogue.attributes)
@@ -141,12 +141,12 @@ class Retriever:
         """Return the best items for a user: rank, item_id, score and the item's attributes.
 
         Args:
-            user: an id; one that the rows did not have is asked for without a history, with a
-                `CrosstowerWarning`. Where there is nothing else to go by, popular items come back.
-            k: how many; fewer come back only where fewer exist.
-            where: a condition on attributes.
-            query: data columns of the query, such as {"device": "tv"}; they take the place of
-                those of the user's last row.
+            user: an id; an unknown user has an empty history, with a `CrosstowerWarning`. If the
+                query has no other information, popular items are returned.
+            k: number of items; fewer only if fewer exist.
+            where: a condition on attributes, such as "year >= 2000".
+            query: data columns of the query, such as {"device": "tv"}; they replace those of the
+                user's last row.
 
         Raises:
             QueryError: the recipe has no users, or the query or the condition is wrong.
@@ -163,7 +163,7 @@ class Retriever:
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
 
     def nothing_known(self, user: str | int | None, query: Mapping[str, Any] | None) -> bool:
-        """Tell whether the query tower has nothing to go by; warn of an unknown user."""
+        """Return whether the query tower has no information; warn about an unknown user."""
         self.queries.check_user(user)
         if user is not None and self.queries.place_of(user) >= 0:
             return False
@@ -173,7 +173,7 @@ class Retriever:
         return nothing
 
     def popular(self, k: int, *, where: str | None = None) -> Hits:
-        """Return the items with most training rows, and their numbers as scores."""
+        """Return the items with most training rows; the scores are the numbers of rows."""
         counts = self.items[COUNT].to_numpy()
         order = np.argsort(-counts, kind="stable")
         first = order[np.isin(order, self.catalogue.allowed(where))][:k]
@@ -187,7 +187,13 @@ class Retriever:
         where: str | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> pl.DataFrame:
-        """Return the best items for a text, as `recommend` does.
+        """Return the best items for a text, with the columns of `recommend`.
+
+        Args:
+            text: the query.
+            k: number of items; fewer only if fewer exist.
+            where: a condition on attributes.
+            query: other data columns of the query.
 
         Raises:
             QueryError: the recipe's queries have no text column, or several.
@@ -214,11 +220,16 @@ class Retriever:
 
     @property
     def query_columns(self) -> list[str]:
-        """The data columns that a query may have."""
+        """The data columns of a query."""
         return self.queries.columns
 
     def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
-        """Return the items whose vectors point most nearly in an item's direction (cosine).
+        """Return the items most similar to an item, by the cosine of their vectors.
+
+        Args:
+            item: an id.
+            k: number of items.
+            where: a condition on attributes.
 
         Raises:
             QueryError: there is no such item, or k is below 1.
@@ -245,7 +256,7 @@ class Retriever:
     def query(
         self, user: str | int | None, query: Mapping[str, Any] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the vector `[1, D]` of a query, and the places of what the user has had.
+        """Return the vector `[1, D]` of a query, and the positions of the user's history.
 
         Raises:
             QueryError: the recipe has no users, or the query is wrong.
@@ -258,18 +269,18 @@ class Retriever:
         return self.queries.vectors([row], [history]), history
 
     def known(self, user: str | int) -> pl.DataFrame:
-        """Return the row of a user, with what the user has had; none of one nobody knows."""
+        """Return the user's row and history; empty for an unknown user."""
         place = self.queries.place_of(user)
         return self.users[place : place + 1] if place >= 0 else self.users.head(0)
 
     @cached_property
     def queries(self) -> Queries:
-        """What encodes queries."""
+        """The encoder of queries."""
         return Queries(self.run, self.model, self.catalogue.ids)
 
     @property
     def users(self) -> pl.DataFrame:
-        """What each user has had, and the query columns of the last row."""
+        """Each user's history, and the query columns of the last row."""
         return self.queries.users
 
     @cached_property
@@ -297,7 +308,7 @@ class Retriever:
 
     @cached_property
     def _attributes(self) -> list[str]:
-        """Attributes by interest: those of the item tower, then the others; the id is there."""
+        """Attributes in the order shown: those of the item tower, then the others, not the id."""
         own = self.item_encoder.columns
         names = [*own, *(n for n in self.catalogue.attributes.columns if n not in own)]
         return [name for name in names if name != retrieval_section_of(self.run.recipe).item]

@@ -1,10 +1,10 @@
-"""What is said of a user whom a retrieval run does not know."""
+"""The notice of an unknown user."""
 
 from __future__ import annotations
 
 
 def unknown_words(user: str | int, *, popular: bool) -> str:
-    """Return the notice of an unknown user; `popular` items are all there is without a history."""
+    """Return the notice; with `popular`, the user gets popular items."""
     if popular:
         return (
             f"user {user!r} is unknown, and the model knows users by their history only: popular"

@@ -21,7 +21,7 @@ from crosstower.storage import files
 Read = TypeVar("Read")
 
 FORMAT = "2"
-"""Of the position and the optimisers' state; a checkpoint of another one is refused."""
+"""Format of the position and the optimisers' state; other formats are refused."""
 
 
 @dataclass
@@ -70,10 +70,17 @@ def save_checkpoint(
     position: Position,
     objective: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write weights, the states of optimisers, objective and chance, and the position.
+    """Write weights, optimiser and objective states, random states, and the position.
 
-    A crash or a full disk leaves the file that was there before, whole. Tensors go to the disk as
-    they are, so that a large table needs no second copy in memory.
+    A crash or a full disk leaves the previous file intact. Tensors are written without a copy, so
+    that a large table does not need twice its memory.
+
+    Args:
+        path: of the checkpoint.
+        model: its weights.
+        optimizers: their states.
+        position: progress of the training.
+        objective: its state.
 
     Raises:
         TrainingError: the disk is full or the folder cannot be written.
@@ -98,7 +105,7 @@ def _unwritable(path: Path, error: Exception, tensors: Mapping[str, Tensor]) -> 
     size = sum(t.nbytes for t in tensors.values())
     return (
         f"{path}: cannot be written: {reason} ({size / 1e6:.0f} MB);"
-        " the file that was there before is untouched; free some space and go on with:"
+        " the previous file is untouched; free some space and resume with:"
         " crosstower fit --resume RUN"
     )
 
@@ -121,7 +128,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def load_checkpoint(
     path: Path, model: nn.Module, optimizers: Sequence[Optimizer]
 ) -> tuple[Position, dict[str, Tensor]]:
-    """Restore what `save_checkpoint` wrote; returns the position and the objective's state.
+    """Restore a checkpoint; return the position and the objective's state.
 
     Raises:
         RunError: the file is missing, damaged, or of another model.
@@ -143,7 +150,7 @@ def load_checkpoint(
 
 
 def read_position(path: Path) -> Position:
-    """Return where a training is, without its tensors.
+    """Return the position of a checkpoint, without reading its tensors.
 
     Raises:
         RunError: the file is missing, damaged, or of another format.

@@ -1,4 +1,4 @@
-"""Ctrl-C asks the loop to stop between two steps, so that weights are never half updated."""
+"""Ctrl-C stops the loop between two steps, so that weights are never half updated."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class StopSignal:
-    """Within the context the first Ctrl-C only sets `requested`; the second one interrupts."""
+    """Context in which the first Ctrl-C sets `requested`, and the second one interrupts."""
 
     def __init__(self) -> None:
         self.requested = False
         self._previous: Any = None
 
     def __enter__(self) -> StopSignal:
-        """Take over SIGINT; outside the main thread signals cannot be taken, and are left."""
+        """Handle SIGINT; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(signal.SIGINT, self._handle)
         return self
@@ -27,7 +27,7 @@ class StopSignal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give SIGINT back."""
+        """Restore the previous handler."""
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 

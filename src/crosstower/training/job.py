@@ -1,4 +1,4 @@
-"""What a training needs of a recipe and its rows: one job for rankers, one for retrievers."""
+"""Interface between recipe, rows and training: one job for rankers, one for retrievers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crosstower.training.protocols import Objective, Stream
 
 
 class Job(Protocol):
-    """Encoded rows, and what to do with them."""
+    """Encoded rows of a recipe, with their objective, validation and results."""
 
     @property
     def encoder(self) -> Encoder:
@@ -23,7 +23,7 @@ class Job(Protocol):
 
     @property
     def facts(self) -> DatasetStats:
-        """What is known of the data."""
+        """Statistics of the data."""
         ...
 
     @property
@@ -33,7 +33,7 @@ class Job(Protocol):
 
     @property
     def monitor(self) -> tuple[str, bool]:
-        """The metric to watch, and whether higher is better."""
+        """The metric of early stopping, and whether higher is better."""
         ...
 
     def batches(self, size: int, seed: int) -> Stream:
@@ -41,7 +41,7 @@ class Job(Protocol):
         ...
 
     def objective(self, batch_size: int) -> Objective:
-        """Return what is learnt."""
+        """Return the training objective."""
         ...
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
@@ -50,7 +50,7 @@ class Job(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The files of a training that has ended, those of `conclude` and refitted weights."""
+        """Files of a finished training: those of `conclude`, and refitted weights."""
         ...
 
     def with_valid(self) -> Job:
@@ -58,20 +58,20 @@ class Job(Protocol):
         ...
 
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
-        """Write test predictions, `TEST`, of the best weights or of those trained again.
+        """Write test predictions, `TEST`, of the best or of the refitted weights.
 
         Args:
-            model: with its best weights; what is fitted on valid rows is fitted on its answers.
+            model: with its best weights; calibration and blend are fitted on its predictions.
             folder: of the training.
-            refit: trained on valid rows as well; the one to be tested, if there is one.
+            refit: trained on valid rows as well; tested instead of `model` if given.
 
         """
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what the run folder needs besides encoder and recipe."""
+        """Write the files that the run folder needs besides encoder and recipe."""
         ...
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
-        """Write what comes after the trainings, such as baselines; `on_progress` shows progress."""
+        """Write the results that follow the trainings, such as those of baselines."""
         ...

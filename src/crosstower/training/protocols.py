@@ -1,4 +1,4 @@
-"""What the training loop is given: an objective, a stream of batches, an observer."""
+"""Interfaces of the training loop: objective, stream of batches, observer."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch import Tensor, nn
 
 
 class Observer(Protocol):
-    """Watches a training: a progress bar, a log file."""
+    """Observer of a training, such as a progress bar or a log file."""
 
     def begin(self, *, rows: int, epoch: int) -> None:
-        """Note that an epoch of `rows` training rows starts."""
+        """Report the start of an epoch of `rows` training rows."""
         ...
 
     def advance(self, *, rows: int, loss: float) -> None:
-        """Note that a step over `rows` rows gave this loss."""
+        """Report a step over `rows` rows and its loss."""
         ...
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Note that an epoch ended with these numbers."""
+        """Report the end of an epoch with its record."""
         ...
 
 
 class Objective(Protocol):
-    """What is learnt from a batch: of labelled rows for a ranker, of pairs for a retriever."""
+    """Training objective: of labelled rows for a ranker, of pairs for a retriever."""
 
     def begin_epoch(self, model: nn.Module) -> None:
-        """Get ready for an epoch."""
+        """Prepare an epoch."""
         ...
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
@@ -36,27 +36,27 @@ class Objective(Protocol):
         ...
 
     def rows(self, batch: Any) -> Tensor:
-        """Return how many rows of a batch the loss of each head is the mean of `[T]`."""
+        """Return the number of rows per head `[T]` that the loss is the mean of."""
         ...
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
-        """Leave the gradients of the last loss on the parameters of the model."""
+        """Write the gradients of the last loss to the parameters of the model."""
         ...
 
     def log_values(self) -> dict[str, float]:
-        """Return numbers worth keeping with the record of an epoch."""
+        """Return values to log with the record of an epoch."""
         ...
 
     def describe(self, batch: Any) -> list[str]:
-        """Return lines that help to find out why the loss of a batch is not finite."""
+        """Return lines that help to diagnose a loss that is not finite."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a resumed training needs besides weights."""
+        """Return the state that a resumed training needs besides weights."""
         ...
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore a state returned by `state`."""
         ...
 
 
@@ -65,7 +65,7 @@ class Stream(Protocol):
 
     @property
     def size(self) -> int:
-        """Rows of a batch."""
+        """Rows per batch."""
         ...
 
     @property
@@ -74,7 +74,7 @@ class Stream(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Return the number of batches of an epoch."""
+        """Return the number of batches per epoch."""
         ...
 
     def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Any]:

@@ -34,19 +34,29 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 
 class TrainingInterruptedError(TrainingError):
-    """The user stopped the training; the last checkpoint can be resumed."""
+    """The user stopped the training, which can be resumed from the last checkpoint."""
 
     exit_code = 130
 
 
 @dataclass
 class Trainer:
-    """Trains `model` on `batches` by `objective` until `validate` stops improving.
+    """The training loop: trains until the monitored metric stops improving.
 
-    `validate` returns {"TASK.METRIC": value} of the model on the valid rows; `monitor` is one of
-    its keys, `higher_is_better` its direction. `folder` gets the best and the last checkpoint.
-    Without `validate` all epochs are trained and the last weights are the best. `horizon` is the
-    number of epochs that the learning rate's schedule spans, those of `settings` if None.
+    Args:
+        model: to train, on `device`.
+        objective: loss of a batch.
+        settings: the `training` section of the recipe.
+        batches: training rows.
+        validate: returns {"TASK.METRIC": value} on the valid rows; if None, all epochs are trained
+            and the last weights count as the best.
+        monitor: a key of `validate`'s result.
+        higher_is_better: direction of `monitor`.
+        folder: for the best and the last checkpoint.
+        observer: of the progress.
+        device: of the dense part.
+        horizon: epochs that the learning rate schedule spans; those of `settings` if None.
+
     """
 
     model: nn.Module
@@ -65,15 +75,14 @@ class Trainer:
         """Train to the end and return the last position; the best weights are on disk.
 
         Args:
-            resume: go on from the last checkpoint in `folder`, if there is one. With other
-                `epochs` or another `patience` than before a finished training may go on, and one
-                that has had enough is over.
-            finish: end now. Weights that no epoch has validated are validated, if there are none
-                that one has.
+            resume: continue from the last checkpoint in `folder`, if there is one. With other
+                `epochs` or another `patience` than before, a finished training may continue, and a
+                training beyond the new limits is over.
+            finish: end now; if no epoch was validated so far, the current weights are.
 
         Raises:
             TrainingError: the loss is not finite, or a checkpoint cannot be written.
-            TrainingInterruptedError: Ctrl-C; the last checkpoint can be resumed.
+            TrainingInterruptedError: Ctrl-C; the training can be resumed.
 
         """
         self.optimizers, self.limits = self._optimizers(), limits_of(self.settings)
@@ -88,7 +97,7 @@ class Trainer:
         with StopSignal() as stop:
             while not position.finished:
                 self._epoch(position, stop)
-                if stop.requested:  # while the epoch was validated; all of it is saved
+                if stop.requested:  # during validation; the whole epoch is saved
                     raise TrainingInterruptedError(_stopped(position))
         return position
 
@@ -170,7 +179,7 @@ class Trainer:
         self.observer.finish(record)
 
     def _reconsider(self, position: Position, *, finish: bool) -> None:
-        """Decide whether the training is over, and keep the answer."""
+        """Decide whether the training is over, and save the decision."""
         if finish and position.best_epoch is None:
             self._close_epoch(position, {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0})
         position.finished = finish or has_reached(position, self.limits)
@@ -239,21 +248,21 @@ class Trainer:
         kept = self.folder / (BEST if (self.folder / BEST).is_file() else LAST)
         return (
             f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
-            f" the weights before are kept in {kept}. Lower training.learning_rate, or look for"
-            f" a column out of scale in this batch of {len(batch)} rows:\n{columns}"
+            f" the previous weights are in {kept}. Lower training.learning_rate, or look for a"
+            f" column out of scale in this batch of {len(batch)} rows:\n{columns}"
         )
 
 
 def _stopped(position: Position) -> str:
     return (
         f"stopped after step {position.step} (epoch {position.epoch + (position.batch > 0)});"
-        " nothing is lost, go on with: crosstower fit --resume RUN; add --finish to end now, with"
+        " nothing is lost, resume with: crosstower fit --resume RUN; add --finish to end now with"
         " the best weights so far"
     )
 
 
 def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
-    """Return the share of the learning rate at `step` of `total`, in (0, 1]."""
+    """Return the factor of the learning rate at `step` of `total`, in (0, 1]."""
     if step < warmup:
         return (step + 1) / warmup
     progress = min((step - warmup) / max(total - warmup, 1), 1.0)
@@ -266,7 +275,7 @@ def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
 def predict_logits(
     model: nn.Module, batches: Batches, *, device: torch.device, precision: str
 ) -> dict[str, Tensor]:
-    """Return logits `[rows]` a head over all batches, in the order of the rows."""
+    """Return {head: logits `[rows]`} over all batches, in the order of the rows."""
     model.eval()
     parts: dict[str, list[Tensor]] = {}
     for batch in batches.epoch():
@@ -278,5 +287,5 @@ def predict_logits(
 
 
 def _scheduled(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
-    # FTRL has no `lr`: its rate falls by itself.
+    # FTRL has no `lr`: its rate decreases by itself.
     return [group for o in optimizers for group in o.param_groups if "lr" in group]

@@ -1,4 +1,4 @@
-"""Batches on their way to the device."""
+"""Transfer of batches to the device, overlapped with computation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from crosstower.data.prefetch import prefetch
 
 
 class Transferable(Protocol):
-    """A batch, whatever it holds."""
+    """A batch that can be moved between devices."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
-        """Return it on a device."""
+        """Return the batch on a device."""
         ...
 
     def pin_memory(self) -> Self:
-        """Return it in memory that a device can read without the processor."""
+        """Return the batch in page-locked memory, which a GPU reads without the CPU."""
         ...
 
     def record_stream(self, stream: Any) -> None:
-        """Keep its memory until what `stream` has been given by now is done."""
+        """Keep its memory until the work queued on `stream` is done."""
         ...
 
 
@@ -32,10 +32,10 @@ Item = TypeVar("Item")
 
 
 def transferred(batches: Iterator[Moved], device: torch.device) -> Iterator[Moved]:
-    """Yield batches on `device`, each copied there while the one before is computed on.
+    """Yield batches on `device`, each copied while the previous one is computed.
 
-    A thread pins the batch and copies it on a stream of its own, one batch ahead. On the CPU the
-    batches are where they should be.
+    A thread pins the batch and copies it on its own stream, one batch ahead. On the CPU, batches
+    are returned as they are.
     """
     return batches if device.type == "cpu" else _overlapped(batches, device)
 
@@ -59,14 +59,14 @@ def _overlapped(batches: Iterator[Moved], device: torch.device) -> Iterator[Move
 
 
 class DataWaitTimer(Generic[Item]):
-    """Iterates over `items` and sums the seconds in which the next one was waited for."""
+    """Iterates over `items` and sums the seconds of waiting for the next one."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.seconds = 0.0
         self._items = iter(items)
 
     def __iter__(self) -> DataWaitTimer[Item]:
-        """Return itself: it can be gone through once."""
+        """Return itself; it can be iterated once."""
         return self
 
     def __next__(self) -> Item:

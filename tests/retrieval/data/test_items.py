@@ -37,7 +37,7 @@ def test_items_missing_from_the_table(tmp_path: Path) -> None:
     ("table", "words"),
     [
         (ITEMS.head(0), "no rows"),
-        (pl.concat([ITEMS, ITEMS.head(1)]), "item 50 is there twice"),
+        (pl.concat([ITEMS, ITEMS.head(1)]), "item 50 occurs twice"),
         (ITEMS.drop("genre"), "no column 'genre'"),
         (ITEMS.with_columns(item=pl.lit(None, pl.Int64)), "row 0 has no item"),
     ],

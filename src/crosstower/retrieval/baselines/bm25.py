@@ -1,4 +1,4 @@
-"""BM25: the text search that a learnt one has to beat (Robertson & Zaragoza 2009)."""
+"""BM25: the text search baseline (Robertson & Zaragoza 2009)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ from crosstower.data.encoders.text import words_of
 
 @dataclass(frozen=True)
 class Bm25:
-    """Scores of documents for texts; `weights` `[N, V]` by the words of `vocabulary`, sorted.
+    """BM25 weights of documents: `weights` `[N, V]` per word of `vocabulary`, sorted.
 
     weight = idf · tf·(k1 + 1) / (tf + k1·(1 - b + b·length / mean length)),
     idf = log(1 + (N - df + 0.5) / (df + 0.5)).
+
+    >>> import polars as pl
+    >>> bm25 = Bm25.fit(pl.Series(["red shoes", "green hat", None]))
+    >>> bm25.scores(pl.Series(["red hat"])).argmax(), bm25.scores(pl.Series(["red"]))[0, 1]
+    (np.int64(0), np.float32(0.0))
+
+    Args:
+        vocabulary: V words.
+        weights: sparse matrix `[N, V]`.
+
     """
 
     vocabulary: pl.Series
@@ -26,7 +36,14 @@ class Bm25:
 
     @staticmethod
     def fit(documents: pl.Series, *, k1: float = 1.2, b: float = 0.75) -> Bm25:
-        """Count words of documents `[N]`; a missing one has none."""
+        """Return the weights of documents `[N]`; a missing document has no words.
+
+        Args:
+            documents: texts.
+            k1: saturation of the term frequency.
+            b: strength of the length normalisation, 0 to 1.
+
+        """
         words = words_of(documents).fill_null([])
         vocabulary = words.explode(empty_as_null=False, keep_nulls=False).cast(pl.String).unique()
         vocabulary = vocabulary.drop_nulls().sort()
@@ -41,13 +58,13 @@ class Bm25:
         return Bm25(vocabulary, weights.astype(np.float32))
 
     def scores(self, texts: pl.Series) -> NDArray[np.float32]:
-        """Return `[Q, N]`; a word that is there twice counts twice."""
+        """Return the scores `[Q, N]` of texts `[Q]`; repeated words count repeatedly."""
         counts = _counts(words_of(texts).fill_null([]), self.vocabulary)
         return (counts @ self.weights.T).toarray().astype(np.float32)
 
 
 def _counts(words: pl.Series, vocabulary: pl.Series) -> Any:
-    """Return how often each text holds each word `[B, V]`."""
+    """Return the count of each word in each text `[B, V]`."""
     row = np.repeat(np.arange(len(words)), words.list.len().to_numpy())
     flat = words.explode(empty_as_null=False, keep_nulls=False).cast(pl.String)
     known = pl.DataFrame({"word": vocabulary, "column": np.arange(len(vocabulary))})

@@ -1,4 +1,4 @@
-"""The lists of a retrieval run's baselines, their one setting chosen on the valid questions."""
+"""Fitting of a retrieval run's baselines, each with one setting chosen on the valid queries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Fit = Callable[[Any], Baseline]
 
 
 def baseline_names(recipe: Recipe, items: int) -> list[str]:
-    """Return the baselines of a recipe; unless it names them, those that can be had.
+    """Return the baselines of a recipe; by default all that its data allows.
 
     Raises:
         RecipeError: one needs users or texts that the recipe does not have, or fewer items.
@@ -60,7 +60,7 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
 
 
 def omitted_baselines(recipe: Recipe, items: int) -> dict[str, str]:
-    """Return {baseline: why it is left out} of those that a recipe would have by default."""
+    """Return {baseline: reason} of the default baselines that are omitted."""
     section = retrieval_section_of(recipe)
     if section.baselines is not None or section.user is None or items <= EASE_LIMIT:
         return {}
@@ -69,14 +69,14 @@ def omitted_baselines(recipe: Recipe, items: int) -> dict[str, str]:
 
 
 def omission_words(omitted: Mapping[str, str]) -> list[str]:
-    """Return a sentence per baseline left out."""
+    """Return one sentence per omitted baseline."""
     return [f"baseline {name} left out: {reason}" for name, reason in omitted.items()]
 
 
 def write_baselines(
     folder: Path, recipe: Recipe, data: RetrievalData, on_progress: OnProgress
 ) -> None:
-    """Write the test lists of every baseline that is not there yet."""
+    """Write the test lists of every baseline that has none yet."""
     for name in baseline_names(recipe, len(data.items)):
         path = folder / FOLDER / "baselines" / f"{name}.parquet"
         if not path.is_file():
@@ -138,7 +138,7 @@ def _ndcg(baseline: Baseline, data: RetrievalData, k: int) -> float:
 
 
 def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Indices:
-    """Search the items' own texts and those that found them in training."""
+    """Return BM25 over the items' own texts and the training queries that led to them."""
     names, rows = _texts_of(recipe, query=True), data.rows
     asked = rows.frame.select(pl.concat_str(names, separator=" ", ignore_nulls=True)).to_series()
     train = rows.split <= int(recipe.training.refit)  # with valid rows, as the model

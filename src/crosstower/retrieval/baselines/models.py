@@ -1,6 +1,6 @@
-"""What a retrieval model has to beat: popularity, item-kNN, EASE^R and implicit ALS.
+"""Retrieval baselines: popularity, item-kNN, EASE^R and implicit ALS.
 
-Histories are a sparse 0/1 matrix `[U, N]`: which of N items each of U users has had.
+Histories are a sparse 0/1 matrix `[U, N]` of U users and N items.
 """
 
 from __future__ import annotations
@@ -26,15 +26,31 @@ EASE_LIMIT = 20_000
 
 
 class Baseline(Protocol):
-    """Scores every item for users by their histories."""
+    """Interface of a baseline: scores every item for users by their histories."""
 
     def scores(self, histories: Histories) -> Scores:
-        """Return `[Q, N]` for histories `[Q, N]`."""
+        """Return the scores `[Q, N]` for histories `[Q, N]`."""
         ...
 
 
 def histories_of(users: Indices, items: Indices, *, shape: tuple[int, int]) -> Histories:
-    """Return the 0/1 matrix `[U, N]` of (user, item) pairs; repeated pairs count once."""
+    """Return the 0/1 matrix of (user, item) pairs; repeated pairs count once.
+
+    >>> import numpy as np
+    >>> users, items = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    >>> histories_of(users, items, shape=(2, 3)).toarray()
+    array([[1., 1., 0.],
+           [0., 1., 0.]], dtype=float32)
+
+    Args:
+        users: `[P]`, user of each pair, from 0.
+        items: `[P]`, item of each pair, from 0.
+        shape: (U, N).
+
+    Returns:
+        A sparse matrix `[U, N]`.
+
+    """
     ones = np.ones(len(users), dtype=np.float32)
     matrix = sparse.csr_array((ones, (users, items)), shape=shape)
     matrix.sum_duplicates()
@@ -43,43 +59,64 @@ def histories_of(users: Indices, items: Indices, *, shape: tuple[int, int]) -> H
 
 
 def _users_of(histories: Histories) -> NDArray[np.int64]:
-    """Return the number of users of each item `[N]`; a sum in float32 ends at 2^24."""
+    """Return the number of users of each item `[N]`, counted as integers."""
     return np.bincount(histories.indices, minlength=histories.shape[1])
 
 
 @dataclass(frozen=True)
 class Popularity:
-    """The same list for everybody: items by their number of users."""
+    """Popularity: items by their number of users, the same list for everyone.
+
+    >>> import numpy as np
+    >>> histories = histories_of(np.array([0, 1, 2]), np.array([0, 0, 1]), shape=(3, 3))
+    >>> recommend(Popularity.fit(histories), histories, k=1).tolist()
+    [[1], [1], [0]]
+
+    Args:
+        counts: `[N]`, users of each item.
+
+    """
 
     counts: NDArray[np.float32]
 
     @staticmethod
     def fit(histories: Histories) -> Popularity:
-        """Count the users of each item."""
+        """Return the popularity of each item in histories `[U, N]`."""
         return Popularity(_users_of(histories).astype(np.float32))
 
     def scores(self, histories: Histories) -> Scores:
-        """Return the counts for every user."""
+        """Return the same scores `[Q, N]` for every user."""
         return np.broadcast_to(self.counts, histories.shape).copy()
 
 
 @dataclass(frozen=True)
 class ItemKnn:
-    """Σ over the items of the history of their similarity to an item (Sarwar et al. 2001)."""
+    """Item-kNN: the sum of an item's similarities to those of the history (Sarwar et al. 2001).
+
+    >>> import numpy as np
+    >>> users, items = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])
+    >>> histories = histories_of(users, items, shape=(3, 3))
+    >>> recommend(ItemKnn.fit(histories), histories[[2]], k=1).tolist()
+    [[1]]
+
+    Args:
+        similarity: sparse matrix `[N, N]`.
+
+    """
 
     similarity: Any
 
     @staticmethod
     def fit(histories: Histories, *, neighbours: int = 100, shrink: float = 10.0) -> ItemKnn:
-        """Keep for each item its most similar ones.
+        """Return the most similar items of each item.
 
-        The similarity is the cosine of two items' columns, shrunk: c_ij / (√(c_i·c_j) + shrink)
-        with c_ij the number of users that had both.
+        The similarity is the shrunk cosine of two items' columns, c_ij / (√(c_i·c_j) + shrink),
+        with c_ij the number of users of both.
 
         Args:
             histories: `[U, N]`.
-            neighbours: similar items kept of each.
-            shrink: 0 or more; a larger one favours pairs with many users.
+            neighbours: number of similar items kept per item.
+            shrink: 0 or more; a larger value favours pairs with many users.
 
         Raises:
             RecipeError: `shrink` is negative.
@@ -100,19 +137,30 @@ class ItemKnn:
         return ItemKnn(sparse.vstack(blocks).tocsr())
 
     def scores(self, histories: Histories) -> Scores:
-        """Return the summed similarities."""
+        """Return the summed similarities `[Q, N]`."""
         return (histories @ self.similarity).toarray()
 
 
 @dataclass(frozen=True)
 class Ease:
-    """EASE^R, the best linear item-to-item model with a zero diagonal (Steck 2019)."""
+    """EASE^R: the linear item-to-item model with a zero diagonal (Steck 2019).
+
+    >>> import numpy as np
+    >>> users, items = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])
+    >>> histories = histories_of(users, items, shape=(3, 3))
+    >>> recommend(Ease.fit(histories, l2=1.0), histories[[2]], k=1).tolist()
+    [[1]]
+
+    Args:
+        weights: B, `[N, N]`.
+
+    """
 
     weights: Scores
 
     @staticmethod
     def fit(histories: Histories, *, l2: float = 500.0) -> Ease:
-        """Solve in closed form: P = (XᵀX + λI)⁻¹, B_ij = −P_ij / P_jj, B_jj = 0 (equation 8).
+        """Return the closed-form solution: P = (XᵀX + λI)⁻¹, B_ij = −P_ij / P_jj, B_jj = 0 (eq. 8).
 
         Args:
             histories: `[U, N]`.
@@ -140,12 +188,12 @@ class Ease:
         return Ease(weights)
 
     def scores(self, histories: Histories) -> Scores:
-        """Return X B."""
+        """Return X B `[Q, N]`."""
         return histories @ self.weights
 
 
 def _inverse_half(gram: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
-    """Return the lower half of the inverse, in place, as one N x N matrix is large enough."""
+    """Return the lower half of the inverse, in place, to avoid a second N x N matrix."""
     factor, failed = dpotrf(gram, lower=True, overwrite_a=True)
     inverse, singular = (factor, 1) if failed else dpotri(factor, lower=True, overwrite_c=True)
     if failed or singular or not np.isfinite(np.diag(inverse)).all():
@@ -158,7 +206,15 @@ def _inverse_half(gram: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ImplicitAls:
-    """Matrix factorisation by alternating least squares (Hu et al. 2008), of package implicit."""
+    """Matrix factorisation by alternating least squares (Hu et al. 2008), by package implicit.
+
+    `ImplicitAls.fit(histories, ...)` needs the package; `recommend` then takes it like any other
+    baseline.
+
+    Args:
+        model: a fitted model of implicit.
+
+    """
 
     model: Any
 
@@ -166,7 +222,7 @@ class ImplicitAls:
     def fit(
         histories: Histories, *, factors: int = 64, regularization: float = 0.05
     ) -> ImplicitAls:
-        """Factorise.
+        """Return a factorisation of histories `[U, N]`.
 
         Raises:
             RecipeError: the package is not installed.
@@ -187,7 +243,7 @@ class ImplicitAls:
         return ImplicitAls(model)
 
     def scores(self, histories: Histories) -> Scores:
-        """Return user factors, solved for the histories, times item factors."""
+        """Return item factors times user factors, solved for the histories `[Q, N]`."""
         rows = np.arange(histories.shape[0])
         users = self.model.recalculate_user(rows, sparse.csr_matrix(histories))
         return np.asarray(users @ self.model.item_factors.T, dtype=np.float32)
@@ -196,13 +252,21 @@ class ImplicitAls:
 def recommend(
     baseline: Baseline, histories: Histories, k: int, *, seen: tuple[Indices, Indices] | None = None
 ) -> Indices:
-    """Return the k best items `[Q, k]` for each row of histories; -1 where fewer are left.
+    """Return the k best items of each user, excluding the history.
+
+    >>> import numpy as np
+    >>> histories = histories_of(np.array([0, 1, 2]), np.array([0, 0, 1]), shape=(3, 3))
+    >>> recommend(Popularity.fit(histories), histories, k=2).tolist()
+    [[1, 2], [1, 2], [0, 2]]
 
     Args:
         baseline: scores items.
-        histories: `[Q, N]`, what each has had.
+        histories: `[Q, N]`.
         k: at least 1.
-        seen: (row, item) pairs not to be shown; the histories if None.
+        seen: (row, item) pairs to exclude; the histories if None.
+
+    Returns:
+        `[Q, k]`, -1 if fewer items remain.
 
     """
     return best_items(
@@ -216,13 +280,13 @@ def recommend(
 def best_items(
     score: Callable[[slice], Scores], *, rows: int, k: int, seen: tuple[Indices, Indices]
 ) -> Indices:
-    """Return the k best items `[rows, k]`, -1 where fewer are left, a block of rows at a time.
+    """Return the k best items `[rows, k]`, -1 if fewer remain, computed in blocks of rows.
 
     Args:
-        score: gives the scores `[block, N]` of a block of rows; they are written to.
-        rows: how many.
+        score: returns the scores `[block, N]` of a block of rows, which are overwritten.
+        rows: number of rows.
         k: at least 1.
-        seen: (row, item) pairs not to be shown.
+        seen: (row, item) pairs to exclude.
 
     """
     order = np.argsort(seen[0], kind="stable")
@@ -239,7 +303,7 @@ def best_items(
 
 
 def _best(scores: Scores, k: int) -> Indices:
-    """Return the places of the k largest scores of each row, largest first."""
+    """Return the positions of the k largest scores of each row, in falling order."""
     if k < scores.shape[1]:
         found = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
     else:

@@ -1,4 +1,4 @@
-"""Questions with known answers: who asks, what is to be found, what is not to be shown."""
+"""Evaluation queries: users or rows, their relevant items, and the items to exclude."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ Pairs = tuple[Indices, Indices]
 
 @dataclass(frozen=True)
 class EvaluationQueries:
-    """One question a user, or one a row where there are no users.
+    """One query per user, or per row if there are no users.
 
-    `rows` `[Q]` is a row of each question, whose query columns it has; `users` `[Q]` are places in
-    the table of users, -1 where rows ask for themselves. `relevant` are the distinct (question,
-    item) pairs to find, `seen` those not to be shown, both ascending; `earlier` are the histories
-    that may be looked at. `counts` says how many answers the user already had; None where rows ask
-    for themselves.
+    `rows` `[Q]` is the row of each query, with its query columns; `users` `[Q]` are positions in
+    the table of users, -1 without users. `relevant` are the distinct (query, item) pairs to find,
+    `seen` those to exclude, both ascending; `earlier` are the histories available to the query.
+    `counts` is the number of relevant items in the user's history; None without users.
     """
 
     asked: pl.Series
@@ -41,7 +40,7 @@ class EvaluationQueries:
         return len(self.rows)
 
     def cold(self) -> NDArray[np.bool_]:
-        """Return `[Q]`, which ones come from users without an earlier row."""
+        """Return `[Q]`, True for queries of users without an earlier row."""
         lengths = np.append(self.earlier.lengths(), 0)
         return lengths[self.users] == 0
 
@@ -54,11 +53,11 @@ def evaluation_queries(
     seen: SeenRule,
     at_most: int | None = None,
 ) -> EvaluationQueries:
-    """Return the questions of a split; earlier splits are what users have had before.
+    """Return the queries of a split; earlier splits form the users' histories.
 
-    By the rule `seen`, an answer that the user already had is no answer ("ignored"), an answer
-    that no list holds ("missed"), or one like others ("shown"). A question without any is left
-    out. Of more askers than `at_most` so many are drawn by chance, the same ones for the same rows.
+    By the rule `seen`, a relevant item in the user's history is ignored ("ignored"), counts as
+    missed by every list ("missed"), or counts like others ("shown"). A query without relevant items
+    is omitted. At most `at_most` queries are sampled, the same ones for the same rows.
     """
     before = np.flatnonzero(positives.split < split) if by_user else np.empty(0, np.int64)
     earlier = Histories.of(
@@ -86,7 +85,7 @@ def queries_from_rows(
     by_user: bool,
     seen: SeenRule,
 ) -> EvaluationQueries:
-    """Return the questions of some rows whose users have had `earlier` before."""
+    """Return the queries of some rows, whose users have the histories `earlier`."""
     asker, first, question = np.unique(positives.user[rows], return_index=True, return_inverse=True)
     return _queries(
         asked=positives.users.gather(asker),

@@ -1,4 +1,4 @@
-"""What each user had before, as one array: a user's items lie side by side, oldest first."""
+"""Histories of all users as one array: a user's items are contiguous, oldest first."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Histories:
 
     @staticmethod
     def of(user: Indices, item: Indices, *, users: int) -> Histories:
-        """Return the histories of rows that are in order of time within each user."""
+        """Return the histories of rows that are sorted by time within each user."""
         order = np.argsort(user, kind="stable")
         counts = np.bincount(user, minlength=users)
         return Histories(item[order], np.concatenate([[0], np.cumsum(counts)]))
 
     def lengths(self) -> Indices:
-        """Return how many items each user had."""
+        """Return the length of each user's history."""
         return np.diff(self.starts)
 
     def pairs(self, users: Indices) -> tuple[Indices, Indices]:
-        """Return (row of `users`, item) of everything these users had; -1 is a user unknown."""
+        """Return (row of `users`, item) pairs of these users' histories; -1 is an unknown user."""
         known = np.maximum(users, 0)
         counts = np.where(users < 0, 0, self.starts[known + 1] - self.starts[known])
         row = np.repeat(np.arange(len(users)), counts)

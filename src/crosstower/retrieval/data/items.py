@@ -27,9 +27,9 @@ STRICT: BadRows = ("error", Counter())
 
 @dataclass(frozen=True)
 class ItemTable:
-    """A row an item. `cleaned` has the schema's item columns, `attributes` the raw ones.
+    """One row per item. `cleaned` has the schema's item columns, `attributes` the raw ones.
 
-    `missing` counts the items whose columns no training row gives.
+    `missing` counts the items without a training row, whose columns are null.
     """
 
     ids: pl.Series
@@ -42,7 +42,7 @@ class ItemTable:
         return len(self.ids)
 
     def places_of(self, ids: pl.Series) -> Indices:
-        """Return the place of each id, -1 where it is not in the table."""
+        """Return the position of each id, -1 if it is not in the table."""
         return places_of_ids(self.ids, ids)
 
 
@@ -57,14 +57,14 @@ def read_items(
     """Return the items of a file.
 
     Args:
-        path: a file, folder or glob; a row an item.
+        path: a file, folder or glob, with one row per item.
         schema: of the item columns.
         item: the data column of the id.
         dialect: of CSV files.
-        bad_rows: what happens to items with a bad cell.
+        bad_rows: how to treat items with a bad cell: error or skip.
 
     Raises:
-        DataError: a column is missing, an id is missing or there twice, a cell is wrong.
+        DataError: a column is missing, an id is missing or duplicated, or a cell is wrong.
 
     """
     source = open_source(path, dialect)
@@ -105,4 +105,4 @@ def _check_ids(ids: pl.Series, where: str) -> None:
                         " item an id")  # fmt: skip
     twice = ids.filter(ids.is_duplicated())
     if len(twice):
-        raise DataError(f"{where}: item {twice[0]!r} is there twice; keep one row an item")
+        raise DataError(f"{where}: item {twice[0]!r} occurs twice; keep one row per item")

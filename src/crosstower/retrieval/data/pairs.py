@@ -1,4 +1,4 @@
-"""Batches of training pairs: queries with their histories, and the items that answer them."""
+"""Batches of training pairs: queries with their histories, and their positive items."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _PREFETCH = 2
 
 @dataclass(frozen=True)
 class Pairs:
-    """`query` `[B]` rows and `item` `[B]`, the place of the item of each in the catalogue.
+    """Training pairs: `query` `[B]` rows and `item` `[B]`, positions in the catalogue.
 
-    `user` `[B]` are the users' places.
+    `user` `[B]` are positions in the table of users.
     """
 
     query: Batch
@@ -38,20 +38,20 @@ class Pairs:
         return Pairs(self.query.to(device, non_blocking=non_blocking), item, user)
 
     def pin_memory(self) -> Pairs:
-        """Return the pairs in page-locked memory, from which a GPU copies by itself."""
+        """Return the pairs in page-locked memory, which a GPU reads without the CPU."""
         return Pairs(self.query.pin_memory(), self.item.pin_memory(), self.user.pin_memory())
 
     def record_stream(self, stream: Any) -> None:
-        """Keep the memory of the tensors until `stream` has done what it was given by now."""
+        """Keep the memory of the tensors until the work queued on `stream` is done."""
         self.query.record_stream(stream)
         self.item.record_stream(stream)
         self.user.record_stream(stream)
 
 
 class PairBatches:
-    """Batches of `size` pairs, in another order each epoch: a function of (seed, epoch) alone.
+    """Batches of `size` pairs, shuffled per epoch as a function of (seed, epoch).
 
-    A pair's history is what its user had before it in the training rows.
+    A pair's history are the earlier items of its user in the training rows.
     """
 
     def __init__(self, data: RetrievalData, size: int, *, seed: int) -> None:

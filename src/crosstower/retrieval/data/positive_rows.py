@@ -1,4 +1,4 @@
-"""Read the positives of a retrieval recipe: cleaned, split, in order of user and time."""
+"""Reading of a retrieval recipe's positives: cleaned, split, sorted by user and time."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from crosstower.values.arrays import Indices
 class PositiveRows:
     """Rows by user and time. `frame` has the query columns, cleaned, and raw ones under `raw_name`.
 
-    `user` and `item` `[R]` are places in `users` and `items`, `split` `[R]` places in `SPLITS`.
-    `clocks` read the time columns of split and order; `joins` says how many rows found their keys.
+    `user` and `item` `[R]` are positions in `users` and `items`, `split` `[R]` positions in
+    `SPLITS`. `clocks` read the time columns of split and order; `joins` counts matched rows.
     """
 
     frame: pl.DataFrame
@@ -47,7 +47,7 @@ class PositiveRows:
     joins: tuple[JoinMatch, ...] = ()
 
     def take(self, rows: Indices) -> pl.DataFrame:
-        """Return the frame's rows at places."""
+        """Return the frame's rows at some positions."""
         return self.frame[rows]
 
 
@@ -59,7 +59,7 @@ def read_positives(
     *,
     items: ItemTable | None = None,
 ) -> PositiveRows:
-    """Read all rows that are positives; `items` takes the place of the recipe's item table.
+    """Read all rows that are positives; `items` replaces the recipe's item table.
 
     Raises:
         DataError: a column is missing, no row is a positive, a row without a user or an item, or
@@ -118,7 +118,7 @@ def _read(
 
 
 def _with_ids(frame: pl.DataFrame, section: Retrieval, on_bad_rows: str) -> pl.DataFrame:
-    """Return rows whose raw users and items are canonical ids; null where one is none."""
+    """Return rows with canonical user and item ids; null for invalid ones."""
     for name in (section.user, section.item):
         if name is not None:
             ids = canonical_ids(name, frame[raw_name(name)], on_bad_rows)
@@ -135,7 +135,7 @@ def _items(
     splitter: Splitter,
     skipped: Counter[str],
 ) -> ItemTable:
-    """Return the item table, or all items with the columns of their last training row."""
+    """Return the item table, or all items with columns of their last training row."""
     section, schema = retrieval_section_of(recipe), recipe.schema_.part(list(sides.item))
     bad_rows = (recipe.data.on_bad_rows, skipped)
     if section.items is not None:
@@ -173,7 +173,7 @@ def _known(
 
 
 def _users(frame: pl.DataFrame, section: Retrieval) -> tuple[pl.Series, Indices]:
-    """Return all users, sorted, and each row's place among them; rows are users without a user."""
+    """Return all users, sorted, and each row's position among them; without users, rows are."""
     if section.user is None:
         return pl.Series("row", np.arange(frame.height)), np.arange(frame.height)
     ids = frame[raw_name(section.user)]

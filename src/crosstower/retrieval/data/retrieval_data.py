@@ -1,4 +1,4 @@
-"""From a retrieval recipe and its rows to encoded training pairs and questions."""
+"""From a retrieval recipe and its rows to encoded training pairs and evaluation queries."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from crosstower.retrieval.data.tower_columns import (
 
 
 class QueryEncoder:
-    """Turns query columns and earlier items into batches for the query tower.
+    """Encodes query columns and histories as batches for the query tower.
 
     Args:
         encoder: of all columns.
-        sides: which are the query's.
-        ids: of all items, by place.
+        sides: names the query's columns.
+        ids: of all items, by position.
 
     """
 
@@ -56,7 +56,7 @@ class QueryEncoder:
         return self.side.widen(compact, self.lists(items, starts, ends))
 
     def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Tensor]:
-        """Return the histories `[B, L]`; nothing where the recipe has none."""
+        """Return the histories `[B, L]`; empty if the recipe has none."""
         if self.history is None:
             return {}
         return {self.history: tails(self.codes[items], starts, ends, length=self.length)}
@@ -64,10 +64,11 @@ class QueryEncoder:
 
 @dataclass(frozen=True)
 class RetrievalData:
-    """All that a retrieval training needs, in memory.
+    """The data of a retrieval training, in memory.
 
-    `user` and `item` `[R]` are the training pairs by user and time, `queries` their query columns;
-    `questions` are those of valid and test, `asked` their query columns. `rows` are all positives.
+    `user` and `item` `[R]` are the training pairs by user and time, `queries` their query columns.
+    `questions` are the evaluation queries of valid and test, `asked` their query columns. `rows`
+    are all positives.
     """
 
     encoder: Encoder
@@ -87,7 +88,7 @@ class RetrievalData:
         return np.bincount(self.train.items, minlength=len(self.items))
 
     def with_valid(self) -> RetrievalData:
-        """Return the data whose training pairs are those of train and valid rows."""
+        """Return the same data with the pairs of train and valid rows as training pairs."""
         known = np.flatnonzero(self.rows.split < SPLITS.index("test"))
         histories = Histories.of(
             self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
@@ -96,7 +97,7 @@ class RetrievalData:
         return replace(self, train=histories, queries=query.encode(self.rows.take(known)))
 
     def query_encoder(self) -> QueryEncoder:
-        """Return what makes queries for the model."""
+        """Return the encoder of queries."""
         return QueryEncoder(self.encoder, self.sides, self.items.ids)
 
 
@@ -107,11 +108,11 @@ def prepare_retrieval(
     encoder: Encoder | None = None,
     on_progress: OnProgress = no_progress,
 ) -> RetrievalData:
-    """Return encoded pairs and questions.
+    """Return encoded pairs and evaluation queries.
 
     Raises:
-        RecipeError: the sides are wrong.
-        DataError: a bad cell, an empty split, rows without user or known item.
+        RecipeError: the columns of the towers are wrong.
+        DataError: a bad cell, an empty split, or rows without a user or a known item.
 
     """
     sides, section = tower_columns_of(recipe), retrieval_section_of(recipe)
@@ -150,7 +151,7 @@ def prepare_retrieval(
 
 
 def _fit(recipe: Recipe, rows: PositiveRows, sides: TowerColumns) -> Encoder:
-    """Learn vocabularies and statistics from the training pairs, items repeated as they occur."""
+    """Fit vocabularies and statistics on the training pairs, with items as often as they occur."""
     train = np.flatnonzero(rows.split == 0)
     frame = pl.concat([rows.take(train), rows.items.cleaned[rows.item[train]]], how="horizontal")
     lengths: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The items of a recipe without an item table: those of its rows, with columns from training."""
+"""Items of a recipe without an item table: those of its rows, with columns of training rows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Which rows training may look at.
+    """The rows that training may read.
 
-    These are the positives that train, by their `numbers` among the positives `where`. Of the other
-    rows they are those that the splitter does not hold out.
+    Among the positives `where` these are the training ones, given by `numbers`. Among other rows
+    these are all that the splitter does not hold out.
     """
 
     numbers: NDArray[np.int64]
@@ -34,11 +34,11 @@ class TrainingRows:
     where: str | None = None
 
     def columns(self) -> list[str]:
-        """Return the columns to read."""
+        """Return the columns that are needed."""
         return [*filter_columns(self.where or "True"), *self.splitter.other_columns]
 
     def among(self, chunk: Chunk, positives: int) -> tuple[Mask, int]:
-        """Return whether each row `[R]` may be looked at, and the number of positives so far.
+        """Return whether each row `[R]` may be read, and the number of positives so far.
 
         Args:
             chunk: rows with `columns`.
@@ -62,7 +62,7 @@ class TrainingRows:
 
 
 def canonical_ids(name: str, raw: pl.Series, on_bad_rows: str) -> pl.Series:
-    """Return canonical ids; null where a value is none, if bad rows are skipped.
+    """Return canonical ids; null for invalid values, if bad rows are skipped.
 
     Raises:
         DataError: a value cannot be an id, and bad rows are errors.
@@ -82,13 +82,13 @@ def items_of_rows(
         schema: of the item columns.
         section: names the item.
         rows: the training rows.
-        bad_rows: what happens to items with a bad cell.
+        bad_rows: how to treat items with a bad cell: error or skip.
 
     Returns:
         `missing` counts the items without a training row, whose columns are null.
 
     Raises:
-        DataError: a column is missing, or a value is no id.
+        DataError: a column is missing, or a value is not an id.
 
     """
     item = section.item

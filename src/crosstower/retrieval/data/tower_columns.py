@@ -1,4 +1,4 @@
-"""Which columns of a retrieval recipe the query has, and which the item."""
+"""The columns of the query tower and of the item tower of a retrieval recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosstower.recipe.schema import Cross, Distance, Schema
 
 @dataclass(frozen=True)
 class TowerColumns:
-    """Names of schema columns; `history` is filled from a user's rows and in neither list."""
+    """Names of schema columns per tower; `history` is filled from a user's rows and in neither."""
 
     query: tuple[str, ...]
     item: tuple[str, ...]
@@ -32,11 +32,10 @@ def retrieval_section_of(recipe: Recipe) -> Retrieval:
 
 
 def tower_columns_of(recipe: Recipe) -> TowerColumns:
-    """Return the sides by `model.item`.
+    """Return the columns of the towers by `model.item`.
 
     Raises:
-        RecipeError: a column that is not there, a side without a column, or a column that needs
-            both sides.
+        RecipeError: an unknown column, a tower without columns, or a column that needs both towers.
 
     """
     columns, history = recipe.schema_.columns, retrieval_section_of(recipe).history
@@ -67,6 +66,6 @@ def _check_one_sided(schema: Schema, item: list[str]) -> None:
             )
         if isinstance(column, Cross) and len({part in item for part in column.columns}) > 1:
             raise RecipeError(
-                f"schema.columns.{name}: a cross of a query column and an item column; towers see"
-                " one side only, cross columns of one side"
+                f"schema.columns.{name}: a cross of a query column and an item column; each tower"
+                " sees only its own columns, cross columns of one tower"
             )

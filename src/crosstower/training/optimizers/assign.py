@@ -1,4 +1,4 @@
-"""Give every parameter the optimiser of its role."""
+"""Assign an optimiser to every parameter by its role."""
 
 from __future__ import annotations
 
@@ -33,11 +33,29 @@ def build_optimizers(
     wide_l1: float = 0.0,
     wide_l2: float = 1.0,
 ) -> list[Optimizer]:
-    """Return optimisers that together own each parameter once.
+    """Return optimisers that together own each parameter exactly once.
 
-    `WideLinear` learns by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
-    optimiser, everything else by AdamW, without weight decay on vectors (biases). `embedding_lr`
-    None takes the rate of `EMBEDDING_RATES`.
+    `WideLinear` is trained by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
+    optimiser, everything else by AdamW, without weight decay on vectors (biases).
+
+    >>> from crosstower.nn import MLP, WideLinear
+    >>> from torch import nn
+    >>> model = nn.ModuleList([MLP(8, (4,)), WideLinear([], [], numbers=8, heads=1)])
+    >>> [type(optimizer).__name__ for optimizer in build_optimizers(model)]
+    ['AdamW', 'FTRL']
+
+    Args:
+        model: to train.
+        dense_lr: learning rate of AdamW.
+        weight_decay: of AdamW, decoupled.
+        embedding_lr: learning rate of the tables; that of `EMBEDDING_RATES` if None.
+        embedding_weight_decay: of touched rows, decoupled.
+        embedding_optimizer: `LazyAdam` or `RowwiseAdagrad`.
+        wide_alpha: learning rate of FTRL-proximal.
+        wide_beta: smooths its first steps.
+        wide_l1: its L1 regularisation, which keeps weights at exactly zero.
+        wide_l2: its L2 regularisation.
+
     """
     wide = _of_type(model, WideLinear)
     tables = _tables(model)
@@ -58,10 +76,10 @@ def build_optimizers(
 
 
 def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:
-    """Tell the optimisers of which number of rows `[T]` each head's gradient is the mean.
+    """Give FTRL-proximal the number of rows `[T]` that each head's gradient is the mean of.
 
-    FTRL-proximal learns from sums. With `combine: concat` a wide weight is pulled by all heads; it
-    is scaled by the rows of its own.
+    FTRL-proximal needs sums of gradients. With `combine: concat` a wide weight gets gradients from
+    all heads; it is scaled by the rows of its own head.
     """
     for optimizer in optimizers:
         if isinstance(optimizer, FTRL):
@@ -70,9 +88,9 @@ def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:
 
 
 def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) -> float:
-    """Scale all gradients so that their common norm is at most `max_norm`; return the norm.
+    """Scale all gradients to a joint norm of at most `max_norm`; return the norm before.
 
-    Sparse gradients are left coalesced.
+    Sparse gradients are coalesced on the way.
     """
     values: list[Tensor] = []
     for optimizer in optimizers:
@@ -95,6 +113,6 @@ def _of_type(model: nn.Module, kind: type[nn.Module]) -> list[nn.Parameter]:
 
 
 def _tables(model: nn.Module) -> list[nn.Parameter]:
-    """Return the embedding tables; what pools their rows is dense."""
+    """Return the embedding tables; the parameters of trained pooling count as dense."""
     stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
     return [p for store in stores for p in store.tables.values()]

@@ -14,12 +14,12 @@ def coalesce(gradient: Tensor) -> tuple[Tensor, Tensor]:
     touched, order = gradient._indices()[0].sort()
     rows, counts = torch.unique_consecutive(touched, return_counts=True)
     starts = counts.cumsum(0) - counts
-    # A bag a row: its kernel adds whole rows, several times as fast as index_add_.
+    # One bag per row: this kernel adds whole rows and is several times faster than index_add_.
     return rows, F.embedding_bag(order, gradient._values(), starts, mode="sum")
 
 
 def replace_gradient(parameter: torch.nn.Parameter) -> None:
-    """Coalesce a sparse gradient in place, so that nobody has to do it again."""
+    """Replace a sparse gradient by its coalesced form, which later steps reuse."""
     if (
         parameter.grad is not None
         and parameter.grad.is_sparse

@@ -14,11 +14,27 @@ from crosstower.training.optimizers.coalesce import coalesce
 class FTRL(torch.optim.Optimizer):
     """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), over touched rows.
 
-    The paper's gradients are of one example; ours are of the mean over the labelled rows of a
-    batch. They are multiplied by the group's `rows`, the number of those rows for each head `[T]`,
-    which `count_rows` sets before a step; so l1 and l2 keep the paper's units. Weights have to
-    start at zero. `alpha` must stay as it is: weights are derived from the sum of all gradients
-    at one alpha, so changing it would rescale what is learnt; the rate falls by itself, with n.
+    The paper uses gradients of single examples; here they are means over the labelled rows of a
+    batch. They are multiplied by the group's `rows`, the number of those rows per head `[T]`, which
+    `count_rows` sets before a step, so that l1 and l2 keep the paper's units. Weights must start at
+    zero. `alpha` must stay constant: weights are derived from the sum of all gradients at one
+    alpha, so a change would rescale them. The effective rate decreases with n by itself.
+
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.zeros(2, 1))
+    >>> optimizer = FTRL([weight], l1=1.0)
+    >>> (weight * torch.tensor([[0.5], [2.0]])).sum().backward()
+    >>> optimizer.step()
+    >>> [round(float(w), 4) for w in weight.detach()]  # the small gradient stays below l1
+    [0.0, -0.0164]
+
+    Args:
+        params: weights, all zero.
+        alpha: learning rate.
+        beta: smooths the first steps.
+        l1: L1 regularisation, which keeps weights at exactly zero.
+        l2: L2 regularisation.
+
     """
 
     def __init__(
@@ -30,13 +46,13 @@ class FTRL(torch.optim.Optimizer):
         l1: float = 0.0,
         l2: float = 1.0,
     ) -> None:
-        # Not called `lr`: schedules change every `lr`, and alpha is constant.
+        # Not named `lr`: schedules change every `lr`, and alpha must stay constant.
         defaults = {"alpha": alpha, "beta": beta, "l1": l1, "l2": l2, "rows": 1.0}
         super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Update the rows, or the whole of a dense parameter, that have a gradient."""
+        """Update the rows that have a gradient, or the whole of a dense parameter."""
         if closure is not None:
             raise NotImplementedError("FTRL takes no closure")
         for group in self.param_groups:

@@ -1,4 +1,4 @@
-"""Adam for tables of which a step touches few rows."""
+"""Adam for embedding tables, updating only touched rows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,27 @@ from crosstower.training.optimizers.tables import TableOptimizer, start_counting
 class LazyAdam(TableOptimizer):
     """Adam (Kingma & Ba 2015) over touched rows, corrected for the steps that a row missed.
 
-    When a row is touched again its moments first decay by β^(missed steps), exactly as dense
-    Adam's would have with zero gradients; the bias correction counts all steps. So a row touched
-    at every step moves as in AdamW, and the cost of a step is that of its touched rows, whatever
-    the size of the table. What dense Adam does beyond that - moving rows that have no gradient by
-    their old momentum - is left out. Weight decay (decoupled) makes up for missed steps.
+    When a row is touched again, its moments first decay by β^(missed steps), as those of dense Adam
+    would have with zero gradients; the bias correction counts all steps. A row touched at every
+    step is therefore updated as in AdamW, and the cost of a step depends on the touched rows, not
+    on the size of the table. Unlike dense Adam, it does not move rows without a gradient by their
+    momentum. Weight decay (decoupled) is applied for missed steps as well.
+
+    >>> import torch
+    >>> table = torch.nn.Parameter(torch.ones(3, 2))
+    >>> optimizer = LazyAdam([table], lr=0.1)
+    >>> torch.nn.functional.embedding(torch.tensor([1]), table, sparse=True).sum().backward()
+    >>> optimizer.step()
+    >>> table[:, 0].tolist()
+    [1.0, 0.8999999761581421, 1.0]
+
+    Args:
+        params: tables with sparse gradients.
+        lr: learning rate.
+        betas: decay rates of the mean and of the square.
+        eps: added to the denominator.
+        weight_decay: decoupled, per step.
+
     """
 
     def __init__(
@@ -54,7 +70,7 @@ class LazyAdam(TableOptimizer):
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
             start_counting(state, parameter)
-            # Both moments of a row side by side: one visit to memory instead of two.
+            # Both moments of a row are adjacent: one memory access instead of two.
             rows, width = parameter.shape
             state["moments"] = parameter.new_zeros(rows, 2 * width)
         return state

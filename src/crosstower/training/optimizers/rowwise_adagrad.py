@@ -1,4 +1,4 @@
-"""Adagrad with one accumulator a row: a quarter of the memory, and fast."""
+"""Adagrad with one accumulator per row: fast, and a quarter of the memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,25 @@ from crosstower.training.optimizers.tables import TableOptimizer, start_counting
 
 
 class RowwiseAdagrad(TableOptimizer):
-    """G_r += mean_j g_rj², w_r −= lr · g_r / (√G_r + eps), over touched rows r.
+    """Row-wise Adagrad: G_r += mean_j g_rj², w_r −= lr · g_r / (√G_r + eps), over touched rows r.
 
-    The row-wise Adagrad of FBGEMM (Duchi et al. 2011, one accumulator a row). Weight decay
-    (decoupled) makes up for the steps that a row missed, which takes one more number a row.
+    It follows FBGEMM (Duchi et al. 2011, with one accumulator per row). Weight decay (decoupled)
+    is applied for missed steps as well, which takes one more number per row.
+
+    >>> import torch
+    >>> table = torch.nn.Parameter(torch.ones(3, 2))
+    >>> optimizer = RowwiseAdagrad([table], lr=0.5)
+    >>> torch.nn.functional.embedding(torch.tensor([1]), table, sparse=True).sum().backward()
+    >>> optimizer.step()
+    >>> table[:, 0].tolist()
+    [1.0, 0.5, 1.0]
+
+    Args:
+        params: tables with sparse gradients.
+        lr: learning rate.
+        eps: added to the denominator.
+        weight_decay: decoupled, per step.
+
     """
 
     def __init__(

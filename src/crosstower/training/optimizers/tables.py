@@ -1,4 +1,4 @@
-"""What the optimisers of embedding tables share: touched rows, and the steps that a row missed."""
+"""Base of the optimisers of embedding tables: touched rows, and the steps that a row missed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from crosstower.training.optimizers.coalesce import coalesce
 
 
 class TableOptimizer(torch.optim.Optimizer):
-    """Updates the rows of tables that have a gradient.
+    """Updates only the rows of tables that have a gradient.
 
-    Steps are whole numbers: a float32 counter stays at 2^24 = 16,777,216 for ever.
+    Steps are counted as integers: a float32 counter would stop at 2^24 = 16,777,216.
     """
 
     @torch.no_grad()
@@ -30,11 +30,11 @@ class TableOptimizer(torch.optim.Optimizer):
     def _update(
         self, parameter: Tensor, rows: Tensor, gradient: Tensor, group: dict[str, Any]
     ) -> None:
-        """Move the rows `[R]` of a table by their gradients `[R, D]`."""
+        """Update the rows `[R]` of a table by their gradients `[R, D]`."""
         raise NotImplementedError
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; torch makes whole numbers float32 on the way."""
+        """Restore a state; integers stay integers, which torch would turn into float32."""
         super().load_state_dict(state_dict)
         numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
@@ -46,13 +46,13 @@ class TableOptimizer(torch.optim.Optimizer):
 
 
 def start_counting(state: dict[str, Tensor], parameter: Tensor) -> None:
-    """Begin to count the steps of a table, and at which one each of its rows was touched last."""
+    """Start counting the steps of a table, and the last step of each of its rows."""
     state["step"] = torch.zeros((), dtype=torch.int64)  # in host memory, as torch keeps its own
     state["last"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
 
 
 def steps_since(state: dict[str, Tensor], rows: Tensor) -> tuple[int, Tensor]:
-    """Count a step that touches `rows` `[R]`; return its number and each row's steps since."""
+    """Count a step that touches `rows` `[R]`; return its number and the steps since per row."""
     state["step"] += 1
     step = int(state["step"])
     since = step - state["last"].index_select(0, rows)  # at least 1: this step
