@@ -19,7 +19,11 @@ from .test_retrieval_data import ROWS, recipe
             ["item"],
             "a distance needs the query and the item at once",
         ),
-        ({"both": {"kind": "cross", "columns": ["user", "item"]}}, ["item"], "only its own columns"),
+        (
+            {"both": {"kind": "cross", "columns": ["user", "item"]}},
+            ["item"],
+            "only its own columns",
+        ),
     ],
 )
 def test_sides_that_cannot_be(columns: dict, item: list[str], words: str) -> None:
