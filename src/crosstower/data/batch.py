@@ -1,4 +1,4 @@
-"""A batch: slices of column tensors, never rows of Python objects. Shapes: see `layout`."""
+"""Batches of encoded rows as column tensors; for the letters of shapes see `layout`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,23 @@ from crosstower.data.ragged import Lists, Ragged, joined_lists
 
 @dataclass(frozen=True)
 class Batch:
-    """Encoded rows.
+    """Encoded rows, the input of every model.
 
-    `codes` is `[B, F]` int32, `numbers` `[B, N]` float32, `labels` `[B, T]` float32 where NaN is a
-    missing label. `lists` has the codes of each list field: `Ragged`, or an int32 tensor `[B, L]`
-    where 0 is padding.
+    >>> batch = Batch(
+    ...     codes=torch.tensor([[7], [9]]),
+    ...     numbers=torch.zeros(2, 1),
+    ...     lists={"tags": torch.tensor([[3, 4], [5, 0]])},
+    ...     labels=torch.tensor([[1.0], [0.0]]),
+    ... )
+    >>> len(batch), batch[:1].codes
+    (2, tensor([[7]]))
+
+    Args:
+        codes: `[B, F]`, int32.
+        numbers: `[B, N]`, float32.
+        lists: codes by list field: `Ragged`, or int32 `[B, L]` with 0 as padding.
+        labels: `[B, T]`, float32, NaN for a missing label.
+
     """
 
     codes: Tensor
@@ -32,7 +44,7 @@ class Batch:
         return self.codes.shape[0]
 
     def __getitem__(self, rows: Tensor | slice) -> Batch:
-        """Return the chosen rows, in the order given."""
+        """Return some rows, in the given order."""
         lists = {name: column[rows] for name, column in self.lists.items()}
         return Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
 
@@ -41,11 +53,11 @@ class Batch:
         return self.each(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
-        """Return the batch in page-locked memory, from which a GPU copies by itself."""
+        """Return the batch in page-locked memory, which a GPU reads without the CPU."""
         return self.each(lambda t: t.pin_memory())
 
     def record_stream(self, stream: Any) -> None:
-        """Keep the memory of the tensors until `stream` has done what it was given by now."""
+        """Keep the memory of the tensors until the work queued on `stream` is done."""
         self.each(lambda t: _recorded(t, stream))
 
     def take(self, places: NDArray[Any]) -> Batch:

@@ -1,6 +1,6 @@
-"""What a fitted encoder hands to a model: which tensors, how wide, which heads.
+"""Inputs and outputs of a model, from a fitted encoder, and the shape legend of the package.
 
-The shape legend of the whole package:
+All docstrings use these letters for shapes:
 
 | letter | meaning |
 |---|---|
@@ -14,7 +14,7 @@ The shape legend of the whole package:
 | C | candidates |
 | K | top k |
 
-Codes are dense integers. Three of them mean the same in every field.
+Codes are dense integers. 0, 1 and 2 mean padding, missing and unseen in every field.
 """
 
 from dataclasses import dataclass
@@ -28,11 +28,17 @@ RESERVED_CODES = 3
 
 @dataclass(frozen=True)
 class CodeField:
-    """A field with one code a row: a category, a bucketised number, a cross.
+    """A field with one code per row: a category, a bucketised number, or a cross.
 
-    `size` counts all codes, reserved ones included. Fields with the same `table` share
-    their embedding rows. `dim` None leaves the width to the model; 0 keeps the field out of
-    embeddings (a cross that lives in the wide side only).
+    >>> CodeField("city", size=103, table="city").dim is None
+    True
+
+    Args:
+        name: of the column.
+        size: number of codes, including the three reserved ones.
+        table: fields with the same table share their embedding rows.
+        dim: embedding width; the model's if None; 0 for a cross that only the wide side reads.
+
     """
 
     name: str
@@ -43,7 +49,20 @@ class CodeField:
 
 @dataclass(frozen=True)
 class ListField:
-    """A field with up to `length` codes a row, pooled by the model."""
+    """A field with a list of codes per row, pooled by the model.
+
+    >>> ListField("tags", size=53, table="tags", length=5).pooling
+    'mean'
+
+    Args:
+        name: of the column.
+        size: number of codes, including the three reserved ones.
+        table: fields with the same table share their embedding rows.
+        length: maximum length of a list.
+        pooling: how the model pools a list.
+        dim: embedding width; the model's if None.
+
+    """
 
     name: str
     size: int
@@ -55,7 +74,16 @@ class ListField:
 
 @dataclass(frozen=True)
 class Head:
-    """One output of a model, named by its task."""
+    """One output of a model, named by its task.
+
+    >>> Head("click", "binary").kind
+    'binary'
+
+    Args:
+        name: of the task.
+        kind: of the task.
+
+    """
 
     name: str
     kind: HeadKind
@@ -65,8 +93,23 @@ class Head:
 class Layout:
     """The inputs and outputs of a model, derived from a fitted encoder.
 
-    `number_columns` names the schema column that each of `numbers` comes from: a missing indicator
-    and the components of a vector come from another one than their own name.
+    >>> layout = Layout(
+    ...     codes=(CodeField("city", 103, "city"),),
+    ...     numbers=("age",),
+    ...     lists=(),
+    ...     heads=(Head("click", "binary"),),
+    ... )
+    >>> layout.columns()
+    ['city', 'age']
+
+    Args:
+        codes: F single-valued fields, in the order of `Batch.codes`.
+        numbers: N names, in the order of `Batch.numbers`.
+        lists: list fields, the keys of `Batch.lists`.
+        heads: T heads, in the order of `Batch.labels`.
+        number_columns: schema column of each of `numbers`, which differs from the name of a missing
+            indicator or of a vector's component; the names if empty.
+
     """
 
     codes: tuple[CodeField, ...]
@@ -76,13 +119,13 @@ class Layout:
     number_columns: tuple[str, ...] = ()
 
     def columns_of_numbers(self) -> tuple[str, ...]:
-        """Return the schema column of each of `numbers`; its own name where none is given."""
+        """Return the schema column of each of `numbers`."""
         return self.number_columns or self.numbers
 
     def columns(self) -> list[str]:
-        """Return the schema columns that models read by themselves, each once.
+        """Return the schema columns that every model reads, each once.
 
-        Crosses that live in the wide side only are left out.
+        Crosses that only the wide side reads are omitted.
         """
         names = [f.name for f in self.codes if f.dim != 0]
         names += [*self.columns_of_numbers(), *(f.name for f in self.lists)]

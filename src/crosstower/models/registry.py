@@ -53,6 +53,9 @@ def register_model(name: str) -> Callable[[C], C]:
 def model_names() -> list[str]:
     """Return the names of all models, sorted.
 
+    >>> "dcn_v2" in model_names()
+    True
+
     Raises:
         RecipeError: a module of `CROSSTOWER_MODULES` cannot be imported.
 
@@ -63,6 +66,12 @@ def model_names() -> list[str]:
 def config_of(name: str) -> type[FrozenModel]:
     """Return the options class of a model.
 
+    >>> config_of("mlp")().hidden
+    (128, 64)
+
+    Args:
+        name: of the model.
+
     Raises:
         RecipeError: there is no such model.
 
@@ -72,6 +81,16 @@ def config_of(name: str) -> type[FrozenModel]:
 
 def build(layout: Layout, model: dict[str, Any]) -> nn.Module:
     """Return a new model for the `model` section of a recipe.
+
+    >>> import crosstower as ct
+    >>> heads = (ct.Head("click", "binary"),)
+    >>> layout = ct.Layout(codes=(), numbers=("age",), lists=(), heads=heads)
+    >>> type(build(layout, {"name": "mlp", "hidden": [16]})).__name__
+    'PlainMLP'
+
+    Args:
+        layout: fields, numbers and heads, from a fitted encoder.
+        model: `name` and options.
 
     Raises:
         RecipeError: an unknown name or option, or a layout without inputs.

@@ -105,7 +105,9 @@ class Blend(FrozenModel):
     amount: str | None = Field(
         default=None, description="Bid or price column; a factor in mode product."
     )
-    diversity: Diversity | None = None
+    diversity: Diversity | None = Field(
+        default=None, description="Diversity of the top of each list."
+    )
 
     @model_validator(mode="before")
     @classmethod

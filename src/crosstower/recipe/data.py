@@ -19,14 +19,22 @@ _OTHER_PART = {
 
 
 class Join(FrozenModel):
-    """A table with one row per key, whose columns are added to the rows."""
+    """A table with one row per key, whose columns are added to the rows.
 
-    path: str
+    >>> Join(path="items.parquet", on="item_id").on
+    'item_id'
+    """
+
+    path: str = Field(description="File, folder or glob of the table.")
     on: str = Field(description="Key column, with the same name in both tables.")
 
 
 class Data(FrozenModel):
-    """Sources of the rows and their split."""
+    """Sources of the rows and their split.
+
+    >>> Data(path="clicks.parquet", split={"kind": "time", "column": "time"}).split.kind
+    'time'
+    """
 
     path: str | None = Field(
         default=None, description="File, folder or glob (Parquet, CSV, Arrow), or world:NAME."
@@ -41,14 +49,18 @@ class Data(FrozenModel):
     csv: Csv = Field(
         default=Csv(), description="Dialect of all CSV files, including joined tables."
     )
-    joins: tuple[Join, ...] = ()
-    split: Split = RandomSplit()
+    joins: tuple[Join, ...] = Field(default=(), description="Tables whose columns are added.")
+    split: Split = Field(
+        default=RandomSplit(), description="Division into train, validation and test rows."
+    )
     times: dict[str, TimeFormat] = Field(
         default={},
         description="Format of time columns, by data column: {COLUMN: {format, timezone}}, or"
         " {COLUMN: FORMAT}.",
     )
-    on_bad_rows: Literal["error", "skip"] = "error"
+    on_bad_rows: Literal["error", "skip"] = Field(
+        default="error", description="Whether rows with a bad cell are an error or are skipped."
+    )
     memory_mb: int = Field(
         default=1024,
         ge=1,

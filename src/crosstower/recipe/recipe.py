@@ -33,13 +33,20 @@ ALL_LOSS = "all.loss"
 
 
 class Evaluation(FrozenModel):
-    """Groups, slices and baselines of the report."""
+    """Groups, slices and baselines of the report.
+
+    >>> Evaluation(group="user_id", slices=["city"]).slices
+    ('city',)
+    """
 
     group: str | None = Field(default=None, description="Group column of gAUC, such as a user id.")
     slices: tuple[str, ...] = Field(
         default=(), description="Columns whose values the metrics are broken down by."
     )
-    baselines: tuple[str, ...] = ("logistic_regression", "mlp")
+    baselines: tuple[str, ...] = Field(
+        default=("logistic_regression", "mlp"),
+        description="Models that are trained for comparison, with their default options.",
+    )
 
 
 class Recipe(FrozenModel):
@@ -47,17 +54,33 @@ class Recipe(FrozenModel):
 
     With a `retrieval` section, it trains a retriever on positives (default: the two-tower model).
     Without one, it trains a ranker on the tasks of the schema (default: DCN-V2).
+
+    >>> recipe = Recipe(
+    ...     schema=Schema(columns={"user_id": "categorical"}, tasks={"click": "binary"}),
+    ...     model={"name": "wide_deep", "hidden": [64]},
+    ...     training=Training(epochs=3),
+    ... )
+    >>> recipe.model["name"]
+    'wide_deep'
     """
 
-    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][\w.-]*$")
-    data: Data = Data()
-    schema_: Schema = Field(alias="schema")
-    model: dict[str, Any] = Field(default={}, validate_default=True)
-    training: Training = Training()
-    calibration: Calibration = Calibration()
-    blend: Blend | None = None
-    evaluation: Evaluation = Evaluation()
-    retrieval: Retrieval | None = None
+    name: str = Field(
+        default="run", pattern=r"^[A-Za-z0-9][\w.-]*$", description="Name of the run folder."
+    )
+    data: Data = Field(default=Data(), description="Rows and their split.")
+    schema_: Schema = Field(alias="schema", description="Columns and tasks.")
+    model: dict[str, Any] = Field(
+        default={}, validate_default=True, description="`name` of the model and its options."
+    )
+    training: Training = Field(default=Training(), description="Options of the training.")
+    calibration: Calibration = Field(
+        default=Calibration(), description="Calibration of the predictions."
+    )
+    blend: Blend | None = Field(default=None, description="Blend of the tasks into one score.")
+    evaluation: Evaluation = Field(default=Evaluation(), description="Options of the report.")
+    retrieval: Retrieval | None = Field(
+        default=None, description="Makes the recipe train a retriever."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -42,6 +42,9 @@ class Retrieval(FrozenModel):
     `sampled_softmax` is the cross-entropy over sampled items with logQ correction, `full_softmax`
     the cross-entropy over the whole catalogue (up to about 100,000 items), and `contrastive` the
     cosine contrastive loss of SimpleX. Other names are losses that you registered.
+
+    >>> Retrieval(item="film", user="user", where="liked == 1").objective
+    'sampled_softmax'
     """
 
     item: str = Field(description="Item id column of the data.")
@@ -68,7 +71,7 @@ class Retrieval(FrozenModel):
         description='Condition for positives, such as "click == 1" (default: all rows).',
     )
     objective: str = Field(default="sampled_softmax", min_length=1, description="Loss by name.")
-    negatives: Negatives = Negatives()
+    negatives: Negatives = Field(default=Negatives(), description="Sampling of negatives.")
     log_q: bool = Field(
         default=True, description="Correct for popular items being sampled more often as negatives."
     )
@@ -99,7 +102,9 @@ class Retrieval(FrozenModel):
         ge=1,
         description="Maximum number of validation queries ranked after an epoch; null for all.",
     )
-    k: tuple[int, ...] = Field(default=(5, 10, 20), min_length=1)
+    k: tuple[int, ...] = Field(
+        default=(5, 10, 20), min_length=1, description="List lengths of the metrics."
+    )
     baselines: tuple[BaselineName, ...] | None = Field(
         default=None,
         description="Default: popularity; item_knn and ease with users; bm25 with text queries.",

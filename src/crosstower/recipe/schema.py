@@ -52,8 +52,8 @@ class Schema(FrozenModel):
     1
     """
 
-    columns: dict[str, Column] = Field(min_length=1)
-    tasks: dict[str, Task] = Field(default={})
+    columns: dict[str, Column] = Field(min_length=1, description="Columns by name.")
+    tasks: dict[str, Task] = Field(default={}, description="Tasks by name.")
 
     @field_validator("columns", "tasks", mode="before")
     @classmethod

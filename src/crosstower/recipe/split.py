@@ -27,20 +27,27 @@ class _FractionSplit(FrozenModel):
 
 
 class RandomSplit(_FractionSplit):
-    """Assigns rows at random, equally for equal seeds."""
+    """Assigns rows at random, equally for equal seeds.
+
+    >>> RandomSplit(fractions=(0.7, 0.1, 0.2), seed=1).fractions
+    (0.7, 0.1, 0.2)
+    """
 
     kind: Literal["random"] = "random"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="Seed of the assignment.")
 
 
 class TimeSplit(_FractionSplit):
     """Earliest rows train, latest rows test; rows with equal times stay together.
 
     Splits follow `fractions`, or start at `valid_from` and `test_from`.
+
+    >>> TimeSplit(column="time", valid_from="2024-03-01", test_from="2024-04-01").order
+    'time'
     """
 
     kind: Literal["time"] = "time"
-    column: str
+    column: str = Field(description="Time column of the data.")
     valid_from: Moment | None = Field(
         default=None,
         description="Time of the first validation row: ISO 8601 such as 2024-03-01, or a number if"
@@ -71,19 +78,27 @@ class TimeSplit(_FractionSplit):
 
 
 class GroupSplit(_FractionSplit):
-    """Assigns groups (a user, a query) at random, with all their rows."""
+    """Assigns groups (a user, a query) at random, with all their rows.
+
+    >>> GroupSplit(column="user_id").fractions
+    (0.8, 0.1, 0.1)
+    """
 
     kind: Literal["group"] = "group"
-    column: str
-    seed: int = Field(default=0, ge=0)
+    column: str = Field(description="Group column of the data.")
+    seed: int = Field(default=0, ge=0, description="Seed of the assignment.")
 
 
 class LeaveLastOutSplit(FrozenModel):
-    """Tests on the last row of each group and validates on the one before."""
+    """Tests on the last row of each group and validates on the one before.
+
+    >>> LeaveLastOutSplit(group="user_id", time="time").order
+    'time'
+    """
 
     kind: Literal["leave_last_out"] = "leave_last_out"
-    group: str
-    time: str
+    group: str = Field(description="Group column of the data, such as a user id.")
+    time: str = Field(description="Time column of the data.")
 
     @property
     def order(self) -> str:
@@ -92,14 +107,22 @@ class LeaveLastOutSplit(FrozenModel):
 
 
 class ColumnSplit(FrozenModel):
-    """Reads train, valid or test from a column."""
+    """Reads train, valid or test from a column.
+
+    >>> ColumnSplit(column="part").column
+    'part'
+    """
 
     kind: Literal["column"] = "column"
-    column: str
+    column: str = Field(description="Data column with train, valid or test.")
 
 
 class GivenSplit(FrozenModel):
-    """Separate files: `data.path` trains, `data.valid` validates and `data.test` tests."""
+    """Separate files: `data.path` trains, `data.valid` validates and `data.test` tests.
+
+    >>> GivenSplit().kind
+    'given'
+    """
 
     kind: Literal["given"] = "given"
 

@@ -23,7 +23,11 @@ class _Task(FrozenModel):
 
 
 class Binary(_Task):
-    """A binary event such as a click, predicted as a probability."""
+    """A binary event such as a click, predicted as a probability.
+
+    >>> Binary(column="stars", threshold=4).kind
+    'binary'
+    """
 
     kind: Literal["binary"] = "binary"
     positive: bool | int | float | str | None = Field(
@@ -60,6 +64,9 @@ class Regression(_Task):
     With `when`, the head learns from rows with that event only. The prediction is the expectation
     over all rows, P(event) · E[y | event] + (1 - P(event)) · E[y | no event], where the last term
     is the mean of the training rows. Without the event, a missing label counts as 0.
+
+    >>> Regression(when="click", log1p=True).needs
+    'click'
     """
 
     kind: Literal["regression"] = "regression"
@@ -87,11 +94,15 @@ class Regression(_Task):
 
 
 class Rating(_Task):
-    """A rating on a bounded scale; predictions stay inside it."""
+    """A rating on a bounded scale; predictions stay inside it.
+
+    >>> Rating(low=0, high=10).high
+    10.0
+    """
 
     kind: Literal["rating"] = "rating"
-    low: float = 1.0
-    high: float = 5.0
+    low: float = Field(default=1.0, description="Lowest rating.")
+    high: float = Field(default=5.0, description="Highest rating.")
 
     @property
     def needs(self) -> str | None:

@@ -10,7 +10,11 @@ from crosstower.recipe.frozen import FrozenModel
 
 
 class Training(FrozenModel):
-    """Options of the training loop and the optimisers; the defaults need no tuning."""
+    """Options of the training loop and the optimisers; the defaults need no tuning.
+
+    >>> Training(epochs=3, learning_rate=1e-2).patience
+    5
+    """
 
     epochs: int = Field(
         default=30,
@@ -35,13 +39,21 @@ class Training(FrozenModel):
     embedding_weight_decay: float = Field(
         default=0.0, ge=0, description="Decoupled weight decay of embeddings."
     )
-    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam"
+    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = Field(
+        default="lazy_adam", description="Optimiser of the embedding tables."
+    )
     wide_alpha: float = Field(
         default=0.05, gt=0, description="FTRL-proximal learning rate of the wide side."
     )
-    wide_beta: float = Field(default=1.0, gt=0)
-    wide_l1: float = Field(default=0.0, ge=0)
-    wide_l2: float = Field(default=1.0, ge=0)
+    wide_beta: float = Field(
+        default=1.0, gt=0, description="Smoothing of the first FTRL-proximal steps."
+    )
+    wide_l1: float = Field(
+        default=0.0, ge=0, description="L1 regularisation of the wide side, per row."
+    )
+    wide_l2: float = Field(
+        default=1.0, ge=0, description="L2 regularisation of the wide side, per row."
+    )
     task_balance: Literal["static", "uncertainty", "gradnorm", "pcgrad"] = Field(
         default="static", description="How the losses of several tasks are combined."
     )
@@ -51,8 +63,12 @@ class Training(FrozenModel):
     clip_norm: float | None = Field(
         default=10.0, gt=0, description="Maximum norm of all gradients."
     )
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    warmup_steps: int = Field(default=0, ge=0)
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        default="constant", description="Decay of the learning rates over all epochs."
+    )
+    warmup_steps: int = Field(
+        default=0, ge=0, description="Steps over which the learning rates rise from 0."
+    )
     monitor: str | None = Field(
         default=None,
         description="Validation metric TASK.METRIC (default: the loss of the first task). all.loss"
@@ -67,8 +83,14 @@ class Training(FrozenModel):
     checkpoint_every: int | None = Field(
         default=None, ge=1, description="Steps between checkpoints (default: one epoch)."
     )
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="Precision of dense layers; auto decides by work and hardware."
+    )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N; auto is a GPU if there is one.",
+    )
     tables: Literal["device", "host"] = Field(
         default="device",
         description="Location of embedding tables: the device, or host memory if it is too small.",
@@ -78,7 +100,7 @@ class Training(FrozenModel):
         description="Retrain on train and validation rows for the best number of epochs, and test"
         " those weights.",
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="First seed of the trainings.")
 
     def batch_size_for(self, rows: int) -> int:
         """Return the batch size for a number of training rows.

@@ -29,8 +29,17 @@ _ANN_FROM = 20_000
 class IndexFacts:
     """Size, speed and recall of an index.
 
-    `recall` is recall@10 against the exact index, in [0, 1]; `build_seconds`, `queries_per_second`
-    (one thread) and `megabytes` (on disk) are measured.
+    Args:
+        kind: of the engine.
+        options: of the engine.
+        items: number of items.
+        width: D of the vectors.
+        build_seconds: duration of the build.
+        recall: recall@10 against the exact index, in [0, 1].
+        queries_per_second: of one batch of queries.
+        megabytes: size on disk.
+        folder: of the index.
+
     """
 
     kind: str

@@ -22,7 +22,17 @@ from crosstower.evaluation.metrics.registry import (
 
 @dataclass(frozen=True)
 class GroupAuc:
-    """gAUC with its basis: the number of `groups` with both classes, and of their `rows`."""
+    """gAUC and its support.
+
+    >>> GroupAuc(value=0.7, groups=2, rows=10).value
+    0.7
+
+    Args:
+        value: gAUC in [0, 1].
+        groups: number of groups with both classes.
+        rows: number of rows in these groups.
+
+    """
 
     value: float
     groups: int
@@ -32,8 +42,10 @@ class GroupAuc:
 def roc_auc(y: Floats, p: Floats) -> float:
     """Return the area under the ROC curve in [0, 1]; 0.5 is chance.
 
-    NaN where the labels hold one class only, or there are no rows: the AUC is not defined then,
-    and `verdict.auc_verdict` says so in words.
+    It is NaN, as it is undefined, without rows or if all labels are of one class.
+
+    >>> roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
 
     Args:
         y: labels `[B]`, 0 or 1.
@@ -76,13 +88,17 @@ def group_auc(y: Floats, p: Floats, groups: Groups) -> GroupAuc:
     """Return the mean of the groups' AUCs, weighted by their rows (gAUC).
 
     Zhu et al. 2017, "Optimized Cost per Click in Taobao Display Advertising", eq. 8, with
-    impressions as weights. Groups with one class only have no AUC and do not count, nor do rows
-    without a group (null or NaN). The value is NaN where no group has both classes.
+    impressions as weights. Groups of one class have no AUC and do not count, nor do rows without a
+    group (null or NaN). The value is NaN if no group has both classes.
+
+    >>> y, p = np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.9, 0.8])
+    >>> group_auc(y, p, np.array(["ann", "ann", "bob", "bob"]))
+    GroupAuc(value=0.5, groups=2, rows=4)
 
     Args:
         y: labels `[B]`, 0 or 1.
         p: scores `[B]`, finite.
-        groups: `[B]` group ids, such as user ids.
+        groups: `[B]`, group ids, such as user ids.
 
     """
     frame = pl.DataFrame({"y": y, "p": p, "group": group_ids(groups)}).drop_nulls("group")

@@ -14,7 +14,15 @@ def log_loss(y: Floats, p: Floats) -> float:
     """Return the mean negative log likelihood in nats; NaN without rows.
 
     Probabilities are clipped to [eps, 1 - eps], eps the machine epsilon of their type (2.2e-16
-    for float64, 1.2e-7 for float32), so that a sure and wrong answer costs 36 or 16 nats.
+    for float64, 1.2e-7 for float32), so that a certain and wrong prediction costs 36 or 16 nats.
+
+    >>> round(log_loss(np.array([1, 0]), np.array([0.5, 0.5])), 4)
+    0.6931
+
+    Args:
+        y: labels `[B]`, 0 or 1.
+        p: probabilities `[B]`.
+
     """
     if len(y) == 0:
         return math.nan
@@ -24,10 +32,18 @@ def log_loss(y: Floats, p: Floats) -> float:
 
 
 def normalised_entropy(y: Floats, p: Floats) -> float:
-    """Return the log loss divided by that of always answering the base rate.
+    """Return the log loss divided by that of always predicting the base rate.
 
-    He et al. 2014, "Practical Lessons from Predicting Clicks on Ads at Facebook", eq. 1. Below 1
-    beats the base rate. NaN where the labels hold one class only.
+    He et al. 2014, "Practical Lessons from Predicting Clicks on Ads at Facebook", eq. 1. A value
+    below 1 is better than the base rate. NaN if all labels are of one class.
+
+    >>> normalised_entropy(np.array([1, 0]), np.array([0.5, 0.5]))
+    1.0
+
+    Args:
+        y: labels `[B]`, 0 or 1.
+        p: probabilities `[B]`.
+
     """
     rate = float(np.mean(y, dtype=np.float64)) if len(y) else 0.0
     if rate in (0.0, 1.0):
@@ -36,7 +52,15 @@ def normalised_entropy(y: Floats, p: Floats) -> float:
 
 
 def majority_rate(y: Floats) -> float:
-    """Return the accuracy of always answering the more frequent class; NaN without rows."""
+    """Return the accuracy of always predicting the more frequent class; NaN without rows.
+
+    >>> majority_rate(np.array([0, 0, 0, 1]))
+    0.75
+
+    Args:
+        y: labels `[B]`, 0 or 1.
+
+    """
     rate = _mean(y)
     return max(rate, 1.0 - rate)
 

@@ -17,10 +17,19 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Mean prediction and mean label per bin of predictions, in increasing order.
+    """Mean predictions and mean labels per bin of predictions, in ascending order.
 
-    `prediction` is the bin's mean prediction, `observed` its mean label, `count` its rows; all
-    `[bins]`. Empty bins are left out.
+    Empty bins are omitted.
+
+    >>> curve = reliability_curve(np.array([0, 1, 1]), np.array([0.1, 0.8, 0.9]), n_bins=2)
+    >>> curve.observed.tolist(), curve.count.tolist()
+    ([0.5, 1.0], [2, 1])
+
+    Args:
+        prediction: `[bins]`, mean prediction.
+        observed: `[bins]`, mean label.
+        count: `[bins]`, number of rows.
+
     """
 
     prediction: NDArray[np.float64]
@@ -39,13 +48,16 @@ def reliability_curve(
 
     Equal-mass bins end at quantiles of the predictions, equal-width bins divide their range.
     Equal predictions always share a bin, so the curve does not depend on the order of the rows;
-    with many ties there are fewer bins than requested.
+    with many ties there are fewer bins than `n_bins`.
+
+    >>> reliability_curve(np.array([0, 1]), np.array([0.2, 0.6]), n_bins=2).prediction.tolist()
+    [0.2, 0.6]
 
     Args:
         y: labels `[B]`, no NaN; 0 and 1 for a binary task, any number for a regression.
         p: predictions `[B]` in the unit of the labels.
         n_bins: at most this many bins, at least 1.
-        bins: how the range of predictions is cut.
+        bins: equal_mass or equal_width.
 
     Raises:
         DataError: `n_bins` is below 1.
@@ -70,6 +82,15 @@ def expected_calibration_error(y: Floats, p: Floats, *, n_bins: int = 15) -> flo
     Naeini et al. 2015, eq. 3, with the equal-mass bins of Nixon et al. 2019. 0 is best; label
     noise alone makes it positive, by about 0.8·sqrt(n_bins·r(1-r)/B) at a base rate r. NaN
     without rows.
+
+    >>> round(expected_calibration_error(np.array([0, 1]), np.array([0.2, 0.6])), 4)
+    0.3
+
+    Args:
+        y: labels `[B]`, 0 or 1.
+        p: probabilities `[B]`.
+        n_bins: maximum number of bins.
+
     """
     if len(p) == 0:
         return math.nan
@@ -81,7 +102,15 @@ def expected_calibration_error(y: Floats, p: Floats, *, n_bins: int = 15) -> flo
 def calibration_ratio(y: Floats, p: Floats) -> float:
     """Return mean prediction / mean label: 1 is best, 1.1 predicts 10 % too much.
 
-    NaN without rows or where the labels have mean 0.
+    NaN without rows or if the labels have mean 0.
+
+    >>> calibration_ratio(np.array([0, 1]), np.array([0.5, 0.6]))
+    1.1
+
+    Args:
+        y: labels `[B]`.
+        p: predictions `[B]`.
+
     """
     observed = float(np.mean(y, dtype=np.float64)) if len(y) else 0.0
     return float(np.mean(p, dtype=np.float64)) / observed if observed != 0.0 else math.nan

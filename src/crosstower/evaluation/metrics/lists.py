@@ -114,12 +114,16 @@ def mean_average_precision(lists: RankedLists) -> Floats:
 def catalogue_metrics(
     shown: Indices, training_counts: NDArray[np.int64], ks: Sequence[int] = (5, 10, 20)
 ) -> dict[str, float]:
-    """Return {"METRIC@k": number} of every registered metric of the items shown, relevant or not.
+    """Return {"METRIC@k": number} of every registered metric of the items shown.
+
+    >>> found = catalogue_metrics(np.array([[0, 1], [0, 2]]), np.array([9, 3, 1, 1]), ks=[2])
+    >>> found["coverage@2"]
+    0.75
 
     Args:
         shown: `[Q, K]`, as in `list_metrics`.
-        training_counts: `[N]` training rows of each item.
-        ks: lengths of the list to look at.
+        training_counts: `[N]`, number of training rows of each item.
+        ks: list lengths, at most K.
 
     """
     found = metrics_of("catalogue")

@@ -28,10 +28,16 @@ _DRAWS = 2**22  # of a block of the bootstrap, to bound its memory
 
 @dataclass(frozen=True)
 class GroupValues:
-    """A metric of each group that has one.
+    """A metric per group.
 
-    `groups` `[G]` are their ids in ascending order, `values` `[G]` belong to them; `left_out`
-    counts the groups for which the metric is not defined.
+    >>> GroupValues(pl.Series(["ann", "bob"]), np.array([1.0, 0.5]), left_out=1).mean
+    0.75
+
+    Args:
+        groups: `[G]`, group ids in ascending order.
+        values: `[G]`.
+        left_out: number of groups for which the metric is undefined.
+
     """
 
     groups: pl.Series
@@ -52,9 +58,9 @@ class GroupValues:
 def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> GroupValues:
     """Return each group's NDCG@k in [0, 1]: the discounted gain of its order over the best one.
 
-    Järvelin & Kekäläinen 2002, with the gain as it is and the discount log2(rank + 1). Groups
-    without a positive gain have no NDCG and are left out. Rows whose gain is missing (null or
-    NaN) do not count, nor do rows without a group (null or NaN).
+    Järvelin & Kekäläinen 2002, with linear gain and the discount log2(rank + 1). Groups without a
+    positive gain have no NDCG and are omitted. Rows without a gain or without a group (null or NaN)
+    do not count.
 
     >>> users = pl.Series(["ann", "ann", "bob", "bob", "eve"])
     >>> found = ndcg_per_group(users, np.array([2, 1, 2, 1, 1]), np.array([1, 0, 0, 1, 0]), k=2)
@@ -62,10 +68,10 @@ def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> Group
     ([1.0, 0.6309], 1)
 
     Args:
-        groups: `[B]` group ids, such as user ids.
-        score: `[B]`, higher comes first; no NaN.
-        gain: `[B]` value of a row, 0 or more: a label, a probability, or a sum of them.
-        k: how many places of each order count, at least 1.
+        groups: `[B]`, group ids, such as user ids.
+        score: `[B]`, higher ranks first; no NaN.
+        gain: `[B]`, 0 or more: a label, a probability, or a sum of them.
+        k: list length, at least 1.
 
     Raises:
         DataError: lengths differ, a score is NaN, a gain is negative or infinite, or k is below 1.
@@ -82,9 +88,22 @@ def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> Group
 def total_at_k_per_group(groups: Groups, score: Values, gain: Values, k: int) -> GroupValues:
     """Return each group's sum of gain over the first k rows of its order, in units of the gain.
 
-    With likes as gain and sessions as groups: the likes of a session of which k rows are seen. A
-    group without any gain has the total 0; left out are groups whose gains are all missing.
-    Arguments and errors are those of `ndcg_per_group`, but a gain may be negative: a loss.
+    With likes as gain and sessions as groups, it is the number of likes in the first k rows of a
+    session. A group without gain has the total 0; groups whose gains are all missing are omitted.
+
+    >>> users = pl.Series(["ann", "ann", "bob"])
+    >>> total_at_k_per_group(users, np.array([2, 1, 1]), np.array([3, 5, 4]), k=1).values.tolist()
+    [3.0, 4.0]
+
+    Args:
+        groups: `[B]`, group ids, such as user ids.
+        score: `[B]`, higher ranks first; no NaN.
+        gain: `[B]`; negative values are losses.
+        k: list length, at least 1.
+
+    Raises:
+        DataError: lengths differ, a score is NaN, a gain is infinite, or k is below 1.
+
     """
     rows = _order(groups, score, gain, k, losses=True)
     values = rows.expected(np.ones(rows.longest(k)))
@@ -96,15 +115,18 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return (low, high), the percentile bootstrap interval of the mean over groups.
 
-    Efron 1979: the groups are drawn again with replacement, so that rows of a group stay together.
-    (NaN, NaN) without groups; with one group both ends are its value, which says nothing of its
-    noise.
+    Efron 1979: groups are resampled with replacement, so rows of a group stay together. It is
+    (NaN, NaN) without groups; with one group both ends are its value, regardless of its noise.
+
+    >>> low, high = bootstrap_interval(np.array([0.0, 1.0, 1.0, 0.0]))
+    >>> 0.0 <= low < 0.5 < high <= 1.0
+    True
 
     Args:
-        values: `[G]` one finite value per group, such as `GroupValues.values`.
-        level: chance that the interval holds the mean, in (0, 1).
-        repeats: how often the groups are drawn, at least 1.
-        seed: of the draws; the same seed gives the same interval.
+        values: `[G]`, one finite value per group, such as `GroupValues.values`.
+        level: confidence level, in (0, 1).
+        repeats: number of resamples, at least 1.
+        seed: of the resampling; the same seed gives the same interval.
 
     Raises:
         DataError: a value is not finite, or `level` or `repeats` is out of range.
@@ -127,9 +149,20 @@ def bootstrap_difference(
 ) -> tuple[float, float]:
     """Return (low, high), the bootstrap interval of mean(a) - mean(b) over the same groups.
 
-    Each draw takes both values of a group, so that what groups have in common cancels out. Two
-    orders of the same rows by the same gains always have the same groups. Other arguments are
-    those of `bootstrap_interval`.
+    Each resample takes both values of a group, so that differences between groups cancel out. Two
+    orders of the same rows by the same gains always have the same groups.
+
+    >>> users = pl.Series(["ann", "bob"])
+    >>> a, b = (GroupValues(users, np.array(values), 0) for values in ([0.9, 0.5], [0.8, 0.4]))
+    >>> [round(end, 4) for end in bootstrap_difference(a, b)]
+    [0.1, 0.1]
+
+    Args:
+        a: values of one order.
+        b: values of the other order, of the same groups.
+        level: confidence level, in (0, 1).
+        repeats: number of resamples, at least 1.
+        seed: of the resampling.
 
     Raises:
         DataError: the groups differ, or as `bootstrap_interval`.

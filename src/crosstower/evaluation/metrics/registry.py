@@ -27,7 +27,11 @@ Place = Literal["report", "table", "card", "funnel", "curve"]
 
 @dataclass(frozen=True)
 class LabelledPredictions:
-    """The rows of a task that have a label: what its metrics are computed from.
+    """The labelled rows of a task, the input of its metrics.
+
+    >>> rows = LabelledPredictions(np.array([0, 1]), np.array([0.2, 0.7]), "binary")
+    >>> rows.groups is None
+    True
 
     Args:
         labels: `[B]`, finite; 0 or 1 for a binary task.
@@ -45,7 +49,11 @@ class LabelledPredictions:
 
 @dataclass(frozen=True)
 class RankedLists:
-    """The first k places of each query's list: what the metrics of lists are computed from.
+    """The first k positions of each query's list, the input of list metrics.
+
+    >>> lists = RankedLists(np.array([[False, True]]), np.array([1.0]))
+    >>> lists.hits.shape
+    (1, 2)
 
     Args:
         hits: `[Q, k]`, whether the item at that rank is relevant.
@@ -60,10 +68,13 @@ class RankedLists:
 
 @dataclass(frozen=True)
 class ShownItems:
-    """The items in the first k places: what the metrics of a catalogue are computed from.
+    """The items in the first k positions, the input of catalogue metrics.
+
+    >>> ShownItems(np.array([[0, 1]]), np.array([9, 3, 1])).items.shape
+    (1, 2)
 
     Args:
-        items: `[Q, k]` items by place in the catalogue, -1 where a list is shorter.
+        items: `[Q, k]`, positions in the catalogue, -1 where a list is shorter.
         training_counts: `[N]` training rows of each item.
 
     """
@@ -99,20 +110,20 @@ def register_metric(
     shown: tuple[Place, ...] = ("report", "table", "card", "funnel"),
     grouped: bool = False,
 ) -> Callable[[C], C]:
-    """Register a function as a metric.
+    """Return a decorator that registers a function as a metric.
 
-    It is then in `metrics.json`, in the tables where it is `shown`, and may be
-    `training.monitor`. For a task it gets `LabelledPredictions` and returns a number; for a
-    "list" it gets `RankedLists` and returns `[Q]`, one number per query; for the "catalogue" it
-    gets `ShownItems` and returns a number. NaN means "not defined".
+    The metric appears in `metrics.json` and in the tables where it is `shown`, and may be
+    `training.monitor`. A metric of tasks takes `LabelledPredictions` and returns a number. One of
+    kind "list" takes `RankedLists` and returns one number per query `[Q]`; one of kind "catalogue"
+    takes `ShownItems` and returns a number. NaN means undefined. `docs/extending.md` has examples.
 
     Args:
         name: in recipes and files.
-        kinds: what it applies to.
+        kinds: kinds of tasks that it applies to, "list" or "catalogue".
         title: in tables; the name if None.
-        better: which way is better; None for a metric that cannot be monitored.
-        shown: where it is shown.
-        grouped: it needs groups, and is left out without `evaluation.group`.
+        better: direction; None for a metric that cannot be monitored.
+        shown: places where it is shown.
+        grouped: whether it needs groups and is omitted without `evaluation.group`.
 
     Raises:
         RecipeError: another module has registered the name.

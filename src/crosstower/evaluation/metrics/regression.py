@@ -17,12 +17,30 @@ _NUMBERS: tuple[MetricKind, ...] = ("regression", "rating")
 
 
 def rmse(y: Floats, p: Floats) -> float:
-    """Return the root of the mean squared error, in the unit of the label; NaN without rows."""
+    """Return the root mean squared error, in the unit of the label; NaN without rows.
+
+    >>> rmse(np.array([1.0, 2.0]), np.array([1.0, 4.0])) ** 2
+    2.0000000000000004
+
+    Args:
+        y: labels `[B]`.
+        p: predictions `[B]`.
+
+    """
     return math.sqrt(np.mean((y - p) ** 2, dtype=np.float64)) if len(y) else math.nan
 
 
 def mae(y: Floats, p: Floats) -> float:
-    """Return the mean absolute error, in the unit of the label; NaN without rows."""
+    """Return the mean absolute error, in the unit of the label; NaN without rows.
+
+    >>> mae(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    1.0
+
+    Args:
+        y: labels `[B]`.
+        p: predictions `[B]`.
+
+    """
     return float(np.mean(np.abs(y - p), dtype=np.float64)) if len(y) else math.nan
 
 

@@ -17,6 +17,12 @@ class Summary:
 
     >>> str(Summary.of([0.64, 0.66]))
     '0.6500 ± 0.0141'
+
+    Args:
+        mean: over seeds.
+        sd: over seeds.
+        seeds: number of seeds.
+
     """
 
     mean: float
@@ -25,7 +31,7 @@ class Summary:
 
     @staticmethod
     def of(values: Sequence[float]) -> Summary:
-        """Return the summary of one value per seed; a value that is not finite makes the mean NaN.
+        """Return the summary of one value per seed; a value that is not finite makes it NaN.
 
         Raises:
             RunError: there is no value.
@@ -47,7 +53,14 @@ class Summary:
 def summarise(
     results: Sequence[Mapping[str, Mapping[str, float]]],
 ) -> dict[str, dict[str, Summary]]:
-    """Return {task: {metric: Summary}} of one {task: {metric: value}} per seed.
+    """Return {task: {metric: Summary}} from one {task: {metric: value}} per seed.
+
+    >>> found = summarise([{"click": {"auc": 0.64}}, {"click": {"auc": 0.66}}])
+    >>> str(found["click"]["auc"])
+    '0.6500 ± 0.0141'
+
+    Args:
+        results: metrics of each seed.
 
     Raises:
         RunError: there is no seed, or a seed has other tasks or metrics than the first.
@@ -73,8 +86,15 @@ def summarise(
 class Difference:
     """A model's metric minus a baseline's.
 
-    `noise` is the standard deviation of `value` by chance, for one run of each model: their seeds
-    and the finite test set together.
+    >>> Difference("auc", value=0.02, noise=0.005).is_real
+    True
+
+    Args:
+        metric: name.
+        value: the difference, in the unit of the metric.
+        noise: standard deviation of `value` for one run of each model, due to seeds and to the
+            finite test set.
+
     """
 
     metric: str
@@ -104,8 +124,17 @@ def difference(
 ) -> Difference:
     """Return model minus baseline with its noise: hypot(sd, sd, `sampling_error`).
 
-    `sampling_error` is the standard error of the difference over test rows, from
-    `auc_difference_error` or `rmse_difference_error`.
+    >>> found = difference("auc", Summary(0.66, 0.003), Summary(0.64, 0.004), sampling_error=0.0)
+    >>> round(found.noise, 4)
+    0.005
+
+    Args:
+        metric: name.
+        model: over seeds.
+        baseline: over seeds.
+        sampling_error: standard error of the difference over test rows, from
+            `auc_difference_error` or `rmse_difference_error`.
+
     """
     noise = math.hypot(model.sd or 0.0, baseline.sd or 0.0, sampling_error)
     return Difference(metric, model.mean - baseline.mean, noise)

@@ -50,13 +50,17 @@ def task_metrics(
 ) -> dict[str, float]:
     """Return every registered metric of a kind of task, over the rows with a label.
 
-    Without `groups` the metrics that need them, such as gAUC, are left out.
+    Without `groups` the metrics that need them, such as gAUC, are omitted.
+
+    >>> found = task_metrics("binary", np.array([0.0, 1.0, np.nan]), np.array([0.2, 0.7, 0.5]))
+    >>> found["auc"], round(found["log_loss"], 4)
+    (1.0, 0.2899)
 
     Args:
         kind: of the task.
         y: labels `[B]`, NaN where missing.
         p: predictions `[B]`; probabilities of a binary task.
-        groups: `[B]` group ids of the rows; for a binary task only.
+        groups: `[B]`, group ids; only for a binary task.
 
     Raises:
         DataError: lengths differ, a prediction is not finite, or a label or a prediction is

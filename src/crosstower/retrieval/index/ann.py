@@ -30,12 +30,24 @@ _LOOSE_FILE = "loose.npy"
 
 @register_index("ann")
 class AnnIndex(ExactIndex):
-    """Scores the items of promising blocks by integers and the best of them exactly.
+    """Approximate index: scores the items of promising blocks in int8 and the best ones exactly.
 
-    Blocks come in the order of the score that their best items may have. How many hold nearly all
-    of a list is measured when the index is built, so that recall holds for vectors of any kind;
-    where half of them would be scanned, all are. Newer items are scored exactly until there are
-    enough of them for blocks of their own.
+    Blocks are visited in order of an upper bound of their scores. The number of blocks that hold
+    nearly all of a list is measured at build time, so that recall holds for any vectors; if that is
+    half of them, all are scanned. New items are scored exactly until there are enough for blocks of
+    their own.
+
+    >>> index = AnnIndex.build(range(100), np.random.default_rng(0).normal(size=(100, 8)))
+    >>> index.search(np.ones((1, 8)), k=5).places.shape
+    (1, 5)
+
+    Args:
+        catalogue: ids and attributes of N items.
+        vectors: encoded vectors `[N, D]`.
+        blocks: clustered items; None if there are only few items.
+        loose: positions of the items outside of blocks.
+        settings: of the search.
+
     """
 
     def __init__(

@@ -62,7 +62,15 @@ class IndexManifest(FrozenModel):
 
 @register_index("exact")
 class ExactIndex:
-    """Scores every item, a block at a time: exact, and fast enough for a few 100,000 items."""
+    """Exact index: scores every item, fast enough for a few 100,000 items.
+
+    `ExactIndex.build` or `Index.build` make one from vectors.
+
+    Args:
+        catalogue: ids and attributes of N items.
+        vectors: encoded vectors `[N, D]`.
+
+    """
 
     class Options(FrozenModel):
         """Options of the engine."""

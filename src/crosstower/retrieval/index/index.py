@@ -22,8 +22,16 @@ from crosstower.values.arrays import Indices
 class Hits:
     """The best items of each query, best first.
 
-    `places` `[Q, K]` are places in the index, -1 where fewer than K items exist; `scores` `[Q, K]`
-    are inner products, -inf there.
+    >>> import crosstower as ct
+    >>> hits = ct.Index.build(["a", "b"], np.eye(2)).search(np.array([[0.0, 1.0]]), k=1)
+    >>> hits.ids(0).to_list(), hits.scores.tolist()
+    (['b'], [[1.0]])
+
+    Args:
+        catalogue: ids and attributes of the items.
+        places: `[Q, K]`, positions in the catalogue, -1 if fewer than K items exist.
+        scores: `[Q, K]`, inner products, -inf there.
+
     """
 
     catalogue: Catalogue
@@ -36,7 +44,7 @@ class Hits:
         return self.catalogue.ids.gather(places[places >= 0])
 
     def frame(self) -> pl.DataFrame:
-        """Return a row a hit: query, rank (from 1), item_id, score."""
+        """Return one row per hit: query, rank (from 1), item_id, score."""
         query, rank = np.nonzero(self.places >= 0)
         places = self.places[query, rank]
         return pl.DataFrame(

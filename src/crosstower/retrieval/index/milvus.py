@@ -57,7 +57,12 @@ class _Description(FrozenModel):
 class MilvusIndex:
     """Items in a Milvus collection: id, vector, and attributes as JSON.
 
-    A server's token (user:password) is read from the variable CROSSTOWER_MILVUS_TOKEN, if set.
+    The token of a server (user:password) is read from the environment variable
+    CROSSTOWER_MILVUS_TOKEN. `Index.build(ids, vectors, kind="milvus", uri=...)` makes one.
+
+    Args:
+        address: server or file, and collection.
+
     """
 
     class Options(FrozenModel):

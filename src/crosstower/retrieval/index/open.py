@@ -96,7 +96,7 @@ def open_index(folder: str | Path, *, width: int | None = None) -> ItemIndex:
 
 
 class Index:
-    """Item indexes: the items with the largest inner product with a query.
+    """Item index: finds the items with the largest inner product with a query.
 
     >>> import numpy as np
     >>> index = Index.build(["a", "b", "c"], np.eye(3))

@@ -1,4 +1,4 @@
-"""Simulated worlds whose true probabilities are known. Formulas: in each world's file."""
+"""Synthetic datasets ("worlds") with known true probabilities."""
 
 from crosstower.data.datasets.worlds.registry import World, description, make, world_names
 

@@ -1,4 +1,4 @@
-"""Worlds by name."""
+"""Synthetic datasets ("worlds") by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,20 @@ from crosstower.recipe.schema import Schema
 
 @dataclass(frozen=True)
 class World:
-    """Simulated rows, their schema, and the columns to group and slice metrics by."""
+    """A synthetic dataset: rows, schema, and the columns to group and slice metrics by.
+
+    >>> world = make("rentals", rows=100)
+    >>> world.frame.height, list(world.schema.tasks)
+    (100, ['click', 'booking'])
+
+    Args:
+        name: of the world.
+        frame: rows.
+        schema: columns and tasks.
+        group: column for gAUC.
+        slices: columns whose values the metrics are broken down by.
+
+    """
 
     name: str
     frame: pl.DataFrame
@@ -71,17 +84,40 @@ _WORLDS = {
 
 
 def world_names() -> list[str]:
-    """Return the names of all worlds."""
+    """Return the names of all worlds.
+
+    >>> "rentals" in world_names()
+    True
+    """
     return list(_WORLDS)
 
 
 def description(name: str) -> str:
-    """Return one line about a world."""
+    """Return one line about a world.
+
+    >>> description("feed_engagement")
+    'likes and comments on photos and videos in a feed'
+
+    Args:
+        name: of the world.
+
+    Raises:
+        RecipeError: there is no such world.
+
+    """
     return _entry(name).words
 
 
 def make(name: str, *, rows: int | None = None, seed: int = 0) -> World:
-    """Simulate a world: the same rows for the same `rows` and `seed`.
+    """Simulate a world; the same arguments give the same rows.
+
+    >>> make("rentals", rows=100, seed=1).frame.height
+    100
+
+    Args:
+        name: of the world.
+        rows: number of rows; the world's default if None.
+        seed: of the simulation.
 
     Raises:
         RecipeError: there is no such world, or `rows` is below 1.
