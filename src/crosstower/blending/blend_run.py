@@ -44,7 +44,17 @@ from crosstower.training.run import BLEND, BLENDED, Run
 
 @dataclass(frozen=True)
 class BlendResult:
-    """A blend and its effect; `orders` are metrics per order of the test rows, its own first."""
+    """A blend and its effect, from `blend_run`.
+
+    Args:
+        blend: weights and transforms.
+        asked: specification of the comparison.
+        orders: metrics per order of the test rows, that of the blend first.
+        sentences: findings in words.
+        notes: remarks about the rows.
+        page: path of the HTML page.
+
+    """
 
     blend: Blend
     asked: ComparisonSpec

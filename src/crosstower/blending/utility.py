@@ -42,12 +42,12 @@ class Constraint(FrozenModel):
     # A content type may be a number; YAML would give it as one.
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    column: str | None = None
-    value: str | None = None
-    min_share: float | None = Field(default=None, ge=0, le=1)
-    max_share: float | None = Field(default=None, ge=0, le=1)
-    task: str | None = None
-    min_ndcg: float | None = Field(default=None, ge=0, le=1)
+    column: str | None = Field(default=None, description="Column of the content type.")
+    value: str | None = Field(default=None, description="Content type whose share is limited.")
+    min_share: float | None = Field(default=None, ge=0, le=1, description="Minimum share.")
+    max_share: float | None = Field(default=None, ge=0, le=1, description="Maximum share.")
+    task: str | None = Field(default=None, description="Task whose NDCG@k is limited.")
+    min_ndcg: float | None = Field(default=None, ge=0, le=1, description="Minimum NDCG@k.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -84,30 +84,45 @@ class Utility(FrozenModel):
 
     The value of a row is Σ_t value_t·label_t (times an amount). The utility of an order is the mean
     over users of NDCG@k, or of the total value of the first k rows.
+
+    >>> Utility(values={"like": 1, "comment": 3}, user="user_id").metric
+    'ndcg'
     """
 
     values: dict[str, float] = Field(
         min_length=1,
-        description="Worth of one event of each task; for a regression or rating of one unit.",
+        description="Value of one event per task; of one unit for a regression or rating.",
     )
-    user: str = Field(description="Column whose values have a list each: user, session, request.")
-    k: int = Field(default=10, ge=1, description="Indices that count.")
-    metric: Literal["ndcg", "total"] = "ndcg"
-    amount: str | None = Field(default=None, description="Column that a row's worth is times.")
+    user: str = Field(
+        description="Column that defines one list per value: user, session or request."
+    )
+    k: int = Field(default=10, ge=1, description="Length of the lists that are measured.")
+    metric: Literal["ndcg", "total"] = Field(
+        default="ndcg", description="NDCG@k, or the total value of the first k rows."
+    )
+    amount: str | None = Field(
+        default=None, description="Column of amounts by which values are multiplied."
+    )
     relative_to: str | None = Field(
         default=None,
-        description="Column of the content type: a label counts relative to its mean there.",
+        description="Column of the content type; labels are divided by their mean per type.",
     )
-    constraints: tuple[Constraint, ...] = ()
+    constraints: tuple[Constraint, ...] = Field(
+        default=(), description="Constraints that a tuned blend must meet."
+    )
     trials: int = Field(
-        default=100, ge=1, description="Blends to try; the starting ones are always tried."
+        default=100, ge=1, description="Number of blends to try; initial ones are always tried."
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="Seed of the search.")
     transforms: tuple[Transform, ...] = Field(
-        default=("identity", "probit", "percentile"), min_length=1
+        default=("identity", "probit", "percentile"),
+        min_length=1,
+        description="Transforms to search.",
     )
     by: tuple[str | None, ...] = Field(
-        default=(None,), min_length=1, description="Content types to fit per value of; null: none."
+        default=(None,),
+        min_length=1,
+        description="Columns to fit transforms per value of; null for none.",
     )
 
     @field_validator("values")

@@ -35,10 +35,17 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Funnel:
-    """An open funnel: `candidates` items are retrieved for each query, and the ranker orders them.
+    """An open funnel: retrieves candidates per query and ranks them, from `Funnel.open`.
 
-    The order is by the ranker's blend, or by the prediction of its first task (the higher, the
-    better) if it has none; the diversity of the blend re-orders the first places.
+    The order is by the ranker's blend, or by the prediction of its first task (higher is better) if
+    it has none; the diversity of the blend reorders the first positions.
+
+    Args:
+        retriever: of the candidates.
+        ranking: run of the ranker.
+        scorer: of the ranker.
+        candidates: number of items that the ranker scores per query.
+
     """
 
     retriever: Retriever

@@ -82,10 +82,23 @@ class Lift:
 
 @dataclass(frozen=True)
 class FunnelReport:
-    """An evaluated funnel.
+    """An evaluated funnel, from `evaluate_funnel`.
 
-    `relevant` counts the (question, item) pairs to be found; `steps` say where they are lost;
-    `k` is the length of the lists, `candidates` what the ranker gets of `items`.
+    Args:
+        retrieval: folder of the retrieval run.
+        ranking: folder of the ranking run.
+        source: of the rows.
+        questions: number of queries.
+        relevant: number of (query, item) pairs to find.
+        items: size of the catalogue.
+        candidates: number of items that the ranker scores per query.
+        k: length of the lists.
+        stages: metrics per stage.
+        lifts: differences between stages.
+        steps: relevant items lost and gained per stage.
+        verdicts: findings in words.
+        notes: remarks about the rows.
+
     """
 
     retrieval: str

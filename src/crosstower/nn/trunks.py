@@ -29,7 +29,7 @@ class MLPTrunk(FrozenModel):
 
     """
 
-    name: Literal["mlp"] = "mlp"
+    name: Literal["mlp"] = Field(default="mlp", description="mlp.")
     hidden: tuple[int, ...] = Field(
         default=(128, 64), min_length=1, description="Widths of the dense layers."
     )
@@ -43,7 +43,7 @@ class DeepCrossTrunk(CrossOptions):
     'dcn_v2'
     """
 
-    name: Literal["dcn_v2"] = "dcn_v2"
+    name: Literal["dcn_v2"] = Field(default="dcn_v2", description="dcn_v2.")
 
 
 class WideDeepTrunk(FrozenModel):
@@ -57,7 +57,7 @@ class WideDeepTrunk(FrozenModel):
 
     """
 
-    name: Literal["wide_deep"] = "wide_deep"
+    name: Literal["wide_deep"] = Field(default="wide_deep", description="wide_deep.")
     hidden: tuple[int, ...] = Field(
         default=(128, 64), min_length=1, description="Widths of the dense layers."
     )

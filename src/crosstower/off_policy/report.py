@@ -67,14 +67,19 @@ class Gain:
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """The value of a run's policy beside that of the log and of drawing any action alike.
+    """Estimated value of a run's policy, compared with the log and with uniform actions.
 
-    `policies` holds estimates by policy and estimator, in units of the reward, a row: 'logged' has
-    its own mean alone, 'model', 'uniform' and a given 'target' have those of `all_estimates`. A
-    target with the chances of logged actions alone has none that needs a reward model. `gains` has
-    what 'model' and 'target' earn more than the log: with fewer than ten telling rows there is no
-    verdict, as intervals are too narrow. `slots` has for each slot the 'logged' mean and the values
-    of 'model' and 'target'. `warnings` say what was left out, and what not to trust.
+    Args:
+        facts: arguments of the evaluation.
+        rows: number of rows.
+        policies: estimates by policy and estimator, in units of the reward per row. 'logged' has
+            only its mean; 'model', 'uniform' and a given 'target' have those of `all_estimates`. A
+            target with probabilities of logged actions only has none that needs a reward model.
+        gains: differences of 'model' and 'target' from the log. With fewer than ten telling rows
+            there is no verdict, as intervals would be too narrow.
+        slots: per slot, the 'logged' mean and the values of 'model' and 'target'.
+        warnings: omitted rows, and results not to rely on.
+
     """
 
     facts: PolicyFacts

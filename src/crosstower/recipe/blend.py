@@ -31,6 +31,9 @@ class Diversity(FrozenModel):
     `caps` limit the rows per value of the column `by` in the top `top`; `mmr` re-ranks by maximal
     marginal relevance (Carbonell & Goldstein 1998). With both, MMR chooses among the rows that the
     caps allow.
+
+    >>> Diversity(by="content_type", caps={"ad": 2}).top
+    10
     """
 
     # A content type may be a number, and YAML reads it as one.

@@ -193,6 +193,16 @@ class Recipe(FrozenModel):
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file; data paths are relative to its folder.
 
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "clicks.yaml"
+    >>> _ = path.write_text("schema: {columns: {user: categorical}, tasks: {click: binary}}")
+    >>> load_recipe(path, ["training.epochs=3"]).training.epochs
+    3
+
+    Args:
+        path: of a YAML file.
+        overrides: KEY=VALUE, such as "training.epochs=3".
+
     Raises:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
@@ -216,7 +226,18 @@ def parse_recipe(
 ) -> Recipe:
     """Parse a recipe from YAML text, with overrides such as `training.epochs=3`.
 
-    Data paths are relative to `folder`; `name` is used if the text has none.
+    >>> parse_recipe("schema: {columns: {user: categorical}, tasks: {click: binary}}").name
+    'run'
+
+    Args:
+        text: YAML.
+        overrides: KEY=VALUE, such as "training.epochs=3".
+        folder: base of relative data paths.
+        name: of a recipe without its own.
+
+    Raises:
+        RecipeError: the text is not YAML, or a key is wrong.
+
     """
     try:
         plain: Any = read_yaml(text)

@@ -16,7 +16,11 @@ BaselineName = Literal["popularity", "item_knn", "ease", "implicit_als", "bm25"]
 
 
 class Negatives(FrozenModel):
-    """Negatives that each positive is compared with."""
+    """Negatives that each positive is compared with.
+
+    >>> Negatives(uniform=500, hard=2).in_batch
+    True
+    """
 
     in_batch: bool = Field(
         default=True, description="Use the positives of the other rows in the batch."

@@ -63,7 +63,14 @@ class RunInfo(FrozenModel):
 
 @dataclass(frozen=True)
 class Run:
-    """An open run folder."""
+    """An open run folder, from `fit` or `Run.open`.
+
+    Args:
+        folder: of the run.
+        recipe: as trained.
+        info: models, seeds, statistics of the data, and environment.
+
+    """
 
     folder: Path
     recipe: Recipe

@@ -38,7 +38,13 @@ HELD_OUT = "held_out.parquet"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder that `make_bundle` wrote, with at least one of the two stages."""
+    """A bundle: a folder with a retrieval run, a ranking run, or both, for serving.
+
+    Args:
+        folder: of the bundle, from `make_bundle`.
+        manifest: content of `manifest.json`.
+
+    """
 
     folder: Path
     manifest: Manifest
