@@ -8,7 +8,7 @@ masked. Places count the items of the index first, then the newer ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,9 +49,12 @@ class OnlineItems:
         self._length = len(catalogue)
         self._table = Vocabulary(catalogue.ids)
         self._base = catalogue.shared()  # items of the index but those replaced or deleted
-        self._exact = index if _has_order_of(index, catalogue) else None
+        self._exact: ExactIndex | None = None  # can be searched with a mask of places
+        if isinstance(index, ExactIndex) and index.catalogue.has_order_of(catalogue):
+            self._exact = index
         self._vectors = vectors
-        self._unit: ExactIndex | None = None
+        self._unit: ExactIndex | None = None  # of `similar`; as they are if equally long
+        self._level = False
         self._unit_newer: ExactIndex | None = None
 
     def __len__(self) -> int:
@@ -141,11 +144,7 @@ class OnlineItems:
         Each is searched on its own: a matrix product rounds differently for each shape, so the
         order of two near items would depend on the rest of the batch.
 
-        Args:
-            x: the queries.
-            k: at most so many.
-            where: a condition on the attributes.
-            excluded: places to leave out, per query; -1 stands for no item.
+        Args as `nearest`; `excluded` are places per query, -1 stands for no item.
 
         Raises:
             QueryError: the condition is wrong.
@@ -159,12 +158,11 @@ class OnlineItems:
     def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Indices, Floats]:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
         if self._unit is None:
-            exact = self._exact or ExactIndex(
-                self.catalogue, Vectors.encode(self._vectors(), "float32")
-            )
-            self._unit = exact if _is_level(exact.vectors) else _of_unit_length(exact)
+            exact = self._exact or ExactIndex.build(self.catalogue.ids, self._vectors())
+            self._level = _is_level(exact.vectors)
+            self._unit = exact if self._level else _of_unit_length(exact)
         newer = self.newer
-        if newer is not None and self._unit is not self._exact:
+        if newer is not None and not self._level:
             newer = self._unit_newer = self._unit_newer or _of_unit_length(newer)
         index = self._unit if place < self._count or newer is None else newer
         at = place if index is self._unit else place - self._count
@@ -199,12 +197,7 @@ class OnlineItems:
         return _best(places, scores, k)
 
     def fits(self, places: Indices, where: str | None) -> Mask:
-        """Return which of the items at `places` fulfil a condition.
-
-        Raises:
-            QueryError: the condition is wrong.
-
-        """
+        """Return which of the items at `places` fulfil a condition; errors as `nearest`."""
         if where is None:
             return np.ones(len(places), dtype=bool)
         base, newer = self._split(places)
@@ -284,13 +277,6 @@ def _attributes_at(catalogue: Catalogue, places: Indices) -> list[dict[str, Any]
     if len(places) <= _FEW:
         return [table.row(place, named=True) for place in places.tolist()]
     return table[places].to_dicts()
-
-
-def _has_order_of(index: ItemIndex, catalogue: Catalogue) -> TypeGuard[ExactIndex]:
-    """Return whether an index can be searched with a mask over the places of a catalogue."""
-    if not isinstance(index, ExactIndex):
-        return False
-    return index.catalogue.all_active and index.catalogue.ids.equals(catalogue.ids)
 
 
 def _is_level(vectors: Vectors) -> bool:

@@ -64,6 +64,10 @@ class Catalogue:
         """Whether no item was removed."""
         return self._count == len(self.active_mask)
 
+    def has_order_of(self, other: Catalogue) -> bool:
+        """Return whether another catalogue has the same items in the same places."""
+        return self.all_active and self.ids.equals(other.ids)
+
     def places_of(self, ids: Any) -> Indices:
         """Return the place of each id, -1 for one that is not there."""
         active_mask = np.append(
