@@ -97,7 +97,7 @@ def _chain(layout: Layout, given: tuple[str, ...]) -> tuple[str, ...]:
                 f" allowed: {', '.join(binary)}"
             )
     if len(set(given)) < len(given):
-        raise RecipeError(f"model.chain: names a task twice: {', '.join(given)}")
+        raise RecipeError(f"model.chain: a task is repeated: {', '.join(given)}; name each once")
     if not binary:
         raise RecipeError("model.chain: ESMM needs a binary task, such as click; use mmoe instead")
     return given or tuple(binary)
