@@ -1,0 +1,48 @@
+"""The state of requests on their way through the stages."""
+
+import numpy as np
+
+from crosstower.errors import QueryError
+from crosstower.funnel.online.request import FunnelRequest, Ranked, RequestState, each, fail
+
+
+def states(count: int) -> list[RequestState]:
+    return [RequestState(FunnelRequest(user=n)) for n in range(count)]
+
+
+def test_a_request_that_fails_does_not_stop_the_others() -> None:
+    requests = states(3)
+    seen: list[object] = []
+
+    def step(request: RequestState) -> None:
+        seen.append(request.asked.user)
+        if request.asked.user == 1:
+            raise QueryError("wrong")
+
+    each(requests, step)
+    each(requests, step)
+    assert seen == [0, 1, 2, 0, 2]
+    assert str(requests[1].answer()) == "wrong"
+    assert isinstance(requests[0].answer(), Ranked)
+
+
+def test_requests_are_marked_as_failed() -> None:
+    requests, error = states(2), QueryError("all")
+    fail(requests, error)
+    assert [request.answer() for request in requests] == [error, error]
+
+
+def test_an_unknown_user_is_told_with_what_was_done_instead() -> None:
+    (request,) = states(1)
+    answer = request.answer()
+    assert isinstance(answer, Ranked)
+    assert "user 0 is unknown" in answer.notices[0]
+    request.found = Ranked(np.array([3]), np.array([1.0]), fallback="popular items")
+    popular = request.answer()
+    assert isinstance(popular, Ranked)
+    assert popular.notices != answer.notices
+    assert RequestState(FunnelRequest()).answer().notices == ()  # type: ignore[union-attr]
+
+
+def test_who_is_not_known_has_no_history() -> None:
+    assert states(1)[0].history.tolist() == []

@@ -1,0 +1,54 @@
+"""Where rows come from: one source that is divided, or files for each part."""
+
+from typing import Any
+
+import pytest
+
+from crosstower.errors import RecipeError
+from crosstower.recipe.data import Data, Join
+from crosstower.recipe.split import GivenSplit, RandomSplit, TimeSplit
+from crosstower.recipe.times import TimeFormat
+from crosstower.recipe.validation import validate
+
+
+def data(**plain: Any) -> Data:
+    return validate(Data, plain, where="data")
+
+
+def test_rows_are_divided_at_random_unless_told() -> None:
+    assert data(path="rows.csv").split == RandomSplit()
+    assert data(split={"kind": "time", "column": "t"}).split == TimeSplit(column="t")
+
+
+def test_files_for_each_part_leave_nothing_to_divide() -> None:
+    given = data(path="a", valid="b", test="c")
+    assert given.split == GivenSplit()
+    assert data(**given.model_dump()) == given
+
+
+def test_a_format_alone_is_short_for_a_time_format() -> None:
+    found = data(path="a", times={"ts": "%d.%m.%Y"}).times
+    assert found == {"ts": TimeFormat(format="%d.%m.%Y")}
+
+
+def test_joined_tables_keep_their_order() -> None:
+    joins = [{"path": "u.csv", "on": "user"}, {"path": "i.csv", "on": "item"}]
+    assert data(path="a", joins=joins).joins == (
+        Join(path="u.csv", on="user"),
+        Join(path="i.csv", on="item"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ({"path": "a", "valid": "b"}, "test: missing"),
+        ({"path": "a", "test": "b"}, "valid: missing"),
+        ({"path": "a", "valid": "b", "test": "b"}, "'b' is repeated"),
+        ({"path": "a", "valid": "b", "test": "c", "split": {"kind": "random"}}, "drop data.split"),
+        ({"path": "world:rentals", "valid": "b", "test": "c"}, "drop both and use data.split"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(plain: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        data(**plain)
