@@ -63,5 +63,5 @@ def test_texts_share_a_table_if_they_say_so() -> None:
     assert batch.lists["words"].shape == (3, 4)
     assert batch.lists["more"][0, 0] == batch.lists["words"][0, 1]  # coat
     assert batch.lists["words"][1].tolist() == [0, 0, 0, 0]
-    with pytest.raises(RecipeError, match="no hashed text column with a table of its own"):
+    with pytest.raises(RecipeError, match="is not a hashed text column with its own table"):
         Schema(columns={"words": Text(table="click")}, tasks={"click": Binary()})

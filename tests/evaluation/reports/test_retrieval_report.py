@@ -25,7 +25,7 @@ def lists(first: np.ndarray) -> np.ndarray:
 GOOD, OTHER = lists(TARGET), lists(np.where(np.arange(QUERIES) % 3 > 0, TARGET, 0))
 RANDOM_LISTS = np.array([RANDOM.permutation(ITEMS)[:K] for _ in range(QUERIES)])
 REPORT = retrieval_report(
-    {"two_tower": [GOOD, OTHER]}, {"popularity": RANDOM_LISTS}, ANSWERED, [5, 10]
+    {"two_tower": [GOOD, OTHER]}, [("popularity", RANDOM_LISTS)], ANSWERED, [5, 10]
 )
 
 
@@ -42,16 +42,14 @@ def test_metrics_are_those_of_the_lists_over_seeds() -> None:
 def test_a_difference_beyond_the_noise_is_told_and_no_other() -> None:
     (verdict,) = REPORT.verdicts
     assert verdict.startswith("two_tower is better than popularity: NDCG@10 +")
-    turned = retrieval_report({"m": [RANDOM_LISTS]}, {"b": GOOD}, ANSWERED, [10]).verdicts[0]
+    turned = retrieval_report({"m": [RANDOM_LISTS]}, [("b", GOOD)], ANSWERED, [10]).verdicts[0]
     assert turned.startswith("m is worse than b: NDCG@10 -")
-    same = retrieval_report({"m": [GOOD]}, {"b": GOOD}, ANSWERED, [10]).verdicts[0]
-    assert "better" not in same
-    assert "worse" not in same
-    assert "+0.0000" in same
+    same = retrieval_report({"m": [GOOD]}, [("b", GOOD)], ANSWERED, [10]).verdicts[0]
+    assert same.startswith("m does not differ significantly from b: NDCG@10 +0.0000")
 
 
 def test_the_longest_list_is_the_headline_where_ten_is_not_asked_for() -> None:
-    report = retrieval_report({"m": [GOOD]}, {}, ANSWERED, [3, 5])
+    report = retrieval_report({"m": [GOOD]}, [], ANSWERED, [3, 5])
     assert (report.headline, report.verdicts) == (5, ())
 
 
