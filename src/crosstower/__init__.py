@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from crosstower.recipe.data import Data as Data
     from crosstower.recipe.data import Join as Join
     from crosstower.recipe.frozen import FrozenModel as FrozenModel
+    from crosstower.recipe.kinds.registry import register_column as register_column
     from crosstower.recipe.recipe import Evaluation as Evaluation
     from crosstower.recipe.recipe import Recipe as Recipe
     from crosstower.recipe.recipe import load_recipe as load_recipe
@@ -115,6 +116,7 @@ _HOMES = {
     "recipe.columns": "Bag Categorical Cross Distance Numeric Sequence Text Vector",
     "recipe.data": "Data Join",
     "recipe.frozen": "FrozenModel",
+    "recipe.kinds.registry": "register_column",
     "recipe.recipe": "Evaluation Recipe load_recipe parse_recipe",
     "recipe.retrieval": "Negatives Retrieval",
     "recipe.schema": "Schema",
@@ -203,6 +205,7 @@ __all__ = [
     "models",
     "nn",
     "parse_recipe",
+    "register_column",
     "register_text_encoder",
     "remove_blend",
     "retrieval",

@@ -24,7 +24,7 @@ def test_columns_cannot_be_changed() -> None:
     ("columns", "words"),
     [
         ({}, "at least 1 item"),
-        ({"c": "categoric"}, "does not match any of the expected tags"),
+        ({"c": "categoric"}, "no column kind 'categoric'; did you mean 'categorical'"),
         ({"c": {"kind": "numeric", "transfrom": "log1p"}}, "Extra inputs are not permitted"),
         (
             {"c": {"kind": "categorical", "hash_buckets": 9, "min_count": 2}},

@@ -15,6 +15,7 @@ from crosstower.data.encoders.files import save_encoder
 from crosstower.errors import RunError
 from crosstower.models.registry import MODELS
 from crosstower.recipe.arguments import path_of
+from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.recipe import Recipe
 from crosstower.storage.files import new_folder
 from crosstower.training.job import Job
@@ -88,7 +89,7 @@ def create_run(
         facts=facts.model_copy(update={"notes": (*facts.notes, *notes)}),
         environment=_environment() | {"batch size": str(recipe.training.batch_size_for(size))},
         tables=tables,
-        modules=MODELS.own(models),
+        modules=MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values()),
     )
     with new_folder(folder) as aside:  # a folder that exists can always be opened
         save_encoder(job.encoder, aside / "encoder")

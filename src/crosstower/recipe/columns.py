@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
+import polars as pl
 from pydantic import Field, model_validator
 
 from crosstower.errors import DataError
@@ -15,6 +16,20 @@ SequencePooling = Literal["mean", "sum", "max", "attention", "gru"]
 
 
 class _Column(FrozenModel):
+    expected: ClassVar[str] = "a cell that its column kind can read"
+
+    def clean(self, raw: pl.Series) -> pl.Series:
+        """Return raw cells as values that the kind reads; an own kind replaces this.
+
+        Args:
+            raw: `[B]`, the column of the data; null where a cell is missing.
+
+        Returns:
+            `[B]`. A cell that is null here alone is bad, and `expected` says what it should be.
+
+        """
+        return raw
+
     source: str | None = Field(
         default=None, description="Data column (default: the name of the column)."
     )

@@ -22,6 +22,7 @@ from crosstower.recipe.columns import (
     sources_of,
 )
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.kinds.registry import AnyColumn
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.tasks import Binary, HeadKind, Task
 
@@ -52,7 +53,7 @@ class Schema(FrozenModel):
     1
     """
 
-    columns: dict[str, Column] = Field(min_length=1, description="Columns by name.")
+    columns: dict[str, AnyColumn] = Field(min_length=1, description="Columns by name.")
     tasks: dict[str, Task] = Field(default={}, description="Tasks by name.")
 
     @field_validator("columns", "tasks", mode="before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,16 @@ from crosstower.data.geography import haversine_km
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
 from crosstower.recipe.own_columns import place_name
-from crosstower.recipe.schema import Bag, Categorical, Column, Distance, Numeric, Text, Vector
-from crosstower.recipe.schema import Sequence as SequenceColumn
+from crosstower.recipe.schema import (
+    Categorical,
+    Coded,
+    Column,
+    Cross,
+    Distance,
+    Numeric,
+    Text,
+    Vector,
+)
 from crosstower.values.columns import ids_of, no_ids, numbers_of, settled, text_of
 
 _ID = "an id, an integer or a text"
@@ -31,18 +40,57 @@ class Cells:
 
 
 def column_cells(name: str, column: Column, raw: pl.Series) -> Cells:
-    """Return the cells of a schema column that reads one column of the data."""
-    if isinstance(column, Numeric):
-        return number_cells(raw)
-    if isinstance(column, Vector):
-        return _vectors(raw, column.width)
-    if isinstance(column, Bag | SequenceColumn):
-        return _lists(raw, column.separator)
-    if isinstance(column, Categorical):
-        return _ids(raw)
-    if isinstance(column, Text):
-        return _texts(raw)
-    raise TypeError(f"column '{name}' has no cells of its own: {column.kind}")
+    """Return the cells of a schema column that reads one column of the data.
+
+    Raises:
+        DataError: a cell cannot be read at all, or an own kind returns no series of the rows.
+
+    """
+    if isinstance(column, Cross | Distance):
+        raise TypeError(f"column '{name}' has no cells of its own: {column.kind}")
+    values = _cleaned(name, column, raw)
+    if values is raw:
+        return _cells(column, raw)
+    cells = _cells(column, values.alias(raw.name))
+    lost = raw.is_not_null() & values.is_null()
+    if not lost.any():
+        return cells
+    return Cells(cells.values, cells.bad | lost, column.expected, "repair the cell")
+
+
+def _cleaned(name: str, column: Coded | Numeric | Text | Vector, raw: pl.Series) -> pl.Series:
+    """Return what an own kind makes of raw cells; the cells themselves if the kind is built in."""
+    if raw.dtype == pl.Null:  # all are missing, which no kind has to read
+        return raw
+    try:
+        values = cast("object", column.clean(raw))  # own code may return anything
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"column '{raw.name}': expected {column.expected}, got {raw.dtype}, which kind"
+            f" '{column.kind}' cannot read ({reason})"
+        ) from error
+    if isinstance(values, pl.Series) and len(values) == len(raw):
+        return values
+    given = f"{len(values):,} values" if isinstance(values, pl.Series) else type(values).__name__
+    raise DataError(
+        f"column '{name}': clean of kind '{column.kind}' must return a polars Series of"
+        f" {len(raw):,} values, got {given}"
+    )
+
+
+def _cells(column: Coded | Numeric | Text | Vector, raw: pl.Series) -> Cells:
+    match column:
+        case Numeric():
+            return number_cells(raw)
+        case Vector():
+            return _vectors(raw, column.width)
+        case Categorical():
+            return _ids(raw)
+        case Text():
+            return _texts(raw)
+        case _:
+            return _lists(raw, column.separator)
 
 
 def distance_cells(

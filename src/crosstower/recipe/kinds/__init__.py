@@ -1,0 +1,1 @@
+"""Column kinds beyond those of `columns.py`: one file each, found by name in the registry."""
