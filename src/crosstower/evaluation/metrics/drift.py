@@ -139,6 +139,7 @@ def _edges(values: Floats) -> Floats:
     ends = np.unique(np.searchsorted(values, inner, side="right"))
     ends = ends[ends < POINTS]
     if values[0] == values[-1]:
-        width = max(1e-4, 1e-3 * abs(values[0]))  # far above the 1e-5 of rounding
-        return np.array([values[0] - width, values[0] + width])
+        value = float(values[0])
+        width = max(1e-4, 1e-3 * abs(value))  # far above the 1e-5 of rounding
+        return np.array([value - width, value + width])  # infinite beside the largest floats
     return values[ends - 1] / 2 + values[ends] / 2
