@@ -6,7 +6,7 @@ from crosstower.errors import CrosstowerWarning, RecipeError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.recipe import parse_recipe
-from crosstower.recipe.renamed import with_new_keys, with_new_options
+from crosstower.recipe.renamed import stored_names, with_new_keys, with_new_options
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate
 
@@ -25,6 +25,15 @@ def test_an_old_value_is_renamed_with_its_key() -> None:
             {"form": "value"}, {"form": "mode"}, {"value": "product"}, where="blend"
         )
     assert found == {"mode": "product"}
+
+
+def test_stored_files_keep_old_names_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with stored_names():
+            assert with_new_keys({"old": 2}, {"old": "new"}, where="x") == {"new": 2}
+    with pytest.warns(CrosstowerWarning):
+        with_new_keys({"old": 2}, {"old": "new"}, where="x")
 
 
 def test_the_old_and_the_new_key_together_are_refused() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from crosstower.errors import CrosstowerWarning
 
 NONE: Mapping[str, str] = {}
+_STORED = ContextVar("stored", default=False)
 
 
 def with_new_keys(
@@ -70,8 +73,20 @@ def with_new_options(
     return found
 
 
+@contextmanager
+def stored_names() -> Iterator[None]:
+    """Accept old names without a warning: files of runs and bundles are not edited by hand."""
+    token = _STORED.set(True)
+    try:
+        yield
+    finally:
+        _STORED.reset(token)
+
+
 def warn_renamed(old: str, new: str) -> None:
-    """Warn that a name was replaced."""
+    """Warn that a name was replaced, unless it stands in a stored file."""
+    if _STORED.get():
+        return
     warnings.warn(
         f"{old} is now {new}; the old name stops working in the next release",
         CrosstowerWarning,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from crosstower.errors import CrosstowerError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.renamed import stored_names
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -80,7 +81,8 @@ def read_document(
                 f"{path}: written by an older Crosstower (format {form}, this one reads {newest});"
                 f" {again}"
             )
-        return kind.model_validate(plain)
+        with stored_names():
+            return kind.model_validate(plain)
     except RecursionError as fault:
         raise error(f"{path}: {damaged}: nested too deeply; {again}") from fault
     except (OSError, ValueError, AttributeError) as fault:

@@ -33,6 +33,7 @@ from crosstower.recipe.arguments import path_of
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.registry import require_own
+from crosstower.recipe.renamed import stored_names
 from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
 from crosstower.training.checkpoint import load_weights
@@ -94,7 +95,8 @@ class Run:
             )
         info = read_document(path, RunInfo, newest=FORMAT, error=RunError, again="train again")
         try:
-            recipe = load_recipe(folder / "recipe.yaml")
+            with stored_names():
+                recipe = load_recipe(folder / "recipe.yaml")
         except RecipeError:
             require_own(info.modules, where=str(folder))  # the likelier reason
             raise
