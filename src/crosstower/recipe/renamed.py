@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -74,7 +74,7 @@ def with_new_options(
 
 
 @contextmanager
-def stored_names() -> Iterator[None]:
+def stored_names() -> Generator[None, None, None]:
     """Accept old names without a warning: files of runs and bundles are not edited by hand."""
     token = _STORED.set(True)
     try:
