@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import polars as pl
 
-from crosstower.data.cleaning.list_cells import id_lists, number_lists
+from crosstower.data.cleaning.list_cells import id_lists, none_bad, number_lists
 from crosstower.data.geography import haversine_km
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
@@ -109,11 +108,6 @@ def distance_cells(
     km = pl.select(haversine_km((places[0], places[1]), (places[2], places[3]))).to_series()
     distance = Cells(km, none_bad(len(km)), "kilometres", "repair it")
     return [*cells, (name, name, distance)]
-
-
-def none_bad(rows: int) -> pl.Series:
-    """Return that no cell is bad."""
-    return pl.Series(np.zeros(rows, dtype=bool))
 
 
 def _texts(raw: pl.Series) -> Cells:

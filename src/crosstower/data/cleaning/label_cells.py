@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from crosstower.data.cleaning.cells import Cells, none_bad, number_cells
+from crosstower.data.cleaning.cells import Cells, number_cells
+from crosstower.data.cleaning.list_cells import none_bad
 from crosstower.recipe.tasks import Binary, Rating, Regression, Task
 from crosstower.values.columns import numbers_of, text_of
 from crosstower.values.ids import text_of_value

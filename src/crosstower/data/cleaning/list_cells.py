@@ -58,9 +58,9 @@ def number_lists(raw: pl.Series, width: int) -> pl.Series:
 def _lists_of(raw: pl.Series, separator: str | None, expected: str) -> tuple[pl.Series, pl.Series]:
     kind = raw.dtype
     if isinstance(kind, pl.List | pl.Array):
-        return raw.cast(pl.List(cast("Any", kind.inner))), _no_rows(len(raw))
+        return raw.cast(pl.List(cast("Any", kind.inner))), none_bad(len(raw))
     if kind == pl.Null:  # no row has one
-        return raw.cast(pl.List(pl.String)), _no_rows(len(raw))
+        return raw.cast(pl.List(pl.String)), none_bad(len(raw))
     text = isinstance(kind, pl.String | pl.Categorical | pl.Enum)
     if not text and (separator is None or kind.is_nested()):
         raise DataError(
@@ -83,7 +83,7 @@ def _split(raw: pl.Series, separator: str | None) -> tuple[pl.Series, pl.Series]
     else:
         element = pl.element().str.strip_chars()
         lists = text.str.split(separator).list.eval(element.filter(element != ""))
-        bad = _no_rows(len(raw))
+        bad = none_bad(len(raw))
     if not bracketed.any():
         return lists, bad
     parsed = _literals(text.set(~bracketed, None))
@@ -145,5 +145,6 @@ def _counts(lists: pl.Series) -> NDArray[np.int64]:
     return lists.list.len().fill_null(0).to_numpy().astype(np.int64)
 
 
-def _no_rows(rows: int) -> pl.Series:
+def none_bad(rows: int) -> pl.Series:
+    """Return that no cell is bad."""
     return pl.Series(np.zeros(rows, dtype=bool))
