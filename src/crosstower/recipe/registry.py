@@ -46,6 +46,7 @@ class Registry(Generic[T]):
         self.noun, self.package = noun, package
         self.entries: dict[str, T] = {}
         self.modules: dict[str, str] = {}
+        self._loaded = False
         Registry.known.append(self)  # pyright: ignore[reportArgumentType]
 
     def add(self, name: str, entry: T, *, module: str) -> None:
@@ -100,9 +101,11 @@ class Registry(Generic[T]):
 
     def load(self) -> None:
         """Import the modules that register entries, built-in ones and those of the environment."""
-        room = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
-            importlib.import_module(f"{self.package}.{module.name}")
+        if not self._loaded:
+            room = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(getattr(room, "__path__", [])):
+                importlib.import_module(f"{self.package}.{module.name}")
+            self._loaded = True
         import_own_modules()
 
     def unknown(self, name: str, allowed: list[str]) -> str:
