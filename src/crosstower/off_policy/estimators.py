@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
+from crosstower.evaluation.metrics.values import refuse
 from crosstower.off_policy.importance import (
     Estimate,
     Floats,
     Numbers,
     finite,
-    refuse,
     unweighted,
     weights_of,
 )

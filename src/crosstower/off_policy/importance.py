@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
+from crosstower.evaluation.metrics.values import refuse
 
 Numbers = pl.Series | NDArray[Any]
 Floats = NDArray[np.float64]
@@ -124,10 +125,3 @@ def same_length(**lengths: int) -> None:
     if len(set(lengths.values())) > 1:
         given = ", ".join(f"{name} {n}" for name, n in lengths.items())
         raise DataError(f"expected one number of each a logged row, got lengths {given}")
-
-
-def refuse(wrong: NDArray[np.bool_], values: Floats, rule: str) -> None:
-    """Raise DataError with `rule` and the first wrong value, if there is one."""
-    if bool(wrong.any()):
-        row = int(wrong.argmax())
-        raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")

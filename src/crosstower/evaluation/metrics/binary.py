@@ -8,6 +8,7 @@ import numpy as np
 
 from crosstower.evaluation.metrics.calibration import calibration_ratio, expected_calibration_error
 from crosstower.evaluation.metrics.registry import Floats, LabelledPredictions, register_metric
+from crosstower.evaluation.metrics.values import mean_of
 
 
 def log_loss(y: Floats, p: Floats) -> float:
@@ -61,12 +62,8 @@ def majority_rate(y: Floats) -> float:
         y: labels `[B]`, 0 or 1.
 
     """
-    rate = _mean(y)
+    rate = mean_of(y)
     return max(rate, 1.0 - rate)
-
-
-def _mean(values: Floats) -> float:
-    return float(np.mean(values, dtype=np.float64)) if len(values) else math.nan
 
 
 @register_metric(
@@ -100,7 +97,7 @@ def _ece(rows: LabelledPredictions) -> float:
     "accuracy", kinds=("binary",), title="Accuracy", better="higher", shown=("report", "table")
 )
 def _accuracy(rows: LabelledPredictions) -> float:
-    return _mean(((rows.predictions >= 0.5) == (rows.labels == 1)).astype(np.float64))
+    return mean_of(((rows.predictions >= 0.5) == (rows.labels == 1)).astype(np.float64))
 
 
 @register_metric("majority_rate", kinds=("binary",), title="Majority class", shown=("report",))
@@ -120,4 +117,4 @@ def _calibration_ratio(rows: LabelledPredictions) -> float:
 
 @register_metric("base_rate", kinds=("binary",), title="Base rate", shown=())
 def _base_rate(rows: LabelledPredictions) -> float:
-    return _mean(rows.labels)
+    return mean_of(rows.labels)

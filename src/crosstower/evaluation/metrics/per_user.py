@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import Groups, group_ids
+from crosstower.evaluation.metrics.values import refuse
 from crosstower.recipe.arguments import count_of
 from crosstower.values.arrays import Indices
 
@@ -136,7 +137,7 @@ def bootstrap_interval(
         raise DataError(f"level: expected a share between 0 and 1, such as 0.95, got {level}")
     count_of("repeats", repeats, error=DataError)
     values = np.asarray(values, dtype=np.float64)
-    _refuse(~np.isfinite(values), values, "expected one finite value per group")
+    refuse(~np.isfinite(values), values, "expected one finite value per group")
     if len(values) == 0:
         return math.nan, math.nan
     tail = (1.0 - level) / 2.0
@@ -251,13 +252,7 @@ def _check(groups: Groups, score: Values, gain: Values, k: int) -> None:
 
 
 def _check_numbers(score: Floats, gain: Floats, *, losses: bool) -> None:
-    _refuse(np.isnan(score), score, "expected a number as score")
+    refuse(np.isnan(score), score, "expected a number as score")
     wrong = np.isinf(gain) if losses else (gain < 0.0) | np.isinf(gain)
     what = "gain" if losses else "gain of 0 or more"
-    _refuse(wrong, gain, f"expected a finite {what} (NaN where it is missing)")
-
-
-def _refuse(wrong: NDArray[np.bool_], values: Floats, rule: str) -> None:
-    if bool(wrong.any()):
-        row = int(wrong.argmax())
-        raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")
+    refuse(wrong, gain, f"expected a finite {what} (NaN where it is missing)")

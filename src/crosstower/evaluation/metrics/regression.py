@@ -12,6 +12,7 @@ from crosstower.evaluation.metrics.registry import (
     MetricKind,
     register_metric,
 )
+from crosstower.evaluation.metrics.values import mean_of
 
 _NUMBERS: tuple[MetricKind, ...] = ("regression", "rating")
 
@@ -44,10 +45,6 @@ def mae(y: Floats, p: Floats) -> float:
     return float(np.mean(np.abs(y - p), dtype=np.float64)) if len(y) else math.nan
 
 
-def _mean(values: Floats) -> float:
-    return float(np.mean(values, dtype=np.float64)) if len(values) else math.nan
-
-
 @register_metric(
     "rmse",
     kinds=_NUMBERS,
@@ -75,9 +72,9 @@ def _rmse_of_mean(rows: LabelledPredictions) -> float:
 
 @register_metric("mean_prediction", kinds=_NUMBERS, title="Mean prediction", shown=("report",))
 def _mean_prediction(rows: LabelledPredictions) -> float:
-    return _mean(rows.predictions)
+    return mean_of(rows.predictions)
 
 
 @register_metric("mean_label", kinds=_NUMBERS, title="Mean label", shown=("report",))
 def _mean_label(rows: LabelledPredictions) -> float:
-    return _mean(rows.labels)
+    return mean_of(rows.labels)

@@ -7,11 +7,8 @@ the rows given, such as the AUC of one class, is NaN.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.evaluation.metrics.registry import (
@@ -24,6 +21,7 @@ from crosstower.evaluation.metrics.registry import (
     monitored,
     number_of,
 )
+from crosstower.evaluation.metrics.values import refuse
 from crosstower.recipe.tasks import HeadKind
 
 DEFAULT_METRIC: dict[HeadKind, str] = {"binary": "log_loss", "regression": "rmse", "rating": "rmse"}
@@ -103,15 +101,9 @@ def _check_lengths(y: Floats, p: Floats, groups: Groups | None) -> None:
 
 def _check_finite(y: Floats, p: Floats) -> None:
     for name, values in (("label", y), ("prediction", p)):
-        _refuse(~np.isfinite(values), values, f"expected a finite {name}")
+        refuse(~np.isfinite(values), values, f"expected a finite {name}")
 
 
 def _check_binary(y: Floats, p: Floats) -> None:
-    _refuse((y != 0) & (y != 1), y, "expected a label of 0 or 1 (drop_missing removes NaN)")
-    _refuse(~((p >= 0) & (p <= 1)), p, "expected a probability in [0, 1], not a logit")
-
-
-def _refuse(wrong: NDArray[Any], values: Floats, rule: str) -> None:
-    if bool(wrong.any()):
-        row = int(wrong.argmax())
-        raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")
+    refuse((y != 0) & (y != 1), y, "expected a label of 0 or 1 (drop_missing removes NaN)")
+    refuse(~((p >= 0) & (p <= 1)), p, "expected a probability in [0, 1], not a logit")

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from crosstower.data.content_types import ContentTypes
 from crosstower.errors import DataError, RunError
 from crosstower.evaluation.metrics.predictions import column, rows_of_types, types_of
+from crosstower.evaluation.metrics.values import refuse
 from crosstower.ranking.calibration.maps import (
     Identity,
     Map,
@@ -28,7 +29,6 @@ from crosstower.ranking.calibration.maps import (
     check_predictions,
     fit_calibration_map,
     prior_corrected,
-    refuse,
 )
 from crosstower.recipe.calibration import Calibration, check_calibration
 from crosstower.recipe.frozen import FrozenModel

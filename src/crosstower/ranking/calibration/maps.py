@@ -18,6 +18,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import Floats
+from crosstower.evaluation.metrics.values import refuse
 from crosstower.recipe.calibration import Method
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
@@ -128,13 +129,6 @@ def check_predictions(kind: HeadKind, p: Floats, where: str) -> None:
     wrong = ~np.isfinite(p) if kind != "binary" else ~((p >= 0) & (p <= 1))
     rule = "a finite prediction" if kind != "binary" else "a probability in [0, 1], not a logit"
     refuse(wrong, p, f"{where}: expected {rule}")
-
-
-def refuse(wrong: NDArray[Any], values: Floats, rule: str) -> None:
-    """Raise a DataError that starts with `rule` and shows the first wrong value, if any is."""
-    if bool(wrong.any()):
-        row = int(wrong.argmax())
-        raise DataError(f"{rule}, got {values[row]} in row {row}, {int(wrong.sum())} such rows")
 
 
 @dataclass(frozen=True)
