@@ -32,7 +32,7 @@ def test_columns_that_were_not_stored_are_read_again(run: Run) -> None:
     keys = ["user_id", "item_id", "like", "comment"]
     frame = worlds.make("feed_engagement", rows=ROWS).frame
     frame = frame.with_columns(pl.col("like", "comment").cast(pl.Float64))
-    assert rows.join(frame, on=keys, how="anti").height == 0  # each item stands beside its labels
+    assert rows.join(frame, on=keys, how="anti").height == 0  # each item has its own labels
 
 
 def test_lists_need_a_column(run: Run) -> None:

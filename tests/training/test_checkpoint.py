@@ -108,7 +108,7 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         (3, 2, 3, 3, True),
     ],
 )
-def test_new_limits_are_looked_at_anew(
+def test_new_limits_are_checked_again(
     *, epoch: int, without_gain: int, epochs: int, patience: int, over: bool
 ) -> None:
     position = Position(epoch=epoch, epochs_without_gain=without_gain, finished=not over)

@@ -78,7 +78,7 @@ def create_run(
         job: of the rows.
         seeds: number of trainings per model.
         tables: whether the rows were given as tables.
-        notes: sentences for the report, beside those about the data.
+        notes: sentences for the report, in addition to those about the data.
 
     """
     first, facts, size = recipe.training.seed, job.facts, job.train_rows

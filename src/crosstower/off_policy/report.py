@@ -1,4 +1,4 @@
-"""The estimates of a policy that was not run, beside what was logged, and what they mean. No torch.
+"""Estimates of a policy that was not run, compared with the logged one, and verdicts. No torch.
 
 Decisions are rows of a frame with `reward`, `propensity` and `predicted` (the reward model's value
 of the logged action), for each policy `POLICY:target` (its chance of the logged action) and

@@ -114,7 +114,7 @@ class Ranker:
 
         Args:
             data: a path, or a polars, pandas or Arrow table; labels are not needed.
-            columns: raw columns to keep beside the predictions.
+            columns: raw columns to return with the predictions.
             blend: score by the blend that the run keeps as well, which may read a column more.
             precision: see `score`.
 

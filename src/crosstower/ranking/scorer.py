@@ -136,7 +136,7 @@ class Scorer:
 
     @property
     def columns(self) -> list[str]:
-        """The raw columns that calibration and blend need beside the model's own."""
+        """The raw columns that calibration and blend need in addition to the model's."""
         by = self.calibrators.by if self.calibrators is not None else None
         blended = self.blend.columns if self.blend is not None else []
         return list(dict.fromkeys([*([by] if by is not None else []), *blended]))

@@ -57,7 +57,7 @@ def write_figures(run: Run, metrics: dict[str, Any], peak_memory_mb: float | Non
 
 
 def report_of(run: Run, source: Source) -> Path:
-    """Return where the report about other rows goes, beside that of the test rows."""
+    """Return where the report about other rows goes, in the folder of the test report."""
     return run.folder / f"report-{Path(source.name).stem.replace(' ', '-')}.html"
 
 

@@ -240,7 +240,7 @@ class Run:
 
         Args:
             data: a path, or a polars, pandas or Arrow table; labels are not needed.
-            columns: raw columns to keep beside the predictions.
+            columns: raw columns to return with the predictions.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
             blend: score by the blend that the run keeps as well.

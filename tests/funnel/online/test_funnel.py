@@ -28,7 +28,7 @@ def ids_of(live: Live, found: Ranked, k: int | None = None) -> list[Any]:
 
 
 def agrees(bundle: Bundle, user: Any, where: str | None, query: dict[str, Any]) -> None:
-    """Compare an answer with the batch evaluation's list, which encodes all rows anew."""
+    """Compare an answer with the list of the batch evaluation, which encodes all rows again."""
     live, k = Live.open(bundle), 15
     expected = batch_lists(bundle.funnel(), [(user, query)], where)[0].head(k)
     asked = FunnelRequest(user=user, k=k, where=where, query=query)

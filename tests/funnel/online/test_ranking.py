@@ -22,7 +22,7 @@ MANY = [
     FunnelRequest(user="5", k=3, where="city == 'Paris'"),
     FunnelRequest(user=250, candidates=30, k=30),
     FunnelRequest(),  # nobody
-    FunnelRequest(user=10**9, k=5),  # nobody knows
+    FunnelRequest(user=10**9, k=5),  # unknown user
     FunnelRequest(user=5, k=0),  # wrong
     FunnelRequest(user=1, query={"home_city": "Rome", "budget": 80}),
     FunnelRequest(user=1, where="colour == 'red'"),  # wrong

@@ -1,4 +1,4 @@
-"""Settings of a server: tokens, limits, what worker processes are told."""
+"""Settings of a server: tokens, limits, and those passed to worker processes."""
 
 from pathlib import Path
 

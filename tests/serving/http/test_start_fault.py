@@ -72,7 +72,7 @@ def test_a_bundle_that_no_worker_can_open_ends_in_words(
         with prepared(settings), pytest.raises(ServeError, match=r"cannot start.*format 2") as told:
             serve(settings)
         assert "\n" not in str(told.value)
-        assert log.disabled  # no traceback beside it
+        assert log.disabled  # no traceback in addition
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     with prepared(settings):
         serve(settings)

@@ -65,7 +65,7 @@ class EncoderFit:
         elif isinstance(column, Distance):
             self._numbers[name] = NumberFit(Numeric(transform=column.transform))
         elif isinstance(column, Text) and not column.hashed:
-            text_encoder(column.encoder)  # a name that nobody knows is an error before reading
+            text_encoder(column.encoder)  # an unknown name is an error before reading
             self._texts.append(name)
         elif isinstance(column, Vector):
             self._vectors[name] = Moments()

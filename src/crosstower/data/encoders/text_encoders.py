@@ -1,4 +1,4 @@
-"""FrozenModel text vectors by the name of their encoder: a package of an extra, or any callable."""
+"""Frozen text vectors by the name of their encoder: a package of an extra, or any callable."""
 
 from __future__ import annotations
 

@@ -141,5 +141,5 @@ def _edges(values: Floats) -> Floats:
     if values[0] == values[-1]:
         value = float(values[0])
         width = max(1e-4, 1e-3 * abs(value))  # far above the 1e-5 of rounding
-        return np.array([value - width, value + width])  # infinite beside the largest floats
+        return np.array([value - width, value + width])  # infinite for the largest floats
     return values[ends - 1] / 2 + values[ends] / 2

@@ -51,7 +51,7 @@ class Panel:
 
 
 def run_figure(panels: Sequence[Panel], trainings: Sequence[SeedHistory]) -> Figure:
-    """Return a figure with one row per panel: training curves, and calibration beside them.
+    """Return a figure with one row per panel: training curves left, calibration right.
 
     Args:
         panels: at least one.

@@ -2,7 +2,7 @@
 """The plots of a report: drawn on axes, and as SVG for the page.
 
 The SVG refers to colours by the page's CSS variables, so it follows the light and dark theme. Text
-stays text; names given by users are never drawn into it, the page prints them beside the plot.
+stays text; names given by users are never drawn into it: the page prints them next to the plot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The online funnel: retrieve, rank, blend, for a batch of requests; items come and go."""
+"""The online funnel: retrieve, rank and blend for a batch of requests, while items change."""
 
 from __future__ import annotations
 

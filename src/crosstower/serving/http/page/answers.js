@@ -11,7 +11,7 @@ export function callOff() {
 }
 
 /**
- * Run a request in place of the one that runs; what goes wrong is told beside its cause.
+ * Run a request in place of the one that runs; errors are shown next to their cause.
  * Returns whether it went well, null where a newer one has taken its place.
  */
 export async function newest(problemId, run) {
