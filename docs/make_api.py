@@ -19,7 +19,7 @@ GROUPS = {
     "blending": ("Blending", "blending.md"),
     "funnel": ("Funnels and bundles", "serving.md"),
     "serving": ("Funnels and bundles", "serving.md"),
-    "off_policy": ("Off-policy evaluation", "evaluation.md"),
+    "experiments.off_policy": ("Off-policy evaluation", "blending.md"),
     "data": ("Building blocks of models", "models.md"),
     "errors": ("Errors", "api.md"),
 }

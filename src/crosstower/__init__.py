@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from crosstower.errors import ServeError as ServeError
     from crosstower.errors import TrainingError as TrainingError
     from crosstower.evaluation import metrics as metrics
+    from crosstower.experiments.off_policy.evaluate import evaluate_policy as evaluate_policy
+    from crosstower.experiments.off_policy.report import PolicyReport as PolicyReport
     from crosstower.fitting.fit import fit as fit
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
     from crosstower.funnel.funnel import Funnel as Funnel
     from crosstower.funnel.report import FunnelReport as FunnelReport
-    from crosstower.off_policy.evaluate import evaluate_policy as evaluate_policy
-    from crosstower.off_policy.report import PolicyReport as PolicyReport
     from crosstower.ranking.ranker import Ranker as Ranker
     from crosstower.recipe.blend import Blend as Blend
     from crosstower.recipe.blend import Diversity as Diversity
@@ -104,12 +104,12 @@ _HOMES = {
         "BundleError CrosstowerError CrosstowerWarning DataError QueryError RecipeError "
         "RunError ServeError TrainingError"
     ),
+    "experiments.off_policy.evaluate": "evaluate_policy",
+    "experiments.off_policy.report": "PolicyReport",
     "fitting.fit": "fit",
     "funnel.evaluation": "evaluate_funnel",
     "funnel.funnel": "Funnel",
     "funnel.report": "FunnelReport",
-    "off_policy.evaluate": "evaluate_policy",
-    "off_policy.report": "PolicyReport",
     "ranking.ranker": "Ranker",
     "recipe.blend": "Blend Diversity",
     "recipe.calibration": "Calibration",

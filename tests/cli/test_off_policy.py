@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from crosstower.cli.off_policy import off_policy_app
 from crosstower.errors import CrosstowerWarning
-from crosstower.off_policy.report import PolicyReport
+from crosstower.experiments.off_policy.report import PolicyReport
 from crosstower.training.run import Run
 
 

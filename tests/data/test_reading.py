@@ -14,8 +14,8 @@ from crosstower.data.held_out import held_out_rows
 from crosstower.data.reading import PartsSource, parts_of, training_source, undivided
 from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
 from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
-from crosstower.off_policy.evaluate import evaluate_policy
 from crosstower.recipe.data import Data, Join
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.training.run import Run

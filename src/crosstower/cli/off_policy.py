@@ -12,8 +12,8 @@ from crosstower.cli.options import RANK, Json, RunArgument
 from crosstower.recipe.renamed import warn_renamed
 
 if TYPE_CHECKING:
-    from crosstower.off_policy.importance import Estimate
-    from crosstower.off_policy.report import PolicyReport
+    from crosstower.experiments.off_policy.importance import Estimate
+    from crosstower.experiments.off_policy.report import PolicyReport
 
 off_policy_app = typer.Typer()
 _TITLES = {
@@ -96,7 +96,7 @@ def off_policy(
     from rich.console import Console
 
     from crosstower.data.progress import progress_on
-    from crosstower.off_policy.evaluate import evaluate_policy
+    from crosstower.experiments.off_policy.evaluate import evaluate_policy
     from crosstower.training.run import Run
 
     if context.info_name == "policy":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crosstower.errors import DataError
-from crosstower.off_policy.estimators import (
+from crosstower.experiments.off_policy.estimators import (
     Estimate,
     all_estimates,
     inverse_propensity,

@@ -1,6 +1,4 @@
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from crosstower.errors import DataError
-from crosstower.off_policy.estimators import (
+from crosstower.experiments.off_policy.estimators import (
     all_estimates,
     direct_method,
     doubly_robust,
@@ -20,7 +18,8 @@ from crosstower.off_policy.estimators import (
     self_normalised,
 )
 
-ROOT = Path(__file__).parents[2]
+from ...test_examples import data_folder
+
 CONTEXTS, ACTIONS = 8, 5
 
 
@@ -313,8 +312,7 @@ def test_bad_scores_are_named(scores, temperature, words):
 
 
 def open_bandit():
-    places = [os.environ.get("CROSSTOWER_DATA"), ROOT / "data", ROOT.parent / "shared" / "data"]
-    data = next((Path(p) for p in places if p and Path(p).is_dir()), None)
+    data = data_folder()
     if data is None or not (data / "open-bandit-women").is_dir():
         pytest.skip("open-bandit-women: not at hand; set CROSSTOWER_DATA to its parent folder")
     return [

@@ -1,5 +1,4 @@
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,15 @@ from typer.testing import CliRunner
 from crosstower.blending.blender import fit_blend
 from crosstower.cli.off_policy import off_policy_app
 from crosstower.errors import DataError, RunError
+from crosstower.experiments.off_policy.evaluate import evaluate_policy
+from crosstower.experiments.off_policy.importance import Estimate
+from crosstower.experiments.off_policy.report import PolicyReport
 from crosstower.fitting.fit import fit
-from crosstower.off_policy.evaluate import evaluate_policy
-from crosstower.off_policy.importance import Estimate
-from crosstower.off_policy.report import PolicyReport
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.training.run import Run
 
-from ..fixtures.bandit import (
+from ...fixtures.bandit import (
     ASK,
     CHANCE,
     ITEMS,
@@ -30,8 +29,7 @@ from ..fixtures.bandit import (
     coded,
     scored_tables,
 )
-
-ROOT = Path(__file__).parents[1]
+from ...test_examples import data_folder
 
 
 def test_the_estimates_hold_the_true_values_of_the_policies(
@@ -265,8 +263,7 @@ def test_a_given_policy_is_worth_what_the_world_says(
 
 
 def open_bandit() -> Path:
-    places = [os.environ.get("CROSSTOWER_DATA"), ROOT / "data", ROOT.parent / "shared" / "data"]
-    data = next((Path(p) for p in places if p and Path(p).is_dir()), None)
+    data = data_folder()
     if data is None or not (data / "open-bandit-women").is_dir():
         pytest.skip("open-bandit-women: not at hand; set CROSSTOWER_DATA to its parent folder")
     return data / "open-bandit-women" / "random.parquet"

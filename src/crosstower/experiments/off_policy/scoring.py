@@ -16,7 +16,7 @@ from crosstower.data.lookup import places_in
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError
-from crosstower.off_policy.estimators import policy_probabilities
+from crosstower.experiments.off_policy.estimators import policy_probabilities
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
 

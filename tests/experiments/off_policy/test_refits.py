@@ -7,12 +7,12 @@ import pytest
 
 from crosstower.cli.off_policy import print_policy
 from crosstower.errors import RunError
+from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
-from crosstower.off_policy.evaluate import evaluate_policy
 from crosstower.recipe.recipe import parse_recipe
 from crosstower.training.run import Run
 
-from ..fixtures.bandit import (
+from ...fixtures.bandit import (
     ASK,
     RECIPE,
     bandit_log,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.values import refuse
-from crosstower.off_policy.importance import (
+from crosstower.experiments.off_policy.importance import (
     Estimate,
     Floats,
     Numbers,
@@ -27,7 +27,7 @@ from crosstower.off_policy.importance import (
     unweighted,
     weights_of,
 )
-from crosstower.off_policy.shrinkage import shrunk_doubly_robust, switch_doubly_robust
+from crosstower.experiments.off_policy.shrinkage import shrunk_doubly_robust, switch_doubly_robust
 
 
 def all_estimates(

@@ -8,14 +8,14 @@ import pytest
 from scipy import special
 
 from crosstower.errors import DataError
-from crosstower.off_policy import scoring as policy_scoring
-from crosstower.off_policy.estimators import all_estimates
-from crosstower.off_policy.evaluate import evaluate_policy
-from crosstower.off_policy.importance import Estimate
-from crosstower.off_policy.report import PolicyReport
+from crosstower.experiments.off_policy import scoring as policy_scoring
+from crosstower.experiments.off_policy.estimators import all_estimates
+from crosstower.experiments.off_policy.evaluate import evaluate_policy
+from crosstower.experiments.off_policy.importance import Estimate
+from crosstower.experiments.off_policy.report import PolicyReport
 from crosstower.training.run import Run
 
-from ..fixtures.bandit import (
+from ...fixtures.bandit import (
     ASK,
     coded,
     scored_tables,

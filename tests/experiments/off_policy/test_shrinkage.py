@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crosstower.errors import DataError
-from crosstower.off_policy.estimators import direct_method, doubly_robust
-from crosstower.off_policy.shrinkage import (
+from crosstower.experiments.off_policy.estimators import direct_method, doubly_robust
+from crosstower.experiments.off_policy.shrinkage import (
     chosen_parameter,
     shrunk_doubly_robust,
     switch_doubly_robust,

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from crosstower.errors import DataError
-from crosstower.off_policy.importance import (
+from crosstower.experiments.off_policy.importance import (
     Estimate,
     Floats,
     Numbers,

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from crosstower.errors import DataError
 from crosstower.evaluation.reports.notebook import html_table
-from crosstower.off_policy.estimators import all_estimates, doubly_robust, on_policy
-from crosstower.off_policy.importance import Estimate
+from crosstower.experiments.off_policy.estimators import all_estimates, doubly_robust, on_policy
+from crosstower.experiments.off_policy.importance import Estimate
 
 POLICIES = ("model", "uniform", "target")
 """What is evaluated: the run's own order, any action with the same chance, and a given policy."""

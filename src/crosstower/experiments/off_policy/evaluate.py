@@ -22,11 +22,11 @@ from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import FrameSource, Source, require_columns
 from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError, did_you_mean
-from crosstower.off_policy.actions import actions_of, item_columns_of, target_chances
-from crosstower.off_policy.estimators import inverse_propensity
-from crosstower.off_policy.refits import refit_scorers
-from crosstower.off_policy.report import PolicyFacts, PolicyReport, policy_report
-from crosstower.off_policy.scoring import Scoring, check_pairs
+from crosstower.experiments.off_policy.actions import actions_of, item_columns_of, target_chances
+from crosstower.experiments.off_policy.estimators import inverse_propensity
+from crosstower.experiments.off_policy.refits import refit_scorers
+from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport, policy_report
+from crosstower.experiments.off_policy.scoring import Scoring, check_pairs
 from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.own_columns import label_name, raw_name
 from crosstower.training.history import read_predictions

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError
-from crosstower.off_policy.actions import actions_of, item_columns_of, target_chances
+from crosstower.experiments.off_policy.actions import actions_of, item_columns_of, target_chances
 
 
 def log() -> pl.DataFrame:

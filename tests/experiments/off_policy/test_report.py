@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from crosstower.errors import DataError
-from crosstower.off_policy.estimators import direct_method, doubly_robust, on_policy
-from crosstower.off_policy.report import PolicyFacts, PolicyReport, policy_report
+from crosstower.experiments.off_policy.estimators import direct_method, doubly_robust, on_policy
+from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport, policy_report
 
 FACTS = PolicyFacts("click", "click__prediction", 0.0, None, "item", (), 4)
 CLIPPED = PolicyFacts("click", "click__prediction", 0.0, 2.0, "item", (), 4)

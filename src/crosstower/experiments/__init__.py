@@ -1,0 +1,1 @@
+"""Online experiments and off-policy evaluation: which policy is better, and how sure is it."""
