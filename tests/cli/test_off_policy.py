@@ -43,7 +43,7 @@ def test_the_command_prints_a_table_and_a_sentence(
         assert words in out
     logged = bandit_report.policies["logged"]["logged"].value
     assert f"{logged:.4g} as logged" in out
-    assert "better beyond the noise" in " ".join(out.split())
+    assert "the policy is better than the log" in " ".join(out.split())
     assert "softmax, temperature 0.1 by" in asked(bandit_run, "--temperature", "0.1")
 
 

@@ -48,7 +48,7 @@ def test_the_estimates_hold_the_true_values_of_the_policies(
             assert abs(found.value - truth) < 4 * found.standard_error, (name, estimator)
     gain = bandit_report.gains["model"].estimate
     assert abs(gain.value - (truths["model"] - logged.value)) < 4 * gain.standard_error
-    assert "better beyond the noise" in bandit_report.verdict()
+    assert "the policy is better than the log" in bandit_report.verdict()
     assert bandit_report.warnings == ()
 
 
@@ -66,7 +66,7 @@ def test_another_log_another_reward_and_rows_without_one(bandit_run: Run) -> Non
     report = evaluate_policy(bandit_run, **ASK, data=other.drop("click", "split"), reward="dwell")
     assert (report.rows, report.facts.score) == (2700, "dwell__prediction")
     assert report.policies["logged"]["logged"].value == pytest.approx(other["dwell"].mean())
-    assert report.warnings[0] == "300 of 3,000 rows have no dwell and are left out."
+    assert report.warnings[0] == "300 of 3,000 rows have no dwell and are omitted."
     known = other.drop_nulls("dwell")
     best = scored_tables(bandit_run, known, "dwell").argmax(axis=1)
     truth = 30.0 * CHANCE[coded(known)[0], best].mean()
@@ -79,10 +79,10 @@ def test_rows_that_were_trained_on_are_seen(bandit_run: Run, bandit_rows: pl.Dat
     for data in (folder / "log.parquet", str(folder / "log.parquet"), bandit_rows):
         report = evaluate_policy(bandit_run, **ASK, data=data)
         assert report.rows == ROWS
-        assert "the log seems to be the one that trained the run" in report.warnings[0]
+        assert "the log seems to be the training data of the run" in report.warnings[0]
     other = bandit_rows.head(bandit_rows.height // 2)
     report = evaluate_policy(bandit_run, **ASK, data=other)
-    assert not any("trained the run" in words for words in report.warnings)
+    assert not any("training data" in words for words in report.warnings)
 
 
 def test_given_item_columns_alone_follow_from_the_action(
@@ -135,7 +135,7 @@ def test_a_blend_orders_where_the_run_has_one(
     assert report.facts.score == "blend__score"
     robust = report.policies["model"]["doubly_robust"]
     assert abs(robust.value - truth) < 4 * robust.standard_error
-    assert "worse beyond the noise" in report.verdict()
+    assert "the policy is worse than the log" in report.verdict()
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,19 @@ def test_a_blend_orders_where_the_run_has_one(
         ({"item_columns": ["color"]}, DataError, "no column 'color'; did you mean 'colour'"),
         ({"reward": "clik"}, RunError, "no task 'clik' .*; did you mean 'click'"),
         ({"action": "split"}, RunError, "reads neither 'split' nor .*; it reads: context, item_id"),
-        ({"propensity": "place"}, DataError, "column 'place': expected the chance .* got [23] and"),
-        ({"propensity": "dwell"}, DataError, "above 0 and at most 1"),
+        (
+            {"propensity": "place"},
+            DataError,
+            "'place': expected the probability .* got [23] and",
+        ),
+        ({"propensity": "dwell"}, DataError, r"in \(0, 1\]"),
         ({"propensity": "context"}, DataError, "column 'context': .* got '[abcd]' and 5,"),
         ({"item_columns": ["place"]}, DataError, r"'place': .* several for item_id 10\d;"),
-        ({"slot": "dwell"}, DataError, "at most 100 places of a list, got [12],"),
+        ({"slot": "dwell"}, DataError, "at most 100 positions, got [12],"),
         ({"temperature": -1.0}, DataError, "temperature: .* got -1.0"),
         ({"clip": 0.0}, DataError, "clip: .* got 0.0"),
-        ({"refits": 1}, RunError, "refits: expected 0, or 2 or more trainings"),
-        ({"target_actions": "place"}, RunError, "target_actions: 'place' names actions, but no"),
+        ({"refits": 1}, RunError, "refits: expected 0, or at least 2 trainings"),
+        ({"target_actions": "place"}, RunError, "target_actions: 'place' names actions without"),
         ({"target": "context"}, DataError, "target column 'context': expected the chance"),
         ({"target": "dwell"}, DataError, r"target column 'dwell': expected chances in \[0, 1\]"),
     ],
@@ -181,7 +185,7 @@ def test_a_run_of_a_frame_needs_a_log(tmp_path: Path, bandit_rows: pl.DataFrame)
     recipe = parse_recipe(RECIPE, ["training.epochs=1"])
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": None})})
     run = fit(recipe, data=bandit_rows, out=tmp_path / "run", quiet=True)
-    with pytest.raises(RunError, match=r"from a data frame, .* give the log with --data"):
+    with pytest.raises(RunError, match=r"from a data frame, .* give a log of other rows"):
         evaluate_policy(run, **ASK)
     assert evaluate_policy(run, **ASK, data=bandit_log(500, seed=3)).rows == 500
 
@@ -203,7 +207,7 @@ def test_rows_that_changed_since_the_training_are_refused(
 def test_a_run_that_retrieves_is_refused(bandit_run: Run) -> None:
     text = "{schema: {columns: {u: categorical, i: categorical}},"
     recipe: Recipe = parse_recipe(text + " retrieval: {user: u, item: i}}")
-    with pytest.raises(RunError, match="a run that retrieves has no task"):
+    with pytest.raises(RunError, match="is the run of a retriever, which has no task"):
         evaluate_policy(Run(bandit_run.folder, recipe, bandit_run.info), **ASK)
 
 
@@ -258,7 +262,7 @@ def test_a_given_policy_is_worth_what_the_world_says(
     same(again.policies["target"]["doubly_robust"], found["doubly_robust"])
     rows.write_parquet(tmp_path / "log.parquet")
     out = asked(bandit_run, "--data", str(tmp_path / "log.parquet"), "--target", "all")
-    assert "by the policy of 'all' (doubly robust)" in " ".join(out.split())
+    assert "with the policy in 'all' (doubly robust)" in " ".join(out.split())
     assert max(len(line) for line in out.splitlines()) <= 100
 
 
@@ -330,4 +334,4 @@ def test_the_random_log_judges_the_thompson_policy(tmp_path: Path) -> None:
     for name in ("self_normalised", "doubly_robust", "shrunk_doubly_robust"):
         found = report.policies["target"][name]
         assert abs(found.value - rate) < 4 * found.standard_error, name
-    assert "policy of 'bts'" in report.verdict("target")
+    assert "policy in 'bts'" in report.verdict("target")

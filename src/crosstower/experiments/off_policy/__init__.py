@@ -1,1 +1,1 @@
-"""Off-policy evaluation: the reward a ranker's order would have earned on logged actions."""
+"""Off-policy evaluation: the value of a policy, estimated from another policy's log."""

@@ -1,4 +1,4 @@
-"""The actions of a log, such as items that were shown, and the columns that follow from them."""
+"""The actions of a log, such as shown items, and the columns that they determine."""
 
 from __future__ import annotations
 

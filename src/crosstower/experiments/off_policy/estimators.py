@@ -1,11 +1,11 @@
-"""The value of a policy that was not run, from rows that another policy logged. No torch.
+"""Off-policy estimators: the value of a policy, estimated from another policy's log. No torch.
 
-Shapes: B logged rows, A actions. A row holds its reward, the chance with which the logging policy
-took its action (`propensity`) and that with which the evaluated policy would take it (`target`).
-Its weight w is target / propensity. A value is a mean reward a row, in units of the reward.
+Shapes: B logged rows, A actions. A row has a reward and the probabilities of its action under the
+logging policy (`propensity`) and under the evaluated policy (`target`). Its weight w is
+target / propensity. A value is a mean reward per row, in units of the reward.
 
-Every estimate needs rows that can tell: an action that the evaluated policy takes must have had a
-chance in the log. Where no row has a weight above 0 there is nothing to estimate, an error.
+Every estimate needs overlap: the logging policy must take each action of the evaluated policy with
+a probability above 0. A log in which all weights are 0 is an error.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ def all_estimates(
     refits: NDArray[Any] | None = None,
     clip: float | None = None,
 ) -> dict[str, Estimate]:
-    """Return every estimate by its name; `logged` is the logging policy's own value.
+    """Return all estimates by name; `logged` is the value of the logging policy.
 
-    Those that need a reward model are there if `predicted` and `predicted_target` are given:
+    Those that need a reward model are included if `predicted` and `predicted_target` are given:
     `direct_method`, `doubly_robust`, `switch_doubly_robust` and `shrunk_doubly_robust`, whose
-    parameters are chosen by `shrinkage.chosen_parameter`. `refits` are those of `direct_method`,
-    `clip` cuts the weights of the first estimators. Other arguments are those of `doubly_robust`.
+    parameters are chosen by `shrinkage.chosen_parameter`. `refits` is passed to `direct_method`;
+    `clip` limits the weights of the estimators without a parameter. Other arguments are those of
+    `doubly_robust`.
     """
     logged = (reward, propensity, target)
     found = {

@@ -1,8 +1,8 @@
-"""What a run's order would have earned: its policy's value, from rows that another policy logged.
+"""Off-policy evaluation: estimate the value of a run's policy from another policy's log.
 
-Each row of the log is one decision: an action was taken with a known chance (its propensity) and
-earned a reward. The run scores every action for every row, in place of the logged one; its policy
-takes the best, or draws by softmax. Shapes: B rows of the log, A actions.
+Each row of the log is one decision: an action, the probability with which the logging policy took
+it (the propensity), and a reward. The run scores all actions for each row; its policy takes the
+best action or samples by softmax. Shapes: B rows of the log, A actions.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from crosstower.data.sources.source import FrameSource, Source, require_columns
 from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError, did_you_mean
 from crosstower.experiments.off_policy.actions import actions_of, item_columns_of, target_chances
+from crosstower.experiments.off_policy.comparison import policy_report
 from crosstower.experiments.off_policy.estimators import inverse_propensity
 from crosstower.experiments.off_policy.refits import refit_scorers
-from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport, policy_report
+from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport
 from crosstower.experiments.off_policy.scoring import Scoring, check_pairs
 from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.own_columns import label_name, raw_name
@@ -33,7 +34,7 @@ from crosstower.training.history import read_predictions
 from crosstower.training.run import Run
 
 MAX_SLOTS = 100
-"""The most places that have estimates of their own."""
+"""Largest number of slots with separate estimates."""
 
 
 def evaluate_policy(
@@ -52,37 +53,39 @@ def evaluate_policy(
     refits: int = 0,
     on_progress: OnProgress = no_progress,
 ) -> PolicyReport:
-    """Return what a run's order would have earned where another policy decided.
+    """Estimate the value of a run's policy from logged decisions.
 
-    All actions of the log are scored for each row, by the blend if the run has one, else by its
+    All actions of the log are scored for each row, by the blend if the run has one, else by the
     prediction of the reward. That prediction is also the reward model of the direct method and of
-    doubly robust (formulas: `evaluate.off_policy`). A row's other columns stay as they are; one
-    that depends on row and action together would keep the logged action's value.
+    doubly robust (formulas: `experiments.off_policy.estimators`). Other columns keep their values,
+    so a column that depends on both row and action keeps the value of the logged action.
 
     Args:
-        run: of a ranker, or its folder; its main model with its first seed decides.
-        action: column of what was chosen, such as an item's id.
-        propensity: column of the chance with which the log's policy took the action, in (0, 1].
-        reward: one of the run's tasks, whose label is earned; the first if None.
-        data: the log, a path or a table; the run's test rows if None. No training rows.
-        item_columns: columns that follow from the action; if None, those that the run reads and
-            that have one value an action in the log.
-        slot: column of the place that a row filled. It is never found to follow from the action,
-            and each of its values has estimates of its own; nothing is assumed of other places.
-        temperature: of the policy, in units of the scores: 0 takes the best action, more draws by
-            softmax(scores / temperature).
-        clip: weights above it are cut to it, but in Switch-DR and DR with shrinkage, which choose.
-        target: column of a given policy's chances, evaluated as well as the run's: a list with the
-            chance of each action, or the logged action's alone, which no reward model can use.
-        target_actions: column of lists with the actions that the chances are of; all actions of
-            the log in ascending order if None.
-        refits: how often the run is trained again on rows drawn from its own, for the interval of
-            the direct method; 20 or more are of use, with 0 it has none.
+        run: of a ranker, or its folder; its main model with its first seed is used.
+        action: column of the logged action, such as an item id.
+        propensity: column of the logging policy's probability of that action, in (0, 1].
+        reward: task whose label is the reward; None for the first task.
+        data: the log, a path or a table, without training rows; None for the run's test rows.
+        item_columns: columns that the action determines; None for the columns that the run reads
+            and that have one value per action in the log.
+        slot: column of the position in a list. It never counts as determined by the action. Each
+            slot has separate estimates; effects between slots are not modelled.
+        temperature: of the policy, in units of the scores: 0 takes the best action, above 0
+            samples by softmax(scores / temperature).
+        clip: largest importance weight, except for Switch-DR and DR with shrinkage, which choose
+            their own; None for no limit.
+        target: column with the probabilities of a given policy, which is evaluated too: a list
+            with the probability of each action, or the probability of the logged action only,
+            which rules out estimates that need a reward model.
+        target_actions: column of lists with the actions that the probabilities refer to; None for
+            all actions of the log in ascending order.
+        refits: number of bootstrap trainings for the interval of the direct method; at least 20
+            are recommended, and 0 gives no interval.
         on_progress: called with the number of rows scored.
 
     Raises:
-        RunError: the run retrieves, has no such task, reads nothing of the action, or its test
-            rows cannot be had.
+        RunError: the run is a retriever, has no such task, reads no column of the action, or its
+            test rows are not available.
         DataError: a column is missing, a number is out of its range, there are too many pairs, or
             the policy takes none of the logged actions.
 
@@ -98,7 +101,7 @@ def evaluate_policy(
     warnings = _warnings(run, task, frame, data, tally)
     frame = frame.drop_nulls(label_name(task))
     known = _known(frame, task, propensity, slot)
-    # The logging policy on its own log: bad numbers show before anything is scored.
+    # Evaluates the logging policy on its own log, to report bad numbers before scoring.
     inverse_propensity(known["reward"], known["propensity"], known["propensity"], clip=clip)
     if item_columns is None:
         item_columns = item_columns_of(frame, action, [c for c in reads if c != slot])
@@ -129,31 +132,31 @@ def evaluate_policy(
 
 def _check_counts(refits: int, target: str | None, target_actions: str | None) -> None:
     if refits < 0 or refits == 1:
-        raise RunError(f"refits: expected 0, or 2 or more trainings to compare, got {refits}")
+        raise RunError(f"refits: expected 0, or at least 2 trainings to compare, got {refits}")
     if target_actions is not None and target is None:
         raise RunError(
-            f"target_actions: '{target_actions}' names actions, but no target their chances; give"
-            " --target (in Python: target)"
+            f"target_actions: '{target_actions}' names actions without probabilities; give --target"
+            " as well (in Python: target)"
         )
 
 
 def _reward_task(run: Run, reward: str | None) -> str:
     if run.recipe.retrieval is not None:
         raise RunError(
-            f"{run.folder}: a run that retrieves has no task whose reward a policy earns; give the"
-            " run of a ranker"
+            f"{run.folder}: is the run of a retriever, which has no task to use as the reward; give"
+            " the run of a ranker"
         )
     tasks = list(run.recipe.schema_.tasks)
     if reward is not None and reward not in tasks:
         raise RunError(
-            f"{run.folder}: no task '{reward}' to take as the reward{did_you_mean(reward, tasks)};"
+            f"{run.folder}: no task '{reward}' to use as the reward{did_you_mean(reward, tasks)};"
             f" the run has: {', '.join(tasks)}"
         )
     return reward or tasks[0]
 
 
 def _read(run: Run, task: str, columns: Sequence[str], data: Any, tally: Tally) -> pl.DataFrame:
-    """Return raw columns and the label of the good rows; `tally` compares given rows."""
+    """Return the raw columns and the label of valid rows; `tally` counts rows of a given log."""
     recipe, names = run.recipe, list(dict.fromkeys(columns))
     schema = recipe.schema_.with_tasks([task])
     cleaner = Cleaner(schema, names, on_bad_rows=recipe.data.on_bad_rows)
@@ -176,8 +179,8 @@ def _read(run: Run, task: str, columns: Sequence[str], data: Any, tally: Tally) 
 def _test_rows(run: Run, columns: Sequence[str]) -> Source:
     if run.recipe.data.path is None:
         raise RunError(
-            f"{run.folder}: was trained from a data frame, which a run does not keep; give the log"
-            " with --data (in Python: data), rows that it was not trained on"
+            f"{run.folder}: was trained from a data frame, which a run does not keep; give a log of"
+            " other rows with --data (in Python: data)"
         )
     source = training_source(run.recipe.data)
     rows = held_out_columns(run.recipe, source, columns)["test"]
@@ -185,34 +188,34 @@ def _test_rows(run: Run, columns: Sequence[str]) -> Source:
 
 
 def _check_same(run: Run, task: str, labels: pl.Series) -> None:
-    """Raise RunError if the test rows are not those of the training: some may have trained it."""
+    """Raise RunError if the test rows differ from those of the training run."""
     stored = read_predictions(run, next(iter(run.info.models)), run.info.seeds[0])
     if not stored[task].equals(labels):
         raise RunError(
-            f"{run.folder}: its rows ({run.recipe.data.path}) have changed since the training; put"
-            " them back, train again, or give the log with --data"
+            f"{run.folder}: its rows ({run.recipe.data.path}) have changed since the training;"
+            " restore them, train again, or give the log with --data"
         )
 
 
 def _warnings(run: Run, task: str, frame: pl.DataFrame, data: Any, tally: Tally) -> list[str]:
-    """Return sentences about rows without a reward, and about rows that trained the run."""
+    """Return warnings about rows without a reward, and about training rows in the log."""
     warnings, missing = list[str](), frame[label_name(task)].null_count()
     if missing:
-        warnings.append(f"{missing:,} of {frame.height:,} rows have no {task} and are left out.")
+        warnings.append(f"{missing:,} of {frame.height:,} rows have no {task} and are omitted.")
     trained = [] if tally.recognised is None else tally.recognised.warnings()
     if _is_training_log(run, data, tally) and not trained:
-        trained = ["the log seems to be the one that trained the run"]
+        trained = ["the log seems to be the training data of the run"]
     return warnings + [
-        f"{sentence}, so the direct method, doubly robust and the order look too good; give rows"
-        " that it has not seen, or none for its test rows."
+        f"{sentence}, so the estimates are too optimistic; give a log of other rows, or omit it to"
+        " use the test rows."
         for sentence in trained
     ]
 
 
 def _is_training_log(run: Run, data: Any, tally: Tally) -> bool:
-    """Return whether a log is the run's own, where too many inputs repeat to recognise its rows.
+    """Return whether a log is the run's own, where repeated inputs hide which rows are known.
 
-    It has the run's file, or as many rows and at least as many known ones as its own log would.
+    It is if it is the run's file, or has as many rows and as many known inputs as that file.
     """
     path = run.recipe.data.path
     if isinstance(data, str | Path) and path is not None:
@@ -232,16 +235,16 @@ def _known(frame: pl.DataFrame, task: str, propensity: str, slot: str | None) ->
     good = ((chances > 0.0) & (chances <= 1.0)).fill_null(value=False)
     if not good.all():
         raise DataError(
-            f"column '{propensity}': expected the chance of the logged action, above 0 and at most"
-            f" 1, got {frame[propensity].filter(~good)[0]!r} and {(~good).sum() - 1:,} more of"
-            f" {frame.height:,} rows; give the column of propensities, or leave those rows out"
+            f"column '{propensity}': expected the probability of the logged action, in (0, 1], got"
+            f" {frame[propensity].filter(~good)[0]!r} and {(~good).sum() - 1:,} more of"
+            f" {frame.height:,} rows; give the column of propensities, or omit those rows"
         )
     known = [frame[label_name(task)].alias("reward"), chances.alias("propensity")]
     if slot is None:
         return pl.DataFrame(known)
     if frame[slot].n_unique() > MAX_SLOTS:
         raise DataError(
-            f"slot column '{slot}': expected at most {MAX_SLOTS} places of a list, got"
+            f"slot column '{slot}': expected at most {MAX_SLOTS} positions, got"
             f" {frame[slot].n_unique():,} values; give the column of the position"
         )
     return pl.DataFrame([*known, frame[slot].alias("slot")])
@@ -250,7 +253,7 @@ def _known(frame: pl.DataFrame, task: str, propensity: str, slot: str | None) ->
 def _check_reads(run: Run, columns: Sequence[str], reads: Sequence[str]) -> None:
     if not set(columns) & set(reads):
         raise RunError(
-            f"{run.folder}: reads neither '{columns[0]}' nor a column that follows from it, so all"
-            f" actions would score alike{did_you_mean(columns[0], list(reads))}; it reads:"
+            f"{run.folder}: reads neither '{columns[0]}' nor a column that it determines, so all"
+            f" actions would have equal scores{did_you_mean(columns[0], list(reads))}; it reads:"
             f" {', '.join(reads)}"
         )

@@ -1,4 +1,4 @@
-"""Importance weights of logged rows, and what an estimate rests on. No torch.
+"""Importance weights of logged rows, and estimates with their standard errors. No torch.
 
 Shapes: B logged rows. The weight w of a row is target / propensity.
 """
@@ -24,7 +24,7 @@ _MOST = 1e100  # the square of a larger weight, times the rows, leaves the range
 
 @dataclass(frozen=True)
 class Estimate:
-    """A policy's value and what it rests on.
+    """Estimated value of a policy, with its standard error and the weights behind it.
 
     `effective_sample_size` is (Σw)² / Σw² (Kish 1965): so many rows of equal weight would be as
     sure. `max_weight` is the largest w before clipping, `clipped` counts the rows whose w was cut.

@@ -1,4 +1,4 @@
-"""A run trained again on rows drawn from its own: how much its predictions hang on the rows."""
+"""Bootstrap refits of a run, which show how much its predictions vary with the training rows."""
 
 from __future__ import annotations
 

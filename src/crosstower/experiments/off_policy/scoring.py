@@ -1,4 +1,4 @@
-"""Every action scored for every row of a log: what policies would do, and what that would earn.
+"""Scores of all actions for each row of a log, and the policies that follow from them.
 
 Shapes: B rows of the log, A actions, M models trained again.
 """

@@ -1,4 +1,4 @@
-"""Doubly robust estimates with weights made smaller, by a parameter chosen from the log. No torch.
+"""Doubly robust estimators with reduced weights; the parameter is chosen from the log. No torch.
 
 Shapes: B logged rows, as in `off_policy`. Both estimators are the mean of
 
