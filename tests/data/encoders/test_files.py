@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -9,6 +10,7 @@ from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.text_encoders import register_text_encoder
 from crosstower.data.ragged import padded
 from crosstower.data.sources.source import open_source
 from crosstower.errors import RunError
@@ -114,3 +116,25 @@ def test_a_vocabulary_with_other_values_is_refused(encoder: Encoder, tmp_path: P
     pl.DataFrame({"value": [7, 10]}).write_parquet(file)
     with pytest.raises(RunError, match="2 values where 3 sorted ones were written"):
         load_encoder(tmp_path)
+
+
+def test_an_encoder_of_format_2_encodes_as_the_version_that_wrote_it() -> None:
+    folder = Path(__file__).parent / "format_2"
+    expected = json.loads((folder / "expected.json").read_text())
+    lengths = lambda texts: np.array([[len(text), 1.0] for text in texts])  # noqa: E731
+    register_text_encoder("lengths", lengths, width=2)
+    encoder, frame = load_encoder(folder), pl.DataFrame(expected["rows"])
+    layout = encoder.layout
+    codes = [[f.name, f.size, f.table, f.dim] for f in layout.codes]
+    lists = [[f.name, f.size, f.table, f.length, f.pooling, f.dim] for f in layout.lists]
+    assert {"codes": codes, "numbers": list(layout.numbers), "lists": lists} == expected["layout"]
+
+    chunk = next(iter(open_source(frame).chunks(frame.columns)))
+    batch = encoder.encode(Cleaner(encoder.schema).clean(chunk))
+    assert batch.codes.tolist() == expected["codes"]
+    np.testing.assert_allclose(batch.numbers, expected["numbers"], atol=1e-6)
+    np.testing.assert_allclose(batch.labels, np.array(expected["labels"], float), atol=1e-6)
+    assert {name: padded(column).tolist() for name, column in batch.lists.items()} == (
+        expected["lists"]
+    )
+    assert encoder.otherwise == {"seconds": 1.5}
