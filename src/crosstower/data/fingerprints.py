@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crosstower.data.batch import Batch
-from crosstower.data.hashing import U64, mix
 from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
 from crosstower.storage.files import write_parquet
 from crosstower.values.arrays import Indices
+from crosstower.values.hashing import U64, mix
 
 FINGERPRINTS = "fingerprints.parquet"
 _HASH, _SIZE, _ALL = "hash", 1 << 16, np.uint64(2**64 - 1)

@@ -21,9 +21,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crosstower.recipe.tasks import HeadKind
+from crosstower.values.tables import MISSING, PADDING, RESERVED_CODES, UNSEEN
 
-PADDING, MISSING, UNSEEN = 0, 1, 2
-RESERVED_CODES = 3
+__all__ = [
+    "MISSING",
+    "PADDING",
+    "RESERVED_CODES",
+    "UNSEEN",
+    "CodeField",
+    "Head",
+    "Layout",
+    "ListField",
+]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.hashing import hash_ids, mix, uniform
 from crosstower.data.sources.source import SPLIT_COLUMN, Source, require_columns
 from crosstower.data.times.clock import Clock
 from crosstower.data.times.clocks import ClockOf, clocks_of, fit_clock
@@ -28,6 +27,7 @@ from crosstower.recipe.split import (
     TimeSplit,
 )
 from crosstower.values.columns import text_of
+from crosstower.values.hashing import hash_ids, mix, uniform
 
 SPLITS = ("train", "valid", "test")
 Assignment = NDArray[np.int8]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.row import EncodedRow, RowEncoder
-from crosstower.data.encoders.tables import Vocabulary
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
 from crosstower.models.two_tower import TwoTower
@@ -24,6 +23,7 @@ from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER, read
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
+from crosstower.values.tables import Vocabulary
 
 NO_ITEMS = np.empty(0, np.int64)
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data.encoders.lists import list_codes
-from crosstower.data.encoders.tables import given_vocabulary
 from crosstower.data.layout import MISSING, PADDING, RESERVED_CODES, UNSEEN
+from crosstower.values.tables import given_vocabulary
 
 TABLE = given_vocabulary(("a", "b", "c"))
 CODES = {"a": 3, "b": 4, "c": 5, "z": UNSEEN, None: MISSING}

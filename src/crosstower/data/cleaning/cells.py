@@ -7,8 +7,6 @@ from typing import cast
 
 import polars as pl
 
-from crosstower.data.cleaning.list_cells import id_lists, none_bad, number_lists
-from crosstower.data.geography import haversine_km
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
 from crosstower.recipe.own_columns import place_name
@@ -23,6 +21,8 @@ from crosstower.recipe.schema import (
     Vector,
 )
 from crosstower.values.columns import ids_of, no_ids, numbers_of, settled, text_of
+from crosstower.values.geography import haversine_km
+from crosstower.values.lists import id_lists, none_bad, number_lists
 
 _ID = "an id, an integer or a text"
 _ID_ADVICE = "store ids as integers or text, as floating-point numbers round them"

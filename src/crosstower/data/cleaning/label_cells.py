@@ -5,10 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from crosstower.data.cleaning.cells import Cells, number_cells
-from crosstower.data.cleaning.list_cells import none_bad
 from crosstower.recipe.tasks import Binary, Rating, Regression, Task
 from crosstower.values.columns import numbers_of, text_of
 from crosstower.values.ids import text_of_value
+from crosstower.values.lists import none_bad
 
 
 def label_cells(task: Task, raw: pl.Series) -> Cells:

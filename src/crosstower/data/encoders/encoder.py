@@ -19,10 +19,8 @@ from crosstower.data.batch import Batch
 from crosstower.data.encoders.labels import decode_logits, encode_labels
 from crosstower.data.encoders.lists import list_codes
 from crosstower.data.encoders.numbers import Bucketised, Ranked, Standardised, floats_of
-from crosstower.data.encoders.tables import Table
 from crosstower.data.encoders.text import text_codes
 from crosstower.data.encoders.text_encoders import text_encoder, text_vectors
-from crosstower.data.hashing import combine
 from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout, ListField
 from crosstower.data.ragged import Lists
 from crosstower.recipe.schema import (
@@ -38,6 +36,8 @@ from crosstower.recipe.schema import (
     Vector,
     is_single_coded,
 )
+from crosstower.values.hashing import combine
+from crosstower.values.tables import Table
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pydantic import Field, ValidationError
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.numbers import FittedNumber, Standardised
-from crosstower.data.encoders.tables import HashBuckets, Table, Vocabulary
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.schema import Schema
+from crosstower.values.tables import HashBuckets, Table, Vocabulary
 
 FORMAT = 2
 

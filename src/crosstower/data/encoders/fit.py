@@ -15,13 +15,6 @@ from crosstower.data.encoders.numbers import (
     Standardised,
     floats_of,
 )
-from crosstower.data.encoders.tables import (
-    HashBuckets,
-    Table,
-    Vocabulary,
-    VocabularyFit,
-    given_vocabulary,
-)
 from crosstower.data.encoders.text_encoders import text_encoder
 from crosstower.data.layout import Layout
 from crosstower.errors import DataError
@@ -36,6 +29,13 @@ from crosstower.recipe.schema import (
     Vector,
 )
 from crosstower.recipe.tasks import Regression
+from crosstower.values.tables import (
+    HashBuckets,
+    Table,
+    Vocabulary,
+    VocabularyFit,
+    given_vocabulary,
+)
 
 
 @dataclass

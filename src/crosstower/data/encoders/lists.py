@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosstower.data.encoders.tables import Table
 from crosstower.data.ragged import Ragged
+from crosstower.values.tables import Table
 
 
 def list_codes(lists: pl.Series, table: Table, *, length: int, keep_last: bool) -> Ragged:

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.hashing import combine, hash_ids
 from crosstower.data.layout import PADDING, RESERVED_CODES
 from crosstower.recipe.schema import Text
+from crosstower.values.hashing import combine, hash_ids
 
 _WORD = r"[\p{L}\p{N}]+"
 Hashes = NDArray[np.uint64]

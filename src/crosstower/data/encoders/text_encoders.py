@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.lookup import places_in
 from crosstower.errors import DataError, RecipeError, did_you_mean
 from crosstower.recipe.arguments import count_of
+from crosstower.values.lookup import places_in
 
 _BUILT_IN = ("wordllama",)
 

@@ -26,8 +26,8 @@ from crosstower.data.filters.values import (
     spellings,
     spelt,
 )
-from crosstower.data.geography import haversine_km
 from crosstower.data.times.comparable import comparable, comparable_text, moment_of
+from crosstower.values.geography import haversine_km
 from crosstower.values.instants import is_temporal
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], pl.Expr]] = {

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.lookup import places_in
 from crosstower.errors import DataError
+from crosstower.values.lookup import places_in
 
 Floats = NDArray[np.float64]
 _ROWS_AN_ACTION = 2

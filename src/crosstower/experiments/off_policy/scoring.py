@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.lookup import places_in
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError
 from crosstower.experiments.off_policy.estimators import policy_probabilities
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
+from crosstower.values.lookup import places_in
 
 MAX_PAIRS = 50_000_000
 """The most pairs of a row and an action that are scored."""

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.encoders.tables import Vocabulary
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
@@ -22,6 +21,7 @@ from crosstower.retrieval.index.index import ItemIndex, nearest_by_id
 from crosstower.retrieval.index.vectors import Floats, Vectors
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id, id_of
+from crosstower.values.tables import Vocabulary
 
 Mask = NDArray[np.bool_]
 _SAME_LENGTH, _TINY = 1e-3, 1e-12

@@ -17,7 +17,6 @@ from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.content_types import ContentTypes, Names
 from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.encoders.row import RowEncoder
-from crosstower.data.encoders.tables import Vocabulary
 from crosstower.data.layout import RESERVED_CODES, UNSEEN
 from crosstower.data.request import Request
 from crosstower.data.sources.joins import JoinedSource
@@ -29,6 +28,7 @@ from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import id_of
+from crosstower.values.tables import Vocabulary
 
 _ROWS = 100_000
 

@@ -11,7 +11,6 @@ import polars as pl
 
 from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.lookup import places_of_ids
 from crosstower.data.sources.source import Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
@@ -19,6 +18,7 @@ from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.schema import Schema
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import text_of
+from crosstower.values.lookup import places_of_ids
 
 BadRows = tuple[Literal["error", "skip"], Counter[str]]
 """The recipe's `data.on_bad_rows`, and a counter of skipped rows by column."""

@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.lookup import places_in
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.joins import JoinMatch, join_matches
 from crosstower.data.sources.source import FilteredSource, Source, require_columns
@@ -26,6 +25,7 @@ from crosstower.retrieval.data.items import ItemTable, read_items
 from crosstower.retrieval.data.row_items import TrainingRows, canonical_ids, items_of_rows
 from crosstower.retrieval.data.tower_columns import TowerColumns, retrieval_section_of
 from crosstower.values.arrays import Indices
+from crosstower.values.lookup import places_in
 
 
 @dataclass(frozen=True)

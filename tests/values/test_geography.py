@@ -3,7 +3,7 @@ import math
 import polars as pl
 import pytest
 
-from crosstower.data.geography import EARTH_RADIUS_KM, haversine_km
+from crosstower.values.geography import EARTH_RADIUS_KM, haversine_km
 
 
 def distance(one: tuple[float | None, float | None], other: tuple[float, float]) -> float | None:

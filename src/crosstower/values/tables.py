@@ -11,10 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.hashing import U64, hash_id, hash_ids, mix
-from crosstower.data.layout import MISSING, RESERVED_CODES, UNSEEN
 from crosstower.values.columns import matched, matched_id, settled
+from crosstower.values.hashing import U64, hash_id, hash_ids, mix
 from crosstower.values.ids import Id, id_of
+
+PADDING, MISSING, UNSEEN = 0, 1, 2
+RESERVED_CODES = 3
+"""Codes below it mean padding, missing and unseen in every field."""
 
 Codes = NDArray[np.int32]
 _SEEDS = 8

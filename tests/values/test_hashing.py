@@ -3,7 +3,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.hashing import combine, hash_id, hash_ids, mix, uniform
+from crosstower.values.hashing import combine, hash_id, hash_ids, mix, uniform
 
 MASK = (1 << 64) - 1
 

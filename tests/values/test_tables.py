@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.encoders import tables
-from crosstower.data.encoders.tables import HashBuckets, Vocabulary, VocabularyFit, given_vocabulary
 from crosstower.data.layout import MISSING, RESERVED_CODES, UNSEEN
+from crosstower.values import tables
+from crosstower.values.tables import HashBuckets, Vocabulary, VocabularyFit, given_vocabulary
 
 Texts = st.lists(st.none() | st.sampled_from(["a", "b", "c", "dd", "", "é"]), max_size=40)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.cleaning.list_cells import id_lists, number_lists
 from crosstower.errors import DataError
+from crosstower.values.lists import id_lists, number_lists
 
 
 def lists(raw: list[object], separator: str | None = None) -> list[list[object] | None]:
