@@ -103,7 +103,8 @@ def test_other_values_stay_in_the_json_and_are_named(tmp_path: Path, values: lis
     ("ids", "kind"),
     [
         ([1, None, 3], pl.Int64),
-        ([1, "1"], pl.String),
+        ([1, "1"], pl.Int64),  # the same id
+        ([1, "x"], pl.String),
         ([2**63, 1], pl.String),
         (["a", None], pl.String),
         ([None], pl.String),

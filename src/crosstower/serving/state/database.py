@@ -32,7 +32,7 @@ class Database:
     Args:
         path: of the file. Nothing else may open it in this process: closing such a file would
             let go of SQLite's locks.
-        tables: statements that make the tables of a new file.
+        tables: statements that make the tables and indexes that are missing.
 
     Raises:
         ServeError: the file is damaged, of a newer format, of something else, or not writable.
@@ -105,6 +105,27 @@ class Database:
             )
         return (pages - free) * size
 
+    def scrub(self) -> None:
+        """Write the file anew without the remains of deleted rows; empty the write-ahead log.
+
+        Takes about a second per 200 MB, and needs that much free disk; writers wait for it. Pages
+        that SQLite has split may keep copies of moved rows even with secure_delete, so zeros alone
+        are not enough.
+
+        Raises:
+            ServeError: the disk is full or broken, or another process keeps reading.
+
+        """
+        self._check_process()
+        with self._write_turn, self._locked(), _explained(self.path):
+            self._writer.execute("VACUUM")
+            busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise ServeError(
+                f"{self.path}: another process has kept reading for {_WAIT:g} seconds, so its log"
+                " still holds deleted rows; check whether that process is suspended"
+            )
+
     def close(self) -> None:
         """Close both connections; the last process to do so leaves one file behind."""
         for name in ("_reader", "_writer"):
@@ -136,7 +157,7 @@ class Database:
             self._lock.release()
 
     def _prepare(self, tables: Sequence[str]) -> None:
-        """Create the tables of a new file, or check the format of an existing one."""
+        """Check the format of an existing file, and create the tables that are missing."""
         with self._locked(), _explained(self.path):
             mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
@@ -146,14 +167,14 @@ class Database:
             if not found:
                 connection.execute("CREATE TABLE meta (format INTEGER NOT NULL)")
                 connection.execute("INSERT INTO meta VALUES (?)", (FORMAT,))
-                for statement in tables:
-                    connection.execute(statement)
             elif ("meta",) not in found:
                 raise ServeError(
                     f"{self.path}: is not the state of a server; choose another folder"
                 )
             else:
                 self._check_format(connection)
+            for statement in tables:
+                connection.execute(statement)
 
     def _check_format(self, connection: sqlite3.Connection) -> None:
         stored = connection.execute("SELECT format FROM meta").fetchone()
@@ -177,6 +198,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
     except sqlite3.Error:
         connection.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.json_text import json_text
+from crosstower.values.ids import Id, id_of
 
 COLUMNS = (
     "event_id",
@@ -25,11 +27,14 @@ COLUMNS = (
     "attributes",
 )
 _TABLE = (
-    "CREATE TABLE events (sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
     " event_id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, time INTEGER NOT NULL, request_id TEXT,"
     " user TEXT, item_id TEXT, rank INTEGER, value REAL, query TEXT, attributes TEXT)"
 )
-TABLES = (_TABLE,)
+_BY_USER = (
+    "CREATE INDEX IF NOT EXISTS events_by_user ON events (user, type, time) WHERE user IS NOT NULL"
+)
+TABLES = (_TABLE, _BY_USER)
 _CHUNK = 20_000  # rows read at a time
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSERT = (
@@ -37,6 +42,14 @@ _INSERT = (
     " ON CONFLICT (event_id) DO NOTHING"
 )
 
+_NEWEST = (
+    "SELECT time, sequence, type, item_id FROM events WHERE user = ? AND type = ? AND time > ?"
+    " AND time <= ? AND item_id IS NOT NULL ORDER BY time DESC, sequence DESC LIMIT ?"
+)
+_NEXT = (
+    "SELECT min(time) FROM events WHERE user = ? AND type = ? AND time > ? AND item_id IS NOT NULL"
+)
+_USERS = "SELECT user FROM events WHERE sequence > ? AND sequence <= ? AND +user IS NOT NULL"
 _DELETE = (
     "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE time < ? LIMIT ?)"
 )
@@ -69,16 +82,26 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class UserEvent:
+    """An event of a user with an item: `time` in microseconds since 1970."""
+
+    time: int
+    sequence: int
+    type: str
+    item_id: int | str
+
+
 def event_rows(events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    """Return events as rows of `COLUMNS`; ids, query and attributes are JSON."""
+    """Return events as rows of `COLUMNS`; ids, query and attributes are JSON, ids canonical."""
     return [
         (
             event.event_id,
             event.type,
             microseconds(event.time),
             event.request_id,
-            _text(event.user),
-            _text(event.item_id),
+            _text(id_of(event.user)),
+            _text(id_of(event.item_id)),
             event.rank,
             event.value,
             _text(event.query),
@@ -96,8 +119,73 @@ def append(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> i
 def last_event(database: Database) -> int:
     """Return the number of the newest event, 0 without events."""
     with database.reading() as connection:
-        found = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
-    return found[0]
+        return last_sequence(connection)
+
+
+def last_sequence(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest event, 0 without events."""
+    return connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()[0]
+
+
+def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> list[Id]:
+    """Return the users of the events after a number, up to another."""
+    rows = connection.execute(_USERS, (sequence, last)).fetchall()
+    found = (id_of(json.loads(text)) for (text,) in rows)
+    return [user for user in found if user is not None]
+
+
+def newest_of_user(
+    connection: sqlite3.Connection,
+    user: Id,
+    types: Sequence[str],
+    *,
+    after: int,
+    until: int,
+    length: int,
+) -> list[UserEvent]:
+    """Return a user's newest events with an item, oldest first, by time and then by arrival.
+
+    Args:
+        connection: that reads.
+        user: a canonical id.
+        types: only these.
+        after: leave out events up to this time, in microseconds since 1970.
+        until: leave out events after this time.
+        length: at most so many.
+
+    """
+    found: list[tuple[Any, ...]] = []
+    for text in user_texts(user):
+        for kind in types:
+            found += connection.execute(_NEWEST, (text, kind, after, until, length)).fetchall()
+    found.sort()
+    return [UserEvent(t, n, kind, json.loads(item)) for t, n, kind, item in found[-length:]]
+
+
+def next_of_user(
+    connection: sqlite3.Connection, user: Id, types: Sequence[str], after: int
+) -> int | None:
+    """Return the time of a user's first event after a time, None without one."""
+    found = [
+        connection.execute(_NEXT, (text, kind, after)).fetchone()[0]
+        for text in user_texts(user)
+        for kind in types
+    ]
+    return min((time for time in found if time is not None), default=None)
+
+
+def user_texts(user: Id) -> tuple[str, ...]:
+    """Return the JSON of a canonical id, and of its text, which earlier versions stored."""
+    text = json_text(str(user))
+    return (text,) if isinstance(user, str) else (json_text(user), text)
+
+
+def delete_of_user(connection: sqlite3.Connection, user: Id) -> int:
+    """Delete all events of a user; return their number."""
+    return sum(
+        connection.execute("DELETE FROM events WHERE user = ?", (text,)).rowcount
+        for text in user_texts(user)
+    )
 
 
 def count(database: Database) -> int:

@@ -13,10 +13,13 @@ from crosstower.serving.state.json_text import json_text
 from crosstower.values.ids import id_of
 
 _TABLE = (
-    "CREATE TABLE item_changes"
+    "CREATE TABLE IF NOT EXISTS item_changes"
     " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, item TEXT)"
 )
-TABLES = (_TABLE, "CREATE INDEX item_changes_by_id ON item_changes (id, sequence)")
+TABLES = (
+    _TABLE,
+    "CREATE INDEX IF NOT EXISTS item_changes_by_id ON item_changes (id, sequence)",
+)
 Entry = tuple[str, str | None]
 
 

@@ -1,34 +1,44 @@
-"""The state of a server on disk: changed items, events, and the bundle that it serves."""
+"""The state of a server on disk: changed items, users, events, and the bundle that it serves."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from crosstower.errors import ServeError
-from crosstower.serving.state import event_log, item_log
+from crosstower.serving.state import event_log, item_log, user_table
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.item_log import Change
+from crosstower.values.ids import Id
 
 FILE = "state.sqlite"
 _BUNDLES = (
-    "CREATE TABLE bundles (sequence INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS bundles"
+    " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL)"
 )
 _CHUNK = 1_000  # changes read at a time
 
 
 @dataclass(frozen=True)
-class _Heads:
-    """The newest change and bundle when the file's version was `version`."""
+class Heads:
+    """Numbers of the newest rows when the file's version was `version`.
+
+    `items` is that of the newest change of an item, `events` of the newest event, `users` of the
+    newest attributes of a user, `deletions` of the newest deletion of events or users. `bundle` is
+    the bundle chosen last and its number.
+    """
 
     version: int
     items: int
+    events: int
+    users: int
+    deletions: int
     bundle: tuple[int, Path] | None
 
 
@@ -42,7 +52,7 @@ class State:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._heads: _Heads | None = None
+        self._heads: Heads | None = None
         self._told: tuple[int, int] | None = None
 
     @classmethod
@@ -58,7 +68,8 @@ class State:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServeError(f"{folder}: cannot be made: {error.strerror or error}") from error
-        return cls(Database(folder / FILE, (*item_log.TABLES, *event_log.TABLES, *_BUNDLES)))
+        tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, _BUNDLES)
+        return cls(Database(folder / FILE, tables))
 
     @classmethod
     def open_existing(cls, folder: str | Path) -> Self:
@@ -117,7 +128,26 @@ class State:
 
         Takes microseconds while nothing is written: cheap enough to ask at each request.
         """
-        return self._newest().items
+        return self.heads().items
+
+    def heads(self) -> Heads:
+        """Return the numbers of the newest rows.
+
+        They are read again only after a commit of another connection, in any process: the
+        connection that reads never writes, so SQLite's data_version shows our own writes too.
+        """
+        with self._database.reading() as connection:
+            version = connection.execute("PRAGMA data_version").fetchone()[0]
+            if self._heads is None or self._heads.version != version:
+                self._heads = Heads(
+                    version,
+                    item_log.last_sequence(connection),
+                    event_log.last_sequence(connection),
+                    user_table.last_sequence(connection),
+                    user_table.last_deletion(connection),
+                    _newest_bundle(connection),
+                )
+            return self._heads
 
     def changed(self) -> bool:
         """Return whether an item or the bundle changed since the last call, by any process.
@@ -127,7 +157,7 @@ class State:
         let them compare `last_sequence` with what they have applied.
         """
         with self._database.reading():
-            heads = self._newest()
+            heads = self.heads()
             now = (heads.items, heads.bundle[0] if heads.bundle else 0)
             changed, self._told = now != self._told, now
         return changed
@@ -154,7 +184,53 @@ class State:
 
         Their room in the file is used again. An `event_id` that is gone can be stored again.
         """
-        return event_log.delete_before(self._database, event_log.microseconds(before))
+        gone = event_log.delete_before(self._database, event_log.microseconds(before))
+        with self._database.writing() as connection:
+            user_table.count_deletion(connection, scrubbed=True)
+        return gone
+
+    def put_users(self, users: Mapping[Id, Mapping[str, Any]]) -> int:
+        """Store attributes of users, which replace all earlier ones; return the newest number.
+
+        Args:
+            users: attributes, plain JSON values, by canonical id.
+
+        Raises:
+            DataError: a value is none that JSON can hold; nothing is kept.
+
+        """
+        entries = user_table.put_entries(users)
+        with self._database.writing() as connection:
+            user_table.put(connection, entries)
+            return user_table.last_sequence(connection)
+
+    def erase_users(self, users: Sequence[Id]) -> tuple[int, int]:
+        """Erase attributes and events of users from the disk.
+
+        The file is written anew, so that no byte of the erased rows is left in it. If the process
+        ends in between, `scrub` does so at the next start.
+
+        Args:
+            users: canonical ids.
+
+        Returns:
+            Number of users that had attributes, and of events.
+
+        """
+        with self._database.writing() as connection:
+            found = user_table.erase(connection, users)
+        self.scrub()
+        return found
+
+    def scrub(self) -> None:
+        """Remove the remains of erased users from the file, if there may be any."""
+        with self._database.reading() as connection:
+            last = user_table.unscrubbed(connection)
+        if not last:
+            return
+        self._database.scrub()
+        with self._database.writing() as connection:
+            user_table.mark_scrubbed(connection, last)
 
     def size(self) -> int:
         """Return the bytes in use, without those of dropped rows."""
@@ -173,16 +249,19 @@ class State:
 
     def bundle(self) -> tuple[int, Path] | None:
         """Return (number, path) of the bundle chosen last, None without one."""
-        return self._newest().bundle
+        return self.heads().bundle
 
     def check(self) -> None:
         """Read the whole file for damage, and all changes of items, once before the workers start.
+
+        Erasures that were interrupted are completed.
 
         Raises:
             ServeError: it is damaged.
 
         """
         self._database.check()
+        self.scrub()
         for _change in self.changes_after(0):
             pass
 
@@ -204,18 +283,6 @@ class State:
         with self._database.writing() as connection:
             item_log.append(connection, entries)
             return item_log.last_sequence(connection)
-
-    def _newest(self) -> _Heads:
-        """Return the heads, read again only after a commit of another connection, in any process.
-
-        The connection that reads never writes, so SQLite's data_version shows our own writes too.
-        """
-        with self._database.reading() as connection:
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            if self._heads is None or self._heads.version != version:
-                items = item_log.last_sequence(connection)
-                self._heads = _Heads(version, items, _newest_bundle(connection))
-            return self._heads
 
 
 def _newest_bundle(connection: sqlite3.Connection) -> tuple[int, Path] | None:

@@ -1,0 +1,112 @@
+"""Attributes of users, and the number of erasures, as rows of tables."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crosstower.errors import DataError, ServeError
+from crosstower.serving.state import event_log
+from crosstower.serving.state.json_text import json_text
+from crosstower.values.ids import Id
+
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS users (sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " user TEXT NOT NULL UNIQUE, attributes TEXT NOT NULL)"
+)
+# A row per erasure, without the user; `scrubbed` once the file holds no remains.
+_ERASURES = (
+    "CREATE TABLE IF NOT EXISTS erasures (sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " scrubbed INTEGER NOT NULL)"
+)
+TABLES = (_TABLE, _ERASURES)
+_PUT = "INSERT OR REPLACE INTO users (user, attributes) VALUES (?, ?)"
+_USERS = "SELECT user FROM users WHERE sequence > ? AND sequence <= ?"
+
+
+def put_entries(users: Mapping[Id, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (user, attributes) as JSON.
+
+    Raises:
+        DataError: a value is none that JSON can hold.
+
+    """
+    try:
+        return [(json_text(user), json_text(dict(row))) for user, row in users.items()]
+    except ValueError as error:
+        raise DataError(f"users: {error}") from None
+
+
+def put(connection: sqlite3.Connection, entries: Sequence[tuple[str, str]]) -> None:
+    """Store attributes; they replace all earlier ones of these users."""
+    connection.executemany(_PUT, entries)
+
+
+def attributes_of(connection: sqlite3.Connection, user: Id) -> dict[str, Any] | None:
+    """Return the attributes of a user, None for one without.
+
+    Raises:
+        ServeError: they are damaged.
+
+    """
+    text = json_text(user)
+    row = connection.execute("SELECT attributes FROM users WHERE user = ?", (text,)).fetchone()
+    if row is None:
+        return None
+    try:
+        found = json.loads(row[0])
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ServeError(
+            "the attributes of a user in the state are damaged; restore a copy of the state folder,"
+            " or put the user again"
+        )
+    return found
+
+
+def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> list[Id]:
+    """Return the users whose attributes were put after a number, up to another."""
+    return [json.loads(row[0]) for row in connection.execute(_USERS, (sequence, last)).fetchall()]
+
+
+def last_sequence(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest attributes, 0 without any."""
+    return connection.execute("SELECT coalesce(max(sequence), 0) FROM users").fetchone()[0]
+
+
+def erase(connection: sqlite3.Connection, users: Sequence[Id]) -> tuple[int, int]:
+    """Delete attributes and events of users; return (users with attributes, events)."""
+    rows = events = 0
+    for user in users:
+        found = connection.execute("DELETE FROM users WHERE user = ?", (json_text(user),))
+        rows += found.rowcount
+        events += event_log.delete_of_user(connection, user)
+    count_deletion(connection, scrubbed=False)
+    return rows, events
+
+
+def count_deletion(connection: sqlite3.Connection, *, scrubbed: bool) -> None:
+    """Note that rows were deleted, which readers of earlier rows must hear of."""
+    connection.execute("INSERT INTO erasures (scrubbed) VALUES (?)", (int(scrubbed),))
+    connection.execute(
+        "DELETE FROM erasures WHERE scrubbed AND sequence < (SELECT max(sequence) FROM erasures)"
+    )
+
+
+def last_deletion(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest deletion, 0 without any."""
+    return connection.execute("SELECT coalesce(max(sequence), 0) FROM erasures").fetchone()[0]
+
+
+def unscrubbed(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest erasure whose remains may be in the file, 0 without one."""
+    found = connection.execute("SELECT max(sequence) FROM erasures WHERE NOT scrubbed").fetchone()
+    return found[0] or 0
+
+
+def mark_scrubbed(connection: sqlite3.Connection, last: int) -> None:
+    """Note that the remains of erasures up to a number are gone."""
+    connection.execute("UPDATE erasures SET scrubbed = 1 WHERE sequence <= ?", (last,))
