@@ -1,0 +1,1 @@
+"""Exploration: draw the order of the best candidates, with the probability of what is shown."""
