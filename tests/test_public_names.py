@@ -52,7 +52,7 @@ FACES = {
         register_index
     """,
     "crosstower.data.datasets.worlds": """
-        World description make world_names
+        DriftingFeed Session World description make world_names
     """,
 }
 """The public names of each face. Changing one is a change for every user: do it here on purpose."""

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.data.datasets.worlds.app_installs import app_installs, app_installs_schema
+from crosstower.data.datasets.worlds.drifting_feed import drifting_feed, drifting_feed_schema
 from crosstower.data.datasets.worlds.feed_engagement import feed_engagement, feed_engagement_schema
 from crosstower.data.datasets.worlds.rentals import rentals, rentals_schema
 from crosstower.data.datasets.worlds.restaurants import restaurants, restaurants_schema
@@ -79,6 +80,10 @@ _WORLDS = {
     "restaurants": _Entry(
         "searches for a place to eat: clicks, visits and ratings, with position bias",
         20_000, restaurants, restaurants_schema, ("cuisine",),
+    ),
+    "drifting_feed": _Entry(
+        "clicks and likes in a feed whose tastes and items change, with position bias",
+        40_000, drifting_feed, drifting_feed_schema, ("content_type", "topic"),
     ),
 }  # fmt: skip
 
