@@ -43,7 +43,7 @@ def test_the_journey_of_a_newcomer(here: Path, capsys: Capture) -> None:
         (["init", "rows.parquet", "--task", "clik"], 3, "did you mean 'click'"),
         (["data", "get", "adlt"], 3, "did you mean 'adult'"),
         (["data", "get", "world:x"], 2, "no world 'x'"),
-        (["data", "get", "adult", "--rows", "5"], 5, "only simulated worlds take it"),
+        (["data", "get", "adult", "--rows", "5"], 5, "only synthetic datasets"),
         (["fit", "small.yaml", "--seeds", "0"], 2, "seeds"),
         (["nonsense"], 2, "nonsense"),
     ],

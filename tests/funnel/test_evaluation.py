@@ -178,10 +178,10 @@ def test_questions_are_drawn_where_there_are_too_many(funnel: Funnel, asked: Fun
     assert report.questions == len(asked)  # times 40 candidates is below the limit
     assert report.stage("all items ranked").questions == 25
     assert report.stage("ranked").questions == len(asked)
-    assert f"out of all {items:,} items: 25 questions, drawn with seed 4" in report.notes
+    assert f"ranked over all {items:,} items: a sample of 25 queries, seed 4" in report.notes
     few = evaluate_funnel(funnel, limit=30 * 40, seed=4)
     assert few.questions == 30
-    assert f"30 of {len(asked)} questions, drawn with seed 4" in few.notes
+    assert f"a sample of 30 of {len(asked)} queries, seed 4" in few.notes
     assert "raise the limit" in few.notes[-1]
     assert "all items ranked" not in {stage.name for stage in few.stages}
 
@@ -270,7 +270,7 @@ def test_notes_of_drawn_questions_and_of_rows_left_out_are_both_kept(cinema: Run
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
     notes = evaluate_funnel(funnel, columns=["hour"], limit=25 * 40).notes[2:]
     assert notes == (
-        "25 of 50 questions, drawn with seed 0",
+        "a sample of 25 of 50 queries, seed 0",
         "ranking candidates: 25 of 1,000 rows left out for 'year'",
         "ranking all items: 25 of 1,000 rows left out for 'year'",
     )

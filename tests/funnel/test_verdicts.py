@@ -17,7 +17,7 @@ DOWN = Change(0.21, 0.19, Estimate(-0.02, -0.03, -0.011))
             "popular",
             UP,
             (
-                "Retrieval lifts NDCG@5 from 0.210 of the popular items to 0.270 (+0.060, 95 %"
+                "Retrieval lifts NDCG@5 from 0.210 for popular items to 0.270 (+0.060, 95 %"
                 " +0.050 to +0.070)."
             ),
         ),
@@ -26,7 +26,7 @@ DOWN = Change(0.21, 0.19, Estimate(-0.02, -0.03, -0.011))
             "retrieved",
             SAME,
             (
-                "Ranking brings nothing that can be told from chance: NDCG@5 0.210, then 0.212"
+                "Ranking makes no significant difference: NDCG@5 is 0.210 and 0.212 after it"
                 " (+0.002, 95 % -0.004 to +0.008)."
             ),
         ),
@@ -41,7 +41,7 @@ DOWN = Change(0.21, 0.19, Estimate(-0.02, -0.03, -0.011))
             "blended",
             UP,
             (
-                "Had retrieval missed nothing, NDCG@5 would be 0.270 blended (+0.060, 95 %"
+                "If retrieval missed nothing, NDCG@5 would be 0.270 blended (+0.060, 95 %"
                 " +0.050 to +0.070): more candidates help."
             ),
         ),
@@ -50,8 +50,8 @@ DOWN = Change(0.21, 0.19, Estimate(-0.02, -0.03, -0.011))
             "ranked",
             SAME,
             (
-                "Had retrieval missed nothing, NDCG@5 would be no other: 0.212 ranked (+0.002, 95 %"
-                " -0.004 to +0.008)."
+                "If retrieval missed nothing, NDCG@5 would not change significantly: 0.212 ranked"
+                " (+0.002, 95 % -0.004 to +0.008)."
             ),
         ),
         (
@@ -59,8 +59,8 @@ DOWN = Change(0.21, 0.19, Estimate(-0.02, -0.03, -0.011))
             "ranked",
             DOWN,
             (
-                "Had retrieval passed on all items, NDCG@5 would be 0.190 ranked (-0.020, 95 %"
-                " -0.030 to -0.011): it keeps out items that are ranked too high."
+                "If retrieval returned all items, NDCG@5 would be 0.190 ranked (-0.020, 95 %"
+                " -0.030 to -0.011): it removes items that are ranked too high."
             ),
         ),
         (
@@ -78,7 +78,7 @@ def test_what_a_stage_brings(stage: str, over: str, change: Change, words: str) 
 def test_the_share_that_retrieval_finds() -> None:
     step = Step("retrieval", lost=1, gained=0, left=2)
     words = found_verdict(step, relevant=3, candidates=200, items=1_000)
-    assert words == "Retrieval finds 67 % of what is relevant among 200 of 1,000 items."
+    assert words == "Retrieval finds 67 % of the relevant items among 200 of 1,000 items."
 
 
 def sentences(*lifts: Lift) -> tuple[str, ...]:
@@ -89,9 +89,9 @@ def sentences(*lifts: Lift) -> tuple[str, ...]:
 def test_a_stage_that_hurts_comes_with_the_reason_to_doubt_it() -> None:
     assert len(sentences(Lift("ranked", "retrieved", {"ndcg@5": UP}))) == 2
     hurt = sentences(Lift("ranked", "retrieved", {"ndcg@5": DOWN}))
-    assert "Answers are known of items that were shown" in hurt[-1]
+    assert "Labels exist only for items that were shown" in hurt[-1]
     whole = sentences(Lift("all items ranked", "ranked", {"ndcg@5": DOWN}))
-    assert not any("Answers are known" in words for words in whole)
+    assert not any("Labels exist only" in words for words in whole)
 
 
 def test_the_truth_has_sentences_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""Evaluate a funnel as one: the lists of all its stages against what was to be found."""
+"""Offline evaluation of a funnel: the lists of every stage against the relevant items."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ from crosstower.values.arrays import Indices
 
 Truth = Callable[[pl.DataFrame], NDArray[Any]]
 _BLOCK = 2**18  # (query, item) rows at once, to bound memory
-_FEWEST = 20  # questions, below which a mean says nothing
+_FEWEST = 20  # questions; a mean of fewer is meaningless
 
 
 @dataclass(frozen=True)
 class FunnelLists:
-    """Lists `[Q, k]` of every stage, and the candidates `[Q, C]` that they were made of.
+    """Lists `[Q, k]` of every stage, and the candidates `[Q, C]` behind them.
 
-    `asked` `[Q]` are the questions of stages that were not asked all of them.
+    `asked` `[Q]` masks the questions of stages that were evaluated on a sample only.
     """
 
     shown: dict[str, Indices]
@@ -75,36 +75,37 @@ def evaluate_funnel(
     seed: int = 0,
     on_progress: OnProgress = no_progress,
 ) -> FunnelReport:
-    """Ask the test questions of the retrieval run and evaluate the lists of all stages.
+    """Evaluate the lists of all stages on the test queries of the retrieval run.
 
-    The stages: popular items, what is retrieved, `ranked` by the ranker's first task, `blended`
-    and `diversified` if the ranking run has these, ranked and blended out of all items (had
-    retrieval missed nothing), the best order of the candidates, and the perfect lists. What an
-    asker has had is left out of all of them where the retrieval recipe says so.
+    The stages are: popular items, retrieved items, `ranked` by the first task of the ranker,
+    `blended` and `diversified` if the ranking run has them, ranked and blended over all items (as
+    if retrieval missed nothing), the best order of the candidates, and perfect lists. All of them
+    exclude the user's history if the retrieval recipe does.
 
     Args:
         funnel: an open funnel.
         k: length of the lists, at most the funnel's candidates.
-        data: other rows to ask about, a path or a table; their users have had what the rows of
-            the retrieval run gave them.
-        columns: data columns of a question's first row that belong to its query and that the
-            retrieval recipe does not read. A column of the item must not be among them: every
-            candidate would get that of the answer.
-        limit: at most so many (question, item) rows are scored for the candidates, and as many
-            for all items; questions are drawn where there would be more, and a note says so.
-        truth: gives the true value of each (query, item) row, such as the probability of a
-            click, known of simulated worlds; called with the raw columns of the query and of the
-            item. The report then has `true_value@k`, the sum over the first k, of all
-            stages but the perfect ones, which are perfect by the answers.
-        seed: of drawn questions and of the bootstrap.
-        on_progress: called after each stage and block of queries.
+        data: other test rows, a path or a table; histories are those of the rows of the retrieval
+            run.
+        columns: query columns that the retrieval recipe does not read, taken from the first row of
+            a query. Do not name item columns: every candidate would get the value of the relevant
+            item.
+        limit: maximum number of (query, item) rows scored for the candidates, and again for all
+            items; above it, queries are sampled, and a note says so.
+        truth: returns the true value of each (query, item) row, such as the click probability in a
+            synthetic dataset; called with the raw columns of query and item. The report then has
+            `true_value@k`, the sum over the first k, for all stages except the best order and the
+            perfect lists, which are defined by the labels.
+        seed: of the sampled queries and of the bootstrap.
+        on_progress: called after each stage and each block of queries.
 
     Raises:
-        RecipeError: `funnel` is no open funnel.
-        QueryError: k or the limit is out of range, or the ranker needs a column that neither side
-            has.
-        RunError: the rows of the retrieval run have changed, or cannot be read again.
-        DataError: a column is missing, a cell is bad, or the truth is not a number a row.
+        RecipeError: `funnel` is not an open funnel.
+        QueryError: k or the limit is out of range, or the ranker needs a column that neither query
+            nor item has.
+        RunError: the rows of the retrieval run have changed or cannot be read.
+        DataError: a column is missing, a cell is invalid, or `truth` does not return one finite
+            number per row.
 
     """
     check_kinds(funnel=(funnel, Funnel))
@@ -135,7 +136,7 @@ def funnel_lists(
     seed: int = 0,
     on_progress: OnProgress = no_progress,
 ) -> FunnelLists:
-    """Return the lists of all stages; arguments as `evaluate_funnel` has them."""
+    """Return the lists of all stages; arguments as in `evaluate_funnel`."""
     questions, every = asked.questions, np.arange(len(asked))
     candidates = _candidates(funnel, asked)
     shown = {POPULAR: _popular(funnel, asked, k), RETRIEVED: padded(candidates, k)}
@@ -146,15 +147,17 @@ def funnel_lists(
     some = sample_of(len(asked), limit // items, seed)
     given = dict[str, NDArray[np.bool_]]()
     if len(some) < min(_FEWEST, len(asked)):
-        notes.append(f"not ranked out of all {items:,} items, which is too many; raise the limit")
+        notes.append(
+            f"all {items:,} items were not ranked, as that exceeds the limit; raise the limit"
+        )
     else:
         whole, more = ranker.lists(some, ranker.all_items, words="ranking all items", of_all=True)
         notes += more
         shown |= {f"{ALL_ITEMS}{name}": found for name, found in whole.items()}
         given = {f"{ALL_ITEMS}{name}": np.isin(every, some) for name in whole}
     if 0 < len(some) < len(asked) and given:
-        drawn = f"{len(some):,} questions, drawn with seed {seed}"
-        notes.append(f"out of all {items:,} items: {drawn}")
+        drawn = f"a sample of {len(some):,} queries, seed {seed}"
+        notes.append(f"ranked over all {items:,} items: {drawn}")
     shown[BEST_ORDER] = best_order(candidates, questions.relevant, k)
     shown[PERFECT] = perfect(questions.relevant, questions=len(asked), k=k)
     return FunnelLists(shown, candidates, given, tuple(notes))
@@ -162,7 +165,7 @@ def funnel_lists(
 
 @dataclass(frozen=True)
 class _Ranker:
-    """Orders items for questions, a block of rows at a time."""
+    """Ranks items for queries, one block of rows at a time."""
 
     funnel: Funnel
     asked: FunnelQueries
@@ -177,9 +180,9 @@ class _Ranker:
         words: str,
         of_all: bool = False,
     ) -> tuple[dict[str, Indices], list[str]]:
-        """Return the lists `[Q, k]` by stage, and notes of the rows that could not be scored.
+        """Return the lists `[Q, k]` by stage, and notes about rows that could not be scored.
 
-        Questions that are not asked have empty lists.
+        Queries outside the sample have empty lists.
         """
         width, done, skipped = candidates(questions[:1]).shape[1], 0, Counter[str]()
         lists: dict[str, Indices] = {}
@@ -199,7 +202,7 @@ class _Ranker:
         return lists, left_out
 
     def all_items(self, part: Indices) -> Indices:
-        """Return every item `[q, N]` for some questions, -1 for what the asker has had."""
+        """Return every item `[q, N]` for some queries, -1 for items of the history."""
         places = np.tile(np.arange(len(self.funnel.retriever.catalogue.ids)), (len(part), 1))
         question, item = self.asked.questions.seen
         row = np.searchsorted(part, question).clip(max=len(part) - 1)
@@ -253,7 +256,7 @@ def _report(
     values = values_of(lists.shown, relevant, k, asked=lists.asked)
     if truth is not None:
         for name, shown in lists.shown.items():
-            if name in (BEST_ORDER, PERFECT):  # best by the answers, not by the truth
+            if name in (BEST_ORDER, PERFECT):  # defined by the labels, not by the truth
                 continue
             worth = _true_values(funnel, asked, shown, truth)
             mine = lists.asked.get(name, np.ones(len(asked), dtype=bool))
@@ -284,7 +287,8 @@ def _true_values(funnel: Funnel, asked: FunnelQueries, shown: Indices, truth: Tr
     if worth.shape != (rows.height,) or not np.isfinite(worth).all():
         raise DataError(
             f"truth: expected a finite number for each of {rows.height:,} rows, got shape"
-            f" {list(worth.shape)}{'' if np.isfinite(worth).all() else ' with others'}"
+            f" {list(worth.shape)}{'' if np.isfinite(worth).all() else ' with NaN or infinity'};"
+            " return one number per row"
         )
     return np.bincount(question, worth, minlength=len(shown)).astype(np.float64)
 
@@ -293,6 +297,6 @@ def _check(funnel: Funnel, k: int, limit: int) -> None:
     funnel.check_k(k)
     if limit < funnel.candidates:
         raise QueryError(
-            f"limit: expected at least {funnel.candidates:,} rows, the candidates of one question,"
-            f" got {limit:,}"
+            f"limit: expected at least {funnel.candidates:,} rows, the candidates of one query,"
+            f" got {limit:,}; raise it"
         )

@@ -60,7 +60,7 @@ class FunnelQueries:
             return self
         kept = sample_of(len(self), count, seed)
         questions = self.questions
-        note = f"{count:,} of {len(self):,} questions, drawn with seed {seed}"
+        note = f"a sample of {count:,} of {len(self):,} queries, seed {seed}"
         return FunnelQueries(
             self.source,
             replace(

@@ -1,7 +1,7 @@
-"""What the stages of a funnel bring, in plain sentences.
+"""Verdicts on the stages of a funnel, as sentences.
 
-In every sentence the interval is that of the paired difference over questions: it holds the true
-one with 95 % chance, and where it holds 0 nothing was found.
+Every interval is a 95 % confidence interval of the paired difference over queries. If it contains
+0, the difference is reported as not significant.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _SUBJECTS = {
     DIVERSIFIED: "Diversity",
 }
 _CAVEAT = (
-    "Answers are known of items that were shown, so a stage that finds others looks worse than it"
-    " is; an experiment, or a simulated truth, tells."
+    "Labels exist only for items that were shown, so a stage that finds other items looks worse"
+    " than it is. An experiment or a synthetic dataset shows its real value."
 )
 
 
@@ -41,7 +41,7 @@ def verdicts_of(
     items: int,
     k: int,
 ) -> tuple[str, ...]:
-    """Return the sentences of a report; its numbers as `FunnelReport` names them."""
+    """Return the sentences of a report; arguments as in `FunnelReport`."""
     sentences = [found_verdict(steps[0], relevant=relevant, candidates=candidates, items=items)]
     hurts = False
     for lift in lifts:
@@ -54,20 +54,20 @@ def verdicts_of(
 
 
 def found_verdict(step: Step, *, relevant: int, candidates: int, items: int) -> str:
-    """Say how much of what is relevant is among the candidates.
+    """Return the share of relevant items among the candidates as a sentence.
 
     >>> found_verdict(Step("retrieval", 17, 0, 83), relevant=100, candidates=200, items=1500)
-    'Retrieval finds 83 % of what is relevant among 200 of 1,500 items.'
+    'Retrieval finds 83 % of the relevant items among 200 of 1,500 items.'
     """
     share = 100.0 * step.left / relevant
     return (
-        f"Retrieval finds {share:.0f} % of what is relevant among {candidates:,} of {items:,}"
+        f"Retrieval finds {share:.0f} % of the relevant items among {candidates:,} of {items:,}"
         " items."
     )
 
 
 def lift_verdict(lift: Lift, metric: str) -> str:
-    """Say what a stage changes in a metric, and whether that is more than chance.
+    """Return the change of a metric by a stage, and whether it is significant.
 
     >>> from crosstower.funnel.report import Estimate
     >>> change = Change(0.21, 0.27, Estimate(0.06, 0.05, 0.07))
@@ -80,11 +80,11 @@ def lift_verdict(lift: Lift, metric: str) -> str:
     if lift.stage == BEST_ORDER:
         return f"The best order of the candidates would reach {words} {_number(change.after)}."
     subject, before, after = _SUBJECTS[lift.stage], _number(change.before), _number(change.after)
-    over = " of the popular items" if lift.over == POPULAR else ""
+    over = " for popular items" if lift.over == POPULAR else ""
     if not change.difference.is_real:
         return (
-            f"{subject} brings nothing that can be told from chance: {words} {before}{over},"
-            f" then {after} {_interval(change)}."
+            f"{subject} makes no significant difference: {words} is {before}{over}"
+            f" and {after} after it {_interval(change)}."
         )
     verb = "lifts" if change.difference.mean > 0 else "lowers"
     return f"{subject} {verb} {words} from {before}{over} to {after} {_interval(change)}."
@@ -94,11 +94,11 @@ def _without_retrieval(lift: Lift, change: Change, words: str) -> str:
     kind = "blended" if lift.over == BLENDED else "ranked"
     would = f"{_number(change.after)} {kind} {_interval(change)}"
     if not change.difference.is_real:
-        return f"Had retrieval missed nothing, {words} would be no other: {would}."
+        return f"If retrieval missed nothing, {words} would not change significantly: {would}."
     if change.difference.mean > 0:
-        return f"Had retrieval missed nothing, {words} would be {would}: more candidates help."
+        return f"If retrieval missed nothing, {words} would be {would}: more candidates help."
     return (
-        f"Had retrieval passed on all items, {words} would be {would}: it keeps out items that are"
+        f"If retrieval returned all items, {words} would be {would}: it removes items that are"
         " ranked too high."
     )
 
@@ -114,7 +114,7 @@ def _interval(change: Change) -> str:
 
 
 def _number(value: float) -> str:
-    """Return three decimals, or as many as show two digits.
+    """Return a number with three decimals, or with two significant digits if it is small.
 
     >>> [_number(x) for x in (0.2134, 0.00456, 0.0, 12.3)]
     ['0.213', '0.0046', '0.000', '12.300']

@@ -32,7 +32,7 @@ def test_an_unknown_world_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_public_set_has_the_rows_it_has(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--rows: only simulated worlds"):
+    with pytest.raises(RunError, match="--rows: only synthetic datasets"):
         fetch("adult", tmp_path, rows=5)
 
 

@@ -50,7 +50,7 @@ def test_wordllama_knows_meanings_without_a_download() -> None:
 
 
 def test_a_name_that_nobody_knows() -> None:
-    with pytest.raises(RecipeError, match=r"not known; did you mean 'wordllama'.*register"):
+    with pytest.raises(RecipeError, match=r"unknown; did you mean 'wordllama'.*register"):
         text_encoder("wordlama")
 
 

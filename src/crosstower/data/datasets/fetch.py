@@ -1,4 +1,4 @@
-"""Bring a public data set or a simulated world to disk as Parquet."""
+"""Write a public or synthetic dataset to disk as Parquet."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from crosstower.storage.files import replacing
 
 
 def fetch(name: str, out: Path, *, rows: int | None = None, seed: int = 0) -> list[Path]:
-    """Return the Parquet files of a data set or of `world:NAME`, written into `out`.
+    """Write a dataset or `world:NAME` into `out` and return its Parquet files.
 
     Raises:
         RecipeError: the world is unknown.
-        DataError: the data set is unknown, or its download failed or is not the expected archive.
-        RunError: a world's file already exists, or `rows` is given for a downloaded set.
+        DataError: the dataset is unknown, its download failed, or the archive is not the expected
+            one.
+        RunError: the file of a world already exists, or `rows` is given for a downloaded dataset.
 
     """
     if name.startswith("world:"):
         return [_simulate(name.removeprefix("world:"), out, rows, seed)]
     if rows is not None:
-        raise RunError(f"--rows: only simulated worlds take it; '{name}' is a downloaded data set")
+        raise RunError(
+            f"--rows: only synthetic datasets (world:NAME) have a choice of rows; '{name}' is"
+            " downloaded as it is; omit --rows"
+        )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_interactive) as bar:
         task = bar.add_task(f"downloading {name}", total=None)
@@ -33,7 +37,7 @@ def fetch(name: str, out: Path, *, rows: int | None = None, seed: int = 0) -> li
 
 
 class _Bar:
-    """A task of rich as a progress bar of `catalog`."""
+    """Adapter from a progress bar of rich to that of `catalog`."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task, self.total = progress, task, 0
@@ -45,7 +49,7 @@ class _Bar:
         self._progress.update(self._task, completed=0)
 
     def close(self) -> None:
-        """Leave the end to `Progress`."""
+        """Do nothing; `Progress` ends the bar."""
 
 
 def _simulate(name: str, out: Path, rows: int | None, seed: int) -> Path:

@@ -65,8 +65,8 @@ def text_encoder(name: str) -> TextEncoder:
     if name not in _ENCODERS:
         names = ["hashed", *_BUILT_IN, *_ENCODERS]
         raise RecipeError(
-            f"text encoder '{name}': not known{did_you_mean(name, names)}; allowed:"
-            f" {', '.join(names)}; make your own known with crosstower.register_text_encoder"
+            f"text encoder '{name}': unknown{did_you_mean(name, names)}; allowed:"
+            f" {', '.join(names)}; register your own with crosstower.register_text_encoder"
         )
     return _ENCODERS[name]
 

@@ -1,4 +1,4 @@
-"""How many requests a worker has taken on, so that one too many is refused before it is read."""
+"""Admission of requests: a full worker refuses one before it is read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_SHARE = 1 / 64  # of the newest interval in the mean
-_FEW = 8  # requests are always taken on: one group that is answered together
+_SHARE = 1 / 64  # weight of the newest interval in the mean
+_FEW = 8  # requests are always admitted: one batch
 
 
 class Gate:
-    """Counts requests from the end of their body to the end of their answer.
+    """Counts requests from the end of their body to the end of their response.
 
-    A request is taken on while fewer than `most` are inside, and while those inside are expected
-    to be answered within `seconds`, judged by the mean time between two answers of a busy worker.
+    A request is admitted while fewer than `most` are in progress and those are expected to finish
+    within `seconds`, judged by the mean time between two responses of a busy worker.
 
     Args:
-        most: requests inside.
-        seconds: longest expected wait.
+        most: maximum number of requests in progress.
+        seconds: maximum expected wait.
 
     """
 
@@ -32,7 +32,7 @@ class Gate:
 
     @property
     def full(self) -> bool:
-        """Whether one more request would be one too many."""
+        """Whether the next request is refused."""
         if self.inside >= self.most:
             return True
         return self.inside >= _FEW and self.inside * self._interval > self.seconds
@@ -40,7 +40,7 @@ class Gate:
     def enter(self) -> None:
         """Count a request in."""
         if self.inside == 0:
-            self._last = time.monotonic()  # it was idle: the time since then was not needed
+            self._last = time.monotonic()  # idle time does not count
         self.inside += 1
 
     def leave(self) -> None:
@@ -53,9 +53,9 @@ class Gate:
 
 @dataclass
 class Place:
-    """The place of one request inside a gate; it can be left more than once.
+    """The place of one request in a gate; leaving it twice has no effect.
 
-    `gone` is set once the client has closed the connection.
+    `gone` is set when the client closes the connection.
     """
 
     gate: Gate
@@ -76,10 +76,10 @@ class Place:
             self.gate.leave()
 
     def stop_with_client(self) -> None:
-        """Cancel the current task when the client goes, which may have happened already.
+        """Cancel the current task when the client disconnects, or now if it already has.
 
         Raises:
-            CancelledError: the client has gone.
+            CancelledError: the client has disconnected.
 
         """
         self._task = asyncio.current_task()
@@ -87,17 +87,17 @@ class Place:
             raise asyncio.CancelledError
 
     def client_gone(self) -> None:
-        """Cancel the task of the request if its work stops with the client."""
+        """Cancel the task of the request, if there is one to cancel."""
         self.gone = True
         if self._task is not None:
             self._task.cancel()
 
 
 class Pauses:
-    """Calls back after a short pause; one timer serves all that wait.
+    """Calls functions after a short pause, with one timer for all of them.
 
     Args:
-        seconds: of a pause.
+        seconds: length of a pause.
 
     """
 
@@ -113,7 +113,7 @@ class Pauses:
         self._waiting.append((loop.time() + self.seconds, back))
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        until = loop.time() + self.seconds / 6  # those that are nearly due go along
+        until = loop.time() + self.seconds / 6  # calls that are nearly due join
         while self._waiting and self._waiting[0][0] <= until:
             self._waiting.popleft()[1]()
         if self._waiting:
@@ -122,7 +122,7 @@ class Pauses:
 
 @dataclass(frozen=True)
 class Gates:
-    """The gate of requests that need the live bundle, and that of writes of events."""
+    """The gates of requests that use the bundle, and of writes of events."""
 
     live: Gate
     events: Gate
@@ -130,17 +130,17 @@ class Gates:
 
     @property
     def any_full(self) -> bool:
-        """Whether one of them is full."""
+        """Whether at least one gate is full."""
         return self.live.full or self.events.full
 
     def of(self, path: bytes) -> Gate | None:
-        """Return the gate of a path; None for those that are always answered.
+        """Return the gate of a path; None for paths that are always answered.
 
-        A path that is written in an unusual way, such as %76 for v, may be one of the API.
+        A percent-encoded path, such as %76 for v, may belong to the API.
         """
         if not path.startswith(b"/v1/"):
             return self.live if b"%" in path or not path.startswith(b"/") else None
         return self.events if path.startswith(b"/v1/events") else self.live
 
 
-PLACE = "crosstower.place"  # the key of a request's place in its ASGI scope
+PLACE = "crosstower.place"  # key in the ASGI scope of a request

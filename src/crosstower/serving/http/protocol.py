@@ -1,9 +1,9 @@
-"""HTTP connections with bounds: what is refused here costs neither a task nor a parsed body.
+"""HTTP connections with limits, enforced before a task is started or a body is parsed.
 
-Beyond uvicorn's protocol: a limit of connections, of the size and number of headers, of the time
-to send a request and to read its answer, and refusals of a full worker. A connection that was
-refused for that is not read for a moment, so that a client that asks again at once cannot take the
-time in which others are answered.
+Adds to uvicorn's protocol: limits on connections, on the size and number of headers, and on the
+time to send a request and to read its response, and refusals by a full worker. After such a
+refusal, the connection is not read for a moment, so clients that retry at once do not slow down
+others.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from crosstower.serving.http.service import Service
 
 _BUSY_BYTES = refusal_bytes(503, BUSY)
-_SMALL_BODY = 65_536  # larger ones of refused requests are not read to their end
-_PIPELINED = 32  # requests of a connection that wait for the answer to an earlier one
+_SMALL_BODY = 65_536  # bytes; larger bodies of refused requests are not read
+_PIPELINED = 32  # maximum number of pipelined requests that wait
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -37,15 +37,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gates = service.gates
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
-        # A request has begun, its headers are complete; the connection has come to its end.
+        # A request has begun; its headers are complete; the connection is being closed.
         self._begun = self._headed = self._over = False
-        # Bytes of this request, and bytes since its last complete part: headers, piece of the body.
+        # Bytes of this request; bytes since its last complete part (headers or chunk of the body).
         self._counted = self._fed = 0
         self._refused = False
-        self._running: RequestResponseCycle | None = None  # the request that is being answered
+        self._running: RequestResponseCycle | None = None  # the request in progress
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, unless there are too many."""
+        """Accept a connection, unless there are too many."""
         super().connection_made(transport)
         most = self._limits.connections
         if len(self.connections) > most:
@@ -54,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give back the places of the connection's requests and stop their work."""
+        """Release the places of the connection's requests and cancel their work."""
         self._over = True
         self._stop("_reading")
         self._stop("_writing")
@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of requests, which must be complete in time and have small headers."""
+        """Receive bytes; a request must be complete in time and have small headers."""
         if self._over or self._refused_at_a_glance(data):
             return
         self._fed += len(data)
@@ -76,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         elif self._begun or self._fed:
             self._await_request()
-        elif self._answered:  # before the end of its body, such as a wrong token
+        elif self._answered:  # before the end of its body, as after a wrong token
             self._rest()
 
     def _refused_at_a_glance(self, data: bytes) -> bool:
@@ -93,12 +93,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def pause_writing(self) -> None:
-        """Give the client a bounded time to read its answer."""
+        """Give the client a limited time to read its response."""
         super().pause_writing()
         self._writing = self.loop.call_later(self._limits.read_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on, as the client reads."""
+        """Continue writing, as the client reads."""
         super().resume_writing()
         self._stop("_writing")
 
@@ -109,12 +109,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._counted = 0
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Receive a part of the URL."""
         self._counted += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, as long as there are few; those behind a body are dropped."""
+        """Receive a header, up to the limit; trailers are dropped."""
         if self._headed:
             return
         self._counted += len(name) + len(value) + 4
@@ -122,7 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless the worker is full: then its body is let go by."""
+        """Start the request, unless the worker is full; then the body is discarded."""
         self._headed, self._fed = True, 0
         if self._over:
             return
@@ -131,7 +131,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_of_large_headers()
             return
         if len(self.pipeline) >= _PIPELINED:
-            self._end(503, "too many requests without reading answers", "pipelined")
+            self._end(
+                503,
+                "too many requests were sent without reading responses; read them first",
+                "pipelined",
+            )
             return
         gate = self._gates.of(self.url)
         if gate is not None and gate.full and self._answered:
@@ -143,14 +147,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Start a request, which a pipelined one has waited for."""
+        """Start a request, pipelined ones in turn."""
         self._running = cycle
         if (place := _place_of(cycle)) is not None and not cycle.more_body:
             place.take()
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body; that of a refused request is dropped."""
+        """Receive a part of a body; that of a refused request is discarded."""
         self._fed = 0
         if self._over:
             return
@@ -162,7 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._close(503, BUSY)
 
     def on_message_complete(self) -> None:
-        """End a request: it takes its place, or it is refused."""
+        """Admit a complete request, or refuse it."""
         self._begun, self._fed = False, 0
         self._stop("_reading")
         if self._over:
@@ -172,26 +176,26 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         if (cycle := self._cycle) is None or cycle.response_complete or self.pipeline:
-            return  # a pipelined request takes its place when it starts
+            return  # a pipelined request is admitted when it starts
         if (place := _place_of(cycle)) is not None:
             place.take()
 
     @property
     def _answered(self) -> bool:
-        """Whether no earlier request of the connection waits for its answer."""
+        """Whether all earlier requests of the connection have their response."""
         cycle = self._cycle
         return (cycle is None or cycle.response_complete) and not self.pipeline
 
     @property
     def _cycle(self) -> RequestResponseCycle | None:
-        """The newest request that has been started; uvicorn has None before the first."""
+        """The newest request that was started; None before the first."""
         return self.cycle
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing of an upgrade, which is ignored: anybody could fill the log."""
+        """Ignore upgrades without a warning, which anybody could use to fill the log."""
 
     def _refuse(self) -> None:
-        """Answer at once; the connection is read again after a moment."""
+        """Respond at once, and read the connection again after a pause."""
         if self.parser is None or not self.parser.should_keep_alive():
             self._close(503, BUSY)
             return
@@ -203,14 +207,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._gates.pauses.add(self.read_again)
 
     def read_again(self) -> None:
-        """Go on after the pause that follows a refusal."""
+        """Read again after the pause that follows a refusal."""
         if self._over or self.transport.is_closing():
             return
         self.flow.resume_reading()
         self._rest()
 
     def _rest(self) -> None:
-        """Wait for another request as long as a kept connection may rest."""
+        """Wait for another request until the keep-alive timeout."""
         self._stop("_reading")
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -219,10 +223,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _end_of_large_headers(self) -> None:
         most, size = self._limits.headers, self._limits.header_bytes
-        self._end(431, f"expected at most {most} headers of {size:,} bytes in all", "headers")
+        self._end(431, f"expected at most {most} headers of {size:,} bytes in total", "headers")
 
     def _late(self) -> None:
-        """End a connection whose request does not come, in words if it has begun."""
+        """Close a connection whose request is late, with a response if it has begun."""
         seconds = self._limits.read_seconds
         self._end(408, f"the request was not complete within {seconds:g} seconds", "slow")
 
@@ -231,7 +235,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._close(status, detail)
 
     def _close(self, status: int, detail: str) -> None:
-        """Answer what can be answered, and close."""
+        """Respond if a response is still possible, and close."""
         mine = self._begun and self._headed and not self.pipeline
         silent = mine and (cycle := self._cycle) is not None and not cycle.response_started
         if self._answered or silent:
@@ -241,7 +245,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _await_request(self) -> None:
-        """Give the client its time for a request, once."""
+        """Start the timer of a request, unless it is running."""
         if self._reading is None:
             self._reading = self.loop.call_later(self._limits.read_seconds, self._late)
 
