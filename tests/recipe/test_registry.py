@@ -1,10 +1,11 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crosstower.errors import CrosstowerWarning, RecipeError, RunError
-from crosstower.recipe.registry import Registry, require_own
+from crosstower.recipe.registry import Registry, itself, require_own
 
 
 @pytest.fixture
@@ -37,6 +38,35 @@ def test_a_name_belongs_to_one_module(shapes: Registry[float]) -> None:
     with pytest.raises(RecipeError, match="shape 'square': a has registered this name, b cannot"):
         shapes.add("square", 5.0, module="b")
     assert shapes.get("square") == 4.5
+
+
+def test_a_decorator_adds_what_its_parts_make(shapes: Registry[float]) -> None:
+    def area(name: str, function: Any, *, scale: float = 1.0) -> float:
+        return function() * scale
+
+    register_shape = shapes.decorator("register_shape", area, doc="Register a shape.")
+
+    @register_shape("square", scale=4.0)
+    def square() -> float:
+        return 1.0
+
+    assert (shapes.get("square"), square()) == (4.0, 1.0)
+    assert shapes.modules["square"] == square.__module__
+    assert (register_shape.__name__, register_shape.__doc__) == (
+        "register_shape", "Register a shape."
+    )  # fmt: skip
+    register_class = shapes.decorator("register_class", itself, doc="")
+    assert register_class("int")(int) is int is shapes.entries["int"]
+
+
+def test_an_entry_that_does_not_fit_is_not_among_those_allowed(shapes: Registry[float]) -> None:
+    shapes.add("square", 4.0, module="a")
+    shapes.add("point", 0.0, module="a")
+    assert shapes.get("square", fits=lambda area: area > 0) == 4.0
+    with pytest.raises(RecipeError, match="no shape 'point'; allowed: square "):
+        shapes.get("point", fits=lambda area: area > 0)
+    assert shapes.find("point") == 0.0
+    assert shapes.find("line") is None
 
 
 def test_modules_of_the_environment_are_imported_on_look_up(

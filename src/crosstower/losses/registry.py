@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -29,6 +29,7 @@ class Loss:
 
     name: str
     compute: Callable[..., Tensor]
+    _: KW_ONLY
     kinds: tuple[LossKind, ...]
 
 
@@ -93,11 +94,10 @@ class RetrievalStep(Protocol):
 
 LOSSES = Registry[Loss]("loss", package="crosstower.losses")
 
-C = TypeVar("C", bound=Callable[..., Tensor])
-
-
-def register_loss(name: str, *, kinds: tuple[LossKind, ...]) -> Callable[[C], C]:
-    """Return a decorator that registers a function as a loss.
+register_loss = LOSSES.decorator(
+    "register_loss",
+    Loss,
+    doc="""Return a decorator that registers a function as a loss.
 
     A loss of tasks takes logits `[B]` and labels `[B]` and returns one value per row `[B]`; rows
     without a label are excluded from the mean. Labels are 0 or 1 for a binary task, in [0, 1] for a
@@ -111,13 +111,8 @@ def register_loss(name: str, *, kinds: tuple[LossKind, ...]) -> Callable[[C], C]
     Raises:
         RecipeError: another module has registered the name.
 
-    """
-
-    def keep(compute: C) -> C:
-        LOSSES.add(name, Loss(name, compute, tuple(kinds)), module=compute.__module__)
-        return compute
-
-    return keep
+    """,
+)
 
 
 def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
@@ -132,10 +127,7 @@ def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
         RecipeError: there is no such loss, or it is for another kind.
 
     """
-    allowed = [n for n in LOSSES.names() if kind in LOSSES.entries[n].kinds]
-    if name in allowed:
-        return LOSSES.entries[name]
-    raise RecipeError(f"{where}: for {kind}: {LOSSES.unknown(name, allowed)}")
+    return LOSSES.get(name, where=f"{where}: for {kind}", fits=lambda loss: kind in loss.kinds)
 
 
 def task_losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.registry import Registry
+from crosstower.recipe.registry import Registry, itself
 from crosstower.recipe.validation import validate
 
 
@@ -32,22 +31,19 @@ class Architecture(Protocol):
 
 MODELS = Registry[Any]("model", package="crosstower.models")
 
-C = TypeVar("C", bound=type)
-
-
-def register_model(name: str) -> Callable[[C], C]:
-    """Register a model class, whose options are its `Config`.
+register_model = MODELS.decorator(
+    "register_model",
+    itself,
+    doc="""Return a decorator that registers a model class, whose options are its `Config`.
 
     Args:
         name: value of `model.name` in recipes.
 
-    """
+    Raises:
+        RecipeError: another module has registered the name.
 
-    def keep(cls: C) -> C:
-        MODELS.add(name, cls, module=cls.__module__)
-        return cls
-
-    return keep
+    """,
+)
 
 
 def model_names() -> list[str]:

@@ -15,8 +15,7 @@ from torch import nn
 from crosstower.data.batches import Batches, EncodedRows
 from crosstower.data.progress import OnProgress
 from crosstower.errors import RecipeError
-from crosstower.evaluation.metrics.registry import METRICS
-from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, higher_is_better, task_metrics
+from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, monitored_metric, task_metrics
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.registry import task_losses_of
@@ -47,10 +46,10 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
         return ALL_LOSS, False
     monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
     task, _, metric = monitor.rpartition(".")
-    higher = higher_is_better(metric, tasks[task].kind)
-    if METRICS.get(metric).grouped and recipe.evaluation.group is None:
+    watched = monitored_metric(metric, tasks[task].kind)
+    if watched.grouped and recipe.evaluation.group is None:
         raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
-    return monitor, higher
+    return monitor, watched.better == "higher"
 
 
 def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:

@@ -21,7 +21,7 @@ class _HouseStyle(ModelMetaclass):
     """Reports wrong arguments of a model as a RecipeError.
 
     It is a metaclass because pydantic calls a custom `__init__` for nested models as well, which
-    loses the path of a nested key.
+    loses the path of a nested key. The docstring of a model is made when it is read.
     """
 
     if not TYPE_CHECKING:  # checkers read the arguments of a call from the model's fields
@@ -36,6 +36,24 @@ class _HouseStyle(ModelMetaclass):
                 return super().__call__(**values)
             except ValidationError as error:
                 raise RecipeError(explained(error, cls, where=cls.__name__)) from None
+
+        @property
+        def __doc__(cls) -> str | None:  # noqa: N805 - of a metaclass
+            return _documented(cls, cls.__dict__.get("__doc__"))
+
+
+def _documented(model: type[BaseModel], doc: str | None) -> str | None:
+    """Return the docstring of a model with the descriptions of its fields."""
+    described = {f.alias or n: f.description for n, f in model.model_fields.items()}
+    lines = [
+        textwrap.fill(f"{name}: {text}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
+        for name, text in described.items()
+        if text is not None
+    ]
+    if not doc or not lines:
+        return doc
+    words = inspect.cleandoc(doc).partition(_ARGS)[0]
+    return "\n".join([f"{words.rstrip()}\n\n{_ARGS.rstrip()}", *lines, ""])
 
 
 _ARGS = "Args:\n"
@@ -66,19 +84,6 @@ class FrozenModel(BaseModel, metaclass=_HouseStyle):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Add the descriptions of the fields to the docstring."""
-        described = {f.alias or n: f.description for n, f in cls.model_fields.items()}
-        lines = [
-            textwrap.fill(f"{name}: {text}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
-            for name, text in described.items()
-            if text is not None
-        ]
-        if cls.__doc__ and lines:
-            words = inspect.cleandoc(cls.__doc__).partition(_ARGS)[0]
-            cls.__doc__ = "\n".join([f"{words.rstrip()}\n\n{_ARGS.rstrip()}", *lines, ""])
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> Any:

@@ -11,8 +11,8 @@ import importlib
 import os
 import pkgutil
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
 from crosstower.errors import CrosstowerWarning, RecipeError, RunError, did_you_mean
 
@@ -21,6 +21,8 @@ MODULES = "CROSSTOWER_MODULES"
 
 _FORMER = "CROSSTOWER_MODELS"
 T = TypeVar("T")
+C = TypeVar("C")
+P = ParamSpec("P")
 
 
 class Registry(Generic[T]):
@@ -69,23 +71,61 @@ class Registry(Generic[T]):
             )
         self.entries[name], self.modules[name] = entry, module
 
-    def get(self, name: str, *, where: str = "") -> T:
+    def decorator(
+        self, called: str, entry: Callable[Concatenate[str, Any, P], T], *, doc: str
+    ) -> Callable[Concatenate[str, P], Callable[[C], C]]:
+        """Return the decorator that registers entries: `@register_shape("circle", PARTS)`.
+
+        Args:
+            called: name of the decorator.
+            entry: called with the name, the decorated function or class, and the parts.
+            doc: docstring of the decorator.
+
+        """
+
+        def register(name: str, /, *args: P.args, **kwargs: P.kwargs) -> Callable[[C], C]:
+            def keep(thing: C) -> C:
+                self.add(name, entry(name, thing, *args, **kwargs), module=thing.__module__)
+                return thing
+
+            return keep
+
+        register.__name__ = register.__qualname__ = called
+        register.__doc__ = doc
+        return register
+
+    def find(self, name: str) -> T | None:
+        """Return an entry, None if there is no such name.
+
+        Raises:
+            RecipeError: a module of one's own cannot be imported.
+
+        """
+        import_own_modules()  # one that is wrong is reported even if nothing needs it
+        if name not in self.entries:
+            self.load()
+        return self.entries.get(name)
+
+    def get(
+        self, name: str, *, where: str = "", fits: Callable[[T], bool] = lambda _entry: True
+    ) -> T:
         """Return an entry.
 
         Args:
             name: of the entry.
             where: the key of the recipe that names it, for messages.
+            fits: whether an entry is allowed there; all are by default.
 
         Raises:
-            RecipeError: there is no such entry, or a module of one's own cannot be imported.
+            RecipeError: there is no such entry, it is not allowed, or a module of one's own
+                cannot be imported.
 
         """
-        import_own_modules()  # one that is wrong is reported even if nothing needs it
-        if name not in self.entries:
-            names = self.names()
-            if name not in names:
-                raise RecipeError(f"{where}{': ' if where else ''}{self.unknown(name, names)}")
-        return self.entries[name]
+        entry = self.find(name)
+        if entry is None or not fits(entry):
+            allowed = [other for other in self.names() if fits(self.entries[other])]
+            raise RecipeError(f"{where}{': ' if where else ''}{self.unknown(name, allowed)}")
+        return entry
 
     def names(self) -> list[str]:
         """Return the names of all entries.
@@ -124,6 +164,11 @@ class Registry(Generic[T]):
 
     def _home(self, name: str) -> str:
         return self.modules[name] if self._built_in(name) else ""
+
+
+def itself(_name: str, thing: Any, /) -> Any:
+    """Return a class that is an entry as it is, for `Registry.decorator`."""
+    return thing
 
 
 def import_own_modules() -> None:

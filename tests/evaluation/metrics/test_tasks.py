@@ -11,7 +11,7 @@ from crosstower.evaluation.metrics.auc import group_auc
 from crosstower.evaluation.metrics.tasks import (
     DEFAULT_METRIC,
     drop_missing,
-    higher_is_better,
+    monitored_metric,
     task_metrics,
 )
 
@@ -119,15 +119,15 @@ def test_groups_of_another_length_are_named():
 
 def test_default_metrics_can_be_monitored():
     for kind, metric in DEFAULT_METRIC.items():
-        assert not higher_is_better(metric, kind)
+        assert monitored_metric(metric, kind).better == "lower"
         assert metric in task_metrics(kind, np.array([0.0, 1.0]), np.array([0.4, 0.6]))
-    assert higher_is_better("auc", "binary")
+    assert monitored_metric("auc", "binary").better == "higher"
 
 
 def test_a_metric_that_the_task_does_not_have_is_named():
     with pytest.raises(RecipeError, match=r"for a binary task: no metric 'acc'.* allowed: auc, ga"):
-        higher_is_better("acc", "binary")
+        monitored_metric("acc", "binary")
     with pytest.raises(RecipeError, match="'majority_rate'"):
-        higher_is_better("majority_rate", "binary")
+        monitored_metric("majority_rate", "binary")
     with pytest.raises(RecipeError, match=r"for a regression task: no metric 'auc'.*: rmse, mae "):
-        higher_is_better("auc", "regression")
+        monitored_metric("auc", "regression")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -89,28 +89,20 @@ class Metric:
 
     name: str
     compute: Callable[[Any], Any]
+    _: KW_ONLY
     kinds: tuple[MetricKind, ...]
-    title: str
-    better: Literal["higher", "lower"] | None
-    shown: frozenset[Place]
+    title: str | None = None
+    better: Literal["higher", "lower"] | None = None
+    shown: tuple[Place, ...] = ("report", "table", "card", "funnel")
     grouped: bool = False
 
 
 METRICS = Registry[Metric]("metric", package="crosstower.evaluation.metrics")
 
-C = TypeVar("C", bound=Callable[[Any], Any])
-
-
-def register_metric(
-    name: str,
-    *,
-    kinds: tuple[MetricKind, ...],
-    title: str | None = None,
-    better: Literal["higher", "lower"] | None = None,
-    shown: tuple[Place, ...] = ("report", "table", "card", "funnel"),
-    grouped: bool = False,
-) -> Callable[[C], C]:
-    """Return a decorator that registers a function as a metric.
+register_metric = METRICS.decorator(
+    "register_metric",
+    Metric,
+    doc="""Return a decorator that registers a function as a metric.
 
     The metric appears in `metrics.json` and in the tables where it is `shown`, and may be
     `training.monitor`. A metric of tasks takes `LabelledPredictions` and returns a number. One of
@@ -128,15 +120,8 @@ def register_metric(
     Raises:
         RecipeError: another module has registered the name.
 
-    """
-
-    def keep(compute: C) -> C:
-        places = frozenset(shown)
-        metric = Metric(name, compute, tuple(kinds), title or name, better, places, grouped)
-        METRICS.add(name, metric, module=compute.__module__)
-        return compute
-
-    return keep
+    """,
+)
 
 
 def metrics_of(*kinds: MetricKind, shown: Place | None = None) -> tuple[Metric, ...]:
@@ -164,15 +149,15 @@ def monitored(kind: MetricKind) -> tuple[str, ...]:
 
 def direction_of(name: str) -> Literal["higher", "lower"] | None:
     """Return which way is better, for a name such as auc or ndcg@10; None if it is unknown."""
-    metric, _, _ = name.partition("@")
-    return METRICS.get(metric).better if metric in METRICS.names() else None
+    metric = METRICS.find(name.partition("@")[0])
+    return None if metric is None else metric.better
 
 
 def title_of(name: str) -> str:
     """Return the title of a metric, for a name such as auc or recall@10; its name if unknown."""
     metric, at, k = name.partition("@")
-    title = METRICS.get(metric).title if metric in METRICS.names() else metric
-    return f"{title}{at}{k}"
+    found = METRICS.find(metric)
+    return f"{(found and found.title) or metric}{at}{k}"
 
 
 def number_of(metric: Metric, given: LabelledPredictions | ShownItems) -> float:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosstower.errors import DataError, RecipeError
+from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import (
     METRICS,
     Floats,
     Groups,
     LabelledPredictions,
-    direction_of,
+    Metric,
     metrics_of,
-    monitored,
     number_of,
 )
 from crosstower.evaluation.metrics.values import refuse
@@ -28,19 +27,25 @@ DEFAULT_METRIC: dict[HeadKind, str] = {"binary": "log_loss", "regression": "rmse
 """The metric to monitor where the recipe names none: the one nearest to the loss."""
 
 
-def higher_is_better(metric: str, kind: HeadKind) -> bool:
-    """Return the direction of a metric that a task of this kind can be monitored by.
+def monitored_metric(name: str, kind: HeadKind) -> Metric:
+    """Return a metric that early stopping can watch for a kind of task.
+
+    >>> monitored_metric("auc", "binary").better
+    'higher'
+
+    Args:
+        name: of the metric.
+        kind: of the task.
 
     Raises:
-        RecipeError: the task has no such metric, or it has no better side.
+        RecipeError: the kind has no such metric, or neither direction is better.
 
     """
-    allowed = list(monitored(kind))
-    if metric not in allowed:
-        raise RecipeError(
-            f"training.monitor: for a {kind} task: {METRICS.unknown(metric, allowed)}"
-        )
-    return direction_of(metric) == "higher"
+    return METRICS.get(
+        name,
+        where=f"training.monitor: for a {kind} task",
+        fits=lambda metric: kind in metric.kinds and metric.better is not None,
+    )
 
 
 def task_metrics(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crosstower.errors import QueryError, RecipeError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.registry import Registry
+from crosstower.recipe.registry import Registry, itself
 from crosstower.recipe.validation import validate
 from crosstower.retrieval.index.index import ItemIndex
 
@@ -56,22 +56,19 @@ class IndexEngine(Protocol):
 
 INDEXES = Registry[IndexEngine]("index engine", package="crosstower.retrieval.index")
 
-C = TypeVar("C", bound=type)
-
-
-def register_index(name: str) -> Callable[[C], C]:
-    """Register a class as an index engine.
+register_index = INDEXES.decorator(
+    "register_index",
+    itself,
+    doc="""Return a decorator that registers a class as an index engine.
 
     Args:
         name: value of `--kind` of `crosstower index`, of `--index` of `crosstower bundle`.
 
-    """
+    Raises:
+        RecipeError: another module has registered the name.
 
-    def keep(cls: C) -> C:
-        INDEXES.add(name, cls, module=cls.__module__)  # pyright: ignore[reportArgumentType]
-        return cls
-
-    return keep
+    """,
+)
 
 
 def options_of(kind: str, options: Mapping[str, Any] | None = None) -> FrozenModel:
