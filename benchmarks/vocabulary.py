@@ -9,7 +9,7 @@ import torch
 from benchmarks.machine import describe
 from crosstower.data.batch import Batch
 from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout
-from crosstower.losses.tasks import task_losses
+from crosstower.losses.pointwise import task_losses
 from crosstower.models.registry import build
 from crosstower.recipe.recipe import Training
 from crosstower.training.optimizers import build_optimizers, clip_gradients, count_rows

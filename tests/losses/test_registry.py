@@ -6,8 +6,8 @@ from torch import Tensor
 
 from crosstower.data.layout import Head
 from crosstower.errors import RecipeError
+from crosstower.losses.pointwise import task_loss, task_losses
 from crosstower.losses.registry import LOSSES, loss_of, register_loss, task_losses_of
-from crosstower.losses.tasks import task_loss, task_losses
 from crosstower.recipe.schema import Schema
 
 LOGITS, LABELS = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 0.0, float("nan")])

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from crosstower.data.batch import Batch
 from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
-from crosstower.losses.tasks import task_losses
+from crosstower.losses.pointwise import task_losses
 from crosstower.models.registry import build, config_of, model_names
 from crosstower.training.optimizers import build_optimizers, count_rows
 

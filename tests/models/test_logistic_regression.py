@@ -4,7 +4,7 @@ from sklearn.linear_model import LogisticRegression
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import CodeField, Head, Layout
-from crosstower.losses.tasks import task_losses
+from crosstower.losses.pointwise import task_losses
 from crosstower.models.registry import build
 
 LAYOUT = Layout((CodeField("a", 8, "a"),), ("x",), (), (Head("click", "binary"),))

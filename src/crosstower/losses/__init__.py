@@ -6,11 +6,16 @@ Shapes use the letters of the legend in `crosstower.data.layout`.
 from crosstower.losses.contrastive import cosine_contrastive_loss
 from crosstower.losses.frequency import StreamingFrequency
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
-from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.pointwise import (
+    PointwiseObjective,
+    cross_entropy,
+    squared_error,
+    task_loss,
+    task_losses,
+)
 from crosstower.losses.registry import Candidates, RetrievalStep, register_loss
 from crosstower.losses.sampled_softmax import mixed_log_q, sampled_softmax_loss
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
-from crosstower.losses.tasks import cross_entropy, squared_error, task_loss, task_losses
 
 __all__ = [
     "Balance",

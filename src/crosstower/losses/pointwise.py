@@ -1,18 +1,128 @@
-"""The objective of a ranker: the losses of its tasks on labelled rows."""
+"""Losses of tasks from logits and labels, and the objective of a ranker; NaN labels are ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
-from crosstower.data.layout import Layout
-from crosstower.losses.registry import Loss
+from crosstower.data.layout import Head, Layout
+from crosstower.errors import RecipeError
+from crosstower.losses.registry import DEFAULT_LOSS, LOSSES, Loss, register_loss
 from crosstower.losses.task_balance import Balance
-from crosstower.losses.tasks import labelled_rows, task_losses
+from crosstower.recipe.tasks import HeadKind
+
+
+@register_loss("cross_entropy", kinds=("binary", "rating"))
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the binary cross-entropy of each row `[B]`.
+
+    The label of a rating is scaled to [0, 1]; the minimiser is the mean rating.
+
+    >>> import torch
+    >>> cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+    tensor([0.6931, 0.1269])
+
+    Args:
+        logits: `[B]`.
+        labels: `[B]`, in [0, 1].
+
+    """
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+
+
+@register_loss("squared_error", kinds=("regression",))
+def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the squared error of each row `[B]`.
+
+    >>> import torch
+    >>> squared_error(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+    tensor([1., 1.])
+
+    Args:
+        logits: `[B]`, predictions of the standardised label.
+        labels: `[B]`, standardised.
+
+    """
+    return (logits - labels) ** 2
+
+
+def task_loss(
+    kind: HeadKind, logits: Tensor, labels: Tensor, *, loss: Loss | None = None
+) -> Tensor:
+    """Return the mean loss of one head over its labelled rows; 0 without any.
+
+    >>> import torch
+    >>> logits, labels = torch.zeros(3), torch.tensor([1.0, 0.0, torch.nan])
+    >>> round(float(task_loss("binary", logits, labels)), 4)
+    0.6931
+
+    Args:
+        kind: of the head.
+        logits: `[B]`.
+        labels: `[B]`, NaN where missing.
+        loss: to compute; that of the kind if None: `cross_entropy` of binary and rating heads,
+            `squared_error` of regression heads.
+
+    Raises:
+        RecipeError: the loss does not return one value per row.
+
+    """
+    known = ~labels.isnan()
+    chosen = LOSSES.get(DEFAULT_LOSS[kind]) if loss is None else loss
+    found = _row_losses(chosen, logits, labels.nan_to_num(0.0))
+    return torch.where(known, found, 0.0).sum() / known.sum().clamp(min=1)
+
+
+def task_losses(
+    logits: dict[str, Tensor],
+    labels: Tensor,
+    heads: Sequence[Head],
+    losses: Mapping[str, Loss] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return each head's loss `[T]`, and whether it has any label `[T]`.
+
+    >>> import torch, crosstower as ct
+    >>> heads = (ct.Head("click", "binary"), ct.Head("watch_time", "regression"))
+    >>> logits = {"click": torch.zeros(2), "watch_time": torch.zeros(2)}
+    >>> labels = torch.tensor([[1.0, torch.nan], [0.0, torch.nan]])
+    >>> task_losses(logits, labels, heads)
+    (tensor([0.6931, 0.0000]), tensor([ True, False]))
+
+    Args:
+        logits: `[B]` by head.
+        labels: `[B, T]`, NaN where missing.
+        heads: in the order of the labels.
+        losses: by head; a head without one has the loss of its kind.
+
+    """
+    own = losses or {}
+    found = [
+        task_loss(head.kind, logits[head.name], labels[:, i], loss=own.get(head.name))
+        for i, head in enumerate(heads)
+    ]
+    return torch.stack(found), (~labels.isnan()).any(0)
+
+
+def _row_losses(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of each row `[B]`.
+
+    Raises:
+        RecipeError: the function returns something else.
+
+    """
+    found: Any = loss.compute(logits, labels)
+    if not isinstance(found, Tensor) or found.shape != logits.shape:
+        given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise RecipeError(
+            f"loss '{loss.name}': its function must return one value per row"
+            f" {list(logits.shape)}, got {given}"
+        )
+    return found
 
 
 class PointwiseObjective:
@@ -50,7 +160,7 @@ class PointwiseObjective:
 
     def rows(self, batch: Any) -> Tensor:
         """Return the number of labelled rows of each head `[T]`."""
-        return labelled_rows(batch.labels)
+        return (~batch.labels.isnan()).sum(0)
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
         """Write the gradients of the last loss to the parameters."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
-from crosstower.errors import RecipeError
 from crosstower.recipe.registry import Registry
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.tasks import HeadKind, Task
@@ -143,20 +142,3 @@ def task_losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:
         )
         for name, task in tasks.items()
     }
-
-
-def row_losses(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss of each row `[B]`.
-
-    Raises:
-        RecipeError: the function returns something else.
-
-    """
-    found: Any = loss.compute(logits, labels)
-    if not isinstance(found, Tensor) or found.shape != logits.shape:
-        given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise RecipeError(
-            f"loss '{loss.name}': its function must return one value per row"
-            f" {list(logits.shape)}, got {given}"
-        )
-    return found

@@ -5,9 +5,8 @@ from torch import nn
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Head, Layout
-from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.pointwise import PointwiseObjective, task_losses
 from crosstower.losses.task_balance import StaticBalance
-from crosstower.losses.tasks import task_losses
 from crosstower.nn.inputs import by_head
 from crosstower.nn.wide import WideLinear
 from crosstower.training.optimizers import count_rows
