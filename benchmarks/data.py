@@ -204,7 +204,7 @@ def encoded_rows(folder: Path, rows: int, memory_bytes: int) -> Any:
     import torch
 
     from crosstower.data.batch import Batch
-    from crosstower.data.batches import EncodedRows
+    from crosstower.data.encoded_rows import EncodedRows
     from crosstower.data.layout import RESERVED_CODES
 
     random, held = torch.Generator().manual_seed(0), EncodedRows(folder, memory_bytes)

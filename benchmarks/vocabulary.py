@@ -27,19 +27,8 @@ class Stepper:
         numbers = tuple(f"I{i}" for i in range(NUMBERS))
         self.layout = Layout(codes, numbers, (), (Head("click", "binary"),))
         self.model = build(self.layout, {"name": "dcn_v2", "embedding_dim": 16})
-        s = Training()
-        self.optimizers = build_optimizers(
-            self.model,
-            dense_lr=s.learning_rate,
-            weight_decay=s.weight_decay,
-            embedding_lr=s.embedding_learning_rate,
-            embedding_weight_decay=s.embedding_weight_decay,
-            embedding_optimizer=optimizer,
-            wide_alpha=s.wide_alpha,
-            wide_beta=s.wide_beta,
-            wide_l1=s.wide_l1,
-            wide_l2=s.wide_l2,
-        )
+        settings = Training(embedding_optimizer=optimizer)
+        self.optimizers = build_optimizers(self.model, settings)
         count_rows(self.optimizers, torch.tensor([BATCH]))
         # The same rows for every vocabulary: as many distinct ids are touched.
         rows = torch.randint(0, 38_000, (BATCH, FIELDS)) * (size // 38_000) + RESERVED_CODES

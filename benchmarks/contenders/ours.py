@@ -32,7 +32,8 @@ from common import (
 from torch.utils.flop_counter import FlopCounterMode
 
 from crosstower.data.batch import Batch
-from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.batches import Batches
+from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import StaticBalance

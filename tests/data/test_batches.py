@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstower.data.arena import BlockSize
 from crosstower.data.batch import Batch
-from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.batches import Batches
+from crosstower.data.encoded_rows import BlockSize, EncodedRows
 from crosstower.data.ragged import Ragged, padded
 from crosstower.errors import DataError
 

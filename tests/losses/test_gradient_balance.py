@@ -9,6 +9,7 @@ from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.models.registry import build
+from crosstower.recipe.training import Training
 from crosstower.training.optimizers import build_optimizers
 
 ALL = torch.tensor([True, True])
@@ -99,7 +100,7 @@ def accuracy_after_training(balance: Balance) -> float:
     torch.manual_seed(0)
     options = {"name": "shared_bottom", "trunk": {"name": "mlp", "hidden": [8], "dropout": 0.0}}
     model = build(LAYOUT, {**options, "embedding_dim": 2, "tower_hidden": [], "dropout": 0.0})
-    optimizers = build_optimizers(model, dense_lr=3e-3, embedding_lr=1e-2)
+    optimizers = build_optimizers(model, Training(learning_rate=3e-3, embedding_learning_rate=1e-2))
     objective, rows = PointwiseObjective(LAYOUT, balance), clicks_and_seconds(12_800, 0)
     for number in range(400):
         batch = rows[torch.arange(number * 64, (number + 1) * 64) % len(rows)]

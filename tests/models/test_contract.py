@@ -12,6 +12,7 @@ from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.losses.pointwise import task_losses
 from crosstower.models.registry import build, config_of, model_names
+from crosstower.recipe.training import Training
 from crosstower.training.optimizers import build_optimizers, count_rows
 
 CODES = (CodeField("a", 12, "a"), CodeField("b", 9, "b", 4), CodeField("a_b", 50, "a_b", 0))
@@ -144,7 +145,7 @@ def test_a_checkerboard_is_learnt_by_all_but_the_linear_model(name: str) -> None
     board = Layout((CodeField("a", 19, "a"), CodeField("b", 19, "b")), (), (), (CLICK,))
     torch.manual_seed(0)
     model = build(board, options_for(board, {"name": name}))
-    optimizers = build_optimizers(model, dense_lr=3e-3, embedding_lr=2e-2)
+    optimizers = build_optimizers(model, Training(learning_rate=3e-3, embedding_learning_rate=2e-2))
     count_rows(optimizers, torch.tensor([256]))
     # An eighth of the cells is never shown: memorising pairs is not enough.
     kept = checkerboard(20_000, 0)

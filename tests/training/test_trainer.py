@@ -1,5 +1,6 @@
 import math
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from crosstower.data.batch import Batch
-from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.batches import Batches
+from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.errors import TrainingError
 from crosstower.losses.pointwise import PointwiseObjective
@@ -19,9 +21,9 @@ from crosstower.recipe.recipe import Training
 from crosstower.training.trainer import (
     BEST,
     LAST,
+    StopSignal,
     Trainer,
     TrainingInterruptedError,
-    factor,
     predict_logits,
 )
 
@@ -119,15 +121,6 @@ def test_it_stops_after_patience_and_keeps_the_best(tmp_path: Path) -> None:
 def test_a_metric_that_is_nan_never_replaces_a_number(tmp_path: Path) -> None:
     position = trainer(tmp_path, losses=[0.5, math.nan, 0.4, math.nan]).fit()
     assert (position.best_epoch, position.best_value) == (2, 0.4)
-
-
-def test_a_schedule_and_a_warm_up_set_the_rate() -> None:
-    assert [factor(s, 10, kind="constant", warmup=2) for s in (0, 1, 2, 9)] == [0.5, 1, 1, 1]
-    assert factor(5, 10, kind="linear", warmup=0) == pytest.approx(0.5)
-    assert factor(5, 10, kind="cosine", warmup=0) == pytest.approx(0.5)
-    assert factor(6, 10, kind="cosine", warmup=2) == pytest.approx(0.5)
-    assert factor(0, 10, kind="cosine", warmup=0) == 1.0
-    assert 0 < factor(10, 10, kind="linear", warmup=0) <= 1e-3
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
@@ -241,3 +234,32 @@ def test_the_reason_of_the_precision_is_recorded(tmp_path: Path) -> None:
     record = trainer(tmp_path / "auto", epochs=1, precision="auto").fit().history[0]
     assert record["precision"] == "float32"  # 64 rows of a small model are little work
     assert "bfloat16" in record["precision_reason"]
+
+
+def test_the_first_ctrl_c_asks_and_the_second_insists() -> None:
+    with StopSignal() as stop:
+        assert not stop.requested
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_afterwards_ctrl_c_is_as_before() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignal():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_another_thread_leaves_signals_alone() -> None:
+    handlers: list[object] = []
+
+    def work() -> None:
+        with StopSignal():
+            handlers.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGINT)]

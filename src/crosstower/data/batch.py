@@ -114,7 +114,9 @@ class Batch:
 
     @staticmethod
     def concatenate(batches: list[Batch]) -> Batch:
-        """Return the rows of all batches, in order."""
+        """Return the rows of all batches, in order; a single batch as it is."""
+        if len(batches) == 1:
+            return batches[0]
         names = batches[0].lists
         lists = {name: joined_lists([b.lists[name] for b in batches]) for name in names}
         return Batch(

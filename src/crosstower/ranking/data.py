@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from crosstower.data.batches import EncodedRows
 from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.fingerprints import Fingerprints

@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 from torch import nn
 
-from crosstower.data.batches import Batches, EncodedRows
+from crosstower.data.batches import Batches
+from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.progress import OnProgress
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, monitored_metric, task_metrics

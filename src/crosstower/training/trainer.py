@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from crosstower.data.batches import Batches
+from crosstower.data.prefetch import DataWaitTimer, transferred
 from crosstower.errors import TrainingError
 from crosstower.recipe.recipe import Training
 from crosstower.storage.files import same_file
@@ -25,10 +28,13 @@ from crosstower.training.checkpoint import (
     save_checkpoint,
 )
 from crosstower.training.devices import Choice, autocast, choose_precision
-from crosstower.training.interrupt import StopSignal
-from crosstower.training.optimizers import build_optimizers, clip_gradients, count_rows
+from crosstower.training.optimizers import (
+    build_optimizers,
+    clip_gradients,
+    count_rows,
+    set_learning_rates,
+)
 from crosstower.training.protocols import Objective, Observer, Stream
-from crosstower.training.transfer import DataWaitTimer, transferred
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -37,6 +43,38 @@ class TrainingInterruptedError(TrainingError):
     """The user stopped the training, which can be resumed from the last checkpoint."""
 
     exit_code = 130
+
+
+class StopSignal:
+    """Context in which the first Ctrl-C sets `requested`, and the second one interrupts.
+
+    The loop stops between two steps, so that weights are never half updated.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> StopSignal:
+        """Handle SIGINT; only the main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Restore the previous handler."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
 
 
 @dataclass
@@ -85,7 +123,9 @@ class Trainer:
             TrainingInterruptedError: Ctrl-C; the training can be resumed.
 
         """
-        self.optimizers, self.limits = self._optimizers(), limits_of(self.settings)
+        self.optimizers = build_optimizers(self.model, self.settings)
+        self.limits = limits_of(self.settings)
+        self.steps = len(self.batches) * (self.horizon or self.settings.epochs)
         if resume and (self.folder / LAST).is_file():
             position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
             self.objective.restore(state)
@@ -125,7 +165,7 @@ class Trainer:
         self._close_epoch(position, speed)
 
     def _step(self, batch: Any, position: Position) -> float:
-        self._schedule(position.step)
+        set_learning_rates(self.optimizers, self.settings, position.step, self.steps)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, position.precision):
@@ -206,30 +246,6 @@ class Trainer:
         state = self.objective.state()
         save_checkpoint(self.folder / name, self.model, self.optimizers, position, state)
 
-    def _optimizers(self) -> list[Optimizer]:
-        s = self.settings
-        optimizers = build_optimizers(
-            self.model,
-            dense_lr=s.learning_rate,
-            weight_decay=s.weight_decay,
-            embedding_lr=s.embedding_learning_rate,
-            embedding_weight_decay=s.embedding_weight_decay,
-            embedding_optimizer=s.embedding_optimizer,
-            wide_alpha=s.wide_alpha,
-            wide_beta=s.wide_beta,
-            wide_l1=s.wide_l1,
-            wide_l2=s.wide_l2,
-        )
-        for group in _scheduled(optimizers):
-            group["initial_lr"] = group["lr"]
-        return optimizers
-
-    def _schedule(self, step: int) -> None:
-        total = len(self.batches) * (self.horizon or self.settings.epochs)
-        share = factor(step, total, kind=self.settings.schedule, warmup=self.settings.warmup_steps)
-        for group in _scheduled(self.optimizers):
-            group["lr"] = group["initial_lr"] * share
-
     def _beginning(self) -> Position:
         choice = self._precision()
         return Position(precision=choice.precision, reason=choice.reason, limits=self.limits)
@@ -261,16 +277,6 @@ def _stopped(position: Position) -> str:
     )
 
 
-def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
-    """Return the factor of the learning rate at `step` of `total`, in (0, 1]."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
-    if kind == "cosine":
-        return max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
-    return max(1.0 - progress, 1e-3) if kind == "linear" else 1.0
-
-
 @torch.no_grad()
 def predict_logits(
     model: nn.Module, batches: Batches, *, device: torch.device, precision: str
@@ -284,8 +290,3 @@ def predict_logits(
         for name, logit in logits.items():
             parts.setdefault(name, []).append(logit.float().cpu())
     return {name: torch.cat(chunks) for name, chunks in parts.items()}
-
-
-def _scheduled(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
-    # FTRL has no `lr`: its rate decreases by itself.
-    return [group for o in optimizers for group in o.param_groups if "lr" in group]

@@ -5,7 +5,9 @@ import torch
 
 from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
+from crosstower.recipe.training import Training
 from crosstower.training.optimizers import build_optimizers, clip_gradients
+from crosstower.training.optimizers.assign import factor
 from crosstower.training.optimizers.ftrl import FTRL
 from crosstower.training.optimizers.lazy_adam import LazyAdam
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
@@ -20,7 +22,7 @@ def model() -> torch.nn.Module:
 
 def test_every_parameter_has_one_optimiser_of_its_role() -> None:
     wide_deep = model()
-    optimizers = build_optimizers(wide_deep)
+    optimizers = build_optimizers(wide_deep, Training())
     owned = [p for o in optimizers for g in o.param_groups for p in g["params"]]
     assert sorted(map(id, owned)) == sorted(map(id, wide_deep.parameters()))
     kinds = {type(o): [p for g in o.param_groups for p in g["params"]] for o in optimizers}
@@ -29,7 +31,9 @@ def test_every_parameter_has_one_optimiser_of_its_role() -> None:
 
 
 def test_the_embedding_optimiser_can_be_chosen() -> None:
-    kinds = [type(o) for o in build_optimizers(model(), embedding_optimizer="rowwise_adagrad")]
+    kinds = [
+        type(o) for o in build_optimizers(model(), Training(embedding_optimizer="rowwise_adagrad"))
+    ]
     assert RowwiseAdagrad in kinds
     assert LazyAdam not in kinds
 
@@ -37,7 +41,9 @@ def test_the_embedding_optimiser_can_be_chosen() -> None:
 def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
     rates = {
         name: next(
-            o for o in build_optimizers(model(), embedding_optimizer=name) if type(o) is kind
+            o
+            for o in build_optimizers(model(), Training(embedding_optimizer=name))
+            if type(o) is kind
         )
         for name, kind in (("lazy_adam", LazyAdam), ("rowwise_adagrad", RowwiseAdagrad))
     }
@@ -46,7 +52,7 @@ def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
 
 
 def test_biases_do_not_decay() -> None:
-    dense = build_optimizers(model(), weight_decay=0.3)[0]
+    dense = build_optimizers(model(), Training(weight_decay=0.3))[0]
     decay = {p.ndim > 1: g["weight_decay"] for g in dense.param_groups for p in g["params"]}
     assert decay == {True: 0.3, False: 0.0}
 
@@ -60,7 +66,7 @@ def with_gradients(scale: float) -> tuple[torch.nn.Module, list[torch.optim.Opti
     table.grad = torch.sparse_coo_tensor(
         rows, torch.randn(3, 16) * scale, table.shape, check_invariants=True
     )
-    return wide_deep, build_optimizers(wide_deep)
+    return wide_deep, build_optimizers(wide_deep, Training())
 
 
 def total(wide_deep: torch.nn.Module) -> float:
@@ -86,3 +92,12 @@ def test_an_infinite_norm_is_returned_for_the_trainer_to_refuse() -> None:
     wide_deep, optimizers = with_gradients(1.0)
     wide_deep.combine.head.weight.grad[0, 0] = math.inf
     assert clip_gradients(optimizers, 10.0) == math.inf
+
+
+def test_a_schedule_and_a_warm_up_set_the_rate() -> None:
+    assert [factor(s, 10, kind="constant", warmup=2) for s in (0, 1, 2, 9)] == [0.5, 1, 1, 1]
+    assert factor(5, 10, kind="linear", warmup=0) == pytest.approx(0.5)
+    assert factor(5, 10, kind="cosine", warmup=0) == pytest.approx(0.5)
+    assert factor(6, 10, kind="cosine", warmup=2) == pytest.approx(0.5)
+    assert factor(0, 10, kind="cosine", warmup=0) == 1.0
+    assert 0 < factor(10, 10, kind="linear", warmup=0) <= 1e-3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
+from crosstower.recipe.training import Training
 from crosstower.training.optimizers.coalesce import replace_gradient
 from crosstower.training.optimizers.ftrl import FTRL
 from crosstower.training.optimizers.lazy_adam import LazyAdam
@@ -20,19 +21,7 @@ from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 EMBEDDING_RATES = {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02}
 
 
-def build_optimizers(
-    model: nn.Module,
-    *,
-    dense_lr: float = 1e-3,
-    weight_decay: float = 1e-5,
-    embedding_lr: float | None = None,
-    embedding_weight_decay: float = 0.0,
-    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = "lazy_adam",
-    wide_alpha: float = 0.05,
-    wide_beta: float = 1.0,
-    wide_l1: float = 0.0,
-    wide_l2: float = 1.0,
-) -> list[Optimizer]:
+def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
     """Return optimisers that together own each parameter exactly once.
 
     `WideLinear` is trained by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
@@ -41,20 +30,12 @@ def build_optimizers(
     >>> from crosstower.nn import MLP, WideLinear
     >>> from torch import nn
     >>> model = nn.ModuleList([MLP(8, (4,)), WideLinear([], [], numbers=8, heads=1)])
-    >>> [type(optimizer).__name__ for optimizer in build_optimizers(model)]
+    >>> [type(optimizer).__name__ for optimizer in build_optimizers(model, Training())]
     ['AdamW', 'FTRL']
 
     Args:
         model: to train.
-        dense_lr: learning rate of AdamW.
-        weight_decay: of AdamW, decoupled.
-        embedding_lr: learning rate of the tables; that of `EMBEDDING_RATES` if None.
-        embedding_weight_decay: of touched rows, decoupled.
-        embedding_optimizer: `LazyAdam` or `RowwiseAdagrad`.
-        wide_alpha: learning rate of FTRL-proximal.
-        wide_beta: smooths its first steps.
-        wide_l1: its L1 regularisation, which keeps weights at exactly zero.
-        wide_l2: its L2 regularisation.
+        settings: learning rates and regularisation.
 
     """
     wide = _of_type(model, WideLinear)
@@ -63,16 +44,54 @@ def build_optimizers(
     dense = [p for p in model.parameters() if id(p) not in special]
     optimizers: list[Optimizer] = []
     if dense:
-        decayed = {"params": [p for p in dense if p.ndim > 1], "weight_decay": weight_decay}
+        decay, rate = settings.weight_decay, settings.learning_rate
+        decayed = {"params": [p for p in dense if p.ndim > 1], "weight_decay": decay}
         plain = {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0}
-        optimizers.append(torch.optim.AdamW([decayed, plain], lr=dense_lr, fused=True))
+        optimizers.append(torch.optim.AdamW([decayed, plain], lr=rate, fused=True))
     if tables:
-        sparse = LazyAdam if embedding_optimizer == "lazy_adam" else RowwiseAdagrad
-        rate = EMBEDDING_RATES[embedding_optimizer] if embedding_lr is None else embedding_lr
-        optimizers.append(sparse(tables, lr=rate, weight_decay=embedding_weight_decay))
+        name, decay = settings.embedding_optimizer, settings.embedding_weight_decay
+        sparse = LazyAdam if name == "lazy_adam" else RowwiseAdagrad
+        rate = settings.embedding_learning_rate or EMBEDDING_RATES[name]
+        optimizers.append(sparse(tables, lr=rate, weight_decay=decay))
     if wide:
-        optimizers.append(FTRL(wide, alpha=wide_alpha, beta=wide_beta, l1=wide_l1, l2=wide_l2))
+        s = settings
+        rule = FTRL(wide, alpha=s.wide_alpha, beta=s.wide_beta, l1=s.wide_l1, l2=s.wide_l2)
+        optimizers.append(rule)
+    for group in _with_rate(optimizers):
+        group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def set_learning_rates(
+    optimizers: Sequence[Optimizer], settings: Training, step: int, total: int
+) -> None:
+    """Set the learning rates of a step according to the schedule.
+
+    Args:
+        optimizers: from `build_optimizers`.
+        settings: schedule and warm-up.
+        step: number of the step, from 0.
+        total: number of steps that the schedule spans.
+
+    """
+    share = factor(step, total, kind=settings.schedule, warmup=settings.warmup_steps)
+    for group in _with_rate(optimizers):
+        group["lr"] = group["initial_lr"] * share
+
+
+def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
+    """Return the factor of the learning rate at `step` of `total`, in (0, 1]."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+    if kind == "cosine":
+        return max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
+    return max(1.0 - progress, 1e-3) if kind == "linear" else 1.0
+
+
+def _with_rate(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
+    # FTRL has no `lr`: its rate decreases by itself.
+    return [group for o in optimizers for group in o.param_groups if "lr" in group]
 
 
 def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from crosstower.data import arena
-from crosstower.data.arena import Arena, BlockSize
+from crosstower.data import encoded_rows
 from crosstower.data.batch import Batch
+from crosstower.data.encoded_rows import Arena, BlockSize
 from crosstower.data.ragged import Ragged
 
 
@@ -74,7 +74,7 @@ def test_bytes_count_the_values_of_lists() -> None:
 
 
 def test_less_room_is_taken_where_the_system_gives_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, whole = arena._room, []
+    made, whole = encoded_rows._room, []
 
     def scarce(like: Batch, rows: int, values: dict[str, int]) -> Batch:
         whole.append(rows)
@@ -82,7 +82,7 @@ def test_less_room_is_taken_where_the_system_gives_less(monkeypatch: pytest.Monk
             raise RuntimeError("not enough memory")
         return made(like, rows, values)
 
-    monkeypatch.setattr(arena, "_room", scarce)
+    monkeypatch.setattr(encoded_rows, "_room", scarce)
     room = Arena.reserve(BLOCKS[0], SIZES[0], 40_000)
     assert room.memory_bytes == 10_000
     assert len(room.room) == room.capacity == whole[-1] == pytest.approx(whole[0] / 4, abs=1)
