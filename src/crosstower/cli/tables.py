@@ -49,7 +49,7 @@ def print_reports(reports: Sequence[TaskReport]) -> None:
     """Print the metrics of all models per task, and the verdicts."""
     for report in reports:
         shown = metrics_of(report.kind, shown="table")
-        metrics = {m.name: m.title for m in shown if _given(report, m.name)}
+        metrics = {m.name: m.heading for m in shown if _given(report, m.name)}
         rows = [
             [f"{m.name} *" if m.role == "model" else m.name]
             + [cell(m.metrics.get(metric)) for metric in metrics]

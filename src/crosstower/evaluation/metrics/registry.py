@@ -96,6 +96,11 @@ class Metric:
     shown: tuple[Place, ...] = ("report", "table", "card", "funnel")
     grouped: bool = False
 
+    @property
+    def heading(self) -> str:
+        """The title in tables."""
+        return self.title or self.name
+
 
 METRICS = Registry[Metric]("metric", package="crosstower.evaluation.metrics")
 
@@ -157,7 +162,7 @@ def title_of(name: str) -> str:
     """Return the title of a metric, for a name such as auc or recall@10; its name if unknown."""
     metric, at, k = name.partition("@")
     found = METRICS.find(metric)
-    return f"{(found and found.title) or metric}{at}{k}"
+    return f"{metric if found is None else found.heading}{at}{k}"
 
 
 def number_of(metric: Metric, given: LabelledPredictions | ShownItems) -> float:
