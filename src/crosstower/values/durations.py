@@ -1,0 +1,42 @@
+"""Durations as people write them: `30m`, `12h`, `7d`, `2w`, or a number of seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+
+
+def seconds_of(value: Any) -> float:
+    """Return a duration in seconds.
+
+    >>> seconds_of("7d"), seconds_of("1.5h"), seconds_of(90)
+    (604800.0, 5400.0, 90.0)
+
+    Args:
+        value: a number of seconds, or a number with a unit: s, m, h, d or w.
+
+    Raises:
+        ValueError: it is neither, or not above 0.
+
+    """
+    seconds = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (found := _PATTERN.fullmatch(value.strip())):
+        seconds = float(found[1]) * _SECONDS[found[2]]
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(
+            "expected a duration above 0: seconds, or a number with a unit (s, m, h, d, w) such as"
+            f" 7d, got {value!r:.60}"
+        )
+    return seconds
+
+
+Duration = Annotated[float, BeforeValidator(seconds_of)]
+"""A field of a model that takes a duration and keeps seconds."""

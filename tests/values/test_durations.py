@@ -1,0 +1,22 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstower.values.durations import seconds_of
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@given(number=st.integers(1, 10_000), unit=st.sampled_from(sorted(UNITS)))
+def test_durations_are_those_of_the_standard_library(number, unit):
+    wanted = timedelta(**{UNITS[unit]: number}).total_seconds()
+    assert seconds_of(f"{number}{unit}") == seconds_of(f" {number} {unit} ") == wanted
+    assert seconds_of(wanted) == wanted
+
+
+@pytest.mark.parametrize("value", [0, -1, "0d", "7", "d", "7 days", "-1d", True, None, "1e9999d"])
+def test_other_values_are_refused_in_words(value):
+    with pytest.raises(ValueError, match=r"expected a duration above 0.*such as 7d, got"):
+        seconds_of(value)
