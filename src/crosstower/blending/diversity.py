@@ -7,8 +7,9 @@ them. All lists are filled in parallel, position by position.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -63,24 +64,55 @@ def rerank(
     """
     order = order_of(groups, score)
     check_lengths(scores=len(score), rows=frame.height)
-    caps, value = _Caps(spec, frame, order), _Value(spec, score, frame, order)
-    taken = np.full(len(order.rows), np.inf)  # position of each row, in sorted order
-    for place in range(min(spec.top, int(order.sizes.max(initial=0)))):
+    likeness = None
+    if spec.mmr is not None:
+        codes = [types_of(frame, name).rank("dense").fill_null(0) for name in spec.similar_by]
+        likeness = SharedValues([c.to_numpy()[order.rows] for c in codes])
+    value = _Value(score[order.rows], spec.mmr, likeness, order)
+    taken = _filled(order, _Caps(spec, frame, order), value, spec.top)
+    sequence = np.lexsort((taken, order.owner))  # rows without a position keep the order of score
+    return order.ranks(order.rows[sequence]), _counts(spec, order, taken, sequence)
+
+
+def mmr_order(score: Floats, likeness: Likeness, *, share: float, top: int) -> Indices:
+    """Return the rows of one list that maximal marginal relevance puts first, at most `top`.
+
+    >>> likeness = SharedValues([np.array([1, 1, 2])])
+    >>> mmr_order(np.array([3.0, 2.0, 1.0]), likeness, share=0.4, top=2).tolist()
+    [0, 2]
+
+    Args:
+        score: `[rows]` in falling order.
+        likeness: of the same rows.
+        share: weight of relevance, λ.
+        top: number of rows.
+
+    """
+    rows = np.arange(len(score))
+    sizes = np.array([len(score)] if len(score) else [], dtype=np.int64)
+    order = Order(rows, np.zeros_like(rows), np.zeros_like(sizes), sizes, len(score))
+    taken = _filled(order, _Caps(None, None, order), _Value(score, share, likeness, order), top)
+    return np.argsort(taken, kind="stable")[: min(top, len(score))]
+
+
+def _filled(order: Order, caps: _Caps, value: _Value, top: int) -> Floats:
+    """Return the position of each row `[ordered]`, infinite for those that get none."""
+    taken = np.full(len(order.rows), np.inf)
+    for place in range(min(top, int(order.sizes.max(initial=0)))):
         best = _best(value.next_place(), np.isinf(taken) & caps.open(), order)
         taken[best] = place
         caps.take(best)
         value.take(best)
-    sequence = np.lexsort((taken, order.owner))  # rows without a position keep the order of score
-    return order.ranks(order.rows[sequence]), _counts(spec, order, taken, sequence)
+    return taken
 
 
 class _Caps:
     """Remaining rows per (group, type), for each row `[ordered]`."""
 
-    def __init__(self, spec: Diversity, frame: pl.DataFrame, order: Order) -> None:
+    def __init__(self, spec: Diversity | None, frame: pl.DataFrame | None, order: Order) -> None:
         self._pair = np.zeros(len(order.rows), dtype=np.int64)
         self._left = np.array([_NO_CAP])
-        if spec.by is not None:
+        if spec is not None and frame is not None and spec.by is not None:
             types = types_of(frame, spec.by)[order.rows]
             pairs = pl.DataFrame({"group": order.owner, "type": types})
             pair = pairs.select(pl.struct("group", "type").rank("dense")).to_series()
@@ -97,17 +129,66 @@ class _Caps:
         self._left[self._pair[best]] -= 1
 
 
+class Likeness(Protocol):
+    """Similarity of rows."""
+
+    def to(self, best: Indices, owner: Indices) -> Floats:
+        """Return each row's similarity in [0, 1] to the row of its group among `best`, or 0."""
+        ...
+
+
+class SharedValues:
+    """The share of columns in which two rows are equal; code 0 equals nothing.
+
+    Args:
+        codes: `[ordered]` values of each column.
+
+    """
+
+    def __init__(self, codes: Sequence[Indices]) -> None:
+        self._codes = codes
+
+    def to(self, best: Indices, owner: Indices) -> Floats:
+        """Return the similarities `[ordered]`, see `Likeness`."""
+        alike = np.zeros(len(owner))
+        for code in self._codes:
+            theirs = np.zeros(owner[-1] + 1, dtype=code.dtype)
+            theirs[owner[best]] = code[best]
+            alike += (code == theirs[owner]) & (code > 0)
+        return alike / len(self._codes)
+
+
+class Cosine:
+    """The cosine of two vectors, scaled to [0, 1] as (1 + cosine) / 2.
+
+    Args:
+        vectors: `[ordered, D]` of unit length.
+
+    """
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._vectors = vectors
+
+    def to(self, best: Indices, owner: Indices) -> Floats:
+        """Return the similarities `[ordered]`, see `Likeness`."""
+        if len(best) == 1 and owner[-1] == 0:
+            found = self._vectors @ self._vectors[best[0]]
+            return (1.0 + found.astype(np.float64)) / 2.0
+        mine = np.full(owner[-1] + 1, -1)
+        mine[owner[best]] = best
+        found = np.einsum("nd,nd->n", self._vectors, self._vectors[mine[owner]])
+        return np.where(mine[owner] < 0, 0.0, (1.0 + found.astype(np.float64)) / 2.0)
+
+
 class _Value:
     """Value of rows at the next position `[ordered]`: their score, or their MMR."""
 
-    def __init__(self, spec: Diversity, score: Floats, frame: pl.DataFrame, order: Order) -> None:
-        self._order, self._share = order, spec.mmr
-        self._relevance = score[order.rows]
+    def __init__(
+        self, score: Floats, share: float | None, likeness: Likeness | None, order: Order
+    ) -> None:
+        self._order, self._share, self._likeness = order, share, likeness
+        self._relevance = score if likeness is None else scaled_within(score, order)
         self._nearest = np.zeros(len(order.rows))
-        if spec.mmr is not None:
-            self._relevance = _scaled(self._relevance, order)
-            columns = [types_of(frame, name)[order.rows] for name in spec.similar_by]
-            self._codes = [c.rank("dense").fill_null(0).to_numpy() for c in columns]
 
     def next_place(self) -> Floats:
         """Return the values; higher is better."""
@@ -117,17 +198,12 @@ class _Value:
 
     def take(self, best: Indices) -> None:
         """Update similarities with rows, at most one per group, that were placed."""
-        if self._share is None:
-            return
-        alike = np.zeros(len(self._nearest))
-        for code in self._codes:
-            theirs = np.zeros(len(self._order.sizes), dtype=code.dtype)
-            theirs[self._order.owner[best]] = code[best]
-            alike += (code == theirs[self._order.owner]) & (code > 0)
-        self._nearest = np.maximum(self._nearest, alike / len(self._codes))
+        if self._likeness is not None:
+            alike = self._likeness.to(best, self._order.owner)
+            self._nearest = np.maximum(self._nearest, alike)
 
 
-def _scaled(score: Floats, order: Order) -> Floats:
+def scaled_within(score: Floats, order: Order) -> Floats:
     """Return scores in falling order, scaled to [0, 1] within each group; 0 if all are equal."""
     high, low = score[order.starts], score[order.starts + order.sizes - 1]
     span = np.where(high > low, high - low, 1.0)

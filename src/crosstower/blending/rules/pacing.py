@@ -1,0 +1,103 @@
+"""Budget pacing: a PI controller per campaign holds its spending on a straight line over a period.
+
+The controlled variable is the share of lists in which a campaign may fill slots. Its error is the
+spending that is behind the line, as a share of the budget; time counts in periods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_PROPORTIONAL, _INTEGRAL = 20.0, 100.0
+"""Gains. If showing a campaign in every list would spend G budgets per period, the error obeys
+e'' + G·20·e' + G·100·e = 0: without overshoot for G of 1 and more."""
+
+
+@dataclass
+class Campaign:
+    """Spending of a campaign in its period; `number` counts the periods since 1970."""
+
+    number: int
+    spent: float = 0.0
+    unsaved: float = 0.0
+    integral: float = 0.0
+    share: float = 0.0
+    credit: float = 0.0
+    seen: float = 0.0  # the part of the period that was over at the last list
+
+    def control(self, elapsed: float, budget: float) -> None:
+        """Update the share of lists.
+
+        Args:
+            elapsed: part of the period that is over, in [0, 1].
+            budget: of the period.
+
+        """
+        error = elapsed - self.spent / budget
+        step = max(elapsed - self.seen, 0.0)
+        self.seen = max(elapsed, self.seen)
+        wanted = _PROPORTIONAL * error + _INTEGRAL * (self.integral + error * step)
+        self.share = min(max(wanted, 0.0), 1.0)
+        if self.share == wanted or (wanted > 1.0) != (error > 0.0):
+            self.integral += error * step  # not while the share is at its bound: no wind-up
+
+
+class Ledger:
+    """Spending per campaign, from list to list.
+
+    A campaign may fill the slots of a share of all lists, evenly: the share of each list is added
+    to a credit, and a list that shows the campaign takes 1 from it. No list costs more than what is
+    left of the budget.
+    """
+
+    def __init__(self) -> None:
+        self._campaigns: dict[str, Campaign] = {}
+
+    def left(self, key: str, *, budget: float, period: float, now: float) -> float:
+        """Return what a campaign may spend in the next list, 0 if it must wait.
+
+        Args:
+            key: of the campaign.
+            budget: per period.
+            period: in seconds; periods begin at multiples of it since 1970-01-01 UTC.
+            now: seconds since 1970-01-01 UTC.
+
+        """
+        campaign = self._at(key, int(now // period))
+        campaign.control((now % period) / period, budget)
+        campaign.credit = min(campaign.credit + campaign.share, 2.0)
+        due = campaign.credit >= 1.0 - 1e-9
+        return max(budget - campaign.spent, 0.0) if due else 0.0
+
+    def charge(self, key: str, cost: float) -> None:
+        """Record that a list has shown items of a campaign, at a cost in all."""
+        campaign = self._campaigns[key]
+        campaign.credit -= 1.0
+        campaign.spent += cost
+        campaign.unsaved += cost
+
+    def spent(self, key: str) -> float:
+        """Return the spending of a campaign in its period."""
+        return self._campaigns[key].spent if key in self._campaigns else 0.0
+
+    def unsaved(self) -> list[tuple[str, int, float]]:
+        """Return (key, period, cost) of what was charged since the last call."""
+        found = [(k, c.number, c.unsaved) for k, c in self._campaigns.items() if c.unsaved]
+        for campaign in self._campaigns.values():
+            campaign.unsaved = 0.0
+        return found
+
+    def load(self, totals: Iterable[tuple[str, int, float]]) -> None:
+        """Take the spending (key, period, cost) of all workers from the state."""
+        for key, number, spent in totals:
+            campaign = self._at(key, number)
+            if campaign.number == number:
+                campaign.spent = spent + campaign.unsaved
+
+    def _at(self, key: str, number: int) -> Campaign:
+        """Return a campaign in a period, which begins without spending."""
+        campaign = self._campaigns.get(key)
+        if campaign is None or campaign.number < number:
+            campaign = self._campaigns[key] = Campaign(number)
+        return campaign
