@@ -11,6 +11,7 @@ from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
 from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
+from .fixtures.live_films import live_films
 
 __all__ = [  # fixtures that several rooms use
     "bandit_report",
@@ -23,6 +24,7 @@ __all__ = [  # fixtures that several rooms use
     "feed_run",
     "film_run",
     "live",
+    "live_films",
     "rentals",
     "search_run",
 ]

@@ -6,6 +6,7 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.retrieval import History
 
 RETRIEVAL = """
 schema:
@@ -32,12 +33,34 @@ def test_item_tables_start_at_the_folder_of_the_recipe(tmp_path: Path) -> None:
     assert recipe.retrieval.items == f"{tmp_path}/items.csv"
 
 
+@pytest.mark.parametrize("given", ["had", "{column: had}", "{column: had, events: []}"])
+def test_a_history_without_events_is_a_column(given: str) -> None:
+    recipe = parse_recipe(RETRIEVAL, [f"retrieval.history={given}"])
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.history == History(column="had")
+    assert "  history: had\n" in recipe.to_yaml()
+
+
+def test_events_extend_a_history_with_or_without_a_column() -> None:
+    given = "{events: [click, purchase], length: 7}"
+    recipe = parse_recipe(RETRIEVAL, [f"retrieval.history={given}"])
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.history == History(events=("click", "purchase"), length=7)
+    assert parse_recipe(recipe.to_yaml()) == recipe
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
         (["schema.tasks={click: binary}"], "which learns from positives; remove the tasks"),
         (["evaluation.slices=[user]"], "evaluation: not allowed in a retrieval recipe"),
         (["retrieval.history=user"], "'user' is not a sequence column of the schema"),
+        (["retrieval.history=7"], r"history: expected a sequence column, or a mapping .*got 7"),
+        (["retrieval.history={event: [a]}"], "history.event: unknown key; did you mean 'events'"),
+        (["retrieval.history={events: [a, a]}"], "events: 'a' is named twice"),
+        (["retrieval.history={events: ['']}"], "history.events.0: .*at least 1 character"),
+        (["retrieval.history={length: 5}"], "length: has no effect without events"),
+        (["retrieval.history={events: [a], length: 0}"], "history.length: expected a number"),
         (["retrieval.user=null"], "history: user is missing; set user: COLUMN"),
         (["retrieval.k=[10, 5]"], "ascending order, got"),
         (["retrieval.k=[0]"], "lengths of at least 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -32,7 +33,8 @@ class DatasetStats(FrozenModel):
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
     rows in order, so that a resumed run notices other data; `answers` are those of a retriever's
-    test; `joins` says how many rows found their keys.
+    test; `joins` says how many rows found their keys; `until` is the time of a retriever's last
+    row, if its rows have times.
     """
 
     source: str
@@ -43,6 +45,7 @@ class DatasetStats(FrozenModel):
     fingerprint: str
     answers: AnswerCounts | None = None
     joins: tuple[JoinMatch, ...] = ()
+    until: datetime | None = None
 
 
 @dataclass

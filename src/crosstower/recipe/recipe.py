@@ -125,7 +125,7 @@ class Recipe(FrozenModel):
                 "calibration, blend: not allowed in a retrieval recipe, which has no tasks; remove"
                 " them"
             )
-        history = self.retrieval.history
+        history = self.retrieval.history.column
         if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):
             raise ValueError(
                 f"retrieval.history: '{history}' is not a sequence column of the schema; add one,"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.renamed import with_new_keys
@@ -40,6 +46,51 @@ class Negatives(FrozenModel):
     )
 
 
+EventType = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
+
+
+class History(FrozenModel):
+    """A user's history: the column that it fills, and the events that extend it in a server.
+
+    The text `had` is short for `{column: had}`.
+
+    >>> History(column="had", events=("click", "purchase")).length
+    100
+    """
+
+    column: str | None = Field(
+        default=None,
+        description="Sequence column to fill with the user's earlier items; unset if the query"
+        " tower does not read them.",
+    )
+    events: tuple[EventType, ...] = Field(
+        default=(),
+        description="Types of events that extend the history, and the exclusions, in a server.",
+    )
+    length: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Maximum number of such events per user; the newest count.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _short(self, whole: SerializerFunctionWrapHandler) -> Any:
+        return whole(self) if self.events else self.column
+
+    @model_validator(mode="after")
+    def _events_make_sense(self) -> Self:
+        twice = [name for name in self.events if self.events.count(name) > 1]
+        if twice:
+            raise ValueError(f"events: '{twice[0]}' is named twice; name each type once")
+        if "length" in self.model_fields_set and not self.events:
+            raise ValueError(
+                "length: has no effect without events, of which it counts the newest; set events,"
+                " as in events: [click], or drop length"
+            )
+        return self
+
+
 class Retrieval(FrozenModel):
     """Learn to retrieve the item of a row. Every row that matches `where` is a positive.
 
@@ -61,9 +112,15 @@ class Retrieval(FrozenModel):
         description="Data column that orders a user's rows (default: the split's time, or the file"
         " order).",
     )
-    history: str | None = Field(
+    history: History = Field(
+        default=History(),
+        description="Sequence column to fill with the user's earlier items, or a mapping that also"
+        " names the events that extend the history in a server.",
+    )
+    segment: str | None = Field(
         default=None,
-        description="Sequence column to fill with the user's earlier items.",
+        description="Data column of a user's segment, such as country: without more information,"
+        " a query gets the popular items of its segment.",
     )
     items: str | None = Field(
         default=None,
@@ -118,6 +175,18 @@ class Retrieval(FrozenModel):
     @classmethod
     def _renamed(cls, plain: Any) -> Any:
         return with_new_keys(plain, {"valid_questions": "valid_queries"}, where="retrieval")
+
+    @field_validator("history", mode="before")
+    @classmethod
+    def _column_alone(cls, given: Any) -> Any:
+        if given is None or isinstance(given, dict | History):
+            return given or {}
+        if not isinstance(given, str):
+            raise ValueError(  # noqa: TRY004 - pydantic reports ValueErrors only
+                "expected a sequence column, or a mapping such as {events: [click]}, got"
+                f" {given!r}"
+            )
+        return {"column": given}
 
     @field_validator("k")
     @classmethod

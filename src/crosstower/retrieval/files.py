@@ -2,6 +2,7 @@
 
 - `retrieval/items.parquet`: the raw item table, with ids and numbers of training rows
 - `retrieval/users.parquet`: each user's history, and the query columns of the last row
+- `retrieval/segments.parquet`: training rows per segment and item, if the recipe names a segment
 - `retrieval/questions.parquet`: the test queries and their relevant items
 - `retrieval/baselines/NAME.parquet`: the lists of each baseline
 """
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from crosstower.data.cleaning.cells import to_ids
+from crosstower.data.split import SPLITS
 from crosstower.errors import RunError
 from crosstower.recipe.own_columns import MARK, raw_name
 from crosstower.recipe.recipe import Recipe
@@ -23,6 +26,7 @@ from crosstower.storage.files import replacing
 from crosstower.values.arrays import Indices
 
 FOLDER = "retrieval"
+_SEGMENTS = "segments.parquet"
 ID, COUNT, USER, SEEN_ITEMS = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
 
 
@@ -35,8 +39,11 @@ def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
     )
     items.write_parquet(place / "items.parquet")
     _questions(data).write_parquet(place / "questions.parquet")
-    if retrieval_section_of(recipe).user is not None:
+    section = retrieval_section_of(recipe)
+    if section.user is not None:
         _users(recipe, data).write_parquet(place / "users.parquet")
+    if section.segment is not None:
+        _segments(section.segment, data).write_parquet(place / _SEGMENTS)
 
 
 def _questions(data: RetrievalData) -> pl.DataFrame:
@@ -56,6 +63,32 @@ def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
     names = recipe.schema_.part(list(data.sides.query)).sources()
     raw = [last[raw_name(name)].alias(name) for name in names]
     return pl.DataFrame([rows.users.alias(USER), lists.alias(SEEN_ITEMS), *raw])
+
+
+def _segments(column: str, data: RetrievalData) -> pl.DataFrame:
+    """Return the number of training rows of each item per value of a data column."""
+    rows = data.rows
+    segment = to_ids(column, rows.frame[raw_name(column)])
+    pairs = pl.DataFrame({"segment": segment, "item": rows.item})
+    train = pairs.filter(pl.Series(rows.split == SPLITS.index("train"))).drop_nulls()
+    return train.group_by("segment", "item").len("rows").sort("segment", "item")
+
+
+def read_segments(folder: Path) -> pl.DataFrame | None:
+    """Return the training rows per segment and item of a run, None if it has no segments.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Columns `segment` (canonical ids), `item` (position in the catalogue) and `rows`.
+
+    Raises:
+        RunError: the file is damaged.
+
+    """
+    path = folder / FOLDER / _SEGMENTS
+    return read(path) if path.is_file() else None
 
 
 def save_answers(shown: Indices) -> pl.DataFrame:

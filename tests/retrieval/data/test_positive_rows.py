@@ -1,5 +1,6 @@
 """Items without a table have the columns of their last training row, never of a later one."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,20 @@ def test_an_item_with_a_bad_cell_is_skipped_with_its_rows(tmp_path: Path) -> Non
     assert found.items.ids.to_list() == [5, 8, 9]
     assert found.skipped == {"shown": 1, "film": 3}
     assert found.frame[raw_name("film")].to_list() == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ("times", "until"),
+    [
+        ([1.7e9 + i for i in range(6)], datetime(2023, 11, 14, 22, 13, 24, tzinfo=UTC)),
+        (
+            [f"2026-02-0{i}T00:00:00.000001Z" for i in range(1, 7)],
+            datetime(2026, 2, 5, 0, 0, 0, 1, tzinfo=UTC),
+        ),
+        (list(range(6)), None),  # numbers that only order the rows
+    ],
+)
+def test_the_time_of_the_last_positive_is_known(times: list[Any], until: datetime | None) -> None:
+    rows = ROWS.with_columns(time=pl.Series(times))
+    assert positives(rows, parse_recipe(RECIPE, ["retrieval.time=time"])).until == until
+    assert positives(rows).until is None  # the recipe names no time

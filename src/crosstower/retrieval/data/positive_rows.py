@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,6 +23,7 @@ from crosstower.recipe.own_columns import ROW, SPLIT, raw_name, time_name
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.split import order_of
+from crosstower.recipe.times import ORDER
 from crosstower.retrieval.data.items import ItemTable, read_items
 from crosstower.retrieval.data.row_items import TrainingRows, canonical_ids, items_of_rows
 from crosstower.retrieval.data.tower_columns import TowerColumns, retrieval_section_of
@@ -34,6 +37,7 @@ class PositiveRows:
 
     `user` and `item` `[R]` are positions in `users` and `items`, `split` `[R]` positions in
     `SPLITS`. `clocks` read the time columns of split and order; `joins` counts matched rows.
+    `until` is the time of the last row, None if there are no users or no times.
     """
 
     frame: pl.DataFrame
@@ -45,6 +49,7 @@ class PositiveRows:
     skipped: Counter[str]
     clocks: tuple[Clock, ...] = ()
     joins: tuple[JoinMatch, ...] = ()
+    until: datetime | None = None
 
     def take(self, rows: Indices) -> pl.DataFrame:
         """Return the frame's rows at some positions."""
@@ -89,7 +94,16 @@ def read_positives(
     place = items.places_of(frame[raw_name(section.item)])
     split = frame[SPLIT].to_numpy()
     return PositiveRows(
-        frame, user, place, split, users, items, skipped, tuple(cleaner.clocks), joins
+        frame,
+        user,
+        place,
+        split,
+        users,
+        items,
+        skipped,
+        tuple(cleaner.clocks),
+        joins,
+        _until(frame, order),
     )
 
 
@@ -97,10 +111,19 @@ def _cleaner(
     recipe: Recipe, sides: TowerColumns, splitter: Splitter, order: tuple[Clock, ...]
 ) -> Cleaner:
     section, query = retrieval_section_of(recipe), recipe.schema_.part(list(sides.query))
-    raw = [section.item, section.user, *query.sources(), *splitter.columns]
+    raw = [section.item, section.user, section.segment, *query.sources(), *splitter.columns]
     extras = list(dict.fromkeys(name for name in raw if name is not None))
     clocks = list(dict.fromkeys([*splitter.clocks, *order]))
     return Cleaner(query, extras, on_bad_rows=recipe.data.on_bad_rows, clocks=clocks)
+
+
+def _until(frame: pl.DataFrame, order: tuple[Clock, ...]) -> datetime | None:
+    """Return the time of the last row, to the microsecond; None without a clock that tells it."""
+    for clock in order:
+        last: Any = frame[time_name(clock.column)].max()
+        if clock.unit != ORDER and last is not None:
+            return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=last // 1_000)
+    return None
 
 
 def _read(

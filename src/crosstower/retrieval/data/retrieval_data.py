@@ -207,6 +207,7 @@ def _facts(
         joins=rows.joins,
         fingerprint=digest.hexdigest(),
         answers=questions["test"].counts,
+        until=rows.until,
     )
 
 

@@ -38,7 +38,7 @@ def tower_columns_of(recipe: Recipe) -> TowerColumns:
         RecipeError: an unknown column, a tower without columns, or a column that needs both towers.
 
     """
-    columns, history = recipe.schema_.columns, retrieval_section_of(recipe).history
+    columns, history = recipe.schema_.columns, retrieval_section_of(recipe).history.column
     named = recipe.model.get("item", [])
     item = [named] if isinstance(named, str) else list(named)
     for name in item:
