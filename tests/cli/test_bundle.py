@@ -22,3 +22,16 @@ def test_a_bundle_is_made_and_says_how_to_serve_it(
     assert json.loads(text)["items"] == 1_500
     code, _, err = run(capsys, "bundle", *runs, "-o", out)
     assert (code, "already exists" in err) == (5, True)
+
+
+def test_a_bundle_takes_a_file_of_rules_that_fit_its_items(
+    blended: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    rules, out = tmp_path / "rules.yaml", tmp_path / "bundle"
+    rules.write_text("boost: {where: prise < 80, multiply: 2}")
+    arguments = ("bundle", blended.retrieval.folder, "-o", out, "--rules", rules)
+    code, _, err = run(capsys, *arguments)
+    assert (code, "did you mean 'price'" in err) == (2, True)
+    rules.write_text("boost: {where: price < 80, multiply: 2}")
+    assert run(capsys, *arguments)[0] == 0
+    assert Bundle.open(out).rules.boost[0].multiply == 2

@@ -81,6 +81,7 @@ def test_the_json_schema_knows_every_section() -> None:
         "training",
         "calibration",
         "blend",
+        "rules",
         "evaluation",
         "retrieval",
     }

@@ -152,6 +152,9 @@ class SharedValues:
         """Return the similarities `[ordered]`, see `Likeness`."""
         alike = np.zeros(len(owner))
         for code in self._codes:
+            if len(best) == 1 and owner[-1] == 0:  # one list: several times as fast
+                alike += (code == code[best[0]]) & (code > 0)
+                continue
             theirs = np.zeros(owner[-1] + 1, dtype=code.dtype)
             theirs[owner[best]] = code[best]
             alike += (code == theirs[owner]) & (code > 0)

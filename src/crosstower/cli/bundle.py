@@ -38,6 +38,12 @@ def bundle(
         ),
     ] = "auto",
     index_option: IndexOptions = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Rules of all lists, as YAML (default: those of the recipe)."
+        ),
+    ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -55,6 +61,7 @@ def bundle(
             index=index,
             index_options=pairs_of(index_option),
             seed=seed,
+            rules=rules,
             on_progress=progress_on(status),
         )
     if as_json:

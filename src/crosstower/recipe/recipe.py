@@ -19,6 +19,7 @@ from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
 from crosstower.recipe.data import Data
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.retrieval import Retrieval
+from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Schema, Sequence
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
@@ -77,6 +78,7 @@ class Recipe(FrozenModel):
         default=Calibration(), description="Calibration of the predictions."
     )
     blend: Blend | None = Field(default=None, description="Blend of the tasks into one score.")
+    rules: Rules | None = Field(default=None, description="Rules of the lists that are served.")
     evaluation: Evaluation = Field(default=Evaluation(), description="Options of the report.")
     retrieval: Retrieval | None = Field(
         default=None, description="Makes the recipe train a retriever."

@@ -60,6 +60,11 @@ class Catalogue:
         return self._count
 
     @property
+    def kinds(self) -> dict[str, pl.DataType]:
+        """Names and types of the columns that a condition may name: attributes and the id."""
+        return {_ID: self.ids.dtype} | dict(self.attributes.schema)
+
+    @property
     def all_active(self) -> bool:
         """Whether no item was removed."""
         return self._count == len(self.active_mask)

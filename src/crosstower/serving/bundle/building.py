@@ -21,6 +21,7 @@ from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, path_of
+from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.open import save_index
@@ -39,6 +40,7 @@ from crosstower.serving.bundle.manifest import (
     files_of,
     version_of,
 )
+from crosstower.serving.bundle.rules import columns_of_schema, given_rules, write_rules
 from crosstower.storage.documents import facts_of
 from crosstower.storage.files import new_folder
 from crosstower.training.history import read_predictions
@@ -58,6 +60,7 @@ def make_bundle(
     candidates: int = 200,
     seed: int | None = None,
     data: Any = None,
+    rules: Rules | str | Path | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Bundle:
     """Write a folder that has everything a server needs, and open it.
@@ -73,12 +76,15 @@ def make_bundle(
         seed: of both models; the first one of each run if None.
         data: the rows again, where the ranker was trained on a data frame and its blend may be
             fitted again by content types that were not stored.
+        rules: of all lists, or the path of a file of rules; by default those of the recipe of the
+            ranking run, or else of the retrieval run.
         on_progress: called at each stage.
 
     Raises:
         BundleError: the folder is there, or the runs are not one of each kind.
         RunError: a run is missing, damaged, or its training has not finished.
         DataError: no item, or no known user, has its key in a table that the ranker joins.
+        RecipeError: the rules are wrong, or name a column that items do not have.
 
     """
     out = path_of("out", out, error=BundleError, expected="the folder to write")
@@ -87,6 +93,7 @@ def make_bundle(
     count_of("candidates", candidates, error=BundleError)
     given = [runs] if isinstance(runs, Run | str | Path) else runs
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
+    chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     try:
         with new_folder(out) as aside:
             maker = _Maker(aside, seed, on_progress)
@@ -97,6 +104,8 @@ def make_bundle(
             if retrieval is not None and ranking is not None:
                 maker.form(candidates)
                 maker.match(ranking)
+            if chosen is not None:
+                maker.rules(chosen, ranking)
             maker.finish(_name(out, retrieval, ranking), candidates)
     except OSError as error:
         raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -112,6 +121,7 @@ class _Maker:
         self.items, self.index, self.fastest = 0, None, EAGER
         self.index_recall: float | None = None
         self.attributes: pl.DataFrame | None = None
+        self.item_columns: dict[str, pl.DataType] | None = None
         self.reference: dict[str, tuple[float, ...]] = {}
         self.joins: tuple[JoinMatch, ...] = ()
         self.blend_by: tuple[str, ...] = ()
@@ -127,6 +137,7 @@ class _Maker:
         )
         retriever = Retriever.open(Run.open(place))
         self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes
+        self.item_columns = retriever.catalogue.kinds
         self.on_progress(f"the index of {self.items:,} items")
         made, self.index, self.index_recall = choose_index(retriever, index, options)
         if self.index_recall is not None and self.index_recall < RECALL:
@@ -164,6 +175,16 @@ class _Maker:
         rows = RowMaker.of(retriever, ranking, ranking.recipe.schema_.sources())
         matches = rows.join_matches(_users(retriever, rows.user))
         self.joins = tuple(match.without_folder() for match in matches)
+
+    def rules(self, rules: Rules, ranking: Run | None) -> None:
+        """Write the rules, which must fit the items, or the rows where there are none."""
+        self.on_progress("the rules")
+        if self.item_columns is None and ranking is not None:
+            write_rules(
+                self.folder, rules, columns_of_schema(ranking.recipe.schema_), vectors=False
+            )
+        else:
+            write_rules(self.folder, rules, self.item_columns or {}, vectors=True)
 
     def finish(self, name: str, candidates: int) -> None:
         self.on_progress("checksums")
@@ -204,6 +225,11 @@ class _Maker:
             read = {*names, *run.recipe.schema_.sources()}
             names = [n for n in [*names, *short] if n in read and n in items.columns]
         return list(dict.fromkeys(names))
+
+
+def _recipe_rules(*runs: Run | None) -> Rules | None:
+    """Return the rules of the first run whose recipe has some."""
+    return next((r.recipe.rules for r in runs if r is not None and r.recipe.rules), None)
 
 
 def _by_kind(runs: Sequence[Run]) -> tuple[Run | None, Run | None]:

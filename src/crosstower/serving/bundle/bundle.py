@@ -3,6 +3,7 @@
 A bundle is never changed in place: make another one and swap to it.
 
 - `manifest.json`, `card.md`, `card.html`
+- `rules.json`: the rules of all lists, if there are any
 - `retrieval/`: the run that retrieves, with the weights of one model, its items, users and index
 - `ranking/`: the run that ranks, with one model, calibration, blend and the tables it joins;
   `held_out.parquet` has predictions of validation rows, on which a blend can be fitted again;
@@ -23,6 +24,7 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.arguments import path_of
+from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import read
 from crosstower.retrieval.index.open import IndexHeader
 from crosstower.retrieval.retriever import INDEX, Retriever
@@ -30,6 +32,7 @@ from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.forms import EAGER, open_form
 from crosstower.serving.bundle.forms import FOLDER as FORMS
 from crosstower.serving.bundle.manifest import Manifest, read_manifest
+from crosstower.serving.bundle.rules import read_rules
 from crosstower.training.run import Run
 
 RETRIEVAL, RANKING = "retrieval", "ranking"
@@ -70,6 +73,16 @@ class Bundle:
         bundle.check_index()
         bundle.check_joins()
         return bundle
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules of all lists.
+
+        Raises:
+            BundleError: they are damaged.
+
+        """
+        return read_rules(self.folder)
 
     @property
     def version(self) -> str:
