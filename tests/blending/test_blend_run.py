@@ -135,7 +135,7 @@ def test_tuning_keeps_to_its_constraint_where_the_plain_sum_does_not(run: Run) -
 def test_a_blend_by_hand_can_be_measured_by_a_utility(run: Run) -> None:
     utility = Utility(values=WANTED, user="user_id", k=7, metric="total")
     result = blend_run(run, Blend(weights=WANTED), utility=utility)
-    assert result.asked.k == 7
+    assert result.comparison.k == 7
     rows = pl.read_parquet(run.folder / "blended.parquet").filter(pl.col("rank") <= 7)
     worth = (rows["like"] + 2 * rows["comment"]).sum() / rows["user_id"].n_unique()
     got = result.orders[0].metrics["utility"].mean

@@ -48,7 +48,7 @@ class BlendResult:
 
     Args:
         blend: weights and transforms.
-        asked: specification of the comparison.
+        comparison: specification of the comparison.
         orders: metrics per order of the test rows, that of the blend first.
         sentences: findings in words.
         notes: remarks about the rows.
@@ -57,7 +57,7 @@ class BlendResult:
     """
 
     blend: Blend
-    asked: ComparisonSpec
+    comparison: ComparisonSpec
     orders: tuple[ModelMetrics, ...]
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
@@ -67,8 +67,8 @@ class BlendResult:
         """Return plain data for JSON."""
         return {
             "blend": self.blend.model_dump(mode="json", exclude_defaults=True),
-            "user": self.asked.user,
-            "k": self.asked.k,
+            "user": self.comparison.user,
+            "k": self.comparison.k,
             "orders": {o.name: _plain(o) for o in self.orders},
             "sentences": list(self.sentences),
             "notes": list(self.notes),
@@ -143,8 +143,8 @@ def blend_run(
         tuned = tune_blend(tune, kinds, rows[0].valid, on_progress=on_progress)
         blend = tuned.blend
     blend = _given(blend).model_copy(update={"diversity": diversity})
-    asked = ComparisonSpec(run.recipe.schema_, user, places, wanted)
-    return _finish(run, blend, asked, rows, tuned=tuned, on_progress=on_progress)
+    comparison = ComparisonSpec(run.recipe.schema_, user, places, wanted)
+    return _finish(run, blend, comparison, rows, tuned=tuned, on_progress=on_progress)
 
 
 def _diversity(run: Run, blend: Blend | None, given: Diversity | None) -> Diversity | None:
@@ -166,26 +166,26 @@ def _given(blend: Blend | None) -> Blend:
 def _finish(
     run: Run,
     blend: Blend,
-    asked: ComparisonSpec,
+    comparison: ComparisonSpec,
     rows: list[HeldOut],
     *,
     tuned: Tuned | None,
     on_progress: OnProgress,
 ) -> BlendResult:
     """Compare the orders of all seeds; save the fitted blends, the page and the metrics."""
-    model, kinds = next(iter(run.info.models)), asked.schema.kinds()
+    model, kinds = next(iter(run.info.models)), comparison.schema.kinds()
     on_progress("comparing orders")
     fitted = [fit_blend(blend, kinds, part.valid) for part in rows]
-    compared = [compare(asked, one, part) for one, part in zip(fitted, rows, strict=True)]
+    compared = [compare(comparison, one, part) for one, part in zip(fitted, rows, strict=True)]
     measured, counts = compared[0]
-    lists = lists_of(rows[0].test[asked.user], asked.k)
-    words = sentences(asked, measured, counts, lists)
-    words += constraint_words(asked, rows[0].test, measured)
+    lists = lists_of(rows[0].test[comparison.user], comparison.k)
+    words = sentences(comparison, measured, counts, lists)
+    words += constraint_words(comparison, rows[0].test, measured)
     if len(rows) > 1:
         words.append(f"These findings are of the first of {len(rows)} seeds; tables are of all.")
     result = BlendResult(
         blend=blend,
-        asked=asked,
+        comparison=comparison,
         orders=tuple(_over_seeds([orders for orders, _ in compared])),
         sentences=(*words, *(tuning_words(tuned) if tuned is not None else [])),
         notes=tuple(_notes(fitted[0], rows[0])),
@@ -198,7 +198,7 @@ def _finish(
     on_progress("writing the page")
     content = page_content(
         f"{run.recipe.name}: blend",
-        asked,
+        comparison,
         fitted[0],
         rows[0],
         measured,
@@ -208,7 +208,7 @@ def _finish(
         notes=result.notes,
     )
     write_blend_report(result.page, content)
-    in_order = ordered_rows(fitted[0], rows[0].test, measured[0], asked.user)
+    in_order = ordered_rows(fitted[0], rows[0].test, measured[0], comparison.user)
     write_parquet(in_order, run.folder / "blended.parquet")
     text = json.dumps(result.plain(), indent=1, allow_nan=False)
     write_atomic(run.folder / BLENDED, text.encode())

@@ -69,51 +69,51 @@ class Measured:
 
 
 def compare(
-    asked: ComparisonSpec, fitted: FittedBlend, rows: HeldOut
+    comparison: ComparisonSpec, fitted: FittedBlend, rows: HeldOut
 ) -> tuple[list[Measured], Counts | None]:
     """Return the blend's order of the test rows, then the others; and the effect of diversity."""
     blend, score, counts = fitted.spec, fitted.score(rows.test), None
     orders: list[tuple[str, Role, Floats]] = []
     if blend.diversity is not None:
-        rank, counts = rerank(blend.diversity, rows.test[asked.user], score, rows.test)
+        rank, counts = rerank(blend.diversity, rows.test[comparison.user], score, rows.test)
         orders.append((BLENDED, "model", -rank.astype(np.float64)))
         orders.append((BEFORE_DIVERSITY, "baseline", score))
     else:
         orders.append((BLENDED, "model", score))
-    for name, other in _others(asked, blend, rows).items():
+    for name, other in _others(comparison, blend, rows).items():
         orders.append((name, "baseline", other))
     orders.append((SHUFFLED, "constant", np.zeros(rows.test.height)))
-    best = _best(asked, blend, rows.test)
+    best = _best(comparison, blend, rows.test)
     if best is not None:  # the utility has a best order; a blend alone only says what is summed
-        orders.append((TRUE_SUM if asked.utility is None else BEST, "best", best))
-    by = type_column(blend, asked.utility)
+        orders.append((TRUE_SUM if comparison.utility is None else BEST, "best", best))
+    by = type_column(blend, comparison.utility)
     return [
-        measure(asked, name, role, s, frame=rows.test, by=by) for name, role, s in orders
+        measure(comparison, name, role, s, frame=rows.test, by=by) for name, role, s in orders
     ], counts
 
 
-def _others(asked: ComparisonSpec, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
+def _others(comparison: ComparisonSpec, blend: Blend, rows: HeldOut) -> dict[str, Floats]:
     """Return the baselines of the blend: scores by a plain sum and by each task alone.
 
     The weights of the plain sum are the values of the utility, or those of the blend.
     """
     weights = {task: weight for task, weight in blend.weights.items() if weight != 0.0}
-    values = asked.utility.values if asked.utility is not None else weights
+    values = comparison.utility.values if comparison.utility is not None else weights
     plain = Blend(weights={task: value for task, value in values.items() if value != 0.0})
     specs = {f"{task} alone": Blend(weights={task: w}) for task, w in weights.items()}
     if blend.model_copy(update={"diversity": None}) != plain:
         specs = {PLAIN: plain, **specs}
-    kinds = asked.schema.kinds()
+    kinds = comparison.schema.kinds()
     return {n: fit_blend(spec, kinds, rows.valid).score(rows.test) for n, spec in specs.items()}
 
 
-def _best(asked: ComparisonSpec, blend: Blend, frame: pl.DataFrame) -> Floats | None:
+def _best(comparison: ComparisonSpec, blend: Blend, frame: pl.DataFrame) -> Floats | None:
     """Return the score by true probabilities, if those of all weighted tasks are known."""
-    truths = asked.schema.truths()
-    if asked.utility is not None:
-        counted = [task for task, value in asked.utility.values.items() if value > 0.0]
+    truths = comparison.schema.truths()
+    if comparison.utility is not None:
+        counted = [task for task, value in comparison.utility.values.items() if value > 0.0]
         if set(counted) <= set(truths):
-            return gain(asked.utility, frame, asked.schema.kinds(), truth=truths)
+            return gain(comparison.utility, frame, comparison.schema.kinds(), truth=truths)
         return None
     counted = [task for task, weight in blend.weights.items() if weight != 0.0]
     if blend.mode == "product" or not set(counted) <= set(truths):
@@ -124,7 +124,7 @@ def _best(asked: ComparisonSpec, blend: Blend, frame: pl.DataFrame) -> Floats | 
 
 
 def measure(
-    asked: ComparisonSpec,
+    comparison: ComparisonSpec,
     name: str,
     role: Role,
     score: Floats,
@@ -133,18 +133,18 @@ def measure(
     by: str | None,
 ) -> Measured:
     """Return the metrics of the order by falling score; ties count as the mean of their orders."""
-    users, k, kinds = frame[asked.user], asked.k, asked.schema.kinds()
+    users, k, kinds = frame[comparison.user], comparison.k, comparison.schema.kinds()
     groups: dict[str, GroupValues] = {}
     values: dict[str, float] = {}
-    if asked.utility is not None:
-        metric = ndcg_per_group if asked.utility.metric == "ndcg" else total_at_k_per_group
-        groups["utility"] = metric(users, score, gain(asked.utility, frame, kinds), k)
+    if comparison.utility is not None:
+        metric = ndcg_per_group if comparison.utility.metric == "ndcg" else total_at_k_per_group
+        groups["utility"] = metric(users, score, gain(comparison.utility, frame, kinds), k)
     for task, kind in kinds.items():
         worth = task_gain(frame, task)
         groups[f"ndcg.{task}"] = ndcg_per_group(users, score, worth, k)
         groups[f"total.{task}"] = total_at_k_per_group(users, score, numbers_of(frame, task), k)
-        if task in asked.schema.truths():
-            truth = frame[asked.schema.truths()[task]]
+        if task in comparison.schema.truths():
+            truth = frame[comparison.schema.truths()[task]]
             groups[f"expected.{task}"] = total_at_k_per_group(users, score, truth, k)
         if kind == "binary":
             known = pl.Series(~np.isnan(worth))

@@ -29,7 +29,7 @@ _MOST_TYPES = 5
 
 def page_content(
     title: str,
-    asked: ComparisonSpec,
+    comparison: ComparisonSpec,
     fitted: FittedBlend,
     rows: HeldOut,
     measured: list[Measured],
@@ -40,23 +40,23 @@ def page_content(
     notes: tuple[str, ...],
 ) -> BlendContent:
     """Return everything that the page shows: the orders over seeds, the rest of the first one."""
-    blend, utility = fitted.spec, asked.utility
+    blend, utility = fitted.spec, comparison.utility
     by = type_column(blend, utility)
     return BlendContent(
         title=title,
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         blend=_yaml(blend),
         rows=rows.test.height,
-        users=rows.test[asked.user].drop_nulls().n_unique(),
-        user=asked.user,
-        k=asked.k,
+        users=rows.test[comparison.user].drop_nulls().n_unique(),
+        user=comparison.user,
+        k=comparison.k,
         utility=None if utility is None else _yaml(utility),
         sentences=sentences,
         orders=orders,
         by=by,
-        shares=shares_by_rank(measured, rows.test, by, asked.k),
+        shares=shares_by_rank(measured, rows.test, by, comparison.k),
         distributions=tuple(_distributions(fitted, rows.test, by)),
-        front=_front(blend, asked, rows, tuned),
+        front=_front(blend, comparison, rows, tuned),
         notes=notes,
     )
 
@@ -77,7 +77,7 @@ def ordered_rows(
 
 
 def _front(
-    blend: Blend, asked: ComparisonSpec, rows: HeldOut, tuned: Tuned | None
+    blend: Blend, comparison: ComparisonSpec, rows: HeldOut, tuned: Tuned | None
 ) -> pl.DataFrame | None:
     """Return the blends tried, or other weights than those by hand, measured on validation rows."""
     if tuned is not None:
@@ -90,9 +90,11 @@ def _front(
     else:
         if sum(weight != 0.0 for weight in blend.weights.values()) < 2:
             return None
-        kinds = asked.schema.kinds()
+        kinds = comparison.schema.kinds()
         plain = blend.model_copy(update={"diversity": None})
-        table = weight_sweep(plain, kinds, rows.valid, rows.valid, user=asked.user, k=asked.k)
+        table = weight_sweep(
+            plain, kinds, rows.valid, rows.valid, user=comparison.user, k=comparison.k
+        )
         table = table.rename({"by_hand": "chosen"}).with_columns(feasible=pl.lit(value=True))
     names = {c: f"ndcg.{c.removesuffix('__ndcg')}" for c in table.columns if c.endswith("__ndcg")}
     kept = [c for c in ("utility", "front", "chosen", "feasible") if c in table.columns]

@@ -25,7 +25,7 @@ from crosstower.evaluation.metrics.per_user import bootstrap_difference
 
 
 def sentences(
-    asked: ComparisonSpec, measured: Sequence[Measured], counts: Counts | None, lists: Lists
+    comparison: ComparisonSpec, measured: Sequence[Measured], counts: Counts | None, lists: Lists
 ) -> list[str]:
     """Return the findings on the test rows of one training, the most important first.
 
@@ -33,27 +33,27 @@ def sentences(
     """
     by_name = {m.name: m for m in measured}
     blend = by_name[BLENDED]
-    words = [_first_places(asked, blend, lists), *lists.words()]
+    words = [_first_places(comparison, blend, lists), *lists.words()]
     if lists.comparable:
-        words += _comparisons(asked, blend, by_name)
-    words += _types(asked, by_name)
+        words += _comparisons(comparison, blend, by_name)
+    words += _types(comparison, by_name)
     if counts is not None:
         words.append(_diversity(counts))
     return words
 
 
 def _comparisons(
-    asked: ComparisonSpec, blend: Measured, by_name: Mapping[str, Measured]
+    comparison: ComparisonSpec, blend: Measured, by_name: Mapping[str, Measured]
 ) -> list[str]:
     """Return sentences on the differences between the blend and the other orders."""
     words = list[str]()
-    for metric in _compared(asked):
-        words += _against(blend, by_name.get(SHUFFLED), metric, asked.k)
-    for task in asked.schema.tasks:
-        words += _against(blend, by_name.get(f"{task} alone"), f"ndcg.{task}", asked.k)
+    for metric in _compared(comparison):
+        words += _against(blend, by_name.get(SHUFFLED), metric, comparison.k)
+    for task in comparison.schema.tasks:
+        words += _against(blend, by_name.get(f"{task} alone"), f"ndcg.{task}", comparison.k)
     for other in (PLAIN, BEFORE_DIVERSITY):
-        for metric in _compared(asked):
-            words += _against(blend, by_name.get(other), metric, asked.k)
+        for metric in _compared(comparison):
+            words += _against(blend, by_name.get(other), metric, comparison.k)
     return words
 
 
@@ -80,13 +80,15 @@ def tuning_words(tuned: Tuned) -> list[str]:
 
 
 def constraint_words(
-    asked: ComparisonSpec, frame: pl.DataFrame, measured: Sequence[Measured]
+    comparison: ComparisonSpec, frame: pl.DataFrame, measured: Sequence[Measured]
 ) -> list[str]:
     """Return sentences about each constraint's value on the test rows, per order."""
-    if asked.utility is None or not asked.utility.constraints:
+    if comparison.utility is None or not comparison.utility.constraints:
         return []
-    measures = Measures(asked.utility, asked.schema.kinds(), frame)
-    words = [f"On the test rows, {constraint.words}:" for constraint in asked.utility.constraints]
+    measures = Measures(comparison.utility, comparison.schema.kinds(), frame)
+    words = [
+        f"On the test rows, {constraint.words}:" for constraint in comparison.utility.constraints
+    ]
     for order in measured:
         if order.name in (BLENDED, PLAIN):
             figures = measures.of(-order.rank.astype(np.float64))
@@ -96,22 +98,24 @@ def constraint_words(
     return [f"{sentence[:-1]}." for sentence in words]
 
 
-def _compared(asked: ComparisonSpec) -> list[str]:
-    if asked.utility is not None:
+def _compared(comparison: ComparisonSpec) -> list[str]:
+    if comparison.utility is not None:
         return ["utility"]
-    return [f"ndcg.{task}" for task in asked.schema.tasks]
+    return [f"ndcg.{task}" for task in comparison.schema.tasks]
 
 
-def _first_places(asked: ComparisonSpec, blend: Measured, lists: Lists) -> str:
+def _first_places(comparison: ComparisonSpec, blend: Measured, lists: Lists) -> str:
     parts: list[str] = []
-    for task, kind in asked.schema.kinds().items():
+    for task, kind in comparison.schema.kinds().items():
         low, high = blend.intervals[f"total.{task}"]
         total = blend.values[f"total.{task}"]
         what = f"{task}" if kind == "binary" else f"{task} in all"
         noise = f" (95 % {low:.2f} to {high:.2f})" if lists.count > 1 else ""
         parts.append(f"{total:.2f} {what}{noise}")
-    users = blend.groups[f"total.{next(iter(asked.schema.tasks))}"].counted
-    where = f"The first {asked.k} rows of {users:,} list{'s'[: users != 1]} by {asked.user}"
+    users = blend.groups[f"total.{next(iter(comparison.schema.tasks))}"].counted
+    where = (
+        f"The first {comparison.k} rows of {users:,} list{'s'[: users != 1]} by {comparison.user}"
+    )
     held = "hold on average" if users != 1 else "hold"
     return f"{where} {held} {', '.join(parts)}."
 
@@ -141,7 +145,7 @@ def _called(name: str) -> str:
     return called.get(name, name)
 
 
-def _types(asked: ComparisonSpec, by_name: Mapping[str, Measured]) -> list[str]:
+def _types(comparison: ComparisonSpec, by_name: Mapping[str, Measured]) -> list[str]:
     """Return the shares of content types in the first positions, compared with the plain sum."""
     blend, plain = by_name[BLENDED], by_name.get(PLAIN)
     if not blend.shares:
@@ -150,7 +154,7 @@ def _types(asked: ComparisonSpec, by_name: Mapping[str, Measured]) -> list[str]:
         f"{kind} {share:.0%}" + (f" (plain sum {plain.shares.get(kind, 0.0):.0%})" if plain else "")
         for kind, share in list(blend.shares.items())[:5]
     ]
-    return [f"Of the first {asked.k} places: {', '.join(parts)}.".replace("%", " %")]
+    return [f"Of the first {comparison.k} places: {', '.join(parts)}.".replace("%", " %")]
 
 
 def _diversity(counts: Counts) -> str:

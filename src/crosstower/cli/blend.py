@@ -227,8 +227,8 @@ def print_blend(result: BlendResult) -> None:
     """Print the metrics of each order per task, and the verdicts."""
     from crosstower.cli.tables import console, indented
 
-    k = result.asked.k
-    kinds = result.asked.schema.kinds()
+    k = result.comparison.k
+    kinds = result.comparison.schema.kinds()
     for task in kinds:
         names = {
             f"ndcg.{task}": f"NDCG@{k}",
@@ -236,7 +236,7 @@ def print_blend(result: BlendResult) -> None:
             f"expected.{task}": f"Expected@{k}",
             f"gauc.{task}": "gAUC",
         }
-        _print_orders(f"{task}: test rows, one list per {result.asked.user}", names, result)
+        _print_orders(f"{task}: test rows, one list per {result.comparison.user}", names, result)
     shared = {
         n: n.removeprefix("share.") for n in result.orders[0].metrics if n.startswith("share.")
     }
