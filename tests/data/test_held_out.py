@@ -36,18 +36,18 @@ def split_by(recipe_text: str, split: str, **data: str) -> Recipe:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_rows_are_those_of_the_answers_in_their_order(
+def test_rows_are_those_of_the_targets_in_their_order(
     recipe_text: str, numbered: pl.DataFrame, tmp_path: Path, split: str
 ) -> None:
     recipe = split_by(recipe_text, split)
     source = source_of(recipe.data, numbered)
-    answers = prepare(recipe, source, spill=tmp_path / "spill").answers
+    targets = prepare(recipe, source, spill=tmp_path / "spill").targets
     found = held_out_columns(recipe, source, ["age", "number", "click"])
     for part in ("valid", "test"):
-        places = answers[part]["number"]
+        places = targets[part]["number"]
         assert found[part].equals(numbered[places].select("age", "number", "click"))
         assert held_out_rows(recipe, source, part).equals(numbered[places])
-    assert held_out_rows(recipe, source).height == answers["test"].height > 0
+    assert held_out_rows(recipe, source).height == targets["test"].height > 0
 
 
 def test_bad_rows_are_skipped_as_in_training(
@@ -60,10 +60,10 @@ def test_bad_rows_are_skipped_as_in_training(
     )
     recipe = split_by(recipe_text, "random", on_bad_rows="skip")
     source = source_of(recipe.data, bad)
-    answers = prepare(recipe, source, spill=tmp_path / "spill").answers
+    targets = prepare(recipe, source, spill=tmp_path / "spill").targets
     found = held_out_columns(recipe, source, ["number"])
     for part in ("valid", "test"):
-        assert found[part]["number"].equals(answers[part]["number"])
+        assert found[part]["number"].equals(targets[part]["number"])
         assert not found[part]["number"].is_in([3, 4, 13, 14]).any()
     strict = split_by(recipe_text, "random")
     with pytest.raises(DataError, match="expected a finite number, got inf in row 4 of data frame"):

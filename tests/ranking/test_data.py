@@ -33,14 +33,14 @@ def test_every_row_is_in_one_split_and_counted(recipe: Recipe, tmp_path: Path) -
     sizes = {split: len(rows) for split, rows in result.rows.items()}
     assert sum(sizes.values()) == 1200
     assert result.facts.rows == sizes
-    assert result.answers["test"].height == sizes["test"]
+    assert result.targets["test"].height == sizes["test"]
 
 
-def test_answers_are_in_the_order_of_the_encoded_rows(recipe: Recipe, tmp_path: Path) -> None:
+def test_targets_are_in_the_order_of_the_encoded_rows(recipe: Recipe, tmp_path: Path) -> None:
     result = prepared(recipe, tmp_path / "spill")
     labels = all_rows(result.rows["test"]).labels[:, 0]
-    assert labels.tolist() == result.answers["test"]["click"].to_list()
-    assert {"user_id", "genre", "click", "watch_time"} == set(result.answers["test"].columns)
+    assert labels.tolist() == result.targets["test"]["click"].to_list()
+    assert {"user_id", "genre", "click", "watch_time"} == set(result.targets["test"].columns)
 
 
 def test_base_rates_are_means_of_labels(

@@ -32,16 +32,16 @@ _MEMORY_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
 @dataclass(frozen=True)
 class Prepared:
-    """Encoded rows by split, and `answers`: labels and raw columns of valid and test rows.
+    """Encoded rows by split, and `targets`: labels and raw columns of valid and test rows.
 
-    An answer frame has a column a task (its label, null where missing), the true probability
+    A target frame has one column per task (its label, null where missing), the true probability
     columns and the raw columns that evaluation asks for, in the order of the encoded rows.
     `fingerprints` recognise the training rows.
     """
 
     encoder: Encoder
     rows: dict[str, EncodedRows]
-    answers: dict[str, pl.DataFrame]
+    targets: dict[str, pl.DataFrame]
     facts: DatasetStats
     fingerprints: Fingerprints
 
@@ -75,7 +75,7 @@ def evaluation_columns(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def answers_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
+def targets_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
     """Return labels by task name, true probabilities and raw columns of cleaned rows."""
     chosen = {c: frame[raw_name(c)] for c in columns}
     for name, task in schema.tasks.items():
@@ -157,20 +157,20 @@ class _Reading:
 def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
     memory = reading.recipe.data.memory_mb * 1_000_000
     rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
-    answers: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
+    targets: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
     census = DatasetCounter()
     for frame, assignment in reading.frames("encoding rows", census):
         # Encoded once, then split: texts are not copied, and long columns encode faster.
-        batch, answer = encoder.encode(frame), answers_of(frame, encoder.schema, reading.extras)
-        labels = answer.select(list(encoder.schema.tasks))
+        batch, target = encoder.encode(frame), targets_of(frame, encoder.schema, reading.extras)
+        labels = target.select(list(encoder.schema.tasks))
         chosen = {s: np.flatnonzero(assignment == place) for place, s in enumerate(SPLITS)}
         for split, places in chosen.items():
             rows[split].add(batch.take(places))
-            if split in answers:
-                answers[split].append(answer[places])
+            if split in targets:
+                targets[split].append(target[places])
         census.add(labels, batch, chosen, encoder)
     census.check(encoder.schema)
-    joined = {split: pl.concat(frames) for split, frames in answers.items()}
+    joined = {split: pl.concat(frames) for split, frames in targets.items()}
     words = split_words(reading.recipe.data.split, reading.splitter.clocks)
     joins = join_matches(reading.source)
     facts, fingerprints = census.finish(source=reading.source.name, split=words, joins=joins)

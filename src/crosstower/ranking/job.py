@@ -184,4 +184,4 @@ class RankingJob:
         arrays = {name: values.numpy() for name, values in logits.items()}
         decoded = Scorer(self.encoder, model).decode(arrays, kept)
         columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
-        return self.prepared.answers[split].with_columns(columns)
+        return self.prepared.targets[split].with_columns(columns)

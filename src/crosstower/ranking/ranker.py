@@ -161,7 +161,7 @@ class Ranker:
         # Rows to evaluate predictions on may lack what the blend reads.
         blended = blend and not with_labels
         rows = self._rows(columns, precision, tally, blend=blended)
-        yield from rows.answers(source) if with_labels else rows.predictions(source)
+        yield from rows.targets(source) if with_labels else rows.predictions(source)
 
     def _rows(
         self, columns: Sequence[str], precision: Precision, tally: Tally | None, *, blend: bool

@@ -15,7 +15,7 @@ from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Chunk, Source, require_columns
 from crosstower.data.tally import Tally
 from crosstower.errors import DataError, did_you_mean
-from crosstower.ranking.data import answers_of
+from crosstower.ranking.data import targets_of
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.own_columns import RAW, ROW, check_kept
 from crosstower.recipe.recipe import Recipe
@@ -55,7 +55,7 @@ class RowScorer:
             kept = {name: chunk.frame[name] for name in self.columns}
             yield pl.DataFrame(kept | scores.to_dict())
 
-    def answers(self, source: Source) -> Iterator[pl.DataFrame]:
+    def targets(self, source: Source) -> Iterator[pl.DataFrame]:
         """Yield labels, `columns` and predictions of the good rows, for an evaluation.
 
         Raises:
@@ -64,7 +64,7 @@ class RowScorer:
         """
         for _, frame, batch in self._encoded(source, with_labels=True):
             scores = self.scorer.score_encoded(batch, self.scorer.raw(frame))
-            known = answers_of(frame, self.recipe.schema_, list(self.columns))
+            known = targets_of(frame, self.recipe.schema_, list(self.columns))
             yield pl.DataFrame(known.to_dict() | scores.to_dict())
 
     def _encoded(

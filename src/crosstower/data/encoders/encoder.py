@@ -1,4 +1,4 @@
-"""Fit encoders on training rows; turn cleaned rows into batches, and logits into answers.
+"""Fit encoders on training rows; turn cleaned rows into batches, and logits into predictions.
 
 The same `Encoder` serves training, batch scoring, export and the server, so nothing drifts.
 """

@@ -58,7 +58,7 @@ class CalibrationMaps(FrozenModel):
 class Calibrators(FrozenModel):
     """What `fit_calibrators` found. `types` are all that it met, with a map of their own or not.
 
-    `notes` are sentences about rows, types and tasks that could not be fitted as asked.
+    `notes` are sentences about rows, types and tasks that could not be fitted as configured.
     """
 
     format: Literal[1] = 1

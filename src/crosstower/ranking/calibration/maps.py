@@ -226,7 +226,8 @@ def _isotonic(kind: HeadKind, y: Values, p: Values) -> Isotonic | None:
     """Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Probabilities".
 
     The probabilities of a binary task stay in [1 / (B + 2), 1 - 1 / (B + 2)]: a bin without a
-    positive does not prove that there is none, and a sure answer may cost an endless log loss.
+    positive does not prove that there is none, and a wrong certainty would have an
+    infinite log loss.
     """
     fitted = IsotonicRegression(out_of_bounds="clip").fit(p, y)
     x, level = np.asarray(fitted.X_thresholds_), np.asarray(fitted.y_thresholds_)
