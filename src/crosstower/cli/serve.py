@@ -49,7 +49,7 @@ def serve(
     ] = None,
     max_batch_size: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Waiting requests that are answered as one batch."),
+        typer.Option(min=1, metavar="N", help="Waiting requests that are processed as one batch."),
     ] = 8,
     max_queue: Annotated[
         int,

@@ -119,7 +119,7 @@ class Funnel:
 
         The ranker reads the query columns of the user's last row, replaced by those of `query`,
         and each item's row of the item table. A query column of the retrieval recipe that is not
-        given is missing. A server answers on the same path, a batch of requests at a time.
+        given is missing. A server uses the same path, a batch of requests at a time.
 
         Args:
             user: an id; an unknown user has no history.
@@ -141,17 +141,17 @@ class Funnel:
         """
         self.check_k(k)
         given = dict(query or {})
-        asked = FunnelRequest(user, given, k=k, where=where)
+        request = FunnelRequest(user, given, k=k, where=where)
         queries = self.retriever.queries
         queries.check_user(user)
         if not given and not queries.history_only and (user is None or not queries.known(user)):
             # The retriever reads a query whose columns are all missing.
             missing = dict.fromkeys(n for n in queries.columns if n != self.rows.user)
-            asked = replace(asked, query=missing)
-        found = self.online.recommend(asked)
+            request = replace(request, query=missing)
+        found = self.online.recommend(request)
         self._check_read(found)
         notify(found.notices)
-        return self._answer(found).head(k)
+        return self._table(found).head(k)
 
     def _check_read(self, found: Ranked) -> None:
         """Refuse candidates that the ranker cannot read, unless the recipe skips some of them.
@@ -261,8 +261,8 @@ class Funnel:
         kinds = {ROW: pl.Int64()} | dict.fromkeys(names, pl.Float64())
         return pl.DataFrame(schema=kinds | dict.fromkeys(raw, pl.String()))
 
-    def _answer(self, found: Ranked) -> pl.DataFrame:
-        """Return an answer of the online funnel as a table."""
+    def _table(self, found: Ranked) -> pl.DataFrame:
+        """Return the result of the online funnel as a table."""
         catalogue = self.retriever.catalogue
         columns: dict[str, Any] = {
             "rank": np.arange(1, len(found.places) + 1),

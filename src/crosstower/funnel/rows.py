@@ -29,12 +29,12 @@ class RowMaker:
     the column of the user's id; otherwise the item's if the item table (`items` `[N]`, by place)
     has it; otherwise it must be given with the query. What the ranking recipe joins is joined.
 
-    `asked` are the query columns of the retrieval recipe, `user` the column of the user's id (None
-    if it has no users), `from_items` and `from_query` the columns that the ranker needs.
+    `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
+    if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
     """
 
     items: pl.DataFrame
-    asked: tuple[str, ...]
+    query_columns: tuple[str, ...]
     user: str | None
     from_items: tuple[str, ...]
     from_query: tuple[str, ...]
@@ -50,9 +50,9 @@ class RowMaker:
         """
         recipe, items = retriever.run.recipe, retriever.catalogue.attributes
         sides, user = tower_columns_of(recipe), retrieval_section_of(recipe).user
-        asked = recipe.schema_.part(list(sides.query)).sources()
+        query_columns = recipe.schema_.part(list(sides.query)).sources()
         both = recipe.schema_.part(list(sides.item)).sources()
-        own = {*asked, *([user] if user is not None else [])} - set(both)
+        own = {*query_columns, *([user] if user is not None else [])} - set(both)
         tables = tuple(
             _table(other, ranking.recipe.data.csv) for other in ranking.recipe.data.joins
         )
@@ -60,7 +60,7 @@ class RowMaker:
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
         return RowMaker(
             items=items,
-            asked=tuple(asked),
+            query_columns=tuple(query_columns),
             user=user,
             from_items=from_items,
             from_query=tuple(c for c in wanted if c not in from_items),
@@ -70,7 +70,9 @@ class RowMaker:
     @cached_property
     def known(self) -> tuple[str, ...]:
         """The columns that a query always has; unknown ones are missing."""
-        return tuple(dict.fromkeys([*self.asked, *([self.user] if self.user is not None else [])]))
+        return tuple(
+            dict.fromkeys([*self.query_columns, *([self.user] if self.user is not None else [])])
+        )
 
     def check_given(self, given: Mapping[str, Any]) -> None:
         """Refuse a query that has a column which it cannot have, or lacks one that it must have.
@@ -79,9 +81,9 @@ class RowMaker:
             QueryError: names the column, and what to do.
 
         """
-        allowed = dict.fromkeys([*self.asked, *self.from_query])
+        allowed = dict.fromkeys([*self.query_columns, *self.from_query])
         for name in given:
-            if name == self.user and name not in self.asked:
+            if name == self.user and name not in self.query_columns:
                 raise QueryError(f"query: '{name}' is the user's id; give it as the user")
             if name not in allowed and name in self.items.columns:
                 raise QueryError(
@@ -99,7 +101,7 @@ class RowMaker:
         """Refuse columns of the items as more columns of a query.
 
         Raises:
-            QueryError: names the column; every candidate would get that of the answer.
+            QueryError: names the column; every candidate would get that of the relevant item.
 
         """
         for name in columns:
@@ -198,8 +200,8 @@ def _advice(name: str, of_rows: Sequence[str] | None) -> str:
         return f'give it with the query, as in {{"{name}": VALUE}}'
     option = f"--column {name} (columns=[{name!r}] in Python)"
     if name in of_rows:
-        return f"take it from the question's row, if it is not the item's: {option}"
-    return f"give rows to ask about that have it (data), with {option}"
+        return f"take it from the query's row, if it is not the item's: {option}"
+    return f"give rows to evaluate on that have it (data), with {option}"
 
 
 def _table(other: Join, dialect: Csv) -> JoinedSource:

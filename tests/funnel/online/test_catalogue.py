@@ -1,4 +1,4 @@
-"""Items that are new, changed or deleted while requests are answered."""
+"""Items that are new, changed or deleted while requests are served."""
 
 from typing import Any
 
@@ -36,8 +36,8 @@ def test_a_changed_item_has_its_new_attributes_alone(live: Live) -> None:
     items.put(items.encode([LISTING]))
     twice = [{**LISTING, "city": "Oslo"}, {**LISTING, "city": "Bergen"}]
     items.put(items.encode(twice))  # the last one counts
-    asked = FunnelRequest(user=5, k=3, candidates=2_000)
-    everything = ids_of(live, funnel_of(live).recommend(asked))
+    request = FunnelRequest(user=5, k=3, candidates=2_000)
+    everything = ids_of(live, funnel_of(live).recommend(request))
     assert everything.count(7) == 1
     found = funnel_of(live).recommend(FunnelRequest(user=5, where="city == 'Bergen'", k=1))
     assert ids_of(live, found) == [7]
@@ -48,17 +48,17 @@ def test_a_changed_item_has_its_new_attributes_alone(live: Live) -> None:
 
 
 def test_a_deleted_item_is_gone_until_it_comes_back(live: Live) -> None:
-    items, asked = funnel_of(live).catalogue, FunnelRequest(user=5, k=10)
-    first = ids_of(live, funnel_of(live).recommend(asked), 10)
+    items, request = funnel_of(live).catalogue, FunnelRequest(user=5, k=10)
+    first = ids_of(live, funnel_of(live).recommend(request), 10)
     items.delete([first[0], "nobody"])
-    later = ids_of(live, funnel_of(live).recommend(asked))
+    later = ids_of(live, funnel_of(live).recommend(request))
     assert first[0] not in later
     assert len(later) == 50
-    assert funnel_of(live).rank(asked, [first[0]]).unknown == (first[0],)
+    assert funnel_of(live).rank(request, [first[0]]).unknown == (first[0],)
     with pytest.raises(QueryError, match="no item"):
         funnel_of(live).similar(first[0], k=3)
     items.put(items.encode([{**LISTING, "listing_id": first[0]}]))
-    assert ids_of(live, funnel_of(live).rank(asked, [first[0]])) == [first[0]]
+    assert ids_of(live, funnel_of(live).rank(request, [first[0]])) == [first[0]]
 
 
 @pytest.mark.parametrize(

@@ -88,22 +88,22 @@ def index(request: pytest.FixtureRequest, funnel: Funnel, tmp_path: Path) -> Ite
     built.close()
 
 
-def ids_of(funnel: OnlineFunnel, asked: FunnelRequest) -> list[Any]:
-    return funnel.catalogue.items.ids(funnel.recommend(asked).places)
+def ids_of(funnel: OnlineFunnel, request: FunnelRequest) -> list[Any]:
+    return funnel.catalogue.items.ids(funnel.recommend(request).places)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the engine's own packages
 def test_every_engine_gives_the_lists_of_the_exact_index(funnel: Funnel, index: ItemIndex) -> None:
     served, exact = online(funnel, index), online(funnel)
-    for asked in REQUESTS:
-        assert ids_of(served, asked) == ids_of(exact, asked)
+    for request in REQUESTS:
+        assert ids_of(served, request) == ids_of(exact, request)
     gone = ids_of(exact, REQUESTS[0])[:2]
     for one in (served, exact):  # changes are the funnel's own, not the engine's
         one.catalogue.put(one.catalogue.encode([NEW, NEW | {"listing_id": 7, "city": "Oslo"}]))
         one.catalogue.delete(gone)
-    for asked in REQUESTS:
-        found = ids_of(served, asked)
-        assert found == ids_of(exact, asked)
+    for request in REQUESTS:
+        found = ids_of(served, request)
+        assert found == ids_of(exact, request)
         assert not set(gone) & set(found)
     assert ids_of(served, FunnelRequest(user=5, k=1, where="city == 'Oslo'")) == [7]
     for item in (77, 10**6):
@@ -112,7 +112,7 @@ def test_every_engine_gives_the_lists_of_the_exact_index(funnel: Funnel, index: 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_index_of_a_run_in_another_engine_answers_the_funnel(
+def test_an_index_of_a_run_in_another_engine_serves_the_funnel(
     funnel: Funnel, index: ItemIndex
 ) -> None:
     other = Retriever.open(funnel.retriever.run)

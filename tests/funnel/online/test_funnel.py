@@ -28,12 +28,12 @@ def ids_of(live: Live, found: Ranked, k: int | None = None) -> list[Any]:
 
 
 def agrees(bundle: Bundle, user: Any, where: str | None, query: dict[str, Any]) -> None:
-    """Compare an answer with the list of the batch evaluation, which encodes all rows again."""
+    """Compare a result with the list of the batch evaluation, which encodes all rows again."""
     live, k = Live.open(bundle), 15
     expected = batch_lists(bundle.funnel(), [(user, query)], where)[0].head(k)
-    asked = FunnelRequest(user=user, k=k, where=where, query=query)
+    request = FunnelRequest(user=user, k=k, where=where, query=query)
     for _ in range(2):  # the second time from what the first one has kept
-        found = funnel_of(live).recommend(asked)
+        found = funnel_of(live).recommend(request)
         assert ids_of(live, found, k) == expected["item_id"].to_list()
         np.testing.assert_allclose(found.score[:k], expected["score"], rtol=1e-5, atol=1e-6)
         for task, values in found.predictions.items():
@@ -44,19 +44,19 @@ def agrees(bundle: Bundle, user: Any, where: str | None, query: dict[str, Any]) 
 
 @pytest.mark.parametrize("where", [None, "city == 'Paris' and price < 150"])
 @pytest.mark.parametrize("user", [1, "5", 250])
-def test_it_answers_as_the_funnel_does(bundle: Bundle, user: Any, where: str | None) -> None:
+def test_it_recommends_as_the_funnel_does(bundle: Bundle, user: Any, where: str | None) -> None:
     agrees(bundle, user, where, {})
     agrees(bundle, user, where, {"home_city": "Rome", "budget": 80})
 
 
 def test_given_items_are_ranked_as_whole_rows_are(bundle: Bundle, live: Live) -> None:
     ids = [3, 1_000, 77, 10**12]
-    asked = FunnelRequest(user=5, query={"home_city": "Rome", "budget": 90, "wanted": "pool"})
-    found = funnel_of(live).rank(asked, ids)
+    request = FunnelRequest(user=5, query={"home_city": "Rome", "budget": 90, "wanted": "pool"})
+    found = funnel_of(live).rank(request, ids)
     assert found.unknown == (10**12,)
     listings = bundle.retriever().catalogue
     rows = listings.attributes[listings.places_of(pl.Series([3, 1_000, 77]))]
-    whole = [{"user_id": 5, **dict(asked.query), **row} for row in rows.to_dicts()]
+    whole = [{"user_id": 5, **dict(request.query), **row} for row in rows.to_dicts()]
     given = live.needs_rows.rank(FunnelRequest(), whole)
     assert ids_of(live, found) == [[3, 1_000, 77][i] for i in given.places]
     np.testing.assert_allclose(found.score, given.score, rtol=1e-6)
@@ -76,8 +76,8 @@ def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
     funnel_of(live).catalogue.delete(most[:2])
     items = funnel_of(live).catalogue
     items.put(items.encode([{**LISTING, "listing_id": most[2]}]))
-    asked = FunnelRequest(k=5, exclude=(most[3],))
-    found = ids_of(live, funnel_of(live).recommend(asked))
+    request = FunnelRequest(k=5, exclude=(most[3],))
+    found = ids_of(live, funnel_of(live).recommend(request))
     assert sorted(found) == sorted([most[2], *most[4:53]])
     known = funnel_of(live).recommend(FunnelRequest(query={"home_city": "Rome"}, k=5))
     assert known.fallback is None
@@ -88,10 +88,10 @@ def test_nobody_known_gets_popular_items(bundle: Bundle, live: Live) -> None:
 def test_popular_items_go_on_where_few_of_the_first_fit(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = FunnelRequest(k=5, where="city == 'Paris'")
-    whole = ids_of(live, funnel_of(live).recommend(asked))
+    request = FunnelRequest(k=5, where="city == 'Paris'")
+    whole = ids_of(live, funnel_of(live).recommend(request))
     monkeypatch.setattr(catalogue, "_POPULAR", 40)
-    assert ids_of(live, funnel_of(live).recommend(asked)) == whole
+    assert ids_of(live, funnel_of(live).recommend(request)) == whole
 
 
 def test_excluded_items_and_items_that_the_user_had_are_left_out(
@@ -109,7 +109,7 @@ def test_excluded_items_and_items_that_the_user_had_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("wrong", "words"),
     [
         (FunnelRequest(user=5, k=0), "k: expected at least 1"),
         (FunnelRequest(user=5, k=51), "k: expected 1 to 50, the number of candidates, got 51"),
@@ -123,9 +123,9 @@ def test_excluded_items_and_items_that_the_user_had_are_left_out(
         (FunnelRequest(user=5, query={"budget": [1, {"a": 2}]}), "budget|cannot be read"),
     ],
 )
-def test_bad_questions(live: Live, asked: FunnelRequest, words: str) -> None:
+def test_bad_requests(live: Live, wrong: FunnelRequest, words: str) -> None:
     with pytest.raises(QueryError, match=words):
-        funnel_of(live).recommend(asked)
+        funnel_of(live).recommend(wrong)
 
 
 def test_candidates_are_never_more_than_the_items(
@@ -139,5 +139,5 @@ def test_candidates_are_never_more_than_the_items(
         return nearest(x, k, **more)
 
     monkeypatch.setattr(items, "nearest_of_each", noted)
-    asked = FunnelRequest(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
-    assert 1_000 < len(funnel_of(live).recommend(asked).places) <= sizes[0] <= len(items)
+    request = FunnelRequest(user=1, query={"home_city": "Rome"}, k=3, candidates=10**9)
+    assert 1_000 < len(funnel_of(live).recommend(request).places) <= sizes[0] <= len(items)

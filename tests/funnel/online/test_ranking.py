@@ -1,4 +1,4 @@
-"""Requests answered together get what each would get alone."""
+"""Requests in a batch get the same result as alone."""
 
 from typing import Any
 
@@ -35,9 +35,9 @@ MANY = [
 ]
 
 
-def alone(funnel: OnlineFunnel, asked: FunnelRequest) -> Ranked | CrosstowerError:
+def alone(funnel: OnlineFunnel, request: FunnelRequest) -> Ranked | CrosstowerError:
     try:
-        return funnel.recommend(asked)
+        return funnel.recommend(request)
     except QueryError as error:
         return error
 
@@ -75,11 +75,11 @@ def funnel(bundle: Bundle) -> OnlineFunnel:
 def test_together_as_alone(funnel: OnlineFunnel) -> None:
     found = funnel.recommend_each(MANY)
     assert [isinstance(f, CrosstowerError) for f in found].count(True) == 4
-    for mine, asked in zip(found, MANY, strict=True):
-        same(mine, alone(funnel, asked))
+    for mine, request in zip(found, MANY, strict=True):
+        same(mine, alone(funnel, request))
 
 
-def test_nothing_asked_is_nothing_answered(funnel: OnlineFunnel) -> None:
+def test_no_request_has_no_result(funnel: OnlineFunnel) -> None:
     assert funnel.recommend_each([]) == []
 
 
@@ -94,8 +94,8 @@ def test_columns_of_both_sides_and_joined_tables(name: str, request: pytest.Fixt
         queries = [{**here, "weather": w, "bid": b} for w, b in (("rain", 1), ("sun", 2), ("?", 0))]
         queries.append({**here, "weather": "sun", "bid": -1.0})
     many = [FunnelRequest(user=user, query=query) for query in queries for user in (1, 2, 12_345)]
-    for mine, asked in zip(funnel.recommend_each(many), many, strict=True):
-        same(mine, alone(funnel, asked))
+    for mine, one in zip(funnel.recommend_each(many), many, strict=True):
+        same(mine, alone(funnel, one))
 
 
 def test_a_request_that_cannot_be_blended_is_alone_in_that(
@@ -105,7 +105,7 @@ def test_a_request_that_cannot_be_blended_is_alone_in_that(
     assert ranker is not None
     logits = ranker.logits
     many = [FunnelRequest(user=1), FunnelRequest(user=5), FunnelRequest(user=7)]
-    expected = [alone(funnel, asked) for asked in many]
+    expected = [alone(funnel, request) for request in many]
 
     def broken(query: Any, items: Any) -> Any:
         found = logits(query, items)

@@ -14,34 +14,34 @@ def test_a_request_that_fails_does_not_stop_the_others() -> None:
     requests = states(3)
     seen: list[object] = []
 
-    def step(request: RequestState) -> None:
-        seen.append(request.asked.user)
-        if request.asked.user == 1:
+    def step(state: RequestState) -> None:
+        seen.append(state.request.user)
+        if state.request.user == 1:
             raise QueryError("wrong")
 
     each(requests, step)
     each(requests, step)
     assert seen == [0, 1, 2, 0, 2]
-    assert str(requests[1].answer()) == "wrong"
-    assert isinstance(requests[0].answer(), Ranked)
+    assert str(requests[1].result()) == "wrong"
+    assert isinstance(requests[0].result(), Ranked)
 
 
 def test_requests_are_marked_as_failed() -> None:
     requests, error = states(2), QueryError("all")
     fail(requests, error)
-    assert [request.answer() for request in requests] == [error, error]
+    assert [request.result() for request in requests] == [error, error]
 
 
 def test_an_unknown_user_is_told_with_what_was_done_instead() -> None:
     (request,) = states(1)
-    answer = request.answer()
-    assert isinstance(answer, Ranked)
-    assert "user 0 is unknown" in answer.notices[0]
+    result = request.result()
+    assert isinstance(result, Ranked)
+    assert "user 0 is unknown" in result.notices[0]
     request.found = Ranked(np.array([3]), np.array([1.0]), fallback="popular items")
-    popular = request.answer()
+    popular = request.result()
     assert isinstance(popular, Ranked)
-    assert popular.notices != answer.notices
-    assert RequestState(FunnelRequest()).answer().notices == ()  # type: ignore[union-attr]
+    assert popular.notices != result.notices
+    assert RequestState(FunnelRequest()).result().notices == ()  # type: ignore[union-attr]
 
 
 def test_who_is_not_known_has_no_history() -> None:

@@ -1,4 +1,4 @@
-"""Requests of the tests, and their answers."""
+"""Requests of the tests, and their responses."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ def service_of(client: TestClient) -> Service:
     return client.app.state.service  # type: ignore[attr-defined]
 
 
-def ids(answer: Any) -> list[Any]:
-    return [item["item_id"] for item in answer.json()["items"]]
+def ids(response: Any) -> list[Any]:
+    return [item["item_id"] for item in response.json()["items"]]
 
 
 def find(client: TestClient, where: str, k: int = 5) -> list[Any]:
     return ids(client.post("/v1/recommend", json={"user": 1, "k": k, "where": where}))
 
 
-def problem(answer: Any, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    found = answer.json()
+def problem(response: Any, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found = response.json()
     assert found["status"] == status
     assert found["title"]
     return found

@@ -65,12 +65,12 @@ def request(path: str = "/v1/recommend", body: bytes = BODY, *headers: str) -> b
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Return status and body of one answer; what comes behind it is left for the next call."""
+def read_response(connection: socket.socket) -> tuple[int, bytes]:
+    """Return status and body of one response; what comes behind it is left for the next call."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         more = connection.recv(1)
-        assert more, "closed without an answer"
+        assert more, "closed without a response"
         head += more
     length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
     body = b""

@@ -3,7 +3,7 @@
 import pytest
 
 from ..conftest import TOKENS, Start, event
-from .asking import problem
+from .client import problem
 
 
 def test_tokens_open_what_they_are_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,9 +21,9 @@ def test_tokens_open_what_they_are_for(start: Start, monkeypatch: pytest.MonkeyP
         allowed = [200, 200, 422][: rank + 1]
         assert statuses == [*allowed, *[403] * (2 - rank)]
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
-        answer = asks["read"](headers)
-        assert "send one as Authorization" in problem(answer, 401)["detail"]
-        assert answer.headers["www-authenticate"] == "Bearer"
+        response = asks["read"](headers)
+        assert "send one as Authorization" in problem(response, 401)["detail"]
+        assert response.headers["www-authenticate"] == "Bearer"
     assert client.get("/metrics").status_code == 401
     assert client.get("/healthz").status_code == 200
     assert client.get("/").status_code == 200
@@ -46,7 +46,7 @@ def test_a_token_is_asked_for_before_the_body_is_parsed(
         monkeypatch.setenv(f"CROSSTOWER_{name.upper()}_TOKEN", token)
     client = start()
     headers = {"content-type": "application/json"}
-    answer = client.request(method, path, content=b"no JSON", headers=headers)
-    assert problem(answer, 401)
+    response = client.request(method, path, content=b"no JSON", headers=headers)
+    assert problem(response, 401)
     headers |= {"Authorization": f"Bearer {TOKENS['admin']}"}
     assert problem(client.request(method, path, content=b"no JSON", headers=headers), 400)

@@ -8,19 +8,19 @@ from fastapi.testclient import TestClient
 from crosstower.serving.bundle import Bundle
 
 from ..conftest import Start
-from .asking import ids, service_of
+from .client import ids, service_of
 
 
 def test_a_list_is_that_of_the_bundle(client: TestClient, bundle: Bundle) -> None:
     query = {"home_city": "Rome", "budget": 90}
-    answer = client.post("/v1/recommend", json={"user": 5, "k": 7, "query": query})
+    response = client.post("/v1/recommend", json={"user": 5, "k": 7, "query": query})
     expected = bundle.funnel().recommend(5, k=7, query=query)
-    found = answer.json()
+    found = response.json()
     assert found["version"] == bundle.version
-    assert found["request_id"] == answer.headers["x-request-id"]
+    assert found["request_id"] == response.headers["x-request-id"]
     assert found["fallback"] is None
     assert found["stages"] is None
-    assert ids(answer) == expected["item_id"].to_list()
+    assert ids(response) == expected["item_id"].to_list()
     first, row = found["items"][0], expected.row(0, named=True)
     assert first["score"] == pytest.approx(row["score"], rel=1e-5)
     assert first["retrieval_rank"] == row["retrieval_rank"]
@@ -47,7 +47,7 @@ def test_figures_for_prometheus(client: TestClient) -> None:
     assert 'crosstower_stage_duration_seconds_count{stage="rank"} 2.0' in text
 
 
-def test_lists_that_wait_are_answered_together_as_alone(start: Start) -> None:
+def test_lists_that_wait_are_served_together_as_alone(start: Start) -> None:
     client = start()
     bodies = [{"user": n, "k": n + 1, "stages": n == 3} for n in range(12)]
     bodies[5]["k"] = 51
@@ -58,12 +58,12 @@ def test_lists_that_wait_are_answered_together_as_alone(start: Start) -> None:
     assert service.live.funnel is not None
     many = service.live.funnel.recommend_each
 
-    def counted(asked: Any) -> Any:
-        sizes.append(len(asked))
-        return many(asked)
+    def counted(requests: Any) -> Any:
+        sizes.append(len(requests))
+        return many(requests)
 
     service.live.funnel.recommend_each = counted  # type: ignore[method-assign]
-    blocking = portal.start_task_soon(service.ask, lambda _live: time.sleep(0.3))
+    blocking = portal.start_task_soon(service.run, lambda _live: time.sleep(0.3))
     with ThreadPoolExecutor(len(bodies)) as threads:
         found = list(threads.map(lambda body: client.post("/v1/recommend", json=body), bodies))
     for mine, theirs in zip(found, alone, strict=True):
@@ -75,7 +75,7 @@ def test_lists_that_wait_are_answered_together_as_alone(start: Start) -> None:
 
 
 def alike(mine: Any, theirs: Any) -> None:
-    """Compare two answers but for what differs each time, numbers to six digits."""
+    """Compare two responses but for what differs each time, numbers to six digits."""
     if isinstance(theirs, dict):
         assert mine.keys() == theirs.keys()
         for key in mine.keys() - {"request_id", "milliseconds"}:

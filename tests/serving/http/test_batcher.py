@@ -10,7 +10,7 @@ import pytest
 
 from crosstower.errors import QueryError
 from crosstower.funnel.online.request import FunnelRequest
-from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, answer_lists
+from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, respond_to_lists
 from crosstower.serving.http.problems import ApiError
 
 
@@ -38,7 +38,7 @@ def run(test: Callable[[Doubling, DynamicBatcher[int, int]], object], *, most: i
 async def behind_a_first(
     doubling: Doubling, batcher: DynamicBatcher[int, int], numbers: Sequence[int]
 ) -> list[int | BaseException]:
-    """Ask for a first one, and for the others while it is being answered."""
+    """Ask for a first one, and for the others while it is being served."""
     first = asyncio.ensure_future(batcher.submit(100))
     await asyncio.to_thread(doubling.begun.wait, 10)
     rest = [asyncio.ensure_future(batcher.submit(n)) for n in numbers]
@@ -47,10 +47,10 @@ async def behind_a_first(
     return list(await asyncio.gather(first, *rest, return_exceptions=True))
 
 
-def test_waiting_requests_are_answered_in_batches_of_at_most_the_size_in_order() -> None:
+def test_waiting_requests_are_served_in_batches_of_at_most_the_size_in_order() -> None:
     async def test(doubling: Doubling, batcher: DynamicBatcher[int, int]) -> None:
-        answers = await behind_a_first(doubling, batcher, range(1, 8))
-        assert answers == [200, *(2 * n for n in range(1, 8))]
+        responses = await behind_a_first(doubling, batcher, range(1, 8))
+        assert responses == [200, *(2 * n for n in range(1, 8))]
 
     assert run(test).groups == [[100], [1, 2, 3], [4, 5, 6], [7]]
     assert run(test, most=1).groups == [[100], *([n] for n in range(1, 8))]
@@ -64,7 +64,7 @@ def test_each_gets_what_is_its_own_be_it_an_error() -> None:
     assert run(test).groups == [[100], [1, -2, 3]]
 
 
-def test_an_error_of_the_whole_reaches_everybody_and_the_next_are_answered() -> None:
+def test_an_error_of_the_whole_reaches_everybody_and_the_next_are_served() -> None:
     async def test(doubling: Doubling, batcher: DynamicBatcher[int, int]) -> None:
         doubling.go.set()
         with pytest.raises(TypeError):
@@ -108,13 +108,13 @@ def test_who_has_gone_is_not_asked_for() -> None:
     assert run(test).groups == [[100], [2]]
 
 
-def test_many_at_once_are_all_answered() -> None:
+def test_many_at_once_are_all_served() -> None:
     async def test(doubling: Doubling, batcher: DynamicBatcher[int, int]) -> None:
         doubling.go.set()
         for _ in range(20):
             numbers = range(200)
-            answers = await asyncio.gather(*(batcher.submit(n) for n in numbers))
-            assert answers == [2 * n for n in numbers]
+            responses = await asyncio.gather(*(batcher.submit(n) for n in numbers))
+            assert responses == [2 * n for n in numbers]
 
     groups = run(test, most=8).groups
     assert sum(map(len, groups)) == 20 * 200
@@ -125,17 +125,17 @@ class Funnel:
     """Answers with k; refuses k = 0, and breaks down where one k is 13."""
 
     def __init__(self) -> None:
-        self.asked: list[list[int]] = []
+        self.batches: list[list[int]] = []
 
     @property
     def needs_funnel(self) -> "Funnel":
         return self
 
     def recommend_each(self, many: Sequence[FunnelRequest]) -> list[Any]:
-        self.asked.append([asked.k for asked in many])
-        if any(asked.k == 13 for asked in many):
+        self.batches.append([one.k for one in many])
+        if any(one.k == 13 for one in many):
             raise ZeroDivisionError("a fault of ours")
-        return [QueryError("k") if asked.k == 0 else asked.k for asked in many]
+        return [QueryError("k") if one.k == 0 else one.k for one in many]
 
 
 def request(k: int, *, until: float = 10.0, respond: Any = lambda _live, found: -found) -> Any:
@@ -147,29 +147,29 @@ def ask(funnel: Any, requests: Sequence[Any], *, size: int = 32) -> list[Any]:
 
     async def all_of_them() -> list[Any]:
         with ThreadPoolExecutor(1) as thread:
-            answer = partial(answer_lists, funnel, queue_timeout=1.0)
-            batcher = DynamicBatcher[Any, Any](thread, answer, max_batch_size=size)
+            response = partial(respond_to_lists, funnel, queue_timeout=1.0)
+            batcher = DynamicBatcher[Any, Any](thread, response, max_batch_size=size)
             thread.submit(time.sleep, 0.05)
-            answers = (batcher.submit(one) for one in requests)
-            return await asyncio.gather(*answers, return_exceptions=True)
+            responses = (batcher.submit(one) for one in requests)
+            return await asyncio.gather(*responses, return_exceptions=True)
 
     return asyncio.run(all_of_them())
 
 
-def test_each_gets_its_own_answer_or_error() -> None:
+def test_each_gets_its_own_response_or_error() -> None:
     funnel = Funnel()
     assert list(map(repr, ask(funnel, [request(k) for k in (1, 0, 3)]))) == [
         "-1",
         "QueryError('k')",
         "-3",
     ]
-    assert funnel.asked == [[1, 0, 3]]
+    assert funnel.batches == [[1, 0, 3]]
 
 
-def test_no_more_are_answered_together_than_the_limit() -> None:
+def test_no_more_are_served_together_than_the_limit() -> None:
     funnel = Funnel()
     ask(funnel, [request(k) for k in (1, 2, 3)], size=2)
-    assert funnel.asked == [[1, 2], [3]]
+    assert funnel.batches == [[1, 2], [3]]
 
 
 def test_a_fault_of_ours_is_that_of_one_alone() -> None:
@@ -178,7 +178,7 @@ def test_a_fault_of_ours_is_that_of_one_alone() -> None:
     assert isinstance(found[1], ZeroDivisionError)
 
 
-def test_what_is_made_of_an_answer_may_fail_for_one_alone() -> None:
+def test_what_is_made_of_a_response_may_fail_for_one_alone() -> None:
     def broken(_live: Any, _found: Any) -> None:
         raise KeyError("shape")
 
@@ -192,4 +192,4 @@ def test_who_has_waited_too_long_is_refused_and_costs_nothing() -> None:
     found = ask(funnel, [request(1), request(2, until=-1.0), request(3)])
     assert [found[0], found[2]] == [-1, -3]
     assert isinstance(found[1], ApiError)
-    assert funnel.asked == [[1, 3]]
+    assert funnel.batches == [[1, 3]]

@@ -1,6 +1,6 @@
 """Requests that attack one part at a time: conditions, bodies, rows, headers.
 
-CROSSTOWER_FUZZ=N makes ten times N of each; none may be answered with a 5xx but 503 and 507.
+CROSSTOWER_FUZZ=N makes ten times N of each; none may be served with a 5xx but 503 and 507.
 """
 
 import json
@@ -79,9 +79,9 @@ def client(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def send(client: TestClient, what: str, content: bytes, headers: Any = ()) -> int:
     method, path = what.split()
     whole = [(b"content-type", b"application/json"), *headers]
-    answer = client.request(method, path, content=content, headers=whole)
-    assert answer.status_code < 500 or answer.status_code in {503, 507}, answer.text
-    return answer.status_code
+    response = client.request(method, path, content=content, headers=whole)
+    assert response.status_code < 500 or response.status_code in {503, 507}, response.text
+    return response.status_code
 
 
 def encoded(value: Any) -> bytes:

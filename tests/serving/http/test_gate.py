@@ -20,7 +20,7 @@ def test_a_gate_is_full_at_its_limit() -> None:
     assert (one.full, one.inside) == (False, 1)
 
 
-def test_no_more_are_taken_on_than_can_be_answered_in_time(
+def test_no_more_are_taken_on_than_can_be_served_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]

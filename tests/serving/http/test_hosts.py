@@ -1,11 +1,11 @@
-"""Names by which a server without tokens answers."""
+"""Host names that a server without tokens serves."""
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from ..conftest import TOKENS, Start
-from .asking import problem
+from .client import problem
 
 FOREIGN = (
     "evil.example",
@@ -22,14 +22,14 @@ FOREIGN = (
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a_foreign_host_is_refused_without_tokens(client: TestClient, host: str) -> None:
     for path in ("/", "/v1/model", "/metrics", "/healthz", "/page/app.js"):
-        answer = client.get(path, headers={"Host": host})
-        assert "this host name is not served" in problem(answer, 421)["detail"]
+        response = client.get(path, headers={"Host": host})
+        assert "this host name is not served" in problem(response, 421)["detail"]
 
 
 def test_a_page_of_another_site_is_refused_without_tokens(client: TestClient) -> None:
     for origin in ("http://evil.example", "null", "http://localhost.evil.example", "file://"):
-        answer = client.post("/v1/recommend", json={"user": 1}, headers={"Origin": origin})
-        assert "pages of other sites" in problem(answer, 403)["detail"]
+        response = client.post("/v1/recommend", json={"user": 1}, headers={"Origin": origin})
+        assert "pages of other sites" in problem(response, 403)["detail"]
     for host in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"):
         headers = {"Host": host, "Origin": f"http://{host}"}
         assert client.post("/v1/recommend", json={"user": 1}, headers=headers).status_code == 200
@@ -38,8 +38,8 @@ def test_a_page_of_another_site_is_refused_without_tokens(client: TestClient) ->
 def test_several_hosts_or_origins_are_refused_without_tokens(client: TestClient) -> None:
     local, evil = (b"host", b"127.0.0.1"), (b"host", b"evil.example")
     for pair in ([local, evil], [evil, local]):
-        answer = client.get("/v1/model", headers=httpx.Headers(pair))
-        assert "this host name is not served" in problem(answer, 421)["detail"]
+        response = client.get("/v1/model", headers=httpx.Headers(pair))
+        assert "this host name is not served" in problem(response, 421)["detail"]
     origins = httpx.Headers([(b"origin", b"http://localhost"), (b"origin", b"http://evil.example")])
     assert problem(client.get("/v1/model", headers=origins), 403)
 

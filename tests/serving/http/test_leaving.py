@@ -1,4 +1,4 @@
-"""Requests whose client closes the connection before the answer."""
+"""Requests whose client closes the connection before the response."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings
 
 from ..conftest import event
-from .connections import Running, answer, request, serving
+from .connections import Running, read_response, request, serving
 
 ITEM = {"listing_id": 10**6, "city": "Atlantis", "price": 50.0, "amenities": ["wifi"]}
 
@@ -61,8 +61,8 @@ def sent(running: Running[FastAPI], method: str, path: str, body: Any) -> socket
     return connection
 
 
-def ask(running: Running[FastAPI], path: str, body: Any) -> tuple[int, Any]:
-    status, text = answer(sent(running, "POST", path, body))
+def post(running: Running[FastAPI], path: str, body: Any) -> tuple[int, Any]:
+    status, text = read_response(sent(running, "POST", path, body))
     return status, json.loads(text)
 
 
@@ -77,8 +77,8 @@ READS: list[tuple[str, str, Any]] = [
 def test_reads_whose_client_has_gone_are_not_computed(
     running: Running[FastAPI], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service, gate, asked = service_of(running), service_of(running).gates.live, []
-    monkeypatch.setattr(service, "_up_to_date", lambda: asked.append(1) or service.live)
+    service, gate, started = service_of(running), service_of(running).gates.live, []
+    monkeypatch.setattr(service, "_up_to_date", lambda: started.append(1) or service.live)
     with held(service._thread):
         some = [sent(running, *read) for read in READS for _ in range(3)]
         running.until(lambda: gate.inside == len(some))
@@ -86,8 +86,8 @@ def test_reads_whose_client_has_gone_are_not_computed(
             connection.close()
         running.until(lambda: gate.inside == 0)
         running.until(lambda: service._waiting == 0)
-    assert ask(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
-    assert asked == [1]
+    assert post(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
+    assert started == [1]
     assert not [r for r in caplog.records if r.levelname == "ERROR"]
     text = running_metrics(service)
     assert 'route="/v1/recommend",status="499"} 3.0' in text
@@ -108,19 +108,19 @@ def test_a_pipelining_client_that_is_cut_off_is_no_fault_of_the_server(
         running.until(lambda: service.gates.live.inside == 1)
         connection.sendall(request("/v1/recommend", b"{}") * 50)
         running.until(lambda: service.gates.live.inside == 0)
-    assert ask(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
+    assert post(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
     assert not [r for r in caplog.records if r.levelname == "ERROR"]
     assert 'route="/v1/recommend",status="499"} 1.0' in running_metrics(service)
 
 
-def test_a_client_that_stays_gets_its_answer(running: Running[FastAPI]) -> None:
+def test_a_client_that_stays_gets_its_response(running: Running[FastAPI]) -> None:
     service = service_of(running)
     with held(service._thread):
         going, staying = (sent(running, *READS[0]) for _ in range(2))
         running.until(lambda: service.gates.live.inside == 2)
         going.close()
         running.until(lambda: service.gates.live.inside == 1)
-    assert answer(staying)[0] == 200
+    assert read_response(staying)[0] == 200
 
 
 def test_writes_are_finished_though_their_client_has_gone(
@@ -138,9 +138,9 @@ def test_writes_are_finished_though_their_client_has_gone(
         for connection in some:
             connection.close()
     running.until(lambda: service.gates.live.inside + service.gates.events.inside == 0)
-    found = ask(running, "/v1/rank", {"user": 5, "items": [ITEM["listing_id"]]})[1]
+    found = post(running, "/v1/rank", {"user": 5, "items": [ITEM["listing_id"]]})[1]
     assert found["unknown"] == []
-    assert ask(running, "/v1/events", {"events": [kept]})[1] == {"stored": 0, "known": 1}
+    assert post(running, "/v1/events", {"events": [kept]})[1] == {"stored": 0, "known": 1}
 
 
 def test_a_swap_is_finished_though_its_client_has_gone(

@@ -3,24 +3,24 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from .asking import problem
+from .client import problem
 
 
 def test_a_large_body_is_refused_before_it_is_read(client: TestClient) -> None:
     ten_megabytes = b'{"user": "' + b"x" * 10_000_000 + b'"}'
     headers = {"content-type": "application/json"}
-    answer = client.post("/v1/recommend", content=ten_megabytes, headers=headers)
-    assert "larger than 1,000,000 bytes" in problem(answer, 413)["detail"]
+    response = client.post("/v1/recommend", content=ten_megabytes, headers=headers)
+    assert "larger than 1,000,000 bytes" in problem(response, 413)["detail"]
     parts = (ten_megabytes[i : i + 65_536] for i in range(0, len(ten_megabytes), 65_536))
     problem(client.post("/v1/recommend", content=parts, headers=headers), 413)  # without a length
     assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
 
 
-def test_answers_cannot_be_framed_or_guessed(client: TestClient) -> None:
-    answer = client.get("/", headers={"X-Request-ID": "mine"})
-    assert answer.headers["x-request-id"] == "mine"
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
-    assert answer.headers["x-content-type-options"] == "nosniff"
+def test_responses_cannot_be_framed_or_guessed(client: TestClient) -> None:
+    response = client.get("/", headers={"X-Request-ID": "mine"})
+    assert response.headers["x-request-id"] == "mine"
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
     assert (
         len(client.get("/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]) == 32
     )

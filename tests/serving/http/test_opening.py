@@ -12,7 +12,7 @@ from crosstower.serving.bundle import Bundle, make_bundle
 
 from ...fixtures.funnels import Runs
 from ..conftest import Start
-from .asking import LISTING, find, problem
+from .client import LISTING, find, problem
 
 
 def test_a_bundle_is_swapped_for_a_good_one_only(
@@ -25,11 +25,11 @@ def test_a_bundle_is_swapped_for_a_good_one_only(
     one, two = start(), start()
     one.put("/v1/items", json={"items": [LISTING]})
     for wrong in (bad, tmp_path / "nowhere"):
-        answer = problem(one.post("/v1/model", json={"path": str(wrong)}), 422)
-        assert f"{bundle.version} is still served" in answer["detail"]
+        response = problem(one.post("/v1/model", json={"path": str(wrong)}), 422)
+        assert f"{bundle.version} is still served" in response["detail"]
     assert one.get("/readyz").json()["version"] == bundle.version
-    answer = one.post("/v1/model", json={"path": str(fresh.folder)})
-    assert answer.json() == {"version": fresh.version, "previous": bundle.version}
+    response = one.post("/v1/model", json={"path": str(fresh.folder)})
+    assert response.json() == {"version": fresh.version, "previous": bundle.version}
     assert find(one, "city == 'Atlantis'") == [10**6]  # what was written is there still
     until = time.monotonic() + 20
     while two.get("/readyz").json()["version"] != fresh.version and time.monotonic() < until:

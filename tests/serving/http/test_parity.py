@@ -76,9 +76,9 @@ def test_scores_are_the_same_everywhere(name: str, start: Start, tmp_path: Path)
     bundled = Bundle.open(made.folder).ranking
     assert bundled is not None
     client = start(made.folder)
-    answer = client.post("/v1/rank", json={"rows": rows.to_dicts()})
-    assert answer.status_code == 200, answer.text
-    served = sorted(answer.json()["items"], key=lambda item: item["item_id"])
+    response = client.post("/v1/rank", json={"rows": rows.to_dicts()})
+    assert response.status_code == 200, response.text
+    served = sorted(response.json()["items"], key=lambda item: item["item_id"])
     expected = run.predict(rows)
     others = {"bundle": bundled.predict(rows)}
     if name in EXPORTED:

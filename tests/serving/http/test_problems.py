@@ -5,7 +5,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from .asking import problem
+from .client import problem
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_bad_requests_are_refused_in_words(
     client: TestClient, body: str, status: int, words: str
 ) -> None:
     headers = {"content-type": "application/json"}
-    answer = client.post("/v1/recommend", content=body, headers=headers)
-    assert words in json.dumps(problem(answer, status), ensure_ascii=False)
+    response = client.post("/v1/recommend", content=body, headers=headers)
+    assert words in json.dumps(problem(response, status), ensure_ascii=False)
 
 
 def test_other_ways_to_be_wrong(client: TestClient) -> None:

@@ -51,7 +51,7 @@ class Writer(threading.Thread):
         if client.put("/v1/items", json={"items": [row]}).status_code == 200:
             self.items[number] = True
         if number % 3 == 0:
-            del self.items[number]  # until it is answered, either may be so
+            del self.items[number]  # until it is served, either may be so
             if client.delete("/v1/items", params={"id": number}).status_code == 200:
                 self.items[number] = False
         event = {"event_id": f"e{number}", "type": "click", "item_id": number}
@@ -96,51 +96,51 @@ def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -
     assert kept.n_unique() == len(kept)
 
 
-def until_all_answer_with(version: str, answers: list[tuple[int, str]]) -> None:
-    """Wait until no worker answers with another version any more."""
+def until_all_serve(version: str, responses: list[tuple[int, str]]) -> None:
+    """Wait until no worker serves another version."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        newest = answers[-20:]
+        newest = responses[-20:]
         if len(newest) == 20 and {found for _, found in newest} == {version}:
             return
         time.sleep(0.1)
-    raise AssertionError(f"no {version} from all workers: {Counter(answers)}")
+    raise AssertionError(f"no {version} from all workers: {Counter(responses)}")
 
 
 def test_a_swap_under_load_fails_no_request(bundle: Bundle, blended: Runs, tmp_path: Path) -> None:
     fresh = make_bundle([blended.retrieval, blended.ranking], tmp_path / "fresh", index="ann")
     with serving(bundle.folder, tmp_path / "state", "--workers", "2") as server:
-        done, answers = threading.Event(), list[tuple[int, str]]()
+        done, responses = threading.Event(), list[tuple[int, str]]()
 
         def load(user: int) -> None:
             with server.client() as client:
                 while not done.is_set():
-                    answer = client.post("/v1/recommend", json={"user": user, "k": 5})
-                    answers.append((answer.status_code, answer.json().get("version", "")))
+                    response = client.post("/v1/recommend", json={"user": user, "k": 5})
+                    responses.append((response.status_code, response.json().get("version", "")))
 
         with ThreadPoolExecutor(3) as pool, server.client() as client:
             loading = [pool.submit(load, user) for user in range(3)]
             time.sleep(0.5)
             for folder, status in ((tmp_path, 422), (fresh.folder, 200), (bundle.folder, 200)):
-                answer = client.post("/v1/model", json={"path": str(folder)})
-                assert answer.status_code == status, answer.text
+                response = client.post("/v1/model", json={"path": str(folder)})
+                assert response.status_code == status, response.text
                 if status == 200:
-                    until_all_answer_with(answer.json()["version"], answers)
+                    until_all_serve(response.json()["version"], responses)
             done.set()
             for one in loading:
                 one.result()
-    assert {status for status, _ in answers} == {200}
-    assert {version for _, version in answers} == {bundle.version, fresh.version}
+    assert {status for status, _ in responses} == {200}
+    assert {version for _, version in responses} == {bundle.version, fresh.version}
 
 
-def test_a_request_that_is_being_answered_is_finished(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_request_that_is_being_served_is_finished(bundle: Bundle, tmp_path: Path) -> None:
     with serving(bundle.folder, tmp_path / "state") as server, server.client() as client:
-        answers: list[Any] = []
+        responses: list[Any] = []
 
         def ask() -> None:
             body = {"user": 5, "k": 50, "stages": True}
             with server.client() as mine:
-                answers.extend(mine.post("/v1/recommend", json=body) for _ in range(3))
+                responses.extend(mine.post("/v1/recommend", json=body) for _ in range(3))
 
         assert client.get("/healthz").status_code == 200
         thread = threading.Thread(target=ask)
@@ -148,7 +148,7 @@ def test_a_request_that_is_being_answered_is_finished(bundle: Bundle, tmp_path: 
         thread.join()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) in (0, -signal.SIGTERM)
-        assert [answer.status_code for answer in answers] == [200] * 3
+        assert [response.status_code for response in responses] == [200] * 3
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

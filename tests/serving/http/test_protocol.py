@@ -14,13 +14,13 @@ import pytest
 from crosstower.serving.http.gate import PLACE, Gate, Gates
 from crosstower.serving.http.settings import Limits
 
-from .connections import BODY, Running, answer, closed, request, serving
+from .connections import BODY, Running, closed, read_response, request, serving
 
 NO_BODY = [(b"content-length", b"0")]
 
 
 class App:
-    """Reads each body and answers with its length, once it may."""
+    """Reads each body and responds with its length, once it may."""
 
     def __init__(self, limits: Limits) -> None:
         self.refused: list[str] = []
@@ -78,11 +78,11 @@ def serve() -> Iterator[Serve]:
         yield one
 
 
-def test_requests_are_answered_on_one_connection(serve: Serve) -> None:
+def test_requests_are_served_on_one_connection(serve: Serve) -> None:
     connection = serve().connect()
     for size in (0, 5, 300_000):
         connection.sendall(request(body=b"x" * size))
-        assert answer(connection) == (200, b"%d" % size)
+        assert read_response(connection) == (200, b"%d" % size)
     connection.sendall(request() + request(body=b"12"))  # pipelined
     data = b""
     while data.count(b"HTTP/1.1 200") < 2 or not data.endswith(b"\r\n\r\n2"):
@@ -103,7 +103,7 @@ def test_large_or_many_headers_are_refused(serve: Serve, head: str) -> None:
     for whole in (request("/v1/recommend", BODY, head), request("/healthz", BODY, head)):
         connection = running.connect()
         connection.sendall(whole)
-        status, body = answer(connection)
+        status, body = read_response(connection)
         assert (status, b"at most 50 headers of 4,000 bytes" in body) == (431, True)
         assert closed(connection)
     assert running.app.called == 0
@@ -122,7 +122,7 @@ def test_a_header_or_address_without_end_is_cut_off(serve: Serve) -> None:
             except OSError:
                 break
             time.sleep(0.005)
-        assert answer(connection)[0] == 431
+        assert read_response(connection)[0] == 431
     assert running.app.called == 0
 
 
@@ -135,7 +135,7 @@ def test_half_a_request_is_given_up(serve: Serve, half: bytes) -> None:
     for connection in many:
         connection.sendall(half)
     for connection in many:
-        assert answer(connection)[0] == 408
+        assert read_response(connection)[0] == 408
         assert closed(connection)
     assert running.app.gates.live.inside == 0
 
@@ -150,42 +150,42 @@ def test_bytes_that_trickle_do_not_hold_a_connection(serve: Serve) -> None:
             ended = True
             break
         time.sleep(0.02)
-    assert ended or answer(connection)[0] == 408
+    assert ended or read_response(connection)[0] == 408
 
 
 def test_a_kept_connection_may_rest_between_requests(serve: Serve) -> None:
     connection = serve(read_seconds=0.2).connect()
     for _ in range(2):
         connection.sendall(request())
-        assert answer(connection)[0] == 200
+        assert read_response(connection)[0] == 200
         time.sleep(0.4)
 
 
-def test_a_connection_rests_after_an_answer_that_came_before_the_end_of_the_body(
+def test_a_connection_rests_after_a_response_that_came_before_the_end_of_the_body(
     serve: Serve,
 ) -> None:
     connection = serve(read_seconds=0.3).connect()
     whole = request("/v1/early", b"x" * 10_000)
     connection.sendall(whole[:5_000])
-    assert answer(connection) == (401, b"")
+    assert read_response(connection) == (401, b"")
     connection.sendall(whole[5_000:])
     time.sleep(0.6)
     connection.sendall(request())
-    assert answer(connection) == (200, b"11")
+    assert read_response(connection) == (200, b"11")
     connection.sendall(whole[:5_000])
-    assert answer(connection) == (401, b"")
-    assert answer(connection)[0] == 408
+    assert read_response(connection) == (401, b"")
+    assert read_response(connection)[0] == 408
     assert closed(connection)
 
 
-def test_an_answer_may_take_longer_than_a_request(serve: Serve) -> None:
+def test_a_response_may_take_longer_than_a_request(serve: Serve) -> None:
     running = serve(read_seconds=0.2)
     running.app.may.clear()
     connection = running.connect()
     connection.sendall(request())
     time.sleep(0.5)
     running.app.may.set()
-    assert answer(connection)[0] == 200
+    assert read_response(connection)[0] == 200
 
 
 def test_connections_are_limited(serve: Serve) -> None:
@@ -193,9 +193,9 @@ def test_connections_are_limited(serve: Serve) -> None:
     kept = [running.connect() for _ in range(3)]
     for connection in kept:
         connection.sendall(request())
-        assert answer(connection)[0] == 200
+        assert read_response(connection)[0] == 200
     more = running.connect()
-    status, body = answer(more)
+    status, body = read_response(more)
     assert (status, b"3 connections are open" in body) == (503, True)
     assert closed(more)
     kept[0].close()
@@ -204,7 +204,7 @@ def test_connections_are_limited(serve: Serve) -> None:
         again = running.connect()
         try:
             again.sendall(request())
-            return answer(again)[0] == 200
+            return read_response(again)[0] == 200
         except (AssertionError, OSError):
             return False
 
@@ -228,21 +228,21 @@ def test_a_full_worker_refuses_before_the_application_is_called(serve: Serve) ->
     odd = b"POST /v1/rank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked
     for whole in (plain, odd, plain, request(body=b"x" * 20_000)):
         connection.sendall(whole)
-        status, body = answer(connection)
+        status, body = read_response(connection)
         assert (status, b"this worker is busy" in body) == (503, True)
     connection.sendall(plain[:40])  # in two parts
     time.sleep(0.05)
     connection.sendall(plain[40:])
-    assert answer(connection)[0] == 503
+    assert read_response(connection)[0] == 503
     assert running.app.called == 3
     assert running.app.refused == ["busy"] * 5
     connection.sendall(request("/healthz"))  # is never refused, but waits for the stand-in
     connection.sendall(b"")
     running.app.may.set()
-    assert answer(connection) == (200, b"11")
-    assert [answer(one)[0] for one in many] == [200] * 3
+    assert read_response(connection) == (200, b"11")
+    assert [read_response(one)[0] for one in many] == [200] * 3
     connection.sendall(plain)
-    assert answer(connection)[0] == 200
+    assert read_response(connection)[0] == 200
     assert running.app.gates.live.inside == 0
 
 
@@ -252,7 +252,7 @@ def test_a_refused_connection_that_ends_is_closed(serve: Serve) -> None:
     for last in (request("/v1/rank", BODY, "Connection: close"), request(body=b"x" * 200_000)):
         connection = running.connect()
         connection.sendall(last)
-        assert answer(connection)[0] == 503
+        assert read_response(connection)[0] == 503
         assert closed(connection)
 
 
@@ -263,9 +263,9 @@ def test_events_have_a_gate_of_their_own(serve: Serve) -> None:
     events.sendall(request("/v1/events"))
     running.until(lambda: running.app.gates.events.inside == 1)
     more.sendall(request("/v1/events"))
-    assert answer(more)[0] == 503
+    assert read_response(more)[0] == 503
     running.app.may.set()
-    assert answer(events)[0] == 200
+    assert read_response(events)[0] == 200
 
 
 def test_clients_that_go_leave_their_places(serve: Serve) -> None:
@@ -278,16 +278,16 @@ def test_clients_that_go_leave_their_places(serve: Serve) -> None:
     running.until(lambda: running.app.gates.live.inside == 0)
     connection = running.connect()
     connection.sendall(request())
-    assert answer(connection)[0] == 200
+    assert read_response(connection)[0] == 200
 
 
 @pytest.mark.parametrize(
     "junk", [b"\x00" * 100, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01" * 50]
 )
-def test_what_is_no_http_is_answered_or_closed(serve: Serve, junk: bytes) -> None:
+def test_what_is_no_http_is_served_or_closed(serve: Serve, junk: bytes) -> None:
     connection = serve(read_seconds=0.3).connect()
     connection.sendall(junk)
-    assert answer(connection)[0] in {400, 408, 505}
+    assert read_response(connection)[0] in {400, 408, 505}
 
 
 CHUNKED = b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -313,15 +313,15 @@ def test_many_small_chunks_are_no_headers(serve: Serve) -> None:
     for _ in range(40):
         connection.sendall(b"1;ext=1\r\nx\r\n" * 50)
     connection.sendall(b"0\r\n\r\n")
-    assert answer(connection) == (200, b"2000")
+    assert read_response(connection) == (200, b"2000")
 
 
 def test_headers_behind_a_body_are_dropped(serve: Serve) -> None:
     running = serve()
     connection = running.connect()
     connection.sendall(CHUNKED + b"2\r\n{}\r\n0\r\nX-Request-Id: a\r\n\r\n" + request())
-    assert answer(connection) == (200, b"2")
-    assert answer(connection) == (200, b"11")
+    assert read_response(connection) == (200, b"2")
+    assert read_response(connection) == (200, b"11")
     assert [name for name, _ in running.app.headers] == [b"host", b"content-length"]
 
 
@@ -335,8 +335,8 @@ def test_pipelined_requests_take_no_places_before_they_start(serve: Serve) -> No
     running.until(lambda: running.app.called == 2)
     assert running.app.gates.live.inside == 2
     running.app.may.set()
-    assert [answer(one)[0] for _ in range(10)] == [200] * 10
-    assert answer(other)[0] == 200
+    assert [read_response(one)[0] for _ in range(10)] == [200] * 10
+    assert read_response(other)[0] == 200
     assert running.app.gates.live.inside == 0
 
 
@@ -358,7 +358,7 @@ def test_other_spellings_of_a_path_pass_the_same_gate(serve: Serve, path: str) -
     fill(running, 1)
     connection = running.connect()
     connection.sendall(request(path))
-    assert answer(connection)[0] == 503
+    assert read_response(connection)[0] == 503
 
 
 def test_an_upgrade_is_ignored_without_a_word(
@@ -366,5 +366,5 @@ def test_an_upgrade_is_ignored_without_a_word(
 ) -> None:
     connection = serve().connect()
     connection.sendall(request("/v1/rank", b"", "Connection: Upgrade", "Upgrade: websocket"))
-    assert answer(connection)[0] == 200
+    assert read_response(connection)[0] == 200
     assert not caplog.records

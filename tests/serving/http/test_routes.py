@@ -5,15 +5,15 @@ from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle
 
-from .asking import ids, problem
+from .client import ids, problem
 
 
 def test_stages_hold_all_candidates_in_their_final_order(client: TestClient) -> None:
-    answer = client.post("/v1/recommend", json={"user": 5, "k": 3, "stages": True}).json()
-    stages = answer["stages"]
+    response = client.post("/v1/recommend", json={"user": 5, "k": 3, "stages": True}).json()
+    stages = response["stages"]
     candidates = stages["candidates"]
     assert [c["rank"] for c in candidates] == list(range(1, 51))
-    assert [c["item_id"] for c in candidates[:3]] == [i["item_id"] for i in answer["items"]]
+    assert [c["item_id"] for c in candidates[:3]] == [i["item_id"] for i in response["items"]]
     assert sorted(c["retrieval_rank"] for c in candidates) == list(range(1, 51))
     by_click = sorted(candidates, key=lambda c: -c["predictions"]["click"])
     assert [c["ranked_rank"] for c in by_click] == list(range(1, 51))
@@ -36,13 +36,13 @@ def test_another_blend_for_one_request(client: TestClient) -> None:
 def test_ranking_of_given_items_and_of_whole_rows(client: TestClient) -> None:
     query = {"home_city": "Rome", "budget": 90, "wanted": "pool"}
     body = {"user": 5, "query": query, "items": [1, 2, 3, 999_999]}
-    answer = client.post("/v1/rank", json=body)
-    assert sorted(ids(answer)) == [1, 2, 3]
-    assert answer.json()["unknown"] == [999_999]
-    rows = [{"user_id": 5, **query, **i["attributes"]} for i in answer.json()["items"]]
+    response = client.post("/v1/rank", json=body)
+    assert sorted(ids(response)) == [1, 2, 3]
+    assert response.json()["unknown"] == [999_999]
+    rows = [{"user_id": 5, **query, **i["attributes"]} for i in response.json()["items"]]
     again = client.post("/v1/rank", json={"rows": rows, "k": 2}).json()["items"]
     assert [i["item_id"] for i in again] == [0, 1]  # numbers of rows, which were in order
-    assert again[0]["score"] == pytest.approx(answer.json()["items"][0]["score"], rel=1e-5)
+    assert again[0]["score"] == pytest.approx(response.json()["items"][0]["score"], rel=1e-5)
     problem(client.post("/v1/rank", json={"user": 5}), 422)
     problem(client.post("/v1/rank", json={"items": [1], "rows": rows}), 422)
 

@@ -5,7 +5,7 @@ import json
 from fastapi.testclient import TestClient
 
 
-def test_the_document_describes_every_answer(client: TestClient) -> None:
+def test_the_document_describes_every_response(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/recommend", "/v1/rank", "/v1/search", "/v1/similar", "/v1/items", "/v1/events",

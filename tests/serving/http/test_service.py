@@ -11,17 +11,17 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ..conftest import Start, event
-from .asking import LISTING, find, problem, service_of
+from .client import LISTING, find, problem, service_of
 
 
 def test_items_are_found_at_once_and_after_a_restart(start: Start) -> None:
     one = start()
-    answer = one.put("/v1/items", json={"items": [LISTING]})
-    assert answer.json()["items"] == 1
+    response = one.put("/v1/items", json={"items": [LISTING]})
+    assert response.json()["items"] == 1
     assert find(one, "city == 'Atlantis'") == [10**6]
     gone = find(one, "city == 'Paris'", k=1)[0]
     deleted = one.delete("/v1/items", params={"id": [gone, 123456]}).json()
-    assert deleted == {"sequence": answer.json()["sequence"] + 2, "items": 2}
+    assert deleted == {"sequence": response.json()["sequence"] + 2, "items": 2}
     assert gone not in find(one, "city == 'Paris'", k=50)
     two = start()  # as after a restart, or in another worker
     assert find(two, "city == 'Atlantis'") == [10**6]
@@ -51,7 +51,7 @@ def test_drift_is_told_of_what_is_shown(client: TestClient) -> None:
     assert float(drift.split()[-1]) > 0.1  # the best of 1,500 listings are no sample of them
 
 
-def test_a_queue_that_is_full_answers_at_once(start: Start) -> None:
+def test_a_queue_that_is_full_responses_at_once(start: Start) -> None:
     client = start(max_queue=1, queue_timeout=0.5)
     service, begun, finish = service_of(client), threading.Event(), threading.Event()
 
@@ -61,11 +61,11 @@ def test_a_queue_that_is_full_answers_at_once(start: Start) -> None:
 
     portal = client.portal
     assert portal is not None
-    blocking = portal.start_task_soon(service.ask, slow)
+    blocking = portal.start_task_soon(service.run, slow)
     begun.wait(20)
-    answer = client.post("/v1/recommend", json={"user": 1})
-    assert "the queue for requests is full (1)" in problem(answer, 503)["detail"]
-    assert answer.headers["retry-after"] == "1"
+    response = client.post("/v1/recommend", json={"user": 1})
+    assert "the queue for requests is full (1)" in problem(response, 503)["detail"]
+    assert response.headers["retry-after"] == "1"
     assert client.get("/healthz").status_code == 200
     finish.set()
     blocking.result(20)
@@ -91,16 +91,16 @@ def blocked(client: TestClient) -> Iterator[None]:
 def test_what_waits_too_long_is_given_up_while_the_thread_is_busy(start: Start, path: str) -> None:
     client = start(max_queue=8, queue_timeout=0.05)
     with blocked(client):
-        answer = client.post(path, json={"user": 1} if "rec" in path else {"item": 1})
-        assert "waited longer than 0.05 seconds" in problem(answer, 503)["detail"]
+        response = client.post(path, json={"user": 1} if "rec" in path else {"item": 1})
+        assert "waited longer than 0.05 seconds" in problem(response, 503)["detail"]
 
 
-def test_what_was_given_up_is_not_answered_later(start: Start) -> None:
+def test_what_was_given_up_is_not_served_later(start: Start) -> None:
     client = start(max_queue=50, queue_timeout=0.05)
     with blocked(client), ThreadPoolExecutor(6) as pool:
         body = {"user": 1}
-        answers = list(pool.map(lambda _: client.post("/v1/recommend", json=body), range(6)))
-    assert {answer.status_code for answer in answers} == {503}
+        responses = list(pool.map(lambda _: client.post("/v1/recommend", json=body), range(6)))
+    assert {response.status_code for response in responses} == {503}
     service_of(client)._thread.submit(int).result(20)
     assert 'stage="rank"} 1' not in client.get("/metrics").text
 
@@ -137,8 +137,8 @@ def test_a_full_state_takes_no_more_until_there_is_room(start: Start) -> None:
     service, portal = service_of(client), client.portal
     assert portal is not None
     service._state_bytes = service.state.size()  # as each second
-    answer = client.post("/v1/events", json={"events": [event()]})
-    assert "crosstower events STATE --delete-before DATE" in problem(answer, 507)["detail"]
+    response = client.post("/v1/events", json={"events": [event()]})
+    assert "crosstower events STATE --delete-before DATE" in problem(response, 507)["detail"]
     problem(client.put("/v1/items", json={"items": [LISTING]}), 507)
     assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
     assert service.state.delete_events(datetime(2100, 1, 1, tzinfo=UTC)) == 400

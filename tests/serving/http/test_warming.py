@@ -19,7 +19,7 @@ def client(
     return start()
 
 
-def test_a_worker_has_answered_before_it_is_ready_and_does_not_count_it(
+def test_a_worker_has_served_before_it_is_ready_and_does_not_count_it(
     client: TestClient,
 ) -> None:
     service = client.app.state.service  # type: ignore[attr-defined]

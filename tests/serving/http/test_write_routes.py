@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from crosstower.serving.state.event_export import export_events
 
 from ..conftest import event
-from .asking import LISTING, find, problem, service_of
+from .client import LISTING, find, problem, service_of
 
 
 def test_a_bad_item_is_refused_whole(client: TestClient) -> None:
@@ -26,9 +26,9 @@ def test_a_text_is_no_id_among_integers(client: TestClient, given: str) -> None:
     before = service_of(client).state.last_sequence()
     put = client.put("/v1/items", json={"items": [{**LISTING, "listing_id": given}]})
     deleted = client.delete("/v1/items", params={"id": [3, given]})
-    for answer, name in ((put, "items[0]: 'listing_id'"), (deleted, "id")):
+    for response, name in ((put, "items[0]: 'listing_id'"), (deleted, "id")):
         words = f"{name} must be an integer, like all item ids here, got '{given}'"
-        assert problem(answer, 422)["detail"] == words
+        assert problem(response, 422)["detail"] == words
     assert service_of(client).state.last_sequence() == before
     assert client.post("/v1/rank", json={"items": [3]}).json()["unknown"] == []
 

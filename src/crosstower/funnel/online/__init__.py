@@ -1,1 +1,1 @@
-"""The online funnel: answers requests while items change."""
+"""The online funnel: serves requests while items change."""

@@ -31,13 +31,13 @@ Floats = NDArray[np.float32]
 
 
 class OnlineFunnel:
-    """Answers requests by a retriever, and a ranker if there is one; not safe for several threads.
+    """Serves requests by a retriever, and a ranker if there is one; not safe for several threads.
 
     Args:
         retriever: finds candidates, and has the items.
-        ranker: orders them, with the blends that requests may ask for; without it candidates
+        ranker: orders them, and has the blends that requests can select; without it candidates
             keep the order of retrieval.
-        candidates: number of items to rank, unless a request says otherwise.
+        candidates: number of items to rank; a request can override it.
         index: of the items; the retriever's own if None.
 
     """
@@ -60,8 +60,8 @@ class OnlineFunnel:
         """The columns that a query may have."""
         if self.ranker is not None:
             rows = self.ranker.rows
-            names = dict.fromkeys([*rows.asked, *rows.from_query])
-            return [n for n in names if n != rows.user or n in rows.asked]
+            names = dict.fromkeys([*rows.query_columns, *rows.from_query])
+            return [n for n in names if n != rows.user or n in rows.query_columns]
         return self._queries.columns
 
     @property
@@ -79,7 +79,7 @@ class OnlineFunnel:
         named = [n for n in names if n is not None]
         return [*named, *self.query_columns, *self.catalogue.items.schema]
 
-    def recommend(self, asked: FunnelRequest) -> Ranked:
+    def recommend(self, request: FunnelRequest) -> Ranked:
         """Return the candidates of a request in order.
 
         Popular items replace the retrieved ones if the user is unknown and there is no query.
@@ -88,24 +88,24 @@ class OnlineFunnel:
             QueryError: k, the query, the condition or the blend is wrong.
 
         """
-        return _only(self.recommend_each([asked]))
+        return _only(self.recommend_each([request]))
 
     def recommend_each(self, many: Sequence[FunnelRequest]) -> list[Ranked | CrosstowerError]:
         """Return what `recommend` returns, or raises, for each of several requests.
 
-        Each answer is the same to the last bit as that of a batch of one. Calibration and blend,
+        Each result is the same to the last bit as that of a batch of one. Calibration and blend,
         which treat each row by itself, run once for all requests with the same blend.
         """
         begin = time.perf_counter()
-        requests = [RequestState(asked) for asked in many]
-        each(requests, self._begin)
-        self._retrieve(requests)
+        states = [RequestState(request) for request in many]
+        each(states, self._begin)
+        self._retrieve(states)
         spent = milliseconds_since(begin)
-        for request in requests:
-            request.milliseconds["retrieve"] = spent
-        return self._ranked(requests, begin)
+        for state in states:
+            state.milliseconds["retrieve"] = spent
+        return self._ranked(states, begin)
 
-    def rank(self, asked: FunnelRequest, items: Sequence[str | int]) -> Ranked:
+    def rank(self, request: FunnelRequest, items: Sequence[str | int]) -> Ranked:
         """Return given items in the ranker's order; ids that are no items are reported.
 
         Raises:
@@ -115,14 +115,14 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.ranker.rows.check_given(asked.query)
+        self.ranker.rows.check_given(request.query)
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
-        known = self._queries.known(asked.user) if asked.user is not None else None
-        request = RequestState(asked, known=known)
-        request.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
-        return _only(self._ranked([request], begin))
+        known = self._queries.known(request.user) if request.user is not None else None
+        state = RequestState(request, known=known)
+        state.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
+        return _only(self._ranked([state], begin))
 
     def search(
         self, text: str, *, k: int, where: str | None = None, query: Mapping[str, Any] | None = None
@@ -151,39 +151,39 @@ class OnlineFunnel:
             raise QueryError(f"no item {item!r} among {len(self.catalogue.items):,}")
         return _retrieved(self.catalogue.items.similar(place, k, where=where), begin)
 
-    def _begin(self, request: RequestState) -> None:
+    def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and encode the query for the retriever."""
-        asked, queries = request.asked, self._queries
-        request.size = self._size(asked)
-        if asked.user is not None:
-            queries.check_user(asked.user)
-            request.known = queries.known(asked.user)
-        given = dict(asked.query)
+        request, queries = state.request, self._queries
+        state.size = self._size(request)
+        if request.user is not None:
+            queries.check_user(request.user)
+            state.known = queries.known(request.user)
+        given = dict(request.query)
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
-            given = {n: v for n, v in given.items() if n in self.ranker.rows.asked}
-        if asked.exclude:
-            request.excluded = self.catalogue.items.places_of(asked.exclude)
+            given = {n: v for n, v in given.items() if n in self.ranker.rows.query_columns}
+        if request.exclude:
+            state.excluded = self.catalogue.items.places_of(request.exclude)
         nothing = queries.history_only and not given
-        if request.known is not None or (asked.query and not nothing):
-            request.row = queries.row(asked.user, request.known, given)
-            if self._section.exclude_seen and len(request.history):
-                request.excluded = np.concatenate([request.excluded, request.history])
+        if state.known is not None or (request.query and not nothing):
+            state.row = queries.row(request.user, state.known, given)
+            if self._section.exclude_seen and len(state.history):
+                state.excluded = np.concatenate([state.excluded, state.history])
 
-    def _retrieve(self, requests: Sequence[RequestState]) -> None:
+    def _retrieve(self, states: Sequence[RequestState]) -> None:
         """Find the candidates of all requests."""
-        each([r for r in requests if r.row is None], self._popular)
-        asking = [r for r in requests if r.row is not None]
-        if not asking:
+        each([s for s in states if s.row is None], self._popular)
+        retrieved = [s for s in states if s.row is not None]
+        if not retrieved:
             return
-        rows = [r.row for r in asking if r.row is not None]
-        vectors = self._queries.vectors(rows, [r.history for r in asking])
+        rows = [s.row for s in retrieved if s.row is not None]
+        vectors = self._queries.vectors(rows, [s.history for s in retrieved])
         alike: dict[tuple[str | None, int], list[int]] = {}
-        for number, request in enumerate(asking):
-            alike.setdefault((request.asked.where, request.size), []).append(number)
+        for number, state in enumerate(retrieved):
+            alike.setdefault((state.request.where, state.size), []).append(number)
         for (where, size), numbers in alike.items():
-            group = [asking[number] for number in numbers]
-            out = [request.excluded for request in group]
+            group = [retrieved[number] for number in numbers]
+            out = [state.excluded for state in group]
             try:
                 found = self.catalogue.items.nearest_of_each(
                     vectors[numbers], size, where=where, excluded=out
@@ -191,49 +191,49 @@ class OnlineFunnel:
             except CrosstowerError as error:
                 fail(group, error)
                 continue
-            for request, (places, scores) in zip(group, found, strict=True):
-                request.found = _candidates(places, scores)
+            for state, (places, scores) in zip(group, found, strict=True):
+                state.found = _candidates(places, scores)
 
-    def _popular(self, request: RequestState) -> None:
+    def _popular(self, state: RequestState) -> None:
         """Take popular items as candidates."""
         places, scores = self.catalogue.popular(
-            request.size, where=request.asked.where, excluded=request.excluded
+            state.size, where=state.request.where, excluded=state.excluded
         )
-        request.found = replace(_candidates(places, scores), fallback="popular")
+        state.found = replace(_candidates(places, scores), fallback="popular")
 
     def _ranked(
-        self, requests: Sequence[RequestState], begin: float
+        self, states: Sequence[RequestState], begin: float
     ) -> list[Ranked | CrosstowerError]:
         """Return the candidates of all requests with the scores of the ranker, in final order."""
         if self._stages is not None:
-            each(requests, self._complete)
-            self._stages.rank(requests)
+            each(states, self._complete)
+            self._stages.rank(states)
         spent = milliseconds_since(begin)
-        for request in requests:
-            request.milliseconds["total"] = spent
-        return [request.answer() for request in requests]
+        for state in states:
+            state.milliseconds["total"] = spent
+        return [state.result() for state in states]
 
-    def _complete(self, request: RequestState) -> None:
+    def _complete(self, state: RequestState) -> None:
         """Gather the raw columns of a query for the ranker."""
-        asked, known, rows = request.asked, request.known, self.ranker.rows  # type: ignore[union-attr]
+        request, known, rows = state.request, state.known, self.ranker.rows  # type: ignore[union-attr]
         row: dict[str, Any] = dict.fromkeys(rows.known)
-        if asked.user is not None and rows.user is not None:
-            row[rows.user] = asked.user
+        if request.user is not None and rows.user is not None:
+            row[rows.user] = request.user
             if known is not None:
                 row |= known.row
                 row[rows.user] = known.id
-        request.raw = row | dict(asked.query)
+        state.raw = row | dict(request.query)
 
-    def _size(self, asked: FunnelRequest) -> int:
+    def _size(self, request: FunnelRequest) -> int:
         """Return the number of candidates of a request."""
-        size = self.candidates if asked.candidates is None else asked.candidates
+        size = self.candidates if request.candidates is None else request.candidates
         if self.ranker is None:
-            size = max(asked.k, asked.candidates or 0)
-        if asked.k < 1 or size < 1:
-            raise QueryError(f"k: expected at least 1, got {min(asked.k, size)}")
-        if asked.k > size:
+            size = max(request.k, request.candidates or 0)
+        if request.k < 1 or size < 1:
+            raise QueryError(f"k: expected at least 1, got {min(request.k, size)}")
+        if request.k > size:
             raise QueryError(
-                f"k: expected 1 to {size:,}, the number of candidates, got {asked.k:,}; ask for"
+                f"k: expected 1 to {size:,}, the number of candidates, got {request.k:,}; ask for"
                 " more candidates"
             )
         return max(1, min(size, len(self.catalogue.items)))
@@ -252,14 +252,14 @@ def _candidates(places: Indices, scores: Floats) -> Ranked:
 
 
 def _retrieved(found: tuple[Indices, Floats], begin: float) -> Ranked:
-    """Return an answer that has no more stages."""
+    """Return a result that has no more stages."""
     spent = milliseconds_since(begin)
-    answer = replace(_candidates(*found), retrieval_rank=None, retrieval_score=None)
-    return replace(answer, milliseconds={"retrieve": spent, "total": spent})
+    result = replace(_candidates(*found), retrieval_rank=None, retrieval_score=None)
+    return replace(result, milliseconds={"retrieve": spent, "total": spent})
 
 
-def _only(answers: Sequence[Ranked | CrosstowerError]) -> Ranked:
-    answer = answers[0]
-    if isinstance(answer, CrosstowerError):
-        raise answer
-    return answer
+def _only(results: Sequence[Ranked | CrosstowerError]) -> Ranked:
+    result = results[0]
+    if isinstance(result, CrosstowerError):
+        raise result
+    return result

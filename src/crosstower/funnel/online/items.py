@@ -72,12 +72,12 @@ class OnlineItems:
 
     def places_of(self, ids: Sequence[Any]) -> Indices:
         """Return the place of each id, -1 for one that is not there."""
-        asked = self.as_ids(ids)
-        codes = self._table.encode(asked).astype(np.int64) - RESERVED_CODES
+        wanted = self.as_ids(ids)
+        codes = self._table.encode(wanted).astype(np.int64) - RESERVED_CODES
         known = codes >= 0
         places = np.where(known & self._base.active_mask[np.where(known, codes, 0)], codes, -1)
         if self.newer is not None:
-            newer = self.newer.catalogue.places_of(asked)
+            newer = self.newer.catalogue.places_of(wanted)
             places = np.where(newer >= 0, newer + self._count, places)
         return places
 

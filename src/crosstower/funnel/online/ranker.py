@@ -98,7 +98,7 @@ class OnlineRanker:
     Args:
         rows: knows which raw column belongs to the query and which to the item.
         scorer: the ranker, in any form.
-        blends: the blends that requests may ask for.
+        blends: the blends that requests can select.
 
     """
 

@@ -43,73 +43,73 @@ class Ranking:
         self._ranker, self._catalogue = ranker, catalogue
         self._tasks = ranker.tasks
 
-    def rank(self, requests: Sequence[RequestState]) -> None:
+    def rank(self, states: Sequence[RequestState]) -> None:
         """Put the candidates of requests into their final order."""
         start = time.perf_counter()
-        each(requests, self._score)
+        each(states, self._score)
         alike: dict[int, list[RequestState]] = {}
-        for request in requests:
-            if request.error is None:
-                alike.setdefault(id(request.blend), []).append(request)
+        for state in states:
+            if state.error is None:
+                alike.setdefault(id(state.blend), []).append(state)
         for group in alike.values():
             self._combine(group)
         spent, start = milliseconds_since(start), time.perf_counter()
-        each(requests, self._order)
+        each(states, self._order)
         blend = milliseconds_since(start)
-        for request in requests:
-            request.milliseconds |= {"rank": spent, "blend": blend}
+        for state in states:
+            state.milliseconds |= {"rank": spent, "blend": blend}
 
-    def _score(self, request: RequestState) -> None:
+    def _score(self, state: RequestState) -> None:
         """Compute the logits of a request's candidates."""
-        blends, override = self._ranker.blends, request.asked.blend
-        request.blend = blends.own if override is None else blends.of(override)
-        query = self._ranker.query(request.raw)
-        request.found = replace(request.found, unseen=query.unseen)
-        rows = self._readable(request, self._catalogue.take(request.found.places))
+        blends, override = self._ranker.blends, state.request.blend
+        state.blend = blends.own if override is None else blends.of(override)
+        query = self._ranker.query(state.raw)
+        state.found = replace(state.found, unseen=query.unseen)
+        rows = self._readable(state, self._catalogue.take(state.found.places))
         try:
-            request.logits = self._ranker.logits(query, rows)
+            state.logits = self._ranker.logits(query, rows)
         except QueryError:
-            rows = self._readable(request, self._ranker.readable(query, rows))
+            rows = self._readable(state, self._ranker.readable(query, rows))
             if not len(rows):
                 raise
-            request.logits = self._ranker.logits(query, rows)
-        request.arrays = self._ranker.arrays(query, rows)
+            state.logits = self._ranker.logits(query, rows)
+        state.arrays = self._ranker.arrays(query, rows)
 
     @staticmethod
-    def _readable(request: RequestState, rows: RankerItems) -> RankerItems:
+    def _readable(state: RequestState, rows: RankerItems) -> RankerItems:
         """Leave out the candidates of a request that the ranker cannot read."""
         if rows.good.all():
             return rows
-        kept, places = np.flatnonzero(rows.good), request.found.places
-        unread = np.concatenate([request.found.unread, places[~rows.good]])
-        request.found = replace(chosen(request.found, kept), unread=unread)
+        kept, places = np.flatnonzero(rows.good), state.found.places
+        unread = np.concatenate([state.found.unread, places[~rows.good]])
+        state.found = replace(chosen(state.found, kept), unread=unread)
         return rows.take(kept)
 
     def _combine(self, group: Sequence[RequestState]) -> None:
         """Calibrate and blend the predictions of requests with the same blend."""
         scorer = replace(self._ranker.scorer, blend=group[0].blend)
         logits = {
-            task: np.concatenate([request.logits[task] for request in group])
+            task: np.concatenate([state.logits[task] for state in group])
             for task in group[0].logits
         }
         try:
-            arrays = RawArrays.concatenate([request.arrays for request in group], scorer.types)
+            arrays = RawArrays.concatenate([state.arrays for state in group], scorer.types)
             scores = scorer.combine(logits, arrays)
         except CrosstowerError as error:
             if len(group) == 1:
                 fail(group, error)
             else:  # one request at a time, to find the one that fails
-                for request in group:
-                    self._combine([request])
+                for state in group:
+                    self._combine([state])
             return
-        ends = np.cumsum([len(request.found.places) for request in group]).tolist()
-        for request, start, end in zip(group, [0, *ends], ends, strict=False):
-            request.scores = scores.part(slice(start, end))
+        ends = np.cumsum([len(state.found.places) for state in group]).tolist()
+        for state, start, end in zip(group, [0, *ends], ends, strict=False):
+            state.scores = scores.part(slice(start, end))
 
-    def _order(self, request: RequestState) -> None:
-        if request.scores is not None:
-            types, blends = request.arrays.types, self._ranker.blends
-            request.found = ordered(request.found, request.scores, types, self._tasks, blends)
+    def _order(self, state: RequestState) -> None:
+        if state.scores is not None:
+            types, blends = state.arrays.types, self._ranker.blends
+            state.found = ordered(state.found, state.scores, types, self._tasks, blends)
 
 
 def ordered(

@@ -1,4 +1,4 @@
-"""Requests to the online funnel, their state in it, and its answers. Shape: C candidates."""
+"""Requests to the online funnel, their state in it, and its result. Shape: C candidates."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class RequestState:
     `logits` `[C]` by task, then `scores`.
     """
 
-    asked: FunnelRequest
+    request: FunnelRequest
     known: KnownUser | None = None
     size: int = 0
     row: EncodedRow | None = None
@@ -115,30 +115,30 @@ class RequestState:
         """Places of the items in the user's history."""
         return NO_ITEMS if self.known is None else self.known.history
 
-    def answer(self) -> Ranked | CrosstowerError:
-        """Return the answer, or the error."""
+    def result(self) -> Ranked | CrosstowerError:
+        """Return the candidates, or the error."""
         if self.error is not None:
             return self.error
         return replace(self.found, milliseconds=self.milliseconds, notices=self._notices())
 
     def _notices(self) -> tuple[str, ...]:
         """Return notices for the caller, such as an unknown user."""
-        if self.asked.user is None or self.known is not None:
+        if self.request.user is None or self.known is not None:
             return ()
-        return (unknown_words(self.asked.user, popular=self.found.fallback is not None),)
+        return (unknown_words(self.request.user, popular=self.found.fallback is not None),)
 
 
-def each(requests: Iterable[RequestState], step: Callable[[RequestState], None]) -> None:
+def each(states: Iterable[RequestState], step: Callable[[RequestState], None]) -> None:
     """Take requests one step further; one that fails does not stop the others."""
-    for request in requests:
-        if request.error is None:
+    for state in states:
+        if state.error is None:
             try:
-                step(request)
+                step(state)
             except CrosstowerError as error:
-                request.error = error
+                state.error = error
 
 
-def fail(requests: Iterable[RequestState], error: CrosstowerError) -> None:
+def fail(states: Iterable[RequestState], error: CrosstowerError) -> None:
     """Mark requests as failed."""
-    for request in requests:
-        request.error = error
+    for state in states:
+        state.error = error

@@ -30,7 +30,7 @@ class RowRanker:
 
     Args:
         ranker: an open ranker.
-        blends: the blends that requests may ask for.
+        blends: the blends that requests can select.
         others: columns that rows may have although the ranker does not read them, such as the
             other attributes of items.
 
@@ -45,20 +45,20 @@ class RowRanker:
         self._tasks = list(schema.tasks)
         self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
 
-    def rank(self, asked: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
+    def rank(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
         """Return rows in order; `places` are their numbers, from 0.
 
-        A row without a column of `asked.query` gets the query's value.
+        A row without a column of `request.query` gets the query's value.
 
         Raises:
             QueryError: a column is missing, a value is bad, or the blend is wrong.
 
         """
         begin = time.perf_counter()
-        scorer = replace(self.scorer, blend=self.blends.of(asked.blend))
+        scorer = replace(self.scorer, blend=self.blends.of(request.blend))
         cleaner = scorer.cleaner()
         try:
-            frame = self._frame(asked.query, rows, cleaner.sources())
+            frame = self._frame(request.query, rows, cleaner.sources())
             source: Source = FrameSource(frame, "the rows")
             for other, table in zip(self._joins, self._tables, strict=True):
                 source = join(source, table, on=other.on)

@@ -22,7 +22,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
 from crosstower.recipe.arguments import count_of, path_of
 from crosstower.recipe.rules import Rules
-from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
+from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, SEEN_ITEMS, USER
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.open import save_index
 from crosstower.retrieval.indexing import choose_index
@@ -133,7 +133,7 @@ class _Maker:
         shutil.copytree(
             run.folder / FOLDER,
             place / FOLDER,
-            ignore=shutil.ignore_patterns("questions.parquet", "baselines"),
+            ignore=shutil.ignore_patterns(QUERIES, OLD_QUERIES, "baselines"),
         )
         retriever = Retriever.open(Run.open(place))
         self.items, self.attributes = len(retriever.catalogue), retriever.catalogue.attributes

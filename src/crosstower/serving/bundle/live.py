@@ -1,4 +1,4 @@
-"""An open bundle that answers requests: its parts assembled as an online funnel."""
+"""An open bundle that serves requests: its parts assembled as an online funnel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crosstower.serving.bundle.forms import EAGER
 
 @dataclass(frozen=True)
 class Live:
-    """An open bundle that answers requests, one or several at once; not safe for several threads.
+    """An open bundle that serves requests, one or several at once; not safe for several threads.
 
     `funnel` is None if the bundle only ranks, `rows` (a ranker of rows that a request gives) if it
     only retrieves. `form` names the form in which the funnel's ranker runs.
@@ -82,7 +82,7 @@ class Live:
 
 
 def _blends(bundle: Bundle) -> Blends:
-    """Return the blends that requests may ask for, fitted on the predictions in the bundle."""
+    """Return the blends that requests can select, fitted on the predictions in the bundle."""
     if bundle.ranking is None:
         return Blends(None, {}, None, ())
     ranker = bundle.ranker

@@ -24,10 +24,10 @@ def allowed_scopes(given: str | None, tokens: Mapping[Scope, tuple[str, ...]]) -
     if not any(tokens.values()):
         return frozenset(SCOPES)
     opened: set[Scope] = set()
-    asked = (given or "").encode("utf-8", "surrogateescape")
+    given_token = (given or "").encode("utf-8", "surrogateescape")
     for rank, scope in enumerate(SCOPES):
         for token in tokens[scope]:
-            if hmac.compare_digest(token.encode(), asked):
+            if hmac.compare_digest(token.encode(), given_token):
                 opened |= set(SCOPES[: rank + 1])
     return frozenset(opened)
 

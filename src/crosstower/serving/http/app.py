@@ -20,9 +20,9 @@ from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.middleware import RequestMiddleware
 from crosstower.serving.http.problems import (
     Problem,
-    answer_with_problems,
     documented,
     problem_response,
+    respond_with_problems,
 )
 from crosstower.serving.http.routes import Worker, read_routes
 from crosstower.serving.http.schemas import Health
@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    answer_with_problems(app)
+    respond_with_problems(app)
     app.include_router(read_routes)
     app.include_router(write_routes)
     _add_operations(app)

@@ -1,4 +1,4 @@
-"""Dynamic batching: requests that wait for the same thread are answered by one call."""
+"""Dynamic batching: requests that wait for the same thread are processed by one call."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.problems import too_late
 
 Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class _Queued(Generic[Request, Answer]):
+class _Queued(Generic[Request, Result]):
     request: Request
-    future: asyncio.Future[Answer]
+    future: asyncio.Future[Result]
 
 
-class DynamicBatcher(Generic[Request, Answer]):
+class DynamicBatcher(Generic[Request, Result]):
     """A queue of requests for one thread. Use it from one event loop.
 
-    A lone request is answered at once. Requests that arrive while the thread is busy wait in the
-    queue, and are answered as a batch when it is free.
+    A lone request is processed at once. Requests that arrive while the thread is busy wait in the
+    queue, and are processed as a batch when it is free.
 
     Args:
         thread: with a single worker.
-        answer: returns an answer or an error per request of a batch; called in the thread.
+        process: returns a result or an error per request of a batch; called in the thread.
         max_batch_size: requests per batch.
 
     """
@@ -40,23 +40,23 @@ class DynamicBatcher(Generic[Request, Answer]):
     def __init__(
         self,
         thread: Executor,
-        answer: Callable[[Sequence[Request]], Sequence[Answer | Exception]],
+        process: Callable[[Sequence[Request]], Sequence[Result | Exception]],
         *,
         max_batch_size: int,
     ) -> None:
-        self._thread, self._answer, self._most = thread, answer, max_batch_size
-        self._queue: deque[_Queued[Request, Answer]] = deque()
+        self._thread, self._process, self._most = thread, process, max_batch_size
+        self._queue: deque[_Queued[Request, Result]] = deque()
         self._called = False
 
-    async def submit(self, request: Request) -> Answer:
-        """Return the answer to a request.
+    async def submit(self, request: Request) -> Result:
+        """Return the result of a request.
 
         Raises:
             Exception: the request's error.
 
         """
         loop = asyncio.get_running_loop()
-        queued = _Queued[Request, Answer](request, loop.create_future())
+        queued = _Queued[Request, Result](request, loop.create_future())
         self._queue.append(queued)
         if not self._called:
             self._called = True
@@ -64,9 +64,9 @@ class DynamicBatcher(Generic[Request, Answer]):
         return await queued.future
 
     def _run_batch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer one batch; another call follows if requests are left in the queue."""
+        """Process one batch; another call follows if requests are left in the queue."""
         self._called = False  # from here on a new request calls again
-        batch: list[_Queued[Request, Answer]] = []
+        batch: list[_Queued[Request, Result]] = []
         while self._queue and len(batch) < self._most:
             queued = self._queue.popleft()
             if not queued.future.cancelled():
@@ -77,10 +77,10 @@ class DynamicBatcher(Generic[Request, Answer]):
         if not batch:
             return
         try:
-            answers = self._answer([queued.request for queued in batch])
+            results = self._process([queued.request for queued in batch])
         except BaseException as error:
-            answers = [_plain(error)] * len(batch)
-        loop.call_soon_threadsafe(_resolve, batch, answers)
+            results = [_plain(error)] * len(batch)
+        loop.call_soon_threadsafe(_resolve, batch, results)
 
 
 def _plain(error: BaseException) -> Exception:
@@ -91,30 +91,30 @@ def _plain(error: BaseException) -> Exception:
 
 
 def _resolve(
-    batch: Sequence[_Queued[Request, Answer]], answers: Sequence[Answer | Exception]
+    batch: Sequence[_Queued[Request, Result]], results: Sequence[Result | Exception]
 ) -> None:
-    for queued, answer in zip(batch, answers, strict=True):
+    for queued, result in zip(batch, results, strict=True):
         if queued.future.done():  # its client has left
             continue
-        if isinstance(answer, Exception):
-            queued.future.set_exception(_plain(answer))
+        if isinstance(result, Exception):
+            queued.future.set_exception(_plain(result))
         else:
-            queued.future.set_result(answer)
+            queued.future.set_result(result)
 
 
 @dataclass(frozen=True)
-class ListRequest(Generic[Answer]):
+class ListRequest(Generic[Result]):
     """A request for a list, what to make of it, and the time by which its turn must come."""
 
-    asked: FunnelRequest
-    respond: Callable[[Live, Ranked], Answer]
+    request: FunnelRequest
+    respond: Callable[[Live, Ranked], Result]
     deadline: float
 
 
-def answer_lists(
+def respond_to_lists(
     live: Live, batch: Sequence[ListRequest[Any]], *, queue_timeout: float
 ) -> list[Any | Exception]:
-    """Return an answer or an error per request; those past their deadline are not computed.
+    """Return a result or an error per request; those past their deadline are not computed.
 
     Args:
         live: the open bundle, with all changes of items.
@@ -129,19 +129,19 @@ def answer_lists(
 
 def _found(live: Live, batch: Sequence[ListRequest[Any]]) -> list[Any | Exception]:
     try:
-        answers = live.needs_funnel.recommend_each([request.asked for request in batch])
+        results = live.needs_funnel.recommend_each([request.request for request in batch])
     except Exception as error:
         if len(batch) <= 1:
             return [error] * len(batch)
         # An internal error of one request must not fail the whole batch.
-        return [answer for request in batch for answer in _found(live, [request])]
-    return [_response(live, request, a) for request, a in zip(batch, answers, strict=True)]
+        return [result for request in batch for result in _found(live, [request])]
+    return [_response(live, request, a) for request, a in zip(batch, results, strict=True)]
 
 
-def _response(live: Live, request: ListRequest[Any], answer: Ranked | Exception) -> Any | Exception:
-    if isinstance(answer, Exception):
-        return answer
+def _response(live: Live, request: ListRequest[Any], result: Ranked | Exception) -> Any | Exception:
+    if isinstance(result, Exception):
+        return result
     try:
-        return request.respond(live, answer)
+        return request.respond(live, result)
     except Exception as error:
         return error

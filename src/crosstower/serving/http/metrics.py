@@ -38,8 +38,8 @@ class ServerMetrics:
         def counter(name: str, words: str, *labels: str) -> Counter:
             return Counter(f"crosstower_{name}", words, labels, registry=registry)
 
-        self._requests = counter("requests", "Requests answered.", "route", "status")
-        self._fallbacks = counter("fallbacks", "Answers of popular items.", "reason")
+        self._requests = counter("requests", "Requests served.", "route", "status")
+        self._fallbacks = counter("fallbacks", "Responses with popular items.", "reason")
         self._refused = counter("refused", "Requests refused.", "reason")
         self._values = counter("values", "Query values looked up.", "column")
         self._unseen = counter("unseen_values", "Query values not seen in training.", "column")
@@ -49,7 +49,7 @@ class ServerMetrics:
         )
         self._swaps = counter("swaps", "Changes of the bundle.", "result")
         self._latency = _histogram(registry, "request", "Whole requests.", "route", "status")
-        self._stages = _histogram(registry, "stage", "Stages of an answer.", "stage")
+        self._stages = _histogram(registry, "stage", "Stages of a request.", "stage")
         self._items = _gauge(registry, "items", "Items that can be found.", mode="livemostrecent")
         self._queue = _gauge(registry, "queue_length", "Requests that wait.", mode="livesum")
         self._state = _gauge(registry, "state_bytes", "Bytes in use in the state file.",
@@ -73,7 +73,7 @@ class ServerMetrics:
         return self._children[key]
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answered request."""
+        """Count a request."""
         self._of(self._requests, route, str(status)).inc()
         self._of(self._latency, route, str(status)).observe(seconds)
 

@@ -42,10 +42,10 @@ class RequestMiddleware:
     """Wrap an app.
 
     Args:
-        app: what answers.
+        app: the application.
         body_bytes: of the largest body.
         metrics: counts requests.
-        hosts: names by which it may be asked; None where tokens protect it.
+        hosts: host names that requests may use; None where tokens protect it.
 
     """
 
@@ -56,7 +56,7 @@ class RequestMiddleware:
         self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -64,7 +64,7 @@ class RequestMiddleware:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
 
-        async def answer(message: Message) -> None:
+        async def respond(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -74,7 +74,7 @@ class RequestMiddleware:
 
         place: Place | None = scope.get(PLACE)
         try:
-            await self._within(scope, receive, answer)
+            await self._within(scope, receive, respond)
         except asyncio.CancelledError:
             if place is None or not place.gone:
                 raise
@@ -96,13 +96,13 @@ class RequestMiddleware:
             return
         body = _Body(receive, self.body_bytes)
 
-        async def answer(message: Message) -> None:
+        async def respond(message: Message) -> None:
             if not body.too_large:
                 await send(message)
 
         with suppress(TooLargeError):
-            await self.app(scope, body.receive, answer)
-        # The cause, whatever the app answered to a truncated body.
+            await self.app(scope, body.receive, respond)
+        # The cause, whatever the response to a truncated body.
         if body.too_large:
             await self._refuse(scope, receive, send)
 
@@ -146,12 +146,12 @@ class _Body:
         return message
 
 
-def _headers(scope: Scope, asked: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == asked]
+def _headers(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
 
 
-def _header(scope: Scope, asked: bytes) -> str | None:
-    return next(iter(_headers(scope, asked)), None)
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next(iter(_headers(scope, wanted)), None)
 
 
 def _request_id(scope: Scope) -> str:

@@ -27,7 +27,7 @@ def opened(path: Path) -> Live:
     """Open a bundle, compare its checksums, and warm it up with one request.
 
     Raises:
-        BundleError: it is damaged, or cannot answer.
+        BundleError: it is damaged, or cannot serve a request.
 
     """
     try:

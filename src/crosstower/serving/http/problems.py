@@ -101,8 +101,8 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def answer_with_problems(app: FastAPI) -> None:
-    """Make an app answer every error with problem details."""
+def respond_with_problems(app: FastAPI) -> None:
+    """Make an app respond to every error with problem details."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ApiError, _refused)

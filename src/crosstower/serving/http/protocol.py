@@ -76,12 +76,12 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         elif self._begun or self._fed:
             self._await_request()
-        elif self._answered:  # before the end of its body, as after a wrong token
+        elif self._idle:  # before the end of its body, as after a wrong token
             self._rest()
 
     def _refused_at_a_glance(self, data: bytes) -> bool:
         """Refuse a plain request to a full worker before it is parsed."""
-        if not self._gates.any_full or self._begun or not self._answered or self._fed:
+        if not self._gates.any_full or self._begun or not self._idle or self._fed:
             return False
         path = whole_post(data, self._limits.header_bytes)
         gate = self._gates.of(path) if path is not None else None
@@ -89,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         self._unset_keepalive_if_required()
         self._metrics.refused("busy")
-        self._answer_and_pause()
+        self._refuse_and_pause()
         return True
 
     def pause_writing(self) -> None:
@@ -138,7 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             return
         gate = self._gates.of(self.url)
-        if gate is not None and gate.full and self._answered:
+        if gate is not None and gate.full and self._idle:
             self._refused = True
             self._metrics.refused("busy")
             return
@@ -181,7 +181,7 @@ class BoundedProtocol(HttpToolsProtocol):
             place.take()
 
     @property
-    def _answered(self) -> bool:
+    def _idle(self) -> bool:
         """Whether all earlier requests of the connection have their response."""
         cycle = self._cycle
         return (cycle is None or cycle.response_complete) and not self.pipeline
@@ -199,9 +199,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser is None or not self.parser.should_keep_alive():
             self._close(503, BUSY)
             return
-        self._answer_and_pause()
+        self._refuse_and_pause()
 
-    def _answer_and_pause(self) -> None:
+    def _refuse_and_pause(self) -> None:
         self.transport.write(_BUSY_BYTES)
         self.flow.pause_reading()
         self._gates.pauses.add(self.read_again)
@@ -238,7 +238,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Respond if a response is still possible, and close."""
         mine = self._begun and self._headed and not self.pipeline
         silent = mine and (cycle := self._cycle) is not None and not cycle.response_started
-        if self._answered or silent:
+        if self._idle or silent:
             self.transport.write(refusal_bytes(status, detail, close=True))
         self._over = True
         self._stop("_reading")

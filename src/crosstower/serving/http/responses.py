@@ -17,8 +17,8 @@ from crosstower.serving.http.settings import Limits
 _EXAMPLES, _USERS = 12, 20
 
 
-def list_answer(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
-    """Return the first k items of an answer, all if None, and all candidates with `stages`.
+def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
+    """Return the first k items of a result, all if None, and all candidates with `stages`.
 
     Items given as whole rows are numbered by row, from 0.
     """
@@ -96,7 +96,7 @@ def _listed(values: Any, nothing: list[Any]) -> list[Any]:
     return nothing if values is None else values.tolist()
 
 
-def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
+def model_response(live: Live, limits: Limits) -> dict[str, Any]:
     """Return the description of the bundle that is served."""
     manifest, funnel = live.bundle.manifest, live.funnel
     ranking = live.bundle.ranking
@@ -104,7 +104,7 @@ def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
     own = live.blends.own
     stages = [*manifest.stages, *(["blend"] if own is not None else [])]
     runs = {"retrieval": manifest.retrieval, "ranking": manifest.ranking}
-    answer = {
+    content = {
         "version": manifest.version,
         "name": manifest.name,
         "created": manifest.created,
@@ -122,7 +122,7 @@ def model_answer(live: Live, limits: Limits) -> dict[str, Any]:
         "transforms": list(TRANSFORMS),
         "metrics": {name: run.metrics for name, run in runs.items() if run is not None},
     }
-    return answer | _funnel(funnel)
+    return content | _funnel(funnel)
 
 
 def _funnel(funnel: OnlineFunnel | None) -> dict[str, Any]:

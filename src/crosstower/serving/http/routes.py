@@ -14,10 +14,10 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.problems import ApiError, documented
-from crosstower.serving.http.responses import list_answer, model_answer
+from crosstower.serving.http.responses import list_response, model_response
 from crosstower.serving.http.schemas import (
-    ListAnswer,
-    ModelAnswer,
+    ListResponse,
+    ModelResponse,
     RankRequest,
     RecommendRequest,
     SearchRequest,
@@ -62,86 +62,84 @@ async def _service(request: Request) -> Service:  # a plain function would run i
 Worker = Annotated[Service, Depends(_service)]
 
 
-@read_routes.post("/recommend", response_model=ListAnswer, responses=_REFUSALS)
-async def recommend(asked: RecommendRequest, request: Request) -> Response:
+@read_routes.post("/recommend", response_model=ListResponse, responses=_REFUSALS)
+async def recommend(body: RecommendRequest, request: Request) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
     service = service_of(request)
-    _check_limits(service, k=asked.k, candidates=asked.candidates)
+    _check_limits(service, k=body.k, candidates=body.candidates)
 
-    def tell(live: Live, found: Ranked) -> dict[str, Any]:
-        return _told(service, found, live, k=asked.k, stages=asked.stages)
+    def respond(live: Live, found: Ranked) -> dict[str, Any]:
+        return _listed(service, found, live, k=body.k, stages=body.stages)
 
-    return _json(request, await service.recommend(asked.asked(), tell))
+    return _json(request, await service.recommend(body.funnel_request(), respond))
 
 
-@read_routes.post("/rank", response_model=ListAnswer, responses=_REFUSALS)
-async def rank(asked: RankRequest, request: Request) -> Response:
+@read_routes.post("/rank", response_model=ListResponse, responses=_REFUSALS)
+async def rank(body: RankRequest, request: Request) -> Response:
     """Return given candidates in order: ids of items, or whole rows."""
     service = service_of(request)
-    items, rows = asked.items, asked.rows
+    items, rows = body.items, body.rows
     if (items is None) == (rows is None):
         raise ApiError(422, "body: give either items (ids) or rows", reason="invalid")
     _check_limits(service, k=None, candidates=len(items or rows or ()))
-    question = asked.asked()
+    funnel_request = body.funnel_request()
 
     def work(live: Live) -> dict[str, Any]:
         if rows is not None:
-            found = live.needs_rows.rank(question, rows)
+            found = live.needs_rows.rank(funnel_request, rows)
         else:
-            found = live.needs_funnel.rank(question, items or ())
-        return _told(service, found, live, k=asked.k, stages=asked.stages)
+            found = live.needs_funnel.rank(funnel_request, items or ())
+        return _listed(service, found, live, k=body.k, stages=body.stages)
 
-    return _json(request, await service.ask(work))
+    return _json(request, await service.run(work))
 
 
-@read_routes.post("/search", response_model=ListAnswer, responses=_REFUSALS)
-async def search(asked: SearchRequest, request: Request) -> Response:
+@read_routes.post("/search", response_model=ListResponse, responses=_REFUSALS)
+async def search(body: SearchRequest, request: Request) -> Response:
     """Return the items nearest to a text."""
     service = service_of(request)
-    _check_limits(service, k=asked.k)
+    _check_limits(service, k=body.k)
 
     def work(live: Live) -> dict[str, Any]:
-        found = live.needs_funnel.search(
-            asked.text, k=asked.k, where=asked.where, query=asked.query
-        )
-        return _told(service, found, live, k=asked.k, stages=False)
+        found = live.needs_funnel.search(body.text, k=body.k, where=body.where, query=body.query)
+        return _listed(service, found, live, k=body.k, stages=False)
 
-    return _json(request, await service.ask(work))
+    return _json(request, await service.run(work))
 
 
-@read_routes.post("/similar", response_model=ListAnswer, responses=_REFUSALS)
-async def similar(asked: SimilarRequest, request: Request) -> Response:
+@read_routes.post("/similar", response_model=ListResponse, responses=_REFUSALS)
+async def similar(body: SimilarRequest, request: Request) -> Response:
     """Return the items most similar to one."""
     service = service_of(request)
-    _check_limits(service, k=asked.k)
+    _check_limits(service, k=body.k)
 
     def work(live: Live) -> dict[str, Any]:
-        found = live.needs_funnel.similar(asked.item, k=asked.k, where=asked.where)
-        return _told(service, found, live, k=asked.k, stages=False)
+        found = live.needs_funnel.similar(body.item, k=body.k, where=body.where)
+        return _listed(service, found, live, k=body.k, stages=False)
 
-    return _json(request, await service.ask(work))
+    return _json(request, await service.run(work))
 
 
 @read_routes.get(
-    "/model", response_model=ModelAnswer, responses=documented(401, 403, 408, 421, 431, 503)
+    "/model", response_model=ModelResponse, responses=documented(401, 403, 408, 421, 431, 503)
 )
 async def model(service: Worker) -> Response:
     """Return the bundle that is served: version, tasks, columns, blend, limits, metrics."""
     limits = service.settings.limits
-    found = await service.ask(lambda live: model_answer(live, limits))
+    found = await service.run(lambda live: model_response(live, limits))
     return Response(to_json(found), media_type="application/json")
 
 
-def _told(
+def _listed(
     service: Service, found: Ranked, live: Live, *, k: int | None, stages: bool
 ) -> dict[str, Any]:
-    service.saw(found)
-    return list_answer(live, found, k=k, stages=stages)
+    service.record(found)
+    return list_response(live, found, k=k, stages=stages)
 
 
-def _json(request: Request, answer: dict[str, Any]) -> Response:
-    answer["request_id"] = request.state.request_id
-    return Response(to_json(answer), media_type="application/json")
+def _json(request: Request, content: dict[str, Any]) -> Response:
+    content["request_id"] = request.state.request_id
+    return Response(to_json(content), media_type="application/json")
 
 
 def _check_limits(service: Service, *, k: int | None, candidates: int | None = None) -> None:

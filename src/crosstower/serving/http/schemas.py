@@ -69,7 +69,7 @@ class BlendOverride(FrozenModel):
         return Override(self.weights, self.transform, (self.by or "") if given else None)
 
 
-class _Question(FrozenModel):
+class _ListRequest(FrozenModel):
     user: Id | None = Field(default=None, description="Id of the user.")
     query: Properties = Field(default={}, description="Columns of the query.")
     blend: BlendOverride | None = None
@@ -78,7 +78,7 @@ class _Question(FrozenModel):
     )
 
 
-class RecommendRequest(_Question):
+class RecommendRequest(_ListRequest):
     """A request for a list of items."""
 
     k: Count = 10
@@ -90,7 +90,7 @@ class RecommendRequest(_Question):
         default=None, description="Number of items that the ranker scores."
     )
 
-    def asked(self) -> FunnelRequest:
+    def funnel_request(self) -> FunnelRequest:
         """Return the request of the online funnel."""
         blend = self.blend.override() if self.blend is not None else None
         return FunnelRequest(
@@ -104,7 +104,7 @@ class RecommendRequest(_Question):
         )
 
 
-class RankRequest(_Question):
+class RankRequest(_ListRequest):
     """A request to order given candidates: ids of items, or whole rows."""
 
     items: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS)
@@ -116,7 +116,7 @@ class RankRequest(_Question):
     )
     k: Count | None = Field(default=None, description="Number of items; all by default.")
 
-    def asked(self) -> FunnelRequest:
+    def funnel_request(self) -> FunnelRequest:
         """Return the request of the online funnel."""
         blend = self.blend.override() if self.blend is not None else None
         return FunnelRequest(user=self.user, query=self.query, k=self.k or 1, blend=blend)
@@ -157,11 +157,11 @@ class SwapRequest(FrozenModel):
     path: str = Field(min_length=1, max_length=4_096, description="Folder on the server.")
 
 
-class _Answer(FrozenModel):
+class _Response(FrozenModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Found(_Answer):
+class ListItem(_Response):
     """An item of a response; stages that the bundle lacks are null."""
 
     rank: int
@@ -174,7 +174,7 @@ class Found(_Answer):
     attributes: dict[str, Any] = Field(default={})
 
 
-class Candidate(_Answer):
+class Candidate(_Response):
     """A candidate with its rank after each stage."""
 
     item_id: int | str
@@ -188,7 +188,7 @@ class Candidate(_Answer):
     type: str | None
 
 
-class Stages(_Answer):
+class Stages(_Response):
     """All candidates in their final order, and the time that each stage took."""
 
     retrieved: int
@@ -197,40 +197,40 @@ class Stages(_Answer):
     milliseconds: dict[str, float]
 
 
-class ListAnswer(_Answer):
+class ListResponse(_Response):
     """A list of items, best first."""
 
     request_id: str
     version: str
     fallback: str | None = None
     notices: list[str] = Field(default=[], description="Remarks, such as an unknown user.")
-    items: list[Found]
+    items: list[ListItem]
     stages: Stages | None = None
     unknown: list[int | str] = Field(default=[], description="Given ids of unknown items.")
 
 
-class ItemsAnswer(_Answer):
+class ItemsResponse(_Response):
     """Items that were written."""
 
     sequence: int = Field(description="Number of the last change; it only grows.")
     items: int
 
 
-class EventsAnswer(_Answer):
+class EventsResponse(_Response):
     """Number of events that were stored, and of those already known."""
 
     stored: int
     known: int
 
 
-class SwapAnswer(_Answer):
+class SwapResponse(_Response):
     """The bundle that is served now."""
 
     version: str
     previous: str
 
 
-class Named(_Answer):
+class Named(_Response):
     """A column or a task and its kind."""
 
     name: str
@@ -238,14 +238,14 @@ class Named(_Answer):
     examples: list[Any] = Field(default=[])
 
 
-class Attribute(_Answer):
+class Attribute(_Response):
     """An attribute of items, for use in filters."""
 
     name: str
     type: str
 
 
-class BlendSummary(_Answer):
+class BlendSummary(_Response):
     """The blend of the bundle."""
 
     weights: dict[str, float]
@@ -256,7 +256,7 @@ class BlendSummary(_Answer):
     diversity: dict[str, Any] | None
 
 
-class ModelAnswer(_Answer):
+class ModelResponse(_Response):
     """The bundle that is served."""
 
     version: str
@@ -284,7 +284,7 @@ class ModelAnswer(_Answer):
     metrics: dict[str, Any]
 
 
-class Health(_Answer):
+class Health(_Response):
     """Liveness or readiness of the server."""
 
     status: str

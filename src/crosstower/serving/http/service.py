@@ -18,7 +18,7 @@ from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, answer_lists
+from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, respond_to_lists
 from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
@@ -28,7 +28,7 @@ from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 _IDLE_SECONDS = 1.0
 _DRIFT_PLACES = 10  # places of a list that count as shown
 
@@ -52,7 +52,7 @@ class Service:
         threads = settings.threads
         self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
         self._batcher = DynamicBatcher[ListRequest[Any], Any](
-            self._thread, self._answer_lists, max_batch_size=settings.limits.max_batch_size
+            self._thread, self._respond_to, max_batch_size=settings.limits.max_batch_size
         )
         self._writer = ThreadPoolExecutor(1, "state")
         limits = settings.limits
@@ -104,7 +104,7 @@ class Service:
         self.state.close()
         self._lock.close()
 
-    async def ask(self, work: Callable[[Live], Answer]) -> Answer:
+    async def run(self, work: Callable[[Live], Result]) -> Result:
         """Return the result of `work` on the live bundle.
 
         Raises:
@@ -113,11 +113,11 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._in_time(self._in_thread(lambda: self._answer(work, until)))
+            return await self._in_time(self._in_thread(lambda: self._run(work, until)))
 
     async def recommend(
-        self, asked: FunnelRequest, respond: Callable[[Live, Ranked], Answer]
-    ) -> Answer:
+        self, request: FunnelRequest, respond: Callable[[Live, Ranked], Result]
+    ) -> Result:
         """Return the response to a request for a list; waiting requests are batched.
 
         Raises:
@@ -126,9 +126,9 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._in_time(self._batcher.submit(ListRequest(asked, respond, until)))
+            return await self._in_time(self._batcher.submit(ListRequest(request, respond, until)))
 
-    async def write(self, work: Callable[[State], Answer]) -> Answer:
+    async def write(self, work: Callable[[State], Result]) -> Result:
         """Return the result of a write once it is safe on disk; reads do not wait for it.
 
         Raises:
@@ -180,7 +180,7 @@ class Service:
             self.metrics.swap("done")
             return fresh.bundle.version, old
 
-    def saw(self, found: Ranked) -> None:
+    def record(self, found: Ranked) -> None:
         """Record the metrics of a response: data and models."""
         if self.warming:
             return
@@ -206,8 +206,8 @@ class Service:
         finally:
             self._waiting -= 1
 
-    async def _in_time(self, answer: Awaitable[Answer]) -> Answer:
-        """Return an answer, or refuse the request at its deadline, even if the thread is busy.
+    async def _in_time(self, result: Awaitable[Result]) -> Result:
+        """Return a result, or refuse the request at its deadline, even if the thread is busy.
 
         Raises:
             ApiError: its time is over.
@@ -216,18 +216,18 @@ class Service:
         seconds = self.settings.limits.queue_timeout
         try:
             async with asyncio.timeout(seconds):
-                return await answer
+                return await result
         except TimeoutError:
             raise too_late(seconds) from None
 
-    def _answer(self, work: Callable[[Live], Answer], until: float) -> Answer:
+    def _run(self, work: Callable[[Live], Result], until: float) -> Result:
         if time.monotonic() > until:
             raise too_late(self.settings.limits.queue_timeout)
         return work(self._up_to_date())
 
-    def _answer_lists(self, batch: Sequence[ListRequest[Any]]) -> list[Any | Exception]:
+    def _respond_to(self, batch: Sequence[ListRequest[Any]]) -> list[Any | Exception]:
         live, timeout = self._up_to_date(), self.settings.limits.queue_timeout
-        return answer_lists(live, batch, queue_timeout=timeout)
+        return respond_to_lists(live, batch, queue_timeout=timeout)
 
     def _up_to_date(self) -> Live:
         """Return the live bundle with all changes of items."""
@@ -236,7 +236,7 @@ class Service:
             raise ApiError(503, "no bundle is open yet", reason="not_ready")
         return self.live
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _first(self) -> None:
@@ -247,7 +247,7 @@ class Service:
 
     def _beside(self, path: Path) -> tuple[Live, int]:
         """Open and check a bundle while the old one is served, and apply the changes to it."""
-        torch.set_num_threads(1)  # of this thread: the old bundle keeps answering
+        torch.set_num_threads(1)  # of this thread: the old bundle keeps serving
         fresh = opened(path)
         return fresh, self._brought_up(fresh, 0)
 

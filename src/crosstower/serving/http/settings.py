@@ -36,10 +36,10 @@ class Limits(FrozenModel):
         default=256, ge=1, description="Requests that may wait in a worker's queue."
     )
     max_batch_size: int = Field(
-        default=8, ge=1, description="Waiting recommend requests that are answered as one batch."
+        default=8, ge=1, description="Waiting recommend requests that are processed as one batch."
     )
     queue_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds that a request may wait for its answer."
+        default=10.0, gt=0, description="Seconds that a request may wait for its response."
     )
     wait_seconds: float = Field(
         default=0.6, gt=0, description="Expected wait above which a request is refused at once."

@@ -14,13 +14,13 @@ from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.routes import Worker, refuse_above
 from crosstower.serving.http.schemas import (
-    EventsAnswer,
     EventsRequest,
+    EventsResponse,
     Id,
-    ItemsAnswer,
     ItemsRequest,
-    SwapAnswer,
+    ItemsResponse,
     SwapRequest,
+    SwapResponse,
 )
 
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
@@ -31,61 +31,61 @@ Writer, Admin = Depends(Needs("write")), Depends(Needs("admin"))
 
 
 @write_routes.put("/items", responses=_FULL, dependencies=[Writer])
-async def put_items(asked: ItemsRequest, service: Worker) -> ItemsAnswer:
+async def put_items(body: ItemsRequest, service: Worker) -> ItemsResponse:
     """Store new or changed items; they can be found after the response."""
-    refuse_above("items", len(asked.items), service.settings.limits.items, " at a time")
+    refuse_above("items", len(body.items), service.settings.limits.items, " at a time")
     service.check_room()
 
-    rows = [dict(row) for row in asked.items]
+    rows = [dict(row) for row in body.items]
 
     def encode(live: Live) -> tuple[OnlineCatalogue, EncodedItems]:
         catalogue = live.needs_funnel.catalogue
         return catalogue, catalogue.encode(rows)  # a row that cannot be read is not written
 
-    catalogue, items = await service.ask(encode)
+    catalogue, items = await service.run(encode)
     sequence = await service.write(lambda _state: service.items.put(catalogue, rows, items))
-    await service.ask(lambda _live: None)  # applies it
+    await service.run(lambda _live: None)  # applies it
     service.metrics.items_written(len(rows))
-    return ItemsAnswer(sequence=sequence, items=len(rows))
+    return ItemsResponse(sequence=sequence, items=len(rows))
 
 
 @write_routes.delete("/items", responses=_REFUSALS, dependencies=[Writer])
 async def delete_items(
     service: Worker,
     ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],
-) -> ItemsAnswer:
+) -> ItemsResponse:
     """Delete items; unknown ids are ignored."""
 
     def typed(live: Live) -> list[Id]:
         catalogue = live.needs_funnel.catalogue
         return [catalogue.checked_id("id", given) for given in ids]
 
-    known = await service.ask(typed)
+    known = await service.run(typed)
     sequence = await service.write(lambda state: state.delete_items(known))
-    await service.ask(lambda _live: None)
+    await service.run(lambda _live: None)
     service.metrics.items_written(len(known))
-    return ItemsAnswer(sequence=sequence, items=len(known))
+    return ItemsResponse(sequence=sequence, items=len(known))
 
 
 @write_routes.post("/events", responses=_FULL, dependencies=[Writer])
-async def add_events(asked: EventsRequest, service: Worker) -> EventsAnswer:
+async def add_events(body: EventsRequest, service: Worker) -> EventsResponse:
     """Store impressions and feedback; an event_id is stored once."""
-    refuse_above("events", len(asked.events), service.settings.limits.events, " at a time")
+    refuse_above("events", len(body.events), service.settings.limits.events, " at a time")
     service.check_room()
-    stored, known = await service.write(lambda state: state.add_events(asked.events))
+    stored, known = await service.write(lambda state: state.add_events(body.events))
     service.metrics.events_written(stored)
-    return EventsAnswer(stored=stored, known=known)
+    return EventsResponse(stored=stored, known=known)
 
 
 @write_routes.post("/model", responses=_REFUSALS,
                    dependencies=[Admin])  # fmt: skip
-async def swap(asked: SwapRequest, service: Worker) -> SwapAnswer:
+async def swap(body: SwapRequest, service: Worker) -> SwapResponse:
     """Serve another bundle; if it fails its checks, the old one stays."""
-    if "\0" in asked.path or not _is_text(asked.path):
+    if "\0" in body.path or not _is_text(body.path):
         raise ApiError(422, "body.path: expected the path of a folder", reason="invalid")
-    path = await asyncio.to_thread(lambda: Path(asked.path).absolute())
+    path = await asyncio.to_thread(lambda: Path(body.path).absolute())
     version, previous = await service.swap(path)
-    return SwapAnswer(version=version, previous=previous)
+    return SwapResponse(version=version, previous=previous)
 
 
 def _is_text(given: str) -> bool:

@@ -1,4 +1,4 @@
-"""A page in a real Chromium, and what the server would answer to it."""
+"""A page in a real Chromium, and what the server would respond to it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def url(bundle: FakeBundle) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """The page on a laptop, with an answer drawn."""
+    """The page on a laptop, with a response drawn."""
     with tab(browser, viewport={"width": 1280, "height": 800}) as page:
         open_page(page, url)
         yield page
@@ -66,25 +66,25 @@ def open_page(page: Page, url: str) -> None:
     expect(page.locator(f"{BLENDED} .item")).to_have_count(10, timeout=20_000)
 
 
-def ask(url: str, route: str, **asked: Any) -> dict[str, Any]:
-    body = json.dumps(asked).encode()
-    request = Request(f"{url}v1/{route}", body, {"Content-Type": "application/json"})
+def post(url: str, route: str, **body: Any) -> dict[str, Any]:
+    content = json.dumps(body).encode()
+    request = Request(f"{url}v1/{route}", content, {"Content-Type": "application/json"})
     with urlopen(request) as response:
         return json.load(response)
 
 
 def recommended(page: Page, url: str, blend: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the server answers to a request for the user that the page shows."""
+    """Return the response of the server to a request for the user that the page shows."""
     user = page.locator("#user").input_value()
-    return ask(url, "recommend", user=user, query={}, k=10, blend=blend, stages=True)
+    return post(url, "recommend", user=user, query={}, k=10, blend=blend, stages=True)
 
 
 def ids(items: list[dict[str, Any]]) -> list[str]:
     return [str(item["item_id"]) for item in items]
 
 
-def expect_order(page: Page, answer: dict[str, Any]) -> None:
-    expect(page.locator(f"{BLENDED} .item b")).to_have_text(ids(answer["items"]))
+def expect_order(page: Page, response: dict[str, Any]) -> None:
+    expect(page.locator(f"{BLENDED} .item b")).to_have_text(ids(response["items"]))
 
 
 def set_weight(page: Page, task: str, weight: float) -> None:

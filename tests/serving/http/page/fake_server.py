@@ -1,4 +1,4 @@
-"""A server that answers as the HTTP interface says, with made-up items and no model behind it."""
+"""A server that responds as the HTTP interface says, with made-up items and no model behind it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SUBJECTS = ["Sunrise over the", "A slow day in the", "Ten cafés near the", "Nig
 
 
 class ProblemError(Exception):
-    """What is answered as application/problem+json."""
+    """What is served as application/problem+json."""
 
     def __init__(self, status: int, title: str, detail: str, where: str = "") -> None:
         self.status = status
@@ -97,7 +97,7 @@ class FakeBundle:
             raise ProblemError(401, "Not authorised", detail)
 
     def model(self) -> dict[str, Any]:
-        """Return the answer of GET /v1/model."""
+        """Return the response of GET /v1/model."""
         ranks = "rank" in self.stages
         tasks = [{"name": n, "kind": "binary"} for n in ("like", "comment")] if ranks else []
         attributes = [
@@ -127,36 +127,36 @@ class FakeBundle:
             "metrics": {},
         }
 
-    def recommend(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def recommend(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer POST /v1/recommend; an empty user gets the popular items."""
-        found = self._candidates(self._fitting(asked.get("where")), asked)
-        answer = self._answer(found, asked)
-        return answer | {"fallback": None if asked.get("user") else "popular"}
+        found = self._candidates(self._fitting(body.get("where")), body)
+        response = self._response(found, body)
+        return response | {"fallback": None if body.get("user") else "popular"}
 
-    def rank(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def rank(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer POST /v1/rank."""
-        known = self.items.filter(pl.col("item_id").is_in(asked["items"]))
-        unknown = sorted(set(asked["items"]) - set(known["item_id"]))
-        rows = self._candidates(known, asked).with_columns(
+        known = self.items.filter(pl.col("item_id").is_in(body["items"]))
+        unknown = sorted(set(body["items"]) - set(known["item_id"]))
+        rows = self._candidates(known, body).with_columns(
             retrieval_rank=pl.lit(None), retrieval_score=pl.lit(None)
         )
-        return self._answer(rows, asked) | {"fallback": None, "unknown": unknown}
+        return self._response(rows, body) | {"fallback": None, "unknown": unknown}
 
-    def search(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def search(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer POST /v1/search: items with any of the words in their title."""
-        words = asked["text"].lower().split()
+        words = body["text"].lower().split()
         hits = sum(pl.col("title").str.to_lowercase().str.contains(w, literal=True) for w in words)
-        rows = self._fitting(asked.get("where")).with_columns(score=hits / len(words))
-        return self._found(rows.filter(pl.col("score") > 0), asked["k"])
+        rows = self._fitting(body.get("where")).with_columns(score=hits / len(words))
+        return self._found(rows.filter(pl.col("score") > 0), body["k"])
 
-    def similar(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def similar(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer POST /v1/similar: items of the same city, those of a near price first."""
-        one = self.items.row(by_predicate=pl.col("item_id") == asked["item"], named=True)
+        one = self.items.row(by_predicate=pl.col("item_id") == body["item"], named=True)
         near = 1 / (1 + (pl.col("price") - one["price"]).abs())
         others = self.items.filter(
             pl.col("item_id") != one["item_id"], pl.col("city") == one["city"]
         )
-        return self._found(others.with_columns(score=near), asked["k"])
+        return self._found(others.with_columns(score=near), body["k"])
 
     def _fitting(self, where: str | None) -> pl.DataFrame:
         if not where:
@@ -167,8 +167,8 @@ class FakeBundle:
         except QueryError as error:
             raise ProblemError(422, "The request is not valid", str(error), "where") from None
 
-    def _candidates(self, rows: pl.DataFrame, asked: dict[str, Any]) -> pl.DataFrame:
-        random = np.random.default_rng(crc32(repr(asked.get("user")).encode()))
+    def _candidates(self, rows: pl.DataFrame, body: dict[str, Any]) -> pl.DataFrame:
+        random = np.random.default_rng(crc32(repr(body.get("user")).encode()))
         noise = pl.DataFrame(
             {
                 "item_id": self.items["item_id"],
@@ -186,11 +186,11 @@ class FakeBundle:
         rows = rows.join(noise, on="item_id").with_columns(
             pl.col("retrieval_score") + attack / 8, like=like, comment=comment
         )
-        rows = rows.sort("retrieval_score", descending=True).head(asked.get("candidates") or 200)
+        rows = rows.sort("retrieval_score", descending=True).head(body.get("candidates") or 200)
         return rows.with_row_index("retrieval_rank", 1)
 
-    def _answer(self, rows: pl.DataFrame, asked: dict[str, Any]) -> dict[str, Any]:
-        blend = asked.get("blend") or self.blend
+    def _response(self, rows: pl.DataFrame, body: dict[str, Any]) -> dict[str, Any]:
+        blend = body.get("blend") or self.blend
         rows = self._scored(rows, blend).sort("score", descending=True).with_row_index("rank", 1)
         ranks, blended = "rank" in self.stages, "rank" in self.stages and blend is not None
         column = (blend or {}).get("by") or "content_type"
@@ -206,7 +206,7 @@ class FakeBundle:
         first = [
             candidate | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
             for candidate, row in zip(listed, rows.iter_rows(named=True), strict=True)
-        ][: asked["k"]]
+        ][: body["k"]]
         spent = {"retrieve": 1.21, "rank": 4.05, "blend": 0.42, "total": 6.13}
         stages = {"retrieved": rows.height, "ranked": rows.height, "candidates": listed}
         stages["milliseconds"] = {n: t for n, t in spent.items() if n in [*self.stages, "total"]}
@@ -214,7 +214,7 @@ class FakeBundle:
             "request_id": "r1",
             "version": self.version,
             "items": first,
-            "stages": stages if asked.get("stages") else None,
+            "stages": stages if body.get("stages") else None,
         }
 
     def _scored(self, rows: pl.DataFrame, blend: dict[str, Any] | None) -> pl.DataFrame:
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         file = PAGE / (path.removeprefix("/page/") if path != "/" else "index.html")
         if path == "/v1/model":
-            self._answer(lambda _: self.bundle.model())
+            self._response(lambda _: self.bundle.model())
         elif file.is_file() and file.parent == PAGE:
             self._send(200, file.read_bytes(), f"{MEDIA[file.suffix]}; charset=utf-8")
         else:
@@ -265,13 +265,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         routes = {n: getattr(self.bundle, n) for n in ("recommend", "rank", "search", "similar")}
-        self._answer(routes[self.path.removeprefix("/v1/")])
+        self._response(routes[self.path.removeprefix("/v1/")])
 
-    def _answer(self, route: Any) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+    def _response(self, route: Any) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
         try:
             self.bundle.admit(self.headers.get("Authorization"))
-            self._send(200, json.dumps(route(asked)).encode(), "application/json")
+            self._send(200, json.dumps(route(body)).encode(), "application/json")
         except ProblemError as problem:
             body = json.dumps(problem.body).encode()
             self._send(problem.status, body, "application/problem+json")

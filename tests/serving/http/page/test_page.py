@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 from . import browsing
 from .browsing import (
     BLENDED,
-    ask,
     expect_order,
     ids,
     open_page,
+    post,
     recommended,
     set_weight,
     tab,
@@ -44,14 +44,14 @@ def test_the_page_loads_from_its_own_host_alone_and_without_errors(
 
 
 def test_each_stage_is_in_its_own_order(page: Page, url: str) -> None:
-    answer = recommended(page, url)
+    response = recommended(page, url)
     for stage, rank in (("retrieved", "retrieval_rank"), ("ranked", "ranked_rank")):
-        first = sorted(answer["stages"]["candidates"], key=lambda c: c[rank])[:10]
+        first = sorted(response["stages"]["candidates"], key=lambda c: c[rank])[:10]
         shown = page.locator(f".column[data-stage={stage}] .item b")
         expect(shown).to_have_text(ids(first))
         expect(page.locator(f".column[data-stage={stage}] .attributes").last).not_to_be_empty()
-    expect_order(page, answer)
-    one = answer["stages"]["candidates"][0]
+    expect_order(page, response)
+    one = response["stages"]["candidates"][0]
     by = one["ranked_rank"] - one["rank"]
     expect(page.locator(f"{BLENDED} .move").first).to_contain_text(f"up {by} from the stage before")
     expect(page.locator("#latency")).to_contain_text("retrieve1.2 ms")
@@ -59,10 +59,10 @@ def test_each_stage_is_in_its_own_order(page: Page, url: str) -> None:
 
 def test_another_user_and_a_filter(page: Page, url: str) -> None:
     page.get_by_label("Sample users").select_option("u7")
-    expect_order(page, ask(url, "recommend", user="u7", k=10))
+    expect_order(page, post(url, "recommend", user="u7", k=10))
     page.get_by_label("Filter").fill('city == "Oslo"')
     page.get_by_role("button", name="Recommend").click()
-    expect_order(page, ask(url, "recommend", user="u7", k=10, where='city == "Oslo"'))
+    expect_order(page, post(url, "recommend", user="u7", k=10, where='city == "Oslo"'))
     page.get_by_label("Filter").fill("price < 0")
     page.keyboard.press("Enter")
     expect(page.locator("#columns")).to_have_text("No item matches the filter price < 0")
@@ -75,10 +75,10 @@ def test_another_user_and_a_filter(page: Page, url: str) -> None:
 def test_a_column_of_the_query_is_asked_with_and_without_a_value(page: Page, url: str) -> None:
     expect(page.locator("#query-user_id")).to_have_count(0)  # the user has a field already
     for typed, sent in (("home", "home"), ("", None)):
-        with page.expect_request("**/v1/recommend") as asked:
+        with page.expect_request("**/v1/recommend") as sent_request:
             page.get_by_label("context").fill(typed)
             page.keyboard.press("Tab")
-        assert asked.value.post_data_json["query"] == {"context": sent}
+        assert sent_request.value.post_data_json["query"] == {"context": sent}
 
 
 def test_a_wrong_filter_is_told_beside_it_and_the_page_works_on(page: Page, url: str) -> None:
@@ -98,7 +98,7 @@ def test_search_and_the_way_back_from_an_item(page: Page, url: str) -> None:
     page.get_by_role("searchbox").fill("harbour sunrise")
     page.keyboard.press("Enter")
     drawer = page.get_by_role("dialog")
-    found = ask(url, "search", text="harbour sunrise", k=10)["items"]
+    found = post(url, "search", text="harbour sunrise", k=10)["items"]
     expect(drawer.locator(".item b")).to_have_text(ids(found))
     drawer.locator(".item").first.click()
     expect(drawer.get_by_role("heading", name=f"Item {found[0]['item_id']}")).to_be_focused()
@@ -111,9 +111,9 @@ def test_search_and_the_way_back_from_an_item(page: Page, url: str) -> None:
 def test_names_are_text_and_large_ids_exact(page: Page) -> None:
     row = page.locator(".column[data-stage=retrieved] .item", has_text=str(LARGE_ID))
     expect(row).to_contain_text(CRUEL_NAME)
-    with page.expect_request("**/v1/similar") as asked:
+    with page.expect_request("**/v1/similar") as sent_request:
         row.click()
-    assert json.loads(asked.value.post_data or "")["item"] == LARGE_ID
+    assert json.loads(sent_request.value.post_data or "")["item"] == LARGE_ID
     expect(page.get_by_role("dialog")).to_contain_text(CRUEL_NAME)
     assert page.evaluate("window.broken") is None
     assert page.locator("img").count() == 0
@@ -128,7 +128,7 @@ def test_a_phone_shows_one_stage_at_a_time_and_never_scrolls_sideways(
         expect(page.locator(".column:visible")).to_have_count(1)
         page.locator("label", has_text="Retrieved").tap()
         expect(page.locator(".column:visible")).to_have_attribute("data-stage", "retrieved")
-        page.locator("#asking summary").first.tap()
+        page.locator("#request-card summary").first.tap()
         page.get_by_text("Attributes and operators").tap()
         set_weight(page, "like", 3)
         expect(page.locator("#studio-note")).to_contain_text("Against")
@@ -202,14 +202,14 @@ def test_a_bundle_that_only_ranks_asks_for_items(
         expect(page.locator("#columns")).to_contain_text("Enter the items or rows to rank")
         page.get_by_label("Item ids to rank").fill("5, 6\n7 99999")
         page.get_by_role("button", name="Recommend").click()
-        answer = ask(url, "rank", user="u1", items=[5, 6, 7], k=10)
+        response = post(url, "rank", user="u1", items=[5, 6, 7], k=10)
         shown = page.locator(".column[data-stage=ranked] .item b")
-        expect(shown).to_have_text(ids(answer["items"]))
+        expect(shown).to_have_text(ids(response["items"]))
         expect(page.locator("#notice")).to_contain_text("Unknown items: 99999.")
         expect(page.locator("#studio-note")).to_contain_text("The bundle has no blend")
         set_weight(page, "comment", 3)
         blend = {"weights": {"like": 1, "comment": 3}}
-        expect_order(page, ask(url, "rank", user="u1", items=[5, 6, 7], k=10, blend=blend))
+        expect_order(page, post(url, "rank", user="u1", items=[5, 6, 7], k=10, blend=blend))
 
 
 def test_a_bundle_without_items_asks_for_whole_rows(

@@ -1,4 +1,4 @@
-"""The page on the real server: what it shows is what the bundle answers."""
+"""The page on the real server: it shows the response of the bundle."""
 
 from collections.abc import Iterator
 from pathlib import Path

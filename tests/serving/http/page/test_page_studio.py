@@ -51,12 +51,12 @@ def test_transform_and_split_are_asked_for(page: Page, url: str) -> None:
     expect_order(page, recommended(page, url, {"weights": weights, "transform": "probit"}))
     page.get_by_label("Fitted per").select_option("city")
     blend = {"weights": weights, "transform": "probit", "by": "city"}
-    answer = recommended(page, url, blend)
-    expect_order(page, answer)
+    response = recommended(page, url, blend)
+    expect_order(page, response)
     rows = page.locator(".legend tbody tr")
-    cities = Counter(c["type"] for c in answer["stages"]["candidates"])
+    cities = Counter(c["type"] for c in response["stages"]["candidates"])
     expect(rows).to_have_count(len(cities))
-    first = Counter(c["type"] for c in answer["stages"]["candidates"][:10])
+    first = Counter(c["type"] for c in response["stages"]["candidates"][:10])
     for row in rows.all():
         name, shown, _, share = row.locator("th, td").all_text_contents()
         assert int(shown) == first[name]
@@ -89,7 +89,7 @@ def test_histograms_mark_the_first_items_of_each_type(page: Page, url: str) -> N
         assert marked / whole == pytest.approx(first[kind] / number, abs=1e-6)
 
 
-def test_only_the_newest_answer_is_drawn(page: Page, url: str) -> None:
+def test_only_the_newest_response_is_drawn(page: Page, url: str) -> None:
     held = list[Route]()
 
     def hold(route: Route) -> None:

@@ -2,18 +2,19 @@
 
 const TOKEN = "crosstower-token";
 let askForToken = () => Promise.resolve(null);
-let asking = null;
+let pending = null;
 
-/** An answer that is not the one asked for; `message` says why in words for people. */
+/** An error response; `message` explains it to people. */
 export class Failure extends Error {}
 
-/** Set who asks a person for a token: a function of the server's words that promises text or null. */
-export function onUnauthorised(ask) {
-  askForToken = ask;
+/** Set the prompt for a token: a function of a message that returns a promise of text or null. */
+export function onUnauthorised(prompt) {
+  askForToken = prompt;
 }
 
 /**
- * Ask the server and return its JSON. Integers beyond 2^53 come back as BigInt, not rounded.
+ * Send a request and return the JSON of the response. Integers beyond 2^53 become BigInt, so that
+ * they are not rounded.
  * Throws Failure, or AbortError when `signal` was aborted.
  */
 export async function call(method, path, body, signal) {
@@ -27,10 +28,10 @@ export async function call(method, path, body, signal) {
 }
 
 export const model = () => call("GET", "v1/model");
-export const recommend = (asked, signal) => call("POST", "v1/recommend", asked, signal);
-export const rank = (asked, signal) => call("POST", "v1/rank", asked, signal);
-export const search = (asked, signal) => call("POST", "v1/search", asked, signal);
-export const similar = (asked, signal) => call("POST", "v1/similar", asked, signal);
+export const recommend = (request, signal) => call("POST", "v1/recommend", request, signal);
+export const rank = (request, signal) => call("POST", "v1/rank", request, signal);
+export const search = (request, signal) => call("POST", "v1/search", request, signal);
+export const similar = (request, signal) => call("POST", "v1/similar", request, signal);
 
 /** The rows that a person typed as JSON: one object or a list of them. Throws Failure. */
 export function rowsOf(text) {
@@ -77,17 +78,17 @@ async function problemOf(response) {
     // Not JSON, as from a proxy: the status has to do.
   }
   const detail =
-    problem.detail ?? problem.title ?? `The server answered with status ${response.status}.`;
+    problem.detail ?? problem.title ?? `The server responded with status ${response.status}.`;
   const more = (problem.errors ?? []).filter((e) => !detail.includes(e.problem));
   return [detail, ...more.map((e) => `${e.where}: ${e.problem}`)].join("\n");
 }
 
 /** Return whether there is a token to try that differs from the refused one. One dialog at a time. */
 async function newToken(words, refused) {
-  if (sessionStorage.getItem(TOKEN) !== refused) return true; // another request has asked already
-  asking ??= askForToken(refused ? `This token was not accepted. ${words}` : words);
-  const given = await asking;
-  asking = null;
+  if (sessionStorage.getItem(TOKEN) !== refused) return true; // another request has a token already
+  pending ??= askForToken(refused ? `This token was not accepted. ${words}` : words);
+  const given = await pending;
+  pending = null;
   if (given) sessionStorage.setItem(TOKEN, given);
   return Boolean(given);
 }

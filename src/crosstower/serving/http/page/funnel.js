@@ -6,27 +6,27 @@ import { byId, calm, count, el, score, valueText } from "./parts.js";
 const TITLES = ["title", "name", "headline"];
 
 /**
- * The stages that an answer has, in order: [{ key, title, by, total, rankOf, scoreOf, fromOf }].
+ * The stages that a response has, in order: [{ key, title, by, total, rankOf, scoreOf, fromOf }].
  * `fromOf` gives the rank in the stage before.
  */
-export function stagesOf(model, answer, blended) {
-  const counts = answer.stages ?? { retrieved: answer.items.length, ranked: answer.items.length };
+export function stagesOf(model, response, blended) {
+  const counts = response.stages ?? { retrieved: response.items.length, ranked: response.items.length };
   const task = model.tasks[0]?.name;
   const stages = [];
   if (
     model.stages.includes("retrieve") &&
-    answer.candidates.some((c) => c.retrieval_rank != null)
+    response.candidates.some((c) => c.retrieval_rank != null)
   ) {
     stages.push({
       key: "retrieved",
       title: "Retrieved",
-      by: answer.fallback === "popular" ? "popularity" : "retrieval score",
+      by: response.fallback === "popular" ? "popularity" : "retrieval score",
       total: counts.retrieved,
       rankOf: (c) => c.retrieval_rank,
       scoreOf: (c) => c.retrieval_score,
     });
   }
-  if (model.stages.includes("rank") && answer.candidates.some((c) => c.ranked_rank != null)) {
+  if (model.stages.includes("rank") && response.candidates.some((c) => c.ranked_rank != null)) {
     stages.push({
       key: "ranked",
       title: "Ranked",
@@ -41,7 +41,7 @@ export function stagesOf(model, answer, blended) {
       key: "blended",
       title: blended ? "Blended" : "Shown",
       by: blended ? "blend score" : "score",
-      total: answer.candidates.length,
+      total: response.candidates.length,
       rankOf: (c) => c.rank,
       scoreOf: (c) => c.score,
     });

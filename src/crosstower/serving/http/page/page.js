@@ -1,6 +1,6 @@
-// The page: asks the server whenever the request or the blend changes, and draws the newest answer.
+// The page: sends the request whenever it or the blend changes, and draws the newest response.
 
-import { answerTo, callOff, newest } from "./answers.js";
+import { listFor, callOff, newest } from "./responses.js";
 import * as api from "./api.js";
 import { drawCharts } from "./charts.js";
 import { openDrawer } from "./drawer.js";
@@ -15,9 +15,9 @@ const page = {
   request: null, // the form
   studio: null, // null where the bundle has no tasks
   drawer: null,
-  asked: null, // what the form held when it was last sent
-  own: null, // the answer by the bundle's own blend
-  shown: null, // the answer that is drawn
+  sent: null, // what the form held when it was last sent
+  own: null, // the response by the bundle's own blend
+  shown: null, // the response that is drawn
   attributes: new Map(), // by item id
 };
 
@@ -37,9 +37,9 @@ async function start() {
     return;
   }
   showModel();
-  if (matchMedia("(max-width: 760px)").matches) byId("asking").open = false;
+  if (matchMedia("(max-width: 760px)").matches) byId("request-card").open = false;
   byId("main").hidden = false;
-  page.request = openRequest(page.model, ask);
+  page.request = openRequest(page.model, submit);
   if (page.model.tasks.length > 0) {
     byId("studio").hidden = false;
     page.studio = openStudio(
@@ -48,8 +48,8 @@ async function start() {
     );
   }
   redrawOnResize();
-  if (ranksOnly()) byId("asking").open = true;
-  await ask();
+  if (ranksOnly()) byId("request-card").open = true;
+  await submit();
 }
 
 /** Charts are drawn for the width that they have. */
@@ -66,23 +66,23 @@ function redrawOnResize() {
 const ranksOnly = () => !page.model.stages.includes("retrieve");
 
 /** Ask by what the form holds, by the bundle's own blend and then by a changed one. */
-async function ask() {
-  const asked = read();
-  if (asked === null) return;
-  byId("asking-summary").textContent = asked.user === null ? "" : `${asked.user}`;
-  if (asked.items?.length === 0) {
+async function submit() {
+  const sent = read();
+  if (sent === null) return;
+  byId("request-summary").textContent = sent.user === null ? "" : `${sent.user}`;
+  if (sent.items?.length === 0) {
     callOff();
     page.own = page.shown = null;
     showEmpty("Enter the items or rows to rank: this bundle has no retrieval stage.");
     return;
   }
-  const answered = await newest("request-problem", async (signal) => {
+  const received = await newest("request-problem", async (signal) => {
     const attributes = new Map();
-    page.own = page.shown = await answerTo(page.model, asked, null, attributes, signal);
-    Object.assign(page, { asked, attributes });
+    page.own = page.shown = await listFor(page.model, sent, null, attributes, signal);
+    Object.assign(page, { sent, attributes });
   });
-  if (answered && page.studio?.override()) await blendAgain();
-  else if (answered) draw();
+  if (received && page.studio?.override()) await blendAgain();
+  else if (received) draw();
 }
 
 /** What the form holds, null where it cannot be read. */
@@ -98,12 +98,12 @@ function read() {
 /** Ask for the same candidates by the studio's blend; if it is refused, the order stays. */
 async function blendAgain() {
   const blend = page.studio.override();
-  const answered = await newest("studio-problem", async (signal) => {
+  const received = await newest("studio-problem", async (signal) => {
     page.shown = blend
-      ? await answerTo(page.model, page.asked, blend, page.attributes, signal)
+      ? await listFor(page.model, page.sent, blend, page.attributes, signal)
       : page.own;
   });
-  if (answered !== null) draw();
+  if (received !== null) draw();
 }
 
 const attributesOf = ({ item_id }) => page.attributes.get(item_id);
@@ -121,19 +121,19 @@ function draw() {
   showLatency(shown.stages?.milliseconds);
   if (shown.candidates.length === 0) {
     showEmpty(
-      page.asked.where
-        ? `No item matches the filter ${page.asked.where}`
+      page.sent.where
+        ? `No item matches the filter ${page.sent.where}`
         : "No items were found for this request.",
     );
     return;
   }
-  page.studio?.tell(own === shown ? "" : comparison(own, shown));
+  page.studio?.announce(own === shown ? "" : comparison(own, shown));
   drawResults();
   sayLater();
 }
 
 function drawResults() {
-  const { own, shown, model, asked } = page;
+  const { own, shown, model, sent } = page;
   if (shown.candidates.length === 0) return;
   const changed = own !== shown;
   const blended =
@@ -143,7 +143,7 @@ function drawResults() {
   drawFunnel({
     stages,
     candidates: shown.candidates,
-    k: asked.k,
+    k: sent.k,
     column: typeColumn(),
     ownRanks: changed ? new Map(own.candidates.map((c) => [c.item_id, c.rank])) : null,
     attributesOf,
@@ -155,24 +155,24 @@ function drawResults() {
     kinds,
     candidates: shown.candidates,
     ownFirst: changed
-      ? new Set(own.candidates.filter((c) => c.rank <= asked.k).map((c) => c.item_id))
+      ? new Set(own.candidates.filter((c) => c.rank <= sent.k).map((c) => c.item_id))
       : null,
-    k: asked.k,
+    k: sent.k,
     blended,
     tasks: model.tasks.map((task) => task.name),
   });
 }
 
 function funnelWords(stages, changed) {
-  const first = Math.min(page.asked.k, page.shown.candidates.length);
+  const first = Math.min(page.sent.k, page.shown.candidates.length);
   const moved = stages > 1 ? " of each stage. Moved: ranks since the stage before." : ".";
   return `The first ${first}${moved}${changed ? " ± own: against the bundle's blend." : ""}`;
 }
 
 function comparison(own, shown) {
   const ranks = new Map(own.candidates.map((c) => [c.item_id, c.rank]));
-  const first = shown.candidates.filter((c) => c.rank <= page.asked.k);
-  const fresh = first.filter((c) => !(ranks.get(c.item_id) <= page.asked.k)).length;
+  const first = shown.candidates.filter((c) => c.rank <= page.sent.k);
+  const fresh = first.filter((c) => !(ranks.get(c.item_id) <= page.sent.k)).length;
   const moved = first.filter((c) => ranks.get(c.item_id) !== c.rank).length - fresh;
   return `Against the bundle's blend: ${fresh} of the first ${first.length} are new, ${moved} others moved.`;
 }
@@ -185,17 +185,17 @@ function showEmpty(words) {
   byId("status").textContent = words;
 }
 
-function showNotice(answer) {
+function showNotice(response) {
   const words = [];
-  if (answer.fallback === "popular")
+  if (response.fallback === "popular")
     words.push("Unknown user: these are the most popular items.");
-  else if (answer.fallback) words.push(`The server fell back to: ${answer.fallback}.`);
-  if (answer.version !== page.model.version)
-    words.push(`The server now serves version ${answer.version}; reload this page.`);
-  if (answer.unknown?.length) words.push(`Unknown items: ${answer.unknown.join(", ")}.`);
+  else if (response.fallback) words.push(`The server fell back to: ${response.fallback}.`);
+  if (response.version !== page.model.version)
+    words.push(`The server now serves version ${response.version}; reload this page.`);
+  if (response.unknown?.length) words.push(`Unknown items: ${response.unknown.join(", ")}.`);
   if (
-    answer.candidates.some(
-      (c) => c.rank <= page.asked.k && c.blended_rank != null && c.blended_rank !== c.rank,
+    response.candidates.some(
+      (c) => c.rank <= page.sent.k && c.blended_rank != null && c.blended_rank !== c.rank,
     )
   ) {
     words.push("The first places are reordered for diversity.");
@@ -227,7 +227,7 @@ function showLatency(spent) {
 /** Tell a screen reader once things are at rest, not at each step of a slider. */
 const sayLater = later(600, () => {
   if (!page.shown?.candidates.length) return;
-  const first = Math.min(page.asked.k, page.shown.candidates.length);
+  const first = Math.min(page.sent.k, page.shown.candidates.length);
   byId("status").textContent =
     `${first} items. ${page.own === page.shown ? "" : comparison(page.own, page.shown)}`;
 });

@@ -14,7 +14,7 @@ export function svg(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Whether the person has asked for less motion. */
+/** Whether the user prefers reduced motion. */
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function filled(element, attributes, children) {

@@ -1,4 +1,4 @@
-// The form that says what to ask for: user, query columns, filter, how many.
+// The request form: user, query columns, filter, how many.
 
 import { rowsOf } from "./api.js";
 import { byId, el, numberOr, typedLike } from "./parts.js";
@@ -6,11 +6,11 @@ import { byId, el, numberOr, typedLike } from "./parts.js";
 const LISTS = ["bag", "sequence"];
 
 /**
- * Fill the form for a model; `ask` is called when it is sent or a field of it has changed.
+ * Fill the form for a model; `submit` is called when it is sent or a field of it has changed.
  * Returns { read() }: { user, query, where, k } or, where the bundle only ranks, { user, query, k }
  * with `items`, ids, or `rows`, objects; read() throws Failure where rows are not JSON.
  */
-export function openRequest(model, ask) {
+export function openRequest(model, submit) {
   const form = byId("request");
   const ranksOnly = !model.stages.includes("retrieve");
   form.replaceChildren(
@@ -21,9 +21,9 @@ export function openRequest(model, ask) {
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    ask();
+    submit();
   });
-  form.addEventListener("change", () => form.checkValidity() && ask());
+  form.addEventListener("change", () => form.checkValidity() && submit());
   return { read: () => read(model, ranksOnly) };
 }
 
@@ -35,18 +35,18 @@ function read(model, ranksOnly) {
     column.name,
     queryValue(column, text(`query-${column.name}`)),
   ]);
-  const asked = {
+  const fields = {
     user: user === "" ? null : typedLike(user, model.sample_users),
     query: Object.fromEntries(
       pairs.filter(([name, value]) => value !== null || needed.includes(name)),
     ),
     k: byId("k").valueAsNumber || 10,
   };
-  if (!ranksOnly) return { ...asked, where: text("where") || null };
+  if (!ranksOnly) return { ...fields, where: text("where") || null };
   const list = text("items");
-  if (/^[[{]/.test(list)) return { ...asked, rows: rowsOf(list) };
+  if (/^[[{]/.test(list)) return { ...fields, rows: rowsOf(list) };
   return {
-    ...asked,
+    ...fields,
     items: list
       .split(/[\s,]+/)
       .filter(Boolean)
@@ -54,7 +54,7 @@ function read(model, ranksOnly) {
   };
 }
 
-/** The columns to ask for: not the user's id, which has a field of its own. */
+/** The columns of the form: not the user's id, which has a field of its own. */
 function queryColumns({ query_columns: columns, user_column: user }) {
   return columns.filter(({ name }) => name !== user);
 }

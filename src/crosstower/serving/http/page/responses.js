@@ -1,4 +1,4 @@
-// Answers: the newest request takes the place of older ones, and items get their attributes.
+// Responses: the newest request takes the place of older ones, and items get their attributes.
 
 import * as api from "./api.js";
 import { byId } from "./parts.js";
@@ -35,24 +35,24 @@ export async function newest(problemId, run) {
 }
 
 /**
- * Ask the server. The answer also gets `candidates`, all of them or, without stages, its items, and
- * the `blend` that was asked for; what it tells of items is put into `attributes`.
+ * Send a request. The response also gets `candidates`, all of them or, without stages, its items,
+ * and the `blend` of the request. Attributes of its items are added to `attributes`.
  */
-export async function answerTo(model, asked, blend, attributes, signal) {
+export async function listFor(model, request, blend, attributes, signal) {
   const send = model.stages.includes("retrieve") ? api.recommend : api.rank;
-  const answer = await send({ ...asked, blend, stages: true }, signal);
-  answer.blend = blend;
-  answer.candidates = answer.stages?.candidates ?? answer.items;
-  for (const item of answer.items)
-    attributes.set(item.item_id, asked.rows?.[item.item_id] ?? item.attributes);
-  await describe(answer, model, asked, attributes, signal);
-  return answer;
+  const response = await send({ ...request, blend, stages: true }, signal);
+  response.blend = blend;
+  response.candidates = response.stages?.candidates ?? response.items;
+  for (const item of response.items)
+    attributes.set(item.item_id, request.rows?.[item.item_id] ?? item.attributes);
+  await describe(response, model, request, attributes, signal);
+  return response;
 }
 
-/** Look up attributes of items first in an earlier stage only: an answer has those of the last. */
-async function describe(answer, model, { user, query, k, rows }, attributes, signal) {
+/** Look up attributes of items first in an earlier stage only: a response has those of the last. */
+async function describe(response, model, { user, query, k, rows }, attributes, signal) {
   const first = (rank) => rank != null && rank <= k;
-  const missing = answer.candidates
+  const missing = response.candidates
     .filter((c) => first(c.retrieval_rank) || first(c.ranked_rank))
     .map((c) => c.item_id)
     .filter((id) => !attributes.has(id))

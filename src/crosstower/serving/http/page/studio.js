@@ -4,7 +4,7 @@ import { byId, el } from "./parts.js";
 
 /**
  * Fill the studio for a model and call `changed` whenever the blend changes.
- * Returns { override(), tell(words) }: the blend to ask for, null for the bundle's own.
+ * Returns { override(), announce(words) }: the blend to request, null for the bundle's own.
  */
 export function openStudio(model, changed) {
   const start = startOf(model);
@@ -55,12 +55,12 @@ export function openStudio(model, changed) {
     byId("reset").focus();
     changed();
   };
-  const tell = (words) => {
+  const announce = (words) => {
     note.textContent = words || ownWords(model);
   };
   fill();
-  tell("");
-  return { override, tell };
+  announce("");
+  return { override, announce };
 }
 
 /**
