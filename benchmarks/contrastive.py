@@ -1,4 +1,4 @@
-"""Cosine contrastive loss: the weight of the negatives, chosen on validation questions.
+"""Cosine contrastive loss: the weight of the negatives, chosen on validation queries.
 
 Retrieval examples, trained with `objective: contrastive`, vectors of length 1 and `--negatives`
 uniform negatives per batch, once for each weight and seed. The weight to take is the one with the

@@ -93,7 +93,7 @@ def ours(path: str, seed: int) -> dict:
     return {
         "rows_per_second": record["rows_per_second"],
         "ranking_seconds": record["validation_seconds"],
-        "ranked": len(data.questions["valid"].users),
+        "ranked": len(data.evaluation["valid"].users),
         "share": record["validation_seconds"] / record["seconds"],
         "wait_share": record["wait_share"],
         "precision": record["precision"],

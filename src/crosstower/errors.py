@@ -35,13 +35,13 @@ class TrainingError(CrosstowerError):
 
 
 class RunError(CrosstowerError):
-    """A run folder is missing, incomplete, or cannot be used as asked."""
+    """A run folder is missing, incomplete, or cannot be used for what was requested."""
 
     exit_code = 5
 
 
 class QueryError(CrosstowerError):
-    """A question to an index is wrong: its filter, its k, its vector."""
+    """A query is wrong: its columns, its filter, its k or its vector."""
 
     exit_code = 2
 

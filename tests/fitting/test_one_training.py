@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe, parse_recipe
-from crosstower.retrieval.files import FOLDER, load_answers
+from crosstower.retrieval.files import FOLDER, load_lists
 from crosstower.serving.bundle import make_bundle
 from crosstower.training.history import refit_epochs
 from crosstower.training.progress import Watcher
@@ -188,7 +188,7 @@ def test_a_retriever_and_its_baselines_learn_from_valid_rows(tmp_path: Path) -> 
     before = known.join(last, on="row", how="anti").unique(["user", "film"])
     counts = dict(before["film"].value_counts().iter_rows())  # of users
     ids = pl.read_parquet(run.folder / FOLDER / "items.parquet")["film"]
-    shown = load_answers(run.folder / FOLDER / "baselines" / "popularity.parquet")
+    shown = load_lists(run.folder / FOLDER / "baselines" / "popularity.parquet")
     best = sorted(counts.values(), reverse=True)[: shown.shape[1]]
     assert [counts[ids[int(place)]] for place in shown[0]] == best
     assert "trained again on 3,880 train and valid rows" in run.report.read_text()

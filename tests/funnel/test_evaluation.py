@@ -13,9 +13,9 @@ from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.funnel.evaluation import FunnelLists, evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.queries import FunnelQueries, other_questions, run_questions
+from crosstower.funnel.queries import FunnelQueries, queries_of_rows, queries_of_run
 from crosstower.funnel.report import FunnelReport
-from crosstower.retrieval.files import COUNT, load_answers
+from crosstower.retrieval.files import COUNT, load_lists
 
 from ..fixtures.funnels import Runs, watches
 
@@ -28,13 +28,13 @@ def funnel(blended: Runs) -> Funnel:
 
 
 @pytest.fixture(scope="module")
-def asked(funnel: Funnel) -> FunnelQueries:
-    return run_questions(funnel, [], lambda _stage, _rows: None)
+def queries(funnel: Funnel) -> FunnelQueries:
+    return queries_of_run(funnel, [], lambda _stage, _rows: None)
 
 
 @pytest.fixture(scope="module")
-def lists(funnel: Funnel, asked: FunnelQueries) -> FunnelLists:
-    return funnel_lists(funnel, asked, k=10, limit=PLENTY)
+def lists(funnel: Funnel, queries: FunnelQueries) -> FunnelLists:
+    return funnel_lists(funnel, queries, k=10, limit=PLENTY)
 
 
 @pytest.fixture(scope="module")
@@ -54,46 +54,46 @@ def test_what_is_retrieved_is_what_the_run_was_tested_with(
     funnel: Funnel, lists: FunnelLists
 ) -> None:
     run = funnel.retriever.run
-    stored = load_answers(run.model_folder("two_tower", 0) / "test.parquet")
+    stored = load_lists(run.model_folder("two_tower", 0) / "test.parquet")
     assert np.array_equal(lists.candidates[:, : stored.shape[1]], stored)
     assert np.array_equal(lists.shown["retrieved"], stored[:, :10])
 
 
 def test_popular_items_are_those_with_most_training_rows(
-    funnel: Funnel, asked: FunnelQueries, lists: FunnelLists
+    funnel: Funnel, queries: FunnelQueries, lists: FunnelLists
 ) -> None:
     counts = funnel.retriever.items[COUNT].to_numpy()
-    for question in (0, 5, 9):
+    for query in (0, 5, 9):
         left = counts.astype(float)
-        left[asked.history(question)] = -1
-        assert sorted(counts[lists.shown["popular"][question]]) == sorted(np.sort(left)[-10:])
+        left[queries.history(query)] = -1
+        assert sorted(counts[lists.shown["popular"][query]]) == sorted(np.sort(left)[-10:])
 
 
 def test_lists_follow_the_scores_of_the_candidates(
-    funnel: Funnel, asked: FunnelQueries, lists: FunnelLists
+    funnel: Funnel, queries: FunnelQueries, lists: FunnelLists
 ) -> None:
     items = funnel.retriever.catalogue
-    for question in (0, 3):
-        candidates = lists.candidates[question]
-        row = np.full(len(candidates), question)
-        scored = funnel.score(asked.queries, row, candidates)
+    for query in (0, 3):
+        candidates = lists.candidates[query]
+        row = np.full(len(candidates), query)
+        scored = funnel.score(queries.columns, row, candidates)
         clicks = candidates[np.argsort(-scored["click__prediction"].to_numpy(), kind="stable")]
         blend = candidates[np.argsort(-scored["blend__score"].to_numpy(), kind="stable")]
-        assert lists.shown["ranked"][question].tolist() == clicks[:10].tolist()
-        assert lists.shown["blended"][question].tolist() == blend[:10].tolist()
-        cities = items.attributes["city"].gather(lists.shown["diversified"][question][:5])
+        assert lists.shown["ranked"][query].tolist() == clicks[:10].tolist()
+        assert lists.shown["blended"][query].tolist() == blend[:10].tolist()
+        cities = items.attributes["city"].gather(lists.shown["diversified"][query][:5])
         assert cities.value_counts()["count"].max() <= 2
 
 
 def test_metrics_are_those_of_the_lists(
-    asked: FunnelQueries, lists: FunnelLists, report: FunnelReport
+    queries: FunnelQueries, lists: FunnelLists, report: FunnelReport
 ) -> None:
     assert [stage.name for stage in report.stages] == list(lists.shown) == [
         "popular", "retrieved", "ranked", "blended", "diversified", "all items ranked",
         "all items blended", "perfect order of the retrieved", "perfect",
     ]  # fmt: skip
     for stage in report.stages:
-        found = list_metrics(lists.shown[stage.name], asked.questions.relevant, [10])
+        found = list_metrics(lists.shown[stage.name], queries.evaluation.relevant, [10])
         for metric in ("recall@10", "ndcg@10", "mrr@10", "hit_rate@10"):
             assert stage.metrics[metric].mean == pytest.approx(found[metric].mean(), abs=1e-12)
             assert stage.metrics[metric].low <= stage.metrics[metric].mean
@@ -101,10 +101,10 @@ def test_metrics_are_those_of_the_lists(
 
 
 def test_no_order_of_the_candidates_beats_the_perfect_one(
-    asked: FunnelQueries, lists: FunnelLists
+    queries: FunnelQueries, lists: FunnelLists
 ) -> None:
     values = {
-        name: list_metrics(shown, asked.questions.relevant, [10])["ndcg@10"]
+        name: list_metrics(shown, queries.evaluation.relevant, [10])["ndcg@10"]
         for name, shown in lists.shown.items()
     }
     best = values["perfect order of the retrieved"]
@@ -113,9 +113,9 @@ def test_no_order_of_the_candidates_beats_the_perfect_one(
     assert (best > values["blended"]).any()
 
 
-def test_nothing_that_was_had_is_shown(asked: FunnelQueries, lists: FunnelLists) -> None:
-    question, item = asked.questions.seen
-    history = set(zip(question.tolist(), item.tolist(), strict=True))
+def test_nothing_that_was_had_is_shown(queries: FunnelQueries, lists: FunnelLists) -> None:
+    query, item = queries.evaluation.seen
+    history = set(zip(query.tolist(), item.tolist(), strict=True))
     assert history
     for name in lists.shown:
         rows = lists.shown[name].tolist()
@@ -124,8 +124,8 @@ def test_nothing_that_was_had_is_shown(asked: FunnelQueries, lists: FunnelLists)
 
 def test_with_all_items_as_candidates_retrieval_misses_nothing(blended: Runs) -> None:
     funnel = Funnel.open(blended.retrieval, blended.ranking, candidates=10**6)
-    asked = run_questions(funnel, [], lambda _stage, _rows: None).sampled(30, seed=1)
-    lists = funnel_lists(funnel, asked, k=10, limit=PLENTY)
+    queries = queries_of_run(funnel, [], lambda _stage, _rows: None).sampled(30, seed=1)
+    lists = funnel_lists(funnel, queries, k=10, limit=PLENTY)
     for name in ("ranked", "blended"):
         assert np.array_equal(lists.shown[name], lists.shown[f"all items {name}"])
     assert np.array_equal(
@@ -134,10 +134,10 @@ def test_with_all_items_as_candidates_retrieval_misses_nothing(blended: Runs) ->
 
 
 def test_what_is_left_is_what_the_lists_hold(
-    asked: FunnelQueries, lists: FunnelLists, report: FunnelReport
+    queries: FunnelQueries, lists: FunnelLists, report: FunnelReport
 ) -> None:
-    question, item = asked.questions.relevant
-    pairs = set(zip(question.tolist(), item.tolist(), strict=True))
+    query, item = queries.evaluation.relevant
+    pairs = set(zip(query.tolist(), item.tolist(), strict=True))
     shown = {"retrieval": lists.candidates, "ranking": lists.shown["ranked"]}
     shown |= {"blending": lists.shown["blended"], "diversity": lists.shown["diversified"]}
     before = len(pairs)
@@ -150,13 +150,13 @@ def test_what_is_left_is_what_the_lists_hold(
 
 
 def test_the_truth_of_a_stage_is_the_sum_over_its_lists(
-    asked: FunnelQueries, lists: FunnelLists, funnel: Funnel, report: FunnelReport
+    queries: FunnelQueries, lists: FunnelLists, funnel: Funnel, report: FunnelReport
 ) -> None:
     items = funnel.retriever.catalogue.attributes
     shown = lists.shown["blended"]
     worth = []
-    for question, row in enumerate(shown):
-        query = asked.queries[[question] * len(row)]
+    for number, row in enumerate(shown):
+        query = queries.columns[[number] * len(row)]
         worth.append(relevance(pl.concat([query, items[row]], how="horizontal")).sum())
     found = report.stage("blended").metrics["true_value@10"]
     assert found.mean == pytest.approx(np.mean(worth))
@@ -172,60 +172,62 @@ def test_a_truth_that_is_no_number_a_row_is_refused(funnel: Funnel, truth: Any) 
         evaluate_funnel(funnel, truth=truth)
 
 
-def test_questions_are_drawn_where_there_are_too_many(funnel: Funnel, asked: FunnelQueries) -> None:
+def test_queries_are_drawn_where_there_are_too_many(funnel: Funnel, queries: FunnelQueries) -> None:
     items = len(funnel.retriever.catalogue)
     report = evaluate_funnel(funnel, limit=25 * items, seed=4)
-    assert report.questions == len(asked)  # times 40 candidates is below the limit
-    assert report.stage("all items ranked").questions == 25
-    assert report.stage("ranked").questions == len(asked)
+    assert report.queries == len(queries)  # times 40 candidates is below the limit
+    assert report.stage("all items ranked").queries == 25
+    assert report.stage("ranked").queries == len(queries)
     assert f"ranked over all {items:,} items: a sample of 25 queries, seed 4" in report.notes
     few = evaluate_funnel(funnel, limit=30 * 40, seed=4)
-    assert few.questions == 30
-    assert f"a sample of 30 of {len(asked)} queries, seed 4" in few.notes
+    assert few.queries == 30
+    assert f"a sample of 30 of {len(queries)} queries, seed 4" in few.notes
     assert "raise the limit" in few.notes[-1]
     assert "all items ranked" not in {stage.name for stage in few.stages}
 
 
-def test_drawn_questions_keep_their_answers(asked: FunnelQueries) -> None:
-    few = asked.sampled(20, seed=2)
+def test_drawn_queries_keep_their_relevant_items(queries: FunnelQueries) -> None:
+    few = queries.sampled(20, seed=2)
     assert few.sampled(50, seed=9) is few
-    places = {user: i for i, user in enumerate(asked.questions.asked.to_list())}
-    for i, user in enumerate(few.questions.asked.to_list()):
+    places = {user: i for i, user in enumerate(queries.evaluation.ids.to_list())}
+    for i, user in enumerate(few.evaluation.ids.to_list()):
         whole = places[user]
         for mine, theirs in (
-            (few.questions.relevant, asked.questions.relevant),
-            (few.questions.seen, asked.questions.seen),
+            (few.evaluation.relevant, queries.evaluation.relevant),
+            (few.evaluation.seen, queries.evaluation.seen),
         ):
             assert mine[1][mine[0] == i].tolist() == theirs[1][theirs[0] == whole].tolist()
-        assert few.queries.row(i) == asked.queries.row(whole)
-        assert few.history(i).tolist() == asked.history(whole).tolist()
+        assert few.columns.row(i) == queries.columns.row(whole)
+        assert few.history(i).tolist() == queries.history(whole).tolist()
 
 
-def test_drawn_questions_for_all_items_get_the_lists_of_all_questions(
-    funnel: Funnel, asked: FunnelQueries, lists: FunnelLists
+def test_drawn_queries_for_all_items_get_the_lists_of_all_queries(
+    funnel: Funnel, queries: FunnelQueries, lists: FunnelLists
 ) -> None:
     items = len(funnel.retriever.catalogue)
-    some = funnel_lists(funnel, asked, k=10, limit=25 * items)
-    mine = some.asked["all items blended"]
+    some = funnel_lists(funnel, queries, k=10, limit=25 * items)
+    mine = some.covered["all items blended"]
     assert mine.sum() == 25
     for name in ("all items ranked", "all items blended"):
         assert np.array_equal(some.shown[name][mine], lists.shown[name][mine])
 
 
-def test_other_rows_are_asked_about(funnel: Funnel) -> None:
+def test_other_rows_are_evaluated(funnel: Funnel) -> None:
     later = worlds.make("rentals", rows=1_000, seed=5).frame
     known = funnel.retriever.catalogue.ids
     report = evaluate_funnel(funnel, data=later.filter(pl.col("listing_id").is_in(known)))
     assert report.source == "data frame"
     assert len(report.notes) == 1
-    assert re.fullmatch(r"0 of \d+ answers .*\(retrieval.seen_answers: ignore\)", report.notes[0])
+    assert re.fullmatch(
+        r"0 of \d+ relevant items .*\(retrieval.seen_relevant: ignore\)", report.notes[0]
+    )
     clicks = later.filter((pl.col("click") == 1) & pl.col("listing_id").is_in(known))
     assert 0 < report.relevant <= clicks.select("user_id", "listing_id").n_unique()
 
 
 def test_other_rows_that_hold_nothing_new_are_refused(funnel: Funnel) -> None:
     rows = worlds.make("rentals", rows=20_000).frame
-    with pytest.raises(DataError, match="nothing to find: its users have had all"):
+    with pytest.raises(DataError, match="nothing to find: all items are in"):
         evaluate_funnel(funnel, data=rows)
 
 
@@ -246,27 +248,27 @@ def test_candidates_that_cannot_be_scored_are_counted(cinema: Runs) -> None:
     """The ranker cannot read the year of the last film, nor the hour of every third user."""
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
     rows = hours_of(watches(300, seed=5), late=pl.col("user") % 3 == 0)
-    asked = other_questions(funnel, rows, ["hour"], lambda _stage, _rows: None)
-    late = int((asked.queries["hour"] == "late").sum())
-    assert 0 < late < len(asked)
-    films, questions = 40, len(asked)
+    queries = queries_of_rows(funnel, rows, ["hour"], lambda _stage, _rows: None)
+    late = int((queries.columns["hour"] == "late").sum())
+    assert 0 < late < len(queries)
+    films, total = 40, len(queries)
     counts = {
-        f"{stage}: {count:,} of {questions * films:,} rows left out for '{column}'"
+        f"{stage}: {count:,} of {total * films:,} rows left out for '{column}'"
         for stage in ("ranking candidates", "ranking all items")
-        for column, count in (("hour", late * films), ("year", questions))
+        for column, count in (("hour", late * films), ("year", total))
     }
     report = evaluate_funnel(funnel, data=rows, columns=["hour"])
     seen, *left_out = report.notes
-    assert "answers" in seen
+    assert "relevant items" in seen
     assert "counted like all others (retrieval.exclude_seen: false)" in seen
     assert len(left_out) == 4
     assert set(left_out) == counts
-    lists = funnel_lists(funnel, asked, k=40, limit=PLENTY)
+    lists = funnel_lists(funnel, queries, k=40, limit=PLENTY)
     shown = (lists.shown["ranked"] >= 0).sum(axis=1)
-    assert shown.tolist() == [0 if hour == "late" else 39 for hour in asked.queries["hour"]]
+    assert shown.tolist() == [0 if hour == "late" else 39 for hour in queries.columns["hour"]]
 
 
-def test_notes_of_drawn_questions_and_of_rows_left_out_are_both_kept(cinema: Runs) -> None:
+def test_notes_of_drawn_queries_and_of_rows_left_out_are_both_kept(cinema: Runs) -> None:
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
     notes = evaluate_funnel(funnel, columns=["hour"], limit=25 * 40).notes[2:]
     assert notes == (
@@ -281,7 +283,7 @@ def test_a_ranker_that_can_read_no_candidate_shows_nothing(cinema: Runs) -> None
     rows = hours_of(watches(300, seed=5), late=pl.lit(value=True))
     report = evaluate_funnel(funnel, data=rows, columns=["hour"])
     assert report.stage("ranked").metrics["recall@10"].mean == 0.0
-    total = f"{report.questions * 40:,}"
+    total = f"{report.queries * 40:,}"
     assert f"ranking candidates: {total} of {total} rows left out for 'hour'" in report.notes
 
 

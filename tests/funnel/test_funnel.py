@@ -127,7 +127,7 @@ def test_a_query_takes_the_place_of_the_users_last_row(funnel: Funnel) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
-def test_an_unknown_user_is_asked_for_without_a_history(funnel: Funnel) -> None:
+def test_an_unknown_user_has_no_history(funnel: Funnel) -> None:
     query = {"home_city": "Rome", "budget": 90, "wanted": "wifi"}
     unknown = funnel.recommend(10**6, query=query)
     assert unknown.equals(funnel.recommend("nobody", query=query))
@@ -275,7 +275,7 @@ def test_a_blend_without_diversity_orders_by_its_score(blended: Runs) -> None:
     assert found["booking__prediction"].is_sorted(descending=True)
 
 
-def test_users_of_the_world_are_the_ones_asked(cinema: Runs) -> None:
+def test_users_of_the_world_are_the_ones_evaluated(cinema: Runs) -> None:
     """A user whom only the ranker knows is no stranger to it."""
     funnel = Funnel.open(cinema.retrieval, cinema.ranking, candidates=40)
     known = set(watches()["user"])

@@ -35,7 +35,7 @@ def test_one_split_by_time_is_not_quite_one(rentals: Runs) -> None:
     assert leak.startswith(
         f"0 of {len(tested)} rows that test the retriever trained the ranker and {early} validated"
     )
-    assert seen.startswith("0 of 260 answers")
+    assert seen.startswith("0 of 260 relevant items")
     assert drawn.startswith("30 of")
 
 
@@ -128,7 +128,7 @@ def test_other_rows_cannot_be_compared(tmp_path: Any) -> None:
     assert "a data frame" in leak_notes(retrieval, framed, source, np.arange(3))[0]
 
 
-def test_raw_rows_come_in_the_order_asked_for(tmp_path: Any) -> None:
+def test_raw_rows_come_in_the_given_order(tmp_path: Any) -> None:
     source = source_of(films_recipes(tmp_path, {"kind": "random"})[0].data)
     rows = np.array([1_999, 3, 500])
     assert raw_at(source, rows, ["time", "film"]).equals(watches()[rows].select("time", "film"))

@@ -1,4 +1,4 @@
-"""What a funnel is asked: which rows, with which columns, and what is said of them."""
+"""Evaluation queries of a funnel: their rows, columns and notes."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from crosstower.errors import DataError, QueryError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.evaluation import evaluate_funnel
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.queries import run_questions
+from crosstower.funnel.queries import queries_of_run
 from crosstower.training.run import Run
 
 from ..fixtures.funnels import Runs, films_recipes, watches
@@ -46,18 +46,18 @@ def test_a_ranker_that_needs_more_of_the_rows_is_told_so(cinema: Runs) -> None:
         evaluate_funnel(funnel)
     assert "--column hour (columns=['hour'] in Python)" in str(error.value)
     assert "give it with the query" not in str(error.value)
-    with pytest.raises(QueryError, match=r"give rows to ask about that have it .*--column hour"):
+    with pytest.raises(QueryError, match=r"give rows to evaluate on that have it .*--column hour"):
         evaluate_funnel(funnel, data=watches(90, seed=8).drop("hour"))
     with pytest.raises(DataError, match="no column 'our'; did you mean 'hour'"):
         evaluate_funnel(funnel, columns=["our"])
     with pytest.raises(QueryError, match="'genre' is a column of the items, which each candidate"):
         evaluate_funnel(funnel, columns=["hour", "genre"])
-    asked = run_questions(funnel, ["hour"], lambda _stage, _rows: None)
+    queries = queries_of_run(funnel, ["hour"], lambda _stage, _rows: None)
     liked = watches().filter(pl.col("liked") == 1).group_by("user").tail(1)
     expected = dict(liked.select("user", "hour").iter_rows())
-    found = dict(asked.queries.select("user", "hour").iter_rows())
+    found = dict(queries.columns.select("user", "hour").iter_rows())
     assert found == {user: expected[user] for user in found}
-    assert evaluate_funnel(funnel, columns=["hour"]).stage("ranked").questions == len(found)
+    assert evaluate_funnel(funnel, columns=["hour"]).stage("ranked").queries == len(found)
 
 
 def test_searches_without_users_are_evaluated(cinema: Runs, tmp_path: Any) -> None:
@@ -66,10 +66,10 @@ def test_searches_without_users_are_evaluated(cinema: Runs, tmp_path: Any) -> No
     run = fit(retrieval.model_copy(update={"retrieval": section}), out=tmp_path / "r", quiet=True)
     funnel = Funnel.open(run, cinema.ranking)
     report = evaluate_funnel(funnel, columns=["user", "hour"])
-    tested = pl.read_parquet(run.folder / "retrieval" / "questions.parquet")
-    assert report.questions == report.relevant == tested.height
+    tested = pl.read_parquet(run.folder / "retrieval" / "queries.parquet")
+    assert report.queries == report.relevant == tested.height
     later = evaluate_funnel(funnel, columns=["user", "hour"], data=watches(90, seed=8))
-    assert later.questions == later.relevant == watches(90, seed=8)["liked"].sum()
+    assert later.queries == later.relevant == watches(90, seed=8)["liked"].sum()
     assert funnel.recommend(query={"user": 3, "hour": 2, "device": "tv"}).height == 10
 
 
@@ -88,6 +88,6 @@ def test_a_run_trained_on_a_data_frame_asks_for_rows(cinema: Runs) -> None:
     data = run.recipe.data.model_copy(update={"path": None})
     framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
     funnel = Funnel.open(framed, cinema.ranking)
-    with pytest.raises(RunError, match=r"trained on a data frame.*give rows to ask about"):
+    with pytest.raises(RunError, match=r"trained on a data frame.*give rows to evaluate on"):
         evaluate_funnel(funnel, columns=["hour"])
-    assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).questions > 0
+    assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).queries > 0

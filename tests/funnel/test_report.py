@@ -25,14 +25,14 @@ LISTS = {
 } | {"perfect order of the retrieved": np.tile(np.arange(4), (40, 1))}
 RELEVANT = np.repeat(np.arange(40), 2), np.tile([1, 3], 40)
 SOME = np.arange(40) % 2 == 0
-ASKED = {"all items ranked": SOME}
+COVERED = {"all items ranked": SOME}
 
 
 def test_values_are_those_of_the_list_metrics() -> None:
-    values = values_of(LISTS, RELEVANT, 4, asked=ASKED)
+    values = values_of(LISTS, RELEVANT, 4, covered=COVERED)
     for name, shown in LISTS.items():
         expected = list_metrics(shown, RELEVANT, [4])
-        mine = ASKED.get(name, np.ones(40, bool))
+        mine = COVERED.get(name, np.ones(40, bool))
         assert set(values[name]) == {"recall@4", "ndcg@4", "mrr@4", "hit_rate@4"}
         for metric, found in values[name].items():
             assert np.array_equal(found[mine], expected[metric][mine])
@@ -40,16 +40,16 @@ def test_values_are_those_of_the_list_metrics() -> None:
 
 
 def test_a_stage_has_the_mean_and_the_bootstrap_interval() -> None:
-    values = values_of(LISTS, RELEVANT, 4, asked=ASKED)
+    values = values_of(LISTS, RELEVANT, 4, covered=COVERED)
     stages = {stage.name: stage for stage in stages_of(values, seed=3)}
     found = stages["ranked"].metrics["ndcg@4"]
     ndcg = list_metrics(LISTS["ranked"], RELEVANT, [4])["ndcg@4"]
     assert found == Estimate(ndcg.mean(), *bootstrap_interval(ndcg, seed=3))
-    assert (stages["ranked"].questions, stages["all items ranked"].questions) == (40, 20)
+    assert (stages["ranked"].queries, stages["all items ranked"].queries) == (40, 20)
 
 
-def test_lifts_are_paired_over_the_questions_that_both_were_asked() -> None:
-    values = values_of(LISTS, RELEVANT, 4, asked=ASKED)
+def test_lifts_are_paired_over_the_queries_that_both_cover() -> None:
+    values = values_of(LISTS, RELEVANT, 4, covered=COVERED)
     lifts = {(lift.stage, lift.over): lift.changes for lift in lifts_of(values, seed=1)}
     assert list(lifts) == [
         ("retrieved", "popular"),
@@ -76,7 +76,7 @@ def report_of(values: Values) -> FunnelReport:
         retrieval="a",
         ranking="b",
         source="rows",
-        questions=40,
+        queries=40,
         relevant=80,
         items=9,
         candidates=4,

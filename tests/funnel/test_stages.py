@@ -1,4 +1,4 @@
-"""A funnel made by hand: two questions, four items at most, every list known."""
+"""A funnel made by hand: two queries, four items at most, every list known."""
 
 from itertools import permutations
 
@@ -88,7 +88,7 @@ def test_no_order_of_the_candidates_beats_the_best_one(k: int) -> None:
 
 @pytest.mark.parametrize(("k", "recall"), [(2, 2 / 3), (3, 1.0), (5, 1.0)])
 def test_the_perfect_list_holds_what_is_relevant(k: int, recall: float) -> None:
-    shown = perfect(RELEVANT, questions=2, k=k)
+    shown = perfect(RELEVANT, queries=2, k=k)
     found = list_metrics(shown, RELEVANT, [k])
     assert found[f"ndcg@{k}"].tolist() == [1.0, 1.0]
     assert found[f"recall@{k}"].tolist() == [recall, 1.0]
@@ -98,8 +98,8 @@ def test_the_perfect_list_holds_what_is_relevant(k: int, recall: float) -> None:
 def test_the_perfect_list_does_not_depend_on_the_order_of_the_pairs() -> None:
     mixed = np.array([3, 0, 2, 1])
     pairs = RELEVANT[0][mixed], RELEVANT[1][mixed]
-    assert [sorted(row) for row in perfect(pairs, questions=2, k=3).tolist()] == [
-        sorted(row) for row in perfect(RELEVANT, questions=2, k=3).tolist()
+    assert [sorted(row) for row in perfect(pairs, queries=2, k=3).tolist()] == [
+        sorted(row) for row in perfect(RELEVANT, queries=2, k=3).tolist()
     ]
 
 

@@ -1,5 +1,9 @@
+import json
+import shutil
 import warnings
+from pathlib import Path
 
+import polars as pl
 import pytest
 
 from crosstower.errors import CrosstowerWarning, RecipeError
@@ -9,6 +13,8 @@ from crosstower.recipe.recipe import parse_recipe
 from crosstower.recipe.renamed import stored_names, with_new_keys, with_new_options
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate
+from crosstower.retrieval.results import stored_report
+from crosstower.training.run import Run
 
 OPTIONS = {"--waiting": "--max-queue", "--form": "--mode"}
 
@@ -94,6 +100,29 @@ def test_an_old_key_of_a_recipe_beside_the_new_one_is_refused_by_name() -> None:
         validate(Blend, {"weights": {"a": 1}, "form": "sum", "mode": "sum"}, where="blend")
 
 
-def test_the_old_name_of_valid_queries_still_works() -> None:
-    with pytest.warns(CrosstowerWarning, match=r"valid_questions is now retrieval\.valid_queries"):
-        assert Retrieval.model_validate({"item": "i", "valid_questions": 9}).valid_queries == 9
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [("valid_questions", "valid_queries", 9), ("seen_answers", "seen_relevant", "miss")],
+)
+def test_old_keys_of_the_retrieval_section_still_work(old: str, new: str, value: object) -> None:
+    with pytest.warns(CrosstowerWarning, match=rf"{old} is now retrieval\.{new}"):
+        section = Retrieval.model_validate({"item": "i", "user": "u", old: value})
+    assert getattr(section, new) == value
+
+
+def test_a_stored_run_keeps_its_old_names_without_a_warning(film_run: Run, tmp_path: Path) -> None:
+    """A run of the release before has other names of files, columns and keys."""
+    old = shutil.copytree(film_run.folder, tmp_path / "old")
+    info = json.loads((old / "run.json").read_text())
+    info["facts"]["answers"] = info["facts"].pop("relevant_counts")
+    (old / "run.json").write_text(json.dumps(info))
+    queries = pl.read_parquet(old / "retrieval" / "queries.parquet").rename({"id": "asked"})
+    queries.write_parquet(old / "retrieval" / "questions.parquet")
+    (old / "retrieval" / "queries.parquet").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = Run.open(old)
+        report = stored_report(run)
+    assert run.info.facts == film_run.info.facts
+    assert report.queries == stored_report(film_run).queries > 0
+    assert report.relevant_counts is not None

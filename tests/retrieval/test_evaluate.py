@@ -33,5 +33,5 @@ def test_a_test_file_of_searches_is_evaluated(search_run: Run, tmp_path: Path) -
     metrics = metrics_of(report)
     assert list(metrics) == ["two_tower", "popularity"]
     assert json.dumps(metrics)
-    assert report.questions == 100
-    assert stored_report(search_run).questions != 100
+    assert report.queries == 100
+    assert stored_report(search_run).queries != 100

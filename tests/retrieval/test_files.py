@@ -17,7 +17,7 @@ from ..fixtures.live_films import UNTIL, LiveFilms
 from ..fixtures.live_films import rows as live_rows
 
 
-def test_the_run_folder_holds_what_is_asked_later(film_run: Run) -> None:
+def test_the_run_folder_holds_what_is_needed_later(film_run: Run) -> None:
     folder = film_run.folder / "retrieval"
     items = pl.read_parquet(folder / "items.parquet")
     assert items.columns == ["film", "genre", "title", "year", ID, COUNT]
@@ -57,7 +57,7 @@ def test_a_run_without_a_segment_has_no_counts(film_run: Run) -> None:
 def test_a_damaged_run_is_refused(tmp_path: Path) -> None:
     one = recipe(tmp_path, retrieval={"baselines": ["popularity"]}, training={"epochs": 1})
     run = fit(one, out=tmp_path / "run", quiet=True)
-    path = run.folder / "retrieval" / "questions.parquet"
+    path = run.folder / "retrieval" / "queries.parquet"
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(RunError, match=r"questions\.parquet: damaged"):
+    with pytest.raises(RunError, match=r"queries\.parquet: damaged"):
         stored_report(run)

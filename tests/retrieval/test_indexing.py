@@ -36,7 +36,7 @@ def test_an_index_is_built_measured_used_and_replaced(copy: Run, kind: str) -> N
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_index_in_milvus_answers_the_run(copy: Run, tmp_path: Path) -> None:
+def test_an_index_in_milvus_serves_the_run(copy: Run, tmp_path: Path) -> None:
     retriever = Retriever.open(copy)
     plain = retriever.recommend(9, where="year > 1970")["item_id"].to_list()
     facts = build_index(retriever, kind="milvus", options={"uri": str(tmp_path / "films.db")})

@@ -10,7 +10,7 @@ from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
 from crosstower.retrieval import inference
 from crosstower.retrieval.data.retrieval_data import RetrievalData
-from crosstower.retrieval.inference import answers, hard_lists, item_vectors, query_vectors
+from crosstower.retrieval.inference import evaluation_lists, hard_lists, item_vectors, query_vectors
 
 from .data.test_retrieval_data import prepared, recipe
 
@@ -44,13 +44,13 @@ def agree(lists: np.ndarray, expected: np.ndarray) -> None:
 def test_blocks_of_rows_change_no_vector(
     data: RetrievalData, model: TwoTower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = data.questions["test"]
-    encoder, compact = data.query_encoder(), data.asked["test"]
+    queries = data.evaluation["test"]
+    encoder, compact = data.query_encoder(), data.evaluation_batches["test"]
 
     def both() -> tuple[torch.Tensor, torch.Tensor]:
         items = item_vectors(model, data.item_batch)
-        queries = query_vectors(model, encoder, compact, questions.users, questions.earlier)
-        return items, queries
+        vectors = query_vectors(model, encoder, compact, queries.users, queries.earlier)
+        return items, vectors
 
     whole = both()
     monkeypatch.setattr(inference, "_ROWS", 1)
@@ -59,15 +59,12 @@ def test_blocks_of_rows_change_no_vector(
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
-def test_answers_are_the_best_unseen_items(
-    data: RetrievalData, model: TwoTower, split: str
-) -> None:
-    questions = data.questions[split]
-    queries = query_vectors(
-        model, data.query_encoder(), data.asked[split], questions.users, questions.earlier
-    )
+def test_lists_are_the_best_unseen_items(data: RetrievalData, model: TwoTower, split: str) -> None:
+    queries = data.evaluation[split]
+    batch = data.evaluation_batches[split]
+    vectors = query_vectors(model, data.query_encoder(), batch, queries.users, queries.earlier)
     items = item_vectors(model, data.item_batch)
-    agree(answers(model, data, split, 3), scores(queries, items, questions.seen))
+    agree(evaluation_lists(model, data, split, 3), scores(vectors, items, queries.seen))
 
 
 def test_hard_lists_leave_out_what_the_user_was_trained_on(

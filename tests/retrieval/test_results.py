@@ -38,5 +38,5 @@ def test_k_beyond_the_catalogue_ends_lists_early(tmp_path: Path) -> None:
 
 def test_the_report_is_written_again_from_what_is_stored(film_run: Run, tmp_path: Path) -> None:
     report = stored_report(film_run)
-    assert report.questions == 120
+    assert report.queries == 120
     assert json.loads((film_run.folder / "metrics.json").read_text())["peak_memory_mb"] > 0

@@ -24,13 +24,13 @@ def test_a_user_gets_films_of_the_genre_that_he_watches(film_run: Run, user: int
     assert found["score"].is_sorted(descending=True)
 
 
-def test_answers_are_those_of_the_evaluation(film_run: Run, tmp_path: Path) -> None:
+def test_lists_are_those_of_the_evaluation(film_run: Run, tmp_path: Path) -> None:
     """Training, test lists and serving encode alike: the stored test lists come back."""
     retriever = Retriever.open(film_run)
     rows = pl.read_parquet(film_run.recipe.data.path or "")
     last = rows.sort("time").group_by("user", maintain_order=True).last()
     stored = pl.read_parquet(film_run.model_folder("two_tower", 0) / "test.parquet")["shown"]
-    asked = pl.read_parquet(film_run.folder / "retrieval" / "questions.parquet")["asked"].to_list()
+    asked = pl.read_parquet(film_run.folder / "retrieval" / "queries.parquet")["id"].to_list()
     users = pl.read_parquet(film_run.folder / "retrieval" / "users.parquet")
     for user in (0, 7, 63):
         history = users.filter(pl.col(USER) == user)[SEEN_ITEMS][0][:-1]  # before the test row
@@ -67,7 +67,7 @@ def test_what_a_user_has_had_is_left_out_where_the_recipe_says_so(tmp_path: Path
 def test_an_unknown_user_has_no_history(film_run: Run) -> None:
     retriever = Retriever.open(film_run)
     nobody = retriever.recommend(None, k=5)
-    with pytest.warns(CrosstowerWarning, match="unknown: asked without a history"):
+    with pytest.warns(CrosstowerWarning, match="unknown: treated as a user without a history"):
         assert retriever.recommend("nobody", k=5).equals(nobody)
     with pytest.warns(CrosstowerWarning, match="user 1000000 is unknown"):
         assert retriever.recommend(10**6, k=5).equals(nobody)
@@ -100,7 +100,7 @@ def test_words_find_what_they_name(search_run: Run) -> None:
     assert (old["year"] < 1980).all()
 
 
-def test_questions_that_a_run_cannot_answer(film_run: Run, search_run: Run) -> None:
+def test_queries_that_a_run_refuses(film_run: Run, search_run: Run) -> None:
     with pytest.raises(QueryError, match="one text column in the query, this one has none"):
         Retriever.open(film_run).search("war")
     with pytest.raises(QueryError, match=r"no retrieval\.user"):
@@ -115,7 +115,7 @@ def test_questions_that_a_run_cannot_answer(film_run: Run, search_run: Run) -> N
         Retriever.open(film_run).recommend(5, k=0)
 
 
-def test_seeds_have_answers_of_their_own(film_run: Run) -> None:
+def test_seeds_have_lists_of_their_own(film_run: Run) -> None:
     one, other = (Retriever.open(film_run, seed=s).recommend(1)["score"] for s in (0, 1))
     assert not one.equals(other)
 

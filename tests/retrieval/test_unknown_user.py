@@ -13,7 +13,7 @@ from crosstower.retrieval.files import COUNT
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.responses import list_answer
+from crosstower.serving.http.responses import list_response
 from crosstower.training.run import Run
 
 from ..fixtures.films import recipe
@@ -50,8 +50,10 @@ def test_a_known_user_gives_no_warning(histories: Run, recwarn: pytest.WarningsR
     assert not list(recwarn)
 
 
-def test_an_unknown_user_with_query_columns_is_asked_for_and_named(film_run: Run) -> None:
-    with pytest.warns(CrosstowerWarning, match="user 77777 is unknown: asked without a history"):
+def test_an_unknown_user_with_query_columns_is_served_and_named(film_run: Run) -> None:
+    with pytest.warns(
+        CrosstowerWarning, match="user 77777 is unknown: treated as a user without a history"
+    ):
         Retriever.open(film_run).recommend(77777, query={"device": "tv"})
 
 
@@ -63,16 +65,16 @@ def test_the_command_line_says_so(histories: Run) -> None:
     assert "note" not in result.stdout
 
 
-def test_answers_over_http_say_so(histories: Run, film_run: Run, tmp_path: Path) -> None:
+def test_responses_over_http_say_so(histories: Run, film_run: Run, tmp_path: Path) -> None:
     for name, of, query, words in (
         ("histories", histories, {}, "popular items instead"),
-        ("run", film_run, {"device": "tv"}, "asked without a history"),
+        ("run", film_run, {"device": "tv"}, "treated as a user without a history"),
     ):
         live = Live.open(make_bundle([of], tmp_path / name))
         funnel = live.needs_funnel
         (found,) = funnel.recommend_each([FunnelRequest(user="nobody", k=3, query=query)])
-        answer = list_answer(live, found, k=3, stages=False)  # type: ignore[arg-type]
-        assert [words in notice for notice in answer["notices"]] == [True]
-        assert answer["fallback"] == (None if query else "popular")
+        response = list_response(live, found, k=3, stages=False)  # type: ignore[arg-type]
+        assert [words in notice for notice in response["notices"]] == [True]
+        assert response["fallback"] == (None if query else "popular")
         (known,) = funnel.recommend_each([FunnelRequest(user=3, k=3)])
-        assert list_answer(live, known, k=3, stages=False)["notices"] == []  # type: ignore[arg-type]
+        assert list_response(live, known, k=3, stages=False)["notices"] == []  # type: ignore[arg-type]

@@ -80,7 +80,7 @@ def print_funnel(report: FunnelReport) -> None:
 
     k = report.k
     title = (
-        f"{report.questions:,} queries, {report.candidates:,} candidates of"
+        f"{report.queries:,} queries, {report.candidates:,} candidates of"
         f" {report.items:,} items (± half of the 95 % confidence interval)"
     )
     names = list(names_of("list", shown="funnel"))

@@ -104,15 +104,15 @@ def print_retrieval(report: RetrievalReport) -> None:
         + [str(m.metrics[name]).replace(" ± ", "±") for name in names]
         for m in report.models
     ]
-    title = f"{report.questions:,} test queries, {report.items:,} items ranked (* the model)"
+    title = f"{report.queries:,} test queries, {report.items:,} items ranked (* the model)"
     print_table(title, ["", *(title_of(name) for name in names)], rows)
-    if report.answers is not None:
-        console().print(f"  {report.answers.words()}", highlight=False)
+    if report.relevant_counts is not None:
+        console().print(f"  {report.relevant_counts.words()}", highlight=False)
     for sentence in report.verdicts:
         console().print(f"  {sentence}", highlight=False)
     table = report.slices.table
     rows = [[cell_of(value, _WIDEST_SLICE) for value in row] for row in table.iter_rows()]
-    print_table(f"Recall@{k} by slice", ["", "Answers", *table.columns[2:]], rows)
+    print_table(f"Recall@{k} by slice", ["", "Relevant items", *table.columns[2:]], rows)
 
 
 def cell_of(value: Any, widest: int = _WIDEST) -> str:

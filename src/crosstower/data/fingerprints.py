@@ -128,9 +128,9 @@ class Fingerprints:
     def of(train: Smallest, held_out: Smallest) -> Fingerprints:
         """Return the sketch of the training rows, compared with that of held-out rows."""
         limit = min(train.limit, held_out.limit)
-        asked = held_out.hashes[held_out.hashes <= limit]
+        compared = held_out.hashes[held_out.hashes <= limit]
         known = np.unique(train.hashes)
-        repeated = float(np.isin(asked, known).mean()) if len(asked) else 0.0
+        repeated = float(np.isin(compared, known).mean()) if len(compared) else 0.0
         return Fingerprints(known, train.limit, repeated)
 
     def save(self, folder: Path) -> None:

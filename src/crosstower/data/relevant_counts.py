@@ -1,4 +1,4 @@
-"""How many answers of an evaluation are items that the user already had, and how they count."""
+"""Number of relevant items that are already in the users' histories, and how they count."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.retrieval import SeenRule
 
 _COUNTED: dict[SeenRule, str] = {
-    "ignored": "never shown and not counted (retrieval.seen_answers: ignore)",
-    "missed": "never shown and counted as misses (retrieval.seen_answers: miss)",
+    "ignored": "never shown and not counted (retrieval.seen_relevant: ignore)",
+    "missed": "never shown and counted as misses (retrieval.seen_relevant: miss)",
     "shown": "ranked and counted like all others (retrieval.exclude_seen: false)",
 }
 
 
-class AnswerCounts(FrozenModel):
-    """Distinct (question, item) pairs to find: all of them, and those that the user already had."""
+class RelevantCounts(FrozenModel):
+    """Distinct relevant (query, item) pairs: all of them, and those in the user's history."""
 
     total: int
     seen: int
@@ -22,11 +22,11 @@ class AnswerCounts(FrozenModel):
     def words(self) -> str:
         """Return the counts as a sentence.
 
-        >>> AnswerCounts(total=30_431, seen=2_027, rule="ignored").words()[:58]
-        '2,027 of 30,431 answers (6.7%) are items that the user alr'
+        >>> RelevantCounts(total=30_431, seen=2_027, rule="ignored").words()[:58]
+        '2,027 of 30,431 relevant items (6.7%) are already in t'
         """
         share = f" ({self.seen / self.total:.1%})" if self.total else ""
         return (
-            f"{self.seen:,} of {self.total:,} answers{share} are items that the user already had:"
+            f"{self.seen:,} of {self.total:,} relevant items{share} are already in the history:"
             f" {_COUNTED[self.rule]}"
         )

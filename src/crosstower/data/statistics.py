@@ -6,20 +6,23 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import model_validator
 
-from crosstower.data.answer_counts import AnswerCounts
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.fingerprints import FingerprintCounter, Fingerprints
 from crosstower.data.implications import Implications
+from crosstower.data.relevant_counts import RelevantCounts
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.split import SPLITS
 from crosstower.data.unseen import Unseen
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.renamed import with_new_keys
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 from crosstower.values.arrays import Indices
@@ -32,9 +35,9 @@ class DatasetStats(FrozenModel):
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
-    rows in order, so that a resumed run notices other data; `answers` are those of a retriever's
-    test; `joins` says how many rows found their keys; `until` is the time of a retriever's last
-    row, if its rows have times.
+    rows in order, so that a resumed run notices other data; `relevant_counts` are those of a
+    retriever's test queries; `joins` says how many rows found their keys; `until` is the time of a
+    retriever's last row, if its rows have times.
     """
 
     source: str
@@ -43,9 +46,14 @@ class DatasetStats(FrozenModel):
     base_rates: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     fingerprint: str
-    answers: AnswerCounts | None = None
+    relevant_counts: RelevantCounts | None = None
     joins: tuple[JoinMatch, ...] = ()
     until: datetime | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, plain: Any) -> Any:
+        return with_new_keys(plain, {"answers": "relevant_counts"}, where="facts")
 
 
 @dataclass

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.queries import FunnelQueries, other_questions, run_questions, sample_of
+from crosstower.funnel.queries import FunnelQueries, queries_of_rows, queries_of_run, sample_of
 from crosstower.funnel.report import (
     TRUE_VALUE,
     Floats,
@@ -48,19 +48,19 @@ from crosstower.values.arrays import Indices
 
 Truth = Callable[[pl.DataFrame], NDArray[Any]]
 _BLOCK = 2**18  # (query, item) rows at once, to bound memory
-_FEWEST = 20  # questions; a mean of fewer is meaningless
+_FEWEST = 20  # queries; a mean of fewer is meaningless
 
 
 @dataclass(frozen=True)
 class FunnelLists:
     """Lists `[Q, k]` of every stage, and the candidates `[Q, C]` behind them.
 
-    `asked` `[Q]` masks the questions of stages that were evaluated on a sample only.
+    `covered` `[Q]` masks the queries of stages that were evaluated on a sample only.
     """
 
     shown: dict[str, Indices]
     candidates: Indices
-    asked: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
+    covered: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
     notes: tuple[str, ...] = ()
 
 
@@ -110,14 +110,14 @@ def evaluate_funnel(
     """
     check_kinds(funnel=(funnel, Funnel))
     _check(funnel, k, limit)
-    asked = (
-        run_questions(funnel, columns, on_progress)
+    queries = (
+        queries_of_run(funnel, columns, on_progress)
         if data is None
-        else other_questions(funnel, data, columns, on_progress)
+        else queries_of_rows(funnel, data, columns, on_progress)
     )
-    asked = asked.sampled(max(limit // funnel.candidates, 1), seed)
-    lists = funnel_lists(funnel, asked, k=k, limit=limit, seed=seed, on_progress=on_progress)
-    return _report(funnel, asked, lists, k=k, truth=truth, seed=seed)
+    queries = queries.sampled(max(limit // funnel.candidates, 1), seed)
+    lists = funnel_lists(funnel, queries, k=k, limit=limit, seed=seed, on_progress=on_progress)
+    return _report(funnel, queries, lists, k=k, truth=truth, seed=seed)
 
 
 def write_funnel(funnel: Funnel, report: FunnelReport) -> Path:
@@ -129,7 +129,7 @@ def write_funnel(funnel: Funnel, report: FunnelReport) -> Path:
 
 def funnel_lists(
     funnel: Funnel,
-    asked: FunnelQueries,
+    queries: FunnelQueries,
     *,
     k: int,
     limit: int,
@@ -137,16 +137,16 @@ def funnel_lists(
     on_progress: OnProgress = no_progress,
 ) -> FunnelLists:
     """Return the lists of all stages; arguments as in `evaluate_funnel`."""
-    questions, every = asked.questions, np.arange(len(asked))
-    candidates = _candidates(funnel, asked)
-    shown = {POPULAR: _popular(funnel, asked, k), RETRIEVED: padded(candidates, k)}
-    ranker = _Ranker(funnel, asked, k, on_progress)
+    evaluation, every = queries.evaluation, np.arange(len(queries))
+    candidates = _candidates(funnel, queries)
+    shown = {POPULAR: _popular(funnel, queries, k), RETRIEVED: padded(candidates, k)}
+    ranker = _Ranker(funnel, queries, k, on_progress)
     ranked, notes = ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
     shown |= ranked
     items = len(funnel.retriever.catalogue.ids)
-    some = sample_of(len(asked), limit // items, seed)
+    some = sample_of(len(queries), limit // items, seed)
     given = dict[str, NDArray[np.bool_]]()
-    if len(some) < min(_FEWEST, len(asked)):
+    if len(some) < min(_FEWEST, len(queries)):
         notes.append(
             f"all {items:,} items were not ranked, as that exceeds the limit; raise the limit"
         )
@@ -155,11 +155,11 @@ def funnel_lists(
         notes += more
         shown |= {f"{ALL_ITEMS}{name}": found for name, found in whole.items()}
         given = {f"{ALL_ITEMS}{name}": np.isin(every, some) for name in whole}
-    if 0 < len(some) < len(asked) and given:
+    if 0 < len(some) < len(queries) and given:
         drawn = f"a sample of {len(some):,} queries, seed {seed}"
         notes.append(f"ranked over all {items:,} items: {drawn}")
-    shown[BEST_ORDER] = best_order(candidates, questions.relevant, k)
-    shown[PERFECT] = perfect(questions.relevant, questions=len(asked), k=k)
+    shown[BEST_ORDER] = best_order(candidates, evaluation.relevant, k)
+    shown[PERFECT] = perfect(evaluation.relevant, queries=len(queries), k=k)
     return FunnelLists(shown, candidates, given, tuple(notes))
 
 
@@ -168,13 +168,13 @@ class _Ranker:
     """Ranks items for queries, one block of rows at a time."""
 
     funnel: Funnel
-    asked: FunnelQueries
+    queries: FunnelQueries
     k: int
     on_progress: OnProgress
 
     def lists(
         self,
-        questions: Indices,
+        queries: Indices,
         candidates: Callable[[Indices], Indices],
         *,
         words: str,
@@ -184,14 +184,14 @@ class _Ranker:
 
         Queries outside the sample have empty lists.
         """
-        width, done, skipped = candidates(questions[:1]).shape[1], 0, Counter[str]()
+        width, done, skipped = candidates(queries[:1]).shape[1], 0, Counter[str]()
         lists: dict[str, Indices] = {}
-        for start in range(0, len(questions), max(_BLOCK // width, 1)):
-            part = questions[start : start + max(_BLOCK // width, 1)]
+        for start in range(0, len(queries), max(_BLOCK // width, 1)):
+            part = queries[start : start + max(_BLOCK // width, 1)]
             places = candidates(part)
             block = self._block(part, places, skipped, of_all=of_all)
             for name, shown in block.items():
-                whole = lists.setdefault(name, np.full((len(self.asked), self.k), -1, np.int64))
+                whole = lists.setdefault(name, np.full((len(self.queries), self.k), -1, np.int64))
                 whole[part] = shown
             done += int((places >= 0).sum())
             self.on_progress(words, done)
@@ -204,62 +204,61 @@ class _Ranker:
     def all_items(self, part: Indices) -> Indices:
         """Return every item `[q, N]` for some queries, -1 for items of the history."""
         places = np.tile(np.arange(len(self.funnel.retriever.catalogue.ids)), (len(part), 1))
-        question, item = self.asked.questions.seen
-        row = np.searchsorted(part, question).clip(max=len(part) - 1)
-        mine = part[row] == question
+        query, item = self.queries.evaluation.seen
+        row = np.searchsorted(part, query).clip(max=len(part) - 1)
+        mine = part[row] == query
         places[row[mine], item[mine]] = -1
         return places
 
     def _block(
         self, part: Indices, places: Indices, skipped: Counter[str], *, of_all: bool
     ) -> dict[str, Indices]:
-        question, column = np.nonzero(places >= 0)
-        item = places[question, column]
-        scored = self.funnel.score(self.asked.queries, part[question], item, skipped=skipped)
+        query, column = np.nonzero(places >= 0)
+        item = places[query, column]
+        scored = self.funnel.score(self.queries.columns, part[query], item, skipped=skipped)
         row = scored[ROW].to_numpy()
         diversity = None if of_all else self.funnel.diversity
-        ranks = stage_ranks(scored, question[row], task=self.funnel.task, diversity=diversity)
+        ranks = stage_ranks(scored, query[row], task=self.funnel.task, diversity=diversity)
         shape = len(part), self.k
         return {
-            name: lists_of(rank, question[row], item[row], shape=shape)
-            for name, rank in ranks.items()
+            name: lists_of(rank, query[row], item[row], shape=shape) for name, rank in ranks.items()
         }
 
 
-def _candidates(funnel: Funnel, asked: FunnelQueries) -> Indices:
+def _candidates(funnel: Funnel, queries: FunnelQueries) -> Indices:
     size, parts = 2_048, list[Indices]()
-    for start in range(0, len(asked), size):
-        part = range(start, min(start + size, len(asked)))
-        history = [asked.history(question) for question in part]
-        parts.append(funnel.retrieve(asked.vectors[start : start + size], history)[0])
+    for start in range(0, len(queries), size):
+        part = range(start, min(start + size, len(queries)))
+        history = [queries.history(query) for query in part]
+        parts.append(funnel.retrieve(queries.vectors[start : start + size], history)[0])
     return np.concatenate(parts)
 
 
-def _popular(funnel: Funnel, asked: FunnelQueries, k: int) -> Indices:
+def _popular(funnel: Funnel, queries: FunnelQueries, k: int) -> Indices:
     """Return the items with the most training rows of the retrieval run."""
     counts = funnel.retriever.items[COUNT].to_numpy().astype(np.float32)
     nothing = np.empty(0, np.int64)
-    histories = histories_of(nothing, nothing, shape=(len(asked), len(counts)))
-    return recommend(Popularity(counts), histories, k, seen=asked.questions.seen)
+    histories = histories_of(nothing, nothing, shape=(len(queries), len(counts)))
+    return recommend(Popularity(counts), histories, k, seen=queries.evaluation.seen)
 
 
 def _report(
     funnel: Funnel,
-    asked: FunnelQueries,
+    queries: FunnelQueries,
     lists: FunnelLists,
     *,
     k: int,
     truth: Truth | None,
     seed: int,
 ) -> FunnelReport:
-    relevant = asked.questions.relevant
-    values = values_of(lists.shown, relevant, k, asked=lists.asked)
+    relevant = queries.evaluation.relevant
+    values = values_of(lists.shown, relevant, k, covered=lists.covered)
     if truth is not None:
         for name, shown in lists.shown.items():
             if name in (BEST_ORDER, PERFECT):  # defined by the labels, not by the truth
                 continue
-            worth = _true_values(funnel, asked, shown, truth)
-            mine = lists.asked.get(name, np.ones(len(asked), dtype=bool))
+            worth = _true_values(funnel, queries, shown, truth)
+            mine = lists.covered.get(name, np.ones(len(queries), dtype=bool))
             values[name][f"{TRUE_VALUE}@{k}"] = np.where(mine, worth, np.nan)
     lifts = lifts_of(values, seed=seed)
     steps = steps_of(lists.candidates, lists.shown, relevant)
@@ -268,21 +267,21 @@ def _report(
     return FunnelReport(
         retrieval=str(funnel.retriever.run.folder),
         ranking=str(funnel.ranking.folder),
-        source=asked.source,
-        questions=len(asked),
+        source=queries.source,
+        queries=len(queries),
         **sizes,
         stages=stages_of(values, seed=seed),
         lifts=lifts,
         steps=steps,
         verdicts=verdicts_of(steps, lifts, **sizes),
-        notes=(*asked.notes, *lists.notes),
+        notes=(*queries.notes, *lists.notes),
     )
 
 
-def _true_values(funnel: Funnel, asked: FunnelQueries, shown: Indices, truth: Truth) -> Floats:
+def _true_values(funnel: Funnel, queries: FunnelQueries, shown: Indices, truth: Truth) -> Floats:
     """Return the true value of each list `[Q]`."""
-    question, place = np.nonzero(shown >= 0)
-    rows = funnel.rows.whole(asked.queries, question, shown[question, place])
+    query, place = np.nonzero(shown >= 0)
+    rows = funnel.rows.whole(queries.columns, query, shown[query, place])
     worth = np.asarray(truth(rows), dtype=np.float64)
     if worth.shape != (rows.height,) or not np.isfinite(worth).all():
         raise DataError(
@@ -290,7 +289,7 @@ def _true_values(funnel: Funnel, asked: FunnelQueries, shown: Indices, truth: Tr
             f" {list(worth.shape)}{'' if np.isfinite(worth).all() else ' with NaN or infinity'};"
             " return one number per row"
         )
-    return np.bincount(question, worth, minlength=len(shown)).astype(np.float64)
+    return np.bincount(query, worth, minlength=len(shown)).astype(np.float64)
 
 
 def _check(funnel: Funnel, k: int, limit: int) -> None:

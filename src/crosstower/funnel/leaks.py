@@ -30,7 +30,7 @@ def leak_notes(retrieval: Recipe, ranking: Recipe, source: Source, tested: Indic
     made of the positives and the other of all rows. Others can only be compared by what they say.
 
     Args:
-        retrieval: recipe of the run whose test questions are asked.
+        retrieval: recipe of the run whose test queries are evaluated.
         ranking: recipe of the run that ranks.
         source: the rows of the retrieval recipe, positives or not.
         tested: numbers of the test rows among the positives.
@@ -81,10 +81,10 @@ def raw_at(source: Source, rows: Indices, columns: Sequence[str]) -> pl.DataFram
         return pl.DataFrame()
     require_columns(source, columns)
     order = np.argsort(rows, kind="stable")
-    asked, found = rows[order], list[pl.DataFrame]()
+    sorted_rows, found = rows[order], list[pl.DataFrame]()
     for chunk in source.chunks(columns):
-        first, last = np.searchsorted(asked, [chunk.index, chunk.index + chunk.frame.height])
-        found.append(chunk.frame[asked[first:last] - chunk.index])
+        first, last = np.searchsorted(sorted_rows, [chunk.index, chunk.index + chunk.frame.height])
+        found.append(chunk.frame[sorted_rows[first:last] - chunk.index])
     back = np.empty(len(rows), np.int64)
     back[order] = np.arange(len(rows))
     return pl.concat(found, how="vertical_relaxed")[back]

@@ -1,4 +1,4 @@
-"""Questions to a funnel: who asks, with which columns, what is to be found and not to be shown."""
+"""Evaluation queries of a funnel: users, query columns, relevant items and items to exclude."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
-from crosstower.retrieval.files import FOLDER, ID, read
+from crosstower.retrieval.files import ID, read_queries
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -42,43 +42,43 @@ _TEST = SPLITS.index("test")
 
 @dataclass(frozen=True)
 class FunnelQueries:
-    """Q questions: answers and histories, raw query columns `[Q]`, vectors `[Q, D]`."""
+    """Q queries: relevant items and histories, raw query columns `[Q]`, vectors `[Q, D]`."""
 
     source: str
-    questions: EvaluationQueries
-    queries: pl.DataFrame
+    evaluation: EvaluationQueries
+    columns: pl.DataFrame
     vectors: NDArray[np.float32]
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
         """Return Q."""
-        return len(self.questions)
+        return len(self.evaluation)
 
     def sampled(self, count: int, seed: int) -> FunnelQueries:
         """Return at most `count` of them, drawn without replacement, and say so in a note."""
         if count >= len(self):
             return self
         kept = sample_of(len(self), count, seed)
-        questions = self.questions
+        queries = self.evaluation
         note = f"a sample of {count:,} of {len(self):,} queries, seed {seed}"
         return FunnelQueries(
             self.source,
             replace(
-                questions,
-                asked=questions.asked.gather(kept),
-                rows=questions.rows[kept],
-                users=questions.users[kept],
-                relevant=pairs_of(questions.relevant, kept),
-                seen=pairs_of(questions.seen, kept),
+                queries,
+                ids=queries.ids.gather(kept),
+                rows=queries.rows[kept],
+                users=queries.users[kept],
+                relevant=pairs_of(queries.relevant, kept),
+                seen=pairs_of(queries.seen, kept),
             ),
-            self.queries[kept],
+            self.columns[kept],
             self.vectors[kept],
             (*self.notes, note),
         )
 
-    def history(self, question: int) -> Indices:
-        """Return the places of what the asker of a question has had."""
-        return self.questions.earlier.pairs(self.questions.users[[question]])[1]
+    def history(self, query: int) -> Indices:
+        """Return the places of the items in the history of a query's user."""
+        return self.evaluation.earlier.pairs(self.evaluation.users[[query]])[1]
 
 
 def sample_of(total: int, count: int, seed: int) -> Indices:
@@ -88,14 +88,16 @@ def sample_of(total: int, count: int, seed: int) -> Indices:
 
 
 def pairs_of(pairs: tuple[Indices, Indices], kept: Indices) -> tuple[Indices, Indices]:
-    """Return the (question, item) pairs of some questions, ascending, numbered anew."""
+    """Return the (query, item) pairs of some queries, ascending, numbered anew."""
     place = np.searchsorted(kept, pairs[0]).clip(max=max(len(kept) - 1, 0))
     mine = kept[place] == pairs[0]
     return place[mine], pairs[1][mine]
 
 
-def run_questions(funnel: Funnel, columns: Sequence[str], on_progress: OnProgress) -> FunnelQueries:
-    """Return the test questions of the retrieval run, made from its rows again.
+def queries_of_run(
+    funnel: Funnel, columns: Sequence[str], on_progress: OnProgress
+) -> FunnelQueries:
+    """Return the test queries of the retrieval run, recomputed from its rows.
 
     Args:
         funnel: an open funnel.
@@ -110,24 +112,24 @@ def run_questions(funnel: Funnel, columns: Sequence[str], on_progress: OnProgres
     run = funnel.retriever.run
     if run.recipe.data.path is None:
         raise RunError(
-            f"{run.folder}: was trained on a data frame, whose test questions cannot be made"
-            " again; give rows to ask about (data)"
+            f"{run.folder}: was trained on a data frame, whose test queries cannot be made"
+            " again; give rows to evaluate on (data)"
         )
     source = training_source(run.recipe.data)
     rows = _positives(funnel.retriever, run.recipe, source, on_progress)
     section = retrieval_section_of(run.recipe)
     by_user = section.user is not None
-    questions = evaluation_queries(rows, _TEST, by_user=by_user, seen=section.seen_rule)
-    _check_same(run, questions)
+    queries = evaluation_queries(rows, _TEST, by_user=by_user, seen=section.seen_rule)
+    _check_same(run, queries)
     tested = rows.frame[ROW].to_numpy()[rows.split == _TEST]
     notes = leak_notes(run.recipe, funnel.ranking.recipe, source, tested)
-    return _asked(funnel, _Found(source, rows, questions, notes), columns)
+    return _with_columns(funnel, _Found(source, rows, queries, notes), columns)
 
 
-def other_questions(
+def queries_of_rows(
     funnel: Funnel, data: Any, columns: Sequence[str], on_progress: OnProgress
 ) -> FunnelQueries:
-    """Return questions about other rows, whose users have had what the run's rows gave them.
+    """Return queries of other rows, whose users have the histories of the run's rows.
 
     Raises:
         DataError: a column is missing, no row is a positive, an item is not in the catalogue, or
@@ -141,22 +143,22 @@ def other_questions(
         _positives(funnel.retriever, recipe, source, on_progress),
         retrieval_section_of(recipe),
     )
-    questions = queries_from_rows(
+    queries = queries_from_rows(
         rows,
         np.arange(len(rows.user)),
         earlier_of(run, rows),
         by_user=section.user is not None,
         seen=section.seen_rule,
     )
-    if not len(questions):
+    if not len(queries):
         raise DataError(
-            f"{source.name}: nothing to find: its users have had all of its items before; give rows"
+            f"{source.name}: nothing to find: all items are in their users' histories; give rows"
             " that the run has not seen, or set retrieval.exclude_seen: false"
         )
     notes: list[str] = []
     if _is_path_of(data, funnel.ranking.recipe):
         notes.append("the ranking run was made of these rows: ranked lists look too good")
-    return _asked(funnel, _Found(source, rows, questions, notes), columns)
+    return _with_columns(funnel, _Found(source, rows, queries, notes), columns)
 
 
 def _is_path_of(data: Any, recipe: Recipe) -> bool:
@@ -176,40 +178,40 @@ def _positives(
 
 @dataclass(frozen=True)
 class _Found:
-    """Questions about the positives of a source."""
+    """Queries of the positives of a source."""
 
     source: Source
     rows: PositiveRows
-    questions: EvaluationQueries
+    evaluation: EvaluationQueries
     notes: list[str]
 
 
-def _asked(funnel: Funnel, found: _Found, columns: Sequence[str]) -> FunnelQueries:
+def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> FunnelQueries:
     """Add the raw columns and the vectors of the queries."""
-    run, questions = funnel.retriever.run, found.questions
-    frame = found.rows.take(questions.rows)
+    run, queries = funnel.retriever.run, found.evaluation
+    frame = found.rows.take(queries.rows)
     vectors = query_vectors(
         funnel.retriever.model,
         QueryEncoder(run.encoder, tower_columns_of(run.recipe), funnel.retriever.items[ID]),
         PartialEncoder(run.encoder, tower_columns_of(run.recipe).query).encode(frame),
-        questions.users,
-        questions.earlier,
+        queries.users,
+        queries.earlier,
     )
     skipped = [f"{n:,} rows left out for '{name}'" for name, n in found.rows.skipped.items()]
     return FunnelQueries(
         source=found.source.name,
-        questions=questions,
-        queries=_queries(funnel, found.source, frame, columns),
+        evaluation=queries,
+        columns=_columns(funnel, found.source, frame, columns),
         vectors=vectors.numpy(),
-        notes=(*skipped, *found.notes, *_had(questions)),
+        notes=(*skipped, *found.notes, *_seen_words(queries)),
     )
 
 
-def _had(questions: EvaluationQueries) -> list[str]:
-    return [questions.counts.words()] if questions.counts is not None else []
+def _seen_words(queries: EvaluationQueries) -> list[str]:
+    return [queries.counts.words()] if queries.counts is not None else []
 
 
-def _queries(
+def _columns(
     funnel: Funnel, source: Source, frame: pl.DataFrame, columns: Sequence[str]
 ) -> pl.DataFrame:
     """Return the raw columns of the queries: those that a query always has, and others named."""
@@ -218,19 +220,17 @@ def _queries(
     positives = source if where is None else FilteredSource(source, where)
     known = [frame[raw_name(name)].alias(name) for name in funnel.rows.known]
     more = raw_at(positives, frame[ROW].to_numpy(), columns)
-    queries = pl.DataFrame(known).with_columns(more.get_columns())
-    funnel.rows.check_had(queries.columns, source.columns())
-    return queries
+    found = pl.DataFrame(known).with_columns(more.get_columns())
+    funnel.rows.check_had(found.columns, source.columns())
+    return found
 
 
-def _check_same(run: Run, questions: EvaluationQueries) -> None:
-    """Refuse rows whose questions are not those that the training stored."""
-    stored = read(run.folder / FOLDER / "questions.parquet")
-    flat = stored.with_row_index("question").explode("relevant")
-    same = stored.height == len(questions) and stored["asked"].equals(questions.asked)
-    pairs = (flat["question"].to_numpy(), flat["relevant"].to_numpy())
+def _check_same(run: Run, queries: EvaluationQueries) -> None:
+    """Refuse rows whose queries are not those that the training stored."""
+    stored = read_queries(run)
+    same = len(stored.ids) == len(queries) and stored.ids.equals(queries.ids)
     if not same or not all(
-        np.array_equal(a, b) for a, b in zip(pairs, questions.relevant, strict=True)
+        np.array_equal(a, b) for a, b in zip(stored.relevant, queries.relevant, strict=True)
     ):
         raise RunError(
             f"{run.folder}: the rows have changed since this run was trained; put the data back,"

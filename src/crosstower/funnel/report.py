@@ -41,7 +41,7 @@ _ORDER = (POPULAR, RETRIEVED, RANKED, BLENDED, DIVERSIFIED)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over questions with its 95 % bootstrap interval from `low` to `high`."""
+    """A mean over queries with its 95 % bootstrap interval from `low` to `high`."""
 
     mean: float
     low: float
@@ -55,16 +55,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Stage:
-    """The lists of a stage: metrics by name, such as ndcg@10, over `questions`."""
+    """The lists of a stage: metrics by name, such as ndcg@10, over `queries`."""
 
     name: str
-    questions: int
+    queries: int
     metrics: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A metric of the same questions before and after, and the paired difference."""
+    """A metric of the same queries before and after, and the paired difference."""
 
     before: float
     after: float
@@ -88,7 +88,7 @@ class FunnelReport:
         retrieval: folder of the retrieval run.
         ranking: folder of the ranking run.
         source: of the rows.
-        questions: number of queries.
+        queries: number of queries.
         relevant: number of (query, item) pairs to find.
         items: size of the catalogue.
         candidates: number of items that the ranker scores per query.
@@ -104,7 +104,7 @@ class FunnelReport:
     retrieval: str
     ranking: str
     source: str
-    questions: int
+    queries: int
     relevant: int
     items: int
     candidates: int
@@ -126,7 +126,7 @@ class FunnelReport:
     def _repr_html_(self) -> str:
         """Return the metrics per stage and the verdicts as a table, for notebooks."""
         title = (
-            f"{self.questions:,} queries, {self.candidates:,} candidates of {self.items:,} items"
+            f"{self.queries:,} queries, {self.candidates:,} candidates of {self.items:,} items"
             " (± half of the 95 % confidence interval)"
         )
         names = list(dict.fromkeys(name for stage in self.stages for name in stage.metrics))
@@ -149,28 +149,28 @@ def values_of(
     relevant: Pairs,
     k: int,
     *,
-    asked: Mapping[str, NDArray[np.bool_]] | None = None,
+    covered: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, dict[str, Floats]]:
-    """Return {stage: {"METRIC@k": `[Q]`}}, NaN for the questions that a stage was not asked.
+    """Return {stage: {"METRIC@k": `[Q]`}}, NaN for queries that a stage does not cover.
 
     Args:
         lists: `[Q, K]` by stage.
-        relevant: (question, item) pairs, each once.
+        relevant: (query, item) pairs, each once.
         k: how many places count.
-        asked: `[Q]` for stages that were asked some of the questions only.
+        covered: `[Q]` True for the queries of a stage that ranked only some of them.
 
     """
     values: dict[str, dict[str, Floats]] = {}
     for name, shown in lists.items():
         found = list_metrics(shown, relevant, [k])
-        mine = (asked or {}).get(name, np.ones(len(shown), dtype=bool))
+        mine = (covered or {}).get(name, np.ones(len(shown), dtype=bool))
         kept = {f"{m}@{k}": found[f"{m}@{k}"] for m in names_of("list", shown="funnel")}
         values[name] = {metric: np.where(mine, x, np.nan) for metric, x in kept.items()}
     return values
 
 
 def stages_of(values: Values, *, seed: int = 0) -> tuple[Stage, ...]:
-    """Return every stage's means over the questions that it was asked, with their intervals."""
+    """Return every stage's means over the queries that it covers, with their intervals."""
     return tuple(
         Stage(
             name,
@@ -182,7 +182,7 @@ def stages_of(values: Values, *, seed: int = 0) -> tuple[Stage, ...]:
 
 
 def lifts_of(values: Values, *, seed: int = 0) -> tuple[Lift, ...]:
-    """Return what each stage changes against the one before it, over the same questions.
+    """Return what each stage changes against the one before it, over the same queries.
 
     After these: what the ranker and the blend would show had they had all items, and the best
     order of the candidates against the funnel's last stage.
@@ -212,8 +212,8 @@ def _changes(
 
 
 def _groups(values: Floats, kept: NDArray[np.bool_]) -> GroupValues:
-    questions = pl.Series("question", np.flatnonzero(kept))
-    return GroupValues(questions, values[kept], int((~kept).sum()))
+    queries = pl.Series("query", np.flatnonzero(kept))
+    return GroupValues(queries, values[kept], int((~kept).sum()))
 
 
 def _mean(values: Floats, seed: int) -> Estimate:

@@ -1,6 +1,6 @@
 """The lists that the stages of a funnel make of the same candidates. NumPy and polars only.
 
-Shapes: Q questions, C candidates, K places of a list, N items. Items are places in the catalogue,
+Shapes: Q queries, C candidates, K places of a list, N items. Items are places in the catalogue,
 -1 where a list is shorter.
 """
 
@@ -38,7 +38,7 @@ def stage_ranks(
 
     Args:
         scored: rows as `Funnel.score` gives them.
-        groups: `[rows]` which question each belongs to.
+        groups: `[rows]` query that each belongs to.
         task: the ranker's task that orders.
         diversity: what the first places must not be, if there is a blend.
 
@@ -55,34 +55,34 @@ def stage_ranks(
     return ranks
 
 
-def lists_of(rank: Indices, question: Indices, item: Indices, *, shape: tuple[int, int]) -> Indices:
-    """Return lists `[Q, K]` from the rank, the question and the item of each row.
+def lists_of(rank: Indices, query: Indices, item: Indices, *, shape: tuple[int, int]) -> Indices:
+    """Return lists `[Q, K]` from the rank, the query and the item of each row.
 
-    >>> rank, question, item = np.array([2, 1, 3]), np.array([0, 0, 0]), np.array([7, 8, 9])
-    >>> lists_of(rank, question, item, shape=(2, 2)).tolist()
+    >>> rank, query, item = np.array([2, 1, 3]), np.array([0, 0, 0]), np.array([7, 8, 9])
+    >>> lists_of(rank, query, item, shape=(2, 2)).tolist()
     [[8, 7], [-1, -1]]
     """
     shown = np.full(shape, -1, dtype=np.int64)
     first = (rank >= 1) & (rank <= shape[1])
-    shown[question[first], rank[first] - 1] = item[first]
+    shown[query[first], rank[first] - 1] = item[first]
     return shown
 
 
 def best_order(candidates: Indices, relevant: Pairs, k: int) -> Indices:
     """Return the first k candidates `[Q, k]` if the relevant ones came first, in their order."""
-    question = np.repeat(np.arange(len(candidates)), candidates.shape[1])
-    hit = _in(relevant, (question, candidates.ravel())).reshape(candidates.shape)
+    query = np.repeat(np.arange(len(candidates)), candidates.shape[1])
+    hit = _in(relevant, (query, candidates.ravel())).reshape(candidates.shape)
     later = np.where(candidates < 0, 2, np.where(hit, 0, 1))
     order = np.argsort(later, axis=1, kind="stable")[:, :k]
     return padded(np.take_along_axis(candidates, order, axis=1), k)
 
 
-def perfect(relevant: Pairs, *, questions: int, k: int) -> Indices:
+def perfect(relevant: Pairs, *, queries: int, k: int) -> Indices:
     """Return the lists `[Q, k]` that hold the relevant items alone."""
     order = np.argsort(relevant[0], kind="stable")
-    question, item = relevant[0][order], relevant[1][order]
-    rank = np.arange(len(question)) - np.searchsorted(question, question) + 1
-    return lists_of(rank, question, item, shape=(questions, k))
+    query, item = relevant[0][order], relevant[1][order]
+    rank = np.arange(len(query)) - np.searchsorted(query, query) + 1
+    return lists_of(rank, query, item, shape=(queries, k))
 
 
 def padded(shown: Indices, k: int) -> Indices:
@@ -112,24 +112,23 @@ def steps_of(
     Args:
         candidates: `[Q, C]`.
         lists: `[Q, K]` by stage; `ranked`, and `blended` and `diversified` if there are any.
-        relevant: (question, item) pairs.
+        relevant: (query, item) pairs.
 
     """
     before = np.ones(len(relevant[0]), dtype=bool)
     steps: list[Step] = []
     stages = {"retrieval": candidates} | {STEPS[n]: lists[n] for n in STEPS if n in lists}
     for name, shown in stages.items():
-        question = np.repeat(np.arange(len(shown)), shown.shape[1])
-        now = _in((question, shown.ravel()), relevant)
+        query = np.repeat(np.arange(len(shown)), shown.shape[1])
+        now = _in((query, shown.ravel()), relevant)
         lost, gained = int((before & ~now).sum()), int((~before & now).sum())
         steps.append(Step(name, lost, gained, int(now.sum())))
         before = now
     return tuple(steps)
 
 
-def _in(pairs: Pairs, asked: Pairs) -> NDArray[np.bool_]:
-    """Return which of the asked (question, item) pairs are among `pairs`; item -1 never is."""
-    width = int(max(pairs[1].max(initial=0), asked[1].max(initial=0))) + 2
-    keys = (question * width + item + 1 for question, item in (pairs, asked))
-    known, wanted = keys
-    return np.isin(wanted, known) & (asked[1] >= 0)
+def _in(pairs: Pairs, wanted: Pairs) -> NDArray[np.bool_]:
+    """Return which of the wanted (query, item) pairs are among `pairs`; item -1 never is."""
+    width = int(max(pairs[1].max(initial=0), wanted[1].max(initial=0))) + 2
+    known, sought = (query * width + item + 1 for query, item in (pairs, wanted))
+    return np.isin(sought, known) & (wanted[1] >= 0)

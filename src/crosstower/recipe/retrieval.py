@@ -18,6 +18,8 @@ from crosstower.recipe.renamed import with_new_keys
 SeenRule = Literal["ignored", "missed", "shown"]
 """How relevant items in the history count: not at all, as misses, or like all others."""
 
+_RENAMED = {"valid_questions": "valid_queries", "seen_answers": "seen_relevant"}
+
 BaselineName = Literal["popularity", "item_knn", "ease", "implicit_als", "bm25"]
 
 
@@ -153,7 +155,7 @@ class Retrieval(FrozenModel):
     exclude_seen: bool = Field(
         default=True, description="Exclude the user's history from the lists."
     )
-    seen_answers: Literal["ignore", "miss"] = Field(
+    seen_relevant: Literal["ignore", "miss"] = Field(
         default="ignore",
         description="With exclude_seen, relevant items in the history are ignored, or count as"
         " misses.",
@@ -174,7 +176,7 @@ class Retrieval(FrozenModel):
     @model_validator(mode="before")
     @classmethod
     def _renamed(cls, plain: Any) -> Any:
-        return with_new_keys(plain, {"valid_questions": "valid_queries"}, where="retrieval")
+        return with_new_keys(plain, _RENAMED, where="retrieval")
 
     @field_validator("history", mode="before")
     @classmethod
@@ -200,20 +202,20 @@ class Retrieval(FrozenModel):
         """How relevant items in the history count."""
         if not self.exclude_seen:
             return "shown"
-        return "missed" if self.seen_answers == "miss" else "ignored"
+        return "missed" if self.seen_relevant == "miss" else "ignored"
 
     @model_validator(mode="after")
-    def _seen_answers_possible(self) -> Self:
-        if "seen_answers" not in self.model_fields_set:
+    def _seen_relevant_possible(self) -> Self:
+        if "seen_relevant" not in self.model_fields_set:
             return self
         if not self.exclude_seen:
             raise ValueError(
-                "seen_answers: has no effect with exclude_seen: false, as nothing is excluded; drop"
-                " seen_answers"
+                "seen_relevant: has no effect with exclude_seen: false, as nothing is excluded;"
+                " remove it"
             )
         if self.user is None:
             raise ValueError(
-                "seen_answers: user is missing; set user: COLUMN, whose history counts"
+                "seen_relevant: user is missing; set user: COLUMN, whose history counts"
             )
         return self
 

@@ -15,7 +15,7 @@ from crosstower.data.progress import no_progress
 from crosstower.data.reading import source_of, undivided
 from crosstower.errors import DataError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
-from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
+from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines
 from crosstower.retrieval.baselines.models import (
     Baseline,
@@ -62,30 +62,30 @@ def evaluate_retrieval_on(
     rows = read_positives(recipe, source, tower_columns_of(recipe), no_progress, items=table)
     earlier = earlier_of(run, rows)
     section = retrieval_section_of(run.recipe)
-    questions = queries_from_rows(
+    queries = queries_from_rows(
         rows,
         np.arange(len(rows.user)),
         earlier,
         by_user=section.user is not None,
         seen=section.seen_rule,
     )
-    if not len(questions):
+    if not len(queries):
         raise DataError(
             f"{source.name}: nothing to find: all items are in their users' histories; give rows"
             " that the run has not seen, or set retrieval.exclude_seen: false"
         )
     side = PartialEncoder(run.encoder, tower_columns_of(recipe).query)
-    compact = side.encode(rows.take(questions.rows))
+    compact = side.encode(rows.take(queries.rows))
     k = section.k[-1]
-    lists = [_answers(run, seed, questions, compact, k) for seed in run.info.seeds]
+    lists = [_seed_lists(run, seed, queries, compact, k) for seed in run.info.seeds]
     report = retrieval_report(
         {next(iter(run.info.models)): lists},
-        _baselines(run, questions, k, len(table)),
-        Answered(
-            questions.relevant,
-            questions.cold(),
+        _baselines(run, queries, k, len(table)),
+        RelevantItems(
+            queries.relevant,
+            queries.cold(),
             retriever.items[COUNT].to_numpy(),
-            questions.counts,
+            queries.counts,
         ),
         section.k,
     )
@@ -105,21 +105,20 @@ def earlier_of(run: Run, rows: PositiveRows) -> Histories:
     if retrieval_section_of(run.recipe).user is None:
         return Histories(np.empty(0, np.int64), np.zeros(len(rows.users) + 1, np.int64))
     users = read(run.folder / FOLDER / "users.parquet")
-    asked = pl.DataFrame({USER: matched(rows.users, users[USER])})
-    found = asked.join(users.select(USER, SEEN_ITEMS), on=USER, how="left", maintain_order="left")[
-        SEEN_ITEMS
-    ]
+    wanted = pl.DataFrame({USER: matched(rows.users, users[USER])})
+    known = users.select(USER, SEEN_ITEMS)
+    found = wanted.join(known, on=USER, how="left", maintain_order="left")[SEEN_ITEMS]
     counts = found.list.len().fill_null(0).to_numpy().astype(np.int64)
     items = found.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.int64)
     return Histories(items, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def _answers(run: Run, seed: int, questions: EvaluationQueries, compact: Batch, k: int) -> Indices:
+def _seed_lists(run: Run, seed: int, queries: EvaluationQueries, compact: Batch, k: int) -> Indices:
     retriever = Retriever.open(run, seed=seed)
     encoder = QueryEncoder(run.encoder, tower_columns_of(run.recipe), retriever.items[ID])
-    queries = query_vectors(retriever.model, encoder, compact, questions.users, questions.earlier)
+    found = query_vectors(retriever.model, encoder, compact, queries.users, queries.earlier)
     vectors = Vectors.encode(retriever.vectors, "float32")
-    return top_places(queries, vectors, k, excluded=questions.seen)[0]
+    return top_places(found, vectors, k, excluded=queries.seen)[0]
 
 
 def _omitted(run: Run, items: int) -> dict[str, str]:
@@ -129,7 +128,7 @@ def _omitted(run: Run, items: int) -> dict[str, str]:
 
 
 def _baselines(
-    run: Run, questions: EvaluationQueries, k: int, items: int
+    run: Run, queries: EvaluationQueries, k: int, items: int
 ) -> Iterator[tuple[str, Indices]]:
     """Yield the lists of popularity, item-kNN and EASE^R with their default settings, in turn."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
@@ -142,7 +141,7 @@ def _baselines(
         fits["item_knn"] = lambda: ItemKnn.fit(histories)
         if not _omitted(run, items):
             fits["ease"] = lambda: Ease.fit(histories)
-    pairs = questions.earlier.pairs(questions.users)
-    asked = histories_of(*pairs, shape=(len(questions), items))
+    pairs = queries.earlier.pairs(queries.users)
+    query_histories = histories_of(*pairs, shape=(len(queries), items))
     for name, fit in fits.items():
-        yield name, recommend(fit(), asked, k, seen=questions.seen)
+        yield name, recommend(fit(), query_histories, k, seen=queries.seen)

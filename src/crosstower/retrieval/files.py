@@ -3,16 +3,18 @@
 - `retrieval/items.parquet`: the raw item table, with ids and numbers of training rows
 - `retrieval/users.parquet`: each user's history, and the query columns of the last row
 - `retrieval/segments.parquet`: training rows per segment and item, if the recipe names a segment
-- `retrieval/questions.parquet`: the test queries and their relevant items
+- `retrieval/queries.parquet`: the test queries and their relevant items
 - `retrieval/baselines/NAME.parquet`: the lists of each baseline
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.split import SPLITS
@@ -23,11 +25,22 @@ from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.storage.files import replacing
+from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 
 FOLDER = "retrieval"
 _SEGMENTS = "segments.parquet"
+QUERIES, OLD_QUERIES = "queries.parquet", "questions.parquet"
 ID, COUNT, USER, SEEN_ITEMS = (f"{MARK}{name}" for name in ("id", "training_rows", "user", "items"))
+
+
+@dataclass(frozen=True)
+class StoredQueries:
+    """The test queries of a run: `ids` and `cold` `[Q]`, and the relevant (query, item) pairs."""
+
+    ids: pl.Series
+    relevant: tuple[Indices, Indices]
+    cold: NDArray[np.bool_]
 
 
 def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
@@ -38,7 +51,7 @@ def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
         data.items.ids.alias(ID), pl.Series(COUNT, data.counts)
     )
     items.write_parquet(place / "items.parquet")
-    _questions(data).write_parquet(place / "questions.parquet")
+    _queries(data).write_parquet(place / QUERIES)
     section = retrieval_section_of(recipe)
     if section.user is not None:
         _users(recipe, data).write_parquet(place / "users.parquet")
@@ -46,11 +59,11 @@ def write_catalogue(folder: Path, recipe: Recipe, data: RetrievalData) -> None:
         _segments(section.segment, data).write_parquet(place / _SEGMENTS)
 
 
-def _questions(data: RetrievalData) -> pl.DataFrame:
-    questions = data.questions["test"]
-    found = pl.DataFrame({"question": questions.relevant[0], "item": questions.relevant[1]})
-    lists = found.group_by("question", maintain_order=True).agg("item")["item"]
-    return pl.DataFrame({"asked": questions.asked, "relevant": lists, "cold": questions.cold()})
+def _queries(data: RetrievalData) -> pl.DataFrame:
+    queries = data.evaluation["test"]
+    found = pl.DataFrame({"query": queries.relevant[0], "item": queries.relevant[1]})
+    lists = found.group_by("query", maintain_order=True).agg("item")["item"]
+    return pl.DataFrame({"id": queries.ids, "relevant": lists, "cold": queries.cold()})
 
 
 def _users(recipe: Recipe, data: RetrievalData) -> pl.DataFrame:
@@ -91,21 +104,36 @@ def read_segments(folder: Path) -> pl.DataFrame | None:
     return read(path) if path.is_file() else None
 
 
-def save_answers(shown: Indices) -> pl.DataFrame:
+def read_queries(run: Run) -> StoredQueries:
+    """Return the test queries of a run, also those of the file's old name.
+
+    Raises:
+        RunError: the file is missing or damaged.
+
+    """
+    place = run.folder / FOLDER
+    old = not (place / QUERIES).is_file() and (place / OLD_QUERIES).is_file()
+    frame = read(place / (OLD_QUERIES if old else QUERIES))
+    flat = frame.with_row_index("query").explode("relevant")
+    relevant = flat["query"].to_numpy().astype(np.int64), flat["relevant"].to_numpy()
+    return StoredQueries(frame["asked" if old else "id"], relevant, frame["cold"].to_numpy())
+
+
+def lists_frame(shown: Indices) -> pl.DataFrame:
     """Return lists `[Q, K]` as a frame; -1 ends a list early."""
     return pl.DataFrame({"shown": pl.Series(shown).arr.to_list()})
 
 
-def load_answers(path: Path) -> Indices:
+def load_lists(path: Path) -> Indices:
     """Return the lists `[Q, K]` of a Parquet file."""
     return np.stack(read(path)["shown"].to_list()).astype(np.int64)
 
 
-def write_answers(path: Path, shown: Indices) -> None:
+def write_lists(path: Path, shown: Indices) -> None:
     """Write lists `[Q, K]`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside:
-        save_answers(shown).write_parquet(aside)
+        lists_frame(shown).write_parquet(aside)
 
 
 def read(path: Path) -> pl.DataFrame:

@@ -89,13 +89,13 @@ def build_index(
 
 
 def choose_index(
-    retriever: Retriever, asked: str, options: Mapping[str, Any] | None = None
+    retriever: Retriever, engine: str, options: Mapping[str, Any] | None = None
 ) -> tuple[ItemIndex, str, float | None]:
     """Return an index, its kind, and recall@10 of an approximate one if it was tried.
 
     Args:
         retriever: an open run.
-        asked: name of an engine; auto is approximate from 20,000 items on, unless its recall@10
+        engine: name of an engine; auto is approximate from 20,000 items on, unless its recall@10
             is below 0.95.
         options: of the engine.
 
@@ -104,8 +104,8 @@ def choose_index(
 
     """
     items, vectors = retriever.catalogue, retriever.vectors
-    kind = asked
-    if asked == "auto":
+    kind = engine
+    if engine == "auto":
         kind = "ann" if len(items) >= _ANN_FROM else "exact"
     if kind == "exact":
         return build_engine(kind, _items(retriever, None), options), kind, None
@@ -113,7 +113,7 @@ def choose_index(
     index = build_engine(kind, _items(retriever, queries), options)
     unseen = queries[_CALIBRATED:] if len(queries) >= 2 * _CALIBRATED else queries
     recall = measured(index, items, vectors, unseen)[0]
-    if asked == kind or recall >= RECALL:
+    if engine == kind or recall >= RECALL:
         return index, kind, recall
     return build_engine("exact", _items(retriever, None), options), "exact", recall
 

@@ -93,24 +93,24 @@ def query_vectors(
     return torch.cat(parts)
 
 
-def answers(
+def evaluation_lists(
     model: TwoTower, data: RetrievalData, split: str, k: int, *, precision: str = "float32"
 ) -> Indices:
-    """Return the k best items `[Q, k]` of each question of a split, seen ones left out."""
+    """Return the k best items `[Q, k]` of each query of a split, excluding seen ones."""
     model.eval()
-    questions = data.questions[split]
-    queries = query_vectors(
+    queries = data.evaluation[split]
+    vectors = query_vectors(
         model,
         data.query_encoder(),
-        data.asked[split],
-        questions.users,
-        questions.earlier,
+        data.evaluation_batches[split],
+        queries.users,
+        queries.earlier,
         precision=precision,
     )
     items = Vectors.encode(
         item_vectors(model, data.item_batch, precision=precision).numpy(), "float32"
     )
-    return top_places(queries, items, k, excluded=questions.seen)[0]
+    return top_places(vectors, items, k, excluded=queries.seen)[0]
 
 
 def hard_lists(model: TwoTower, data: RetrievalData, k: int) -> Tensor:

@@ -22,8 +22,8 @@ from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines
 from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import save_answers, write_catalogue
-from crosstower.retrieval.inference import answers, hard_lists
+from crosstower.retrieval.files import lists_frame, write_catalogue
+from crosstower.retrieval.inference import evaluation_lists, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
 from crosstower.storage.files import write_parquet
 from crosstower.training.run import REFIT, TEST
@@ -98,8 +98,8 @@ class RetrievalJob:
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of the valid queries over the whole catalogue."""
         ks = retrieval_section_of(self.recipe).k
-        shown = answers(_retriever(model), self.data, "valid", ks[-1], precision=precision)
-        relevant = self.data.questions["valid"].relevant
+        shown = evaluation_lists(_retriever(model), self.data, "valid", ks[-1], precision=precision)
+        relevant = self.data.evaluation["valid"].relevant
         metrics = mean_metrics(shown, relevant, self.data.counts, ks)
         return {f"retrieval.{name}": value for name, value in metrics.items()}
 
@@ -116,7 +116,7 @@ class RetrievalJob:
         """Write the list of each test query."""
         ks = retrieval_section_of(self.recipe).k
         tested = _retriever(model if refit is None else refit)
-        lists = save_answers(answers(tested, self.data, "test", ks[-1]))
+        lists = lists_frame(evaluation_lists(tested, self.data, "test", ks[-1]))
         write_parquet(lists, folder / TEST)
 
     def save(self, folder: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crosstower.evaluation.reports.content import (
     DataFacts,
     ReportContent,
@@ -14,10 +12,10 @@ from crosstower.evaluation.reports.content import (
     SeedHistory,
 )
 from crosstower.evaluation.reports.report import write_report
-from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
+from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 from crosstower.retrieval.baselines.fit import omitted_baselines
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import COUNT, FOLDER, load_answers, read
+from crosstower.retrieval.files import COUNT, FOLDER, load_lists, read, read_queries
 from crosstower.training.history import (
     environment_of,
     history,
@@ -36,19 +34,17 @@ def stored_report(run: Run) -> RetrievalReport:
 
     """
     folder = run.folder / FOLDER
-    questions = read(folder / "questions.parquet")
+    queries = read_queries(run)
     counts = read(folder / "items.parquet")[COUNT].to_numpy()
-    flat = questions.with_row_index("question").explode("relevant")
-    relevant = (flat["question"].to_numpy().astype(np.int64), flat["relevant"].to_numpy())
     lists = {
-        name: [load_answers(run.model_folder(name, s) / "test.parquet") for s in run.info.seeds]
+        name: [load_lists(run.model_folder(name, s) / "test.parquet") for s in run.info.seeds]
         for name in run.info.models
     }
     names = sorted(path.stem for path in (folder / "baselines").glob("*.parquet"))
     return retrieval_report(
         lists,
-        ((name, load_answers(folder / "baselines" / f"{name}.parquet")) for name in names),
-        Answered(relevant, questions["cold"].to_numpy(), counts, run.info.facts.answers),
+        ((name, load_lists(folder / "baselines" / f"{name}.parquet")) for name in names),
+        RelevantItems(queries.relevant, queries.cold, counts, run.info.facts.relevant_counts),
         retrieval_section_of(run.recipe).k,
     )
 
@@ -57,8 +53,8 @@ def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) ->
     """Evaluate the stored lists; write `metrics.json` and `report.html`."""
     report = stored_report(run)
     write_retrieval_report(run, report, run.report)
-    answers = report.answers.model_dump() if report.answers is not None else None
-    figures = {"retrieval": metrics_of(report), "answers": answers}
+    counts = None if report.relevant_counts is None else report.relevant_counts.model_dump()
+    figures = {"retrieval": metrics_of(report), "relevant_counts": counts}
     figures["omitted_baselines"] = omitted_baselines(run.recipe, report.items)
     write_figures(run, figures, peak_memory_mb)
     return report

@@ -10,4 +10,4 @@ def unknown_words(user: str | int, *, popular: bool) -> str:
             f"user {user!r} is unknown, and the model knows users by their history only: popular"
             " items instead, scored by their training rows"
         )
-    return f"user {user!r} is unknown: asked without a history"
+    return f"user {user!r} is unknown: treated as a user without a history"

@@ -28,7 +28,7 @@ def places_in(known: pl.Series, values: pl.Series) -> NDArray[np.int64]:
     >>> places_in(pl.Series(["b", "a"]), pl.Series(["a", "c", None])).tolist()
     [1, -1, -1]
     """
-    asked = pl.DataFrame({"id": values.cast(known.dtype, strict=False)})
+    wanted = pl.DataFrame({"id": values.cast(known.dtype, strict=False)})
     table = pl.DataFrame({"id": known, "place": np.arange(len(known))})
-    found = asked.join(table, on="id", how="left", maintain_order="left")["place"]
+    found = wanted.join(table, on="id", how="left", maintain_order="left")["place"]
     return found.fill_null(-1).to_numpy().astype(np.int64)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from crosstower.evaluation.metrics.lists import mean_metrics
-from crosstower.evaluation.reports.retrieval_report import Answered, retrieval_report
+from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 
 QUERIES, ITEMS, K = 60, 40, 10
 RANDOM = np.random.default_rng(0)
 TARGET = RANDOM.integers(0, ITEMS, QUERIES)
-ANSWERED = Answered(
+ANSWERED = RelevantItems(
     (np.arange(QUERIES), TARGET),
     np.arange(QUERIES) % 4 == 0,
     np.where(np.arange(ITEMS) < 5, 0, np.arange(ITEMS)),
@@ -36,7 +36,7 @@ def test_metrics_are_those_of_the_lists_over_seeds() -> None:
         assert model.metrics[name].mean == pytest.approx(np.mean([m[name] for m in each]))
         assert model.metrics[name].sd == pytest.approx(np.std([m[name] for m in each], ddof=1))
     assert (model.role, baseline.role) == ("model", "baseline")
-    assert (REPORT.questions, REPORT.items, REPORT.headline) == (QUERIES, ITEMS, 10)
+    assert (REPORT.queries, REPORT.items, REPORT.headline) == (QUERIES, ITEMS, 10)
 
 
 def test_a_difference_beyond_the_noise_is_told_and_no_other() -> None:

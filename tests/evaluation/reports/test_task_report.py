@@ -104,7 +104,7 @@ def test_a_regression_is_compared_with_the_mean():
     frame = MODELS["DCN-V2"][0]
     constant = sk.root_mean_squared_error(frame["watch"], np.full(ROWS, 10.0))
     assert report.models[-1].metrics["rmse"].mean == pytest.approx(constant)
-    assert f"below always answering the mean ({constant:.3f})" in report.verdicts[0]
+    assert f"below always predicting the mean ({constant:.3f})" in report.verdicts[0]
     assert report.verdicts[1].startswith("DCN-V2 beats logistic regression by")
     assert set(report.lifts[0].reductions) == {"rmse", "mae"}
 

@@ -108,9 +108,9 @@ def test_equal_labels_leave_nothing_to_beat():
 @pytest.mark.parametrize(
     ("gap", "sentence"),
     [
-        (-0.10, "RMSE 0.900 ± 0.010 is 10 % below always answering the mean (1.000)."),
-        (0.015, "RMSE 1.015 ± 0.010 is no better than always answering the mean (1.000)."),
-        (0.20, "RMSE 1.200 ± 0.010 is 20 % above always answering the mean (1.000)."),
+        (-0.10, "RMSE 0.900 ± 0.010 is 10 % below always predicting the mean (1.000)."),
+        (0.015, "RMSE 1.015 ± 0.010 is no better than always predicting the mean (1.000)."),
+        (0.20, "RMSE 1.200 ± 0.010 is 20 % above always predicting the mean (1.000)."),
     ],
 )
 def test_rmse(gap, sentence):

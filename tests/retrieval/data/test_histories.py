@@ -15,9 +15,9 @@ def test_histories_are_the_rows_of_each_user_in_order(rows: list, length: int) -
     parts = [found.items[found.starts[u] : found.starts[u + 1]].tolist() for u in range(5)]
     assert parts == expected
     assert found.lengths().tolist() == [len(e) for e in expected]
-    asked = np.array([3, -1, 0, 3])
-    row, history = found.pairs(asked)
-    wanted = [(r, i) for r, u in enumerate(asked) if u >= 0 for i in expected[u]]
+    queries = np.array([3, -1, 0, 3])
+    row, history = found.pairs(queries)
+    wanted = [(r, i) for r, u in enumerate(queries) if u >= 0 for i in expected[u]]
     assert list(zip(row.tolist(), history.tolist(), strict=True)) == wanted
     starts, ends = torch.from_numpy(found.starts[:-1]), torch.from_numpy(found.starts[1:])
     last = tails(torch.from_numpy(found.items + 3), starts, ends, length=length)

@@ -178,7 +178,7 @@ def test_other_rows_without_a_time_are_left_alone() -> None:
         assert shown(words, frame)[2] == 2.0
 
 
-def test_an_impression_without_a_known_answer_is_no_positive() -> None:
+def test_an_impression_without_a_known_label_is_no_positive() -> None:
     frame = LONG.with_columns(watched=pl.when(pl.col("shown") == 3).then(None).otherwise("watched"))
     assert shown("{kind: random, seed: 1}", frame)[2] == 3.0
     assert positives(frame.with_columns(part=pl.lit("train"))).items.ids.len() == 5

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data.answer_counts import AnswerCounts
+from crosstower.data.relevant_counts import RelevantCounts
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import load_recipe
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
-from crosstower.retrieval.files import FOLDER, ID, load_answers
+from crosstower.retrieval.files import FOLDER, ID, load_lists
 from crosstower.retrieval.results import stored_report
 from crosstower.training.run import Run
 
@@ -38,17 +38,17 @@ def sets(frame: pl.DataFrame) -> dict[int, set[int]]:
 def oracle(lists: dict[int, list[int]], wanted: dict[int, set[int]], k: int) -> dict[str, float]:
     """Return the mean metrics of the first k, query by query, in float64."""
     found: dict[str, list[float]] = {m: [] for m in ("recall", "hit_rate", "ndcg", "mrr", "map")}
-    for user, answers in wanted.items():
-        hits = np.array([item in answers for item in lists[user][:k]], dtype=np.float64)
+    for user, relevant in wanted.items():
+        hits = np.array([item in relevant for item in lists[user][:k]], dtype=np.float64)
         gains = 1.0 / np.log2(np.arange(2, k + 2))
-        best = gains[: min(len(answers), k)].sum()
+        best = gains[: min(len(relevant), k)].sum()
         ranks = np.flatnonzero(hits) + 1
         precision = [hits[:rank].sum() / rank for rank in ranks]
-        found["recall"].append(hits.sum() / len(answers))
+        found["recall"].append(hits.sum() / len(relevant))
         found["hit_rate"].append(float(hits.any()))
         found["ndcg"].append((hits * gains[: len(hits)]).sum() / best)
         found["mrr"].append(1.0 / ranks[0] if len(ranks) else 0.0)
-        found["map"].append(sum(precision) / min(len(answers), k))
+        found["map"].append(sum(precision) / min(len(relevant), k))
     return {f"{name}@{k}": float(np.mean(values)) for name, values in found.items()}
 
 
@@ -56,8 +56,8 @@ def lists_of(run: Run, path: Path) -> dict[int, list[int]]:
     """Return the stored lists by user, as item ids."""
     folder = run.folder / FOLDER
     ids = pl.read_parquet(folder / "items.parquet")[ID].to_numpy()
-    asked = pl.read_parquet(folder / "questions.parquet")["asked"].to_list()
-    return dict(zip(asked, ids[load_answers(path)].tolist(), strict=True))
+    queries = pl.read_parquet(folder / "queries.parquet")["id"].to_list()
+    return dict(zip(queries, ids[load_lists(path)].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_metrics_of_published_files_equal_an_oracle(
     )
     wanted = sets(parts["test"])
     history = sets(pl.concat([parts["train"], parts["valid"]]))
-    assert max(map(len, wanted.values())) > 3  # several answers a user
+    assert max(map(len, wanted.values())) > 3  # several relevant items per user
     paths = {
         "two_tower": run.model_folder("two_tower", 0) / "test.parquet",
         "popularity": run.folder / FOLDER / "baselines" / "popularity.parquet",
@@ -97,7 +97,7 @@ def test_metrics_of_published_files_equal_an_oracle(
             (n for i, n in counts.items() if i not in history.get(user, set())), reverse=True
         )
         assert [counts.get(item, 0) for item in popular[user]] == rest[:K]
-    assert run.metrics["answers"] == {
+    assert run.metrics["relevant_counts"] == {
         "total": parts["test"].height, "seen": 0, "rule": "ignored"
     }  # fmt: skip
     known = set(parts["train"]["item"])
@@ -112,11 +112,11 @@ def test_metrics_of_published_files_equal_an_oracle(
     ("changes", "rule"),
     [
         ({"exclude_seen": True}, "ignored"),
-        ({"exclude_seen": True, "seen_answers": "miss"}, "missed"),
+        ({"exclude_seen": True, "seen_relevant": "miss"}, "missed"),
         ({"exclude_seen": False}, "shown"),
     ],
 )
-def test_answers_that_users_already_had_count_as_the_recipe_says(
+def test_relevant_items_in_the_history_count_as_the_recipe_says(
     tmp_path: Path, changes: dict, rule: str
 ) -> None:
     one = recipe(tmp_path, retrieval={"baselines": ["popularity"]}, training={"epochs": 1})
@@ -128,28 +128,28 @@ def test_answers_that_users_already_had_count_as_the_recipe_says(
     last = rows.group_by("user", maintain_order=True).last()
     before = rows.join(last, on="row", how="anti")
     wanted, history = sets(last), sets(before)
-    again = sum(len(history[user] & answers) for user, answers in wanted.items())
+    again = sum(len(history[user] & relevant) for user, relevant in wanted.items())
     assert 0 < again < len(wanted)
     report = stored_report(run)
-    assert report.answers == AnswerCounts(total=len(wanted), seen=again, rule=rule)  # type: ignore[arg-type]
+    assert report.relevant_counts == RelevantCounts(total=len(wanted), seen=again, rule=rule)  # type: ignore[arg-type]
     if rule == "ignored":
-        wanted = {user: answers - history[user] for user, answers in wanted.items()}
-        wanted = {user: answers for user, answers in wanted.items() if answers}
-    assert report.questions == len(wanted)
+        wanted = {user: relevant - history[user] for user, relevant in wanted.items()}
+        wanted = {user: relevant for user, relevant in wanted.items() if relevant}
+    assert report.queries == len(wanted)
     lists = lists_of(run, run.model_folder("two_tower", 0) / "test.parquet")
     shown_again = any(history[user] & set(shown) for user, shown in lists.items())
     assert shown_again is (rule == "shown")
     for metric, value in oracle(lists, wanted, K).items():
         assert run.metrics["retrieval"]["two_tower"][metric]["mean"] == pytest.approx(value)
-    assert f"{again} of 120 answers" in run.report.read_text()
+    assert f"{again} of 120 relevant items" in run.report.read_text()
 
 
 def test_other_rows_report_what_their_users_already_had(film_run: Run, tmp_path: Path) -> None:
     rows = watches(200, seed=5)
     report = evaluate_retrieval_on(film_run, rows, tmp_path / "page.html")[0]
     history, wanted = sets(watches().rename({"film": "item"})), sets(rows.rename({"film": "item"}))
-    again = sum(len(history[user] & answers) for user, answers in wanted.items())
+    again = sum(len(history[user] & relevant) for user, relevant in wanted.items())
     total = sum(map(len, wanted.values()))
-    assert report.answers == AnswerCounts(total=total, seen=again, rule="shown")
-    assert report.answers is not None
-    assert report.answers.words() in (tmp_path / "page.html").read_text()
+    assert report.relevant_counts == RelevantCounts(total=total, seen=again, rule="shown")
+    assert report.relevant_counts is not None
+    assert report.relevant_counts.words() in (tmp_path / "page.html").read_text()

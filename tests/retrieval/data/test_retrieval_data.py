@@ -1,4 +1,4 @@
-"""From rows to pairs and questions, checked by hand on nine rows."""
+"""From rows to pairs and queries, checked by hand on nine rows."""
 
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,12 @@ def ids(data: RetrievalData, places: Any) -> list[int]:
     return data.items.ids.gather(np.asarray(places)).to_list()
 
 
-def asked(data: RetrievalData, split: str) -> dict[str, tuple[list[int], list[int]]]:
-    """{user: (answers, seen)}."""
-    q = data.questions[split]
+def queries(data: RetrievalData, split: str) -> dict[str, tuple[list[int], list[int]]]:
+    """{user: (relevant, seen)}."""
+    q = data.evaluation[split]
     return {
         name: tuple(sorted(ids(data, pairs[1][pairs[0] == i])) for pairs in (q.relevant, q.seen))
-        for i, name in enumerate(q.asked)
+        for i, name in enumerate(q.ids)
     }  # type: ignore[return-value]
 
 
@@ -76,8 +76,8 @@ def test_only_positives_are_read_and_split(tmp_path: Path) -> None:
 
 def test_without_users_every_row_asks_for_itself(tmp_path: Path) -> None:
     data = prepared(tmp_path, user=None, time=None, history=None)
-    assert len(data.questions["test"]) == 3
-    assert data.questions["test"].seen[0].tolist() == []
+    assert len(data.evaluation["test"]) == 3
+    assert data.evaluation["test"].seen[0].tolist() == []
     assert len(data.train.items) == 4
 
 
@@ -135,8 +135,8 @@ def test_a_history_is_in_order_of_time_whatever_the_source(tmp_path: Path, form:
     data = prepare_retrieval(leaving, open_source(_written(rows, tmp_path, form)))
     assert [str(i) for i in ids(data, data.train.items)] == [str(i) for i in range(1, 11)] * 2
     for name, last in (("valid", 11), ("test", 12)):
-        found = [answers for answers, _ in asked(data, name).values()]
-        assert [[str(i) for i in answers] for answers in found] == [[str(last)]] * 2
+        found = [relevant for relevant, _ in queries(data, name).values()]
+        assert [[str(i) for i in relevant] for relevant in found] == [[str(last)]] * 2
     assert "time read as " in data.facts.split
 
 

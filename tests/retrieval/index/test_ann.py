@@ -96,7 +96,7 @@ def test_survivors_far_from_the_query_are_found() -> None:
         assert (index.search(QUERIES[:1], 10, where="far").places >= 0).all()
 
 
-def test_a_rare_condition_is_answered_exactly(index: AnnIndex, exact: ExactIndex) -> None:
+def test_a_rare_condition_is_searched_exactly(index: AnnIndex, exact: ExactIndex) -> None:
     where = "item_id in ['i7', 'i9', 'i11']"
     hits = index.search(QUERIES, 10, where=where)
     assert sorted(hits.ids(0)) == ["i11", "i7", "i9"]
@@ -108,7 +108,7 @@ def test_more_than_there_is(index: AnnIndex) -> None:
     assert len(hits.ids(0)) == N
 
 
-def test_a_query_of_zeros_has_an_answer(index: AnnIndex) -> None:
+def test_a_query_of_zeros_has_a_result(index: AnnIndex) -> None:
     hits = index.search(np.zeros((1, D)), 3)
     assert len(hits.ids(0)) == 3
     np.testing.assert_allclose(hits.scores, 0.0, atol=1e-5)
@@ -197,9 +197,9 @@ def towers(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndar
     weight = random.normal(size=(2, 24, 64)) / 5
     centres = random.normal(size=(50, 24))
     features = centres[random.integers(0, 50, count)] + 0.5 * random.normal(size=(count, 24))
-    asked = centres[random.integers(0, 50, 100)] + 0.5 * random.normal(size=(100, 24))
+    points = centres[random.integers(0, 50, 100)] + 0.5 * random.normal(size=(100, 24))
     x = np.maximum(features, 0) @ weight[0] * random.lognormal(0, 0.3, (count, 1))
-    return x, np.maximum(asked, 0) @ weight[0] + 0.3 * np.maximum(-asked, 0) @ weight[1]
+    return x, np.maximum(points, 0) @ weight[0] + 0.3 * np.maximum(-points, 0) @ weight[1]
 
 
 KINDS = {"gaussian": gaussian, "lognormal": lognormal, "als": als_factors, "towers": towers}
@@ -254,7 +254,7 @@ def test_any_changes_leave_what_the_exact_index_has(steps: list[tuple[str, int]]
             assert active_mask[hits.places[hits.places >= 0]].all()
 
 
-def test_without_integer_products_the_answers_are_the_same(
+def test_without_integer_products_the_results_are_the_same(
     index: AnnIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = index.search(QUERIES, 10)

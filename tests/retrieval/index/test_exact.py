@@ -81,7 +81,7 @@ def test_filters_and_exclusions_together(index: ExactIndex) -> None:
 
 
 @pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8"])
-def test_a_saved_index_answers_the_same(tmp_path: Path, storage: str) -> None:
+def test_a_saved_index_finds_the_same(tmp_path: Path, storage: str) -> None:
     index = ExactIndex.build(IDS, VECTORS, ATTRIBUTES, storage=storage)  # type: ignore[arg-type]
     index.save(tmp_path / "index")
     opened = ExactIndex.load(tmp_path / "index")

@@ -1,4 +1,4 @@
-"""Hits, and queries that cannot be answered."""
+"""Hits, and wrong queries."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_frame_has_a_row_a_hit(index: ExactIndex) -> None:
     assert frame["item_id"].to_list()[:3] == oracle(EVERYTHING, 3, 0)
 
 
-def test_wrong_questions_are_refused(index: ExactIndex) -> None:
+def test_wrong_queries_are_refused(index: ExactIndex) -> None:
     with pytest.raises(QueryError, match=r"expected \[queries, 8\], got shape \[1, 3\]"):
         index.search(np.zeros((1, 3)), 5)
     with pytest.raises(QueryError, match="a number is not finite"):

@@ -56,7 +56,7 @@ def exact() -> ExactIndex:
 
 
 @pytest.mark.parametrize("where", [None, *FILTERS])
-def test_it_answers_as_the_exact_index_does(
+def test_it_finds_as_the_exact_index_does(
     index: MilvusIndex, exact: ExactIndex, where: str | None
 ) -> None:
     exclude = [["i1", "i2"], [], ["nobody"], IDS[:20]]
@@ -86,7 +86,7 @@ def test_items_are_added_replaced_and_removed(tmp_path: Path) -> None:
     again.close()
 
 
-def test_wrong_questions_are_refused(index: MilvusIndex) -> None:
+def test_wrong_queries_are_refused(index: MilvusIndex) -> None:
     with pytest.raises(QueryError, match="did you mean 'price'"):
         index.search(QUERIES, 3, where="prise < 3")
     with pytest.raises(QueryError, match="column 'price' holds Float64, got 'x'"):

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.answer_counts import AnswerCounts
+from crosstower.data.relevant_counts import RelevantCounts
 from crosstower.evaluation.metrics.calibration import ReliabilityCurve
 from crosstower.evaluation.metrics.summary import Difference, Summary
 from crosstower.evaluation.reports.calibration_content import CalibrationEffect
@@ -89,18 +89,18 @@ class TaskReport:
 class RetrievalReport:
     """The report of a retriever; the model comes first, then its baselines.
 
-    `headline` is the k of the first table, the verdict and the slices. `answers` counts the items
-    to find, and how many of them are in the user's history; None without users.
+    `headline` is the k of the first table, the verdict and the slices. `relevant_counts` are
+    the numbers of relevant items and of those in the user's history; None without users.
     """
 
-    questions: int
+    queries: int
     items: int
     ks: tuple[int, ...]
     headline: int
     models: tuple[ModelMetrics, ...]
     verdicts: tuple[str, ...]
     slices: Slices
-    answers: AnswerCounts | None = None
+    relevant_counts: RelevantCounts | None = None
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _cards(content: ReportContent) -> list[Card]:
     ]
     if (found := content.retrieval) is None:
         return tasks
-    title = f"{found.questions:,} queries, {found.items:,} items"
+    title = f"{found.queries:,} queries, {found.items:,} items"
     metrics = (f"recall@{found.headline}", f"ndcg@{found.headline}")
     return [*(_card(title, "retrieval", m, found.models) for m in metrics), *tasks]
 
@@ -164,8 +164,8 @@ def _effect(task: TaskReport) -> Iterator[Block]:
 
 def _retrieval(found: RetrievalReport, content: ReportContent) -> Section:
     blocks: list[Block] = []
-    if found.answers is not None:
-        blocks.append(Text("text", f"{found.answers.words()}."))
+    if found.relevant_counts is not None:
+        blocks.append(Text("text", f"{found.relevant_counts.words()}."))
     blocks.append(Items("verdicts", found.verdicts))
     shown = names_of("list", "catalogue", shown="report")
     for k in found.ks:
@@ -173,16 +173,19 @@ def _retrieval(found: RetrievalReport, content: ReportContent) -> Section:
         blocks.append(Text("heading", f"The first {k}"))
         blocks.append(metrics_table(f"Metrics of the first {k}", "Model", titles, found.models))
     label = f"Recall in the first {found.headline} by {found.slices.column}"
-    columns = ["Value", "Answers", *found.slices.table.columns[2:]]
+    columns = ["Value", "Relevant items", *found.slices.table.columns[2:]]
     seeds = found.models[0].metrics[f"recall@{found.headline}"].seeds
     blocks += [
         Text("note", f"{seeds_note(seeds)} {_RETRIEVAL_NOTE}"),
         Text("heading", label),
         frame_table(label, columns, found.slices.table),
-        Text("note", "First seed. A slice counts only its own answers; – means there are none."),
+        Text(
+            "note",
+            "First seed. A slice counts only its own relevant items; – means there are none.",
+        ),
         *_retrieval_plots(content),
     ]
-    small = f"all {found.items:,} items ranked for {found.questions:,} test queries"
+    small = f"all {found.items:,} items ranked for {found.queries:,} test queries"
     return Section("retrieval", "Retrieval", blocks, small)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.answer_counts import AnswerCounts
+from crosstower.data.relevant_counts import RelevantCounts
 from crosstower.evaluation.metrics.lists import list_metrics, mean_known, mean_metrics
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.content import ModelMetrics, RetrievalReport, Slices
@@ -20,23 +20,23 @@ Pairs = tuple[Indices, Indices]
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Queries with their answers: relevant (query, item) pairs, cold users `[Q]`.
+class RelevantItems:
+    """Relevant (query, item) pairs of Q queries, and which queries have cold users, `[Q]`.
 
-    `counts` `[N]` are the training rows of each item, `answers` counts the pairs that are in
-    the users' history.
+    `counts` `[N]` are the training rows of each item. `relevant_counts` are the numbers of all
+    pairs and of those in the users' histories; None without users.
     """
 
     relevant: Pairs
     cold: NDArray[np.bool_]
     counts: NDArray[np.int64]
-    answers: AnswerCounts | None = None
+    relevant_counts: RelevantCounts | None = None
 
 
 def retrieval_report(
     lists: Mapping[str, Sequence[Indices]],
     baselines: Iterable[tuple[str, Indices]],
-    answered: Answered,
+    targets: RelevantItems,
     ks: Sequence[int],
 ) -> RetrievalReport:
     """Return the evaluation of models and baselines.
@@ -45,42 +45,45 @@ def retrieval_report(
         lists: places `[Q, K]` of the items found, one array per seed, by model; the main one first.
         baselines: (name, places `[Q, K]`), taken one after the other, so that the lists of only
             one of them are in memory.
-        answered: the queries and their relevant items.
+        targets: the queries and their relevant items.
         ks: list lengths of the metrics.
 
     """
     headline = 10 if 10 in ks else ks[-1]
-    models = [_model(name, shown, answered, ks, baseline=False) for name, shown in lists.items()]
-    slices = _slices(answered)
-    recalls = {
-        name: _recalls(shown[0], slices, answered, headline) for name, shown in lists.items()
-    }
+    models = [_model(name, shown, targets, ks, baseline=False) for name, shown in lists.items()]
+    slices = _slices(targets)
+    recalls = {name: _recalls(shown[0], slices, targets, headline) for name, shown in lists.items()}
     main = models[0]
-    ndcg = np.mean([_ndcg(shown, answered, headline) for shown in lists[main.name]], axis=0)
+    ndcg = np.mean([_ndcg(shown, targets, headline) for shown in lists[main.name]], axis=0)
     verdicts: list[str] = []
     for name, shown in baselines:
-        models.append(_model(name, [shown], answered, ks, baseline=True))
-        gap = ndcg - _ndcg(shown, answered, headline)
+        models.append(_model(name, [shown], targets, ks, baseline=True))
+        gap = ndcg - _ndcg(shown, targets, headline)
         verdicts.append(_verdict(main, name, gap, headline))
-        recalls[name] = _recalls(shown, slices, answered, headline)
+        recalls[name] = _recalls(shown, slices, targets, headline)
     rows = [int(kept.sum()) for kept in slices.values()]
     table = pl.DataFrame({"slice": list(slices), "rows": rows} | recalls)
     return RetrievalReport(
-        questions=len(answered.cold),
-        items=len(answered.counts),
+        queries=len(targets.cold),
+        items=len(targets.counts),
         ks=tuple(ks),
         headline=headline,
         models=tuple(models),
         verdicts=tuple(verdicts),
         slices=Slices("users and items", table),
-        answers=answered.answers,
+        relevant_counts=targets.relevant_counts,
     )
 
 
 def _model(
-    name: str, shown: Sequence[Indices], answered: Answered, ks: Sequence[int], *, baseline: bool
+    name: str,
+    shown: Sequence[Indices],
+    targets: RelevantItems,
+    ks: Sequence[int],
+    *,
+    baseline: bool,
 ) -> ModelMetrics:
-    seeds = [mean_metrics(s, answered.relevant, answered.counts, ks) for s in shown]
+    seeds = [mean_metrics(s, targets.relevant, targets.counts, ks) for s in shown]
     metrics = {m: Summary.of([seed[m] for seed in seeds]) for m in seeds[0]}
     return ModelMetrics(name, "baseline" if baseline else "model", metrics)
 
@@ -99,14 +102,14 @@ def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -
     return f"{verdict}: NDCG@{k} {value:+.4f} (± {2 * error:.4f})."
 
 
-def _ndcg(shown: Indices, answered: Answered, k: int) -> NDArray[np.float64]:
-    return list_metrics(shown, answered.relevant, [k])[f"ndcg@{k}"]
+def _ndcg(shown: Indices, targets: RelevantItems, k: int) -> NDArray[np.float64]:
+    return list_metrics(shown, targets.relevant, [k])[f"ndcg@{k}"]
 
 
-def _slices(answered: Answered) -> dict[str, NDArray[np.bool_]]:
+def _slices(targets: RelevantItems) -> dict[str, NDArray[np.bool_]]:
     """Return which of the relevant pairs are in each slice of users and of items."""
-    question, item = answered.relevant
-    counts, cold = answered.counts[item], answered.cold[question]
+    query, item = targets.relevant
+    counts, cold = targets.counts[item], targets.cold[query]
     often = np.quantile(counts, 0.8) if len(counts) else 0.0
     return {
         "all": np.ones(len(item), dtype=bool),
@@ -114,17 +117,17 @@ def _slices(answered: Answered) -> dict[str, NDArray[np.bool_]]:
         "users without (cold)": cold,
         "items trained on": counts > 0,
         "items never trained on (cold)": counts == 0,
-        "items of the most popular fifth of answers": counts >= often,
+        "items of the most popular fifth of pairs": counts >= often,
         "other items": counts < often,
     }
 
 
 def _recalls(
-    shown: Indices, slices: Mapping[str, NDArray[np.bool_]], answered: Answered, k: int
+    shown: Indices, slices: Mapping[str, NDArray[np.bool_]], targets: RelevantItems, k: int
 ) -> list[float]:
     """Return recall@k of lists in each slice."""
-    question, item = answered.relevant
+    query, item = targets.relevant
     return [
-        mean_known(list_metrics(shown, (question[kept], item[kept]), [k])[f"recall@{k}"])
+        mean_known(list_metrics(shown, (query[kept], item[kept]), [k])[f"recall@{k}"])
         for kept in slices.values()
     ]

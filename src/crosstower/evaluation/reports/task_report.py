@@ -104,7 +104,7 @@ def task_report(
         kind: of the task.
         models: predictions on the test rows, one frame per seed; the first model is ours, the
             others are baselines. All frames hold the same rows in the same order.
-        constant: mean training label, the answer of the constant baseline.
+        constant: mean training label, which the constant baseline predicts.
         group: column for the gAUC of a binary task.
         slices: columns to break metrics down by, for the first seed of our model.
         id_columns: those of `slices` whose numbers are names, as in a zip code.

@@ -41,7 +41,7 @@ def auc_verdict(auc: Summary, *, positives: int, negatives: int) -> str:
 
 
 def accuracy_verdict(accuracy: Summary, *, majority_rate: float, rows: int) -> str:
-    """Say whether an accuracy, over `rows` > 0 rows, beats always answering the majority class.
+    """Say whether an accuracy, over `rows` > 0 rows, beats always predicting the majority class.
 
     >>> accuracy_verdict(Summary(0.891), majority_rate=0.891, rows=10_000)
     'Accuracy 0.891 equals the majority class (0.891): the model has learnt nothing that accuracy
@@ -105,20 +105,22 @@ def _share(size: float, observed: float, shown: Callable[[float], str]) -> str:
 
 
 def rmse_verdict(versus_mean: Difference, *, rmse: Summary, rmse_of_mean: float) -> str:
-    """Say whether predictions of a number beat always answering its mean.
+    """Say whether predictions of a number beat always predicting its mean.
 
     >>> gain = Difference("rmse", value=-0.10, noise=0.01)
     >>> rmse_verdict(gain, rmse=Summary(0.90), rmse_of_mean=1.0)
-    'RMSE 0.900 ± 0.010 is 10 % below always answering the mean (1.000).'
+    'RMSE 0.900 ± 0.010 is 10 % below always predicting the mean (1.000).'
     """
     given = f"RMSE {rmse.mean:.3f} ± {_digits(versus_mean.noise)}"
     if rmse_of_mean <= 1e-12 * rmse.mean:
-        return f"{given}: all labels are equal, so nothing can be better than answering their mean."
+        return (
+            f"{given}: all labels are equal, so nothing can be better than predicting their mean."
+        )
     if not versus_mean.is_real:
-        return f"{given} is no better than always answering the mean ({rmse_of_mean:.3f})."
+        return f"{given} is no better than always predicting the mean ({rmse_of_mean:.3f})."
     share = _percent(abs(versus_mean.value) / rmse_of_mean)
     side = "below" if versus_mean.value < 0 else "above"
-    return f"{given} is {share} {side} always answering the mean ({rmse_of_mean:.3f})."
+    return f"{given} is {share} {side} always predicting the mean ({rmse_of_mean:.3f})."
 
 
 def baseline_verdict(model: str, baseline: str, lift: Difference) -> str:

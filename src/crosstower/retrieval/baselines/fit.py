@@ -29,7 +29,7 @@ from crosstower.retrieval.baselines.models import (
 )
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import FOLDER, write_answers
+from crosstower.retrieval.files import FOLDER, write_lists
 from crosstower.values.arrays import Indices
 
 Fit = Callable[[Any], Baseline]
@@ -81,7 +81,7 @@ def write_baselines(
         path = folder / FOLDER / "baselines" / f"{name}.parquet"
         if not path.is_file():
             on_progress(f"baseline {name}")
-            write_answers(path, _lists(name, recipe, data))
+            write_lists(path, _lists(name, recipe, data))
 
 
 def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Indices:
@@ -96,14 +96,16 @@ def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Indices:
             best, score, shown = fit, found, lists
     if shown is not None:
         return shown
-    return _answer(best(_histories(data.with_valid()) if refit else histories), data, "test", k)
+    return _recommended(
+        best(_histories(data.with_valid()) if refit else histories), data, "test", k
+    )
 
 
 def _tried(
     baseline: Baseline, data: RetrievalData, k: int, *, tested: bool
 ) -> tuple[float, Indices | None]:
     """Return NDCG on the valid queries, and the test lists; the baseline itself is not kept."""
-    return _ndcg(baseline, data, k), _answer(baseline, data, "test", k) if tested else None
+    return _ndcg(baseline, data, k), _recommended(baseline, data, "test", k) if tested else None
 
 
 def _histories(data: RetrievalData) -> Any:
@@ -124,25 +126,25 @@ _FITS: dict[str, tuple[Fit, ...]] = {
 }
 
 
-def _answer(baseline: Baseline, data: RetrievalData, split: str, k: int) -> Indices:
-    questions = data.questions[split]
-    pairs = questions.earlier.pairs(questions.users)
-    histories = histories_of(*pairs, shape=(len(questions), len(data.items)))
-    return recommend(baseline, histories, k, seen=questions.seen)
+def _recommended(baseline: Baseline, data: RetrievalData, split: str, k: int) -> Indices:
+    queries = data.evaluation[split]
+    pairs = queries.earlier.pairs(queries.users)
+    histories = histories_of(*pairs, shape=(len(queries), len(data.items)))
+    return recommend(baseline, histories, k, seen=queries.seen)
 
 
 def _ndcg(baseline: Baseline, data: RetrievalData, k: int) -> float:
-    shown = _answer(baseline, data, "valid", k)
-    found = list_metrics(shown, data.questions["valid"].relevant, [k])
+    shown = _recommended(baseline, data, "valid", k)
+    found = list_metrics(shown, data.evaluation["valid"].relevant, [k])
     return float(np.nanmean(found[f"ndcg@{k}"]))
 
 
 def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Indices:
     """Return BM25 over the items' own texts and the training queries that led to them."""
     names, rows = _texts_of(recipe, query=True), data.rows
-    asked = rows.frame.select(pl.concat_str(names, separator=" ", ignore_nulls=True)).to_series()
+    query = rows.frame.select(pl.concat_str(names, separator=" ", ignore_nulls=True)).to_series()
     train = rows.split <= int(recipe.training.refit)  # with valid rows, as the model
-    found = pl.DataFrame({"item": rows.item[train], "text": asked.filter(pl.Series(train))})
+    found = pl.DataFrame({"item": rows.item[train], "text": query.filter(pl.Series(train))})
     found = found.group_by("item").agg(pl.col("text").str.join(" "))
     columns = [pl.col(n) for n in _texts_of(recipe, query=False)] or [pl.lit("")]
     items = data.items.cleaned.with_row_index("item").select(
@@ -152,10 +154,10 @@ def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Indices:
     index = Bm25.fit(
         both.select(pl.concat_str("own", "text", separator=" ", ignore_nulls=True)).to_series()
     )
-    questions = data.questions["test"]
-    texts = asked.gather(questions.rows)
+    queries = data.evaluation["test"]
+    texts = query.gather(queries.rows)
     return best_items(
-        lambda part: index.scores(texts[part]), rows=len(texts), k=k, seen=questions.seen
+        lambda part: index.scores(texts[part]), rows=len(texts), k=k, seen=queries.seen
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.answer_counts import AnswerCounts
+from crosstower.data.relevant_counts import RelevantCounts
 from crosstower.recipe.retrieval import SeenRule
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.positive_rows import PositiveRows
@@ -21,19 +21,20 @@ Pairs = tuple[Indices, Indices]
 class EvaluationQueries:
     """One query per user, or per row if there are no users.
 
-    `rows` `[Q]` is the row of each query, with its query columns; `users` `[Q]` are positions in
-    the table of users, -1 without users. `relevant` are the distinct (query, item) pairs to find,
+    `ids` `[Q]` are ids of users, or rows if there are no users. `rows` `[Q]` is the row of each
+    query, with its query columns; `users` `[Q]` are positions in the table of users, -1 without
+    users. `relevant` are the distinct (query, item) pairs to find,
     `seen` those to exclude, both ascending; `earlier` are the histories available to the query.
     `counts` is the number of relevant items in the user's history; None without users.
     """
 
-    asked: pl.Series
+    ids: pl.Series
     rows: Indices
     users: Indices
     relevant: Pairs
     seen: Pairs
     earlier: Histories
-    counts: AnswerCounts | None = None
+    counts: RelevantCounts | None = None
 
     def __len__(self) -> int:
         """Return Q."""
@@ -69,12 +70,12 @@ def evaluation_queries(
     return queries_from_rows(positives, rows, earlier, by_user=by_user, seen=seen)
 
 
-def _drawn(rows: Indices, askers: Indices, count: int) -> Indices:
-    everyone = np.unique(askers)
+def _drawn(rows: Indices, users: Indices, count: int) -> Indices:
+    everyone = np.unique(users)
     if len(everyone) <= count:
         return rows
     chosen = np.random.default_rng(0).choice(everyone, count, replace=False)
-    return rows[np.isin(askers, chosen)]
+    return rows[np.isin(users, chosen)]
 
 
 def queries_from_rows(
@@ -86,12 +87,12 @@ def queries_from_rows(
     seen: SeenRule,
 ) -> EvaluationQueries:
     """Return the queries of some rows, whose users have the histories `earlier`."""
-    asker, first, question = np.unique(positives.user[rows], return_index=True, return_inverse=True)
+    user, first, query = np.unique(positives.user[rows], return_index=True, return_inverse=True)
     return _queries(
-        asked=positives.users.gather(asker),
+        ids=positives.users.gather(user),
         rows=rows[first],
-        users=asker if by_user else np.full(len(asker), -1),
-        answers=(question, positives.item[rows]),
+        users=user if by_user else np.full(len(user), -1),
+        pairs=(query, positives.item[rows]),
         earlier=earlier,
         items=len(positives.items),
         seen=seen,
@@ -100,31 +101,31 @@ def queries_from_rows(
 
 def _queries(
     *,
-    asked: pl.Series,
+    ids: pl.Series,
     rows: Indices,
     users: Indices,
-    answers: Pairs,
+    pairs: Pairs,
     earlier: Histories,
     items: int,
     seen: SeenRule,
 ) -> EvaluationQueries:
-    wanted = np.unique(answers[0] * items + answers[1])
-    question, item = earlier.pairs(users)
-    seen_pairs = np.unique(question * items + item)
+    wanted = np.unique(pairs[0] * items + pairs[1])
+    query, item = earlier.pairs(users)
+    seen_pairs = np.unique(query * items + item)
     again = np.isin(wanted, seen_pairs)
     excluded = seen_pairs[:0] if seen == "shown" else seen_pairs
     kept = wanted[~again] if seen == "ignored" else wanted
-    left, number = np.unique(kept // items, return_inverse=True)  # questions with an answer
+    left, number = np.unique(kept // items, return_inverse=True)  # queries with a relevant item
     place = np.full(len(rows), -1)
     place[left] = np.arange(len(left))
-    asks = place[excluded // items]
-    counts = AnswerCounts(total=len(wanted), seen=int(again.sum()), rule=seen)
+    excluded_query = place[excluded // items]
+    counts = RelevantCounts(total=len(wanted), seen=int(again.sum()), rule=seen)
     return EvaluationQueries(
-        asked=asked.gather(left),
+        ids=ids.gather(left),
         rows=rows[left],
         users=users[left],
         relevant=(number, kept % items),
-        seen=(asks[asks >= 0], (excluded % items)[asks >= 0]),
+        seen=(excluded_query[excluded_query >= 0], (excluded % items)[excluded_query >= 0]),
         earlier=earlier,
         counts=None if (users < 0).all() else counts,
     )

@@ -67,7 +67,7 @@ class RetrievalData:
     """The data of a retrieval training, in memory.
 
     `user` and `item` `[R]` are the training pairs by user and time, `queries` their query columns.
-    `questions` are the evaluation queries of valid and test, `asked` their query columns. `rows`
+    `evaluation` has the queries of valid and test, `evaluation_batches` their query columns. `rows`
     are all positives.
     """
 
@@ -77,8 +77,8 @@ class RetrievalData:
     item_batch: Batch
     train: Histories
     queries: Batch
-    questions: dict[str, EvaluationQueries]
-    asked: dict[str, Batch]
+    evaluation: dict[str, EvaluationQueries]
+    evaluation_batches: dict[str, Batch]
     rows: PositiveRows
     facts: DatasetStats
 
@@ -119,7 +119,7 @@ def prepare_retrieval(
     rows = read_positives(recipe, source, sides, on_progress)
     by_user = section.user is not None
     limits = {"valid": section.valid_queries, "test": None}
-    questions = {
+    evaluation = {
         name: evaluation_queries(
             rows,
             SPLITS.index(name),
@@ -129,7 +129,7 @@ def prepare_retrieval(
         )
         for name, limit in limits.items()
     }
-    _check_splits(rows, questions)
+    _check_splits(rows, evaluation)
     encoder = encoder or _fit(recipe, rows, sides)
     query, train = PartialEncoder(encoder, sides.query), np.flatnonzero(rows.split == 0)
     queries = query.encode(rows.take(train))
@@ -143,10 +143,10 @@ def prepare_retrieval(
         item_batch=wide,
         train=histories,
         queries=queries,
-        questions=questions,
-        asked={name: query.encode(rows.take(q.rows)) for name, q in questions.items()},
+        evaluation=evaluation,
+        evaluation_batches={n: query.encode(rows.take(q.rows)) for n, q in evaluation.items()},
         rows=rows,
-        facts=_facts(recipe, source, rows, questions, [queries, wide]),
+        facts=_facts(recipe, source, rows, evaluation, [queries, wide]),
     )
 
 
@@ -174,9 +174,9 @@ def _lists(lists: pl.Series, rows: int) -> pl.Series:
     return lists.new_from_index(0, rows)
 
 
-def _check_splits(rows: PositiveRows, questions: dict[str, EvaluationQueries]) -> None:
+def _check_splits(rows: PositiveRows, queries: dict[str, EvaluationQueries]) -> None:
     counts = {name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)}
-    empty = [n for n in SPLITS if counts[n] == 0 or (n in questions and not len(questions[n]))]
+    empty = [n for n in SPLITS if counts[n] == 0 or (n in queries and not len(queries[n]))]
     if empty:
         words = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise DataError(
@@ -189,7 +189,7 @@ def _facts(
     recipe: Recipe,
     source: Source,
     rows: PositiveRows,
-    questions: dict[str, EvaluationQueries],
+    queries: dict[str, EvaluationQueries],
     batches: list[Batch],
 ) -> DatasetStats:
     digest = hashlib.blake2b(digest_size=16)
@@ -203,10 +203,10 @@ def _facts(
         split=split_words(recipe.data.split, rows.clocks),
         rows={name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)},
         base_rates={},
-        notes=tuple(_notes(recipe, rows, questions["test"])),
+        notes=tuple(_notes(recipe, rows, queries["test"])),
         joins=rows.joins,
         fingerprint=digest.hexdigest(),
-        answers=questions["test"].counts,
+        relevant_counts=queries["test"].counts,
         until=rows.until,
     )
 
@@ -230,5 +230,5 @@ def _notes(recipe: Recipe, rows: PositiveRows, test: EvaluationQueries) -> list[
         notes.append(f"{int(train.sum()) - len(pairs):,} training rows repeat a pair; they count")
     cold = int(test.cold().sum())
     if cold and (test.users >= 0).any():
-        notes.append(f"{cold:,} of {len(test):,} test questions come from users without a history")
+        notes.append(f"{cold:,} of {len(test):,} test queries come from users without a history")
     return notes

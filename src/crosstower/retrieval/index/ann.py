@@ -24,7 +24,7 @@ from crosstower.values.arrays import Indices
 
 _LOOSE = 8_192  # items that may be in no block; they are scored one by one
 _GROWN = 2.0
-_DEEP = 8  # a list of more than one in so many items is answered exactly
+_DEEP = 8  # a list of more than one in so many items is searched exactly
 _LOOSE_FILE = "loose.npy"
 
 

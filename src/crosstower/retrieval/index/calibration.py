@@ -54,7 +54,7 @@ def calibrated(scan: Scan, queries: NDArray[np.float32] | None = None) -> Settin
     settings = Settings(depths=(low, middle, high), spare=2)
     while settings.spare < _MOST_SPARE:
         tried = Scan(scan.blocks, scan.vectors, scan.loose, settings)
-        if min(recall_of(_answers(tried, x), top[:, :_K]) for x, top in pairs) >= _AIM:
+        if min(recall_of(_found(tried, x), top[:, :_K]) for x, top in pairs) >= _AIM:
             break
         deeper = tuple(math.ceil(1.25 * d) for d in settings.depths)
         settings = Settings(depths=(deeper[0], deeper[1], deeper[2]), spare=2 * settings.spare)
@@ -78,7 +78,7 @@ def _depths(scan: Scan, x: Floats, places: NDArray[np.int64]) -> list[float]:
     return depths
 
 
-def _answers(scan: Scan, x: Floats) -> NDArray[np.int64]:
+def _found(scan: Scan, x: Floats) -> NDArray[np.int64]:
     found = np.full((len(x), _K), -1)
     for row, query in enumerate(x):
         places = scan.best(query, _K, None, np.empty(0, np.int64))[0]

@@ -1,4 +1,4 @@
-"""What every item index offers, and what it answers."""
+"""Interface of every item index, and its results."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Hits:
 
 
 class ItemIndex(Protocol):
-    """Vectors of items; answers which have the largest inner product with a query."""
+    """Vectors of items; finds those that have the largest inner product with a query."""
 
     def search(
         self,

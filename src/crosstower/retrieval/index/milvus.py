@@ -160,14 +160,14 @@ class MilvusIndex:
         if exclude is not None and len(exclude) != len(x):
             raise QueryError(f"exclude: {len(exclude):,} lists for {len(x):,} queries")
         left_out = [set(self._ids(e)) for e in exclude or [[]] * len(x)]
-        asked = k + max((len(e) for e in left_out), default=0)
-        if asked > _LIMIT:
+        limit = k + max((len(e) for e in left_out), default=0)
+        if limit > _LIMIT:
             raise QueryError(f"k: Milvus gives at most {_LIMIT:,} items, exclusions included")
         columns = columns_of_kinds(self._about.attributes)
         found = self._client.search(
             self.address.collection,
             data=x.tolist(),
-            limit=asked,
+            limit=limit,
             filter="" if where is None else milvus_filter(where, columns),
         )
         lists = [
