@@ -23,7 +23,7 @@ class RelevantCounts(FrozenModel):
         """Return the counts as a sentence.
 
         >>> RelevantCounts(total=30_431, seen=2_027, rule="ignored").words()[:58]
-        '2,027 of 30,431 relevant items (6.7%) are already in t'
+        '2,027 of 30,431 relevant items (6.7%) are already in the h'
         """
         share = f" ({self.seen / self.total:.1%})" if self.total else ""
         return (
