@@ -134,7 +134,7 @@ class Gates:
         return self.live.full or self.events.full
 
     def of(self, path: bytes) -> Gate | None:
-        """Return the gate of a path; None for paths that are always answered.
+        """Return the gate of a path; None for paths that are always served.
 
         A percent-encoded path, such as %76 for v, may belong to the API.
         """
