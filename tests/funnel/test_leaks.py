@@ -36,7 +36,7 @@ def test_one_split_by_time_is_not_quite_one(rentals: Runs) -> None:
         f"0 of {len(tested)} rows that test the retriever trained the ranker and {early} validated"
     )
     assert seen.startswith("0 of 260 relevant items")
-    assert drawn.startswith("30 of")
+    assert drawn.startswith("a sample of 30 of")
 
 
 def test_the_last_like_of_a_user_may_have_trained_the_ranker(cinema: Runs) -> None:
