@@ -21,40 +21,45 @@ def kind(request):
     return request.param
 
 
+def drawn_by(kind, seed=0):
+    return explore(kind, SCORE, ROWS, np.random.default_rng(seed))
+
+
 def test_only_the_pool_changes_places_and_what_follows_is_certain(kind):
     for seed in range(30):
-        drawn = explore(kind, SCORE, ROWS, 9, np.random.default_rng(seed))
+        drawn = drawn_by(kind, seed)
         assert sorted(drawn.order[:6]) == list(range(6))
         assert drawn.order[6:].tolist() == list(range(6, 12))
-        assert (drawn.pool, drawn.propensity[6:].tolist()) == (6, [1.0, 1.0, 1.0])
+    assert drawn.propensities(np.array([7, 12, 0])).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_propensities_are_those_of_the_drawn_items_at_their_ranks(kind):
-    drawn, pool = explore(kind, SCORE, ROWS, 4, np.random.default_rng(5)), Pool(SCORE[:6], ROWS[:6])
-    chances = kind.chances(pool, np.arange(6), 4)
-    np.testing.assert_allclose(drawn.propensity, chances[drawn.order[:4], range(4)], rtol=1e-12)
+    drawn, ranks = drawn_by(kind, 5), np.array([4, 1, 8, 2])  # as rules have reordered them
+    chances = kind.chances(Pool(SCORE[:6], ROWS[:6]), np.arange(6), 6)
+    expected = [chances[drawn.order[rank - 1], rank - 1] if rank <= 6 else 1.0 for rank in ranks]
+    np.testing.assert_allclose(drawn.propensities(ranks), expected, rtol=1e-12)
 
 
-def test_the_first_rank_has_one_propensity_with_nothing_above_it(kind):
-    drawn = explore(kind, SCORE, ROWS, 3, np.random.default_rng(2))
+def test_given_nothing_above_it_the_first_rank_has_one_propensity(kind):
+    drawn = drawn_by(kind, 2)
+    found = drawn.conditionals(np.array([1, 9]))
     if kind.kind == "thompson":
-        assert drawn.conditional is None
+        assert found is None
     else:
-        assert drawn.conditional[0] == pytest.approx(drawn.propensity[0], rel=1e-9)
+        assert found == pytest.approx([drawn.propensities(np.array([1]))[0], 1.0], rel=1e-9)
 
 
 def test_a_seed_fixes_the_draw_and_its_absence_does_not(kind):
-    seeded, random = kind.model_copy(update={"seed": 4}), np.random.default_rng(0)
-    orders = {tuple(explore(seeded, SCORE, ROWS, 3, random).order) for _ in range(5)}
-    assert len(orders) == 1
-    assert len({tuple(explore(kind, SCORE, ROWS, 3, random).order) for _ in range(30)}) > 1
+    seeded = kind.model_copy(update={"seed": 4})
+    assert len({tuple(drawn_by(seeded, seed).order) for seed in range(5)}) == 1
+    assert len({tuple(drawn_by(kind, seed).order) for seed in range(30)}) > 1
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_candidates_and_one(kind, count):
-    drawn = explore(kind, SCORE[:count], ROWS[:count], count, np.random.default_rng(0))
+    drawn = explore(kind, SCORE[:count], ROWS[:count], np.random.default_rng(0))
     assert drawn.order.tolist() == list(range(count))
-    assert drawn.propensity == pytest.approx(np.ones(count))
+    assert drawn.propensities(np.arange(1, count + 1)) == pytest.approx(np.ones(count))
 
 
 def test_the_kind_chooses_the_options():

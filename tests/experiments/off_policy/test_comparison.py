@@ -42,6 +42,19 @@ def test_the_interval_of_the_gain_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.91 < held / 300 < 0.985
 
 
+def test_repeated_rows_of_a_list_change_no_value_and_no_interval() -> None:
+    rows = decisions().drop("slot").with_row_index("list").with_columns(pl.col("list").cast(int))
+    once = policy_report(rows, FACTS)
+    twice = policy_report(pl.concat([rows, rows]), FACTS)
+    for estimator, found in twice.policies["model"].items():
+        expected = once.policies["model"][estimator]
+        assert found.value == pytest.approx(expected.value, rel=1e-9), estimator
+        if estimator != "direct_method":
+            assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-9)
+    gain = twice.gains["model"].estimate
+    assert gain.interval() == pytest.approx(once.gains["model"].estimate.interval(), rel=1e-9)
+
+
 def test_slots_are_estimated_each_on_its_own() -> None:
     rows = decisions()
     report = policy_report(rows, FACTS)

@@ -16,6 +16,7 @@ from crosstower.experiments.off_policy.estimators import (
     inverse_propensity,
     self_normalised,
 )
+from crosstower.experiments.off_policy.importance import mean_of
 
 from .test_estimators import a_log
 
@@ -88,3 +89,23 @@ def test_a_weight_that_cannot_be_squared_is_refused(tiny: float) -> None:
     )
     assert all(math.isfinite(estimate.value) for estimate in found.values())
     assert found["inverse_propensity"].effective_sample_size == pytest.approx(1.0)
+
+
+def test_the_error_of_groups_is_that_of_their_sums() -> None:
+    random = np.random.default_rng(0)
+    groups, terms = np.repeat(np.arange(40), 3), random.normal(size=120)
+    mean, error = mean_of(terms, groups)
+    sums = terms.reshape(40, 3).mean(axis=1)  # of groups of one size: the mean of their means
+    assert mean == pytest.approx(sums.mean(), rel=1e-12)
+    assert error == pytest.approx(sums.std(ddof=1) / np.sqrt(40), rel=1e-12)
+
+
+def test_rows_that_are_groups_of_their_own_have_the_usual_error() -> None:
+    terms = np.random.default_rng(1).normal(size=50)
+    assert mean_of(terms, np.arange(50) * 2) == pytest.approx(mean_of(terms), rel=1e-12)
+
+
+def test_equal_rows_of_a_group_count_once() -> None:
+    terms = np.random.default_rng(2).normal(size=30)
+    twice = mean_of(np.repeat(terms, 2), np.repeat(np.arange(30), 2))
+    assert twice == pytest.approx(mean_of(terms), rel=1e-12)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from crosstower.blending.exploration.epsilon import Epsilon
@@ -30,45 +31,66 @@ Exploration = Annotated[PlackettLuce | Epsilon | Thompson, Field(discriminator="
 class Drawn:
     """A drawn order.
 
-    `order` `[C]` are numbers of candidates; the first `pool` places were drawn among as many best
-    candidates. `propensity` `[k]` is the probability of each shown item at its rank, 1 beyond the
-    pool; `conditional` `[k]` that given the items above, None where the kind has no closed form.
+    Args:
+        kind: of the exploration.
+        pool: the candidates that took part, best first.
+        order: `[C]` numbers of all candidates; those after the pool keep their places.
+
     """
 
+    kind: Exploration
+    pool: Pool
     order: Indices
-    pool: int
-    propensity: Floats
-    conditional: Floats | None
+
+    def propensities(self, ranks: Indices) -> Floats:
+        """Return `[S]`, the probability of the item that was drawn at each of some ranks.
+
+        It is 1 beyond the pool, where nothing was drawn, and at rank 0, which stands for an item
+        that was not among the candidates.
+
+        Args:
+            ranks: `[S]` drawn ranks, from 1.
+
+        """
+        found, drawn = np.ones(len(ranks)), self._drawn(ranks)
+        if drawn.any():
+            at = ranks[drawn] - 1
+            chances = self.kind.chances(self.pool, self.order[at], int(at.max()) + 1)
+            found[drawn] = np.clip(chances[np.arange(len(at)), at], 0.0, 1.0)
+        return found
+
+    def conditionals(self, ranks: Indices) -> Floats | None:
+        """Return `[S]`, the same given the items drawn above; None if there is no closed form."""
+        found, drawn = np.ones(len(ranks)), self._drawn(ranks)
+        if drawn.any():
+            first = self.order[: len(self.pool)]
+            given = self.kind.conditional(self.pool, first, int(ranks[drawn].max()))
+            if given is None:
+                return None
+            found[drawn] = given[ranks[drawn] - 1]
+        return found
+
+    def _drawn(self, ranks: Indices) -> NDArray[np.bool_]:
+        return (ranks >= 1) & (ranks <= len(self.pool))
 
 
-def explore(
-    kind: Exploration, score: Floats, rows: Indices, k: int, random: np.random.Generator
-) -> Drawn:
-    """Draw the order of candidates, and compute the propensities of the first k.
+def explore(kind: Exploration, score: Floats, rows: Indices, random: np.random.Generator) -> Drawn:
+    """Draw the order of candidates.
 
     >>> score, rows = np.array([0.9, 0.5, 0.1]), np.array([10, 10, 10])
-    >>> drawn = explore(Epsilon(epsilon=0.3), score, rows, 2, np.random.default_rng(0))
-    >>> drawn.order.tolist(), drawn.propensity.round(3).tolist()
+    >>> drawn = explore(Epsilon(epsilon=0.3), score, rows, np.random.default_rng(0))
+    >>> drawn.order.tolist(), drawn.propensities(np.array([1, 2])).round(3).tolist()
     ([0, 2, 1], [0.8, 0.135])
 
     Args:
         kind: of the exploration; its own seed takes the place of `random`.
         score: `[C]` final scores in falling order, finite.
         rows: `[C]` training rows per item.
-        k: number of shown items, at most C.
         random: generator of the draw.
 
     """
     pool = Pool(score[: kind.top], rows[: kind.top])
     if kind.seed is not None:
         random = np.random.default_rng(kind.seed)
-    first = kind.draw(pool, random)
-    order = np.concatenate([first, np.arange(len(pool), len(score))])
-    drawn = min(k, len(pool))
-    propensity, conditional = np.ones(k), None
-    if drawn:
-        chances = kind.chances(pool, first[:drawn], drawn)
-        propensity[:drawn] = np.clip(np.diagonal(chances), 0.0, 1.0)
-        given = kind.conditional(pool, first, drawn)
-        conditional = None if given is None else np.append(given, np.ones(k - drawn))
-    return Drawn(order, len(pool), propensity, conditional)
+    order = np.concatenate([kind.draw(pool, random), np.arange(len(pool), len(score))])
+    return Drawn(kind, pool, order)

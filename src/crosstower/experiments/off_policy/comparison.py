@@ -3,7 +3,8 @@
 Decisions are rows of a frame with `reward`, `propensity` and `predicted` (the reward model's value
 of the logged action). Each policy has `POLICY:target` (its probability of the logged action) and
 `POLICY:expected` (the reward model's mean over its actions). A given policy of which only the
-logged actions' probabilities are known has no `target:expected`. `slot` is optional.
+logged actions' probabilities are known has no `target:expected`. `slot` is optional, and so is
+`list`: the number of the list, from 0, whose rows may depend on one another.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from crosstower.experiments.off_policy.estimators import all_estimates, doubly_r
 from crosstower.experiments.off_policy.importance import Estimate
 from crosstower.experiments.off_policy.reliability import (
     informative_rows,
+    lists_of,
     model_warnings,
     weight_warnings,
 )
@@ -66,7 +68,10 @@ def policy_report(
     return PolicyReport(
         facts=facts,
         rows=decisions.height,
-        policies={"logged": {"logged": on_policy(decisions["reward"])}, **found},
+        policies={
+            "logged": {"logged": on_policy(decisions["reward"], lists_of(decisions))},
+            **found,
+        },
         gains={name: _gain(decisions, name, facts.clip) for name in judged},
         slots=slots,
         warnings=(*warnings, *model_warnings(decisions, judged), *without_overlap),
@@ -85,7 +90,7 @@ def _estimates(
             "refits": refits,
         }
     logged = (decisions[name] for name in ("reward", "propensity", f"{policy}:target"))
-    found = all_estimates(*logged, clip=clip, **modelled)
+    found = all_estimates(*logged, clip=clip, groups=lists_of(decisions), **modelled)
     del found["logged"]
     return found
 
@@ -107,6 +112,7 @@ def _value(
         decisions["predicted"] if known else nothing,
         (decisions[f"{policy}:expected"] if known else nothing) - minus,
         clip=clip,
+        groups=lists_of(decisions),
     )
 
 
@@ -132,7 +138,7 @@ def _slots(
         slot = str(part["slot"][0])
         values = {name: _value(part, name, clip) for name in policies if _overlaps(part, name)}
         if values:
-            found[slot] = {"logged": on_policy(part["reward"]), **values}
+            found[slot] = {"logged": on_policy(part["reward"], lists_of(part)), **values}
         warnings += [
             f"slot {slot}: {_NAMES[name]} takes none of its logged actions."
             for name in policies

@@ -22,6 +22,7 @@ from crosstower.evaluation.metrics.values import refuse
 from crosstower.experiments.off_policy.importance import (
     Estimate,
     Floats,
+    Groups,
     Numbers,
     finite,
     unweighted,
@@ -39,6 +40,7 @@ def all_estimates(
     predicted_target: Numbers | None = None,
     refits: NDArray[Any] | None = None,
     clip: float | None = None,
+    groups: Groups = None,
 ) -> dict[str, Estimate]:
     """Return all estimates by name; `logged` is the value of the logging policy.
 
@@ -50,9 +52,9 @@ def all_estimates(
     """
     logged = (reward, propensity, target)
     found = {
-        "logged": on_policy(reward),
-        "inverse_propensity": inverse_propensity(*logged, clip=clip),
-        "self_normalised": self_normalised(*logged, clip=clip),
+        "logged": on_policy(reward, groups),
+        "inverse_propensity": inverse_propensity(*logged, clip=clip, groups=groups),
+        "self_normalised": self_normalised(*logged, clip=clip, groups=groups),
     }
     if predicted is None and predicted_target is None:
         return found
@@ -61,26 +63,32 @@ def all_estimates(
             "reward model: expected predicted (of the logged action) and predicted_target (mean"
             " over the evaluated policy), got one of them; give both or neither"
         )
-    found["direct_method"] = direct_method(predicted_target, refits)
-    found["doubly_robust"] = doubly_robust(*logged, predicted, predicted_target, clip=clip)
+    found["direct_method"] = direct_method(predicted_target, refits, groups)
     modelled = (*logged, predicted, predicted_target)
-    found["switch_doubly_robust"] = switch_doubly_robust(*modelled)
-    found["shrunk_doubly_robust"] = shrunk_doubly_robust(*modelled)
+    found["doubly_robust"] = doubly_robust(*modelled, clip=clip, groups=groups)
+    found["switch_doubly_robust"] = switch_doubly_robust(*modelled, groups=groups)
+    found["shrunk_doubly_robust"] = shrunk_doubly_robust(*modelled, groups=groups)
     return found
 
 
-def on_policy(reward: Numbers) -> Estimate:
+def on_policy(reward: Numbers, groups: Groups = None) -> Estimate:
     """Return the value of the policy that logged the rows: the mean of `reward` `[B]`.
 
     Raises:
         DataError: there are no rows, or a reward is not finite.
 
     """
-    return unweighted(*finite(reward=reward))
+    (rewards,) = finite(reward=reward)
+    return unweighted(rewards, groups)
 
 
 def inverse_propensity(
-    reward: Numbers, propensity: Numbers, target: Numbers, *, clip: float | None = None
+    reward: Numbers,
+    propensity: Numbers,
+    target: Numbers,
+    *,
+    clip: float | None = None,
+    groups: Groups = None,
 ) -> Estimate:
     """Return the mean of w x reward (Horvitz & Thompson 1952).
 
@@ -92,6 +100,8 @@ def inverse_propensity(
         propensity: `[B]` chance of the logged action under the logging policy, in (0, 1].
         target: `[B]` chance of the logged action under the evaluated policy, in [0, 1].
         clip: weights above it are cut to it; None leaves all as they are.
+        groups: number of each row's group, such as its list; the standard error allows for
+            dependence within groups.
 
     Raises:
         DataError: there are no rows, lengths differ, a number is out of its range, or all weights
@@ -100,11 +110,16 @@ def inverse_propensity(
     """
     (rewards,) = finite(reward=reward)
     weights = weights_of(propensity, target, clip, len(rewards))
-    return weights.estimate(weights.used * rewards)
+    return weights.estimate(weights.used * rewards, groups)
 
 
 def self_normalised(
-    reward: Numbers, propensity: Numbers, target: Numbers, *, clip: float | None = None
+    reward: Numbers,
+    propensity: Numbers,
+    target: Numbers,
+    *,
+    clip: float | None = None,
+    groups: Groups = None,
 ) -> Estimate:
     """Return Σ(w x reward) / Σw (Swaminathan & Joachims 2015).
 
@@ -117,10 +132,12 @@ def self_normalised(
     weights = weights_of(propensity, target, clip, len(rewards))
     share = weights.used / weights.used.mean()
     value = float(np.mean(share * rewards))
-    return weights.estimate(value + share * (rewards - value))
+    return weights.estimate(value + share * (rewards - value), groups)
 
 
-def direct_method(predicted_target: Numbers, refits: NDArray[Any] | None = None) -> Estimate:
+def direct_method(
+    predicted_target: Numbers, refits: NDArray[Any] | None = None, groups: Groups = None
+) -> Estimate:
     """Return the mean of a reward model's expectations under the evaluated policy.
 
     As wrong as the model is. Its standard error is known from `refits` alone: the variance of the
@@ -132,13 +149,14 @@ def direct_method(predicted_target: Numbers, refits: NDArray[Any] | None = None)
         predicted_target: `[B]` Σ over actions of their chance under the evaluated policy x the
             predicted reward, finite.
         refits: `[M, B]` the same of M models trained again, at least two; 20 or more are of use.
+        groups: as in `inverse_propensity`.
 
     Raises:
         DataError: there are no rows, a number is not finite, or `refits` has another shape.
 
     """
     (expected,) = finite(predicted_target=predicted_target)
-    found = unweighted(expected)
+    found = unweighted(expected, groups)
     if refits is None:
         return replace(found, standard_error=math.nan)
     models = np.asarray(refits, dtype=np.float64)
@@ -159,6 +177,7 @@ def doubly_robust(
     predicted_target: Numbers,
     *,
     clip: float | None = None,
+    groups: Groups = None,
 ) -> Estimate:
     """Return the mean of predicted_target + w x (reward - predicted) (Dudík et al. 2011).
 
@@ -174,6 +193,8 @@ def doubly_robust(
         predicted: `[B]` the model's reward of the logged action, finite.
         predicted_target: `[B]` its expectation under the evaluated policy, as in `direct_method`.
         clip: weights above it are cut to it; None leaves all as they are.
+        groups: number of each row's group, such as its list; the standard error allows for
+            dependence within groups.
 
     Raises:
         DataError: as `inverse_propensity`, or a prediction is not finite.
@@ -183,7 +204,7 @@ def doubly_robust(
         reward=reward, predicted=predicted, predicted_target=predicted_target
     )
     weights = weights_of(propensity, target, clip, len(rewards))
-    return weights.estimate(model_target + weights.used * (rewards - model))
+    return weights.estimate(model_target + weights.used * (rewards - model), groups)
 
 
 def policy_probabilities(scores: NDArray[Any], temperature: float) -> Floats:

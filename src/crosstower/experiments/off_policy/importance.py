@@ -19,6 +19,9 @@ from crosstower.evaluation.metrics.values import refuse
 
 Numbers = pl.Series | NDArray[Any]
 Floats = NDArray[np.float64]
+Groups = NDArray[np.int64] | None
+"""Number of the group of each row `[B]`, from 0; None if rows are independent."""
+
 _MOST = 1e100  # the square of a larger weight, times the rows, leaves the range of numbers
 
 
@@ -61,10 +64,11 @@ class Weights:
     largest: float
     clipped: int
 
-    def estimate(self, terms: Floats) -> Estimate:
+    def estimate(self, terms: Floats, groups: Groups = None) -> Estimate:
         """Return the mean of terms `[B]` as a value."""
         size = self.used.sum() ** 2 / np.sum(self.used**2)
-        return Estimate(*mean_of(terms), float(size), len(terms), self.largest, self.clipped)
+        mean, error = mean_of(terms, groups)
+        return Estimate(mean, error, float(size), len(terms), self.largest, self.clipped)
 
 
 def weights_of(propensity: Numbers, target: Numbers, clip: float | None, rows: int) -> Weights:
@@ -97,16 +101,26 @@ def weights_of(propensity: Numbers, target: Numbers, clip: float | None, rows: i
     return Weights(np.minimum(weights, clip), largest, int(np.sum(weights > clip)))
 
 
-def unweighted(terms: Floats) -> Estimate:
+def unweighted(terms: Floats, groups: Groups = None) -> Estimate:
     """Return the mean of terms `[B]` as a value that rests on no weights."""
-    return Estimate(*mean_of(terms), float(len(terms)), len(terms), 1.0, 0)
+    return Estimate(*mean_of(terms, groups), float(len(terms)), len(terms), 1.0, 0)
 
 
-def mean_of(terms: Floats) -> tuple[float, float]:
-    """Return the mean and its standard error."""
-    rows = len(terms)
-    error = float(terms.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.nan
-    return float(terms.mean()), error
+def mean_of(terms: Floats, groups: Groups = None) -> tuple[float, float]:
+    """Return the mean and its standard error.
+
+    Rows of a group, such as the places of one list, may depend on one another: the standard error
+    is then that of the sums of groups (Liang & Zeger 1986), which is the usual one where each row
+    is a group of its own.
+    """
+    mean = float(terms.mean())
+    sums = terms - mean if groups is None else np.bincount(groups, weights=terms - mean)
+    if groups is not None:
+        sums = sums[np.bincount(groups) > 0]
+    count = len(sums)
+    if count < 2:
+        return mean, math.nan
+    return mean, math.sqrt(count / (count - 1) * float(np.sum(sums**2))) / len(terms)
 
 
 def finite(**columns: Numbers) -> list[Floats]:

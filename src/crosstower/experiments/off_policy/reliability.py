@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from crosstower.experiments.off_policy.estimators import on_policy
-from crosstower.experiments.off_policy.importance import Estimate
+from crosstower.experiments.off_policy.importance import Estimate, Groups
 from crosstower.experiments.off_policy.report import INFORMATIVE_ROWS
 
 _SMALL_SHARE = 0.01  # of the rows, as effective sample size
@@ -38,7 +38,8 @@ def weight_warnings(decisions: pl.DataFrame, policy: str, found: dict[str, Estim
             f"{policy}: only {informative:.1f} effective rows have a reward other than the median,"
             f" fewer than {INFORMATIVE_ROWS:g}: its intervals are too narrow; give more rows."
         )
-    weights = on_policy(decisions[f"{policy}:target"] / decisions["propensity"])
+    weight = decisions[f"{policy}:target"] / decisions["propensity"]
+    weights = on_policy(weight, lists_of(decisions))
     # A NaN standard error, of a single row, gives no warning.
     if abs(weights.value - 1.0) > _WEIGHT_ERRORS * weights.standard_error + _SLACK:
         warnings.append(
@@ -57,7 +58,7 @@ def model_warnings(decisions: pl.DataFrame, policies: Sequence[str]) -> list[str
         policies: names of those to check.
 
     """
-    gap = on_policy(decisions["predicted"] - decisions["reward"])
+    gap = on_policy(decisions["predicted"] - decisions["reward"], lists_of(decisions))
     mean = on_policy(decisions["reward"]).value
     if abs(gap.value) > max(_WEIGHT_ERRORS * gap.standard_error, _MODEL_ERROR * abs(mean)):
         words = (
@@ -85,7 +86,13 @@ def informative_rows(decisions: pl.DataFrame, policy: str) -> float:
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
+def lists_of(decisions: pl.DataFrame) -> Groups:
+    """Return the number of each row's list `[B]`; None if all rows are independent."""
+    return decisions["list"].to_numpy() if "list" in decisions.columns else None
+
+
 def _bias(decisions: pl.DataFrame, policy: str) -> Estimate:
     """Return doubly robust minus the direct method."""
     weights = decisions[f"{policy}:target"] / decisions["propensity"]
-    return on_policy(weights * (decisions["reward"] - decisions["predicted"]))
+    residual = decisions["reward"] - decisions["predicted"]
+    return on_policy(weights * residual, lists_of(decisions))

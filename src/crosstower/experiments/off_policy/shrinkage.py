@@ -25,6 +25,7 @@ from crosstower.errors import DataError
 from crosstower.experiments.off_policy.importance import (
     Estimate,
     Floats,
+    Groups,
     Numbers,
     Weights,
     finite,
@@ -47,6 +48,7 @@ def switch_doubly_robust(
     predicted_target: Numbers,
     *,
     threshold: float | None = None,
+    groups: Groups = None,
 ) -> Estimate:
     """Return doubly robust with the weights above `threshold` set to 0 (Wang et al. 2017).
 
@@ -58,13 +60,14 @@ def switch_doubly_robust(
         predicted_target: `[B]` its expectation under the evaluated policy.
         threshold: 0 or more; if None that of `chosen_parameter` out of 0, quantiles of the
             positive weights, and inf.
+        groups: as in `inverse_propensity`.
 
     Raises:
         DataError: as `doubly_robust`, or the threshold is negative or NaN.
 
     """
     rows = _Rows.of(reward, propensity, target, predicted, predicted_target)
-    return rows.estimate(_switched, _thresholds, threshold)
+    return rows.estimate(_switched, _thresholds, threshold, groups)
 
 
 def shrunk_doubly_robust(
@@ -75,6 +78,7 @@ def shrunk_doubly_robust(
     predicted_target: Numbers,
     *,
     shrinkage: float | None = None,
+    groups: Groups = None,
 ) -> Estimate:
     """Return doubly robust with optimistic shrinkage of the weights (Su et al. 2020).
 
@@ -89,14 +93,21 @@ def shrunk_doubly_robust(
         predicted_target: `[B]` its expectation under the evaluated policy.
         shrinkage: 0 or more, in units of squared weights; if None that of `chosen_parameter` out
             of 0, a geometric grid around the squares of the positive weights, and inf.
+        groups: as in `inverse_propensity`.
 
     """
     rows = _Rows.of(reward, propensity, target, predicted, predicted_target)
-    return rows.estimate(_shrunk, _shrinkages, shrinkage)
+    return rows.estimate(_shrunk, _shrinkages, shrinkage, groups)
 
 
 def chosen_parameter(
-    weights: Floats, residual: Floats, expected: Floats, smaller: Smaller, candidates: Floats
+    weights: Floats,
+    residual: Floats,
+    expected: Floats,
+    smaller: Smaller,
+    candidates: Floats,
+    *,
+    groups: Groups = None,
 ) -> float:
     """Return the candidate with the smallest estimated squared error (Su et al. 2020, section 5).
 
@@ -110,12 +121,16 @@ def chosen_parameter(
         expected: `[B]` predicted_target.
         smaller: makes v of w and a candidate.
         candidates: `[C]`, at least one.
+        groups: as in `inverse_propensity`, for the variance.
 
     """
     best, lowest = math.inf, math.inf
     for candidate in sorted(candidates, reverse=True):
         used = smaller(weights, candidate)
-        variance = float(np.var(expected + used * residual)) / len(weights)
+        terms = expected + used * residual
+        variance = float(np.var(terms)) / len(weights)
+        if groups is not None:
+            variance = mean_of(terms, groups)[1] ** 2
         bias = float(np.mean((weights - used) * residual))
         if (error := variance + bias**2) < lowest:
             best, lowest = float(candidate), error
@@ -145,13 +160,19 @@ class _Rows:
         return _Rows(weights, rewards - model, expected)
 
     def estimate(
-        self, smaller: Smaller, candidates: Callable[[Floats], Floats], given: float | None
+        self,
+        smaller: Smaller,
+        candidates: Callable[[Floats], Floats],
+        given: float | None,
+        groups: Groups,
     ) -> Estimate:
         """Return the value with weights made smaller by a parameter, chosen where it is None."""
         weights, chosen = self.weights.used, given
         if chosen is None:
             grid = candidates(weights)
-            chosen = chosen_parameter(weights, self.residual, self.expected, smaller, grid)
+            chosen = chosen_parameter(
+                weights, self.residual, self.expected, smaller, grid, groups=groups
+            )
         if not chosen >= 0.0:
             raise DataError(
                 f"threshold, shrinkage: expected a number of 0 or more, or None, got {chosen}"
@@ -159,10 +180,10 @@ class _Rows:
         used = smaller(weights, chosen)
         terms, cut = self.expected + used * self.residual, int(np.sum(2.0 * used < weights))
         if used.any():
-            found = Weights(used, self.weights.largest, cut).estimate(terms)
+            found = Weights(used, self.weights.largest, cut).estimate(terms, groups)
         else:  # the model alone
-            found = replace(unweighted(terms), max_weight=self.weights.largest, clipped=cut)
-        error = math.hypot(found.standard_error, *mean_of((weights - used) * self.residual))
+            found = replace(unweighted(terms, groups), max_weight=self.weights.largest, clipped=cut)
+        error = math.hypot(found.standard_error, *mean_of((weights - used) * self.residual, groups))
         return replace(found, standard_error=error, parameter=float(chosen))
 
 
