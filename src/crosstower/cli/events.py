@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import SERVE, Force, Json
+from crosstower.cli.options import SERVE, Force, Json, needed_time_of, time_of
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ def events(
     found = export_events(
         state,
         output,
-        after=_time("--after", after),
-        until=_time("--until", until),
+        after=time_of("--after", after),
+        until=time_of("--until", until),
         types=kinds or None,
         force=force,
     )
@@ -87,7 +86,7 @@ def _delete(folder: Path, before: str, *, as_json: bool) -> None:
     from crosstower.serving.state.state import State
 
     with State.open_existing(folder) as state:
-        gone, left = state.delete_events(_needed_time("--delete-before", before)), state.events()
+        gone, left = state.delete_events(needed_time_of("--delete-before", before)), state.events()
     if as_json:
         typer.echo(json.dumps({"deleted": gone, "left": left}, indent=1))
     else:
@@ -118,18 +117,3 @@ def print_events(found: EventExport, output: Path) -> None:
 def _shown(given: str) -> str:
     """Return text from a client with control characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in given)
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    return None if text is None else _needed_time(option, text)
-
-
-def _needed_time(option: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise QueryError(
-            f"{option}: expected a date or time such as 2026-01-31 or 2026-01-31T18:30:00+01:00,"
-            f" got {text!r}"
-        ) from None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

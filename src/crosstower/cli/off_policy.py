@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crosstower.cli.options import RANK, Json, RunArgument
+from crosstower.cli.options import RANK, Json, time_of
+from crosstower.errors import QueryError
 from crosstower.recipe.renamed import warn_renamed
 
 if TYPE_CHECKING:
@@ -31,19 +34,42 @@ _UNWEIGHTED = ("logged", "direct_method")
 @off_policy_app.command(
     "off-policy",
     rich_help_panel=RANK,
-    epilog="Example: crosstower off-policy runs/fashion --action item_id"
-    " --propensity propensity_score --slot position --refits 20",
+    epilog="Examples: crosstower off-policy runs/fashion --action item_id"
+    " --propensity propensity_score --slot position --refits 20   |  "
+    " crosstower off-policy bundle --state bundle.state --reward click",
 )
 @off_policy_app.command("policy", hidden=True)
 def off_policy(
     context: typer.Context,
-    run: RunArgument,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run of a ranker; with --state a bundle.")
+    ],
     action: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column of the logged action, e.g. an item id.")
-    ],
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of the logged action, e.g. an item id."),
+    ] = None,
     propensity: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column of the logged propensity, in (0, 1].")
-    ],
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of the logged propensity, in (0, 1]."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="State folder of a server: use the lists that it has logged."
+        ),
+    ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE", help="Events that hold the reward, with --state (default: --reward)."
+        ),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Lists from this time on, with --state.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Lists before this time, with --state.")
+    ] = None,
     reward: Annotated[
         str | None, typer.Option(metavar="TASK", help="Task to use as reward (default: the first).")
     ] = None,
@@ -92,36 +118,64 @@ def off_policy(
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Estimate the value of the run's policy from a log with propensities."""
+    """Estimate the value of a policy from a log with propensities.
+
+    Without --state, the log is a table and the policy that of a run. With --state, the log is what
+    a server has shown, and the policy that of a bundle.
+    """
     from rich.console import Console
 
     from crosstower.data.progress import progress_on
-    from crosstower.experiments.off_policy.evaluate import evaluate_policy
-    from crosstower.training.run import Run
 
     if context.info_name == "policy":
         warn_renamed("crosstower policy", "crosstower off-policy")
-    opened = Run.open(run)
+    of_rows: dict[str, Any] = {
+        "action": action, "propensity": propensity, "data": data, "item_columns": item_column,
+        "slot": slot, "target": target, "target_actions": target_actions, "refits": refits,
+    }  # fmt: skip
+    of_lists: dict[str, Any] = {
+        "event": event,
+        "after": time_of("--after", after),
+        "until": time_of("--until", until),
+    }
+    _check_options(state, of_rows, of_lists)
     with Console(stderr=True).status("reading") as status:
-        report = evaluate_policy(
-            opened,
-            action=action,
-            propensity=propensity,
-            reward=reward,
-            data=data,
-            item_columns=item_column,
-            slot=slot,
-            temperature=temperature,
-            clip=clip,
-            target=target,
-            target_actions=target_actions,
-            refits=refits,
-            on_progress=progress_on(status),
-        )
+        shared: dict[str, Any] = {
+            "reward": reward, "temperature": temperature, "clip": clip,
+            "on_progress": progress_on(status),
+        }  # fmt: skip
+        if state is not None:
+            from crosstower.serving.off_policy import evaluate_logged
+
+            report = evaluate_logged(run, state, **of_lists, **shared)
+        else:
+            from crosstower.experiments.off_policy.evaluate import evaluate_policy
+
+            report = evaluate_policy(run, **of_rows, **shared)
     if as_json:
         typer.echo(json.dumps(report.plain(), indent=1, allow_nan=False))
     else:
         print_policy(report)
+
+
+def _check_options(
+    state: Path | None, of_rows: Mapping[str, Any], of_lists: Mapping[str, Any]
+) -> None:
+    """Refuse options of the other kind of log, and a table without its columns."""
+    if state is None:
+        for name in ("action", "propensity"):
+            if of_rows[name] is None:
+                raise QueryError(
+                    f"--{name}: is missing; name the column of the log, or give --state for the"
+                    " lists that a server has logged"
+                )
+    other, where = (
+        (of_lists, "only with --state") if state is None else (of_rows, "not with --state")
+    )
+    for name, value in other.items():
+        if value:
+            option = name.replace("_", "-").removesuffix("s" if name == "item_columns" else "")
+            raise QueryError(f"--{option}: can be given {where}")
 
 
 def print_policy(report: PolicyReport) -> None:
@@ -144,7 +198,10 @@ def print_policy(report: PolicyReport) -> None:
     how = (
         "best action" if facts.temperature == 0.0 else f"softmax, temperature {facts.temperature:g}"
     )
-    out.print(f"model: {how} by {facts.score}; {facts.action} determines {follow}", highlight=False)
+    of = f"{facts.action} determines {follow}"
+    if facts.lists:
+        of = f"per place of {facts.lists:,} lists, among the candidates that were drawn"
+    out.print(f"model: {how} by {facts.score}; {of}", highlight=False)
     for words in _on_the_direct_method(report):
         out.print(words, highlight=False)
     for words in map(report.verdict, report.gains):
@@ -158,7 +215,8 @@ def _on_the_direct_method(report: PolicyReport) -> list[str]:
         return [
             f"direct: the interval includes the spread of {report.facts.refits} bootstrap refits"
         ]
-    return ["direct: no interval, as one model does not show its own error; add --refits 20"]
+    more = "" if report.facts.lists else "; add --refits 20"
+    return [f"direct: no interval, as one model does not show its own error{more}"]
 
 
 def _cells(name: str, estimate: Estimate) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,3 +103,25 @@ def pairs_of(options: list[str] | None) -> dict[str, Any]:
             raise QueryError(f"--index-option: expected KEY=VALUE, got '{option}'")
         found[key] = read_yaml(value)
     return found
+
+
+def time_of(option: str, text: str | None) -> datetime | None:
+    """Return the time of an option; None if it is not given."""
+    return None if text is None else needed_time_of(option, text)
+
+
+def needed_time_of(option: str, text: str) -> datetime:
+    """Return the time of an option, in UTC if it has no zone.
+
+    Raises:
+        QueryError: it is no date or time.
+
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise QueryError(
+            f"{option}: expected a date or time such as 2026-01-31 or 2026-01-31T18:30:00+01:00,"
+            f" got {text!r}"
+        ) from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -27,6 +27,7 @@ class PolicyFacts:
         actions: number of actions in the log.
         target: column of a given policy's probabilities.
         refits: number of bootstrap refits for the interval of the direct method.
+        lists: number of lists whose places are the rows; 0 if rows are independent.
 
     """
 
@@ -39,6 +40,7 @@ class PolicyFacts:
     actions: int
     target: str | None = None
     refits: int = 0
+    lists: int = 0
 
 
 @dataclass(frozen=True)
