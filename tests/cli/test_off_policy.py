@@ -1,14 +1,21 @@
 """`crosstower off-policy` as a user types it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.cli.off_policy import off_policy_app
-from crosstower.errors import CrosstowerWarning
+from crosstower.errors import CrosstowerWarning, QueryError
 from crosstower.experiments.off_policy.report import PolicyReport
+from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
+from crosstower.serving.off_policy import evaluate_logged
 from crosstower.training.run import Run
+
+from ..fixtures.logged import log_lists
 
 
 def asked(run: Run, *arguments: str) -> str:
@@ -69,3 +76,37 @@ def test_the_old_name_of_the_command_works_and_warns(bandit_run: Run) -> None:
     assert old.exit_code == 0
     assert old.stdout == asked(bandit_run, "--json")
     assert "│ policy " not in CliRunner().invoke(off_policy_app, ["--help"]).stdout
+
+
+def test_one_command_reads_the_log_of_a_server(live: Live, bundle: Bundle, tmp_path: Path) -> None:
+    log_lists(live, tmp_path, Epsilon(epsilon=0.6), lists=60)
+    command = ["off-policy", str(bundle.folder), "--state", str(tmp_path), "--reward", "click"]
+    result = CliRunner().invoke(off_policy_app, command, catch_exceptions=False)
+    out = " ".join(result.stdout.split())
+    assert max(len(line) for line in result.stdout.splitlines()) <= 100
+    assert "click per row: 180 rows" in out
+    assert "model: best action by blend__score; per place of 60 lists, among the" in out
+    assert "add --refits" not in out
+    plain = json.loads(CliRunner().invoke(off_policy_app, [*command, "--json"]).stdout)
+    report = evaluate_logged(bundle, tmp_path)
+    assert plain["policies"] == report.plain()["policies"]
+    assert (plain["lists"], list(plain["slots"])) == (60, ["1", "2", "3"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], r"--action: is missing; name the column of the log, or give --state"),
+        (["--action", "a"], r"--propensity: is missing"),
+        (["--state", "s", "--action", "a"], r"--action: use it without --state"),
+        (["--state", "s", "--item-column", "a"], r"--item-column: use it without --state"),
+        (
+            ["--action", "a", "--propensity", "p", "--event", "e"],
+            r"--event: use it with --state only",
+        ),
+        (["--state", "s", "--after", "noon"], r"--after: expected a date or time"),
+    ],
+)
+def test_options_of_the_other_kind_of_log_are_refused(options: list[str], words: str) -> None:
+    with pytest.raises(QueryError, match=words):
+        CliRunner().invoke(off_policy_app, ["off-policy", "x", *options], catch_exceptions=False)

@@ -170,12 +170,14 @@ def _check_options(
                     " lists that a server has logged"
                 )
     other, where = (
-        (of_lists, "only with --state") if state is None else (of_rows, "not with --state")
+        (of_lists, "use it with --state only")
+        if state is None
+        else (of_rows, "use it without --state")
     )
     for name, value in other.items():
         if value:
             option = name.replace("_", "-").removesuffix("s" if name == "item_columns" else "")
-            raise QueryError(f"--{option}: can be given {where}")
+            raise QueryError(f"--{option}: {where}")
 
 
 def print_policy(report: PolicyReport) -> None:

@@ -11,7 +11,7 @@ another; standard errors allow for this.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -71,19 +71,50 @@ def evaluate_logged(
         DataError: no list was logged with exploration.
 
     """
-    bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    live = Live.open(bundle)
-    funnel, task = _ranking_funnel(live), _task(live, reward)
+    live = Live.open(bundle if isinstance(bundle, Bundle) else Bundle.open(bundle))
+    task = _task(live, reward)
     with State.open_existing(state) as opened:
-        ItemChanges(opened).apply(funnel.catalogue, 0, opened.last_sequence())
+        ItemChanges(opened).apply(_ranking_funnel(live).catalogue, 0, opened.last_sequence())
         times = [None if time is None else microseconds(time) for time in (after, until)]
         lists = logged_lists(opened.database, after=times[0], until=times[1])
         rewards = rewards_of(opened.database, event or task)
-    replayed = _Replay(funnel, task, temperature, rewards)
+    return report_of_lists(
+        live, lists, rewards, task, temperature=temperature, clip=clip, on_progress=on_progress
+    )
+
+
+def report_of_lists(
+    live: Live,
+    lists: Sequence[LoggedList],
+    rewards: Mapping[tuple[str, Any], float],
+    task: str,
+    *,
+    temperature: float = 0.0,
+    clip: float | None = None,
+    on_progress: OnProgress = no_progress,
+) -> PolicyReport:
+    """Return the report of logged lists for an open bundle; see `evaluate_logged`.
+
+    Args:
+        live: the bundle, with the items of the state.
+        lists: of the log.
+        rewards: by request id and item id; 0 where there is none.
+        task: whose prediction is the reward model.
+        temperature: of a Plackett-Luce policy; 0 takes the best order.
+        clip: largest importance weight; None for no limit.
+        on_progress: called with the number of lists.
+
+    Raises:
+        RunError: the bundle has one stage only.
+        DataError: no list was logged with exploration.
+
+    """
+    replayed = _Replay(_ranking_funnel(live), task, temperature, rewards)
     for number, logged in enumerate(_usable(lists, replayed.left_out), start=1):
         replayed.add(logged)
         if number % _SHOWN == 0:
             on_progress("ranking logged lists", number)
+    decisions = replayed.decisions()
     facts = PolicyFacts(
         reward=task,
         score=f"{task}{PREDICTION}" if live.blends.own is None else BLEND_SCORE,
@@ -94,7 +125,7 @@ def evaluate_logged(
         actions=len(replayed.seen),
         lists=replayed.lists,
     )
-    report = policy_report(replayed.decisions(), facts)
+    report = policy_report(decisions, facts)
     return replace(report, warnings=(*replayed.warnings(len(lists)), *report.warnings))
 
 
@@ -137,7 +168,7 @@ class _Replay:
     funnel: OnlineFunnel
     task: str
     temperature: float
-    rewards: dict[tuple[str, Any], float]
+    rewards: Mapping[tuple[str, Any], float]
     lists: int = 0
     seen: set[Any] = field(default_factory=set)
     left_out: Counter[str] = field(default_factory=Counter)
