@@ -68,7 +68,8 @@ def sample_ratio(counts: Sequence[int], shares: Sequence[float]) -> SampleRatio:
     expected = expected / expected.sum()
     if not seen.any():
         return SampleRatio(tuple(counts), tuple(map(float, expected)), 1.0, 1.0)
-    p_value = float(stats.chisquare(seen, expected * seen.sum()).pvalue)
+    users = expected * seen.sum()
+    p_value = float(stats.chi2.sf(((seen - users) ** 2 / users).sum(), len(counts) - 1))
     evidence = [log_e_value(counts, expected.tolist(), c) for c in _CONCENTRATIONS]
     log_e = float(special.logsumexp(evidence)) - math.log(len(evidence))
     return SampleRatio(
