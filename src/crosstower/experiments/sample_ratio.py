@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from crosstower.errors import DataError
 
@@ -69,9 +69,10 @@ def sample_ratio(counts: Sequence[int], shares: Sequence[float]) -> SampleRatio:
     if not seen.any():
         return SampleRatio(tuple(counts), tuple(map(float, expected)), 1.0, 1.0)
     users = expected * seen.sum()
-    p_value = float(stats.chi2.sf(((seen - users) ** 2 / users).sum(), len(counts) - 1))
+    statistic = float(((seen - users) ** 2 / users).sum())
+    p_value = float(special.chdtrc(len(counts) - 1, statistic))
     evidence = [log_e_value(counts, expected.tolist(), c) for c in _CONCENTRATIONS]
-    log_e = float(special.logsumexp(evidence)) - math.log(len(evidence))
+    log_e = float(np.logaddexp.reduce(evidence)) - math.log(len(evidence))
     return SampleRatio(
         tuple(counts), tuple(map(float, expected)), p_value, math.exp(-max(log_e, 0.0))
     )

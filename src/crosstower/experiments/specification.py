@@ -1,0 +1,292 @@
+"""The file of experiments: arms, shares, metrics and times. No torch.
+
+At any time at most one experiment is active, so that each event belongs to one experiment and arm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.recipe.arguments import path_of
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
+
+HOLDOUT = "holdout"
+"""Name of the arm of users that are kept out of the experiment for comparison."""
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+_WHOLE = 1.0 + 1e-9
+
+
+class Arm(FrozenModel):
+    """One treatment: the fields that it sets in a request, or two arms to interleave."""
+
+    share: Share = Field(description="Share of the users, from 0 to 1.")
+    request: dict[str, Any] = Field(
+        default={},
+        description="Fields that the arm sets in each request, such as blend; empty for the"
+        " bundle's own answer.",
+    )
+    interleave: tuple[Name, Name] | None = Field(
+        default=None,
+        description="Names of two other arms whose lists are combined by team-draft interleaving.",
+    )
+    bundle: str | None = Field(default=None, description="Not supported; serve it by a server.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.bundle is not None:
+            raise ValueError(
+                "bundle: a server holds one bundle, so an arm cannot have its own; start a second"
+                f" server with: crosstower serve {self.bundle}, and split the users before them"
+            )
+        if self.interleave is not None and self.request:
+            raise ValueError("interleave: such an arm sets no request; drop one of the two keys")
+        return self
+
+
+class Metric(FrozenModel):
+    """A number per user that the report compares between arms."""
+
+    event: str = Field(min_length=1, description="Type of the events that it counts.")
+    of: Literal["count", "value", "any"] = Field(
+        default="count",
+        description="count: number of events per user; value: sum of their values; any: 1 for"
+        " users with at least one event, else 0.",
+    )
+    per: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Type of the events to divide by, such as impression: the sum over all users is"
+        " divided by their number of such events.",
+    )
+    expected_lift: float = Field(
+        default=0.05,
+        gt=0,
+        description="Size of the relative effect for which the intervals are narrowest; decide it"
+        " before the start.",
+    )
+    lower_is_better: bool = Field(default=False, description="Whether a decrease is a gain.")
+    guardrail: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest tolerable relative loss, such as 0.01; makes the metric a guardrail.",
+    )
+
+    @model_validator(mode="after")
+    def _ratio_of_sums(self) -> Self:
+        if self.per is not None and self.of == "any":
+            raise ValueError("per: not allowed with of: any; use of: count or of: value")
+        return self
+
+
+class Experiment(FrozenModel):
+    """Arms, shares, times and metrics of one experiment."""
+
+    name: Name = Field(description="Name in responses, events and reports.")
+    salt: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Text that the assignment is hashed with (default: the name). A new salt"
+        " assigns all users anew.",
+    )
+    start: datetime = Field(description="Start, UTC if no zone is given.")
+    end: datetime | None = Field(default=None, description="End (default: none).")
+    anonymous: Literal["exclude", "request"] = Field(
+        default="exclude",
+        description="Requests without a user: exclude them, or assign each by its request id.",
+    )
+    holdout: Share = Field(
+        default=0.0, description="Share of users that get the bundle's own answer, for comparison."
+    )
+    arms: dict[Name, Arm] = Field(min_length=2, description="Arms by name.")
+    control: str | None = Field(
+        default=None, description="Arm that others are compared with (default: the first)."
+    )
+    metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by name.")
+    primary: str | None = Field(
+        default=None, description="Metric that decides the verdict (default: the first)."
+    )
+    exposure: str = Field(
+        default="impression",
+        min_length=1,
+        description="Type of the event that makes a user part of the comparison.",
+    )
+    click: str = Field(
+        default="click", min_length=1, description="Type of the events that interleaving credits."
+    )
+    covariate_days: int = Field(
+        default=0,
+        ge=0,
+        le=365,
+        description="Days before the start whose events reduce the variance (CUPED); 0 for none.",
+    )
+    segments: tuple[str, ...] = Field(
+        default=(),
+        max_length=10,
+        description="Columns of the query, such as device, by which results are reported.",
+    )
+    level: float = Field(
+        default=0.95, gt=0.5, lt=1, description="Probability that all intervals cover the truth."
+    )
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _written(cls, given: Any) -> Any:
+        if isinstance(given, date) and not isinstance(given, datetime):
+            return datetime(given.year, given.month, given.day, tzinfo=UTC)
+        if isinstance(given, str | datetime) or given is None:
+            return given
+        raise ValueError(f"expected a date or time such as 2026-01-31, got {given!r}")
+
+    @field_validator("start", "end")
+    @classmethod
+    def _zoned(cls, given: datetime | None) -> datetime | None:
+        if given is None:
+            return None
+        zoned = given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+        return zoned.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end: expected a time after {self.start}, got {self.end}")
+        _known("control", self.control_arm, self.arms)
+        _known("primary", self.primary_metric, self.metrics)
+        if HOLDOUT in self.arms:
+            raise ValueError(f"arms: '{HOLDOUT}' is reserved; set the key {HOLDOUT} instead")
+        self._check_interleaved()
+        total = self.holdout + math.fsum(arm.share for arm in self.arms.values())
+        if not 0.0 < total <= _WHOLE:
+            raise ValueError(
+                "arms: expected shares and holdout that sum to at most 1 and above 0, got"
+                f" {total:g}"
+            )
+        return self
+
+    def _check_interleaved(self) -> None:
+        for name, arm in self.arms.items():
+            for part in arm.interleave or ():
+                _known(f"arms.{name}.interleave", part, self.arms)
+                if self.arms[part].interleave is not None:
+                    raise ValueError(
+                        f"arms.{name}.interleave: '{part}' is interleaved itself; name two arms"
+                        " with a request"
+                    )
+            if arm.interleave is not None and len(set(arm.interleave)) == 1:
+                raise ValueError(
+                    f"arms.{name}.interleave: expected two different arms, got"
+                    f" '{arm.interleave[0]}' twice"
+                )
+            if name == self.control_arm and arm.interleave is not None:
+                raise ValueError(f"control: '{name}' is interleaved; choose an arm with a request")
+
+    @property
+    def control_arm(self) -> str:
+        """Name of the arm that others are compared with."""
+        return self.control or next(iter(self.arms))
+
+    @property
+    def primary_metric(self) -> str:
+        """Name of the metric that decides the verdict."""
+        return self.primary or next(iter(self.metrics))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share by arm, with the holdout last if there is one; arms without users are left out."""
+        shares = {name: arm.share for name, arm in self.arms.items() if arm.share > 0.0}
+        return shares | ({HOLDOUT: self.holdout} if self.holdout > 0.0 else {})
+
+    def active(self, time: datetime) -> bool:
+        """Return whether the experiment runs at a time."""
+        return self.start <= time and (self.end is None or time < self.end)
+
+
+class Experiments(FrozenModel):
+    """The experiments of a file, of which at most one is active at any time."""
+
+    experiments: tuple[Experiment, ...] = Field(min_length=1, description="The experiments.")
+
+    @model_validator(mode="after")
+    def _one_at_a_time(self) -> Self:
+        for first, second in combinations(self.experiments, 2):
+            if first.name == second.name:
+                raise ValueError(f"experiments: the name '{first.name}' is given twice")
+            early, late = sorted((first, second), key=lambda e: e.start)
+            if early.end is None or late.start < early.end:
+                raise ValueError(
+                    f"experiments: '{early.name}' and '{late.name}' overlap in time; end one before"
+                    " the other starts, or make one experiment with an arm per combination"
+                )
+        return self
+
+    def active(self, time: datetime) -> Experiment | None:
+        """Return the experiment that runs at a time, if any."""
+        return next((e for e in self.experiments if e.active(time)), None)
+
+    def named(self, name: str | None) -> Experiment:
+        """Return an experiment by its name; the only one if None.
+
+        Raises:
+            RecipeError: there is no such experiment, or several and no name.
+
+        """
+        names = [e.name for e in self.experiments]
+        if name is None and len(names) == 1:
+            return self.experiments[0]
+        if name not in names:
+            given = "a name is needed" if name is None else f"no experiment '{name}'"
+            hint = "" if name is None else did_you_mean(name, names)
+            raise RecipeError(f"experiments: {given}{hint}; there are: {', '.join(names)}")
+        return self.experiments[names.index(name)]
+
+
+def load_experiments(path: str | Path) -> Experiments:
+    """Read a file of experiments.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "experiments.yaml"
+    >>> _ = path.write_text('''
+    ... experiments:
+    ...   - name: more_likes
+    ...     start: 2026-11-01
+    ...     arms:
+    ...       control: {share: 0.5}
+    ...       likes: {share: 0.5, request: {blend: {weights: {like: 2}}}}
+    ...     metrics: {clicks: {event: click}}
+    ... ''')
+    >>> load_experiments(path).named("more_likes").shares
+    {'control': 0.5, 'likes': 0.5}
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or a key is wrong.
+
+    """
+    path = path_of("experiments", path, error=RecipeError, expected="the path of a YAML file")
+    try:
+        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise RecipeError(f"{path}: expected the key experiments with a list of experiments")
+    return validate(Experiments, plain)
+
+
+def _known(key: str, name: str, names: Mapping[str, object]) -> None:
+    allowed: Sequence[str] = list(names)
+    if name not in names:
+        hint = did_you_mean(name, list(allowed))
+        raise ValueError(f"{key}: no '{name}'{hint}; allowed: {', '.join(allowed)}")

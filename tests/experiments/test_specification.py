@@ -1,0 +1,106 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from crosstower.errors import RecipeError
+from crosstower.experiments.specification import Experiments, load_experiments
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
+
+ARMS = "{control: {share: 0.5}, likes: {share: 0.4, request: {blend: {weights: {like: 2}}}}}"
+ONE = f"""
+name: likes
+start: 2026-11-01
+arms: {ARMS}
+metrics: {{clicks: {{event: click}}, ctr: {{event: click, per: impression}}}}
+"""
+
+
+def parsed(*texts: str) -> Experiments:
+    return validate(Experiments, {"experiments": [read_yaml(text) for text in texts]})
+
+
+def test_defaults_follow_from_the_order_of_the_file() -> None:
+    one = parsed(ONE + "holdout: 0.1").experiments[0]
+    assert (one.control_arm, one.primary_metric) == ("control", "clicks")
+    assert one.shares == {"control": 0.5, "likes": 0.4, "holdout": 0.1}
+    assert one.start == datetime(2026, 11, 1, tzinfo=UTC)
+    assert one.arms["likes"].request == {"blend": {"weights": {"like": 2}}}
+
+
+def test_times_are_utc_and_ends_are_exclusive() -> None:
+    file = parsed(
+        ONE + "end: 2026-11-08T02:00:00+02:00",
+        ONE.replace("name: likes", "name: next").replace("2026-11-01", "2026-11-08"),
+    )
+    first, second = file.experiments
+    assert first.end == second.start == datetime(2026, 11, 8, tzinfo=UTC)
+    assert file.active(datetime(2026, 11, 7, 23, 59, tzinfo=UTC)) is first
+    assert file.active(datetime(2026, 11, 8, tzinfo=UTC)) is second
+    assert file.active(datetime(2026, 10, 31, tzinfo=UTC)) is None
+    assert file.named("next") is second
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("control: contrl", "control: no 'contrl'; did you mean 'control'.; allowed: control"),
+        ("primary: click", "primary: no 'click'; did you mean 'clicks'"),
+        ("holdout: 0.2", r"shares and holdout that sum to at most 1 and above 0, got 1\.1"),
+        ("end: 2026-10-01", "end: expected a time after 2026-11-01"),
+        ("start: 17", "start: expected a date or time .* got 17"),
+        ("salts: x", "unknown key; did you mean 'salt'"),
+        ("name: a b", "name: .* got 'a b'"),
+        ("arms: {a: {share: 1, interleave: [b, c]}, b: {share: 0}}", "interleave: no 'c'"),
+        ("arms: {a: {share: 1}, b: {share: 0, interleave: [a, a]}}", "two different arms, got 'a'"),
+        (
+            "arms: {a: {share: 1},b: {share: 0,interleave: [a, c]},c: {share: 0,interleave: [a, b]}}",
+            "'c' is interleaved itself",
+        ),
+        (
+            "arms: {b: {share: 1, interleave: [a, c]}, a: {share: 0}, c: {share: 0}}",
+            "control: 'b' is interleaved; choose an arm with a request",
+        ),
+        ("arms: {a: {share: 1}, holdout: {share: 0}}", "'holdout' is reserved"),
+        (
+            "arms: {a: {share: 1}, b: {share: 0, interleave: [a, a], request: {k: 1}}}",
+            "such an arm sets no request",
+        ),
+        (
+            "arms: {a: {share: 1}, b: {share: 0, bundle: other}}",
+            "a server holds one bundle, .* start a second server with: crosstower serve other",
+        ),
+        ("metrics: {m: {event: e, of: any, per: f}}", "per: not allowed with of: any"),
+        ("metrics: {m: {event: e, of: sum}}", "expected 'count', 'value' or 'any', got 'sum'"),
+    ],
+)
+def test_mistakes_are_named(more: str, words: str) -> None:
+    plain = read_yaml(ONE) | read_yaml(more)
+    with pytest.raises(RecipeError, match=words):
+        validate(Experiments, {"experiments": [plain]})
+
+
+def test_one_experiment_at_a_time() -> None:
+    with pytest.raises(RecipeError, match="'likes' and 'next' overlap in time; end one before"):
+        parsed(ONE, ONE.replace("name: likes", "name: next"))
+    with pytest.raises(RecipeError, match="the name 'likes' is given twice"):
+        parsed(ONE, ONE)
+    later = ONE.replace("name: likes", "name: next").replace("2026-11-01", "2026-12-01")
+    file = parsed(ONE + "end: 2026-12-01", later)
+    with pytest.raises(RecipeError, match="a name is needed; there are: likes, next"):
+        file.named(None)
+    with pytest.raises(RecipeError, match="no experiment 'nxt'; did you mean 'next'"):
+        file.named("nxt")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.yaml: cannot be read: No such file"):
+        load_experiments(tmp_path / "none.yaml")
+    path = tmp_path / "experiments.yaml"
+    path.write_text("[")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_experiments(path)
+    path.write_text("- name: a")
+    with pytest.raises(RecipeError, match="expected the key experiments with a list"):
+        load_experiments(path)
