@@ -1,10 +1,9 @@
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from crosstower.errors import RecipeError
-from crosstower.experiments.specification import Experiments, load_experiments
+from crosstower.experiments.experiment_file import Experiments
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 
@@ -29,19 +28,6 @@ def test_defaults_follow_from_the_order_of_the_file() -> None:
     assert one.arms["likes"].request == {"blend": {"weights": {"like": 2}}}
 
 
-def test_times_are_utc_and_ends_are_exclusive() -> None:
-    file = parsed(
-        ONE + "end: 2026-11-08T02:00:00+02:00",
-        ONE.replace("name: likes", "name: next").replace("2026-11-01", "2026-11-08"),
-    )
-    first, second = file.experiments
-    assert first.end == second.start == datetime(2026, 11, 8, tzinfo=UTC)
-    assert file.active(datetime(2026, 11, 7, 23, 59, tzinfo=UTC)) is first
-    assert file.active(datetime(2026, 11, 8, tzinfo=UTC)) is second
-    assert file.active(datetime(2026, 10, 31, tzinfo=UTC)) is None
-    assert file.named("next") is second
-
-
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -55,7 +41,10 @@ def test_times_are_utc_and_ends_are_exclusive() -> None:
         ("arms: {a: {share: 1, interleave: [b, c]}, b: {share: 0}}", "interleave: no 'c'"),
         ("arms: {a: {share: 1}, b: {share: 0, interleave: [a, a]}}", "two different arms, got 'a'"),
         (
-            "arms: {a: {share: 1},b: {share: 0,interleave: [a, c]},c: {share: 0,interleave: [a, b]}}",
+            (
+                "arms: {a: {share: 1}, b: {share: 0, interleave: [a, c]},"
+                " c: {share: 0, interleave: [a, b]}}"
+            ),
             "'c' is interleaved itself",
         ),
         (
@@ -79,28 +68,3 @@ def test_mistakes_are_named(more: str, words: str) -> None:
     plain = read_yaml(ONE) | read_yaml(more)
     with pytest.raises(RecipeError, match=words):
         validate(Experiments, {"experiments": [plain]})
-
-
-def test_one_experiment_at_a_time() -> None:
-    with pytest.raises(RecipeError, match="'likes' and 'next' overlap in time; end one before"):
-        parsed(ONE, ONE.replace("name: likes", "name: next"))
-    with pytest.raises(RecipeError, match="the name 'likes' is given twice"):
-        parsed(ONE, ONE)
-    later = ONE.replace("name: likes", "name: next").replace("2026-11-01", "2026-12-01")
-    file = parsed(ONE + "end: 2026-12-01", later)
-    with pytest.raises(RecipeError, match="a name is needed; there are: likes, next"):
-        file.named(None)
-    with pytest.raises(RecipeError, match="no experiment 'nxt'; did you mean 'next'"):
-        file.named("nxt")
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none\.yaml: cannot be read: No such file"):
-        load_experiments(tmp_path / "none.yaml")
-    path = tmp_path / "experiments.yaml"
-    path.write_text("[")
-    with pytest.raises(RecipeError, match="is not YAML"):
-        load_experiments(path)
-    path.write_text("- name: a")
-    with pytest.raises(RecipeError, match="expected the key experiments with a list"):
-        load_experiments(path)

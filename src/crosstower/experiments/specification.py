@@ -1,25 +1,16 @@
-"""The file of experiments: arms, shares, metrics and times. No torch.
-
-At any time at most one experiment is active, so that each event belongs to one experiment and arm.
-"""
+"""Specification of an experiment: arms, shares, metrics and times. No torch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from itertools import combinations
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
-from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.arguments import path_of
+from crosstower.errors import did_you_mean
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.validation import validate
-from crosstower.recipe.yaml_reader import read_yaml
 
 HOLDOUT = "holdout"
 """Name of the arm of users that are kept out of the experiment for comparison."""
@@ -114,7 +105,9 @@ class Experiment(FrozenModel):
     control: str | None = Field(
         default=None, description="Arm that others are compared with (default: the first)."
     )
-    metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by name.")
+    metrics: dict[Name, Metric] = Field(
+        default={}, description="Metrics by name; not needed if all users get interleaved lists."
+    )
     primary: str | None = Field(
         default=None, description="Metric that decides the verdict (default: the first)."
     )
@@ -163,7 +156,10 @@ class Experiment(FrozenModel):
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"end: expected a time after {self.start}, got {self.end}")
         _known("control", self.control_arm, self.arms)
-        _known("primary", self.primary_metric, self.metrics)
+        if len(self.compared) > 1 and not self.metrics:
+            raise ValueError("metrics: missing; declare one, such as clicks: {event: click}")
+        if self.primary is not None:
+            _known("primary", self.primary, self.metrics)
         if HOLDOUT in self.arms:
             raise ValueError(f"arms: '{HOLDOUT}' is reserved; set the key {HOLDOUT} instead")
         self._check_interleaved()
@@ -198,9 +194,15 @@ class Experiment(FrozenModel):
         return self.control or next(iter(self.arms))
 
     @property
-    def primary_metric(self) -> str:
-        """Name of the metric that decides the verdict."""
-        return self.primary or next(iter(self.metrics))
+    def primary_metric(self) -> str | None:
+        """Name of the metric that decides the verdict; None without metrics."""
+        return self.primary or next(iter(self.metrics), None)
+
+    @property
+    def compared(self) -> list[str]:
+        """Names of the arms whose metrics are compared, the control first."""
+        arms = [n for n in self.shares if n == HOLDOUT or self.arms[n].interleave is None]
+        return sorted(arms, key=lambda name: name != self.control_arm)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -211,78 +213,6 @@ class Experiment(FrozenModel):
     def active(self, time: datetime) -> bool:
         """Return whether the experiment runs at a time."""
         return self.start <= time and (self.end is None or time < self.end)
-
-
-class Experiments(FrozenModel):
-    """The experiments of a file, of which at most one is active at any time."""
-
-    experiments: tuple[Experiment, ...] = Field(min_length=1, description="The experiments.")
-
-    @model_validator(mode="after")
-    def _one_at_a_time(self) -> Self:
-        for first, second in combinations(self.experiments, 2):
-            if first.name == second.name:
-                raise ValueError(f"experiments: the name '{first.name}' is given twice")
-            early, late = sorted((first, second), key=lambda e: e.start)
-            if early.end is None or late.start < early.end:
-                raise ValueError(
-                    f"experiments: '{early.name}' and '{late.name}' overlap in time; end one before"
-                    " the other starts, or make one experiment with an arm per combination"
-                )
-        return self
-
-    def active(self, time: datetime) -> Experiment | None:
-        """Return the experiment that runs at a time, if any."""
-        return next((e for e in self.experiments if e.active(time)), None)
-
-    def named(self, name: str | None) -> Experiment:
-        """Return an experiment by its name; the only one if None.
-
-        Raises:
-            RecipeError: there is no such experiment, or several and no name.
-
-        """
-        names = [e.name for e in self.experiments]
-        if name is None and len(names) == 1:
-            return self.experiments[0]
-        if name not in names:
-            given = "a name is needed" if name is None else f"no experiment '{name}'"
-            hint = "" if name is None else did_you_mean(name, names)
-            raise RecipeError(f"experiments: {given}{hint}; there are: {', '.join(names)}")
-        return self.experiments[names.index(name)]
-
-
-def load_experiments(path: str | Path) -> Experiments:
-    """Read a file of experiments.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "experiments.yaml"
-    >>> _ = path.write_text('''
-    ... experiments:
-    ...   - name: more_likes
-    ...     start: 2026-11-01
-    ...     arms:
-    ...       control: {share: 0.5}
-    ...       likes: {share: 0.5, request: {blend: {weights: {like: 2}}}}
-    ...     metrics: {clicks: {event: click}}
-    ... ''')
-    >>> load_experiments(path).named("more_likes").shares
-    {'control': 0.5, 'likes': 0.5}
-
-    Raises:
-        RecipeError: the file is missing, is not YAML, or a key is wrong.
-
-    """
-    path = path_of("experiments", path, error=RecipeError, expected="the path of a YAML file")
-    try:
-        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: is not YAML: {error}") from error
-    if not isinstance(plain, dict):
-        raise RecipeError(f"{path}: expected the key experiments with a list of experiments")
-    return validate(Experiments, plain)
 
 
 def _known(key: str, name: str, names: Mapping[str, object]) -> None:

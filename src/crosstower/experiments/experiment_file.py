@@ -1,0 +1,93 @@
+"""The file of experiments. No torch.
+
+At any time at most one experiment is active, so that each event belongs to one experiment and arm.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.experiments.specification import Experiment
+from crosstower.recipe.arguments import path_of
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
+
+
+class Experiments(FrozenModel):
+    """The experiments of a file, of which at most one is active at any time."""
+
+    experiments: tuple[Experiment, ...] = Field(min_length=1, description="The experiments.")
+
+    @model_validator(mode="after")
+    def _one_at_a_time(self) -> Self:
+        for first, second in combinations(self.experiments, 2):
+            if first.name == second.name:
+                raise ValueError(f"experiments: the name '{first.name}' is given twice")
+            early, late = sorted((first, second), key=lambda e: e.start)
+            if early.end is None or late.start < early.end:
+                raise ValueError(
+                    f"experiments: '{early.name}' and '{late.name}' overlap in time; end one before"
+                    " the other starts, or make one experiment with an arm per combination"
+                )
+        return self
+
+    def active(self, time: datetime) -> Experiment | None:
+        """Return the experiment that runs at a time, if any."""
+        return next((e for e in self.experiments if e.active(time)), None)
+
+    def named(self, name: str | None) -> Experiment:
+        """Return an experiment by its name; the only one if None.
+
+        Raises:
+            RecipeError: there is no such experiment, or several and no name.
+
+        """
+        names = [e.name for e in self.experiments]
+        if name is None and len(names) == 1:
+            return self.experiments[0]
+        if name not in names:
+            given = "a name is needed" if name is None else f"no experiment '{name}'"
+            hint = "" if name is None else did_you_mean(name, names)
+            raise RecipeError(f"experiments: {given}{hint}; there are: {', '.join(names)}")
+        return self.experiments[names.index(name)]
+
+
+def load_experiments(path: str | Path) -> Experiments:
+    """Read a file of experiments.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "experiments.yaml"
+    >>> _ = path.write_text('''
+    ... experiments:
+    ...   - name: more_likes
+    ...     start: 2026-11-01
+    ...     arms:
+    ...       control: {share: 0.5}
+    ...       likes: {share: 0.5, request: {blend: {weights: {like: 2}}}}
+    ...     metrics: {clicks: {event: click}}
+    ... ''')
+    >>> load_experiments(path).named("more_likes").shares
+    {'control': 0.5, 'likes': 0.5}
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or a key is wrong.
+
+    """
+    path = path_of("experiments", path, error=RecipeError, expected="the path of a YAML file")
+    try:
+        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise RecipeError(f"{path}: expected the key experiments with a list of experiments")
+    return validate(Experiments, plain)
