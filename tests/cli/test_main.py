@@ -73,6 +73,7 @@ def test_errors_are_messages_with_exit_codes(
         "events",
         "demo",
         "data list",
+        "experiment report",
     ],
 )
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
@@ -106,7 +107,7 @@ def test_help_of_all_names_commands_and_exit_codes(capsys: Capture) -> None:
         "demo",
         "data",
     )
-    commands += ("bundle", "serve", "export", "events")
+    commands += ("bundle", "serve", "export", "events", "experiment")
     assert [c for c in (*commands, "Exit codes") if c not in out] == []
 
 

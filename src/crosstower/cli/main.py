@@ -15,12 +15,13 @@ from crosstower.cli.data import data_app
 from crosstower.cli.demo.command import demo_app
 from crosstower.cli.evaluate import evaluate_app
 from crosstower.cli.events import events_app
+from crosstower.cli.experiment import experiment_app
 from crosstower.cli.export import export_app
 from crosstower.cli.fit import fit_app
 from crosstower.cli.funnel import funnel_app
 from crosstower.cli.init.command import init_app
 from crosstower.cli.off_policy import off_policy_app
-from crosstower.cli.options import DATA
+from crosstower.cli.options import DATA, SERVE
 from crosstower.cli.predict import predict_app
 from crosstower.cli.retrieval import retrieval_app
 from crosstower.cli.serve import serve_app
@@ -47,6 +48,7 @@ for part in (
     *(bundle_app, serve_app, events_app, export_app),
 ):
     app.add_typer(part)
+app.add_typer(experiment_app, name="experiment", rich_help_panel=SERVE)
 
 
 def _print_version(wanted: bool) -> None:

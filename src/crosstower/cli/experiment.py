@@ -1,0 +1,98 @@
+"""`crosstower experiment`: analyse A/B tests and interleaved lists."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crosstower.cli.options import Json, time_of
+from crosstower.errors import QueryError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from crosstower.experiments.report import ExperimentReport
+
+experiment_app = typer.Typer(help="Analyse A/B tests and interleaved lists.", no_args_is_help=True)
+
+
+@experiment_app.command(
+    "report",
+    epilog="Examples: crosstower experiment report experiments.yaml --state bundle.state   |  "
+    " crosstower experiment report experiments.yaml --events events.parquet --html report.html",
+)
+def experiment_report(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of experiments (YAML).")],
+    state: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="State folder of the server.")
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Parquet file written by crosstower events."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Experiment of the file (default: the only one)."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Events before this date or time; UTC without a zone."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the report as an HTML page.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Report lifts with always-valid intervals, the sample ratio, segments and verdicts."""
+    from crosstower.experiments import analysis
+    from crosstower.experiments.experiment_file import load_experiments
+
+    experiment = load_experiments(file).named(name)
+    report = analysis.experiment_report(
+        _events(state, events), experiment, until=time_of("--until", until)
+    )
+    if html is not None:
+        from crosstower.experiments.page import write_experiment_page
+
+        write_experiment_page(html, report)
+    if as_json:
+        typer.echo(json.dumps(report.plain(), indent=1, allow_nan=False))
+    else:
+        print_experiment(report)
+
+
+def print_experiment(report: ExperimentReport) -> None:
+    """Print the verdicts, the tables and the notes."""
+    from crosstower.cli.tables import console, print_table
+    from crosstower.experiments.tables import tables_of
+
+    out = console()
+    for words in report.verdicts:
+        out.print(words, highlight=False)
+    for table in tables_of(report):
+        print_table(table.title, table.names, table.rows)
+    for words in report.notes:
+        out.print(f"Note: {words}", highlight=False)
+
+
+def _events(state: Path | None, events: Path | None) -> pl.DataFrame:
+    """Return the events of a state folder or a file."""
+    import polars as pl
+
+    from crosstower.data.sources.source import open_source
+
+    if (state is None) == (events is None):
+        raise QueryError("events: give either --state FOLDER or --events FILE")
+    if events is not None:
+        source = open_source(events)
+        return pl.concat([chunk.frame for chunk in source.chunks(source.columns())])
+    from crosstower.serving.state.event_export import export_events
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.parquet"
+        export_events(state or "", path)
+        return pl.read_parquet(path)
