@@ -217,7 +217,7 @@ def _task_plots(task: TaskReport, content: ReportContent, name: str) -> Iterator
         if any(key in r["valid"] for t in content.trainings for r in t.history):
             svg = training_plot(content.trainings, key=key, name=f"{name}-{metric.name}")
             words = "Validation rows after each epoch, one line per seed; the best epoch is marked."
-            yield Plot(f"{metric.title} by epoch", words, svg)
+            yield Plot(f"{metric.heading} by epoch", words, svg)
 
 
 def _training_plots(content: ReportContent) -> list[Block]:
