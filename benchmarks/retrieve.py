@@ -74,7 +74,8 @@ def read(path: str) -> RetrievalData:
 def ours(path: str, seed: int) -> dict:
     """Train one epoch by the library's own trainer."""
     data = read(path)
-    job = RetrievalJob(recipe(), data)
+    job = RetrievalJob(recipe())
+    job.data = data
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         position = Trainer(

@@ -90,11 +90,11 @@ def test_a_wrong_option_is_named_before_rows_are_read(given: Recipe, words: str)
 
 
 def test_crosses_that_no_wide_side_reads_are_named() -> None:
-    _, notes = check_recipe(ranking("dcn_v2", evaluation={"baselines": ["mlp"]}))
+    _, _, notes = check_recipe(ranking("dcn_v2", evaluation={"baselines": ["mlp"]}))
     (note,) = notes
     assert note.startswith("pair: a cross without dim, which only a wide side reads;")
     assert "not used by dcn_v2, mlp:" in note
-    assert check_recipe(ranking("wide_deep", evaluation={"baselines": []}))[1] == []
+    assert check_recipe(ranking("wide_deep", evaluation={"baselines": []}))[2] == []
 
 
 def test_a_model_that_reads_its_weights_is_left_to_the_training() -> None:
@@ -109,7 +109,7 @@ def test_a_model_that_reads_its_weights_is_left_to_the_training() -> None:
     Own.__module__ = "tests"
     register_model("reads_weights")(Own)
     try:
-        models, notes = check_recipe(ranking("reads_weights", evaluation={"baselines": []}))
+        _, models, notes = check_recipe(ranking("reads_weights", evaluation={"baselines": []}))
     finally:
         del MODELS.entries["reads_weights"], MODELS.modules["reads_weights"]
     assert (list(models), notes) == (["reads_weights"], [])

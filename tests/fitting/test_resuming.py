@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 import crosstower as ct
 from crosstower.blending.blend_run import blend_run
 from crosstower.cli.main import main
+from crosstower.data.reading import located
 from crosstower.errors import RecipeError, RunError
-from crosstower.fitting.recipe_checks import located
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.retrieval.indexing import build_index

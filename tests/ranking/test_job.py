@@ -11,7 +11,9 @@ from safetensors import safe_open
 
 import crosstower as ct
 from crosstower.errors import DataError, RecipeError
+from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC
 from crosstower.fitting.fit import fit
+from crosstower.ranking.job import ranking_monitor
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.training.history import history
 
@@ -22,6 +24,27 @@ def test_gauc_cannot_be_watched_without_a_group(recipe_text: str, folder: Path) 
     overrides = ["training.monitor=click.gauc", "evaluation.group=null"]
     with pytest.raises(RecipeError, match=r"needs evaluation\.group"):
         quick(parse_recipe(recipe_text, overrides, folder=folder), folder / "a")
+
+
+def monitor_of(kind: str, metric: str | None) -> tuple[str, bool]:
+    schema = {"columns": {"x": "numeric"}, "tasks": {"y": kind}}
+    training = {"monitor": metric and f"y.{metric}"}
+    return ranking_monitor(Recipe.model_validate({"schema": schema, "training": training}))
+
+
+def test_the_default_metric_of_each_kind_can_be_watched() -> None:
+    for kind, metric in DEFAULT_METRIC.items():
+        assert monitor_of(kind, None) == monitor_of(kind, metric) == (f"y.{metric}", False)
+    assert monitor_of("binary", "auc") == ("y.auc", True)
+
+
+def test_a_metric_that_the_task_does_not_have_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"for a binary task: no metric 'acc'.* allowed: auc, ga"):
+        monitor_of("binary", "acc")
+    with pytest.raises(RecipeError, match="'majority_rate'"):
+        monitor_of("binary", "majority_rate")
+    with pytest.raises(RecipeError, match=r"for a regression task: no metric 'auc'.*: rmse, mae "):
+        monitor_of("regression", "auc")
 
 
 def test_early_stopping_can_watch_gauc(recipe_text: str, folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
@@ -165,6 +167,49 @@ def parts_of(recipe: Recipe, data: Any, valid: Any, test: Any) -> tuple[Recipe, 
         )
     given = recipe.data.model_copy(update={"split": GivenSplit()})
     return recipe.model_copy(update={"data": given}), rows
+
+
+def located(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
+    """Return the recipe with the paths of its rows, absolute; tables stay apart.
+
+    Args:
+        recipe: as the user has it.
+        data: rows for `training_source`: a path, a table, a mapping of either, or None.
+
+    Returns:
+        The recipe, and the rows that it does not name.
+
+    """
+    if isinstance(data, str | PathLike):
+        named = {"path": str(data)}
+    elif isinstance(data, Mapping):
+        parts = cast("Mapping[str, Any]", data)
+        keys = {"train": "path", "valid": "valid", "test": "test"}
+        if set(parts) != set(keys) or not all(
+            isinstance(p, str | PathLike) for p in parts.values()
+        ):
+            return _anchored(recipe), data
+        named = {keys[name]: str(path) for name, path in parts.items()} | {"split": GivenSplit()}
+    else:
+        return _anchored(recipe), data
+    rows = recipe.data.model_copy(update=named)
+    return _anchored(recipe.model_copy(update={"data": rows})), None
+
+
+def _anchored(recipe: Recipe) -> Recipe:
+    """Return the recipe with all paths of files absolute, from the working folder."""
+
+    def absolute(path: str | None) -> str | None:
+        return path if path is None or path.startswith("world:") else str(Path.cwd() / path)
+
+    data = recipe.data
+    paths: dict[str, Any] = {n: absolute(getattr(data, n)) for n in ("path", "valid", "test")}
+    paths["joins"] = tuple(j.model_copy(update={"path": absolute(j.path)}) for j in data.joins)
+    sections: dict[str, Any] = {"data": data.model_copy(update=paths)}
+    if recipe.retrieval is not None:
+        items = {"items": absolute(recipe.retrieval.items)}
+        sections["retrieval"] = recipe.retrieval.model_copy(update=items)
+    return recipe.model_copy(update=sections)
 
 
 def undivided(recipe: Recipe) -> Recipe:

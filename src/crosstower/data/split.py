@@ -89,7 +89,7 @@ def fit_splitter(split: Split, source: Source, clocks: ClockOf | None = None) ->
             places = partial(_by_chance, split=split)
             return Splitter((), places, others=free)
         case GroupSplit(column=column):
-            return Splitter((column,), lambda f: _by_group(f, column, split))
+            return Splitter((column,), partial(_by_group, raw=raw_name(column), split=split))
         case ColumnSplit(column=column):
             return Splitter((column,), lambda f: _by_name(f, column))
         case TimeSplit(column=column):
@@ -113,8 +113,8 @@ def _by_chance(frame: pl.DataFrame, split: RandomSplit) -> Assignment:
     return _cut(uniform(mix(_rows(frame), split.seed)), split.fractions)
 
 
-def _by_group(frame: pl.DataFrame, column: str, split: GroupSplit) -> Assignment:
-    return _cut(uniform(hash_ids(text_of(frame[raw_name(column)]), split.seed)), split.fractions)
+def _by_group(frame: pl.DataFrame, raw: str, split: GroupSplit) -> Assignment:
+    return _cut(uniform(hash_ids(text_of(frame[raw]), split.seed)), split.fractions)
 
 
 def _by_name(frame: pl.DataFrame, column: str) -> Assignment:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +16,27 @@ import torch
 from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
-from crosstower.data.encoders.files import load_encoder
+from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.progress import progress_console, progress_on
-from crosstower.data.reading import parts_of, training_source
-from crosstower.errors import RecipeError, TrainingError
-from crosstower.fitting.new_run import create_run, folder_of, refuse_existing
+from crosstower.data.reading import located, parts_of, training_source
+from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
-from crosstower.fitting.recipe_checks import as_recipe, check_recipe, located
-from crosstower.fitting.resuming import (
-    begun,
-    blend_again,
-    check_rows,
-    continued,
-    keep_recipe,
-    named,
-)
-from crosstower.ranking.data import prepare
-from crosstower.ranking.job import RankingJob
+from crosstower.fitting.recipe_checks import check_recipe
+from crosstower.fitting.resuming import blend_again, continued, going_on, named
+from crosstower.models.registry import MODELS
 from crosstower.ranking.results import write_results
-from crosstower.recipe.arguments import count_of
-from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.arguments import count_of, path_of
+from crosstower.recipe.kinds.registry import COLUMNS
+from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
-from crosstower.retrieval.baselines.fit import baseline_names
-from crosstower.retrieval.data.retrieval_data import prepare_retrieval
-from crosstower.retrieval.job import RetrievalJob
 from crosstower.retrieval.results import write_retrieval_results
+from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
 from crosstower.training.job import Job
 from crosstower.training.progress import training_bar
-from crosstower.training.run import BLENDED, Run
+from crosstower.training.run import BLENDED, Run, RunInfo
+
+_LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
 
 def fit(
@@ -88,7 +83,7 @@ def fit(
         raise RecipeError("finish: ends a run that has begun, so it needs resume")
     if seeds is not None:
         count_of("seeds", seeds, error=RecipeError)
-    models, notes = check_recipe(recipe)
+    job, models, notes = check_recipe(recipe)
     device = pick_device(recipe.training.device)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
     if earlier is None:
@@ -96,13 +91,16 @@ def fit(
     console = progress_console(quiet=quiet)
     spill = folder.parent / f".{folder.name}.rows"
     try:
-        job = _read(recipe, data, spill, earlier, console)
-        run = earlier or create_run(
-            folder, recipe, models, job, seeds=seeds or 1, tables=tables, notes=notes
-        )
-        check_rows(run, job.facts)
-        keep_recipe(run)
-        run = begun(run) if finish else run
+        encoder = load_encoder(earlier.folder / "encoder") if earlier else None
+        source = training_source(recipe.data, data)
+        with console.status("reading") as status:
+            job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
+        if earlier is None:
+            run = create_run(
+                folder, recipe, models, job, seeds=seeds or 1, tables=tables, notes=notes
+            )
+        else:
+            run = going_on(earlier, job.facts, finish=finish)
         _train(run, job, device, console, finish=finish)
     except TrainingError as error:  # only this function knows the folder
         raise named(error, folder) from error
@@ -110,20 +108,6 @@ def fit(
         shutil.rmtree(spill, ignore_errors=True)
     _evaluate(run, data, console)
     return run
-
-
-def _read(recipe: Recipe, data: Any, spill: Path, earlier: Run | None, console: Console) -> Job:
-    """Read and encode the rows, for a ranker or for a retriever."""
-    encoder = load_encoder(earlier.folder / "encoder") if earlier else None
-    source = training_source(recipe.data, data)
-    with console.status("reading") as status:
-        shown = progress_on(status)
-        if recipe.retrieval is None:
-            rows = prepare(recipe, source, spill=spill, encoder=encoder, on_progress=shown)
-            return RankingJob(recipe, rows)
-        found = prepare_retrieval(recipe, source, encoder=encoder, on_progress=shown)
-        baseline_names(recipe, len(found.items))  # an impossible one is an error before training
-        return RetrievalJob(recipe, found)
 
 
 def _train(run: Run, job: Job, device: torch.device, console: Console, *, finish: bool) -> None:
@@ -156,3 +140,91 @@ def _evaluate(run: Run, data: Any, console: Console) -> None:
 def _peak_memory_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def folder_of(recipe: Any, out: Any, *, resume: bool) -> Path | None:
+    """Return the folder given as `out`, or as the recipe of a run to resume; None without either.
+
+    Raises:
+        RunError: it is not a path, or a folder that is not to be resumed.
+
+    """
+    if out is not None:
+        return path_of("out", out, error=RunError, expected="the folder of the new run")
+    if not isinstance(recipe, str | Path):
+        return None
+    if resume and not Path(recipe).exists() and not Path(recipe).suffix:
+        raise RunError(f"{recipe}: no such run; give the folder that 'crosstower fit' wrote")
+    if not Path(recipe).is_dir():
+        return None
+    if not resume:
+        raise RunError(
+            f"{recipe}: a folder, expected a recipe file; go on with a run with resume (--resume)"
+        )
+    return Path(recipe)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise RunError if the folder of a new run already exists."""
+    if not folder.exists():
+        return
+    way = ""
+    if (folder / "run.json").is_file():
+        way = f", or go on with: {Run.open(folder).resume}"
+    raise RunError(
+        f"{folder}: already exists and is never overwritten; choose another folder with --out,"
+        f" remove it{way}"
+    )
+
+
+def create_run(
+    folder: Path,
+    recipe: Recipe,
+    models: dict[str, dict[str, Any]],
+    job: Job,
+    *,
+    seeds: int,
+    tables: bool,
+    notes: Sequence[str],
+) -> Run:
+    """Write the folder of a run that has not begun: encoder, recipe, and what is known of it.
+
+    Args:
+        folder: must not exist.
+        recipe: all paths absolute.
+        models: model sections by name, the main model first.
+        job: of the rows.
+        seeds: number of trainings per model.
+        tables: whether the rows were given as tables.
+        notes: sentences for the report, in addition to those about the data.
+
+    """
+    first, facts, size = recipe.training.seed, job.facts, job.train_rows
+    info = RunInfo(
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        models=models,
+        seeds=tuple(range(first, first + seeds)),
+        facts=facts.model_copy(update={"notes": (*facts.notes, *notes)}),
+        environment=_environment() | {"batch size": str(recipe.training.batch_size_for(size))},
+        tables=tables,
+        modules=MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values()),
+    )
+    with new_folder(folder) as aside:  # a folder that exists can always be opened
+        save_encoder(job.encoder, aside / "encoder")
+        job.save(aside)
+        (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
+    return Run(folder, recipe, info)
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: metadata.version(name) for name in _LIBRARIES}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "python": platform.python_version(),
+        "crosstower": metadata.version("crosstower"),
+        **versions,
+        "system": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+        "GPU": gpu,
+    }

@@ -139,9 +139,9 @@ class OneTraining:
         )
         trainer = Trainer(
             model=model,
+            batches=job.batches(size, self.seed),
             objective=job.objective(size),
             settings=settings,
-            batches=job.batches(size, self.seed),
             validate=None if place is not None else job.validate,
             monitor=monitor,
             higher_is_better=higher,

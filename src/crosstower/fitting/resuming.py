@@ -87,8 +87,24 @@ def _flat(plain: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
             yield before + key, value
 
 
-def check_rows(run: Run, facts: DatasetStats) -> None:
-    """Raise RunError if the rows are not those that the run began with."""
+def going_on(run: Run, facts: DatasetStats, *, finish: bool) -> Run:
+    """Return the run that goes on, and keep its recipe.
+
+    Args:
+        run: from `continued`.
+        facts: of the rows.
+        finish: whether to end the trainings that have begun, and to leave out the others.
+
+    Raises:
+        RunError: the rows are not those that the run began with, or nothing has been learnt yet.
+
+    """
+    _check_rows(run, facts)
+    _keep_recipe(run)
+    return _begun(run) if finish else run
+
+
+def _check_rows(run: Run, facts: DatasetStats) -> None:
     if run.info.facts.fingerprint != facts.fingerprint:
         back = f"give the same: {run.resume}" if run.info.tables else "put the data back"
         raise RunError(
@@ -97,14 +113,13 @@ def check_rows(run: Run, facts: DatasetStats) -> None:
         )
 
 
-def keep_recipe(run: Run) -> None:
-    """Write the recipe that a run goes on with, if it is another one."""
+def _keep_recipe(run: Run) -> None:
     path, text = run.folder / "recipe.yaml", run.recipe.to_yaml()
     if path.read_text(encoding="utf-8") != text:
         write_atomic(path, text.encode())
 
 
-def position_of(run: Run, model: str, seed: int) -> Position | None:
+def _position_of(run: Run, model: str, seed: int) -> Position | None:
     """Return where a training is; None if it has not begun."""
     path = run.model_folder(model, seed) / LAST
     return read_position(path) if path.is_file() else None
@@ -121,7 +136,7 @@ def blend_again(run: Run, data: Any, on_progress: OnProgress) -> None:
     blend_run(run, blend, user=plain["user"], k=plain["k"], data=data, on_progress=on_progress)
 
 
-def begun(run: Run) -> Run:
+def _begun(run: Run) -> Run:
     """Return a run of the trainings that have begun, to be ended now; it is kept so.
 
     These are the seeds of the main model with at least one step, and the baselines that have one
@@ -148,14 +163,14 @@ def begun(run: Run) -> Run:
 
 
 def _steps(run: Run, model: str, seed: int) -> int:
-    position = position_of(run, model, seed)
+    position = _position_of(run, model, seed)
     return position.step if position else 0
 
 
 def _notes(run: Run, models: Mapping[str, Any], seeds: tuple[int, ...]) -> Iterator[str]:
     for name in models:
         for seed in seeds:
-            position = position_of(run, name, seed)
+            position = _position_of(run, name, seed)
             if position is not None and not is_over(position, limits_of(run.recipe.training)):
                 epochs = f"{position.epoch} of at most {run.recipe.training.epochs} epochs"
                 yield f"Training ended by hand: {name}, seed {seed}, after {epochs}."

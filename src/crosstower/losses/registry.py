@@ -137,8 +137,10 @@ def task_losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:
 
     """
     return {
-        name: loss_of(
-            task.kind, task.loss or DEFAULT_LOSS[task.kind], where=f"schema.tasks.{name}.loss"
+        name: LOSSES.get(
+            task.loss or DEFAULT_LOSS[task.kind],
+            where=f"schema.tasks.{name}.loss: for {task.kind}",
+            fits=lambda loss, kind=task.kind: kind in loss.kinds,
         )
         for name, task in tasks.items()
     }

@@ -58,7 +58,8 @@ class ESMM(nn.Module):
             " order of the schema if unset.",
         )
         trunk: Trunk = Field(
-            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+            default_factory=MLPTrunk,
+            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
         )
         tower_hidden: tuple[int, ...] = Field(
             default=(), description="Widths of each tower's dense layers."

@@ -49,7 +49,8 @@ class MMoE(nn.Module):
             default=16, ge=1, description="D of columns that do not set their own `dim`."
         )
         trunk: Trunk = Field(
-            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+            default_factory=MLPTrunk,
+            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
         )
         experts: int = Field(default=4, ge=2, description="Number of shared experts.")
         tower_hidden: tuple[int, ...] = Field(

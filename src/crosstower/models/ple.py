@@ -49,7 +49,8 @@ class PLE(nn.Module):
             default=16, ge=1, description="D of columns that do not set their own `dim`."
         )
         trunk: Trunk = Field(
-            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+            default_factory=MLPTrunk,
+            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
         )
         specific_experts: int = Field(default=1, ge=1, description="Per task and level.")
         shared_experts: int = Field(default=1, ge=1, description="Per level, for all tasks.")

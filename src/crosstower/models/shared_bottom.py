@@ -45,7 +45,8 @@ class SharedBottom(nn.Module):
             default=16, ge=1, description="D of columns that do not set their own `dim`."
         )
         trunk: Trunk = Field(
-            default=MLPTrunk(), description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep."
+            default_factory=MLPTrunk,
+            description="Trunk, or its name alone: mlp, dcn_v2 or wide_deep.",
         )
         tower_hidden: tuple[int, ...] = Field(
             default=(32,), description="Widths of each tower's dense layers."

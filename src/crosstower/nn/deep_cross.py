@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, Self
 
 import torch
@@ -66,7 +68,13 @@ def deep_cross(width: int, options: CrossOptions) -> Stacked | Parallel | Stacke
         options: of the cross layers and the MLP.
 
     """
-    cross = CrossNetwork([_cross_layer(width, options) for _ in range(options.cross_layers)])
+    rank = options.rank
+    layer: Callable[[], nn.Module] = {
+        "full": partial(CrossFull, width),
+        "low_rank": partial(CrossLowRank, width, rank=rank),
+        "mixture": partial(CrossMixture, width, experts=options.experts, rank=rank),
+    }[options.cross]
+    cross = CrossNetwork([layer() for _ in range(options.cross_layers)])
     return _STRUCTURES[options.structure](cross, width, options.hidden, options.dropout)
 
 
@@ -162,13 +170,3 @@ _STRUCTURES = {
     "parallel": Parallel,
     "stacked_with_input": StackedWithInput,
 }
-
-
-def _cross_layer(width: int, options: CrossOptions) -> nn.Module:
-    match options.cross:
-        case "full":
-            return CrossFull(width)
-        case "low_rank":
-            return CrossLowRank(width, rank=options.rank)
-        case "mixture":
-            return CrossMixture(width, experts=options.experts, rank=options.rank)

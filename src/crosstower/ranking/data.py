@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,42 +106,42 @@ def prepare(
         DataError: a bad cell, an empty split, a binary task with one class in a split.
 
     """
-    extras = evaluation_columns(recipe)
-    require_columns(source, [*recipe.schema_.sources(), *recipe.schema_.label_sources(), *extras])
+    schema, extras = recipe.schema_, evaluation_columns(recipe)
+    named = [*schema.sources(), *schema.label_sources(), *extras]
+    require_columns(source, named)
     splitter = splitter_of(recipe, source)
-    reading = _Reading(recipe, source, splitter, extras, on_progress)
+    cleaner = Cleaner(
+        schema,
+        list(dict.fromkeys([*extras, *splitter.columns])),
+        on_bad_rows=recipe.data.on_bad_rows,
+        amounts=recipe.amounts,
+        clocks=splitter.clocks,
+    )
+    times = [clock.column for clock in splitter.clocks]
+    columns = list(dict.fromkeys([*named, *splitter.columns, *times]))
+    reading = _Reading(source, columns, cleaner, splitter, on_progress)
     if encoder is None:
-        fit = EncoderFit(recipe.schema_)
+        fit = EncoderFit(schema)
         for frame, assignment in reading.frames("learning vocabularies", DatasetCounter()):
             fit.add(select(frame, assignment, 0))
         join_matches(source)  # a join without a match is an error before anything is encoded
         encoder = fit.finish()
-    return _encode(reading, encoder, spill)
+    return _encode(recipe, reading, encoder, extras, spill)
 
 
 @dataclass(frozen=True)
 class _Reading:
     """One way to go over the rows, used for each pass."""
 
-    recipe: Recipe
     source: Source
+    columns: list[str]
+    cleaner: Cleaner
     splitter: Splitter
-    extras: list[str]
     on_progress: OnProgress
 
     def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
-        extras = list(dict.fromkeys([*self.extras, *self.splitter.columns]))
-        how = self.recipe.data.on_bad_rows
-        cleaner = Cleaner(
-            self.recipe.schema_,
-            extras,
-            on_bad_rows=how,
-            amounts=self.recipe.amounts,
-            clocks=self.splitter.clocks,
-            skipped=census.skipped,
-            implied=census.implied,
-        )
+        cleaner = replace(self.cleaner, skipped=census.skipped, implied=census.implied)
         rows = 0
         for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
             yield frame, assignment
@@ -149,29 +149,31 @@ class _Reading:
             self.on_progress(stage, rows)
 
     def _cleaned(self, cleaner: Cleaner) -> Iterator[tuple[pl.DataFrame, Any, int]]:
-        for chunk in self.source.chunks(cleaner.sources()):
+        for chunk in self.source.chunks(self.columns):
             frame = cleaner.clean(chunk)
             yield frame, self.splitter.assign(frame), chunk.frame.height
 
 
-def _encode(reading: _Reading, encoder: Encoder, spill: Path) -> Prepared:
-    memory = reading.recipe.data.memory_mb * 1_000_000
+def _encode(
+    recipe: Recipe, reading: _Reading, encoder: Encoder, extras: list[str], spill: Path
+) -> Prepared:
+    memory = recipe.data.memory_mb * 1_000_000
     rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
     targets: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
     census = DatasetCounter()
     for frame, assignment in reading.frames("encoding rows", census):
         # Encoded once, then split: texts are not copied, and long columns encode faster.
-        batch, target = encoder.encode(frame), targets_of(frame, encoder.schema, reading.extras)
+        batch, target = encoder.encode(frame), targets_of(frame, encoder.schema, extras)
         labels = target.select(list(encoder.schema.tasks))
         chosen = {s: np.flatnonzero(assignment == place) for place, s in enumerate(SPLITS)}
-        for split, places in chosen.items():
-            rows[split].add(batch.take(places))
-            if split in targets:
-                targets[split].append(target[places])
+        for split, part in {s: batch.take(places) for s, places in chosen.items()}.items():
+            rows[split].add(part)
+        for split, frames in targets.items():
+            frames.append(target[chosen[split]])
         census.add(labels, batch, chosen, encoder)
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in targets.items()}
-    words = split_words(reading.recipe.data.split, reading.splitter.clocks)
+    words = split_words(recipe.data.split, reading.splitter.clocks)
     joins = join_matches(reading.source)
     facts, fingerprints = census.finish(source=reading.source.name, split=words, joins=joins)
     return Prepared(encoder, rows, joined, facts, fingerprints)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +15,23 @@ from torch import nn
 
 from crosstower.data.batches import Batches
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.progress import OnProgress
+from crosstower.data.sources.source import Source
+from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
-from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, monitored_metric, task_metrics
+from crosstower.evaluation.metrics.registry import METRICS
+from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, task_metrics
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.registry import task_losses_of
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
-from crosstower.ranking.data import Prepared
+from crosstower.ranking.data import Prepared, prepare
 from crosstower.ranking.scorer import PREDICTION, Scorer, calibrated
+from crosstower.recipe.blend import check_blend
+from crosstower.recipe.calibration import check_calibration
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
 from crosstower.recipe.tasks import Rating, Regression
 from crosstower.storage.files import write_parquet
@@ -47,7 +54,12 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
         return ALL_LOSS, False
     monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
     task, _, metric = monitor.rpartition(".")
-    watched = monitored_metric(metric, tasks[task].kind)
+    kind = tasks[task].kind
+    watched = METRICS.get(
+        metric,
+        where=f"training.monitor: for a {kind} task",
+        fits=lambda found: kind in found.kinds and found.better is not None,
+    )
     if watched.grouped and recipe.evaluation.group is None:
         raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
     return monitor, watched.better == "higher"
@@ -101,20 +113,47 @@ def balance_of(recipe: Recipe) -> Balance:
 
 
 class RankingJob:
-    """Encoded splits of labelled rows, and how a ranker learns from them.
+    """How a ranker learns from labelled rows, and what it makes of them.
 
     Args:
         recipe: with tasks.
-        prepared: its rows.
+
+    Raises:
+        RecipeError: a section does not fit the tasks; names the section.
 
     """
 
-    def __init__(self, recipe: Recipe, prepared: Prepared) -> None:
-        self.recipe, self.prepared = recipe, prepared
-        self.encoder, self.facts = prepared.encoder, prepared.facts
-        self.train_rows = len(prepared.rows["train"])
+    prepared: Prepared
+    encoder: Encoder
+    facts: DatasetStats
+    train_rows: int
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
         self.monitor = ranking_monitor(recipe)
+        self.losses = task_losses_of(recipe.schema_.tasks)
+        self.kinds = recipe.schema_.kinds()
+        check_calibration(recipe.calibration, self.kinds)
+        if recipe.blend is not None:
+            check_blend(recipe.blend, self.kinds)
+            if recipe.evaluation.group is None:
+                raise RecipeError(
+                    "blend: whose rows stand in one list? Set evaluation.group to a column, such"
+                    " as the user, the session or the request"
+                )
         self.outputs = (VALID, TEST, REFIT) if recipe.training.refit else (VALID, TEST)
+
+    def read(
+        self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
+    ) -> None:
+        """Read and encode the rows."""
+        self._hold(
+            prepare(self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress)
+        )
+
+    def _hold(self, prepared: Prepared) -> None:
+        self.prepared, self.train_rows = prepared, len(prepared.rows["train"])
+        self.encoder, self.facts = prepared.encoder, prepared.facts
 
     def batches(self, size: int, seed: int) -> Batches:
         """Return the training batches."""
@@ -123,8 +162,7 @@ class RankingJob:
     def objective(self, batch_size: int) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""
         del batch_size
-        losses = task_losses_of(self.recipe.schema_.tasks)
-        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe), losses)
+        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe), self.losses)
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of all tasks on the valid rows."""
@@ -143,7 +181,9 @@ class RankingJob:
 
     def with_valid(self) -> RankingJob:
         """Return the job whose training rows are the train and valid rows together."""
-        return RankingJob(self.recipe, self._joint)
+        joint = copy(self)
+        joint._hold(self._joint)
+        return joint
 
     @cached_property
     def _joint(self) -> Prepared:
@@ -162,8 +202,7 @@ class RankingJob:
         test = self._predict(tested, "test", "float32")
         section = self.recipe.calibration
         if section.active:
-            kinds, ranges = self.recipe.schema_.kinds(), _ranges(self.recipe)
-            calibrators = fit_calibrators(section, kinds, ranges, valid)
+            calibrators = fit_calibrators(section, self.kinds, _ranges(self.recipe), valid)
             calibrators.save(folder / CALIBRATION)
             valid, test = (calibrated(frame, calibrators) for frame in (valid, test))
         write_parquet(valid, folder / VALID)

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import described, path_of
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
@@ -24,7 +24,7 @@ from crosstower.recipe.schema import Schema, Sequence
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
 from crosstower.recipe.validation import validate
-from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.recipe.yaml_reader import anchor_paths, read_yaml, set_key
 
 CHAINED = "esmm"
 """Model whose tasks form a chain; by default all binary tasks in the order of the schema."""
@@ -149,6 +149,8 @@ class Recipe(FrozenModel):
 
     @model_validator(mode="after")
     def _times_are_used(self) -> Self:
+        if not self.data.times:
+            return self
         used = [order_of(self.data.split), self.retrieval.time if self.retrieval else None]
         allowed = list(dict.fromkeys(name for name in used if name is not None))
         for name in self.data.times:
@@ -250,39 +252,32 @@ def parse_recipe(
             "the recipe is empty or not a mapping; expected keys such as data, schema and model"
         )
     for override in overrides or []:
-        _override(plain, override)
+        set_key(plain, override)
     if name is not None:
         plain.setdefault("name", name)
     if folder is not None:
-        _anchor_paths(plain, folder)
+        anchor_paths(plain, folder)
     return validate(Recipe, plain)
 
 
-def _override(plain: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"override '{override}': expected KEY=VALUE, as in training.epochs=3")
-    *parents, last = key.split(".")
-    place: Any = plain
-    for parent in parents:
-        if isinstance(place.get(parent), str) and parent == "model":
-            place[parent] = {"name": place[parent]}
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise RecipeError(
-                f"override '{override}': '{parent}' is a value without keys; override it as a whole"
-            )
-    place[last] = read_yaml(value)
+def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:
+    """Return the recipe of a file or of a run folder, of a schema, or itself.
 
+    Raises:
+        RecipeError: it is something else, or the file is wrong.
 
-def _anchor_paths(plain: dict[str, Any], folder: Path) -> None:
-    data = plain.get("data")
-    joins = (data.get("joins") if isinstance(data, dict) else None) or []
-    holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
-    holders += [(data, "valid"), (data, "test")]
-    for holder, key in holders:
-        if not isinstance(holder, dict):
-            continue
-        path = holder.get(key)
-        if isinstance(path, str) and not path.startswith("world:"):
-            holder[key] = str(folder.absolute() / path)
+    """
+    if isinstance(recipe, Schema):
+        recipe = Recipe(schema=recipe)
+    if isinstance(recipe, Recipe):
+        if overrides:
+            raise RecipeError("overrides only go with a recipe file; change the Recipe instead")
+        return recipe
+    if not isinstance(recipe, str | Path):
+        raise RecipeError(
+            f"recipe: expected the path of a YAML file, a Recipe or a Schema, got"
+            f" {described(recipe)}; rows are given by data, with a schema that says what they are:"
+            " fit(Schema(columns=..., tasks=...), data=rows)"
+        )
+    path = Path(recipe)
+    return load_recipe(path / "recipe.yaml" if path.is_dir() else path, overrides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -73,8 +74,9 @@ class Schema(FrozenModel):
                 self._check_table(name, column)
             elif isinstance(column, Text) and column.table is not None:
                 self._check_text_table(name, column)
-        for name, task in self.tasks.items():
-            self._check_condition(name, task)
+        needs = {name: task.needs for name, task in self.tasks.items()}
+        for name in self.tasks:
+            self._check_condition(name, needs)
         self._check_leaks()
         return self
 
@@ -86,8 +88,8 @@ class Schema(FrozenModel):
                     " set source (column for a task) to the data column"
                 )
 
-    def _check_condition(self, name: str, task: Task) -> None:
-        needs, met = task.needs, [name]
+    def _check_condition(self, name: str, needed: Mapping[str, str | None]) -> None:
+        needs, met = needed[name], [name]
         allowed = [n for n, t in self.tasks.items() if isinstance(t, Binary) and n != name]
         if needs is not None and needs not in allowed:
             raise ValueError(
@@ -98,7 +100,7 @@ class Schema(FrozenModel):
             met.append(needs)
             if needs == name:
                 raise ValueError(f"tasks form a cycle: {' after '.join(met)}; remove one after")
-            needs = None if met.count(needs) > 1 else self.tasks[needs].needs
+            needs = None if met.count(needs) > 1 else needed[needs]
 
     def _check_cross(self, name: str, cross: Cross) -> None:
         allowed = [n for n, c in self.columns.items() if is_single_coded(c)]

@@ -1,4 +1,4 @@
-"""A YAML reader in which only true and false are booleans, as in YAML 1.2.
+"""Recipes as plain data: YAML 1.2, in which only true and false are booleans, and overrides.
 
 PyYAML follows YAML 1.1, which also reads on, off, yes, no, y and n as booleans. The key `on` of a
 join and the category NO would be lost.
@@ -7,9 +7,12 @@ join and the category NO would be lost.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from crosstower.errors import RecipeError
 
 _BOOL = "tag:yaml.org,2002:bool"
 
@@ -38,3 +41,55 @@ def read_yaml(text: str) -> Any:
 
     """
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - derived from SafeLoader
+
+
+def set_key(plain: dict[str, Any], override: str) -> None:
+    """Set a key of a recipe given as KEY=VALUE.
+
+    >>> plain = {"training": {"epochs": 1}}
+    >>> set_key(plain, "training.epochs=3")
+    >>> plain
+    {'training': {'epochs': 3}}
+
+    Args:
+        plain: the recipe.
+        override: such as "training.epochs=3".
+
+    Raises:
+        RecipeError: it is not KEY=VALUE, or a parent of the key is a value.
+
+    """
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"override '{override}': expected KEY=VALUE, as in training.epochs=3")
+    *parents, last = key.split(".")
+    place: Any = plain
+    for parent in parents:
+        if isinstance(place.get(parent), str) and parent == "model":
+            place[parent] = {"name": place[parent]}
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise RecipeError(
+                f"override '{override}': '{parent}' is a value without keys; override it as a whole"
+            )
+    place[last] = read_yaml(value)
+
+
+def anchor_paths(plain: dict[str, Any], folder: Path) -> None:
+    """Make the data paths of a recipe absolute.
+
+    Args:
+        plain: the recipe.
+        folder: base of relative paths.
+
+    """
+    data = plain.get("data")
+    joins = (data.get("joins") if isinstance(data, dict) else None) or []
+    holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
+    holders += [(data, "valid"), (data, "test")]
+    for holder, key in holders:
+        if not isinstance(holder, dict):
+            continue
+        path = holder.get(key)
+        if isinstance(path, str) and not path.startswith("world:"):
+            holder[key] = str(folder.absolute() / path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,23 @@ from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.progress import OnProgress
+from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import mean_metrics
 from crosstower.evaluation.metrics.registry import direction_of, monitored
+from crosstower.losses.registry import loss_of
 from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.recipe import Recipe
-from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines, write_baselines
+from crosstower.retrieval.baselines.fit import (
+    baseline_names,
+    omission_words,
+    omitted_baselines,
+    write_baselines,
+)
 from crosstower.retrieval.data.pairs import PairBatches
-from crosstower.retrieval.data.retrieval_data import RetrievalData
-from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.files import lists_frame, write_catalogue
 from crosstower.retrieval.inference import evaluation_lists, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
@@ -48,12 +55,40 @@ def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
     return monitor, direction_of(found[1]) == "higher"
 
 
-@dataclass(frozen=True)
 class RetrievalJob:
-    """Encoded pairs and evaluation queries of a retrieval recipe."""
+    """How a retriever learns from pairs, and what it makes of them.
 
-    recipe: Recipe
+    Args:
+        recipe: with a `retrieval` section.
+
+    Raises:
+        RecipeError: a section does not fit the others; names the section.
+
+    """
+
     data: RetrievalData
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, section = recipe, retrieval_section_of(recipe)
+        self.monitor = retrieval_monitor(recipe)
+        loss_of("retrieval", section.objective, where="retrieval.objective")
+        tower_columns_of(recipe)
+        if recipe.model["name"] != "two_tower":
+            raise RecipeError(
+                f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
+                " two_tower"
+            )
+        if section.objective == "contrastive" and recipe.model.get("normalise") is False:
+            raise RecipeError("model.normalise: contrastive compares cosines; leave it true")
+        self.outputs = (TEST, REFIT) if recipe.training.refit else (TEST,)
+
+    def read(
+        self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
+    ) -> None:
+        """Read and encode the rows."""
+        del spill  # pairs and items stay in memory
+        self.data = prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress)
+        baseline_names(self.recipe, len(self.data.items))  # refuse one before the training
 
     @property
     def encoder(self) -> Encoder:
@@ -71,11 +106,6 @@ class RetrievalJob:
     def train_rows(self) -> int:
         """Number of training rows."""
         return len(self.data.train.items)
-
-    @property
-    def monitor(self) -> tuple[str, bool]:
-        """The metric of early stopping, and whether higher is better."""
-        return retrieval_monitor(self.recipe)
 
     def batches(self, size: int, seed: int) -> PairBatches:
         """Return the training batches."""
@@ -103,14 +133,11 @@ class RetrievalJob:
         metrics = mean_metrics(shown, relevant, self.data.counts, ks)
         return {f"retrieval.{name}": value for name, value in metrics.items()}
 
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The files of a finished training."""
-        return (TEST, REFIT) if self.recipe.training.refit else (TEST,)
-
     def with_valid(self) -> RetrievalJob:
         """Return the job whose training rows are the train and valid rows together."""
-        return RetrievalJob(self.recipe, self.data.with_valid())
+        joint = copy(self)
+        joint.data = self.data.with_valid()
+        return joint
 
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
         """Write the list of each test query."""

@@ -9,12 +9,27 @@ from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.progress import OnProgress
+from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
 from crosstower.training.protocols import Objective, Stream
 
 
 class Job(Protocol):
-    """Encoded rows of a recipe, with their objective, validation and results."""
+    """A recipe that was checked, then its encoded rows with objective, validation and results."""
+
+    def read(
+        self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
+    ) -> None:
+        """Read and encode the rows.
+
+        Args:
+            source: rows to train, validate and test on.
+            spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
+            encoder: of an earlier run; fitted on the training rows if None.
+            on_progress: called after each chunk.
+
+        """
+        ...
 
     @property
     def encoder(self) -> Encoder:

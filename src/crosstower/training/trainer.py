@@ -126,6 +126,7 @@ class Trainer:
         self.optimizers = build_optimizers(self.model, self.settings)
         self.limits = limits_of(self.settings)
         self.steps = len(self.batches) * (self.horizon or self.settings.epochs)
+        self.rows = len(self.batches.rows)
         if resume and (self.folder / LAST).is_file():
             position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
             self.objective.restore(state)
@@ -146,7 +147,7 @@ class Trainer:
             self.model.eval()
             self.objective.begin_epoch(self.model)
         self.model.train()
-        self.observer.begin(rows=len(self.batches.rows), epoch=position.epoch)
+        self.observer.begin(rows=self.rows, epoch=position.epoch)
         start, trained = time.perf_counter(), 0
         stream = self.batches.epoch(position.epoch, start=position.batch)
         batches = DataWaitTimer(transferred(stream, self.device))

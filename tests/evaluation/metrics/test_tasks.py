@@ -6,12 +6,11 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from crosstower.errors import DataError, RecipeError
+from crosstower.errors import DataError
 from crosstower.evaluation.metrics.auc import group_auc
 from crosstower.evaluation.metrics.tasks import (
     DEFAULT_METRIC,
     drop_missing,
-    monitored_metric,
     task_metrics,
 )
 
@@ -117,17 +116,6 @@ def test_groups_of_another_length_are_named():
         task_metrics("binary", np.zeros(2), np.zeros(2), np.zeros(3))
 
 
-def test_default_metrics_can_be_monitored():
+def test_the_default_metric_of_each_kind_is_computed():
     for kind, metric in DEFAULT_METRIC.items():
-        assert monitored_metric(metric, kind).better == "lower"
         assert metric in task_metrics(kind, np.array([0.0, 1.0]), np.array([0.4, 0.6]))
-    assert monitored_metric("auc", "binary").better == "higher"
-
-
-def test_a_metric_that_the_task_does_not_have_is_named():
-    with pytest.raises(RecipeError, match=r"for a binary task: no metric 'acc'.* allowed: auc, ga"):
-        monitored_metric("acc", "binary")
-    with pytest.raises(RecipeError, match="'majority_rate'"):
-        monitored_metric("majority_rate", "binary")
-    with pytest.raises(RecipeError, match=r"for a regression task: no metric 'auc'.*: rmse, mae "):
-        monitored_metric("auc", "regression")

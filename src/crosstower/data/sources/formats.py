@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -13,6 +13,7 @@ from pyarrow import ipc, parquet
 
 from crosstower.data.sources.csv_files import COMPRESSIONS, CsvFile
 from crosstower.data.sources.frames import from_arrow
+from crosstower.data.sources.partitions import partition_of, with_partition
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
 
@@ -21,52 +22,80 @@ CHUNK_ROWS = 65_536
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How one kind of file is read; `dialect` is that of CSV files."""
+    """Readers of one kind of file: its column names, and given columns of its rows in chunks."""
 
-    read_names: Callable[[Path, Csv], list[str]]
-    read_frames: Callable[[Path, Sequence[str], Csv], Iterator[pl.DataFrame]]
-    dialect: Csv = field(default_factory=Csv)
+    names: Callable[[Path, Csv], list[str]]
+    frames: Callable[[Path, Sequence[str], Csv], Iterator[pl.DataFrame]]
 
-    def names(self, file: Path) -> list[str]:
-        """Return the column names of a file.
 
-        Raises:
-            DataError: the file cannot be read.
+@dataclass(frozen=True)
+class DataFile:
+    """A file of rows.
 
-        """
+    Args:
+        path: of the file.
+        format: that reads it.
+        dialect: of CSV files.
+        partition: columns that the names of its folders give.
+
+    """
+
+    path: Path
+    format: FileFormat
+    dialect: Csv
+    partition: Mapping[str, str | None]
+
+    @cached_property
+    def inside(self) -> list[str]:
+        """Names of the columns in the file; DataError if it cannot be read."""
         try:
-            return self.read_names(file, self.dialect)
+            return self.format.names(self.path, self.dialect)
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(file, error) from error
+            raise _unreadable(self.path, error) from error
 
-    def frames(self, file: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    @cached_property
+    def columns(self) -> list[str]:
+        """Names of all columns, those of the file first."""
+        return [*self.inside, *(name for name in self.partition if name not in self.inside)]
+
+    def frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield the given columns of all rows, a chunk at a time; never an empty chunk.
 
         Raises:
             DataError: the file cannot be read.
 
         """
+        own = [name for name in columns if name in self.inside] or self.inside[:1]
         try:
-            yield from (f for f in self.read_frames(file, columns, self.dialect) if f.height)
+            for frame in self.format.frames(self.path, own, self.dialect):
+                if not frame.height:
+                    continue
+                yield with_partition(frame, self.partition, columns) if self.partition else frame
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(file, error) from error
+            raise _unreadable(self.path, error) from error
 
 
-def format_of(file: Path, dialect: Csv | None = None) -> FileFormat:
-    """Return the format of a file by its suffix, in any case; CSV files may be compressed.
+def open_file(path: Path, dialect: Csv | None = None, *, root: Path | None = None) -> DataFile:
+    """Return a file, read by its suffix in any case; CSV files may be compressed.
+
+    Args:
+        path: of the file.
+        dialect: of CSV files.
+        root: folder below which folders called KEY=VALUE give a column KEY (Hive partitions).
 
     Raises:
         DataError: there is no such format.
 
     """
-    found = FORMATS.get(suffix_of(file))
+    found = FORMATS.get(suffix_of(path))
     if found is None:
         packed = ", ".join(f".csv{end}" for end in COMPRESSIONS)
         raise DataError(
-            f"{file}: unknown kind of file '{file.suffix}'; allowed: {', '.join(FORMATS)}, and"
+            f"{path}: unknown kind of file '{path.suffix}'; allowed: {', '.join(FORMATS)}, and"
             f" compressed {packed} (.tsv as well)"
         )
-    return found if dialect is None else replace(found, dialect=dialect)
+    partition = {} if root is None else partition_of(path, root)
+    return DataFile(path, found, Csv() if dialect is None else dialect, partition)
 
 
 def suffix_of(file: Path) -> str:
@@ -96,7 +125,7 @@ def _parquet_frames(file: Path, columns: Sequence[str], _dialect: Csv) -> Iterat
     # Without pre-buffering a row group is decoded page by page, so memory stays flat.
     with parquet.ParquetFile(file, pre_buffer=False) as opened:
         for batch in opened.iter_batches(CHUNK_ROWS, columns=list(columns)):
-            yield _to_polars(batch, columns)
+            yield from_arrow(batch)
 
 
 def _csv_names(file: Path, dialect: Csv) -> list[str]:
@@ -118,11 +147,7 @@ def _arrow_frames(file: Path, columns: Sequence[str], _dialect: Csv) -> Iterator
         for i in range(reader.num_record_batches):
             batch = reader.get_batch(i).select(list(columns))
             for start in range(0, batch.num_rows, CHUNK_ROWS):
-                yield _to_polars(batch.slice(start, CHUNK_ROWS), columns)
-
-
-def _to_polars(batch: Any, columns: Sequence[str]) -> pl.DataFrame:
-    return from_arrow(batch).select(columns)
+                yield from_arrow(batch.slice(start, CHUNK_ROWS))
 
 
 _ARROW = FileFormat(_arrow_names, _arrow_frames)

@@ -9,7 +9,6 @@ import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +16,8 @@ import polars as pl
 import pyarrow as pa
 
 from crosstower.data.filters.filter import filter_columns, parse_filter
-from crosstower.data.sources.formats import CHUNK_ROWS, FORMATS, format_of, suffix_of
+from crosstower.data.sources.formats import CHUNK_ROWS, FORMATS, DataFile, open_file, suffix_of
 from crosstower.data.sources.frames import frame_of
-from crosstower.data.sources.partitions import partition_of, with_partition
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.own_columns import MARK
@@ -78,44 +76,25 @@ class FrameSource:
 
 @dataclass(frozen=True)
 class FileSource:
-    """One or several files of the same columns, read one after the other.
+    """One or several files of the same columns, read one after the other."""
 
-    Folders below `root` that are called KEY=VALUE give a column KEY (Hive partitions). `dialect`
-    is that of CSV files.
-    """
-
-    files: tuple[Path, ...]
+    files: tuple[DataFile, ...]
     name: str
-    root: Path | None = None
-    dialect: Csv | None = None
 
     def columns(self) -> list[str]:
         """Return the column names of the first file."""
-        return list(self._names)
+        return list(self.files[0].columns)
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
         """Yield the rows of every file in turn."""
         index = 0
         for file in self.files:
-            partition, reader = self._partition(file), format_of(file, self.dialect)
-            inside = reader.names(file)
-            _require(columns, [*inside, *partition], str(file))
-            own = [name for name in columns if name in inside]
+            _require(columns, file.columns, str(file.path))
             first_row = 0
-            for frame in reader.frames(file, own or inside[:1]):
-                rows = with_partition(frame, partition, columns) if partition else frame
-                yield Chunk(rows.select(columns), str(file), first_row, index)
+            for frame in file.frames(columns):
+                yield Chunk(frame.select(columns), str(file.path), first_row, index)
                 first_row += frame.height
                 index += frame.height
-
-    @cached_property
-    def _names(self) -> list[str]:
-        file = self.files[0]
-        inside = format_of(file, self.dialect).names(file)
-        return [*inside, *(name for name in self._partition(file) if name not in inside)]
-
-    def _partition(self, file: Path) -> dict[str, str | None]:
-        return partition_of(file, self.root) if self.root else {}
 
 
 @dataclass(frozen=True)
@@ -207,18 +186,18 @@ def _check_unique(names: list[str], where: str) -> None:
 
 
 def _open_paths(path: str, dialect: Csv | None) -> FileSource:
-    files = tuple(sorted(_expand(path)))
+    root = _root(path)
+    files = tuple(open_file(file, dialect, root=root) for file in sorted(_expand(path)))
     if not files:
         raise DataError(
             f"{path}: no such file, folder or glob; check data.path"
             f" (relative paths start at the recipe's folder; allowed: {', '.join(FORMATS)})"
         )
     for file in files:
-        format_of(file)
-        if file.stat().st_size == 0:
-            raise DataError(f"{file}: empty file (0 bytes); remove it or write it again")
-    source = FileSource(files, path, _root(path), dialect)
-    if next(iter(source.chunks(source.columns()[:1])), None) is None:
+        if file.path.stat().st_size == 0:
+            raise DataError(f"{file.path}: empty file (0 bytes); remove it or write it again")
+    source = FileSource(files, path)
+    if next(iter(source.chunks(files[0].columns[:1])), None) is None:
         raise DataError(f"{path}: no rows; the file holds column names only")
     return source
 

@@ -12,11 +12,9 @@ import polars as pl
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import (
-    METRICS,
     Floats,
     Groups,
     LabelledPredictions,
-    Metric,
     metrics_of,
     number_of,
 )
@@ -25,27 +23,6 @@ from crosstower.recipe.tasks import HeadKind
 
 DEFAULT_METRIC: dict[HeadKind, str] = {"binary": "log_loss", "regression": "rmse", "rating": "rmse"}
 """The metric to monitor where the recipe names none: the one nearest to the loss."""
-
-
-def monitored_metric(name: str, kind: HeadKind) -> Metric:
-    """Return a metric that early stopping can watch for a kind of task.
-
-    >>> monitored_metric("auc", "binary").better
-    'higher'
-
-    Args:
-        name: of the metric.
-        kind: of the task.
-
-    Raises:
-        RecipeError: the kind has no such metric, or neither direction is better.
-
-    """
-    return METRICS.get(
-        name,
-        where=f"training.monitor: for a {kind} task",
-        fits=lambda metric: kind in metric.kinds and metric.better is not None,
-    )
 
 
 def task_metrics(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +56,6 @@ def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
         s = settings
         rule = FTRL(wide, alpha=s.wide_alpha, beta=s.wide_beta, l1=s.wide_l1, l2=s.wide_l2)
         optimizers.append(rule)
-    for group in _with_rate(optimizers):
-        group["initial_lr"] = group["lr"]
     return optimizers
 
 
@@ -75,8 +72,9 @@ def set_learning_rates(
 
     """
     share = factor(step, total, kind=settings.schedule, warmup=settings.warmup_steps)
-    for group in _with_rate(optimizers):
-        group["lr"] = group["initial_lr"] * share
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        if "lr" in group:  # FTRL has none: its rate decreases by itself
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
 
 
 def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
@@ -87,11 +85,6 @@ def factor(step: int, total: int, *, kind: str, warmup: int) -> float:
     if kind == "cosine":
         return max(0.5 * (1.0 + math.cos(math.pi * progress)), 1e-3)
     return max(1.0 - progress, 1e-3) if kind == "linear" else 1.0
-
-
-def _with_rate(optimizers: Sequence[Optimizer]) -> list[dict[str, Any]]:
-    # FTRL has no `lr`: its rate decreases by itself.
-    return [group for o in optimizers for group in o.param_groups if "lr" in group]
 
 
 def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:
