@@ -42,7 +42,6 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train the model and its baselines, test them once and write a report."""
-    from crosstower.cli.retrieval_tables import print_any_run
     from crosstower.fitting.fit import fit as train
 
     run = train(
@@ -50,5 +49,7 @@ def fit(
     )
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=1))
-    else:
-        print_any_run(run)
+        return
+    from crosstower.cli.retrieval_tables import print_any_run
+
+    print_any_run(run)

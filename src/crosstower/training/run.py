@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from matplotlib.figure import Figure
 from pydantic import Field
 from torch import nn
 
@@ -38,6 +37,9 @@ from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
 from crosstower.training.checkpoint import load_weights
 from crosstower.training.trainer import BEST
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMAT = 2
 CALIBRATION, BLEND = "calibration.json", "blend.json"

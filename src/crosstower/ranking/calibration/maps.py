@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
-from scipy.optimize import minimize
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import Floats
@@ -204,6 +202,8 @@ def _most_likely(x: Values, t: Values) -> tuple[float, float]:
         return (inputs * (s * (1.0 - s))) @ inputs.T / len(t)
 
     start, options = np.array([0.0, logit(t.mean())]), {"gtol": 1e-9, "maxiter": 100}
+    from scipy.optimize import minimize  # noqa: PLC0415 - slow to import
+
     found = minimize(
         loss_and_gradient, start, jac=True, hess=hessian, method="trust-exact", options=options
     )
@@ -229,6 +229,8 @@ def _isotonic(kind: HeadKind, y: Values, p: Values) -> Isotonic | None:
     positive does not prove that there is none, and a wrong certainty would have an
     infinite log loss.
     """
+    from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415 - slow to import
+
     fitted = IsotonicRegression(out_of_bounds="clip").fit(p, y)
     x, level = np.asarray(fitted.X_thresholds_), np.asarray(fitted.y_thresholds_)
     if len(x) > 1 and level[0] == level[-1]:
