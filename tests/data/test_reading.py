@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.blending.blend_run import blend_run
-from crosstower.data.held_out import held_out_rows
+from crosstower.data.held_out import held_out_columns
 from crosstower.data.reading import PartsSource, parts_of, training_source, undivided
 from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
 from crosstower.errors import DataError, RecipeError, RunError
@@ -137,8 +137,8 @@ def test_predict_and_evaluate_take_one_file(files: tuple[Path, Run]) -> None:
 
 def test_held_out_rows_are_those_of_the_files(files: tuple[Path, Run]) -> None:
     recipe = files[1].recipe
-    for split in ("valid", "test"):
-        found = held_out_rows(recipe, training_source(recipe.data), split)
+    source = training_source(recipe.data)
+    for split, found in held_out_columns(recipe, source, source.columns()).items():
         assert found.equals(divided()[split])
 
 

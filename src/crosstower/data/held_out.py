@@ -17,21 +17,6 @@ HeldOut = Literal["valid", "test"]
 _HELD_OUT: tuple[HeldOut, ...] = ("valid", "test")
 
 
-def held_out_rows(recipe: Recipe, source: Source, split: HeldOut = "test") -> pl.DataFrame:
-    """Return all raw columns of the rows of a split, in the order of the stored predictions.
-
-    Args:
-        recipe: of a ranker, as it was trained.
-        source: the rows that it was trained on, from `source_of`.
-        split: 'valid' or 'test'.
-
-    Raises:
-        DataError: a column is missing, or a cell is bad (unless `data.on_bad_rows` is skip).
-
-    """
-    return held_out_columns(recipe, source, source.columns())[split]
-
-
 def held_out_columns(
     recipe: Recipe, source: Source, columns: Sequence[str], *, with_labels: bool = False
 ) -> dict[HeldOut, pl.DataFrame]:

@@ -41,7 +41,8 @@ from crosstower.funnel.stages import (
 from crosstower.funnel.verdicts import verdicts_of
 from crosstower.recipe.arguments import check_kinds
 from crosstower.recipe.own_columns import ROW
-from crosstower.retrieval.baselines.models import Popularity, histories_of, recommend
+from crosstower.retrieval.baselines.lists import recommend
+from crosstower.retrieval.baselines.models import Popularity, histories_of
 from crosstower.retrieval.files import COUNT
 from crosstower.storage.files import write_atomic
 from crosstower.values.arrays import Indices

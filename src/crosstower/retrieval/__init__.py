@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crosstower.retrieval.baselines.bm25 import Bm25 as Bm25
+    from crosstower.retrieval.baselines.lists import recommend as recommend
     from crosstower.retrieval.baselines.models import Ease as Ease
     from crosstower.retrieval.baselines.models import ImplicitAls as ImplicitAls
     from crosstower.retrieval.baselines.models import ItemKnn as ItemKnn
     from crosstower.retrieval.baselines.models import Popularity as Popularity
     from crosstower.retrieval.baselines.models import histories_of as histories_of
-    from crosstower.retrieval.baselines.models import recommend as recommend
     from crosstower.retrieval.index.ann import AnnIndex as AnnIndex
     from crosstower.retrieval.index.catalogue import Catalogue as Catalogue
     from crosstower.retrieval.index.exact import ExactIndex as ExactIndex
@@ -44,7 +44,7 @@ _MODULES = {
     "Popularity": "baselines.models",
     "build_index": "indexing",
     "histories_of": "baselines.models",
-    "recommend": "baselines.models",
+    "recommend": "baselines.lists",
     "register_index": "index.registry",
 }
 

@@ -17,13 +17,13 @@ from crosstower.errors import DataError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines
+from crosstower.retrieval.baselines.lists import recommend
 from crosstower.retrieval.baselines.models import (
     Baseline,
     Ease,
     ItemKnn,
     Popularity,
     histories_of,
-    recommend,
 )
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, queries_from_rows
 from crosstower.retrieval.data.histories import Histories

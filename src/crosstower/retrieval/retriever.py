@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
-from crosstower.errors import QueryError, RunError, did_you_mean, notify
+from crosstower.errors import QueryError, RunError, notify
 from crosstower.models.two_tower import TwoTower
-from crosstower.recipe.arguments import count_of
 from crosstower.recipe.own_columns import attribute_names
 from crosstower.recipe.schema import Text
 from crosstower.retrieval.data.tower_columns import (
@@ -28,13 +26,11 @@ from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.open import open_index
-from crosstower.retrieval.index.top_k import top_places
-from crosstower.retrieval.index.vectors import Vectors
 from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.queries import NO_ITEMS, Queries
+from crosstower.retrieval.similar import similar_items
 from crosstower.retrieval.unknown_user import unknown_words
 from crosstower.training.run import Run
-from crosstower.values.ids import given_id
 
 INDEX = "index"
 
@@ -235,23 +231,7 @@ class Retriever:
             QueryError: there is no such item, or k is below 1.
 
         """
-        count_of("k", k, error=QueryError)
-        place = int(self.catalogue.places_of([given_id("item", item)])[0])
-        if place < 0:
-            near = ""
-            if self.catalogue.ids.dtype == pl.String:
-                near = did_you_mean(str(item), self.catalogue.ids.head(10_000).to_list())
-            raise QueryError(f"no item {item!r} among {len(self.catalogue):,}{near}")
-        norm = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        unit = self.vectors / np.where(norm > 0, norm, 1.0)
-        places, scores = top_places(
-            torch.from_numpy(unit[[place]]),
-            Vectors.encode(unit, "float32"),
-            k,
-            allowed=self.catalogue.allowed(where),
-            excluded=(np.zeros(1, np.int64), np.array([place])),
-        )
-        return self._frame(Hits(self.catalogue, places, scores))
+        return self._frame(similar_items(self.catalogue, self.vectors, item, k=k, where=where))
 
     def query(
         self, user: str | int | None, query: Mapping[str, Any] | None

@@ -4,13 +4,13 @@ from scipy import sparse
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.retrieval.baselines import models as baselines
+from crosstower.retrieval.baselines.lists import recommend
 from crosstower.retrieval.baselines.models import (
     Ease,
     ImplicitAls,
     ItemKnn,
     Popularity,
     histories_of,
-    recommend,
 )
 
 USERS, ITEMS = 40, 15
@@ -64,41 +64,6 @@ def test_ease_solves_its_constrained_least_squares() -> None:
 def test_a_catalogue_too_large_for_ease_is_refused() -> None:
     with pytest.raises(DataError, match="30,000 items would need a dense matrix of 7 GB"):
         Ease.fit(sparse.csr_array((3, 30_000), dtype=np.float32))
-
-
-def test_recommended_items_are_new_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "_USER_BLOCK", 7)
-    model = Ease.fit(HISTORIES, l2=7.0)
-    scores = DENSE @ model.weights
-    shown = recommend(model, HISTORIES, 6)
-    for user in range(USERS):
-        order = [i for i in np.argsort(-scores[user], kind="stable") if not DENSE[user, i]]
-        assert shown[user].tolist() == order[:6]
-
-
-def test_a_user_who_had_nearly_all_gets_what_is_left() -> None:
-    full = np.ones((1, 4), dtype=np.float32)
-    full[0, 2] = 0
-    shown = recommend(Popularity(np.arange(4, dtype=np.float32)), sparse.csr_array(full), 6)
-    assert shown.tolist() == [[2, -1, -1, -1, -1, -1]]
-
-
-def test_equal_scores_come_in_the_order_of_the_catalogue() -> None:
-    nothing = sparse.csr_array((1, 5), dtype=np.float32)
-    assert recommend(Popularity(np.ones(5, np.float32)), nothing, 3).tolist() == [[0, 1, 2]]
-
-
-def test_the_best_items_by_sorting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "_USER_BLOCK", 7)
-    model = ItemKnn.fit(HISTORIES, neighbours=ITEMS, shrink=3.0)
-    scores = model.scores(HISTORIES)
-    seen = (np.array([0, 0, 12]), np.array([3, 4, 5]))
-    shown = recommend(model, HISTORIES, 4, seen=seen)
-    for user in range(USERS):
-        left_out = set(seen[1][seen[0] == user])
-        order = [i for i in np.argsort(-scores[user], kind="stable") if i not in left_out]
-        np.testing.assert_allclose(scores[user][shown[user]], scores[user][order[:4]])
-        assert not set(shown[user]) & left_out
 
 
 def test_implicit_als_ranks_what_similar_users_had() -> None:

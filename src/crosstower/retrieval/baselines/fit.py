@@ -16,6 +16,7 @@ from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Text
 from crosstower.retrieval.baselines.bm25 import Bm25
+from crosstower.retrieval.baselines.lists import best_items, recommend
 from crosstower.retrieval.baselines.models import (
     EASE_LIMIT,
     Baseline,
@@ -23,9 +24,7 @@ from crosstower.retrieval.baselines.models import (
     ImplicitAls,
     ItemKnn,
     Popularity,
-    best_items,
     histories_of,
-    recommend,
 )
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of

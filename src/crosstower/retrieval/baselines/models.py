@@ -6,7 +6,6 @@ Histories are a sparse 0/1 matrix `[U, N]` of U users and N items.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,6 +67,7 @@ class Popularity:
     """Popularity: items by their number of users, the same list for everyone.
 
     >>> import numpy as np
+    >>> from crosstower.retrieval import recommend
     >>> histories = histories_of(np.array([0, 1, 2]), np.array([0, 0, 1]), shape=(3, 3))
     >>> recommend(Popularity.fit(histories), histories, k=1).tolist()
     [[1], [1], [0]]
@@ -94,6 +94,7 @@ class ItemKnn:
     """Item-kNN: the sum of an item's similarities to those of the history (Sarwar et al. 2001).
 
     >>> import numpy as np
+    >>> from crosstower.retrieval import recommend
     >>> users, items = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])
     >>> histories = histories_of(users, items, shape=(3, 3))
     >>> recommend(ItemKnn.fit(histories), histories[[2]], k=1).tolist()
@@ -146,6 +147,7 @@ class Ease:
     """EASE^R: the linear item-to-item model with a zero diagonal (Steck 2019).
 
     >>> import numpy as np
+    >>> from crosstower.retrieval import recommend
     >>> users, items = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])
     >>> histories = histories_of(users, items, shape=(3, 3))
     >>> recommend(Ease.fit(histories, l2=1.0), histories[[2]], k=1).tolist()
@@ -247,69 +249,6 @@ class ImplicitAls:
         rows = np.arange(histories.shape[0])
         users = self.model.recalculate_user(rows, sparse.csr_matrix(histories))
         return np.asarray(users @ self.model.item_factors.T, dtype=np.float32)
-
-
-def recommend(
-    baseline: Baseline, histories: Histories, k: int, *, seen: tuple[Indices, Indices] | None = None
-) -> Indices:
-    """Return the k best items of each user, excluding the history.
-
-    >>> import numpy as np
-    >>> histories = histories_of(np.array([0, 1, 2]), np.array([0, 0, 1]), shape=(3, 3))
-    >>> recommend(Popularity.fit(histories), histories, k=2).tolist()
-    [[1, 2], [1, 2], [0, 2]]
-
-    Args:
-        baseline: scores items.
-        histories: `[Q, N]`.
-        k: at least 1.
-        seen: (row, item) pairs to exclude; the histories if None.
-
-    Returns:
-        `[Q, k]`, -1 if fewer items remain.
-
-    """
-    return best_items(
-        lambda rows: baseline.scores(histories[rows]),
-        rows=histories.shape[0],
-        k=k,
-        seen=histories.nonzero() if seen is None else seen,
-    )
-
-
-def best_items(
-    score: Callable[[slice], Scores], *, rows: int, k: int, seen: tuple[Indices, Indices]
-) -> Indices:
-    """Return the k best items `[rows, k]`, -1 if fewer remain, computed in blocks of rows.
-
-    Args:
-        score: returns the scores `[block, N]` of a block of rows, which are overwritten.
-        rows: number of rows.
-        k: at least 1.
-        seen: (row, item) pairs to exclude.
-
-    """
-    order = np.argsort(seen[0], kind="stable")
-    row, item = seen[0][order], seen[1][order]
-    shown = np.full((rows, k), -1, dtype=np.int64)
-    for start in range(0, rows, _USER_BLOCK):
-        scores = score(slice(start, start + _USER_BLOCK))
-        first, last = np.searchsorted(row, [start, start + _USER_BLOCK])
-        scores[row[first:last] - start, item[first:last]] = -np.inf
-        best = _best(scores, min(k, scores.shape[1]))
-        left = np.isfinite(np.take_along_axis(scores, best, 1))
-        shown[start : start + len(best), : best.shape[1]] = np.where(left, best, -1)
-    return shown
-
-
-def _best(scores: Scores, k: int) -> Indices:
-    """Return the positions of the k largest scores of each row, in falling order."""
-    if k < scores.shape[1]:
-        found = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
-    else:
-        found = np.broadcast_to(np.arange(k), scores.shape)
-    order = np.argsort(-np.take_along_axis(scores, found, 1), axis=1, kind="stable")
-    return np.take_along_axis(found, order, 1)
 
 
 def _largest(matrix: Scores, count: int) -> Scores:
