@@ -79,6 +79,14 @@ class OnlineCatalogue:
         order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
         return both.take(np.argsort(order))
 
+    def training_rows(self, places: Indices) -> Indices:
+        """Return the number of training rows of the items at `places` `[n]`, 0 for new items."""
+        base, newer = places.copy(), places >= len(self._counts)
+        if newer.any():  # an item that was changed keeps its rows
+            ids = self.items.as_ids(self.items.ids(places[newer]))
+            base[newer] = self.items.catalogue.places_of(ids)
+        return np.where(base >= 0, self._counts[base], 0).astype(np.int64)
+
     def popular(
         self, k: int, *, where: str | None = None, excluded: Indices
     ) -> tuple[Indices, Floats]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from crosstower.errors import CrosstowerError, QueryError
 from crosstower.funnel.online.catalogue import OnlineCatalogue
+from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.ranking import Ranking
+from crosstower.funnel.online.ranking import Ranking, chosen
 from crosstower.funnel.online.request import (
     FunnelRequest,
     Ranked,
@@ -53,7 +54,10 @@ class OnlineFunnel:
         self.retriever, self.ranker, self.candidates = retriever, ranker, candidates
         self._queries, self._section = retriever.queries, retrieval_section_of(retriever.run.recipe)
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
-        self._stages = Ranking(ranker, self.catalogue) if ranker is not None else None
+        self._explorer = Explorer(self.catalogue)
+        self._stages = None
+        if ranker is not None:
+            self._stages = Ranking(ranker, self.catalogue, self._explorer)
 
     @property
     def query_columns(self) -> list[str]:
@@ -208,10 +212,19 @@ class OnlineFunnel:
         if self._stages is not None:
             each(states, self._complete)
             self._stages.rank(states)
+        else:
+            each(states, self._explore)
         spent = milliseconds_since(begin)
         for state in states:
             state.milliseconds["total"] = spent
         return [state.result() for state in states]
+
+    def _explore(self, state: RequestState) -> None:
+        """Draw the order of candidates that no ranker orders."""
+        draw = self._explorer.of(state.request)
+        if draw is not None:
+            found, ranks = draw(state.found, np.arange(1, len(state.found.places) + 1))
+            state.found = chosen(found, np.argsort(ranks))
 
     def _complete(self, state: RequestState) -> None:
         """Gather the raw columns of a query for the ranker."""

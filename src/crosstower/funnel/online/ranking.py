@@ -15,6 +15,7 @@ from crosstower.data.content_types import ContentTypes
 from crosstower.errors import CrosstowerError, DataError, QueryError
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.catalogue import OnlineCatalogue
+from crosstower.funnel.online.explorer import DrawOrder, Explorer
 from crosstower.funnel.online.ranker import OnlineRanker, RankerItems
 from crosstower.funnel.online.request import (
     Ranked,
@@ -36,12 +37,15 @@ class Ranking:
     Args:
         ranker: scores candidates, and has the blends of requests.
         catalogue: has the candidates encoded.
+        explorer: draws the order of requests with exploration.
 
     """
 
-    def __init__(self, ranker: OnlineRanker, catalogue: OnlineCatalogue) -> None:
+    def __init__(
+        self, ranker: OnlineRanker, catalogue: OnlineCatalogue, explorer: Explorer
+    ) -> None:
         self._ranker, self._catalogue = ranker, catalogue
-        self._tasks = ranker.tasks
+        self._tasks, self._explorer = ranker.tasks, explorer
 
     def rank(self, states: Sequence[RequestState]) -> None:
         """Put the candidates of requests into their final order."""
@@ -109,7 +113,8 @@ class Ranking:
     def _order(self, state: RequestState) -> None:
         if state.scores is not None:
             types, blends = state.arrays.types, self._ranker.blends
-            state.found = ordered(state.found, state.scores, types, self._tasks, blends)
+            draw = self._explorer.of(state.request)
+            state.found = ordered(state.found, state.scores, types, self._tasks, blends, draw=draw)
 
 
 def ordered(
@@ -118,8 +123,10 @@ def ordered(
     types: Mapping[str, ContentTypes],
     tasks: Sequence[str],
     blends: Blends,
+    *,
+    draw: DrawOrder | None = None,
 ) -> Ranked:
-    """Return candidates with all scores, best first.
+    """Return candidates with all scores, best first or as drawn.
 
     Args:
         found: candidates as they came.
@@ -127,6 +134,7 @@ def ordered(
         types: of the same candidates, by column.
         tasks: the first one orders if there is no blend.
         blends: their own blend's diversity re-orders the first places.
+        draw: draws the order before diversity; None keeps that of the scores.
 
     Raises:
         DataError: a score is not finite.
@@ -134,15 +142,20 @@ def ordered(
     """
     predicted, blended = scores.predictions[tasks[0]], scores.blend
     ranked = last = ranks_of(predicted)
-    after_blend = None
+    after_blend, merit = None, predicted
     if blended is not None:
-        last = after_blend = ranks_of(blended)
-        own = blends.own.spec.diversity if blends.own is not None else None
-        if own is not None:
-            last = _diversified(own, blended, types)
+        last, merit = ranks_of(blended), blended
+        after_blend = last
+    found = replace(found, score=merit)
+    if draw is not None:
+        found, last = draw(found, last)
+        merit = -np.sort(-merit)[last - 1]  # diversity acts on the drawn order
+    own = blends.own.spec.diversity if blends.own is not None else None
+    if blended is not None and own is not None:
+        last = _diversified(own, merit, types)
     at, shown = np.argsort(last), types.get(blends.types or "")
     return replace(
-        chosen(replace(found, score=predicted if blended is None else blended), at),
+        chosen(found, at),
         predictions={task: scores.predictions[task][at] for task in tasks},
         blend_score=None if blended is None else blended[at],
         ranked=ranked[at],
@@ -174,9 +187,10 @@ def _diversified(own: Diversity, score: Floats, types: Mapping[str, ContentTypes
 
 def chosen(found: Ranked, at: Indices) -> Ranked:
     """Return the candidates at `at`, in that order."""
-    rank, score = found.retrieval_rank, found.retrieval_score
+    rank, score, draw = found.retrieval_rank, found.retrieval_score, found.draw
     return replace(
         found,
+        draw=None if draw is None else replace(draw, ranks=draw.ranks[at]),
         places=found.places[at],
         score=found.score[at],
         retrieval_rank=None if rank is None else rank[at],

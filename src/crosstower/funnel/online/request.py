@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crosstower.blending.blender import FittedBlend
+from crosstower.blending.exploration.explore import Drawn, Exploration
 from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.row import EncodedRow
 from crosstower.errors import CrosstowerError
@@ -35,6 +36,7 @@ class FunnelRequest:
         exclude: ids of items to leave out; unknown ones are ignored.
         candidates: number of items to rank; the funnel's own number if None.
         blend: a blend for this request alone.
+        explore: draws the order of the best candidates; None keeps the order of the scores.
 
     """
 
@@ -45,6 +47,20 @@ class FunnelRequest:
     exclude: tuple[str | int, ...] = ()
     candidates: int | None = None
     blend: Override | None = None
+    explore: Exploration | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The exploration of a list.
+
+    `drawn` is the draw, `pool` are the places of the candidates that took part, best first, and
+    `ranks` `[C]` the drawn ranks of the candidates in their final order, from 1.
+    """
+
+    drawn: Drawn
+    pool: Indices
+    ranks: Indices
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ class Ranked:
     `fallback` names the source of the candidates if nothing could be retrieved for the request.
     `unknown` are ids of the request that are no items, `notices` are for the caller, `unread`
     are places of candidates that the ranker cannot read. If the request gave whole rows
-    (`rows_given`), places are their numbers.
+    (`rows_given`), places are their numbers. `draw` is the exploration of the list, if it has one.
     """
 
     places: Indices
@@ -79,6 +95,7 @@ class Ranked:
     unread: Indices = field(default_factory=lambda: NO_ITEMS)
     notices: tuple[str, ...] = ()
     rows_given: bool = False
+    draw: Draw | None = None
 
 
 def milliseconds_since(start: float) -> float:

@@ -51,10 +51,13 @@ class RowRanker:
         A row without a column of `request.query` gets the query's value.
 
         Raises:
-            QueryError: a column is missing, a value is bad, or the blend is wrong.
+            QueryError: a column is missing, a value is bad, the blend is wrong, or the request has
+                exploration.
 
         """
         begin = time.perf_counter()
+        if request.explore is not None:
+            raise QueryError("explore: rows cannot be drawn; recommend items, or rank item ids")
         scorer = replace(self.scorer, blend=self.blends.of(request.blend))
         cleaner = scorer.cleaner()
         try:
