@@ -173,7 +173,9 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
         known = live.retriever.queries.known(user)
         vector, _ = live.retriever.query(user, query)
         raw = {"country": None, **(known.row if known is not None else {}), "user_id": user}
-        rows = live.catalogue.take(live.recommend(FunnelRequest(user=user, query=query)).places)
+        rows = live.catalogue.ranked.take(
+            live.recommend(FunnelRequest(user=user, query=query)).places
+        )
         prepared.append((vector, ranker.request(ranker.query(raw | query), rows)))
     items, model = live.catalogue.items, ranker.scorer
 

@@ -166,7 +166,7 @@ class Funnel:
             return
         catalogue, reason = self.retriever.catalogue, "values of item and query together"
         try:
-            self.online.ranker.encode_items(catalogue.attributes[found.unread], strict=True)
+            self.online.ranker.items.encode(catalogue.attributes[found.unread], strict=True)
         except DataError as error:
             if not skip:
                 raise

@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from crosstower.data.cleaning.cells import to_ids
+from crosstower.data.layout import RESERVED_CODES, UNSEEN
 from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import QueryError, did_you_mean
@@ -19,6 +21,8 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
+from crosstower.values.ids import id_of
+from crosstower.values.tables import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,29 @@ class RowMaker:
         """Return rows with every column of the query and of the item; the query's win."""
         attributes = self.items.select(c for c in self.items.columns if c not in queries.columns)
         return pl.concat([queries[query], attributes[item]], how="horizontal")
+
+
+class QueryTable:
+    """A joined table whose key comes with the query."""
+
+    def __init__(self, joined: JoinedSource) -> None:
+        self.on = joined.on
+        ids = to_ids(joined.on, joined.table[joined.on])
+        order = ids.arg_sort(nulls_last=True)[: len(ids) - ids.null_count()]
+        self._keys, self._rows = Vocabulary(ids[order]), joined.table[order].drop(joined.on)
+
+    def columns_of(self, key: Any) -> dict[str, Any]:
+        """Return the columns of a key; all are missing for an unknown key.
+
+        Raises:
+            DataError: it cannot be a key.
+
+        """
+        known = id_of(key)
+        code = UNSEEN if known is None else self._keys.code_of(known)
+        if code == UNSEEN:
+            return dict.fromkeys(self._rows.columns)
+        return self._rows.row(code - RESERVED_CODES, named=True)
 
 
 def _advice(name: str, of_rows: Sequence[str] | None) -> str:

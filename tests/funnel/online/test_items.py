@@ -138,29 +138,28 @@ def test_more_than_there_is(live: OnlineItems) -> None:
     assert live.nearest(unit(1, 0), 10)[0].tolist() == []
 
 
-def test_each_query_of_several_gets_what_it_gets_alone(live: OnlineItems) -> None:
-    queries = unit(4, 5)
-    last = vectors_of(live.index)[N - 1]
-    queries[0] = last / np.linalg.norm(last)  # whose best item is the last one
-    excluded = [np.array([7, 8]), np.array([-1, 3]), np.arange(0, 290), np.array([N - 1, 4, 5])]
-    for where in (None, "kind == 'a'"):
-        found = live.nearest_of_each(queries, 9, where=where, excluded=excluded)
-        for query, out, (places, scores) in zip(queries, excluded, found, strict=True):
-            alone = live.nearest(query[None], 9, where=where, excluded=out)
-            assert places.tolist() == alone[0].tolist()
-            np.testing.assert_array_equal(scores, alone[1])
-            assert not set(places) & set(out)
+def test_a_huge_k_costs_no_more_than_all_items(
+    live: OnlineItems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, search = list[int](), live.index.nearest  # type: ignore[attr-defined]
+
+    def noted(x: Any, k: int, **more: Any) -> Any:
+        sizes.append(k)
+        return search(x, k, **more)
+
+    monkeypatch.setattr(live.index, "nearest", noted)
+    assert len(live.nearest(unit(1, 0), 10**9)[0]) == N
+    assert sizes == [N]
 
 
-@pytest.mark.parametrize("maker", [ExactIndex, AnnIndex])
-def test_near_items_are_in_the_same_order_whoever_else_asks(maker: type[ExactIndex]) -> None:
-    """All are as near as one another but for the last bits, which a product rounds by its shape."""
-    random = np.random.default_rng(1)
-    x = np.float32(random.normal(size=33) + 1e-7 * random.normal(size=(400, 33)))
-    live = items_of(maker.build(range(400), x))
-    queries = np.float32(random.normal(size=(7, 33)))
-    found = live.nearest_of_each(queries, 400, excluded=[np.empty(0, np.int64)] * 7)
-    for query, (places, scores) in zip(queries, found, strict=True):
-        alone = live.nearest(query[None], 400)
-        assert places.tolist() == alone[0].tolist()
-        np.testing.assert_array_equal(scores, alone[1])
+@pytest.mark.parametrize("where", [None, "kind == 'a'"])
+def test_items_are_those_of_brute_force(live: OnlineItems, where: str | None) -> None:
+    vectors = vectors_of(live.index)
+    fits = np.array([where is None or row["kind"] == "a" for row in live.attributes(np.arange(N))])
+    for query, out in zip(unit(2, 5), ([7, 8, -1], list(range(290))), strict=True):
+        places, scores = live.nearest(query[None], 9, where=where, excluded=np.array(out))
+        expected = np.where(fits, vectors @ query, -np.inf)
+        expected[[place for place in out if place >= 0]] = -np.inf
+        order = [i for i in np.argsort(-expected, kind="stable")[:9] if np.isfinite(expected[i])]
+        assert places.tolist() == order
+        np.testing.assert_allclose(scores, expected[order], rtol=1e-5)

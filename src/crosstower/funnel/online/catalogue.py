@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.items import OnlineItems, id_series
-from crosstower.funnel.online.ranker import OnlineRanker, RankerItems
+from crosstower.funnel.online.ranker import OnlineRanker
+from crosstower.funnel.online.ranker_items import RankerItems, RankerTable
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT
 from crosstower.retrieval.index.index import ItemIndex
@@ -38,7 +38,7 @@ class EncodedItems:
 class OnlineCatalogue:
     """Items to find and to change.
 
-    `rows` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
+    `ranked` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
     column of the item's id.
 
     Args:
@@ -57,27 +57,12 @@ class OnlineCatalogue:
         catalogue = retriever.catalogue
         index = retriever.index if index is None else index
         self.items = OnlineItems(catalogue, index, lambda: retriever.vectors)
-        self.rows: RankerItems | None = None
+        self.ranked: RankerTable | None = None
         if ranker is not None:
-            self.rows = ranker.encode_items(catalogue.attributes, strict=False)
-        self._newer: RankerItems | None = None
+            self.ranked = RankerTable(ranker.items.encode(catalogue.attributes, strict=False))
         counts = retriever.items[COUNT].to_numpy()
         self._by_count = np.argsort(-counts, kind="stable")
         self._counts = counts.astype(np.float32)
-
-    def take(self, places: Indices) -> RankerItems:
-        """Return the items at `places` as the ranker reads them."""
-        rows, count = self.rows, len(self._by_count)
-        if rows is None:
-            raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        newer = places >= count
-        if self._newer is None or not newer.any():
-            return rows.take(places)
-        both = RankerItems.concatenate(
-            [rows.take(places[~newer]), self._newer.take(places[newer] - count)]
-        )
-        order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
-        return both.take(np.argsort(order))
 
     def training_rows(self, places: Indices) -> Indices:
         """Return the number of training rows of the items at `places` `[n]`, 0 for new items."""
@@ -116,16 +101,14 @@ class OnlineCatalogue:
         """
         ids, frame = self.read(rows)
         vectors = self._item_encoder.vectors(frame, "the items")
-        ranked = self.ranker.encode_items(frame, strict=True) if self.ranker is not None else None
+        ranked = self.ranker.items.encode(frame, strict=True) if self.ranker is not None else None
         return EncodedItems(ids, frame, vectors, ranked)
 
     def put(self, items: EncodedItems) -> None:
         """Add items of `encode`; they replace those with the same ids."""
         kept = self.items.put(items.ids, items.attributes, items.vectors)
-        if items.ranked is not None:
-            before = self._kept(kept)
-            parts = [items.ranked] if before is None else [before, items.ranked]
-            self._newer = RankerItems.concatenate(parts)
+        if self.ranked is not None and items.ranked is not None:
+            self.ranked.put(items.ranked, kept)
 
     def checked_id(self, name: str, value: Any) -> Id:
         """Return the canonical id of a value; `name` names the value in messages.
@@ -142,7 +125,8 @@ class OnlineCatalogue:
     def delete(self, ids: Sequence[str | int]) -> None:
         """Remove items; unknown ids are ignored."""
         kept = self.items.delete(self.items.as_ids(ids).drop_nulls().unique())
-        self._newer = self._kept(kept)
+        if self.ranked is not None:
+            self.ranked.keep(kept)
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> tuple[pl.Series, pl.DataFrame]:
         """Return ids and attributes of rows as typed by the catalogue; of one id the last row.
@@ -163,10 +147,6 @@ class OnlineCatalogue:
             for column, kind in schema.items()
         }
         return ids, pl.DataFrame(columns)
-
-    def _kept(self, kept: NDArray[np.bool_]) -> RankerItems | None:
-        places = np.flatnonzero(kept)
-        return self._newer.take(places) if self._newer is not None and len(places) else None
 
 
 def _check(number: int, row: Mapping[str, Any], name: str, schema: pl.Schema) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from crosstower.blending.exploration.explore import Exploration, explore
-from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Draw, FunnelRequest, Ranked
 from crosstower.values.arrays import Indices
 
@@ -21,12 +20,12 @@ class Explorer:
     """Draws the order of candidates; one per worker, so that workers draw independently.
 
     Args:
-        catalogue: has the number of training rows per item.
+        training_rows: returns the number of training rows of the items at places `[n]`.
 
     """
 
-    def __init__(self, catalogue: OnlineCatalogue) -> None:
-        self._catalogue, self._random = catalogue, np.random.default_rng()
+    def __init__(self, training_rows: Callable[[Indices], Indices]) -> None:
+        self._training_rows, self._random = training_rows, np.random.default_rng()
 
     def of(self, request: FunnelRequest) -> DrawOrder | None:
         """Return what draws the order of a request; None without exploration."""
@@ -35,7 +34,7 @@ class Explorer:
     def _draw(self, kind: Exploration, found: Ranked, ranks: Indices) -> tuple[Ranked, Indices]:
         best = np.argsort(ranks)
         places = found.places[best]
-        rows = self._catalogue.training_rows(places)
+        rows = self._training_rows(places)
         drawn = explore(kind, found.score[best], rows, self._random)
         new = np.empty_like(ranks)
         new[best[drawn.order]] = np.arange(1, len(ranks) + 1)

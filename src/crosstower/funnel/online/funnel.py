@@ -14,13 +14,11 @@ from crosstower.errors import CrosstowerError, QueryError
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.ranking import Ranking, chosen
 from crosstower.funnel.online.request import (
     FunnelRequest,
     Ranked,
     RequestState,
     each,
-    fail,
     milliseconds_since,
 )
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
@@ -54,10 +52,7 @@ class OnlineFunnel:
         self.retriever, self.ranker, self.candidates = retriever, ranker, candidates
         self._queries, self._section = retriever.queries, retrieval_section_of(retriever.run.recipe)
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
-        self._explorer = Explorer(self.catalogue)
-        self._stages = None
-        if ranker is not None:
-            self._stages = Ranking(ranker, self.catalogue, self._explorer)
+        self._explorer = Explorer(self.catalogue.training_rows)
 
     @property
     def query_columns(self) -> list[str]:
@@ -102,8 +97,7 @@ class OnlineFunnel:
         """
         begin = time.perf_counter()
         states = [RequestState(request) for request in many]
-        each(states, self._begin)
-        self._retrieve(states)
+        each(states, self._retrieve)
         spent = milliseconds_since(begin)
         for state in states:
             state.milliseconds["retrieve"] = spent
@@ -155,6 +149,18 @@ class OnlineFunnel:
             raise QueryError(f"no item {item!r} among {len(self.catalogue.items):,}")
         return _retrieved(self.catalogue.items.similar(place, k, where=where), begin)
 
+    def _retrieve(self, state: RequestState) -> None:
+        """Find the candidates of a request."""
+        self._begin(state)
+        where, excluded = state.request.where, state.excluded
+        if state.row is None:
+            places, scores = self.catalogue.popular(state.size, where=where, excluded=excluded)
+            state.found = replace(_candidates(places, scores), fallback="popular")
+            return
+        vector = self._queries.vectors([state.row], [state.history])
+        found = self.catalogue.items.nearest(vector, state.size, where=where, excluded=excluded)
+        state.found = _candidates(*found)
+
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and encode the query for the retriever."""
         request, queries = state.request, self._queries
@@ -174,44 +180,12 @@ class OnlineFunnel:
             if self._section.exclude_seen and len(state.history):
                 state.excluded = np.concatenate([state.excluded, state.history])
 
-    def _retrieve(self, states: Sequence[RequestState]) -> None:
-        """Find the candidates of all requests."""
-        each([s for s in states if s.row is None], self._popular)
-        retrieved = [s for s in states if s.row is not None]
-        if not retrieved:
-            return
-        rows = [s.row for s in retrieved if s.row is not None]
-        vectors = self._queries.vectors(rows, [s.history for s in retrieved])
-        alike: dict[tuple[str | None, int], list[int]] = {}
-        for number, state in enumerate(retrieved):
-            alike.setdefault((state.request.where, state.size), []).append(number)
-        for (where, size), numbers in alike.items():
-            group = [retrieved[number] for number in numbers]
-            out = [state.excluded for state in group]
-            try:
-                found = self.catalogue.items.nearest_of_each(
-                    vectors[numbers], size, where=where, excluded=out
-                )
-            except CrosstowerError as error:
-                fail(group, error)
-                continue
-            for state, (places, scores) in zip(group, found, strict=True):
-                state.found = _candidates(places, scores)
-
-    def _popular(self, state: RequestState) -> None:
-        """Take popular items as candidates."""
-        places, scores = self.catalogue.popular(
-            state.size, where=state.request.where, excluded=state.excluded
-        )
-        state.found = replace(_candidates(places, scores), fallback="popular")
-
     def _ranked(
         self, states: Sequence[RequestState], begin: float
     ) -> list[Ranked | CrosstowerError]:
         """Return the candidates of all requests with the scores of the ranker, in final order."""
-        if self._stages is not None:
-            each(states, self._complete)
-            self._stages.rank(states)
+        if self.ranker is not None and self.catalogue.ranked is not None:
+            self.ranker.rank(states, self.catalogue.ranked, self._explorer)
         else:
             each(states, self._explore)
         spent = milliseconds_since(begin)
@@ -224,18 +198,7 @@ class OnlineFunnel:
         draw = self._explorer.of(state.request)
         if draw is not None:
             found, ranks = draw(state.found, np.arange(1, len(state.found.places) + 1))
-            state.found = chosen(found, np.argsort(ranks))
-
-    def _complete(self, state: RequestState) -> None:
-        """Gather the raw columns of a query for the ranker."""
-        request, known, rows = state.request, state.known, self.ranker.rows  # type: ignore[union-attr]
-        row: dict[str, Any] = dict.fromkeys(rows.known)
-        if request.user is not None and rows.user is not None:
-            row[rows.user] = request.user
-            if known is not None:
-                row |= known.row
-                row[rows.user] = known.id
-        state.raw = row | dict(request.query)
+            state.found = found.take(np.argsort(ranks))
 
     def _size(self, request: FunnelRequest) -> int:
         """Return the number of candidates of a request."""
@@ -249,7 +212,7 @@ class OnlineFunnel:
                 f"k: expected 1 to {size:,}, the number of candidates, got {request.k:,}; ask for"
                 " more candidates"
             )
-        return max(1, min(size, len(self.catalogue.items)))
+        return size
 
 
 def _candidates(places: Indices, scores: Floats) -> Ranked:

@@ -123,6 +123,9 @@ class OnlineItems:
     ) -> tuple[Indices, Floats]:
         """Return the places of the best items of one query, best first, and inner products.
 
+        Each query is searched on its own: a matrix product rounds differently for each shape, so
+        the order of two near items would depend on the rest of the batch.
+
         Args:
             x: the query `[1, D]`.
             k: at most so many.
@@ -134,26 +137,8 @@ class OnlineItems:
 
         """
         out = np.empty(0, np.int64) if excluded is None else excluded
-        return self.nearest_of_each(x, k, where=where, excluded=[out])[0]
-
-    def nearest_of_each(
-        self, x: Floats, k: int, *, where: str | None = None, excluded: Sequence[Indices]
-    ) -> list[tuple[Indices, Floats]]:
-        """Return what `nearest` returns, for each of several queries `[Q, D]`.
-
-        Each is searched on its own: a matrix product rounds differently for each shape, so the
-        order of two near items would depend on the rest of the batch.
-
-        Args as `nearest`; `excluded` are places per query, -1 stands for no item.
-
-        Raises:
-            QueryError: the condition is wrong.
-
-        """
-        return [
-            self._search(self._exact, self.newer, query[None], k, where=where, excluded=out)
-            for query, out in zip(x, excluded, strict=True)
-        ]
+        k = max(1, min(k, self._length))
+        return self._search(self._exact, self.newer, x, k, where=where, excluded=out)
 
     def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Indices, Floats]:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""

@@ -1,7 +1,11 @@
-"""The ranker of an online funnel: items are encoded when they arrive, queries per request."""
+"""The ranking stage of the online funnel: score, calibrate, blend and order the candidates.
+
+Items are encoded when they arrive (`ranker_items.py`), queries per request.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,70 +16,28 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.cleaning.cleaner import Cleaner
-from crosstower.data.content_types import ContentTypes, Names
 from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.encoders.row import RowEncoder
-from crosstower.data.layout import RESERVED_CODES, UNSEEN
+from crosstower.data.layout import UNSEEN
 from crosstower.data.request import Request
-from crosstower.data.sources.joins import JoinedSource
-from crosstower.data.sources.source import Chunk, FrameSource
-from crosstower.errors import DataError, QueryError, query_error
+from crosstower.data.sources.source import Chunk
+from crosstower.errors import CrosstowerError, DataError, QueryError, query_error
 from crosstower.funnel.online.blends import Blends
-from crosstower.funnel.rows import RowMaker
+from crosstower.funnel.online.explorer import Explorer
+from crosstower.funnel.online.order import ordered
+from crosstower.funnel.online.ranker_items import (
+    RankerItemEncoder,
+    RankerItems,
+    RankerTable,
+    raw_arrays,
+)
+from crosstower.funnel.online.request import RequestState, each, fail, milliseconds_since
+from crosstower.funnel.rows import QueryTable, RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
-from crosstower.recipe.own_columns import ROW, raw_name
-from crosstower.values.arrays import Indices
-from crosstower.values.ids import id_of
-from crosstower.values.tables import Vocabulary
+from crosstower.recipe.own_columns import ROW
 
-_ROWS = 100_000
-
-
-@dataclass(frozen=True)
-class RankerItems:
-    """Items as the ranker reads them, by place.
-
-    `batch` holds the columns that the item alone decides, `good` `[N]` whether the ranker can read
-    the item at all. Of the raw columns, `arrays` has the content types and amounts that calibration
-    and blend read, and `frame` those that the model reads together with columns of the query.
-    """
-
-    batch: Batch
-    good: NDArray[np.bool_]
-    arrays: RawArrays
-    frame: pl.DataFrame
-
-    def __len__(self) -> int:
-        """Return N."""
-        return len(self.good)
-
-    def take(self, places: Indices) -> RankerItems:
-        """Return the items at `places`, in that order."""
-        frame = self.frame[places] if self.frame.width else self.frame
-        batch = self.batch.take(places)  # the shorter way for a request's few rows
-        return RankerItems(batch, self.good[places], self.arrays.take(places), frame)
-
-    @staticmethod
-    def concatenate(parts: Sequence[RankerItems]) -> RankerItems:
-        """Return the items of all parts, in order."""
-        if len(parts) == 1:
-            return parts[0]
-        frames = [part.frame for part in parts]
-        return RankerItems(
-            Batch.concatenate([part.batch for part in parts]),
-            np.concatenate([part.good for part in parts]),
-            RawArrays.concatenate([part.arrays for part in parts], parts[0].arrays.types),
-            pl.concat(frames) if frames[0].width else frames[0],
-        )
-
-    def unreadable(self, count: int) -> RankerItems:
-        """Return items that the ranker cannot read, with the columns of these."""
-        types = {n: ContentTypes(np.full(count, -1, np.int32), Names()) for n in self.arrays.types}
-        arrays = RawArrays(types, {n: np.zeros(count) for n in self.arrays.amounts})
-        good = np.zeros(count, dtype=bool)
-        return RankerItems(self.batch.blank(count), good, arrays, self.frame.clear(count))
+_NO_ARRAYS = RawArrays({}, {})
 
 
 @dataclass(frozen=True)
@@ -93,7 +55,9 @@ class RankerQuery:
 
 
 class OnlineRanker:
-    """A scorer for the items of a catalogue.
+    """The ranking stage, for a batch of requests; not safe for several threads.
+
+    `items` encodes items for it.
 
     Args:
         rows: knows which raw column belongs to the query and which to the item.
@@ -111,65 +75,103 @@ class OnlineRanker:
         self._own = RowEncoder(scorer.encoder, self._encoder.user.columns)
         self._pairs = Cleaner(schema.part(pairs), with_labels=False)
         self._query = _side(cleaner, [], rows, of_query=True)
-        self._items = _side(cleaner, theirs, rows, of_query=False)
         self._types = list(dict.fromkeys([*scorer.typed, *blends.by]))
         self._framed = self._pairs.sources()
-        self._raw_names = {name: raw_name(name) for name in self._items.extras}
-        self._joins = [_Lookup(t) for t in rows.tables if rows.is_of_query(t.on)]
-        self._item_joins = [t for t in rows.tables if not rows.is_of_query(t.on)]
+        self._joins = [QueryTable(t) for t in rows.tables if rows.is_of_query(t.on)]
+        self.items = RankerItemEncoder(
+            self._encoder.items,
+            _side(cleaner, theirs, rows, of_query=False),
+            [t for t in rows.tables if not rows.is_of_query(t.on)],
+            types=self._types,
+            framed=self._framed,
+        )
+        self.tasks = list(schema.tasks)  # the first one orders if there is no blend
 
-    @property
-    def tasks(self) -> list[str]:
-        """The ranker's tasks; the first one orders if there is no blend."""
-        return list(self.scorer.encoder.schema.tasks)
-
-    def encode_items(self, attributes: pl.DataFrame, *, strict: bool) -> RankerItems:
-        """Return items encoded.
+    def rank(self, states: Sequence[RequestState], items: RankerTable, explorer: Explorer) -> None:
+        """Put the candidates of requests into their final order.
 
         Args:
-            attributes: raw columns, a row per item.
-            strict: refuse an item that the ranker cannot read; otherwise it is marked.
-
-        Raises:
-            DataError: a cell is bad, and `strict`.
+            states: of the requests, with their candidates.
+            items: of the catalogue.
+            explorer: draws the order of requests with exploration.
 
         """
-        added = {n for t in self._item_joins for n in t.table.columns if n != t.on}
-        frame = attributes.drop([*added], strict=False) if added else attributes
-        for table in self._item_joins:
-            source = replace(table, base=FrameSource(frame, "the items"))
-            frame = pl.concat([chunk.frame for chunk in source.chunks(source.columns())])
-        how = "error" if strict else "skip"
-        cleaner = replace(self._items, on_bad_rows=how, skipped=Counter[str]())
-        starts = range(0, max(frame.height, 1), _ROWS)
-        parts = [self._encoded(cleaner, frame.slice(start, _ROWS)) for start in starts]
-        return RankerItems.concatenate(parts)
+        start = time.perf_counter()
+        each(states, lambda state: self._score(state, items))
+        alike: dict[int, list[RequestState]] = {}
+        for state in states:
+            if state.error is None:
+                alike.setdefault(id(state.blend), []).append(state)
+        for group in alike.values():
+            self._combine(group)
+        spent, start = milliseconds_since(start), time.perf_counter()
+        each(states, lambda state: self._order(state, explorer))
+        blend = milliseconds_since(start)
+        for state in states:
+            state.milliseconds |= {"rank": spent, "blend": blend}
 
-    def _encoded(self, cleaner: Cleaner, items: pl.DataFrame) -> RankerItems:
-        frame = cleaner.clean(Chunk(items, "the items", 0, 0))
-        raw = {name: frame[column].alias(name) for name, column in self._raw_names.items()}
-        framed = pl.DataFrame([raw[name] for name in self._framed if name in raw])
-        good = np.ones(frame.height, dtype=bool)
-        found = RankerItems(
-            self._encoder.items.encode(frame), good, self._arrays(raw, cleaner), framed
-        )
-        if frame.height == items.height:
-            return found
-        if not frame.height:
-            return found.unreadable(items.height)
-        rows = frame[ROW].to_numpy()
-        good = np.zeros(items.height, dtype=bool)
-        good[rows] = True
-        # Bad items get a place as well; their codes are never read.
-        where = np.zeros(items.height, dtype=np.int64)
-        where[rows] = np.arange(len(rows))
-        return replace(found.take(where), good=good)
+    def _score(self, state: RequestState, items: RankerTable) -> None:
+        """Compute the logits of a request's candidates."""
+        override = state.request.blend
+        state.blend = self.blends.own if override is None else self.blends.of(override)
+        query = self.query(self._row(state))
+        state.found = replace(state.found, unseen=query.unseen)
+        rows = self._readable(state, items.take(state.found.places))
+        try:
+            state.logits = self.logits(query, rows)
+        except QueryError:
+            rows = self._readable(state, self._marked(query, rows))
+            if not len(rows):
+                raise
+            state.logits = self.logits(query, rows)
+        state.arrays = self.arrays(query, rows)
 
-    def _arrays(self, raw: Mapping[str, pl.Series], cleaner: Cleaner) -> RawArrays:
-        """Return the types and amounts among the raw columns of the query, or of items."""
-        types = {name: ContentTypes.of(raw[name]) for name in self._types if name in raw}
-        amounts = {name: raw[name].cast(pl.Float64).to_numpy() for name in cleaner.amounts}
-        return RawArrays(types, amounts)
+    def _row(self, state: RequestState) -> dict[str, Any]:
+        """Return the raw columns of a query: the user's own, replaced by those of the request."""
+        request, known, user = state.request, state.known, self.rows.user
+        row: dict[str, Any] = dict.fromkeys(self.rows.known)
+        if request.user is not None and user is not None:
+            row[user] = request.user
+            if known is not None:
+                row |= {**known.row, user: known.id}
+        return row | dict(request.query)
+
+    @staticmethod
+    def _readable(state: RequestState, rows: RankerItems) -> RankerItems:
+        """Leave out the candidates of a request that the ranker cannot read."""
+        if rows.good.all():
+            return rows
+        kept, places = np.flatnonzero(rows.good), state.found.places
+        unread = np.concatenate([state.found.unread, places[~rows.good]])
+        state.found = replace(state.found.take(kept), unread=unread)
+        return rows.take(kept)
+
+    def _combine(self, group: Sequence[RequestState]) -> None:
+        """Calibrate and blend the predictions of requests with the same blend."""
+        scorer = replace(self.scorer, blend=group[0].blend)
+        logits = {
+            task: np.concatenate([state.logits[task] for state in group])
+            for task in group[0].logits
+        }
+        try:
+            arrays = RawArrays.concatenate([state.arrays for state in group], scorer.types)
+            scores = scorer.combine(logits, arrays)
+        except CrosstowerError as error:
+            if len(group) == 1:
+                fail(group, error)
+            else:  # one request at a time, to find the one that fails
+                for state in group:
+                    self._combine([state])
+            return
+        ends = np.cumsum([len(state.found.places) for state in group]).tolist()
+        for state, start, end in zip(group, [0, *ends], ends, strict=False):
+            state.scores = scores.part(slice(start, end))
+
+    def _order(self, state: RequestState, explorer: Explorer) -> None:
+        if state.scores is not None:
+            draw = None if state.request.explore is None else explorer.of(state.request)
+            types, blends = state.arrays.types, self.blends
+            state.found = ordered(state.found, state.scores, types, self.tasks, blends, draw=draw)
 
     def query(self, row: Mapping[str, Any]) -> RankerQuery:
         """Return a query encoded: raw columns that `RowMaker.check_given` has let pass.
@@ -186,8 +188,8 @@ class OnlineRanker:
                 raise QueryError(f"query: column '{lookup.on}': {error}") from None
         try:
             encoded = self._own.encode(whole)
-            raw = self._raw(whole)
-            arrays = self._arrays(raw, self._query)
+            batch = self._own.batch([encoded])
+            raw, arrays = self._raw(whole)
         except DataError as error:
             raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
@@ -196,16 +198,18 @@ class OnlineRanker:
         frame = pl.DataFrame([raw[n] for n in self._framed if n in raw])
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
         unseen = {name: code == UNSEEN for name, code in names}
-        return RankerQuery(self._own.batch([encoded]), arrays, frame, unseen)
+        return RankerQuery(batch, arrays, frame, unseen)
 
-    def _raw(self, row: Mapping[str, Any]) -> dict[str, pl.Series]:
+    def _raw(self, row: Mapping[str, Any]) -> tuple[dict[str, pl.Series], RawArrays]:
         """Return the raw columns that calibration and blend read of the query, amounts checked."""
         if not (self._query.extras or self._query.amounts):
-            return {}
+            return {}, _NO_ARRAYS
         frame = pl.DataFrame({n: [row[n]] for n in self._query.sources()}, strict=False)
         if self._query.amounts:
             self._query.clean(Chunk(frame, "the query", 0, 0))
-        return {name: frame[name] for name in self._query.extras}
+        raw = {name: frame[name] for name in self._query.extras}
+        types = [name for name in self._types if name in raw]
+        return raw, raw_arrays(raw, types, self._query.amounts)
 
     def logits(self, query: RankerQuery, items: RankerItems) -> dict[str, NDArray[np.float32]]:
         """Return the logits `[B]` of candidates that can all be read, by task.
@@ -230,7 +234,7 @@ class OnlineRanker:
         mine = mine.take(np.zeros(len(items), np.int64))
         return RawArrays({**mine.types, **theirs.types}, {**mine.amounts, **theirs.amounts})
 
-    def readable(self, query: RankerQuery, items: RankerItems) -> RankerItems:
+    def _marked(self, query: RankerQuery, items: RankerItems) -> RankerItems:
         """Return items marked that cannot be read together with a query, such as a bad place."""
         cleaner = replace(self._pairs, on_bad_rows="skip", skipped=Counter[str]())
         rows = cleaner.clean(self._pair_rows(query, items))[ROW].to_numpy()
@@ -258,26 +262,3 @@ def _side(cleaner: Cleaner, columns: Sequence[str], rows: RowMaker, *, of_query:
     return replace(
         cleaner, schema=cleaner.schema.part(list(columns)), extras=extras, amounts=amounts
     )
-
-
-class _Lookup:
-    """A joined table whose key comes with the query."""
-
-    def __init__(self, joined: JoinedSource) -> None:
-        self.on = joined.on
-        ids = to_ids(joined.on, joined.table[joined.on])
-        order = ids.arg_sort(nulls_last=True)[: len(ids) - ids.null_count()]
-        self._keys, self._rows = Vocabulary(ids[order]), joined.table[order].drop(joined.on)
-
-    def columns_of(self, key: Any) -> dict[str, Any]:
-        """Return the columns of a key; all are missing for an unknown key.
-
-        Raises:
-            DataError: it cannot be a key.
-
-        """
-        known = id_of(key)
-        code = UNSEEN if known is None else self._keys.code_of(known)
-        if code == UNSEEN:
-            return dict.fromkeys(self._rows.columns)
-        return self._rows.row(code - RESERVED_CODES, named=True)

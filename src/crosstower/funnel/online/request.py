@@ -97,6 +97,24 @@ class Ranked:
     rows_given: bool = False
     draw: Draw | None = None
 
+    def take(self, at: Indices) -> Ranked:
+        """Return the candidates at `at`, in that order."""
+        part = {
+            name: None if value is None else value[at]
+            for name in ("retrieval_rank", "retrieval_score", "blend_score", "ranked", "blended")
+            for value in (getattr(self, name),)
+        }
+        draw = None if self.draw is None else replace(self.draw, ranks=self.draw.ranks[at])
+        return replace(
+            self,
+            draw=draw,
+            places=self.places[at],
+            score=self.score[at],
+            predictions={task: values[at] for task, values in self.predictions.items()},
+            types=None if self.types is None else self.types[at],
+            **part,
+        )
+
 
 def milliseconds_since(start: float) -> float:
     """Return the time since `start` on the clock of time.perf_counter, to the microsecond."""
@@ -108,9 +126,8 @@ class RequestState:
     """A request on its way through the stages; with an `error` no stage looks at it again.
 
     `size` is the number of candidates, `row` the query as the retriever reads it (None where
-    popular items stand in for the retrieved ones), `excluded` places to leave out. `raw` is the
-    query as the ranker reads it. `found` are the candidates that the ranker can read; they get
-    `logits` `[C]` by task, then `scores`.
+    popular items stand in for the retrieved ones), `excluded` places to leave out. `found` are the
+    candidates that the ranker can read; they get `logits` `[C]` by task, then `scores`.
     """
 
     request: FunnelRequest
@@ -119,7 +136,6 @@ class RequestState:
     row: EncodedRow | None = None
     excluded: Indices = field(default_factory=lambda: NO_ITEMS)
     found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
-    raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
     blend: FittedBlend | None = None
     logits: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     arrays: RawArrays = field(default_factory=lambda: RawArrays({}, {}))

@@ -17,7 +17,7 @@ from crosstower.data.sources.joins import join
 from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.blends import Blends
-from crosstower.funnel.online.ranking import ordered
+from crosstower.funnel.online.order import ordered
 from crosstower.funnel.online.request import FunnelRequest, Ranked, milliseconds_since
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
