@@ -58,6 +58,14 @@ def test_responses_follow_the_probabilities_and_the_examination_curve() -> None:
     assert per_place[1] < 1.5 * math.sqrt(10) * per_place[10]
 
 
+def test_the_log_shows_no_item_that_its_user_has_clicked() -> None:
+    frame = DriftingFeed(seed=0, users=5, items=80, lifetime=100).log(4_000).with_row_index()
+    first = frame.filter(pl.col("click") == 1).select("user_id", "item_id", at="index")
+    again = frame.join(first, on=["user_id", "item_id"]).filter(pl.col("index") > pl.col("at"))
+    assert first.height > 100
+    assert again.height == 0
+
+
 def test_a_list_is_worth_its_expected_clicks_and_likes() -> None:
     feed = DriftingFeed(seed=2, users=20, items=60)
     session = feed.sessions(0)[0]

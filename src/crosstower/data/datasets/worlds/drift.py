@@ -21,7 +21,7 @@ from crosstower.data.datasets.worlds.impressions import pick
 
 TOPICS = ["news", "sport", "music", "food", "travel", "science", "film", "games"]
 CONTENT_TYPES = ["article", "photo", "video"]
-_APPEAL, _FADE = 0.5, 0.5
+_APPEAL, _FADE, _OWN = 0.2, 0.2, 0.15
 _TREND, _TREND_MEMORY = 0.5, 0.9
 
 Ints = NDArray[np.int64]
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 class Items:
     """All items born so far `[N]`, by id; an item is alive from day `born` to day `dies` - 1.
 
-    `vector` `[N, topics]` is 0.8·(axis of the topic) + 0.6·(own direction).
+    `vector` `[N, topics]` is the axis of the topic + 0.15·(own direction).
     """
 
     born: Ints
@@ -98,7 +98,7 @@ class HiddenState:
         return self._tastes[day]
 
     def popularity(self, ids: Ints, day: int) -> Floats:
-        """Return appeal - 0.5·age/lifetime + trend of the topic, equal for all users `[k]`."""
+        """Return appeal - 0.2·age/lifetime + trend of the topic, equal for all users `[k]`."""
         self.reach(day)
         age = (day - self.items.born[ids]) / self._drift.lifetime
         return self.items.appeal[ids] - _FADE * age + self._trends[day][self.items.topic[ids]]
@@ -108,13 +108,12 @@ class HiddenState:
         self.reach(day)
         return np.flatnonzero(self.items.is_alive(day))
 
-    def popular(self, session_id: int, day: int, k: int) -> tuple[Ints, Floats]:
-        """Draw a page by popularity; return its ids and propensities `[k]`.
+    def popular(self, ids: Ints, session_id: int, day: int, k: int) -> tuple[Ints, Floats]:
+        """Draw a page of some items by popularity; return its ids and propensities `[k]`.
 
         It is a Plackett-Luce draw with weights exp(popularity). A propensity is the probability of
         an item given those above it.
         """
-        ids = self.alive(day)
         popularity = self.popularity(ids, day)
         # Gumbel keys sort into a Plackett-Luce draw without replacement.
         keys = popularity + self.random("log", session_id).gumbel(size=len(ids))
@@ -151,7 +150,7 @@ class HiddenState:
             topic=topic,
             content_type=random.integers(0, len(CONTENT_TYPES), count),
             appeal=random.normal(0.0, _APPEAL, count),
-            vector=0.8 * np.eye(len(TOPICS))[topic] + 0.6 * own,
+            vector=np.eye(len(TOPICS))[topic] + _OWN * own,
         )
 
 

@@ -3,7 +3,7 @@
 How users u, items i and topics t change is in `drift`. With s_ui = taste_u · vector_i:
 
     P(looked at) = 1/√position
-    P(click | looked at) = σ(b + 1.5·s_ui + appeal_i - 0.5·age_i/lifetime + trend_t)
+    P(click | looked at) = σ(b + 1.5·s_ui + appeal_i - 0.2·age_i/lifetime + trend_t)
     P(like | click) = σ(c + 0.75·s_ui)
 
 b is -2.5, -2 and -1.5 and c is -0.5, -1 and -2 for articles, photos and videos. A dead item, and
@@ -93,9 +93,9 @@ class DriftingFeed:
         seed: int | np.random.Generator = 0,
         *,
         users: int = 200,
-        items: int = 400,
+        items: int = 2_000,
         sessions: float = 2.0,
-        taste_memory: float = 0.97,
+        taste_memory: float = 0.98,
         taste_jumps: float = 0.02,
         lifetime: float = 10.0,
     ) -> None:
@@ -222,8 +222,9 @@ class DriftingFeed:
     def log(self, rows: int, *, day: int = 0) -> pl.DataFrame:
         """Show pages drawn by popularity until there are enough rows, and return the log.
 
-        A page is a Plackett-Luce draw with weights exp(appeal - 0.5·age/lifetime + trend).
-        `propensity` is the probability of an item given those above it.
+        A page is a Plackett-Luce draw with weights exp(appeal - 0.2·age/lifetime + trend) of the
+        items alive that the user has not clicked. `propensity` is the probability of an item given
+        those above it.
 
         Args:
             rows: number of rows; the last page may be cut.
@@ -241,7 +242,9 @@ class DriftingFeed:
         return pl.concat(pages).head(rows)
 
     def _logged(self, session: Session) -> pl.DataFrame:
-        shown, propensity = self._state.popular(session.session_id, session.day, PAGE)
+        ids, clicked = self._state.alive(session.day), self._clicked.get(session.user_id, set())
+        new = ids[[item not in clicked for item in ids.tolist()]]
+        shown, propensity = self._state.popular(new, session.session_id, session.day, PAGE)
         seen = self.respond(session, shown.tolist())
         own = {
             "session_id": np.full(len(shown), session.session_id),
