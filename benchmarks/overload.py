@@ -136,7 +136,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
 
 def bodies(count: int = 200) -> list[bytes]:
     """Return bodies for random users."""
-    from benchmarks.serve import body
+    from benchmarks.client import body
     from benchmarks.serving_bundle import USERS
 
     users = np.random.default_rng(0).integers(0, USERS, count)

@@ -10,72 +10,21 @@ loop in one process, for other users and candidates each time.
 
 import argparse
 import json
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.client import THREADS, Connection, K, in_a_process, quantiles, resident_mb, server
 from benchmarks.machine import describe
+from benchmarks.mixed import beside_events, mixed
 from benchmarks.overload import flood, table
 from benchmarks.serving_bundle import CANDIDATES, USERS, serving_bundle
 
-RATE, K = 50, 10
-THREADS, CONNECTIONS = 16, 16
-_SECONDS_TO_START = 180
-
-
-def body(user: int) -> bytes:
-    asked = {"user": user, "k": K, "query": {"device": "tv", "hour": user % 24}}
-    return json.dumps(asked).encode()
-
-
-class Connection:
-    """One keep-alive connection that asks and waits; a lean client leaves the processors alone."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.open()
-
-    def open(self) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def ask(self, user: int) -> None:
-        content = body(user)
-        head = (
-            "POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n"
-        )
-        self.socket.sendall(head.encode() + content)
-        answer = self.socket.recv(65_536)
-        if not answer:  # it was idle for so long that the server has closed it
-            self.socket.close()
-            self.open()
-            self.socket.sendall(head.encode() + content)
-        while b"\r\n\r\n" not in answer:
-            answer += self._more()
-        head_of_answer, _, rest = answer.partition(b"\r\n\r\n")
-        status = head_of_answer.split(b" ", 2)[1]
-        lines = head_of_answer.lower().split(b"\r\n")
-        length = int(next(x for x in lines if x.startswith(b"content-length:")).split(b":")[1])
-        while len(rest) < length:
-            rest += self._more()
-        if status != b"200":
-            raise RuntimeError(f"status {status.decode()}")
-
-    def _more(self) -> bytes:
-        received = self.socket.recv(65_536)
-        if not received:
-            raise RuntimeError("the server has closed a connection in the middle of an answer")
-        return received
+RATE, CONNECTIONS = 50, 16
 
 
 def steady(port: int, rate: float, seconds: float, seed: int = 0) -> list[float]:
@@ -115,42 +64,6 @@ def closed(port: int, connections: int, seconds: float) -> float:
     with ThreadPoolExecutor(connections) as threads:
         count = sum(threads.map(some, range(connections)))
     return count / (time.perf_counter() - start)
-
-
-@contextmanager
-def server(bundle: Path, workers: int, max_batch_size: int) -> Generator[tuple[int, int]]:
-    """Give the port and the process of a server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as state:
-        command = [sys.executable, "-m", "crosstower", "serve", str(bundle), "--port", str(port)]
-        command += [
-            "--state",
-            state,
-            "--workers",
-            str(workers),
-            "--max-batch-size",
-            str(max_batch_size),
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            _wait(port)
-            yield port, process.pid
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _wait(port: int) -> None:
-    until = time.monotonic() + _SECONDS_TO_START
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit("the server did not start")
 
 
 def bare(folder: Path, seconds: float) -> dict[str, float]:
@@ -202,40 +115,14 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
     return {"rate": count / spent, **milliseconds}
 
 
-def resident_mb(process: int) -> float:
-    """Return the memory of a process and its children in MB, shared pages counted once (PSS)."""
-    total, children = 0.0, [process]
-    while children:
-        pid = children.pop()
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                children += [int(c) for c in (task / "children").read_text().split()]
-        except OSError:
-            continue
-        total += next(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1e3
-
-
-def quantiles(latencies: list[float]) -> str:
-    p50, p95, p99 = 1e3 * np.quantile(latencies, [0.5, 0.95, 0.99])
-    return f"{p50:.1f} | {p95:.1f} | {p99:.1f} | {1e3 * max(latencies):.1f}"
-
-
-def in_a_process(*arguments: str) -> str:
-    command = [sys.executable, "-m", "benchmarks", "serve", "--part", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return done.stdout
-
-
 def part(name: str, first: str, *rest: str) -> None:
     """Do what a process of its own is for, and print what it found."""
     if name == "bare":
         print(json.dumps(bare(Path(first), float(rest[0]))))
     elif name == "flood":
         print(flood(int(first), int(rest[0]), int(rest[1]), float(rest[2])))
+    elif name == "mixed":
+        print(mixed(int(first), *map(float, rest[:3]), int(rest[3]), seed=int(rest[4])))
     elif name == "steady":
         print(json.dumps(steady(int(first), float(rest[0]), float(rest[1]))))
     else:
@@ -253,6 +140,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--max-batch-size", type=int, default=8, help="Of crosstower serve.")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
+    parser.add_argument("--mixed", action="store_true", help="Recommendations beside events.")
+    parser.add_argument("--event-rate", type=float, default=200, help="Of --mixed, per second.")
     parser.add_argument("--overload", action="store_true", help="Ask for more than it can do.")
     parser.add_argument("--flood", type=int, default=256, help="Connections of --overload.")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
@@ -262,9 +151,11 @@ def main(arguments: list[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).absolute()
-        bundle = serving_bundle(folder, options.items)
+        bundle = serving_bundle(folder, options.items, live=options.mixed)
         print(describe(items=options.items, candidates=CANDIDATES, rate=options.rate, k=K))
-        if options.overload:
+        if options.mixed:
+            beside_events(bundle.folder, options)
+        elif options.overload:
             overload(bundle.folder, options)
         else:
             show(bundle.folder, options)

@@ -47,7 +47,7 @@ def rows(items: int) -> pl.DataFrame:
     )
 
 
-def recipes() -> tuple[Recipe, Recipe]:
+def recipes(*, live: bool) -> tuple[Recipe, Recipe]:
     split = {"kind": "random"}
     training = {"epochs": 1, "batch_size": 2_048}
     retrieval = {
@@ -62,6 +62,7 @@ def recipes() -> tuple[Recipe, Recipe]:
             "where": "click == 1",
             "valid_queries": 200,
             "baselines": [],
+            **({"history": {"events": ["click"]}} if live else {}),
         },
         "training": training,
     }
@@ -84,11 +85,19 @@ def recipes() -> tuple[Recipe, Recipe]:
     return Recipe.model_validate(retrieval), Recipe.model_validate(ranking)
 
 
-def serving_bundle(folder: Path, items: int) -> Bundle:
-    """Train both models for one epoch and return their bundle; one that is there is taken."""
+def serving_bundle(folder: Path, items: int, *, live: bool = False) -> Bundle:
+    """Train both models for one epoch and return their bundle; an existing one is used.
+
+    Args:
+        folder: of runs and bundles.
+        items: size of the catalogue.
+        live: whether click events extend histories.
+
+    """
+    folder = folder / "live" if live else folder
     place = folder / f"bundle-{items}"
     if not place.is_dir():
         frame = rows(items)
-        runs = [fit(r, data=frame, out=folder / f"{r.name}-{items}") for r in recipes()]
+        runs = [fit(r, data=frame, out=folder / f"{r.name}-{items}") for r in recipes(live=live)]
         make_bundle(runs, place, candidates=CANDIDATES, data=frame, index="ann")
     return Bundle.open(place)
