@@ -44,6 +44,13 @@ def bundle(
             metavar="FILE", help="Rules of all lists, as YAML (default: those of the recipe)."
         ),
     ] = None,
+    explore: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YAML",
+            help="Exploration of all lists, e.g. '{kind: epsilon, epsilon: 0.1}' (default: none).",
+        ),
+    ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -62,6 +69,7 @@ def bundle(
             index_options=pairs_of(index_option),
             seed=seed,
             rules=rules,
+            explore=explore,
             on_progress=progress_on(status),
         )
     if as_json:

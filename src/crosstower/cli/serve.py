@@ -41,6 +41,10 @@ def serve(
             metavar="FOLDER", help="Folder for changed items and events (default: BUNDLE.state)."
         ),
     ] = None,
+    log: Annotated[
+        bool,
+        typer.Option("--log", help="Log every list as impressions, unless a request refuses."),
+    ] = False,
     state_limit: Annotated[
         float | None,
         typer.Option(
@@ -101,6 +105,7 @@ def serve(
         workers=workers,
         threads=threads,
         open=open_to_all,
+        log=log,
         host_names=tuple(host_name or ()),
         limits=Limits(
             max_batch_size=max_batch_size,

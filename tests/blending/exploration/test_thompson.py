@@ -67,3 +67,9 @@ def test_each_rank_and_each_item_have_a_total_probability_of_1(items, noise):
 def test_draws_have_the_stated_probabilities():
     pool = pool_of(1.0, 0.8, 0.5, 0.3, 0.0, rows=(90, 0, 3, 40, 0))
     assert min(p_values(Thompson(prior_sd=0.8, noise_sd=2.0), pool, 3)) > 1e-3
+
+
+def test_scores_far_apart_keep_their_order() -> None:
+    pool, kind = pool_of(1e300, 0.0, -1e300), Thompson(prior_sd=1e-9, noise_sd=1e9)
+    np.testing.assert_allclose(kind.chances(pool, np.arange(3), 3), np.eye(3), atol=1e-12)
+    assert kind.draw(pool, np.random.default_rng(0)).tolist() == [0, 1, 2]

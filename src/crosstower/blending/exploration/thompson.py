@@ -38,10 +38,14 @@ class Thompson(DrawOptions):
 
     kind: Literal["thompson"] = "thompson"
     prior_sd: float = Field(
-        gt=0, description="Standard deviation of items' offsets, in units of the final score."
+        ge=1e-9,
+        le=1e9,
+        description="Standard deviation of items' offsets, in units of the final score.",
     )
     noise_sd: float = Field(
-        gt=0, description="Standard deviation of one observation, in units of the final score."
+        ge=1e-9,
+        le=1e9,
+        description="Standard deviation of one observation, in units of the final score.",
     )
 
     def draw(self, pool: Pool, random: np.random.Generator) -> Indices:
@@ -59,7 +63,8 @@ class Thompson(DrawOptions):
         points = pool.score[items, None] + own * units
 
         def above(j: int) -> Floats:
-            return ndtr((pool.score[j] - points) / deviation[j])
+            with np.errstate(over="ignore"):
+                return ndtr((pool.score[j] - points) / deviation[j])
 
         return rank_probabilities(density, above, items, count=len(pool), k=k, step=step)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from crosstower.blending.exploration.explore import Exploration
 from crosstower.blending.held_out import held_out
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.joins import JoinMatch
@@ -30,6 +31,7 @@ from crosstower.retrieval.retriever import INDEX, Retriever
 from crosstower.serving.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.serving.bundle.card import write_cards
 from crosstower.serving.bundle.copying import copy_run, git_revision, model_place
+from crosstower.serving.bundle.exploration import given_exploration, write_exploration
 from crosstower.serving.bundle.forms import EAGER, write_fastest
 from crosstower.serving.bundle.forms import FOLDER as FORMS
 from crosstower.serving.bundle.manifest import (
@@ -61,6 +63,7 @@ def make_bundle(
     seed: int | None = None,
     data: Any = None,
     rules: Rules | str | Path | None = None,
+    explore: Exploration | Mapping[str, Any] | str | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Bundle:
     """Write a folder that has everything a server needs, and open it.
@@ -78,13 +81,15 @@ def make_bundle(
             fitted again by content types that were not stored.
         rules: of all lists, or the path of a file of rules; by default those of the recipe of the
             ranking run, or else of the retrieval run.
+        explore: exploration of all lists, as options or YAML; none by default.
         on_progress: called at each stage.
 
     Raises:
         BundleError: the folder is there, or the runs are not one of each kind.
         RunError: a run is missing, damaged, or its training has not finished.
         DataError: no item, or no known user, has its key in a table that the ranker joins.
-        RecipeError: the rules are wrong, or name a column that items do not have.
+        RecipeError: the rules are wrong, or name a column that items do not have; or the
+            exploration is wrong.
 
     """
     out = path_of("out", out, error=BundleError, expected="the folder to write")
@@ -94,6 +99,7 @@ def make_bundle(
     given = [runs] if isinstance(runs, Run | str | Path) else runs
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
+    exploration = given_exploration(explore)
     try:
         with new_folder(out) as aside:
             maker = _Maker(aside, seed, on_progress)
@@ -106,6 +112,7 @@ def make_bundle(
                 maker.match(ranking)
             if chosen is not None:
                 maker.rules(chosen, ranking)
+            maker.explore(exploration)
             maker.finish(_name(out, retrieval, ranking), candidates)
     except OSError as error:
         raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -185,6 +192,14 @@ class _Maker:
             )
         else:
             write_rules(self.folder, rules, self.item_columns or {}, vectors=True)
+
+    def explore(self, exploration: Exploration | None) -> None:
+        """Write the exploration of all lists, if there is one."""
+        if exploration is None:
+            return
+        if RETRIEVAL not in self.facts:
+            raise BundleError("explore: needs a retrieval run, whose candidates are drawn")
+        write_exploration(self.folder, exploration)
 
     def finish(self, name: str, candidates: int) -> None:
         self.on_progress("checksums")

@@ -4,6 +4,7 @@ A bundle is never changed in place: make another one and swap to it.
 
 - `manifest.json`, `card.md`, `card.html`
 - `rules.json`: the rules of all lists, if there are any
+- `explore.json`: the exploration of all lists, if there is one
 - `retrieval/`: the run that retrieves, with the weights of one model, its items, users and index
 - `ranking/`: the run that ranks, with one model, calibration, blend and the tables it joins;
   `held_out.parquet` has predictions of validation rows, on which a blend can be fitted again;
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
+from crosstower.blending.exploration.explore import Exploration
 from crosstower.errors import BundleError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.ranking.ranker import Ranker
@@ -29,6 +31,7 @@ from crosstower.retrieval.files import read
 from crosstower.retrieval.index.open import IndexHeader
 from crosstower.retrieval.retriever import INDEX, Retriever
 from crosstower.serving.bundle.contents import check_contents
+from crosstower.serving.bundle.exploration import read_exploration
 from crosstower.serving.bundle.forms import EAGER, open_form
 from crosstower.serving.bundle.forms import FOLDER as FORMS
 from crosstower.serving.bundle.manifest import Manifest, read_manifest
@@ -83,6 +86,16 @@ class Bundle:
 
         """
         return read_rules(self.folder)
+
+    @cached_property
+    def explore(self) -> Exploration | None:
+        """The exploration of all lists.
+
+        Raises:
+            BundleError: it is damaged.
+
+        """
+        return read_exploration(self.folder)
 
     @property
     def version(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crosstower.blending.exploration.explore import Exploration
 from crosstower.errors import QueryError
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.funnel import OnlineFunnel
@@ -18,7 +19,8 @@ class Live:
     """An open bundle that serves requests, one or several at once; not safe for several threads.
 
     `funnel` is None if the bundle only ranks, `rows` (a ranker of rows that a request gives) if it
-    only retrieves. `form` names the form in which the funnel's ranker runs.
+    only retrieves. `form` names the form in which the funnel's ranker runs. `explore` is the
+    exploration of requests that have none of their own.
     """
 
     bundle: Bundle
@@ -27,6 +29,7 @@ class Live:
     funnel: OnlineFunnel | None
     rows: RowRanker | None
     form: str = EAGER
+    explore: Exploration | None = None
 
     @staticmethod
     def open(bundle: Bundle) -> Live:
@@ -51,7 +54,7 @@ class Live:
             others = funnel.columns
         ranking = bundle.ranking
         rows = RowRanker(bundle.ranker, blends, others=others) if ranking is not None else None
-        return Live(bundle, bundle.version, blends, funnel, rows, form)
+        return Live(bundle, bundle.version, blends, funnel, rows, form, bundle.explore)
 
     @property
     def needs_funnel(self) -> OnlineFunnel:

@@ -12,7 +12,7 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.schemas import TRANSFORMS
-from crosstower.serving.http.settings import Limits
+from crosstower.serving.http.settings import Settings
 
 _EXAMPLES, _USERS = 12, 20
 
@@ -28,10 +28,15 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         attributes = live.funnel.catalogue.items.attributes(shown)
     else:
         ids, attributes = found.places.tolist(), [{} for _ in shown]
-    items = [_item(found, i, ids[i]) | {"attributes": attributes[i]} for i in range(len(shown))]
+    drawn = _drawn(found, len(shown))
+    items = [
+        _item(found, i, ids[i]) | drawn[i] | {"attributes": attributes[i]}
+        for i in range(len(shown))
+    ]
     return {
         "version": live.version,
         "fallback": found.fallback,
+        "logged": False,
         "notices": list(found.notices),
         "items": items,
         "stages": _stages(found, ids) if stages else None,
@@ -49,6 +54,21 @@ def _item(found: Ranked, i: int, item_id: Any) -> dict[str, Any]:
         "predictions": {task: float(values[i]) for task, values in found.predictions.items()},
         "blend_score": _number(found.blend_score, i),
     }
+
+
+def _drawn(found: Ranked, count: int) -> list[dict[str, Any]]:
+    """Return the propensities of the first items, nothing without exploration."""
+    draw = found.draw
+    if draw is None:
+        return [{}] * count
+    ranks = draw.ranks[:count]
+    conditional = draw.drawn.conditionals(ranks)
+    columns = {
+        "propensity": draw.drawn.propensities(ranks).tolist(),
+        "conditional_propensity": [None] * count if conditional is None else conditional.tolist(),
+        "drawn_rank": ranks.tolist(),
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _number(values: Any, i: int) -> float | None:
@@ -96,7 +116,7 @@ def _listed(values: Any, nothing: list[Any]) -> list[Any]:
     return nothing if values is None else values.tolist()
 
 
-def model_response(live: Live, limits: Limits) -> dict[str, Any]:
+def model_response(live: Live, settings: Settings) -> dict[str, Any]:
     """Return the description of the bundle that is served."""
     manifest, funnel = live.bundle.manifest, live.funnel
     ranking = live.bundle.ranking
@@ -114,7 +134,9 @@ def model_response(live: Live, limits: Limits) -> dict[str, Any]:
         "newer_items": 0 if funnel is None else funnel.catalogue.items.newer_count,
         "candidates": manifest.candidates,
         "form": live.form,
-        "limits": limits.model_dump(),
+        "limits": settings.limits.model_dump(),
+        "explore": None if live.explore is None else live.explore.model_dump(),
+        "log": settings.log,
         "tasks": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         "blend": _blend(own.spec) if own is not None else None,
         "blend_by": list(live.blends.by),

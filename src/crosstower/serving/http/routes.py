@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from crosstower.funnel.online.request import Ranked
+from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
 from crosstower.serving.http.gate import PLACE, Place
@@ -24,6 +24,9 @@ from crosstower.serving.http.schemas import (
     SimilarRequest,
 )
 from crosstower.serving.http.service import Service
+from crosstower.serving.http.settings import WARMING
+from crosstower.serving.state.impressions import impression_events
+from crosstower.serving.state.state import State
 
 
 class _ReadRoute(TokenFirstRoute):
@@ -62,16 +65,28 @@ async def _service(request: Request) -> Service:  # a plain function would run i
 Worker = Annotated[Service, Depends(_service)]
 
 
-@read_routes.post("/recommend", response_model=ListResponse, responses=_REFUSALS)
+@read_routes.post("/recommend", response_model=ListResponse, responses=_REFUSALS | documented(507))
 async def recommend(body: RecommendRequest, request: Request) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
     service = service_of(request)
     _check_limits(service, k=body.k, candidates=body.candidates)
+    logged = service.settings.log if body.log is None else body.log
+    logged = logged and WARMING not in request.scope
+    if logged:
+        service.check_room()
+    funnel_request = body.funnel_request(service.explore)
+    candidates: list[Any] = []
 
     def respond(live: Live, found: Ranked) -> dict[str, Any]:
+        if logged and found.draw is not None:
+            candidates.extend(live.needs_funnel.catalogue.items.ids(found.draw.pool))
         return _listed(service, found, live, k=body.k, stages=body.stages)
 
-    return _json(request, await service.recommend(body.funnel_request(), respond))
+    response = await service.recommend(funnel_request, respond)
+    if logged:
+        response["logged"] = True
+        await _log(request, response, funnel_request, candidates)
+    return _json(request, response)
 
 
 @read_routes.post("/rank", response_model=ListResponse, responses=_REFUSALS)
@@ -125,8 +140,8 @@ async def similar(body: SimilarRequest, request: Request) -> Response:
 )
 async def model(service: Worker) -> Response:
     """Return the bundle that is served: version, tasks, columns, blend, limits, metrics."""
-    limits = service.settings.limits
-    found = await service.run(lambda live: model_response(live, limits))
+    settings = service.settings
+    found = await service.run(lambda live: model_response(live, settings))
     return Response(to_json(found), media_type="application/json")
 
 
@@ -135,6 +150,30 @@ def _listed(
 ) -> dict[str, Any]:
     service.record(found)
     return list_response(live, found, k=k, stages=stages)
+
+
+async def _log(
+    request: Request,
+    response: Mapping[str, Any],
+    funnel_request: FunnelRequest,
+    candidates: Sequence[Any],
+) -> None:
+    """Store a list and its shown items, before the response is sent."""
+    service, explore = service_of(request), funnel_request.explore
+
+    def write(state: State) -> int:
+        events = impression_events(
+            response["items"],
+            request_id=request.state.request_id,
+            version=response["version"],
+            user=funnel_request.user,
+            query=funnel_request.query,
+            explore=None if explore is None else explore.model_dump(),
+            candidates=candidates,
+        )
+        return state.add_events(events)[0]
+
+    service.metrics.events_written(await service.write(write))
 
 
 def _json(request: Request, content: dict[str, Any]) -> Response:

@@ -14,6 +14,7 @@ from pydantic import (
     StrictStr,
 )
 
+from crosstower.blending.exploration.explore import Exploration
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.frozen import FrozenModel
@@ -89,9 +90,20 @@ class RecommendRequest(_ListRequest):
     candidates: Count | None = Field(
         default=None, description="Number of items that the ranker scores."
     )
+    explore: Exploration | None = Field(
+        default=None,
+        description="Draws the order of the best candidates; null turns the bundle's exploration"
+        " off (default: that of the bundle).",
+    )
+    log: bool | None = Field(
+        default=None,
+        strict=True,
+        description="Store the shown items as impressions before the response is sent (default:"
+        " the server's setting).",
+    )
 
-    def funnel_request(self) -> FunnelRequest:
-        """Return the request of the online funnel."""
+    def funnel_request(self, explore: Exploration | None = None) -> FunnelRequest:
+        """Return the request of the online funnel; `explore` is the bundle's."""
         blend = self.blend.override() if self.blend is not None else None
         return FunnelRequest(
             user=self.user,
@@ -101,6 +113,7 @@ class RecommendRequest(_ListRequest):
             exclude=self.exclude,
             candidates=self.candidates,
             blend=blend,
+            explore=self.explore if "explore" in self.model_fields_set else explore,
         )
 
 
@@ -171,6 +184,15 @@ class ListItem(_Response):
     retrieval_score: float | None = None
     predictions: dict[str, float] = Field(default={})
     blend_score: float | None = None
+    propensity: float | None = Field(
+        default=None, description="Probability of the item at its drawn rank, with exploration."
+    )
+    conditional_propensity: float | None = Field(
+        default=None, description="The same given the items drawn above; null for thompson."
+    )
+    drawn_rank: int | None = Field(
+        default=None, description="Rank in the draw, before rules; 0 for an item that rules added."
+    )
     attributes: dict[str, Any] = Field(default={})
 
 
@@ -203,6 +225,7 @@ class ListResponse(_Response):
     request_id: str
     version: str
     fallback: str | None = None
+    logged: bool = Field(default=False, description="Whether the list is in the event log.")
     notices: list[str] = Field(default=[], description="Remarks, such as an unknown user.")
     items: list[ListItem]
     stages: Stages | None = None
@@ -277,6 +300,8 @@ class ModelResponse(_Response):
     text_search: bool
     tasks: list[Named]
     blend: BlendSummary | None
+    explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
+    log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
     blend_by: list[str]
     types: str | None
     transforms: list[str]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from crosstower.blending.exploration.explore import Exploration
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import FunnelRequest, Ranked
@@ -71,6 +72,11 @@ class Service:
     def version(self) -> str | None:
         """The version that is served; None before the first bundle is open."""
         return self.live.bundle.version if self.live is not None else None
+
+    @property
+    def explore(self) -> Exploration | None:
+        """The exploration of the bundle that is served."""
+        return self.live.explore if self.live is not None else None
 
     async def start(self) -> None:
         """Open the bundle chosen last, by the command or by a swap.

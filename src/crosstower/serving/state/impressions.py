@@ -66,8 +66,8 @@ def impression_events(
     """Return the events of one list.
 
     Args:
-        items: shown items, with `item_id`, `rank`, `score`, `propensity`,
-            `conditional_propensity` and `drawn_rank`.
+        items: shown items, with `item_id`, `rank` and `score`; with exploration also
+            `propensity`, `conditional_propensity` and `drawn_rank`.
         request_id: of the request, to which feedback refers.
         version: of the bundle.
         user: id of the user, if the request has one.
@@ -84,9 +84,9 @@ def impression_events(
         attributes = {
             "version": version,
             "score": item["score"],
-            "propensity": item["propensity"],
-            "conditional_propensity": item["conditional_propensity"],
-            "drawn_rank": item["drawn_rank"],
+            "propensity": item.get("propensity", 1.0),
+            "conditional_propensity": item.get("conditional_propensity", 1.0),
+            "drawn_rank": item.get("drawn_rank", item["rank"]),
         }
         events.append(
             Event(
