@@ -18,7 +18,7 @@ from crosstower.recipe.recipe import Recipe, Training
 from crosstower.recipe.registry import Registry
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
-from crosstower.serving.http.schemas import RecommendRequest
+from crosstower.serving.http.schemas import EventsRequest, RecommendRequest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -87,7 +87,8 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
             case "crosstower":
                 check_arguments(words)
             case "curl":
-                RecommendRequest.model_validate(json.loads(words[words.index("-d") + 1]))
+                body = EventsRequest if "/v1/events" in words[1] else RecommendRequest
+                body.model_validate(json.loads(words[words.index("-d") + 1]))
             case name:
                 assert name in {"python3", "pip", "pytest", "pre-commit", "sh"}
 
