@@ -15,6 +15,8 @@ from crosstower.funnel.queries import queries_of_run
 from crosstower.training.run import Run
 
 from ..fixtures.funnels import Runs, films_recipes, watches
+from ..fixtures.live_films import LiveFilms
+from ..fixtures.live_films import rows as live_rows
 
 
 def test_rows_of_the_ranking_run_are_not_new_to_it(cinema: Runs) -> None:
@@ -91,3 +93,17 @@ def test_a_run_trained_on_a_data_frame_asks_for_rows(cinema: Runs) -> None:
     with pytest.raises(RunError, match=r"trained on a data frame.*give rows to evaluate on"):
         evaluate_funnel(funnel, columns=["hour"])
     assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).queries > 0
+
+
+def test_a_ranker_reads_the_history_that_the_retriever_reads(live_films: LiveFilms) -> None:
+    funnel = Funnel.open(live_films.retrieval, live_films.ranking)
+    queries = queries_of_run(funnel, [], lambda _stage, _rows: None)
+    last = pl.col("time").rank("ordinal", descending=True).over("user")
+    earlier = live_rows().with_columns(last=last).filter(pl.col("last") > 1).sort("user", "time")
+    expected = dict(earlier.group_by("user").agg(pl.col("film").tail(5)).iter_rows())
+    found = dict(queries.columns.select("user", "had").iter_rows())
+    assert found == {user: expected.get(user, []) for user in found}
+    assert len(found) > 40
+    given = queries_of_run(funnel, ["had"], lambda _stage, _rows: None)  # as the rows have it
+    assert given.columns["had"].list.len().max() == 4
+    assert evaluate_funnel(funnel).stage("ranked").queries == len(found)

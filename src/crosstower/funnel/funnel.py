@@ -114,6 +114,7 @@ class Funnel:
         k: int = 10,
         query: Mapping[str, Any] | None = None,
         where: str | None = None,
+        history: Sequence[str | int] | None = None,
     ) -> pl.DataFrame:
         """Return the first k items for a user.
 
@@ -126,6 +127,8 @@ class Funnel:
             k: number of items, at most `candidates`; fewer if there are fewer candidates.
             query: data columns of the query, of the retrieval recipe or the ranking recipe.
             where: a condition on the attributes of items.
+            history: ids of items, oldest first, in place of the user's history; ids of unknown
+                items are ignored, with a `CrosstowerWarning`.
 
         Returns:
             Columns `rank`, `item_id`, `score` (which sorts the list, except for diversity),
@@ -141,10 +144,12 @@ class Funnel:
         """
         self.check_k(k)
         given = dict(query or {})
-        request = FunnelRequest(user, given, k=k, where=where)
+        items = None if history is None else tuple(history)
+        request = FunnelRequest(user, given, k=k, where=where, history=items)
         queries = self.retriever.queries
         queries.check_user(user)
-        if not given and not queries.history_only and (user is None or not queries.known(user)):
+        unknown = user is None or not queries.known(user)
+        if not given and not items and not queries.history_only and unknown:
             # The retriever reads a query whose columns are all missing.
             missing = dict.fromkeys(n for n in queries.columns if n != self.rows.user)
             request = replace(request, query=missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
     return FunnelQueries(
         source=found.source.name,
         evaluation=queries,
-        columns=_columns(funnel, found.source, frame, columns),
+        columns=_columns(funnel, found, frame, columns),
         vectors=vectors.numpy(),
         notes=(*skipped, *found.notes, *_seen_words(queries)),
     )
@@ -212,17 +213,30 @@ def _seen_words(queries: EvaluationQueries) -> list[str]:
 
 
 def _columns(
-    funnel: Funnel, source: Source, frame: pl.DataFrame, columns: Sequence[str]
+    funnel: Funnel, found: _Found, frame: pl.DataFrame, columns: Sequence[str]
 ) -> pl.DataFrame:
     """Return the raw columns of the queries: those that a query always has, and others named."""
+    source, queries = found.source, found.evaluation
     funnel.rows.check_more(columns)
     where = retrieval_section_of(funnel.retriever.run.recipe).where
     positives = source if where is None else FilteredSource(source, where)
     known = [frame[raw_name(name)].alias(name) for name in funnel.rows.known]
     more = raw_at(positives, frame[ROW].to_numpy(), columns)
-    found = pl.DataFrame(known).with_columns(more.get_columns())
-    funnel.rows.check_had(found.columns, source.columns())
-    return found
+    raw = pl.DataFrame(known).with_columns(more.get_columns())
+    if funnel.rows.history is not None and funnel.rows.history not in columns:
+        raw = raw.with_columns(_histories(funnel, queries))
+    funnel.rows.check_had(raw.columns, source.columns())
+    return raw
+
+
+def _histories(funnel: Funnel, queries: EvaluationQueries) -> pl.Series:
+    """Return the ids `[Q]` of each user's newest earlier items, as the ranker's history."""
+    query, item = queries.earlier.pairs(queries.users)
+    ids = funnel.retriever.catalogue.ids.gather(item)
+    ends = np.searchsorted(query, np.arange(len(queries) + 1))
+    length = funnel.rows.history_length
+    lists = [ids[max(start, end - length) : end] for start, end in pairwise(ends.tolist())]
+    return pl.Series(funnel.rows.history, lists, dtype=pl.List(ids.dtype))
 
 
 def _check_same(run: Run, queries: EvaluationQueries) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
-from crosstower.recipe.schema import Cross, Schema, sources_of
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.schema import Cross, Schema, Sequence, sources_of
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -33,6 +34,9 @@ class RowMaker:
     the column of the user's id; otherwise the item's if the item table (`items` `[N]`, by place)
     has it; otherwise it must be given with the query. What the ranking recipe joins is joined.
 
+    A sequence that the retrieval recipe fills with the user's history is filled for the ranker as
+    well: `history` is its raw column, `history_length` the most items that the ranker reads of it.
+
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
     """
@@ -43,6 +47,8 @@ class RowMaker:
     from_items: tuple[str, ...]
     from_query: tuple[str, ...]
     tables: tuple[JoinedSource, ...]
+    history: str | None = None
+    history_length: int = 0
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -62,13 +68,17 @@ class RowMaker:
         )
         wanted = _before_joins(needed, tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
+        from_query = tuple(c for c in wanted if c not in from_items)
+        history, length = _history(recipe, ranking.recipe.schema_, from_query)
         return RowMaker(
             items=items,
             query_columns=tuple(query_columns),
             user=user,
             from_items=from_items,
-            from_query=tuple(c for c in wanted if c not in from_items),
+            from_query=from_query,
             tables=tables,
+            history=history,
+            history_length=length,
         )
 
     @cached_property
@@ -99,9 +109,10 @@ class RowMaker:
                     f"query: no column '{name}'{did_you_mean(name, list(allowed))}; the query"
                     f" has: {', '.join(allowed) or 'none'}"
                 )
-        self.check_had([*self.known, *given])
+        filled = () if self.history is None else (self.history,)
+        self.check_had([*self.known, *given, *filled])
 
-    def check_more(self, columns: Sequence[str]) -> None:
+    def check_more(self, columns: Collection[str]) -> None:
         """Refuse columns of the items as more columns of a query.
 
         Raises:
@@ -115,7 +126,7 @@ class RowMaker:
                     " itself; leave it out"
                 )
 
-    def check_had(self, columns: Collection[str], of_rows: Sequence[str] | None = None) -> None:
+    def check_had(self, columns: Collection[str], of_rows: Collection[str] | None = None) -> None:
         """Refuse queries of some columns if the ranker needs one that they lack.
 
         Args:
@@ -198,6 +209,19 @@ class RowMaker:
         return pl.concat([queries[query], attributes[item]], how="horizontal")
 
 
+def _history(
+    recipe: Recipe, ranking: Schema, from_query: Collection[str]
+) -> tuple[str | None, int]:
+    """Return the raw column of a ranker that the user's history fills, and its length."""
+    name = retrieval_section_of(recipe).history.column
+    if name is None:
+        return None, 0
+    (raw,) = recipe.schema_.part([name]).sources()
+    sequences = {n: c for n, c in ranking.columns.items() if isinstance(c, Sequence)}
+    lengths = [c.max_len for n, c in sequences.items() if list(sources_of(n, c)) == [raw]]
+    return (raw, max(lengths)) if lengths and raw in from_query else (None, 0)
+
+
 class QueryTable:
     """A joined table whose key comes with the query."""
 
@@ -221,7 +245,7 @@ class QueryTable:
         return self._rows.row(code - RESERVED_CODES, named=True)
 
 
-def _advice(name: str, of_rows: Sequence[str] | None) -> str:
+def _advice(name: str, of_rows: Collection[str] | None) -> str:
     """Say how a query gets a column: given with it, or taken from its row."""
     if of_rows is None:
         return f'give it with the query, as in {{"{name}": VALUE}}'
@@ -237,7 +261,7 @@ def _table(other: Join, dialect: Csv) -> JoinedSource:
     return join(rows, other.path, on=other.on, dialect=dialect)
 
 
-def _before_joins(needed: Iterable[str], tables: Sequence[JoinedSource]) -> list[str]:
+def _before_joins(needed: Iterable[str], tables: tuple[JoinedSource, ...]) -> list[str]:
     """Return what rows must hold for the joins to give the rest: columns and keys."""
     wanted = list(needed)
     for table in reversed(tables):

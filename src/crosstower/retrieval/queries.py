@@ -40,7 +40,8 @@ class KnownUser:
 class Queries:
     """Encodes queries of a retrieval run.
 
-    `history_only` is True if the query tower reads only the history, and the id of a known user.
+    `history_only` is True if the query tower reads only the history, and the id of a known user;
+    `reads_history` if it reads the history at all.
 
     Args:
         run: the run, whose recipe declares the columns of a query.
@@ -55,6 +56,7 @@ class Queries:
         sides = tower_columns_of(run.recipe)
         self._row = RowEncoder(run.encoder, sides.query)
         self._encoder = QueryEncoder(run.encoder, sides, ids)
+        self.reads_history, self._items = sides.history is not None, len(ids)
         self.columns = self._row.side.schema.sources()
         self.history_only = set(self.columns) <= {self._user}
 
@@ -83,6 +85,12 @@ class Queries:
         known = given_id("user", user) if user != "" else ""
         code = self._users.code_of(known)
         return max(code - RESERVED_CODES, -1)
+
+    def are_known(self, users: pl.Series) -> NDArray[np.bool_]:
+        """Return which canonical ids are users of the training rows."""
+        if self._user is None:
+            return np.zeros(len(users), dtype=bool)
+        return self._users.encode(users) >= RESERVED_CODES
 
     def known(self, user: str | int) -> KnownUser | None:
         """Return a user's row and history; None for an unknown user, or without users."""
@@ -131,13 +139,15 @@ class Queries:
     ) -> NDArray[np.float32]:
         """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
 
+        Places behind the last item stand for later items, whose ids training has not seen.
         Each is computed on its own: a matrix product rounds differently for each shape, so a
         vector, and the order of two near items, would depend on the rest of the batch.
         """
         return np.concatenate([self._vector(*query) for query in zip(rows, history, strict=True)])
 
     def _vector(self, row: EncodedRow, history: Indices) -> NDArray[np.float32]:
-        items, ends = torch.tensor(history), torch.tensor([len(history)])
+        items = torch.from_numpy(np.minimum(history, self._items))
+        ends = torch.tensor([len(history)])
         compact = self._row.batch([row])
         wide = self._encoder.side.widen(
             compact, self._encoder.lists(items, torch.zeros_like(ends), ends)

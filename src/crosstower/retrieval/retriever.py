@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +29,9 @@ from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.similar import similar_items
-from crosstower.retrieval.unknown_user import unknown_words
+from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.training.run import Run
+from crosstower.values.ids import given_id
 
 INDEX = "index"
 
@@ -133,6 +134,7 @@ class Retriever:
         k: int = 10,
         where: str | None = None,
         query: Mapping[str, Any] | None = None,
+        history: Sequence[str | int] | None = None,
     ) -> pl.DataFrame:
         """Return the best items for a user: rank, item_id, score and the item's attributes.
 
@@ -143,16 +145,18 @@ class Retriever:
             where: a condition on attributes, such as "year >= 2000".
             query: data columns of the query, such as {"device": "tv"}; they replace those of the
                 user's last row.
+            history: ids of items, oldest first, in place of the user's history; ids of unknown
+                items are ignored, with a `CrosstowerWarning`.
 
         Raises:
-            QueryError: the recipe has no users, or the query or the condition is wrong.
+            QueryError: the recipe has no users, or the query, an id or the condition is wrong.
 
         """
-        if self.nothing_known(user, query):
+        if not history and self.nothing_known(user, query):
             return self._frame(self.popular(k, where=where))
-        vector, history = self.query(user, query)
+        vector, seen = self.query(user, query, history=history)
         exclude = (
-            [self.catalogue.ids.gather(history)]
+            [self.catalogue.ids.gather(seen)]
             if retrieval_section_of(self.run.recipe).exclude_seen
             else None
         )
@@ -234,19 +238,30 @@ class Retriever:
         return self._frame(similar_items(self.catalogue, self.vectors, item, k=k, where=where))
 
     def query(
-        self, user: str | int | None, query: Mapping[str, Any] | None
+        self,
+        user: str | int | None,
+        query: Mapping[str, Any] | None,
+        *,
+        history: Sequence[str | int] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the vector `[1, D]` of a query, and the positions of the user's history.
+        """Return the vector `[1, D]` of a query, and the positions of the history.
 
-        Raises:
-            QueryError: the recipe has no users, or the query is wrong.
-
+        Arguments and errors as `recommend`.
         """
         self.queries.check_user(user)
         known = self.queries.known(user) if user is not None else None
-        history = NO_ITEMS if known is None else known.history
+        places = NO_ITEMS if known is None else known.history
+        if history is not None:
+            places = self._given(history)
         row = self.queries.row(user, known, query or {})
-        return self.queries.vectors([row], [history]), history
+        return self.queries.vectors([row], [places]), places
+
+    def _given(self, history: Sequence[str | int]) -> NDArray[np.int64]:
+        """Return the positions of a history that is given by ids; warn about unknown ones."""
+        places = self.catalogue.places_of([given_id("history", item) for item in history])
+        known = places >= 0
+        notify(unknown_items([i for i, there in zip(history, known, strict=True) if not there]))
+        return places[known]
 
     def known(self, user: str | int) -> pl.DataFrame:
         """Return the user's row and history; empty for an unknown user."""

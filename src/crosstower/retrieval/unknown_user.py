@@ -1,6 +1,10 @@
-"""The notice of an unknown user."""
+"""Notices of an unknown user, and of unknown items in a history."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+_NAMED = 5  # ids in a notice
 
 
 def unknown_words(user: str | int, *, popular: bool) -> str:
@@ -11,3 +15,17 @@ def unknown_words(user: str | int, *, popular: bool) -> str:
             " items instead, scored by their training rows"
         )
     return f"user {user!r} is unknown: treated as a user without a history"
+
+
+def unknown_items(ids: Sequence[str | int]) -> tuple[str, ...]:
+    """Return the notice of ids in a history that are no items; empty without any.
+
+    >>> unknown_items([7, "x"])
+    ("history: 2 ids are no items and are ignored: 7, 'x'",)
+    """
+    if not ids:
+        return ()
+    named = ", ".join(repr(given) for given in ids[:_NAMED])
+    more = ", …" if len(ids) > _NAMED else ""
+    count = f"{len(ids):,} ids are no items and are" if len(ids) > 1 else "1 id is no item and is"
+    return (f"history: {count} ignored: {named}{more}",)

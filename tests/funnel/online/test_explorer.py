@@ -72,18 +72,18 @@ def test_seeded_draws_are_equal_and_others_are_not(live: Live) -> None:
 
 def test_thompson_explores_new_items_most_and_changed_ones_as_before(live: Live) -> None:
     catalogue = live.needs_funnel.catalogue
-    place = catalogue.popular(1, excluded=np.empty(0, np.int64))[0]
+    place = catalogue.popular.best(1, where=None, excluded=np.empty(0, np.int64))[0]
     popular = catalogue.items.ids(place)[0]
-    rows = catalogue.training_rows(place)
+    rows = catalogue.popular.training_rows(place)
     assert rows[0] > 0
     new = {"listing_id": 10**6, "city": "Oslo", "price": 50.0, "amenities": ["wifi"]}
     catalogue.put(catalogue.encode([new, {**new, "listing_id": popular}]))
     places = catalogue.items.places_of([10**6, popular])
     assert places[1] != place[0]
-    assert catalogue.training_rows(places).tolist() == [0, rows[0]]
+    assert catalogue.popular.training_rows(places).tolist() == [0, rows[0]]
     found = drawn(live.needs_funnel, Thompson(prior_sd=0.1, noise_sd=1.0))
     assert found.draw is not None
-    expected = catalogue.training_rows(found.draw.pool)
+    expected = catalogue.popular.training_rows(found.draw.pool)
     assert found.draw.drawn.pool.rows.tolist() == expected.tolist()
 
 

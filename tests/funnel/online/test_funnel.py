@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online import catalogue
+from crosstower.funnel.online import popular
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.retrieval.files import COUNT, ID, SEEN_ITEMS
@@ -90,7 +90,7 @@ def test_popular_items_go_on_where_few_of_the_first_fit(
 ) -> None:
     request = FunnelRequest(k=5, where="city == 'Paris'")
     whole = ids_of(live, funnel_of(live).recommend(request))
-    monkeypatch.setattr(catalogue, "_POPULAR", 40)
+    monkeypatch.setattr(popular, "_FIRST", 40)
     assert ids_of(live, funnel_of(live).recommend(request)) == whole
 
 

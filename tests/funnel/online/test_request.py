@@ -45,4 +45,4 @@ def test_an_unknown_user_is_told_with_what_was_done_instead() -> None:
 
 
 def test_who_is_not_known_has_no_history() -> None:
-    assert states(1)[0].history.tolist() == []
+    assert states(1)[0].user.history.tolist() == []

@@ -51,7 +51,8 @@ for write in (
     except ServeError as error:
         print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-print(state.put_items([{"id": 1}], item="id"), state.add_events([Event(event_id="1", type="c")]))
+stored = state.add_events([Event(event_id="1", type="c")])
+print(state.put_items([{"id": 1}], item="id"), stored[:2])
 state.check()
 state.close()
 """

@@ -33,7 +33,7 @@ def kept(folder: Path, *given: dict[str, Any]) -> Path:
     """Write events to a state and return its folder."""
     with State.open(folder / "state") as state:
         rows = [{"event_id": str(n), "type": "click", "time": DAY} | g for n, g in enumerate(given)]
-        assert state.add_events([Event(**row) for row in rows]) == (len(given), 0)
+        assert state.add_events([Event(**row) for row in rows])[:2] == (len(given), 0)
     return folder / "state"
 
 

@@ -9,7 +9,7 @@ from .test_state import event_ids, events
 
 def test_an_event_is_stored_once(tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
-        assert state.add_events(events("a", "b", "a")) == (2, 1)
-        assert state.add_events(events("b", "c")) == (1, 1)
-        assert state.add_events(events("c")) == (0, 1)
+        assert state.add_events(events("a", "b", "a"))[:2] == (2, 1)
+        assert state.add_events(events("b", "c"))[:2] == (1, 1)
+        assert state.add_events(events("c"))[:2] == (0, 1)
         assert event_ids(state) == {"a", "b", "c"}

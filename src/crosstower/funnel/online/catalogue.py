@@ -6,23 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.items import OnlineItems, id_series
+from crosstower.funnel.online.popular import PopularItems
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.ranker_items import RankerItems, RankerTable
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
-from crosstower.retrieval.files import COUNT
+from crosstower.retrieval.files import COUNT, read_segments
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.retriever import Retriever
-from crosstower.values.arrays import Indices
 from crosstower.values.columns import fitted
 from crosstower.values.ids import Id, given_id
-
-_POPULAR = 5_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class OnlineCatalogue:
     """Items to find and to change.
 
     `ranked` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
-    column of the item's id.
+    column of the item's id, `popular` has the items with most training rows.
 
     Args:
         retriever: has the items and encodes them as vectors.
@@ -61,35 +58,7 @@ class OnlineCatalogue:
         if ranker is not None:
             self.ranked = RankerTable(ranker.items.encode(catalogue.attributes, strict=False))
         counts = retriever.items[COUNT].to_numpy()
-        self._by_count = np.argsort(-counts, kind="stable")
-        self._counts = counts.astype(np.float32)
-
-    def training_rows(self, places: Indices) -> Indices:
-        """Return the number of training rows of the items at `places` `[n]`, 0 for new items."""
-        base, newer = places.copy(), places >= len(self._counts)
-        if newer.any():  # an item that was changed keeps its rows
-            ids = self.items.as_ids(self.items.ids(places[newer]))
-            base[newer] = self.items.catalogue.places_of(ids)
-        return np.where(base >= 0, self._counts[base], 0).astype(np.int64)
-
-    def popular(
-        self, k: int, *, where: str | None = None, excluded: Indices
-    ) -> tuple[Indices, Floats]:
-        """Return the items with most training rows and their numbers, as `OnlineItems.nearest`."""
-        first, later = self._by_count[:_POPULAR], self._by_count[_POPULAR:]
-        ids = self.items.catalogue.ids.gather(first).to_list()
-        places, counts = self.items.places_of(ids), self._counts[first]  # replaced ones as well
-        kept = self._shown(places, where, excluded)
-        if len(kept) < k:
-            places = np.concatenate([places, self.items.still(later)])
-            counts = np.concatenate([counts, self._counts[later]])
-            kept = self._shown(places, where, excluded)
-        return places[kept][:k], counts[kept][:k]
-
-    def _shown(self, places: Indices, where: str | None, excluded: Indices) -> Indices:
-        """Return which of the places may be shown, by their numbers in the array."""
-        kept = np.flatnonzero((places >= 0) & ~np.isin(places, excluded))
-        return kept[self.items.fits(places[kept], where)]
+        self.popular = PopularItems(self.items, counts, read_segments(retriever.run.folder))
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> EncodedItems:
         """Return rows read and encoded, to be put; nothing changes.

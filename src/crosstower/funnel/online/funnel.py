@@ -21,10 +21,12 @@ from crosstower.funnel.online.request import (
     each,
     milliseconds_since,
 )
+from crosstower.funnel.online.users import OnlineUsers
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.retriever import Retriever
 from crosstower.values.arrays import Indices
+from crosstower.values.ids import Id, given_id
 
 Floats = NDArray[np.float32]
 
@@ -52,16 +54,24 @@ class OnlineFunnel:
         self.retriever, self.ranker, self.candidates = retriever, ranker, candidates
         self._queries, self._section = retriever.queries, retrieval_section_of(retriever.run.recipe)
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
-        self._explorer = Explorer(self.catalogue.training_rows)
+        self._explorer = Explorer(self.catalogue.popular.training_rows)
+        self.users = OnlineUsers(
+            self._queries,
+            self.catalogue.items,
+            self._attributes,
+            check=ranker.check if ranker is not None else None,
+            length=ranker.rows.history_length if ranker is not None else 0,
+        )
 
     @property
     def query_columns(self) -> list[str]:
         """The columns that a query may have."""
-        if self.ranker is not None:
-            rows = self.ranker.rows
-            names = dict.fromkeys([*rows.query_columns, *rows.from_query])
-            return [n for n in names if n != rows.user or n in rows.query_columns]
-        return self._queries.columns
+        segment = [self._section.segment] if self._section.segment is not None else []
+        if self.ranker is None:
+            return list(dict.fromkeys([*self._queries.columns, *segment]))
+        rows = self.ranker.rows
+        names = dict.fromkeys([*rows.query_columns, *rows.from_query, *segment])
+        return [n for n in names if n != rows.user or n in rows.query_columns]
 
     @property
     def needed_columns(self) -> list[str]:
@@ -69,7 +79,13 @@ class OnlineFunnel:
         if self.ranker is None:
             return []
         rows = self.ranker.rows
-        return [n for n in rows.from_query if n not in rows.known]
+        return [n for n in rows.from_query if n not in rows.known and n != rows.history]
+
+    @property
+    def _attributes(self) -> list[str]:
+        """The columns that attributes of a user may have."""
+        history = self.ranker.rows.history if self.ranker is not None else None
+        return [n for n in self.query_columns if n not in (self._section.user, history)]
 
     @property
     def columns(self) -> list[str]:
@@ -81,7 +97,8 @@ class OnlineFunnel:
     def recommend(self, request: FunnelRequest) -> Ranked:
         """Return the candidates of a request in order.
 
-        Popular items replace the retrieved ones if the user is unknown and there is no query.
+        Popular items replace the retrieved ones if nothing is known of the user and the query that
+        the query tower reads: those of the segment, if it is known.
 
         Raises:
             QueryError: k, the query, the condition or the blend is wrong.
@@ -113,12 +130,11 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.ranker.rows.check_given(request.query)
+        self.ranker.rows.check_given(self._without_segment(request.query))
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
-        known = self._queries.known(request.user) if request.user is not None else None
-        state = RequestState(request, known=known)
+        state = RequestState(request, user=self.users.of(request.user, request.history))
         state.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
         return _only(self._ranked([state], begin))
 
@@ -154,31 +170,57 @@ class OnlineFunnel:
         self._begin(state)
         where, excluded = state.request.where, state.excluded
         if state.row is None:
-            places, scores = self.catalogue.popular(state.size, where=where, excluded=excluded)
-            state.found = replace(_candidates(places, scores), fallback="popular")
+            found = self.catalogue.popular.best(
+                state.size, where=where, excluded=excluded, segment=state.segment
+            )
+            fallback = "popular" if state.segment is None else "popular_segment"
+            state.found = replace(_candidates(*found), fallback=fallback)
             return
-        vector = self._queries.vectors([state.row], [state.history])
+        vector = self._queries.vectors([state.row], [state.user.history])
         found = self.catalogue.items.nearest(vector, state.size, where=where, excluded=excluded)
         state.found = _candidates(*found)
 
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and encode the query for the retriever."""
-        request, queries = state.request, self._queries
+        request, items = state.request, self.catalogue.items
         state.size = self._size(request)
-        if request.user is not None:
-            queries.check_user(request.user)
-            state.known = queries.known(request.user)
-        given = dict(request.query)
+        state.user = user = self.users.of(request.user, request.history)
+        given = self._without_segment(request.query)
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
             given = {n: v for n, v in given.items() if n in self.ranker.rows.query_columns}
         if request.exclude:
-            state.excluded = self.catalogue.items.places_of(request.exclude)
-        nothing = queries.history_only and not given
-        if state.known is not None or (request.query and not nothing):
-            state.row = queries.row(request.user, state.known, given)
-            if self._section.exclude_seen and len(state.history):
-                state.excluded = np.concatenate([state.excluded, state.history])
+            state.excluded = items.places_of(request.exclude)
+        if self._section.exclude_seen and len(user.history):
+            seen = items.current(user.history)
+            state.excluded = np.concatenate([state.excluded, seen])
+        given = {n: v for n, v in user.columns.items() if n in self._queries.columns} | given
+        state.segment = self._segment({**user.columns, **request.query})
+        if self._informed(state, given):
+            state.row = self._queries.row(request.user, None, given)
+
+    def _without_segment(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns of a query, without a segment that no model reads."""
+        segment, rows = self._section.segment, self.ranker.rows if self.ranker is not None else None
+        read = self._queries.columns if rows is None else [*rows.query_columns, *rows.from_query]
+        return {n: v for n, v in query.items() if n != segment or n in read}
+
+    def _segment(self, columns: Mapping[str, Any]) -> Id | None:
+        """Return the segment of a query, None if it is unknown."""
+        name = self._section.segment
+        if name is None or columns.get(name) in (None, ""):
+            return None
+        found = given_id(f"query: '{name}'", columns[name])
+        return found if self.catalogue.popular.has(found) else None
+
+    def _informed(self, state: RequestState, given: Mapping[str, Any]) -> bool:
+        """Return whether the query tower knows more of a request than its segment."""
+        queries, user = self._queries, state.user
+        if (queries.reads_history and len(user.history)) or (user.trained and queries.columns):
+            return True
+        if given or queries.history_only or state.segment is not None:
+            return bool(given)
+        return bool(user.columns or state.request.query)
 
     def _ranked(
         self, states: Sequence[RequestState], begin: float

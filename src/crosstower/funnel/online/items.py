@@ -81,9 +81,36 @@ class OnlineItems:
             places = np.where(newer >= 0, newer + self._count, places)
         return places
 
-    def still(self, places: Indices) -> Indices:
-        """Return places of items of the index, -1 for one that was deleted or replaced."""
-        return np.where(self._base.active_mask[places], places, -1)
+    def history_places(self, ids: Sequence[Any]) -> Indices:
+        """Return the place of each item of a history, -1 for an id that never was an item's.
+
+        For an item of the index this is its place there, also once it was replaced or deleted: by
+        that place the query tower knows it.
+
+        Raises:
+            QueryError: one cannot be an id.
+
+        """
+        given = self.as_ids(ids)
+        places = self._table.encode(given).astype(np.int64) - RESERVED_CODES
+        if self.newer is not None and (places < 0).any():
+            newer = self.newer.catalogue.places_of(given)
+            places = np.where((places < 0) & (newer >= 0), newer + self._count, places)
+        return np.maximum(places, -1)
+
+    def current(self, places: Indices) -> Indices:
+        """Return where the items of a history are now, -1 for one that was deleted."""
+        base = places < self._count
+        moved = np.flatnonzero(base & ~self._base.active_mask[np.where(base, places, 0)])
+        if not len(moved):
+            return places
+        found = np.full(len(moved), -1)
+        if self.newer is not None:
+            newer = self.newer.catalogue.places_of(self.catalogue.ids.gather(places[moved]))
+            found = np.where(newer >= 0, newer + self._count, -1)
+        now = places.copy()
+        now[moved] = found
+        return now
 
     def as_ids(self, ids: Sequence[Any]) -> pl.Series:
         """Return canonical ids; null where one is empty.

@@ -128,13 +128,14 @@ class OnlineRanker:
 
     def _row(self, state: RequestState) -> dict[str, Any]:
         """Return the raw columns of a query: the user's own, replaced by those of the request."""
-        request, known, user = state.request, state.known, self.rows.user
-        row: dict[str, Any] = dict.fromkeys(self.rows.known)
-        if request.user is not None and user is not None:
-            row[user] = request.user
-            if known is not None:
-                row |= {**known.row, user: known.id}
-        return row | dict(request.query)
+        rows, user = self.rows, state.user
+        row: dict[str, Any] = dict.fromkeys(rows.known)
+        if rows.history is not None:
+            row[rows.history] = list(user.newest)
+        row |= user.columns
+        if rows.user is not None and user.id is not None:
+            row[rows.user] = user.id
+        return row | dict(state.request.query)
 
     @staticmethod
     def _readable(state: RequestState, rows: RankerItems) -> RankerItems:
@@ -199,6 +200,18 @@ class OnlineRanker:
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
         unseen = {name: code == UNSEEN for name, code in names}
         return RankerQuery(batch, arrays, frame, unseen)
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Refuse raw columns of a query, or some of them, that cannot be encoded.
+
+        Raises:
+            QueryError: a value is bad.
+
+        """
+        try:
+            self._own.encode(row)
+        except DataError as error:
+            raise query_error(error) from None
 
     def _raw(self, row: Mapping[str, Any]) -> tuple[dict[str, pl.Series], RawArrays]:
         """Return the raw columns that calibration and blend read of the query, amounts checked."""

@@ -16,10 +16,12 @@ from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.row import EncodedRow
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.blends import Override
+from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
-from crosstower.retrieval.queries import NO_ITEMS, KnownUser
+from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.unknown_user import unknown_words
 from crosstower.values.arrays import Indices
+from crosstower.values.ids import Id
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +35,7 @@ class FunnelRequest:
         query: data columns of the query.
         k: number of items.
         where: a condition on the attributes of items.
+        history: ids of items, oldest first, in place of the user's own history; None keeps it.
         exclude: ids of items to leave out; unknown ones are ignored.
         candidates: number of items to rank; the funnel's own number if None.
         blend: a blend for this request alone.
@@ -44,6 +47,7 @@ class FunnelRequest:
     query: Mapping[str, Any] = field(default_factory=dict[str, Any])
     k: int = 10
     where: str | None = None
+    history: tuple[str | int, ...] | None = None
     exclude: tuple[str | int, ...] = ()
     candidates: int | None = None
     blend: Override | None = None
@@ -125,14 +129,16 @@ def milliseconds_since(start: float) -> float:
 class RequestState:
     """A request on its way through the stages; with an `error` no stage looks at it again.
 
+    `user` has what is known of its user, `segment` is that of the query if it has training rows.
     `size` is the number of candidates, `row` the query as the retriever reads it (None where
     popular items stand in for the retrieved ones), `excluded` places to leave out. `found` are the
     candidates that the ranker can read; they get `logits` `[C]` by task, then `scores`.
     """
 
     request: FunnelRequest
-    known: KnownUser | None = None
+    user: RequestUser = NOBODY
     size: int = 0
+    segment: Id | None = None
     row: EncodedRow | None = None
     excluded: Indices = field(default_factory=lambda: NO_ITEMS)
     found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
@@ -143,11 +149,6 @@ class RequestState:
     milliseconds: dict[str, float] = field(default_factory=dict[str, float])
     error: CrosstowerError | None = None
 
-    @property
-    def history(self) -> Indices:
-        """Places of the items in the user's history."""
-        return NO_ITEMS if self.known is None else self.known.history
-
     def result(self) -> Ranked | CrosstowerError:
         """Return the candidates, or the error."""
         if self.error is not None:
@@ -156,9 +157,11 @@ class RequestState:
 
     def _notices(self) -> tuple[str, ...]:
         """Return notices for the caller, such as an unknown user."""
-        if self.request.user is None or self.known is not None:
-            return ()
-        return (unknown_words(self.request.user, popular=self.found.fallback is not None),)
+        notices = self.user.notices()
+        if self.request.user is None or self.user.known:
+            return notices
+        popular = self.found.fallback is not None
+        return (unknown_words(self.request.user, popular=popular), *notices)
 
 
 def each(states: Iterable[RequestState], step: Callable[[RequestState], None]) -> None:

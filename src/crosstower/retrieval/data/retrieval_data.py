@@ -15,6 +15,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.layout import UNSEEN
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import Source
 from crosstower.data.split import SPLITS, split_words
@@ -36,6 +37,8 @@ from crosstower.retrieval.data.tower_columns import (
 class QueryEncoder:
     """Encodes query columns and histories as batches for the query tower.
 
+    The position behind the last item stands for an item that is not in the catalogue.
+
     Args:
         encoder: of all columns.
         sides: names the query's columns.
@@ -49,7 +52,8 @@ class QueryEncoder:
         if sides.history is not None:
             field = next(f for f in encoder.layout.lists if f.name == sides.history)
             self.length = field.length
-            self.codes = torch.from_numpy(encoder.tables[field.table].encode(ids))
+            codes = encoder.tables[field.table].encode(ids)
+            self.codes = torch.from_numpy(np.append(codes, np.int32(UNSEEN)))
 
     def batch(self, compact: Batch, items: Tensor, starts: Tensor, ends: Tensor) -> Batch:
         """Return `[B]` queries: compact columns, and `items[starts:ends]` as their histories."""

@@ -72,9 +72,9 @@ async def add_events(body: EventsRequest, service: Worker) -> EventsResponse:
     """Store impressions and feedback; an event_id is stored once."""
     refuse_above("events", len(body.events), service.settings.limits.events, " at a time")
     service.check_room()
-    stored, known = await service.write(lambda state: state.add_events(body.events))
-    service.metrics.events_written(stored)
-    return EventsResponse(stored=stored, known=known)
+    found = await service.write(lambda state: state.add_events(body.events))
+    service.metrics.events_written(found.stored)
+    return EventsResponse(stored=found.stored, known=found.known)
 
 
 @write_routes.post("/model", responses=_REFUSALS,

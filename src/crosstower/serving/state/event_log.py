@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
@@ -50,6 +50,10 @@ _NEXT = (
     "SELECT min(time) FROM events WHERE user = ? AND type = ? AND time > ? AND item_id IS NOT NULL"
 )
 _USERS = "SELECT user FROM events WHERE sequence > ? AND sequence <= ? AND +user IS NOT NULL"
+_BETWEEN = (
+    "SELECT sequence, type, time, user, item_id FROM events WHERE sequence > ? AND sequence <= ?"
+    " ORDER BY sequence LIMIT ?"
+)
 _DELETE = (
     "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE time < ? LIMIT ?)"
 )
@@ -89,7 +93,17 @@ class UserEvent:
     time: int
     sequence: int
     type: str
-    item_id: int | str
+    item_id: Id
+
+
+class EventFacts(NamedTuple):
+    """What counting needs of an event; ids are canonical."""
+
+    sequence: int
+    type: str
+    time: int
+    user: Id | None
+    item_id: Id | None
 
 
 def event_rows(events: Sequence[Event]) -> list[tuple[Any, ...]]:
@@ -116,6 +130,14 @@ def append(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> i
     return max(connection.executemany(_INSERT, rows).rowcount, 0)  # -1 of no rows
 
 
+def read_between(
+    connection: sqlite3.Connection, after: int, last: int, limit: int
+) -> list[EventFacts]:
+    """Return the events after a number, up to another, at most `limit`."""
+    rows = connection.execute(_BETWEEN, (after, last, limit)).fetchall()
+    return [EventFacts(n, kind, time, _id(user), _id(item)) for n, kind, time, user, item in rows]
+
+
 def last_event(database: Database) -> int:
     """Return the number of the newest event, 0 without events."""
     with database.reading() as connection:
@@ -130,7 +152,7 @@ def last_sequence(connection: sqlite3.Connection) -> int:
 def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> list[Id]:
     """Return the users of the events after a number, up to another."""
     rows = connection.execute(_USERS, (sequence, last)).fetchall()
-    found = (id_of(json.loads(text)) for (text,) in rows)
+    found = (_id(text) for (text,) in rows)
     return [user for user in found if user is not None]
 
 
@@ -159,7 +181,8 @@ def newest_of_user(
         for kind in types:
             found += connection.execute(_NEWEST, (text, kind, after, until, length)).fetchall()
     found.sort()
-    return [UserEvent(t, n, kind, json.loads(item)) for t, n, kind, item in found[-length:]]
+    newest = ((t, n, kind, _id(item)) for t, n, kind, item in found[-length:])
+    return [UserEvent(t, n, kind, item) for t, n, kind, item in newest if item is not None]
 
 
 def next_of_user(
@@ -229,3 +252,7 @@ def read(
 
 def _text(value: Any) -> str | None:
     return None if value is None else json_text(value)
+
+
+def _id(text: str | None) -> Id | None:
+    return None if text is None else id_of(json.loads(text))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from crosstower.funnel.online.live_user import LiveUser
+from crosstower.funnel.online.users import LiveUser
 from crosstower.serving.state import event_log, user_table
 from crosstower.serving.state.event_log import UserEvent
 from crosstower.serving.state.state import State
-from crosstower.values.ids import Id, id_of
+from crosstower.values.ids import Id
 
 AHEAD = 60_000_000
 """Microseconds that the clock of a client may be ahead; later events wait for their time."""
@@ -40,6 +41,7 @@ class Histories:
         length: number of a user's newest events that are used.
         after: time of the last training row in microseconds since 1970: events up to it are in the
             training rows already. None uses all events.
+        readable: returns the attributes without those that the bundle cannot read.
         most_items: bound of the cache, in items of all users.
         now: the clock, in microseconds since 1970.
 
@@ -52,11 +54,13 @@ class Histories:
         *,
         length: int = 100,
         after: int | None = None,
+        readable: Callable[[Mapping[str, Any]], dict[str, Any]] = dict,
         most_items: int = _MOST_ITEMS,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         self.events, self.length, self.after = tuple(events), length, after
         self._state, self._most, self._now = state, most_items, now
+        self._readable = readable
         self._cached: OrderedDict[Id, _Cached] = OrderedDict()
         self._size = 0
         heads = state.heads()
@@ -78,7 +82,7 @@ class Histories:
         """
         self.catch_up()
         found = self._cached.get(user)
-        if found is not None and found.until > self._horizon():
+        if found is not None and found.until > self.horizon():
             self._cached.move_to_end(user)
             return found.user
         self._drop(user)
@@ -89,9 +93,14 @@ class Histories:
             self._drop(next(iter(self._cached)))
         return found.user
 
+    def attributes(self, user: Id) -> dict[str, Any] | None:
+        """Return the attributes of a user as they were put, None for a user without."""
+        with self._state.database.reading() as connection:
+            return user_table.attributes_of(connection, user)
+
     def newest(self, user: Id) -> tuple[list[UserEvent], list[UserEvent]]:
         """Return the events of a user that count now, and those that wait for their time."""
-        horizon, start = self._horizon(), self._start
+        horizon, start = self.horizon(), self._start
         with self._state.database.reading() as connection:
             ranges = [(start, horizon), (max(start, horizon), _NEVER)]
             counting, waiting = (
@@ -127,7 +136,8 @@ class Histories:
     def _start(self) -> int:
         return -_NEVER if self.after is None else self.after
 
-    def _horizon(self) -> int:
+    def horizon(self) -> int:
+        """Return the time up to which events count, in microseconds since 1970."""
         return self._now() + AHEAD
 
     def _drop(self, user: Id) -> None:
@@ -136,14 +146,14 @@ class Histories:
             self._size -= 1 + len(found.user.items)
 
     def _read(self, user: Id) -> _Cached:
-        horizon, start = self._horizon(), self._start
+        horizon, start = self.horizon(), self._start
         with self._state.database.reading() as connection:
-            attributes = user_table.attributes_of(connection, user) or {}
+            attributes = user_table.attributes_of(connection, user)
             found = event_log.newest_of_user(
                 connection, user, self.events, after=start, until=horizon, length=self.length
             )
             later = max(start, horizon)
             next_time = event_log.next_of_user(connection, user, self.events, later)
-        ids = (id_of(event.item_id) for event in found)
-        items = tuple(item for item in ids if item is not None)
-        return _Cached(LiveUser(attributes, items), _NEVER if next_time is None else next_time)
+        items = tuple(event.item_id for event in found)
+        read = {} if attributes is None else self._readable(attributes)
+        return _Cached(LiveUser(read, items), _NEVER if next_time is None else next_time)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from crosstower.errors import ServeError
 from crosstower.serving.state import event_log, item_log, user_table
@@ -40,6 +40,15 @@ class Heads:
     users: int
     deletions: int
     bundle: tuple[int, Path] | None
+
+
+class StoredEvents(NamedTuple):
+    """Number of events that were stored, and of those already known; no others lie between."""
+
+    stored: int
+    known: int
+    after: int
+    last: int
 
 
 class State:
@@ -170,14 +179,16 @@ class State:
         with self._database.writing() as connection:
             return item_log.drop_older(connection)
 
-    def add_events(self, events: Sequence[Event]) -> tuple[int, int]:
-        """Store events, all or none; return (stored, known): an event_id is stored once."""
+    def add_events(self, events: Sequence[Event]) -> StoredEvents:
+        """Store events, all or none; an event_id is stored once."""
         rows = event_log.event_rows(events)
         if not rows:
-            return 0, 0
+            return StoredEvents(0, 0, 0, 0)
         with self._database.writing() as connection:
+            after = event_log.last_sequence(connection)
             stored = event_log.append(connection, rows)
-        return stored, len(rows) - stored
+            last = event_log.last_sequence(connection)
+        return StoredEvents(stored, len(rows) - stored, after, last)
 
     def delete_events(self, before: datetime) -> int:
         """Drop events before a time with a time zone; return their number.

@@ -1,0 +1,172 @@
+"""The user of a request: training rows, and what a server has learnt since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from crosstower.errors import QueryError, did_you_mean
+from crosstower.funnel.online.items import OnlineItems
+from crosstower.retrieval.queries import NO_ITEMS, Queries
+from crosstower.retrieval.unknown_user import unknown_items
+from crosstower.values.arrays import Indices
+from crosstower.values.ids import Id, given_id
+
+
+@dataclass(frozen=True)
+class LiveUser:
+    """Attributes of a user, and the items of events after the training rows, oldest first.
+
+    Args:
+        attributes: query columns.
+        items: canonical ids, of unknown items too.
+
+    >>> LiveUser({"country": "FR"}, (7, 3)).items
+    (7, 3)
+
+    """
+
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    items: tuple[Id, ...] = ()
+
+
+LiveUsers = Callable[[Id], LiveUser]
+"""Returns the live user of a canonical id."""
+
+_NO_LIVE_USER = LiveUser()
+
+
+def no_live_users(_user: Id) -> LiveUser:
+    """Return an empty live user, as outside of a server."""
+    return _NO_LIVE_USER
+
+
+@dataclass(frozen=True)
+class RequestUser:
+    """The user of a request.
+
+    `id` is None for an anonymous request; `trained` tells whether the training rows have the user.
+    `columns` are those of the user's last row, replaced by the attributes. `history` are places of
+    items, oldest first; of an item that was put again, the place in the index. `newest` are the
+    ids of the last ones, for the ranker; `unknown` are ids of the request's history that are no
+    items.
+    """
+
+    id: Id | None = None
+    trained: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    history: Indices = field(default_factory=lambda: NO_ITEMS)
+    newest: tuple[Id, ...] = ()
+    unknown: tuple[Id, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known of the user."""
+        return self.trained or bool(self.columns) or len(self.history) > 0
+
+    def notices(self) -> tuple[str, ...]:
+        """Return a notice of ids in the history that are no items."""
+        return unknown_items(self.unknown)
+
+
+NOBODY = RequestUser()
+
+
+class OnlineUsers:
+    """Looks up the users of requests.
+
+    `live` gives what is known of a user beyond the training rows, `columns` are those that
+    attributes may have.
+
+    Args:
+        queries: has the users of the training rows.
+        items: that histories are made of.
+        columns: that attributes may have.
+        check: refuses attributes that the ranker cannot read.
+        length: number of newest items that the ranker reads.
+
+    """
+
+    def __init__(
+        self,
+        queries: Queries,
+        items: OnlineItems,
+        columns: Sequence[str],
+        *,
+        check: Callable[[Mapping[str, Any]], None] | None = None,
+        length: int = 0,
+    ) -> None:
+        self._queries, self._items, self._check, self._length = queries, items, check, length
+        self.columns = tuple(columns)
+        self.live: LiveUsers = no_live_users
+
+    def of(self, user: Id | None, history: Sequence[Id] | None) -> RequestUser:
+        """Return the user of a request as of now.
+
+        Args:
+            user: an id; None for an anonymous request.
+            history: ids of items, oldest first, that replace the user's own history; None keeps it.
+
+        Raises:
+            QueryError: an id cannot be one, or the recipe has no users.
+
+        """
+        self._queries.check_user(user)
+        if user is None or user == "":
+            places, unknown = self._given(history or ())
+            return RequestUser(None, False, {}, places, self._newest(places), unknown)
+        known, live = self._queries.known(user), self.live(given_id("user", user))
+        columns = live.attributes if known is None else {**known.row, **live.attributes}
+        if history is None:
+            places, unknown = self._given(live.items)[0], ()
+            if known is not None:
+                places = np.concatenate([known.history, places])
+        else:
+            places, unknown = self._given(history)
+        own = user if known is None else known.id
+        return RequestUser(own, known is not None, columns, places, self._newest(places), unknown)
+
+    def _given(self, history: Sequence[Id]) -> tuple[Indices, tuple[Id, ...]]:
+        """Return the places of items, and the ids that are no items."""
+        if not history:
+            return NO_ITEMS, ()
+        found = self._items.history_places(history)
+        unknown = tuple(i for i, place in zip(history, found, strict=True) if place < 0)
+        return found[found >= 0], unknown
+
+    def _newest(self, places: Indices) -> tuple[Id, ...]:
+        if not self._length or not len(places):
+            return ()
+        return tuple(self._items.ids(places[-self._length :]))
+
+    def check(self, attributes: Mapping[str, Any]) -> None:
+        """Refuse attributes that a query could not have.
+
+        Raises:
+            QueryError: a column is unknown, or a value is bad.
+
+        """
+        for name in attributes:
+            if name not in self.columns:
+                raise QueryError(
+                    f"no column '{name}'{did_you_mean(name, list(self.columns))}; users have:"
+                    f" {', '.join(self.columns) or 'none'}"
+                )
+        read = {n: v for n, v in attributes.items() if n in self._queries.columns}
+        self._queries.row(None, None, read)
+        if self._check is not None:
+            self._check(attributes)
+
+    def readable(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes without those that `check` refuses, as of an earlier bundle."""
+        return {name: value for name, value in attributes.items() if self._is_good(name, value)}
+
+    def _is_good(self, name: str, value: Any) -> bool:
+        try:
+            self.check({name: value})
+        except QueryError:
+            return False
+        return True
