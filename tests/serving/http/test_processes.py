@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,60 @@ class Writer(threading.Thread):
             self.events.append(event["event_id"])
 
 
+class Asker(threading.Thread):
+    """Asks for recommendations and swaps bundles in between; remembers the statuses."""
+
+    def __init__(self, server: Server, bundles: list[Path]) -> None:
+        super().__init__()
+        self.server, self.bundles = server, bundles
+        self.statuses = Counter[tuple[str, int]]()
+        self.ended = False
+
+    def run(self) -> None:
+        with self.server.client() as client:
+            for number in itertools.count():
+                try:
+                    self._ask(client, number)
+                except httpx.TransportError:
+                    if self.ended:
+                        return
+                    raise
+
+    def _ask(self, client: httpx.Client, number: int) -> None:
+        answer = client.post("/v1/recommend", json={"user": number % 50, "k": 5})
+        self.statuses["recommend", answer.status_code] += 1
+        if number % 10 == 5:
+            other = self.bundles[number // 10 % len(self.bundles)]
+            answer = client.post("/v1/model", json={"path": str(other)})
+            self.statuses["swap", answer.status_code] += 1
+
+
 def found(client: httpx.Client) -> set[int]:
     body = {"user": 1, "k": 1_000, "candidates": 1_000, "where": "city == 'Atlantis'"}
     return {i["item_id"] for i in client.post("/v1/recommend", json=body).json()["items"]}
 
 
-def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -> None:
+def killed_under_load(server: Server, bundles: list[Path], first: int) -> list[Writer]:
+    """Write, ask and swap until there is enough, kill the server, and return the writers."""
+    writers = [Writer(server, first), Writer(server, first + 10_000)]
+    asker = Asker(server, bundles)
+    threads = [*writers, asker]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: asker.statuses["swap", 200] >= 2 and all(len(w.events) > 9 for w in writers))
+    for thread in threads:
+        thread.ended = True
+    server.kill()
+    for thread in threads:
+        thread.join()
+    assert {status for _, status in asker.statuses} <= {200, 503}
+    return writers
+
+
+def test_what_was_acknowledged_survives_kill_9(
+    bundle: Bundle, blended: Runs, tmp_path: Path
+) -> None:
+    fresh = make_bundle([blended.retrieval, blended.ranking], tmp_path / "fresh", index="exact")
     expected: dict[int, bool] = {}
     events: set[str] = set()
     for turn in range(2):
@@ -73,16 +122,8 @@ def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -
                 there = found(client)
                 assert {n for n, kept in expected.items() if kept} <= there
                 assert not {n for n, kept in expected.items() if not kept} & there
-            writers = [Writer(server, 10_000 * (1 + 2 * turn + i)) for i in range(2)]
-            for writer in writers:
-                writer.start()
-            time.sleep(1.5)
-            for writer in writers:
-                writer.ended = True
-            server.kill()
-            for writer in writers:
-                writer.join()
-                assert len(writer.events) > 3
+            bundles = [fresh.folder, bundle.folder]
+            for writer in killed_under_load(server, bundles, 20_000 * (turn + 1)):
                 expected |= writer.items
                 events |= set(writer.events)
     app = create_app(Settings(bundle=bundle.folder, state=tmp_path / "state"))
@@ -94,6 +135,13 @@ def test_what_was_acknowledged_survives_kill_9(bundle: Bundle, tmp_path: Path) -
     kept = pl.read_parquet(tmp_path / "events.parquet")["event_id"]
     assert events <= set(kept)
     assert kept.n_unique() == len(kept)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def until_all_serve(version: str, responses: list[tuple[int, str]]) -> None:
