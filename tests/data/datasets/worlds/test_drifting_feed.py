@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from crosstower.data.datasets.worlds import DriftingFeed, Session, make
-from crosstower.data.datasets.worlds.drifting_feed import DAY, LIKE_WORTH, START
+from crosstower.data.datasets.worlds.drift import DAY, START
+from crosstower.data.datasets.worlds.drifting_feed import LIKE_WORTH
 from crosstower.errors import DataError, RecipeError
 
 CLICK = {"article": -2.5, "photo": -2.0, "video": -1.5}
@@ -151,6 +152,7 @@ def test_make_gives_the_first_rows_of_the_log() -> None:
         ({"taste_memory": 1.5}, "taste_memory: expected a number from 0 to 1, got 1.5"),
         ({"taste_jumps": -0.1}, "taste_jumps: expected a number from 0 to 1, got -0.1"),
         ({"lifetime": 0.5}, "lifetime: expected a number from 1 to 1e.06, got 0.5"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
         ({"sessions": "2"}, "sessions: expected a number from 0.01 to 1000, got '2'"),
     ],
 )
@@ -168,5 +170,14 @@ def test_lists_that_the_feed_does_not_know_are_refused() -> None:
         feed.value(session_at(0), [0, newest])
     with pytest.raises(DataError, match="expected each item once"):
         feed.respond(session_at(0), [1, 1])
+    with pytest.raises(DataError, match=r"items \[1.5\]: expected a list of integer ids"):
+        feed.respond(session_at(0), [1.5])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DataError, match="expected at least 1704067200, day 0"):
+        feed.value(session_at(-1), [1])
+    with pytest.raises(DataError, match="k: expected at least 1, got 0"):
+        feed.best(session_at(0), k=0)
+    with pytest.raises(DataError, match="rows: expected at least 1, got 0"):
+        feed.log(0)
+    assert feed.value(session_at(0), []) == 0.0
     with pytest.raises(RecipeError, match="day: expected a number from 0"):
         feed.sessions(-1)

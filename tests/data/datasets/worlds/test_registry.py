@@ -56,6 +56,12 @@ def test_an_unknown_world_is_refused_with_a_hint() -> None:
         make("rental")
 
 
+@pytest.mark.parametrize("seed", [-1, "x", 1.5, True])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: int) -> None:
+    with pytest.raises(RecipeError, match="world 'rentals': seed: expected a whole number"):
+        make("rentals", rows=10, seed=seed)
+
+
 def test_no_rows_are_refused() -> None:
     with pytest.raises(RecipeError, match="rows: expected at least 1, got 0"):
         make("rentals", rows=0)

@@ -1,4 +1,4 @@
-"""The hidden state of the drifting feed by day: tastes of users, trends of topics, and items.
+"""The drifting feed by day: sessions, tastes of users, trends of topics, and items.
 
 Between two days, for users u and topics t, with ε ~ N(0, I):
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.datasets.worlds.impressions import pick
 
+DAY, START = 86_400, 1_704_067_200  # seconds; 2024-01-01 in UTC
 TOPICS = ["news", "sport", "music", "food", "travel", "science", "film", "games"]
 CONTENT_TYPES = ["article", "photo", "video"]
 _APPEAL, _FADE, _OWN = 0.2, 0.2, 0.15
@@ -26,6 +27,30 @@ _TREND, _TREND_MEMORY = 0.5, 0.9
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One visit of a user.
+
+    >>> Session(session_id=7, user_id=42, timestamp=1_704_067_200 + 3 * 86_400).day
+    3
+
+    Args:
+        session_id: unique in the world.
+        user_id: from 0.
+        timestamp: in seconds, UTC.
+
+    """
+
+    session_id: int
+    user_id: int
+    timestamp: int
+
+    @property
+    def day(self) -> int:
+        """Day of the session, from 0."""
+        return (self.timestamp - START) // DAY
 
 
 @dataclass(frozen=True)

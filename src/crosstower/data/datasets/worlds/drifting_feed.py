@@ -13,49 +13,31 @@ one that the user has clicked before, is never clicked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from crosstower.data.datasets.worlds.drift import Drift, Floats, HiddenState, Ints
+from crosstower.data.datasets.worlds.drift import (
+    DAY,
+    START,
+    Drift,
+    Floats,
+    HiddenState,
+    Ints,
+    Session,
+)
+from crosstower.data.datasets.worlds.impressions import generator
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.schema import Categorical, Schema
 from crosstower.recipe.tasks import Binary
 
-DAY, START = 86_400, 1_704_067_200  # seconds; 2024-01-01 in UTC
 PAGE = 10  # items that the logging policy shows in a session
 LIKE_WORTH = 2.0  # clicks
 _CLICK_BASE = np.array([-2.5, -2.0, -1.5])
 _LIKE_BASE = np.array([-0.5, -1.0, -2.0])
-
-
-@dataclass(frozen=True)
-class Session:
-    """One visit of a user.
-
-    >>> session = DriftingFeed(seed=0).sessions(day=3)[0]
-    >>> session.day
-    3
-
-    Args:
-        session_id: unique in the world.
-        user_id: from 0.
-        timestamp: in seconds, UTC.
-
-    """
-
-    session_id: int
-    user_id: int
-    timestamp: int
-
-    @property
-    def day(self) -> int:
-        """Day of the session, from 0."""
-        return (self.timestamp - START) // DAY
 
 
 class DriftingFeed:
@@ -106,7 +88,7 @@ class DriftingFeed:
         _check("taste_jumps", taste_jumps, low=0.0, high=1.0)
         _check("lifetime", lifetime, low=1.0, high=1e6)
         self._sessions = sessions
-        root = int(np.random.default_rng(seed).integers(2**62))
+        root = int(generator("drifting feed", seed).integers(2**62))
         drift = Drift(taste_memory, taste_jumps, lifetime)
         self._state = HiddenState(root, users=users, items=items, drift=drift)
         self._clicked: dict[int, set[int]] = {}
@@ -182,7 +164,11 @@ class DriftingFeed:
             session: of the feed.
             k: length of the list; shorter if fewer items are alive.
 
+        Raises:
+            DataError: the user is unknown, or k is below 1.
+
         """
+        count_of("k", k, error=DataError)
         ids = self._state.alive(session.day)
         click, like = self.probabilities(session, ids.tolist())
         return ids[np.argsort(-click * (1.0 + LIKE_WORTH * like), kind="stable")[:k]].tolist()
@@ -230,7 +216,11 @@ class DriftingFeed:
             rows: number of rows; the last page may be cut.
             day: of the first session.
 
+        Raises:
+            DataError: `rows` is below 1.
+
         """
+        count_of("rows", rows, error=DataError)
         pages, count = list[pl.DataFrame](), 0
         while count < rows:
             for session in self.sessions(day):
@@ -256,12 +246,17 @@ class DriftingFeed:
         return pl.concat([pl.DataFrame(own), about, seen], how="horizontal")
 
     def _known(self, session: Session, items: Sequence[int]) -> Ints:
-        if not 0 <= session.user_id < self.users:
+        if session.user_id not in range(self.users):
             raise DataError(
-                f"user {session.user_id}: expected a user of the feed, 0 to {self.users - 1}"
+                f"user {session.user_id!r}: expected a user of the feed, 0 to {self.users - 1}"
             )
+        if session.day < 0:
+            raise DataError(f"timestamp {session.timestamp}: expected at least {START}, day 0")
         self._state.reach(session.day)
-        ids, born = np.asarray(items, np.int64), self._state.items.born
+        given, born = np.asarray(items), self._state.items.born
+        if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+            raise DataError(f"items {items!r}: expected a list of integer ids")
+        ids = given.astype(np.int64)
         known = (ids >= 0) & (ids < len(born))
         known &= born[np.where(known, ids, 0)] <= session.day
         if not known.all():

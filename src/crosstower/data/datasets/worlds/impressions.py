@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.errors import RecipeError
+
 PAGE, POOL = 10, 30
 _BLOCK = 20_000
 
@@ -65,6 +67,24 @@ def _pages(requests: int, random: np.random.Generator, popularity: Floats) -> tu
     above = np.cumsum(chosen, axis=1) - chosen
     propensity = chosen / (weight.sum(axis=1, keepdims=True) - above)
     return np.take_along_axis(pool, order, axis=1), propensity
+
+
+def generator(name: str, seed: Any) -> np.random.Generator:
+    """Return a generator.
+
+    Args:
+        name: of what is seeded, for the message.
+        seed: at least 0; a generator is returned as it is.
+
+    Raises:
+        RecipeError: the seed is not a whole number of at least 0.
+
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise RecipeError(f"{name}: seed: expected a whole number of at least 0, got {seed!r}")
+    return np.random.default_rng(int(seed))
 
 
 def draw(random: np.random.Generator, probability: Floats) -> NDArray[np.int8]:

@@ -11,6 +11,7 @@ import polars as pl
 from crosstower.data.datasets.worlds.app_installs import app_installs, app_installs_schema
 from crosstower.data.datasets.worlds.drifting_feed import drifting_feed, drifting_feed_schema
 from crosstower.data.datasets.worlds.feed_engagement import feed_engagement, feed_engagement_schema
+from crosstower.data.datasets.worlds.impressions import generator
 from crosstower.data.datasets.worlds.rentals import rentals, rentals_schema
 from crosstower.data.datasets.worlds.restaurants import restaurants, restaurants_schema
 from crosstower.data.datasets.worlds.watch_next import (
@@ -125,13 +126,13 @@ def make(name: str, *, rows: int | None = None, seed: int = 0) -> World:
         seed: of the simulation.
 
     Raises:
-        RecipeError: there is no such world, or `rows` is below 1.
+        RecipeError: there is no such world, `rows` is below 1, or `seed` is below 0.
 
     """
     entry = _entry(name)
     rows = entry.rows if rows is None else rows
     count_of(f"world '{name}': rows", rows, error=RecipeError)
-    frame = entry.simulate(rows, np.random.default_rng(seed))
+    frame = entry.simulate(rows, generator(f"world '{name}'", seed))
     return World(name, frame, entry.schema(), "user_id", entry.slices)
 
 
