@@ -25,6 +25,7 @@ NAMES = (
     "blending",
     "off_policy",
     "direct_method",
+    "explore",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
