@@ -189,7 +189,7 @@ class _Replay:
         ids = self.funnel.catalogue.items.ids(ranked.places[order])
         place = {item_id: number for number, item_id in enumerate(ids)}
         predicted = ranked.predictions[self.task][order]
-        shown = [s for s in logged.shown if 1 <= s.drawn_rank <= len(ids)]
+        shown = [s for s in logged.shown if s.drawn_rank <= len(ids)]
         if not shown:
             return
         chances = self._chances(ranked.score[order], max(s.drawn_rank for s in shown))

@@ -45,8 +45,7 @@ class Drawn:
     def propensities(self, ranks: Indices) -> Floats:
         """Return `[S]`, the probability of the item that was drawn at each of some ranks.
 
-        It is 1 beyond the pool, where nothing was drawn, and at rank 0, which stands for an item
-        that was not among the candidates.
+        It is 1 beyond the pool, where nothing was drawn.
 
         Args:
             ranks: `[S]` drawn ranks, from 1.
@@ -71,7 +70,7 @@ class Drawn:
         return found
 
     def _drawn(self, ranks: Indices) -> NDArray[np.bool_]:
-        return (ranks >= 1) & (ranks <= len(self.pool))
+        return ranks <= len(self.pool)
 
 
 def explore(kind: Exploration, score: Floats, rows: Indices, random: np.random.Generator) -> Drawn:

@@ -190,9 +190,7 @@ class ListItem(_Response):
     conditional_propensity: float | None = Field(
         default=None, description="The same given the items drawn above; null for thompson."
     )
-    drawn_rank: int | None = Field(
-        default=None, description="Rank in the draw, before rules; 0 for an item that rules added."
-    )
+    drawn_rank: int | None = Field(default=None, description="Rank in the draw, before rules.")
     attributes: dict[str, Any] = Field(default={})
 
 

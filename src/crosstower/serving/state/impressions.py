@@ -28,8 +28,7 @@ _COLUMNS = ("event_id", "type", "request_id", "user", "item_id", "rank", "value"
 class Shown:
     """A logged impression.
 
-    `drawn_rank` is the rank that the draw gave the item, from 1, before rules moved it; 0 for an
-    item that rules added.
+    `drawn_rank` is the rank that the draw gave the item, from 1, before rules moved it.
     """
 
     item_id: Any
