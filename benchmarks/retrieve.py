@@ -75,14 +75,14 @@ def ours(path: str, seed: int) -> dict:
     """Train one epoch by the library's own trainer."""
     data = read(path)
     job = RetrievalJob(recipe())
-    job.data = data
+    job.data, job.batch_size = data, BATCH
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         position = Trainer(
             model=build(data.encoder.layout, recipe().model),
-            objective=job.objective(BATCH),
+            objective=job.objective(),
             settings=recipe().training,
-            batches=job.batches(BATCH, seed),
+            batches=job.batches(seed),
             validate=job.validate,
             monitor=job.monitor[0],
             higher_is_better=True,

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import model_validator
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
@@ -22,7 +20,7 @@ from crosstower.data.split import SPLITS
 from crosstower.data.unseen import Unseen
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import with_new_keys
+from crosstower.recipe.renamed import former_keys
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 from crosstower.values.arrays import Indices
@@ -50,10 +48,7 @@ class DatasetStats(FrozenModel):
     joins: tuple[JoinMatch, ...] = ()
     until: datetime | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, plain: Any) -> Any:
-        return with_new_keys(plain, {"answers": "relevant_counts"}, where="facts")
+    _former = former_keys({"answers": "relevant_counts"}, where="facts")
 
 
 @dataclass

@@ -199,13 +199,13 @@ def create_run(
         notes: sentences for the report, in addition to those about the data.
 
     """
-    first, facts, size = recipe.training.seed, job.facts, job.train_rows
+    first, facts = recipe.training.seed, job.facts
     info = RunInfo(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         models=models,
         seeds=tuple(range(first, first + seeds)),
         facts=facts.model_copy(update={"notes": (*facts.notes, *notes)}),
-        environment=_environment() | {"batch size": str(recipe.training.batch_size_for(size))},
+        environment=_environment() | {"batch size": str(job.batch_size)},
         tables=tables,
         modules=MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values()),
     )

@@ -131,7 +131,6 @@ class OneTraining:
         """Train on the rows of a job; with a `place` of its own it is a refit."""
         folder, words = place or self.folder, " refit" if place is not None else ""
         folder.mkdir(parents=True, exist_ok=True)
-        size = settings.batch_size_for(self.job.train_rows)
         monitor, higher = job.monitor
         log = folder / "metrics.jsonl"
         watcher = Watcher(
@@ -139,8 +138,8 @@ class OneTraining:
         )
         trainer = Trainer(
             model=model,
-            batches=job.batches(size, self.seed),
-            objective=job.objective(size),
+            batches=job.batches(self.seed),
+            objective=job.objective(),
             settings=settings,
             validate=None if place is not None else job.validate,
             monitor=monitor,

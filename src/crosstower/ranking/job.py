@@ -126,7 +126,7 @@ class RankingJob:
     prepared: Prepared
     encoder: Encoder
     facts: DatasetStats
-    train_rows: int
+    batch_size: int
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -147,21 +147,19 @@ class RankingJob:
         self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
     ) -> None:
         """Read and encode the rows."""
-        self._hold(
-            prepare(self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress)
+        self.prepared = prepare(
+            self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
+        self.encoder, self.facts = self.prepared.encoder, self.prepared.facts
+        rows = len(self.prepared.rows["train"])
+        self.batch_size = self.recipe.training.batch_size_for(rows)
 
-    def _hold(self, prepared: Prepared) -> None:
-        self.prepared, self.train_rows = prepared, len(prepared.rows["train"])
-        self.encoder, self.facts = prepared.encoder, prepared.facts
-
-    def batches(self, size: int, seed: int) -> Batches:
+    def batches(self, seed: int) -> Batches:
         """Return the training batches."""
-        return Batches(self.prepared.rows["train"], size, seed=seed)
+        return Batches(self.prepared.rows["train"], self.batch_size, seed=seed)
 
-    def objective(self, batch_size: int) -> PointwiseObjective:
+    def objective(self) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""
-        del batch_size
         return PointwiseObjective(self.encoder.layout, balance_of(self.recipe), self.losses)
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
@@ -182,7 +180,7 @@ class RankingJob:
     def with_valid(self) -> RankingJob:
         """Return the job whose training rows are the train and valid rows together."""
         joint = copy(self)
-        joint._hold(self._joint)
+        joint.prepared = self._joint
         return joint
 
     @cached_property

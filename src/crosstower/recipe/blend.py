@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import with_new_keys
+from crosstower.recipe.renamed import former_keys
 from crosstower.recipe.tasks import HeadKind
 
 Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
@@ -112,10 +112,7 @@ class Blend(FrozenModel):
         default=None, description="Diversity of the top of each list."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, plain: Any) -> Any:
-        return with_new_keys(plain, {"form": "mode"}, {"value": "product"}, where="blend")
+    _former = former_keys({"form": "mode"}, {"value": "product"}, where="blend")
 
     @field_validator("weights")
     @classmethod

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import with_new_keys
+from crosstower.recipe.renamed import former_keys
 
 Method = Literal["platt", "isotonic", "none"]
 
@@ -38,11 +38,7 @@ class Calibration(FrozenModel):
         " not be sampled.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, plain: Any) -> Any:
-        names = {"negatives_kept": "negative_sampling_rate"}
-        return with_new_keys(plain, names, where="calibration")
+    _former = former_keys({"negatives_kept": "negative_sampling_rate"}, where="calibration")
 
     @model_validator(mode="after")
     def _fits_by_type(self) -> Self:

@@ -46,6 +46,31 @@ def with_new_keys(
     return plain
 
 
+def former_keys(names: Mapping[str, str], values: Mapping[str, str] = NONE, *, where: str) -> Any:
+    """Return the validator of a section that still accepts old keys, as by `with_new_keys`.
+
+    >>> from pydantic import BaseModel
+    >>> class Limits(BaseModel):
+    ...     max_queue: int
+    ...     _former = former_keys({"waiting": "max_queue"}, where="limits")
+    >>> with stored_names():
+    ...     Limits.model_validate({"waiting": 3}).max_queue
+    3
+
+    Args:
+        names: new key by old key.
+        values: new value by old value of a renamed key.
+        where: name of the section, for messages.
+
+    """
+    from pydantic import model_validator  # noqa: PLC0415 - the command line starts without it
+
+    def rename(plain: Any) -> Any:
+        return with_new_keys(plain, names, values, where=where)
+
+    return model_validator(mode="before")(rename)
+
+
 def with_new_options(
     arguments: Sequence[str], names: Mapping[str, str], values: Mapping[str, str] = NONE
 ) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import with_new_keys
+from crosstower.recipe.renamed import former_keys
 
 SeenRule = Literal["ignored", "missed", "shown"]
 """How relevant items in the history count: not at all, as misses, or like all others."""
@@ -173,10 +173,7 @@ class Retrieval(FrozenModel):
         description="Default: popularity; item_knn and ease with users; bm25 with text queries.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, plain: Any) -> Any:
-        return with_new_keys(plain, _RENAMED, where="retrieval")
+    _former = former_keys(_RENAMED, where="retrieval")
 
     @field_validator("history", mode="before")
     @classmethod

@@ -67,6 +67,7 @@ class RetrievalJob:
     """
 
     data: RetrievalData
+    batch_size: int
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, section = recipe, retrieval_section_of(recipe)
@@ -89,6 +90,7 @@ class RetrievalJob:
         del spill  # pairs and items stay in memory
         self.data = prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress)
         baseline_names(self.recipe, len(self.data.items))  # refuse one before the training
+        self.batch_size = self.recipe.training.batch_size_for(len(self.data.train.items))
 
     @property
     def encoder(self) -> Encoder:
@@ -102,16 +104,11 @@ class RetrievalJob:
         omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
-    @property
-    def train_rows(self) -> int:
-        """Number of training rows."""
-        return len(self.data.train.items)
-
-    def batches(self, size: int, seed: int) -> PairBatches:
+    def batches(self, seed: int) -> PairBatches:
         """Return the training batches."""
-        return PairBatches(self.data, size, seed=seed)
+        return PairBatches(self.data, self.batch_size, seed=seed)
 
-    def objective(self, batch_size: int) -> RetrievalObjective:
+    def objective(self) -> RetrievalObjective:
         """Return the objective of the recipe."""
 
         def top_lists(model: TwoTower, k: int) -> Any:
@@ -120,7 +117,7 @@ class RetrievalJob:
         return RetrievalObjective(
             retrieval_section_of(self.recipe),
             self.data.item_batch,
-            batch_size=batch_size,
+            batch_size=self.batch_size,
             top_lists=top_lists,
             user_rows=torch.from_numpy(self.data.train.lengths()),
         )

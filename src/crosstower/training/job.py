@@ -42,8 +42,8 @@ class Job(Protocol):
         ...
 
     @property
-    def train_rows(self) -> int:
-        """Number of training rows."""
+    def batch_size(self) -> int:
+        """Rows per training step."""
         ...
 
     @property
@@ -51,11 +51,11 @@ class Job(Protocol):
         """The metric of early stopping, and whether higher is better."""
         ...
 
-    def batches(self, size: int, seed: int) -> Stream:
-        """Return the training batches."""
+    def batches(self, seed: int) -> Stream:
+        """Return the training batches of `batch_size` rows."""
         ...
 
-    def objective(self, batch_size: int) -> Objective:
+    def objective(self) -> Objective:
         """Return the training objective."""
         ...
 

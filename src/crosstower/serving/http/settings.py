@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from crosstower.errors import ServeError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import with_new_keys
+from crosstower.recipe.renamed import former_keys
 
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
@@ -56,10 +56,7 @@ class Limits(FrozenModel):
         description="Size of the state folder above which writes are refused.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, plain: Any) -> Any:
-        return with_new_keys(plain, RENAMED, where="limits")
+    _former = former_keys(RENAMED, where="limits")
 
 
 class Settings(FrozenModel):
