@@ -10,9 +10,9 @@ from crosstower.cli.retrieval_tables import (
     cell_of,
     example_query,
     nothing_left,
-    print_any_run,
     print_hits,
 )
+from crosstower.cli.tables import print_any_run
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 

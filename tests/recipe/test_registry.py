@@ -55,6 +55,8 @@ def test_a_decorator_adds_what_its_parts_make(shapes: Registry[float]) -> None:
     assert (register_shape.__name__, register_shape.__doc__) == (
         "register_shape", "Register a shape."
     )  # fmt: skip
+    with pytest.raises(RecipeError, match=r"@register_shape: expected a name, got <function"):
+        register_shape(square)  # type: ignore[arg-type]
     register_class = shapes.decorator("register_class", itself, doc="")
     assert register_class("int")(int) is int is shapes.entries["int"]
 

@@ -50,6 +50,6 @@ def fit(
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=1))
         return
-    from crosstower.cli.retrieval_tables import print_any_run
+    from crosstower.cli.tables import print_any_run
 
     print_any_run(run)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import typer
 
-from crosstower.cli.tables import console, print_data, print_run, print_table, print_training
+from crosstower.cli.tables import console, print_data, print_table, print_training
 from crosstower.evaluation.metrics.registry import names_of, title_of
 from crosstower.evaluation.reports.content import RetrievalReport
 from crosstower.recipe.columns import Text
@@ -62,14 +62,6 @@ def print_index(facts: IndexFacts) -> None:
         f"recall@10 {facts.recall:.4f} (exact index: 1), {facts.queries_per_second:,.0f} queries/s"
     )
     out.print(f"{facts.folder}", soft_wrap=True)
-
-
-def print_any_run(run: Run) -> None:
-    """Print the results of a ranking or a retrieval run."""
-    if run.recipe.retrieval is None:
-        print_run(run)
-    else:
-        print_retrieval_run(run)
 
 
 def print_retrieval_run(run: Run) -> None:

@@ -72,6 +72,16 @@ def _calibration_words(report: TaskReport) -> list[str]:
     return [f"Calibration, fitted on the validation rows: {'; '.join(changes)}."]
 
 
+def print_any_run(run: Run) -> None:
+    """Print the results of a ranking or a retrieval run."""
+    if run.recipe.retrieval is None:
+        print_run(run)
+        return
+    from crosstower.cli.retrieval_tables import print_retrieval_run
+
+    print_retrieval_run(run)
+
+
 def print_run(run: Run) -> None:
     """Print the results of a ranking run and the next command."""
     print_data(run)

@@ -29,7 +29,6 @@ from crosstower.recipe.arguments import count_of, path_of
 from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
-from crosstower.retrieval.results import write_retrieval_results
 from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
 from crosstower.training.job import Job
@@ -127,8 +126,14 @@ def _train(run: Run, job: Job, device: torch.device, console: Console, *, finish
 
 def _evaluate(run: Run, data: Any, console: Console) -> None:
     """Write metrics and report of the stored test predictions; blend if the recipe says so."""
-    write = write_results if run.recipe.retrieval is None else write_retrieval_results
-    write(run, peak_memory_mb=_peak_memory_mb())
+    if run.recipe.retrieval is None:
+        write_results(run, peak_memory_mb=_peak_memory_mb())
+    else:
+        from crosstower.retrieval.results import (  # noqa: PLC0415 - a ranker needs none of it
+            write_retrieval_results,
+        )
+
+        write_retrieval_results(run, peak_memory_mb=_peak_memory_mb())
     with console.status("blending") as status:
         shown = progress_on(status)
         blend_again(run, data, shown)

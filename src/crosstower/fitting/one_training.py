@@ -15,7 +15,6 @@ from torch import nn
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
 from crosstower.recipe.recipe import Training
-from crosstower.retrieval.retriever import INDEX
 from crosstower.storage.files import same_file, write_atomic
 from crosstower.training.checkpoint import (
     Position,
@@ -29,6 +28,7 @@ from crosstower.training.progress import Watcher
 from crosstower.training.run import (
     BLEND,
     CALIBRATION,
+    INDEX,
     METRICS,
     REFIT,
     REFIT_FOLDER,

@@ -10,7 +10,6 @@ from crosstower.nn.wide import unread_crosses
 from crosstower.ranking.job import RankingJob
 from crosstower.recipe.chains import chain_of
 from crosstower.recipe.recipe import CHAINED, Recipe
-from crosstower.retrieval.job import RetrievalJob
 from crosstower.training.job import Job
 
 
@@ -28,9 +27,16 @@ def check_recipe(recipe: Recipe) -> tuple[Job, dict[str, dict[str, Any]], list[s
         RecipeError: names the section and the key.
 
     """
-    job = RankingJob(recipe) if recipe.retrieval is None else RetrievalJob(recipe)
-    models = models_of(recipe)
+    job, models = _job_of(recipe), models_of(recipe)
     return job, models, _unread(recipe, models)
+
+
+def _job_of(recipe: Recipe) -> Job:
+    if recipe.retrieval is None:
+        return RankingJob(recipe)
+    from crosstower.retrieval.job import RetrievalJob  # noqa: PLC0415 - a ranker needs none of it
+
+    return RetrievalJob(recipe)
 
 
 def _unread(recipe: Recipe, models: dict[str, dict[str, Any]]) -> list[str]:

@@ -84,6 +84,11 @@ class Registry(Generic[T]):
         """
 
         def register(name: str, /, *args: P.args, **kwargs: P.kwargs) -> Callable[[C], C]:
+            if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise RecipeError(
+                    f"@{called}: expected a name, got {name!r:.60}; write @{called}(NAME, ...)"
+                )
+
             def keep(thing: C) -> C:
                 self.add(name, entry(name, thing, *args, **kwargs), module=thing.__module__)
                 return thing

@@ -30,10 +30,8 @@ from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.similar import similar_items
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
-from crosstower.training.run import Run
+from crosstower.training.run import INDEX, Run
 from crosstower.values.ids import given_id
-
-INDEX = "index"
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
+INDEX = "index"
 
 
 class RunInfo(FrozenModel):

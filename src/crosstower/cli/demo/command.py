@@ -26,7 +26,7 @@ def demo(
     from crosstower.cli.demo.funnels import demo_funnels
     from crosstower.cli.demo.runs import demo_runs
     from crosstower.cli.funnel import print_funnel
-    from crosstower.cli.retrieval_tables import print_any_run
+    from crosstower.cli.tables import print_any_run
 
     bundles: list[Path] = []
     for words, run in demo_runs(out, rows=rows, seeds=seeds):

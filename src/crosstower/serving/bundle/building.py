@@ -27,7 +27,7 @@ from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, SEEN_ITEMS,
 from crosstower.retrieval.index.calibration import RECALL
 from crosstower.retrieval.index.open import save_index
 from crosstower.retrieval.indexing import choose_index
-from crosstower.retrieval.retriever import INDEX, Retriever
+from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.bundle import HELD_OUT, RANKING, RETRIEVAL, Bundle
 from crosstower.serving.bundle.card import write_cards
 from crosstower.serving.bundle.copying import copy_run, git_revision, model_place
@@ -46,7 +46,7 @@ from crosstower.serving.bundle.rules import columns_of_schema, given_rules, writ
 from crosstower.storage.documents import facts_of
 from crosstower.storage.files import new_folder
 from crosstower.training.history import read_predictions
-from crosstower.training.run import BLEND, CALIBRATION, VALID, Run
+from crosstower.training.run import BLEND, CALIBRATION, INDEX, VALID, Run
 
 LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 _HELD_OUT_ROWS = 20_000

@@ -29,14 +29,14 @@ from crosstower.recipe.arguments import path_of
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import read
 from crosstower.retrieval.index.open import IndexHeader
-from crosstower.retrieval.retriever import INDEX, Retriever
+from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.exploration import read_exploration
 from crosstower.serving.bundle.forms import EAGER, open_form
 from crosstower.serving.bundle.forms import FOLDER as FORMS
 from crosstower.serving.bundle.manifest import Manifest, read_manifest
 from crosstower.serving.bundle.rules import read_rules
-from crosstower.training.run import Run
+from crosstower.training.run import INDEX, Run
 
 RETRIEVAL, RANKING = "retrieval", "ranking"
 HELD_OUT = "held_out.parquet"
