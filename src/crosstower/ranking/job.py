@@ -151,8 +151,7 @@ class RankingJob:
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
         self.encoder, self.facts = self.prepared.encoder, self.prepared.facts
-        rows = len(self.prepared.rows["train"])
-        self.batch_size = self.recipe.training.batch_size_for(rows)
+        self.batch_size = self.recipe.training.batch_size_for(self.facts.rows["train"])
 
     def batches(self, seed: int) -> Batches:
         """Return the training batches."""
