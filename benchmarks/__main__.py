@@ -26,6 +26,7 @@ NAMES = (
     "off_policy",
     "direct_method",
     "explore",
+    "experiments",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
