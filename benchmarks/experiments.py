@@ -3,7 +3,8 @@
 Users have a taste (gamma distributed), arrive on any day and come back on some. Reports are looked
 at daily for four weeks. Interleaving and A/B tests compare the same two rankers: scores of 50
 candidates are the log of their attractiveness plus noise, and users scan a list of ten from the
-top, leaving after each place with a probability of 20 %.
+top, leaving after each place with a probability of 20 %. Users differ little (Poisson visits,
+exponential taste) or much (Pareto visits, gamma taste of shape 0.5).
 """
 
 import argparse
@@ -21,14 +22,14 @@ from crosstower.experiments.sequences import needed_error
 DAYS, USERS = 28, 4_000
 EXPECTED = 0.05
 NORMAL = 1.959964
-CANDIDATES, PLACES, REQUESTS, STAYS = 50, 10, 5, 0.8
-NOISE = (1.0, 0.9)  # of the scores of the two rankers
+CANDIDATES, PLACES, STAYS = 50, 10, 0.8
+NOISE = (1.0, 0.7)  # of the scores of the two rankers
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks experiments", description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000)
-    parser.add_argument("--pool", type=int, default=100_000, help="Users of the comparison.")
+    parser.add_argument("--pool", type=int, default=40_000, help="Users of the comparison.")
     options = parser.parse_args(arguments)
     print(describe(runs=options.runs, users=USERS, days=DAYS, pool=options.pool))
     looks(options.runs)
@@ -125,14 +126,15 @@ class Pool:
     teams: np.ndarray
 
 
-def pool(users: int, seed: int = 0) -> Pool:
-    """Return simulated users."""
-    random = np.random.default_rng(seed)
+def pool(users: int, *, alike: bool) -> Pool:
+    """Return simulated users, who differ little or much in activity and taste."""
+    random = np.random.default_rng(0)
     alone, teams = np.zeros((users, 2)), np.zeros((users, 2))
     scan = STAYS ** np.arange(PLACES)
     for user in range(users):
-        taste = random.gamma(1.0, 1.0)
-        for visit in range(1 + random.poisson(REQUESTS - 1)):
+        visits = 1 + (random.poisson(4) if alike else int(2 * random.pareto(1.5)) % 200)
+        taste = random.gamma(1.0, 1.0) if alike else random.gamma(0.5, 2.0)
+        for visit in range(visits):
             attraction = random.normal(0.0, 1.0, CANDIDATES)
             orders = [
                 np.argsort(-attraction - noise * random.normal(size=CANDIDATES))[:PLACES]
@@ -150,32 +152,34 @@ def pool(users: int, seed: int = 0) -> Pool:
 
 def interleaved(users: int, runs: int) -> None:
     """Print the users that an A/B test and interleaving need for a power of 80 %."""
-    one = pool(users)
-    first, second = one.alone.T
-    lift = second.mean() / first.mean() - 1
-    arms = np.repeat([0, 1], users)
-    ab = lift_of(*means_of(one.alone.T.ravel(), np.ones(2 * users, bool), arms, 2), lift)
-    needed = 2 * users * (ab.standard_error / needed_error(lift, lift)) ** 2
-    found = preference(*one.teams.T)
-    few = users * (found.standard_error / needed_error(found.estimate, PREFERENCE_SCALE)) ** 2
-    print(
-        f"Clicks per user {first.mean():.3f} and {second.mean():.3f}, lift {lift:.1%}; preference"
-        f" {found.estimate:.1%} ± {found.standard_error:.1%} of {found.users:,} users who click"
-    )
-    print(f"Users for a power of 80 %: A/B {needed:,.0f}, interleaving {few:,.0f},"
-          f" ratio {needed / few:.0f}")  # fmt: skip
-    power_ab, power_mixed = powers(one, round(needed), round(few), lift, runs)
-    print(f"Power measured with these numbers of users: A/B {power_ab:.1%}, interleaving"
-          f" {power_mixed:.1%}")  # fmt: skip
+    for alike, words in ((True, "differ little"), (False, "differ much")):
+        one = pool(users, alike=alike)
+        first, second = one.alone.T
+        lift = second.mean() / first.mean() - 1
+        arms = np.repeat([0, 1], users)
+        ab = lift_of(*means_of(one.alone.T.ravel(), np.ones(2 * users, bool), arms, 2), lift)
+        apart = 2 * users * (ab.standard_error / needed_error(lift, lift)) ** 2
+        found = preference(*one.teams.T)
+        error = needed_error(found.estimate, PREFERENCE_SCALE)
+        together = users * (found.standard_error / error) ** 2
+        print(
+            f"Users who {words}: clicks per user {first.mean():.3f} and {second.mean():.3f}, lift"
+            f" {lift:.1%}; lead in clicks {found.estimate:.1%} ± {found.standard_error:.1%}"
+        )
+        print(
+            f"Users needed for a power of 80 %: A/B {apart:,.0f}, interleaving {together:,.0f},"
+            f" ratio {apart / together:.0f}"
+        )
+        measured = powers(one, round(apart), round(together), lift, runs)
+        print(f"Power measured: A/B {measured[0]:.1%}, interleaving {measured[1]:.1%}")
 
 
-def powers(one: Pool, needed: int, few: int, lift: float, runs: int) -> tuple[float, float]:
+def powers(one: Pool, apart: int, together: int, lift: float, runs: int) -> tuple[float, float]:
     """Return the share of runs that find the better ranker with users drawn from a pool."""
     random, wins = np.random.default_rng(1), np.zeros(2)
-    arms = np.repeat([0, 1], needed // 2)
+    arms = np.repeat([0, 1], apart // 2)
     for _ in range(runs):
-        chosen = random.integers(0, len(one.alone), needed // 2 * 2)
-        clicks = one.alone[chosen, arms]
+        clicks = one.alone[random.integers(0, len(one.alone), len(arms)), arms]
         wins[0] += lift_of(*means_of(clicks, clicks > 0, arms, 2), lift).low > 0
-        wins[1] += preference(*one.teams[random.integers(0, len(one.alone), few)].T).low > 0
+        wins[1] += preference(*one.teams[random.integers(0, len(one.alone), together)].T).low > 0
     return float(wins[0] / runs), float(wins[1] / runs)

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from crosstower.blending.utility import Utility
 from crosstower.cli.main import app
+from crosstower.experiments.experiment_file import Experiments
 from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
 from crosstower.recipe.registry import Registry
@@ -47,10 +48,13 @@ def test_every_block_is_of_a_language_that_is_checked() -> None:
 
 
 @named("yaml")
-def test_a_recipe_or_utility_shown_is_valid(text: str) -> None:
+def test_a_yaml_file_shown_is_valid(text: str) -> None:
     plain = read_yaml(text)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # old names of keys warn
+        if "experiments" in plain:
+            validate(Experiments, plain)
+            return
         if "values" in plain:
             validate(Utility, plain)
             return

@@ -28,9 +28,10 @@ def test_times_are_utc_and_ends_are_exclusive() -> None:
     )
     first, second = file.experiments
     assert first.end == second.start == datetime(2026, 11, 8, tzinfo=UTC)
-    assert file.active(datetime(2026, 11, 7, 23, 59, tzinfo=UTC)) is first
-    assert file.active(datetime(2026, 11, 8, tzinfo=UTC)) is second
-    assert file.active(datetime(2026, 10, 31, tzinfo=UTC)) is None
+    assert first.active(datetime(2026, 11, 7, 23, 59, tzinfo=UTC))
+    assert not first.active(datetime(2026, 11, 8, tzinfo=UTC))
+    assert second.active(datetime(2026, 11, 8, tzinfo=UTC))
+    assert not first.active(datetime(2026, 10, 31, tzinfo=UTC))
     assert file.named("next") is second
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from crosstower.errors import DataError
 from crosstower.experiments.interleaving import preference, team_draft
-from crosstower.experiments.sequences import half_width
+from crosstower.experiments.lifts import lift_of, means_of
+from crosstower.experiments.sequences import half_width, needed_error
 
 
 def drafted(first: str, second: str, k: int, coins: tuple[int, ...]) -> str:
@@ -63,29 +64,65 @@ def test_a_request_that_is_sent_again_has_the_same_list() -> None:
     assert lists[0] == lists[1]
 
 
-def test_the_preference_is_the_mean_over_users_who_clicked() -> None:
+def test_the_preference_has_the_error_of_a_bootstrap_over_users() -> None:
     random = np.random.default_rng(0)
-    first, second = random.poisson(0.4, 500) * 1.0, random.poisson(0.6, 500) * 1.0
+    active = random.gamma(0.5, 4.0, 800)
+    first, second = random.poisson(active) * 1.0, random.poisson(1.1 * active) * 1.0
     found = preference(first, second, level=0.9)
-    users = [(b - a) / (a + b) for a, b in zip(first, second, strict=True) if a + b]
-    assert found.estimate == pytest.approx(np.mean(users))
-    assert found.standard_error == pytest.approx(np.std(users, ddof=1) / len(users) ** 0.5)
+    lead, total = second - first, second + first
+    assert found.estimate == pytest.approx(lead.sum() / total.sum())
+    draws = random.integers(0, 800, (4_000, 800))
+    bootstrap = lead[draws].sum(axis=1) / total[draws].sum(axis=1)
+    assert found.standard_error == pytest.approx(bootstrap.std(), rel=0.05)
     reach = half_width(found.standard_error, 0.1, level=0.9)
-    assert (found.low, found.high) == pytest.approx(
-        (found.estimate - reach, found.estimate + reach)
-    )
-    assert found.wins == (sum(u < 0 for u in users), sum(u > 0 for u in users))
-    assert found.users == len(users)
+    assert found.low == pytest.approx(found.estimate - reach)
+    assert found.high == pytest.approx(found.estimate + reach)
+    assert found.wins == (int((lead < 0).sum()), int((lead > 0).sum()))
+    assert found.users == int((total > 0).sum())
     turned = preference(second, first, level=0.9)
     assert turned.estimate == pytest.approx(-found.estimate)
     assert turned.p_value == pytest.approx(found.p_value)
 
 
-@pytest.mark.parametrize("clicks", [[], [0.0], [1.0]])
-def test_too_few_users_have_no_interval(clicks: list[float]) -> None:
-    found = preference(np.zeros(len(clicks)), np.array(clicks))
+def test_equal_rankings_are_told_apart_seldom_though_looked_at_often() -> None:
+    wrong = 0
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        clicks = random.poisson(random.gamma(0.5, 2.0, 600)[:, None], (600, 2)) * 1.0
+        looks = (preference(*clicks[:users].T) for users in range(20, 601, 20))
+        wrong += any(not one.low <= 0 <= one.high for one in looks if not math.isnan(one.low))
+    assert wrong / 300 <= 0.05
+
+
+@pytest.mark.parametrize("users", [0, 1, 9])
+def test_too_few_users_have_no_interval(users: int) -> None:
+    found = preference(np.zeros(users), np.ones(users))
     assert math.isnan(found.low)
     assert found.p_value == 1.0
+
+
+def test_a_few_users_who_agree_are_not_certain() -> None:
+    found = preference(np.zeros(10), np.ones(10))
+    assert found.estimate == 1.0
+    assert found.standard_error == pytest.approx(1 / 3)
+    assert found.low < 0
+    assert preference(np.ones(10), np.ones(10)).p_value == 1.0
+
+
+def test_far_fewer_users_are_needed_than_by_an_a_b_test() -> None:
+    """Users differ much in how often they come and click; the second ranker is better by 20 %."""
+    random, users = np.random.default_rng(0), 60_000
+    activity = random.pareto(2.5, users) * 4 * random.gamma(0.5, 2.0, users)
+    alone = random.poisson(activity) * 1.0, random.poisson(1.2 * activity) * 1.0
+    half = random.poisson(activity / 2) * 1.0, random.poisson(0.6 * activity) * 1.0
+    arms = np.repeat([0, 1], users)
+    first, second = means_of(np.concatenate(alone), np.ones(2 * users, bool), arms, 2)
+    lift = lift_of(first, second, 0.2)
+    apart = 2 * users * (lift.standard_error / needed_error(0.2, 0.2)) ** 2
+    found = preference(*half)
+    assert found.estimate == pytest.approx(0.2 / 2.2, abs=0.01)
+    together = users * (found.standard_error / needed_error(0.2 / 2.2, 0.1)) ** 2
+    assert together < apart / 10
 
 
 def test_wrong_arguments_are_named() -> None:

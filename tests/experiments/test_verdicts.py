@@ -68,7 +68,7 @@ def test_a_mismatch_names_each_arm() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.1, 0.3, "mixed: users prefer b to a: 30 users click more on b, 20 on a (preference"),
+        (0.1, 0.3, "mixed: users prefer b to a: 30 users click more on b, 20 on a (lead"),
         (-0.3, -0.1, "mixed: users prefer a to b: 30 users"),
         (-0.1, 0.3, "mixed: no preference between a and b shown yet: 30 users"),
         (math.nan, math.nan, "mixed: no verdict yet: 30 users click more on b, 20 on a."),

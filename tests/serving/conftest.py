@@ -21,8 +21,19 @@ def start(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     for name in TOKENS:
         monkeypatch.delenv(f"CROSSTOWER_{name.upper()}_TOKEN", raising=False)
 
-    def started(folder: Path = bundle.folder, *, state: str = "state", **limits: Any) -> TestClient:
-        settings = Settings(bundle=folder, state=tmp_path / state, limits=Limits(**limits))
+    def started(
+        folder: Path = bundle.folder,
+        *,
+        state: str = "state",
+        experiments: Path | None = None,
+        **limits: Any,
+    ) -> TestClient:
+        settings = Settings(
+            bundle=folder,
+            state=tmp_path / state,
+            experiments=experiments,
+            limits=Limits(**limits),
+        )
         app = create_app(settings)
         client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
         client.__enter__()

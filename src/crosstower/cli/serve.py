@@ -77,6 +77,10 @@ def serve(
             help="Additional Host that clients may use if no token is set; repeatable.",
         ),
     ] = None,
+    experiments: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Run the experiments of this file (YAML)."),
+    ] = None,
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Serve other machines without tokens.")
     ] = False,
@@ -107,6 +111,7 @@ def serve(
         open=open_to_all,
         log=log,
         host_names=tuple(host_name or ()),
+        experiments=None if experiments is None else experiments.absolute(),
         limits=Limits(
             max_batch_size=max_batch_size,
             max_queue=max_queue,

@@ -5,7 +5,6 @@ At any time at most one experiment is active, so that each event belongs to one 
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
@@ -38,10 +37,6 @@ class Experiments(FrozenModel):
                     " the other starts, or make one experiment with an arm per combination"
                 )
         return self
-
-    def active(self, time: datetime) -> Experiment | None:
-        """Return the experiment that runs at a time, if any."""
-        return next((e for e in self.experiments if e.active(time)), None)
 
     def named(self, name: str | None) -> Experiment:
         """Return an experiment by its name; the only one if None.

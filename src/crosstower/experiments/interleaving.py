@@ -16,12 +16,13 @@ import numpy as np
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import Floats
+from crosstower.experiments.lifts import LEAST_ACTIVE
 from crosstower.experiments.sequences import always_valid_p, half_width
 from crosstower.values.hashing import hash_id
 
 Item = TypeVar("Item", bound=Hashable)
 PREFERENCE_SCALE = 0.1
-"""Size of the preference, from -1 to 1, for which the interval is narrowest."""
+"""Size of the preference for which the interval is narrowest."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ def _next(ranking: Iterator[Item], taken: set[Item]) -> Item | None:
 
 @dataclass(frozen=True)
 class Preference:
-    """Preference of users for the second ranking over the first, from -1 to 1.
+    """Preference for the second ranking over the first: its lead in clicks, from -1 to 1.
 
-    `low` and `high` are the ends of the always-valid interval, NaN with fewer than two users who
-    clicked. `wins` are the numbers of users who clicked more on the first and on the second
-    ranking, `ties` those who clicked equally often.
+    `low` and `high` are the ends of the always-valid interval, NaN with too few users who clicked.
+    `wins` are the numbers of users who clicked more on the first and on the second ranking, `ties`
+    those who clicked equally often.
     """
 
     estimate: float
@@ -92,10 +93,12 @@ class Preference:
 
 
 def preference(first_clicks: Floats, second_clicks: Floats, *, level: float = 0.95) -> Preference:
-    """Return whose items users click more, each user counting once.
+    """Return which ranking gets more of the clicks.
 
-    The estimate is the mean over users of (second - first) / (second + first) clicks; users without
-    clicks say nothing and are left out (Chapelle et al. 2012).
+    The estimate is R = Σ(b - a) / Σ(b + a), where a and b are a user's clicks on items of the first
+    and the second ranking. The clicks of a user are related, so users are the units of the
+    variance, Σ(b - a - R (b + a))² / (Σ(b + a))² (delta method). The larger of it and its value
+    at R = 0 is used, so that a few users who agree do not look certain.
 
     >>> preference(np.array([1.0, 0.0, 2.0]), np.array([3.0, 0.0, 2.0])).estimate
     0.25
@@ -109,22 +112,23 @@ def preference(first_clicks: Floats, second_clicks: Floats, *, level: float = 0.
         DataError: lengths differ, or a number is negative.
 
     """
-    if (
-        first_clicks.shape != second_clicks.shape
-        or min(first_clicks.min(initial=0.0), second_clicks.min(initial=0.0)) < 0.0
-    ):
+    least = min(first_clicks.min(initial=0.0), second_clicks.min(initial=0.0))
+    if first_clicks.shape != second_clicks.shape or least < 0.0:
         raise DataError(
             "preference: expected two arrays of 0 or more clicks, one number per user, got lengths"
             f" {len(first_clicks)} and {len(second_clicks)}"
         )
-    total = first_clicks + second_clicks
-    shares = (second_clicks - first_clicks)[total > 0.0] / total[total > 0.0]
-    wins, ties = (int((shares < 0).sum()), int((shares > 0).sum())), int((shares == 0).sum())
-    if len(shares) < 2:
-        nan = float("nan")
-        mean = float(shares.mean()) if len(shares) else nan
-        return Preference(mean, nan, nan, nan, 1.0, wins, ties)
-    mean, error = float(shares.mean()), float(shares.std(ddof=1) / len(shares) ** 0.5)
+    total, lead = first_clicks + second_clicks, second_clicks - first_clicks
+    users, clicks = int((total > 0.0).sum()), float(total.sum())
+    wins = int((lead < 0.0).sum()), int((lead > 0.0).sum())
+    ties, nan = users - sum(wins), float("nan")
+    estimate = float(lead.sum()) / clicks if clicks else nan
+    if users < LEAST_ACTIVE:
+        return Preference(estimate, nan, nan, nan, 1.0, wins, ties)
+    squares = max(float((lead**2).sum()), float(((lead - estimate * total) ** 2).sum()))
+    error = (squares * users / (users - 1)) ** 0.5 / clicks
+    if error == 0.0:  # every user clicked equally often on both
+        return Preference(estimate, 0.0, estimate, estimate, 1.0, wins, ties)
     reach = half_width(error, PREFERENCE_SCALE, level=level)
-    p_value = always_valid_p(mean, error, PREFERENCE_SCALE) if error else 1.0
-    return Preference(mean, error, mean - reach, mean + reach, p_value, wins, ties)
+    p_value = always_valid_p(estimate, error, PREFERENCE_SCALE)
+    return Preference(estimate, error, estimate - reach, estimate + reach, p_value, wins, ties)

@@ -90,7 +90,7 @@ def preference_words(one: InterleavedArm, level: float) -> str:
     if not found.low < found.high:
         return f"{one.arm}: no verdict yet: {counts}."
     interval = (
-        f"preference {signed_percent(found.estimate, 1)}, {_level_words(level)} interval"
+        f"lead in clicks {signed_percent(found.estimate, 1)}, {_level_words(level)} interval"
         f" {signed_percent(found.low, 1)} to {signed_percent(found.high, 1)}"
     )
     if found.low <= 0.0 <= found.high:

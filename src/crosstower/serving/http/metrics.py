@@ -47,6 +47,9 @@ class ServerMetrics:
         self._events_written = counter(
             "events_written", "Events stored, without those already known."
         )
+        self._arms = counter(
+            "experiment_requests", "Requests by arm of an experiment.", "experiment", "arm"
+        )
         self._swaps = counter("swaps", "Changes of the bundle.", "result")
         self._latency = _histogram(registry, "request", "Whole requests.", "route", "status")
         self._stages = _histogram(registry, "stage", "Stages of a request.", "stage")
@@ -101,6 +104,10 @@ class ServerMetrics:
     def events_written(self, events: int) -> None:
         """Count events stored."""
         self._events_written.inc(events)
+
+    def arm(self, experiment: str, arm: str) -> None:
+        """Count a request of an experiment."""
+        self._of(self._arms, experiment, arm).inc()
 
     def swap(self, result: str) -> None:
         """Count a swap of the bundle: done or refused."""

@@ -41,6 +41,8 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         "items": items,
         "stages": _stages(found, ids) if stages else None,
         "unknown": list(found.unknown),
+        "experiment": None,
+        "arm": None,
     }
 
 
@@ -53,6 +55,7 @@ def _item(found: Ranked, i: int, item_id: Any) -> dict[str, Any]:
         "retrieval_score": _number(found.retrieval_score, i),
         "predictions": {task: float(values[i]) for task, values in found.predictions.items()},
         "blend_score": _number(found.blend_score, i),
+        "team": None,
     }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.responses import list_response, model_response
@@ -74,19 +77,29 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
     logged = logged and WARMING not in request.scope
     if logged:
         service.check_room()
-    funnel_request = body.funnel_request(service.explore)
-    candidates: list[Any] = []
-
-    def respond(live: Live, found: Ranked) -> dict[str, Any]:
-        if logged and found.draw is not None:
-            candidates.extend(live.needs_funnel.catalogue.items.ids(found.draw.pool))
-        return _listed(service, found, live, k=body.k, stages=body.stages)
-
-    response = await service.recommend(funnel_request, respond)
+    request_id = request.state.request_id
+    treatment = service.experiments.treatment(body, request_id)
+    requests = (body,) if treatment is None else treatment.requests
+    lists = await asyncio.gather(*(_recommended(service, one, logged=logged) for one in requests))
+    response = lists[0].response
+    if treatment is not None:
+        response = treatment.response([one.response for one in lists], request_id)
     if logged:
         response["logged"] = True
-        await _log(request, response, funnel_request, candidates)
+        await _log(request, response, lists)
     return _json(request, response)
+
+
+@read_routes.get(
+    "/experiments",
+    response_model=ExperimentsResponse,
+    responses=documented(401, 403, 408, 421, 422, 431, 503),
+)
+async def experiments(
+    service: Worker, user: Annotated[str | None, Query(max_length=512)] = None
+) -> ExperimentsResponse:
+    """Return the experiments of the server, and the arm of a user in each."""
+    return ExperimentsResponse(experiments=service.experiments.describe(user))
 
 
 @read_routes.post("/rank", response_model=ListResponse, responses=_REFUSALS)
@@ -152,25 +165,44 @@ def _listed(
     return list_response(live, found, k=k, stages=stages)
 
 
+@dataclass(frozen=True)
+class _Recommended:
+    """Response to a request, and the ids of the candidates of its draw."""
+
+    response: dict[str, Any]
+    request: FunnelRequest
+    candidates: list[Any]
+
+
+async def _recommended(service: Service, body: RecommendRequest, *, logged: bool) -> _Recommended:
+    request, candidates = body.funnel_request(service.explore), list[Any]()
+
+    def respond(live: Live, found: Ranked) -> dict[str, Any]:
+        if logged and found.draw is not None:
+            candidates.extend(live.needs_funnel.catalogue.items.ids(found.draw.pool))
+        return _listed(service, found, live, k=body.k, stages=body.stages)
+
+    return _Recommended(await service.recommend(request, respond), request, candidates)
+
+
 async def _log(
-    request: Request,
-    response: Mapping[str, Any],
-    funnel_request: FunnelRequest,
-    candidates: Sequence[Any],
+    request: Request, response: Mapping[str, Any], lists: Sequence[_Recommended]
 ) -> None:
     """Store a list and its shown items, before the response is sent."""
-    service, explore = service_of(request), funnel_request.explore
+    service, first = service_of(request), lists[0].request
 
     def write(state: State) -> int:
         events = impression_events(
             response["items"],
             request_id=request.state.request_id,
             version=response["version"],
-            user=funnel_request.user,
-            query=funnel_request.query,
-            explore=None if explore is None else explore.model_dump(),
-            candidates=candidates,
+            user=first.user,
+            query=first.query,
+            explore=None if first.explore is None else first.explore.model_dump(),
+            candidates=lists[0].candidates,
         )
+        if response["experiment"] is not None:
+            events = service.experiments.tagged(events)
         return state.add_events(events)[0]
 
     service.metrics.events_written(await service.write(write))

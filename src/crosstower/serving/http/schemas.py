@@ -192,6 +192,9 @@ class ListItem(_Response):
     )
     drawn_rank: int | None = Field(default=None, description="Rank in the draw, before rules.")
     attributes: dict[str, Any] = Field(default={})
+    team: str | None = Field(
+        default=None, description="Arm whose ranking picked the item of an interleaved list."
+    )
 
 
 class Candidate(_Response):
@@ -228,6 +231,10 @@ class ListResponse(_Response):
     items: list[ListItem]
     stages: Stages | None = None
     unknown: list[int | str] = Field(default=[], description="Given ids of unknown items.")
+    experiment: str | None = Field(
+        default=None, description="Experiment that the request is part of."
+    )
+    arm: str | None = Field(default=None, description="Arm of the experiment.")
 
 
 class ItemsResponse(_Response):

@@ -20,6 +20,7 @@ from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, respond_to_lists
+from crosstower.serving.http.experiments import RunningExperiments
 from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
@@ -61,6 +62,7 @@ class Service:
             live=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
             events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
         )
+        self.experiments = RunningExperiments(settings.experiments, limits, metrics)
         self.warming = False  # requests during the warm-up are not counted
         self._waiting = self._writes = 0
         self._applied = self._chosen = 0
@@ -249,12 +251,14 @@ class Service:
         found = self.state.bundle()
         number, path = found if found is not None else (0, self.settings.bundle)
         live = opened(path)  # checked again: it may have changed since the command checked it
+        self.experiments.check(live)
         self._take(live, self._brought_up(live, 0), number)
 
     def _beside(self, path: Path) -> tuple[Live, int]:
         """Open and check a bundle while the old one is served, and apply the changes to it."""
         torch.set_num_threads(1)  # of this thread: the old bundle keeps serving
         fresh = opened(path)
+        self.experiments.check(fresh)
         return fresh, self._brought_up(fresh, 0)
 
     def _take(self, live: Live, applied: int, chosen: int) -> None:

@@ -73,6 +73,7 @@ class Settings(FrozenModel):
     host_names: tuple[str, ...] = Field(
         default=(), description="Additional host names that clients may use, without tokens."
     )
+    experiments: Path | None = Field(default=None, description="File of experiments.")
     limits: Limits = Limits()
 
     def to_environment(self) -> None:

@@ -72,7 +72,8 @@ async def add_events(body: EventsRequest, service: Worker) -> EventsResponse:
     """Store impressions and feedback; an event_id is stored once."""
     refuse_above("events", len(body.events), service.settings.limits.events, " at a time")
     service.check_room()
-    found = await service.write(lambda state: state.add_events(body.events))
+    tagged = service.experiments.tagged
+    found = await service.write(lambda state: state.add_events(tagged(body.events)))
     service.metrics.events_written(found.stored)
     return EventsResponse(stored=found.stored, known=found.known)
 

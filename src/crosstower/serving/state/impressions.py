@@ -66,7 +66,8 @@ def impression_events(
 
     Args:
         items: shown items, with `item_id`, `rank` and `score`; with exploration also
-            `propensity`, `conditional_propensity` and `drawn_rank`.
+            `propensity`, `conditional_propensity` and `drawn_rank`. An item with a `team`, of an
+            interleaved list, has no propensity.
         request_id: of the request, to which feedback refers.
         version: of the bundle.
         user: id of the user, if the request has one.
@@ -87,6 +88,8 @@ def impression_events(
             "conditional_propensity": item.get("conditional_propensity", 1.0),
             "drawn_rank": item.get("drawn_rank", item["rank"]),
         }
+        if item.get("team") is not None:
+            attributes |= {"team": item["team"], "propensity": None, "conditional_propensity": None}
         events.append(
             Event(
                 event_id=f"{name}/{item['rank']}",
