@@ -23,9 +23,8 @@ from benchmarks.rank import MODELS, USER, layout_of
 from crosstower.data.layout import Layout
 from crosstower.models.registry import build
 from crosstower.ranking.scorer import Eager, Exported
-from crosstower.serving.export.inputs import signature_of
-from crosstower.serving.export.onnx import OnnxRanker, save_onnx
-from crosstower.serving.export.program import traced
+from crosstower.serving.export.onnx import OnnxRanker, signature_of
+from crosstower.serving.export.program import save_onnx, traced
 from crosstower.serving.export.sample import sample
 
 

@@ -32,8 +32,7 @@ from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.files import COUNT, FOLDER, ID, SEEN_ITEMS, USER, read
-from crosstower.retrieval.index.top_k import top_places
-from crosstower.retrieval.index.vectors import Vectors
+from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever

@@ -19,8 +19,7 @@ from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import device_of
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
-from crosstower.retrieval.index.top_k import top_places
-from crosstower.retrieval.index.vectors import Vectors
+from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
 

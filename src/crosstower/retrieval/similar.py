@@ -11,8 +11,7 @@ from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.arguments import count_of
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits
-from crosstower.retrieval.index.top_k import top_places
-from crosstower.retrieval.index.vectors import Vectors
+from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.values.ids import given_id
 
 

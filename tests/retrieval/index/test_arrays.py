@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import RunError
-from crosstower.retrieval.index import top_k as top
+from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, IDS, VECTORS

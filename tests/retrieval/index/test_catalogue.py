@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from crosstower.errors import DataError, QueryError
-from crosstower.retrieval.index import top_k as top
+from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, IDS, VECTORS, D, N

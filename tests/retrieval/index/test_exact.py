@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstower.errors import RunError
-from crosstower.retrieval.index import top_k as top
+from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 N, D = 500, 8

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.retrieval.index import top_k as top
+from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, oracle

@@ -5,6 +5,8 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
+from crosstower.serving.http.problems import BUSY, refusal_bytes
+
 from .client import problem
 
 
@@ -49,3 +51,30 @@ def test_other_ways_to_be_wrong(client: TestClient) -> None:
         "/v1/recommend", content=b'{"user": "\xff"}', headers={"content-type": "application/json"}
     )
     problem(latin, 400)
+
+
+def parsed(response: bytes) -> tuple[str, dict[str, str], bytes]:
+    head, _, body = response.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    return status, dict(line.split(": ", 1) for line in lines), body
+
+
+@pytest.mark.parametrize("status", [408, 431, 503])
+def test_the_body_is_a_problem_of_its_stated_length(status: int) -> None:
+    line, headers, body = parsed(refusal_bytes(status, BUSY))
+    assert line.startswith(f"HTTP/1.1 {status} ")
+    assert headers["content-type"] == "application/problem+json"
+    assert int(headers["content-length"]) == len(body)
+    problem = json.loads(body)
+    assert (problem["status"], problem["detail"]) == (status, BUSY)
+    assert line.endswith(problem["title"])
+
+
+def test_only_a_busy_server_says_when_to_come_again() -> None:
+    assert parsed(refusal_bytes(503, "x"))[1]["retry-after"] == "1"
+    assert "retry-after" not in parsed(refusal_bytes(431, "x"))[1]
+
+
+def test_the_end_of_a_connection_is_said() -> None:
+    assert parsed(refusal_bytes(408, "x", close=True))[1]["connection"] == "close"
+    assert "connection" not in parsed(refusal_bytes(408, "x"))[1]

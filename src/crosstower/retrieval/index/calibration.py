@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.retrieval.index.scan import LISTS, REACH, Scan, Settings
-from crosstower.retrieval.index.top_k import top_places
-from crosstower.retrieval.index.vectors import Floats, Vectors
+from crosstower.retrieval.index.vectors import Floats, Vectors, top_places
 
 RECALL = 0.95  # of the exact first ten; below it an approximate index is not worth having
 _AIM, _INSIDE, _K, _QUERIES = 0.97, 0.98, 10, 128

@@ -17,8 +17,7 @@ from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits, check_queries, excluded_pairs
 from crosstower.retrieval.index.registry import IndexItems, register_index
 from crosstower.retrieval.index.survivors import Survivors
-from crosstower.retrieval.index.top_k import top_places, top_rows
-from crosstower.retrieval.index.vectors import Floats, Storage, Vectors
+from crosstower.retrieval.index.vectors import Floats, Storage, Vectors, top_places, top_rows
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import new_folder
 from crosstower.values.arrays import Indices

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from crosstower.retrieval.index.blocks import Blocks, products
 from crosstower.retrieval.index.survivors import Survivors
-from crosstower.retrieval.index.top_k import largest
-from crosstower.retrieval.index.vectors import Floats, Vectors
+from crosstower.retrieval.index.vectors import Floats, Vectors, largest
 from crosstower.values.arrays import Indices
 
 Found = tuple[Indices, Floats]

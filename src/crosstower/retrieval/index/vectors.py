@@ -1,21 +1,30 @@
-"""Item vectors in one array: float32, bfloat16 or int8, in memory or mapped from a file."""
+"""Item vectors in one array, and the largest inner products with them.
+
+Vectors are float32, bfloat16 or int8, in memory or mapped from a file. A search takes a block of
+items and of queries at a time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.arrays import mapped
+from crosstower.values.arrays import Indices
 
 Storage = Literal["float32", "bfloat16", "int8"]
 Floats = NDArray[np.float32]
 _STORED_AS: dict[Storage, Any] = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
+_QUERY_BLOCK, _LEAST_ITEMS, _MOST_ITEMS = 256, 8_192, 65_536
+_GROUP, _WORTH_GROUPING, _GROUPS_PER_ITEM = 32, 2, 8
 
 
 class Vectors:
@@ -106,3 +115,138 @@ class Vectors:
         if storage == "int8":
             scales = np.array(mapped(folder / "scales.npy", (count,), np.float32))
         return Vectors(stored, storage, scales)
+
+
+@torch.no_grad()
+def top_places(
+    queries: Tensor,
+    vectors: Vectors,
+    k: int,
+    *,
+    allowed: Indices | None = None,
+    excluded: tuple[Indices, Indices] | None = None,
+) -> tuple[Indices, Floats]:
+    """Return the places `[Q, k]` of the best items and their scores; -1 and -inf where none is.
+
+    Args:
+        queries: `[Q, D]` float32.
+        vectors: `[N, D]`.
+        k: at least 1; may be more than N.
+        allowed: places that may be shown, ascending; all if None.
+        excluded: (query, place) pairs that may not.
+
+    """
+    pairs, count = _by_query(excluded), len(vectors)
+    allowed = np.arange(count) if allowed is None else allowed
+    scores = torch.full((len(queries), k), -torch.inf)
+    places = torch.full((len(queries), k), -1)
+    for block in _blocks(allowed, count, _items_a_block(k)):
+        rows, at = vectors.rows(block), _places(block)
+        query, column = _within(pairs, at)
+        for start in range(0, len(queries), _QUERY_BLOCK):
+            part = slice(start, start + _QUERY_BLOCK)
+            found = queries[part] @ rows.T  # [queries of the part, items of the block]
+            first, last = np.searchsorted(query, [start, start + _QUERY_BLOCK])
+            found[query[first:last] - start, column[first:last]] = -torch.inf
+            scores[part], places[part] = _merge(scores[part], places[part], found, at, k)
+    places[scores == -torch.inf] = -1
+    return places.numpy(), scores.numpy()
+
+
+def top_rows(
+    queries: Floats, rows: Floats, at: Indices, k: int, *, excluded: tuple[Indices, Indices]
+) -> tuple[Indices, Floats]:
+    """Return what `top_places` does for few items.
+
+    Args:
+        queries: `[Q, D]`.
+        rows: `[n, D]` vectors of the items.
+        at: `[n]` their places, ascending.
+        k: at least 1; may be more than n.
+        excluded: (query, place) pairs that may not be shown.
+
+    """
+    found = (rows @ queries[0])[None] if len(queries) == 1 else queries @ rows.T
+    if len(excluded[0]) and len(at):
+        query, place = excluded
+        column = np.searchsorted(at, place).clip(max=len(at) - 1)
+        hit = at[column] == place
+        found[query[hit], column[hit]] = -np.inf
+    some = min(k, len(at))
+    if some < len(at):
+        order = np.argpartition(found, len(at) - some, axis=1)[:, len(at) - some :]
+        found = np.take_along_axis(found, order, 1)
+    else:
+        order = np.broadcast_to(np.arange(len(at)), found.shape)
+    first = np.argsort(-found, axis=1, kind="stable")
+    scores = np.take_along_axis(found, first, 1)
+    places = at[np.take_along_axis(order, first, 1)]
+    places = np.where(np.isneginf(scores), -1, places)
+    if some == k:
+        return places, scores
+    wide = ((0, 0), (0, k - some))
+    return np.pad(places, wide, constant_values=-1), np.pad(scores, wide, constant_values=-np.inf)
+
+
+def _by_query(pairs: tuple[Indices, Indices] | None) -> tuple[Indices, Indices]:
+    if pairs is None:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    order = np.argsort(pairs[0], kind="stable")
+    return pairs[0][order], pairs[1][order]
+
+
+def _items_a_block(k: int) -> int:
+    """Return how many items to score at once: few enough for the cache, enough for groups."""
+    return min(max(_LEAST_ITEMS, _GROUPS_PER_ITEM * k * _GROUP), _MOST_ITEMS)
+
+
+def _blocks(allowed: Indices, count: int, size: int) -> Iterator[slice | Indices]:
+    for start in range(0, len(allowed), size):
+        if len(allowed) == count:  # everything: slices, which copy nothing twice
+            yield slice(start, min(start + size, count))
+        else:
+            yield allowed[start : start + size]
+
+
+def _places(block: slice | Indices) -> Indices:
+    return np.arange(block.start, block.stop) if isinstance(block, slice) else block
+
+
+def _within(pairs: tuple[Indices, Indices], at: Indices) -> tuple[Indices, Indices]:
+    """Return (query, column in the block) of the pairs that lie in a block, by query."""
+    query, place = pairs
+    column = np.searchsorted(at, place).clip(max=len(at) - 1)
+    hit = at[column] == place
+    return query[hit], column[hit]
+
+
+def _merge(
+    scores: Tensor, places: Tensor, found: Tensor, at: Indices, k: int
+) -> tuple[Tensor, Tensor]:
+    """Return the best k of what is known and what a block adds."""
+    values, columns = largest(found, min(k, found.shape[1]))
+    both = torch.cat([scores, values], 1)
+    where = torch.cat([places, torch.from_numpy(at)[columns]], 1)
+    kept = both.topk(k, dim=1)
+    return kept.values, where.gather(1, kept.indices)
+
+
+def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest scores of each row and their columns, `[Q, k]` of `[Q, N]`, descending.
+
+    The k largest lie in the k groups of neighbours with the largest maxima, so all but those are
+    looked at once, for their maximum.
+    """
+    rows, columns = scores.shape
+    if columns < _WORTH_GROUPING * k * _GROUP:
+        return scores.topk(k, dim=1)
+    groups = -(-columns // _GROUP)
+    missing = groups * _GROUP - columns
+    whole = F.pad(scores, (0, missing), value=-torch.inf) if missing else scores  # a pad copies
+    grouped = whole.view(rows, groups, _GROUP)
+    chosen = grouped.amax(2).topk(k, dim=1).indices  # [Q, k]
+    flat = (chosen + torch.arange(rows).unsqueeze(1) * groups).flatten()
+    candidates = grouped.flatten(0, 1).index_select(0, flat).view(rows, k * _GROUP)
+    values, at = candidates.topk(k, dim=1)
+    found = chosen.gather(1, at // _GROUP) * _GROUP + at % _GROUP
+    return values, found.clamp(max=columns - 1)  # a column of padding scores -inf: nobody's place

@@ -27,9 +27,8 @@ from crosstower.serving.export.document import (
     read_document,
     write_document,
 )
-from crosstower.serving.export.inputs import signature_of
-from crosstower.serving.export.onnx import FILE, OnnxRanker, save_onnx
-from crosstower.serving.export.program import traced
+from crosstower.serving.export.onnx import FILE, OnnxRanker, signature_of
+from crosstower.serving.export.program import save_onnx, traced
 from crosstower.serving.export.sample import sample
 from crosstower.storage.documents import facts_of
 from crosstower.storage.files import new_folder

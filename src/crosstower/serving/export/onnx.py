@@ -1,36 +1,166 @@
-"""A ranker as ONNX, for onnxruntime and other runtimes.
+"""A ranker as ONNX: the signature of its tensors, and how onnxruntime runs it.
 
-Source: ONNX, https://onnx.ai/onnx/intro; PyTorch, "torch.export-based ONNX exporter",
-https://docs.pytorch.org/docs/stable/onnx_export.html
+Lists of the user's columns are `[1, L]`, all others `[B, L]`. The encoder stays in Python;
+`inputs.json` describes its output to other languages.
+
+Source: ONNX, https://onnx.ai/onnx/intro
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.export import ExportedProgram
 
 from crosstower.data.batch import Batch
-from crosstower.errors import RunError
-from crosstower.serving.export.inputs import CANDIDATES, Signature, model_inputs
-from crosstower.serving.export.program import quiet
+from crosstower.data.layout import MISSING, PADDING, UNSEEN, Layout
+from crosstower.data.ragged import padded
+from crosstower.data.request import Request
+from crosstower.errors import QueryError, RunError
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.tasks import HeadKind
 
 FILE = "model.onnx"
-OPSET = 20
-_MEAN = 1  # of the modes of aten.embedding_bag
+CANDIDATES = "candidates"
+CODES, NUMBERS = "codes", "numbers"
+
+
+class Input(FrozenModel):
+    """One input tensor.
+
+    `fields` are the columns of `codes` and `numbers` in their order, or the one column of a list;
+    `sizes` are the numbers of codes per coded column: codes are in [0, size).
+    """
+
+    name: str
+    dtype: Literal["int32", "float32"]
+    shape: tuple[int | str, ...]
+    fields: tuple[str, ...]
+    sizes: tuple[int, ...] = ()
+
+
+class Output(FrozenModel):
+    """The logits `[B]` of one task; a binary task's probability is 1 / (1 + exp(-logit))."""
+
+    name: str
+    task: str
+    kind: HeadKind
+    dtype: Literal["float32"] = "float32"
+    shape: tuple[str, ...] = (CANDIDATES,)
+
+
+class Signature(FrozenModel):
+    """All inputs and outputs, in their order.
+
+    `shared` are the columns that must have one value in all rows of a call.
+    """
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    shared: tuple[str, ...] = ()
+    padding_code: int = PADDING
+    missing_code: int = MISSING
+    unseen_code: int = UNSEEN
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs."""
+        return [tensor.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs."""
+        return [tensor.name for tensor in self.outputs]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The task of each output."""
+        return [tensor.task for tensor in self.outputs]
+
+
+def signature_of(layout: Layout, shared: Iterable[str] = ()) -> Signature:
+    """Return the signature of a ranker of this layout, `shared` being the user's columns."""
+    own = frozenset(shared)
+    codes = Input(
+        name=CODES,
+        dtype="int32",
+        shape=(CANDIDATES, len(layout.codes)),
+        fields=tuple(f.name for f in layout.codes),
+        sizes=tuple(f.size for f in layout.codes),
+    )
+    numbers = Input(
+        name=NUMBERS,
+        dtype="float32",
+        shape=(CANDIDATES, len(layout.numbers)),
+        fields=layout.numbers,
+    )
+    lists = [
+        Input(
+            name=list_input(field.name),
+            dtype="int32",
+            shape=(1 if field.name in own else CANDIDATES, field.length),
+            fields=(field.name,),
+            sizes=(field.size,),
+        )
+        for field in layout.lists
+    ]
+    outputs = [Output(name=f"logits.{h.name}", task=h.name, kind=h.kind) for h in layout.heads]
+    return Signature(
+        inputs=(codes, numbers, *lists), outputs=tuple(outputs), shared=tuple(sorted(own))
+    )
+
+
+def list_input(column: str) -> str:
+    """Return the name of the input of a list column."""
+    return f"lists.{column}"
+
+
+def model_inputs(batch: Batch, shared: Iterable[str] = ()) -> dict[str, NDArray[np.generic]]:
+    """Return a batch or a request as the input arrays of an exported ranker, by name.
+
+    Args:
+        batch: B rows.
+        shared: the user's columns of the export, `Signature.shared`.
+
+    Returns:
+        `codes` `[B, F]` int32, `numbers` `[B, N]` float32, `lists.COLUMN` `[B, L]` int32, or
+        `[1, L]` for a column of `shared`.
+
+    Raises:
+        QueryError: the rows may differ in columns of `shared`.
+
+    """
+    own = frozenset(shared)
+    _check_shared(batch, own)
+    tensors = {CODES: batch.codes, NUMBERS: batch.numbers}
+    for column, codes in batch.lists.items():
+        rows = 1 if column in own else len(batch)
+        tensors[list_input(column)] = padded(codes).expand(rows, -1)
+    return {name: tensor.contiguous().numpy() for name, tensor in tensors.items()}
+
+
+def _check_shared(batch: Batch, own: frozenset[str]) -> None:
+    """Refuse rows of several users: the first row's user would stand for all."""
+    given: frozenset[str] = batch.shared if isinstance(batch, Request) else frozenset()
+    missing = sorted(own - given)
+    if missing and len(batch) != 1:
+        raise QueryError(
+            f"{len(batch):,} rows: the ranker was exported for requests of one user, and these may"
+            f" differ in {', '.join(missing)}; give requests that share these columns, or export"
+            " it without --user"
+        )
 
 
 class OnnxRanker:
     """Logits by onnxruntime, on as many threads as torch has when it is opened."""
 
     def __init__(self, path: Path, signature: Signature) -> None:
-        runtime = _needed("onnxruntime")
+        runtime = needed_package("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
@@ -53,74 +183,20 @@ class OnnxRanker:
             QueryError: see `model_inputs`.
 
         """
-        if not len(batch):
-            return {task: np.empty(0, np.float32) for task in self._signature.tasks}
         inputs = model_inputs(batch, self._signature.shared)
+        if not len(inputs[CODES]):
+            return {task: np.empty(0, np.float32) for task in self._signature.tasks}
         found = self._session.run(self._signature.output_names, inputs)
         return dict(zip(self._signature.tasks, found, strict=True))
 
 
-def save_onnx(program: ExportedProgram, path: Path, signature: Signature) -> None:
-    """Write a program as ONNX; one above 1.5 GB has its weights in a second file, PATH.data.
+def needed_package(package: str) -> Any:
+    """Return an imported package of the extra `export`.
 
     Raises:
-        RunError: a package is missing.
+        RunError: it is missing.
 
     """
-    _needed("onnx")
-    _needed("onnxscript")
-    with quiet(), torch.no_grad():
-        plain = program.run_decompositions({torch.ops.aten.embedding_bag.padding_idx: _bag})
-        written = torch.onnx.export(
-            plain,
-            input_names=signature.input_names,
-            output_names=signature.output_names,
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-        if written is None:
-            raise TypeError("torch.onnx.export gave no program")
-        _name_candidates(written.model.graph)
-        written.save(path)
-
-
-def _name_candidates(graph: Any) -> None:
-    """Name the axis of the candidates, and drop notes about the Python source."""
-    for tensor in (*graph.inputs, *graph.outputs):
-        shape = tensor.shape
-        if not isinstance(shape[0], int):
-            shape[0] = CANDIDATES
-    for node in graph:
-        node.metadata_props.clear()
-
-
-def _bag(  # noqa: PLR0917 - the operator's own signature
-    weight: Tensor,
-    codes: Tensor,
-    offsets: Tensor,
-    scale_by_frequency: bool,
-    mode: int,
-    sparse: bool,
-    row_weights: Tensor | None,
-    last_offset: bool,
-    padding: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the mean or sum of rows by one look-up; the default is a loop over the bags.
-
-    All bags have the same length here, as lists are padded.
-    """
-    del scale_by_frequency, sparse, row_weights, last_offset  # of gradients, or not in use
-    bags = offsets.shape[0]
-    values = codes.reshape(bags, codes.shape[0] // bags)
-    present = (values != padding).unsqueeze(-1)
-    pooled = (torch.ops.aten.embedding.default(weight, values) * present).sum(1)
-    if mode == _MEAN:
-        pooled = pooled / present.sum(1).clamp(min=1)
-    return pooled, offsets, offsets, offsets  # the last three are for the gradient
-
-
-def _needed(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:

@@ -1,6 +1,7 @@
-"""A ranker traced once, for any number of candidates: what the ONNX exporter translates.
+"""Export a ranker: traced once for any number of candidates, and written as ONNX.
 
-Source: PyTorch, "torch.export", https://docs.pytorch.org/docs/stable/export.html
+Sources: PyTorch, "torch.export", https://docs.pytorch.org/docs/stable/export.html;
+"torch.export-based ONNX exporter", https://docs.pytorch.org/docs/stable/onnx_export.html
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import logging
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +20,18 @@ from torch.export import Dim, ExportedProgram
 from crosstower.data.layout import Layout
 from crosstower.data.ragged import Lists
 from crosstower.data.request import Request
-from crosstower.serving.export.inputs import CANDIDATES, model_inputs, signature_of
+from crosstower.serving.export.onnx import (
+    CANDIDATES,
+    Signature,
+    model_inputs,
+    needed_package,
+    signature_of,
+)
 from crosstower.serving.export.sample import sample
 
+OPSET = 20
 _MOST_CANDIDATES = 1 << 24
+_MEAN = 1  # of the modes of aten.embedding_bag
 _NOISY_LOGGER = "torch.onnx._internal.exporter._registration"
 
 
@@ -61,6 +72,66 @@ def traced(model: nn.Module, layout: Layout, shared: frozenset[str]) -> Exported
             tuple(inputs),
             dynamic_shapes=(*shapes[:2], *lists),
         )
+
+
+def save_onnx(program: ExportedProgram, path: Path, signature: Signature) -> None:
+    """Write a program as ONNX; one above 1.5 GB has its weights in a second file, PATH.data.
+
+    Raises:
+        RunError: a package is missing.
+
+    """
+    needed_package("onnx")
+    needed_package("onnxscript")
+    with quiet(), torch.no_grad():
+        plain = program.run_decompositions({torch.ops.aten.embedding_bag.padding_idx: _bag})
+        written = torch.onnx.export(
+            plain,
+            input_names=signature.input_names,
+            output_names=signature.output_names,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+        if written is None:
+            raise TypeError("torch.onnx.export gave no program")
+        _name_candidates(written.model.graph)
+        written.save(path)
+
+
+def _name_candidates(graph: Any) -> None:
+    """Name the axis of the candidates, and drop notes about the Python source."""
+    for tensor in (*graph.inputs, *graph.outputs):
+        shape = tensor.shape
+        if not isinstance(shape[0], int):
+            shape[0] = CANDIDATES
+    for node in graph:
+        node.metadata_props.clear()
+
+
+def _bag(  # noqa: PLR0917 - the operator's own signature
+    weight: Tensor,
+    codes: Tensor,
+    offsets: Tensor,
+    scale_by_frequency: bool,
+    mode: int,
+    sparse: bool,
+    row_weights: Tensor | None,
+    last_offset: bool,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the mean or sum of rows by one look-up; the default is a loop over the bags.
+
+    All bags have the same length here, as lists are padded.
+    """
+    del scale_by_frequency, sparse, row_weights, last_offset  # of gradients, or not in use
+    bags = offsets.shape[0]
+    values = codes.reshape(bags, codes.shape[0] // bags)
+    present = (values != padding).unsqueeze(-1)
+    pooled = (torch.ops.aten.embedding.default(weight, values) * present).sum(1)
+    if mode == _MEAN:
+        pooled = pooled / present.sum(1).clamp(min=1)
+    return pooled, offsets, offsets, offsets  # the last three are for the gradient
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.http.settings import SCOPES, Scope
 
@@ -84,6 +85,22 @@ class TokenFirstRoute(APIRoute):
             return await handler(request)
 
         return checked
+
+
+class ReadRoute(TokenFirstRoute):
+    """A route whose work stops when the client closes the connection, as nothing is changed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler behind the check of the token."""
+        handler = super().get_route_handler()
+
+        async def stopping(request: Request) -> Response:
+            place: Place | None = request.scope.get(PLACE)
+            if place is not None:
+                place.stop_with_client()
+            return await handler(request)
+
+        return stopping
 
 
 _OPENED = "crosstower.opened"  # the key in a request's scope of the scope that was checked

@@ -15,9 +15,8 @@ from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from crosstower.serving.http.access import Needs
-from crosstower.serving.http.hosts import Hosts
 from crosstower.serving.http.metrics import ServerMetrics
-from crosstower.serving.http.middleware import RequestMiddleware
+from crosstower.serving.http.middleware import Hosts, RequestMiddleware
 from crosstower.serving.http.problems import (
     Problem,
     documented,

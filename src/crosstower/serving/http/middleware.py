@@ -6,16 +6,18 @@ Ids of requests, foreign hosts, limits of bodies, security headers, and the figu
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crosstower.serving.http.gate import PLACE, Place
-from crosstower.serving.http.hosts import Hosts
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response
 from crosstower.serving.http.settings import WARMING
@@ -32,6 +34,51 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
+
+
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+
+
+class Hosts:
+    """Names and addresses that a server without tokens accepts.
+
+    A page of another site can make a browser send requests to a server on its own machine, by a
+    name that suddenly means 127.0.0.1 (DNS rebinding). Such a request names the other site in Host
+    or Origin. A literal address cannot be rebound.
+
+    Args:
+        bind: the address that the server listens on; a wildcard stands for all literal addresses.
+        names: further host names, such as that of a proxy.
+
+    """
+
+    def __init__(self, bind: str, names: Iterable[str] = ()) -> None:
+        self._names = _LOCAL | {bind.lower(), *(name.lower() for name in names)}
+        self._any_address = bind in _ANY
+
+    def fault(self, host: str | None, origin: str | None) -> tuple[int, str] | None:
+        """Return (status, sentence) for a request with a foreign host name or origin, else None.
+
+        >>> hosts = Hosts("127.0.0.1")
+        >>> hosts.fault("localhost:8000", None) is None
+        True
+        >>> hosts.fault("evil.example", None)[0], hosts.fault("localhost", "http://evil.example")[0]
+        (421, 403)
+        """
+        if host is None or not self._allows(_name(f"//{host}")):
+            return 421, (
+                "this host name is not served; use the server's address, or start the server with"
+                " --host-name NAME or with tokens"
+            )
+        if origin is not None and not self._allows(_name(origin)):
+            return 403, "pages of other sites may not use this server; see --host-name"
+        return None
+
+    def _allows(self, name: str | None) -> bool:
+        if name is None:
+            return False
+        return name in self._names or (self._any_address and _is_address(name))
 
 
 class TooLargeError(Exception):
@@ -169,3 +216,19 @@ def _route(scope: Scope) -> str:
     route = scope.get("route")
     path = getattr(route, "path", None)
     return path if isinstance(path, str) else "none"
+
+
+def _name(address: str) -> str | None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return None if parts.path or "@" in parts.netloc else parts.hostname
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

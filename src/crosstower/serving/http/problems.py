@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,10 @@ from starlette.exceptions import HTTPException
 from crosstower.errors import CrosstowerError, ServeError
 
 MEDIA = "application/problem+json"
+BUSY = (
+    "this worker is busy: the waiting requests take all of its time; try again in a second, or"
+    " start more workers"
+)
 
 
 class Fault(BaseModel):
@@ -83,6 +88,27 @@ def problem_response(
     )
     text = problem.model_dump_json(exclude_none=True)
     return Response(text, status_code=status, media_type=MEDIA, headers=dict(headers or {}))
+
+
+@lru_cache(maxsize=64)
+def refusal_bytes(status: int, detail: str, *, close: bool = False) -> bytes:
+    """Return a whole HTTP response with problem details, for refusals without the framework.
+
+    Args:
+        status: of the response.
+        detail: one of few sentences, never client input.
+        close: the connection ends with it.
+
+    """
+    phrase = HTTPStatus(status).phrase
+    text = Problem(title=phrase, status=status, detail=detail).model_dump_json(exclude_none=True)
+    lines = [f"HTTP/1.1 {status} {phrase}", f"content-type: {MEDIA}", "cache-control: no-store"]
+    lines.append("x-content-type-options: nosniff")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        lines.append("retry-after: 1")
+    if close:
+        lines.append("connection: close")
+    return "\r\n".join([*lines, f"content-length: {len(text.encode())}", "", text]).encode()
 
 
 _FRAMEWORKS_UNREADABLE = "There was an error parsing the body"

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.glance import whole_post
-from crosstower.serving.http.refusals import BUSY, refusal_bytes
+from crosstower.serving.http.problems import BUSY, refusal_bytes
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application

@@ -13,9 +13,8 @@ from pydantic_core import to_json
 
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.access import Needs, ReadRoute
 from crosstower.serving.http.experiments import ExperimentsResponse
-from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.responses import list_response, model_response
 from crosstower.serving.http.schemas import (
@@ -31,28 +30,12 @@ from crosstower.serving.http.settings import WARMING
 from crosstower.serving.state.impressions import impression_events
 from crosstower.serving.state.state import State
 
-
-class _ReadRoute(TokenFirstRoute):
-    """A route whose work stops when the client closes the connection, as nothing is changed."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def stopping(request: Request) -> Response:
-            place: Place | None = request.scope.get(PLACE)
-            if place is not None:
-                place.stop_with_client()
-            return await handler(request)
-
-        return stopping
-
-
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 read_routes = APIRouter(
     prefix="/v1",
     dependencies=[Depends(Needs("read"))],
     tags=["read"],
-    route_class=_ReadRoute,
+    route_class=ReadRoute,
 )
 
 
