@@ -122,6 +122,9 @@ class Funnel:
         and each item's row of the item table. A query column of the retrieval recipe that is not
         given is missing. A server uses the same path, a batch of requests at a time.
 
+        The first call encodes all items for the ranker, which takes about as long as scoring one
+        row per item; later calls reuse them.
+
         Args:
             user: an id; an unknown user has no history.
             k: number of items, at most `candidates`; fewer if there are fewer candidates.

@@ -9,6 +9,8 @@ others.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -25,6 +27,35 @@ if TYPE_CHECKING:
 _BUSY_BYTES = refusal_bytes(503, BUSY)
 _SMALL_BODY = 65_536  # bytes; larger bodies of refused requests are not read
 _PIPELINED = 32  # maximum number of pipelined requests that wait
+_NOT_HTTP = "Invalid HTTP request received."  # uvicorn's words
+_WORDS = (
+    "%d invalid HTTP requests, such as TLS on this port, which has none; they are counted in"
+    " crosstower_refused_total and logged at most once a minute"
+)
+_LOG_SECONDS = 60.0
+
+
+class InvalidRequests(logging.Filter):
+    """Logs invalid requests as one line per minute: anybody could fill the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count, self._next = 0, 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is logged; that of an invalid request gets their number."""
+        if record.msg != _NOT_HTTP:
+            return True
+        self._count += 1
+        if time.monotonic() < self._next:
+            return False
+        record.msg = _WORDS
+        record.args = (self._count,)
+        self._count, self._next = 0, time.monotonic() + _LOG_SECONDS
+        return True
+
+
+_INVALID = InvalidRequests()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -43,6 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._counted = self._fed = 0
         self._refused = False
         self._running: RequestResponseCycle | None = None  # the request in progress
+        self.logger.addFilter(_INVALID)  # the same one is added once
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, unless there are too many."""
@@ -190,6 +222,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _cycle(self) -> RequestResponseCycle | None:
         """The newest request that was started; None before the first."""
         return self.cycle
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are no HTTP request, and close the connection."""
+        detail = f"{msg} Send HTTP/1.1; this port has no TLS"
+        self._end(400, detail, "not_http")
 
     def _unsupported_upgrade_warning(self) -> None:
         """Ignore upgrades without a warning, which anybody could use to fill the log."""
