@@ -48,11 +48,6 @@ class BlendMaps(FrozenModel):
     overall: FittedMap
     types: dict[str, FittedMap] = Field(default={})
 
-    @property
-    def need_probabilities(self) -> bool:
-        """Whether the maps require predictions in [0, 1]."""
-        return self.overall.kind in ("logit", "probit")
-
     def apply(self, x: Floats, places: list[tuple[str | None, Indices]]) -> Floats:
         """Return the transformed predictions `[rows]`; `places` are the rows of each type."""
         if not places:
@@ -160,12 +155,13 @@ class FittedBlend(FrozenModel):
     ) -> dict[str, Floats]:
         """Return the contribution of each task in mode sum."""
         places = [] if types is None else types.rows_of(self._types())
-        parts = dict[str, Floats]()
-        for task, weight in self.spec.weights.items():
-            maps = self.maps[task]
-            x = checked_predictions(predictions[task], task, probabilities=maps.need_probabilities)
-            parts[task] = weight * maps.apply(x, places)
-        return parts
+        for task in self.spec.weights:
+            bounded = self.maps[task].overall.kind in ("logit", "probit")
+            checked_predictions(predictions[task], task, probabilities=bounded)
+        return {
+            task: weight * self.maps[task].apply(predictions[task], places)
+            for task, weight in self.spec.weights.items()
+        }
 
     def _predictions(self, frame: pl.DataFrame) -> dict[str, Floats]:
         return {task: numbers_of(frame, f"{task}__prediction") for task in self.spec.weights}

@@ -29,7 +29,7 @@ from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBa
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared, prepare
-from crosstower.ranking.scorer import PREDICTION, Scorer, calibrated
+from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.blend import check_blend
 from crosstower.recipe.calibration import check_calibration
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
@@ -218,6 +218,6 @@ class RankingJob:
         logits = predict_logits(model, batches, device=device, precision=precision)
         kept = self.recipe.calibration.negative_sampling_rate
         arrays = {name: values.numpy() for name, values in logits.items()}
-        decoded = Scorer(self.encoder, model).decode(arrays, kept)
+        decoded = self.encoder.decode(arrays, kept=kept)
         columns = [pl.Series(f"{name}{PREDICTION}", values) for name, values in decoded.items()]
         return self.prepared.targets[split].with_columns(columns)

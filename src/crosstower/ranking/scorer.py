@@ -4,7 +4,7 @@ Clean, encode, run the model, decode the logits, calibrate, blend. Everything th
 `Scorer.cleaner` for the rows and `Scorer.combine` for the logits:
 
 - predictions of valid and test rows (`ranking/job.py`): the rows of a training are clean and
-  encoded already, its logits come from the trainer's device, and `Scorer.decode` gives what the
+  encoded already, its logits come from the trainer's device, and `Encoder.decode` gives what the
   calibration is fitted on;
 - `Ranker.score` and `Ranker.predict`, chunk by chunk (`ranking/scored_rows.py`);
 - the off-policy evaluation, every action for every row (`experiments/off_policy/scoring.py`);
@@ -210,7 +210,8 @@ class Scorer:
 
         """
         calibrators, blend = self.calibrators, self.blend
-        found = self.decode(logits, {} if calibrators is None else calibrators.kept)
+        kept = {} if calibrators is None else calibrators.kept
+        found = self.encoder.decode(logits, kept=kept)
         before = dict[str, Floats]()
         if calibrators is not None:
             types = None if calibrators.by is None else raw.types[calibrators.by]
@@ -226,18 +227,6 @@ class Scorer:
             amounts=None if amount is None else raw.amounts[amount],
         )
         return Scores(found, before, score)
-
-    def decode(
-        self, logits: Mapping[str, NDArray[np.float32]], kept: Mapping[str, float]
-    ) -> dict[str, Floats]:
-        """Return predictions `[B]` before calibration, by task.
-
-        Args:
-            logits: `[B]` by task.
-            kept: the share of the negatives that the training rows kept, of tasks below 1.
-
-        """
-        return self.encoder.decode(logits, kept=kept)
 
     @property
     def types(self) -> tuple[str, ...]:
