@@ -46,7 +46,7 @@ def print_hits(found: pl.DataFrame, as_json: bool, *, nothing: str = NOTHING) ->
 def nothing_left(retriever: Retriever, user: str | None, where: str | None) -> str:
     """Return the sentence that explains an empty list of recommendations."""
     excludes = retrieval_section_of(retriever.run.recipe).exclude_seen
-    if user is None or not excludes or retriever.known(user).is_empty():
+    if user is None or not excludes or retriever.queries.known(user) is None:
         return NOTHING
     what = "no item" if where is None else "no matching item"
     return f"{what} outside the history of user '{user}'"

@@ -216,11 +216,6 @@ class Retriever:
             )
         return {names[0]: text, **(query or {})}
 
-    @property
-    def query_columns(self) -> list[str]:
-        """The data columns of a query."""
-        return self.queries.columns
-
     def similar(self, item: str | int, *, k: int = 10, where: str | None = None) -> pl.DataFrame:
         """Return the items most similar to an item, by the cosine of their vectors.
 
@@ -260,11 +255,6 @@ class Retriever:
         known = places >= 0
         notify(unknown_items([i for i, there in zip(history, known, strict=True) if not there]))
         return places[known]
-
-    def known(self, user: str | int) -> pl.DataFrame:
-        """Return the user's row and history; empty for an unknown user."""
-        place = self.queries.place_of(user)
-        return self.users[place : place + 1] if place >= 0 else self.users.head(0)
 
     @cached_property
     def queries(self) -> Queries:
