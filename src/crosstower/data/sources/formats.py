@@ -1,4 +1,7 @@
-"""Parquet, CSV and Arrow files: their column names, and their rows in chunks."""
+"""Parquet, CSV and Arrow files: their column names, and their rows in chunks.
+
+Memory does not grow with the number of rows: a chunk is read, used and dropped.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pyarrow import ipc, parquet
 from crosstower.data.sources.csv_files import COMPRESSIONS, CsvFile
 from crosstower.data.sources.frames import from_arrow
 from crosstower.data.sources.partitions import partition_of, with_partition
-from crosstower.errors import DataError
+from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.csv import Csv
 
 CHUNK_ROWS = 65_536
@@ -73,6 +76,59 @@ class DataFile:
                 yield with_partition(frame, self.partition, columns) if self.partition else frame
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(self.path, error) from error
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file or frame.
+
+    `first_row` counts within `origin`, `index` over the whole source; both start at 0.
+    """
+
+    frame: pl.DataFrame
+    origin: str
+    first_row: int
+    index: int
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """One or several files of the same columns, read one after the other."""
+
+    files: tuple[DataFile, ...]
+    name: str
+
+    def columns(self) -> list[str]:
+        """Return the column names of the first file."""
+        return list(self.files[0].columns)
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of every file in turn."""
+        index = 0
+        for file in self.files:
+            refuse_missing(columns, file.columns, str(file.path))
+            first_row = 0
+            for frame in file.frames(columns):
+                yield Chunk(frame.select(columns), str(file.path), first_row, index)
+                first_row += frame.height
+                index += frame.height
+
+
+def refuse_missing(columns: Sequence[str], present: list[str], where: str) -> None:
+    """Raise DataError for the first column that is not present.
+
+    Args:
+        columns: names needed.
+        present: names of the columns.
+        where: start of the message, such as the file.
+
+    """
+    for name in columns:
+        if name not in present:
+            raise DataError(
+                f"{where}: no column '{name}'{did_you_mean(name, present)}"
+                f" (columns: {', '.join(present[:20])}{', …' if len(present) > 20 else ''})"
+            )
 
 
 def open_file(path: Path, dialect: Csv | None = None, *, root: Path | None = None) -> DataFile:

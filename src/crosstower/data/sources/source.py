@@ -16,27 +16,22 @@ import polars as pl
 import pyarrow as pa
 
 from crosstower.data.filters.filter import filter_columns, parse_filter
-from crosstower.data.sources.formats import CHUNK_ROWS, FORMATS, DataFile, open_file, suffix_of
+from crosstower.data.sources.formats import (
+    CHUNK_ROWS,
+    FORMATS,
+    Chunk,
+    FileSource,
+    open_file,
+    refuse_missing,
+    suffix_of,
+)
 from crosstower.data.sources.frames import frame_of
-from crosstower.errors import DataError, did_you_mean
+from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.own_columns import MARK
 
 SPLIT_COLUMN = f"{MARK}part"
 """Hidden column of rows that come divided: the split of each. Sources of one part have none."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Consecutive rows of one file or frame.
-
-    `first_row` counts within `origin`, `index` over the whole source; both start at 0.
-    """
-
-    frame: pl.DataFrame
-    origin: str
-    first_row: int
-    index: int
 
 
 class Source(Protocol):
@@ -72,29 +67,6 @@ class FrameSource:
         for start in range(0, self.frame.height, CHUNK_ROWS):
             rows = self.frame.select(columns).slice(start, CHUNK_ROWS)
             yield Chunk(rows, self.name, start, start)
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """One or several files of the same columns, read one after the other."""
-
-    files: tuple[DataFile, ...]
-    name: str
-
-    def columns(self) -> list[str]:
-        """Return the column names of the first file."""
-        return list(self.files[0].columns)
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
-        """Yield the rows of every file in turn."""
-        index = 0
-        for file in self.files:
-            _require(columns, file.columns, str(file.path))
-            first_row = 0
-            for frame in file.frames(columns):
-                yield Chunk(frame.select(columns), str(file.path), first_row, index)
-                first_row += frame.height
-                index += frame.height
 
 
 @dataclass(frozen=True)
@@ -149,16 +121,7 @@ def open_source(data: Any, dialect: Csv | None = None) -> Source:
 
 def require_columns(source: Source, columns: Sequence[str]) -> None:
     """Raise DataError for the first column that `source` lacks."""
-    _require(columns, source.columns(), source.name)
-
-
-def _require(columns: Sequence[str], present: list[str], where: str) -> None:
-    for name in columns:
-        if name not in present and name != SPLIT_COLUMN:
-            raise DataError(
-                f"{where}: no column '{name}'{did_you_mean(name, present)}"
-                f" (columns: {', '.join(present[:20])}{', …' if len(present) > 20 else ''})"
-            )
+    refuse_missing([c for c in columns if c != SPLIT_COLUMN], source.columns(), source.name)
 
 
 def _open_frame(data: Any) -> FrameSource:
@@ -197,7 +160,7 @@ def _open_paths(path: str, dialect: Csv | None) -> FileSource:
         if file.path.stat().st_size == 0:
             raise DataError(f"{file.path}: empty file (0 bytes); remove it or write it again")
     source = FileSource(files, path)
-    if next(iter(source.chunks(files[0].columns[:1])), None) is None:
+    if next(source.chunks(files[0].columns[:1]), None) is None:
         raise DataError(f"{path}: no rows; the file holds column names only")
     return source
 
