@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from crosstower.experiments.experiment_file import load_experiments
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.http import server
 from crosstower.serving.http.settings import Limits, Settings
@@ -112,3 +113,19 @@ def test_bounds_are_told_to_the_workers(
     assert isinstance(settings, Settings)
     assert settings.limits == Limits(connections=5, read_seconds=2.0, state_bytes=3_500_000)
     assert settings.host_names == ("a.example", "b.example")
+
+
+def test_experiments_are_read_before_the_server_starts(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    path = tmp_path / "experiments.yaml"
+    options = (bundle.folder, "--state", tmp_path / "s", "--experiments", path)
+    code, _, err = run(capsys, "serve", *options)
+    assert (code, "experiments.yaml: cannot be read" in err, served) == (2, True, [])
+    arms = "{a: {share: 0.5}, b: {share: 0.5}}"
+    one = f"{{name: e, start: 2026-11-01, arms: {arms}, metrics: {{m: {{event: click}}}}}}"
+    path.write_text(f"experiments: [{one}]")
+    assert run(capsys, "serve", *options)[0] == 0
+    (settings,) = served
+    assert isinstance(settings, Settings)
+    assert settings.experiments == load_experiments(path)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from crosstower.experiments.experiment_file import load_experiments
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Limits, Settings
@@ -31,7 +32,7 @@ def start(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         settings = Settings(
             bundle=folder,
             state=tmp_path / state,
-            experiments=experiments,
+            experiments=None if experiments is None else load_experiments(experiments),
             limits=Limits(**limits),
         )
         app = create_app(settings)

@@ -90,6 +90,7 @@ def serve(
     Items and events that clients send are kept in the state folder across restarts and new bundles.
     """
     try:
+        from crosstower.experiments.experiment_file import load_experiments
         from crosstower.serving.http.server import prepared
         from crosstower.serving.http.server import serve as run
         from crosstower.serving.http.settings import Limits, Settings
@@ -111,7 +112,7 @@ def serve(
         open=open_to_all,
         log=log,
         host_names=tuple(host_name or ()),
-        experiments=None if experiments is None else experiments.absolute(),
+        experiments=None if experiments is None else load_experiments(experiments),
         limits=Limits(
             max_batch_size=max_batch_size,
             max_queue=max_queue,

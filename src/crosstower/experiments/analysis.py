@@ -183,6 +183,8 @@ def _daily(
         return {}
     metrics = {primary: experiment.metrics[primary]}
     alone = experiment.model_copy(update={"metrics": metrics, "segments": ()})
+    types = [experiment.exposure, metrics[primary].event, metrics[primary].per]
+    events = events.filter(pl.col("type").is_in([kind for kind in types if kind is not None]))
     days = math.ceil((last - experiment.start) / _DAY)
     every = math.ceil(days / MOST_DAYS)
     found: dict[str, list[tuple[datetime, Lift]]] = {arm: [] for arm in experiment.compared[1:]}

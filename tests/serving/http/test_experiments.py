@@ -235,7 +235,7 @@ def test_requests_of_arms_are_checked(tmp_path: Path, old: str, new: str, words:
     path = tmp_path / "bad.yaml"
     path.write_text(TEXT.replace(old, new))
     with pytest.raises(RecipeError, match=words):
-        RunningExperiments(path, Limits(), ServerMetrics())
+        RunningExperiments(load_experiments(path), Limits(), ServerMetrics())
 
 
 def test_only_the_active_experiment_treats_requests(tmp_path: Path) -> None:
@@ -248,7 +248,9 @@ def test_only_the_active_experiment_treats_requests(tmp_path: Path) -> None:
         + second.replace("2020-01-01", "2020-03-01")
     )
     time = datetime(2020, 1, 1, tzinfo=UTC)
-    running = RunningExperiments(path, Limits(), ServerMetrics(), clock=lambda: time)
+    running = RunningExperiments(
+        load_experiments(path), Limits(), ServerMetrics(), clock=lambda: time
+    )
     found = []
     for days in (-1, 0, 40, 70):
         time = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=days)

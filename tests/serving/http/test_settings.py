@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import CrosstowerWarning, ServeError
+from crosstower.experiments.experiment_file import Experiments
 from crosstower.serving.http.settings import VARIABLE, Limits, Settings, check_open, tokens_of
 
+from ...fixtures.experiment_log import experiment
+
+ARMS = {
+    "old": {"share": 0.5, "request": {"blend": {"weights": {"like": 1.5}, "by": None}}},
+    "new": {"share": 0.2},
+    "mixed": {"share": 0.2, "interleave": ["old", "new"]},
+}
 SETTINGS = Settings(bundle=Path("bundle"), state=Path("state"))
 NONE = tokens_of({})
 
@@ -16,7 +24,14 @@ def test_workers_get_the_settings_of_their_command(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ServeError, match="crosstower serve"):
         Settings.from_environment()
     monkeypatch.setenv(VARIABLE, "")
-    settings = SETTINGS.model_copy(update={"limits": Limits(k=5), "host_names": ("a", "b")})
+    experiments = Experiments(experiments=(experiment(arms=ARMS, segments=()),))
+    settings = Settings(
+        bundle=Path("bundle"),
+        state=Path("state"),
+        limits=Limits(k=5),
+        host_names=("a", "b"),
+        experiments=experiments,
+    )
     settings.to_environment()
     assert Settings.from_environment() == settings
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from crosstower.errors import CrosstowerError, RecipeError, ServeError
 from crosstower.experiments.assignment import Assignment
-from crosstower.experiments.experiment_file import load_experiments
+from crosstower.experiments.experiment_file import Experiments
 from crosstower.experiments.interleaving import team_draft
 from crosstower.experiments.specification import Experiment
 from crosstower.recipe.frozen import FrozenModel
@@ -95,25 +94,25 @@ class RunningExperiments:
     """The experiments of a server, of which at most one is active at any time.
 
     Args:
-        path: file of experiments; None for no experiment.
+        experiments: of a file; None for no experiment.
         limits: of the server, which the requests of arms must respect.
         metrics: of the server.
         clock: returns the time, in UTC.
 
     Raises:
-        RecipeError: the file or the request of an arm is wrong.
+        RecipeError: the request of an arm is wrong.
 
     """
 
     def __init__(
         self,
-        path: Path | None,
+        experiments: Experiments | None,
         limits: Limits,
         metrics: ServerMetrics,
         *,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._experiments = () if path is None else load_experiments(path).experiments
+        self._experiments = () if experiments is None else experiments.experiments
         self._metrics, self._clock = metrics, clock
         self._assignments = {
             one.name: Assignment(one.shares, one.salt or one.name) for one in self._experiments
@@ -217,7 +216,10 @@ class RunningExperiments:
         unit: Id | None = id_of(user)
         if unit is None and one.anonymous == "request" and request_id is not None:
             unit = f"request {request_id}"
-        arm = None if unit is None else self._assignments[one.name].of(unit)
+        try:
+            arm = None if unit is None else self._assignments[one.name].of(unit)
+        except UnicodeEncodeError:  # half of a character, which no stored id has
+            return None
         return None if arm is None else (one, arm)
 
     def _applied(self, request: RecommendRequest, one: Experiment, arm: str) -> RecommendRequest:

@@ -57,11 +57,12 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
     service = service_of(request)
     _check_limits(service, k=body.k, candidates=body.candidates)
     logged = service.settings.log if body.log is None else body.log
-    logged = logged and WARMING not in request.scope
+    warming = WARMING in request.scope
+    logged = logged and not warming
     if logged:
         service.check_room()
     request_id = request.state.request_id
-    treatment = service.experiments.treatment(body, request_id)
+    treatment = None if warming else service.experiments.treatment(body, request_id)
     requests = (body,) if treatment is None else treatment.requests
     lists = await asyncio.gather(*(_recommended(service, one, logged=logged) for one in requests))
     response = lists[0].response

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from crosstower.errors import ServeError
+from crosstower.experiments.experiment_file import Experiments
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.renamed import former_keys
 
@@ -73,7 +74,9 @@ class Settings(FrozenModel):
     host_names: tuple[str, ...] = Field(
         default=(), description="Additional host names that clients may use, without tokens."
     )
-    experiments: Path | None = Field(default=None, description="File of experiments.")
+    experiments: Experiments | None = Field(
+        default=None, description="Read once, so that all workers have the same."
+    )
     limits: Limits = Limits()
 
     def to_environment(self) -> None:
