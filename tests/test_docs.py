@@ -20,9 +20,15 @@ from crosstower.recipe.registry import Registry
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.serving.http.schemas import EventsRequest, RecommendRequest
+from crosstower.serving.http.user_routes import UsersRequest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BODIES = {
+    "/v1/recommend": RecommendRequest,
+    "/v1/events": EventsRequest,
+    "/v1/users": UsersRequest,
+}
 SCHEMA = {"columns": {"user": "categorical"}, "tasks": {"click": "binary"}}
 
 
@@ -91,8 +97,8 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
             case "crosstower":
                 check_arguments(words)
             case "curl":
-                body = EventsRequest if "/v1/events" in words[1] else RecommendRequest
-                body.model_validate(json.loads(words[words.index("-d") + 1]))
+                (path,) = [f"/v1/{w.partition('/v1/')[2]}" for w in words if "/v1/" in w]
+                BODIES[path].model_validate(json.loads(words[words.index("-d") + 1]))
             case name:
                 assert name in {"python3", "pip", "pytest", "pre-commit", "sh"}
 

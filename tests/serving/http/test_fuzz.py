@@ -55,12 +55,13 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 KEYS = st.sampled_from(
     ["user", "query", "k", "where", "exclude", "candidates", "blend", "stages", "items", "rows",
-     "text", "item", "events", "path", "x"]
+     "history", "users", "text", "item", "events", "path", "x"]
 )  # fmt: skip
 CELLS = st.sampled_from(["user_id", "home_city", "budget", "wanted", "city", "price", "amenities"])
 PATHS = st.sampled_from(
     ["POST /v1/recommend", "POST /v1/rank", "POST /v1/search", "POST /v1/similar",
-     "POST /v1/events", "PUT /v1/items", "POST /v1/model", "GET /v1/model", "GET /page/x"]
+     "POST /v1/events", "PUT /v1/users", "PUT /v1/items",
+     "POST /v1/model", "GET /v1/model", "GET /page/x"]
 )  # fmt: skip
 
 

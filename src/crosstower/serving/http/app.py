@@ -28,6 +28,7 @@ from crosstower.serving.http.schemas import Health
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings, tokens_of
 from crosstower.serving.http.start_fault import starting
+from crosstower.serving.http.user_routes import user_routes
 from crosstower.serving.http.warming import warm_up
 from crosstower.serving.http.write_routes import write_routes
 
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     respond_with_problems(app)
     app.include_router(read_routes)
     app.include_router(write_routes)
+    app.include_router(user_routes)
     _add_operations(app)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     _describe_problems(app)

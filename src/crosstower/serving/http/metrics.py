@@ -50,6 +50,10 @@ class ServerMetrics:
         self._arms = counter(
             "experiment_requests", "Requests by arm of an experiment.", "experiment", "arm"
         )
+        self._events = counter("events", "Events stored, by types that the recipe names.", "type")
+        self._history_events = counter(
+            "history_events", "Events of the types that extend histories, by outcome.", "outcome"
+        )
         self._swaps = counter("swaps", "Changes of the bundle.", "result")
         self._latency = _histogram(registry, "request", "Whole requests.", "route", "status")
         self._stages = _histogram(registry, "stage", "Stages of a request.", "stage")
@@ -59,6 +63,15 @@ class ServerMetrics:
                              mode="livemostrecent")  # fmt: skip
         self._model = _gauge(registry, "model_info", "1 of the bundle served, 0 of one served"
                              " before.", "version", mode="livemax")  # fmt: skip
+        self._history_cache = _gauge(
+            registry, "history_cache_items", "Users and items in the caches.", mode="livesum"
+        )
+        self._history_lag = _gauge(
+            registry,
+            "history_lag_events",
+            "Events stored that a worker had not looked at; of the worker with most.",
+            mode="livemax",
+        )
         self._drift = _gauge(
             registry,
             "score_drift",
@@ -108,6 +121,22 @@ class ServerMetrics:
     def arm(self, experiment: str, arm: str) -> None:
         """Count a request of an experiment."""
         self._of(self._arms, experiment, arm).inc()
+
+    def events_of_type(self, kind: str, events: int) -> None:
+        """Count events stored of a type that the recipe names, or of `other` types."""
+        self._of(self._events, kind).inc(events)
+
+    def history_events(self, outcome: str, events: int) -> None:
+        """Count events that extend histories, by outcome: used, future, unknown_item and others."""
+        self._of(self._history_events, outcome).inc(events)
+
+    def history_cache(self, size: int) -> None:
+        """Set the size of the cache of histories."""
+        self._history_cache.set(size)
+
+    def history_lag(self, events: int) -> None:
+        """Set the number of stored events that this worker had not looked at."""
+        self._history_lag.set(events)
 
     def swap(self, result: str) -> None:
         """Count a swap of the bundle: done or refused."""

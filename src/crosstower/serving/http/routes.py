@@ -28,7 +28,7 @@ from crosstower.serving.http.schemas import (
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import WARMING
 from crosstower.serving.state.impressions import impression_events
-from crosstower.serving.state.state import State
+from crosstower.serving.state.state import State, StoredEvents
 
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 read_routes = APIRouter(
@@ -175,7 +175,7 @@ async def _log(
     """Store a list and its shown items, before the response is sent."""
     service, first = service_of(request), lists[0].request
 
-    def write(state: State) -> int:
+    def write(state: State) -> StoredEvents:
         events = impression_events(
             response["items"],
             request_id=request.state.request_id,
@@ -187,9 +187,11 @@ async def _log(
         )
         if response["experiment"] is not None:
             events = service.experiments.tagged(events)
-        return state.add_events(events)[0]
+        return state.add_events(events)
 
-    service.metrics.events_written(await service.write(write))
+    stored = await service.write(write)
+    service.metrics.events_written(stored.stored)
+    service.users.counts.add(stored)
 
 
 def _json(request: Request, content: dict[str, Any]) -> Response:

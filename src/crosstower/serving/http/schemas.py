@@ -73,6 +73,11 @@ class BlendOverride(FrozenModel):
 class _ListRequest(FrozenModel):
     user: Id | None = Field(default=None, description="Id of the user.")
     query: Properties = Field(default={}, description="Columns of the query.")
+    history: tuple[Id, ...] | None = Field(
+        default=None,
+        max_length=MOST_ITEMS,
+        description="Ids of items, oldest first, in place of the user's history.",
+    )
     blend: BlendOverride | None = None
     stages: bool = Field(
         default=False, description="Also return all candidates with their ranks by stage."
@@ -108,6 +113,7 @@ class RecommendRequest(_ListRequest):
         return FunnelRequest(
             user=self.user,
             query=self.query,
+            history=self.history,
             k=self.k,
             where=self.where,
             exclude=self.exclude,
@@ -132,7 +138,9 @@ class RankRequest(_ListRequest):
     def funnel_request(self) -> FunnelRequest:
         """Return the request of the online funnel."""
         blend = self.blend.override() if self.blend is not None else None
-        return FunnelRequest(user=self.user, query=self.query, k=self.k or 1, blend=blend)
+        return FunnelRequest(
+            self.user, self.query, k=self.k or 1, history=self.history, blend=blend
+        )
 
 
 class SearchRequest(FrozenModel):

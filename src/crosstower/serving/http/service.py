@@ -27,6 +27,7 @@ from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
 from crosstower.serving.http.problems import ApiError, busy, too_late
 from crosstower.serving.http.settings import Scope, Settings
+from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
 
@@ -49,6 +50,7 @@ class Service:
         self.settings, self.tokens, self.metrics = settings, tokens, metrics
         self.state = State.open(settings.state)
         self.items = ItemChanges(self.state)
+        self.users = WorkerUsers(self.state, metrics)
         self._lock = WorkerLock(settings.state)
         self.live: Live | None = None
         threads = settings.threads
@@ -98,7 +100,7 @@ class Service:
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
             try:
-                await self._in_thread(self._catch_up)
+                await self._in_thread(self._keep_up)
                 await self._follow()
                 self._state_bytes = await asyncio.to_thread(self.state.size)
             except CrosstowerError:
@@ -264,10 +266,15 @@ class Service:
     def _take(self, live: Live, applied: int, chosen: int) -> None:
         """Serve a live bundle from now on."""
         self._applied = self._brought_up(live, applied)
+        self.users.serve(live)
         self.live, self._chosen = live, chosen
         self._drift = ScoreDrift(live.bundle.manifest.reference)
         self.metrics.model(live.bundle.version)
         self._show_figures()
+
+    def _keep_up(self) -> None:
+        self._catch_up()
+        self.users.keep_up(self.live)
 
     def _catch_up(self) -> None:
         """Apply the changes of items that were acknowledged since the last time."""

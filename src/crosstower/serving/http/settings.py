@@ -33,6 +33,7 @@ class Limits(FrozenModel):
     candidates: int = Field(default=5_000, ge=1)
     items: int = Field(default=1_000, ge=1)
     events: int = Field(default=1_000, ge=1)
+    users: int = Field(default=1_000, ge=1)
     max_queue: int = Field(
         default=256, ge=1, description="Requests that may wait in a worker's queue."
     )

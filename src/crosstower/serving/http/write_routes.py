@@ -75,6 +75,7 @@ async def add_events(body: EventsRequest, service: Worker) -> EventsResponse:
     tagged = service.experiments.tagged
     found = await service.write(lambda state: state.add_events(tagged(body.events)))
     service.metrics.events_written(found.stored)
+    service.users.counts.add(found)
     return EventsResponse(stored=found.stored, known=found.known)
 
 

@@ -108,9 +108,9 @@ class Database:
     def scrub(self) -> None:
         """Write the file anew without the remains of deleted rows; empty the write-ahead log.
 
-        Takes about a second per 200 MB, and needs that much free disk; writers wait for it. Pages
-        that SQLite has split may keep copies of moved rows even with secure_delete, so zeros alone
-        are not enough.
+        Takes time and free disk in proportion to the file; writers wait for it. Pages that SQLite
+        has split may keep copies of moved rows even with secure_delete, so zeros alone are not
+        enough.
 
         Raises:
             ServeError: the disk is full or broken, or another process keeps reading.
