@@ -19,7 +19,7 @@ from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
 from crosstower.retrieval.queries import NO_ITEMS
-from crosstower.retrieval.unknown_user import unknown_words
+from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
 
@@ -157,8 +157,9 @@ class RequestState:
 
     def _notices(self) -> tuple[str, ...]:
         """Return notices for the caller, such as an unknown user."""
-        notices = self.user.notices()
-        if self.request.user is None or self.user.known:
+        user = self.user
+        notices = unknown_items(user.unknown) if user.unknown else ()
+        if self.request.user is None or user.trained or user.known:
             return notices
         popular = self.found.fallback is not None
         return (unknown_words(self.request.user, popular=popular), *notices)

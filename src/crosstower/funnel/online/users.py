@@ -11,7 +11,6 @@ import numpy as np
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.funnel.online.items import OnlineItems
 from crosstower.retrieval.queries import NO_ITEMS, Queries
-from crosstower.retrieval.unknown_user import unknown_items
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id
 
@@ -66,10 +65,6 @@ class RequestUser:
     def known(self) -> bool:
         """Whether anything is known of the user."""
         return self.trained or bool(self.columns) or len(self.history) > 0
-
-    def notices(self) -> tuple[str, ...]:
-        """Return a notice of ids in the history that are no items."""
-        return unknown_items(self.unknown)
 
 
 NOBODY = RequestUser()

@@ -131,6 +131,8 @@ class RunningExperiments:
 
         A request that sets a field that an arm sets is outside, whatever its arm would be.
         """
+        if not self._experiments:
+            return None
         found = self._arm(request.user, request_id, self._clock())
         if found is None:
             return None

@@ -20,28 +20,16 @@ from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.settings import Limits
 from crosstower.serving.state.events import Event, Properties
-from crosstower.serving.state.json_text import json_text
-from crosstower.values.ids import EXACT
+from crosstower.serving.state.json_text import plain_json, whole_json
 
 MOST_ITEMS = 10_000
 TRANSFORMS = ("identity", "logit", "probit", "percentile", "standardise")
 
 
-def _plain(value: Any) -> Any:
-    json_text(value)  # refuses what JSON cannot hold, such as infinity
-    return value
-
-
-def _whole(value: Any) -> Any:
-    """Return 7.0 as 7: JSON does not distinguish them."""
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
-    return int(value) if whole else value
-
-
 Id = Annotated[
     StrictInt | Annotated[StrictStr, Field(max_length=512)],
-    BeforeValidator(_whole),
-    AfterValidator(_plain),
+    BeforeValidator(whole_json),
+    AfterValidator(plain_json),
 ]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Condition = Annotated[

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from crosstower.values.ids import EXACT
+
 
 def json_text(value: Any) -> str:
     """Return `value` as JSON; whole numbers of any size, nulls and lists survive.
@@ -33,3 +35,13 @@ def plain_json(value: Any) -> Any:
     """Return `value`, refused if `json_text` refuses it."""
     json_text(value)
     return value
+
+
+def whole_json(value: Any) -> Any:
+    """Return 7.0 as 7, as JSON does not distinguish them; all other values as they are.
+
+    >>> [whole_json(value) for value in (7.0, 7.5, "7.0", 1e300)]
+    [7, 7.5, '7.0', 1e+300]
+    """
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return int(value) if whole else value
