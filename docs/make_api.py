@@ -9,7 +9,8 @@ from types import ModuleType
 import crosstower as ct
 
 GROUPS = {
-    "recipe.columns": ("Columns", "recipe.md"),
+    "recipe.kinds": ("Columns", "recipe.md"),
+    "recipe.text_encoders": ("Columns", "recipe.md"),
     "recipe.tasks": ("Tasks", "recipe.md"),
     "recipe": ("Recipes", "recipe.md"),
     "fitting": ("Training and scoring", "training.md"),

@@ -13,9 +13,9 @@ import crosstower
 FACES = {
     "crosstower": """
         Bag Batch Binary Blend BlendResult Bundle BundleError Calibration Categorical CodeField
-        ColumnSplit Constraint Cross CrosstowerError CrosstowerWarning Data DataError Distance
-        Diversity Evaluation FrozenModel Funnel FunnelReport GivenSplit GroupSplit Head Index
-        Join Layout LeaveLastOutSplit ListField Negatives Numeric PolicyReport QueryError
+        Column ColumnSplit Constraint Cross CrosstowerError CrosstowerWarning Data DataError
+        Distance Diversity Evaluation FrozenModel Funnel FunnelReport GivenSplit GroupSplit Head
+        Index Join Layout LeaveLastOutSplit ListField Negatives Numeric PolicyReport QueryError
         RandomSplit Ranker Rating Recipe RecipeError Regression Retrieval Retriever Run RunError
         Schema Sequence ServeError Text TimeSplit Training TrainingError Utility Vector
         blend_run evaluate_funnel evaluate_policy fit load_recipe losses make_bundle metrics

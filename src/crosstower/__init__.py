@@ -29,13 +29,8 @@ if TYPE_CHECKING:
     from crosstower.blending.utility import Utility as Utility
     from crosstower.data.batch import Batch as Batch
     from crosstower.data.datasets import worlds as worlds
-    from crosstower.data.encoders.text_encoders import (
-        register_text_encoder as register_text_encoder,
-    )
-    from crosstower.data.layout import CodeField as CodeField
     from crosstower.data.layout import Head as Head
     from crosstower.data.layout import Layout as Layout
-    from crosstower.data.layout import ListField as ListField
     from crosstower.errors import BundleError as BundleError
     from crosstower.errors import CrosstowerError as CrosstowerError
     from crosstower.errors import CrosstowerWarning as CrosstowerWarning
@@ -56,18 +51,21 @@ if TYPE_CHECKING:
     from crosstower.recipe.blend import Blend as Blend
     from crosstower.recipe.blend import Diversity as Diversity
     from crosstower.recipe.calibration import Calibration as Calibration
-    from crosstower.recipe.columns import Bag as Bag
-    from crosstower.recipe.columns import Categorical as Categorical
-    from crosstower.recipe.columns import Cross as Cross
-    from crosstower.recipe.columns import Distance as Distance
-    from crosstower.recipe.columns import Numeric as Numeric
-    from crosstower.recipe.columns import Sequence as Sequence
-    from crosstower.recipe.columns import Text as Text
-    from crosstower.recipe.columns import Vector as Vector
     from crosstower.recipe.data import Data as Data
     from crosstower.recipe.data import Join as Join
     from crosstower.recipe.frozen import FrozenModel as FrozenModel
+    from crosstower.recipe.kinds.bag import Bag as Bag
+    from crosstower.recipe.kinds.categorical import Categorical as Categorical
+    from crosstower.recipe.kinds.cross import Cross as Cross
+    from crosstower.recipe.kinds.distance import Distance as Distance
+    from crosstower.recipe.kinds.kind import CodeField as CodeField
+    from crosstower.recipe.kinds.kind import Column as Column
+    from crosstower.recipe.kinds.kind import ListField as ListField
+    from crosstower.recipe.kinds.numeric import Numeric as Numeric
     from crosstower.recipe.kinds.registry import register_column as register_column
+    from crosstower.recipe.kinds.sequence import Sequence as Sequence
+    from crosstower.recipe.kinds.text import Text as Text
+    from crosstower.recipe.kinds.vector import Vector as Vector
     from crosstower.recipe.recipe import Evaluation as Evaluation
     from crosstower.recipe.recipe import Recipe as Recipe
     from crosstower.recipe.recipe import load_recipe as load_recipe
@@ -84,6 +82,9 @@ if TYPE_CHECKING:
     from crosstower.recipe.tasks import Binary as Binary
     from crosstower.recipe.tasks import Rating as Rating
     from crosstower.recipe.tasks import Regression as Regression
+    from crosstower.recipe.text_encoders import (
+        register_text_encoder as register_text_encoder,
+    )
     from crosstower.recipe.training import Training as Training
     from crosstower.retrieval.index.open import Index as Index
     from crosstower.retrieval.retriever import Retriever as Retriever
@@ -98,8 +99,8 @@ _HOMES = {
     "blending.removal": "remove_blend",
     "blending.utility": "Constraint Utility",
     "data.batch": "Batch",
-    "data.encoders.text_encoders": "register_text_encoder",
-    "data.layout": "CodeField Head Layout ListField",
+    "recipe.text_encoders": "register_text_encoder",
+    "data.layout": "Head Layout",
     "errors": (
         "BundleError CrosstowerError CrosstowerWarning DataError QueryError RecipeError "
         "RunError ServeError TrainingError"
@@ -113,9 +114,17 @@ _HOMES = {
     "ranking.ranker": "Ranker",
     "recipe.blend": "Blend Diversity",
     "recipe.calibration": "Calibration",
-    "recipe.columns": "Bag Categorical Cross Distance Numeric Sequence Text Vector",
+    "recipe.kinds.bag": "Bag",
+    "recipe.kinds.categorical": "Categorical",
+    "recipe.kinds.cross": "Cross",
+    "recipe.kinds.distance": "Distance",
+    "recipe.kinds.numeric": "Numeric",
+    "recipe.kinds.sequence": "Sequence",
+    "recipe.kinds.text": "Text",
+    "recipe.kinds.vector": "Vector",
     "recipe.data": "Data Join",
     "recipe.frozen": "FrozenModel",
+    "recipe.kinds.kind": "CodeField Column ListField",
     "recipe.kinds.registry": "register_column",
     "recipe.recipe": "Evaluation Recipe load_recipe parse_recipe",
     "recipe.retrieval": "Negatives Retrieval",
@@ -150,6 +159,7 @@ __all__ = [
     "Calibration",
     "Categorical",
     "CodeField",
+    "Column",
     "ColumnSplit",
     "Constraint",
     "Cross",

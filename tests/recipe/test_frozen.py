@@ -10,10 +10,9 @@ from crosstower.blending.utility import Utility
 from crosstower.errors import RecipeError
 from crosstower.recipe.blend import Blend, Diversity
 from crosstower.recipe.calibration import Calibration
-from crosstower.recipe.columns import Categorical, Numeric
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Data, Recipe, Training
-from crosstower.recipe.schema import Schema
+from crosstower.recipe.schema import Categorical, Numeric, Schema
 from crosstower.recipe.tasks import Binary
 
 

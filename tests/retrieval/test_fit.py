@@ -97,7 +97,7 @@ def test_a_history_may_have_a_table_of_its_own(tmp_path: Path) -> None:
     )
     run = fit(one, out=tmp_path / "run", quiet=True)
     assert run.encoder.tables["had"].size > 50
-    assert run.encoder.lengths["had"] == 5
+    assert run.encoder.states["had"].length == 5
 
 
 def test_a_history_may_come_with_the_rows(tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ import pytest
 
 from crosstower.errors import DataError
 from crosstower.values.columns import (
-    fitted,
+    floats_of,
+    id_cells,
     ids_of,
     matched,
     matched_id,
     no_ids,
+    none_bad,
+    number_cells,
     numbers_of,
     settled,
+    to_ids,
 )
 from crosstower.values.ids import id_of
 
@@ -114,35 +118,23 @@ def test_what_is_no_number_is_marked() -> None:
         numbers_of(pl.Series([[1.0]]))
 
 
-@pytest.mark.parametrize(
-    ("value", "kind", "expected"),
-    [
-        ("7", pl.Int64(), 7), (7.0, pl.Int32(), 7), (True, pl.Int8(), 1), (7, pl.String(), "7"),
-        (True, pl.String(), "true"), (7.5, pl.String(), "7.5"), ("7.5", pl.Float64(), 7.5),
-        ("True", pl.Boolean(), True), (0, pl.Boolean(), False),
-        (["1", 2.0], pl.List(pl.Int64), [1, 2]),
-        ([1, "a"], pl.List(pl.String), ["1", "a"]), ("a", pl.List(pl.String), ["a"]),
-        ("2024-01-31", pl.Date(), dt.date(2024, 1, 31)), (None, pl.Int64(), None),
-        ("2024-01-31T05:00", pl.Datetime("ms"), dt.datetime(2024, 1, 31, 5)),
-    ],
-)  # fmt: skip
-def test_a_value_fits_the_type_of_a_column(
-    value: object, kind: pl.DataType, expected: object
-) -> None:
-    assert fitted(value, kind) == expected
-    pl.Series([fitted(value, kind)], dtype=kind, strict=True)
+def test_numbers_are_read_from_text_and_must_be_finite() -> None:
+    cells = number_cells(pl.Series("x", ["1", " 2.5 ", "abc", None, "inf"]))
+    assert cells.values.to_list()[:2] == [1.0, 2.5]
+    assert cells.bad.to_list() == [False, False, True, False, True]
+    assert cells.expected == "a finite number"
+    assert number_cells(pl.Series("x", [1, None])).values.to_list() == [1.0, None]
+    assert floats_of(cells.values.head(2)).tolist() == [1.0, 2.5]
 
 
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        ("a", pl.Int64()),
-        (7.5, pl.Int64()),
-        ("x", pl.Float64()),
-        (2, pl.Boolean()),
-        ({}, pl.String()),
-    ],
-)
-def test_a_value_that_does_not_fit_is_refused(value: object, kind: pl.DataType) -> None:
-    with pytest.raises((DataError, TypeError, pl.exceptions.PolarsError)):
-        pl.Series([fitted(value, kind)], dtype=kind, strict=True)
+def test_ids_are_cells_of_which_no_fraction_is_good() -> None:
+    cells = id_cells(pl.Series([2.0, 0.5]))
+    assert cells.bad.to_list() == [False, True]
+    assert none_bad(2).to_list() == [False, False]
+
+
+def test_a_whole_column_of_ids_has_one_type() -> None:
+    assert to_ids("id", pl.Series("id", ["1", "2"])).dtype == pl.Int64
+    assert to_ids("id", pl.Series("id", ["1", "b"])).to_list() == ["1", "b"]
+    with pytest.raises(DataError, match=r"column 'id': expected an id.*got 2\.5 in row 1"):
+        to_ids("id", pl.Series("id", [1.0, 2.5]))

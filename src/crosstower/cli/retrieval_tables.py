@@ -12,7 +12,7 @@ import typer
 from crosstower.cli.tables import console, print_data, print_table, print_training
 from crosstower.evaluation.metrics.registry import names_of, title_of
 from crosstower.evaluation.reports.content import RetrievalReport
-from crosstower.recipe.columns import Text
+from crosstower.recipe.schema import Text
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.indexing import IndexFacts
 from crosstower.retrieval.results import stored_report

@@ -18,8 +18,8 @@ Codes are dense integers. 0, 1 and 2 mean padding, missing and unseen in every f
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
+from crosstower.recipe.kinds.kind import CodeField, ListField
 from crosstower.recipe.tasks import HeadKind
 from crosstower.values.tables import MISSING, PADDING, RESERVED_CODES, UNSEEN
 
@@ -33,52 +33,6 @@ __all__ = [
     "Layout",
     "ListField",
 ]
-
-
-@dataclass(frozen=True)
-class CodeField:
-    """A field with one code per row: a category, a bucketised number, or a cross.
-
-    >>> CodeField("city", size=103, table="city").dim is None
-    True
-
-    Args:
-        name: of the column.
-        size: number of codes, including the three reserved ones.
-        table: fields with the same table share their embedding rows.
-        dim: embedding width; the model's if None; 0 for a cross that only the wide side reads.
-
-    """
-
-    name: str
-    size: int
-    table: str
-    dim: int | None = None
-
-
-@dataclass(frozen=True)
-class ListField:
-    """A field with a list of codes per row, pooled by the model.
-
-    >>> ListField("tags", size=53, table="tags", length=5).pooling
-    'mean'
-
-    Args:
-        name: of the column.
-        size: number of codes, including the three reserved ones.
-        table: fields with the same table share their embedding rows.
-        length: maximum length of a list.
-        pooling: how the model pools a list.
-        dim: embedding width; the model's if None.
-
-    """
-
-    name: str
-    size: int
-    table: str
-    length: int
-    pooling: Literal["mean", "sum", "max", "attention", "gru"] = "mean"
-    dim: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.layout import RESERVED_CODES, UNSEEN
 from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sources.source import FrameSource, Source
@@ -17,11 +16,12 @@ from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.schema import Cross, Schema, Sequence, sources_of
+from crosstower.recipe.schema import Schema, Sequence
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
+from crosstower.values.columns import to_ids
 from crosstower.values.ids import id_of
 from crosstower.values.tables import Vocabulary
 
@@ -179,9 +179,9 @@ class RowMaker:
         """
         own, theirs, pairs = list[str](), list[str](), list[str]()
         for name, column in schema.columns.items():
-            if isinstance(column, Cross):
+            if column.combines:
                 continue
-            of_query = [self.is_of_query(source) for source in sources_of(name, column)]
+            of_query = [self.is_of_query(source) for source in column.sources(name)]
             (own if all(of_query) else pairs if any(of_query) else theirs).append(name)
         return own, theirs, pairs
 

@@ -8,39 +8,31 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import did_you_mean
-from crosstower.recipe.columns import (
-    Bag,
-    Categorical,
-    Coded,
-    Column,
-    Cross,
-    Distance,
-    Numeric,
-    Sequence,
-    Text,
-    Vector,
-    is_single_coded,
-    sources_of,
-)
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.kinds.registry import AnyColumn
+from crosstower.recipe.kinds.bag import Bag
+from crosstower.recipe.kinds.categorical import Categorical
+from crosstower.recipe.kinds.cross import Cross
+from crosstower.recipe.kinds.distance import Distance
+from crosstower.recipe.kinds.kind import Kind
+from crosstower.recipe.kinds.numeric import Numeric
+from crosstower.recipe.kinds.registry import Columns
+from crosstower.recipe.kinds.sequence import Sequence
+from crosstower.recipe.kinds.text import Text
+from crosstower.recipe.kinds.vector import Vector
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.tasks import Binary, HeadKind, Task
 
 __all__ = [
     "Bag",
     "Categorical",
-    "Coded",
-    "Column",
     "Cross",
     "Distance",
+    "Kind",
     "Numeric",
     "Schema",
     "Sequence",
     "Text",
     "Vector",
-    "is_single_coded",
-    "sources_of",
 ]
 
 
@@ -54,7 +46,7 @@ class Schema(FrozenModel):
     1
     """
 
-    columns: dict[str, AnyColumn] = Field(min_length=1, description="Columns by name.")
+    columns: Columns = Field(description="Columns by name.")
     tasks: dict[str, Task] = Field(default={}, description="Tasks by name.")
 
     @field_validator("columns", "tasks", mode="before")
@@ -68,12 +60,7 @@ class Schema(FrozenModel):
     def _consistent(self) -> Self:
         self._check_names()
         for name, column in self.columns.items():
-            if isinstance(column, Cross):
-                self._check_cross(name, column)
-            elif isinstance(column, Coded) and column.table is not None:
-                self._check_table(name, column)
-            elif isinstance(column, Text) and column.table is not None:
-                self._check_text_table(name, column)
+            column.check(name, self.columns)
         needs = {name: task.needs for name, task in self.tasks.items()}
         for name in self.tasks:
             self._check_condition(name, needs)
@@ -102,55 +89,13 @@ class Schema(FrozenModel):
                 raise ValueError(f"tasks form a cycle: {' after '.join(met)}; remove one after")
             needs = None if met.count(needs) > 1 else needed[needs]
 
-    def _check_cross(self, name: str, cross: Cross) -> None:
-        allowed = [n for n, c in self.columns.items() if is_single_coded(c)]
-        for part in cross.columns:
-            if part not in allowed:
-                raise ValueError(
-                    f"cross '{name}': '{part}' is not a categorical or bucketised"
-                    f" column{did_you_mean(part, allowed)}; allowed: {', '.join(allowed)}"
-                )
-
-    def _check_table(self, name: str, column: Categorical | Bag | Sequence) -> None:
-        owner = self.columns.get(column.table or "")
-        if not isinstance(owner, Coded) or owner.table is not None:
-            allowed = [
-                n for n, c in self.columns.items() if isinstance(c, Coded) and c.table is None
-            ]
-            raise ValueError(
-                f"column '{name}': table '{column.table}' is not a column with its own table"
-                f"{did_you_mean(column.table or '', allowed)}; allowed: {', '.join(allowed)}"
-            )
-        given = column.model_fields_set & {
-            "vocabulary", "min_count", "max_size", "hash_buckets", "dim"
-        }  # fmt: skip
-        if given:
-            raise ValueError(
-                f"column '{name}' shares the table of '{column.table}': set"
-                f" {', '.join(sorted(given))} there"
-            )
-
-    def _check_text_table(self, name: str, column: Text) -> None:
-        owner = self.columns.get(column.table or "")
-        if not isinstance(owner, Text) or owner.table is not None or not owner.hashed:
-            raise ValueError(
-                f"column '{name}': table '{column.table}' is not a hashed text column with its own"
-                " table; name such a column"
-            )
-        given = column.model_fields_set & {"hash_buckets", "dim"}
-        if given:
-            raise ValueError(
-                f"column '{name}' shares the table of '{column.table}': set"
-                f" {', '.join(sorted(given))} there"
-            )
-
     def _check_leaks(self) -> None:
         labels = {task.column or name: name for name, task in self.tasks.items()}
         for name, task in self.tasks.items():
             if isinstance(task, Binary) and task.true_probability is not None:
                 labels[task.true_probability] = name
         for name, column in self.columns.items():
-            for source in sources_of(name, column):
+            for source in column.sources(name):
                 if source in labels:
                     raise ValueError(
                         f"column '{name}' reads '{source}', which is the label of task"
@@ -161,7 +106,7 @@ class Schema(FrozenModel):
         """Return plain data without defaults, for `Schema.model_validate`."""
         plain = self.model_dump(mode="json", exclude_defaults=True)
         for name, column in self.columns.items():
-            plain["columns"][name]["kind"] = column.kind
+            plain["columns"][name]["kind"] = column.kind_name()
         for name, task in self.tasks.items():
             plain["tasks"][name]["kind"] = task.kind
         return plain
@@ -177,7 +122,7 @@ class Schema(FrozenModel):
 
     def sources(self) -> list[str]:
         """Return the data columns that the model reads, without repeats, in order."""
-        names = (s for n, c in self.columns.items() for s in sources_of(n, c))
+        names = (s for n, c in self.columns.items() for s in c.sources(n))
         return list(dict.fromkeys(names))
 
     def part(self, names: list[str]) -> Schema:

@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.split import SPLITS
 from crosstower.errors import RunError
 from crosstower.recipe.own_columns import MARK, raw_name
@@ -27,6 +26,7 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.storage.files import replacing
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
+from crosstower.values.columns import to_ids
 
 FOLDER = "retrieval"
 _SEGMENTS = "segments.parquet"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.errors import DataError
-from crosstower.values.ids import BOOLEAN, MOMENT, WHOLE, Id, id_of, text_of_bytes, text_of_value
+from crosstower.values.ids import BOOLEAN, MOMENT, WHOLE, Id, id_of, text_of_bytes
 from crosstower.values.instants import is_temporal, time_ids, time_numbers
 
 _EXACT: dict[Any, int] = {pl.Float64: 2**53, pl.Float32: 2**24, pl.Float16: 2**11}
@@ -17,6 +20,23 @@ _EXACT: dict[Any, int] = {pl.Float64: 2**53, pl.Float32: 2**24, pl.Float16: 2**1
 _FEW = 8  # rows; below it, Python is faster than a query engine
 _SPECIAL = rf"^\s|\s$|^$|{WHOLE}|{BOOLEAN}|{MOMENT}"
 _SAME = {"true": "1", "false": "0", "1": "true", "0": "false"}
+_ID = "an id, an integer or a text"
+_ID_ADVICE = "store ids as integers or text, as floating-point numbers round them"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Values `[B]` of a column, which of them are bad, and what to say of those."""
+
+    values: pl.Series
+    bad: pl.Series
+    expected: str
+    advice: str
+
+
+def none_bad(rows: int) -> pl.Series:
+    """Return that no cell is bad."""
+    return pl.Series(np.zeros(rows, dtype=bool))
 
 
 def text_of(raw: pl.Series) -> pl.Series:
@@ -130,6 +150,29 @@ def no_ids(raw: pl.Series, ids: pl.Series) -> pl.Series:
     return ids.is_null() & (there & raw.is_not_nan() if raw.dtype.is_float() else there)
 
 
+def id_cells(raw: pl.Series) -> Cells:
+    """Return canonical ids; a cell that cannot be an id is bad."""
+    ids = ids_of(raw)
+    return Cells(ids, no_ids(raw, ids), _ID, _ID_ADVICE)
+
+
+def to_ids(name: str, raw: pl.Series) -> pl.Series:
+    """Return the canonical ids of a whole column, Int64 where all are integers, else String.
+
+    Raises:
+        DataError: a value cannot be an id.
+
+    """
+    ids = ids_of(raw)
+    bad = no_ids(raw, ids)
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise DataError(
+            f"column '{name}': expected {_ID}, got {raw[row]!r} in row {row}; {_ID_ADVICE}"
+        )
+    return settled(ids)
+
+
 def settled(ids: pl.Series) -> pl.Series:
     """Return canonical ids of a whole column as Int64 where all are integers of 64 bits.
 
@@ -221,6 +264,18 @@ def numbers_of(raw: pl.Series) -> tuple[pl.Series, pl.Series]:
     return values, values.is_null() & there
 
 
+def number_cells(raw: pl.Series) -> Cells:
+    """Return the numbers of a column; a cell that is none, or not finite, is bad."""
+    values, unreadable = numbers_of(raw)
+    bad = unreadable | ~values.is_finite().fill_null(value=True)
+    return Cells(values, bad, "a finite number", "repair the cell, leave it empty if unknown")
+
+
+def floats_of(series: pl.Series) -> NDArray[np.float64]:
+    """Return a float series as NumPy; nulls become NaN."""
+    return series.fill_null(float("nan")).to_numpy().astype(np.float64)
+
+
 def _spelt(text: pl.Series) -> pl.Series:
     """Return the numbers that texts spell, null elsewhere."""
     values = text.cast(pl.Float64, strict=False)
@@ -233,37 +288,3 @@ def _spelt(text: pl.Series) -> pl.Series:
     )
     found = flags.fill_null(time_numbers(rest)) if flags.null_count() else flags
     return values.scatter(left, found)
-
-
-def fitted(value: Any, kind: pl.DataType) -> Any:
-    """Return a Python value as a column of a type holds it, so that "7" fits integers.
-
-    Raises:
-        DataError: it does not fit.
-
-    """
-    if value is None:
-        return None
-    if isinstance(kind, pl.List | pl.Array):
-        elements = list(value) if isinstance(value, list | tuple) else [value]
-        inner = cast("Any", kind.inner)
-        inner = inner() if isinstance(inner, type) else inner
-        return [fitted(element, inner) for element in elements]
-    if isinstance(kind, pl.String):
-        return text_of_value(value)
-    if kind.is_integer() and type(found := id_of(value)) is int:
-        return found
-    if kind.is_numeric() or is_temporal(kind) or isinstance(kind, pl.Boolean):
-        return _fitted_number(value, kind)
-    return pl.Series([value], dtype=kind, strict=True)[0]
-
-
-def _fitted_number(value: Any, kind: pl.DataType) -> Any:
-    number = numbers_of(pl.Series([text_of_value(value)], dtype=pl.String))[0][0]
-    if number is None:
-        raise DataError(f"expected {kind}, got {value!r}")
-    if is_temporal(kind):
-        return pl.from_epoch(pl.Series([round(number * 1e6)]), "us").cast(kind)[0]
-    if kind.is_float():
-        return number
-    return pl.Series([number]).cast(kind, strict=True)[0] if number in (0.0, 1.0) else value

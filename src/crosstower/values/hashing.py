@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def _polynomial(
     return sums
 
 
-def combine(codes: list[NDArray[Any]]) -> U64:
+def combine(codes: Sequence[NDArray[Any]]) -> U64:
     """Return one hash a row of several code columns; the order of the columns counts."""
     result = np.zeros(len(codes[0]), dtype=np.uint64)
     for place, column in enumerate(codes):

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
-from crosstower.values.columns import ids_of, no_ids, text_of
+from crosstower.values.columns import Cells, ids_of, no_ids, none_bad, text_of
 
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"""
 _TOKEN = rf"""{_QUOTED}|[^,\"']+"""
@@ -42,6 +42,35 @@ def id_lists(raw: pl.Series, separator: str | None) -> tuple[pl.Series, pl.Serie
     rows = np.repeat(np.arange(len(lists)), _counts(lists))
     bad |= pl.Series(np.bincount(rows[wrong], minlength=len(lists)) > 0)
     return _rebuilt(lists, ids, ~blank), bad
+
+
+def id_list_cells(raw: pl.Series, separator: str | None) -> Cells:
+    """Return lists of canonical ids; a cell that is no list is bad.
+
+    Raises:
+        DataError: the column holds neither lists nor text.
+
+    """
+    values, bad = id_lists(raw, separator)
+    expected, advice = "a list of ids, integers or texts", "store such lists"
+    if separator is None and not isinstance(raw.dtype, pl.List | pl.Array):
+        expected = "a list such as [1, 2]"
+        advice = "declare separator: '|' (or whatever stands between values)"
+    return Cells(values, bad, expected, advice)
+
+
+def vector_cells(raw: pl.Series, width: int) -> Cells:
+    """Return lists of `width` finite numbers; any other cell is bad.
+
+    Raises:
+        DataError: the column holds neither lists nor text.
+
+    """
+    values = number_lists(raw, width)
+    finite = values.list.eval(pl.element().is_finite().fill_null(value=False)).list.all()
+    bad = ((values.list.len() != width) | ~finite).fill_null(value=False)
+    bad |= values.is_null() & raw.is_not_null()
+    return Cells(values, bad, f"{width} finite numbers", "set width, repair the cell")
 
 
 def number_lists(raw: pl.Series, width: int) -> pl.Series:
@@ -143,8 +172,3 @@ def _rebuilt(lists: pl.Series, flat: pl.Series, kept: NDArray[np.bool_]) -> pl.S
 
 def _counts(lists: pl.Series) -> NDArray[np.int64]:
     return lists.list.len().fill_null(0).to_numpy().astype(np.int64)
-
-
-def none_bad(rows: int) -> pl.Series:
-    """Return that no cell is bad."""
-    return pl.Series(np.zeros(rows, dtype=bool))

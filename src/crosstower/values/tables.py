@@ -170,10 +170,11 @@ class VocabularyFit:
     _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _table: _HashTable | None = None
     _new: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    _finished: Vocabulary | None = None
 
-    def add(self, ids: pl.Series) -> None:
+    def add(self, values: pl.Series) -> None:
         """Count the canonical ids of one chunk."""
-        ids = ids.drop_nulls()
+        ids = values.drop_nulls()
         new = self._count_known(ids.cast(pl.String) if self._values.dtype == pl.String else ids)
         if len(new):
             self._new.append(new.alias("value").value_counts(name="count"))
@@ -181,7 +182,12 @@ class VocabularyFit:
             self._take_in()
 
     def finish(self) -> Vocabulary:
-        """Return the values seen often enough, sorted."""
+        """Return the values seen often enough, sorted; the same object for all who share it."""
+        if self._finished is None:
+            self._finished = self._vocabulary()
+        return self._finished
+
+    def _vocabulary(self) -> Vocabulary:
         self._take_in()
         counted = self._counted().with_columns(settled(self._values).alias("value"))
         counts = counted.filter(pl.col("count") >= self.min_count)

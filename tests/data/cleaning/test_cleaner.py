@@ -5,8 +5,9 @@ import pytest
 
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
+from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
-from crosstower.recipe.own_columns import ROW, label_name, raw_name, truth_name
+from crosstower.recipe.own_columns import ROW, label_name, raw_name, time_name, truth_name
 from crosstower.recipe.schema import Schema
 
 LONG = 2**63 - 1
@@ -236,3 +237,19 @@ def test_an_amount_is_needed_in_every_row() -> None:
     assert tidy.clean(chunk(rows))["c"].to_list() == ["a", "d"]
     assert tidy.skipped == {"bid": 2}
     assert "bid" in tidy.sources()
+
+
+def test_amounts_must_be_there_and_not_be_negative() -> None:
+    rows = pl.DataFrame({"c": [1, 2, 3, 4], "bid": [0.0, 2.0, -1.0, None]})
+    cleaner = Cleaner(Schema(columns={"c": "categorical"}), amounts=["bid"], on_bad_rows="skip")
+    assert cleaner.clean(Chunk(rows, "rows", 0, 0))["c"].to_list() == [1, 2]
+    assert cleaner.skipped == {"bid": 2}
+
+
+def test_times_must_be_there() -> None:
+    rows = pl.DataFrame({"c": [1, 2], "ts": [5, None]})
+    clock = Clock("ts", unit="s")
+    cleaner = Cleaner(Schema(columns={"c": "categorical"}), clocks=[clock], on_bad_rows="skip")
+    cleaned = cleaner.clean(Chunk(rows, "rows", 0, 0))
+    assert cleaned[time_name("ts")].to_list() == [5 * 10**9]
+    assert cleaner.skipped == {"ts": 1}

@@ -10,11 +10,11 @@ from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.text_encoders import register_text_encoder
 from crosstower.data.ragged import padded
 from crosstower.data.sources.source import open_source
 from crosstower.errors import RunError
 from crosstower.recipe.schema import Schema
+from crosstower.recipe.text_encoders import register_text_encoder
 
 SCHEMA = Schema.model_validate(
     {
@@ -90,7 +90,7 @@ def test_another_format_is_refused_by_name(encoder: Encoder, tmp_path: Path) -> 
     save_encoder(encoder, tmp_path)
     path = tmp_path / "encoder.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
-    with pytest.raises(RunError, match=r"not an encoder of format 2: format"):
+    with pytest.raises(RunError, match=r"not an encoder of format 3: format"):
         load_encoder(tmp_path)
 
 

@@ -8,26 +8,20 @@ as it was, and the row's number in the source stand under the names of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cells import (
-    Cells,
-    amount_cells,
-    column_cells,
-    distance_cells,
-    number_cells,
-    time_cells,
-)
-from crosstower.data.cleaning.label_cells import label_cells
+from crosstower.data.cleaning.label_cells import implied_zeros, label_cells, label_reader
 from crosstower.data.sources.source import Chunk
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
+from crosstower.recipe.kinds.kind import Reading
 from crosstower.recipe.own_columns import (
     ROW,
     amount_name,
@@ -36,8 +30,9 @@ from crosstower.recipe.own_columns import (
     time_name,
     truth_name,
 )
-from crosstower.recipe.schema import Cross, Distance, Schema
-from crosstower.recipe.tasks import Binary, Regression, Task
+from crosstower.recipe.schema import Schema
+from crosstower.recipe.tasks import Binary, Task
+from crosstower.values.columns import Cells, number_cells
 
 OnBadRows = Literal["error", "skip"]
 
@@ -76,55 +71,49 @@ class Cleaner:
             DataError: a cell is of the wrong type, not finite, or a label out of its range.
 
         """
-        count = chunk.frame.height
+        count, plan = chunk.frame.height, self._plan
+        cells = _read(plan.readings, chunk.frame)
+        if self.with_labels:
+            self._finish_labels(cells, chunk.frame, plan.labels)
         # Series made of arrays: a request's single row is cleaned as often as files are.
         cleaned = [pl.Series(ROW, np.arange(chunk.index, chunk.index + count, dtype=np.int64))]
         keep = np.ones(count, dtype=bool)
-        for name, source, result in self._cells(chunk.frame):
-            keep &= self._good(result, chunk, source)
-            cleaned.append(result.values.alias(name))
-        cleaned += [chunk.frame[e].alias(raw_name(e)) for e in self.extras]
+        for reading in plan.readings:
+            keep &= self._good(cells[reading.name], chunk, reading.source)
+            cleaned.append(cells[reading.name].values.alias(reading.name))
+        cleaned += [chunk.frame[extra].alias(name) for extra, name in plan.extras]
         frame = pl.DataFrame(cleaned)
         frame.columns = [series.name for series in cleaned]  # a nameless one stays nameless
         return frame if keep.all() else frame.filter(pl.Series(keep))
 
-    def _cells(self, frame: pl.DataFrame) -> list[tuple[str, str, Cells]]:
-        cells: list[tuple[str, str, Cells]] = []
-        for name, column in self.schema.columns.items():
-            if isinstance(column, Distance):
-                cells += distance_cells(name, column, frame)
-            elif not isinstance(column, Cross):
-                source = column.source or name
-                cells.append((name, source, column_cells(name, column, frame[source])))
-        if self.with_labels:
-            for name, task in self.schema.tasks.items():
-                source = task.column or name
-                label = self._label(task, frame[source], frame)
-                if task.needs is not None:
-                    filled = frame[source].is_null() & label.values.is_not_null()
-                    self.implied[name, task.needs] += int(filled.sum())
-                cells.append((label_name(name), source, label))
-                if isinstance(task, Binary) and task.true_probability:
-                    truth = number_cells(frame[task.true_probability])
-                    cells.append((truth_name(name), task.true_probability, truth))
-        cells += [(amount_name(name), name, amount_cells(frame[name])) for name in self.amounts]
-        cells += [
-            (time_name(c.column), c.column, time_cells(c, frame[c.column])) for c in self.clocks
+    @cached_property
+    def _plan(self) -> _Plan:
+        readings = [r for n, c in self.schema.columns.items() for r in c.readings(n)]
+        tasks = self.schema.tasks if self.with_labels else {}
+        readings += [r for name, task in tasks.items() for r in _label_readings(name, task)]
+        readings += [Reading(amount_name(name), name, _amount_cells) for name in self.amounts]
+        readings += [
+            Reading(time_name(c.column), c.column, partial(_time_cells, clock=c))
+            for c in self.clocks
         ]
-        return cells
+        return _Plan(readings, _labels(tasks), [(extra, raw_name(extra)) for extra in self.extras])
 
-    def _label(self, task: Task, raw: pl.Series, frame: pl.DataFrame) -> Cells:
-        """Return labels; one that is missing where its event did not happen is 0."""
-        cells = label_cells(task, raw)
-        if task.needs is None:
-            return cells
-        event = self.schema.tasks[task.needs]
-        happened = self._label(event, frame[event.column or task.needs], frame).values
-        nothing = (happened == 0).fill_null(value=False) & raw.is_null()
-        low, high = (task.clip if isinstance(task, Regression) else None) or (0.0, 0.0)
-        zero = pl.repeat(min(max(0.0, low), high), len(raw), dtype=pl.Float64, eager=True)
-        values = zero.zip_with(nothing, cells.values)
-        return Cells(values, cells.bad, cells.expected, cells.advice)
+    def _finish_labels(
+        self, cells: dict[str, Cells], frame: pl.DataFrame, labels: list[_Label]
+    ) -> None:
+        """Check labels; one that is missing where its event did not happen is 0."""
+        for label in labels:
+            cells[label.name] = label_cells(label.task, cells[label.name])
+        by_task = {label.of: label for label in labels}
+        for label in labels:
+            if label.needs is None:
+                continue
+            raw, known = frame[label.source], cells[label.name]
+            event = cells[by_task[label.needs].name].values
+            values = implied_zeros(label.task, raw, known.values, event)
+            cells[label.name] = replace(known, values=values)
+            filled = raw.is_null() & values.is_not_null()
+            self.implied[label.of, label.needs] += int(filled.sum())
 
     def _good(self, cells: Cells, chunk: Chunk, source: str) -> NDArray[np.bool_]:
         bad = cells.bad
@@ -139,6 +128,69 @@ class Cleaner:
         if bad.any():
             self.skipped[source] += int(bad.sum())
         return ~bad.to_numpy()
+
+
+@dataclass(frozen=True)
+class _Label:
+    """The labels of a task: their column in cleaned frames, their source, and what they need."""
+
+    name: str
+    source: str
+    of: str
+    task: Task
+    needs: str | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How every column is read: made once, used for each chunk.
+
+    A label comes after the one that it needs.
+    """
+
+    readings: list[Reading]
+    labels: list[_Label]
+    extras: list[tuple[str, str]]
+
+
+def _read(readings: list[Reading], frame: pl.DataFrame) -> dict[str, Cells]:
+    """Return the cells of each reading, one after the other."""
+    cells: dict[str, Cells] = {}
+    for reading in readings:
+        given = [cells[name].values for name in reading.values]
+        cells[reading.name] = reading.read(*given or [frame[reading.source]])
+    return cells
+
+
+def _labels(tasks: Mapping[str, Task]) -> list[_Label]:
+    def depth(name: str) -> int:
+        needs = tasks[name].needs
+        return 0 if needs is None else 1 + depth(needs)
+
+    return [
+        _Label(label_name(name), tasks[name].column or name, name, tasks[name], tasks[name].needs)
+        for name in sorted(tasks, key=depth)
+    ]
+
+
+def _label_readings(name: str, task: Task) -> list[Reading]:
+    readings = [Reading(label_name(name), task.column or name, label_reader(task))]
+    if isinstance(task, Binary) and task.true_probability:
+        readings.append(Reading(truth_name(name), task.true_probability, number_cells))
+    return readings
+
+
+def _amount_cells(raw: pl.Series) -> Cells:
+    """Return amounts, which must be there and not be negative."""
+    cells = number_cells(raw)
+    bad = cells.bad | cells.values.is_null() | (cells.values < 0).fill_null(value=False)
+    return Cells(cells.values, bad, "an amount of at least 0", "fill it in")
+
+
+def _time_cells(raw: pl.Series, clock: Clock) -> Cells:
+    """Return times, which must be there."""
+    times = clock.read(raw)
+    return Cells(times, times.is_null(), "a time", "fill it in")
 
 
 def _shown(cell: object) -> str:

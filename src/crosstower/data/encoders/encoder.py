@@ -1,14 +1,14 @@
-"""Fit encoders on training rows; turn cleaned rows into batches, and logits into predictions.
+"""Turn cleaned rows into batches, and logits into predictions, by what each column learned.
 
 The same `Encoder` serves training, batch scoring, export and the server, so nothing drifts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,26 +17,11 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.labels import decode_logits, encode_labels
-from crosstower.data.encoders.lists import list_codes
-from crosstower.data.encoders.numbers import Bucketised, Ranked, Standardised, floats_of
-from crosstower.data.encoders.text import text_codes
-from crosstower.data.encoders.text_encoders import text_encoder, text_vectors
-from crosstower.data.layout import RESERVED_CODES, CodeField, Head, Layout, ListField
-from crosstower.data.ragged import Lists
-from crosstower.recipe.schema import (
-    Bag,
-    Categorical,
-    Coded,
-    Column,
-    Cross,
-    Numeric,
-    Schema,
-    Sequence,
-    Text,
-    Vector,
-    is_single_coded,
-)
-from crosstower.values.hashing import combine
+from crosstower.data.layout import CodeField, Head, Layout, ListField
+from crosstower.data.ragged import Lists, Ragged
+from crosstower.errors import DataError
+from crosstower.recipe.kinds.kind import Inputs, Kind
+from crosstower.recipe.schema import Schema
 from crosstower.values.tables import Table
 
 
@@ -44,47 +29,53 @@ from crosstower.values.tables import Table
 class Encoder:
     """The fitted state of a schema.
 
-    `label_scales` holds (mean, sd) of regression labels, `otherwise` the mean label of conditional
-    ones in rows where their event did not happen.
+    `states` holds what each column learned, `label_scales` (mean, sd) of regression labels, and
+    `otherwise` the mean label of conditional ones in rows where their event did not happen.
 
     With `only` it encodes some of the columns, from frames that hold only those; see
     `PartialEncoder`.
     """
 
     schema: Schema
-    tables: dict[str, Table]
-    numbers: dict[str, Standardised | Ranked | Bucketised]
-    vectors: dict[str, Standardised]
-    lengths: dict[str, int]
+    states: dict[str, Any]
     label_scales: dict[str, tuple[float, float]]
     otherwise: dict[str, float] = field(default_factory=dict[str, float])
     only: tuple[str, ...] | None = None
 
     @cached_property
+    def tables(self) -> dict[str, Table]:
+        """The vocabulary or the hash buckets of each column that owns one."""
+        found = {n: c.table_of(self.states.get(n)) for n, c in self.schema.columns.items()}
+        return {name: table for name, table in found.items() if table is not None}
+
+    @property
     def layout(self) -> Layout:
         """The inputs and outputs of a model for this encoder."""
-        codes = [self._code_field(n) for n in self._coded_names()]
-        lists = [self._list_field(n, c) for n, c in self._columns() if is_list(c)]
-        heads = tuple(Head(name, task.kind) for name, task in self.schema.tasks.items())
-        numbers = [(column, name) for column, names in self._number_names() for name in names]
-        names, owners = tuple(name for _, name in numbers), tuple(owner for owner, _ in numbers)
-        return Layout(tuple(codes), names, tuple(lists), heads, owners)
+        return self._plan.layout
 
     def encode(self, frame: pl.DataFrame) -> Batch:
-        """Return cleaned rows as tensors; labels are NaN where the frame has none."""
-        codes = self._codes(frame)
-        stacked = np.empty((frame.height, len(codes)), dtype=np.int32)
-        for place, column in enumerate(codes.values()):
-            stacked[:, place] = column
-        labels = torch.empty(frame.height, 0)
+        """Return cleaned rows as tensors; labels are NaN where the frame has none.
+
+        Raises:
+            DataError: an own kind of column returns other codes or numbers than it declares.
+
+        """
+        rows, plan, found, place = frame.height, self._plan, list[NDArray[np.int32]](), 0
+        for one in plan.codes:
+            parts = [found[part] for part in one.parts]
+            found.append(one.encode(parts if parts else frame[one.name]))
+        codes = np.empty((rows, len(found)), dtype=np.int32)
+        for at, column in enumerate(found):
+            codes[:, at] = column
+        numbers = np.empty((rows, len(plan.layout.numbers)), dtype=np.float32)
+        for one in plan.numbers:
+            numbers[:, place : place + one.size] = one.encode(frame[one.name])
+            place += one.size
+        lists = {one.name: _lists(one.encode(frame[one.name]), one.size) for one in plan.lists}
+        labels = torch.empty(rows, 0)
         if self.only is None:
             labels = torch.from_numpy(encode_labels(self.schema, self.label_scales, frame))
-        return Batch(
-            torch.from_numpy(stacked),
-            torch.from_numpy(self._numbers(frame)),
-            {f.name: self._list(frame[f.name], f) for f in self.layout.lists},
-            labels,
-        )
+        return Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
 
     def decode(
         self, logits: Mapping[str, NDArray[Any]], *, kept: Mapping[str, float] | None = None
@@ -96,129 +87,92 @@ class Encoder:
         """
         return decode_logits(self.schema, self.label_scales, self.otherwise, logits, kept or {})
 
-    def _columns(self) -> list[tuple[str, Column]]:
-        return [(n, c) for n, c in self.schema.columns.items() if self._has(n)]
-
-    def _has(self, name: str) -> bool:
-        return self.only is None or name in self.only
-
-    def _coded_names(self) -> list[str]:
-        singles = [n for n, c in self._columns() if is_single_coded(c)]
-        return singles + [n for n, c in self._columns() if isinstance(c, Cross)]
-
-    def _code_field(self, name: str) -> CodeField:
-        column = self.schema.columns[name]
-        if isinstance(column, Cross):
-            return CodeField(name, RESERVED_CODES + column.hash_buckets, name, column.dim or 0)
-        if isinstance(column, Categorical):
-            owner = column.table or name
-            return CodeField(name, self.tables[owner].size, owner, self._width(owner))
-        number = self.numbers[name]
-        size = number.size if isinstance(number, Bucketised) else 0
-        return CodeField(name, size, name, column.dim if isinstance(column, Numeric) else None)
-
-    def _list_field(self, name: str, column: Bag | Sequence | Text) -> ListField:
-        owner = column.table or name
-        if isinstance(column, Text):
-            size = RESERVED_CODES + self._text(owner).hash_buckets
-            width = self._text(owner).dim
-            return ListField(name, size, owner, column.max_len, "mean", width)
-        size, length = self.tables[owner].size, self.lengths[name]
-        return ListField(name, size, owner, length, column.pooling, self._width(owner))
-
-    def _width(self, owner: str) -> int | None:
-        column = self.schema.columns[owner]
-        return column.dim if isinstance(column, Coded) else None
-
-    def _text(self, name: str) -> Text:
-        column = self.schema.columns[name]
-        if not isinstance(column, Text):
-            raise TypeError(f"column '{name}' is not text")
-        return column
-
-    def _number_names(self) -> list[tuple[str, list[str]]]:
-        """Return (column, names of its numbers) in the order of `Batch.numbers`."""
-        names: list[tuple[str, list[str]]] = []
-        for name, number in self.numbers.items():
-            if self._has(name) and not isinstance(number, Bucketised):
-                indicator = [f"{name} is missing"] if number.had_missing else []
-                names.append((name, [name, *indicator]))
-        for name in filter(self._has, self.vectors):
-            width = _vector_width(self.schema.columns[name])
-            names.append((name, [f"{name}[{i}]" for i in range(width)]))
-        return names
-
-    def _codes(self, frame: pl.DataFrame) -> dict[str, NDArray[np.int32]]:
-        codes: dict[str, NDArray[np.int32]] = {}
-        for name in (one.name for one in self.layout.codes):
-            column = self.schema.columns[name]
-            if isinstance(column, Cross):
-                codes[name] = crossed(column, [codes[c] for c in column.columns])
-            elif isinstance(column, Categorical):
-                codes[name] = self.tables[column.table or name].encode(frame[name])
-            else:
-                number = self.numbers[name]
-                if isinstance(number, Bucketised):
-                    codes[name] = number.encode(floats_of(frame[name]))
-        return codes
-
-    def _numbers(self, frame: pl.DataFrame) -> NDArray[np.float32]:
-        parts: list[NDArray[Any]] = []
-        for name, number in self.numbers.items():
-            if self._has(name) and not isinstance(number, Bucketised):
-                x = floats_of(frame[name])
-                parts.append(number.scale(x)[:, None])
-                if number.had_missing:
-                    parts.append(np.isnan(x)[:, None])
-        for name, scale in self.vectors.items():
-            if self._has(name):
-                parts.append(self._vector(frame[name], name, scale))
-        empty = np.empty((frame.height, 0))
-        wide = [empty, *parts]
-        return np.concatenate(wide, axis=1, dtype=np.float32, casting="same_kind")
-
-    def _vector(self, series: pl.Series, name: str, scale: Standardised) -> NDArray[Any]:
-        column = self.schema.columns[name]
-        if isinstance(column, Text):
-            return text_vectors(series, column.encoder)
-        if not isinstance(column, Vector):
-            raise TypeError(f"column '{name}' is not a vector")
-        x = _matrix(series, column.width)
-        if column.normalise == "l2":
-            norm = np.linalg.norm(x, axis=1, keepdims=True)
-            x = x / np.where(norm > 0, norm, 1.0)
-        return scale.scale(x)
-
-    def _list(self, series: pl.Series, field: ListField) -> Lists:
-        column = self.schema.columns[field.name]
-        if isinstance(column, Text):
-            shared = {"hash_buckets": self._text(field.table).hash_buckets}
-            codes = text_codes(series, column.model_copy(update=shared))
-            return torch.from_numpy(codes)  # `max_len` is part of the column: no row widens it
-        last = isinstance(column, Sequence)
-        return list_codes(series, self.tables[field.table], length=field.length, keep_last=last)
+    @cached_property
+    def _plan(self) -> _Plan:
+        columns = self.schema.columns
+        names = [n for n in columns if self.only is None or n in self.only]
+        kinds = {name: columns[name].resolved(columns) for name in names}
+        heads = tuple(Head(name, task.kind) for name, task in self.schema.tasks.items())
+        return _plan_of(kinds, self.states, heads)
 
 
-def crossed(cross: Cross, codes: list[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """Return the codes `[B]` of a cross from those of its columns, in their order."""
-    buckets = np.uint64(cross.hash_buckets)
-    return (combine(codes) % buckets).astype(np.int32) + RESERVED_CODES
+@dataclass(frozen=True)
+class _Field:
+    """A column and how it is encoded.
+
+    `parts` are the places of the codes that a cross combines; `size` counts the numbers of a
+    column, or the values of the longest list.
+    """
+
+    name: str
+    encode: Callable[[Any], Any]
+    parts: tuple[int, ...] = ()
+    size: int = 1
 
 
-def is_list(column: Column) -> TypeGuard[Bag | Sequence | Text]:
-    """Tell whether the column gives a list of codes a row."""
-    return isinstance(column, Bag | Sequence) or (isinstance(column, Text) and column.hashed)
+@dataclass(frozen=True)
+class _Plan:
+    """What is encoded in which order: made once, used for each frame."""
+
+    layout: Layout
+    codes: list[_Field]
+    numbers: list[_Field]
+    lists: list[_Field]
 
 
-def _vector_width(column: Column) -> int:
-    if isinstance(column, Text):
-        return text_encoder(column.encoder).width
-    return column.width if isinstance(column, Vector) else 0
+def _plan_of(
+    kinds: Mapping[str, Kind], states: Mapping[str, Any], heads: tuple[Head, ...]
+) -> _Plan:
+    inputs = {name: kind.inputs(name, states.get(name)) for name, kind in kinds.items()}
+    coders = {name: _coder(kind, inputs[name], states.get(name)) for name, kind in kinds.items()}
+    ranked = sorted(kinds, key=lambda name: kinds[name].rank)
+    codes = [field for name in ranked if isinstance(field := inputs[name], CodeField)]
+    lists = [field for field in inputs.values() if isinstance(field, ListField)]
+    wide = {name: found for name in ranked if isinstance(found := inputs[name], tuple)}
+    places = {field.name: place for place, field in enumerate(codes)}
+    parts = {f.name: tuple(places[c] for c in kinds[f.name].combines if c in places) for f in codes}
+    names = tuple(part for found in wide.values() for part in found)
+    owners = tuple(name for name, found in wide.items() for _ in found)
+    return _Plan(
+        Layout(tuple(codes), names, tuple(lists), heads, owners),
+        [_Field(field.name, coders[field.name], parts[field.name]) for field in codes],
+        [_Field(name, coders[name], size=len(found)) for name, found in wide.items()],
+        [_Field(field.name, coders[field.name], size=field.length) for field in lists],
+    )
 
 
-def _matrix(series: pl.Series, width: int) -> NDArray[np.float64]:
-    present = series.is_not_null().to_numpy()
-    matrix = np.full((len(series), width), np.nan)
-    flat = series.explode(empty_as_null=False, keep_nulls=False)
-    matrix[present] = flat.to_numpy().reshape(-1, width)
-    return matrix
+def _coder(kind: Kind, inputs: Inputs, state: Any) -> Callable[[Any], Any]:
+    encode = kind.coder(state)
+    if type(kind).__module__.startswith("crosstower."):
+        return encode
+
+    def checked(values: Any) -> Any:
+        return _checked(encode(values), kind, inputs, len(values))
+
+    return checked
+
+
+def _checked(encoded: Any, kind: Kind, inputs: Inputs, rows: int) -> Any:
+    """Return what the coder of an own kind gave, if it is as declared."""
+    if isinstance(inputs, ListField):
+        return encoded
+    found = np.asarray(encoded)
+    if isinstance(inputs, tuple):
+        wanted, right = f"numbers [{rows}, {len(inputs)}]", found.shape == (rows, len(inputs))
+    else:
+        wanted = f"integer codes [{rows}] from 0 to {inputs.size - 1}"
+        right = found.shape == (rows,) and np.issubdtype(found.dtype, np.integer)
+        right = right and (rows == 0 or (found.min() >= 0 and found.max() < inputs.size))
+    if right:
+        return found
+    raise DataError(
+        f"column kind '{kind.kind_name()}': its coder must return {wanted}, as its inputs say; got"
+        f" {found.dtype} {list(found.shape)}"
+    )
+
+
+def _lists(codes: Any, length: int) -> Lists:
+    if isinstance(codes, np.ndarray):
+        return torch.from_numpy(codes)  # `max_len` is part of the column: no row widens it
+    values, counts = codes
+    return Ragged.of(values, counts, length)

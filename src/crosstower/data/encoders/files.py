@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.numbers import FittedNumber, Standardised
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.schema import Schema
 from crosstower.values.tables import HashBuckets, Table, Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 
 
 class _Table(FrozenModel):
@@ -27,18 +28,33 @@ class _Table(FrozenModel):
 
 
 class _Document(FrozenModel):
-    format: Literal[2] = FORMAT
+    """`states` has what each column learned, its table aside."""
+
+    format: Literal[3] = FORMAT
     schema_: dict[str, Any]
     tables: dict[str, _Table]
-    numbers: dict[str, FittedNumber]
-    vectors: dict[str, Standardised]
-    lengths: dict[str, int]
+    states: dict[str, Any]
     label_scales: dict[str, tuple[float, float]]
     otherwise: dict[str, float] = Field(default={})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_2(cls, plain: Any) -> Any:
+        """Read what released versions wrote: states by what they are, not by column."""
+        if not isinstance(plain, dict) or plain.get("format") != 2:
+            return plain
+        lengths = {name: {"length": length} for name, length in plain.pop("lengths", {}).items()}
+        states = plain.pop("numbers", {}) | plain.pop("vectors", {}) | lengths
+        return plain | {"format": FORMAT, "states": states}
+
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
-    """Write the encoder into `folder`, which is made; the JSON document comes last."""
+    """Write the encoder into `folder`, which is made; the JSON document comes last.
+
+    Raises:
+        DataError: an own kind of column learned something else than it declares.
+
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, _Table] = {}
     for place, (name, table) in enumerate(encoder.tables.items()):
@@ -48,12 +64,12 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
             file = f"vocabulary-{place:03d}.parquet"
             table.values.rename("value").to_frame().write_parquet(folder / file)
             tables[name] = _Table(file=file, values=len(table.values))
+    columns = encoder.schema.columns
+    states = {name: columns[name].plain_state(state) for name, state in encoder.states.items()}
     document = _Document(
         schema_=encoder.schema.plain(),
         tables=tables,
-        numbers=encoder.numbers,
-        vectors=encoder.vectors,
-        lengths=encoder.lengths,
+        states={name: plain for name, plain in states.items() if plain is not None},
         label_scales=encoder.label_scales,
         otherwise=encoder.otherwise,
     )
@@ -73,6 +89,8 @@ def load_encoder(folder: Path) -> Encoder:
     try:
         document = _Document.model_validate_json(path.read_bytes())
         schema = Schema.model_validate(document.schema_)
+        tables = {name: _load_table(folder, table) for name, table in document.tables.items()}
+        states = _states(schema, document.states, tables)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -80,15 +98,18 @@ def load_encoder(folder: Path) -> Encoder:
             f"{path}: not an encoder of format {FORMAT}: {place}: {first['msg']}; use the version"
             " of crosstower that wrote it, or train again"
         ) from None
-    return Encoder(
-        schema,
-        {name: _load_table(folder, table) for name, table in document.tables.items()},
-        document.numbers,
-        document.vectors,
-        document.lengths,
-        document.label_scales,
-        document.otherwise,
-    )
+    return Encoder(schema, states, document.label_scales, document.otherwise)
+
+
+def _states(
+    schema: Schema, plain: Mapping[str, Any], tables: Mapping[str, Table]
+) -> dict[str, Any]:
+    states: dict[str, Any] = {}
+    for name, column in schema.columns.items():
+        owner = (column.table or name) if isinstance(column, Coded) else name
+        if name in plain or owner in tables:
+            states[name] = column.state_from(plain.get(name), tables.get(owner))
+    return states
 
 
 def _load_table(folder: Path, table: _Table) -> Table:

@@ -12,10 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from crosstower.data.encoders.numbers import Moments, floats_of
 from crosstower.recipe.own_columns import label_name
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary, Rating, Regression, Task
+from crosstower.values.columns import floats_of
+from crosstower.values.moments import Moments
 
 Floats = NDArray[np.float64]
 
@@ -27,13 +28,14 @@ class LabelFit:
     With `when`, only rows where that event happened count; `otherwise` is the mean of the others.
     """
 
+    name: str
     task: Regression
     moments: Moments = field(default_factory=Moments)
     others: Moments = field(default_factory=Moments)
 
-    def add(self, name: str, frame: pl.DataFrame) -> None:
+    def add(self, frame: pl.DataFrame) -> None:
         """Take in the labels of one chunk of cleaned rows."""
-        y, happened = floats_of(frame[label_name(name)]), _happened(self.task, frame)
+        y, happened = floats_of(frame[label_name(self.name)]), _happened(self.task, frame)
         known = ~np.isnan(y)
         self.moments.add(_scaled(self.task, y[known & (happened == 1)]))
         self.others.add(y[known & (happened == 0)])

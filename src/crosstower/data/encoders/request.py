@@ -8,11 +8,11 @@ import polars as pl
 import torch
 
 from crosstower.data.batch import Batch
-from crosstower.data.encoders.encoder import Encoder, crossed
+from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.request import Request
 from crosstower.errors import QueryError, did_you_mean
-from crosstower.recipe.schema import Cross, Schema
+from crosstower.recipe.schema import Schema
 
 
 class RequestEncoder:
@@ -36,18 +36,17 @@ class RequestEncoder:
         _check(schema, user)
         own = [name for name in schema.columns if _is_of(name, schema, set(user))]
         left = {*own, *pairs}
-        others = {n for n, c in schema.columns.items() if n not in left and not _is_cross(c)}
+        others = {n for n, c in schema.columns.items() if n not in left and not c.combines}
         theirs = [name for name in schema.columns if _is_of(name, schema, others)]
         self.user, self.items = PartialEncoder(encoder, own), PartialEncoder(encoder, theirs)
         self.pairs, self.shared = PartialEncoder(encoder, pairs), frozenset(own)
         self._layout = encoder.layout
+        places = {field.name: i for i, field in enumerate(self._layout.codes)}
         self._crosses = [
-            (place, column)
-            for place, field in enumerate(self._layout.codes)
-            if isinstance(column := schema.columns[field.name], Cross)
-            and field.name not in {*own, *theirs}
+            (places[name], schema.columns[name].coder(None), [places[c] for c in parts])
+            for name in places
+            if (parts := schema.columns[name].combines) and name not in {*own, *theirs}
         ]
-        self._places = {field.name: i for i, field in enumerate(self._layout.codes)}
 
     def encode(self, user: pl.DataFrame, items: pl.DataFrame) -> Request:
         """Return a request of the cleaned row of a user and the cleaned rows of B candidates.
@@ -70,8 +69,8 @@ class RequestEncoder:
         if pairs is not None:
             self.pairs.put(pairs, codes, numbers)
         table = codes.numpy()
-        for place, cross in self._crosses:
-            table[:, place] = crossed(cross, [table[:, self._places[c]] for c in cross.columns])
+        for place, cross, parts in self._crosses:
+            table[:, place] = cross([table[:, part] for part in parts])
         lists, labels = user.lists | items.lists, torch.empty(rows, 0)
         if pairs is not None:
             lists |= pairs.lists
@@ -79,7 +78,7 @@ class RequestEncoder:
 
 
 def _check(schema: Schema, user: Iterable[str]) -> None:
-    allowed = [n for n, c in schema.columns.items() if not _is_cross(c)]
+    allowed = [n for n, c in schema.columns.items() if not c.combines]
     for name in user:
         if name not in allowed:
             raise QueryError(
@@ -89,9 +88,5 @@ def _check(schema: Schema, user: Iterable[str]) -> None:
 
 
 def _is_of(name: str, schema: Schema, side: set[str]) -> bool:
-    column = schema.columns[name]
-    return side.issuperset(column.columns) if isinstance(column, Cross) else name in side
-
-
-def _is_cross(column: object) -> bool:
-    return isinstance(column, Cross)
+    parts = schema.columns[name].combines
+    return side.issuperset(parts) if parts else name in side

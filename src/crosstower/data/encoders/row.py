@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +15,11 @@ from numpy.typing import NDArray
 from crosstower.data.batch import Batch
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.numbers import Bucketised
 from crosstower.data.encoders.partial import PartialEncoder
-from crosstower.data.layout import MISSING
 from crosstower.data.ragged import Lists, joined_lists
 from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.source import Chunk
-from crosstower.errors import DataError
-from crosstower.recipe.columns import Categorical, Numeric
-from crosstower.recipe.schema import Cross, Schema
-from crosstower.values.ids import HIGH, LOW, id_of
+from crosstower.recipe.schema import Schema
 
 _MOST_VALUES = 10_000  # of a column
 _SHORT = 100  # characters of a text that is remembered
@@ -109,14 +103,18 @@ class _Part:
         return EncodedRow(batch.codes[0].numpy(), batch.numbers[0].numpy(), dict(batch.lists))
 
 
-class _Id(_Part):
-    """A column of single ids, looked up at once; codes of short values are remembered."""
+class _Value(_Part):
+    """A column with one value per row, encoded at once; codes of short values are remembered."""
 
-    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        columns: Sequence[str],
+        whole: PartialEncoder,
+        encode: Callable[[Any], Any],
+    ) -> None:
         super().__init__(encoder, columns, whole)
-        column = encoder.schema.columns[columns[0]]
-        owner = column.table if isinstance(column, Categorical) else None
-        self._table = encoder.tables[owner or columns[0]]
+        self._encode = encode
         self._seen: dict[tuple[type, Any], int] = {}
 
     def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
@@ -124,52 +122,35 @@ class _Id(_Part):
         if not isinstance(value, Hashable):
             super().put(row, into)
             return
-        code = self._seen.get((type(value), value))
-        if code is None:
-            try:
-                found = id_of(value)
-            except DataError:
+        found = self._seen.get((type(value), value))
+        if found is None:
+            found = self._encode(value)
+            if found is None:
                 super().put(row, into)  # which says where the value is
                 return
-            code = MISSING if found is None else self._table.code_of(found)
-            if not isinstance(value, str) or len(value) <= _SHORT:
-                self._seen[type(value), value] = code
-                if len(self._seen) > _MOST_VALUES:
-                    del self._seen[next(iter(self._seen))]
-        into.codes[self._codes[0]] = code
+            if self._numbers:
+                into.numbers[self._numbers] = found
+                return
+            self._remember(value, found)
+        into.codes[self._codes[0]] = found
 
-
-class _Number(_Part):
-    """A column of single numbers, scaled at once."""
-
-    def __init__(self, encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> None:
-        super().__init__(encoder, columns, whole)
-        self._number = encoder.numbers[columns[0]]
-
-    def put(self, row: Mapping[str, Any], into: EncodedRow) -> None:
-        value = row.get(self._sources[0])
-        if value is None:
-            x = math.nan
-        elif type(value) is float and math.isfinite(value):
-            x = value
-        elif type(value) is int and LOW <= value < HIGH:
-            x = float(value)
-        else:
-            super().put(row, into)
+    def _remember(self, value: Any, code: int) -> None:
+        if isinstance(value, str) and len(value) > _SHORT:
             return
-        if isinstance(self._number, Bucketised):
-            into.codes[self._codes[0]] = self._number.encode(np.array([x]))[0]
-            return
-        into.numbers[self._numbers[0]] = self._number.scale(np.array([x]))[0]
-        if self._number.had_missing:
-            into.numbers[self._numbers[1]] = math.isnan(x)
+        self._seen[type(value), value] = code
+        if len(self._seen) > _MOST_VALUES:
+            del self._seen[next(iter(self._seen))]
 
 
 def _part(encoder: Encoder, columns: Sequence[str], whole: PartialEncoder) -> _Part:
-    kinds: dict[type, type[_Part]] = {Categorical: _Id, Numeric: _Number}
-    alone = len(columns) == 1
-    kind = kinds.get(type(encoder.schema.columns[columns[0]]), _Part) if alone else _Part
-    return kind(encoder, columns, whole)
+    name = columns[0]
+    kind = encoder.schema.columns[name]
+    # A kind made of another may read or encode values in its own way: it declares its own coder.
+    if len(columns) == 1 and "value_coder" in vars(type(kind)):
+        encode = kind.value_coder(encoder.states.get(name))
+        if encode is not None:
+            return _Value(encoder, columns, whole, encode)
+    return _Part(encoder, columns, whole)
 
 
 def _key(value: Any) -> Any:
@@ -183,10 +164,10 @@ def _key(value: Any) -> Any:
 
 def _together(schema: Schema) -> list[list[str]]:
     """Return the columns in groups that do not depend on one another."""
-    groups = [[name] for name, column in schema.columns.items() if not isinstance(column, Cross)]
+    groups = [[name] for name, column in schema.columns.items() if not column.combines]
     for name, column in schema.columns.items():
-        if isinstance(column, Cross):
-            joined = [g for g in groups if set(g) & set(column.columns)]
+        if column.combines:
+            joined = [g for g in groups if set(g) & set(column.combines)]
             groups = [g for g in groups if g not in joined]
             groups.append([n for g in joined for n in g] + [name])
     return groups

@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.sources.source import Chunk, FrameSource, Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.own_columns import MARK
+from crosstower.values.columns import to_ids
 
 _KEY, _FOUND = f"{MARK}key", f"{MARK}found"
 _SHOWN_KEYS = 3

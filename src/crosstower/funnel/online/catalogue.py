@@ -18,7 +18,7 @@ from crosstower.retrieval.files import COUNT, read_segments
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.retriever import Retriever
-from crosstower.values.columns import fitted
+from crosstower.values.fitted import fitted
 from crosstower.values.ids import Id, given_id
 
 

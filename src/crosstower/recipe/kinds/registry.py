@@ -1,31 +1,28 @@
-"""Column kinds by name: the built-in ones, and your own, which read cells in their own way."""
+"""Column kinds by name, built-in ones and your own: one file and one registration each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Annotated, Any, TypeVar
 
-from pydantic import SerializeAsAny, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import InitErrorDetails
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.columns import (
-    Bag,
-    Categorical,
-    Column,
-    Cross,
-    Distance,
-    Numeric,
-    Sequence,
-    Text,
-    Vector,
-)
+from crosstower.recipe.kinds.kind import Kind
 from crosstower.recipe.registry import Registry
-from crosstower.recipe.validation import explained
 
-BASES = (Categorical, Numeric, Bag, Sequence, Text, Vector)
-"""Kinds that read one column of the data: an own kind is a subclass of one of them."""
-
-COLUMNS = Registry[type[Any]]("column kind", package="crosstower.recipe.kinds")
+COLUMNS = Registry[type[Kind]]("column kind", package="crosstower.recipe.kinds")
 
 C = TypeVar("C", bound=type)
 
@@ -33,72 +30,97 @@ C = TypeVar("C", bound=type)
 def register_column(name: str) -> Callable[[C], C]:
     """Register a class as a column kind.
 
-    It is a subclass of the built-in kind whose values it gives: `clean` turns the raw cells of a
-    column into such values, and everything after that (what is learned, the codes or numbers,
-    the model's inputs, files, requests of a server) is as for the built-in kind. Fields that the
-    class adds are options of the column.
+    It is a subclass of `Column`, or of a built-in kind such as `Categorical` whose values it gives:
+    then what is learned, the codes or numbers, the model's inputs, files and requests of a server
+    are as for that kind, unless the class replaces them. Its fields are options of the column.
 
     Args:
         name: value of `kind` in the schema; the class declares it as `kind: Literal[name] = name`.
 
     Raises:
-        RecipeError: the class is no subclass of a built-in kind, its `kind` is another, or
-            another module has registered the name.
+        RecipeError: the class is no subclass of `Column`, its `kind` is another, it learns a state
+            of no type, or another module has registered the name.
 
     """
 
     def keep(cls: C) -> C:
-        if not issubclass(cls, BASES):
-            allowed = ", ".join(base.__name__ for base in BASES)
+        if not issubclass(cls, Kind):
             raise RecipeError(
-                f"column kind '{name}': {cls.__name__} must be a subclass of one of {allowed}"
+                f"column kind '{name}': {cls.__name__} must be a subclass of crosstower.Column or"
+                " of a built-in kind such as crosstower.Categorical"
             )
-        declared = cls.model_fields["kind"].default
+        declared = cls.model_fields["kind"].default if "kind" in cls.model_fields else None
         if declared != name:
             raise RecipeError(
                 f"column kind '{name}': {cls.__name__} must declare kind: Literal['{name}'] ="
                 f" '{name}', got '{declared}'"
             )
+        _check_state(name, cls)
         COLUMNS.add(name, cls, module=cls.__module__)
         return cls
 
     return keep
 
 
-_UNION = (*BASES, Distance, Cross)
-for _kind in _UNION:
-    COLUMNS.add(_kind.model_fields["kind"].default, _kind, module="crosstower.recipe.columns")
+def _check_state(name: str, cls: type[Kind]) -> None:
+    """Refuse a class that replaces what is learned, but not the type of what is learned."""
+    own = cls.__dict__
+    if "learner" in own and "State" not in own and not cls.__module__.startswith("crosstower."):
+        raise RecipeError(
+            f"column kind '{name}': {cls.__name__} has a learner; declare State, the frozen model"
+            " that its finish returns, so that a run can store it"
+        )
 
 
-def _declared(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Return a declared column; the union of built-in kinds does not know the others."""
-    if isinstance(value, dict):
-        return _from_plain(value, handler)
-    if not isinstance(value, BASES) or type(value) in _UNION:
+@lru_cache(maxsize=8)
+def _union(kinds: tuple[type[Kind], ...]) -> TypeAdapter[Any]:
+    """Return the check of columns by name, each of one of the kinds."""
+    column: Any = Annotated[reduce(or_, kinds), Field(discriminator="kind")]
+    columns: Any = Annotated[dict[str, column], Field(min_length=1)]
+    return TypeAdapter(columns)
+
+
+def _all_kinds() -> TypeAdapter[Any]:
+    COLUMNS.load()  # own modules too: one that is wrong is reported even if nothing needs it
+    return _union(tuple(COLUMNS.entries.values()))
+
+
+def _checked(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Return declared columns; which kinds there are is known when columns are read."""
+    if not isinstance(value, dict):
         return handler(value)
-    if COLUMNS.entries.get(value.kind) is not type(value):
-        raise ValueError(
-            f"{type(value).__name__} is not registered; decorate the class with"
+    kinds = _all_kinds()
+    faults = [
+        InitErrorDetails(type="value_error", loc=(name,), input=column, ctx={"error": fault})
+        for name, column in value.items()
+        if (fault := _fault(column)) is not None
+    ]
+    if faults:
+        raise ValidationError.from_exception_data("columns", faults)
+    return kinds.validate_python(value)
+
+
+def _fault(column: Any) -> ValueError | None:
+    """Return what is wrong with the kind of a column."""
+    if isinstance(column, Kind):
+        if COLUMNS.entries.get(column.kind_name()) is type(column):
+            return None
+        return ValueError(
+            f"{type(column).__name__} is not registered; decorate the class with"
             " @register_column(NAME)"
         )
-    return value
+    kind = column.get("kind") if isinstance(column, dict) else None
+    if not isinstance(kind, str) or kind in COLUMNS.entries:
+        return None
+    return ValueError(COLUMNS.unknown(kind, COLUMNS.names()))
 
 
-def _from_plain(value: dict[str, Any], handler: ValidatorFunctionWrapHandler) -> Any:
-    kind = value.get("kind")
-    if not isinstance(kind, str):
-        return handler(value)
-    try:
-        cls = COLUMNS.get(kind)
-    except RecipeError as error:
-        raise ValueError(str(error)) from None
-    if cls in _UNION:
-        return handler(value)
-    try:
-        return cls.model_validate(value)
-    except ValidationError as error:
-        raise ValueError(explained(error, cls)) from None
+class _SchemaOfKinds:
+    """Gives editors the options of every kind."""
+
+    def __get_pydantic_json_schema__(self, _: Any, handler: GetJsonSchemaHandler) -> Any:
+        return handler(_all_kinds().core_schema)
 
 
-AnyColumn = Annotated[SerializeAsAny[Column], WrapValidator(_declared)]
-"""A column of the schema, of a built-in or a registered kind."""
+Columns = Annotated[dict[str, SerializeAsAny[Kind]], WrapValidator(_checked), _SchemaOfKinds()]
+"""Columns of a schema by name, of built-in and registered kinds."""

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from crosstower.data.encoders.text import words_of
+from crosstower.recipe.kinds.text import words_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Literal
 
 import polars as pl
 
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.cleaning.cleaner import Cleaner
 from crosstower.data.sources.source import Source, open_source, require_columns
 from crosstower.errors import DataError
@@ -17,7 +16,7 @@ from crosstower.recipe.csv import Csv
 from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.schema import Schema
 from crosstower.values.arrays import Indices
-from crosstower.values.columns import text_of
+from crosstower.values.columns import text_of, to_ids
 from crosstower.values.lookup import places_of_ids
 
 BadRows = tuple[Literal["error", "skip"], Counter[str]]

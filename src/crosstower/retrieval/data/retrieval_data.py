@@ -158,18 +158,19 @@ def _fit(recipe: Recipe, rows: PositiveRows, sides: TowerColumns) -> Encoder:
     """Fit vocabularies and statistics on the training pairs, with items as often as they occur."""
     train = np.flatnonzero(rows.split == 0)
     frame = pl.concat([rows.take(train), rows.items.cleaned[rows.item[train]]], how="horizontal")
-    lengths: dict[str, int] = {}
-    if sides.history is not None:
-        column = recipe.schema_.columns[sides.history]
+    history = sides.history or ""
+    column = recipe.schema_.columns.get(history)
+    if isinstance(column, Sequence):
         ids = rows.items.ids.gather(rows.item[train])
-        if isinstance(column, Sequence):
-            lengths[sides.history] = column.max_len
-            lists = ids.reshape((-1, 1)) if column.table is None else ids.head(0).implode()
-            frame = frame.with_columns(_lists(lists, len(train)).alias(sides.history))
+        lists = ids.reshape((-1, 1)) if column.table is None else ids.head(0).implode()
+        frame = frame.with_columns(_lists(lists, len(train)).alias(history))
     fit = EncoderFit(recipe.schema_)
     fit.add(frame)
     encoder = fit.finish()
-    return replace(encoder, lengths=encoder.lengths | lengths)
+    if not isinstance(column, Sequence):
+        return encoder
+    state = replace(encoder.states[history], length=column.max_len)
+    return replace(encoder, states=encoder.states | {history: state})
 
 
 def _lists(lists: pl.Series, rows: int) -> pl.Series:

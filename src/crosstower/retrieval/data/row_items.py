@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.filters.filter import filter_columns, parse_filter
 from crosstower.data.sources.source import Chunk, FrameSource, Source, require_columns
 from crosstower.data.split import Splitter
@@ -16,7 +15,7 @@ from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.schema import Schema
 from crosstower.retrieval.data.items import BadRows, ItemTable, items_of, last_of_each
-from crosstower.values.columns import ids_of, settled
+from crosstower.values.columns import ids_of, settled, to_ids
 
 Mask = NDArray[np.bool_]
 

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cells import to_ids
 from crosstower.data.filters.filter import parse_filter
 from crosstower.data.filters.text import named
 from crosstower.data.sources.frames import series_of
@@ -18,6 +17,7 @@ from crosstower.errors import QueryError, RunError
 from crosstower.recipe.own_columns import MARK
 from crosstower.retrieval.index.survivors import Conditions, Survivors
 from crosstower.values.arrays import Indices
+from crosstower.values.columns import to_ids
 from crosstower.values.lookup import places_of_ids
 
 _ID = "item_id"

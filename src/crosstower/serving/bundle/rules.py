@@ -9,9 +9,8 @@ import polars as pl
 
 from crosstower.blending.rules.check import check_rules
 from crosstower.errors import BundleError, CrosstowerError, RecipeError
-from crosstower.recipe.columns import Bag, Numeric, Sequence
 from crosstower.recipe.rules import Rules, load_rules
-from crosstower.recipe.schema import Schema
+from crosstower.recipe.schema import Bag, Numeric, Schema, Sequence
 
 FILE = "rules.json"
 

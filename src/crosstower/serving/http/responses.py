@@ -7,7 +7,7 @@ from typing import Any
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import Ranked
 from crosstower.recipe.blend import Blend
-from crosstower.recipe.columns import Categorical
+from crosstower.recipe.schema import Categorical
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.serving.bundle.live import Live
@@ -195,7 +195,7 @@ def _kind(funnel: OnlineFunnel, name: str) -> str:
     for schema, _ in _schemas(funnel):
         for own, column in schema.columns.items():
             if name in schema.part([own]).sources():
-                return str(column.kind)
+                return column.kind_name()
     return "any"
 
 

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 import crosstower as ct
-from crosstower.data.encoders import text_encoders
-from crosstower.data.encoders.text_encoders import register_text_encoder, text_encoder, text_vectors
 from crosstower.errors import DataError, RecipeError
+from crosstower.recipe import text_encoders
+from crosstower.recipe.text_encoders import register_text_encoder, text_encoder, text_vectors
 
 
 def lengths(texts: Sequence[str]) -> np.ndarray:

@@ -4,15 +4,24 @@ import pytest
 from pydantic import ValidationError
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.schema import Categorical, Numeric, is_single_coded
+from crosstower.recipe.schema import Bag, Categorical, Cross, Distance, Numeric
 
-from .test_schema import EVERYTHING, schema
+from ..test_schema import EVERYTHING, schema
 
 
 def test_which_columns_give_one_code_a_row() -> None:
-    assert is_single_coded(Categorical())
-    assert is_single_coded(Numeric(transform="bucketise"))
-    assert not is_single_coded(Numeric())
+    assert Categorical().has_code
+    assert Numeric(transform="bucketise").has_code
+    assert not Numeric().has_code
+    assert not Bag().has_code
+
+
+def test_which_data_columns_a_column_reads() -> None:
+    assert Categorical().sources("city") == ("city",)
+    assert Categorical(source="town").sources("city") == ("town",)
+    assert Distance(origin=("a", "b"), to=("c", "d")).sources("km") == ("a", "b", "c", "d")
+    assert Cross(columns=("x", "y")).sources("xy") == ()
+    assert Cross(columns=("x", "y")).readings("xy") == []
 
 
 def test_columns_cannot_be_changed() -> None:

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.data.encoders.text import text_codes, words_of
-from crosstower.data.layout import PADDING, RESERVED_CODES
-from crosstower.errors import RecipeError
-from crosstower.recipe.schema import Text
+from crosstower.errors import DataError, RecipeError
+from crosstower.recipe.kinds.text import Text, text_codes, words_of
+from crosstower.values.tables import PADDING, RESERVED_CODES
 
 
 def codes(texts: list[str | None], **options: object) -> list[list[int]]:
@@ -87,3 +86,10 @@ def test_texts_are_encoded_alone_as_together() -> None:
 def test_wrong_options_are_refused(options: dict, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         Text(**options)
+
+
+def test_texts_may_be_numbers_but_not_lists() -> None:
+    read = Text().reader()
+    assert read(pl.Series("t", [1, 2])).values.to_list() == ["1", "2"]
+    with pytest.raises(DataError, match="column 't': expected text, got List"):
+        read(pl.Series("t", [["a"]]))

@@ -1,0 +1,26 @@
+"""A bag: an unordered set of values per row."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from crosstower.recipe.kinds.lists import ListColumn
+from crosstower.recipe.kinds.registry import register_column
+
+
+@register_column("bag")
+class Bag(ListColumn):
+    """An unordered set of values per row, such as genres or amenities.
+
+    The data has a list, or text that `separator` splits.
+    """
+
+    kind: Literal["bag"] = "bag"
+    max_len: int | None = Field(
+        default=None,
+        ge=1,
+        description="Number of first values to keep (default: the longest training row).",
+    )
+    pooling: Literal["mean", "sum", "max"] = "mean"

@@ -1,0 +1,78 @@
+"""A vector column: a list of numbers of fixed width per row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from crosstower.recipe.kinds.kind import Column, Learner
+from crosstower.recipe.kinds.numeric import Standardised
+from crosstower.recipe.kinds.registry import register_column
+from crosstower.values.columns import Cells, floats_of
+from crosstower.values.lists import vector_cells
+from crosstower.values.moments import Moments
+
+
+@register_column("vector")
+class Vector(Column):
+    """A fixed-width list of numbers per row, such as a precomputed embedding."""
+
+    rank: ClassVar[int] = 1
+    State: ClassVar[Any] = Standardised
+
+    kind: Literal["vector"] = "vector"
+    width: int = Field(ge=1, description="Length of the lists.")
+    normalise: Literal["standardise", "l2", "none"] = "standardise"
+
+    def reader(self) -> Callable[[pl.Series], Cells]:
+        """Return what reads vectors."""
+        return partial(vector_cells, width=self.width)
+
+    def learner(self) -> Learner:
+        """Return what learns one mean and one standard deviation of all components."""
+        return _VectorLearner(self.normalise == "standardise")
+
+    def inputs(self, name: str, state: Standardised) -> tuple[str, ...]:
+        """Return one number per component."""
+        return tuple(f"{name}[{i}]" for i in range(self.width))
+
+    def coder(self, state: Standardised) -> Callable[[pl.Series], NDArray[np.float64]]:
+        """Return what normalises vectors."""
+
+        def encode(values: pl.Series) -> NDArray[np.float64]:
+            x = _matrix(values, self.width)
+            if self.normalise == "l2":
+                norm = np.linalg.norm(x, axis=1, keepdims=True)
+                x = x / np.where(norm > 0, norm, 1.0)
+            return state.scale(x)
+
+        return encode
+
+
+@dataclass
+class _VectorLearner:
+    standardise: bool
+    moments: Moments = field(default_factory=Moments)
+
+    def add(self, values: pl.Series) -> None:
+        if self.standardise:
+            flat = values.explode(empty_as_null=False, keep_nulls=False)
+            self.moments.add(floats_of(flat))
+
+    def finish(self) -> Standardised:
+        return Standardised(mean=self.moments.mean, sd=self.moments.sd)
+
+
+def _matrix(series: pl.Series, width: int) -> NDArray[np.float64]:
+    present = series.is_not_null().to_numpy()
+    matrix = np.full((len(series), width), np.nan)
+    flat = series.explode(empty_as_null=False, keep_nulls=False)
+    matrix[present] = flat.to_numpy().reshape(-1, width)
+    return matrix

@@ -1,0 +1,46 @@
+"""Values of requests as a column of a type holds them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import polars as pl
+
+from crosstower.errors import DataError
+from crosstower.values.columns import numbers_of
+from crosstower.values.ids import id_of, text_of_value
+from crosstower.values.instants import is_temporal
+
+
+def fitted(value: Any, kind: pl.DataType) -> Any:
+    """Return a Python value as a column of a type holds it, so that "7" fits integers.
+
+    Raises:
+        DataError: it does not fit.
+
+    """
+    if value is None:
+        return None
+    if isinstance(kind, pl.List | pl.Array):
+        elements = list(value) if isinstance(value, list | tuple) else [value]
+        inner = cast("Any", kind.inner)
+        inner = inner() if isinstance(inner, type) else inner
+        return [fitted(element, inner) for element in elements]
+    if isinstance(kind, pl.String):
+        return text_of_value(value)
+    if kind.is_integer() and type(found := id_of(value)) is int:
+        return found
+    if kind.is_numeric() or is_temporal(kind) or isinstance(kind, pl.Boolean):
+        return _fitted_number(value, kind)
+    return pl.Series([value], dtype=kind, strict=True)[0]
+
+
+def _fitted_number(value: Any, kind: pl.DataType) -> Any:
+    number = numbers_of(pl.Series([text_of_value(value)], dtype=pl.String))[0][0]
+    if number is None:
+        raise DataError(f"expected {kind}, got {value!r}")
+    if is_temporal(kind):
+        return pl.from_epoch(pl.Series([round(number * 1e6)]), "us").cast(kind)[0]
+    if kind.is_float():
+        return number
+    return pl.Series([number]).cast(kind, strict=True)[0] if number in (0.0, 1.0) else value
