@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.click_log import write_click_log
 from benchmarks.train import SCRIPTS
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.fitting.fit import fit
 from crosstower.ranking.predict import predict_file

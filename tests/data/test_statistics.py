@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.data.statistics import DatasetCounter, DatasetStats

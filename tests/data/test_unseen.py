@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.data.unseen import Unseen

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel

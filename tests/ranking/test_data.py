@@ -7,7 +7,7 @@ import torch
 
 from crosstower.data.batch import Batch
 from crosstower.data.batches import Batches
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.reading import source_of
 from crosstower.data.split import SPLITS, select, splitter_of

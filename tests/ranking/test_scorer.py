@@ -13,7 +13,7 @@ from torch import nn
 
 from crosstower.blending.blender import fit_blend
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.sources.source import Chunk

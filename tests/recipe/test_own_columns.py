@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import crosstower as ct
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, RecipeError

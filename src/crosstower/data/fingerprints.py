@@ -17,14 +17,13 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from crosstower.data.batch import Batch
 from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
 from crosstower.storage.files import write_parquet
 from crosstower.values.arrays import Indices
-from crosstower.values.hashing import U64, mix
+from crosstower.values.codes import U64, mix
 
 FINGERPRINTS = "fingerprints.parquet"
 _HASH, _SIZE, _ALL = "hash", 1 << 16, np.uint64(2**64 - 1)
@@ -32,34 +31,30 @@ _DEVIATIONS, _LEAST = 3.0, 0.01
 
 
 def row_hashes(batch: Batch) -> U64:
-    """Return a hash `[B]` of the inputs of each row, labels aside; padding does not count."""
+    """Return a hash `[B]` of the inputs of each row, labels aside; padding does not count.
+
+    Each code is multiplied by the odd factor of its column and of its place in a list.
+    """
     parts = [batch.codes, batch.numbers.view(torch.int32), *batch.lists.values()]
     total = np.zeros(len(batch.codes), dtype=np.uint64)
-    for place, part in enumerate(parts):
-        total += _of_lists(part, place) if isinstance(part, Ragged) else _of_table(part, place)
+    for seed, part in enumerate(parts):
+        width = part.length if isinstance(part, Ragged) else part.shape[1]
+        factors = mix(np.arange(width), seed=seed) | np.uint64(1)
+        if isinstance(part, Ragged):
+            total += _sums_of_lists(part, factors)
+            continue
+        for column, factor in enumerate(factors):  # no copy of a whole wide part
+            total += part.numpy()[:, column].astype(np.uint64) * factor
     return mix(total)
 
 
-def _of_table(part: Tensor, seed: int) -> U64:
-    """Return the sum `[B]` of the codes `[B, L]`, each times the factor of its place."""
-    table, total = part.numpy(), np.zeros(len(part), dtype=np.uint64)
-    for column, factor in enumerate(_factors(table.shape[1], seed)):
-        total += table[:, column].astype(np.uint64) * factor  # no copy of a whole wide part
-    return total
-
-
-def _of_lists(lists: Ragged, seed: int) -> U64:
-    """Return what `_of_table` gives for the padded lists."""
+def _sums_of_lists(lists: Ragged, factors: U64) -> U64:
+    """Return the sums `[B]` that the padded lists would have."""
     offsets, counts = lists.offsets.numpy(), lists.counts.numpy()
     places = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-    factors = _factors(int(counts.max(initial=0)), seed)
     sums = np.zeros(len(places) + 1, dtype=np.uint64)
     np.cumsum(lists.values.numpy().astype(np.uint64) * factors[places], out=sums[1:])
     return sums[offsets[1:]] - sums[offsets[:-1]]  # modulo 2^64, as everything here
-
-
-def _factors(count: int, seed: int) -> U64:
-    return mix(np.arange(count), seed=seed) | np.uint64(1)
 
 
 def labelled_hashes(inputs: U64, batch: Batch) -> U64:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS, select, splitter_of
 from crosstower.recipe.own_columns import label_name, raw_name

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from crosstower.recipe.kinds.kind import CodeField, ListField
 from crosstower.recipe.tasks import HeadKind
-from crosstower.values.tables import MISSING, PADDING, RESERVED_CODES, UNSEEN
+from crosstower.values.codes import MISSING, PADDING, RESERVED_CODES, UNSEEN
 
 __all__ = [
     "MISSING",

@@ -78,11 +78,16 @@ class DatasetCounter:
     unseen: Unseen = field(default_factory=Unseen)
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    implications: Implications = field(default_factory=Implications)
+    implications: Implications | None = None
     hashes: FingerprintCounter = field(default_factory=FingerprintCounter)
 
     def add(
-        self, labels: pl.DataFrame, batch: Batch, rows: Mapping[str, Indices], encoder: Encoder
+        self,
+        labels: pl.DataFrame,
+        batch: Batch,
+        rows: Mapping[str, Indices],
+        encoder: Encoder,
+        test: Batch | None = None,
     ) -> None:
         """Count the rows of a chunk.
 
@@ -91,10 +96,14 @@ class DatasetCounter:
             batch: the same rows, encoded.
             rows: positions of the rows of each split; others are not counted.
             encoder: that encoded them.
+            test: encoded rows of the test split; taken from `batch` if None.
 
         """
-        self.implications.add(encoder.schema.tasks, labels[np.concatenate(list(rows.values()))])
-        self.unseen.add(batch.take(rows["test"]), encoder)
+        tasks = encoder.schema.tasks
+        if any(isinstance(task, Binary) and task.after is not None for task in tasks.values()):
+            self.implications = self.implications or Implications()
+            self.implications.add(tasks, labels[np.concatenate(list(rows.values()))])
+        self.unseen.add(batch.take(rows["test"]) if test is None else test, encoder)
         self.hashes.add(batch, rows)
         for split, chosen in rows.items():
             self.rows[split] += len(chosen)
@@ -111,7 +120,8 @@ class DatasetCounter:
                     f"the {split} split holds no rows ({counts}); change data.split, or give more"
                     " rows"
                 )
-        self.implications.check()
+        if self.implications is not None:
+            self.implications.check()
         for (name, split), count in self.labels.items():
             if count.rows == 0:
                 raise DataError(
@@ -147,7 +157,8 @@ class DatasetCounter:
         for (task, part), count in self.labels.items():
             rates.setdefault(task, {})[part] = count.total / count.rows
         fingerprints, fingerprint = self.hashes.finish()
-        notes = [*self._missing(), *self.implications.notes(), *_repeated(fingerprints.repeated)]
+        implied = [] if self.implications is None else self.implications.notes()
+        notes = [*self._missing(), *implied, *_repeated(fingerprints.repeated)]
         stats = DatasetStats(
             source=source,
             split=split,

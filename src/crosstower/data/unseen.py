@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from crosstower.data.batch import Batch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.layout import MISSING, PADDING, UNSEEN
-from crosstower.values.tables import Vocabulary
+from crosstower.values.codes import Vocabulary
 
 _REPORTED = 0.5
 

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from crosstower.values.codes import hash_id, hash_ids, mix, uniform
 from crosstower.values.columns import text_of
-from crosstower.values.hashing import hash_id, hash_ids, mix, uniform
 from crosstower.values.ids import Id
 
 OUTSIDE = ""

@@ -18,7 +18,7 @@ from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import Floats
 from crosstower.experiments.lifts import LEAST_ACTIVE
 from crosstower.experiments.sequences import always_valid_p, half_width
-from crosstower.values.hashing import hash_id
+from crosstower.values.codes import hash_id
 
 Item = TypeVar("Item", bound=Hashable)
 PREFERENCE_SCALE = 0.1

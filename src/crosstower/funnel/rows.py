@@ -21,9 +21,9 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
+from crosstower.values.codes import Vocabulary
 from crosstower.values.columns import to_ids
 from crosstower.values.ids import id_of
-from crosstower.values.tables import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _history(
         return None, 0
     (raw,) = recipe.schema_.part([name]).sources()
     sequences = {n: c for n, c in ranking.columns.items() if isinstance(c, Sequence)}
-    lengths = [c.max_len for n, c in sequences.items() if list(sources_of(n, c)) == [raw]]
+    lengths = [c.max_len for n, c in sequences.items() if list(c.sources(n)) == [raw]]
     return (raw, max(lengths)) if lengths and raw in from_query else (None, 0)
 
 

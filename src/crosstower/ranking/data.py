@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
@@ -141,7 +141,7 @@ class _Reading:
 
     def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
-        cleaner = replace(self.cleaner, skipped=census.skipped, implied=census.implied)
+        cleaner = self.cleaner.anew(skipped=census.skipped, implied=census.implied)
         rows = 0
         for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
             yield frame, assignment
@@ -166,11 +166,12 @@ def _encode(
         batch, target = encoder.encode(frame), targets_of(frame, encoder.schema, extras)
         labels = target.select(list(encoder.schema.tasks))
         chosen = {s: np.flatnonzero(assignment == place) for place, s in enumerate(SPLITS)}
-        for split, part in {s: batch.take(places) for s, places in chosen.items()}.items():
+        parts = {split: batch.take(places) for split, places in chosen.items()}
+        for split, part in parts.items():
             rows[split].add(part)
         for split, frames in targets.items():
             frames.append(target[chosen[split]])
-        census.add(labels, batch, chosen, encoder)
+        census.add(labels, batch, chosen, encoder, parts["test"])
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in targets.items()}
     words = split_words(recipe.data.split, reading.splitter.clocks)

@@ -32,7 +32,7 @@ from torch import nn
 from crosstower.blending.blender import FittedBlend
 from crosstower.blending.columns import amounts_of, column_of
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner, OnBadRows
+from crosstower.data.cleaner import Cleaner, OnBadRows
 from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.ragged import Ragged

@@ -106,7 +106,7 @@ class Schema(FrozenModel):
         """Return plain data without defaults, for `Schema.model_validate`."""
         plain = self.model_dump(mode="json", exclude_defaults=True)
         for name, column in self.columns.items():
-            plain["columns"][name]["kind"] = column.kind_name()
+            plain["columns"][name]["kind"] = column.kind
         for name, task in self.tasks.items():
             plain["tasks"][name]["kind"] = task.kind
         return plain

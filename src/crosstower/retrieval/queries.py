@@ -22,8 +22,8 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_
 from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER, read
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
+from crosstower.values.codes import Vocabulary
 from crosstower.values.ids import given_id
-from crosstower.values.tables import Vocabulary
 
 NO_ITEMS = np.empty(0, np.int64)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ _EXACT: dict[Any, int] = {pl.Float64: 2**53, pl.Float32: 2**24, pl.Float16: 2**1
 
 _FEW = 8  # rows; below it, Python is faster than a query engine
 _SPECIAL = rf"^\s|\s$|^$|{WHOLE}|{BOOLEAN}|{MOMENT}"
+_SPECIAL_TEXT = re.compile(_SPECIAL)
 _SAME = {"true": "1", "false": "0", "1": "true", "0": "false"}
 _ID = "an id, an integer or a text"
 _ID_ADVICE = "store ids as integers or text, as floating-point numbers round them"
@@ -71,6 +73,8 @@ def _text_of_binary(raw: pl.Series) -> pl.Series:
 
 def _text_of_texts(raw: pl.Series) -> pl.Series:
     if len(raw) <= _FEW:
+        if not any(v is not None and _SPECIAL_TEXT.search(v) for v in raw.to_list()):
+            return raw
         texts = [None if v is None else id_of(v) for v in raw.to_list()]
         plain = [None if v is None else str(v) for v in texts]
         return pl.Series(raw.name, plain, dtype=pl.String)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.layout import MISSING, RESERVED_CODES, UNSEEN, Head
@@ -14,7 +14,7 @@ from crosstower.data.sources.source import Chunk, open_source
 from crosstower.errors import DataError
 from crosstower.recipe.schema import Distance, Schema
 from crosstower.recipe.tasks import Binary
-from crosstower.values.hashing import combine
+from crosstower.values.codes import combine
 
 
 def schema(columns: dict, tasks: dict | None = None) -> Schema:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.sources.source import open_source

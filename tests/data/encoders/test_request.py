@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 import torch
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.ragged import padded

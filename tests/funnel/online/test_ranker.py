@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import CrosstowerError, QueryError
 from crosstower.funnel.online.blends import Override

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from crosstower.recipe.kinds.categorical import Categorical
-from crosstower.values.tables import MISSING, UNSEEN
+from crosstower.values.codes import MISSING, UNSEEN
 
 
 def test_ids_are_canonical_and_a_fraction_is_none() -> None:

@@ -7,7 +7,7 @@ from crosstower.errors import RecipeError
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.categorical import Categorical
 from crosstower.recipe.kinds.coded import GivenTable
-from crosstower.values.tables import HashBuckets, Vocabulary, VocabularyFit
+from crosstower.values.codes import HashBuckets, Vocabulary, VocabularyFit
 
 
 def test_a_declared_table_learns_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.encoders.fit import EncoderFit

@@ -3,8 +3,7 @@
 import numpy as np
 
 from crosstower.recipe.kinds.cross import Cross
-from crosstower.values.hashing import combine
-from crosstower.values.tables import RESERVED_CODES
+from crosstower.values.codes import RESERVED_CODES, combine
 
 
 def test_a_cross_hashes_the_codes_of_its_columns_in_order() -> None:

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.recipe.kinds.distance import Distance
 from crosstower.recipe.kinds.kind import Reading

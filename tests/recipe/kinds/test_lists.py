@@ -2,14 +2,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosstower.recipe.kinds.coded import given_vocabulary
 from crosstower.recipe.kinds.lists import ListLearner, ListState, list_codes
-from crosstower.values.tables import (
-    MISSING,
-    RESERVED_CODES,
-    UNSEEN,
-    VocabularyFit,
-    given_vocabulary,
-)
+from crosstower.values.codes import MISSING, RESERVED_CODES, UNSEEN, VocabularyFit
 
 TABLE = given_vocabulary(("a", "b", "c"))
 CODES = {"a": 3, "b": 4, "c": 5, "z": UNSEEN, None: MISSING}

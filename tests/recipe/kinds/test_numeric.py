@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crosstower.recipe.kinds.numeric import Bucketised, NumberLearner, Numeric
-from crosstower.values.tables import MISSING, RESERVED_CODES
+from crosstower.values.codes import MISSING, RESERVED_CODES
 
 Finite = st.floats(-1e6, 1e6, allow_nan=False)
 

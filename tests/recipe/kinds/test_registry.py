@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import crosstower as ct
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.encoders.row import RowEncoder

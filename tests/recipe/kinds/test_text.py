@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.kinds.text import Text, text_codes, words_of
-from crosstower.values.tables import PADDING, RESERVED_CODES
+from crosstower.values.codes import PADDING, RESERVED_CODES
 
 
 def codes(texts: list[str | None], **options: object) -> list[list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Chunk
 from crosstower.fitting.fit import fit
 from crosstower.models.registry import model_names

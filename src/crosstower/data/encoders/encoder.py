@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import DataError
 from crosstower.recipe.kinds.kind import Inputs, Kind
 from crosstower.recipe.schema import Schema
-from crosstower.values.tables import Table
+from crosstower.values.codes import Table
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,10 @@ def _plan_of(
     kinds: Mapping[str, Kind], states: Mapping[str, Any], heads: tuple[Head, ...]
 ) -> _Plan:
     inputs = {name: kind.inputs(name, states.get(name)) for name, kind in kinds.items()}
-    coders = {name: _coder(kind, inputs[name], states.get(name)) for name, kind in kinds.items()}
+    coders = {name: kind.coder(states.get(name)) for name, kind in kinds.items()}
+    for name, kind in kinds.items():
+        if not type(kind).__module__.startswith("crosstower."):
+            coders[name] = partial(_checked, coders[name], kind, inputs[name])
     ranked = sorted(kinds, key=lambda name: kinds[name].rank)
     codes = [field for name in ranked if isinstance(field := inputs[name], CodeField)]
     lists = [field for field in inputs.values() if isinstance(field, ListField)]
@@ -141,19 +144,9 @@ def _plan_of(
     )
 
 
-def _coder(kind: Kind, inputs: Inputs, state: Any) -> Callable[[Any], Any]:
-    encode = kind.coder(state)
-    if type(kind).__module__.startswith("crosstower."):
-        return encode
-
-    def checked(values: Any) -> Any:
-        return _checked(encode(values), kind, inputs, len(values))
-
-    return checked
-
-
-def _checked(encoded: Any, kind: Kind, inputs: Inputs, rows: int) -> Any:
-    """Return what the coder of an own kind gave, if it is as declared."""
+def _checked(encode: Callable[[Any], Any], kind: Kind, inputs: Inputs, values: Any) -> Any:
+    """Return what the coder of an own kind gives, if it is as declared."""
+    encoded, rows = encode(values), len(values)
     if isinstance(inputs, ListField):
         return encoded
     found = np.asarray(encoded)
@@ -166,7 +159,7 @@ def _checked(encoded: Any, kind: Kind, inputs: Inputs, rows: int) -> Any:
     if right:
         return found
     raise DataError(
-        f"column kind '{kind.kind_name()}': its coder must return {wanted}, as its inputs say; got"
+        f"column kind '{kind.kind}': its coder must return {wanted}, as its inputs say; got"
         f" {found.dtype} {list(found.shape)}"
     )
 

@@ -14,7 +14,7 @@ from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.schema import Schema
-from crosstower.values.tables import HashBuckets, Table, Vocabulary
+from crosstower.values.codes import HashBuckets, Table, Vocabulary
 
 FORMAT = 3
 

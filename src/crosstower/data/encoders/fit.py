@@ -10,8 +10,8 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.labels import LabelFit
 from crosstower.data.layout import Layout
 from crosstower.errors import DataError
-from crosstower.recipe.kinds.coded import Coded, TableLearner
-from crosstower.recipe.kinds.kind import Kind, Learner
+from crosstower.recipe.kinds.coded import coded_columns
+from crosstower.recipe.kinds.kind import Learner
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression
 
@@ -27,11 +27,13 @@ class EncoderFit:
 
     def __post_init__(self) -> None:
         """Set up what each column and each regression learns."""
-        tables = _tables(self.schema)
-        for name, column in self.schema.columns.items():
-            learner = _learner(name, column, tables)
-            if learner is not None:
-                self._learners[name] = learner
+        columns = self.schema.columns
+        coded = coded_columns(columns)
+        tables = {name: c.own_table() for name, c in coded.items() if c.table is None}
+        learners = {n: c.learner_of(tables[c.table or n]) for n, c in coded.items()}
+        others = {n: c.learner() for n, c in columns.items() if n not in coded}
+        learners |= {n: learner for n, learner in others.items() if learner is not None}
+        self._learners = {name: learners[name] for name in columns if name in learners}
         for name, task in self.schema.tasks.items():
             if isinstance(task, Regression):
                 self._labels[name] = LabelFit(name, task)
@@ -69,15 +71,3 @@ def draft_layout(schema: Schema) -> Layout:
     Learnt vocabularies are empty, lists have one value, and no number is missing.
     """
     return EncoderFit(schema).draft().layout
-
-
-def _tables(schema: Schema) -> dict[str, TableLearner]:
-    """Return what learns each table, by the column that owns it."""
-    coded = {name: c for name, c in schema.columns.items() if isinstance(c, Coded)}
-    return {name: c.own_table() for name, c in coded.items() if c.table is None}
-
-
-def _learner(name: str, column: Kind, tables: dict[str, TableLearner]) -> Learner | None:
-    if isinstance(column, Coded) and type(column).learner is Coded.learner:
-        return column.learner_of(tables[column.table or name])
-    return column.learner()

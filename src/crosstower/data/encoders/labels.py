@@ -55,10 +55,11 @@ def encode_labels(
     that they are conditional on did not happen.
     """
     labels = np.full((frame.height, len(schema.tasks)), np.nan, dtype=np.float32)
+    columns, known = {name: label_name(name) for name in schema.tasks}, set(frame.columns)
     for place, (name, task) in enumerate(schema.tasks.items()):
-        if label_name(name) not in frame.columns:
+        if columns[name] not in known:
             continue
-        y = floats_of(frame[label_name(name)])
+        y = floats_of(frame[columns[name]])
         if isinstance(task, Rating):
             y = (y - task.low) / (task.high - task.low)
         elif isinstance(task, Regression):

@@ -50,7 +50,7 @@ class PartialEncoder:
 
         `lists` are added, such as histories.
         """
-        codes, numbers = self.blank(len(batch), batch.codes.device)
+        codes, numbers = self.blank(batch.codes.shape[0], batch.codes.device)
         self.put(batch, codes, numbers)
         return Batch(codes, numbers, {**batch.lists, **(lists or {})}, batch.labels)
 

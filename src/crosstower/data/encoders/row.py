@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.ragged import Lists, joined_lists

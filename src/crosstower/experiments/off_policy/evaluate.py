@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.reading import source_of, training_source

@@ -20,8 +20,8 @@ from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import ItemIndex, nearest_by_id
 from crosstower.retrieval.index.vectors import Floats, Vectors
 from crosstower.values.arrays import Indices
+from crosstower.values.codes import Vocabulary
 from crosstower.values.ids import Id, given_id, id_of
-from crosstower.values.tables import Vocabulary
 
 Mask = NDArray[np.bool_]
 _SAME_LENGTH, _TINY = 1e-3, 1e-12

@@ -6,7 +6,6 @@ Items are encoded when they arrive (`ranker_items.py`), queries per request.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.request import RequestEncoder
 from crosstower.data.encoders.row import RowEncoder
 from crosstower.data.layout import UNSEEN
@@ -249,7 +248,7 @@ class OnlineRanker:
 
     def _marked(self, query: RankerQuery, items: RankerItems) -> RankerItems:
         """Return items marked that cannot be read together with a query, such as a bad place."""
-        cleaner = replace(self._pairs, on_bad_rows="skip", skipped=Counter[str]())
+        cleaner = self._pairs.anew(on_bad_rows="skip")
         rows = cleaner.clean(self._pair_rows(query, items))[ROW].to_numpy()
         return replace(items, good=items.good & np.isin(np.arange(len(items)), rows))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.content_types import ContentTypes, Names
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.sources.joins import JoinedSource
@@ -111,7 +110,7 @@ class RankerItemEncoder:
             source = replace(table, base=FrameSource(frame, "the items"))
             frame = pl.concat([chunk.frame for chunk in source.chunks(source.columns())])
         how = "error" if strict else "skip"
-        cleaner = replace(self._cleaner, on_bad_rows=how, skipped=Counter[str]())
+        cleaner = self._cleaner.anew(on_bad_rows=how)
         starts = range(0, max(frame.height, 1), _ROWS)
         parts = [self._encoded(cleaner, frame.slice(start, _ROWS)) for start in starts]
         return RankerItems.concatenate(parts)

@@ -11,9 +11,9 @@ from crosstower.errors import DataError
 from crosstower.recipe.kinds.coded import Coded, TableLearner
 from crosstower.recipe.kinds.kind import CodeField
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.values.codes import MISSING, Codes, Table
 from crosstower.values.columns import Cells, id_cells
 from crosstower.values.ids import id_of
-from crosstower.values.tables import MISSING, Codes, Table
 
 
 @register_column("categorical")

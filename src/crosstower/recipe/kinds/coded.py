@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.kinds.kind import Column, Kind, Learner
+from crosstower.values.codes import HashBuckets, Table, Vocabulary, VocabularyFit
+from crosstower.values.columns import settled
 from crosstower.values.ids import id_of
-from crosstower.values.tables import HashBuckets, Table, VocabularyFit, given_vocabulary
 
 _OF_OWNER = {"vocabulary", "min_count", "max_size", "hash_buckets", "dim"}
 
@@ -81,9 +82,8 @@ class Coded(Column):
         """Raise ValueError if a shared table has no owner, or an option is its owner's."""
         if self.table is None:
             return
-        owner = columns.get(self.table)
-        if not isinstance(owner, Coded) or owner.table is not None:
-            allowed = [n for n, c in columns.items() if isinstance(c, Coded) and c.table is None]
+        allowed = [n for n, c in coded_columns(columns).items() if c.table is None]
+        if self.table not in allowed:
             raise ValueError(
                 f"column '{name}': table '{self.table}' is not a column with its own table"
                 f"{did_you_mean(self.table, allowed)}; allowed: {', '.join(allowed)}"
@@ -114,6 +114,12 @@ class Coded(Column):
         return VocabularyFit(self.min_count, self.max_size)
 
 
+def coded_columns(columns: Mapping[str, Kind]) -> dict[str, Coded]:
+    """Return the columns with a table, own or shared; an own kind may learn something else."""
+    coded = {name: c for name, c in columns.items() if isinstance(c, Coded)}
+    return {name: c for name, c in coded.items() if type(c).learner is Coded.learner}
+
+
 def refuse_options(column: Kind, name: str, owner: str, options: set[str]) -> None:
     """Raise ValueError if a column that shares a table has options of the table's owner."""
     given: Any = column.model_fields_set & options
@@ -132,3 +138,9 @@ def _check_vocabulary(values: tuple[bool | float | str, ...]) -> None:
         raise ValueError("vocabulary has an empty value, which means missing; remove it")
     if len(set(map(str, ids))) < len(ids):
         raise ValueError("vocabulary repeats a value; list each value once")
+
+
+def given_vocabulary(values: Sequence[bool | float | str]) -> Vocabulary:
+    """Return the vocabulary that a schema lists."""
+    texts = [str(id_of(value)) for value in values]
+    return Vocabulary(settled(pl.Series("value", texts, dtype=pl.String)).sort())

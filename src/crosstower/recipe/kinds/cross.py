@@ -11,8 +11,7 @@ from pydantic import Field
 from crosstower.errors import did_you_mean
 from crosstower.recipe.kinds.kind import CodeField, Kind, Reading
 from crosstower.recipe.kinds.registry import register_column
-from crosstower.values.hashing import combine
-from crosstower.values.tables import RESERVED_CODES, Codes
+from crosstower.values.codes import RESERVED_CODES, Codes, combine
 
 
 @register_column("cross")

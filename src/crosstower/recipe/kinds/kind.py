@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 import polars as pl
 from pydantic import Field, TypeAdapter, ValidationError
 
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.values.codes import Table
 from crosstower.values.columns import Cells, none_bad
-from crosstower.values.tables import Table
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,11 @@ class Kind(FrozenModel):
     rank: ClassVar[int] = 0
     """Codes and numbers of a lower rank come first in a batch."""
 
+    if TYPE_CHECKING:  # each kind declares its Literal
+        kind: Any
+
     State: ClassVar[Any] = None
     """Type of the state that `learner` learns, a frozen model; None without one."""
-
-    @classmethod
-    def kind_name(cls) -> str:
-        """Return the value of `kind` in a schema."""
-        return str(cls.model_fields["kind"].default)
 
     @property
     def combines(self) -> tuple[str, ...]:
@@ -128,7 +127,7 @@ class Kind(FrozenModel):
 
     def readings(self, name: str) -> list[Reading]:
         """Return how each column of a cleaned frame is read."""
-        raise NotImplementedError
+        return readings_of({name: self})
 
     def learner(self) -> Learner | None:
         """Return what learns the state from training rows; None if there is nothing to learn."""
@@ -146,7 +145,7 @@ class Kind(FrozenModel):
             checked = _adapter(self.State).validate_python(state)
         except ValidationError:
             raise DataError(
-                f"column kind '{self.kind_name()}': finish of its learner must return the State of"
+                f"column kind '{self.kind}': finish of its learner must return the State of"
                 f" the kind, got {type(state).__name__}"
             ) from None
         return _adapter(self.State).dump_python(checked, mode="json")
@@ -227,18 +226,13 @@ class Column(Kind):
         """Return the data column that the column reads."""
         return (self.source or name,)
 
-    def readings(self, name: str) -> list[Reading]:
-        """Return how its cells are read: by `reader`, after an own `clean`."""
-        read, source = self.reader(), self.source or name
-        if type(self).clean is Column.clean:
-            return [Reading(name, source, read)]
+    def read(self, raw: pl.Series, name: str, read: Callable[[pl.Series], Cells]) -> Cells:
+        """Return what `read` gives for cells that an own `clean` has changed.
 
-        def read_cleaned(raw: pl.Series) -> Cells:
-            return self._read(name, raw, read)
+        Raises:
+            DataError: `clean` cannot read the column, or returns no values `[B]`.
 
-        return [Reading(name, source, read_cleaned)]
-
-    def _read(self, name: str, raw: pl.Series, read: Callable[[pl.Series], Cells]) -> Cells:
+        """
         if raw.dtype == pl.Null:  # all are missing, which no kind has to read
             return read(raw)
         values = self._cleaned(name, raw)
@@ -249,7 +243,7 @@ class Column(Kind):
         return Cells(cells.values, cells.bad | lost, self.expected, "repair the cell")
 
     def _cleaned(self, name: str, raw: pl.Series) -> pl.Series:
-        kind = self.kind_name()
+        kind = self.kind
         try:
             values = cast("object", self.clean(raw))  # own code may return anything
         except pl.exceptions.PolarsError as error:
@@ -267,6 +261,21 @@ class Column(Kind):
             f"column '{name}': clean of kind '{kind}' must return a polars Series of"
             f" {len(raw):,} values, got {given}"
         )
+
+
+def readings_of(columns: Mapping[str, Kind]) -> list[Reading]:
+    """Return how the columns of cleaned frames are read, in the order of the schema."""
+    readers = {name: c.reader() for name, c in columns.items() if isinstance(c, Column)}
+    readings = list[Reading]()
+    for name, column in columns.items():
+        if not isinstance(column, Column):
+            readings += column.readings(name)
+            continue
+        read = readers[name]
+        if type(column).clean is not Column.clean:
+            read = partial(column.read, name=name, read=read)
+        readings.append(Reading(name, column.source or name, read))
+    return readings
 
 
 def _as_they_are(raw: pl.Series) -> Cells:

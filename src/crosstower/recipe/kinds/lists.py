@@ -14,9 +14,9 @@ from pydantic import Field
 
 from crosstower.recipe.kinds.coded import Coded, TableLearner
 from crosstower.recipe.kinds.kind import ListField
+from crosstower.values.codes import Codes, Table
 from crosstower.values.columns import Cells
 from crosstower.values.lists import id_list_cells
-from crosstower.values.tables import Codes, Table
 
 Pooling = Literal["mean", "sum", "max", "attention", "gru"]
 

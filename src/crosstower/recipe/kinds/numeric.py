@@ -15,10 +15,10 @@ from pydantic import Field, model_validator
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.kind import CodeField, Column, Inputs, Learner
 from crosstower.recipe.kinds.registry import register_column
+from crosstower.values.codes import MISSING, RESERVED_CODES, Codes
 from crosstower.values.columns import Cells, floats_of, number_cells
 from crosstower.values.ids import HIGH, LOW
 from crosstower.values.moments import Moments, UniformSample
-from crosstower.values.tables import MISSING, RESERVED_CODES, Codes
 
 Floats = NDArray[np.float64]
 _QUANTILES = 256

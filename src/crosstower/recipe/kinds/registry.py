@@ -103,7 +103,7 @@ def _checked(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 def _fault(column: Any) -> ValueError | None:
     """Return what is wrong with the kind of a column."""
     if isinstance(column, Kind):
-        if COLUMNS.entries.get(column.kind_name()) is type(column):
+        if COLUMNS.entries.get(column.kind) is type(column):
             return None
         return ValueError(
             f"{type(column).__name__} is not registered; decorate the class with"

@@ -9,7 +9,7 @@ from typing import Literal
 
 import polars as pl
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.sources.source import Source, open_source, require_columns
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.cleaner import Cleaner
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.joins import JoinMatch, join_matches
 from crosstower.data.sources.source import FilteredSource, Source, require_columns

@@ -195,7 +195,7 @@ def _kind(funnel: OnlineFunnel, name: str) -> str:
     for schema, _ in _schemas(funnel):
         for own, column in schema.columns.items():
             if name in schema.part([own]).sources():
-                return column.kind_name()
+                return column.kind
     return "any"
 
 

@@ -8,20 +8,20 @@ as it was, and the row's number in the source stand under the names of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.data.cleaning.label_cells import implied_zeros, label_cells, label_reader
 from crosstower.data.sources.source import Chunk
 from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
-from crosstower.recipe.kinds.kind import Reading
+from crosstower.recipe.kinds.kind import Reading, readings_of
 from crosstower.recipe.own_columns import (
     ROW,
     amount_name,
@@ -31,8 +31,9 @@ from crosstower.recipe.own_columns import (
     truth_name,
 )
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.tasks import Binary, Task
-from crosstower.values.columns import Cells, number_cells
+from crosstower.recipe.tasks import Binary, Rating, Regression, Task
+from crosstower.values.columns import Cells, none_bad, number_cells, numbers_of, text_of
+from crosstower.values.ids import text_of_value
 
 OnBadRows = Literal["error", "skip"]
 
@@ -57,12 +58,24 @@ class Cleaner:
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
+    def __post_init__(self) -> None:
+        """Decide how every column is read."""
+        readings = readings_of(self.schema.columns)
+        tasks = self.schema.tasks if self.with_labels else {}
+        labels, extras = _labels(tasks), [(extra, raw_name(extra)) for extra in self.extras]
+        truths = {n: t.true_probability for n, t in tasks.items() if isinstance(t, Binary)}
+        readers = {label: label_reader(label.task) for label in labels}
+        readings += [Reading(label.name, label.source, read) for label, read in readers.items()]
+        readings += [Reading(truth_name(n), c, number_cells) for n, c in truths.items() if c]
+        readings += [Reading(amount_name(name), name, _amount_cells) for name in self.amounts]
+        times = {clock: time_name(clock.column) for clock in self.clocks}
+        readings += [Reading(n, c.column, partial(_time_cells, clock=c)) for c, n in times.items()]
+        self._plan = _Plan(readings, labels, extras)
+
     def sources(self) -> list[str]:
         """Return the data columns to read, each once."""
-        labels = self.schema.label_sources() if self.with_labels else []
-        times = [clock.column for clock in self.clocks]
-        names = [*self.schema.sources(), *labels, *self.extras, *self.amounts, *times]
-        return list(dict.fromkeys(names))
+        names = [reading.source for reading in self._plan.readings if not reading.values]
+        return list(dict.fromkeys([*names, *self.extras]))
 
     def clean(self, chunk: Chunk) -> pl.DataFrame:
         """Return the good rows of `chunk`.
@@ -86,17 +99,19 @@ class Cleaner:
         frame.columns = [series.name for series in cleaned]  # a nameless one stays nameless
         return frame if keep.all() else frame.filter(pl.Series(keep))
 
-    @cached_property
-    def _plan(self) -> _Plan:
-        readings = [r for n, c in self.schema.columns.items() for r in c.readings(n)]
-        tasks = self.schema.tasks if self.with_labels else {}
-        readings += [r for name, task in tasks.items() for r in _label_readings(name, task)]
-        readings += [Reading(amount_name(name), name, _amount_cells) for name in self.amounts]
-        readings += [
-            Reading(time_name(c.column), c.column, partial(_time_cells, clock=c))
-            for c in self.clocks
-        ]
-        return _Plan(readings, _labels(tasks), [(extra, raw_name(extra)) for extra in self.extras])
+    def anew(
+        self,
+        *,
+        on_bad_rows: OnBadRows | None = None,
+        skipped: Counter[str] | None = None,
+        implied: Counter[tuple[str, str]] | None = None,
+    ) -> Cleaner:
+        """Return the same cleaner with other counters, empty ones if None."""
+        cleaner = copy(self)
+        cleaner.on_bad_rows = on_bad_rows or self.on_bad_rows
+        cleaner.skipped = Counter() if skipped is None else skipped
+        cleaner.implied = Counter() if implied is None else implied
+        return cleaner
 
     def _finish_labels(
         self, cells: dict[str, Cells], frame: pl.DataFrame, labels: list[_Label]
@@ -163,21 +178,73 @@ def _read(readings: list[Reading], frame: pl.DataFrame) -> dict[str, Cells]:
 
 
 def _labels(tasks: Mapping[str, Task]) -> list[_Label]:
-    def depth(name: str) -> int:
-        needs = tasks[name].needs
-        return 0 if needs is None else 1 + depth(needs)
-
-    return [
-        _Label(label_name(name), tasks[name].column or name, name, tasks[name], tasks[name].needs)
-        for name in sorted(tasks, key=depth)
-    ]
+    """Return labels, each after the one that it needs."""
+    needs, names = {n: t.needs for n, t in tasks.items()}, {n: label_name(n) for n in tasks}
+    order = list[str]()
+    while len(order) < len(tasks):  # the schema has refused cycles
+        order += [n for n in tasks if n not in order and (needs[n] is None or needs[n] in order)]
+    return [_Label(names[n], tasks[n].column or n, n, tasks[n], needs[n]) for n in order]
 
 
-def _label_readings(name: str, task: Task) -> list[Reading]:
-    readings = [Reading(label_name(name), task.column or name, label_reader(task))]
-    if isinstance(task, Binary) and task.true_probability:
-        readings.append(Reading(truth_name(name), task.true_probability, number_cells))
-    return readings
+def label_reader(task: Task) -> Callable[[pl.Series], Cells]:
+    """Return what reads the cells of a label column as numbers."""
+    if isinstance(task, Binary) and task.positive is not None:
+        return partial(_positive, positive=task.positive)
+    return number_cells
+
+
+def label_cells(task: Task, cells: Cells) -> Cells:
+    """Return the labels of a task, from what its `label_reader` gave."""
+    if isinstance(task, Regression):
+        return _regression_label(task, cells)
+    if isinstance(task, Rating):
+        outside = ~cells.values.is_between(task.low, task.high).fill_null(value=True)
+        allowed = f"a rating from {task.low:g} to {task.high:g}"
+        return Cells(cells.values, cells.bad | outside, allowed, "set the task's low and high")
+    if task.positive is not None:
+        return cells
+    if task.threshold is not None:
+        values = (cells.values >= task.threshold).cast(pl.Float64)
+        return Cells(values, cells.bad, cells.expected, cells.advice)
+    outside = ~cells.values.is_in([0.0, 1.0]).fill_null(value=True)
+    advice = "set the task's positive: VALUE or threshold: NUMBER, or declare a regression"
+    return Cells(cells.values, cells.bad | outside, "a label of 0 or 1", advice)
+
+
+def implied_zeros(task: Task, raw: pl.Series, labels: pl.Series, event: pl.Series) -> pl.Series:
+    """Return labels with those that are missing where their event did not happen as 0.
+
+    Args:
+        task: that needs the event.
+        raw: `[B]`, its label column.
+        labels: `[B]`, its labels.
+        event: `[B]`, labels of the task that it needs.
+
+    """
+    nothing = (event == 0).fill_null(value=False) & raw.is_null()
+    low, high = (task.clip if isinstance(task, Regression) else None) or (0.0, 0.0)
+    zero = pl.repeat(min(max(0.0, low), high), len(raw), dtype=pl.Float64, eager=True)
+    return zero.zip_with(nothing, labels)
+
+
+def _positive(raw: pl.Series, positive: bool | float | str) -> Cells:
+    """Return 1 where a cell is the positive value, by its text or by its number."""
+    wanted = pl.Series([text_of_value(positive)], dtype=pl.String)
+    equal = text_of(raw) == wanted[0]
+    number = numbers_of(wanted)[0][0]
+    if number is not None:
+        equal |= (numbers_of(raw)[0] == number).fill_null(value=False)
+    return Cells(equal.cast(pl.Float64), none_bad(len(raw)), "a label", "repair it")
+
+
+def _regression_label(task: Regression, cells: Cells) -> Cells:
+    values, bad = cells.values, cells.bad
+    if task.clip is not None:
+        values = values.clip(*task.clip)
+    if task.log1p:
+        bad |= (values < 0).fill_null(value=False)
+    allowed = "a finite number of at least 0" if task.log1p else cells.expected
+    return Cells(values, bad, allowed, "clip the labels, or drop log1p")
 
 
 def _amount_cells(raw: pl.Series) -> Cells:

@@ -1,4 +1,7 @@
-"""Values to codes: learned or given vocabularies, and hash buckets."""
+"""Ids to codes: stable hashes, vocabularies and hash buckets. Vectorised NumPy.
+
+Hashes have 64 bits, the same on every machine and in every version.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.values.columns import matched, matched_id, settled
-from crosstower.values.hashing import U64, hash_id, hash_ids, mix
-from crosstower.values.ids import Id, id_of
+from crosstower.values.ids import Id
 
+U64 = NDArray[np.uint64]
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ALL_BITS = 2**64 - 1
+_POWER_BASE = np.uint64(0x100000001B3)  # odd, so that its powers never become 0 modulo 2^64
 PADDING, MISSING, UNSEEN = 0, 1, 2
 RESERVED_CODES = 3
 """Codes below it mean padding, missing and unseen in every field."""
@@ -22,6 +29,70 @@ RESERVED_CODES = 3
 Codes = NDArray[np.int32]
 _SEEDS = 8
 _LAST_HASH = np.uint64(2**64 - 1)
+
+
+def mix(values: NDArray[Any], seed: int = 0) -> U64:
+    """Return well-mixed 64-bit hashes of integers (splitmix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        z = values.astype(np.uint64) + _GOLDEN * np.uint64(seed + 1)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def hash_ids(ids: pl.Series, seed: int = 0) -> U64:
+    """Return hashes of canonical ids by their text; nulls hash to 0.
+
+    The hash of a text is its bytes as a polynomial modulo 2^64, then mixed with its length.
+    """
+    text = ids.cast(pl.String).fill_null("")
+    lengths = text.str.len_bytes().to_numpy().astype(np.int64)
+    joined = np.frombuffer("".join(text.to_list()).encode(), dtype=np.uint8)
+    starts = np.cumsum(lengths) - lengths
+    position = np.arange(len(joined)) - np.repeat(starts, lengths)
+    hashes = mix(_polynomial(joined, position, starts, lengths) ^ lengths.astype(np.uint64), seed)
+    return np.where(ids.is_null().to_numpy(), np.uint64(0), hashes)
+
+
+def hash_id(value: int | str) -> int:
+    """Return what `hash_ids` gives for one canonical id, in whole numbers of Python."""
+    data, power, total = str(value).encode(), 1, 0
+    for byte in data:
+        power = power * int(_POWER_BASE) & _ALL_BITS
+        total += (byte + 1) * power
+    z = ((total & _ALL_BITS) ^ len(data)) + int(_GOLDEN) & _ALL_BITS
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _ALL_BITS
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _ALL_BITS
+    return z ^ (z >> 31)
+
+
+def _polynomial(
+    joined: NDArray[np.uint8],
+    position: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+) -> U64:
+    longest = int(lengths.max(initial=0))
+    powers = np.full(longest + 1, _POWER_BASE, dtype=np.uint64).cumprod(dtype=np.uint64)
+    sums = np.zeros(len(lengths), dtype=np.uint64)
+    filled = lengths > 0
+    if len(joined):
+        terms = (joined.astype(np.uint64) + np.uint64(1)) * powers[position]
+        sums[filled] = np.add.reduceat(terms, starts[filled])
+    return sums
+
+
+def combine(codes: Sequence[NDArray[Any]]) -> U64:
+    """Return one hash a row of several code columns; the order of the columns counts."""
+    result = np.zeros(len(codes[0]), dtype=np.uint64)
+    for place, column in enumerate(codes):
+        result = mix(result ^ mix(column, seed=place), seed=place)
+    return result
+
+
+def uniform(hashes: U64) -> NDArray[np.float64]:
+    """Return hashes as numbers in [0, 1)."""
+    return (hashes >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
 @dataclass(frozen=True)
@@ -35,15 +106,16 @@ class Vocabulary:
     """
 
     values: pl.Series
+    size: int = field(init=False)
+    """Number of codes, reserved ones included."""
 
-    @property
-    def size(self) -> int:
-        """Number of codes, reserved ones included."""
-        return RESERVED_CODES + len(self.values)
+    def __post_init__(self) -> None:
+        """Count the codes."""
+        object.__setattr__(self, "size", RESERVED_CODES + len(self.values))
 
     def encode(self, ids: pl.Series) -> Codes:
         """Return the code of every canonical id; unknown ids are `UNSEEN`, nulls `MISSING`."""
-        known = matched(ids, self.values)
+        known = ids if ids.dtype == self.values.dtype else matched(ids, self.values)
         codes = self._hashed.codes(known)
         if known.null_count():
             codes[known.is_null().to_numpy()] = UNSEEN
@@ -78,11 +150,11 @@ class Vocabulary:
         return self.values.to_numpy()
 
     @cached_property
-    def _hashed(self) -> _HashTable:
-        return _hash_table(self.values)
+    def _hashed(self) -> HashTable:
+        return hash_table(self.values)
 
 
-class _HashTable:
+class HashTable:
     """Codes by hash: the hashes in order, and where those that begin with the same bits start."""
 
     def __init__(self, values: pl.Series, seed: int) -> None:
@@ -117,12 +189,13 @@ class _HashTable:
         return (hashes >> self._shift).view(np.int64)
 
 
-def _hash_table(values: pl.Series) -> _HashTable:
-    table = _HashTable(values, seed=0)
+def hash_table(values: pl.Series) -> HashTable:
+    """Return the table of values, of the first seed that gives each a hash of its own."""
+    table = HashTable(values, seed=0)
     for seed in range(1, _SEEDS):
         if table.distinct:
             break
-        table = _HashTable(values, seed)
+        table = HashTable(values, seed)
     return table
 
 
@@ -137,11 +210,12 @@ class HashBuckets:
     """Ids hashed into buckets: no vocabulary, no unseen values, but collisions."""
 
     buckets: int
+    size: int = field(init=False)
+    """Number of codes, reserved ones included."""
 
-    @property
-    def size(self) -> int:
-        """Number of codes, reserved ones included."""
-        return RESERVED_CODES + self.buckets
+    def __post_init__(self) -> None:
+        """Count the codes."""
+        object.__setattr__(self, "size", RESERVED_CODES + self.buckets)
 
     def encode(self, ids: pl.Series) -> Codes:
         """Return the code of every canonical id; nulls are `MISSING`."""
@@ -168,7 +242,7 @@ class VocabularyFit:
     max_size: int | None
     _values: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
     _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    _table: _HashTable | None = None
+    _table: HashTable | None = None
     _new: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     _finished: Vocabulary | None = None
 
@@ -189,7 +263,10 @@ class VocabularyFit:
 
     def _vocabulary(self) -> Vocabulary:
         self._take_in()
-        counted = self._counted().with_columns(settled(self._values).alias("value"))
+        values = self._values
+        if values.dtype == pl.String:  # text may spell integers only
+            values = settled(values)
+        counted = self._counted().with_columns(values.alias("value"))
         counts = counted.filter(pl.col("count") >= self.min_count)
         if self.max_size is not None and counts.height > self.max_size:
             ranked = counts.sort(["count", "value"], descending=[True, False])
@@ -201,7 +278,7 @@ class VocabularyFit:
         if len(self._values) == 0 or ids.dtype != self._values.dtype:
             return ids
         if self._table is None:
-            self._table = _hash_table(self._values)
+            self._table = hash_table(self._values)
         codes = self._table.codes(ids)
         seen = np.bincount(codes, minlength=RESERVED_CODES + len(self._values))
         self._counts += seen[RESERVED_CODES:]
@@ -219,9 +296,3 @@ class VocabularyFit:
 
     def _counted(self) -> pl.DataFrame:
         return pl.DataFrame({"value": self._values, "count": self._counts})
-
-
-def given_vocabulary(values: Sequence[bool | float | str]) -> Vocabulary:
-    """Return the vocabulary that a schema lists."""
-    texts = [str(id_of(value)) for value in values]
-    return Vocabulary(settled(pl.Series("value", texts, dtype=pl.String)).sort())

@@ -1,1 +1,0 @@
-"""Raw cells checked and brought into one form."""
