@@ -156,9 +156,11 @@ class DatasetCounter:
         rates: dict[str, dict[str, float]] = {}
         for (task, part), count in self.labels.items():
             rates.setdefault(task, {})[part] = count.total / count.rows
+        notes = self._missing(self.unseen.sentences("test values"))
+        if self.implications is not None:
+            notes += self.implications.notes()
         fingerprints, fingerprint = self.hashes.finish()
-        implied = [] if self.implications is None else self.implications.notes()
-        notes = [*self._missing(), *implied, *_repeated(fingerprints.repeated)]
+        notes += _repeated(fingerprints.repeated)
         stats = DatasetStats(
             source=source,
             split=split,
@@ -170,7 +172,7 @@ class DatasetCounter:
         )
         return stats, fingerprints
 
-    def _missing(self) -> list[str]:
+    def _missing(self, unseen: list[str]) -> list[str]:
         """Return sentences about what was skipped, unseen or missing."""
         skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
         missing = [
@@ -184,7 +186,7 @@ class DatasetCounter:
             for (task, needs), rows in self.implied.items()
             if rows
         ]
-        return skipped + self.unseen.sentences("test values") + missing + implied
+        return skipped + unseen + missing + implied
 
 
 def _repeated(share: float) -> list[str]:

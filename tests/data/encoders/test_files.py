@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,24 @@ def test_an_encoder_of_format_2_encodes_as_the_version_that_wrote_it() -> None:
         expected["lists"]
     )
     assert encoder.otherwise == {"seconds": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda plain: plain["states"].pop("price"), "damaged: nothing of column 'price'"),
+        (lambda plain: plain["states"]["items"].clear(), "not an encoder of format 3: length"),
+        (lambda plain: plain["tables"].pop("city"), "damaged: nothing of column 'city'"),
+        (lambda plain: plain["states"]["price"].update(mean="x"), "not an encoder of format 3"),
+    ],
+)
+def test_a_document_that_lacks_what_a_column_learned_is_refused(
+    encoder: Encoder, tmp_path: Path, change: Callable[[dict], object], words: str
+) -> None:
+    save_encoder(encoder, tmp_path)
+    path = tmp_path / "encoder.json"
+    plain = json.loads(path.read_text())
+    change(plain)
+    path.write_text(json.dumps(plain))
+    with pytest.raises(RunError, match=words):
+        load_encoder(tmp_path)

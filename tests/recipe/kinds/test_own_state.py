@@ -68,7 +68,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     register_column("bins")(Bins)
 
 
-def learned(kind: str = "bins") -> tuple[Encoder, pl.DataFrame]:
+def learned(kind: Any = "bins") -> tuple[Encoder, pl.DataFrame]:
     schema = ct.Schema.model_validate({"columns": {"x": kind}})
     rows = Cleaner(schema).clean(Chunk(pl.DataFrame({"x": VALUES}), "rows", 0, 0))
     fit = EncoderFit(schema)
@@ -116,9 +116,61 @@ def test_a_kind_made_of_a_built_in_one_uses_its_own_coder_for_requests() -> None
     assert RowEncoder(encoder, ["x"]).encode({"x": 5.4}).numbers.tolist() == [5.0]
 
 
+def test_a_kind_says_what_its_codes_are() -> None:
+    class Silent(ct.Column):
+        kind: Literal["silent"] = "silent"
+
+    with pytest.raises(ct.RecipeError, match="Silent must define inputs and coder, or be a subcla"):
+        register_column("silent")(Silent)
+
+
+@pytest.mark.parametrize("given", [["x"], ct.CodeField("other", 9, "other"), None])
+def test_inputs_that_no_model_can_have_are_refused(given: Any) -> None:
+    @register_column("odd")
+    class Odd(Bins):
+        kind: Literal["odd"] = "odd"  # type: ignore[assignment]
+
+        def inputs(self, name: str, state: Any) -> Any:
+            return given
+
+    encoder, rows = learned("odd")
+    words = "kind 'odd': its inputs must return a CodeField or a ListField named 'x', or a tuple"
+    with pytest.raises(ct.DataError, match=words):
+        encoder.encode(rows)
+
+
+def test_lists_of_an_own_kind_are_checked_and_used() -> None:
+    @register_column("digits")
+    class Digits(ct.Column):
+        kind: Literal["digits"] = "digits"
+        padded: bool = False
+        size: int = 13
+
+        def inputs(self, name: str, state: Any) -> ct.ListField:
+            return ct.ListField(name, self.size, name, 2)
+
+        def coder(self, state: Any) -> Callable[[pl.Series], Any]:
+            def codes(values: pl.Series) -> Any:
+                lists = [[int(d) + 3 for d in str(int(v or 0))][:2] for v in values]
+                if self.padded:
+                    return np.array([row + [0] * (2 - len(row)) for row in lists], np.int32)
+                flat = np.array([code for row in lists for code in row], np.int32)
+                return flat, np.array([len(row) for row in lists])
+
+            return codes
+
+    for padded in (False, True):
+        encoder, rows = learned({"kind": "digits", "padded": padded})
+        codes = encoder.encode(rows[:2]).lists["x"]
+        assert (codes if padded else codes.padded()).tolist() == [[8, 0], [4, 0]]
+        encoder, rows = learned({"kind": "digits", "padded": padded, "size": 9})
+        with pytest.raises(ct.DataError, match="'digits': its coder must return integer codes"):
+            encoder.encode(rows)
+
+
 def test_a_learner_needs_a_type_for_what_it_learns() -> None:
-    class Nameless(ct.Column):
-        kind: Literal["nameless"] = "nameless"
+    class Nameless(Bins):
+        kind: Literal["nameless"] = "nameless"  # type: ignore[assignment]
 
         def learner(self) -> Learner:
             return Learner(2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -127,6 +127,7 @@ def _plan_of(
     coders = {name: kind.coder(states.get(name)) for name, kind in kinds.items()}
     for name, kind in kinds.items():
         if not type(kind).__module__.startswith("crosstower."):
+            _check_inputs(name, kind, inputs[name])
             coders[name] = partial(_checked, coders[name], kind, inputs[name])
     ranked = sorted(kinds, key=lambda name: kinds[name].rank)
     codes = [field for name in ranked if isinstance(field := inputs[name], CodeField)]
@@ -147,20 +148,48 @@ def _plan_of(
 def _checked(encode: Callable[[Any], Any], kind: Kind, inputs: Inputs, values: Any) -> Any:
     """Return what the coder of an own kind gives, if it is as declared."""
     encoded, rows = encode(values), len(values)
-    if isinstance(inputs, ListField):
-        return encoded
-    found = np.asarray(encoded)
     if isinstance(inputs, tuple):
-        wanted, right = f"numbers [{rows}, {len(inputs)}]", found.shape == (rows, len(inputs))
-    else:
+        wanted = f"numbers [{rows}, {len(inputs)}]"
+        parts, shape, size = [np.asarray(encoded)], (rows, len(inputs)), None
+    elif isinstance(inputs, CodeField):
         wanted = f"integer codes [{rows}] from 0 to {inputs.size - 1}"
-        right = found.shape == (rows,) and np.issubdtype(found.dtype, np.integer)
-        right = right and (rows == 0 or (found.min() >= 0 and found.max() < inputs.size))
-    if right:
-        return found
+        parts, shape, size = [np.asarray(encoded)], (rows,), inputs.size
+    elif isinstance(encoded, tuple):
+        wanted = f"integer codes [V] from 0 to {inputs.size - 1}, and their numbers [{rows}]"
+        parts = [np.asarray(part) for part in cast("tuple[Any, ...]", encoded)]
+        shape, size = (int(parts[-1].sum()),), inputs.size
+    else:
+        wanted = f"integer codes [{rows}, {inputs.length}] from 0 to {inputs.size - 1}"
+        parts, shape, size = [np.asarray(encoded)], (rows, inputs.length), inputs.size
+    if _is_right(parts, shape, size, rows):
+        return encoded
+    got = ", ".join(f"{part.dtype} {list(part.shape)}" for part in parts)
     raise DataError(
-        f"column kind '{kind.kind}': its coder must return {wanted}, as its inputs say; got"
-        f" {found.dtype} {list(found.shape)}"
+        f"column kind '{kind.kind}': its coder must return {wanted}, as its inputs say; got {got}"
+    )
+
+
+def _is_right(
+    parts: list[NDArray[Any]], shape: tuple[int, ...], size: int | None, rows: int
+) -> bool:
+    """Tell whether values have a shape, and as codes a size; lists have their lengths as well."""
+    values = parts[0]
+    if values.shape != shape or len(parts) > 2 or (len(parts) == 2 and len(parts[1]) != rows):
+        return False
+    if size is None:
+        return np.issubdtype(values.dtype, np.number)
+    integers = np.issubdtype(values.dtype, np.integer)
+    return integers and (values.size == 0 or bool(values.min() >= 0 and values.max() < size))
+
+
+def _check_inputs(name: str, kind: Kind, inputs: Any) -> None:
+    """Refuse inputs of an own kind that no model could be given."""
+    named = isinstance(inputs, CodeField | ListField) and inputs.name == name
+    if named or (isinstance(inputs, tuple) and all(isinstance(n, str) for n in inputs)):
+        return
+    raise DataError(
+        f"column kind '{kind.kind}': its inputs must return a CodeField or a ListField named"
+        f" '{name}', or a tuple of names of numbers, got {inputs!r:.200}"
     )
 
 

@@ -90,7 +90,7 @@ def load_encoder(folder: Path) -> Encoder:
         document = _Document.model_validate_json(path.read_bytes())
         schema = Schema.model_validate(document.schema_)
         tables = {name: _load_table(folder, table) for name, table in document.tables.items()}
-        states = _states(schema, document.states, tables)
+        states = _states(schema, document.states, tables, path)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -102,13 +102,23 @@ def load_encoder(folder: Path) -> Encoder:
 
 
 def _states(
-    schema: Schema, plain: Mapping[str, Any], tables: Mapping[str, Table]
+    schema: Schema, plain: Mapping[str, Any], tables: Mapping[str, Table], path: Path
 ) -> dict[str, Any]:
+    """Return what each column learned.
+
+    Raises:
+        RunError: a column has nothing, though its kind learns something.
+
+    """
     states: dict[str, Any] = {}
     for name, column in schema.columns.items():
         owner = (column.table or name) if isinstance(column, Coded) else name
+        if owner != name and owner not in tables:
+            raise RunError(f"{path}: damaged: no table of column '{owner}'; train the run again")
         if name in plain or owner in tables:
             states[name] = column.state_from(plain.get(name), tables.get(owner))
+        elif isinstance(column, Coded) or column.State is not None:
+            raise RunError(f"{path}: damaged: nothing of column '{name}'; train the run again")
     return states
 
 

@@ -1,1 +1,1 @@
-"""Column kinds beyond those of `columns.py`: one file each, found by name in the registry."""
+"""Column kinds: one file and one registration each, found by name in the registry."""

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded, TableLearner
 from crosstower.recipe.kinds.kind import ListField
 from crosstower.values.codes import Codes, Table
@@ -27,6 +28,10 @@ class ListState:
 
     table: Table
     length: int
+
+
+class _Length(FrozenModel):
+    length: int = Field(ge=1)
 
 
 @dataclass
@@ -78,7 +83,8 @@ class ListColumn(Coded):
 
     def state_from(self, plain: Any, table: Table | None) -> ListState | None:
         """Return the table and the length of lists."""
-        return None if table is None else ListState(table, int(plain["length"]))
+        length = _Length.model_validate(plain).length
+        return None if table is None else ListState(table, length)
 
     def inputs(self, name: str, state: ListState) -> ListField:
         """Return a field with a list of codes per row."""

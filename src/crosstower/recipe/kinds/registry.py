@@ -55,17 +55,23 @@ def register_column(name: str) -> Callable[[C], C]:
                 f"column kind '{name}': {cls.__name__} must declare kind: Literal['{name}'] ="
                 f" '{name}', got '{declared}'"
             )
-        _check_state(name, cls)
+        if not cls.__module__.startswith("crosstower."):
+            _check_hooks(name, cls)
         COLUMNS.add(name, cls, module=cls.__module__)
         return cls
 
     return keep
 
 
-def _check_state(name: str, cls: type[Kind]) -> None:
-    """Refuse a class that replaces what is learned, but not the type of what is learned."""
-    own = cls.__dict__
-    if "learner" in own and "State" not in own and not cls.__module__.startswith("crosstower."):
+def _check_hooks(name: str, cls: type[Kind]) -> None:
+    """Refuse a class that says nothing of its codes, or of the type of what it learns."""
+    missing = [hook for hook in ("inputs", "coder") if getattr(cls, hook) is getattr(Kind, hook)]
+    if missing:
+        raise RecipeError(
+            f"column kind '{name}': {cls.__name__} must define {' and '.join(missing)}, or be a"
+            " subclass of a built-in kind such as crosstower.Numeric, which has them"
+        )
+    if "learner" in vars(cls) and "State" not in vars(cls):
         raise RecipeError(
             f"column kind '{name}': {cls.__name__} has a learner; declare State, the frozen model"
             " that its finish returns, so that a run can store it"
