@@ -97,6 +97,10 @@ def test_times_without_a_zone_are_utc(log: pl.DataFrame) -> None:
         (lambda e: e.drop("value"), "no column 'value'"),
         (lambda e: e.with_columns(time=pl.lit("today")), "must have dates with a time, got String"),
         (
+            lambda e: e.filter(pl.col("type") == "click"),
+            "no event of type 'impression', so no user was exposed; start the server with --log",
+        ),
+        (
             lambda e: e.with_columns(pl.lit("other").alias("attributes.experiment")),
             "experiment 'likes': no event of a user belongs to it",
         ),

@@ -38,7 +38,7 @@ def test_no_difference_yet_says_how_many_users_are_needed() -> None:
     enough = SampleSize("likes", 6_000, 5_000, 0.0)
     assert "needed" not in primary_words(comparison(-0.01, 0.07), "control", 0.95, enough)
     none = primary_words(comparison(math.nan, math.nan), "control", 0.95, None)
-    assert "no verdict yet in clicks: fewer than 10 users per arm" in none
+    assert "no verdict yet in clicks: fewer than 30 users per arm" in none
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def experiment_report(
     lifts = tuple(_lifts(units.frame, experiment))
     last: Any = found["time"].max()
     interleaved, credit_notes = preferences(found, units.frame, experiment)
-    sizes = tuple(_sizes(experiment, lifts, (last - experiment.start) / _DAY))
+    first: Any = units.frame["first"].min()
+    days = math.nan if first is None else (last - first) / _DAY
+    sizes = tuple(_sizes(experiment, lifts, days))
     ratio = _ratio(experiment, users)
     return ExperimentReport(
         name=experiment.name,

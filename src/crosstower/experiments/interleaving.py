@@ -16,13 +16,15 @@ import numpy as np
 
 from crosstower.errors import DataError
 from crosstower.evaluation.metrics.registry import Floats
-from crosstower.experiments.lifts import LEAST_ACTIVE
 from crosstower.experiments.sequences import always_valid_p, half_width
 from crosstower.values.codes import hash_id
 
 Item = TypeVar("Item", bound=Hashable)
 PREFERENCE_SCALE = 0.1
 """Size of the preference for which the interval is narrowest."""
+
+LEAST_USERS = 10
+"""Users who clicked, below which there is no interval."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def preference(first_clicks: Floats, second_clicks: Floats, *, level: float = 0.
     wins = int((lead < 0.0).sum()), int((lead > 0.0).sum())
     ties, nan = users - sum(wins), float("nan")
     estimate = float(lead.sum()) / clicks if clicks else nan
-    if users < LEAST_ACTIVE:
+    if users < LEAST_USERS:
         return Preference(estimate, nan, nan, nan, 1.0, wins, ties)
     squares = max(float((lead**2).sum()), float(((lead - estimate * total) ** 2).sum()))
     error = (squares * users / (users - 1)) ** 0.5 / clicks

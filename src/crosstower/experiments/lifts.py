@@ -2,8 +2,11 @@
 
 Shape: U users. A metric is the mean of a number per user, or a ratio of sums over users such as
 clicks per impression. A ratio R = ΣY / ΣN is the mean of R + (Y - R N) / mean N, whose variance is
-that of the delta method (Deng et al. 2018), so that both kinds of metrics share one path. The lift
-m1 / m0 - 1 has the variance (v1 + (m1 / m0)² v0) / m0², again by the delta method.
+that of the delta method (Deng et al. 2018), so that both kinds of metrics share one path.
+
+The lift m1 / m0 - 1 has the variance (v1 + max(1, m1 / m0)² v0) / m0². That is the delta method for
+lifts above 0. Below 0, it would count the variance of the control for less than it is without an
+effect, so that a few large values in the control would look like a certain loss.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from crosstower.evaluation.metrics.registry import Floats
 from crosstower.experiments.sequences import always_valid_p, half_width
 from crosstower.values.arrays import Indices
 
-LEAST_ACTIVE = 10
+LEAST_ACTIVE = 30
 """Users with a value other than 0 per arm, below which there is no interval."""
 
 _CLEAR = 2.0  # standard errors that the control's mean must be away from 0
@@ -106,7 +109,8 @@ def lift_of(control: Mean, arm: Mean, expected: float, *, level: float = 0.95) -
     if not enough or abs(control.value) < _CLEAR * math.sqrt(control.variance):
         return Lift(control, arm, nan, nan, nan, nan, 1.0)
     ratio = arm.value / control.value
-    error = math.sqrt(arm.variance + ratio**2 * control.variance) / abs(control.value)
+    variance = arm.variance + max(1.0, ratio**2) * control.variance
+    error = math.sqrt(variance) / abs(control.value)
     reach = half_width(error, expected, level=level)
     p_value = always_valid_p(ratio - 1.0, error, expected) if error else float(ratio == 1.0)
     return Lift(control, arm, ratio - 1.0, error, ratio - 1.0 - reach, ratio - 1.0 + reach, p_value)

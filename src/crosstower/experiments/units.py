@@ -49,7 +49,7 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
         until: end of the comparison; None for the end of the experiment.
 
     Raises:
-        DataError: a column is missing, or no event belongs to the experiment.
+        DataError: a column is missing, or no exposure belongs to the experiment.
 
     """
     for name in _needed(experiment):
@@ -63,10 +63,16 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
     ends = [end for end in (until, experiment.end) if end is not None]
     if ends:
         found = found.filter(pl.col("time") < min(ends))
-    if found.filter(pl.col(EXPERIMENT) == experiment.name).is_empty():
+    mine = found.filter(pl.col(EXPERIMENT) == experiment.name)
+    if mine.is_empty():
         raise DataError(
             f"experiment '{experiment.name}': no event of a user belongs to it; start the server"
             " with --experiments, and check its start and the time zone of the events"
+        )
+    if mine.filter(pl.col("type") == experiment.exposure).is_empty():
+        raise DataError(
+            f"experiment '{experiment.name}': no event of type '{experiment.exposure}', so no user"
+            " was exposed; start the server with --log, send such events, or set the key exposure"
         )
     return found
 
