@@ -14,6 +14,7 @@ NAMES = (
     "rechub",
     "ann",
     "rank",
+    "rules",
     "export",
     "retrieval",
     "contrastive",

@@ -222,6 +222,8 @@ def _limits(caps: Mapping[str, int], types: pl.Series) -> Indices:
 def _best(value: Floats, allowed: NDArray[np.bool_], order: Order) -> Indices:
     """Return the first of the best allowed rows per group, in sorted order."""
     value = np.where(allowed, value, -np.inf)
+    if len(order.sizes) == 1:  # one list: several times as fast
+        return np.array([int(value.argmax())][: int(allowed.any())], dtype=np.int64)
     highest = np.maximum.reduceat(value, order.starts)
     found = np.flatnonzero(allowed & (value == highest[order.owner]))
     return found[np.unique(order.owner[found], return_index=True)[1]]

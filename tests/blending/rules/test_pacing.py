@@ -83,11 +83,14 @@ def test_workers_share_a_budget_through_their_totals():
     for ledger, cost in ((one, 2.0), (other, 5.0)):
         ledger.left("a", budget=100.0, period=DAY, now=0.0)
         ledger.charge("a", cost)
-    assert one.unsaved() == [("a", 0, 2.0)]
-    assert one.unsaved() == []
-    one.charge("a", 1.0)
-    one.load([("a", 0, 7.0)])
-    assert one.spent("a") == 8.0  # with what is not saved yet
+    saved = one.unsaved()
+    assert saved == [("a", 0, 2.0)]
+    one.charge("a", 1.0)  # while it is saved
+    one.load([("a", 0, 7.0)], saved=saved)
+    assert one.spent("a") == 8.0
+    assert one.unsaved() == [("a", 0, 1.0)]
+    one.load([("a", 0, 9.0)])  # nothing was saved: the charge is kept
+    assert (one.spent("a"), one.unsaved()) == (10.0, [("a", 0, 1.0)])
     one.load([("a", 1, 4.0), ("b", 1, 3.0)])  # a later period of another worker
     assert (one.spent("a"), one.spent("b")) == (4.0, 3.0)
     one.load([("a", 0, 9.0)])  # and an old one

@@ -56,3 +56,13 @@ def test_a_list_costs_no_more_than_is_left(budget, wanted):
     assert [row for row in found.tolist() if row >= 4] == wanted
     places.charge(found)
     assert ledger.spent("ad\t") == sum({4: 1.0, 6: 5.0}[row] for row in wanted)
+
+
+def test_a_preview_spends_nothing_and_is_what_would_be_shown():
+    ledger = Ledger()
+    rules = Rules(slots={"where": "ad", "every": 2, "pacing": {"budget": 2, "campaign": "bid"}})
+    for now in (0.0, 43_200.0):
+        seen = Places(rules, ROWS, ledger, now, preview=True).fill(ORDER, 4, 1).tolist()
+        again = Places(rules, ROWS, ledger, now, preview=True).fill(ORDER, 4, 1).tolist()
+        assert seen == again == Places(rules, ROWS, ledger, now).fill(ORDER, 4, 1).tolist()
+    assert seen[1] == 4

@@ -78,7 +78,7 @@ def apply_rules(
         k: number of places of the list; the rest follows in order.
         now: seconds since 1970-01-01 UTC; the present if None.
         ledger: spending of campaigns; without one, budgets are ignored.
-        explain: return what each rule moved.
+        explain: return what each rule moved; such a list is a preview and charges no budget.
 
     """
     now = time.time() if now is None else now
@@ -87,10 +87,11 @@ def apply_rules(
     changed = _rescore(steps, rules, now)
     _deduplicate(steps, rules)
     _diversify(steps, rules)
-    places = Places(rules, rows, ledger, now)
+    places = Places(rules, rows, ledger, now, preview=explain)
     steps.together(places.labels, lambda count: places.fill(steps.order, steps.k, count))
     steps.notices += places.notices
-    places.charge(steps.order[: steps.k])
+    if not explain:
+        places.charge(steps.order[: steps.k])
     return Ruled(
         rows=steps.order,
         score=steps.score if changed else None,
@@ -162,13 +163,15 @@ class _Steps:
 
 
 def _filter(steps: _Steps, rules: Rules) -> None:
+    emptied: str | None = None
     for kind, wanted in (("require", True), ("exclude", False)):
         for number, where in enumerate(getattr(rules, kind)):
-            keep = steps.rows.fits(where)[steps.order] == wanted
             label = f"{kind}[{number}]"
-            if len(keep) and not keep.any():
-                steps.notices.append(f"rules.{label}: it leaves no candidate; the list is empty")
-            steps.to(label, steps.order[keep])
+            steps.to(label, steps.order[steps.rows.fits(where)[steps.order] == wanted])
+            if emptied is None and not len(steps.order):
+                emptied = label  # or retrieval has found nothing that the filters allow
+    if emptied is not None:
+        steps.notices.append(f"rules.{emptied}: no item is left; the list is empty")
 
 
 def _rescore(steps: _Steps, rules: Rules, now: float) -> bool:

@@ -14,6 +14,10 @@ _PROPORTIONAL, _INTEGRAL = 20.0, 100.0
 e'' + G·20·e' + G·100·e = 0: without overshoot for G of 1 and more."""
 
 
+Charge = tuple[str, int, float]
+"""Key of a campaign, number of the period since 1970, and cost."""
+
+
 @dataclass
 class Campaign:
     """Spending of a campaign in its period; `number` counts the periods since 1970."""
@@ -54,7 +58,9 @@ class Ledger:
     def __init__(self) -> None:
         self._campaigns: dict[str, Campaign] = {}
 
-    def left(self, key: str, *, budget: float, period: float, now: float) -> float:
+    def left(
+        self, key: str, *, budget: float, period: float, now: float, preview: bool = False
+    ) -> float:
         """Return what a campaign may spend in the next list, 0 if it must wait.
 
         Args:
@@ -62,12 +68,14 @@ class Ledger:
             budget: per period.
             period: in seconds; periods begin at multiples of it since 1970-01-01 UTC.
             now: seconds since 1970-01-01 UTC.
+            preview: do not count the list.
 
         """
         campaign = self._at(key, int(now // period))
         campaign.control((now % period) / period, budget)
-        campaign.credit = min(campaign.credit + campaign.share, 2.0)
-        due = campaign.credit >= 1.0 - 1e-9
+        credit = min(campaign.credit + campaign.share, 2.0)
+        campaign.credit = campaign.credit if preview else credit
+        due = credit >= 1.0 - 1e-9
         return max(budget - campaign.spent, 0.0) if due else 0.0
 
     def charge(self, key: str, cost: float) -> None:
@@ -81,15 +89,22 @@ class Ledger:
         """Return the spending of a campaign in its period."""
         return self._campaigns[key].spent if key in self._campaigns else 0.0
 
-    def unsaved(self) -> list[tuple[str, int, float]]:
-        """Return (key, period, cost) of what was charged since the last call."""
-        found = [(k, c.number, c.unsaved) for k, c in self._campaigns.items() if c.unsaved]
-        for campaign in self._campaigns.values():
-            campaign.unsaved = 0.0
-        return found
+    def unsaved(self) -> list[Charge]:
+        """Return the costs that no `load` has confirmed yet."""
+        return [(k, c.number, c.unsaved) for k, c in self._campaigns.items() if c.unsaved]
 
-    def load(self, totals: Iterable[tuple[str, int, float]]) -> None:
-        """Take the spending (key, period, cost) of all workers from the state."""
+    def load(self, totals: Iterable[Charge], *, saved: Iterable[Charge] = ()) -> None:
+        """Take the spending of all workers.
+
+        Args:
+            totals: of the newest period of each campaign.
+            saved: costs of `unsaved` that the totals include.
+
+        """
+        for key, number, cost in saved:
+            campaign = self._at(key, number)
+            if campaign.number == number:
+                campaign.unsaved -= cost
         for key, number, spent in totals:
             campaign = self._at(key, number)
             if campaign.number == number:

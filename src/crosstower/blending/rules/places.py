@@ -23,12 +23,21 @@ class Places:
         rows: its candidates.
         ledger: spending of campaigns; without one, budgets are ignored.
         now: seconds since 1970-01-01 UTC.
+        preview: the list is not shown, so that it counts for no campaign.
 
     """
 
-    def __init__(self, rules: Rules, rows: RuleRows, ledger: Ledger | None, now: float) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        rows: RuleRows,
+        ledger: Ledger | None,
+        now: float,
+        *,
+        preview: bool = False,
+    ) -> None:
         self._rules, self._rows = rules, rows
-        self._slots = [_Slot(slot, rows, ledger, now) for slot in rules.slots]
+        self._slots = [_Slot(slot, rows, ledger, now, preview=preview) for slot in rules.slots]
         self._caps = [(rule, rows.codes(rule.column)) for rule in rules.max_per]
         self.labels = [
             f"{kind}[{number}]"
@@ -100,7 +109,9 @@ class Places:
 class _Slot:
     """A slot rule; its candidates `[C]` fulfil the condition (`fits`), and the floor (`known`)."""
 
-    def __init__(self, rule: Slots, rows: RuleRows, ledger: Ledger | None, now: float) -> None:
+    def __init__(
+        self, rule: Slots, rows: RuleRows, ledger: Ledger | None, now: float, *, preview: bool
+    ) -> None:
         self.rule, self._rows, self._ledger = rule, rows, ledger
         self.fits = self.known = rows.fits(rule.where)
         if rule.floor is not None:
@@ -111,7 +122,11 @@ class _Slot:
             for row in np.flatnonzero(self.known).tolist():
                 if (key := self._keys[row]) not in self._left and budgets[row] > 0:
                     self._left[key] = ledger.left(
-                        key, budget=float(budgets[row]), period=rule.pacing.period, now=now
+                        key,
+                        budget=float(budgets[row]),
+                        period=rule.pacing.period,
+                        now=now,
+                        preview=preview,
                     )
 
     def reserved(self, order: Indices, k: int) -> Reserved:
