@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from crosstower.errors import ServeError
-from crosstower.serving.state import event_log, item_log, user_table
+from crosstower.serving.state import event_log, item_log, spending, user_table
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.item_log import Change
@@ -77,7 +77,7 @@ class State:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServeError(f"{folder}: cannot be made: {error.strerror or error}") from error
-        tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, _BUNDLES)
+        tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, _BUNDLES, spending.TABLE)
         return cls(Database(folder / FILE, tables))
 
     @classmethod
@@ -242,6 +242,14 @@ class State:
         self._database.scrub()
         with self._database.writing() as connection:
             user_table.mark_scrubbed(connection, last)
+
+    def spend(self, entries: Sequence[spending.Entry]) -> list[spending.Entry]:
+        """Add costs (campaign, period, cost); return the totals of all workers."""
+        if entries:
+            with self._database.writing() as connection:
+                spending.add(connection, entries)
+        with self._database.reading() as connection:
+            return spending.totals(connection)
 
     def size(self) -> int:
         """Return the bytes in use, without those of dropped rows."""
