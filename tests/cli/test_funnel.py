@@ -94,3 +94,19 @@ def test_runs_in_the_wrong_order(rentals: Runs, capsys: Capture) -> None:
 def test_help_has_examples(capsys: Capture) -> None:
     out = command(capsys, "--help")
     assert "crosstower funnel runs/retrieval runs/ranking" in " ".join(out.split())
+
+
+def test_rules_are_evaluated_and_recommended_by(
+    blended: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "rules.yaml").write_text("boost: {where: price < 60, multiply: 3}")
+    rules = ("--rules", tmp_path / "rules.yaml", "--candidates", 40, "-k", 5)
+    out = command(capsys, *runs(blended), *rules)
+    assert "ruled" in out
+    assert "Applying the rules" in out
+    found = json.loads(command(capsys, *runs(blended), *rules, "--user", 5, "--json"))
+    plain = json.loads(
+        command(capsys, *runs(blended), "--candidates", 40, "-k", 5, "--user", 5, "--json")
+    )
+    prices = [[row["price"] for row in rows] for rows in (found, plain)]
+    assert sum(prices[0]) < sum(prices[1])

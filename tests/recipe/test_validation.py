@@ -5,7 +5,7 @@ from pydantic import Field
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.validation import validate
+from crosstower.recipe.validation import unknown_key, validate
 
 
 class Cat(FrozenModel):
@@ -61,3 +61,8 @@ def test_a_value_of_another_type_is_refused_in_few_words(plain: object, words: s
 def test_a_wrong_kind_names_the_kinds() -> None:
     with pytest.raises(RecipeError, match=r"pets\.tom: expected 'cat', 'dog', got 'bird'"):
         validate(Home, {"pets": {"tom": {"kind": "bird"}}})
+
+
+def test_an_unknown_key_is_named_with_those_of_its_section() -> None:
+    words = unknown_key(Home, ("pets", "tom", "cat", "livs"))
+    assert words == "unknown key; did you mean 'lives'?; allowed: kind, lives, indoors"

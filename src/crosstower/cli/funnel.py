@@ -49,6 +49,10 @@ def funnel(
     ] = None,
     query: Query = None,
     where: Where = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rules of the lists (default: those of the recipe)."),
+    ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -57,10 +61,12 @@ def funnel(
     The evaluation runs the test queries of RETRIEVAL and writes RANKING/funnel.json.
     """
     from crosstower.funnel.funnel import Funnel
+    from crosstower.recipe.rules import load_rules
 
     asks = user is not None or query is not None
     _check_options(asks, where=where, data=data, column=column)
-    opened = Funnel.open(retrieval, ranking, candidates=candidates, seed=seed)
+    given = None if rules is None else load_rules(rules)
+    opened = Funnel.open(retrieval, ranking, candidates=candidates, seed=seed, rules=given)
     if asks:
         found = opened.recommend(user, k=k, query=parsed_query(query), where=where)
         _print_found(found, as_json)

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.queries import FunnelQueries, queries_of_rows, queries_of_run, sample_of
+from crosstower.funnel.queries import (
+    FunnelQueries,
+    popular_lists,
+    queries_of_rows,
+    queries_of_run,
+    sample_of,
+)
 from crosstower.funnel.report import (
     TRUE_VALUE,
     Floats,
@@ -25,6 +31,7 @@ from crosstower.funnel.report import (
     stages_of,
     values_of,
 )
+from crosstower.funnel.ruled import ruled_lists
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -41,9 +48,6 @@ from crosstower.funnel.stages import (
 from crosstower.funnel.verdicts import verdicts_of
 from crosstower.recipe.arguments import check_kinds
 from crosstower.recipe.own_columns import ROW
-from crosstower.retrieval.baselines.lists import recommend
-from crosstower.retrieval.baselines.models import Popularity, histories_of
-from crosstower.retrieval.files import COUNT
 from crosstower.storage.files import write_atomic
 from crosstower.values.arrays import Indices
 
@@ -140,7 +144,7 @@ def funnel_lists(
     """Return the lists of all stages; arguments as in `evaluate_funnel`."""
     evaluation, every = queries.evaluation, np.arange(len(queries))
     candidates = _candidates(funnel, queries)
-    shown = {POPULAR: _popular(funnel, queries, k), RETRIEVED: padded(candidates, k)}
+    shown = {POPULAR: popular_lists(funnel, queries, k), RETRIEVED: padded(candidates, k)}
     ranker = _Ranker(funnel, queries, k, on_progress)
     ranked, notes = ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
     shown |= ranked
@@ -221,9 +225,11 @@ class _Ranker:
         diversity = None if of_all else self.funnel.diversity
         ranks = stage_ranks(scored, query[row], task=self.funnel.task, diversity=diversity)
         shape = len(part), self.k
-        return {
-            name: lists_of(rank, query[row], item[row], shape=shape) for name, rank in ranks.items()
-        }
+        query, item = query[row], item[row]
+        lists = {name: lists_of(rank, query, item, shape=shape) for name, rank in ranks.items()}
+        if of_all:
+            return lists
+        return lists | ruled_lists(self.funnel, scored, ranks, query, item, shape=shape)
 
 
 def _candidates(funnel: Funnel, queries: FunnelQueries) -> Indices:
@@ -233,14 +239,6 @@ def _candidates(funnel: Funnel, queries: FunnelQueries) -> Indices:
         history = [queries.history(query) for query in part]
         parts.append(funnel.retrieve(queries.vectors[start : start + size], history)[0])
     return np.concatenate(parts)
-
-
-def _popular(funnel: Funnel, queries: FunnelQueries, k: int) -> Indices:
-    """Return the items with the most training rows of the retrieval run."""
-    counts = funnel.retriever.items[COUNT].to_numpy().astype(np.float32)
-    nothing = np.empty(0, np.int64)
-    histories = histories_of(nothing, nothing, shape=(len(queries), len(counts)))
-    return recommend(Popularity(counts), histories, k, seen=queries.evaluation.seen)
 
 
 def _report(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
+from crosstower.blending.rules.check import check_rules
 from crosstower.errors import DataError, QueryError, RunError, notify
+from crosstower.funnel.list_table import list_table
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.rows import RowMaker
@@ -24,7 +27,8 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.blend import Diversity
-from crosstower.recipe.own_columns import ROW, attribute_names, raw_name
+from crosstower.recipe.own_columns import ROW, raw_name
+from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -45,6 +49,7 @@ class Funnel:
         ranking: run of the ranker.
         scorer: of the ranker.
         candidates: number of items that the ranker scores per query.
+        rules: of the lists.
 
     """
 
@@ -52,6 +57,7 @@ class Funnel:
     ranking: Run
     scorer: Scorer
     candidates: int
+    rules: Rules = field(default_factory=Rules)
 
     @staticmethod
     def open(
@@ -60,6 +66,7 @@ class Funnel:
         *,
         candidates: int = 200,
         seed: int | None = None,
+        rules: Rules | None = None,
     ) -> Funnel:
         """Open two runs, each with its main model.
 
@@ -68,10 +75,12 @@ class Funnel:
             ranking: a run that ranks, or its folder.
             candidates: how many items the ranker gets; all of a catalogue that has fewer.
             seed: of both models; the first one of each run if None.
+            rules: of the lists; those of the ranking recipe, or else of the retrieval recipe, if
+                None.
 
         Raises:
             RunError: there is no run, one is of the other kind, or it is damaged.
-            QueryError: `candidates` is below 1.
+            QueryError: `candidates` is below 1, or a rule does not fit the items.
             DataError: a table that the ranking recipe joins cannot be read.
 
         """
@@ -83,7 +92,9 @@ class Funnel:
         retriever = Retriever.open(retrieval, seed=seed)
         scorer = Ranker.open(ranking, seed=seed).scorer()
         size = min(candidates, len(retriever.catalogue))
-        return Funnel(retriever, ranking, scorer, size)
+        rules = rules or ranking.recipe.rules or retrieval.recipe.rules or Rules()
+        check_rules(rules, retriever.catalogue.kinds, vectors=True)
+        return Funnel(retriever, ranking, scorer, size, rules)
 
     @property
     def task(self) -> str:
@@ -105,7 +116,14 @@ class Funnel:
         """The path of requests, with all items encoded."""
         blends = Blends(self.scorer.blend, self.ranking.recipe.schema_.kinds())
         ranker = OnlineRanker(self.rows, self.scorer, blends)
-        return OnlineFunnel(self.retriever, ranker, candidates=self.candidates)
+        size = self.candidates
+        return OnlineFunnel(self.retriever, ranker, candidates=size, rules=self.rules)
+
+    @cached_property
+    def items(self) -> OnlineItems:
+        """The items, as rules read them."""
+        retriever = self.retriever
+        return OnlineItems(retriever.catalogue, retriever.index, lambda: retriever.vectors)
 
     def recommend(
         self,
@@ -159,7 +177,8 @@ class Funnel:
         found = self.online.recommend(request)
         self._check_read(found)
         notify(found.notices)
-        return self._table(found).head(k)
+        item = retrieval_section_of(self.retriever.run.recipe).item
+        return list_table(found, self.retriever.catalogue, item).head(k)
 
     def _check_read(self, found: Ranked) -> None:
         """Refuse candidates that the ranker cannot read, unless the recipe skips some of them.
@@ -268,26 +287,6 @@ class Funnel:
         names += [BLEND_SCORE] if self.scorer.blend is not None else []
         kinds = {ROW: pl.Int64()} | dict.fromkeys(names, pl.Float64())
         return pl.DataFrame(schema=kinds | dict.fromkeys(raw, pl.String()))
-
-    def _table(self, found: Ranked) -> pl.DataFrame:
-        """Return the result of the online funnel as a table."""
-        catalogue = self.retriever.catalogue
-        columns: dict[str, Any] = {
-            "rank": np.arange(1, len(found.places) + 1),
-            "item_id": catalogue.ids.gather(found.places),
-            "score": found.score,
-            "retrieval_score": found.retrieval_score,
-            "retrieval_rank": found.retrieval_rank,
-        }
-        columns |= {f"{task}{PREDICTION}": p for task, p in found.predictions.items()}
-        if found.blend_score is not None:
-            columns[BLEND_SCORE] = found.blend_score
-        own = retrieval_section_of(self.retriever.run.recipe).item
-        attributes = catalogue.attributes[found.places]
-        attributes = attributes.select(c for c in attributes.columns if c != own)
-        attributes = attributes.rename(attribute_names(attributes.columns, [*columns]))
-        frame = pl.DataFrame(columns).with_columns(pl.col("retrieval_score").cast(pl.Float32))
-        return pl.concat([frame, attributes], how="horizontal")
 
 
 def _check_kinds(retrieval: Run, ranking: Run) -> None:

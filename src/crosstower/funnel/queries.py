@@ -22,6 +22,8 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.leaks import leak_notes, raw_at
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.baselines.lists import recommend
+from crosstower.retrieval.baselines.models import Popularity, histories_of
 from crosstower.retrieval.data.evaluation_queries import (
     EvaluationQueries,
     evaluation_queries,
@@ -32,7 +34,7 @@ from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.evaluate import earlier_of
-from crosstower.retrieval.files import ID, read_queries
+from crosstower.retrieval.files import COUNT, ID, read_queries
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
@@ -250,3 +252,11 @@ def _check_same(run: Run, queries: EvaluationQueries) -> None:
             f"{run.folder}: the rows have changed since this run was trained; put the data back,"
             " or train again"
         )
+
+
+def popular_lists(funnel: Funnel, queries: FunnelQueries, k: int) -> Indices:
+    """Return the items with the most training rows of the retrieval run."""
+    counts = funnel.retriever.items[COUNT].to_numpy().astype(np.float32)
+    nothing = np.empty(0, np.int64)
+    histories = histories_of(nothing, nothing, shape=(len(queries), len(counts)))
+    return recommend(Popularity(counts), histories, k, seen=queries.evaluation.seen)

@@ -27,6 +27,7 @@ from crosstower.funnel.stages import (
     POPULAR,
     RANKED,
     RETRIEVED,
+    RULED,
     Pairs,
     Step,
 )
@@ -36,7 +37,7 @@ Floats = NDArray[np.float64]
 Values = Mapping[str, Mapping[str, Floats]]
 
 TRUE_VALUE = "true_value"
-_ORDER = (POPULAR, RETRIEVED, RANKED, BLENDED, DIVERSIFIED)
+_ORDER = (POPULAR, RETRIEVED, RANKED, BLENDED, DIVERSIFIED, RULED)
 
 
 @dataclass(frozen=True)

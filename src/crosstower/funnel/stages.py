@@ -22,10 +22,10 @@ from crosstower.values.arrays import Indices
 Pairs = tuple[Indices, Indices]
 
 POPULAR, RETRIEVED, RANKED = "popular", "retrieved", "ranked"
-BLENDED, DIVERSIFIED = "blended", "diversified"
+BLENDED, DIVERSIFIED, RULED = "blended", "diversified", "ruled"
 ALL_ITEMS = "all items "
 BEST_ORDER, PERFECT = "perfect order of the retrieved", "perfect"
-STEPS = {RANKED: "ranking", BLENDED: "blending", DIVERSIFIED: "diversity"}
+STEPS = {RANKED: "ranking", BLENDED: "blending", DIVERSIFIED: "diversity", RULED: "rules"}
 
 
 def stage_ranks(

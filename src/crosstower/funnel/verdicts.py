@@ -17,6 +17,7 @@ from crosstower.funnel.stages import (
     POPULAR,
     RANKED,
     RETRIEVED,
+    RULED,
     Step,
 )
 
@@ -25,6 +26,7 @@ _SUBJECTS = {
     RANKED: "Ranking",
     BLENDED: "Blending",
     DIVERSIFIED: "Diversity",
+    RULED: "Applying the rules",
 }
 _CAVEAT = (
     "Labels exist only for items that were shown, so a stage that finds other items looks worse"

@@ -131,6 +131,10 @@ class Rules(FrozenModel):
         named += [self.freshness.column] if self.freshness is not None else []
         return list(dict.fromkeys(named))
 
+    def given(self) -> bool:
+        """Return whether there is any rule."""
+        return any(getattr(self, name) for name in Rules.model_fields)
+
     def with_request(self, asked: Rules | None) -> Rules:
         """Return these rules of a bundle with those of a request.
 
@@ -141,8 +145,8 @@ class Rules(FrozenModel):
             return self
         if isinstance(asked, RequestRules) and asked.replace:
             return asked
-        given = {name for name in type(self).model_fields if getattr(asked, name)}
-        both = {n: getattr(self, n) for n in type(self).model_fields}
+        given = {name for name in Rules.model_fields if getattr(asked, name)}
+        both = {n: getattr(self, n) for n in Rules.model_fields}
         if given & {"mmr", "dpp"}:
             both |= {"mmr": None, "dpp": None}
         for name in given:

@@ -32,13 +32,19 @@ def explained(error: ValidationError, kind: type[BaseModel], *, where: str = "")
     return "\n".join(dict.fromkeys(lines))
 
 
+def unknown_key(kind: type[BaseModel], location: tuple[Any, ...]) -> str:
+    """Return what to say of an unknown key at a location in plain data, with those allowed."""
+    allowed = _walk(kind.model_json_schema(), location)[1]
+    hint = did_you_mean(str(location[-1]), allowed)
+    return f"unknown key{hint}; allowed: {', '.join(allowed)}"
+
+
 def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
     place, allowed = _walk(schema, item["loc"])
     key = ".".join(p for p in [where, place] if p)
     match item["type"]:
         case "extra_forbidden":
-            given = str(item["loc"][-1])
-            hint = did_you_mean(given, allowed)
+            hint = did_you_mean(str(item["loc"][-1]), allowed)
             return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
         case "missing":
             return f"{key}: missing, and it has no default; set it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -65,6 +65,13 @@ def given_id(name: str, value: Any) -> Id:
     if found is None:
         raise QueryError(f"{name}: expected an id, an integer or a text, got {value!r}")
     return found
+
+
+def id_series(ids: Sequence[Id | None]) -> pl.Series:
+    """Return canonical ids as a series, of text if one is text."""
+    if any(type(i) is str for i in ids):
+        return pl.Series([None if i is None else str(i) for i in ids], dtype=pl.String)
+    return pl.Series(ids, dtype=pl.Int64)
 
 
 def text_of_value(value: Any) -> str | None:

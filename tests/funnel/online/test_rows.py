@@ -4,6 +4,8 @@ import pytest
 
 from crosstower.errors import QueryError
 from crosstower.funnel.online.request import FunnelRequest
+from crosstower.funnel.online.rows import RowRanker
+from crosstower.recipe.rules import RequestRules, Rules
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 
@@ -46,3 +48,34 @@ def test_the_query_may_decide_the_type_and_the_amount(moods_bundle: Bundle) -> N
     assert len(live.needs_rows.rank(FunnelRequest(), rows[:1]).places) == 1
     with pytest.raises(QueryError, match=r"rows: .*'weather' holds List"):
         live.needs_rows.rank(FunnelRequest(), rows[1:])
+
+
+def test_rules_read_the_columns_of_rows_and_pin_their_numbers(bundle: Bundle) -> None:
+    rows = [
+        {"user_id": 5, "home_city": "Rome", "budget": 90, "wanted": "pool", "listing_id": n,
+         "city": ["Rome", "Oslo", "Paris"][n % 3], "price": 40.0 + n, "amenities": ["wifi"]}
+        for n in range(12)
+    ]  # fmt: skip
+    ranker = Live.open(bundle).needs_rows
+    rules = RequestRules(
+        exclude="price > 48", pin={"item": 7, "at": 1}, max_per={"column": "city", "most": 1}
+    )
+    found = ranker.rank(FunnelRequest(k=3, rules=rules), rows)
+    assert found.places[0] == 7
+    assert sorted(found.places.tolist()) == list(range(9))
+    assert len({rows[n]["city"] for n in found.places[:3].tolist()}) == 3
+    for wrong, words in (({"dedup_by": "pricy"}, "'price'"), ({"dpp": {}}, "item vectors")):
+        with pytest.raises(QueryError, match=words):
+            ranker.rank(FunnelRequest(rules=RequestRules(**wrong)), rows)
+
+
+def test_rules_of_the_bundle_that_rows_cannot_keep_are_noticed(bundle: Bundle) -> None:
+    own = Rules(mmr={}, boost={"where": "listing_id == 1", "add": 9})
+    ranker = RowRanker(bundle.ranker, Live.open(bundle).blends, rules=own)
+    row = {"user_id": 5, "home_city": "Rome", "budget": 90, "wanted": "pool", "listing_id": 1,
+           "city": "Rome", "price": 40.0, "amenities": ["wifi"]}  # fmt: skip
+    found = ranker.rank(FunnelRequest(k=2), [row | {"listing_id": 2}, row])
+    assert found.places.tolist() == [1, 0]
+    assert found.notices == (
+        "rules: mmr and dpp of the bundle are left out, as rows have no vectors",
+    )

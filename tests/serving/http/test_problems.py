@@ -78,3 +78,16 @@ def test_only_a_busy_server_says_when_to_come_again() -> None:
 def test_the_end_of_a_connection_is_said() -> None:
     assert parsed(refusal_bytes(408, "x", close=True))[1]["connection"] == "close"
     assert "connection" not in parsed(refusal_bytes(408, "x"))[1]
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one(client: TestClient) -> None:
+    for body, words in (
+        ({"usr": 1}, "did you mean 'user'?; allowed: user, query"),
+        ({"blend": {"wieghts": {}}}, "did you mean 'weights'?"),
+        (
+            {"rules": {"pin": [{"item": 1, "at": 1, "att": 2}]}},
+            "did you mean 'at'?; allowed: item, at",
+        ),
+    ):
+        detail = client.post("/v1/recommend", json=body).json()["detail"]
+        assert words in detail, detail

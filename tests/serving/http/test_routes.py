@@ -52,3 +52,52 @@ def test_the_most_alike(client: TestClient, bundle: Bundle) -> None:
     assert ids(client.post("/v1/similar", json={"item": 9, "k": 5})) == expected
     assert "no item" in problem(client.post("/v1/similar", json={"item": -7}), 422)["detail"]
     assert "text column" in problem(client.post("/v1/search", json={"text": "x"}), 422)["detail"]
+
+
+def test_rules_of_a_request_and_what_they_moved(client: TestClient) -> None:
+    plain = client.post("/v1/recommend", json={"user": 5, "k": 8}).json()
+    assert plain["explain"] is None
+    assert plain["items"][0]["moves"] == {}
+    last = ids(client.post("/v1/recommend", json={"user": 5, "k": 50}))[-1]
+    rules = {"pin": {"item": last, "at": 2}, "exclude": "city == 'Rome'", "boost": []}
+    body = {"user": 5, "k": 8, "rules": rules, "explain": True, "stages": True}
+    response = client.post("/v1/recommend", json=body).json()
+    assert response["explain"]["rules"] == {
+        "exclude": ["city == 'Rome'"],
+        "pin": [{"item": last, "at": 2}],
+    }
+    assert response["items"][1]["item_id"] == last
+    assert response["items"][1]["moves"]["pin[0]"] > 40
+    assert all(item["attributes"]["city"] != "Rome" for item in response["items"])
+    assert response["stages"]["milliseconds"]["rules"] >= 0
+    assert client.get("/v1/model").json()["rules"] == {}
+
+
+def test_impossible_rules_are_noticed_and_wrong_ones_refused(client: TestClient) -> None:
+    body = {"user": 5, "k": 8, "rules": {"pin": {"item": -1, "at": 1}, "require": "price < 0"}}
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 200
+    assert ids(response) == []
+    assert [n.split(":")[0] for n in response.json()["notices"]] == [
+        "rules.require[0]",
+        "rules.pin[0]",
+    ]
+    for rules, words in (
+        ({"require": "prise < 0"}, "did you mean 'price'"),
+        ({"boots": []}, "did you mean 'boost'"),
+        ({"pin": {"item": 1, "at": 0}}, "at"),
+        ({"mmr": {}, "dpp": {}}, "keep one"),
+        (17, "rules"),
+    ):
+        detail = problem(client.post("/v1/recommend", json={"user": 5, "rules": rules}), 422)
+        assert words in str(detail), rules
+
+
+def test_rules_of_ranked_items_and_rows(client: TestClient) -> None:
+    query = {"home_city": "Rome", "budget": 90, "wanted": "pool"}
+    body = {"user": 5, "query": query, "items": [1, 2, 3], "rules": {"pin": {"item": 2, "at": 3}}}
+    response = client.post("/v1/rank", json=body)
+    assert ids(response)[2] == 2
+    rows = [{"user_id": 5, **query, **i["attributes"]} for i in response.json()["items"]]
+    again = client.post("/v1/rank", json={"rows": rows, "rules": {"pin": {"item": 1, "at": 1}}})
+    assert ids(again)[0] == 1

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import DataError, QueryError, did_you_mean
-from crosstower.funnel.online.items import OnlineItems, id_series
+from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.popular import PopularItems
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.ranker_items import RankerItems, RankerTable
@@ -19,7 +19,7 @@ from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.retriever import Retriever
 from crosstower.values.fitted import fitted
-from crosstower.values.ids import Id, given_id
+from crosstower.values.ids import Id, given_id, id_series
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import CrosstowerError, QueryError
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.explorer import Explorer
@@ -21,7 +22,9 @@ from crosstower.funnel.online.request import (
     each,
     milliseconds_since,
 )
+from crosstower.funnel.online.rules import FunnelRules
 from crosstower.funnel.online.users import OnlineUsers
+from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.retriever import Retriever
@@ -40,6 +43,8 @@ class OnlineFunnel:
             keep the order of retrieval.
         candidates: number of items to rank; a request can override it.
         index: of the items; the retriever's own if None.
+        rules: of all lists; a request can add some.
+        ledger: spending of the campaigns of rules.
 
     """
 
@@ -50,10 +55,14 @@ class OnlineFunnel:
         *,
         candidates: int,
         index: ItemIndex | None = None,
+        rules: Rules | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.retriever, self.ranker, self.candidates = retriever, ranker, candidates
         self._queries, self._section = retriever.queries, retrieval_section_of(retriever.run.recipe)
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
+        self.rules = FunnelRules(self.catalogue, rules or Rules(), ledger or Ledger())
+        self._has_rules = self.rules.own.given()
         self._explorer = Explorer(self.catalogue.popular.training_rows)
         self.users = OnlineUsers(
             self._queries,
@@ -101,7 +110,7 @@ class OnlineFunnel:
         the query tower reads: those of the segment, if it is known.
 
         Raises:
-            QueryError: k, the query, the condition or the blend is wrong.
+            QueryError: k, the query, the condition, the blend or a rule is wrong.
 
         """
         return _only(self.recommend_each([request]))
@@ -124,7 +133,7 @@ class OnlineFunnel:
         """Return given items in the ranker's order; ids that are no items are reported.
 
         Raises:
-            QueryError: there is no ranker, or the query or the blend is wrong.
+            QueryError: there is no ranker, or the query, the blend or a rule is wrong.
 
         """
         begin = time.perf_counter()
@@ -135,6 +144,8 @@ class OnlineFunnel:
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
         state = RequestState(request, user=self.users.of(request.user, request.history))
+        if self._has_rules or request.rules is not None:
+            self.rules.begin(state)
         state.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
         return _only(self._ranked([state], begin))
 
@@ -168,22 +179,24 @@ class OnlineFunnel:
     def _retrieve(self, state: RequestState) -> None:
         """Find the candidates of a request."""
         self._begin(state)
-        where, excluded = state.request.where, state.excluded
+        where, excluded, vector = state.where, state.excluded, None
         if state.row is None:
             found = self.catalogue.popular.best(
                 state.size, where=where, excluded=excluded, segment=state.segment
             )
             fallback = "popular" if state.segment is None else "popular_segment"
             state.found = replace(_candidates(*found), fallback=fallback)
-            return
-        vector = self._queries.vectors([state.row], [state.user.history])
-        found = self.catalogue.items.nearest(vector, state.size, where=where, excluded=excluded)
-        state.found = _candidates(*found)
+        else:
+            vector = self._queries.vectors([state.row], [state.user.history])
+            found = self.catalogue.items.nearest(vector, state.size, where=where, excluded=excluded)
+            state.found = _candidates(*found)
+        if state.rules is not None:
+            self.rules.add(state, vector)
 
     def _begin(self, state: RequestState) -> None:
         """Check a request, look up its user, and encode the query for the retriever."""
         request, items = state.request, self.catalogue.items
-        state.size = self._size(request)
+        state.size, state.where = self._size(request), request.where
         state.user = user = self.users.of(request.user, request.history)
         given = self._without_segment(request.query)
         if self.ranker is not None:
@@ -198,6 +211,8 @@ class OnlineFunnel:
         state.segment = self._segment({**user.columns, **request.query})
         if self._informed(state, given):
             state.row = self._queries.row(request.user, None, given)
+        if self._has_rules or request.rules is not None:
+            self.rules.begin(state)
 
     def _without_segment(self, query: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns of a query, without a segment that no model reads."""
@@ -230,6 +245,7 @@ class OnlineFunnel:
             self.ranker.rank(states, self.catalogue.ranked, self._explorer)
         else:
             each(states, self._explore)
+        each([state for state in states if state.rules is not None], self.rules.order)
         spent = milliseconds_since(begin)
         for state in states:
             state.milliseconds["total"] = spent

@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.retrieval.index.catalogue import Catalogue
-from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.exact import ExactIndex, equally_long, of_unit_length
 from crosstower.retrieval.index.index import ItemIndex, nearest_by_id
-from crosstower.retrieval.index.vectors import Floats, Vectors
+from crosstower.retrieval.index.vectors import Floats
 from crosstower.values.arrays import Indices
 from crosstower.values.codes import Vocabulary
-from crosstower.values.ids import Id, given_id, id_of
+from crosstower.values.ids import given_id, id_series
 
 Mask = NDArray[np.bool_]
-_SAME_LENGTH, _TINY = 1e-3, 1e-12
-_FEW = 50  # cells
 
 
 class OnlineItems:
@@ -124,11 +122,36 @@ class OnlineItems:
 
     def ids(self, places: Indices) -> list[Any]:
         """Return the ids at `places`."""
-        return self._each(places, _ids_at)
+        return self._each(places, Catalogue.ids_at)
+
+    def column(self, places: Indices, name: str) -> pl.Series:
+        """Return a column `[n]` of the items at `places`."""
+        if self.newer is None:
+            return self.catalogue.column(name).gather(places)
+        cells = self._each(places, lambda part, at: part.column(name).gather(at).to_list())
+        return pl.Series(name, cells, dtype=self.catalogue.column(name).dtype)
+
+    def vectors(self, places: Indices) -> Floats:
+        """Return the vectors `[n, D]` of the items at `places`."""
+        base, newer = self._split(places)
+        old = places[base]
+        rows = self._exact.vectors.rows(old).numpy() if self._exact else self._vectors()[old]
+        found = np.empty((len(places), rows.shape[1]), dtype=np.float32)
+        found[base] = rows
+        if self.newer is not None and newer.any():
+            found[newer] = self.newer.vectors.rows(places[newer] - self._count).numpy()
+        return found
+
+    def fulfilling(self, where: str) -> Indices:
+        """Return the places of the items that fulfil a condition; errors as `nearest`."""
+        found = [np.flatnonzero(self._base.fits(where))]
+        if self.newer is not None:
+            found.append(np.flatnonzero(self.newer.catalogue.fits(where)) + self._count)
+        return np.concatenate(found)
 
     def attributes(self, places: Indices) -> list[dict[str, Any]]:
         """Return the attributes of the items at `places`, a dictionary per item."""
-        return self._each(places, _attributes_at)
+        return self._each(places, Catalogue.attributes_at)
 
     def _each(
         self, places: Indices, found_at: Callable[[Catalogue, Indices], list[Any]]
@@ -171,15 +194,15 @@ class OnlineItems:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
         if self._unit is None:
             exact = self._exact or ExactIndex.build(self.catalogue.ids, self._vectors())
-            self._level = _is_level(exact.vectors)
-            self._unit = exact if self._level else _of_unit_length(exact)
+            self._level = equally_long(exact.vectors)
+            self._unit = exact if self._level else of_unit_length(exact)
         newer = self.newer
         if newer is not None and not self._level:
-            newer = self._unit_newer = self._unit_newer or _of_unit_length(newer)
+            newer = self._unit_newer = self._unit_newer or of_unit_length(newer)
         index = self._unit if place < self._count or newer is None else newer
         at = place if index is self._unit else place - self._count
         vector = index.vectors.rows(np.array([at])).numpy()
-        unit = (vector / max(float(np.linalg.norm(vector)), _TINY)).astype(np.float32)
+        unit = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
         return self._search(self._unit, newer, unit, k, where=where, excluded=np.array([place]))
 
     def _search(
@@ -266,41 +289,6 @@ class OnlineItems:
     def _split(self, places: Indices) -> tuple[Mask, Mask]:
         base = places < self._count
         return base, ~base
-
-
-def id_series(ids: Sequence[Id | None]) -> pl.Series:
-    """Return canonical ids as a series, of text if one is text."""
-    if any(type(i) is str for i in ids):
-        return pl.Series([None if i is None else str(i) for i in ids], dtype=pl.String)
-    return pl.Series(ids, dtype=pl.Int64)
-
-
-def _ids_at(catalogue: Catalogue, places: Indices) -> list[Any]:
-    ids = catalogue.ids
-    if len(places) <= _FEW:  # cell by cell, without a query engine
-        found = [ids[place] for place in places.tolist()]
-    else:
-        found = ids.gather(places).to_list()
-    return found if ids.dtype != pl.String else [id_of(i) for i in found]
-
-
-def _attributes_at(catalogue: Catalogue, places: Indices) -> list[dict[str, Any]]:
-    table = catalogue.attributes
-    if len(places) <= _FEW:
-        return [table.row(place, named=True) for place in places.tolist()]
-    return table[places].to_dicts()
-
-
-def _is_level(vectors: Vectors) -> bool:
-    """Return whether vectors are equally long, so that the inner product orders as the cosine."""
-    some = vectors.rows(slice(0, 1_000)).norm(dim=1)
-    return bool((some.max() - some.min()) <= _SAME_LENGTH * some.max())
-
-
-def _of_unit_length(index: ExactIndex) -> ExactIndex:
-    rows = index.vectors.rows(slice(0, None))
-    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=_TINY)
-    return ExactIndex(index.catalogue, Vectors(unit.numpy(), "float32"))
 
 
 def _best(places: Indices, scores: Floats, k: int) -> tuple[Indices, Floats]:

@@ -18,6 +18,7 @@ from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
+from crosstower.recipe.rules import Rules
 from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.values.arrays import Indices
@@ -40,6 +41,8 @@ class FunnelRequest:
         candidates: number of items to rank; the funnel's own number if None.
         blend: a blend for this request alone.
         explore: draws the order of the best candidates; None keeps the order of the scores.
+        rules: rules for this request, which add to those of the bundle.
+        explain: return what each rule has moved; such a request is a preview.
 
     """
 
@@ -52,6 +55,8 @@ class FunnelRequest:
     candidates: int | None = None
     blend: Override | None = None
     explore: Exploration | None = None
+    rules: Rules | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,22 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What the rules of a request did.
+
+    Args:
+        rules: in effect, those of the bundle and of the request.
+        moves: by rule, the number of places by which it moved each candidate up `[C]`.
+        removed: by rule, the number of candidates that it left out.
+
+    """
+
+    rules: Rules
+    moves: Mapping[str, Indices]
+    removed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Ranked:
     """Candidates in their final order.
 
@@ -80,6 +101,8 @@ class Ranked:
     `unknown` are ids of the request that are no items, `notices` are for the caller, `unread`
     are places of candidates that the ranker cannot read. If the request gave whole rows
     (`rows_given`), places are their numbers. `draw` is the exploration of the list, if it has one.
+    `retrieval_rank` is 0 for candidates that rules have added. `explanation` is set if the request
+    wants one.
     """
 
     places: Indices
@@ -100,6 +123,7 @@ class Ranked:
     notices: tuple[str, ...] = ()
     rows_given: bool = False
     draw: Draw | None = None
+    explanation: Explanation | None = None
 
     def take(self, at: Indices) -> Ranked:
         """Return the candidates at `at`, in that order."""
@@ -130,6 +154,7 @@ class RequestState:
     """A request on its way through the stages; with an `error` no stage looks at it again.
 
     `user` has what is known of its user, `segment` is that of the query if it has training rows.
+    `rules` are those of the bundle and the request, `where` is its condition with theirs.
     `size` is the number of candidates, `row` the query as the retriever reads it (None where
     popular items stand in for the retrieved ones), `excluded` places to leave out. `found` are the
     candidates that the ranker can read; they get `logits` `[C]` by task, then `scores`.
@@ -137,6 +162,8 @@ class RequestState:
 
     request: FunnelRequest
     user: RequestUser = NOBODY
+    rules: Rules | None = None
+    where: str | None = None
     size: int = 0
     segment: Id | None = None
     row: EncodedRow | None = None
@@ -153,7 +180,8 @@ class RequestState:
         """Return the candidates, or the error."""
         if self.error is not None:
             return self.error
-        return replace(self.found, milliseconds=self.milliseconds, notices=self._notices())
+        notices = (*self._notices(), *self.found.notices)
+        return replace(self.found, milliseconds=self.milliseconds, notices=notices)
 
     def _notices(self) -> tuple[str, ...]:
         """Return notices for the caller, such as an unknown user."""

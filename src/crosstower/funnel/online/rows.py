@@ -11,7 +11,11 @@ import numpy as np
 import polars as pl
 
 from crosstower.blending.columns import column_of
+from crosstower.blending.rules.check import check_rules
+from crosstower.blending.rules.pacing import Ledger
+from crosstower.blending.rules.rows import RuleRows
 from crosstower.data.content_types import ContentTypes
+from crosstower.data.filters.filter import filter_columns
 from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.joins import join
 from crosstower.data.sources.source import FrameSource, Source
@@ -19,8 +23,10 @@ from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.order import ordered
 from crosstower.funnel.online.request import FunnelRequest, Ranked, milliseconds_since
+from crosstower.funnel.online.rules import ruled
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
+from crosstower.recipe.rules import Rules
 
 _SHOWN = 60  # characters of an unknown name
 
@@ -33,16 +39,27 @@ class RowRanker:
         blends: the blends that requests can select.
         others: columns that rows may have although the ranker does not read them, such as the
             other attributes of items.
+        rules: of all lists; a request can add some.
+        ledger: spending of the campaigns of rules.
 
     """
 
-    def __init__(self, ranker: Ranker, blends: Blends, *, others: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        ranker: Ranker,
+        blends: Blends,
+        *,
+        others: Iterable[str] = (),
+        rules: Rules | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.scorer, self.blends = ranker.scorer(), blends
         # The tables that rows are joined to, read once.
         self._joins = list(ranker.run.recipe.data.joins)
         self._tables = [pl.read_parquet(j.path) for j in self._joins]
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks = list(schema.tasks)
+        self._rules, self._ledger = rules or Rules(), ledger or Ledger()
         self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
 
     def rank(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
@@ -51,13 +68,14 @@ class RowRanker:
         A row without a column of `request.query` gets the query's value.
 
         Raises:
-            QueryError: a column is missing, a value is bad, the blend is wrong, or the request has
-                exploration.
+            QueryError: a column is missing, a value is bad, the blend or a rule is wrong, or the
+                request has exploration.
 
         """
         begin = time.perf_counter()
         if request.explore is not None:
             raise QueryError("explore: rows cannot be drawn; recommend items, or rank item ids")
+        rules = self._rules.with_request(request.rules)
         scorer = replace(self.scorer, blend=self.blends.of(request.blend))
         cleaner = scorer.cleaner()
         try:
@@ -76,8 +94,32 @@ class RowRanker:
         spent, start = {"rank": milliseconds_since(begin)}, time.perf_counter()
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
         found = ordered(found, scores, arrays.types, self._tasks, self.blends)
-        spent |= {"blend": milliseconds_since(start), "total": milliseconds_since(begin)}
-        return replace(found, milliseconds=spent)
+        spent["blend"], start = milliseconds_since(start), time.perf_counter()
+        if rules.given():
+            found = self._ruled(found, rules, request, rows)
+            spent["rules"] = milliseconds_since(start)
+        return replace(found, milliseconds=spent | {"total": milliseconds_since(begin)})
+
+    def _ruled(
+        self, found: Ranked, rules: Rules, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]
+    ) -> Ranked:
+        """Apply rules, which read the columns of the rows and the query."""
+        names = dict.fromkeys(name for row in (request.query, *rows) for name in row)
+        table = _table(names, request.query, rows)
+        if request.rules is not None:
+            check_rules(request.rules, dict(table.schema), vectors=False)
+        read = [
+            *rules.columns(),
+            *(n for _, text in rules.conditions() for n in filter_columns(text)),
+        ]
+        missing = dict.fromkeys(name for name in read if name not in names)
+        table = table.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
+        ordered_rows = RuleRows.of_table(table[found.places], found.places.tolist())
+        if rules.needs_vectors:  # of the bundle: these rows have none
+            rules = rules.model_copy(update={"mmr": None, "dpp": None})
+            words = "rules: mmr and dpp of the bundle are left out, as rows have no vectors"
+            found = replace(found, notices=(*found.notices, words))
+        return ruled(found, rules, ordered_rows, request, self._ledger)
 
     def _frame(
         self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]
@@ -90,8 +132,15 @@ class RowRanker:
             _check_cells(f"rows[{number}]", row, known)
         given = set(query).union(*rows)
         names = [name for name in dict.fromkeys(read) if name in given]
-        columns = {name: [row.get(name, query.get(name)) for row in rows] for name in names}
-        return pl.DataFrame([series_of(name, values) for name, values in columns.items()])
+        return _table(names, query, rows)
+
+
+def _table(
+    names: Iterable[str], query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> pl.DataFrame:
+    """Return columns of rows, with the query's value where a row has none."""
+    columns = {name: [row.get(name, query.get(name)) for row in rows] for name in names}
+    return pl.DataFrame([series_of(name, values) for name, values in columns.items()])
 
 
 def _arrays(scorer: Scorer, raw: pl.DataFrame) -> RawArrays:

@@ -18,10 +18,12 @@ from crosstower.recipe.own_columns import MARK
 from crosstower.retrieval.index.survivors import Conditions, Survivors
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import to_ids
+from crosstower.values.ids import id_of
 from crosstower.values.lookup import places_of_ids
 
 _ID = "item_id"
 _OWN = f"{MARK}id"
+_FEW = 50  # items whose cells are read one by one
 
 
 class Catalogue:
@@ -63,6 +65,24 @@ class Catalogue:
     def kinds(self) -> dict[str, pl.DataType]:
         """Names and types of the columns that a condition may name: attributes and the id."""
         return {_ID: self.ids.dtype} | dict(self.attributes.schema)
+
+    def ids_at(self, places: Indices) -> list[Any]:
+        """Return the canonical ids of items."""
+        if len(places) <= _FEW:  # cell by cell, without a query engine
+            found = [self.ids[place] for place in places.tolist()]
+        else:
+            found = self.ids.gather(places).to_list()
+        return found if self.ids.dtype != pl.String else [id_of(i) for i in found]
+
+    def attributes_at(self, places: Indices) -> list[dict[str, Any]]:
+        """Return the attributes of items, a dictionary each."""
+        if len(places) <= _FEW:
+            return [self.attributes.row(place, named=True) for place in places.tolist()]
+        return self.attributes[places].to_dicts()
+
+    def column(self, name: str) -> pl.Series:
+        """Return a column of all items, attributes or the id."""
+        return self.ids if name not in self.attributes.columns else self.attributes[name]
 
     @property
     def all_active(self) -> bool:

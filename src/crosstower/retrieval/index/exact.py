@@ -225,3 +225,19 @@ def _check_fit(catalogue: Catalogue, vectors: Vectors) -> None:
         raise QueryError(f"{len(catalogue.ids):,} item ids for {len(vectors):,} vectors")
     if len(vectors) == 0:
         raise QueryError("no items: an index needs at least one")
+
+
+def equally_long(vectors: Vectors) -> bool:
+    """Return whether vectors are equally long, so that the inner product orders as the cosine."""
+    some = vectors.rows(slice(0, 1_000)).norm(dim=1)
+    return bool((some.max() - some.min()) <= _SAME_LENGTH * some.max())
+
+
+def of_unit_length(index: ExactIndex) -> ExactIndex:
+    """Return an index of the same vectors, scaled to length 1."""
+    rows = index.vectors.rows(slice(0, None))
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=_TINY)
+    return ExactIndex(index.catalogue, Vectors(unit.numpy(), "float32"))
+
+
+_SAME_LENGTH, _TINY = 1e-3, 1e-12

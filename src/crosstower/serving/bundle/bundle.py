@@ -152,7 +152,7 @@ class Bundle:
                 " RETRIEVAL RANKING -o DIR"
             )
         size = self.manifest.candidates if candidates is None else candidates
-        return Funnel.open(self.retrieval, self.ranking, candidates=size)
+        return Funnel.open(self.retrieval, self.ranking, candidates=size, rules=self.rules)
 
     def fastest(self, scorer: Scorer) -> tuple[Scorer, str]:
         """Return the ranker's scorer for requests in its faster form, and the form's name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crosstower.blending.exploration.explore import Exploration
+from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import QueryError
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.funnel import OnlineFunnel
@@ -32,28 +33,37 @@ class Live:
     explore: Exploration | None = None
 
     @staticmethod
-    def open(bundle: Bundle) -> Live:
+    def open(bundle: Bundle, ledger: Ledger | None = None) -> Live:
         """Load the models, and encode the items once.
+
+        Args:
+            bundle: to serve.
+            ledger: spending of the campaigns of rules so far.
 
         Raises:
             BundleError: a part of the bundle is damaged.
 
         """
         blends, form, ranker = _blends(bundle), EAGER, None
+        rules, ledger, size = bundle.rules, ledger or Ledger(), bundle.manifest.candidates
         if bundle.retrieval is None:
             funnel, others = None, ()
         elif bundle.ranking is None:
-            funnel = OnlineFunnel(bundle.retriever(), candidates=bundle.manifest.candidates)
+            retriever = bundle.retriever()
+            funnel = OnlineFunnel(retriever, candidates=size, rules=rules, ledger=ledger)
             others = funnel.columns
         else:
             parts = bundle.funnel()
             scorer, form = bundle.fastest(parts.scorer)
             ranker = OnlineRanker(parts.rows, scorer, blends)
-            size = bundle.manifest.candidates
-            funnel = OnlineFunnel(parts.retriever, ranker, candidates=size)
+            funnel = OnlineFunnel(
+                parts.retriever, ranker, candidates=size, rules=rules, ledger=ledger
+            )
             others = funnel.columns
         ranking = bundle.ranking
-        rows = RowRanker(bundle.ranker, blends, others=others) if ranking is not None else None
+        rows = None
+        if ranking is not None:
+            rows = RowRanker(bundle.ranker, blends, others=others, rules=rules, ledger=ledger)
         return Live(bundle, bundle.version, blends, funnel, rows, form, bundle.explore)
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle.bundle import Bundle
@@ -23,18 +24,22 @@ _BROKEN = (
 )  # errors of parts that do not belong together
 
 
-def opened(path: Path) -> Live:
+def opened(path: Path, ledger: Ledger | None = None) -> Live:
     """Open a bundle, compare its checksums, and warm it up with one request.
+
+    Args:
+        path: of the bundle.
+        ledger: spending of the campaigns of rules so far.
 
     Raises:
         BundleError: it is damaged, or cannot serve a request.
 
     """
     try:
-        live = Live.open(Bundle.open(path))
+        live = Live.open(Bundle.open(path), ledger)
         if live.funnel is not None:
             needed = dict.fromkeys(live.funnel.needed_columns)
-            live.funnel.recommend(FunnelRequest(query=needed, k=1))
+            live.funnel.recommend(FunnelRequest(query=needed, k=1, explain=True))
     except CrosstowerError:
         raise
     except _BROKEN as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +16,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from crosstower.errors import CrosstowerError, ServeError
+from crosstower.recipe.validation import unknown_key
 
+Result = TypeVar("Result")
 MEDIA = "application/problem+json"
 BUSY = (
     "this worker is busy: the waiting requests take all of its time; try again in a second, or"
@@ -69,6 +72,30 @@ def busy(most: int, what: str) -> ApiError:
         f"the queue for {what} is full ({most}); try again in a second, or start more workers",
         reason="busy",
         headers={"Retry-After": "1"},
+    )
+
+
+async def in_time(result: Awaitable[Result], seconds: float) -> Result:
+    """Return a result, or refuse the request at its deadline, even if its thread is busy.
+
+    Raises:
+        ApiError: its time is over.
+
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await result
+    except TimeoutError:
+        raise too_late(seconds) from None
+
+
+def no_room(held: int, most: int) -> ApiError:
+    """Return the error of a write to a state that has reached its limit."""
+    return ApiError(
+        507,
+        f"the state holds {held:,} bytes, at most {most:,} are allowed; write its events and delete"
+        " them with: crosstower events STATE --delete-before DATE",
+        reason="state_full",
     )
 
 
@@ -136,8 +163,9 @@ def respond_with_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _invalid(_request: Request, error: Any) -> Response:
-    faults = [_fault(one) for one in error.errors()]
+def _invalid(request: Request, error: Any) -> Response:
+    field = getattr(request.scope.get("route"), "body_field", None)
+    faults = [_fault(one, field.field_info.annotation if field else None) for one in error.errors()]
     if any(one["type"] == "json_invalid" for one in error.errors()):
         return problem_response(400, "the body is not JSON", errors=faults)
     first = faults[0]
@@ -145,11 +173,13 @@ def _invalid(_request: Request, error: Any) -> Response:
     return problem_response(422, f"{first.where}: {first.problem}{more}", errors=faults)
 
 
-def _fault(error: Mapping[str, Any]) -> Fault:
+def _fault(error: Mapping[str, Any], body: Any) -> Fault:
     where = ".".join(str(part) for part in error["loc"])
     reason = error.get("ctx", {}).get("error")
     problem = f"{error['msg']}: {reason}" if error["type"] == "json_invalid" else error["msg"]
     given = error.get("input")
+    if error["type"] == "extra_forbidden" and body is not None:
+        return Fault(where=where, problem=unknown_key(body, tuple(error["loc"][1:])))
     if error["type"] in ("missing", "json_invalid") or isinstance(given, dict | list):
         return Fault(where=where, problem=problem)
     return Fault(where=where, problem=f"{problem}, got {_short(given)}")

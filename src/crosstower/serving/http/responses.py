@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from crosstower.funnel.online.funnel import OnlineFunnel
-from crosstower.funnel.online.request import Ranked
+from crosstower.funnel.online.request import Explanation, Ranked
 from crosstower.recipe.blend import Blend
+from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Categorical
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import SEEN_ITEMS, USER
@@ -40,22 +41,36 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         "notices": list(found.notices),
         "items": items,
         "stages": _stages(found, ids) if stages else None,
+        "explain": None if found.explanation is None else _explained(found.explanation),
         "unknown": list(found.unknown),
         "experiment": None,
         "arm": None,
     }
 
 
+def _explained(explanation: Explanation) -> dict[str, Any]:
+    return {"rules": plain_rules(explanation.rules), "removed": dict(explanation.removed)}
+
+
+def plain_rules(rules: Rules) -> dict[str, Any]:
+    """Return rules as plain data, without defaults."""
+    return rules.model_dump(mode="json", exclude_defaults=True)
+
+
 def _item(found: Ranked, i: int, item_id: Any) -> dict[str, Any]:
+    moved = found.explanation.moves if found.explanation is not None else {}
     return {
         "rank": i + 1,
         "item_id": item_id,
         "score": float(found.score[i]),
-        "retrieval_rank": None if found.retrieval_rank is None else int(found.retrieval_rank[i]),
+        "retrieval_rank": None
+        if found.retrieval_rank is None
+        else int(found.retrieval_rank[i]) or None,
         "retrieval_score": _number(found.retrieval_score, i),
         "predictions": {task: float(values[i]) for task, values in found.predictions.items()},
         "blend_score": _number(found.blend_score, i),
         "team": None,
+        "moves": {rule: int(places[i]) for rule, places in moved.items() if places[i]},
     }
 
 
@@ -83,7 +98,7 @@ def _stages(found: Ranked, ids: list[Any]) -> dict[str, Any]:
     count = len(found.places)
     nothing = [None] * count
     columns = [
-        _listed(found.retrieval_rank, nothing),
+        [rank or None for rank in _listed(found.retrieval_rank, nothing)],
         _listed(found.retrieval_score, nothing),
         _listed(found.ranked, nothing),
         _listed(found.blended, nothing),
@@ -142,6 +157,7 @@ def model_response(live: Live, settings: Settings) -> dict[str, Any]:
         "log": settings.log,
         "tasks": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         "blend": _blend(own.spec) if own is not None else None,
+        "rules": plain_rules(live.bundle.rules),
         "blend_by": list(live.blends.by),
         "types": live.blends.types,
         "transforms": list(TRANSFORMS),

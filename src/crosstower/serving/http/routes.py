@@ -15,11 +15,11 @@ from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, ReadRoute
 from crosstower.serving.http.experiments import ExperimentsResponse
+from crosstower.serving.http.model_schemas import ModelResponse
 from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.responses import list_response, model_response
 from crosstower.serving.http.schemas import (
     ListResponse,
-    ModelResponse,
     RankRequest,
     RecommendRequest,
     SearchRequest,
@@ -58,7 +58,7 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
     _check_limits(service, k=body.k, candidates=body.candidates)
     logged = service.settings.log if body.log is None else body.log
     warming = WARMING in request.scope
-    logged = logged and not warming
+    logged = logged and not warming and not body.explain
     if logged:
         service.check_room()
     request_id = request.state.request_id

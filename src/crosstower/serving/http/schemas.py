@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -17,13 +17,14 @@ from pydantic import (
 from crosstower.blending.exploration.explore import Exploration
 from crosstower.funnel.online.blends import Override
 from crosstower.funnel.online.request import FunnelRequest
+from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.serving.http.settings import Limits
+from crosstower.recipe.rules import RequestRules
 from crosstower.serving.state.events import Event, Properties
 from crosstower.serving.state.json_text import plain_json, whole_json
 
 MOST_ITEMS = 10_000
-TRANSFORMS = ("identity", "logit", "probit", "percentile", "standardise")
+TRANSFORMS = get_args(Transform)
 
 
 Id = Annotated[
@@ -40,7 +41,6 @@ Condition = Annotated[
         description="Condition on the attributes of items: city == 'Paris' and price < 120",
     ),
 ]
-Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]
 
 
 class BlendOverride(FrozenModel):
@@ -48,9 +48,7 @@ class BlendOverride(FrozenModel):
 
     weights: dict[str, FiniteFloat] | None = Field(default=None, min_length=1, max_length=64)
     transform: Transform | dict[str, Transform] | None = None
-    by: str | None = Field(
-        default=None, description="Column of the content type; null for one map over all types."
-    )
+    by: str | None = Field(default=None, description="Content type column; null for one map.")
 
     def override(self) -> Override:
         """Return the request of the online funnel."""
@@ -67,9 +65,20 @@ class _ListRequest(FrozenModel):
         description="Ids of items, oldest first, in place of the user's history.",
     )
     blend: BlendOverride | None = None
-    stages: bool = Field(
-        default=False, description="Also return all candidates with their ranks by stage."
-    )
+    stages: bool = Field(default=False, description="Also return all candidates by stage.")
+    rules: RequestRules | None = Field(default=None, description="Rules for this request.")
+    explain: bool = Field(default=False, description="Also return what each rule moved.")
+
+    def _funnel_request(self, **more: Any) -> FunnelRequest:
+        return FunnelRequest(
+            user=self.user,
+            query=self.query,
+            history=self.history,
+            blend=self.blend.override() if self.blend is not None else None,
+            rules=self.rules,
+            explain=self.explain,
+            **more,
+        )
 
 
 class RecommendRequest(_ListRequest):
@@ -80,9 +89,7 @@ class RecommendRequest(_ListRequest):
     exclude: tuple[Id, ...] = Field(
         default=(), max_length=MOST_ITEMS, description="Ids of items to leave out."
     )
-    candidates: Count | None = Field(
-        default=None, description="Number of items that the ranker scores."
-    )
+    candidates: Count | None = Field(default=None, description="Number of items to rank.")
     explore: Exploration | None = Field(
         default=None,
         description="Draws the order of the best candidates; null turns the bundle's exploration"
@@ -97,16 +104,11 @@ class RecommendRequest(_ListRequest):
 
     def funnel_request(self, explore: Exploration | None = None) -> FunnelRequest:
         """Return the request of the online funnel; `explore` is the bundle's."""
-        blend = self.blend.override() if self.blend is not None else None
-        return FunnelRequest(
-            user=self.user,
-            query=self.query,
-            history=self.history,
+        return self._funnel_request(
             k=self.k,
             where=self.where,
             exclude=self.exclude,
             candidates=self.candidates,
-            blend=blend,
             explore=self.explore if "explore" in self.model_fields_set else explore,
         )
 
@@ -125,10 +127,7 @@ class RankRequest(_ListRequest):
 
     def funnel_request(self) -> FunnelRequest:
         """Return the request of the online funnel."""
-        blend = self.blend.override() if self.blend is not None else None
-        return FunnelRequest(
-            self.user, self.query, k=self.k or 1, history=self.history, blend=blend
-        )
+        return self._funnel_request(k=self.k or len(self.items or self.rows or "1"))
 
 
 class SearchRequest(FrozenModel):
@@ -191,6 +190,7 @@ class ListItem(_Response):
     team: str | None = Field(
         default=None, description="Arm whose ranking picked the item of an interleaved list."
     )
+    moves: dict[str, int] = Field(default={}, description="Places up by rule, with `explain`.")
 
 
 class Candidate(_Response):
@@ -216,6 +216,13 @@ class Stages(_Response):
     milliseconds: dict[str, float]
 
 
+class Explained(_Response):
+    """What rules did: those in effect, and the number of candidates that each left out."""
+
+    rules: dict[str, Any]
+    removed: dict[str, int]
+
+
 class ListResponse(_Response):
     """A list of items, best first."""
 
@@ -226,6 +233,7 @@ class ListResponse(_Response):
     notices: list[str] = Field(default=[], description="Remarks, such as an unknown user.")
     items: list[ListItem]
     stages: Stages | None = None
+    explain: Explained | None = None
     unknown: list[int | str] = Field(default=[], description="Given ids of unknown items.")
     experiment: str | None = Field(
         default=None, description="Experiment that the request is part of."
@@ -252,62 +260,6 @@ class SwapResponse(_Response):
 
     version: str
     previous: str
-
-
-class Named(_Response):
-    """A column or a task and its kind."""
-
-    name: str
-    kind: str
-    examples: list[Any] = Field(default=[])
-
-
-class Attribute(_Response):
-    """An attribute of items, for use in filters."""
-
-    name: str
-    type: str
-
-
-class BlendSummary(_Response):
-    """The blend of the bundle."""
-
-    weights: dict[str, float]
-    mode: str
-    transform: str | dict[str, str]
-    by: str | None
-    amount: str | None
-    diversity: dict[str, Any] | None
-
-
-class ModelResponse(_Response):
-    """The bundle that is served."""
-
-    version: str
-    name: str
-    created: str
-    crosstower: str
-    stages: list[str]
-    items: int
-    newer_items: int
-    candidates: int
-    form: str = Field(description="Form in which the ranker's model runs: eager or onnx.")
-    limits: Limits
-    user_column: str | None
-    item_column: str | None
-    query_columns: list[Named]
-    needed_columns: list[str]
-    attributes: list[Attribute]
-    text_search: bool
-    tasks: list[Named]
-    blend: BlendSummary | None
-    explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
-    log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
-    blend_by: list[str]
-    types: str | None
-    transforms: list[str]
-    sample_users: list[int | str]
-    metrics: dict[str, Any]
 
 
 class Health(_Response):

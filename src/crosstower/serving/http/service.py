@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,15 +25,15 @@ from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
-from crosstower.serving.http.problems import ApiError, busy, too_late
+from crosstower.serving.http.problems import ApiError, busy, in_time, no_room, too_late
 from crosstower.serving.http.settings import Scope, Settings
+from crosstower.serving.http.spending import Spending
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
 
 Result = TypeVar("Result")
-_IDLE_SECONDS = 1.0
-_DRIFT_PLACES = 10  # places of a list that count as shown
+_IDLE_SECONDS, _DRIFT_PLACES = 1.0, 10  # the first places of a list count as shown
 
 
 class Service:
@@ -51,10 +51,11 @@ class Service:
         self.state = State.open(settings.state)
         self.items = ItemChanges(self.state)
         self.users = WorkerUsers(self.state, metrics)
+        self._spending = Spending(self.state)
         self._lock = WorkerLock(settings.state)
         self.live: Live | None = None
-        threads = settings.threads
-        self._thread = ThreadPoolExecutor(1, "live", lambda: torch.set_num_threads(threads))
+        self._timeout = settings.limits.queue_timeout
+        self._thread = ThreadPoolExecutor(1, "live", torch.set_num_threads, (settings.threads,))
         self._batcher = DynamicBatcher[ListRequest[Any], Any](
             self._thread, self._respond_to, max_batch_size=settings.limits.max_batch_size
         )
@@ -65,11 +66,12 @@ class Service:
             events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
         )
         self.experiments = RunningExperiments(settings.experiments, limits, metrics)
-        self.warming = False  # requests during the warm-up are not counted
-        self._waiting = self._writes = 0
-        self._applied = self._chosen = 0
-        self._swapping = asyncio.Lock()
-        self._refused = self._state_bytes = 0
+        self.warming, self._swapping = (
+            False,
+            asyncio.Lock(),
+        )  # requests during the warm-up are not counted
+        self._waiting = self._writes = self._state_bytes = self._applied = 0
+        self._chosen = self._refused = 0
         self._drift: ScoreDrift | None = None
 
     @property
@@ -102,6 +104,7 @@ class Service:
             try:
                 await self._in_thread(self._keep_up)
                 await self._follow()
+                await self._spending.share(self._in_thread)
                 self._state_bytes = await asyncio.to_thread(self.state.size)
             except CrosstowerError:
                 continue  # the next request reports it
@@ -109,6 +112,7 @@ class Service:
 
     async def stop(self) -> None:
         """Finish running work and close the state."""
+        await self._spending.share(self._in_thread)
         for thread in (self._thread, self._writer):
             await asyncio.to_thread(thread.shutdown, wait=True)
         self.state.close()
@@ -123,7 +127,7 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._in_time(self._in_thread(lambda: self._run(work, until)))
+            return await in_time(self._in_thread(lambda: self._run(work, until)), self._timeout)
 
     async def recommend(
         self, request: FunnelRequest, respond: Callable[[Live, Ranked], Result]
@@ -136,7 +140,8 @@ class Service:
 
         """
         with self._waits() as until:
-            return await self._in_time(self._batcher.submit(ListRequest(request, respond, until)))
+            work = self._batcher.submit(ListRequest(request, respond, until))
+            return await in_time(work, self._timeout)
 
     async def write(self, work: Callable[[State], Result]) -> Result:
         """Return the result of a write once it is safe on disk; reads do not wait for it.
@@ -151,7 +156,8 @@ class Service:
         self._writes += 1
         try:
             loop = asyncio.get_running_loop()
-            return await self._in_time(loop.run_in_executor(self._writer, work, self.state))
+            running = loop.run_in_executor(self._writer, work, self.state)
+            return await in_time(running, self._timeout)
         finally:
             self._writes -= 1
 
@@ -164,12 +170,7 @@ class Service:
         """
         most = self.settings.limits.state_bytes
         if most is not None and self._state_bytes >= most:
-            raise ApiError(
-                507,
-                f"the state holds {self._state_bytes:,} bytes, at most {most:,} are allowed; write"
-                " its events and delete them with: crosstower events STATE --delete-before DATE",
-                reason="state_full",
-            )
+            raise no_room(self._state_bytes, most)
 
     async def swap(self, path: Path) -> tuple[str, str]:
         """Open another bundle next to the one that is served, and serve it; return (new, old).
@@ -216,20 +217,6 @@ class Service:
         finally:
             self._waiting -= 1
 
-    async def _in_time(self, result: Awaitable[Result]) -> Result:
-        """Return a result, or refuse the request at its deadline, even if the thread is busy.
-
-        Raises:
-            ApiError: its time is over.
-
-        """
-        seconds = self.settings.limits.queue_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                return await result
-        except TimeoutError:
-            raise too_late(seconds) from None
-
     def _run(self, work: Callable[[Live], Result], until: float) -> Result:
         if time.monotonic() > until:
             raise too_late(self.settings.limits.queue_timeout)
@@ -252,14 +239,14 @@ class Service:
     def _first(self) -> None:
         found = self.state.bundle()
         number, path = found if found is not None else (0, self.settings.bundle)
-        live = opened(path)  # checked again: it may have changed since the command checked it
+        live = opened(path, self._spending.ledger)  # may have changed since it was checked
         self.experiments.check(live)
         self._take(live, self._brought_up(live, 0), number)
 
     def _beside(self, path: Path) -> tuple[Live, int]:
         """Open and check a bundle while the old one is served, and apply the changes to it."""
         torch.set_num_threads(1)  # of this thread: the old bundle keeps serving
-        fresh = opened(path)
+        fresh = opened(path, self._spending.ledger)
         self.experiments.check(fresh)
         return fresh, self._brought_up(fresh, 0)
 

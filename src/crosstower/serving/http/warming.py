@@ -18,7 +18,7 @@ async def warm_up(app: ASGIApp, service: Service) -> int:
     """
     funnel = service.live.funnel if service.live is not None else None
     query = dict.fromkeys(funnel.needed_columns) if funnel is not None else {}
-    body = json.dumps({"k": 1, "query": query, "stages": True}).encode()
+    body = json.dumps({"k": 1, "query": query, "stages": True, "explain": True}).encode()
     tokens = [token for scope in service.tokens.values() for token in scope]
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     headers += [(b"authorization", b"Bearer " + token.encode()) for token in tokens[:1]]

@@ -42,14 +42,15 @@ export function rowsOf(text) {
   }
 }
 
-/** JSON text of a value that may hold BigInt. */
-export function stringify(value) {
-  return JSON.stringify(value, (_, inner) =>
-    typeof inner === "bigint" ? (JSON.rawJSON?.(`${inner}`) ?? `${inner}`) : inner,
-  );
+/** JSON text of a value that may hold BigInt, over several lines with `indent`. */
+export function stringify(value, indent) {
+  const plain = (_, inner) =>
+    typeof inner === "bigint" ? (JSON.rawJSON?.(`${inner}`) ?? `${inner}`) : inner;
+  return JSON.stringify(value, plain, indent);
 }
 
-function parse(text) {
+/** The value of a JSON text, with integers of any size. */
+export function parse(text) {
   return JSON.parse(text, (_, value, context) => {
     const unsafe =
       typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);

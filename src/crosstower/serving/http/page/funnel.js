@@ -2,6 +2,7 @@
 
 import { colourOf } from "./kinds.js";
 import { byId, calm, count, el, score, valueText } from "./parts.js";
+import { movesText } from "./rules.js";
 
 const TITLES = ["title", "name", "headline"];
 
@@ -13,6 +14,7 @@ export function stagesOf(model, response, blended) {
   const counts = response.stages ?? { retrieved: response.items.length, ranked: response.items.length };
   const task = model.tasks[0]?.name;
   const stages = [];
+  const moves = new Map(response.items.map((item) => [item.item_id, item.moves]));
   if (
     model.stages.includes("retrieve") &&
     response.candidates.some((c) => c.retrieval_rank != null)
@@ -44,6 +46,19 @@ export function stagesOf(model, response, blended) {
       total: response.candidates.length,
       rankOf: (c) => c.rank,
       scoreOf: (c) => c.score,
+    });
+  }
+  if (Object.keys(response.explain?.rules ?? {}).length > 0) {
+    const before = stages.at(-1);
+    if (before.key === "blended") before.rankOf = (c) => c.blended_rank ?? c.ranked_rank ?? c.retrieval_rank ?? c.rank;
+    stages.push({
+      key: "ruled",
+      title: "After rules",
+      by: "rules",
+      total: response.candidates.length,
+      rankOf: (c) => c.rank,
+      scoreOf: (c) => c.score,
+      movesOf: (c) => moves.get(c.item_id),
     });
   }
   stages.forEach((stage, i) => {
@@ -141,7 +156,13 @@ function itemRow(candidate, stage, { scale, own, view }) {
     "button",
     { type: "button", class: "item", click: () => view.open(candidate) },
     el("span", { class: "rank" }, `${rank}`),
-    itemText(candidate.item_id, view.attributesOf(candidate), view.column, candidate.type),
+    itemText(
+      candidate.item_id,
+      view.attributesOf(candidate),
+      view.column,
+      candidate.type,
+      stage.movesOf && movesText(stage.movesOf(candidate)),
+    ),
     el("span", { class: "score" }, score(value), bar),
     stage.fromOf && moveText(stage.fromOf(candidate), rank, "the stage before"),
     own && moveText(own.get(candidate.item_id), rank, "the bundle's blend"),
@@ -149,8 +170,8 @@ function itemRow(candidate, stage, { scale, own, view }) {
   return el("li", { "data-id": `${candidate.item_id}` }, button);
 }
 
-/** Id, title and a few attributes of an item, on two lines. */
-export function itemText(id, attributes, column, type) {
+/** Id, title and a few attributes of an item, or `instead` of these, on two lines. */
+export function itemText(id, attributes, column, type, instead) {
   const known = attributes ?? {};
   const title = TITLES.find((name) => typeof known[name] === "string");
   const kind = type ?? known[column];
@@ -170,7 +191,7 @@ export function itemText(id, attributes, column, type) {
     "span",
     { class: "what" },
     el("span", { class: "id" }, el("b", {}, `${id}`), title && ` ${known[title]}`),
-    second,
+    instead ?? second,
   );
 }
 

@@ -8,11 +8,13 @@ import { drawFunnel, stagesOf } from "./funnel.js";
 import { kindsOf } from "./kinds.js";
 import { byId, count, el, later, milliseconds } from "./parts.js";
 import { openRequest } from "./request.js";
+import { openRules } from "./rules.js";
 import { openStudio } from "./studio.js";
 
 const page = {
   model: null,
   request: null, // the form
+  rules: null, // the editor
   studio: null, // null where the bundle has no tasks
   drawer: null,
   sent: null, // what the form held when it was last sent
@@ -39,7 +41,8 @@ async function start() {
   showModel();
   if (matchMedia("(max-width: 760px)").matches) byId("request-card").open = false;
   byId("main").hidden = false;
-  page.request = openRequest(page.model, submit);
+  page.request = openRequest(page.model, () => submit());
+  page.rules = openRules(page.model, () => page.request && submit("rules-problem"));
   if (page.model.tasks.length > 0) {
     byId("studio").hidden = false;
     page.studio = openStudio(
@@ -66,7 +69,7 @@ function redrawOnResize() {
 const ranksOnly = () => !page.model.stages.includes("retrieve");
 
 /** Ask by what the form holds, by the bundle's own blend and then by a changed one. */
-async function submit() {
+async function submit(problemId = "request-problem") {
   const sent = read();
   if (sent === null) return;
   byId("request-summary").textContent = sent.user === null ? "" : `${sent.user}`;
@@ -76,7 +79,7 @@ async function submit() {
     showEmpty("Enter the items or rows to rank: this bundle has no retrieval stage.");
     return;
   }
-  const received = await newest("request-problem", async (signal) => {
+  const received = await newest(problemId, async (signal) => {
     const attributes = new Map();
     page.own = page.shown = await listFor(page.model, sent, null, attributes, signal);
     Object.assign(page, { sent, attributes });
@@ -88,7 +91,7 @@ async function submit() {
 /** What the form holds, null where it cannot be read. */
 function read() {
   try {
-    return page.request.read();
+    return { ...page.request.read(), ...page.rules.read() };
   } catch (error) {
     byId("request-problem").textContent = error.message;
     return null;
@@ -192,6 +195,7 @@ function showNotice(response) {
   else if (response.fallback) words.push(`The server fell back to: ${response.fallback}.`);
   if (response.version !== page.model.version)
     words.push(`The server now serves version ${response.version}; reload this page.`);
+  words.push(...(response.notices ?? []).filter((notice) => notice.startsWith("rules")));
   if (response.unknown?.length) words.push(`Unknown items: ${response.unknown.join(", ")}.`);
   if (
     response.candidates.some(
