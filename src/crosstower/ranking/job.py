@@ -159,7 +159,8 @@ class RankingJob:
 
     def objective(self) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""
-        return PointwiseObjective(self.encoder.layout, balance_of(self.recipe), self.losses)
+        balance = balance_of(self.recipe)
+        return PointwiseObjective(self.encoder.layout, balance, self.losses)
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of all tasks on the valid rows."""
