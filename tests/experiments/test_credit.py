@@ -14,7 +14,7 @@ from ..fixtures.experiment_log import START, experiment
 
 MIXED = {
     "old": {"share": 0.0},
-    "new": {"share": 0.0, "request": {"k": 5}},
+    "new": {"share": 0.0, "request": {"candidates": 5}},
     "mixed": {"share": 1.0, "interleave": ["old", "new"]},
 }
 

@@ -53,7 +53,7 @@ def test_defaults_follow_from_the_order_of_the_file() -> None:
         ),
         ("arms: {a: {share: 1}, holdout: {share: 0}}", "'holdout' is reserved"),
         (
-            "arms: {a: {share: 1}, b: {share: 0, interleave: [a, a], request: {k: 1}}}",
+            "arms: {a: {share: 1}, b: {share: 0, interleave: [a, a], request: {candidates: 1}}}",
             "such an arm sets no request",
         ),
         (

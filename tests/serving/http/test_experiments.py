@@ -101,7 +101,7 @@ def test_interleaved_lists_name_the_team_of_each_item(client: TestClient) -> Non
     assert found["stages"] is None
     staged = recommended(client, user=user, stages=True)
     assert staged["stages"] is None
-    assert "stages are not returned for interleaved lists" in staged["notices"]
+    assert "stages: not returned for interleaved lists" in staged["notices"]
 
 
 def test_a_request_with_a_blend_of_its_own_is_outside(client: TestClient) -> None:
@@ -222,7 +222,11 @@ def test_a_swap_to_a_bundle_that_cannot_serve_an_arm_is_refused(
     ("old", "new", "words"),
     [
         ("{blend:", "{user: 3, blend:", "an arm cannot set 'user'; allowed: blend, candidates"),
-        ("{blend:", "{k: 5000, blend:", r"request\.k: this server allows at most 1,000, got 5,000"),
+        (
+            "{blend:",
+            "{candidates: 6000, blend:",
+            r"candidates: this server allows at most 5,000, got 6",
+        ),
         (
             "{blend:",
             "{explore: {kind: epsilon, epsilon: 0.1}, blend:",

@@ -21,8 +21,10 @@ from crosstower.serving.http.settings import Limits
 from crosstower.serving.state.events import Event, now
 from crosstower.values.ids import Id, id_of
 
-ALLOWED = frozenset({"blend", "rules", "explore", "candidates", "k", "where"})
+ALLOWED = frozenset({"blend", "rules", "explore", "candidates"})
 """Fields of a request that an arm may set, as far as requests have them."""
+
+_OF_ONE_LIST = ("stages", "explain")  # parts of a response that two lists have no common one of
 
 
 class ExperimentSummary(FrozenModel):
@@ -81,12 +83,12 @@ class Treatment:
             for rank, (item, team) in enumerate(picked, 1)
         ]
         notices = [notice for one in lists for notice in one["notices"]]
-        if lists[0]["stages"] is not None:
-            notices.append("stages are not returned for interleaved lists")
+        hidden = [name for name in _OF_ONE_LIST if lists[0].get(name) is not None]
+        notices += [f"{name}: not returned for interleaved lists" for name in hidden]
         return lists[0] | {
             "items": merged,
             "notices": list(dict.fromkeys(notices)),
-            "stages": None,
+            **dict.fromkeys(hidden),
         }
 
 
@@ -242,10 +244,7 @@ def _request(
     if wrong := sorted(fields.keys() - set(allowed)):
         raise RecipeError(f"{where}: an arm cannot set '{wrong[0]}'; allowed: {', '.join(allowed)}")
     request = validate(RecommendRequest, dict(fields), where=where)
-    for key, given, most in (
-        ("k", request.k, limits.k),
-        ("candidates", request.candidates or 0, limits.candidates),
-    ):
-        if key in fields and given > most:
-            raise RecipeError(f"{where}.{key}: this server allows at most {most:,}, got {given:,}")
+    given, most = request.candidates or 0, limits.candidates
+    if given > most:
+        raise RecipeError(f"{where}.candidates: this server allows at most {most:,}, got {given:,}")
     return request
