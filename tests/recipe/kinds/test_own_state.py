@@ -139,6 +139,35 @@ def test_inputs_that_no_model_can_have_are_refused(given: Any) -> None:
         encoder.encode(rows)
 
 
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    @register_column("raw")
+    class Raw(ct.Column):
+        kind: Literal["raw"] = "raw"
+
+        def inputs(self, name: str, state: Any) -> tuple[str, ...]:
+            return (name,)
+
+        def coder(self, state: Any) -> Callable[[pl.Series], np.ndarray]:
+            return lambda values: values.fill_null(float("nan")).to_numpy()[:, None]
+
+    encoder, rows = learned("raw")
+    assert encoder.encode(rows.drop_nulls()).numbers[:2, 0].tolist() == VALUES[:2]
+    with pytest.raises(ct.DataError, match=r"'raw': its coder must return finite numbers \[8, 1\]"):
+        encoder.encode(rows)
+
+
+def test_an_own_kind_can_be_crossed_if_it_says_so() -> None:
+    @register_column("crossable")
+    class Crossable(Bins):
+        kind: Literal["crossable"] = "crossable"  # type: ignore[assignment]
+        has_code: ClassVar[bool] = True  # type: ignore[misc,assignment]
+
+    columns = {"x": "crossable", "c": "categorical", "xc": {"kind": "cross", "columns": ["x", "c"]}}
+    assert ct.Schema.model_validate({"columns": columns}).columns["x"].has_code
+    with pytest.raises(ct.RecipeError, match="'x' is not a categorical or bucketised column"):
+        ct.Schema(columns={**columns, "x": "bins"})
+
+
 def test_lists_of_an_own_kind_are_checked_and_used() -> None:
     @register_column("digits")
     class Digits(ct.Column):

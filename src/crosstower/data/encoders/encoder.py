@@ -149,7 +149,7 @@ def _checked(encode: Callable[[Any], Any], kind: Kind, inputs: Inputs, values: A
     """Return what the coder of an own kind gives, if it is as declared."""
     encoded, rows = encode(values), len(values)
     if isinstance(inputs, tuple):
-        wanted = f"numbers [{rows}, {len(inputs)}]"
+        wanted = f"finite numbers [{rows}, {len(inputs)}]"
         parts, shape, size = [np.asarray(encoded)], (rows, len(inputs)), None
     elif isinstance(inputs, CodeField):
         wanted = f"integer codes [{rows}] from 0 to {inputs.size - 1}"
@@ -177,7 +177,7 @@ def _is_right(
     if values.shape != shape or len(parts) > 2 or (len(parts) == 2 and len(parts[1]) != rows):
         return False
     if size is None:
-        return np.issubdtype(values.dtype, np.number)
+        return np.issubdtype(values.dtype, np.number) and bool(np.isfinite(values).all())
     integers = np.issubdtype(values.dtype, np.integer)
     return integers and (values.size == 0 or bool(values.min() >= 0 and values.max() < size))
 
@@ -195,6 +195,6 @@ def _check_inputs(name: str, kind: Kind, inputs: Any) -> None:
 
 def _lists(codes: Any, length: int) -> Lists:
     if isinstance(codes, np.ndarray):
-        return torch.from_numpy(codes)  # `max_len` is part of the column: no row widens it
+        return torch.from_numpy(codes.astype(np.int32, copy=False))  # of the column's `max_len`
     values, counts = codes
-    return Ragged.of(values, counts, length)
+    return Ragged.of(np.asarray(values, np.int32), np.asarray(counts, np.int64), length)

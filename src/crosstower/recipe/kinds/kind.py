@@ -127,7 +127,7 @@ class Kind(FrozenModel):
 
     def readings(self, name: str) -> list[Reading]:
         """Return how each column of a cleaned frame is read."""
-        return readings_of({name: self})
+        raise NotImplementedError
 
     def learner(self) -> Learner | None:
         """Return what learns the state from training rows; None if there is nothing to learn."""
@@ -225,6 +225,10 @@ class Column(Kind):
     def sources(self, name: str) -> tuple[str, ...]:
         """Return the data column that the column reads."""
         return (self.source or name,)
+
+    def readings(self, name: str) -> list[Reading]:
+        """Return how its cells are read: by `reader`, after an own `clean`."""
+        return readings_of({name: self})
 
     def read(self, raw: pl.Series, name: str, read: Callable[[pl.Series], Cells]) -> Cells:
         """Return what `read` gives for cells that an own `clean` has changed.
