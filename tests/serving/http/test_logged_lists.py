@@ -17,7 +17,7 @@ from crosstower.serving.state.event_export import export_events
 from crosstower.serving.state.impressions import logged_lists
 
 from ...fixtures.funnels import Runs
-from ..conftest import Start, event
+from ..conftest import TOKENS, Start, event
 from .client import problem, service_of
 
 EPSILON = {"kind": "epsilon", "epsilon": 0.6, "top": 6}
@@ -101,6 +101,32 @@ def test_a_list_without_exploration_is_logged_as_certain(client: TestClient) -> 
     assert [(s.rank, s.drawn_rank, s.propensity) for s in logged.shown] == [
         (rank, rank, 1.0) for rank in range(1, 5)
     ]
+
+
+def test_a_request_that_logs_needs_the_scope_of_writes(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = service_of(client)
+    monkeypatch.setattr(service, "tokens", {scope: (token,) for scope, token in TOKENS.items()})
+
+    def status(scope: str, **body: Any) -> int:
+        headers = {"Authorization": f"Bearer {TOKENS[scope]}"}
+        return client.post("/v1/recommend", json={"user": 1} | body, headers=headers).status_code
+
+    assert [status(scope, log=True) for scope in TOKENS] == [403, 200, 200]
+    assert status("read", log=False) == status("read") == 200
+    assert service.state.events() == 2 * 11
+    monkeypatch.setattr(service, "settings", service.settings.model_copy(update={"log": True}))
+    assert status("read") == status("read", log=True) == 200  # the operator wants the log
+    assert service.state.events() == 4 * 11
+
+
+def test_a_large_query_is_not_stored_with_every_item(client: TestClient) -> None:
+    body = {"user": 1, "k": 50, "query": {"home_city": "x" * 20_000}}
+    assert client.post("/v1/recommend", json=body).status_code == 200
+    found = problem(client.post("/v1/recommend", json=body | {"log": True}), 422)
+    assert "body.query: is stored with each shown item" in found["detail"]
+    assert service_of(client).state.events() == 0
 
 
 def test_a_full_state_refuses_the_list_and_not_only_its_log(

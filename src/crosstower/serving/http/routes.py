@@ -28,8 +28,11 @@ from crosstower.serving.http.schemas import (
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import WARMING
 from crosstower.serving.state.impressions import impression_events
+from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import State, StoredEvents
 
+_WRITES = Needs("write")
+_MOST_LOGGED = 1_000_000  # characters of the query in the events of one list
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 read_routes = APIRouter(
     prefix="/v1",
@@ -56,11 +59,8 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
     service = service_of(request)
     _check_limits(service, k=body.k, candidates=body.candidates)
-    logged = service.settings.log if body.log is None else body.log
     warming = WARMING in request.scope
-    logged = logged and not warming and not body.explain
-    if logged:
-        service.check_room()
+    logged = not warming and not body.explain and await _is_logged(body, request)
     request_id = request.state.request_id
     treatment = None if warming else service.experiments.treatment(body, request_id)
     requests = (body,) if treatment is None else treatment.requests
@@ -167,6 +167,30 @@ async def _recommended(service: Service, body: RecommendRequest, *, logged: bool
         return _listed(service, found, live, k=body.k, stages=body.stages)
 
     return _Recommended(await service.recommend(request, respond), request, candidates)
+
+
+async def _is_logged(body: RecommendRequest, request: Request) -> bool:
+    """Return whether a list is to be logged.
+
+    Raises:
+        ApiError: the token may not write although the server does not log by default, the state
+            is full, or the query is too large to be stored with each item.
+
+    """
+    service = service_of(request)
+    if not (service.settings.log if body.log is None else body.log):
+        return False
+    if not service.settings.log:
+        await _WRITES(request)
+    service.check_room()
+    size = len(json_text(dict(body.query))) * (body.k + 1)
+    if size > _MOST_LOGGED:
+        detail = (
+            f"body.query: is stored with each shown item, {size:,} characters in all, at most"
+            f" {_MOST_LOGGED:,} are allowed; send a shorter query, a smaller k, or log: false"
+        )
+        raise ApiError(422, detail, reason="limit")
+    return True
 
 
 async def _log(
