@@ -8,13 +8,15 @@ import pytest
 from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.errors import DataError, RunError, ServeError
-from crosstower.serving.bundle import Bundle
+from crosstower.recipe.rules import Rules
+from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.off_policy import evaluate_logged
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.impressions import impression_events
 from crosstower.serving.state.state import State
 
+from ..fixtures.funnels import Runs
 from ..fixtures.logged import POOL, SHOWN, candidates_of, log_lists, true_value
 
 ESTIMATORS = ("inverse_propensity", "self_normalised", "doubly_robust")
@@ -64,6 +66,20 @@ def test_the_best_order_is_evaluated_at_temperature_0(
     report = evaluate_logged(bundle, tmp_path)
     found, truth = report.policies["model"]["inverse_propensity"], true_value(live, 1e-9)
     assert abs(found.value - truth) < 4 * found.standard_error
+
+
+def test_rules_of_the_bundle_are_not_applied_again(
+    live: Live, bundle: Bundle, blended: Runs, tmp_path: Path
+) -> None:
+    city = live.needs_funnel.catalogue.items.attributes(
+        live.needs_funnel.catalogue.items.places_of(candidates_of(live, 1).ids[:1])
+    )[0]["city"]
+    rules = Rules(exclude=[f"city == '{city}'"], boost=[{"where": "price > 0", "add": 3}])
+    runs = [blended.retrieval, blended.ranking]
+    ruled = make_bundle(runs, tmp_path / "ruled", candidates=50, rules=rules)
+    log_lists(live, tmp_path / "state", Epsilon(epsilon=0.5), lists=30)
+    expected = evaluate_logged(bundle, tmp_path / "state").plain()
+    assert evaluate_logged(ruled, tmp_path / "state").plain() == expected
 
 
 def test_lists_of_other_times_are_left_out(live: Live, bundle: Bundle, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.own_columns import BLEND_SCORE, PREDICTION
+from crosstower.recipe.rules import RequestRules
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.item_changes import ItemChanges
@@ -176,7 +177,8 @@ class _Replay:
 
     def add(self, logged: LoggedList) -> None:
         """Add the shown items of a list that the draw placed."""
-        request = FunnelRequest(user=logged.user, query=logged.query)
+        without_rules = RequestRules(replace=True)
+        request = FunnelRequest(user=logged.user, query=logged.query, rules=without_rules)
         try:
             ranked = self.funnel.rank(request, logged.candidates)
         except CrosstowerError:
