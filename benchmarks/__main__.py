@@ -7,6 +7,7 @@ NAMES = (
     "quality",
     "best_auc",
     "vocabulary",
+    "warm_start",
     "precision",
     "data",
     "train",

@@ -16,7 +16,7 @@ fit_app = typer.Typer()
 @fit_app.command(
     rich_help_panel=TRAIN,
     epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
-    " crosstower fit --resume runs/recipe   |   crosstower fit --resume runs/recipe --finish",
+    " crosstower fit --resume runs/recipe   |   crosstower fit recipe.yaml --from runs/yesterday",
 )
 def fit(
     recipe: Annotated[
@@ -32,6 +32,14 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run folder (default: runs/NAME).")
     ] = None,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Go on from an earlier run's weights, with the rows since then.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run, also with more epochs (-o).")
     ] = False,
@@ -45,7 +53,13 @@ def fit(
     from crosstower.fitting.fit import fit as train
 
     run = train(
-        recipe, overrides=override or [], seeds=seeds, out=out, resume=resume, finish=finish
+        recipe,
+        overrides=override or [],
+        seeds=seeds,
+        out=out,
+        warm_start=warm_start,
+        resume=resume,
+        finish=finish,
     )
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=1))

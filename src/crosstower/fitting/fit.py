@@ -17,12 +17,15 @@ from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.encoders.files import load_encoder, save_encoder
+from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.learned import Learned, save_learned
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of, training_source
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
+from crosstower.fitting.warm_start import learned_by, seeds_of, start_notes, start_of
 from crosstower.models.registry import MODELS
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of, path_of
@@ -47,6 +50,7 @@ def fit(
     overrides: Sequence[str] = (),
     seeds: int | None = None,
     out: str | Path | None = None,
+    warm_start: Run | str | Path | None = None,
     resume: bool = False,
     finish: bool = False,
     quiet: bool = False,
@@ -62,6 +66,8 @@ def fit(
         overrides: such as "training.epochs=3"; only with a YAML file.
         seeds: number of trainings per model (for mean and sd), 1 if None.
         out: the run folder, `runs/NAME` if None. It must not exist.
+        warm_start: an earlier run of the same columns, tasks and models. The training goes on from
+            its weights, optimiser states and statistics; `data` holds the rows since then.
         resume: continue the run in `out`. Finished trainings are kept, unless the recipe has more
             `training.epochs` or `training.patience` than before.
         finish: with `resume`, end the run now: its best weights are tested and reported, trainings
@@ -83,6 +89,7 @@ def fit(
     if seeds is not None:
         count_of("seeds", seeds, error=RecipeError)
     job, models, notes = check_recipe(recipe)
+    start = start_of(warm_start, recipe, models, seeds_of(recipe, seeds), resume=resume)
     device = pick_device(recipe.training.device)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
     if earlier is None:
@@ -90,13 +97,22 @@ def fit(
     console = progress_console(quiet=quiet)
     spill = folder.parent / f".{folder.name}.rows"
     try:
-        encoder = load_encoder(earlier.folder / "encoder") if earlier else None
+        fitted = EncoderFit(recipe.schema_, learned_by(start))
+        encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
         source = training_source(recipe.data, data)
         with console.status("reading") as status:
             job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
         if earlier is None:
             run = create_run(
-                folder, recipe, models, job, seeds=seeds or 1, tables=tables, notes=notes
+                folder,
+                recipe,
+                models,
+                job,
+                seeds=seeds_of(recipe, seeds),
+                tables=tables,
+                notes=[*notes, *start_notes(start, job.encoder)],
+                learned=fitted.learned(),
+                start=start,
             )
         else:
             run = going_on(earlier, job.facts, finish=finish)
@@ -188,9 +204,11 @@ def create_run(
     models: dict[str, dict[str, Any]],
     job: Job,
     *,
-    seeds: int,
+    seeds: tuple[int, ...],
     tables: bool,
     notes: Sequence[str],
+    learned: Learned,
+    start: Run | None = None,
 ) -> Run:
     """Write the folder of a run that has not begun: encoder, recipe, and what is known of it.
 
@@ -199,23 +217,27 @@ def create_run(
         recipe: all paths absolute.
         models: model sections by name, the main model first.
         job: of the rows.
-        seeds: number of trainings per model.
+        seeds: of the trainings per model.
         tables: whether the rows were given as tables.
         notes: sentences for the report, in addition to those about the data.
+        learned: what a warm start from this run goes on from.
+        start: the run that this one starts from.
 
     """
-    first, facts = recipe.training.seed, job.facts
+    facts = job.facts
     info = RunInfo(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         models=models,
-        seeds=tuple(range(first, first + seeds)),
+        seeds=seeds,
         facts=facts.model_copy(update={"notes": (*facts.notes, *notes)}),
         environment=_environment() | {"batch size": str(job.batch_size)},
         tables=tables,
         modules=MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values()),
+        warm_start=None if start is None else str(start.folder.resolve()),
     )
     with new_folder(folder) as aside:  # a folder that exists can always be opened
         save_encoder(job.encoder, aside / "encoder")
+        save_learned(learned, aside / "encoder")
         job.save(aside)
         (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")

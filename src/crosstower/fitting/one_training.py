@@ -12,6 +12,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
+from crosstower.fitting.warm_start import write_start
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
 from crosstower.recipe.recipe import Training
@@ -25,6 +26,7 @@ from crosstower.training.checkpoint import (
 )
 from crosstower.training.job import Job
 from crosstower.training.progress import Watcher
+from crosstower.training.protocols import Objective
 from crosstower.training.run import (
     BLEND,
     CALIBRATION,
@@ -118,6 +120,21 @@ class OneTraining:
             offload_embeddings(model, "cpu")
         return model
 
+    def _start_warm(
+        self, path: Path, model: nn.Module, settings: Training, objective: Objective
+    ) -> None:
+        """Write the checkpoint that the training begins with: the state of the earlier run."""
+        write_start(
+            path,
+            Run.open(str(self.run.info.warm_start)),
+            name=self.name,
+            model=model,
+            settings=settings,
+            encoder=self.job.encoder,
+            seed=self.seed,
+            objective=objective.state(),
+        )
+
     def _trained(
         self,
         model: nn.Module,
@@ -132,6 +149,9 @@ class OneTraining:
         folder, words = place or self.folder, " refit" if place is not None else ""
         folder.mkdir(parents=True, exist_ok=True)
         monitor, higher = job.monitor
+        objective = job.objective()
+        if self.run.info.warm_start is not None and not (folder / LAST).is_file():
+            self._start_warm(folder / LAST, model, settings, objective)
         log = folder / "metrics.jsonl"
         watcher = Watcher(
             bar, name=f"{self.name} seed {self.seed}{words}", monitor=monitor, log=log
@@ -139,7 +159,7 @@ class OneTraining:
         trainer = Trainer(
             model=model,
             batches=job.batches(self.seed),
-            objective=job.objective(),
+            objective=objective,
             settings=settings,
             validate=None if place is not None else job.validate,
             monitor=monitor,

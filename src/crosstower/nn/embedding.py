@@ -17,6 +17,15 @@ INIT_STD = 0.05
 
 
 @dataclass(frozen=True)
+class CodeRows:
+    """Rows of a parameter that belong to the codes of a table: the first of them, and how many."""
+
+    table: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
 class _Place:
     """Location of a field's rows: their parameter and the first row."""
 
@@ -84,6 +93,7 @@ class EmbeddingStore(nn.Module):
             if f.pooling in _TRAINED:
                 width = int(places[f.table].width)
                 self.pools[str(i)] = _TRAINED[f.pooling](width, f.length, dropout=dropout)
+        self._code_rows = _code_rows([*(f for _, f in used), *lists], places)
         self._groups = _group(used, places)
         self._lists = [f.name for f in lists]
         for width, (columns, offsets) in self._groups.items():
@@ -158,6 +168,10 @@ class EmbeddingStore(nn.Module):
         """Return whether a field is single-valued rather than a list."""
         return self._fields[name].column is not None
 
+    def code_rows(self) -> dict[str, list[CodeRows]]:
+        """Return, by parameter, which of its rows belong to the codes of which table."""
+        return self._code_rows
+
     def _bag(self, lists: Lists, field: _Field) -> Tensor:
         """Return mean or sum `[B, D]`, without a tensor of all looked-up rows."""
         table, offset = self.tables[field.place.width], field.place.offset
@@ -221,6 +235,16 @@ def _places(
             places[field.table] = _Place(width, rows.get(width, 0))
             rows[width] = rows.get(width, 0) + field.size
     return places, rows
+
+
+def _code_rows(
+    fields: Sequence[CodeField | ListField], places: Mapping[str, _Place]
+) -> dict[str, list[CodeRows]]:
+    rows: dict[str, list[CodeRows]] = {}
+    for table, size in {f.table: f.size for f in reversed(fields)}.items():
+        place = places[table]
+        rows.setdefault(f"tables.{place.width}", []).append(CodeRows(table, place.offset, size))
+    return rows
 
 
 def _rows(count: int, width: int, std: float) -> nn.Parameter:

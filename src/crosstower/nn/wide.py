@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from crosstower.data.layout import PADDING, CodeField, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RecipeError, did_you_mean
+from crosstower.nn.embedding import CodeRows
 
 
 class WideLinear(nn.Module):
@@ -49,6 +50,10 @@ class WideLinear(nn.Module):
         self.register_buffer("columns", torch.tensor(self.reads, dtype=torch.long))
         self.register_buffer("offsets", torch.tensor(offsets[: len(codes)], dtype=torch.long))
         self._lists = [(f.name, o) for f, o in zip(lists, offsets[len(codes) :], strict=False)]
+        fields = [*(f for _, f in codes), *lists]
+        self._code_rows = [
+            CodeRows(f.table, start, f.size) for f, start in zip(fields, offsets, strict=False)
+        ]
         self.weight = nn.Parameter(torch.zeros(offsets[-1], heads)) if sizes else None
         self.number_weight = nn.Parameter(torch.zeros(numbers, heads)) if numbers else None
         self.bias = nn.Parameter(torch.zeros(heads))
@@ -64,6 +69,10 @@ class WideLinear(nn.Module):
         if self.number_weight is not None:
             total = total + numbers @ self.number_weight
         return total
+
+    def code_rows(self) -> dict[str, list[CodeRows]]:
+        """Return which rows of the weight belong to the codes of which table."""
+        return {"weight": self._code_rows} if self._code_rows else {}
 
     def _mean(self, lists: Lists, offset: int) -> Tensor:
         """Return the mean weight `[B, T]` of each list; 0 for an empty list."""

@@ -90,7 +90,7 @@ def prepare(
     source: Source,
     *,
     spill: Path,
-    encoder: Encoder | None = None,
+    encoder: Encoder | EncoderFit | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Prepared:
     """Return encoded splits; two passes over `source`, one more for splits by time.
@@ -99,7 +99,7 @@ def prepare(
         recipe: says columns, tasks, split and what evaluation needs.
         source: from `source_of`.
         spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
-        encoder: of an earlier run; fitted on the training rows if None.
+        encoder: of the rows, or what learns one from the training rows; a new one if None.
         on_progress: called after each chunk with the number of rows done.
 
     Raises:
@@ -120,12 +120,12 @@ def prepare(
     times = [clock.column for clock in splitter.clocks]
     columns = list(dict.fromkeys([*named, *splitter.columns, *times]))
     reading = _Reading(source, columns, cleaner, splitter, on_progress)
-    if encoder is None:
-        fit = EncoderFit(schema)
+    encoder = encoder or EncoderFit(schema)
+    if isinstance(encoder, EncoderFit):
         for frame, assignment in reading.frames("learning vocabularies", DatasetCounter()):
-            fit.add(select(frame, assignment, 0))
+            encoder.add(select(frame, assignment, 0))
         join_matches(source)  # a join without a match is an error before anything is encoded
-        encoder = fit.finish()
+        encoder = encoder.finish()
     return _encode(recipe, reading, encoder, extras, spill)
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from crosstower.data.batches import Batches
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
@@ -144,7 +145,12 @@ class RankingJob:
         self.outputs = (VALID, TEST, REFIT) if recipe.training.refit else (VALID, TEST)
 
     def read(
-        self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
+        self,
+        source: Source,
+        *,
+        spill: Path,
+        encoder: Encoder | EncoderFit,
+        on_progress: OnProgress,
     ) -> None:
         """Read and encode the rows."""
         self.prepared = prepare(

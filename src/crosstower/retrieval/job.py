@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
@@ -84,7 +85,12 @@ class RetrievalJob:
         self.outputs = (TEST, REFIT) if recipe.training.refit else (TEST,)
 
     def read(
-        self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
+        self,
+        source: Source,
+        *,
+        spill: Path,
+        encoder: Encoder | EncoderFit,
+        on_progress: OnProgress,
     ) -> None:
         """Read and encode the rows."""
         del spill  # pairs and items stay in memory

@@ -135,10 +135,7 @@ def load_checkpoint(
 
     """
     load_weights(path, model)
-    tensors, metadata = _read(path)
-    position = _position(path, metadata)
-    if "random" not in tensors:
-        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+    tensors, position = read_checkpoint(path)
     for i, optimizer in enumerate(optimizers):
         _restore(optimizer, tensors, f"optimizer.{i}.")
     torch.set_rng_state(tensors["random"])
@@ -147,6 +144,20 @@ def load_checkpoint(
     kept = {k: v for k, v in tensors.items() if k.startswith("objective.")}
     state = {k.removeprefix("objective."): v for k, v in kept.items()}
     return position, state
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
+    """Return all tensors of a checkpoint by name, and its position.
+
+    Raises:
+        RunError: the file is missing or damaged, or holds weights alone.
+
+    """
+    tensors, metadata = _read(path)
+    position = _position(path, metadata)
+    if "random" not in tensors:
+        raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
+    return tensors, position
 
 
 def read_position(path: Path) -> Position:

@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
@@ -18,14 +19,19 @@ class Job(Protocol):
     """A recipe that was checked, then its encoded rows with objective, validation and results."""
 
     def read(
-        self, source: Source, *, spill: Path, encoder: Encoder | None, on_progress: OnProgress
+        self,
+        source: Source,
+        *,
+        spill: Path,
+        encoder: Encoder | EncoderFit,
+        on_progress: OnProgress,
     ) -> None:
         """Read and encode the rows.
 
         Args:
             source: rows to train, validate and test on.
             spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
-            encoder: of an earlier run; fitted on the training rows if None.
+            encoder: of the rows, or what learns one from the training rows.
             on_progress: called after each chunk.
 
         """

@@ -52,7 +52,8 @@ INDEX = "index"
 class RunInfo(FrozenModel):
     """What `run.json` holds. `models` are the model sections by name, the main model first.
 
-    `tables` says that the rows were tables of Python, which the recipe cannot name.
+    `tables` says that the rows were tables of Python, which the recipe cannot name. `warm_start` is
+    the folder of the run that the trainings start from.
     """
 
     format: Literal[2] = FORMAT
@@ -63,6 +64,7 @@ class RunInfo(FrozenModel):
     environment: dict[str, str]
     tables: bool = False
     modules: dict[str, str] = Field(default={})
+    warm_start: str | None = None
 
 
 @dataclass(frozen=True)

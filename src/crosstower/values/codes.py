@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.values.columns import matched, matched_id, settled
+from crosstower.values.columns import matched, matched_id
+from crosstower.values.growth import Keep, begun, chosen, merged, trimmed
 from crosstower.values.ids import Id
 
 U64 = NDArray[np.uint64]
@@ -235,11 +236,14 @@ class VocabularyFit:
     """Counts values chunk by chunk; memory grows with distinct values, not with rows.
 
     Values met before are found by their hash and counted by number. New ones wait until they are
-    as many, and get numbers then.
+    as many. `earlier` are the counts of former trainings, see `growth`.
     """
 
     min_count: int
     max_size: int | None
+    keep: Keep = "recent"
+    earlier: pl.DataFrame | None = None
+    training: int = 1
     _values: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
     _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _table: HashTable | None = None
@@ -262,16 +266,15 @@ class VocabularyFit:
         return self._finished
 
     def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(chosen(self._seen(), self.min_count, self.max_size, keep=self.keep))
+
+    def seen(self) -> pl.DataFrame:
+        """Return `value`, `count`, `last` for the next training, bounded as the vocabulary is."""
+        return trimmed(self._seen(), self.finish().values, keep=self.keep)
+
+    def _seen(self) -> pl.DataFrame:
         self._take_in()
-        values = self._values
-        if values.dtype == pl.String:  # text may spell integers only
-            values = settled(values)
-        counted = self._counted().with_columns(values.alias("value"))
-        counts = counted.filter(pl.col("count") >= self.min_count)
-        if self.max_size is not None and counts.height > self.max_size:
-            ranked = counts.sort(["count", "value"], descending=[True, False])
-            counts = ranked.head(self.max_size)
-        return Vocabulary(counts["value"].sort())
+        return merged(self.earlier, begun(self._counted(), training=self.training))
 
     def _count_known(self, ids: pl.Series) -> pl.Series:
         """Count the ids that have numbers and return the others."""

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.labels import LabelFit
+from crosstower.data.encoders.learned import Learned
 from crosstower.data.layout import Layout
 from crosstower.errors import DataError
-from crosstower.recipe.kinds.coded import coded_columns
-from crosstower.recipe.kinds.kind import Learner
+from crosstower.recipe.kinds.coded import TableLearner, coded_columns
+from crosstower.recipe.kinds.kind import Learner, Recalling
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression
+from crosstower.values.codes import VocabularyFit
 
 
 @dataclass
 class EncoderFit:
-    """Learns an `Encoder` in one pass over cleaned training chunks."""
+    """Learns an `Encoder` in one pass over cleaned training chunks.
+
+    Args:
+        schema: of the rows.
+        start: encoder of an earlier training and what goes on from it; the same schema. Inputs of
+            the model stay then, but for the values in vocabularies.
+
+    """
 
     schema: Schema
+    start: tuple[Encoder, Learned] | None = None
     rows: int = 0
+    _tables: dict[str, TableLearner] = field(default_factory=dict[str, TableLearner])
     _learners: dict[str, Learner] = field(default_factory=dict[str, Learner])
     _labels: dict[str, LabelFit] = field(default_factory=dict[str, LabelFit])
 
@@ -29,14 +41,24 @@ class EncoderFit:
         """Set up what each column and each regression learns."""
         columns = self.schema.columns
         coded = coded_columns(columns)
-        tables = {name: c.own_table() for name, c in coded.items() if c.table is None}
-        learners = {n: c.learner_of(tables[c.table or n]) for n, c in coded.items()}
+        self._tables = {name: c.own_table() for name, c in coded.items() if c.table is None}
+        learners = {n: c.learner_of(self._tables[c.table or n]) for n, c in coded.items()}
         others = {n: c.learner() for n, c in columns.items() if n not in coded}
         learners |= {n: learner for n, learner in others.items() if learner is not None}
         self._learners = {name: learners[name] for name in columns if name in learners}
         for name, task in self.schema.tasks.items():
             if isinstance(task, Regression):
                 self._labels[name] = LabelFit(name, task)
+        if self.start is not None:
+            self._go_on(*self.start)
+
+    def _go_on(self, encoder: Encoder, learned: Learned) -> None:
+        for name, table in self._tables.items():
+            if isinstance(table, VocabularyFit):
+                table.earlier, table.training = learned.seen[name], learned.trainings + 1
+        for name, learner in self._learners.items():
+            if isinstance(learner, Recalling):
+                learner.recall(learned.memories.get(name), encoder.states[name])
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in the training rows of one chunk."""
@@ -59,10 +81,28 @@ class EncoderFit:
 
     def draft(self) -> Encoder:
         """Return the encoder of the rows so far, of which there may be none."""
-        states = {name: learner.finish() for name, learner in self._learners.items()}
+        states = {name: self._state(name, learner) for name, learner in self._learners.items()}
+        if self.start is not None:  # heads have learned labels of this scale
+            before, _ = self.start
+            return Encoder(self.schema, states, before.label_scales, before.otherwise)
         labels = {name: fit.scale for name, fit in self._labels.items()}
         others = {n: f.others.mean for n, f in self._labels.items() if f.task.when is not None}
         return Encoder(self.schema, states, labels, others)
+
+    def _state(self, name: str, learner: Learner) -> Any:
+        if self.start is None or isinstance(learner, Recalling | VocabularyFit):
+            return learner.finish()
+        return self.start[0].states[name]
+
+    def learned(self) -> Learned:
+        """Return what the next training goes on from."""
+        tables = {n: t for n, t in self._tables.items() if isinstance(t, VocabularyFit)}
+        memories = {n: x.memory() for n, x in self._learners.items() if isinstance(x, Recalling)}
+        return Learned(
+            trainings=1 if self.start is None else self.start[1].trainings + 1,
+            memories={name: memory for name, memory in memories.items() if memory is not None},
+            seen={name: table.seen() for name, table in tables.items()},
+        )
 
 
 def draft_layout(schema: Schema) -> Layout:

@@ -13,9 +13,10 @@ from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.kinds.kind import Column, Kind, Learner
 from crosstower.values.codes import HashBuckets, Table, Vocabulary, VocabularyFit
 from crosstower.values.columns import settled
+from crosstower.values.growth import Keep
 from crosstower.values.ids import id_of
 
-_OF_OWNER = {"vocabulary", "min_count", "max_size", "hash_buckets", "dim"}
+_OF_OWNER = {"vocabulary", "min_count", "max_size", "keep", "hash_buckets", "dim"}
 
 
 @dataclass
@@ -51,6 +52,10 @@ class Coded(Column):
         ge=1,
         description="Maximum size of the vocabulary; the most frequent values are kept.",
     )
+    keep: Keep = Field(
+        default="recent",
+        description="Values that a warm start keeps beyond max_size: recent or frequent ones.",
+    )
     hash_buckets: int | None = Field(
         default=None,
         ge=1,
@@ -74,6 +79,8 @@ class Coded(Column):
             )
         if self.vocabulary is not None and (self.min_count > 1 or self.max_size is not None):
             raise ValueError("a given vocabulary is kept whole: drop min_count and max_size")
+        if "keep" in self.model_fields_set and self.max_size is None:
+            raise ValueError("keep chooses among more values than max_size; set max_size as well")
         if self.vocabulary is not None:
             _check_vocabulary(self.vocabulary)
         return self
@@ -111,7 +118,7 @@ class Coded(Column):
             return GivenTable(HashBuckets(self.hash_buckets))
         if self.vocabulary is not None:
             return GivenTable(given_vocabulary(self.vocabulary))
-        return VocabularyFit(self.min_count, self.max_size)
+        return VocabularyFit(self.min_count, self.max_size, self.keep)
 
 
 def coded_columns(columns: Mapping[str, Kind]) -> dict[str, Coded]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import polars as pl
 from pydantic import Field, TypeAdapter, ValidationError
@@ -89,6 +89,19 @@ class Learner(Protocol):
 
     def finish(self) -> Any:
         """Return the state; there may have been no value at all."""
+        ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A learner that goes on from an earlier training; other states stay as they were."""
+
+    def memory(self) -> Any:
+        """Return as plain data what the next training goes on from."""
+        ...
+
+    def recall(self, memory: Any, state: Any) -> None:
+        """Go on from a memory, if any; `finish` gives a state of the same inputs as `state`."""
         ...
 
 

@@ -41,6 +41,14 @@ class ListLearner:
     table: TableLearner
     limit: int | None
     longest: int = 1
+    kept: int | None = None
+
+    def memory(self) -> None:
+        """Return nothing: the table and the length are in the state."""
+
+    def recall(self, memory: None, state: ListState) -> None:
+        """Keep the length of lists."""
+        self.kept = state.length
 
     def add(self, values: pl.Series) -> None:
         """Take in the lists of one chunk."""
@@ -50,6 +58,7 @@ class ListLearner:
     def finish(self) -> ListState:
         """Return the table and the length."""
         length = self.longest if self.limit is None else min(self.longest, self.limit)
+        length = self.kept or length
         return ListState(self.table.finish(), length)
 
 

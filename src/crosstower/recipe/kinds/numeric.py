@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -172,6 +172,19 @@ class NumberLearner:
     missing: int = 0
     moments: Moments = field(default_factory=Moments)
     sample: UniformSample = field(default_factory=UniformSample)
+    before: Standardised | Ranked | Bucketised | None = None
+
+    def memory(self) -> dict[str, Any]:
+        """Return the moments of all rows so far."""
+        return asdict(self.moments)
+
+    def recall(
+        self, memory: dict[str, Any] | None, state: Standardised | Ranked | Bucketised
+    ) -> None:
+        """Go on from earlier moments; quantiles, ranges and indicators stay."""
+        self.before = state
+        if memory is not None:
+            self.moments = Moments(**memory)
 
     def add(self, values: pl.Series) -> None:
         """Take in the numbers of one chunk; NaN and null are missing numbers."""
@@ -185,18 +198,28 @@ class NumberLearner:
 
     def finish(self) -> Standardised | Ranked | Bucketised:
         """Return the fitted transform."""
+        if self.before is None:
+            return self._fitted()
+        if isinstance(self.before, Standardised) and self.column.transform != "none":
+            return self._standardised(had_missing=self.before.had_missing)
+        return self.before
+
+    def _fitted(self) -> Standardised | Ranked | Bucketised:
         if self.column.transform == "bucketise":
             return Bucketised(boundaries=self._boundaries())
         if self.column.transform == "quantile":
             return self._ranked()
         if self.column.transform == "none":
             return Standardised(mean=0.0, sd=1.0, had_missing=self.missing > 0)
+        return self._standardised(had_missing=self.missing > 0)
+
+    def _standardised(self, *, had_missing: bool) -> Standardised:
         return Standardised(
             mean=self.moments.mean,
             sd=self.moments.sd,
             log1p=self.column.transform == "log1p",
             clip=self.column.clip,
-            had_missing=self.missing > 0,
+            had_missing=had_missing,
         )
 
     def _boundaries(self) -> tuple[float, ...]:

@@ -109,7 +109,7 @@ def prepare_retrieval(
     recipe: Recipe,
     source: Source,
     *,
-    encoder: Encoder | None = None,
+    encoder: Encoder | EncoderFit | None = None,
     on_progress: OnProgress = no_progress,
 ) -> RetrievalData:
     """Return encoded pairs and evaluation queries.
@@ -134,7 +134,9 @@ def prepare_retrieval(
         for name, limit in limits.items()
     }
     _check_splits(rows, evaluation)
-    encoder = encoder or _fit(recipe, rows, sides)
+    encoder = encoder or EncoderFit(recipe.schema_)
+    if isinstance(encoder, EncoderFit):
+        encoder = _fit(recipe, encoder, rows, sides)
     query, train = PartialEncoder(encoder, sides.query), np.flatnonzero(rows.split == 0)
     queries = query.encode(rows.take(train))
     item_batch = PartialEncoder(encoder, sides.item)
@@ -154,7 +156,7 @@ def prepare_retrieval(
     )
 
 
-def _fit(recipe: Recipe, rows: PositiveRows, sides: TowerColumns) -> Encoder:
+def _fit(recipe: Recipe, fit: EncoderFit, rows: PositiveRows, sides: TowerColumns) -> Encoder:
     """Fit vocabularies and statistics on the training pairs, with items as often as they occur."""
     train = np.flatnonzero(rows.split == 0)
     frame = pl.concat([rows.take(train), rows.items.cleaned[rows.item[train]]], how="horizontal")
@@ -164,7 +166,6 @@ def _fit(recipe: Recipe, rows: PositiveRows, sides: TowerColumns) -> Encoder:
         ids = rows.items.ids.gather(rows.item[train])
         lists = ids.reshape((-1, 1)) if column.table is None else ids.head(0).implode()
         frame = frame.with_columns(_lists(lists, len(train)).alias(history))
-    fit = EncoderFit(recipe.schema_)
     fit.add(frame)
     encoder = fit.finish()
     if not isinstance(column, Sequence):

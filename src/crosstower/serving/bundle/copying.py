@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from safetensors.torch import save_file
 
+from crosstower.data.encoders.learned import LEARNED_FILES
 from crosstower.data.sources.source import open_source
 from crosstower.data.statistics import DatasetStats
 from crosstower.recipe.csv import Csv
@@ -27,11 +28,14 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
     metrics.pop("joins", None)  # run.json has them
     model, seed = next(iter(run.info.models)), run.info.seeds[0] if seed is None else seed
     place.mkdir()
-    shutil.copytree(run.folder / "encoder", place / "encoder")
+    unneeded = shutil.ignore_patterns(*LEARNED_FILES)
+    shutil.copytree(run.folder / "encoder", place / "encoder", ignore=unneeded)
     recipe = _movable(run.recipe, place)
     facts = _without_folders(run.info.facts)
     models = {model: run.info.models[model]}
-    info = run.info.model_copy(update={"models": models, "seeds": (seed,), "facts": facts})
+    info = run.info.model_copy(
+        update={"models": models, "seeds": (seed,), "facts": facts, "warm_start": None}
+    )
     (place / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     (place / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
     target = place / "models" / model / f"seed-{seed}" / BEST

@@ -1,0 +1,98 @@
+"""What the next training goes on from, as files."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from crosstower.data.encoders.files import save_encoder
+from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.learned import LEARNED_FILES, load_learned, save_learned
+from crosstower.errors import RunError
+from crosstower.recipe.schema import Schema
+
+SCHEMA = Schema.model_validate(
+    {
+        "columns": {
+            "user": {"kind": "categorical", "min_count": 2},
+            "friends": {"kind": "bag", "table": "user"},
+            "age": "numeric",
+            "rank": {"kind": "numeric", "transform": "quantile"},
+            "price": {"kind": "numeric", "transform": "log1p"},
+        },
+        "tasks": {},
+    }
+)
+
+
+def frame(start: int) -> pl.DataFrame:
+    users = [start + i % 5 for i in range(20)]
+    return pl.DataFrame(
+        {
+            "user": users,
+            "friends": [[user, user + 1][: i % 3] for i, user in enumerate(users)],
+            "age": [float(i + start) if i % 4 else None for i in range(20)],
+            "rank": [float(i) for i in range(20)],
+            "price": [float(i * start) for i in range(20)],
+        }
+    )
+
+
+def fitted(*starts: int) -> EncoderFit:
+    fit = EncoderFit(SCHEMA)
+    for start in starts:
+        fit.add(frame(start))
+    return fit
+
+
+def saved(folder: Path, fit: EncoderFit) -> Path:
+    save_encoder(fit.finish(), folder)
+    save_learned(fit.learned(), folder)
+    return folder
+
+
+def test_files_give_back_what_was_learned(tmp_path: Path) -> None:
+    fit = fitted(0)
+    encoder, learned = load_learned(saved(tmp_path / "encoder", fit))
+    assert encoder.layout == fit.finish().layout
+    assert learned.trainings == 1
+    assert learned.memories == fit.learned().memories
+    assert_frame_equal(learned.seen["user"], fit.learned().seen["user"])
+
+
+def test_two_trainings_learn_what_one_learns_of_all_rows(tmp_path: Path) -> None:
+    """Vocabularies, means and deviations; quantiles and the inputs of the model stay."""
+    start = load_learned(saved(tmp_path / "encoder", fitted(0)))
+    second = EncoderFit(SCHEMA, start)
+    second.add(frame(3))
+    after, whole = second.finish(), fitted(0, 3).finish()
+    assert after.tables["user"].values.equals(whole.tables["user"].values)  # type: ignore[union-attr]
+    for name in ("age", "price"):
+        assert after.states[name].mean == pytest.approx(whole.states[name].mean)
+        assert after.states[name].sd == pytest.approx(whole.states[name].sd)
+    assert after.states["rank"] == start[0].states["rank"]
+    assert second.learned().trainings == 2
+
+
+def test_a_number_that_is_never_missing_keeps_its_indicator(tmp_path: Path) -> None:
+    start = load_learned(saved(tmp_path / "encoder", fitted(0)))
+    second = EncoderFit(SCHEMA, start)
+    second.add(frame(0).with_columns(age=pl.lit(1.0)))
+    assert second.finish().layout.numbers == start[0].layout.numbers
+
+
+def test_an_encoder_of_an_earlier_version_counts_its_values_as_just_enough(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "encoder", fitted(0))
+    for pattern in LEARNED_FILES:
+        for path in folder.glob(pattern):
+            path.unlink()
+    encoder, learned = load_learned(folder)
+    assert learned.seen["user"]["count"].to_list() == [2] * (encoder.tables["user"].size - 3)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "encoder", fitted(0))
+    (folder / "seen-000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RunError, match=r"seen-000.parquet: damaged"):
+        load_learned(folder)

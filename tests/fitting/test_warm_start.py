@@ -1,0 +1,249 @@
+"""A training goes on from an earlier run: ids, weights, optimiser states and statistics."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from crosstower.cli.main import main
+from crosstower.data.encoders.files import load_encoder
+from crosstower.errors import RecipeError, RunError
+from crosstower.fitting.fit import fit
+from crosstower.fitting.warm_start import write_start
+from crosstower.nn.embedding import EmbeddingStore
+from crosstower.recipe.own_columns import PREDICTION
+from crosstower.recipe.recipe import parse_recipe
+from crosstower.training.run import REFIT, Run
+from crosstower.values.codes import Vocabulary
+
+from ..fixtures import films
+
+TEXT = """
+name: daily
+schema:
+  columns:
+    user_id: {kind: categorical, max_size: 40}
+    genre: categorical
+    tags: {kind: bag, max_len: 3}
+    age: numeric
+  tasks: {click: binary}
+model: {name: wide_deep, embedding_dim: 4, hidden: [8]}
+training: {epochs: 1, batch_size: 64, precision: float32}
+evaluation: {baselines: []}
+"""
+
+
+def day(first_user: int, count: int = 400, seed: int = 0) -> dict[str, pl.DataFrame]:
+    """Rows of 30 users from `first_user` on, by split."""
+    random = np.random.default_rng(seed)
+    frame = pl.DataFrame(
+        {
+            "user_id": random.integers(first_user, first_user + 30, count),
+            "genre": random.choice(["drama", "action", "war"], count),
+            "tags": [list("abc"[: random.integers(0, 4)]) for _ in range(count)],
+            "age": random.normal(40 + first_user, 5.0, count),
+            "click": random.integers(0, 2, count),
+        }
+    )  # fmt: skip
+    half = count // 2
+    return {"train": frame[:half], "valid": frame[half : half + half // 2], "test": frame[-100:]}
+
+
+def trained(folder: Path, first_user: int, *overrides: str, **more: Any) -> Run:
+    rows = day(first_user, seed=first_user)
+    return fit(parse_recipe(TEXT, list(overrides)), data=rows, out=folder, quiet=True, **more)
+
+
+@pytest.fixture(scope="module")
+def monday(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained(tmp_path_factory.mktemp("warm") / "monday", 0)
+
+
+@pytest.fixture(scope="module")
+def tuesday(monday: Run) -> Run:
+    return trained(monday.folder.parent / "tuesday", 15, warm_start=monday)
+
+
+def checkpoint(run: Run, name: str = "best") -> dict[str, torch.Tensor]:
+    return load_file(run.model_folder("wide_deep", 0) / f"{name}.safetensors")
+
+
+def users(run: Run) -> list[int]:
+    table = run.encoder.tables["user_id"]
+    assert isinstance(table, Vocabulary)
+    return table.values.to_list()
+
+
+@pytest.mark.parametrize("model", ["wide_deep", "dcn_v2", "mmoe"])
+def test_the_first_checkpoint_answers_as_the_earlier_run(model: str, tmp_path: Path) -> None:
+    plain = "schema.columns.age={kind: numeric, transform: bucketise, boundaries: [40, 45]}"
+    named = f"model={{name: {model}, embedding_dim: 4}}"
+    before = trained(tmp_path / "before", 0, plain, named)
+    after = trained(tmp_path / "after", 15, plain, named, warm_start=before)
+    write_start(
+        after.model_folder(model, 0) / "best.safetensors",
+        before,
+        name=model,
+        model=after.model(model),
+        settings=after.recipe.training,
+        encoder=after.encoder,
+        seed=0,
+        objective={},
+    )
+    rows = day(0)["test"].filter(pl.col("user_id") >= 15)
+    one, other = (run.predict(rows)[f"click{PREDICTION}"].to_numpy() for run in (before, after))
+    assert users(after) != users(before)
+    assert one.std() > 0
+    np.testing.assert_allclose(other, one, atol=1e-6)
+
+
+def test_new_ids_come_in_and_the_least_recent_go(monday: Run, tuesday: Run) -> None:
+    assert users(monday) == sorted(day(0)["train"]["user_id"].unique())
+    today = set(day(15, seed=15)["train"]["user_id"])
+    assert len(users(tuesday)) == 40
+    assert today <= set(users(tuesday)) <= today | set(users(monday))
+
+
+def test_numbers_are_scaled_by_all_rows_so_far(monday: Run, tuesday: Run) -> None:
+    ages = [day(0)["train"]["age"], day(15, seed=15)["train"]["age"]]
+    state, together = tuesday.encoder.states["age"], pl.concat(ages)
+    assert state.mean == pytest.approx(together.mean())
+    assert state.sd == pytest.approx(together.std(ddof=0))
+    assert monday.encoder.states["age"].mean == pytest.approx(ages[0].mean())
+
+
+def test_the_first_checkpoint_holds_rows_and_states_of_the_known_ids(
+    monday: Run, tmp_path: Path
+) -> None:
+    after = trained(
+        tmp_path / "after",
+        15,
+        "training.learning_rate=1e-30",
+        "training.embedding_learning_rate=1e-30",
+        warm_start=monday,
+    )
+    old, new = checkpoint(monday), checkpoint(after)
+    name = next(k for k in old if k.startswith("model.") and "tables.4" in k)
+    (state,) = {k for k in old if k.endswith(".last")}
+    kept = [u for u in users(after) if u in users(monday)]
+    was, now = ([3 + users(run).index(u) for u in kept] for run in (monday, after))
+    assert torch.allclose(new[name][now], old[name][was])
+    assert (old[state] > 0).sum() > 10
+    assert (new[state][now] >= old[state][was]).all()
+
+
+def test_the_report_says_where_the_run_started(tuesday: Run, monday: Run) -> None:
+    notes = " ".join(tuesday.info.facts.notes)
+    assert "goes on from run monday" in notes
+    assert "user_id: 15 new values, 5 dropped, 25 kept." in notes
+    assert tuesday.info.warm_start == str(monday.folder)
+
+
+def test_a_third_day_counts_all_rows_before(tuesday: Run, tmp_path: Path) -> None:
+    wednesday = trained(tmp_path / "wednesday", 30, warm_start=str(tuesday.folder))
+    ages = [day(f, seed=f)["train"]["age"] for f in (0, 15, 30)]
+    assert wednesday.encoder.states["age"].mean == pytest.approx(pl.concat(ages).mean())
+
+
+def test_a_rare_id_comes_in_once_it_has_been_seen_often_enough(tmp_path: Path) -> None:
+    often = "schema.columns.user_id={kind: categorical, min_count: 8}"
+    one = trained(tmp_path / "one", 0, often)
+    two = trained(tmp_path / "two", 0, often, warm_start=one)
+    counts = day(0)["train"]["user_id"].value_counts()
+    assert users(one) == sorted(counts.filter(pl.col("count") >= 8)["user_id"])
+    assert users(two) == sorted(counts.filter(pl.col("count") >= 4)["user_id"])
+
+
+def test_a_retriever_goes_on_with_its_items(tmp_path: Path) -> None:
+    section = films.recipe(tmp_path, training={"epochs": 1})
+    rows = films.watches().sort("time")
+    parts = [rows.filter(pl.col("film") < "f30"), rows.filter(pl.col("film") >= "f15")]
+    data = section.data.model_copy(update={"path": None})
+    section = section.model_copy(update={"data": data})
+    one = fit(section, data=parts[0], out=tmp_path / "one", quiet=True)
+    two = fit(section, data=parts[1], out=tmp_path / "two", warm_start=one, quiet=True)
+    assert two.encoder.tables["film"].size > one.encoder.tables["film"].size
+    path = tmp_path / "start.safetensors"
+    start = two.model("two_tower")
+    write_start(
+        path, one, name="two_tower", model=start, settings=section.training,
+        encoder=two.encoder, seed=0, objective={},
+    )  # fmt: skip
+    ids = pl.Series(["f03", "f16", "f29"])
+    vectors = []
+    for run, model in ((one, one.model("two_tower")), (two, start)):
+        codes = torch.from_numpy(run.encoder.tables["film"].encode(ids)).long()
+        store = next(m for m in model.modules() if isinstance(m, EmbeddingStore))
+        vectors.append(store.field("film", codes_of(run, codes), {}))
+    assert torch.equal(*vectors)
+
+
+def codes_of(run: Run, codes: torch.Tensor) -> torch.Tensor:
+    """Return a batch's codes with those of films, all others missing."""
+    names = [field.name for field in run.encoder.layout.codes]
+    columns = torch.ones(len(codes), len(names), dtype=torch.long)
+    columns[:, names.index("film")] = codes
+    return columns
+
+
+def test_a_refit_starts_warm_as_well(monday: Run, tmp_path: Path) -> None:
+    still = ["training.learning_rate=1e-30", "training.embedding_learning_rate=1e-30"]
+    run = trained(tmp_path / "refit", 0, *still, "training.refit=true", warm_start=monday)
+    new = load_file(run.model_folder("wide_deep", 0) / REFIT)
+    name = next(
+        k for k in new if k.startswith("model.") and k.endswith("weight") and new[k].ndim == 2
+    )
+    assert torch.allclose(new[name], checkpoint(monday)[name])
+
+
+def test_a_run_of_an_earlier_version_starts_too(monday: Run, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(monday.folder, old)
+    for path in (old / "encoder").glob("*"):
+        if path.name.startswith(("learned", "seen")):
+            path.unlink()
+    assert len(users(trained(tmp_path / "new", 15, warm_start=old))) == 40
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("schema.columns.genre={kind: categorical, dim: 2}", "schema.*columns.*genre"),
+        ("model.hidden=[16]", "no model 'wide_deep' with the same options"),
+        ("training.embedding_optimizer=rowwise_adagrad", "embedding_optimizer"),
+        ("training.seed=5", "was not trained with seed 5"),
+    ],
+)
+def test_what_has_no_place_for_the_weights_is_refused(
+    monday: Run, tmp_path: Path, override: str, words: str
+) -> None:
+    with pytest.raises(RunError, match=words):
+        trained(tmp_path / "no", 15, override, warm_start=monday)
+    assert not (tmp_path / "no").exists()
+
+
+def test_resuming_and_starting_exclude_each_other(monday: Run) -> None:
+    with pytest.raises(RecipeError, match="give either"):
+        trained(monday.folder, 0, warm_start=monday, resume=True)
+
+
+def test_the_command_starts_from_a_run(
+    monday: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, rows in day(15, seed=15).items():
+        rows.write_parquet(tmp_path / f"{name}.parquet")
+    text = TEXT + "data: {path: train.parquet, valid: valid.parquet, test: test.parquet}\n"
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    out = tmp_path / "run"
+    command = ["crosstower", "fit", str(path), "--from", str(monday.folder), "--out", str(out)]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 0
+    assert load_encoder(out / "encoder").tables["user_id"].size == 43
