@@ -29,6 +29,8 @@ NAMES = (
     "direct_method",
     "explore",
     "experiments",
+    "loop",
+    "replay",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

@@ -1,0 +1,218 @@
+"""MovieLens 100k replayed through a server: the hit rate@10 of the next film.
+
+Ratings are sorted by time. The first half trains a two-tower model; the second half arrives as
+events of the type `rating`. Most users of the second half are new. A sample of the events is
+evaluated: right before one arrives, its user is sent to POST /v1/recommend, and a hit is a list
+that contains the film. No list contains films that the user has rated before.
+
+- popularity: the films with the most ratings so far;
+- frozen: the model of the first half; requests exclude the user's films;
+- live: the same model; rating events extend histories and exclusions in the server;
+- retrained: a new model of all ratings so far, every --retrain-every days, by `crosstower
+  events`, fit, bundle and POST /v1/model.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.live_server import LiveServer, live_server, timestamp
+from benchmarks.machine import data_folder, describe
+from crosstower import Recipe, fit, make_bundle
+
+K, DAY = 10, 86_400
+PROFILE = ("age", "gender", "occupation")
+POLICIES: dict[str, dict[str, bool]] = {
+    "frozen": {"live": False, "retrain": False},
+    "live": {"live": True, "retrain": False},
+    "frozen, retrained": {"live": False, "retrain": True},
+    "live, retrained": {"live": True, "retrain": True},
+}
+
+
+def recipe(films: Path, *, live: bool, epochs: int) -> Recipe:
+    small = {"kind": "categorical", "dim": 8}
+    plain: dict[str, Any] = {
+        "name": "replay",
+        "data": {"split": {"kind": "leave_last_out", "group": "user_id", "time": "timestamp"}},
+        "schema": {
+            "columns": {
+                "movie_id": "categorical",
+                "history": {
+                    "kind": "sequence",
+                    "table": "movie_id",
+                    "max_len": 50,
+                    "pooling": "mean",
+                },
+                "age": {"kind": "numeric", "transform": "bucketise", "buckets": 8, "dim": 8},
+                "gender": small,
+                "occupation": small,
+            }
+        },
+        "model": {
+            "name": "two_tower",
+            "item": ["movie_id"],
+            "embedding_dim": 64,
+            "dim": 64,
+            "dropout": 0.3,
+            "normalise": False,
+            "temperature": 1.0,
+            "learn_temperature": False,
+        },
+        "retrieval": {
+            "item": "movie_id",
+            "user": "user_id",
+            "time": "timestamp",
+            "history": {"column": "history", "events": ["rating"]} if live else "history",
+            "items": str(films),
+            "objective": "full_softmax",
+            "baselines": [],
+        },
+        "training": {"batch_size": 512, "epochs": epochs},
+    }
+    return Recipe.model_validate(plain)
+
+
+class Replay:
+    """The ratings, and the evaluated ones among those of the second half."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        folder = data_folder() / "movielens-100k"
+        self.options, self.films = options, folder / "movies.parquet"
+        self.users = pl.read_parquet(folder / "users.parquet").select("user_id", *PROFILE)
+        ratings = pl.read_parquet(folder / "ratings.parquet").sort(
+            "timestamp", "user_id", "movie_id"
+        )
+        self.first, second = ratings.head(len(ratings) // 2), ratings.tail(-(len(ratings) // 2))
+        self.start = int(second["timestamp"][0])
+        random = np.random.default_rng(options.seed)
+        self.second = second.with_columns(
+            day=(pl.col("timestamp") - self.start) // DAY,
+            asked=pl.Series(random.random(len(second)) < options.share),
+        )
+
+    def bundle(self, folder: Path, ratings: pl.DataFrame, *, live: bool) -> Path:
+        rows = ratings.select("user_id", "movie_id", "timestamp").join(
+            self.users, on="user_id", how="left", maintain_order="left"
+        )
+        given = recipe(self.films, live=live, epochs=self.options.epochs)
+        run = fit(given, data=rows, out=folder / "run", quiet=True)
+        return make_bundle(run, folder / "bundle", index="exact").folder
+
+    def rated(self) -> dict[int, set[int]]:
+        """Return the films that each user has rated in the first half."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for user, films in self.first.group_by("user_id").agg("movie_id").iter_rows():
+            found[user].update(films)
+        return found
+
+
+def popular(replay: Replay) -> Iterator[tuple[int, bool]]:
+    """Yield day and hit of each evaluated rating."""
+    counts = Counter(replay.first["movie_id"].to_list())
+    rated = replay.rated()
+    for row in replay.second.iter_rows(named=True):
+        user, film = row["user_id"], row["movie_id"]
+        if row["asked"]:
+            best = (f for f, _ in counts.most_common() if f not in rated[user])
+            yield row["day"], film in [f for f, _ in zip(best, range(K), strict=False)]
+        counts[film] += 1
+        rated[user].add(film)
+
+
+def served(
+    replay: Replay, server: LiveServer, folder: Path, *, live: bool, retrain: bool
+) -> Iterator[tuple[int, bool]]:
+    """Yield day and hit of each evaluated rating, answered by a server."""
+    rated, waiting, fitted = replay.rated(), list[dict[str, Any]](), 0
+    profiles = {row["user_id"]: row for row in replay.users.to_dicts()}
+    for number, row in enumerate(replay.second.iter_rows(named=True)):
+        user, film, day = row["user_id"], row["movie_id"], row["day"]
+        if retrain and day - fitted >= replay.options.retrain_every:
+            send(server, waiting)
+            old = server.export(folder / "events.parquet")
+            more = old.select(
+                user_id="user", movie_id="item_id", timestamp=pl.col("time").dt.epoch("s")
+            )
+            known = replay.first.select("user_id", "movie_id", "timestamp")
+            rows = pl.concat([known, more], how="vertical_relaxed")
+            server.swap(replay.bundle(folder / f"day{day}", rows, live=live))
+            fitted = day
+        if row["asked"]:
+            send(server, waiting)
+            query = {name: profiles[user][name] for name in PROFILE}
+            more = {} if live else {"exclude": sorted(rated[user])}
+            yield day, film in server.recommend(user, K, query=query, **more)
+        rated[user].add(film)
+        waiting.append(
+            {
+                "event_id": str(number),
+                "type": "rating",
+                "time": timestamp(row["timestamp"]),
+                "user": user,
+                "item_id": film,
+                "value": float(row["rating"]),
+            }
+        )
+
+
+def send(server: LiveServer, waiting: list[dict[str, Any]]) -> None:
+    """Post events that have not been posted."""
+    for start in range(0, len(waiting), 500):
+        server.events(waiting[start : start + 500])
+    waiting.clear()
+
+
+def run(replay: Replay, folder: Path) -> dict[str, list[tuple[int, bool]]]:
+    """Return days and hits per policy."""
+    found = {"popularity": list(popular(replay))}
+    bundles: dict[bool, Path] = {}
+    for name in replay.options.policies:
+        how, begin = POLICIES[name], time.perf_counter()
+        if how["live"] not in bundles:
+            bundles[how["live"]] = replay.bundle(
+                folder / f"first-{how['live']}", replay.first, live=how["live"]
+            )
+        mine = folder / name.replace(", ", "-")
+        mine.mkdir()
+        with live_server(bundles[how["live"]], mine / "state") as server:
+            found[name] = list(served(replay, server, mine, **how))
+        print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+    return found
+
+
+def show(found: dict[str, list[tuple[int, bool]]], every: int) -> None:
+    """Print the hit rate by period, and over all with its standard error."""
+    print(f"| days | evaluated | {' | '.join(found)} |\n|---|---|{'---|' * len(found)}")
+    days = np.array([day for day, _ in found["popularity"]])
+    hits = {name: np.array([hit for _, hit in of]) for name, of in found.items()}
+    for start in range(0, int(days.max()) + 1, every):
+        mine = (days >= start) & (days < start + every)
+        if mine.any():
+            cells = [f"{of[mine].mean():.3f}" for of in hits.values()]
+            last = start + every - 1
+            print(f"| {start}-{last} | {mine.sum():,} | {' | '.join(cells)} |")
+    cells = [f"{of.mean():.4f} ± {of.std() / np.sqrt(len(of)):.4f}" for of in hits.values()]
+    print(f"| all, ± standard error | {len(days):,} | {' | '.join(cells)} |")
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks replay", description=__doc__)
+    parser.add_argument("--share", type=float, default=0.05, help="Of events that are evaluated.")
+    parser.add_argument("--retrain-every", type=int, default=14, metavar="DAYS")
+    parser.add_argument("--every", type=int, default=14, metavar="DAYS", help="Per printed row.")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--policies", nargs="+", choices=list(POLICIES), default=list(POLICIES))
+    options = parser.parse_args(arguments)
+    print(describe(**vars(options)))
+    with tempfile.TemporaryDirectory() as folder:
+        show(run(Replay(options), Path(folder)), options.every)
