@@ -10,48 +10,13 @@ from crosstower.errors import CrosstowerWarning, RecipeError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.recipe import parse_recipe
-from crosstower.recipe.renamed import stored_names, with_new_keys, with_new_options
+from crosstower.recipe.renamed import with_new_options
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate
 from crosstower.retrieval.results import stored_report
 from crosstower.training.run import Run
 
 OPTIONS = {"--waiting": "--max-queue", "--form": "--mode"}
-
-
-def test_an_old_key_is_renamed_in_place_and_warns_with_the_new_one() -> None:
-    with pytest.warns(CrosstowerWarning, match=r"^limits\.old is now limits\.new; the old name"):
-        found = with_new_keys({"a": 1, "old": 2, "b": 3}, {"old": "new"}, where="limits")
-    assert list(found.items()) == [("a", 1), ("new", 2), ("b", 3)]
-
-
-def test_an_old_value_is_renamed_with_its_key() -> None:
-    with pytest.warns(CrosstowerWarning, match=r"^blend\.form: value is now blend\.mode: product;"):
-        found = with_new_keys(
-            {"form": "value"}, {"form": "mode"}, {"value": "product"}, where="blend"
-        )
-    assert found == {"mode": "product"}
-
-
-def test_stored_files_keep_old_names_without_a_warning() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with stored_names():
-            assert with_new_keys({"old": 2}, {"old": "new"}, where="x") == {"new": 2}
-    with pytest.warns(CrosstowerWarning):
-        with_new_keys({"old": 2}, {"old": "new"}, where="x")
-
-
-def test_the_old_and_the_new_key_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="old is the old name of new, and both are set"):
-        with_new_keys({"old": 1, "new": 1}, {"old": "new"}, where="x")
-
-
-@pytest.mark.parametrize("plain", [{"new": 1}, {}, None, "text", 3])
-def test_anything_else_stays_as_it_is_without_a_warning(plain: object) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert with_new_keys(plain, {"old": "new"}, where="x") is plain
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from crosstower.data.sources.joins import JoinMatch
 from crosstower.data.split import SPLITS
 from crosstower.data.unseen import Unseen
 from crosstower.errors import DataError
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import former_keys
+from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 from crosstower.values.arrays import Indices

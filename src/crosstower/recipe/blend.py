@@ -13,8 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import former_keys
+from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.recipe.tasks import HeadKind
 
 Transform = Literal["identity", "logit", "probit", "percentile", "standardise"]

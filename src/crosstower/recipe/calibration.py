@@ -8,8 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import former_keys
+from crosstower.recipe.frozen import FrozenModel, former_keys
 
 Method = Literal["platt", "isotonic", "none"]
 

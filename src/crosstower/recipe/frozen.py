@@ -1,14 +1,22 @@
-"""Base of all sections of a recipe: validated once, then immutable."""
+"""Base of all sections of a recipe: validated once, then immutable; and their former keys."""
 
 from __future__ import annotations
 
 import inspect
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 
 from crosstower.errors import RecipeError
+from crosstower.recipe.renamed import NONE, warn_renamed
 from crosstower.recipe.validation import explained
 
 if TYPE_CHECKING:
@@ -105,3 +113,58 @@ class FrozenModel(BaseModel, metaclass=_HouseStyle):
             f"{type(self).__name__}.{name}: cannot be changed; create a copy with"
             f" model_copy(update={{'{name}': ...}})"
         )
+
+
+def with_new_keys(
+    plain: Any, names: Mapping[str, str], values: Mapping[str, str] = NONE, *, where: str
+) -> Any:
+    """Return a section with its old keys renamed; warn once per old key.
+
+    Args:
+        plain: the section as given; anything but a dict is returned unchanged.
+        names: new key by old key.
+        values: new value by old value of a renamed key.
+        where: name of the section, for messages.
+
+    Raises:
+        ValueError: a section has both the old and the new key.
+
+    """
+    if not isinstance(plain, dict):
+        return plain
+    for old, new in names.items():
+        if old not in plain:
+            continue
+        if new in plain:
+            raise ValueError(f"{old} is the old name of {new}, and both are set; remove {old}")
+        given = plain[old]
+        value = values.get(given, given) if isinstance(given, str) else given
+        if value == given:
+            warn_renamed(f"{where}.{old}", f"{where}.{new}")
+        else:
+            warn_renamed(f"{where}.{old}: {given}", f"{where}.{new}: {value}")
+        plain = {(new if k == old else k): (value if k == old else v) for k, v in plain.items()}
+    return plain
+
+
+def former_keys(names: Mapping[str, str], values: Mapping[str, str] = NONE, *, where: str) -> Any:
+    """Return the validator of a section that still accepts old keys, as by `with_new_keys`.
+
+    >>> from pydantic import BaseModel
+    >>> class Limits(BaseModel):
+    ...     max_queue: int
+    ...     _former = former_keys({"waiting": "max_queue"}, where="limits")
+    >>> Limits.model_validate({"max_queue": 3}).max_queue
+    3
+
+    Args:
+        names: new key by old key.
+        values: new value by old value of a renamed key.
+        where: name of the section, for messages.
+
+    """
+
+    def rename(plain: Any) -> Any:
+        return with_new_keys(plain, names, values, where=where)
+
+    return model_validator(mode="before")(rename)

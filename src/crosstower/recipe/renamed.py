@@ -1,4 +1,4 @@
-"""Renamed keys and options: the old name works for one release and warns with the new one."""
+"""Renamed options, and the warning about an old name, which works for one release."""
 
 from __future__ import annotations
 
@@ -6,69 +6,11 @@ import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from crosstower.errors import CrosstowerWarning
 
 NONE: Mapping[str, str] = {}
 _STORED = ContextVar("stored", default=False)
-
-
-def with_new_keys(
-    plain: Any, names: Mapping[str, str], values: Mapping[str, str] = NONE, *, where: str
-) -> Any:
-    """Return a section with its old keys renamed; warn once per old key.
-
-    Args:
-        plain: the section as given; anything but a dict is returned unchanged.
-        names: new key by old key.
-        values: new value by old value of a renamed key.
-        where: name of the section, for messages.
-
-    Raises:
-        ValueError: a section has both the old and the new key.
-
-    """
-    if not isinstance(plain, dict):
-        return plain
-    for old, new in names.items():
-        if old not in plain:
-            continue
-        if new in plain:
-            raise ValueError(f"{old} is the old name of {new}, and both are set; remove {old}")
-        given = plain[old]
-        value = values.get(given, given) if isinstance(given, str) else given
-        if value == given:
-            warn_renamed(f"{where}.{old}", f"{where}.{new}")
-        else:
-            warn_renamed(f"{where}.{old}: {given}", f"{where}.{new}: {value}")
-        plain = {(new if k == old else k): (value if k == old else v) for k, v in plain.items()}
-    return plain
-
-
-def former_keys(names: Mapping[str, str], values: Mapping[str, str] = NONE, *, where: str) -> Any:
-    """Return the validator of a section that still accepts old keys, as by `with_new_keys`.
-
-    >>> from pydantic import BaseModel
-    >>> class Limits(BaseModel):
-    ...     max_queue: int
-    ...     _former = former_keys({"waiting": "max_queue"}, where="limits")
-    >>> with stored_names():
-    ...     Limits.model_validate({"waiting": 3}).max_queue
-    3
-
-    Args:
-        names: new key by old key.
-        values: new value by old value of a renamed key.
-        where: name of the section, for messages.
-
-    """
-    from pydantic import model_validator  # noqa: PLC0415 - the command line starts without it
-
-    def rename(plain: Any) -> Any:
-        return with_new_keys(plain, names, values, where=where)
-
-    return model_validator(mode="before")(rename)
 
 
 def with_new_options(

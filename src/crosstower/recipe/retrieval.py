@@ -12,8 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import former_keys
+from crosstower.recipe.frozen import FrozenModel, former_keys
 
 SeenRule = Literal["ignored", "missed", "shown"]
 """How relevant items in the history count: not at all, as misses, or like all others."""

@@ -11,8 +11,7 @@ from pydantic import Field
 
 from crosstower.errors import ServeError
 from crosstower.experiments.experiment_file import Experiments
-from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.renamed import former_keys
+from crosstower.recipe.frozen import FrozenModel, former_keys
 
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
