@@ -14,7 +14,12 @@ from crosstower.evaluation.metrics.registry import Floats
 from crosstower.experiments.credit import preferences
 from crosstower.experiments.cuped import adjusted
 from crosstower.experiments.lifts import Lift, lift_of, means_of, per_user
-from crosstower.experiments.report import Comparison, ExperimentReport, SampleSize
+from crosstower.experiments.report import (
+    Comparison,
+    ExperimentReport,
+    InterleavedArm,
+    SampleSize,
+)
 from crosstower.experiments.sample_ratio import SampleRatio, sample_ratio
 from crosstower.experiments.sequences import needed_error
 from crosstower.experiments.specification import Experiment
@@ -75,11 +80,7 @@ def experiment_report(
         interleaved=interleaved,
         sizes=sizes,
         daily=_daily(found, experiment, last),
-        verdicts=(
-            *_mismatch(users, ratio),
-            *_verdicts(experiment, lifts, sizes),
-            *(preference_words(one, experiment.level) for one in interleaved),
-        ),
+        verdicts=tuple(_verdicts(experiment, ratio, lifts, sizes, interleaved)),
         notes=(*_notes(experiment, units), *credit_notes),
     )
 
@@ -198,13 +199,16 @@ def _daily(
     return found
 
 
-def _mismatch(users: dict[str, int], ratio: SampleRatio | None) -> list[str]:
-    return [mismatch_words(list(users), ratio)] if ratio is not None and ratio.mismatch else []
-
-
 def _verdicts(
-    experiment: Experiment, lifts: tuple[Comparison, ...], sizes: tuple[SampleSize, ...]
+    experiment: Experiment,
+    ratio: SampleRatio | None,
+    lifts: tuple[Comparison, ...],
+    sizes: tuple[SampleSize, ...],
+    interleaved: tuple[InterleavedArm, ...],
 ) -> Iterator[str]:
+    """Yield the findings, most important first."""
+    if ratio is not None and ratio.mismatch:
+        yield mismatch_words(list(experiment.shares), ratio)
     needed = {size.arm: size for size in sizes}
     level, control = _level(experiment), experiment.control_arm
     for one in lifts:
@@ -213,6 +217,8 @@ def _verdicts(
     for one in lifts:
         if one.guardrail is not None:
             yield guardrail_words(one, level)
+    for one in interleaved:
+        yield preference_words(one, experiment.level)
 
 
 def _notes(experiment: Experiment, units: Units) -> Iterator[str]:

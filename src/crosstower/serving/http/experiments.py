@@ -135,6 +135,8 @@ class RunningExperiments:
         """
         if not self._experiments:
             return None
+        if not self._experiments:
+            return None
         found = self._arm(request.user, request_id, self._clock())
         if found is None:
             return None

@@ -63,10 +63,12 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
     logged = not warming and not body.explain and await _is_logged(body, request)
     request_id = request.state.request_id
     treatment = None if warming else service.experiments.treatment(body, request_id)
-    requests = (body,) if treatment is None else treatment.requests
-    lists = await asyncio.gather(*(_recommended(service, one, logged=logged) for one in requests))
-    response = lists[0].response
-    if treatment is not None:
+    if treatment is None:
+        lists = [await _recommended(service, body, logged=logged)]
+        response = lists[0].response
+    else:
+        asked = (_recommended(service, one, logged=logged) for one in treatment.requests)
+        lists = await asyncio.gather(*asked)
         response = treatment.response([one.response for one in lists], request_id)
     if logged:
         response["logged"] = True
