@@ -31,6 +31,7 @@ NAMES = (
     "experiments",
     "loop",
     "replay",
+    "live_users",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
