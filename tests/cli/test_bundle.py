@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from crosstower.blending.exploration.epsilon import Epsilon
 from crosstower.serving.bundle import Bundle
 
 from ..fixtures.funnels import Runs
@@ -35,3 +36,13 @@ def test_a_bundle_takes_a_file_of_rules_that_fit_its_items(
     rules.write_text("boost: {where: price < 80, multiply: 2}")
     assert run(capsys, *arguments)[0] == 0
     assert Bundle.open(out).rules.boost[0].multiply == 2
+
+
+def test_a_bundle_takes_an_exploration_as_yaml(
+    rentals: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = ("bundle", rentals.retrieval.folder, "-o", tmp_path / "bundle", "--explore")
+    code, _, err = run(capsys, *arguments, "{kind: epsilon, epsilon: 3}")
+    assert (code, "explore.epsilon: Input should be less than or equal to 1" in err) == (2, True)
+    assert run(capsys, *arguments, "{kind: epsilon, epsilon: 0.3}")[0] == 0
+    assert Bundle.open(tmp_path / "bundle").explore == Epsilon(epsilon=0.3)

@@ -129,3 +129,11 @@ def test_experiments_are_read_before_the_server_starts(
     (settings,) = served
     assert isinstance(settings, Settings)
     assert settings.experiments == load_experiments(path)
+
+
+def test_a_server_logs_its_lists_if_it_is_asked_to(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    for options in ((), ("--log",)):
+        run(capsys, "serve", bundle.folder, "--state", tmp_path / "s", *options)
+    assert [isinstance(s, Settings) and s.log for s in served] == [False, True]

@@ -191,7 +191,7 @@ class _Replay:
         ids = self.funnel.catalogue.items.ids(ranked.places[order])
         place = {item_id: number for number, item_id in enumerate(ids)}
         predicted = ranked.predictions[self.task][order]
-        shown = [s for s in logged.shown if s.drawn_rank <= len(ids)]
+        shown = [s for s in logged.shown if s.drawn_rank <= len(ids) and s.item_id in place]
         if not shown:
             return
         chances = self._chances(ranked.score[order], max(s.drawn_rank for s in shown))

@@ -63,6 +63,14 @@ def test_events_of_clients_are_no_lists_of_the_server(state: State) -> None:
         ]
     )
     assert logged_lists(state.database, after=None, until=None) == []
+    state.add_events(
+        [
+            Event(event_id="z", type="recommendation", attributes={"candidates": ["a"]}),
+            Event(event_id="z/1", type="impression", item_id="a", attributes={"score": 1}),
+        ]
+    )
+    (found,) = logged_lists(state.database, after=None, until=None)
+    assert found.shown == []
 
 
 def test_the_export_has_a_column_per_property(state: State, tmp_path: Path) -> None:

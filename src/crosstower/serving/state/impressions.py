@@ -20,6 +20,7 @@ from crosstower.serving.state.events import Event, now
 RECOMMENDATION, IMPRESSION = "recommendation", "impression"
 """Event types that the server writes."""
 
+_DRAWN = {"drawn_rank", "propensity"}
 _COLUMNS = ("event_id", "type", "request_id", "user", "item_id", "rank", "value", "query",
             "attributes")  # fmt: skip
 
@@ -121,7 +122,7 @@ def logged_lists(database: Database, *, after: int | None, until: int | None) ->
             found[event_id] = LoggedList(
                 request_id, _value(user), _value(query) or {}, attributes["candidates"], []
             )
-        elif kind == IMPRESSION and name in found:  # clients may write impressions as well
+        elif name in found and attributes.keys() >= _DRAWN:  # clients write impressions as well
             drawn, propensity = attributes["drawn_rank"], attributes["propensity"]
             found[name].shown.append(Shown(_value(item_id), rank, drawn, propensity))
     return list(found.values())
