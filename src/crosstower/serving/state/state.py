@@ -22,6 +22,12 @@ _BUNDLES = (
     "CREATE TABLE IF NOT EXISTS bundles"
     " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL)"
 )
+_HEADS = """
+SELECT (SELECT coalesce(max(sequence), 0) FROM item_changes),
+  (SELECT coalesce(max(sequence), 0) FROM events),
+  (SELECT coalesce(max(sequence), 0) FROM users),
+  (SELECT coalesce(max(sequence), 0) FROM erasures)
+"""
 _CHUNK = 1_000  # changes read at a time
 
 
@@ -148,14 +154,8 @@ class State:
         with self._database.reading() as connection:
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if self._heads is None or self._heads.version != version:
-                self._heads = Heads(
-                    version,
-                    item_log.last_sequence(connection),
-                    event_log.last_sequence(connection),
-                    user_table.last_sequence(connection),
-                    user_table.last_deletion(connection),
-                    _newest_bundle(connection),
-                )
+                newest = connection.execute(_HEADS).fetchone()
+                self._heads = Heads(version, *newest, _newest_bundle(connection))
             return self._heads
 
     def changed(self) -> bool:

@@ -96,11 +96,6 @@ def count_deletion(connection: sqlite3.Connection, *, scrubbed: bool) -> None:
     )
 
 
-def last_deletion(connection: sqlite3.Connection) -> int:
-    """Return the number of the newest deletion, 0 without any."""
-    return connection.execute("SELECT coalesce(max(sequence), 0) FROM erasures").fetchone()[0]
-
-
 def unscrubbed(connection: sqlite3.Connection) -> int:
     """Return the number of the newest erasure whose remains may be in the file, 0 without one."""
     found = connection.execute("SELECT max(sequence) FROM erasures WHERE NOT scrubbed").fetchone()
