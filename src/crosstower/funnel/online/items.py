@@ -62,7 +62,7 @@ class OnlineItems:
     @property
     def newer_count(self) -> int:
         """Number of items added or changed since the index was built."""
-        return 0 if self.newer is None else len(self.newer.vectors)
+        return 0 if self.newer is None else len(self.newer.catalogue.ids)
 
     @property
     def _count(self) -> int:

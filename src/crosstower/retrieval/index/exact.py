@@ -104,7 +104,7 @@ class ExactIndex:
 
         """
         catalogue, encoded = Catalogue(ids, attributes), Vectors.encode(vectors, storage)
-        _check_fit(catalogue, encoded)
+        _check_fit(len(catalogue.ids), len(encoded.stored))
         return ExactIndex(catalogue, encoded)
 
     @staticmethod
@@ -157,7 +157,7 @@ class ExactIndex:
         """Add items; an id that is there gets the new vector and attributes."""
         catalogue = Catalogue(ids, attributes)
         encoded = Vectors.encode(vectors, self.vectors.storage)
-        _check_fit(catalogue, encoded)
+        _check_fit(len(catalogue.ids), len(encoded.stored))
         if encoded.width != self.vectors.width:
             raise QueryError(
                 f"item vectors: expected width {self.vectors.width}, got {encoded.width}"
@@ -220,10 +220,10 @@ class ExactIndex:
         return IndexManifest(storage=vectors.storage, items=len(vectors), width=vectors.width)
 
 
-def _check_fit(catalogue: Catalogue, vectors: Vectors) -> None:
-    if len(catalogue.ids) != len(vectors):
-        raise QueryError(f"{len(catalogue.ids):,} item ids for {len(vectors):,} vectors")
-    if len(vectors) == 0:
+def _check_fit(ids: int, vectors: int) -> None:
+    if ids != vectors:
+        raise QueryError(f"{ids:,} item ids for {vectors:,} vectors")
+    if vectors == 0:
         raise QueryError("no items: an index needs at least one")
 
 

@@ -1,11 +1,12 @@
-"""Access control: bearer tokens for read, write and admin."""
+"""What routes share: bearer tokens, the worker's service, and limits of numbers."""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Depends
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection, Request
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from crosstower.serving.http.gate import PLACE, Place
 from crosstower.serving.http.problems import ApiError
+from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import SCOPES, Scope
 
 
@@ -101,6 +103,26 @@ class ReadRoute(TokenFirstRoute):
             return await handler(request)
 
         return stopping
+
+
+async def _service(request: Request) -> Service:  # a plain function would run in another thread
+    return request.app.state.service
+
+
+Worker = Annotated[Service, Depends(_service)]
+"""The service of the worker, as a parameter of a route."""
+
+
+def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
+    """Refuse a number in a body that exceeds a limit of the server.
+
+    Raises:
+        ApiError: names the limit.
+
+    """
+    if given > most:
+        detail = f"body.{name}: this server allows at most {most:,}{how}, got {given:,}"
+        raise ApiError(422, detail, reason="limit")
 
 
 _OPENED = "crosstower.opened"  # the key in a request's scope of the scope that was checked

@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from crosstower.serving.http.access import Needs
+from crosstower.serving.http.access import Needs, Worker
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.middleware import Hosts, RequestMiddleware
 from crosstower.serving.http.problems import (
@@ -23,7 +23,7 @@ from crosstower.serving.http.problems import (
     problem_response,
     respond_with_problems,
 )
-from crosstower.serving.http.routes import Worker, read_routes
+from crosstower.serving.http.routes import read_routes
 from crosstower.serving.http.schemas import Health
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings, tokens_of

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.access import Needs, ReadRoute
+from crosstower.serving.http.access import Needs, ReadRoute, Worker, refuse_above
 from crosstower.serving.http.experiments import ExperimentsResponse
 from crosstower.serving.http.model_schemas import ModelResponse
 from crosstower.serving.http.problems import ApiError, documented
@@ -42,22 +42,10 @@ read_routes = APIRouter(
 )
 
 
-def service_of(request: Request) -> Service:
-    """Return the worker's service."""
-    return request.app.state.service
-
-
-async def _service(request: Request) -> Service:  # a plain function would run in another thread
-    return service_of(request)
-
-
-Worker = Annotated[Service, Depends(_service)]
-
-
 @read_routes.post("/recommend", response_model=ListResponse, responses=_REFUSALS | documented(507))
 async def recommend(body: RecommendRequest, request: Request) -> Response:
     """Return the best items for a user and a query: retrieved, ranked and blended."""
-    service = service_of(request)
+    service: Service = request.app.state.service
     _check_limits(service, k=body.k, candidates=body.candidates)
     warming = WARMING in request.scope
     logged = not warming and not body.explain and await _is_logged(body, request)
@@ -91,7 +79,7 @@ async def experiments(
 @read_routes.post("/rank", response_model=ListResponse, responses=_REFUSALS)
 async def rank(body: RankRequest, request: Request) -> Response:
     """Return given candidates in order: ids of items, or whole rows."""
-    service = service_of(request)
+    service: Service = request.app.state.service
     items, rows = body.items, body.rows
     if (items is None) == (rows is None):
         raise ApiError(422, "body: give either items (ids) or rows", reason="invalid")
@@ -111,7 +99,7 @@ async def rank(body: RankRequest, request: Request) -> Response:
 @read_routes.post("/search", response_model=ListResponse, responses=_REFUSALS)
 async def search(body: SearchRequest, request: Request) -> Response:
     """Return the items nearest to a text."""
-    service = service_of(request)
+    service: Service = request.app.state.service
     _check_limits(service, k=body.k)
 
     def work(live: Live) -> dict[str, Any]:
@@ -124,7 +112,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
 @read_routes.post("/similar", response_model=ListResponse, responses=_REFUSALS)
 async def similar(body: SimilarRequest, request: Request) -> Response:
     """Return the items most similar to one."""
-    service = service_of(request)
+    service: Service = request.app.state.service
     _check_limits(service, k=body.k)
 
     def work(live: Live) -> dict[str, Any]:
@@ -199,7 +187,8 @@ async def _log(
     request: Request, response: Mapping[str, Any], lists: Sequence[_Recommended]
 ) -> None:
     """Store a list and its shown items, before the response is sent."""
-    service, first = service_of(request), lists[0].request
+    service: Service = request.app.state.service
+    first = lists[0].request
 
     def write(state: State) -> StoredEvents:
         events = impression_events(
@@ -231,15 +220,3 @@ def _check_limits(service: Service, *, k: int | None, candidates: int | None = N
         refuse_above("k", k, limits.k)
     if candidates is not None:
         refuse_above("candidates", candidates, limits.candidates)
-
-
-def refuse_above(name: str, given: int, most: int, how: str = "") -> None:
-    """Refuse a number in a body that exceeds a limit of the server.
-
-    Raises:
-        Refusal: says the limit.
-
-    """
-    if given > most:
-        detail = f"body.{name}: this server allows at most {most:,}{how}, got {given:,}"
-        raise ApiError(422, detail, reason="limit")

@@ -10,9 +10,8 @@ from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.access import Needs, TokenFirstRoute, Worker, refuse_above
 from crosstower.serving.http.problems import ApiError, documented
-from crosstower.serving.http.routes import Worker, refuse_above
 from crosstower.serving.state.events import Properties
 
 

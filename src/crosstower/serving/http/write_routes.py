@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Query
 
 from crosstower.funnel.online.catalogue import EncodedItems, OnlineCatalogue
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.access import Needs, TokenFirstRoute
+from crosstower.serving.http.access import Needs, TokenFirstRoute, Worker, refuse_above
 from crosstower.serving.http.problems import ApiError, documented
-from crosstower.serving.http.routes import Worker, refuse_above
 from crosstower.serving.http.schemas import (
     EventsRequest,
     EventsResponse,
