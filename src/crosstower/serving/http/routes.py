@@ -167,7 +167,7 @@ async def _is_logged(body: RecommendRequest, request: Request) -> bool:
             is full, or the query is too large to be stored with each item.
 
     """
-    service = service_of(request)
+    service: Service = request.app.state.service
     if not (service.settings.log if body.log is None else body.log):
         return False
     if not service.settings.log:
