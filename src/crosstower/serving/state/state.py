@@ -154,8 +154,9 @@ class State:
         with self._database.reading() as connection:
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if self._heads is None or self._heads.version != version:
-                newest = connection.execute(_HEADS).fetchone()
-                self._heads = Heads(version, *newest, _newest_bundle(connection))
+                items, events, users, erased = connection.execute(_HEADS).fetchone()
+                bundle = _newest_bundle(connection)
+                self._heads = Heads(version, items, events, users, erased, bundle)
             return self._heads
 
     def changed(self) -> bool:
