@@ -16,13 +16,13 @@ from crosstower.values.codes import (
     UNSEEN,
     HashBuckets,
     Vocabulary,
-    VocabularyFit,
     combine,
     hash_id,
     hash_ids,
     mix,
     uniform,
 )
+from crosstower.values.vocabulary_fit import VocabularyFit
 
 MASK = (1 << 64) - 1
 

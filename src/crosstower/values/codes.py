@@ -16,7 +16,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.values.columns import matched, matched_id
-from crosstower.values.growth import Keep, begun, chosen, merged, trimmed
 from crosstower.values.ids import Id
 
 U64 = NDArray[np.uint64]
@@ -229,73 +228,3 @@ class HashBuckets:
 
 
 Table = Vocabulary | HashBuckets
-
-
-@dataclass
-class VocabularyFit:
-    """Counts values chunk by chunk; memory grows with distinct values, not with rows.
-
-    Values met before are found by their hash and counted by number. New ones wait until they are
-    as many. `earlier` are the counts of former trainings, see `growth`.
-    """
-
-    min_count: int
-    max_size: int | None
-    keep: Keep = "recent"
-    earlier: pl.DataFrame | None = None
-    training: int = 1
-    _values: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.Int64))
-    _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    _table: HashTable | None = None
-    _new: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
-    _finished: Vocabulary | None = None
-
-    def add(self, values: pl.Series) -> None:
-        """Count the canonical ids of one chunk."""
-        ids = values.drop_nulls()
-        new = self._count_known(ids.cast(pl.String) if self._values.dtype == pl.String else ids)
-        if len(new):
-            self._new.append(new.alias("value").value_counts(name="count"))
-        if sum(part.height for part in self._new) > len(self._values):
-            self._take_in()
-
-    def finish(self) -> Vocabulary:
-        """Return the values seen often enough, sorted; the same object for all who share it."""
-        if self._finished is None:
-            self._finished = self._vocabulary()
-        return self._finished
-
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(chosen(self._seen(), self.min_count, self.max_size, keep=self.keep))
-
-    def seen(self) -> pl.DataFrame:
-        """Return `value`, `count`, `last` for the next training, bounded as the vocabulary is."""
-        return trimmed(self._seen(), self.finish().values, keep=self.keep)
-
-    def _seen(self) -> pl.DataFrame:
-        self._take_in()
-        return merged(self.earlier, begun(self._counted(), training=self.training))
-
-    def _count_known(self, ids: pl.Series) -> pl.Series:
-        """Count the ids that have numbers and return the others."""
-        if len(self._values) == 0 or ids.dtype != self._values.dtype:
-            return ids
-        if self._table is None:
-            self._table = hash_table(self._values)
-        codes = self._table.codes(ids)
-        seen = np.bincount(codes, minlength=RESERVED_CODES + len(self._values))
-        self._counts += seen[RESERVED_CODES:]
-        return ids.filter(pl.Series(codes == UNSEEN)) if seen[UNSEEN] else ids.clear()
-
-    def _take_in(self) -> None:
-        """Give numbers to the new values."""
-        parts = [self._counted(), *self._new]
-        text = any(p["value"].dtype == pl.String for p in parts)
-        value = pl.col("value").cast(pl.String if text else pl.Int64)
-        together = pl.concat([p.select(value, pl.col("count").cast(pl.Int64)) for p in parts])
-        merged = together.group_by("value").agg(pl.col("count").sum())
-        self._values, self._counts = merged["value"], merged["count"].to_numpy().copy()
-        self._table, self._new = None, []
-
-    def _counted(self) -> pl.DataFrame:
-        return pl.DataFrame({"value": self._values, "count": self._counts})

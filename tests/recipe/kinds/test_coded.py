@@ -7,7 +7,8 @@ from crosstower.errors import RecipeError
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.categorical import Categorical
 from crosstower.recipe.kinds.coded import GivenTable
-from crosstower.values.codes import HashBuckets, Vocabulary, VocabularyFit
+from crosstower.values.codes import HashBuckets, Vocabulary
+from crosstower.values.vocabulary_fit import VocabularyFit
 
 
 def test_a_declared_table_learns_nothing() -> None:

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from crosstower.recipe.kinds.coded import given_vocabulary
 from crosstower.recipe.kinds.lists import ListLearner, ListState, list_codes
-from crosstower.values.codes import MISSING, RESERVED_CODES, UNSEEN, VocabularyFit
+from crosstower.values.codes import MISSING, RESERVED_CODES, UNSEEN
+from crosstower.values.vocabulary_fit import VocabularyFit
 
 TABLE = given_vocabulary(("a", "b", "c"))
 CODES = {"a": 3, "b": 4, "c": 5, "z": UNSEEN, None: MISSING}

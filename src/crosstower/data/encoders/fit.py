@@ -16,7 +16,7 @@ from crosstower.recipe.kinds.coded import TableLearner, coded_columns
 from crosstower.recipe.kinds.kind import Learner, Recalling
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression
-from crosstower.values.codes import VocabularyFit
+from crosstower.values.vocabulary_fit import VocabularyFit
 
 
 @dataclass
@@ -81,18 +81,18 @@ class EncoderFit:
 
     def draft(self) -> Encoder:
         """Return the encoder of the rows so far, of which there may be none."""
-        states = {name: self._state(name, learner) for name, learner in self._learners.items()}
-        if self.start is not None:  # heads have learned labels of this scale
-            before, _ = self.start
-            return Encoder(self.schema, states, before.label_scales, before.otherwise)
+        states = {name: learner.finish() for name, learner in self._learners.items()}
+        if self.start is not None:
+            return self._moved(states, self.start[0])
         labels = {name: fit.scale for name, fit in self._labels.items()}
         others = {n: f.others.mean for n, f in self._labels.items() if f.task.when is not None}
         return Encoder(self.schema, states, labels, others)
 
-    def _state(self, name: str, learner: Learner) -> Any:
-        if self.start is None or isinstance(learner, Recalling | VocabularyFit):
-            return learner.finish()
-        return self.start[0].states[name]
+    def _moved(self, states: dict[str, Any], before: Encoder) -> Encoder:
+        """Return an encoder with the states of what goes on; others, and label scales, stay."""
+        moving = Recalling | VocabularyFit
+        moved = {n: s for n, s in states.items() if isinstance(self._learners[n], moving)}
+        return Encoder(self.schema, before.states | moved, before.label_scales, before.otherwise)
 
     def learned(self) -> Learned:
         """Return what the next training goes on from."""

@@ -16,7 +16,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.storage.documents import read_document
 from crosstower.values.codes import Vocabulary
-from crosstower.values.growth import begun
+from crosstower.values.vocabulary_fit import begun
 
 DOCUMENT, SEEN = "learned.json", "seen-{:03d}.parquet"
 LEARNED_FILES = (DOCUMENT, "seen-*.parquet")

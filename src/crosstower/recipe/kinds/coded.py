@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.kinds.kind import Column, Kind, Learner
-from crosstower.values.codes import HashBuckets, Table, Vocabulary, VocabularyFit
+from crosstower.values.codes import HashBuckets, Table, Vocabulary
 from crosstower.values.columns import settled
-from crosstower.values.growth import Keep
 from crosstower.values.ids import id_of
+from crosstower.values.vocabulary_fit import Keep, VocabularyFit
 
 _OF_OWNER = {"vocabulary", "min_count", "max_size", "keep", "hash_buckets", "dim"}
 

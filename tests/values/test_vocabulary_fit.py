@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.values import growth
-from crosstower.values.growth import begun, chosen, merged, trimmed
+from crosstower.values import vocabulary_fit
+from crosstower.values.vocabulary_fit import begun, chosen, merged, trimmed
 
 Keep = Literal["recent", "frequent"]
 TRAININGS = st.lists(st.lists(st.integers(0, 12), max_size=30), min_size=1, max_size=4)
@@ -66,7 +66,7 @@ def test_a_value_comes_in_once_its_counts_add_up() -> None:
 def test_what_is_not_in_the_vocabulary_is_counted_on_within_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(growth, "PENDING", 2)
+    monkeypatch.setattr(vocabulary_fit, "PENDING", 2)
     seen = all_of([[1, 1, 1, 1, 2, 2, 3, 4, 4, 4, 5], [5]])
     kept = trimmed(seen, pl.Series([1]), keep="frequent")
     assert kept["value"].to_list() == [1, 4, 5]
