@@ -47,7 +47,7 @@ class RuleRows:
 
         >>> rows = RuleRows.of_table(pl.DataFrame({"city": ["Rome", "Oslo", "Rome", None]}))
         >>> rows.codes("city").tolist(), rows.fits("city == 'Rome'").tolist()
-        ([1, 0, 1, -1], [True, False, True, False])
+        ([0, 1, 0, -1], [True, False, True, False])
 
         Args:
             table: attributes, a row per candidate.
@@ -68,8 +68,11 @@ class RuleRows:
 
     def codes(self, name: str) -> Indices:
         """Return the values of a column as codes `[C]` from 0, equal for equal values; -1: none."""
-        found = self.column(name).rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
-        return found - 1
+        # Without a query engine, whose threads wait for one another on a busy machine.
+        numbers: dict[Any, int] = {}
+        values = self.column(name).to_list()
+        codes = (-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values)
+        return np.fromiter(codes, dtype=np.int64, count=len(values))
 
     def numbers(self, name: str) -> Floats:
         """Return a column as numbers `[C]`, NaN where there is none."""
