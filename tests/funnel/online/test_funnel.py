@@ -98,7 +98,8 @@ def test_excluded_items_and_items_that_the_user_had_are_left_out(
     bundle: Bundle, live: Live
 ) -> None:
     retriever = bundle.retriever()
-    history = set(retriever.catalogue.ids.gather(retriever.known(1)[SEEN_ITEMS][0]).to_list())
+    place = retriever.queries.place_of(1)
+    history = set(retriever.catalogue.ids.gather(retriever.users[SEEN_ITEMS][place]).to_list())
     assert history
     found = set(ids_of(live, funnel_of(live).recommend(FunnelRequest(user=1, k=5))))
     assert not found & history
