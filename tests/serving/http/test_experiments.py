@@ -1,5 +1,6 @@
 """Experiments of a server: arms of requests and events, interleaved lists, and their report."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -261,3 +262,23 @@ def test_only_the_active_experiment_treats_requests(tmp_path: Path) -> None:
         treatments = [running.treatment(RecommendRequest(user=user), "r") for user in range(40)]
         found.append({t.experiment for t in treatments if t is not None})
     assert found == [set(), {"percentiles"}, set(), {"next"}]
+
+
+def test_an_arm_may_set_rules_and_exploration(start: Start, tmp_path: Path) -> None:
+    rules = {"max_per": [{"column": "city", "most": 1}]}
+    explore = {"kind": "epsilon", "epsilon": 0.5}
+    arms = {
+        "control": {"share": 0.0},
+        "ruled": {"share": 1.0, "request": {"rules": rules, "explore": explore}},
+    }
+    one = {"name": "rules", "start": "2020-01-01", "arms": arms}
+    path = tmp_path / "rules.yaml"
+    path.write_text(json.dumps({"experiments": [one]}))
+    found = recommended(start(experiments=path), user=5)
+    plain = start(state="plain")
+    assert found["arm"] == "ruled"
+    assert all(0 < item["propensity"] < 1 for item in found["items"])
+    assert "propensity" not in recommended(plain, user=5)["items"][0]
+    cities = [item["attributes"]["city"] for item in found["items"]]
+    assert len(set(cities)) == 5
+    assert cities != [i["attributes"]["city"] for i in recommended(plain, user=5)["items"]]
