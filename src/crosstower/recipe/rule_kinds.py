@@ -22,9 +22,11 @@ class Boost(FrozenModel):
 
     where: Condition = Field(description="Condition on the attributes of items.")
     multiply: float | None = Field(
-        default=None, ge=1, description="Factor; a negative score is divided by it instead."
+        default=None, ge=1, le=1e6, description="Factor; a negative score is divided by it instead."
     )
-    add: float | None = Field(default=None, ge=0, description="Amount, in units of the score.")
+    add: float | None = Field(
+        default=None, ge=0, le=1e9, description="Amount, in units of the score."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -41,9 +43,14 @@ class Bury(FrozenModel):
 
     where: Condition = Field(description="Condition on the attributes of items.")
     divide: float | None = Field(
-        default=None, ge=1, description="Divisor; a negative score is multiplied by it instead."
+        default=None,
+        ge=1,
+        le=1e6,
+        description="Divisor; a negative score is multiplied by it instead.",
     )
-    subtract: float | None = Field(default=None, ge=0, description="Amount, in units of the score.")
+    subtract: float | None = Field(
+        default=None, ge=0, le=1e9, description="Amount, in units of the score."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -157,7 +164,7 @@ class Slots(FrozenModel):
     where: Condition = Field(description="Condition of the items for these places.")
     every: int = Field(ge=1, description="Distance between two reserved places.")
     first: int | None = Field(
-        default=None, ge=1, description="First reserved place; `every` if unset."
+        default=None, ge=1, le=1e6, description="First reserved place; `every` if unset."
     )
     elsewhere: bool = Field(
         default=True, description="Whether these items may also be shown at other places."

@@ -1,5 +1,7 @@
 """Routes that read: lists, ranking, search, what is served."""
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -101,3 +103,29 @@ def test_rules_of_ranked_items_and_rows(client: TestClient) -> None:
     rows = [{"user_id": 5, **query, **i["attributes"]} for i in response.json()["items"]]
     again = client.post("/v1/rank", json={"rows": rows, "rules": {"pin": {"item": 1, "at": 1}}})
     assert ids(again)[0] == 1
+
+
+def test_hostile_rules_are_never_a_failure_of_the_server(client: TestClient) -> None:
+    for rules in (
+        {"pin": {"item": "\ud800", "at": 1}},
+        {"pin": {"item": "", "at": 1}},
+        {"pin": {"item": 10**30, "at": 10**30}},
+        {"dedup_by": "\ud800"},
+        {"require": "\ud800 == 1"},
+        {"require": "'\ud800' == city"},
+        {"boost": {"where": "price > 0", "multiply": 1e308}},
+        {"boost": [{"where": "price > 0", "multiply": 1e6}] * 64},
+        {"boost": {"where": "price > 0", "add": 1e308}},
+        {"freshness": {"column": "city", "half_life": 1e-300}},
+        {"slots": {"where": "price > 0", "every": 10**30, "pacing": {"budget": "price"}}},
+        {"slots": {"where": "price > 0", "every": 1, "pacing": {"budget": 1e-9, "period": 1e300}}},
+        {"max_per": {"column": "city", "most": 10**30, "within": 10**30}},
+        {"spacing": {"column": "city", "half_distance": 1e-300}},
+        {"mmr": {"relevance": 0, "similar_by": ["price", "city", "item_id"]}},
+        {"dpp": {"relevance": 0.9999999}},
+    ):
+        body = json.dumps({"user": 5, "k": 5, "rules": rules, "explain": True})
+        response = client.post(
+            "/v1/recommend", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert response.status_code in {200, 422}, (rules, response.text)

@@ -27,6 +27,8 @@ from crosstower.values.arrays import Indices
 MOST_PLACES = 1_000
 """Rules fill at most so many places of a list; the others follow in order."""
 
+_MOST_SCORE = 1e100  # no rule makes a score so large that the next one overflows
+
 
 @dataclass(frozen=True)
 class Ruled:
@@ -187,7 +189,7 @@ def _rescore(steps: _Steps, rules: Rules, now: float) -> bool:
     if (fresh := rules.freshness) is not None:
         changes.append(("freshness", lambda s: aged(s, rows, fresh, now)))
     for label, change in changes:
-        steps.score = change(steps.score)
+        steps.score = np.clip(change(steps.score), -_MOST_SCORE, _MOST_SCORE)
         steps.to(label, steps.order[np.argsort(-steps.score[steps.order], kind="stable")])
     return bool(changes)
 
