@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -73,20 +72,6 @@ def busy(most: int, what: str) -> ApiError:
         reason="busy",
         headers={"Retry-After": "1"},
     )
-
-
-async def in_time(result: Awaitable[Result], seconds: float) -> Result:
-    """Return a result, or refuse the request at its deadline, even if its thread is busy.
-
-    Raises:
-        ApiError: its time is over.
-
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await result
-    except TimeoutError:
-        raise too_late(seconds) from None
 
 
 def no_room(held: int, most: int) -> ApiError:

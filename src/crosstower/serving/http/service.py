@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
-from crosstower.serving.http.problems import ApiError, busy, in_time, no_room, too_late
+from crosstower.serving.http.problems import ApiError, busy, no_room, too_late
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.http.spending import Spending
 from crosstower.serving.http.worker_users import WorkerUsers
@@ -66,10 +66,8 @@ class Service:
             events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
         )
         self.experiments = RunningExperiments(settings.experiments, limits, metrics)
-        self.warming, self._swapping = (
-            False,
-            asyncio.Lock(),
-        )  # requests during the warm-up are not counted
+        self.warming = False  # requests of the warm-up are not counted
+        self._swapping = asyncio.Lock()
         self._waiting = self._writes = self._state_bytes = self._applied = 0
         self._chosen = self._refused = 0
         self._drift: ScoreDrift | None = None
@@ -126,8 +124,8 @@ class Service:
             CrosstowerError: raised by `work`.
 
         """
-        with self._waits() as until:
-            return await in_time(self._in_thread(lambda: self._run(work, until)), self._timeout)
+        async with self._waits() as until:
+            return await self._in_thread(lambda: self._run(work, until))
 
     async def recommend(
         self, request: FunnelRequest, respond: Callable[[Live, Ranked], Result]
@@ -139,9 +137,8 @@ class Service:
             CrosstowerError: the request is wrong.
 
         """
-        with self._waits() as until:
-            work = self._batcher.submit(ListRequest(request, respond, until))
-            return await in_time(work, self._timeout)
+        async with self._waits() as until:
+            return await self._batcher.submit(ListRequest(request, respond, until))
 
     async def write(self, work: Callable[[State], Result]) -> Result:
         """Return the result of a write once it is safe on disk; reads do not wait for it.
@@ -155,9 +152,11 @@ class Service:
             raise busy(self.settings.limits.max_queue, "writes")
         self._writes += 1
         try:
-            loop = asyncio.get_running_loop()
-            running = loop.run_in_executor(self._writer, work, self.state)
-            return await in_time(running, self._timeout)
+            async with asyncio.timeout(self._timeout):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._writer, work, self.state)
+        except TimeoutError:
+            raise too_late(self._timeout) from None
         finally:
             self._writes -= 1
 
@@ -205,26 +204,28 @@ class Service:
             first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
             self._drift.add(first)
 
-    @contextmanager
-    def _waits(self) -> Generator[float]:
-        """Take a place in the queue and yield the deadline of its turn."""
-        limits = self.settings.limits
-        if self._waiting >= limits.max_queue:
-            raise busy(limits.max_queue, "requests")
+    @asynccontextmanager
+    async def _waits(self) -> AsyncGenerator[float]:
+        """Take a place in the queue, yield the deadline of its turn, and end the wait at it."""
+        most = self.settings.limits.max_queue
+        if self._waiting >= most:
+            raise busy(most, "requests")
         self._waiting += 1
         try:
-            yield time.monotonic() + limits.queue_timeout
+            async with asyncio.timeout(self._timeout):  # even if the thread is busy
+                yield time.monotonic() + self._timeout
+        except TimeoutError:
+            raise too_late(self._timeout) from None
         finally:
             self._waiting -= 1
 
     def _run(self, work: Callable[[Live], Result], until: float) -> Result:
         if time.monotonic() > until:
-            raise too_late(self.settings.limits.queue_timeout)
+            raise too_late(self._timeout)
         return work(self._up_to_date())
 
     def _respond_to(self, batch: Sequence[ListRequest[Any]]) -> list[Any | Exception]:
-        live, timeout = self._up_to_date(), self.settings.limits.queue_timeout
-        return respond_to_lists(live, batch, queue_timeout=timeout)
+        return respond_to_lists(self._up_to_date(), batch, queue_timeout=self._timeout)
 
     def _up_to_date(self) -> Live:
         """Return the live bundle with all changes of items."""
