@@ -216,6 +216,7 @@ def test_a_run_of_an_earlier_version_starts_too(monday: Run, tmp_path: Path) -> 
         ("schema.columns.genre={kind: categorical, dim: 2}", "schema.*columns.*genre"),
         ("model.hidden=[16]", "no model 'wide_deep' with the same options"),
         ("training.embedding_optimizer=rowwise_adagrad", "embedding_optimizer"),
+        ("training.wide_alpha=0.01", "wide_alpha is another.*0.05 there, 0.01 here"),
         ("training.seed=5", "was not trained with seed 5"),
     ],
 )
