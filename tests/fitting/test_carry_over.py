@@ -12,6 +12,7 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.layout import CodeField, ListField
 from crosstower.errors import RunError
+from crosstower.fitting import carry_over
 from crosstower.fitting.carry_over import (
     NEW,
     Rows,
@@ -56,6 +57,40 @@ def test_a_code_comes_from_that_of_the_same_value() -> None:
     sources = code_sources(encoder("b", "d", "e"), encoder("a", "b", "c", "e"))
     assert sources["city"].tolist() == [0, 1, 2, NEW, 3, NEW, 5]
     assert sources["shop"].tolist() == list(range(7))
+
+
+def crossed(cities: str, *, buckets: int = 1_000_000) -> Encoder:
+    cross = {"kind": "cross", "columns": ["city", "shop"], "hash_buckets": buckets, "dim": 4}
+    schema = Schema.model_validate({"columns": {**COLUMNS, "pair": cross}, "tasks": {}})
+    fit = EncoderFit(schema)
+    fit.add(pl.DataFrame({"city": list(cities), "shop": ["x"] * len(cities)}))
+    return fit.finish()
+
+
+def pairs_of(encoder: Encoder) -> np.ndarray:
+    """Return the codes of the cross of kept, unseen and missing cities with shops."""
+    cities = pl.Series("city", ["b", "b", "e", "?", None], dtype=pl.String)
+    rows = pl.DataFrame({"city": cities, "shop": ["x", "y", "z", "x", "y"]})
+    place = [field.name for field in encoder.layout.codes].index("pair")
+    return encoder.encode(rows).codes[:, place].numpy()
+
+
+def test_a_cross_follows_the_values_of_its_columns() -> None:
+    before, after = crossed("bde"), crossed("abce")
+    sources = code_sources(before, after)["pair"]
+    assert (pairs_of(before) != pairs_of(after))[:3].all()
+    assert sources[pairs_of(after)].tolist() == pairs_of(before).tolist()
+    new = after.layout.codes[-1].size - (4 + 2 - 2) * 6  # b, e, unseen, missing; six codes of shops
+    assert (sources == NEW).sum() == new
+
+
+def test_a_cross_of_unchanged_columns_keeps_its_buckets() -> None:
+    assert "pair" not in code_sources(crossed("bde"), crossed("bde"))
+
+
+def test_a_cross_of_too_many_combinations_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carry_over, "MOST_COMBINATIONS", 23)
+    assert (code_sources(crossed("bde"), crossed("abce"))["pair"] == NEW).all()
 
 
 def test_every_row_goes_where_its_value_is_now() -> None:

@@ -2,7 +2,8 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -11,13 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from crosstower.cli.main import main
+from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder
 from crosstower.errors import RecipeError, RunError
+from crosstower.fitting import carry_over
 from crosstower.fitting.fit import fit
-from crosstower.fitting.warm_start import write_start
+from crosstower.fitting.warm_start import start_notes, write_start
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.recipe.own_columns import PREDICTION
 from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.schema import Schema
 from crosstower.training.run import REFIT, Run
 from crosstower.values.codes import Vocabulary
 
@@ -142,6 +146,22 @@ def test_the_report_says_where_the_run_started(tuesday: Run, monday: Run) -> Non
     assert "goes on from run monday" in notes
     assert "user_id: 15 new values, 5 dropped, 25 kept." in notes
     assert tuesday.info.warm_start == str(monday.folder)
+
+
+def test_the_report_names_a_cross_that_starts_anew(
+    monday: Run, tuesday: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cross = {"pair": {"kind": "cross", "columns": ["user_id", "genre"], "hash_buckets": 50}}
+    encoders: list[Encoder] = []
+    for run in (monday, tuesday):
+        columns = {**run.recipe.schema_.plain()["columns"], **cross}
+        schema = Schema.model_validate({"columns": columns, "tasks": {"click": "binary"}})
+        encoders.append(Encoder(schema, run.encoder.states, run.encoder.label_scales))
+    earlier = cast("Run", SimpleNamespace(folder=monday.folder, encoder=encoders[0]))
+    assert not [note for note in start_notes(earlier, encoders[1]) if "pair" in note]
+    monkeypatch.setattr(carry_over, "MOST_COMBINATIONS", 10)
+    (note,) = [note for note in start_notes(earlier, encoders[1]) if "pair" in note]
+    assert note.startswith("pair: starts anew")
 
 
 def test_a_third_day_counts_all_rows_before(tuesday: Run, tmp_path: Path) -> None:

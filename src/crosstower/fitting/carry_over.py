@@ -6,6 +6,7 @@ codes once a vocabulary has gained and lost some. A new value starts as in a new
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,12 +21,16 @@ from crosstower.values.arrays import Indices
 from crosstower.values.codes import RESERVED_CODES, UNSEEN, Vocabulary
 
 NEW = -1
+MOST_COMBINATIONS = 2**22
+"""Combinations of codes that are listed to find the rows of a cross; beyond, it starts anew."""
 
 
 def code_sources(before: Encoder, after: Encoder) -> dict[str, Indices]:
     """Return by table, for each code `[size]`, the earlier code of the same value, or `NEW`.
 
-    Tables that are not learned (hash buckets, given vocabularies) keep their codes.
+    Tables that are not learned (hash buckets, given vocabularies) keep their codes. The buckets of
+    a cross follow the combinations of kept codes: a bucket has the earlier one of a combination in
+    it. A cross of more than `MOST_COMBINATIONS` whose columns have changed is new in all buckets.
     """
     sources: dict[str, Indices] = {}
     for name, table in after.tables.items():
@@ -35,7 +40,26 @@ def code_sources(before: Encoder, after: Encoder) -> dict[str, Indices]:
             found = known.encode(table.values).astype(np.int64)
             codes[RESERVED_CODES:] = np.where(found == UNSEEN, NEW, found)
         sources[name] = codes
-    return sources
+    return sources | _cross_sources(after, sources)
+
+
+def _cross_sources(after: Encoder, sources: Mapping[str, Indices]) -> dict[str, Indices]:
+    """Return the same by cross, for those whose columns have other codes now."""
+    fields, found = {field.name: field for field in after.layout.codes}, dict[str, Indices]()
+    for name, kind in after.schema.columns.items():
+        parts = [fields[part] for part in kind.combines]
+        origins = [sources.get(part.table, np.arange(part.size)) for part in parts]
+        if all(np.array_equal(origin, np.arange(len(origin))) for origin in origins):
+            continue
+        kept = [1 + np.flatnonzero(origin[1:] != NEW) for origin in origins]  # no padding
+        buckets = np.full(fields[name].size, NEW, dtype=np.int64)
+        if math.prod(map(len, kept)) <= MOST_COMBINATIONS:
+            codes = [grid.ravel() for grid in np.meshgrid(*kept, indexing="ij")]
+            earlier = [origin[code] for origin, code in zip(origins, codes, strict=True)]
+            crossed = kind.coder(after.states.get(name))
+            buckets[crossed(codes)] = crossed(earlier)
+        found[name] = buckets
+    return found
 
 
 class Rows:

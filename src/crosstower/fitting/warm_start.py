@@ -127,6 +127,10 @@ def start_notes(earlier: Run | None, encoder: Encoder) -> list[str]:
         return []
     notes = [f"Warm start: the training goes on from run {earlier.folder.name}."]
     for name, source in code_sources(earlier.encoder, encoder).items():
+        if name not in encoder.tables:
+            if (source == NEW).all():
+                notes.append(f"{name}: starts anew, since its columns have too many combinations.")
+            continue
         before = earlier.encoder.tables[name].size
         new = int((source == NEW).sum())
         gone = before - (len(source) - new)
