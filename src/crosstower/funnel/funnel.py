@@ -84,9 +84,7 @@ class Funnel:
             DataError: a table that the ranking recipe joins cannot be read.
 
         """
-        retrieval, ranking = (
-            run if isinstance(run, Run) else Run.open(run) for run in (retrieval, ranking)
-        )
+        retrieval, ranking = Run.of(retrieval), Run.of(ranking)
         _check_kinds(retrieval, ranking)
         count_of("candidates", candidates, error=QueryError)
         retriever = Retriever.open(retrieval, seed=seed)

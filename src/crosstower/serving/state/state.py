@@ -68,7 +68,6 @@ class State:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._heads: Heads | None = None
-        self._told: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -158,19 +157,6 @@ class State:
                 bundle = _newest_bundle(connection)
                 self._heads = Heads(version, items, events, users, erased, bundle)
             return self._heads
-
-    def changed(self) -> bool:
-        """Return whether an item or the bundle changed since the last call, by any process.
-
-        True at the first call. As cheap as `last_sequence`. For one caller a process: where
-        several threads ask, only one is told, and the others go on before it has caught up;
-        let them compare `last_sequence` with what they have applied.
-        """
-        with self._database.reading():
-            heads = self.heads()
-            now = (heads.items, heads.bundle[0] if heads.bundle else 0)
-            changed, self._told = now != self._told, now
-        return changed
 
     def compact(self) -> int:
         """Drop changes of items that later changes replace; return their number.
