@@ -22,7 +22,8 @@ def test_columns_of_the_item_go_to_the_item_tower(tmp_path) -> None:
     assert "home_city" in recipe.schema_.columns
     assert recipe.retrieval is not None
     assert recipe.retrieval.where == "click == 1"
-    assert recipe.retrieval.history == "history"
+    assert recipe.retrieval.history is not None
+    assert recipe.retrieval.history.column == "history"
     assert recipe.data.split.model_dump() == {
         "kind": "leave_last_out", "group": "user_id", "time": "timestamp",
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Headers and bodies that are too large, or no HTTP."""
 
 import json
+import logging
 import time
 from contextlib import suppress
 from types import SimpleNamespace
@@ -68,6 +69,10 @@ def test_invalid_requests_are_counted_and_logged_once_a_minute(
     monkeypatch.setattr(protocol, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for name in ("_count", "_next"):  # the filter is one for all tests
         monkeypatch.setattr(protocol._INVALID, name, 0)
+    logger = logging.getLogger("uvicorn.error")  # servers in this process may have changed it
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
     running = serve()
     for logged in (1, 1, 1, 2):
         connection = running.connect()

@@ -69,7 +69,7 @@ def test_a_bundle_that_no_worker_can_open_ends_in_words(
     monkeypatch.setattr(uvicorn, "run", worker)
     settings = Settings(bundle=foreign, state=tmp_path / "state")
     for _ in range(2):  # nothing of the first time is left
-        with prepared(settings), pytest.raises(ServeError, match=r"cannot start.*format 2") as told:
+        with prepared(settings), pytest.raises(ServeError, match=r"cannot start.*format 3") as told:
             serve(settings)
         assert "\n" not in str(told.value)
         assert log.disabled  # no traceback in addition
