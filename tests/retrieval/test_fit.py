@@ -10,9 +10,10 @@ from crosstower.errors import RunError
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
-from ..fixtures.films import recipe, watches
+from ..fixtures.films import GENRES, recipe, watches
 
 
 def test_the_model_beats_popularity_and_learns_from_histories(film_run: Run) -> None:
@@ -118,3 +119,20 @@ def test_a_history_may_come_with_the_rows(tmp_path: Path) -> None:
     metrics = run.metrics["retrieval"]
     known = metrics["popularity"]["recall@10"]["mean"]
     assert metrics["two_tower"]["recall@10"]["mean"] > known
+
+
+def test_a_cross_of_item_columns_is_part_of_the_item_tower(tmp_path: Path) -> None:
+    cross = {"kind": "cross", "columns": ["film", "genre"], "hash_buckets": 5_000, "dim": 4}
+    columns = {"film": "categorical", "genre": "categorical", "both": cross}
+    history = {"had": {"kind": "sequence", "table": "film", "max_len": 5}}
+    one = recipe(
+        tmp_path,
+        schema={"columns": columns | history},
+        model={"item": ["film", "genre", "both"]},
+        retrieval={"baselines": ["popularity"]},
+    )
+    metrics = fit(one, out=tmp_path / "run", quiet=True).metrics["retrieval"]
+    known = metrics["popularity"]["recall@10"]["mean"]
+    assert metrics["two_tower"]["recall@10"]["mean"] > known + 0.08
+    found = Retriever.open(tmp_path / "run").recommend(3, k=8)
+    assert (found["genre"] == GENRES[0]).mean() >= 0.75

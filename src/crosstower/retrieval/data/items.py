@@ -87,7 +87,9 @@ def items_of(
     ids = to_ids(item, frame[raw_name(item)]).alias(item)
     _check_ids(ids, source.name)
     attributes = pl.DataFrame({c: frame[raw_name(c)] for c in columns})
-    return ItemTable(ids, attributes, frame.select(schema.columns.keys()))
+    return ItemTable(
+        ids, attributes, frame.select(n for n, c in schema.columns.items() if c.readings(n))
+    )
 
 
 def last_of_each(frame: pl.DataFrame, item: str) -> pl.DataFrame:
