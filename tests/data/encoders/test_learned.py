@@ -1,7 +1,9 @@
 """What the next training goes on from, as files."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -9,7 +11,7 @@ from polars.testing import assert_frame_equal
 from crosstower.data.encoders.files import save_encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.learned import LEARNED_FILES, load_learned, save_learned
-from crosstower.errors import RunError
+from crosstower.errors import DataError, RunError
 from crosstower.recipe.schema import Schema
 
 SCHEMA = Schema.model_validate(
@@ -96,3 +98,19 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (folder / "seen-000.parquet").write_bytes(b"PAR1")
     with pytest.raises(RunError, match=r"seen-000.parquet: damaged"):
         load_learned(folder)
+
+
+def test_the_memory_of_an_own_kind_must_be_plain_data(tmp_path: Path) -> None:
+    fit = fitted(0)
+    learned = replace(fit.learned(), memories={"age": np.zeros(2)})
+    save_encoder(fit.finish(), tmp_path / "encoder")
+    with pytest.raises(DataError, match=r"column 'age': memory of its learner.*got ndarray"):
+        save_learned(learned, tmp_path / "encoder")
+
+
+def test_moments_beyond_the_largest_number_are_still_numbers(tmp_path: Path) -> None:
+    fit = fitted(0)
+    save_encoder(fit.finish(), tmp_path / "encoder")
+    memory = {"count": 3, "mean": 1e200, "squares": float("inf")}
+    save_learned(replace(fit.learned(), memories={"age": memory}), tmp_path / "encoder")
+    assert load_learned(tmp_path / "encoder")[1].memories == {"age": memory}

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from pydantic import ConfigDict
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder
-from crosstower.errors import RunError
+from crosstower.errors import DataError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.storage.documents import read_document
@@ -40,6 +42,10 @@ class Learned:
 
 
 class _Document(FrozenModel):
+    model_config = ConfigDict(
+        ser_json_inf_nan="constants"
+    )  # a null would be no number to go on from
+
     format: Literal[1] = 1
     trainings: int
     memories: dict[str, Any]
@@ -47,13 +53,27 @@ class _Document(FrozenModel):
 
 
 def save_learned(learned: Learned, folder: Path) -> None:
-    """Write into the folder of the encoder; the JSON document comes last."""
+    """Write into the folder of the encoder; the JSON document comes last.
+
+    Raises:
+        DataError: the memory of an own kind's learner is not plain data.
+
+    """
     for place, frame in enumerate(learned.seen.values()):
         frame.write_parquet(folder / SEEN.format(place))
-    document = _Document(
-        trainings=learned.trainings, memories=dict(learned.memories), tables=tuple(learned.seen)
-    )
+    memories = {name: _plain(name, memory) for name, memory in learned.memories.items()}
+    document = _Document(trainings=learned.trainings, memories=memories, tables=tuple(learned.seen))
     (folder / DOCUMENT).write_text(document.model_dump_json(indent=1), encoding="utf-8")
+
+
+def _plain(name: str, memory: Any) -> Any:
+    try:
+        return to_jsonable_python(memory)
+    except PydanticSerializationError as error:
+        raise DataError(
+            f"column '{name}': memory of its learner must return numbers, text, lists and dicts"
+            f" of them, got {type(memory).__name__} ({error})"
+        ) from None
 
 
 def load_learned(folder: Path) -> tuple[Encoder, Learned]:
