@@ -156,3 +156,14 @@ def test_rows_are_told_for_every_table() -> None:
     assert {r.table for r in found["store.tables.4"]} == {"city"}
     assert [(r.start, r.size) for r in found["wide.weight"]] == [(0, 6), (6, 7), (13, 6)]
     assert np.sum([r.size for r in found["store.tables.2"]]) == 7
+
+
+def test_codes_of_an_own_kind_that_grew_are_refused() -> None:
+    city = CodeField("city", 4, "city")
+    old, new = (
+        EmbeddingStore([CodeField("hours", size, "hours"), city], [], dim=2) for size in (7, 9)
+    )
+    sources = code_sources(encoder("a"), encoder("a"))
+    tensors = {f"model.{n}": p for n, p in old.named_parameters()}
+    with pytest.raises(RunError, match="column 'hours' had 7 codes and has 9 now"):
+        carry_weights(tensors, new, Rows(sources, code_rows(old), code_rows(new)))

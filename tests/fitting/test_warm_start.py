@@ -248,6 +248,19 @@ def test_what_has_no_place_for_the_weights_is_refused(
     assert not (tmp_path / "no").exists()
 
 
+def test_a_training_that_has_not_begun_needs_the_earlier_run(monday: Run, tmp_path: Path) -> None:
+    start, gone = tmp_path / "start", tmp_path / "gone"
+    shutil.copytree(monday.folder, start)
+    run = trained(tmp_path / "new", 15, warm_start=start)
+    start.rename(gone)
+    shutil.rmtree(run.folder / "models")
+    with pytest.raises(RunError, match=r"wide_deep with seed 0 starts from .*start.*put that run"):
+        fit(run.folder, data=day(15, seed=15), resume=True, quiet=True)
+    gone.rename(start)
+    fit(run.folder, data=day(15, seed=15), resume=True, quiet=True)
+    assert (run.folder / "metrics.json").is_file()
+
+
 def test_resuming_and_starting_exclude_each_other(monday: Run) -> None:
     with pytest.raises(RecipeError, match="give either"):
         trained(monday.folder, 0, warm_start=monday, resume=True)

@@ -74,9 +74,20 @@ class Rows:
         self._sources, self._before, self._after = sources, before, after
 
     def carried(self, name: str, old: Tensor, new: Tensor) -> Tensor:
-        """Return `new` with the rows of `old` where the values of a table had rows before."""
+        """Return `new` with the rows of `old` where the values of a table had rows before.
+
+        Raises:
+            RunError: a table that follows no vocabulary has another size.
+
+        """
         result = new.clone()
         for was, now in zip(self._before[name], self._after[name], strict=True):
+            if now.table not in self._sources and was.size != now.size:
+                raise RunError(
+                    f"warm start: column '{now.table}' had {was.size:,} codes and has"
+                    f" {now.size:,} now; let finish of its learner return a state of the same"
+                    " inputs after recall, or train without a warm start"
+                )
             source = self._sources.get(now.table, np.arange(now.size))
             known = np.flatnonzero(source != NEW)
             result[now.start + torch.from_numpy(known)] = old[

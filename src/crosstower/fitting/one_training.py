@@ -12,6 +12,7 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
+from crosstower.errors import RunError
 from crosstower.fitting.warm_start import write_start
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
@@ -124,9 +125,16 @@ class OneTraining:
         self, path: Path, model: nn.Module, settings: Training, objective: Objective
     ) -> None:
         """Write the checkpoint that the training begins with: the state of the earlier run."""
+        earlier = Path(str(self.run.info.warm_start))
+        if not (earlier / "run.json").is_file():
+            raise RunError(
+                f"{self.run.folder}: the training of {self.name} with seed {self.seed} starts from"
+                f" {earlier}, which holds no run any more; put that run back, then go on with:"
+                f" {self.run.resume}"
+            )
         write_start(
             path,
-            Run.open(str(self.run.info.warm_start)),
+            Run.open(earlier),
             name=self.name,
             model=model,
             settings=settings,
