@@ -179,7 +179,8 @@ def test_the_log_of_the_server_evaluates_a_policy(
     client, random = start(), np.random.default_rng(0)
     clicks, count = [], 60
     for number in range(count):
-        found = recommend(client, user=1 + number % 5, k=3, explore=EPSILON, log=True)
+        explore = EPSILON | {"seed": number}
+        found = recommend(client, user=1 + number % 5, k=3, explore=explore, log=True)
         clicks += [
             event(request_id=found["request_id"], user=1 + number % 5, item_id=item["item_id"])
             for item in found["items"]
