@@ -164,3 +164,12 @@ def test_many_events_at_once_are_seen(tmp_path: Path, monkeypatch: pytest.Monkey
         assert users.behind() == 9
         assert users.of(1).items == tuple(range(9))
         assert users.behind() == 0
+
+
+def test_long_attributes_count_towards_the_bound_of_the_cache(tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+        users = opened(state, Clock(), most_items=100)
+        state.put_users({user: {"bio": "x" * 256 * 30} for user in range(9)})
+        for user in range(9):
+            assert users.of(user).attributes == {"bio": "x" * 256 * 30}
+            assert len(users) == 31 * min(user + 1, 3)

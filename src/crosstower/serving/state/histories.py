@@ -11,6 +11,7 @@ from typing import Any
 from crosstower.funnel.online.users import LiveUser
 from crosstower.serving.state import event_log, user_table
 from crosstower.serving.state.event_log import UserEvent
+from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import State
 from crosstower.values.ids import Id
 
@@ -18,6 +19,7 @@ AHEAD = 60_000_000
 """Microseconds that the clock of a client may be ahead; later events wait for their time."""
 
 _MOST_ITEMS = 500_000
+_CHARACTERS = 256  # of attributes that count as one more item
 _MANY = 10_000  # events since the last look, above which all users are read again
 _NEVER = 2**62
 
@@ -25,6 +27,7 @@ _NEVER = 2**62
 @dataclass(frozen=True)
 class _Cached:
     user: LiveUser
+    size: int
     until: int  # microseconds since 1970; from then on another event counts
 
 
@@ -67,7 +70,7 @@ class Histories:
         self._seen = (heads.events, heads.users, heads.deletions)
 
     def __len__(self) -> int:
-        """Return the number of cached items; a user counts as one more."""
+        """Return the number of cached items; a user counts as one more, and long attributes too."""
         return self._size
 
     def of(self, user: Id) -> LiveUser:
@@ -88,7 +91,7 @@ class Histories:
         self._drop(user)
         found = self._read(user)
         self._cached[user] = found
-        self._size += 1 + len(found.user.items)
+        self._size += found.size
         while self._size > self._most and len(self._cached) > 1:
             self._drop(next(iter(self._cached)))
         return found.user
@@ -143,7 +146,7 @@ class Histories:
     def _drop(self, user: Id) -> None:
         found = self._cached.pop(user, None)
         if found is not None:
-            self._size -= 1 + len(found.user.items)
+            self._size -= found.size
 
     def _read(self, user: Id) -> _Cached:
         horizon, start = self.horizon(), self._start
@@ -156,4 +159,5 @@ class Histories:
             next_time = event_log.next_of_user(connection, user, self.events, later)
         items = tuple(event.item_id for event in found)
         read = {} if attributes is None else self._readable(attributes)
-        return _Cached(LiveUser(read, items), _NEVER if next_time is None else next_time)
+        size = 1 + len(items) + len(json_text(read)) // _CHARACTERS
+        return _Cached(LiveUser(read, items), size, _NEVER if next_time is None else next_time)
