@@ -43,6 +43,16 @@ def test_metrics_are_counted_from_the_first_exposure_on(log: pl.DataFrame) -> No
         assert row["query.device"] == exposures[0]["query.device"]
 
 
+def test_tags_without_a_text_column_are_read_from_the_json(log: pl.DataFrame) -> None:
+    one, tags = experiment(), ["attributes.experiment", "attributes.arm"]
+    texts = log.select(pl.struct(pl.col(n).alias(n[11:]) for n in tags).struct.json_encode())
+    log = log.with_columns(texts.to_series().alias("attributes"))
+    expected = units_of(events_of(log, one, None), one).frame
+    numbers = pl.lit(5).alias("attributes.arm")
+    for odd in (log.drop(tags), log.drop(tags[0]).with_columns(numbers)):
+        assert units_of(events_of(odd, one, None), one).frame.equals(expected)
+
+
 def test_the_end_and_a_given_time_cut_the_events(log: pl.DataFrame) -> None:
     end = START + timedelta(days=3)
     for found in (

@@ -52,6 +52,7 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
         DataError: a column is missing, or no exposure belongs to the experiment.
 
     """
+    events = _with_tags(events)
     for name in _needed(experiment):
         if name not in events.columns:
             raise DataError(_missing(name, events))
@@ -75,6 +76,19 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
             " was exposed; start the server with --log, send such events, or set the key exposure"
         )
     return found
+
+
+def _with_tags(events: pl.DataFrame) -> pl.DataFrame:
+    """Read tags from the JSON where an odd value of one event has cost them their text column."""
+    if events.schema.get("attributes") != pl.String():
+        return events
+    for name in (EXPERIMENT, ARM, TEAM):
+        if events.schema.get(name) != pl.String():
+            key = name.removeprefix("attributes.")
+            texts = events["attributes"].str.json_path_match(f"$.{key}").alias(name)
+            if texts.null_count() < len(texts):
+                events = events.with_columns(texts)
+    return events
 
 
 def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:
