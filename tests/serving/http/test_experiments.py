@@ -111,6 +111,17 @@ def test_a_request_with_a_blend_of_its_own_is_outside(client: TestClient) -> Non
         assert (found["experiment"], found["arm"]) == (None, None)
 
 
+def test_an_arm_with_few_candidates_serves_longer_lists(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "few.yaml"
+    head, _, tail = TEXT.partition("blend: {weights")
+    path.write_text(f"{head}candidates: 3}}}}{tail[tail.index('}}}') + 3 :]}")
+    client, user = start(experiments=path), user_of("by_city")
+    for k, ranked in ((2, 3), (12, 12)):
+        found = recommended(client, user=user, k=k, stages=True)
+        assert found["arm"] == "by_city"
+        assert (len(found["items"]), found["stages"]["ranked"]) == (k, ranked)
+
+
 def test_anonymous_requests_are_outside_unless_declared(
     client: TestClient, start: Start, tmp_path: Path
 ) -> None:
@@ -121,6 +132,21 @@ def test_anonymous_requests_are_outside_unless_declared(
     other = start(experiments=path, state="other")
     arms = {recommended(other, query=query)["arm"] for _ in range(40)}
     assert {"control", "by_city"} <= arms
+
+
+def test_an_event_with_an_odd_experiment_does_not_hide_the_others(
+    client: TestClient, file: Path, tmp_path: Path
+) -> None:
+    events = [event(type="impression", user=user, item_id=1) for user in range(60)]
+    odd = [event(user=1, attributes={"experiment": {"a": 1}, "arm": 5, "team": [1]})]
+    for one in (events, odd):
+        assert client.post("/v1/events", json={"events": one}).status_code == 200
+    export_events(tmp_path / "state", tmp_path / "events.parquet")
+    report = experiment_report(
+        pl.read_parquet(tmp_path / "events.parquet"), load_experiments(file).named(None)
+    )
+    arms = [ARMS.of(user) for user in range(60)]
+    assert report.users == {arm: arms.count(arm) for arm in report.users}
 
 
 def test_events_are_stored_with_their_arm_and_reported(

@@ -172,7 +172,8 @@ class RunningExperiments:
             return
         query = dict.fromkeys(live.funnel.needed_columns)
         for (experiment, name), request in self._requests.items():
-            probe = request.model_copy(update={"query": query})
+            fewest = min(request.k, request.candidates or request.k)
+            probe = request.model_copy(update={"query": query, "k": fewest})
             try:
                 live.funnel.recommend(probe.funnel_request())
             except CrosstowerError as error:
@@ -229,11 +230,17 @@ class RunningExperiments:
         return None if arm is None else (one, arm)
 
     def _applied(self, request: RecommendRequest, one: Experiment, arm: str) -> RecommendRequest:
-        """Return a request with the fields of an arm; the holdout sets none."""
+        """Return a request with the fields of an arm; the holdout sets none.
+
+        An arm with fewer candidates than a request's `k` ranks `k` of them, so that no arm refuses
+        what others serve.
+        """
         own = self._requests.get((one.name, arm))
         if own is None:
             return request
         fields = {name: getattr(own, name) for name in own.model_fields_set}
+        if own.candidates is not None:
+            fields["candidates"] = max(own.candidates, request.k)
         return request.model_copy(update=fields)
 
 
