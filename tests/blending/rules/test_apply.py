@@ -171,7 +171,10 @@ def test_slots_hold_candidates_at_their_floor_and_caps_and_pins_count():
     ("rules", "words"),
     [
         ({"pin": {"item": 99, "at": 1}}, r"pin\[0\]: item 99 is not in the list"),
-        ({"pin": {"item": 5, "at": 50}}, r"pin\[0\]: item 5 is at place 9: place 50 is not free"),
+        (
+            {"pin": {"item": 5, "at": 50}},
+            r"pin\[0\]: item 5 is at place 9: place 50 is beyond the list of 9",
+        ),
         (
             {"pin": [{"item": 5, "at": 2}, {"item": 6, "at": 2}]},
             r"pin\[0\]: item 5 is at place 3: place 2 is not free",

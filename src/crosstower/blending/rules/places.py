@@ -98,7 +98,8 @@ class Places:
                     self._say(number, pin, "has no place: all are pinned")
                     continue
                 if at != pin.at - 1:
-                    self._say(number, pin, f"is at place {at + 1}: place {pin.at} is not free")
+                    cause = "is not free" if pin.at <= k else f"is beyond the list of {k:,}"
+                    self._say(number, pin, f"is at place {at + 1}: place {pin.at} {cause}")
                 found[at] = row
         return found
 
