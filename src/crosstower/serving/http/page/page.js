@@ -204,7 +204,7 @@ function showNotice(response) {
   ) {
     words.push("The first places are reordered for diversity.");
   }
-  byId("notice").textContent = words.join(" ");
+  byId("notice").textContent = words.join("\n");
   byId("notice").hidden = words.length === 0;
 }
 
