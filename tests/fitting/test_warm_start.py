@@ -261,6 +261,17 @@ def test_a_training_that_has_not_begun_needs_the_earlier_run(monday: Run, tmp_pa
     assert (run.folder / "metrics.json").is_file()
 
 
+@pytest.mark.parametrize("key", ["columns", "tasks"])
+def test_columns_and_tasks_in_another_order_are_refused(key: str, tmp_path: Path) -> None:
+    tasks = "schema.tasks={click: binary, again: {kind: binary, column: click}}"
+    before = trained(tmp_path / "before", 0, "model={name: mmoe}", tasks)
+    schema = before.recipe.schema_.plain()
+    schema[key] = dict(reversed(schema[key].items()))
+    recipe = before.recipe.model_copy(update={"schema_": Schema.model_validate(schema)})
+    with pytest.raises(RunError, match=f"its order of {key} is another.*there.*here"):
+        fit(recipe, data=day(15), out=tmp_path / "no", warm_start=before, quiet=True)
+
+
 def test_resuming_and_starting_exclude_each_other(monday: Run) -> None:
     with pytest.raises(RecipeError, match="give either"):
         trained(monday.folder, 0, warm_start=monday, resume=True)

@@ -145,10 +145,11 @@ def start_notes(earlier: Run | None, encoder: Encoder) -> list[str]:
 def _sections(recipe: Recipe) -> dict[str, Any]:
     """Return the parts of a recipe on which the shapes and meanings of weights depend."""
     schema, retrieval = recipe.schema_.plain(), recipe.retrieval
+    order = {f"order of {key}": list(schema.get(key, ())) for key in ("columns", "tasks")}
     for column in schema["columns"].values():
         for key in _MAY_CHANGE:
             column.pop(key, None)
-    found: dict[str, Any] = {"schema": schema, "retrieval": None}
+    found: dict[str, Any] = {"schema": schema, **order, "retrieval": None}
     if retrieval is not None:
         found["retrieval"] = {n: getattr(retrieval, n) for n in ("item", "user", "history")}
     return found | {f"training.{key}": getattr(recipe.training, key) for key in _SAME}
