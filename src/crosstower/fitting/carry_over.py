@@ -160,7 +160,11 @@ def carry_state(
     names: Mapping[int, str],
     rows: Rows,
 ) -> None:
-    """Give an optimiser the earlier state; rows of new values start at zero."""
+    """Give an optimiser the earlier state; rows of new values start at zero.
+
+    They count as up to date (`last` is the step), so that weight decay does not make up for the
+    steps of earlier runs.
+    """
     groups = optimizer.state_dict()["param_groups"]
     numbers = [number for group in groups for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -171,6 +175,8 @@ def carry_state(
             if key.startswith(own):
                 by_row = name in rows and old.ndim > 0
                 new = old.new_zeros((len(parameter), *old.shape[1:])) if by_row else old
+                if by_row and key == f"{own}last":
+                    new = new + tensors[f"{own}step"].to(old)
                 now = rows.carried(name, old, new) if by_row else old
                 state.setdefault(number, {})[key.removeprefix(own)] = now
     optimizer.load_state_dict({"state": state, "param_groups": groups})
