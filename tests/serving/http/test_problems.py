@@ -91,3 +91,13 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(client: TestClient) -> N
     ):
         detail = client.post("/v1/recommend", json=body).json()["detail"]
         assert words in detail, detail
+
+
+def test_a_wrong_element_is_not_also_a_list_that_is_too_short(client: TestClient) -> None:
+    wrong = problem(client.post("/v1/events", json={"events": [{"type": "click"}]}), 422)
+    assert [one["where"] for one in wrong["errors"]] == ["body.events.0.event_id"]
+    assert "more" not in wrong["detail"]
+    empty = problem(client.post("/v1/events", json={"events": []}), 422)
+    assert [one["where"] for one in empty["errors"]] == ["body.events"]
+    users = problem(client.put("/v1/users", json={"users": ["a", 7]}), 422)
+    assert [one["where"] for one in users["errors"]] == ["body.users.0", "body.users.1"]

@@ -150,12 +150,19 @@ def respond_with_problems(app: FastAPI) -> None:
 
 def _invalid(request: Request, error: Any) -> Response:
     field = getattr(request.scope.get("route"), "body_field", None)
-    faults = [_fault(one, field.field_info.annotation if field else None) for one in error.errors()]
-    if any(one["type"] == "json_invalid" for one in error.errors()):
+    errors = _without_consequences(error.errors())
+    faults = [_fault(one, field.field_info.annotation if field else None) for one in errors]
+    if any(one["type"] == "json_invalid" for one in errors):
         return problem_response(400, "the body is not JSON", errors=faults)
     first = faults[0]
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return problem_response(422, f"{first.where}: {first.problem}{more}", errors=faults)
+
+
+def _without_consequences(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out that a list is too short where only its wrong elements make it so."""
+    inside = {tuple(one["loc"][:n]) for one in errors for n in range(len(one["loc"]))}
+    return [one for one in errors if one["type"] != "too_short" or tuple(one["loc"]) not in inside]
 
 
 def _fault(error: Mapping[str, Any], body: Any) -> Fault:
