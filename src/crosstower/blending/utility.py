@@ -17,7 +17,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
-import yaml
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.blending.columns import Floats, amounts_of, numbers_of, refuse, types_of
@@ -27,7 +26,7 @@ from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.recipe.validation import validate
-from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.recipe.yaml_reader import read_mapping
 
 _SHARES = ("min_share", "max_share")
 
@@ -151,18 +150,12 @@ def load_utility(path: str | Path) -> Utility:
 
     """
     path = path_of("utility", path, error=RecipeError, expected="the path of a YAML file")
-    try:
-        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(
-            f"{path}: no such utility file; it holds keys such as values and user"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: the utility is not YAML: {error}") from error
-    if not isinstance(plain, dict):
-        raise RecipeError(
-            f"{path}: the utility must hold keys such as values and user; it has none"
-        )
+    plain = read_mapping(
+        path,
+        missing="no such utility file; it holds keys such as values and user",
+        named="the utility is",
+        empty="the utility must hold keys such as values and user; it has none",
+    )
     return validate(Utility, plain)
 
 

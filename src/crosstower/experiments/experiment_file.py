@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
@@ -17,7 +16,7 @@ from crosstower.experiments.specification import Experiment
 from crosstower.recipe.arguments import path_of
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
-from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.recipe.yaml_reader import read_mapping
 
 
 class Experiments(FrozenModel):
@@ -77,12 +76,9 @@ def load_experiments(path: str | Path) -> Experiments:
 
     """
     path = path_of("experiments", path, error=RecipeError, expected="the path of a YAML file")
-    try:
-        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: is not YAML: {error}") from error
-    if not isinstance(plain, dict):
-        raise RecipeError(f"{path}: expected the key experiments with a list of experiments")
+    plain = read_mapping(
+        path,
+        named="the file is",
+        empty="expected the key experiments with a list of experiments",
+    )
     return validate(Experiments, plain)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from crosstower.errors import RecipeError
@@ -30,7 +29,7 @@ from crosstower.recipe.rule_kinds import (
     Spacing,
 )
 from crosstower.recipe.validation import validate
-from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.recipe.yaml_reader import read_mapping
 
 MOST = 64
 """Maximum rules per kind."""
@@ -178,12 +177,10 @@ def load_rules(path: str | Path) -> Rules:
 
     """
     path = path_of("rules", path, error=RecipeError, expected="the path of a YAML file")
-    try:
-        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: no such file of rules; it holds keys such as pin") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: the rules are not YAML: {error}") from error
-    if not isinstance(plain, dict):
-        raise RecipeError(f"{path}: expected keys such as boost and pin, got none")
+    plain = read_mapping(
+        path,
+        missing="no such file of rules; it holds keys such as pin",
+        named="the rules are",
+        empty="expected keys such as boost and pin, got none",
+    )
     return validate(Rules, plain, where="rules")

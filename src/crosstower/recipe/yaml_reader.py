@@ -43,6 +43,33 @@ def read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - derived from SafeLoader
 
 
+def read_mapping(
+    path: Path, *, named: str, empty: str, missing: str | None = None
+) -> dict[str, Any]:
+    """Read a YAML file of keys and values.
+
+    Args:
+        path: of the file.
+        named: what the file holds, as the subject of a sentence: "the utility is".
+        empty: end of the message about a file without keys.
+        missing: end of the message about a file that cannot be read; the system's reason if None.
+
+    Raises:
+        RecipeError: the file cannot be read, is not YAML, or has no keys.
+
+    """
+    try:
+        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = missing or f"cannot be read: {error.strerror or error}"
+        raise RecipeError(f"{path}: {reason}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: {named} not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise RecipeError(f"{path}: {empty}")
+    return plain
+
+
 def set_key(plain: dict[str, Any], override: str) -> None:
     """Set a key of a recipe given as KEY=VALUE.
 
