@@ -5,10 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import special
-from typer.testing import CliRunner
 
 from crosstower.blending.blender import fit_blend
-from crosstower.cli.off_policy import off_policy_app
 from crosstower.errors import DataError, RunError
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.experiments.off_policy.importance import Estimate
@@ -27,6 +25,7 @@ from ...fixtures.bandit import (
     WEIGHTED,
     bandit_log,
     coded,
+    printed,
     scored_tables,
 )
 from ...test_examples import data_folder
@@ -211,21 +210,6 @@ def test_a_run_that_retrieves_is_refused(bandit_run: Run) -> None:
         evaluate_policy(Run(bandit_run.folder, recipe, bandit_run.info), **ASK)
 
 
-def asked(run: Run, *arguments: str) -> str:
-    command = [
-        "off-policy",
-        str(run.folder),
-        "--action",
-        "item_id",
-        "--propensity",
-        "propensity",
-        *arguments,
-    ]
-    result = CliRunner().invoke(off_policy_app, command, catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
 def with_policy(log: pl.DataFrame, sharp: float = 3.0) -> pl.DataFrame:
     """Add a policy that leans to what is clicked: `all`, its chances, and `one` of the action."""
     context, item = coded(log)
@@ -261,7 +245,7 @@ def test_a_given_policy_is_worth_what_the_world_says(
     again = evaluate_policy(bandit_run, **ASK, data=shuffled, target="all", target_actions="ids")
     same(again.policies["target"]["doubly_robust"], found["doubly_robust"])
     rows.write_parquet(tmp_path / "log.parquet")
-    out = asked(bandit_run, "--data", str(tmp_path / "log.parquet"), "--target", "all")
+    out = printed(bandit_run, "--data", str(tmp_path / "log.parquet"), "--target", "all")
     assert "with the policy in 'all' (doubly robust)" in " ".join(out.split())
     assert max(len(line) for line in out.splitlines()) <= 100
 

@@ -4,31 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from crosstower.retrieval.index import ann, blocks
+from crosstower.retrieval.index import blocks
 from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.exact import ExactIndex
 
-from .test_ann import ATTRIBUTES, IDS, QUERIES, VECTORS
+from .conftest import IDS, QUERIES, VECTORS
 
-# Of different lengths, so that the largest inner product is not the nearest direction.
-
-
-@pytest.fixture(scope="module")
-def exact() -> ExactIndex:
-    return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have blocks where an index of this size would score every item."""
-    monkeypatch.setattr(ann, "_LOOSE", 200)
-    monkeypatch.setattr(ann, "GATHERED", 100)
-    monkeypatch.setattr(blocks, "_SMALLEST", 16)
-
-
-@pytest.fixture
-def index() -> AnnIndex:
-    return AnnIndex.build(IDS, VECTORS, ATTRIBUTES)
+pytestmark = pytest.mark.usefixtures("small")
 
 
 def test_an_outlier_and_equal_vectors_leave_recall_as_it_is() -> None:
