@@ -100,7 +100,7 @@ def looks(runs: int) -> None:
 
 
 def covariates(runs: int) -> None:
-    """Print the variance that CUPED removes, beside its closed form."""
+    """Print the share of the variance that CUPED removes, and its closed form."""
     plain, less, closed = [], [], []
     for seed in range(runs):
         *_, last = days(seed, 0.0)

@@ -98,7 +98,7 @@ class Popularity(Policy):
 
 
 class Served(Policy):
-    """A real server; `retrain` fits it anew before each day but the first."""
+    """A running server; `retrain` trains its models again before each day after the first."""
 
     def __init__(
         self, feed: Feed, server: LiveServer, folder: Path, *, live: bool, retrain: bool,

@@ -261,12 +261,12 @@ def test_a_cleaner_can_count_anew() -> None:
     rows = pl.DataFrame({"c": [1.0, 0.5]})
     first = Cleaner(Schema(columns={"c": "categorical"}), on_bad_rows="skip")
     first.clean(chunk(rows))
-    other = first.anew()
+    other = first.fresh_copy()
     other.clean(chunk(rows))
     other.clean(chunk(rows))
     assert (first.skipped, other.skipped) == ({"c": 1}, {"c": 2})
     with pytest.raises(DataError, match="column 'c': expected an id"):
-        first.anew(on_bad_rows="error").clean(chunk(rows))
+        first.fresh_copy(on_bad_rows="error").clean(chunk(rows))
 
 
 def read(task: Task, raw: pl.Series) -> Cells:

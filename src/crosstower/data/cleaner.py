@@ -99,14 +99,14 @@ class Cleaner:
         frame.columns = [series.name for series in cleaned]  # a nameless one stays nameless
         return frame if keep.all() else frame.filter(pl.Series(keep))
 
-    def anew(
+    def fresh_copy(
         self,
         *,
         on_bad_rows: OnBadRows | None = None,
         skipped: Counter[str] | None = None,
         implied: Counter[tuple[str, str]] | None = None,
     ) -> Cleaner:
-        """Return the same cleaner with other counters, empty ones if None."""
+        """Return a copy with other counters, empty ones if None."""
         cleaner = copy(self)
         cleaner.on_bad_rows = on_bad_rows or self.on_bad_rows
         cleaner.skipped = Counter() if skipped is None else skipped

@@ -90,7 +90,7 @@ class Experiment(FrozenModel):
         default=None,
         min_length=1,
         description="Text that the assignment is hashed with (default: the name). A new salt"
-        " assigns all users anew.",
+        " reassigns all users.",
     )
     start: datetime = Field(description="Start, UTC if no zone is given.")
     end: datetime | None = Field(default=None, description="End (default: none).")

@@ -22,7 +22,7 @@ from crosstower.values.codes import RESERVED_CODES, UNSEEN, Vocabulary
 
 NEW = -1
 MOST_COMBINATIONS = 2**22
-"""Combinations of codes that are listed to find the rows of a cross; beyond, it starts anew."""
+"""Most combinations of codes for which a cross keeps its weights."""
 
 
 def code_sources(before: Encoder, after: Encoder) -> dict[str, Indices]:

@@ -91,7 +91,7 @@ def sample_of(total: int, count: int, seed: int) -> Indices:
 
 
 def pairs_of(pairs: tuple[Indices, Indices], kept: Indices) -> tuple[Indices, Indices]:
-    """Return the (query, item) pairs of some queries, ascending, numbered anew."""
+    """Return the (query, item) pairs of some queries, ascending, renumbered."""
     place = np.searchsorted(kept, pairs[0]).clip(max=max(len(kept) - 1, 0))
     mine = kept[place] == pairs[0]
     return place[mine], pairs[1][mine]

@@ -141,7 +141,7 @@ class _Reading:
 
     def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
         """Yield cleaned chunks with the split of each row; count the rows left out."""
-        cleaner = self.cleaner.anew(skipped=census.skipped, implied=census.implied)
+        cleaner = self.cleaner.fresh_copy(skipped=census.skipped, implied=census.implied)
         rows = 0
         for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
             yield frame, assignment

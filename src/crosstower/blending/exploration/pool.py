@@ -45,5 +45,5 @@ class DrawOptions(FrozenModel):
         default=None,
         ge=0,
         le=2**63 - 1,
-        description="Seed of the draw, for tests; null draws anew for each request.",
+        description="Seed of the draw, for tests; null draws a new order for each request.",
     )

@@ -149,7 +149,9 @@ class _Steps:
         if not labels:
             return
         counts = range(1, len(labels) + 1) if self.explain else [len(labels)]
-        orders = [run(count) for count in counts]  # before any is taken: each begins anew
+        orders = [
+            run(count) for count in counts
+        ]  # before any is taken: all start from the same list
         for count, order in zip(counts, orders, strict=True):
             self.to(labels[count - 1], order)
 

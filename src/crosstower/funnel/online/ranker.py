@@ -248,7 +248,7 @@ class OnlineRanker:
 
     def _marked(self, query: RankerQuery, items: RankerItems) -> RankerItems:
         """Return items marked that cannot be read together with a query, such as a bad place."""
-        cleaner = self._pairs.anew(on_bad_rows="skip")
+        cleaner = self._pairs.fresh_copy(on_bad_rows="skip")
         rows = cleaner.clean(self._pair_rows(query, items))[ROW].to_numpy()
         return replace(items, good=items.good & np.isin(np.arange(len(items)), rows))
 

@@ -110,7 +110,7 @@ class RankerItemEncoder:
             source = replace(table, base=FrameSource(frame, "the items"))
             frame = pl.concat([chunk.frame for chunk in source.chunks(source.columns())])
         how = "error" if strict else "skip"
-        cleaner = self._cleaner.anew(on_bad_rows=how)
+        cleaner = self._cleaner.fresh_copy(on_bad_rows=how)
         starts = range(0, max(frame.height, 1), _ROWS)
         parts = [self._encoded(cleaner, frame.slice(start, _ROWS)) for start in starts]
         return RankerItems.concatenate(parts)

@@ -102,7 +102,7 @@ async def delete_users(
     service: Worker,
     ids: Annotated[list[str], Query(alias="id", min_length=1, max_length=_MOST_IDS)],
 ) -> ErasedResponse:
-    """Erase attributes and all events of users from the disk; the file is written anew."""
+    """Erase attributes and all events of users from the disk; the file is rewritten."""
     users = await service.run(lambda live: service.users.ids(live, ids))
     rows, events = await service.write(lambda state: state.erase_users(users))
     return ErasedResponse(users=rows, events=events)

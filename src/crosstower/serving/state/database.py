@@ -106,7 +106,7 @@ class Database:
         return (pages - free) * size
 
     def scrub(self) -> None:
-        """Write the file anew without the remains of deleted rows; empty the write-ahead log.
+        """Rewrite the file without the remains of deleted rows; empty the write-ahead log.
 
         Takes time and free disk in proportion to the file; writers wait for it. Pages that SQLite
         has split may keep copies of moved rows even with secure_delete, so zeros alone are not

@@ -205,7 +205,7 @@ class State:
     def erase_users(self, users: Sequence[Id]) -> tuple[int, int]:
         """Erase attributes and events of users from the disk.
 
-        The file is written anew, so that no byte of the erased rows is left in it. If the process
+        The file is rewritten, so that no byte of the erased rows is left in it. If the process
         ends in between, `scrub` does so at the next start.
 
         Args:

@@ -62,7 +62,7 @@ class DriftingFeed:
         items: expected number of items alive on any day.
         sessions: expected number of sessions per user and day.
         taste_memory: correlation of a taste with itself one day later, without jumps, in [0, 1].
-        taste_jumps: probability per day that a user's taste is drawn anew, in [0, 1].
+        taste_jumps: probability per day that a user's taste is redrawn, in [0, 1].
         lifetime: expected lifetime of an item in days, at least 1.
 
     Raises:
