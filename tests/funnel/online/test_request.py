@@ -46,3 +46,15 @@ def test_an_unknown_user_is_told_with_what_was_done_instead() -> None:
 
 def test_who_is_not_known_has_no_history() -> None:
     assert states(1)[0].user.history.tolist() == []
+
+
+def test_all_requests_take_a_step_before_the_next_one() -> None:
+    requests, seen = states(3), list[tuple[str, object]]()
+
+    def first(state: RequestState) -> None:
+        seen.append(("first", state.request.user))
+        if state.request.user == 1:
+            raise QueryError("wrong")
+
+    each(requests, first, lambda state: seen.append(("second", state.request.user)))
+    assert seen == [("first", 0), ("first", 1), ("first", 2), ("second", 0), ("second", 2)]

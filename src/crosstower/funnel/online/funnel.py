@@ -123,7 +123,7 @@ class OnlineFunnel:
         """
         begin = time.perf_counter()
         states = [RequestState(request) for request in many]
-        each(states, self._retrieve)
+        each(states, self._begin, self._encode, self._retrieve)
         spent = milliseconds_since(begin)
         for state in states:
             state.milliseconds["retrieve"] = spent
@@ -176,25 +176,8 @@ class OnlineFunnel:
             raise QueryError(f"no item {item!r} among {len(self.catalogue.items):,}")
         return _retrieved(self.catalogue.items.similar(place, k, where=where), begin)
 
-    def _retrieve(self, state: RequestState) -> None:
-        """Find the candidates of a request."""
-        self._begin(state)
-        where, excluded, vector = state.where, state.excluded, None
-        if state.row is None:
-            found = self.catalogue.popular.best(
-                state.size, where=where, excluded=excluded, segment=state.segment
-            )
-            fallback = "popular" if state.segment is None else "popular_segment"
-            state.found = replace(_candidates(*found), fallback=fallback)
-        else:
-            vector = self._queries.vectors([state.row], [state.user.history])
-            found = self.catalogue.items.nearest(vector, state.size, where=where, excluded=excluded)
-            state.found = _candidates(*found)
-        if state.rules is not None:
-            self.rules.add(state, vector)
-
     def _begin(self, state: RequestState) -> None:
-        """Check a request, look up its user, and encode the query for the retriever."""
+        """Check a request, look up its user, and read the query for the retriever."""
         request, items = state.request, self.catalogue.items
         state.size, state.where = self._size(request), request.where
         state.user = user = self.users.of(request.user, request.history)
@@ -205,14 +188,32 @@ class OnlineFunnel:
         if request.exclude:
             state.excluded = items.places_of(request.exclude)
         if self._section.exclude_seen and len(user.history):
-            seen = items.current(user.history)
-            state.excluded = np.concatenate([state.excluded, seen])
+            state.excluded = np.concatenate([state.excluded, items.current(user.history)])
         given = {n: v for n, v in user.columns.items() if n in self._queries.columns} | given
         state.segment = self._segment({**user.columns, **request.query})
         if self._informed(state, given):
             state.row = self._queries.row(request.user, None, given)
         if self._has_rules or request.rules is not None:
             self.rules.begin(state)
+
+    def _encode(self, state: RequestState) -> None:
+        """Compute the vector of a query, unless popular items stand in for the retrieved ones."""
+        if state.row is not None:
+            state.vector = self._queries.vectors([state.row], [state.user.history])
+
+    def _retrieve(self, state: RequestState) -> None:
+        """Find the candidates of a request."""
+        size, where, excluded = state.size, state.where, state.excluded
+        if state.vector is None:
+            popular, segment = self.catalogue.popular, state.segment
+            found = popular.best(size, where=where, excluded=excluded, segment=segment)
+            fallback = "popular" if segment is None else "popular_segment"
+            state.found = replace(_candidates(*found), fallback=fallback)
+        else:
+            found = self.catalogue.items.nearest(state.vector, size, where=where, excluded=excluded)
+            state.found = _candidates(*found)
+        if state.rules is not None:
+            self.rules.add(state)
 
     def _without_segment(self, query: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns of a query, without a segment that no model reads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -156,8 +156,9 @@ class RequestState:
     `user` has what is known of its user, `segment` is that of the query if it has training rows.
     `rules` are those of the bundle and the request, `where` is its condition with theirs.
     `size` is the number of candidates, `row` the query as the retriever reads it (None where
-    popular items stand in for the retrieved ones), `excluded` places to leave out. `found` are the
-    candidates that the ranker can read; they get `logits` `[C]` by task, then `scores`.
+    popular items stand in for the retrieved ones) and `vector` `[1, D]` the encoded query;
+    `excluded` are places to leave out. `found` are the candidates that the ranker can read; they
+    get `logits` `[C]` by task, then `scores`.
     """
 
     request: FunnelRequest
@@ -167,6 +168,7 @@ class RequestState:
     size: int = 0
     segment: Id | None = None
     row: EncodedRow | None = None
+    vector: NDArray[np.float32] | None = None
     excluded: Indices = field(default_factory=lambda: NO_ITEMS)
     found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
     blend: FittedBlend | None = None
@@ -193,17 +195,22 @@ class RequestState:
         return (unknown_words(self.request.user, popular=popular), *notices)
 
 
-def each(states: Iterable[RequestState], step: Callable[[RequestState], None]) -> None:
-    """Take requests one step further; one that fails does not stop the others."""
-    for state in states:
-        if state.error is None:
-            try:
-                step(state)
-            except CrosstowerError as error:
-                state.error = error
+def each(states: Sequence[RequestState], *steps: Callable[[RequestState], None]) -> None:
+    """Take requests through some steps; one that fails does not stop the others.
+
+    All of them take one step before the next: the code and tables of a step stay in the CPU's
+    caches, which the search of a large index would clear between the requests.
+    """
+    for step in steps:
+        for state in states:
+            if state.error is None:
+                try:
+                    step(state)
+                except CrosstowerError as error:
+                    state.error = error
 
 
-def fail(states: Iterable[RequestState], error: CrosstowerError) -> None:
+def fail(states: Sequence[RequestState], error: CrosstowerError) -> None:
     """Mark requests as failed."""
     for state in states:
         state.error = error

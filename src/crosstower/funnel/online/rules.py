@@ -66,29 +66,23 @@ class FunnelRules:
             if len(places) <= _MOST_EXCLUDED:
                 state.excluded = np.concatenate([state.excluded, places])
 
-    def add(self, state: RequestState, vector: NDArray[np.float32] | None) -> None:
-        """Add candidates for the slots and pins of a request to those that were retrieved.
-
-        Args:
-            state: of the request, with candidates.
-            vector: `[1, D]` of the query; None if popular items replace the retrieved ones.
-
-        """
+    def add(self, state: RequestState) -> None:
+        """Add candidates for the slots and pins of a request to those that were retrieved."""
         rules = state.rules
         if rules is None or not (rules.slots or rules.pin):
             return
         found = state.found
-        wanted = [self._for_slot(state, vector, slot.where) for slot in rules.slots]
+        wanted = [self._for_slot(state, slot.where) for slot in rules.slots]
         wanted.append(self._pinned(state, rules))
         places = np.concatenate(wanted)
         places = places[~np.isin(places, found.places)]
         places = places[np.sort(np.unique(places, return_index=True)[1])]
         if not len(places):
             return
-        if vector is None:
+        if state.vector is None:
             scores = self._catalogue.popular.training_rows(places)
         else:
-            scores = self._items.vectors(places) @ vector[0]
+            scores = self._items.vectors(places) @ state.vector[0]
         scores = np.concatenate([found.score, scores.astype(np.float64)])
         state.found = replace(
             found,
@@ -106,17 +100,14 @@ class FunnelRules:
             state.found = ruled(state.found, state.rules, rows, state.request, self.ledger)
             state.milliseconds["rules"] = milliseconds_since(start)
 
-    def _for_slot(
-        self, state: RequestState, vector: NDArray[np.float32] | None, where: str
-    ) -> Indices:
+    def _for_slot(self, state: RequestState, where: str) -> Indices:
         where = where if state.where is None else f"({where}) and ({state.where})"
+        vector, excluded = state.vector, state.excluded
         if vector is None:
             return self._catalogue.popular.best(
-                _SLOT_CANDIDATES, where=where, excluded=state.excluded, segment=state.segment
+                _SLOT_CANDIDATES, where=where, excluded=excluded, segment=state.segment
             )[0]
-        return self._items.nearest(vector, _SLOT_CANDIDATES, where=where, excluded=state.excluded)[
-            0
-        ]
+        return self._items.nearest(vector, _SLOT_CANDIDATES, where=where, excluded=excluded)[0]
 
     def _pinned(self, state: RequestState, rules: Rules) -> Indices:
         places = self._items.places_of([pin.item for pin in rules.pin])
