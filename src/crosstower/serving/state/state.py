@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,17 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from crosstower.errors import ServeError
-from crosstower.serving.state import event_log, item_log, spending, user_table
+from crosstower.serving.state import event_log, item_log, spending, user_table, version_log
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.item_log import Change
+from crosstower.serving.state.version_log import VersionLog
 from crosstower.values.ids import Id
 
 FILE = "state.sqlite"
-_BUNDLES = (
-    "CREATE TABLE IF NOT EXISTS bundles"
-    " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL)"
-)
 _HEADS = """
 SELECT (SELECT coalesce(max(sequence), 0) FROM item_changes),
   (SELECT coalesce(max(sequence), 0) FROM events),
@@ -82,7 +77,8 @@ class State:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServeError(f"{folder}: cannot be made: {error.strerror or error}") from error
-        tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, _BUNDLES, spending.TABLE)
+        tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, spending.TABLE)
+        tables += version_log.TABLES
         return cls(Database(folder / FILE, tables))
 
     @classmethod
@@ -104,6 +100,11 @@ class State:
     def database(self) -> Database:
         """The file."""
         return self._database
+
+    @property
+    def versions(self) -> VersionLog:
+        """The journal of versions."""
+        return VersionLog(self._database)
 
     def put_items(self, rows: Sequence[dict[str, Any]], *, item: str) -> int:
         """Store whole rows of new or changed items; return the number of the last change.
@@ -154,7 +155,7 @@ class State:
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if self._heads is None or self._heads.version != version:
                 items, events, users, erased = connection.execute(_HEADS).fetchone()
-                bundle = _newest_bundle(connection)
+                bundle = version_log.newest_bundle(connection)
                 self._heads = Heads(version, items, events, users, erased, bundle)
             return self._heads
 
@@ -249,9 +250,7 @@ class State:
     def set_bundle(self, path: str | Path) -> int:
         """Store the bundle that all workers serve; return the number of this choice."""
         with self._database.writing() as connection:
-            where = (os.fsencode(Path(path).absolute()),)
-            added = connection.execute("INSERT INTO bundles (path) VALUES (?)", where)
-            return int(added.lastrowid or 0)
+            return version_log.choose(connection, path)
 
     def bundle(self) -> tuple[int, Path] | None:
         """Return (number, path) of the bundle chosen last, None without one."""
@@ -289,9 +288,3 @@ class State:
         with self._database.writing() as connection:
             item_log.append(connection, entries)
             return item_log.last_sequence(connection)
-
-
-def _newest_bundle(connection: sqlite3.Connection) -> tuple[int, Path] | None:
-    found = connection.execute("SELECT sequence, path FROM bundles ORDER BY sequence DESC LIMIT 1")
-    row = found.fetchone()
-    return None if row is None else (row[0], Path(os.fsdecode(row[1])))

@@ -1,0 +1,259 @@
+"""The bundles that a server was told to serve, and the journal of their versions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from crosstower.errors import ServeError
+from crosstower.serving.state.database import Database
+from crosstower.serving.state.events import now
+from crosstower.serving.state.json_text import json_text
+
+VersionEvent = Literal[
+    "begun", "published", "refused", "failed", "interrupted", "withdrawn", "rolled_back"
+]
+"""What happened to a version; one that is withdrawn could not be served."""
+
+CHOICES = ("published", "withdrawn", "rolled_back")  # lines that choose the bundle to serve
+_BUNDLES = (
+    "CREATE TABLE IF NOT EXISTS bundles"
+    " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL)"
+)
+_JOURNAL = (
+    "CREATE TABLE IF NOT EXISTS versions (sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " number INTEGER NOT NULL, event TEXT NOT NULL, time INTEGER NOT NULL, base TEXT NOT NULL,"
+    " path BLOB NOT NULL, choice INTEGER, live INTEGER, detail TEXT NOT NULL)"
+)
+TABLES = (_BUNDLES, _JOURNAL)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSERT = (
+    "INSERT INTO versions (number, event, time, base, path, choice, live, detail)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal.
+
+    Args:
+        sequence: of the line.
+        number: of the version that the event concerns; 0 is the bundle of the command line.
+        event: what happened.
+        time: in UTC.
+        base: version (content hash) of the bundle of the command line.
+        path: of the version's bundle; of a withdrawn version, of the bundle served in its place.
+        choice: number of the choice of a bundle, if the line is one.
+        live: number of the version with this bundle, if the line is a choice; None for a bundle
+            that was swapped to by its path.
+        detail: reasons, notes, figures and facts, as far as there are any.
+
+    """
+
+    sequence: int
+    number: int
+    event: VersionEvent
+    time: datetime
+    base: str
+    path: Path
+    choice: int | None = None
+    live: int | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class VersionLog:
+    """The journal of versions, a table in the file of the state.
+
+    The choice of a bundle and its line are stored in one transaction, so a process that is killed
+    leaves both or neither.
+
+    Args:
+        database: the file of the state.
+
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def entries(self) -> list[Entry]:
+        """Return all lines, oldest first.
+
+        Raises:
+            ServeError: a line is damaged.
+
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT * FROM versions ORDER BY sequence")
+            return [_entry(row) for row in rows.fetchall()]
+
+    def add(
+        self,
+        event: VersionEvent,
+        number: int,
+        path: Path,
+        *,
+        base: str,
+        detail: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Append a line; one that chooses a bundle makes all workers serve it.
+
+        Args:
+            event: what happened.
+            number: of the version.
+            path: of its bundle.
+            base: version of the bundle of the command line.
+            detail: plain JSON values.
+
+        Raises:
+            ServeError: the disk is full or broken; nothing is stored.
+
+        """
+        with self._database.writing() as connection:
+            line = Entry(0, number, event, now(), base, path.absolute(), detail=detail or {})
+            return _added(connection, line)
+
+    def publish(
+        self,
+        number: int,
+        path: Path,
+        *,
+        base: str,
+        detail: Mapping[str, Any],
+        instead_of: tuple[int, Path] | None,
+    ) -> Entry | None:
+        """Make all workers serve a new version, if no other bundle was chosen meanwhile.
+
+        Args:
+            number: of the version.
+            path: of its bundle.
+            base: version of the bundle of the command line.
+            detail: plain JSON values.
+            instead_of: choice that the version was compared with, as `State.bundle` gave it.
+
+        Returns:
+            The line; None if another bundle has been chosen since.
+
+        Raises:
+            ServeError: the disk is full or broken; nothing is stored.
+
+        """
+        with self._database.writing() as connection:
+            if newest_bundle(connection) != instead_of:
+                return None
+            line = Entry(0, number, "published", now(), base, path.absolute(), detail=detail)
+            return _added(connection, line)
+
+    def withdraw(self, choice: int, reason: str, *, base: Path) -> Entry | None:
+        """Return to the bundle that was served before a version that cannot be served.
+
+        Args:
+            choice: number of the choice of that version.
+            reason: in words.
+            base: bundle of the command line.
+
+        Returns:
+            The line; None if the choice is not one of a version, or no longer the newest one.
+
+        """
+        with self._database.writing() as connection:
+            newest = newest_bundle(connection)
+            found = connection.execute(
+                "SELECT * FROM versions WHERE choice = ? AND event != 'withdrawn'", (choice,)
+            ).fetchone()
+            before = connection.execute(
+                "SELECT path FROM bundles WHERE sequence < ? ORDER BY sequence DESC LIMIT 1",
+                (choice,),
+            ).fetchone()
+            if found is None or before is None or newest is None or newest[0] != choice:
+                return None
+            wrong, path = _entry(found), Path(os.fsdecode(before[0]))
+            live = 0 if path == base else _number_of(connection, path)
+            chosen, detail = choose(connection, path), {"reasons": [reason]}
+            line = Entry(
+                0, wrong.number, "withdrawn", now(), wrong.base, path, chosen, live, detail
+            )
+            return _append(connection, line)
+
+    def number_of(self, path: Path, *, base: Path) -> int | None:
+        """Return the number of the version whose bundle is at `path`; None for another bundle.
+
+        Args:
+            path: of a bundle.
+            base: bundle of the command line, whose number is 0.
+
+        """
+        if path == base:
+            return 0
+        with self._database.reading() as connection:
+            return _number_of(connection, path)
+
+    def last_choice(self, base: str) -> Entry | None:
+        """Return the line that chose the live version of a bundle of the command line, if any."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT * FROM versions WHERE base = ? AND choice IS NOT NULL"
+                " ORDER BY sequence DESC LIMIT 1",
+                (base,),
+            ).fetchone()
+        return None if row is None else _entry(row)
+
+
+def choose(connection: sqlite3.Connection, path: str | Path) -> int:
+    """Store the bundle that all workers serve; return the number of this choice."""
+    where = (os.fsencode(Path(path).absolute()),)
+    added = connection.execute("INSERT INTO bundles (path) VALUES (?)", where)
+    return int(added.lastrowid or 0)
+
+
+def newest_bundle(connection: sqlite3.Connection) -> tuple[int, Path] | None:
+    """Return (number, path) of the bundle chosen last, None without one."""
+    found = connection.execute("SELECT sequence, path FROM bundles ORDER BY sequence DESC LIMIT 1")
+    row = found.fetchone()
+    return None if row is None else (row[0], Path(os.fsdecode(row[1])))
+
+
+def _number_of(connection: sqlite3.Connection, path: Path) -> int | None:
+    row = connection.execute(
+        "SELECT live FROM versions WHERE path = ? AND choice IS NOT NULL"
+        " ORDER BY sequence DESC LIMIT 1",
+        (os.fsencode(path),),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _added(connection: sqlite3.Connection, line: Entry) -> Entry:
+    if line.event in CHOICES:
+        line = replace(line, choice=choose(connection, line.path), live=line.number)
+    return _append(connection, line)
+
+
+def _append(connection: sqlite3.Connection, line: Entry) -> Entry:
+    """Store a line; return it with its number."""
+    stamp = (line.time - _EPOCH) // timedelta(microseconds=1)
+    text, path = json_text(dict(line.detail)), os.fsencode(line.path)
+    row = (line.number, line.event, stamp, line.base, path, line.choice, line.live, text)
+    added = connection.execute(_INSERT, row)
+    return replace(line, sequence=int(added.lastrowid or 0))
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    sequence, number, event, time, base, path, choice, live, detail = row
+    try:
+        found: Any = json.loads(detail)
+        moment = _EPOCH + timedelta(microseconds=time)
+        where = Path(os.fsdecode(path))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        found = moment = where = None
+    if not isinstance(found, dict) or moment is None or where is None:
+        raise ServeError(
+            f"line {sequence} of the journal of versions is damaged; restore a copy of the state"
+            " folder"
+        )
+    return Entry(sequence, number, event, moment, base, where, choice, live, found)
