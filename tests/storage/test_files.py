@@ -1,9 +1,10 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from crosstower.storage.files import new_folder, replacing, same_file, write_atomic
+from crosstower.storage.files import new_folder, replacing, same_file, sync_folder, write_atomic
 
 
 def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -72,3 +73,15 @@ def test_a_file_is_given_a_second_name(
     write_atomic(one, b"second")
     assert other.read_bytes() == b"first"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "other"]
+
+
+def test_a_folder_is_synced_with_all_that_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_text("in")
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    sync_folder(tmp_path / "a")
+    wanted = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "file"]
+    assert sorted(synced) == sorted(path.stat().st_ino for path in wanted)

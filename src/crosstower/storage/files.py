@@ -82,6 +82,21 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
         frame.write_parquet(temporary)
 
 
+def sync_folder(folder: Path) -> None:
+    """Return once all files and folders below `folder` are on the disk.
+
+    Raises:
+        OSError: the disk is full or broken.
+
+    """
+    for path in (folder, *folder.rglob("*")):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def free_folder(folder: Path) -> Path:
     """Return `folder`, or the first of folder-2, folder-3, ... that is not there yet."""
     candidate, number = folder, 1

@@ -1,0 +1,1 @@
+"""Retraining of a served bundle: versions, and the gate that a new one has to pass."""

@@ -1,0 +1,185 @@
+"""The versions of a bundle as the journal tells them: which are there, which is live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosstower.errors import ServeError
+from crosstower.serving.bundle.manifest import read_manifest
+from crosstower.serving.http.opening import opened
+from crosstower.serving.state.state import State
+from crosstower.serving.state.version_log import Entry
+
+
+@dataclass(frozen=True)
+class Version:
+    """A bundle that is or was served.
+
+    Args:
+        number: 0 for the bundle of the command line; None for one that was swapped to by its path.
+        bundle: its folder.
+        folder: with what the retraining has left beside the bundle; None without a retraining.
+
+    """
+
+    number: int | None
+    bundle: Path
+    folder: Path | None = None
+
+    @staticmethod
+    def of(number: int | None, bundle: Path) -> Version:
+        """Return the version with a bundle."""
+        return Version(number, bundle, bundle.parent if number else None)
+
+    def __str__(self) -> str:
+        """Return its name in messages."""
+        return f"{self.bundle}" if self.number is None else f"version {self.number}"
+
+
+@dataclass(frozen=True)
+class History:
+    """The journal of the versions of one bundle.
+
+    Args:
+        entries: all lines of the state, oldest first.
+        base: the bundle of the command line, number 0.
+        base_version: its content hash.
+        live: the version that the server serves, or will serve when it starts.
+
+    """
+
+    entries: tuple[Entry, ...]
+    base: Path
+    base_version: str
+    live: Version
+
+    @staticmethod
+    def of(state: State, base: str | Path) -> History:
+        """Return the history of a state.
+
+        Args:
+            state: of the server.
+            base: the bundle of the command line.
+
+        Raises:
+            BundleError: there is no such bundle.
+            ServeError: the journal is damaged.
+
+        """
+        base = Path(base).absolute()
+        chosen = state.bundle()
+        path = base if chosen is None else chosen[1]
+        live = Version.of(state.versions.number_of(path, base=base), path)
+        entries = tuple(state.versions.entries())
+        return History(entries, base, read_manifest(base).version, live)
+
+    def published(self) -> dict[int, Version]:
+        """Return the versions whose bundles are still there by number, without number 0."""
+        found = {e.number: e.path for e in self.entries if e.event == "published"}
+        return {n: Version.of(n, path) for n, path in sorted(found.items()) if path.is_dir()}
+
+    def before(self) -> Version:
+        """Return the version that was live before the live one.
+
+        Versions that were withdrawn or rolled back, and those that have been removed, do not count.
+
+        Raises:
+            ServeError: there is none.
+
+        """
+        if self.live.number is None:
+            raise ServeError(
+                f"{self.live} was swapped to by its path, so no version is before it; choose one"
+                " with --to"
+            )
+        line = [0]  # numbers that went live one after the other
+        for entry in self.entries:
+            if entry.choice is None or entry.base != self.base_version or entry.live is None:
+                continue
+            if entry.live in line:
+                del line[line.index(entry.live) + 1 :]
+            else:
+                line.append(entry.live)
+        earlier = line[: line.index(self.live.number)] if self.live.number in line else line
+        there = self.versions()
+        for number in reversed(earlier):
+            if number in there:
+                return there[number]
+        raise ServeError(f"{self.live} is live, and no version is before it")
+
+    def versions(self) -> dict[int, Version]:
+        """Return all versions that can be served by number."""
+        return {0: Version.of(0, self.base)} | self.published()
+
+    def numbered(self, number: int) -> Version:
+        """Return a version that can be served.
+
+        Raises:
+            ServeError: there is none of this number.
+
+        """
+        there = self.versions()
+        if number not in there:
+            known = ", ".join(str(n) for n in there)
+            raise ServeError(
+                f"version {number}: there is none, or it has been removed; there are: {known}"
+            )
+        return there[number]
+
+    def unfinished(self) -> list[Entry]:
+        """Return the first lines of attempts that have no end."""
+        running = dict[int, Entry]()
+        for entry in self.entries:
+            if entry.event == "begun":
+                running[entry.number] = entry
+            else:
+                running.pop(entry.number, None)
+        return list(running.values())
+
+    def check_base(self) -> None:
+        """Refuse a bundle if the state serves a version of another one.
+
+        Raises:
+            ServeError: names both.
+
+        """
+        lines = [e for e in self.entries if e.path == self.live.bundle and e.choice is not None]
+        if self.live.number and lines and lines[-1].base != self.base_version:
+            raise ServeError(
+                f"{self.base}: the state serves {self.live} of another bundle (content"
+                f" {lines[-1].base}, not {self.base_version}); give that bundle, or the state of"
+                " this one"
+            )
+
+
+def roll_back(state: State, base: str | Path, *, to: int | None = None) -> Entry:
+    """Serve an earlier version again; a running retraining is not waited for.
+
+    Args:
+        state: of the server.
+        base: the bundle of the command line.
+        to: number of a version, 0 for the bundle of the command line; the version that was live
+            before if None.
+
+    Returns:
+        The line of the journal.
+
+    Raises:
+        ServeError: there is no such version, it has been removed, or it is live already.
+        BundleError: its bundle is damaged.
+
+    """
+    history = History.of(state, base)
+    history.check_base()
+    target = history.before() if to is None else history.numbered(to)
+    if target.bundle == history.live.bundle:
+        raise ServeError(f"{target} is live already; choose another with --to")
+    opened(target.bundle)
+    return state.versions.add(
+        "rolled_back",
+        target.number or 0,
+        target.bundle,
+        base=history.base_version,
+        detail={"reasons": [f"rolled back from {history.live}"]},
+    )

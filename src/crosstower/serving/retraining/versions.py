@@ -1,0 +1,280 @@
+"""Numbered folders of versions, and the attempts that fill them.
+
+A folder holds a version only if the journal says "published" (`state/version_log.py`). So a process
+may be killed at any instant: the next `Versions.open` finds the attempt that has begun without an
+end, and removes its folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from filelock import FileLock, Timeout
+
+from crosstower.errors import CrosstowerError, ServeError
+from crosstower.serving.bundle.manifest import read_manifest
+from crosstower.serving.retraining.history import History, Version
+from crosstower.serving.state.state import State
+from crosstower.serving.state.version_log import Entry, VersionEvent
+from crosstower.storage.files import sync_folder, write_atomic
+
+BUNDLE, GATE = "bundle", "gate.json"
+KEEP = 5
+_LOCK = "retrain.lock"
+_GONE = re.compile(r"\.\d{4,}")  # folders that are being removed
+
+
+class Judgement(Protocol):
+    """The result of a gate: whether a version may be served, and why not."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may be served."""
+        ...
+
+    def plain(self) -> dict[str, Any]:
+        """Return reasons, notes and figures as plain JSON values."""
+        ...
+
+
+class Versions:
+    """The versions of one bundle in one folder; `Versions.open` keeps other retrainings out.
+
+    Args:
+        folder: of the versions.
+        state: of the server.
+        base: the bundle of the command line, number 0.
+        keep: number of published versions to keep.
+
+    """
+
+    def __init__(self, folder: Path, state: State, base: Path, keep: int) -> None:
+        self.folder, self._state, self._base, self._keep = folder, state, base, keep
+        self._base_version = read_manifest(base).version
+        self._locks = ExitStack()
+
+    @classmethod
+    def open(cls, folder: str | Path, state: State, *, base: str | Path, keep: int = KEEP) -> Self:
+        """Lock the versions of a state, and remove what an interrupted attempt has left.
+
+        Args:
+            folder: of the versions; created if it is missing.
+            state: of the server.
+            base: the bundle of the command line, number 0.
+            keep: number of published versions to keep, at least 2.
+
+        Raises:
+            ServeError: another retraining uses the state, the folder cannot be written, or the
+                state serves a version of another bundle.
+            BundleError: there is no bundle `base`.
+
+        """
+        if keep < 2:
+            raise ServeError(
+                f"keep: expected at least 2 versions, the live one and the one before, got {keep}"
+            )
+        found = cls(Path(folder).absolute(), state, Path(base).absolute(), keep)
+        try:
+            found._lock()
+            found.history().check_base()
+            found._clean()
+        except BaseException:
+            found.close()
+            raise
+        return found
+
+    def history(self) -> History:
+        """Return the journal as it is now."""
+        return History.of(self._state, self._base)
+
+    def live(self) -> Version:
+        """Return the version that the server serves, or will serve when it starts."""
+        return self.history().live
+
+    @contextmanager
+    def attempt(self) -> Generator[Attempt]:
+        """Begin the next version; an error within the block ends it as failed.
+
+        Raises:
+            ServeError: the folder cannot be made, or the disk is full; the live version stays.
+
+        """
+        attempt = Attempt(self, self._next_number(), self._state.bundle())
+        self.note("begun", attempt)
+        try:
+            attempt.folder.mkdir()
+            yield attempt
+            attempt.check_finished()
+        except OSError as error:
+            reason = f"{error.filename or attempt.folder}: {error.strerror or error}"
+            self._give_up(attempt, "failed", reason)
+            raise ServeError(
+                f"version {attempt.number} was not made: {reason}; the live version stays. Make"
+                " room or repair the disk, and start again"
+            ) from error
+        except BaseException as error:
+            stopped = not isinstance(error, Exception)
+            reason = "stopped before its end" if stopped else f"{error}" or type(error).__name__
+            self._give_up(attempt, "interrupted" if stopped else "failed", reason)
+            raise
+
+    def note(
+        self, event: VersionEvent, attempt: Attempt, detail: Mapping[str, Any] | None = None
+    ) -> Entry:
+        """Append a line about an attempt to the journal."""
+        base = self._base_version
+        return self._state.versions.add(
+            event, attempt.number, attempt.bundle, base=base, detail=detail
+        )
+
+    def publish(self, attempt: Attempt, detail: Mapping[str, Any]) -> bool:
+        """Make the server serve an attempt, unless another bundle went live since it began."""
+        made = self._state.versions.publish(
+            attempt.number,
+            attempt.bundle,
+            base=self._base_version,
+            detail=detail,
+            instead_of=attempt.compared,
+        )
+        return made is not None
+
+    def prune(self) -> None:
+        """Remove old versions, but neither the live one nor the one before."""
+        history = self.history()
+        kept = {history.live.number}
+        with suppress(ServeError):
+            kept.add(history.before().number)
+        for number, version in list(history.published().items())[: -self._keep]:
+            if number not in kept:
+                self.remove(version.bundle.parent)
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder; it disappears at once, its content after that."""
+        hidden = folder.with_name(f".{folder.name}")
+        with suppress(OSError):
+            folder.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let other retrainings in."""
+        self._locks.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _lock(self) -> None:
+        place = self._state.database.path.parent
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._locks.enter_context(FileLock(place / _LOCK, timeout=0))
+        except Timeout as error:
+            raise ServeError(
+                f"{place}: another retraining uses this state; wait for its end, or stop it"
+            ) from error
+        except OSError as error:
+            raise ServeError(
+                f"{self.folder}: cannot be written: {error.strerror or error}"
+            ) from error
+
+    def _clean(self) -> None:
+        """Note attempts without an end, and remove folders that hold no version."""
+        history = self.history()
+        for entry in history.unfinished():
+            detail = {"reasons": ["its process ended before its end"]}
+            self._state.versions.add(
+                "interrupted", entry.number, entry.path, base=entry.base, detail=detail
+            )
+        published = {e.number for e in history.entries if e.event == "published"}
+        for entry in history.entries:
+            if entry.event == "begun" and entry.number not in published:
+                self.remove(entry.path.parent)
+        for folder in self.folder.iterdir():
+            if _GONE.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _next_number(self) -> int:
+        numbers = [entry.number for entry in self.history().entries]
+        there = [int(f.name) for f in self.folder.iterdir() if f.name.isdecimal()]
+        return max([0, *numbers, *there]) + 1
+
+    def _give_up(self, attempt: Attempt, event: VersionEvent, reason: str) -> None:
+        """Remove an attempt that has no end yet, and note why.
+
+        On a full or broken disk the next opening does so.
+        """
+        with suppress(CrosstowerError):
+            if all(entry.number != attempt.number for entry in self.history().unfinished()):
+                return
+            self.remove(attempt.folder)
+            self.note(event, attempt, {"reasons": [reason]})
+
+
+class Attempt:
+    """A version in the making: fill `folder`, with the bundle at `bundle`, then call `finish`.
+
+    Args:
+        versions: that it belongs to.
+        number: of the version.
+        compared: choice of the bundle that was live at its beginning.
+
+    """
+
+    def __init__(self, versions: Versions, number: int, compared: tuple[int, Path] | None) -> None:
+        self.number, self.compared, self.finished = number, compared, False
+        self.folder = versions.folder / f"{number:04d}"
+        self.bundle = self.folder / BUNDLE
+        self._versions = versions
+
+    def finish(self, verdict: Judgement, facts: Mapping[str, Any] | None = None) -> bool:
+        """Serve the version if the gate lets it pass, else remove it; note both in the journal.
+
+        Args:
+            verdict: of the gate.
+            facts: about its rows; plain JSON values.
+
+        Returns:
+            Whether the version is live now.
+
+        Raises:
+            ServeError: the disk is full or broken; the live version stays.
+
+        """
+        detail = {**verdict.plain(), "facts": dict(facts or {})}
+        published = False
+        if verdict.passed:
+            detail["version"] = read_manifest(self.bundle).version
+            write_atomic(self.folder / GATE, json.dumps(detail, indent=1, allow_nan=False).encode())
+            sync_folder(self.folder)
+            published = self._versions.publish(self, detail)
+            if not published:
+                reason = "another bundle went live while this version was made; start again"
+                detail["reasons"] = [*detail.get("reasons", []), reason]
+        if not published:
+            self._versions.note("refused", self, detail)
+        self.finished = True
+        if published:
+            self._versions.prune()
+        else:
+            self._versions.remove(self.folder)
+        return published
+
+    def check_finished(self) -> None:
+        """Refuse to end without a verdict.
+
+        Raises:
+            ServeError: `finish` was not called.
+
+        """
+        if not self.finished:
+            raise ServeError(f"version {self.number} has ended without a verdict of the gate")
