@@ -36,6 +36,12 @@ def opened(state: State, clock: Clock, **more: Any) -> Histories:
     return Histories(state, more.pop("events", ("click", "purchase")), now=clock, **more)
 
 
+def current(users: Histories, user: Any) -> LiveUser:
+    """Return a user with all that any worker has acknowledged."""
+    users.catch_up()
+    return users.of(user)
+
+
 def replayed(
     log: Sequence[Event], user: Any, *, length: int, after: int, now: int
 ) -> tuple[Any, ...]:
@@ -75,12 +81,12 @@ def test_cached_histories_of_two_workers_equal_a_replay_of_the_log(tmp_path: Pat
             for worker in workers:
                 user = int(random.integers(0, 6))
                 expected = replayed(log, user, length=4, after=after, now=clock())
-                assert worker.of(user).items == expected
+                assert current(worker, user).items == expected
                 assert len(worker) <= 12
         fresh = opened(ours, clock, **more)  # after a restart
         for user in range(6):
             expected = replayed(log, user, length=4, after=after, now=clock())
-            assert fresh.of(user).items == workers[0].of(user).items == expected
+            assert current(fresh, user).items == current(workers[0], user).items == expected
         assert len(log) > 300
 
 
@@ -88,9 +94,15 @@ def test_a_batch_in_any_order_is_sorted_by_time(tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
         users = opened(state, Clock())
         state.add_events([event(n, item=n, at=-n) for n in (2, 5, 1)])
-        assert users.of(1).items == (5, 2, 1)
+        assert current(users, 1).items == (5, 2, 1)
         state.add_events([event(3, item=3, at=-3), event(4, item=4, at=-1)])
-        assert users.of(1).items == (5, 3, 2, 1, 4)  # of equal times, the first to arrive first
+        assert current(users, 1).items == (
+            5,
+            3,
+            2,
+            1,
+            4,
+        )  # of equal times, the first to arrive first
 
 
 def test_an_event_of_the_future_counts_from_its_time_on(tmp_path: Path) -> None:
@@ -98,20 +110,20 @@ def test_an_event_of_the_future_counts_from_its_time_on(tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
         users = opened(state, clock)
         state.add_events([event(1, item=1, at=59), event(2, item=2, at=3_600)])
-        assert users.of(1).items == (1,)  # a minute of difference between clocks is accepted
+        assert current(users, 1).items == (1,)  # a minute of difference between clocks is accepted
         counting, waiting = users.newest(1)
         assert ([e.item_id for e in counting], [e.item_id for e in waiting]) == ([1], [2])
         clock.seconds = 3_539.0
-        assert users.of(1).items == (1,)
+        assert current(users, 1).items == (1,)
         clock.seconds = 3_540.0
-        assert users.of(1).items == (1, 2)
+        assert current(users, 1).items == (1, 2)
 
 
 def test_events_up_to_the_last_training_row_do_not_count_twice(tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
         state.add_events([event(1, item=1, at=-1), event(2, item=2), event(3, item=3, at=1)])
-        assert opened(state, Clock(), after=microseconds(START)).of(1).items == (3,)
-        assert opened(state, Clock()).of(1).items == (1, 2, 3)
+        assert current(opened(state, Clock(), after=microseconds(START)), 1).items == (3,)
+        assert current(opened(state, Clock()), 1).items == (1, 2, 3)
 
 
 def test_ids_are_those_of_training(tmp_path: Path) -> None:
@@ -125,21 +137,21 @@ def test_ids_are_those_of_training(tmp_path: Path) -> None:
                 (microseconds(START),),
             )
         users = opened(state, Clock())
-        assert users.of(7).items == (3, 3, 3, 4)
-        assert users.of("u").items == ("x",)
-        assert users.of("nobody") == LiveUser()
+        assert current(users, 7).items == (3, 3, 3, 4)
+        assert current(users, "u").items == ("x",)
+        assert current(users, "nobody") == LiveUser()
 
 
 def test_attributes_of_other_workers_are_seen(tmp_path: Path) -> None:
     with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
         users = opened(ours, Clock(), events=())
-        assert users.of(1) == LiveUser()
+        assert current(users, 1) == LiveUser()
         theirs.put_users({1: {"country": "FR", "age": 3}})
-        assert users.of(1) == LiveUser({"country": "FR", "age": 3})
+        assert current(users, 1) == LiveUser({"country": "FR", "age": 3})
         theirs.put_users({1: {"age": 4}, 2: {}})
-        assert users.of(1) == LiveUser({"age": 4})
+        assert current(users, 1) == LiveUser({"age": 4})
         theirs.add_events([event(1)])
-        assert users.of(1).items == ()  # no type of event extends the history
+        assert current(users, 1).items == ()  # no type of event extends the history
 
 
 def test_deleted_events_and_users_are_forgotten_by_all_workers(tmp_path: Path) -> None:
@@ -147,22 +159,33 @@ def test_deleted_events_and_users_are_forgotten_by_all_workers(tmp_path: Path) -
         users = opened(ours, Clock())
         theirs.put_users({1: {"age": 3}, 2: {"age": 4}})
         theirs.add_events([event(n, user=u, at=n) for n, u in enumerate((1, 2, 3))])
-        assert [len(users.of(u).items) for u in (1, 2, 3)] == [1, 1, 1]
+        assert [len(current(users, u).items) for u in (1, 2, 3)] == [1, 1, 1]
         theirs.erase_users([1])
-        assert users.of(1) == LiveUser()
-        assert users.of(2) == LiveUser({"age": 4}, (7,))
+        assert current(users, 1) == LiveUser()
+        assert current(users, 2) == LiveUser({"age": 4}, (7,))
         theirs.delete_events(START + timedelta(seconds=2))
-        assert [len(users.of(u).items) for u in (1, 2, 3)] == [0, 0, 1]
+        assert [len(current(users, u).items) for u in (1, 2, 3)] == [0, 0, 1]
+
+
+def test_a_user_is_as_of_the_last_look(tmp_path: Path) -> None:
+    with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
+        users = opened(ours, Clock())
+        theirs.add_events([event(1, item=1)])
+        assert users.of(1) == LiveUser()  # one look serves a batch of requests
+        assert current(users, 1).items == (1,)
+        theirs.add_events([event(2, item=2)])
+        assert users.of(1).items == (1,)
+        assert current(users, 1).items == (1, 2)
 
 
 def test_many_events_at_once_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MANY", 5)
     with State.open(tmp_path) as state:
         users = opened(state, Clock())
-        assert users.of(1).items == ()
+        assert current(users, 1).items == ()
         state.add_events([event(n, item=n, at=n) for n in range(9)])
         assert users.behind() == 9
-        assert users.of(1).items == tuple(range(9))
+        assert current(users, 1).items == tuple(range(9))
         assert users.behind() == 0
 
 
@@ -171,5 +194,5 @@ def test_long_attributes_count_towards_the_bound_of_the_cache(tmp_path: Path) ->
         users = opened(state, Clock(), most_items=100)
         state.put_users({user: {"bio": "x" * 256 * 30} for user in range(9)})
         for user in range(9):
-            assert users.of(user).attributes == {"bio": "x" * 256 * 30}
+            assert current(users, user).attributes == {"bio": "x" * 256 * 30}
             assert len(users) == 31 * min(user + 1, 3)

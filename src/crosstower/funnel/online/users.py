@@ -35,12 +35,12 @@ class LiveUser:
 LiveUsers = Callable[[Id], LiveUser]
 """Returns the live user of a canonical id."""
 
-_NO_LIVE_USER = LiveUser()
+NO_LIVE_USER = LiveUser()
 
 
 def no_live_users(_user: Id) -> LiveUser:
     """Return an empty live user, as outside of a server."""
-    return _NO_LIVE_USER
+    return NO_LIVE_USER
 
 
 @dataclass(frozen=True)

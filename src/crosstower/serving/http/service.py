@@ -30,7 +30,7 @@ from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.http.spending import Spending
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.folder_lock import WorkerLock
-from crosstower.serving.state.state import State
+from crosstower.serving.state.state import Heads, State
 
 Result = TypeVar("Result")
 _IDLE_SECONDS, _DRIFT_PLACES = 1.0, 10  # the first places of a list count as shown
@@ -70,6 +70,7 @@ class Service:
         self._swapping = asyncio.Lock()
         self._waiting = self._writes = self._state_bytes = self._applied = 0
         self._chosen = self._refused = 0
+        self._heads: Heads | None = None  # of the state when the live bundle last caught up
         self._drift: ScoreDrift | None = None
 
     @property
@@ -228,10 +229,14 @@ class Service:
         return respond_to_lists(self._up_to_date(), batch, queue_timeout=self._timeout)
 
     def _up_to_date(self) -> Live:
-        """Return the live bundle with all changes of items."""
-        self._catch_up()
+        """Return the live bundle with all that any worker has acknowledged."""
         if self.live is None:
             raise ApiError(503, "no bundle is open yet", reason="not_ready")
+        heads = self.state.heads()
+        if heads is not self._heads:  # a new object after each write
+            self._applied = self._brought_up(self.live, self._applied)
+            self.users.catch_up()
+            self._heads = heads
         return self.live
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -261,19 +266,13 @@ class Service:
         self._show_figures()
 
     def _keep_up(self) -> None:
-        self._catch_up()
-        self.users.keep_up(self.live)
+        self.users.show_lag()
+        self.users.keep_up(self._up_to_date())
 
-    def _catch_up(self) -> None:
-        """Apply the changes of items that were acknowledged since the last time."""
-        if self.live is not None and (newest := self.state.last_sequence()) > self._applied:
-            self._applied = self._brought_up(self.live, self._applied, newest)
-
-    def _brought_up(self, live: Live, applied: int, newest: int | None = None) -> int:
+    def _brought_up(self, live: Live, applied: int) -> int:
         """Apply the changes after a number to a live bundle; return the last number."""
-        newest = self.state.last_sequence() if newest is None else newest
         catalogue = None if live.funnel is None else live.funnel.catalogue
-        return self.items.apply(catalogue, applied, newest)
+        return self.items.apply(catalogue, applied, self.state.last_sequence())
 
     async def _follow(self) -> None:
         """Serve the bundle that another worker has swapped to."""

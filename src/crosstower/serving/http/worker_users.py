@@ -53,14 +53,21 @@ class WorkerUsers:
         )
         funnel.users.live = self._histories.of
 
-    def keep_up(self, live: Live | None) -> None:
-        """Look at the log, and update the metrics."""
-        histories = self._histories
-        if histories is not None:
-            self._metrics.history_lag(histories.behind())
-            histories.catch_up()
-            self._metrics.history_cache(len(histories))
-        self.counts.count(None if live is None else live.funnel, histories)
+    def catch_up(self) -> None:
+        """Forget what is cached of users that have changed in the state."""
+        if self._histories is not None:
+            self._histories.catch_up()
+
+    def show_lag(self) -> None:
+        """Set the number of events that `catch_up` will find."""
+        if self._histories is not None:
+            self._metrics.history_lag(self._histories.behind())
+
+    def keep_up(self, live: Live) -> None:
+        """Count the worker's events, and show the size of the cache."""
+        if self._histories is not None:
+            self._metrics.history_cache(len(self._histories))
+        self.counts.count(live.funnel, self._histories)
 
     def ids(self, live: Live, given: Sequence[Any]) -> list[Id]:
         """Return canonical ids of users.

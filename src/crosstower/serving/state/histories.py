@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crosstower.funnel.online.users import LiveUser
+from crosstower.funnel.online.users import NO_LIVE_USER, LiveUser
 from crosstower.serving.state import event_log, user_table
 from crosstower.serving.state.event_log import UserEvent
 from crosstower.serving.state.json_text import json_text
@@ -34,9 +34,8 @@ class _Cached:
 class Histories:
     """Live users, read from the state when they are first asked for, or have changed.
 
-    A user's events are read by an index, and kept until the log has another event of the user. A
-    look at the log costs microseconds while nothing is written, so that every call sees what any
-    worker has acknowledged before it. For one thread.
+    A user's events are read by an index, and kept until `catch_up` finds another event of the user
+    in the log. For one thread.
 
     Args:
         state: has the events and the attributes.
@@ -74,7 +73,7 @@ class Histories:
         return self._size
 
     def of(self, user: Id) -> LiveUser:
-        """Return a user as of now; empty for one that the state does not know.
+        """Return a user as of the last `catch_up`; empty for one that the state does not know.
 
         Args:
             user: a canonical id.
@@ -83,7 +82,9 @@ class Histories:
             ServeError: the state is damaged or cannot be read.
 
         """
-        self.catch_up()
+        events, users, _ = self._seen
+        if not users and not (events and self.events):
+            return NO_LIVE_USER  # of anybody
         found = self._cached.get(user)
         if found is not None and found.until > self.horizon():
             self._cached.move_to_end(user)
@@ -119,7 +120,7 @@ class Histories:
         return max(0, self._state.heads().events - self._seen[0])
 
     def catch_up(self) -> None:
-        """Forget the users that have changed since the last look."""
+        """Forget the users that have changed since the last look, by whichever worker."""
         heads = self._state.heads()
         now = (heads.events, heads.users, heads.deletions)
         if now == self._seen:

@@ -139,17 +139,15 @@ class State:
             sequence = changes[-1].sequence
 
     def last_sequence(self) -> int:
-        """Return the number of the newest change of an item, 0 without changes.
-
-        Takes microseconds while nothing is written: cheap enough to ask at each request.
-        """
+        """Return the number of the newest change of an item, 0 without changes."""
         return self.heads().items
 
     def heads(self) -> Heads:
         """Return the numbers of the newest rows.
 
-        They are read again only after a commit of another connection, in any process: the
-        connection that reads never writes, so SQLite's data_version shows our own writes too.
+        They are read again, as a new object, only after a commit of another connection, in any
+        process: the connection that reads never writes, so SQLite's data_version shows our own
+        writes too. Until then a call takes microseconds: cheap enough for each request.
         """
         with self._database.reading() as connection:
             version = connection.execute("PRAGMA data_version").fetchone()[0]
