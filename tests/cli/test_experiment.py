@@ -10,10 +10,9 @@ from crosstower.cli.experiment import experiment_app
 from crosstower.cli.main import app
 from crosstower.errors import CrosstowerError, QueryError
 from crosstower.experiments.analysis import experiment_report
-from crosstower.serving.state.events import Event
 from crosstower.serving.state.state import State
 
-from ..fixtures.experiment_log import TEXT, events, experiment
+from ..fixtures.experiment_log import TEXT, events, experiment, stored
 
 
 @pytest.fixture
@@ -53,26 +52,8 @@ def test_the_command_prints_json_up_to_a_time(files: tuple[str, str]) -> None:
 
 def test_the_command_reads_the_state_of_a_server(files: tuple[str, str], tmp_path: Path) -> None:
     frame = events(users=40)
-    stored = []
-    for number, row in enumerate(frame.iter_rows(named=True)):
-        attributes = {
-            key: row[f"attributes.{key}"]
-            for key in ("experiment", "arm")
-            if row[f"attributes.{key}"] is not None
-        }
-        stored.append(
-            Event(
-                event_id=str(number),
-                type=row["type"],
-                time=row["time"],
-                user=row["user"],
-                value=row["value"],
-                query={"device": row["query.device"]},
-                attributes=attributes,
-            )
-        )
     with State.open(tmp_path / "state") as state:
-        state.add_events(tuple(stored))
+        state.add_events(stored(frame))
     plain = json.loads(asked(files[0], "--state", str(tmp_path / "state"), "--json"))
     expected = experiment_report(frame, experiment()).plain()
     assert plain == expected

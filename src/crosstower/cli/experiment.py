@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +13,8 @@ from crosstower.cli.options import Json, time_of
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from crosstower.experiments.report import ExperimentReport
+    from crosstower.experiments.specification import Experiment
 
 experiment_app = typer.Typer(help="Analyse A/B tests and interleaved lists.", no_args_is_help=True)
 
@@ -48,13 +47,10 @@ def experiment_report(
     as_json: Json = False,
 ) -> None:
     """Report lifts with always-valid intervals, the sample ratio, segments and verdicts."""
-    from crosstower.experiments import analysis
     from crosstower.experiments.experiment_file import load_experiments
 
     experiment = load_experiments(file).named(name)
-    report = analysis.experiment_report(
-        _events(state, events), experiment, until=time_of("--until", until)
-    )
+    report = _report(state, events, experiment, until=time_of("--until", until))
     if html is not None:
         from crosstower.experiments.page import write_experiment_page
 
@@ -79,20 +75,21 @@ def print_experiment(report: ExperimentReport) -> None:
         out.print(f"Note: {words}", highlight=False)
 
 
-def _events(state: Path | None, events: Path | None) -> pl.DataFrame:
-    """Return the events of a state folder or a file."""
+def _report(
+    state: Path | None, events: Path | None, experiment: Experiment, *, until: datetime | None
+) -> ExperimentReport:
+    """Return the report from the events of a state folder or a file."""
+    if (state is None) == (events is None):
+        raise QueryError("events: give either --state FOLDER or --events FILE")
+    if events is None:
+        from crosstower.serving.experiment_report import state_report
+
+        return state_report(state or "", experiment, until=until)
     import polars as pl
 
     from crosstower.data.sources.source import open_source
+    from crosstower.experiments.analysis import experiment_report as report_of
 
-    if (state is None) == (events is None):
-        raise QueryError("events: give either --state FOLDER or --events FILE")
-    if events is not None:
-        source = open_source(events)
-        return pl.concat([chunk.frame for chunk in source.chunks(source.columns())])
-    from crosstower.serving.state.event_export import export_events
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "events.parquet"
-        export_events(state or "", path)
-        return pl.read_parquet(path)
+    source = open_source(events)
+    frame = pl.concat([chunk.frame for chunk in source.chunks(source.columns())])
+    return report_of(frame, experiment, until=until)

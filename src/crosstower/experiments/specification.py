@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -209,6 +209,19 @@ class Experiment(FrozenModel):
         """Share by arm, with the holdout last if there is one; arms without users are left out."""
         shares = {name: arm.share for name, arm in self.arms.items() if arm.share > 0.0}
         return shares | ({HOLDOUT: self.holdout} if self.holdout > 0.0 else {})
+
+    @property
+    def event_types(self) -> list[str]:
+        """Types of the events that the report reads, sorted."""
+        counted = {kind for metric in self.metrics.values() for kind in (metric.event, metric.per)}
+        interleaves = any(arm.interleave is not None for arm in self.arms.values())
+        clicks = {self.click} if interleaves else set[str]()
+        return sorted({self.exposure, *clicks, *(kind for kind in counted if kind is not None)})
+
+    @property
+    def since(self) -> datetime:
+        """Time of the first event that the report reads: the start, less the covariates' days."""
+        return self.start - timedelta(days=self.covariate_days)
 
     def active(self, time: datetime) -> bool:
         """Return whether the experiment runs at a time."""

@@ -66,6 +66,7 @@ def test_paths_have_their_gates() -> None:
     assert gates.of(b"/v1/recommend") is gates.live
     assert gates.of(b"/v1/events") is gates.events
     assert gates.of(b"/healthz") is gates.of(b"/page/app.js") is None
+    assert gates.of(b"/v1/experiments/report?name=a") is None
     assert not gates.any_full
     gates.events.enter()
     assert gates.any_full

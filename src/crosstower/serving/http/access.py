@@ -129,5 +129,5 @@ _OPENED = "crosstower.opened"  # the key in a request's scope of the scope that 
 _WORDS: dict[Scope, str] = {
     "read": "read",
     "write": "change items or add events",
-    "admin": "change the bundle",
+    "admin": "change the bundle or read reports of experiments",
 }

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from crosstower.serving.http.access import Needs, Worker
+from crosstower.serving.http.experiment_reports import ExperimentReports
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.middleware import Hosts, RequestMiddleware
 from crosstower.serving.http.problems import (
@@ -23,6 +24,7 @@ from crosstower.serving.http.problems import (
     problem_response,
     respond_with_problems,
 )
+from crosstower.serving.http.report_routes import report_routes
 from crosstower.serving.http.routes import read_routes
 from crosstower.serving.http.schemas import Health
 from crosstower.serving.http.service import Service
@@ -46,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.from_environment()
     metrics = ServerMetrics()
     service = Service(settings, tokens_of(os.environ), metrics)
+    reports = ExperimentReports(settings.experiments, settings.state)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -63,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 with contextlib.suppress(asyncio.CancelledError):
                     await keeping
         finally:
+            await reports.stop()
             await service.stop()
 
     app = FastAPI(
@@ -73,11 +77,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
-    app.state.service = service
+    app.state.service, app.state.reports = service, reports
     respond_with_problems(app)
     app.include_router(read_routes)
     app.include_router(write_routes)
     app.include_router(user_routes)
+    app.include_router(report_routes)
     _add_operations(app)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     _describe_problems(app)

@@ -250,6 +250,14 @@ def read(
         yield [row[1:] for row in rows]
 
 
+def has_more(database: Database, selection: Selection, most: int) -> bool:
+    """Return whether a selection has more than `most` events; takes a second for millions."""
+    condition, values = selection.condition()
+    statement = f"SELECT count(*) FROM (SELECT 1 FROM events WHERE {condition} LIMIT ?)"  # noqa: S608
+    with database.reading() as connection:
+        return connection.execute(statement, (0, *values, most + 1)).fetchone()[0] > most
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else json_text(value)
 

@@ -1,0 +1,102 @@
+"""The report of an experiment from the events of a server's state.
+
+A server computes it in a process of its own (`python -m crosstower.serving.experiment_report`), at
+low priority, so that requests do not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosstower.errors import CrosstowerError, DataError
+from crosstower.experiments.analysis import experiment_report
+from crosstower.experiments.report import ExperimentReport
+from crosstower.experiments.specification import Experiment
+from crosstower.serving.state.event_export import export_events
+from crosstower.serving.state.event_log import Selection, has_more, last_event, microseconds
+from crosstower.serving.state.state import State
+
+_NICE = 10
+
+
+def state_report(
+    folder: str | Path,
+    experiment: Experiment,
+    *,
+    until: datetime | None = None,
+    most_events: int | None = None,
+) -> ExperimentReport:
+    """Return the report of an experiment from a state folder; its server may keep writing.
+
+    Args:
+        folder: of the server's state.
+        experiment: arms, shares and metrics.
+        until: end of the comparison, with a zone; None for the end of the experiment.
+        most_events: largest number of events to read; None for no limit.
+
+    Raises:
+        ServeError: the folder is not the state of a server, or is damaged.
+        DataError: no event belongs to the experiment, or there are more than `most_events`.
+
+    """
+    types, ends = experiment.event_types, [end for end in (until, experiment.end) if end]
+    end = min(ends, default=None)
+    if most_events is not None:
+        _check_size(folder, experiment, end, most_events)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "events.parquet"
+        found = export_events(folder, path, after=experiment.since, until=end, types=types)
+        if found.events == 0:
+            raise DataError(
+                f"experiment '{experiment.name}': the state has no events of the types"
+                f" {', '.join(types)} since {experiment.since:%Y-%m-%d %H:%M} UTC; start the server"
+                " with --log, or send such events"
+            )
+        events = pl.read_parquet(path)
+    return experiment_report(events, experiment, until=until)
+
+
+def _check_size(
+    folder: str | Path, experiment: Experiment, end: datetime | None, most: int
+) -> None:
+    with State.open_existing(folder) as state:
+        selection = Selection(
+            microseconds(experiment.since),
+            None if end is None else microseconds(end),
+            tuple(experiment.event_types),
+            last_event(state.database),
+        )
+        if has_more(state.database, selection, most):
+            raise DataError(
+                f"experiment '{experiment.name}': the state has more than {most:,} events of it,"
+                " which is too many for a server; run: crosstower experiment report FILE --state"
+                f" {folder}"
+            )
+
+
+def _answer(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the report as plain data, or the error in words."""
+    experiment = Experiment.model_validate_json(given["experiment"])
+    try:
+        report = state_report(given["state"], experiment, most_events=given["most_events"])
+    except CrosstowerError as error:
+        return {"error": type(error).__name__, "problem": str(error)}
+    return {"report": report.plain()}
+
+
+def main() -> None:
+    """Read a request from the standard input as JSON, and write the answer to the output."""
+    os.nice(_NICE)
+    sys.stdout.write(json.dumps(_answer(json.load(sys.stdin)), allow_nan=False))
+
+
+if __name__ == "__main__":
+    main()

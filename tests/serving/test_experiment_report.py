@@ -1,0 +1,76 @@
+"""The report of an experiment from a state folder."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from crosstower.errors import DataError, QueryError, ServeError
+from crosstower.experiments.analysis import experiment_report
+from crosstower.serving.experiment_report import state_report
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.state import State
+
+from ..fixtures.experiment_log import events, experiment, stored
+
+FRAME = events(users=60)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state with the events of an experiment, and others that its report does not read."""
+    state_folder = tmp_path_factory.mktemp("experiment") / "state"
+    odd = [
+        Event(event_id="view", type="view", time=datetime(2026, 12, 1, tzinfo=UTC), user=1),
+        Event(event_id="old", type="click", time=datetime(2020, 1, 1, tzinfo=UTC), user=1),
+    ]
+    with State.open(state_folder) as state:
+        state.add_events([*stored(FRAME), *odd])
+    return state_folder
+
+
+def test_a_state_gives_the_report_of_its_events(folder: Path) -> None:
+    assert (
+        state_report(folder, experiment()).plain() == experiment_report(FRAME, experiment()).plain()
+    )
+
+
+def test_until_ends_the_report(folder: Path) -> None:
+    until = datetime(2026, 11, 4, tzinfo=UTC)
+    found = state_report(folder, experiment(), until=until)
+    assert found.plain() == experiment_report(FRAME, experiment(), until=until).plain()
+    with pytest.raises(QueryError, match="until: expected a time after"):
+        state_report(folder, experiment(), until=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_too_many_events_are_refused_with_the_command_to_run(folder: Path) -> None:
+    start = experiment().start - timedelta(days=7)
+    read = FRAME.filter(FRAME["time"] >= start).height
+    assert state_report(folder, experiment(), most_events=read).name == "likes"
+    with pytest.raises(DataError, match=f"more than {read - 1:,} events of it.*experiment report"):
+        state_report(folder, experiment(), most_events=read - 1)
+
+
+def test_a_state_without_events_of_the_experiment_is_explained(tmp_path: Path) -> None:
+    State.open(tmp_path / "state").close()
+    with pytest.raises(DataError, match="no events of the types click, impression, purchase since"):
+        state_report(tmp_path / "state", experiment())
+    with pytest.raises(ServeError, match="not the state of a server"):
+        state_report(tmp_path, experiment())
+
+
+def test_the_process_answers_with_the_report_or_the_problem(folder: Path) -> None:
+    def answer(state: Path) -> dict[str, object]:
+        given = {"experiment": experiment().model_dump_json(), "state": str(state)}
+        child = [sys.executable, "-m", "crosstower.serving.experiment_report"]
+        text = json.dumps(given | {"most_events": 10**6})
+        done = subprocess.run(child, input=text, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    assert answer(folder) == {"report": experiment_report(FRAME, experiment()).plain()}
+    missing = answer(folder / "none")
+    assert missing["error"] == "ServeError"
+    assert "not the state of a server" in str(missing["problem"])
