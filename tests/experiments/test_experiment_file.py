@@ -58,3 +58,20 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path.write_text("- name: a")
     with pytest.raises(RecipeError, match="expected the key experiments with a list"):
         load_experiments(path)
+
+
+def test_bundles_of_arms_are_relative_to_the_file(tmp_path: Path) -> None:
+    first = ONE.replace("share: 0.5}", "share: 0.5, bundle: new}", 1) + "end: 2026-12-01"
+    later = ONE.replace("name: likes", "name: next").replace("2026-11-01", "2026-12-01")
+    later = later.replace("share: 0.5}", "share: 0.5, bundle: /far}", 1)
+    file = parsed(first, later)
+    path = tmp_path / "experiments.yaml"
+    path.write_text(file.model_dump_json())
+    found = load_experiments(path)
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    new, far = str(tmp_path / "new"), "/far"
+    assert found.bundles(start) == {
+        new: "experiment 'likes', arm 'control'",
+        far: "experiment 'next', arm 'control'",
+    }
+    assert list(found.bundles(datetime(2026, 12, 1, tzinfo=UTC))) == [far]

@@ -57,8 +57,8 @@ def test_defaults_follow_from_the_order_of_the_file() -> None:
             "such an arm sets no request",
         ),
         (
-            "arms: {a: {share: 1}, b: {share: 0, bundle: other}}",
-            "a server holds one bundle, .* start a second server with: crosstower serve other",
+            "arms: {a: {share: 1}, b: {share: 0, interleave: [a, a], bundle: other}}",
+            "such an arm sets no bundle",
         ),
         ("metrics: {m: {event: e, of: any, per: f}}", "per: not allowed with of: any"),
         ("metrics: {m: {event: e, of: sum}}", "expected 'count', 'value' or 'any', got 'sum'"),

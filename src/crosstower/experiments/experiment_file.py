@@ -5,6 +5,7 @@ At any time at most one experiment is active, so that each event belongs to one 
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Self
@@ -36,6 +37,20 @@ class Experiments(FrozenModel):
                     " the other starts, or make one experiment with an arm per combination"
                 )
         return self
+
+    def bundles(self, time: datetime) -> dict[str, str]:
+        """Return who names each bundle of an arm, by path; experiments that have ended need none.
+
+        Args:
+            time: now.
+
+        """
+        found: dict[str, str] = {}
+        for one in self.experiments:
+            for name, arm in one.arms.items():
+                if arm.bundle is not None and (one.end is None or time < one.end):
+                    found.setdefault(arm.bundle, f"experiment '{one.name}', arm '{name}'")
+        return found
 
     def named(self, name: str | None) -> Experiment:
         """Return an experiment by its name; the only one if None.
@@ -71,6 +86,8 @@ def load_experiments(path: str | Path) -> Experiments:
     >>> load_experiments(path).named("more_likes").shares
     {'control': 0.5, 'likes': 0.5}
 
+    Bundles of arms become absolute paths; relative ones start at the folder of the file.
+
     Raises:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
@@ -81,4 +98,17 @@ def load_experiments(path: str | Path) -> Experiments:
         named="the file is",
         empty="expected the key experiments with a list of experiments",
     )
-    return validate(Experiments, plain)
+    found = validate(Experiments, plain)
+    many = tuple(_located(one, path.absolute().parent) for one in found.experiments)
+    return found.model_copy(update={"experiments": many})
+
+
+def _located(one: Experiment, folder: Path) -> Experiment:
+    """Return an experiment with the bundles of its arms as absolute paths."""
+    arms = {
+        name: arm
+        if arm.bundle is None
+        else arm.model_copy(update={"bundle": str(folder / arm.bundle)})
+        for name, arm in one.arms.items()
+    }
+    return one.model_copy(update={"arms": arms})

@@ -21,7 +21,7 @@ _WHOLE = 1.0 + 1e-9
 
 
 class Arm(FrozenModel):
-    """One treatment: the fields that it sets in a request, or two arms to interleave."""
+    """One treatment: a bundle, and fields of a request; or two arms to interleave."""
 
     share: Share = Field(description="Share of the users, from 0 to 1.")
     request: dict[str, Any] = Field(
@@ -33,17 +33,21 @@ class Arm(FrozenModel):
         default=None,
         description="Names of two other arms whose lists are combined by team-draft interleaving.",
     )
-    bundle: str | None = Field(default=None, description="Not supported; serve it by a server.")
+    bundle: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4_096,
+        description="Folder of the bundle that answers the arm's requests, relative to the file"
+        " (default: the bundle that is served).",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if self.bundle is not None:
-            raise ValueError(
-                "bundle: a server holds one bundle, so an arm cannot have its own; start a second"
-                f" server with: crosstower serve {self.bundle}, and split the users before them"
-            )
-        if self.interleave is not None and self.request:
-            raise ValueError("interleave: such an arm sets no request; drop one of the two keys")
+        for key in ("request", "bundle"):
+            if self.interleave is not None and getattr(self, key):
+                raise ValueError(
+                    f"interleave: such an arm sets no {key}; set it in the arms that it names"
+                )
         return self
 
 

@@ -206,6 +206,7 @@ def test_the_experiments_and_an_assignment_can_be_read(client: TestClient) -> No
         "end": None,
         "active": True,
         "shares": {"control": 0.3, "by_city": 0.3, "mixed": 0.2, "holdout": 0.1},
+        "versions": {},
         "arm": None,
     }
     user = user_of("by_city")

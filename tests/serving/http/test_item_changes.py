@@ -1,10 +1,12 @@
 """Changes of items: encoded once by the worker that writes them, applied by every worker."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosstower.funnel.online.catalogue import OnlineCatalogue
+from crosstower.serving.state.state import State
 
 from ..conftest import Start
 
@@ -59,3 +61,9 @@ def test_an_item_that_cannot_be_read_is_not_written(start: Start, encoded: list[
     assert found(client) == []
     app: Any = client.app
     assert app.state.service.state.last_sequence() == 0
+
+
+def test_columns_of_other_bundles_are_not_read(start: Start, tmp_path: Path) -> None:
+    with State.open(tmp_path / "state") as state:  # as of an earlier bundle with one more column
+        state.put_items([ROW | {"colour": "red"}, {"listing_id": 8, "city": 5}], item="listing_id")
+    assert found(start()) == [10**6]

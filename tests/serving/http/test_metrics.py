@@ -68,17 +68,17 @@ def test_everything_that_happens_is_counted() -> None:
 def test_a_swap_shows_the_new_version_and_forgets_the_drift() -> None:
     metrics = ServerMetrics()
     metrics.model("aaa")
-    metrics.score_drift("click", 0.3)
-    metrics.score_drift("like", None)
+    metrics.score_drift("aaa", "click", 0.3)
+    metrics.score_drift("aaa", "like", None)
     found = samples(metrics.render()[0])
     assert found["crosstower_model_info{version=aaa}"] == 1
-    assert found["crosstower_score_drift{task=click}"] == 0.3
-    assert found["crosstower_score_drift{task=like}"] == -1
+    assert found["crosstower_score_drift{task=click,version=aaa}"] == 0.3
+    assert found["crosstower_score_drift{task=like,version=aaa}"] == -1
     metrics.model("bbb")
     found = samples(metrics.render()[0])
     assert found["crosstower_model_info{version=aaa}"] == 0
     assert found["crosstower_model_info{version=bbb}"] == 1
-    assert found["crosstower_score_drift{task=click}"] == -1
+    assert found["crosstower_score_drift{task=click,version=aaa}"] == -1
     metrics.model("bbb")
     assert samples(metrics.render()[0])["crosstower_model_info{version=bbb}"] == 1
 
@@ -155,8 +155,10 @@ def test_workers_are_shown_as_one(tmp_path: Path) -> None:
     with workers(folder, 2) as (one, two):
         one("metrics.request('/v1/rank', 200, 0.004)", "metrics.queue_length(3)")
         two("metrics.request('/v1/rank', 200, 0.04)", "metrics.queue_length(4)")
-        one("metrics.items(10)", "metrics.model('old')", "metrics.score_drift('click', None)")
-        two("metrics.items(11)", "metrics.model('old')", "metrics.score_drift('click', 0.2)")
+        one(
+            "metrics.items(10)", "metrics.model('old')", "metrics.score_drift('old', 'click', None)"
+        )
+        two("metrics.items(11)", "metrics.model('old')", "metrics.score_drift('old', 'click', 0.2)")
         one("metrics.model('new')")
         for worker in (one, two):
             found = worker.render()
@@ -168,14 +170,14 @@ def test_workers_are_shown_as_one(tmp_path: Path) -> None:
             assert found["crosstower_items"] == 11
             assert found["crosstower_model_info{version=old}"] == 1  # of the second worker
             assert found["crosstower_model_info{version=new}"] == 1
-            assert found["crosstower_score_drift{task=click}"] == 0.2
+            assert found["crosstower_score_drift{task=click,version=old}"] == 0.2
         two.kill()
         found = one.render()
         assert found["crosstower_requests_total{route=/v1/rank,status=200}"] == 2  # never falls
         assert found["crosstower_queue_length"] == 3
         assert found["crosstower_items"] == 10
         assert found["crosstower_model_info{version=old}"] == 0
-        assert found["crosstower_score_drift{task=click}"] == -1
+        assert found["crosstower_score_drift{task=click,version=old}"] == -1
 
 
 def test_a_new_start_begins_at_nothing(tmp_path: Path) -> None:

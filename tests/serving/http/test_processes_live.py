@@ -1,6 +1,7 @@
 """Live users of a server of several processes: killed, and seen by all workers."""
 
 import itertools
+import json
 import random
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import polars as pl
 
+from crosstower.experiments.assignment import Assignment
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.worker_users import WorkerUsers
@@ -117,3 +119,35 @@ def test_other_workers_answer_from_an_event_within_a_second(
 
 def items_of(client: httpx.Client, body: dict[str, Any]) -> list[Any]:
     return [item["item_id"] for item in client.post("/v1/recommend", json=body).json()["items"]]
+
+
+def test_two_workers_answer_each_arm_by_its_bundle(live_films: LiveFilms, tmp_path: Path) -> None:
+    arms = {"old": {"share": 0.5}, "new": {"share": 0.5, "bundle": str(live_films.only.folder)}}
+    one = {"name": "models", "start": "2020-01-01", "arms": arms}
+    one["metrics"] = {"clicks": {"event": "click"}}
+    file = tmp_path / "experiments.yaml"
+    file.write_text(json.dumps({"experiments": [one]}))
+    of = Assignment({"old": 0.5, "new": 0.5}, salt="models").of
+    versions = {"old": live_films.bundle.version, "new": live_films.only.version}
+    state = tmp_path / "state"
+    more = ("--workers", "2", "--experiments", str(file))
+    with serving(live_films.bundle.folder, state, *more) as server:
+        for user in range(12):
+            found = []
+            for n in range(4):  # a connection each, which any worker may take
+                item = {"item_id": f"f{n:02d}", "user": user, "type": "click"}
+                event = {
+                    **item,
+                    "event_id": f"{user}-{n}",
+                    "time": (LATER + timedelta(seconds=n + 1)).isoformat(),
+                }
+                with server.client() as client:
+                    assert client.post("/v1/events", json={"events": [event]}).status_code == 200
+                with server.client() as client:
+                    response = client.post("/v1/recommend", json={"user": user, "k": 5}).json()
+                assert (response["arm"], response["version"]) == (of(user), versions[of(user)])
+                found.append([i["item_id"] for i in response["items"]])
+            seen = [
+                set(items) & {f"f{m:02d}" for m in range(n + 1)} for n, items in enumerate(found)
+            ]
+            assert seen == [set()] * 4

@@ -104,11 +104,15 @@ def _resolve(
 
 @dataclass(frozen=True)
 class ListRequest(Generic[Result]):
-    """A request for a list, what to make of it, and the time by which its turn must come."""
+    """A request for a list, what to make of it, and the time by which its turn must come.
+
+    `bundle` is the path of an arm's bundle, None for the main one.
+    """
 
     request: FunnelRequest
     respond: Callable[[Live, Ranked], Result]
     deadline: float
+    bundle: str | None = None
 
 
 def respond_to_lists(

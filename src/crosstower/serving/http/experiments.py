@@ -1,16 +1,16 @@
-"""Experiments in a worker: the arm of a request and of an event, and interleaved lists."""
+"""Experiments in a worker: the arm of a request and of an event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from pydantic import Field
 
 from crosstower.errors import CrosstowerError, RecipeError, ServeError
 from crosstower.experiments.assignment import Assignment
 from crosstower.experiments.experiment_file import Experiments
-from crosstower.experiments.interleaving import team_draft
 from crosstower.experiments.specification import Experiment
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
@@ -18,13 +18,12 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.schemas import RecommendRequest
 from crosstower.serving.http.settings import Limits
+from crosstower.serving.http.treatment import Treatment
 from crosstower.serving.state.events import Event, now
 from crosstower.values.ids import Id, id_of
 
 ALLOWED = frozenset({"blend", "rules", "explore", "candidates"})
 """Fields of a request that an arm may set, as far as requests have them."""
-
-_OF_ONE_LIST = ("stages", "explain")  # parts of a response that two lists have no common one of
 
 
 class ExperimentSummary(FrozenModel):
@@ -35,6 +34,7 @@ class ExperimentSummary(FrozenModel):
     end: datetime | None
     active: bool
     shares: dict[str, float]
+    versions: dict[str, str] = Field(description="By arm with its own bundle: its version.")
     arm: str | None
 
 
@@ -42,54 +42,6 @@ class ExperimentsResponse(FrozenModel):
     """The experiments of the server."""
 
     experiments: list[ExperimentSummary]
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """What an arm makes of a request: one list, or two lists to interleave.
-
-    Args:
-        experiment: name.
-        arm: name.
-        requests: one, or two if the arm is interleaved.
-        teams: names of the interleaved arms.
-
-    """
-
-    experiment: str
-    arm: str
-    requests: tuple[RecommendRequest, ...]
-    teams: tuple[str, ...] = ()
-
-    def response(self, lists: Sequence[dict[str, Any]], request_id: str) -> dict[str, Any]:
-        """Return the response: the only list, or both as one, with the arm.
-
-        Args:
-            lists: response to each request.
-            request_id: seed of the interleaving.
-
-        """
-        found = lists[0] if len(lists) == 1 else self._interleaved(lists, request_id)
-        return found | {"experiment": self.experiment, "arm": self.arm}
-
-    def _interleaved(self, lists: Sequence[dict[str, Any]], request_id: str) -> dict[str, Any]:
-        items = [{item["item_id"]: item for item in one["items"]} for one in lists]
-        drafted = team_draft(
-            list(items[0]), list(items[1]), self.requests[0].k, request_id=request_id
-        )
-        picked = zip(drafted.items, drafted.teams, strict=True)
-        merged = [
-            items[team][item] | {"rank": rank, "team": self.teams[team]}
-            for rank, (item, team) in enumerate(picked, 1)
-        ]
-        notices = [notice for one in lists for notice in one["notices"]]
-        hidden = [name for name in _OF_ONE_LIST if lists[0].get(name) is not None]
-        notices += [f"{name}: not returned for interleaved lists" for name in hidden]
-        return lists[0] | {
-            "items": merged,
-            "notices": list(dict.fromkeys(notices)),
-            **dict.fromkeys(hidden),
-        }
 
 
 class RunningExperiments:
@@ -135,8 +87,6 @@ class RunningExperiments:
         """
         if not self._experiments:
             return None
-        if not self._experiments:
-            return None
         found = self._arm(request.user, request_id, self._clock())
         if found is None:
             return None
@@ -148,11 +98,13 @@ class RunningExperiments:
             return None
         declared = one.arms.get(arm)
         teams = () if declared is None else declared.interleave or ()
-        requests = tuple(self._applied(request, one, name) for name in teams or (arm,))
+        names = teams or (arm,)
+        requests = tuple(self._applied(request, one, name) for name in names)
+        bundles = tuple(_bundle(one, name) for name in names)
         if teams:  # the coins decide who shows an item, so a draw would have no propensity
             requests = tuple(part.model_copy(update={"explore": None}) for part in requests)
         self._metrics.arm(one.name, arm)
-        return Treatment(one.name, arm, requests, teams)
+        return Treatment(one.name, arm, requests, bundles, teams)
 
     def tagged(self, events: Sequence[Event]) -> list[Event]:
         """Return events with `experiment` and `arm` in their attributes.
@@ -161,8 +113,12 @@ class RunningExperiments:
         """
         return [self._tagged(event) for event in events]
 
-    def check(self, live: Live) -> None:
-        """Make one request per arm, so that no arm fails when users meet it.
+    def check(self, live: Live, bundle: str | None = None) -> None:
+        """Make one request per arm of a bundle, so that no arm fails when users meet it.
+
+        Args:
+            live: the open bundle.
+            bundle: its path if arms name it; None for the main bundle.
 
         Raises:
             ServeError: the bundle cannot serve an arm, such as a blend of tasks that it lacks.
@@ -171,7 +127,14 @@ class RunningExperiments:
         if live.funnel is None:
             return
         query = dict.fromkeys(live.funnel.needed_columns)
-        for (experiment, name), request in self._requests.items():
+        mine = [
+            (one.name, name)
+            for one in self._experiments
+            for name in one.arms
+            if _bundle(one, name) == bundle
+        ]
+        for experiment, name in mine:
+            request = self._requests[experiment, name]
             fewest = min(request.k, request.candidates or request.k)
             probe = request.model_copy(update={"query": query, "k": fewest})
             try:
@@ -181,8 +144,14 @@ class RunningExperiments:
                     f"experiment '{experiment}', arm '{name}': the bundle cannot serve it: {error}"
                 ) from error
 
-    def describe(self, user: Any) -> list[ExperimentSummary]:
-        """Return the experiments, and the arm of a user in each if one is given."""
+    def describe(self, user: Any, versions: Mapping[str, str]) -> list[ExperimentSummary]:
+        """Return the experiments, and the arm of a user in each if one is given.
+
+        Args:
+            user: an id, or None.
+            versions: of the bundles of arms, by path.
+
+        """
         time, unit = self._clock(), id_of(user)
         return [
             ExperimentSummary(
@@ -191,6 +160,11 @@ class RunningExperiments:
                 end=one.end,
                 active=one.active(time),
                 shares=one.shares,
+                versions={
+                    name: versions[arm.bundle]
+                    for name, arm in one.arms.items()
+                    if arm.bundle is not None and arm.bundle in versions
+                },
                 arm=None if unit is None else self._assignments[one.name].of(unit),
             )
             for one in self._experiments
@@ -242,6 +216,12 @@ class RunningExperiments:
         if own.candidates is not None:
             fields["candidates"] = max(own.candidates, request.k)
         return request.model_copy(update=fields)
+
+
+def _bundle(one: Experiment, arm: str) -> str | None:
+    """Return the path of an arm's own bundle; None for the main one, as of the holdout."""
+    declared = one.arms.get(arm)
+    return None if declared is None else declared.bundle
 
 
 def _request(

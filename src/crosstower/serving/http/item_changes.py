@@ -71,11 +71,19 @@ class ItemChanges:
 
 
 def _apply(catalogue: OnlineCatalogue, changes: Sequence[Change], *, removed: bool) -> None:
-    """Apply changes of one kind; a row that this bundle cannot read is left out."""
+    """Apply changes of one kind; a row that this bundle cannot read is left out.
+
+    Columns that only the items of other bundles have are not read.
+    """
     if removed:
         catalogue.delete([change.id for change in changes])
         return
-    rows = [change.row for change in changes if change.row is not None]
+    known = {catalogue.id_column, *catalogue.items.schema}
+    rows = [
+        {name: value for name, value in change.row.items() if name in known}
+        for change in changes
+        if change.row is not None
+    ]
     try:
         catalogue.put(catalogue.encode(rows))
     except ServeError:

@@ -32,13 +32,14 @@ class ServerMetrics:
         self._registry = registry = CollectorRegistry()
         self._folder = os.environ.get(VARIABLE)
         self._version: str | None = None
-        self._drift_of: set[str] = set()
+        self._drift_of: set[tuple[str, str]] = set()
         self._children: dict[tuple[Any, ...], Any] = {}
 
         def counter(name: str, words: str, *labels: str) -> Counter:
             return Counter(f"crosstower_{name}", words, labels, registry=registry)
 
         self._requests = counter("requests", "Requests served.", "route", "status")
+        self._lists = counter("lists", "Lists by version of the bundle.", "version")
         self._fallbacks = counter("fallbacks", "Responses with popular items.", "reason")
         self._refused = counter("refused", "Requests refused.", "reason")
         self._values = counter("values", "Query values looked up.", "column")
@@ -77,6 +78,7 @@ class ServerMetrics:
             "score_drift",
             "Population stability index of predictions against training, of the worker with the"
             " largest; -1 until there are enough.",
+            "version",
             "task",
             mode="livemax",
         )
@@ -92,6 +94,10 @@ class ServerMetrics:
         """Count a request."""
         self._of(self._requests, route, str(status)).inc()
         self._of(self._latency, route, str(status)).observe(seconds)
+
+    def list(self, version: str) -> None:
+        """Count a list of a bundle."""
+        self._of(self._lists, version).inc()
 
     def stage(self, stage: str, seconds: float) -> None:
         """Record the time of a stage: retrieve, rank, blend or total."""
@@ -156,17 +162,22 @@ class ServerMetrics:
 
     def model(self, version: str) -> None:
         """Set the version served; the drift of the previous one is dropped."""
-        if self._version is not None:
-            self._of(self._model, self._version).set(0)
-        self._of(self._model, version).set(1)
-        self._version = version
-        for task in self._drift_of:
-            self._of(self._drift, task).set(_UNKNOWN_DRIFT)
+        before, self._version = self._version, version
+        if before is not None:
+            self._of(self._model, before).set(0)
+        self.also_served(version)
+        for of, task in self._drift_of:
+            if of == before:
+                self._of(self._drift, of, task).set(_UNKNOWN_DRIFT)
 
-    def score_drift(self, task: str, index: float | None) -> None:
-        """Set a task's `ScoreDrift.psi`; None means too few scores."""
-        self._drift_of.add(task)
-        self._of(self._drift, task).set(_UNKNOWN_DRIFT if index is None else index)
+    def also_served(self, version: str) -> None:
+        """Show a version that arms of experiments have."""
+        self._of(self._model, version).set(1)
+
+    def score_drift(self, version: str, task: str, index: float | None) -> None:
+        """Set a task's `ScoreDrift.psi` by a version; None means too few scores."""
+        self._drift_of.add((version, task))
+        self._of(self._drift, version, task).set(_UNKNOWN_DRIFT if index is None else index)
 
     def render(self) -> tuple[bytes, str]:
         """Return the Prometheus text of all workers and its content type."""

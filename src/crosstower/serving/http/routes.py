@@ -52,10 +52,11 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
     request_id = request.state.request_id
     treatment = None if warming else service.experiments.treatment(body, request_id)
     if treatment is None:
-        lists = [await _recommended(service, body, logged=logged)]
+        lists = [await _recommended(service, body, None, logged=logged)]
         response = lists[0].response
     else:
-        asked = (_recommended(service, one, logged=logged) for one in treatment.requests)
+        parts = zip(treatment.requests, treatment.bundles, strict=True)
+        asked = [_recommended(service, *part, logged=logged) for part in parts]
         lists = await asyncio.gather(*asked)
         response = treatment.response([one.response for one in lists], request_id)
     if logged:
@@ -73,7 +74,8 @@ async def experiments(
     service: Worker, user: Annotated[str | None, Query(max_length=512)] = None
 ) -> ExperimentsResponse:
     """Return the experiments of the server, and the arm of a user in each."""
-    return ExperimentsResponse(experiments=service.experiments.describe(user))
+    found = service.experiments.describe(user, service.arms.versions)
+    return ExperimentsResponse(experiments=found)
 
 
 @read_routes.post("/rank", response_model=ListResponse, responses=_REFUSALS)
@@ -135,7 +137,7 @@ async def model(service: Worker) -> Response:
 def _listed(
     service: Service, found: Ranked, live: Live, *, k: int | None, stages: bool
 ) -> dict[str, Any]:
-    service.record(found)
+    service.record(live, found)
     return list_response(live, found, k=k, stages=stages)
 
 
@@ -148,15 +150,19 @@ class _Recommended:
     candidates: list[Any]
 
 
-async def _recommended(service: Service, body: RecommendRequest, *, logged: bool) -> _Recommended:
-    request, candidates = body.funnel_request(service.explore), list[Any]()
+async def _recommended(
+    service: Service, body: RecommendRequest, bundle: str | None, *, logged: bool
+) -> _Recommended:
+    request, candidates = body.funnel_request(service.explore(bundle)), list[Any]()
 
     def respond(live: Live, found: Ranked) -> dict[str, Any]:
         if logged and found.draw is not None:
             candidates.extend(live.needs_funnel.catalogue.items.ids(found.draw.pool))
         return _listed(service, found, live, k=body.k, stages=body.stages)
 
-    return _Recommended(await service.recommend(request, respond), request, candidates)
+    return _Recommended(
+        await service.recommend(request, respond, bundle=bundle), request, candidates
+    )
 
 
 async def _is_logged(body: RecommendRequest, request: Request) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from crosstower.serving.bundle.bundle import Bundle
+from crosstower.serving.http.arm_bundles import check_arms
 from crosstower.serving.http.metrics_folder import VARIABLE, fresh_metrics_folder
 from crosstower.serving.http.protocol import BoundedProtocol
 from crosstower.serving.http.settings import Settings, check_open, tokens_of
@@ -29,12 +30,13 @@ def prepared(settings: Settings) -> Generator[Bundle]:
 
     Raises:
         BundleError: there is no bundle, or it is damaged.
-        ServeError: the state is damaged or another server uses it, or the server would be open to
-            other machines.
+        ServeError: the bundle of an arm is missing or damaged, the state is damaged or another
+            server uses it, or the server would be open to other machines.
 
     """
     check_open(settings, tokens_of(os.environ))
     bundle = Bundle.open(settings.bundle)
+    check_arms(settings.experiments)
     with only_server(settings.state):
         forget_fault(settings.state)
         with State.open(settings.state) as state:

@@ -11,29 +11,29 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
 from crosstower.blending.exploration.explore import Exploration
 from crosstower.errors import BundleError, CrosstowerError
-from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.batcher import DynamicBatcher, ListRequest, respond_to_lists
+from crosstower.serving.http.arm_bundles import ArmBundles
+from crosstower.serving.http.batcher import DynamicBatcher, ListRequest
 from crosstower.serving.http.experiments import RunningExperiments
 from crosstower.serving.http.gate import Gate, Gates
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
 from crosstower.serving.http.problems import ApiError, busy, no_room, too_late
+from crosstower.serving.http.served import Served
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.http.spending import Spending
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.folder_lock import WorkerLock
-from crosstower.serving.state.state import Heads, State
+from crosstower.serving.state.state import State
 
 Result = TypeVar("Result")
-_IDLE_SECONDS, _DRIFT_PLACES = 1.0, 10  # the first places of a list count as shown
+_IDLE_SECONDS = 1.0
 
 
 class Service:
@@ -53,7 +53,7 @@ class Service:
         self.users = WorkerUsers(self.state, metrics)
         self._spending = Spending(self.state)
         self._lock = WorkerLock(settings.state)
-        self.live: Live | None = None
+        self._served: Served | None = None
         self._timeout = settings.limits.queue_timeout
         self._thread = ThreadPoolExecutor(1, "live", torch.set_num_threads, (settings.threads,))
         self._batcher = DynamicBatcher[ListRequest[Any], Any](
@@ -66,28 +66,32 @@ class Service:
             events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
         )
         self.experiments = RunningExperiments(settings.experiments, limits, metrics)
+        self.arms = ArmBundles(settings.experiments, self.state, metrics)
         self.warming = False  # requests of the warm-up are not counted
         self._swapping = asyncio.Lock()
-        self._waiting = self._writes = self._state_bytes = self._applied = 0
+        self._waiting = self._writes = self._state_bytes = 0
         self._chosen = self._refused = 0
-        self._heads: Heads | None = None  # of the state when the live bundle last caught up
-        self._drift: ScoreDrift | None = None
+
+    @property
+    def live(self) -> Live | None:
+        """The main bundle; None before it is open."""
+        return self._served.live if self._served is not None else None
 
     @property
     def version(self) -> str | None:
         """The version that is served; None before the first bundle is open."""
         return self.live.bundle.version if self.live is not None else None
 
-    @property
-    def explore(self) -> Exploration | None:
-        """The exploration of the bundle that is served."""
-        return self.live.explore if self.live is not None else None
+    def explore(self, bundle: str | None) -> Exploration | None:
+        """Return the exploration of the main bundle, or of that of an arm."""
+        live = self.live if bundle is None else self.arms.live(bundle)
+        return None if live is None else live.explore
 
     async def start(self) -> None:
-        """Open the bundle chosen last, by the command or by a swap.
+        """Open the bundle chosen last, by the command or by a swap, and those of arms.
 
         Raises:
-            CrosstowerError: it cannot be opened.
+            CrosstowerError: one cannot be opened.
 
         """
         await self._in_thread(self._first)
@@ -129,9 +133,15 @@ class Service:
             return await self._in_thread(lambda: self._run(work, until))
 
     async def recommend(
-        self, request: FunnelRequest, respond: Callable[[Live, Ranked], Result]
+        self,
+        request: FunnelRequest,
+        respond: Callable[[Live, Ranked], Result],
+        *,
+        bundle: str | None = None,
     ) -> Result:
         """Return the response to a request for a list; waiting requests are batched.
+
+        `bundle` is the path of an arm's bundle, None for the main one.
 
         Raises:
             ApiError: the queue is full, or it took too long.
@@ -139,7 +149,7 @@ class Service:
 
         """
         async with self._waits() as until:
-            return await self._batcher.submit(ListRequest(request, respond, until))
+            return await self._batcher.submit(ListRequest(request, respond, until, bundle))
 
     async def write(self, work: Callable[[State], Result]) -> Result:
         """Return the result of a write once it is safe on disk; reads do not wait for it.
@@ -182,28 +192,20 @@ class Service:
         async with self._swapping:
             old = self.version or ""
             try:
-                fresh, applied = await asyncio.to_thread(self._beside, path)
+                fresh = await asyncio.to_thread(self._beside, path)
             except CrosstowerError as error:
                 self.metrics.swap("refused")
                 raise BundleError(f"{error}; {old} is still served") from None
             chosen = await asyncio.to_thread(self.state.set_bundle, path)
-            await self._in_thread(lambda: self._take(fresh, applied, chosen))
+            await self._in_thread(lambda: self._take(fresh, chosen))
             self.metrics.swap("done")
-            return fresh.bundle.version, old
+            return fresh.live.version, old
 
-    def record(self, found: Ranked) -> None:
-        """Record the metrics of a response: data and models."""
-        if self.warming:
-            return
-        for stage, milliseconds in found.milliseconds.items():
-            self.metrics.stage(stage, milliseconds / 1e3)
-        if found.fallback is not None:
-            self.metrics.fallback(found.fallback)
-        for column, new in found.unseen.items():
-            self.metrics.values(column, looked_up=1, unseen=int(new))
-        if self._drift is not None and found.predictions:
-            first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
-            self._drift.add(first)
+    def record(self, live: Live, found: Ranked) -> None:
+        """Record the metrics of a response of a bundle."""
+        for served in (self._served, *self.arms):
+            if served is not None and served.live is live and not self.warming:
+                served.record(found)
 
     @asynccontextmanager
     async def _waits(self) -> AsyncGenerator[float]:
@@ -226,18 +228,14 @@ class Service:
         return work(self._up_to_date())
 
     def _respond_to(self, batch: Sequence[ListRequest[Any]]) -> list[Any | Exception]:
-        return respond_to_lists(self._up_to_date(), batch, queue_timeout=self._timeout)
+        return self.arms.respond(batch, self._up_to_date(), queue_timeout=self._timeout)
 
     def _up_to_date(self) -> Live:
         """Return the live bundle with all that any worker has acknowledged."""
-        if self.live is None:
+        if self._served is None:
             raise ApiError(503, "no bundle is open yet", reason="not_ready")
-        heads = self.state.heads()
-        if heads is not self._heads:  # a new object after each write
-            self._applied = self._brought_up(self.live, self._applied)
-            self.users.catch_up()
-            self._heads = heads
-        return self.live
+        self._served.catch_up(self.state.heads(), self.users)
+        return self._served.live
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -245,34 +243,34 @@ class Service:
     def _first(self) -> None:
         found = self.state.bundle()
         number, path = found if found is not None else (0, self.settings.bundle)
-        live = opened(path, self._spending.ledger)  # may have changed since it was checked
-        self.experiments.check(live)
-        self._take(live, self._brought_up(live, 0), number)
+        self.arms.open(self._spending.ledger, self.experiments.check)
+        self._take(self._opened(path), number)  # it may have changed since it was checked
 
-    def _beside(self, path: Path) -> tuple[Live, int]:
+    def _beside(self, path: Path) -> Served:
         """Open and check a bundle while the old one is served, and apply the changes to it."""
         torch.set_num_threads(1)  # of this thread: the old bundle keeps serving
-        fresh = opened(path, self._spending.ledger)
-        self.experiments.check(fresh)
-        return fresh, self._brought_up(fresh, 0)
+        return self._opened(path)
 
-    def _take(self, live: Live, applied: int, chosen: int) -> None:
-        """Serve a live bundle from now on."""
-        self._applied = self._brought_up(live, applied)
-        self.users.serve(live)
-        self.live, self._chosen = live, chosen
-        self._drift = ScoreDrift(live.bundle.manifest.reference)
-        self.metrics.model(live.bundle.version)
+    def _opened(self, path: Path) -> Served:
+        live = opened(path, self._spending.ledger)
+        self.experiments.check(live)
+        self.arms.check(live)
+        served = Served(live, self.items, self.metrics)
+        served.catch_up(self.state.heads())
+        return served
+
+    def _take(self, fresh: Served, chosen: int) -> None:
+        """Serve a bundle from now on."""
+        fresh.catch_up(self.state.heads())
+        self.users.serve(fresh.live)
+        self._served, self._chosen = fresh, chosen
+        self.metrics.model(fresh.live.version)
         self._show_figures()
 
     def _keep_up(self) -> None:
         self.users.show_lag()
         self.users.keep_up(self._up_to_date())
-
-    def _brought_up(self, live: Live, applied: int) -> int:
-        """Apply the changes after a number to a live bundle; return the last number."""
-        catalogue = None if live.funnel is None else live.funnel.catalogue
-        return self.items.apply(catalogue, applied, self.state.last_sequence())
+        self.arms.keep_up()
 
     async def _follow(self) -> None:
         """Serve the bundle that another worker has swapped to."""
@@ -282,18 +280,17 @@ class Service:
         async with self._swapping:
             number, path = found
             try:
-                fresh, applied = await asyncio.to_thread(self._beside, path)
+                fresh = await asyncio.to_thread(self._beside, path)
             except CrosstowerError:
                 self._refused = number
                 self.metrics.swap("refused")
                 return
-            await self._in_thread(lambda: self._take(fresh, applied, number))
+            await self._in_thread(lambda: self._take(fresh, number))
 
     def _show_figures(self) -> None:
         self.metrics.queue_length(self._waiting)
         self.metrics.state_bytes(self._state_bytes)
         if self.live is not None and self.live.funnel is not None:
             self.metrics.items(len(self.live.funnel.catalogue.items))
-        if self._drift is not None:
-            for task, index in self._drift.psi().items():
-                self.metrics.score_drift(task, index)
+        if self._served is not None:
+            self._served.show_drift()

@@ -1,0 +1,66 @@
+"""An open bundle as a worker serves it: with all changes of items, and the drift of its scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crosstower.evaluation.metrics.drift import ScoreDrift
+from crosstower.funnel.online.request import Ranked
+from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.item_changes import ItemChanges
+from crosstower.serving.http.metrics import ServerMetrics
+from crosstower.serving.http.worker_users import WorkerUsers
+from crosstower.serving.state.state import Heads
+
+_DRIFT_PLACES = 10  # the first places of a list count as shown
+
+
+class Served:
+    """A live bundle that keeps up with the items in the state; for one thread.
+
+    Args:
+        live: the open bundle, as it was built.
+        items: applies changes of items.
+        metrics: of the worker.
+
+    """
+
+    def __init__(self, live: Live, items: ItemChanges, metrics: ServerMetrics) -> None:
+        self.live, self._items, self._metrics = live, items, metrics
+        self._applied = 0  # number of the last change that the bundle has
+        self._heads: Heads | None = None  # of the state when it last caught up
+        self._drift = ScoreDrift(live.bundle.manifest.reference)
+
+    def catch_up(self, heads: Heads, users: WorkerUsers | None = None) -> None:
+        """Apply what was written since the last call.
+
+        Args:
+            heads: of the state, a new object after each write.
+            users: of the bundle; None before it serves any.
+
+        """
+        if heads is self._heads:
+            return
+        catalogue = None if self.live.funnel is None else self.live.funnel.catalogue
+        self._applied = self._items.apply(catalogue, self._applied, heads.items)
+        if users is not None:
+            users.catch_up()
+        self._heads = heads
+
+    def record(self, found: Ranked) -> None:
+        """Record the metrics of a list: data and models."""
+        self._metrics.list(self.live.version)
+        for stage, milliseconds in found.milliseconds.items():
+            self._metrics.stage(stage, milliseconds / 1e3)
+        if found.fallback is not None:
+            self._metrics.fallback(found.fallback)
+        for column, new in found.unseen.items():
+            self._metrics.values(column, looked_up=1, unseen=int(new))
+        if found.predictions:
+            first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
+            self._drift.add(first)
+
+    def show_drift(self) -> None:
+        """Set the metrics of drift."""
+        for task, index in self._drift.psi().items():
+            self._metrics.score_drift(self.live.version, task, index)

@@ -1,0 +1,42 @@
+"""A bundle as a worker serves it: changes of items, and the metrics of its lists."""
+
+from pathlib import Path
+
+from crosstower.funnel.online.request import FunnelRequest
+from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.item_changes import ItemChanges
+from crosstower.serving.http.metrics import ServerMetrics
+from crosstower.serving.http.served import Served
+from crosstower.serving.state.state import State
+
+from .client import LISTING
+
+
+def test_it_applies_changes_of_items(live: Live, tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+        served = Served(live, ItemChanges(state), ServerMetrics())
+        state.put_items([LISTING], item="listing_id")
+        first = state.heads()
+        served.catch_up(first)
+        state.delete_items([10**6])
+        items = live.needs_funnel.catalogue.items
+        served.catch_up(first)
+        assert items.places_of([10**6])[0] >= 0
+        served.catch_up(state.heads())
+        assert items.places_of([10**6])[0] < 0
+
+
+def test_lists_and_drift_are_counted_by_version(live: Live, tmp_path: Path) -> None:
+    metrics = ServerMetrics()
+    with State.open(tmp_path) as state:
+        served = Served(live, ItemChanges(state), metrics)
+        found = live.needs_funnel.recommend(FunnelRequest(user=1, k=10))
+        for _ in range(60):  # 10 places each; 500 are needed
+            served.record(found)
+        served.show_drift()
+    lines = metrics.render()[0].decode().splitlines()
+    label = f'version="{live.version}"'
+    assert f"crosstower_lists_total{{{label}}} 60.0" in lines
+    drift = [line for line in lines if line.startswith("crosstower_score_drift{")]
+    assert {"click", "booking"} == {line.split('task="')[1].split('"')[0] for line in drift}
+    assert all(label in line and float(line.split()[-1]) > 0 for line in drift)
