@@ -4,10 +4,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from crosstower.serving.bundle import Bundle
+from crosstower.data.datasets.worlds import make as make_world
+from crosstower.fitting.fit import fit
+from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.state.state import State
+
+from ...fixtures.funnels import rentals_recipes
+from ...fixtures.made_once import made_once
 
 Named = Callable[[Path], Path]
 
@@ -33,3 +39,26 @@ def manifest_only(bundle: Bundle) -> Named:
 @pytest.fixture
 def base(manifest_only: Named, tmp_path: Path) -> Path:
     return manifest_only(tmp_path / "base")
+
+
+@pytest.fixture(scope="session")
+def weak(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The rentals trained on few rows with shuffled labels: worse than the bundle everywhere."""
+
+    def make(folder: Path) -> None:
+        runs = []
+        for recipe in rentals_recipes(folder):
+            frame = make_world("rentals", rows=1_500, seed=5).frame
+            shuffled = frame.select(pl.col("click", "booking").shuffle(seed=1))
+            runs.append(
+                fit(recipe, data=frame.with_columns(shuffled), out=folder / recipe.name, quiet=True)
+            )
+        make_bundle(runs, folder / "bundle", candidates=50)
+
+    return Bundle.open(made_once(tmp_path_factory, "weak-rentals", make) / "bundle")
+
+
+@pytest.fixture(scope="session")
+def newest() -> pl.DataFrame:
+    """Rows of the rentals that no bundle has seen, a list per request."""
+    return make_world("rentals", rows=2_000, seed=9).frame

@@ -1,0 +1,134 @@
+"""The judgement of the gate, and the figures behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of both bundles.
+
+    >>> found = Comparison("click", "auc", 0.70, 0.71, 0.01, 0.002, 0.018, 0.008, passed=True)
+    >>> found.gain > 0
+    True
+
+    Args:
+        name: task, "lists" or "retrieval".
+        metric: name.
+        live: value of the live bundle.
+        candidate: value of the new bundle.
+        gain: of the new bundle, above 0 if it is better; of log loss and RMSE as a share of `live`.
+        low: lower limit of the gain.
+        high: upper limit of the gain.
+        detectable: smallest loss that is found with a probability of 80 %.
+        passed: whether it is within the limits.
+
+    """
+
+    name: str
+    metric: str
+    live: float
+    candidate: float
+    gain: float
+    low: float
+    high: float
+    detectable: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Sum of predictions over sum of labels of a binary task.
+
+    Args:
+        task: name.
+        live: ratio of the live bundle.
+        candidate: ratio of the new bundle.
+        low: lower limit of `candidate`.
+        high: upper limit of `candidate`.
+        passed: whether it is within the limits.
+
+    """
+
+    task: str
+    live: float
+    candidate: float
+    low: float
+    high: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Population stability index between the predictions of both bundles.
+
+    Args:
+        task: name.
+        psi: the index.
+        passed: whether it is within the limits.
+
+    """
+
+    task: str
+    psi: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the gate measured.
+
+    Args:
+        rows: number of rows.
+        users: number of users, or of rows if the recipes name no user.
+        comparisons: of metrics.
+        calibration: of binary tasks.
+        drift: of all tasks.
+
+    """
+
+    rows: int = 0
+    users: int = 0
+    comparisons: tuple[Comparison, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+    drift: tuple[Drift, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of the gate.
+
+    >>> Verdict(("the new bundle is damaged",)).passed
+    False
+
+    Args:
+        reasons: why the bundle is refused, in sentences; none if it passed.
+        notes: what could not be compared.
+        figures: what was measured.
+
+    """
+
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    figures: Figures = field(default_factory=Figures)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bundle may be served."""
+        return not self.reasons
+
+    def plain(self) -> dict[str, Any]:
+        """Return reasons, notes and figures as plain JSON values; NaN and infinity are null."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
