@@ -94,6 +94,19 @@ def test_leaving_early_ends_the_thread() -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_loop_can_be_left_after_any_item(depth: int) -> None:
+    before = threading.active_count()
+    for taken in range(1, 9):
+        for _ in range(20):  # the thread is caught waiting, making an item, or at its end
+            stream = prefetch(iter(range(8)), depth=depth)
+            assert [item for item, _ in zip(stream, range(taken), strict=False)] == [
+                *range(min(taken, 8))
+            ]
+            stream.close()
+    assert threading.active_count() == before
+
+
 def test_the_number_of_threads_is_left_alone() -> None:
     """One thread reads ahead; threads that start later compute with as many as before."""
     before = torch.get_num_threads()

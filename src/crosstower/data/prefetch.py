@@ -11,7 +11,6 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import torch
 
 Item = TypeVar("Item")
-_POLL_SECONDS = 0.1
 
 
 def prefetch(items: Iterator[Item], *, depth: int) -> Iterator[Item]:
@@ -27,8 +26,7 @@ def prefetch(items: Iterator[Item], *, depth: int) -> Iterator[Item]:
                 raise item.error
             yield item
     finally:
-        reader.stopped.set()
-        reader.join()
+        reader.stop()
 
 
 class _Failure:
@@ -42,7 +40,7 @@ class _Reader(threading.Thread, Generic[Item]):
     def __init__(self, items: Iterator[Item], depth: int) -> None:
         super().__init__(daemon=True)
         self.ready: queue.Queue[Item | _Failure | None] = queue.Queue(depth)
-        self.stopped = threading.Event()
+        self._stopped = threading.Event()
         self._items = items
 
     def run(self) -> None:
@@ -52,25 +50,23 @@ class _Reader(threading.Thread, Generic[Item]):
         torch.set_num_threads(1)
         try:
             for item in self._items:
-                if not self._offer(item):
+                self.ready.put(item)
+                if self._stopped.is_set():
                     return
-            self._offer(None)
+            self.ready.put(None)
         except BaseException as error:  # handed to the caller
-            self._offer(_Failure(error))
+            self.ready.put(_Failure(error))
         finally:
             if isinstance(self._items, Generator):  # it may read ahead in a thread of its own
                 self._items.close()
             torch.set_num_threads(threads)
 
-    def _offer(self, item: Item | _Failure | None) -> bool:
-        while not self.stopped.is_set():
-            try:
-                self.ready.put(item, timeout=_POLL_SECONDS)
-            except queue.Full:
-                continue
-            else:
-                return True
-        return False
+    def stop(self) -> None:
+        """End the thread: it puts one thing more at most, for which there is room then."""
+        self._stopped.set()
+        while not self.ready.empty():
+            self.ready.get()
+        self.join()
 
 
 class Transferable(Protocol):

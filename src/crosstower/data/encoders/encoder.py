@@ -48,7 +48,7 @@ class Encoder:
         found = {n: c.table_of(self.states.get(n)) for n, c in self.schema.columns.items()}
         return {name: table for name, table in found.items() if table is not None}
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The inputs and outputs of a model for this encoder."""
         return self._plan.layout
