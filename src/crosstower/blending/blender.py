@@ -24,7 +24,7 @@ from crosstower.blending.columns import (
     refuse,
     types_of,
 )
-from crosstower.blending.transforms import FittedMap, fit_transform
+from crosstower.blending.transforms import BlendMaps, fit_transform
 from crosstower.data.content_types import ContentTypes
 from crosstower.errors import DataError, RunError
 from crosstower.recipe.blend import Blend, check_blend
@@ -40,23 +40,6 @@ MIN_ROWS = 50
 """A content type with fewer rows to fit on uses the map of all types."""
 
 FORMAT = 1
-
-
-class BlendMaps(FrozenModel):
-    """Maps of one task: fitted on all rows, and per content type if the blend has `by`."""
-
-    overall: FittedMap
-    types: dict[str, FittedMap] = Field(default={})
-
-    def apply(self, x: Floats, places: list[tuple[str | None, Indices]]) -> Floats:
-        """Return the transformed predictions `[rows]`; `places` are the rows of each type."""
-        if not places:
-            return self.overall.apply(x)
-        out = np.empty(len(x))
-        for kind, rows in places:
-            chosen = self.overall if kind is None else self.types[kind]
-            out[rows] = chosen.apply(x[rows])
-        return out
 
 
 class FittedBlend(FrozenModel):

@@ -14,6 +14,7 @@ from scipy.special import logit, ndtri
 
 from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +64,23 @@ class Percentile(FrozenModel):
 
 
 FittedMap = Annotated[Scaled | Percentile, Field(discriminator="kind")]
+
+
+class BlendMaps(FrozenModel):
+    """Maps of one task: fitted on all rows, and per content type if the blend has `by`."""
+
+    overall: FittedMap
+    types: dict[str, FittedMap] = Field(default={})
+
+    def apply(self, x: Floats, places: list[tuple[str | None, Indices]]) -> Floats:
+        """Return the transformed predictions `[rows]`; `places` are the rows of each type."""
+        if not places:
+            return self.overall.apply(x)
+        out = np.empty(len(x))
+        for kind, rows in places:
+            chosen = self.overall if kind is None else self.types[kind]
+            out[rows] = chosen.apply(x[rows])
+        return out
 
 
 def fit_transform(

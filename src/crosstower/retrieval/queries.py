@@ -12,7 +12,6 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from crosstower.data.batch import Batch
 from crosstower.data.encoders.row import EncodedRow, RowEncoder
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.errors import DataError, QueryError, did_you_mean, query_error
@@ -152,11 +151,8 @@ class Queries:
         wide = self._encoder.side.widen(
             compact, self._encoder.lists(items, torch.zeros_like(ends), ends)
         )
-        return self._towered(wide)
-
-    def _towered(self, batch: Batch) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return self.model.queries(batch).numpy()
+            return self.model.queries(wide).numpy()
 
     @cached_property
     def _users(self) -> Vocabulary:
