@@ -113,7 +113,7 @@ def test_an_explanation_has_the_rules_in_effect_and_the_moves(still: Live) -> No
     assert (moves[romes] >= 0).all()
     assert (moves[~romes] <= 0).all()
     assert moves[romes].max() > 0
-    assert set(found.milliseconds) >= {"rules", "total"}
+    assert set(found.seconds) >= {"rules", "total"}
     plain = recommended(still, rules)
     assert plain.explanation is None
     np.testing.assert_array_equal(plain.places, found.places)

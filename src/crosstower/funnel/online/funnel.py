@@ -15,13 +15,7 @@ from crosstower.errors import CrosstowerError, QueryError
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.request import (
-    FunnelRequest,
-    Ranked,
-    RequestState,
-    each,
-    milliseconds_since,
-)
+from crosstower.funnel.online.request import FunnelRequest, Ranked, RequestState, each
 from crosstower.funnel.online.rules import FunnelRules
 from crosstower.funnel.online.users import OnlineUsers
 from crosstower.recipe.rules import Rules
@@ -124,9 +118,9 @@ class OnlineFunnel:
         begin = time.perf_counter()
         states = [RequestState(request) for request in many]
         each(states, self._begin, self._encode, self._retrieve)
-        spent = milliseconds_since(begin)
+        spent = time.perf_counter() - begin
         for state in states:
-            state.milliseconds["retrieve"] = spent
+            state.seconds["retrieve"] = spent
         return self._ranked(states, begin)
 
     def rank(self, request: FunnelRequest, items: Sequence[str | int]) -> Ranked:
@@ -247,9 +241,9 @@ class OnlineFunnel:
         else:
             each(states, self._explore)
         each([state for state in states if state.rules is not None], self.rules.order)
-        spent = milliseconds_since(begin)
+        spent = time.perf_counter() - begin
         for state in states:
-            state.milliseconds["total"] = spent
+            state.seconds["total"] = spent
         return [state.result() for state in states]
 
     def _explore(self, state: RequestState) -> None:
@@ -288,9 +282,9 @@ def _candidates(places: Indices, scores: Floats) -> Ranked:
 
 def _retrieved(found: tuple[Indices, Floats], begin: float) -> Ranked:
     """Return a result that has no more stages."""
-    spent = milliseconds_since(begin)
+    spent = time.perf_counter() - begin
     result = replace(_candidates(*found), retrieval_rank=None, retrieval_score=None)
-    return replace(result, milliseconds={"retrieve": spent, "total": spent})
+    return replace(result, seconds={"retrieve": spent, "total": spent})
 
 
 def _only(results: Sequence[Ranked | CrosstowerError]) -> Ranked:

@@ -31,7 +31,7 @@ from crosstower.funnel.online.ranker_items import (
     RankerTable,
     raw_arrays,
 )
-from crosstower.funnel.online.request import RequestState, each, fail, milliseconds_since
+from crosstower.funnel.online.request import RequestState, each, fail
 from crosstower.funnel.rows import QueryTable, RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import ROW
@@ -103,11 +103,11 @@ class OnlineRanker:
                 alike.setdefault(id(state.blend), []).append(state)
         for group in alike.values():
             self._combine(group)
-        spent, start = milliseconds_since(start), time.perf_counter()
+        scored = time.perf_counter()
         each(states, lambda state: self._order(state, explorer))
-        blend = milliseconds_since(start)
+        spent = {"rank": scored - start, "blend": time.perf_counter() - scored}
         for state in states:
-            state.milliseconds |= {"rank": spent, "blend": blend}
+            state.seconds |= spent
 
     def _score(self, state: RequestState, items: RankerTable) -> None:
         """Compute the logits of a request's candidates."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -95,8 +94,8 @@ class Ranked:
     `places` `[C]` in the catalogue; `retrieval_rank` and `retrieval_score` `[C]`, None for
     candidates that the request gave; `predictions` {task: `[C]`}, empty without a ranker;
     `blend_score` `[C]` if there is a blend; `ranked`, `blended` `[C]` are the ranks after those
-    stages, from 1; `types` are the content types. `milliseconds` per stage count all requests of
-    the batch. `unseen` tells for each query column whether its value was never seen in training.
+    stages, from 1; `types` are the content types. `seconds` per stage count all requests of the
+    batch. `unseen` tells for each query column whether its value was never seen in training.
     `fallback` names the source of the candidates if nothing could be retrieved for the request.
     `unknown` are ids of the request that are no items, `notices` are for the caller, `unread`
     are places of candidates that the ranker cannot read. If the request gave whole rows
@@ -115,7 +114,7 @@ class Ranked:
     blended: Indices | None = None
     types: ContentTypes | None = None
     retrieved: int = 0
-    milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     unseen: Mapping[str, bool] = field(default_factory=dict[str, bool])
     fallback: str | None = None
     unknown: tuple[str | int, ...] = ()
@@ -144,11 +143,6 @@ class Ranked:
         )
 
 
-def milliseconds_since(start: float) -> float:
-    """Return the time since `start` on the clock of time.perf_counter, to the microsecond."""
-    return round(1e3 * (time.perf_counter() - start), 3)
-
-
 @dataclass
 class RequestState:
     """A request on its way through the stages; with an `error` no stage looks at it again.
@@ -175,7 +169,7 @@ class RequestState:
     logits: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     arrays: RawArrays = field(default_factory=lambda: RawArrays({}, {}))
     scores: Scores | None = None
-    milliseconds: dict[str, float] = field(default_factory=dict[str, float])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
     error: CrosstowerError | None = None
 
     def result(self) -> Ranked | CrosstowerError:
@@ -183,7 +177,7 @@ class RequestState:
         if self.error is not None:
             return self.error
         notices = (*self._notices(), *self.found.notices)
-        return replace(self.found, milliseconds=self.milliseconds, notices=notices)
+        return replace(self.found, seconds=self.seconds, notices=notices)
 
     def _notices(self) -> tuple[str, ...]:
         """Return notices for the caller, such as an unknown user."""

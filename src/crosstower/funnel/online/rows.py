@@ -22,7 +22,7 @@ from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.order import ordered
-from crosstower.funnel.online.request import FunnelRequest, Ranked, milliseconds_since
+from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.online.rules import ruled
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
@@ -91,14 +91,15 @@ class RowRanker:
         raw = scorer.raw(frame)
         arrays = _arrays(scorer, raw)
         scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), arrays)
-        spent, start = {"rank": milliseconds_since(begin)}, time.perf_counter()
+        scored = time.perf_counter()
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
         found = ordered(found, scores, arrays.types, self._tasks, self.blends)
-        spent["blend"], start = milliseconds_since(start), time.perf_counter()
+        blended = time.perf_counter()
+        spent = {"rank": scored - begin, "blend": blended - scored}
         if rules.given():
             found = self._ruled(found, rules, request, rows)
-            spent["rules"] = milliseconds_since(start)
-        return replace(found, milliseconds=spent | {"total": milliseconds_since(begin)})
+            spent["rules"] = time.perf_counter() - blended
+        return replace(found, seconds=spent | {"total": time.perf_counter() - begin})
 
     def _ruled(
         self, found: Ranked, rules: Rules, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]

@@ -16,13 +16,7 @@ from crosstower.blending.rules.pacing import Ledger
 from crosstower.blending.rules.rows import RuleRows
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.items import OnlineItems
-from crosstower.funnel.online.request import (
-    Explanation,
-    FunnelRequest,
-    Ranked,
-    RequestState,
-    milliseconds_since,
-)
+from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState
 from crosstower.recipe.rules import Rules
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
@@ -98,7 +92,7 @@ class FunnelRules:
             start = time.perf_counter()
             rows = item_rows(self._items, state.found.places)
             state.found = ruled(state.found, state.rules, rows, state.request, self.ledger)
-            state.milliseconds["rules"] = milliseconds_since(start)
+            state.seconds["rules"] = time.perf_counter() - start
 
     def _for_slot(self, state: RequestState, where: str) -> Indices:
         where = where if state.where is None else f"({where}) and ({state.where})"

@@ -126,7 +126,7 @@ def _stages(found: Ranked, ids: list[Any]) -> dict[str, Any]:
         "retrieved": found.retrieved,
         "ranked": count if names else 0,
         "candidates": candidates,
-        "milliseconds": dict(found.milliseconds),
+        "milliseconds": {stage: round(1e3 * s, 3) for stage, s in found.seconds.items()},
     }
 
 

@@ -50,8 +50,8 @@ class Served:
     def record(self, found: Ranked) -> None:
         """Record the metrics of a list: data and models."""
         self._metrics.list(self.live.version)
-        for stage, milliseconds in found.milliseconds.items():
-            self._metrics.stage(stage, milliseconds / 1e3)
+        for stage, seconds in found.seconds.items():
+            self._metrics.stage(stage, seconds)
         if found.fallback is not None:
             self._metrics.fallback(found.fallback)
         for column, new in found.unseen.items():
