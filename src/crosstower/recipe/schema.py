@@ -8,9 +8,11 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import did_you_mean
+from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.categorical import Categorical
+from crosstower.recipe.kinds.counter import Counter
 from crosstower.recipe.kinds.cross import Cross
 from crosstower.recipe.kinds.distance import Distance
 from crosstower.recipe.kinds.kind import Kind
@@ -25,6 +27,7 @@ from crosstower.recipe.tasks import Binary, HeadKind, Task
 __all__ = [
     "Bag",
     "Categorical",
+    "Counter",
     "Cross",
     "Distance",
     "Kind",
@@ -124,6 +127,10 @@ class Schema(FrozenModel):
         """Return the data columns that the model reads, without repeats, in order."""
         names = (s for n, c in self.columns.items() for s in c.sources(n))
         return list(dict.fromkeys(names))
+
+    def counts(self) -> tuple[EventCount, ...]:
+        """Return the counts of earlier events that the model reads, without repeats, in order."""
+        return tuple(dict.fromkeys(n for c in self.columns.values() for n in c.counts()))
 
     def part(self, names: list[str]) -> Schema:
         """Return a schema with some of the columns and no tasks."""

@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field, TypeAdapter, ValidationError
 
 from crosstower.errors import DataError
+from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.values.codes import Table
 from crosstower.values.columns import Cells, none_bad
@@ -130,6 +131,10 @@ class Kind(FrozenModel):
     def sources(self, name: str) -> tuple[str, ...]:
         """Return the data columns that a column of this name reads."""
         raise NotImplementedError
+
+    def counts(self) -> tuple[EventCount, ...]:
+        """Return the counts of earlier events that the column reads."""
+        return ()
 
     def check(self, name: str, columns: Mapping[str, Kind]) -> None:
         """Raise ValueError if the options do not fit the other columns of the schema."""
