@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from crosstower.blending.utility import Utility
+from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.reading import training_source
 from crosstower.errors import RecipeError, RunError
 from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.recipe.blend import Blend, Diversity
@@ -119,7 +119,7 @@ def held_out(
             f" predictions lack {', '.join(missing)}; give the same rows with --data (in Python:"
             " data)"
         )
-    source = training_source(run.recipe.data, data)
+    source = counted_training_source(run.recipe, data)
     extra = held_out_columns(run.recipe, source, missing, with_labels=True)
     return [
         HeldOut(_beside(run, rows.valid, extra["valid"]), _beside(run, rows.test, extra["test"]))

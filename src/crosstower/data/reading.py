@@ -204,7 +204,9 @@ def _anchored(recipe: Recipe) -> Recipe:
 
     data = recipe.data
     paths: dict[str, Any] = {n: absolute(getattr(data, n)) for n in ("path", "valid", "test")}
-    paths["joins"] = tuple(j.model_copy(update={"path": absolute(j.path)}) for j in data.joins)
+    for name in ("joins", "events"):
+        given = getattr(data, name)
+        paths[name] = tuple(x.model_copy(update={"path": absolute(x.path)}) for x in given)
     sections: dict[str, Any] = {"data": data.model_copy(update=paths)}
     if recipe.retrieval is not None:
         items = {"items": absolute(recipe.retrieval.items)}

@@ -16,11 +16,12 @@ import torch
 from rich.console import Console
 
 from crosstower.blending.blend_run import blend_run
+from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.learned import Learned, save_learned
 from crosstower.data.progress import progress_console, progress_on
-from crosstower.data.reading import located, parts_of, training_source
+from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.recipe_checks import check_recipe
@@ -99,7 +100,7 @@ def fit(
     try:
         fitted = EncoderFit(recipe.schema_, learned_by(start))
         encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
-        source = training_source(recipe.data, data)
+        source = counted_training_source(recipe, data)
         with console.status("reading") as status:
             job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
         if earlier is None:

@@ -14,6 +14,9 @@ import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches
+from crosstower.data.counters.counted_source import CountedSource
+from crosstower.data.counters.files import FOLDER as COUNTERS
+from crosstower.data.counters.files import counts_at_end, save_counts
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
@@ -125,6 +128,7 @@ class RankingJob:
     """
 
     prepared: Prepared
+    counted: CountedSource | None
     encoder: Encoder
     facts: DatasetStats
     batch_size: int
@@ -156,6 +160,7 @@ class RankingJob:
         self.prepared = prepare(
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
+        self.counted = source if isinstance(source, CountedSource) else None
         self.encoder, self.facts = self.prepared.encoder, self.prepared.facts
         self.batch_size = self.recipe.training.batch_size_for(self.facts.rows["train"])
 
@@ -213,8 +218,10 @@ class RankingJob:
         write_parquet(test, folder / TEST)
 
     def save(self, folder: Path) -> None:
-        """Write what recognises the training rows."""
+        """Write what recognises the training rows, and the counts at the end of the event logs."""
         self.prepared.fingerprints.save(folder)
+        if self.counted is not None:
+            save_counts(counts_at_end(self.counted.history), folder / COUNTERS)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Do nothing: a ranker's baselines are models."""

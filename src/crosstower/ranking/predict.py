@@ -13,6 +13,7 @@ from pyarrow import parquet
 from rich.console import Console
 
 from crosstower.blending.columns import named_types
+from crosstower.data.counters.counted_source import counted
 from crosstower.data.reading import source_of
 from crosstower.data.sources.source import require_columns
 from crosstower.errors import DataError, RunError
@@ -50,8 +51,8 @@ def predict_file(
     output = Path(output)
     if output.exists() and not force:
         raise RunError(f"{output}: already exists; choose another with -o, or give --force")
-    source = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
-    columns = source.columns() if columns is None else list(columns)
+    raw = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
+    columns, source = raw.columns() if columns is None else list(columns), counted(raw, run.recipe)
     require_columns(source, columns)
     ranker = Ranker.open(run, model=model, seed=seed)
     rows, console, steps = 0, Console(stderr=True), _steps(ranker, blend)

@@ -12,8 +12,8 @@ import polars as pl
 from torch import nn
 
 from crosstower.blending.blender import FittedBlend, load_blend
+from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.data.fingerprints import Fingerprints, Recognised
-from crosstower.data.reading import source_of
 from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
 from crosstower.errors import RunError, notify
@@ -123,7 +123,7 @@ class Ranker:
             RunError: there is no such precision.
 
         """
-        source, tally = source_of(self.run.recipe.data, data), self.tally()
+        source, tally = counted_source_of(self.run.recipe, data), self.tally()
         rows = self._rows(columns, precision, tally, blend=blend)
         scored = pl.concat(list(rows.predictions(source)))
         notify(tally.warnings())

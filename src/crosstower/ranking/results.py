@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from crosstower.data.reading import source_of
+from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
 from crosstower.errors import notify
@@ -124,7 +124,7 @@ def evaluate_on(
 
     The page is `out`, or `report-NAME.html` in the run folder.
     """
-    source = source_of(run.recipe.data, data)
+    source = counted_source_of(run.recipe, data)
     frames, tally = new_predictions(run, source)
     first = next(iter(frames.values()))[0]
     rates = {t: {"these rows": _mean(first[t])} for t in run.recipe.schema_.tasks}

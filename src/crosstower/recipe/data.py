@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from crosstower.recipe.csv import Csv
+from crosstower.recipe.events import EventLogs
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.split import GivenSplit, RandomSplit, Split
 from crosstower.recipe.times import TimeFormat
@@ -50,6 +51,16 @@ class Data(FrozenModel):
         default=Csv(), description="Dialect of all CSV files, including joined tables."
     )
     joins: tuple[Join, ...] = Field(default=(), description="Tables whose columns are added.")
+    events: EventLogs = Field(
+        default=(),
+        description="Logs of the events that counters count: a path, `rows` (the rows are the"
+        " events), options {path, type, time, columns}, or a list of these.",
+    )
+    time: str | None = Field(
+        default=None,
+        description="Column with the time of each row, at which events are counted (default: the"
+        " time column of the split).",
+    )
     split: Split = Field(
         default=RandomSplit(), description="Division into train, validation and test rows."
     )

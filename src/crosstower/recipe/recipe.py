@@ -16,6 +16,7 @@ from crosstower.recipe.arguments import described, path_of
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
+from crosstower.recipe.counter_checks import check_counters, time_columns
 from crosstower.recipe.data import Data
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.retrieval import Retrieval
@@ -152,13 +153,20 @@ class Recipe(FrozenModel):
         if not self.data.times:
             return self
         used = [order_of(self.data.split), self.retrieval.time if self.retrieval else None]
+        used += time_columns(self.data)
         allowed = list(dict.fromkeys(name for name in used if name is not None))
         for name in self.data.times:
             if name not in allowed:
                 raise ValueError(
-                    f"data.times.{name}: not the time column of data.split or retrieval"
+                    f"data.times.{name}: not the time column of data.split, data.events or"
+                    f" retrieval"
                     f"{did_you_mean(name, allowed)}; allowed: {', '.join(allowed) or 'none'}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _counters_fit(self) -> Self:
+        check_counters(self.schema_, self.data, retrieves=self.retrieval is not None)
         return self
 
     @model_validator(mode="after")

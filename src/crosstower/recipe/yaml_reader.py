@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from crosstower.errors import RecipeError
+from crosstower.recipe.events import ROWS
 
 _BOOL = "tag:yaml.org,2002:bool"
 
@@ -112,7 +113,9 @@ def anchor_paths(plain: dict[str, Any], folder: Path) -> None:
     """
     data = plain.get("data")
     joins = (data.get("joins") if isinstance(data, dict) else None) or []
-    holders = [(holder, "path") for holder in [data, *joins]] + [(plain.get("retrieval"), "items")]
+    logs = _event_logs(data)
+    holders = [(holder, "path") for holder in [data, *joins, *logs]]
+    holders += [(plain.get("retrieval"), "items")]
     holders += [(data, "valid"), (data, "test")]
     for holder, key in holders:
         if not isinstance(holder, dict):
@@ -120,3 +123,15 @@ def anchor_paths(plain: dict[str, Any], folder: Path) -> None:
         path = holder.get(key)
         if isinstance(path, str) and not path.startswith("world:"):
             holder[key] = str(folder.absolute() / path)
+
+
+def _event_logs(data: Any) -> list[Any]:
+    """Return the event logs of a section, which then holds each as a mapping."""
+    if not isinstance(data, dict) or not data.get("events"):
+        return []
+    events = data["events"]
+    given = events if isinstance(events, list) else [events]
+    data["events"] = [
+        {"path": log} if isinstance(log, str) and log != ROWS else log for log in given
+    ]
+    return data["events"]

@@ -22,6 +22,10 @@ from crosstower.recipe.schema import Schema
 KINDS: dict[str, dict[str, Any]] = {
     "bag": {"c": {"kind": "bag", "source": "tags"}},
     "categorical": {"c": {"kind": "categorical", "source": "city"}},
+    "counter": {
+        "c": {"kind": "counter", "event": "click", "by": "city", "window": "1h"},
+        "r": {"kind": "counter", "event": "click", "per": "view", "by": "city", "window": "1h"},
+    },
     "cross": {
         "a": {"kind": "categorical", "source": "city"},
         "b": {"kind": "numeric", "transform": "bucketise", "source": "x"},
@@ -33,12 +37,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "text": {"c": {"kind": "text", "max_len": 5, "source": "city"}},
     "vector": {"c": {"kind": "vector", "width": 2, "source": "place"}},
 }
+COUNTS = [c.column for c in Schema.model_validate({"columns": KINDS["counter"]}).counts()]
 ROWS = pl.DataFrame(
     {
         "city": ["Rome", "Oslo", None, "Rome", "Bergen"],
         "tags": [["a", "b", "c"], ["c"], None, [], ["b", "d"]],
         "x": [1.0, 20.0, None, 7.0, -3.0],
         "y": [2.0, 3.0, 4.0, None, 9.0],
+        **{count: [3, 0, 0, 2, 9] for count in COUNTS},
         "place": [[0.0, 1.0], [2.0, 3.0], None, [1.0, 1.0], [5.0, 5.0]],
     }
 )
@@ -118,6 +124,7 @@ class TestKind:
 
     def test_missing_cells_in_all_training_rows_still_give_an_encoder(self, kind: str) -> None:
         schema = schema_of(kind)
-        nothing = ROWS.select(pl.lit(None, dtype=pl.Null).alias(name) for name in ROWS.columns)
+        cells = {c: pl.lit(0) if c in COUNTS else pl.lit(None, dtype=pl.Null) for c in ROWS.columns}
+        nothing = ROWS.select(cell.alias(name) for name, cell in cells.items())
         encoder = learn(schema, pl.concat([nothing, nothing]))
         assert bool(encoder.encode(cleaned(schema, ROWS)).numbers.isfinite().all())

@@ -57,3 +57,12 @@ class PointInTimeCounts:
         found = np.searchsorted(self._places, first + end)
         found -= np.searchsorted(self._places, first + start)
         return np.where(self._keys[place] == keys, found, 0)
+
+    def since(self, time: int) -> tuple[U64, Times]:
+        """Return keys and times of the events from a time on, in nanoseconds since 1970."""
+        places = self._places
+        if not len(places):
+            return np.empty(0, np.uint64), np.empty(0, np.int64)
+        times = places % len(self._times)
+        kept = times >= np.searchsorted(self._times, time)
+        return self._keys[places[kept] // len(self._times)], self._times[times[kept]]

@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 
 from crosstower.data.cleaner import Cleaner
+from crosstower.data.counters.counted_source import counted_source_of, counted_training_source
 from crosstower.data.held_out import held_out_columns
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import FrameSource, Source, require_columns
 from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError, did_you_mean
@@ -161,7 +161,7 @@ def _read(run: Run, task: str, columns: Sequence[str], data: Any, tally: Tally) 
     schema = recipe.schema_.with_tasks([task])
     cleaner = Cleaner(schema, names, on_bad_rows=recipe.data.on_bad_rows)
     needed = cleaner.sources()
-    source = _test_rows(run, needed) if data is None else source_of(recipe.data, data)
+    source = _test_rows(run, needed) if data is None else counted_source_of(recipe, data)
     require_columns(source, needed)
     raw = {raw_name(name): name for name in names}
     frames = list[pl.DataFrame]()
@@ -182,7 +182,7 @@ def _test_rows(run: Run, columns: Sequence[str]) -> Source:
             f"{run.folder}: was trained from a data frame, which a run does not keep; give a log of"
             " other rows with --data (in Python: data)"
         )
-    source = training_source(run.recipe.data)
+    source = counted_training_source(run.recipe)
     rows = held_out_columns(run.recipe, source, columns)["test"]
     return FrameSource(rows, f"test rows of {source.name}")
 

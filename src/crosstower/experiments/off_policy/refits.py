@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
+from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.held_out import split_columns
 from crosstower.data.progress import OnProgress
-from crosstower.data.reading import training_source
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RunError
 from crosstower.fitting.fit import fit
@@ -48,7 +48,7 @@ def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scor
             f"{run.folder}: was trained from a data frame, which a run does not keep, so it cannot"
             " be trained again; train from a file, or leave --refits out (in Python: refits)"
         )
-    source = training_source(run.recipe.data)
+    source = counted_training_source(run.recipe)
     rows = split_columns(run.recipe, source, source.columns())
     recipe, scorers = _alone(run.recipe), list[Scorer]()
     for number in range(count):

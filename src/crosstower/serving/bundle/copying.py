@@ -10,10 +10,12 @@ from typing import Any
 import polars as pl
 from safetensors.torch import save_file
 
+from crosstower.data.counters.files import FOLDER as COUNTERS
 from crosstower.data.encoders.learned import LEARNED_FILES
 from crosstower.data.sources.source import open_source
 from crosstower.data.statistics import DatasetStats
 from crosstower.recipe.csv import Csv
+from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.manifest import RunFacts
@@ -30,6 +32,8 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
     place.mkdir()
     unneeded = shutil.ignore_patterns(*LEARNED_FILES)
     shutil.copytree(run.folder / "encoder", place / "encoder", ignore=unneeded)
+    if (run.folder / COUNTERS).is_dir():
+        shutil.copytree(run.folder / COUNTERS, place / COUNTERS)
     recipe = _movable(run.recipe, place)
     facts = _without_folders(run.info.facts)
     models = {model: run.info.models[model]}
@@ -100,11 +104,20 @@ def _movable(recipe: Recipe, place: Path) -> Recipe:
         (place / path).parent.mkdir(exist_ok=True)
         _whole(other.path, recipe.data.csv).write_parquet(place / path)
         joins[number] = other.model_copy(update={"path": str(path)})
-    data = recipe.data.model_copy(update={"path": None, "joins": tuple(joins)})
+    # Logs stay as facts about their columns; the counts at their end are copied.
+    logs = [_nameless(log) for log in recipe.data.events]
+    tables = {"joins": tuple(joins), "events": tuple(logs)}
+    data = recipe.data.model_copy(update={"path": None, **tables})
     update: dict[str, Any] = {"data": data}
     if recipe.retrieval is not None:
         update["retrieval"] = retrieval_section_of(recipe).model_copy(update={"items": None})
     return recipe.model_copy(update=update)
+
+
+def _nameless(log: EventLog) -> EventLog:
+    """Return a log with the name of its file alone."""
+    path = None if log.path is None else Path(log.path).name
+    return log.model_copy(update={"path": path})
 
 
 def _whole(path: str, dialect: Csv) -> pl.DataFrame:

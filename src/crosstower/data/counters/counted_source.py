@@ -1,0 +1,178 @@
+"""Rows with the counts of earlier events added, each as of the time of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from crosstower.data.counters.event_log import event_clock, read_events
+from crosstower.data.counters.keys import hashes_of, keys_of
+from crosstower.data.counters.point_in_time import PointInTimeCounts
+from crosstower.data.reading import source_of, training_source
+from crosstower.data.sources.source import Chunk, Source, require_columns
+from crosstower.data.times.clock import Clock
+from crosstower.errors import DataError
+from crosstower.recipe.counter_checks import require_events
+from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class EventHistory:
+    """The events of a recipe's logs, read when they are first counted.
+
+    Args:
+        recipe: with counters.
+        rows: the rows of the recipe, for `data.events: rows`.
+        time: time column of the rows.
+
+    """
+
+    recipe: Recipe
+    rows: Callable[[], Source]
+    time: str
+
+    @property
+    def counts(self) -> dict[EventCount, PointInTimeCounts]:
+        """The counts of all events.
+
+        Raises:
+            DataError: a log cannot be read, lacks a column, or has no event of a type that counts.
+
+        """
+        return self._read[0]
+
+    @property
+    def until(self) -> int | None:
+        """Time of the last event of the logs, in nanoseconds since 1970; None without events."""
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[dict[EventCount, PointInTimeCounts], int | None]:
+        events = read_events(self.recipe, self.rows, self.time)
+        counts = self.recipe.schema_.counts()
+        return {
+            count: PointInTimeCounts(count, *events.of(count)) for count in counts
+        }, events.until
+
+
+@dataclass(frozen=True)
+class CountedSource:
+    """Rows of `base` with a column per count, named `EventCount.column`.
+
+    A count is of the events before the row's time; it is null in rows without a time.
+    """
+
+    base: Source
+    history: EventHistory
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        return self.base.name
+
+    def columns(self) -> list[str]:
+        """Return the columns of the rows, and those of counts."""
+        return [*self.base.columns(), *self._counts]
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """Yield the rows of `base` in order; events are read only if a count is asked for."""
+        counts = {name: count for name, count in self._counts.items() if name in columns}
+        if not counts:
+            yield from self.base.chunks(columns)
+            return
+        keys = list(dict.fromkeys(key for count in counts.values() for key in count.by))
+        time, kept = self.history.time, [name for name in columns if name not in counts]
+        read = list(dict.fromkeys([*kept, *keys, time]))
+        require_columns(self.base, read)
+        for chunk in self.base.chunks(read):
+            added = self._added(chunk.frame, keys, counts)
+            yield Chunk(
+                chunk.frame.with_columns(added).select(columns),
+                chunk.origin,
+                chunk.first_row,
+                chunk.index,
+            )
+
+    def _added(
+        self, frame: pl.DataFrame, keys: Sequence[str], counts: dict[str, EventCount]
+    ) -> list[pl.Series]:
+        times = self._clock.read(frame[self.history.time])
+        there, instants = times.is_not_null(), times.fill_null(0).to_numpy()
+        hashes = {key: hashes_of(frame[key]) for key in keys}
+        added = list[pl.Series]()
+        for name, count in counts.items():
+            whole = keys_of([hashes[key] for key in count.by])
+            found = pl.Series(name, self.history.counts[count].at(whole, instants))
+            added.append(found if there.all() else found.set(~there, None))
+        return added
+
+    @cached_property
+    def _counts(self) -> dict[str, EventCount]:
+        return {count.column: count for count in self.history.recipe.schema_.counts()}
+
+    @cached_property
+    def _clock(self) -> Clock:
+        return event_clock(self.history.recipe, self.base, self.history.time)
+
+
+def counted_training_source(recipe: Recipe, frame: Any = None) -> Source:
+    """Return the rows that a recipe trains, validates and tests on, with their counts.
+
+    Args:
+        recipe: says which columns count which events.
+        frame: as of `training_source`.
+
+    Raises:
+        RecipeError: nothing says where the rows or their events are, or which column is the time.
+        DataError: the rows or a table to join cannot be read.
+
+    """
+    source = training_source(recipe.data, frame)
+    return _counted(source, recipe, lambda: source)
+
+
+def counted_source_of(recipe: Recipe, frame: Any = None) -> Source:
+    """Return rows to score, with the counts of the events of the recipe's logs.
+
+    Args:
+        recipe: of the run.
+        frame: a path or a table; the rows of `data.path` if None.
+
+    Raises:
+        RecipeError: nothing says where the rows or their events are, or which column is the time.
+        DataError: the rows or a table to join cannot be read.
+
+    """
+    return counted(source_of(recipe.data, frame), recipe)
+
+
+def counted(source: Source, recipe: Recipe) -> Source:
+    """Return rows to score with the counts of the events of the recipe's logs.
+
+    Raises:
+        RecipeError: the recipe names no log of events, or no time column.
+
+    """
+
+    def rows() -> Source:
+        if recipe.data.path is None:
+            raise DataError(
+                "data.events: the events are the rows of the training, a data frame that the run"
+                " does not keep; give a log of events"
+            )
+        return training_source(recipe.data)
+
+    return _counted(source, recipe, rows)
+
+
+def _counted(source: Source, recipe: Recipe, rows: Callable[[], Source]) -> Source:
+    columns = {count.column for count in recipe.schema_.counts()}
+    if columns <= set(source.columns()):  # nothing to count, or counted already
+        return source
+    time = require_events(recipe.schema_, recipe.data)
+    return CountedSource(source, EventHistory(recipe, rows, time))

@@ -1,0 +1,190 @@
+"""Read the event logs of a recipe: what counts, when, and by which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from crosstower.data.cleaner import Cleaner
+from crosstower.data.counters.keys import hashes_of, keys_of
+from crosstower.data.counters.log_columns import EVENT_ID, TIME, TYPE, open_log, open_path
+from crosstower.data.counters.point_in_time import Times
+from crosstower.data.reading import joined
+from crosstower.data.sources.joins import join_matches
+from crosstower.data.sources.source import Source, require_columns
+from crosstower.data.times.clock import Clock
+from crosstower.data.times.clocks import fit_clock
+from crosstower.errors import DataError, did_you_mean, notify
+from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.events import IMPRESSION, EventLog
+from crosstower.recipe.own_columns import label_name, raw_name
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.tasks import Binary
+from crosstower.recipe.times import ORDER, USUAL
+from crosstower.values.codes import U64
+from crosstower.values.columns import text_of
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of all logs: `types` as places in `names`, `times`, and hashes by key column."""
+
+    names: tuple[str, ...]
+    types: NDArray[np.int16]
+    times: Times
+    hashes: dict[str, U64]
+    until: int | None
+
+    def of(self, count: EventCount) -> tuple[U64, Times]:
+        """Return the keys and the times of the events that count."""
+        chosen = np.isin(self.types, [self.names.index(name) for name in count.events])
+        return keys_of([self.hashes[name][chosen] for name in count.by]), self.times[chosen]
+
+
+def read_events(recipe: Recipe, rows: Callable[[], Source], time: str) -> Events:
+    """Return the events that the counters of a recipe count.
+
+    Takes about 10 bytes per event, and 8 per column of keys and for event ids. Of events with the
+    same `event_id` the first counts.
+
+    Args:
+        recipe: with counters and logs.
+        rows: the rows of the recipe, where they are a log.
+        time: time column of the rows.
+
+    Raises:
+        DataError: a log cannot be read, lacks a column, or has no event of a type that counts.
+
+    """
+    counts = recipe.schema_.counts()
+    names = tuple(dict.fromkeys(name for count in counts for name in count.events))
+    found = _Collector(names, tuple(dict.fromkeys(key for count in counts for key in count.by)))
+    for log in recipe.data.events:
+        if not log.rows:
+            found.add_log(recipe, log)
+        elif log.path is None:
+            found.add_rows(recipe, rows(), time)
+        else:
+            source = joined(open_path(log.path, recipe.data.csv), recipe.data)
+            found.add_rows(recipe, source, time)
+    found.check(recipe)
+    return found.finish()
+
+
+def event_clock(recipe: Recipe, source: Source, column: str) -> Clock:
+    """Return the clock of a column whose times are compared with those of events.
+
+    Raises:
+        DataError: the column holds no times, or numbers that only order the rows.
+
+    """
+    data = recipe.data
+    strict = data.on_bad_rows == "error"
+    clock = fit_clock(source, column, data.times.get(column, USUAL), strict=strict)
+    if clock.unit == ORDER:
+        raise DataError(
+            f"column '{column}': holds numbers that only order its rows, but windows of counters"
+            f" need times; set data.times.{column} to their unit (s, ms, us, ns) or their pattern"
+        )
+    return clock
+
+
+@dataclass
+class _Collector:
+    """Collects the events of logs, part by part."""
+
+    names: tuple[str, ...]
+    keys: tuple[str, ...]
+    seen: dict[str, None] = field(default_factory=dict[str, None])
+    until: int | None = None
+    left_out: int = 0
+    _parts: list[tuple[NDArray[Any], ...]] = field(default_factory=list[tuple[NDArray[Any], ...]])
+
+    def add_log(self, recipe: Recipe, log: EventLog) -> None:
+        """Read a log of events."""
+        base = open_path(str(log.path), recipe.data.csv)
+        source = open_log(base, log, recipe.data, self.keys)
+        clock, places = event_clock(recipe, base, log.time), range(len(self.names))
+        for chunk in source.chunks(source.columns()):
+            types = text_of(chunk.frame[TYPE])
+            self.seen |= dict.fromkeys(types.drop_nulls().unique().to_list())
+            codes = types.replace_strict(self.names, places, default=-1, return_dtype=pl.Int16)
+            self._add(chunk.frame, clock.read(chunk.frame[TIME]), codes)
+        join_matches(source, "events")
+
+    def add_rows(self, recipe: Recipe, source: Source, time: str) -> None:
+        """Read rows with labels as a log."""
+        binary = [n for n, task in recipe.schema_.tasks.items() if isinstance(task, Binary)]
+        self.seen |= dict.fromkeys([IMPRESSION, *binary])
+        counted = [name for name in binary if name in self.names]
+        schema = recipe.schema_.with_tasks(counted).model_copy(update={"columns": {}})
+        columns = list(dict.fromkeys([*self.keys, time]))
+        cleaner = Cleaner(schema, columns, on_bad_rows=recipe.data.on_bad_rows)
+        require_columns(source, cleaner.sources())
+        clock = event_clock(recipe, source, time)
+        raw = {raw_name(name): name for name in columns}
+        for chunk in source.chunks(cleaner.sources()):
+            clean = cleaner.clean(chunk)
+            for code, name in enumerate(self.names):
+                frame = clean
+                if name in counted:
+                    frame = clean.filter(pl.col(label_name(name)) == 1)
+                elif name != IMPRESSION:
+                    continue
+                frame = frame.select(*raw).rename(raw)
+                codes = pl.repeat(code, frame.height, dtype=pl.Int16, eager=True)
+                self._add(frame, clock.read(frame[time]), codes)
+
+    def _add(self, frame: pl.DataFrame, times: pl.Series, codes: pl.Series) -> None:
+        last = times.max()
+        if isinstance(last, int):
+            self.until = last if self.until is None else max(last, self.until)
+        kept = (codes >= 0) & times.is_not_null()
+        self.left_out += times.null_count()
+        frame = frame.filter(kept)
+        ids = np.zeros(frame.height, np.uint64)
+        if EVENT_ID in frame.columns:
+            ids = hashes_of(frame[EVENT_ID])
+        hashes = [hashes_of(frame[key]) for key in self.keys]
+        self._parts.append(
+            (codes.filter(kept).to_numpy(), times.filter(kept).to_numpy(), ids, *hashes)
+        )
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse types of events that no log has."""
+        missing = next((name for name in self.names if name not in self.seen), None)
+        if missing is None:
+            return
+        columns = recipe.schema_.columns.items()
+        name = next(n for n, c in columns if any(missing in k.events for k in c.counts()))
+        shown = [*sorted(self.seen)[:_SHOWN], *(["..."] if len(self.seen) > _SHOWN else [])]
+        raise DataError(
+            f"data.events: no event of type '{missing}', which column '{name}' counts"
+            f"{did_you_mean(missing, list(self.seen))}; the types are: {', '.join(shown)}"
+        )
+
+    def finish(self) -> Events:
+        """Return the events, each id once."""
+        if self.left_out:
+            notify([f"data.events: {self.left_out:,} events without a time left out"])
+        columns = zip(*self._parts, strict=True) if self._parts else ()
+        types, times, ids, *hashes = (np.concatenate(parts) for parts in columns)
+        if ids.any():
+            kept = _first(ids)
+            types, times = types[kept], times[kept]
+            hashes = [part[kept] for part in hashes]
+        by_column = dict(zip(self.keys, hashes, strict=True))
+        return Events(self.names, types, times, by_column, self.until)
+
+
+def _first(ids: U64) -> NDArray[np.int64]:
+    """Return the places of events without an id, and of the first event per id."""
+    _, first = np.unique(ids, return_index=True)
+    return np.sort(np.union1d(first, np.flatnonzero(ids == 0)))
