@@ -72,7 +72,8 @@ def save_counts(found: CountsAtEnd, folder: Path) -> None:
     """Write counts into `folder`, which is made; the JSON document comes last."""
     folder.mkdir(parents=True)
     for place, counts in enumerate(found.counts.values()):
-        np.savez_compressed(folder / ARRAYS.format(place), **counts.arrays())
+        arrays: dict[str, Any] = counts.arrays()
+        np.savez_compressed(folder / ARRAYS.format(place), **arrays)
     given = tuple(
         _Count(events=c.events, by=c.by, window=c.window, delay=c.delay) for c in found.counts
     )
