@@ -24,7 +24,9 @@ from crosstower.cli.off_policy import off_policy_app
 from crosstower.cli.options import DATA, SERVE
 from crosstower.cli.predict import predict_app
 from crosstower.cli.retrieval import retrieval_app
+from crosstower.cli.rollback import rollback_app
 from crosstower.cli.serve import serve_app
+from crosstower.cli.versions import versions_app
 from crosstower.errors import CrosstowerError, CrosstowerWarning
 
 _EXIT_CODES = (
@@ -46,6 +48,7 @@ for part in (
     retrieval_app,
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),
+    *(versions_app, rollback_app),
 ):
     app.add_typer(part)
 app.add_typer(experiment_app, name="experiment", rich_help_panel=SERVE)

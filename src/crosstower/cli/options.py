@@ -48,6 +48,12 @@ IndexOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="Option of the index engine; repeatable."),
 ]
+StateOfBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="FOLDER", help="State folder of the server (default: BUNDLE.state)."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
 
 
@@ -67,6 +73,11 @@ def renamed_options(
             return super().parse_args(ctx, with_new_options(args, names, values))
 
     return Command
+
+
+def state_of(bundle: Path, state: Path | None) -> Path:
+    """Return the state folder of a server: the given one, or that of its bundle."""
+    return (state or bundle.with_name(f"{bundle.absolute().name}.state")).absolute()
 
 
 def parsed_query(text: str | None) -> dict[str, Any] | None:

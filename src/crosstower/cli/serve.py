@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crosstower.cli.options import SERVE, renamed_options
+from crosstower.cli.options import SERVE, renamed_options, state_of
 
 serve_app = typer.Typer()
 _RENAMED = {
@@ -104,7 +104,7 @@ def serve(
 
     settings = Settings(
         bundle=folder.absolute(),
-        state=(state or folder.with_name(f"{folder.absolute().name}.state")).absolute(),
+        state=state_of(folder, state),
         host=host,
         port=port,
         workers=workers,
@@ -128,5 +128,10 @@ def serve(
             f"{made.manifest.name}, version {made.version}: http://{name}:{port}/ (API:"
             f" http://{name}:{port}/openapi.json); Ctrl-C stops it"
         )
+        if made.folder != settings.bundle:
+            typer.echo(
+                f"it is {made.folder}, which was published in place of {folder}; to serve that one:"
+                f" crosstower rollback {folder} --state {settings.state} --to 0"
+            )
         sys.stdout.flush()
         run(settings)

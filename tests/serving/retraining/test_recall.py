@@ -77,3 +77,15 @@ def test_items_of_one_bundle_do_not_count(
     found = recall_measures(bundle, weak, unknown, earlier=None, k=10)
     assert found.measures == []
     assert len(recall_measures(bundle, weak, some, earlier=None, k=10).measures) == 1
+
+
+def test_positives_may_be_given(bundle: Bundle, newest: pl.DataFrame) -> None:
+    """They are not filtered again, so they need no labels."""
+    some = newest_rows(newest, bundle, most=10_000, seed=0)
+    clicked = newest.filter(pl.col("click") == 1).drop("click", "booking")
+    own, given = (
+        recall_measures(bundle, bundle, some, positives=p).measures[0] for p in (None, clicked)
+    )
+    draws = np.ones(2_000)
+    assert given.users == own.users
+    np.testing.assert_array_equal(given.statistic(draws), own.statistic(draws))

@@ -44,6 +44,10 @@ class ModelResponse(_Response):
     """The bundle that is served."""
 
     version: str
+    number: int | None = Field(
+        description="Number of the version: 0 for the bundle of the command line, null for a bundle"
+        " that was swapped to by its path."
+    )
     name: str
     created: str
     crosstower: str

@@ -134,8 +134,8 @@ def _listed(values: Any, nothing: list[Any]) -> list[Any]:
     return nothing if values is None else values.tolist()
 
 
-def model_response(live: Live, settings: Settings) -> dict[str, Any]:
-    """Return the description of the bundle that is served."""
+def model_response(live: Live, settings: Settings, number: int | None) -> dict[str, Any]:
+    """Return the description of the bundle that is served; `number` is that of its version."""
     manifest, funnel = live.bundle.manifest, live.funnel
     ranking = live.bundle.ranking
     kinds = ranking.recipe.schema_.kinds() if ranking is not None else {}
@@ -144,6 +144,7 @@ def model_response(live: Live, settings: Settings) -> dict[str, Any]:
     runs = {"retrieval": manifest.retrieval, "ranking": manifest.ranking}
     content = {
         "version": manifest.version,
+        "number": number,
         "name": manifest.name,
         "created": manifest.created,
         "crosstower": manifest.crosstower,

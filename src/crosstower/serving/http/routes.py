@@ -27,6 +27,8 @@ from crosstower.serving.http.schemas import (
 )
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import WARMING
+from crosstower.serving.retraining.history import History
+from crosstower.serving.retraining.summary import VersionsSummary, summarise
 from crosstower.serving.state.impressions import impression_events
 from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import State, StoredEvents
@@ -129,9 +131,24 @@ async def similar(body: SimilarRequest, request: Request) -> Response:
 )
 async def model(service: Worker) -> Response:
     """Return the bundle that is served: version, tasks, columns, blend, limits, metrics."""
-    settings = service.settings
-    found = await service.run(lambda live: model_response(live, settings))
-    return Response(to_json(found), media_type="application/json")
+    settings, versions = service.settings, service.state.versions
+
+    def work(live: Live) -> dict[str, Any]:
+        number = versions.number_of(live.bundle.folder, base=settings.bundle)
+        return model_response(live, settings, number)
+
+    return Response(to_json(await service.run(work)), media_type="application/json")
+
+
+@read_routes.get(
+    "/versions",
+    response_model=VersionsSummary,
+    responses=documented(401, 403, 408, 421, 422, 431, 503),
+)
+async def versions(service: Worker) -> VersionsSummary:
+    """Return the versions of the bundle: verdicts of the gate, figures, and which is live."""
+    state, base = service.state, service.settings.bundle
+    return await asyncio.to_thread(lambda: summarise(History.of(state, base)))
 
 
 def _listed(

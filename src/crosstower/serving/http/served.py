@@ -22,12 +22,15 @@ class Served:
         live: the open bundle, as it was built.
         items: applies changes of items.
         metrics: of the worker.
+        applied: number of the last change that the bundle was built with.
 
     """
 
-    def __init__(self, live: Live, items: ItemChanges, metrics: ServerMetrics) -> None:
+    def __init__(
+        self, live: Live, items: ItemChanges, metrics: ServerMetrics, *, applied: int = 0
+    ) -> None:
         self.live, self._items, self._metrics = live, items, metrics
-        self._applied = 0  # number of the last change that the bundle has
+        self._applied = applied
         self._heads: Heads | None = None  # of the state when it last caught up
         self._drift = ScoreDrift(live.bundle.manifest.reference)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from crosstower.errors import BundleError
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.http.arm_bundles import check_arms
 from crosstower.serving.http.metrics_folder import VARIABLE, fresh_metrics_folder
@@ -24,8 +25,9 @@ _BACKLOG = 512  # connections that the system holds until a worker takes them
 
 @contextmanager
 def prepared(settings: Settings) -> Generator[Bundle]:
-    """Check all preconditions before a worker starts, and yield the bundle.
+    """Check all preconditions before a worker starts, and yield the bundle that is served.
 
+    It is the version that was live last in place of the bundle of the settings, if there is any.
     No other server can use the state folder until the end.
 
     Raises:
@@ -42,12 +44,30 @@ def prepared(settings: Settings) -> Generator[Bundle]:
         with State.open(settings.state) as state:
             state.check()
             state.compact()
-            state.set_bundle(settings.bundle)
+            bundle = _chosen(state, bundle)
         if settings.workers > 1:
             os.environ[VARIABLE] = str(fresh_metrics_folder(settings.state))
         else:
             os.environ.pop(VARIABLE, None)
         yield bundle
+
+
+def _chosen(state: State, base: Bundle) -> Bundle:
+    """Return the version that was live last in place of a bundle, and let the workers serve it."""
+    line, bundle = state.versions.last_choice(base.version), base
+    if line is not None and line.live != 0:
+        try:
+            bundle = Bundle.open(line.path)
+        except BundleError as error:
+            raise BundleError(
+                f"version {line.live}, which was live, cannot be served: {error}; put it back, or"
+                f" return to an earlier version: crosstower rollback {base.folder} --state"
+                f" {state.database.path.parent}"
+            ) from error
+    chosen = state.bundle()
+    if chosen is None or chosen[1] != bundle.folder:
+        state.set_bundle(bundle.folder)
+    return bundle
 
 
 def serve(settings: Settings) -> None:

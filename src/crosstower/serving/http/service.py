@@ -255,7 +255,8 @@ class Service:
         live = opened(path, self._spending.ledger)
         self.experiments.check(live)
         self.arms.check(live)
-        served = Served(live, self.items, self.metrics)
+        applied = self.state.versions.items_of(path)
+        served = Served(live, self.items, self.metrics, applied=applied)
         served.catch_up(self.state.heads())
         return served
 
@@ -273,7 +274,7 @@ class Service:
         self.arms.keep_up()
 
     async def _follow(self) -> None:
-        """Serve the bundle that another worker has swapped to."""
+        """Serve the bundle that was chosen elsewhere; withdraw a version that cannot be served."""
         found = self.state.bundle()
         if found is None or found[0] in (self._chosen, self._refused) or self._swapping.locked():
             return
@@ -281,9 +282,11 @@ class Service:
             number, path = found
             try:
                 fresh = await asyncio.to_thread(self._beside, path)
-            except CrosstowerError:
+            except CrosstowerError as error:
                 self._refused = number
                 self.metrics.swap("refused")
+                base = self.settings.bundle
+                self.state.versions.withdraw(number, f"{error}", base=base)
                 return
             await self._in_thread(lambda: self._take(fresh, number))
 

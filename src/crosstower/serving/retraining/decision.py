@@ -65,8 +65,9 @@ class _Decision:
         """Return the verdict."""
         statistics = {f"{m.name} {m.metric}": m.statistic for m in self._measures}
         statistics |= {f"{task} ratio": ratio for task, ratio in self._ratios.items()}
-        limits, once = self._limits, np.ones(self._users)
-        draws = resampled(statistics, self._users, repeats=limits.samples, seed=limits.seed)
+        clusters = max([self._users, *(m.users for m in self._measures)])
+        limits, once = self._limits, np.ones(clusters)
+        draws = resampled(statistics, clusters, repeats=limits.samples, seed=limits.seed)
         found = {name: statistic(once) for name, statistic in statistics.items()}
         self._check_finite()
         comparisons = [self._compared(m, found, draws) for m in self._measures]

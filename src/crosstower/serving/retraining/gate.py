@@ -25,6 +25,7 @@ def judge(
     candidate: str | Path,
     rows: pl.DataFrame,
     *,
+    positives: pl.DataFrame | None = None,
     earlier: pl.DataFrame | None = None,
     limits: GateLimits | None = None,
     experiments: Experiments | None = None,
@@ -39,7 +40,10 @@ def judge(
         candidate: bundle to be judged.
         rows: newest raw rows, as the recipes read them, with labels; a column `request_id` makes
             lists of them.
-        earlier: raw rows before them, for the histories of the retrievers' queries.
+        positives: newest raw rows that are positives of the retrievers; those of `rows` by
+            `retrieval.where` if None.
+        earlier: raw rows before them, for the histories of the retrievers' queries; positives only
+            if `positives` is given.
         limits: of the gate; the defaults if None.
         experiments: of the server, whose arms the bundle has to serve.
 
@@ -57,7 +61,7 @@ def judge(
             return Verdict((few,), figures=Figures(rows.height, some.count))
         parts = [
             ranking_measures(old, new, some, k=limits.k),
-            recall_measures(old, new, some, earlier=earlier, k=limits.k),
+            recall_measures(old, new, some, positives=positives, earlier=earlier, k=limits.k),
         ]
     except CrosstowerError as error:
         return Verdict((f"the new bundle cannot be used: {error}",))

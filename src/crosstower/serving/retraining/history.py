@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from crosstower.errors import ServeError
@@ -46,6 +47,7 @@ class History:
         base: the bundle of the command line, number 0.
         base_version: its content hash.
         live: the version that the server serves, or will serve when it starts.
+        choice: number of the choice of the live version; 0 before any.
 
     """
 
@@ -53,6 +55,7 @@ class History:
     base: Path
     base_version: str
     live: Version
+    choice: int
 
     @staticmethod
     def of(state: State, base: str | Path) -> History:
@@ -69,10 +72,10 @@ class History:
         """
         base = Path(base).absolute()
         chosen = state.bundle()
-        path = base if chosen is None else chosen[1]
+        choice, path = (0, base) if chosen is None else chosen
         live = Version.of(state.versions.number_of(path, base=base), path)
         entries = tuple(state.versions.entries())
-        return History(entries, base, read_manifest(base).version, live)
+        return History(entries, base, read_manifest(base).version, live, choice)
 
     def published(self) -> dict[int, Version]:
         """Return the versions whose bundles are still there by number, without number 0."""
@@ -126,6 +129,11 @@ class History:
                 f"version {number}: there is none, or it has been removed; there are: {known}"
             )
         return there[number]
+
+    def since(self) -> datetime | None:
+        """Return the time since which the live version is live; None if the journal has none."""
+        found = [e for e in self.entries if e.choice is not None and e.choice == self.choice]
+        return found[-1].time if found else None
 
     def unfinished(self) -> list[Entry]:
         """Return the first lines of attempts that have no end."""

@@ -39,15 +39,23 @@ _TEST = SPLITS.index("test")
 
 
 def recall_measures(
-    live: Bundle, candidate: Bundle, rows: NewestRows, *, earlier: pl.DataFrame | None, k: int
+    live: Bundle,
+    candidate: Bundle,
+    rows: NewestRows,
+    *,
+    positives: pl.DataFrame | None = None,
+    earlier: pl.DataFrame | None = None,
+    k: int = 10,
 ) -> Measures:
-    """Return the comparison of recall@k on the positives of the rows.
+    """Return the comparison of recall@k on the newest positives.
 
     Args:
         live: bundle that is served.
         candidate: bundle to be judged.
         rows: the newest rows.
-        earlier: raw rows before them, for the histories of the same users.
+        positives: raw rows that are positives; those of `rows` by `retrieval.where` if None.
+        earlier: raw rows before them, for the histories of the same users; positives only if
+            `positives` is given.
         k: length of the lists.
 
     Raises:
@@ -57,30 +65,33 @@ def recall_measures(
     found = Measures()
     if live.retrieval is None or candidate.retrieval is None:
         return found
-    sides = [_Side(bundle.retriever()) for bundle in (live, candidate)]
+    given = positives is not None
+    newest = rows.frame if positives is None else positives
+    sides = [_Side(bundle.retriever(), chosen=given) for bundle in (live, candidate)]
     ids = [side.retriever.catalogue.ids for side in sides]
     if ids[0].dtype != ids[1].dtype:
         found.notes.append("item ids are numbers in one bundle only, so recall is not compared")
         return found
     shared = ids[1].filter(ids[1].is_in(ids[0].implode()))
     table = ItemTable(shared, pl.DataFrame(), pl.DataFrame())
-    past = _of_users(earlier, rows)
-    positives = [side.positives(rows.frame, past, table) for side in sides]
-    if positives[0] is None or positives[1] is None:
+    past = _of_users(earlier, newest, rows.user)
+    both = [side.positives(newest, past, table) for side in sides]
+    if both[0] is None or both[1] is None:
         found.notes.append("no row is a positive of both retrievers, so recall is not compared")
         return found
-    if not positives[0].frame[ROW].equals(positives[1].frame[ROW]):
+    if not both[0].frame[ROW].equals(both[1].frame[ROW]):
         found.notes.append("the retrievers read different rows, so recall is not compared")
         return found
-    _compare(sides, (positives[0], positives[1]), k, found)
+    _compare(sides, (both[0], both[1]), k, found)
     return found
 
 
 @dataclass(frozen=True)
 class _Side:
-    """The retriever of one of the two bundles."""
+    """The retriever of one of the two bundles; `chosen` rows are all positives."""
 
     retriever: Retriever
+    chosen: bool
 
     @property
     def recipe(self) -> Recipe:
@@ -88,11 +99,13 @@ class _Side:
         recipe = self.retriever.run.recipe
         update = {"split": GivenSplit(), "valid": None, "test": None, "on_bad_rows": "skip"}
         section = retrieval_section_of(recipe)
-        time = section.time or order_of(recipe.data.split)
+        more = {"time": section.time or order_of(recipe.data.split)}
+        if self.chosen:
+            more["where"] = None
         return recipe.model_copy(
             update={
                 "data": recipe.data.model_copy(update=update),
-                "retrieval": section.model_copy(update={"time": time}),
+                "retrieval": section.model_copy(update=more),
             }
         )
 
@@ -143,8 +156,10 @@ def _compare(
     found.measures.append(Measure("retrieval", f"recall@{k}", recall, len(queries)))
 
 
-def _of_users(earlier: pl.DataFrame | None, rows: NewestRows) -> pl.DataFrame | None:
+def _of_users(
+    earlier: pl.DataFrame | None, newest: pl.DataFrame, user: str | None
+) -> pl.DataFrame | None:
     """Return the earlier rows of the users of the newest rows."""
-    if earlier is None or rows.user is None or rows.user not in earlier.columns:
+    if earlier is None or user is None or user not in earlier.columns:
         return None
-    return earlier.join(rows.frame.select(rows.user).unique(), on=rows.user, how="semi")
+    return earlier.join(newest.select(user).unique(), on=user, how="semi")

@@ -194,6 +194,21 @@ class VersionLog:
         with self._database.reading() as connection:
             return _number_of(connection, path)
 
+    def items_of(self, path: Path) -> int:
+        """Return the number of the last change of an item that a version was built with.
+
+        It is the fact `items` of its line, 0 for a bundle that is no version.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT * FROM versions WHERE path = ? AND event = 'published'"
+                " ORDER BY sequence DESC LIMIT 1",
+                (os.fsencode(path),),
+            ).fetchone()
+        facts: Any = {} if row is None else _entry(row).detail.get("facts", {})
+        items = facts.get("items", 0)
+        return items if isinstance(items, int) else 0
+
     def last_choice(self, base: str) -> Entry | None:
         """Return the line that chose the live version of a bundle of the command line, if any."""
         with self._database.reading() as connection:
