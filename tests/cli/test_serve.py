@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ def test_the_address_is_told_and_the_state_lies_beside_the_bundle(
     assert bundle.version in text
     assert len(served) == 1
     assert (tmp_path / "s" / "state.sqlite").is_file()
+
+
+def test_a_version_that_is_served_in_place_of_the_bundle_is_told(
+    bundle: Bundle, tmp_path: Path, capsys: Capture, served: list[object]
+) -> None:
+    fresh = Path(shutil.copytree(bundle.folder, tmp_path / "0001" / "bundle"))
+    with State.open(tmp_path / "s") as state:
+        state.versions.publish(1, fresh, base=bundle.version, detail={}, instead_of=None)
+    code, text, _ = run(capsys, "serve", bundle.folder, "--state", tmp_path / "s")
+    assert code == 0
+    last = text.splitlines()[-1]
+    assert last.startswith(f"it is {fresh}, which was published in place of {bundle.folder}")
+    assert last.endswith(f"crosstower rollback {bundle.folder} --state {tmp_path / 's'} --to 0")
 
 
 def test_the_limits_of_a_worker_are_options(

@@ -17,7 +17,7 @@ OPERATIONS = [
     *(("POST", f"/v1/{name}") for name in ("recommend", "rank", "search", "similar", "events")),
     *((method, "/v1/users") for method in ("PUT", "GET", "DELETE")),
     *(("PUT", "/v1/items"), ("DELETE", "/v1/items"), ("GET", "/v1/model"), ("POST", "/v1/model")),
-    ("GET", "/v1/experiments"),
+    *(("GET", f"/v1/{name}") for name in ("experiments", "experiments/report", "versions")),
     *(("GET", path) for path in ("/healthz", "/readyz", "/metrics")),
 ]
 

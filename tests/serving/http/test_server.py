@@ -1,6 +1,7 @@
 """What is checked before a worker starts, and kept until the end."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,61 @@ def test_a_second_server_is_refused_until_the_first_ends(
 def test_the_state_knows_the_bundle_that_is_served(settings: Settings) -> None:
     with prepared(settings), State.open(settings.state) as state:
         assert state.bundle()[1] == settings.bundle
+
+
+def publish(settings: Settings, path: Path, version: str) -> None:
+    with State.open(settings.state) as state:
+        state.set_bundle(settings.bundle)
+        state.versions.publish(1, path, base=version, detail={}, instead_of=state.bundle())
+
+
+def chosen(settings: Settings) -> Path:
+    with State.open(settings.state) as state:
+        found = state.bundle()
+    assert found is not None
+    return found[1]
+
+
+def test_a_restart_serves_the_version_that_was_live(
+    settings: Settings, bundle: Bundle, tmp_path: Path
+) -> None:
+    fresh = Path(shutil.copytree(bundle.folder, tmp_path / "0001" / "bundle"))
+    publish(settings, fresh, bundle.version)
+    for _ in range(2):
+        with prepared(settings) as found:
+            assert found.folder == fresh
+        assert chosen(settings) == fresh
+    with State.open(settings.state) as state:  # swapped to by its path: not kept
+        state.set_bundle(tmp_path)
+    with prepared(settings) as found:
+        assert found.folder == fresh
+    roll_back_to_base(settings, bundle)
+    with prepared(settings) as found:
+        assert found.folder == settings.bundle
+
+
+def roll_back_to_base(settings: Settings, bundle: Bundle) -> None:
+    with State.open(settings.state) as state:
+        state.versions.add("rolled_back", 0, settings.bundle, base=bundle.version)
+
+
+def test_another_bundle_of_the_command_line_is_served_itself(
+    settings: Settings, bundle: Bundle, tmp_path: Path
+) -> None:
+    """Versions replace the bundle that they were made from, not one that is given instead."""
+    publish(settings, tmp_path / "0001" / "bundle", "of another")
+    with prepared(settings) as found:
+        assert found.folder == settings.bundle
+    assert chosen(settings) == settings.bundle
+
+
+def test_a_live_version_that_is_gone_stops_the_start(
+    settings: Settings, bundle: Bundle, tmp_path: Path
+) -> None:
+    publish(settings, tmp_path / "0001" / "bundle", bundle.version)
+    gone = pytest.raises(BundleError, match=r"version 1, which was live,.*crosstower rollback")
+    with gone, prepared(settings):
+        pass
 
 
 def test_several_workers_share_a_folder_of_metrics(settings: Settings) -> None:
