@@ -95,3 +95,33 @@ def test_workers_share_a_budget_through_their_totals():
     assert (one.spent("a"), one.spent("b")) == (4.0, 3.0)
     one.load([("a", 0, 9.0)])  # and an old one
     assert one.spent("a") == 4.0
+
+
+def test_a_refund_takes_back_what_was_not_shown():
+    ledger, plain = Ledger(), Ledger()
+    for each in (ledger, plain):
+        for hour in range(1, 4):
+            each.left("a", budget=100.0, period=DAY, now=hour * 3_600.0)
+    ledger.charge("a", 5.0)
+    charges = [ledger.charge_of("a", 2.0), ledger.charge_of("a", 3.0)]
+    assert charges == [("a", 0, 2.0), ("a", 0, 3.0)]
+    ledger.refund(charges)
+    assert (ledger.spent("a"), ledger.unsaved()) == (0.0, [])
+    assert ledger.left("a", budget=100.0, period=DAY, now=2e4) == plain.left(
+        "a", budget=100.0, period=DAY, now=2e4
+    )
+    plain.charge("a", 5.0)
+    plain.refund(charges[:1], shown={"a"})
+    assert (plain.spent("a"), plain.unsaved()) == (3.0, [("a", 0, 3.0)])
+    kept = [campaign.credit for campaign in plain._campaigns.values()]
+    assert kept == [campaign.credit - 1.0 for campaign in ledger._campaigns.values()]
+
+
+def test_a_refund_after_its_period_is_void():
+    ledger = Ledger()
+    ledger.left("a", budget=9.0, period=DAY, now=0.0)
+    ledger.charge("a", 5.0)
+    charge = ledger.charge_of("a", 5.0)
+    ledger.left("a", budget=9.0, period=DAY, now=DAY + 1.0)
+    ledger.refund([charge, ("b", 0, 1.0)])
+    assert (ledger.spent("a"), ledger.spent("b")) == (0.0, 0.0)

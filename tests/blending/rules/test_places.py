@@ -54,7 +54,8 @@ def test_a_list_costs_no_more_than_is_left(budget, wanted):
         places = Places(rules, ROWS, ledger, hour * 3_600.0)
         found = places.fill(ORDER, 7, 1)
     assert [row for row in found.tolist() if row >= 4] == wanted
-    places.charge(found)
+    charges = places.charge(found)
+    assert charges == [(row, ("ad\t", 0, {4: 1.0, 6: 5.0}[row])) for row in wanted]
     assert ledger.spent("ad\t") == sum({4: 1.0, 6: 5.0}[row] for row in wanted)
 
 

@@ -229,3 +229,19 @@ def test_rules_act_on_the_order_that_exploration_has_drawn(still: Live) -> None:
     assert plain.draw is not None
     assert found.draw is not None
     np.testing.assert_array_equal(found.draw.ranks[:3], plain.draw.ranks[[7, 0, 1]])
+
+
+def test_an_explanation_counts_the_items_that_filters_of_retrieval_leave_out(still: Live) -> None:
+    prices = funnel_of(still).catalogue.items.catalogue.column("price")
+    rules = {"require": "price < 200", "exclude": ["price > 400", "price < 0"]}
+    found = recommended(still, rules, explain=True)
+    assert found.explanation is not None
+    assert found.explanation.removed == {
+        "require[0]": int((~(prices < 200)).sum()),
+        "exclude[0]": int((prices > 400).sum()),
+    }
+    request = FunnelRequest(user=5, k=2, rules=RequestRules(exclude="price > 0"), explain=True)
+    query = {"home_city": "Rome", "budget": 90, "wanted": "pool"}
+    given = funnel_of(still).rank(replace(request, query=query), [30, 31, 32])
+    assert given.explanation is not None
+    assert given.explanation.removed == {"exclude[0]": 3}

@@ -270,3 +270,26 @@ def test_an_experiment_that_has_ended_needs_no_bundle(
     file.write_text(file.read_text().replace('"start"', '"end": "2021-01-01", "start"'))
     client = start(experiments=file)
     assert recommended(client, user=user_of("new"))["version"] == bundle.version
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_interleaved_lists_charge_a_budget_for_shown_items_only(
+    start: Start, other: Bundle, bundle: Bundle, tmp_path: Path, own: bool
+) -> None:
+    pacing = {"budget": 1_000, "period": 10**9}
+    slots = {"where": "city == 'Paris'", "every": 2, "elsewhere": False, "pacing": pacing}
+    file = experiments(tmp_path, other.folder if own else bundle.folder)
+    plain = json.loads(file.read_text())
+    for arm in ("control", "new"):
+        plain["experiments"][0]["arms"][arm]["request"] = {"rules": {"slots": slots}}
+    file.write_text(json.dumps(plain))
+    client, user = start(experiments=file), user_of("mixed")
+    ledger = service_of(client)._spending.ledger
+    before, shown, charged = ledger.spent("city == 'Paris'\t"), 0, 0
+    for number in range(12):
+        found = recommended(client, user=user, k=5 + number % 3)
+        cities = [(i["attributes"]["city"], i["team"]) for i in found["items"]]
+        shown += sum(city == "Paris" for city, _ in cities)
+        charged += 2 * ((5 + number % 3) // 2)  # of both lists before they are interleaved
+    assert 0 < shown < charged
+    assert ledger.spent("city == 'Paris'\t") - before == shown

@@ -32,3 +32,19 @@ def test_one_list_is_kept() -> None:
     one = Treatment("models", "new", (RecommendRequest(user=1),), ("new",))
     given = response("b", 7, 8)
     assert one.response([given], "r") == given | {"experiment": "models", "arm": "new"}
+
+
+def test_what_a_list_has_charged_for_items_of_the_other_is_taken_back() -> None:
+    request = RecommendRequest(user=1, k=4)
+    both = Treatment("models", "mixed", (request, request), (None, None), ("old", "new"))
+    shown = {"items": [{"item_id": 1, "team": "old"}, {"item_id": 2, "team": "new"}]}
+    charges = [
+        [(1, ("a", 0, 1.0)), (3, ("a", 0, 2.0)), (3, ("b", 0, 4.0))],
+        [(1, ("a", 0, 1.0)), (2, ("b", 0, 4.0))],
+    ]
+    assert both.refunds(shown, charges) == [
+        ([("a", 0, 2.0), ("b", 0, 4.0)], frozenset({"a"})),
+        ([("a", 0, 1.0)], frozenset({"b"})),
+    ]
+    one = Treatment("models", "new", (request,), (None,))
+    assert one.refunds(shown, charges[:1]) == []

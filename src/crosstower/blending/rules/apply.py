@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crosstower.blending.diversity import Cosine, SharedValues, mmr_order
 from crosstower.blending.rules.dpp import dpp_order
-from crosstower.blending.rules.pacing import Ledger
+from crosstower.blending.rules.pacing import Charge, Ledger
 from crosstower.blending.rules.places import Places
 from crosstower.blending.rules.rows import Floats, RuleRows
 from crosstower.blending.rules.scores import aged, boosted
@@ -40,6 +40,7 @@ class Ruled:
         moves: number of places `[n]` by which each rule moved each row up, with `explain`.
         removed: number of candidates that each rule left out, with `explain`.
         notices: rules that could not be kept, in words.
+        charges: rows that were charged to the budget of a campaign, and how much.
 
     """
 
@@ -48,6 +49,7 @@ class Ruled:
     moves: Mapping[str, Indices] = field(default_factory=dict[str, Indices])
     removed: Mapping[str, int] = field(default_factory=dict[str, int])
     notices: tuple[str, ...] = ()
+    charges: tuple[tuple[int, Charge], ...] = ()
 
 
 def apply_rules(
@@ -92,14 +94,14 @@ def apply_rules(
     places = Places(rules, rows, ledger, now, preview=explain)
     steps.together(places.labels, lambda count: places.fill(steps.order, steps.k, count))
     steps.notices += places.notices
-    if not explain:
-        places.charge(steps.order[: steps.k])
+    charges = [] if explain else places.charge(steps.order[: steps.k])
     return Ruled(
         rows=steps.order,
         score=steps.score if changed else None,
         moves=steps.moves(),
         removed=steps.removed,
         notices=tuple(steps.notices),
+        charges=tuple(charges),
     )
 
 

@@ -6,7 +6,7 @@ spending that is behind the line, as a share of the budget; time counts in perio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 _PROPORTIONAL, _INTEGRAL = 20.0, 100.0
@@ -84,6 +84,29 @@ class Ledger:
         campaign.credit -= 1.0
         campaign.spent += cost
         campaign.unsaved += cost
+
+    def charge_of(self, key: str, cost: float) -> Charge:
+        """Return a part of the last charge of a campaign, for `refund`."""
+        return key, self._campaigns[key].number, cost
+
+    def refund(self, charges: Iterable[Charge], *, shown: Container[str] = ()) -> None:
+        """Take back parts of the charges of one list, for items that were not shown after all.
+
+        Args:
+            charges: of these items.
+            shown: keys of campaigns with another item in the list, for which it still counts.
+
+        """
+        credited = set[str]()
+        for key, number, cost in charges:
+            campaign = self._campaigns.get(key)
+            if campaign is None or campaign.number != number:
+                continue  # its period is over
+            campaign.spent -= cost
+            campaign.unsaved -= cost
+            if key not in shown and key not in credited:
+                campaign.credit += 1.0
+                credited.add(key)
 
     def spent(self, key: str) -> float:
         """Return the spending of a campaign in its period."""

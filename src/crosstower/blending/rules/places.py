@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import polars as pl
 
-from crosstower.blending.rules.pacing import Ledger
+from crosstower.blending.rules.pacing import Charge, Ledger
 from crosstower.blending.rules.placement import Cap, Demands, Reserved, place
 from crosstower.blending.rules.rows import Floats, Mask, RuleRows
 from crosstower.recipe.rule_kinds import Pacing, Pin, Slots
@@ -64,10 +64,9 @@ class Places:
         rest[placed.rows] = False
         return np.concatenate([order[placed.rows], order[rest]])
 
-    def charge(self, shown: Indices) -> None:
-        """Charge the campaigns whose items are shown in slots."""
-        for slot in self._slots:
-            slot.charge(shown)
+    def charge(self, shown: Indices) -> list[tuple[int, Charge]]:
+        """Charge the campaigns whose items are shown in slots; return the charge of each row."""
+        return [charge for slot in self._slots for charge in slot.charge(shown)]
 
     def _note(self, over: Sequence[int], slots: Sequence[_Slot], order: Indices, k: int) -> None:
         for number, (count, (rule, _)) in enumerate(zip(over, self._caps, strict=False)):
@@ -144,18 +143,22 @@ class _Slot:
                     left[self._keys[row]] = rest
         return Reserved(range(places.start - 1, places.stop - 1, places.step), fits)
 
-    def charge(self, shown: Indices) -> None:
+    def charge(self, shown: Indices) -> list[tuple[int, Charge]]:
         """Charge each campaign the cost of its items in the places of the rule."""
-        if self.rule.pacing is None or self._ledger is None:
-            return
-        costs: dict[str, float] = {}
+        ledger, found = self._ledger, list[tuple[int, Charge]]()
+        if self.rule.pacing is None or ledger is None:
+            return found
+        costs: dict[str, dict[int, float]] = {}
         for at in self.rule.places(len(shown)):
             row = int(shown[at - 1])
             if self.known[row]:
-                costs[self._keys[row]] = costs.get(self._keys[row], 0.0) + float(self._costs[row])
-        for key, cost in costs.items():
+                costs.setdefault(self._keys[row], {})[row] = float(self._costs[row])
+        for key, rows in costs.items():
+            cost = sum(rows.values())
             if self._left.get(key, 0.0) >= cost:
-                self._ledger.charge(key, cost)
+                ledger.charge(key, cost)
+                found += [(row, ledger.charge_of(key, part)) for row, part in rows.items()]
+        return found
 
     def _accounts(self, pacing: Pacing) -> tuple[list[str], Floats, Floats]:
         """Return the campaign's key, the cost and the budget of each candidate `[C]`."""

@@ -104,7 +104,9 @@ class Blends:
 
     def _fit(self, spec: Blend) -> FittedBlend:
         if self._rows is None:
-            raise QueryError("blend: this bundle keeps no predictions to fit another blend on")
+            raise QueryError(
+                "blend: this bundle has no stored predictions that another blend could be fitted on"
+            )
         try:
             return fit_blend(spec, self._kinds, self._rows)
         except DataError as error:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crosstower.blending.blender import FittedBlend
 from crosstower.blending.exploration.explore import Drawn, Exploration
+from crosstower.blending.rules.pacing import Charge
 from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.row import EncodedRow
 from crosstower.errors import CrosstowerError
@@ -78,7 +79,8 @@ class Explanation:
     Args:
         rules: in effect, those of the bundle and of the request.
         moves: by rule, the number of places by which it moved each candidate up `[C]`.
-        removed: by rule, the number of candidates that it left out.
+        removed: by rule, the number of candidates that it left out; by filter that retrieval
+            applied, the number of items.
 
     """
 
@@ -101,7 +103,7 @@ class Ranked:
     are places of candidates that the ranker cannot read. If the request gave whole rows
     (`rows_given`), places are their numbers. `draw` is the exploration of the list, if it has one.
     `retrieval_rank` is 0 for candidates that rules have added. `explanation` is set if the request
-    wants one.
+    wants one. `charges` are the places that were charged to the budget of a campaign.
     """
 
     places: Indices
@@ -123,6 +125,7 @@ class Ranked:
     rows_given: bool = False
     draw: Draw | None = None
     explanation: Explanation | None = None
+    charges: tuple[tuple[int, Charge], ...] = ()
 
     def take(self, at: Indices) -> Ranked:
         """Return the candidates at `at`, in that order."""

@@ -92,7 +92,20 @@ class FunnelRules:
             start = time.perf_counter()
             rows = item_rows(self._items, state.found.places)
             state.found = ruled(state.found, state.rules, rows, state.request, self.ledger)
+            why, retrieved = state.found.explanation, state.found.retrieval_rank is not None
+            if why is not None and retrieved:
+                removed = {**why.removed, **self._filtered(state.rules)}
+                state.found = replace(state.found, explanation=replace(why, removed=removed))
             state.seconds["rules"] = time.perf_counter() - start
+
+    def _filtered(self, rules: Rules) -> dict[str, int]:
+        """Return by filter the number of items that retrieval left out."""
+        count, found = len(self._items), dict[str, int]()
+        for number, where in enumerate(rules.require):
+            found[f"require[{number}]"] = count - len(self._items.fulfilling(where))
+        for number, where in enumerate(rules.exclude):
+            found[f"exclude[{number}]"] = len(self._items.fulfilling(where))
+        return {rule: items for rule, items in found.items() if items}
 
     def _for_slot(self, state: RequestState, where: str) -> Indices:
         where = where if state.where is None else f"({where}) and ({state.where})"
@@ -133,7 +146,11 @@ def ruled(
     )
     if result.score is not None:
         found = replace(found, score=result.score)
-    found = replace(found.take(result.rows), notices=(*found.notices, *result.notices))
+    found = replace(
+        found.take(result.rows),
+        notices=(*found.notices, *result.notices),
+        charges=tuple((int(found.places[row]), charge) for row, charge in result.charges),
+    )
     if not request.explain:
         return found
     return replace(found, explanation=Explanation(rules, result.moves, result.removed))

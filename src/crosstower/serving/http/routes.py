@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic_core import to_json
@@ -27,6 +28,7 @@ from crosstower.serving.http.schemas import (
 )
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import WARMING
+from crosstower.serving.http.treatment import ItemCharge, Treatment
 from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.summary import VersionsSummary, summarise
 from crosstower.serving.state.impressions import impression_events
@@ -57,10 +59,9 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
         lists = [await _recommended(service, body, None, logged=logged)]
         response = lists[0].response
     else:
-        parts = zip(treatment.requests, treatment.bundles, strict=True)
-        asked = [_recommended(service, *part, logged=logged) for part in parts]
-        lists = await asyncio.gather(*asked)
+        lists = await _lists(service, treatment, logged=logged)
         response = treatment.response([one.response for one in lists], request_id)
+        await service.refund(treatment.refunds(response, [one.charges for one in lists]))
     if logged:
         response["logged"] = True
         await _log(request, response, lists)
@@ -160,26 +161,46 @@ def _listed(
 
 @dataclass(frozen=True)
 class _Recommended:
-    """Response to a request, and the ids of the candidates of its draw."""
+    """Response to a request, ids of the candidates of its draw, and charges of its items."""
 
     response: dict[str, Any]
     request: FunnelRequest
     candidates: list[Any]
+    charges: list[ItemCharge]
+
+
+async def _lists(service: Service, treatment: Treatment, *, logged: bool) -> list[_Recommended]:
+    """Return the lists of a treatment.
+
+    Raises:
+        Exception: that of a list; what the others have charged is refunded, as none is shown.
+
+    """
+    parts = zip(treatment.requests, treatment.bundles, strict=True)
+    asked = [_recommended(service, *part, logged=logged) for part in parts]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    lists = [one for one in found if isinstance(one, _Recommended)]
+    for error in found:
+        if isinstance(error, BaseException):
+            charges = [[charge for _, charge in one.charges] for one in lists]
+            await service.refund([(mine, frozenset()) for mine in charges])
+            raise error
+    return lists
 
 
 async def _recommended(
     service: Service, body: RecommendRequest, bundle: str | None, *, logged: bool
 ) -> _Recommended:
-    request, candidates = body.funnel_request(service.explore(bundle)), list[Any]()
+    request = body.funnel_request(service.explore(bundle))
 
-    def respond(live: Live, found: Ranked) -> dict[str, Any]:
-        if logged and found.draw is not None:
-            candidates.extend(live.needs_funnel.catalogue.items.ids(found.draw.pool))
-        return _listed(service, found, live, k=body.k, stages=body.stages)
+    def respond(live: Live, found: Ranked) -> _Recommended:
+        items = live.needs_funnel.catalogue.items
+        pool = items.ids(found.draw.pool) if logged and found.draw is not None else []
+        charges = [(items.ids(np.array([place]))[0], charge) for place, charge in found.charges]
+        response = _listed(service, found, live, k=body.k, stages=body.stages)
+        return _Recommended(response, request, pool, charges)
 
-    return _Recommended(
-        await service.recommend(request, respond, bundle=bundle), request, candidates
-    )
+    return await service.recommend(request, respond, bundle=bundle)
 
 
 async def _is_logged(body: RecommendRequest, request: Request) -> bool:

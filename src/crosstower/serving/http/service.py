@@ -27,7 +27,7 @@ from crosstower.serving.http.opening import opened
 from crosstower.serving.http.problems import ApiError, busy, no_room, too_late
 from crosstower.serving.http.served import Served
 from crosstower.serving.http.settings import Scope, Settings
-from crosstower.serving.http.spending import Spending
+from crosstower.serving.http.spending import Refund, Spending
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
@@ -61,10 +61,8 @@ class Service:
         )
         self._writer = ThreadPoolExecutor(1, "state")
         limits = settings.limits
-        self.gates = Gates(
-            live=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
-            events=Gate(most=limits.max_queue, seconds=limits.wait_seconds),
-        )
+        gates = [Gate(most=limits.max_queue, seconds=limits.wait_seconds) for _ in range(2)]
+        self.gates = Gates(live=gates[0], events=gates[1])
         self.experiments = RunningExperiments(settings.experiments, limits, metrics)
         self.arms = ArmBundles(settings.experiments, self.state, metrics)
         self.warming = False  # requests of the warm-up are not counted
@@ -170,6 +168,11 @@ class Service:
             raise too_late(self._timeout) from None
         finally:
             self._writes -= 1
+
+    async def refund(self, refunds: Sequence[Refund]) -> None:
+        """Take back charges of items that a list does not show."""
+        if refunds:
+            await self._in_thread(lambda: self._spending.refund(refunds))
 
     def check_room(self) -> None:
         """Refuse a write to a state that has reached its limit.

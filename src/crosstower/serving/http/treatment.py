@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crosstower.blending.rules.pacing import Charge
 from crosstower.experiments.interleaving import team_draft
 from crosstower.serving.http.schemas import RecommendRequest
+from crosstower.serving.http.spending import Refund
 
 _OF_ONE_LIST = ("stages", "explain")  # parts of a response that two lists have no common one of
+
+
+ItemCharge = tuple[Any, Charge]
+"""Id of an item, and what it has cost a campaign."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,25 @@ class Treatment:
         """
         found = lists[0] if len(lists) == 1 else self._interleaved(lists, request_id)
         return found | {"experiment": self.experiment, "arm": self.arm}
+
+    def refunds(
+        self, response: Mapping[str, Any], charges: Sequence[Sequence[ItemCharge]]
+    ) -> list[Refund]:
+        """Return what to take back of each list: the charges of items that it does not show.
+
+        Args:
+            response: of both lists.
+            charges: of each list.
+
+        """
+        if not self.teams:
+            return []
+        found: list[Refund] = []
+        for team, mine in zip(self.teams, charges, strict=True):
+            shown = {item["item_id"] for item in response["items"] if item["team"] == team}
+            kept = frozenset(charge[0] for item, charge in mine if item in shown)
+            found.append(([charge for item, charge in mine if item not in shown], kept))
+        return [refund for refund in found if refund[0]]
 
     def _interleaved(self, lists: Sequence[dict[str, Any]], request_id: str) -> dict[str, Any]:
         items = [{item["item_id"]: item for item in one["items"]} for one in lists]
