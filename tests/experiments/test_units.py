@@ -1,5 +1,6 @@
 """Users and their metrics against a loop over events."""
 
+import json
 from datetime import timedelta
 
 import polars as pl
@@ -119,3 +120,21 @@ def test_times_without_a_zone_are_utc(log: pl.DataFrame) -> None:
 def test_events_that_cannot_be_used_are_named(log: pl.DataFrame, change, words: str) -> None:
     with pytest.raises(DataError, match=words):
         events_of(change(log), experiment(), None)
+
+
+def test_segments_without_a_column_are_read_from_the_json(log: pl.DataFrame) -> None:
+    """As exported where the device of one event is a number, or the key is no name."""
+    one = experiment()
+    device = pl.struct(pl.col("query.device").alias("device"))
+    odd = log.with_columns(device.struct.json_encode().alias("query")).drop("query.device")
+    expected = units_of(events_of(log, one, None), one).frame
+    found = units_of(events_of(odd, one, None), one).frame
+    assert found.select(expected.columns).equals(expected)
+    text = pl.when(pl.int_range(pl.len()) == 0).then(pl.lit('{"device": 5}'))
+    mixed = odd.sort("time").with_columns(query=text.otherwise("query"))
+    devices = events_of(mixed, one, None).sort("time")["query.device"]
+    assert devices[0] == "5"
+    assert set(devices[1:]) == set(log["query.device"].drop_nulls())
+    dotted = experiment(segments=["a.b'\"é"])
+    named = log.with_columns(query=pl.lit(json.dumps({"a.b'\"é": "x"})))
+    assert set(events_of(named, dotted, None)["query.a.b'\"é"]) == {"x"}

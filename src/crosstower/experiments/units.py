@@ -7,6 +7,7 @@ several arms, such as after a change of shares, are omitted and counted.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,7 +53,7 @@ def events_of(events: pl.DataFrame, experiment: Experiment, until: datetime | No
         DataError: a column is missing, or no exposure belongs to the experiment.
 
     """
-    events = _with_tags(events)
+    events = _with_segments(_with_tags(events), experiment)
     for name in _needed(experiment):
         if name not in events.columns:
             raise DataError(_missing(name, events))
@@ -84,11 +85,25 @@ def _with_tags(events: pl.DataFrame) -> pl.DataFrame:
         return events
     for name in (EXPERIMENT, ARM, TEAM):
         if events.schema.get(name) != pl.String():
-            key = name.removeprefix("attributes.")
-            texts = events["attributes"].str.json_path_match(f"$.{key}").alias(name)
+            texts = _from_json(events, "attributes", name)
             if texts.null_count() < len(texts):
                 events = events.with_columns(texts)
     return events
+
+
+def _with_segments(events: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
+    """Read segments from the JSON where an odd value of one event has cost them their column."""
+    if events.schema.get("query") != pl.String():
+        return events
+    lost = [name for name in _segment_columns(experiment) if name not in events.columns]
+    found = [_from_json(events, "query", name) for name in lost]
+    return events.with_columns([texts for texts in found if texts.null_count() < len(texts)])
+
+
+def _from_json(events: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """Return the values of a key as text; `name` is `COLUMN.KEY`."""
+    key = json.dumps(name.removeprefix(f"{column}."), ensure_ascii=False)
+    return events[column].str.json_path_match(f"$[{key}]").alias(name)
 
 
 def units_of(events: pl.DataFrame, experiment: Experiment) -> Units:

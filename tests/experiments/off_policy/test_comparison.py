@@ -105,3 +105,11 @@ def test_refits_give_the_direct_method_an_interval() -> None:
     found = report.policies["model"]["direct_method"]
     assert found == direct_method(rows["model:expected"], refits)
     assert math.isnan(report.policies["uniform"]["direct_method"].standard_error)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_slots_are_in_numeric_order(as_text: bool) -> None:
+    rows = decisions().with_columns(pl.Series("slot", [10, 2, 9, 1] * 1_000))
+    if as_text:
+        rows = rows.with_columns(pl.col("slot").cast(pl.String))
+    assert list(policy_report(rows, FACTS).slots) == ["1", "2", "9", "10"]

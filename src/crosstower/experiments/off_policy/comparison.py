@@ -134,7 +134,9 @@ def _slots(
     found, warnings = dict[str, dict[str, Estimate]](), list[str]()
     if "slot" not in decisions.columns:
         return found, warnings
-    for part in decisions.partition_by("slot", maintain_order=True):
+    number = pl.col("slot").cast(pl.Float64, strict=False)  # also of text such as "10"
+    ordered = decisions.sort(number, "slot", maintain_order=True)
+    for part in ordered.partition_by("slot", maintain_order=True):
         slot = str(part["slot"][0])
         values = {name: _value(part, name, clip) for name in policies if _overlaps(part, name)}
         if values:
@@ -144,4 +146,4 @@ def _slots(
             for name in policies
             if name not in values
         ]
-    return dict(sorted(found.items())), warnings
+    return found, warnings
