@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -9,6 +10,7 @@ from crosstower.cli.bundle import print_bundle
 from crosstower.errors import BundleError, RunError
 from crosstower.retrieval import indexing as building
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.training.run import Run
 
 from ...fixtures.funnels import Runs
 
@@ -74,3 +76,8 @@ def test_the_index_is_approximate_only_where_recall_reaches_the_target(
 def test_few_items_are_scored_exactly_without_a_measurement(bundle: Bundle) -> None:
     assert bundle.manifest.index == "exact"
     assert bundle.manifest.index_recall is None
+
+
+def test_runs_of_another_type_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="runs: expected one or two runs or their folders, got 5"):
+        make_bundle(cast("Run", 5), tmp_path / "bundle")

@@ -154,6 +154,8 @@ def test_an_erased_user_is_unknown_to_all_workers(live_films: LiveFilms, start: 
         ({"users": [{"user": 1, "film": "f01"}]}, "users[0]: no column 'film'; users have"),
         ({"users": [{"user": 1, "device": {"a": 1}}]}, "users[0]: "),
         ({"users": [{"user": [1]}]}, "users[0]: 'user': expected an id"),
+        ({"users": [{"user": True}]}, "users[0]: 'user': expected an integer or a text of at"),
+        ({"users": [{"user": "u" * 513}]}, "at most 512 characters, got 513 characters"),
         ({"users": []}, "users"),
         ({"users": [{"user": 1}] * 4}, "allows at most 3 at a time, got 4"),
     ],

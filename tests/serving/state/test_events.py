@@ -61,6 +61,8 @@ def test_ids_keep_their_type_and_size() -> None:
         ({"time": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))}, "years 1 to 9999"),
         ({"user": True}, "valid integer"),
         ({"user": 1.0}, "valid integer"),
+        ({"user": "u" * 513}, "at most 512 characters"),
+        ({"item_id": "i" * 513}, "at most 512 characters"),
         ({"item_id": [1]}, "valid integer"),
         ({"item_id": 10**5000}, "cannot be stored as JSON"),
         ({"rank": 0}, "greater than or equal to 1"),

@@ -21,7 +21,7 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
-from crosstower.recipe.arguments import count_of, path_of
+from crosstower.recipe.arguments import count_of, described, path_of
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, SEEN_ITEMS, USER
 from crosstower.retrieval.index.calibration import RECALL
@@ -96,7 +96,9 @@ def make_bundle(
     if out.exists():
         raise BundleError(f"{out}: already exists; remove it, or choose another folder")
     count_of("candidates", candidates, error=BundleError)
-    given = [runs] if isinstance(runs, Run | str | Path) else runs
+    given: Any = [runs] if isinstance(runs, Run | str | Path) else runs
+    if not isinstance(given, Sequence):
+        raise BundleError(f"runs: expected one or two runs or their folders, got {described(runs)}")
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     exploration = given_exploration(explore)

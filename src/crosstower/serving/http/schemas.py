@@ -10,8 +10,6 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    StrictInt,
-    StrictStr,
 )
 
 from crosstower.blending.exploration.explore import Exploration
@@ -21,6 +19,7 @@ from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.rules import RequestRules
 from crosstower.serving.state.events import Event, Properties
+from crosstower.serving.state.events import Id as PlainId
 from crosstower.serving.state.json_text import plain_json, whole_json
 
 MOST_ITEMS = 10_000
@@ -28,7 +27,7 @@ TRANSFORMS = get_args(Transform)
 
 
 Id = Annotated[
-    StrictInt | Annotated[StrictStr, Field(max_length=512)],
+    PlainId,
     BeforeValidator(whole_json),
     AfterValidator(plain_json),
 ]

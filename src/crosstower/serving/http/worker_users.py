@@ -13,6 +13,7 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.event_counts import EventCounts
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import UserEvent, microseconds
+from crosstower.serving.state.events import MOST_CHARACTERS
 from crosstower.serving.state.histories import Histories
 from crosstower.serving.state.state import State
 from crosstower.values.ids import Id, given_id
@@ -92,12 +93,13 @@ class WorkerUsers:
             where = f"users[{number}]"
             if row.get(name) is None:
                 raise QueryError(f"{where}: no '{name}', which is the id of a user")
+            user = _user_id(f"{where}: '{name}'", row[name])
             attributes = {column: value for column, value in row.items() if column != name}
             try:
                 users.check(attributes)
             except QueryError as error:
                 raise QueryError(f"{where}: {str(error).removeprefix('query: ')}") from None
-            found[given_id(f"{where}: '{name}'", row[name])] = attributes
+            found[user] = attributes
         return found
 
     def show(self, live: Live, given: Any) -> dict[str, Any]:
@@ -143,6 +145,18 @@ class WorkerUsers:
         if self._histories is None:
             raise QueryError("users: this bundle has none; it only ranks")
         return self._histories
+
+
+def _user_id(where: str, given: Any) -> Id:
+    """Return the canonical id of a user; those that no request could name are refused."""
+    text = given if isinstance(given, str) else ""
+    if isinstance(given, bool) or len(text) > MOST_CHARACTERS:
+        shown = given if isinstance(given, bool) else f"{len(text):,} characters"
+        raise QueryError(
+            f"{where}: expected an integer or a text of at most {MOST_CHARACTERS} characters, got"
+            f" {shown}"
+        )
+    return given_id(where, given)
 
 
 def _trained(funnel: OnlineFunnel, history: Any) -> list[dict[str, Any]]:

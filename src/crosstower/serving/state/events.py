@@ -44,7 +44,10 @@ def _utc(time: datetime) -> datetime:
         raise ValueError("expected a time within the years 1 to 9999 in UTC") from None
 
 
-Id = StrictInt | StrictStr
+MOST_CHARACTERS = 512
+"""Longest text of an id."""
+
+Id = StrictInt | Annotated[StrictStr, Field(max_length=MOST_CHARACTERS)]
 Time = Annotated[
     AwareDatetime,
     AfterValidator(_utc),
