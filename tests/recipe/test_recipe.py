@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -170,3 +171,18 @@ def test_yaml_of_a_recipe_is_plain() -> None:
         },
         "model": {"name": "dcn_v2"},
     }
+
+
+@pytest.mark.parametrize("given", [{"name": "a"}, 5, None, ["name: a"]])
+def test_a_recipe_that_is_no_text_is_refused(given: Any) -> None:
+    words = r"text: expected YAML text, got .*Recipe\.model_validate\(data\)"
+    with pytest.raises(RecipeError, match=words):
+        parse_recipe(given)
+
+
+@pytest.mark.parametrize("given", [5, {"training.epochs": 3}, [5], "training.epochs=3"])
+def test_overrides_that_are_no_texts_are_refused(given: Any) -> None:
+    with pytest.raises(RecipeError, match="overrides: expected a list of texts such as"):
+        parse_recipe(SHORT, given)
+    with pytest.raises(RecipeError, match="folder: expected a folder, got 5"):
+        parse_recipe(SHORT, folder=cast("Path", 5))

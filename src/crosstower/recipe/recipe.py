@@ -248,24 +248,40 @@ def parse_recipe(
         name: of a recipe without its own.
 
     Raises:
-        RecipeError: the text is not YAML, or a key is wrong.
+        RecipeError: the text is not YAML, a key is wrong, or an argument is of another type.
 
     """
     try:
         plain: Any = read_yaml(text)
+    except AttributeError:  # neither text nor bytes
+        raise RecipeError(
+            f"text: expected YAML text, got {described(text)}; make a recipe of plain data with"
+            " Recipe.model_validate(data)"
+        ) from None
     except yaml.YAMLError as error:
         raise RecipeError(f"the recipe is not valid YAML: {error}") from error
     if not isinstance(plain, dict):
         raise RecipeError(
             "the recipe is empty or not a mapping; expected keys such as data, schema and model"
         )
-    for override in overrides or []:
+    for override in _overrides(overrides):
         set_key(plain, override)
     if name is not None:
         plain.setdefault("name", name)
     if folder is not None:
-        anchor_paths(plain, folder)
+        where = path_of("folder", folder, error=RecipeError, expected="a folder")
+        anchor_paths(plain, where)
     return validate(Recipe, plain)
+
+
+def _overrides(given: Any) -> list[str]:
+    """Return overrides, checked to be a list of texts."""
+    found = [] if given is None else given
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+        raise RecipeError(
+            f"overrides: expected a list of texts such as 'training.epochs=3', got {given!r:.60}"
+        )
+    return list(found)
 
 
 def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:

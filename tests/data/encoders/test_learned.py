@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -114,3 +115,17 @@ def test_moments_beyond_the_largest_number_are_still_numbers(tmp_path: Path) -> 
     memory = {"count": 3, "mean": 1e200, "squares": float("inf")}
     save_learned(replace(fit.learned(), memories={"age": memory}), tmp_path / "encoder")
     assert load_learned(tmp_path / "encoder")[1].memories == {"age": memory}
+
+
+@pytest.mark.parametrize("memory", [{"count": 3}, [1], 5, {"count": "x", "mean": 1, "squares": 2}])
+def test_a_memory_that_was_edited_is_named(tmp_path: Path, memory: Any) -> None:
+    encoder, learned = load_learned(saved(tmp_path / "encoder", fitted(0)))
+    edited = replace(learned, memories=learned.memories | {"age": memory})
+    with pytest.raises(RunError, match=r"column 'age': cannot go on from the learned\.json"):
+        EncoderFit(SCHEMA, (encoder, edited))
+
+
+def test_a_table_that_was_removed_is_named(tmp_path: Path) -> None:
+    encoder, learned = load_learned(saved(tmp_path / "encoder", fitted(0)))
+    with pytest.raises(RunError, match=r"column 'user': .* its table is missing; train that run"):
+        EncoderFit(SCHEMA, (encoder, replace(learned, seen={})))

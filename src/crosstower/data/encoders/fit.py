@@ -11,12 +11,15 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.labels import LabelFit
 from crosstower.data.encoders.learned import Learned
 from crosstower.data.layout import Layout
-from crosstower.errors import DataError
+from crosstower.errors import DataError, RunError
 from crosstower.recipe.kinds.coded import TableLearner, coded_columns
 from crosstower.recipe.kinds.kind import Learner, Recalling
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression
 from crosstower.values.vocabulary_fit import VocabularyFit
+
+_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors of a memory that was edited, or is of another version of an own kind."""
 
 
 @dataclass
@@ -55,10 +58,16 @@ class EncoderFit:
     def _go_on(self, encoder: Encoder, learned: Learned) -> None:
         for name, table in self._tables.items():
             if isinstance(table, VocabularyFit):
+                if name not in learned.seen:
+                    raise RunError(_unreadable(name, "its table is missing"))
                 table.earlier, table.training = learned.seen[name], learned.trainings + 1
         for name, learner in self._learners.items():
             if isinstance(learner, Recalling):
-                learner.recall(learned.memories.get(name), encoder.states[name])
+                try:
+                    learner.recall(learned.memories.get(name), encoder.states[name])
+                except _MISFITS as error:
+                    cause = f"{type(error).__name__}: {error}"
+                    raise RunError(_unreadable(name, cause)) from error
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in the training rows of one chunk."""
@@ -103,6 +112,13 @@ class EncoderFit:
             memories={name: memory for name, memory in memories.items() if memory is not None},
             seen={name: table.seen() for name, table in tables.items()},
         )
+
+
+def _unreadable(column: str, cause: str) -> str:
+    return (
+        f"column '{column}': cannot go on from the learned.json of the earlier run: {cause}; train"
+        " that run again, or start anew without it"
+    )
 
 
 def draft_layout(schema: Schema) -> Layout:

@@ -184,7 +184,8 @@ class NumberLearner:
         """Go on from earlier moments; quantiles, ranges and indicators stay."""
         self.before = state
         if memory is not None:
-            self.moments = Moments(**memory)
+            count, mean, squares = (memory[name] for name in ("count", "mean", "squares"))
+            self.moments = Moments(int(count), float(mean), float(squares))
 
     def add(self, values: pl.Series) -> None:
         """Take in the numbers of one chunk; NaN and null are missing numbers."""
