@@ -33,7 +33,7 @@ def test_types_become_text():
         ([np.inf, -np.inf], "got inf in row 0, 2 such rows"),
         ([0.1, 1.5], "logit and probit need a probability in [0, 1]; use percentile for others"),
         (["a", "b"], "column 'like__prediction' holds String, expected numbers"),
-        ([[1.0], [2.0]], "holds List(Float64), expected one value a row"),
+        ([[1.0], [2.0]], "holds List(Float64), expected one value per row"),
     ],
 )
 def test_unusable_predictions_are_named(values, message):

@@ -38,7 +38,7 @@ def test_columns_that_were_not_stored_are_read_again(run: Run) -> None:
 def test_lists_need_a_column(run: Run) -> None:
     evaluation = run.recipe.evaluation.model_copy(update={"group": None})
     loose = Run(run.folder, run.recipe.model_copy(update={"evaluation": evaluation}), run.info)
-    with pytest.raises(RecipeError, match="which column defines the lists"):
+    with pytest.raises(RecipeError, match="no column groups the rows into lists"):
         blend_run(loose, PROBIT)
 
 

@@ -95,7 +95,7 @@ def test_a_task_without_positives_has_no_ndcg():
 
 
 def test_what_cannot_be_measured_is_named():
-    with pytest.raises(DataError, match="none of the 400 rows with a user and labels is worth"):
+    with pytest.raises(DataError, match="all 400 rows with a user and labels have the value 0"):
         Measures(utility(values={"like": 1}), KINDS, rows().with_columns(like=pl.lit(0.0)))
     needs = Constraint(task="like", min_ndcg=0.2)
     nothing = rows().with_columns(like=pl.lit(0.0))

@@ -88,7 +88,7 @@ def test_a_kept_blend_is_removed_with_all_that_it_left(run: Run, frame: pl.DataF
 
 
 def test_no_blend_cannot_be_removed(run: Run) -> None:
-    with pytest.raises(RunError, match=re.escape(f"{run.folder}: keeps no blend")):
+    with pytest.raises(RunError, match=re.escape(f"{run.folder}: has no blend")):
         remove_blend(run)
 
 

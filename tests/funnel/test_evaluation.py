@@ -227,7 +227,7 @@ def test_other_rows_are_evaluated(funnel: Funnel) -> None:
 
 def test_other_rows_that_hold_nothing_new_are_refused(funnel: Funnel) -> None:
     rows = worlds.make("rentals", rows=20_000).frame
-    with pytest.raises(DataError, match="nothing to find: all items are in"):
+    with pytest.raises(DataError, match="no relevant item is left: all are in"):
         evaluate_funnel(funnel, data=rows)
 
 

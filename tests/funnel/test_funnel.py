@@ -166,7 +166,7 @@ def test_a_query_whose_value_no_candidate_survives_is_refused(film_funnel: Funne
 
 
 def test_items_of_which_none_can_be_read_are_refused(film_funnel: Funnel) -> None:
-    words = "column 'year': expected a finite number, got 'unknown', a value of an item"
+    words = "column 'year': expected a finite number, got 'unknown'; fix these values of the items"
     with pytest.raises(QueryError, match=words):
         film_funnel.recommend(3, query={"hour": 1}, where="year == 'unknown'")
     with pytest.raises(QueryError, match=r"query: column 'hour'"):

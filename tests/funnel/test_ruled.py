@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.funnel.evaluation import funnel_lists
+from crosstower.funnel.evaluation import evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.queries import FunnelQueries, queries_of_run
+from crosstower.funnel.ruled import rule_notes
 from crosstower.recipe.rules import Rules
 
 from ..fixtures.funnels import Runs
@@ -76,3 +77,15 @@ def test_recommendations_follow_the_rules_of_the_funnel(funnel: Funnel) -> None:
 def test_rules_that_do_not_fit_are_refused(blended: Runs) -> None:
     with pytest.raises(QueryError, match="no column 'town'"):
         Funnel.open(blended.retrieval, blended.ranking, rules=Rules(dedup_by="town"))
+
+
+def test_the_report_says_what_rules_do_differently_for_requests(funnel: Funnel) -> None:
+    assert rule_notes(Rules(max_per={"column": "city", "most": 1})) == []
+    (note,) = rule_notes(RULES)
+    assert "pin act on the retrieved candidates only" in note
+    slots = {"where": "price < 90", "every": 3, "pacing": {"budget": 5}}
+    paced = rule_notes(Rules(slots=slots, require="price > 10"))
+    assert "require, slots act on" in paced[0]
+    assert "budgets of slots are ignored" in paced[1]
+    report = evaluate_funnel(replace(funnel, rules=Rules(slots=slots)), k=10)
+    assert set(report.notes) >= set(rule_notes(Rules(slots=slots)))

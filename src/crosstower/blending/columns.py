@@ -35,7 +35,7 @@ def column_of(frame: pl.DataFrame, name: str) -> pl.Series:
         )
     if frame[name].dtype.is_nested():
         raise DataError(
-            f"blend: column '{name}' holds {frame[name].dtype}, expected one value a row; name a"
+            f"blend: column '{name}' holds {frame[name].dtype}, expected one value per row; name a"
             " single-valued column"
         )
     return frame[name]

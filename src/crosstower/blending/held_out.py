@@ -46,7 +46,7 @@ def user_column(run: Run, given: str | None, utility: Utility | None) -> str:
     user = given or wanted or run.recipe.evaluation.group
     if user is None:
         raise RecipeError(
-            "blend: which column defines the lists? Give --user COLUMN (a user, a session, a"
+            "blend: no column groups the rows into lists; give --user COLUMN (a user, a session, a"
             " request), or set evaluation.group in the recipe"
         )
     return user

@@ -77,7 +77,7 @@ def lists_of(users: pl.Series, k: int) -> Lists:
     if sizes.len() == 0:
         raise DataError(
             f"column '{users.name}': none of the {len(users):,} test rows has a value, so there is"
-            " no list to order; give --user (in Python: user) a column that has one"
+            " no list to order; give --user (in Python: user) a column with values"
         )
     return Lists(
         user=users.name,

@@ -57,8 +57,8 @@ class Measures:
         self.left_out = int((~known).sum())
         if not bool((self.gain[known] > 0.0).any()):
             raise DataError(
-                f"utility: none of the {int(known.sum()):,} rows with a user and labels is worth"
-                f" anything; check the values of {', '.join(utility.values)} and the rows"
+                f"utility: all {int(known.sum()):,} rows with a user and labels have the value 0;"
+                f" check the labels of {', '.join(utility.values)}"
             )
         self._labels = {task: task_gain(frame, task) for task in kinds}
         self._mine = [_has_value(c, frame) for c in utility.constraints]
@@ -130,7 +130,7 @@ def _has_value(constraint: Constraint, frame: pl.DataFrame) -> Floats:
         if not bool((labels > 0.0).any()):
             raise DataError(
                 f"constraints: task '{task}' has no positive label here, so it has no NDCG; remove"
-                " min_ndcg or take more rows"
+                " min_ndcg or use more rows"
             )
         return labels
     types = types_of(frame, constraint.column)
@@ -139,7 +139,7 @@ def _has_value(constraint: Constraint, frame: pl.DataFrame) -> Floats:
         known = types.drop_nulls().unique().to_list()
         raise DataError(
             f"constraints: no row has {constraint.column} '{constraint.value}'"
-            f"{did_you_mean(str(constraint.value), known)}; take a value of that column"
+            f"{did_you_mean(str(constraint.value), known)}; give a value of that column"
         )
     return same.cast(pl.Float64).to_numpy()
 

@@ -131,7 +131,9 @@ class Utility(FrozenModel):
             if value < 0.0:
                 raise ValueError(f"task '{task}': expected a number of 0 or more, got {value}")
         if not any(values.values()):
-            raise ValueError("at least one value must be above 0, or all orders are worth the same")
+            raise ValueError(
+                "at least one value must be above 0, as all orders are equally good otherwise"
+            )
         return values
 
     @field_validator("transforms", "by")

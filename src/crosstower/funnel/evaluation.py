@@ -31,7 +31,7 @@ from crosstower.funnel.report import (
     stages_of,
     values_of,
 )
-from crosstower.funnel.ruled import ruled_lists
+from crosstower.funnel.ruled import rule_notes, ruled_lists
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -273,7 +273,7 @@ def _report(
         lifts=lifts,
         steps=steps,
         verdicts=verdicts_of(steps, lifts, **sizes),
-        notes=(*queries.notes, *lists.notes),
+        notes=(*queries.notes, *rule_notes(funnel.rules), *lists.notes),
     )
 
 

@@ -198,10 +198,10 @@ class Funnel:
             reason = str(error).partition(" in row ")[0].removeprefix("the items: ")
         if not skip:
             item = catalogue.ids[int(found.unread[0])]
-            raise DataError(f"item {item!r}: the ranker cannot read {reason}; repair the item")
+            raise DataError(f"item {item!r}: the ranker cannot read {reason}; fix the item")
         raise QueryError(
-            f"the ranker can read no candidate ({count:,} of {count:,} left out by"
-            f" data.on_bad_rows: skip): {reason}, a value of an item; repair the items"
+            f"the ranker cannot read any candidate ({count:,} of {count:,} left out by"
+            f" data.on_bad_rows: skip): {reason}; fix these values of the items"
         )
 
     def retrieve(

@@ -155,8 +155,8 @@ def queries_of_rows(
     )
     if not len(queries):
         raise DataError(
-            f"{source.name}: nothing to find: all items are in their users' histories; give rows"
-            " that the run has not seen, or set retrieval.exclude_seen: false"
+            f"{source.name}: no relevant item is left: all are in the histories of their"
+            " users; give rows that the run has not seen, or set retrieval.exclude_seen: false"
         )
     notes: list[str] = []
     if _is_path_of(data, funnel.ranking.recipe):

@@ -122,8 +122,8 @@ class RowMaker:
         for name in columns:
             if name in self.items.columns and name not in self.known:
                 raise QueryError(
-                    f"columns: '{name}' is a column of the items, which each candidate has for"
-                    " itself; leave it out"
+                    f"columns: '{name}' is a column of the items, so each candidate has its own"
+                    " value; leave it out"
                 )
 
     def check_had(self, columns: Collection[str], of_rows: Collection[str] | None = None) -> None:

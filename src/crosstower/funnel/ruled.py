@@ -12,6 +12,7 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.online.rules import item_rows
 from crosstower.funnel.stages import RULED
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION
+from crosstower.recipe.rules import Rules
 from crosstower.values.arrays import Indices
 
 
@@ -56,6 +57,20 @@ def ruled_lists(
         if len(found := result.rows[: shape[1]]):
             lists[query[rows[0]], : len(found)] = item[rows[found]]
     return {RULED: lists}
+
+
+def rule_notes(rules: Rules) -> list[str]:
+    """Return remarks on rules that act on requests differently."""
+    retrieved = [name for name in ("require", "exclude", "slots", "pin") if getattr(rules, name)]
+    notes = list[str]()
+    if retrieved:
+        notes.append(
+            f"rules: {', '.join(retrieved)} act on the retrieved candidates only, while requests"
+            " retrieve others for them: their lists are longer or fit better"
+        )
+    if any(slot.pacing is not None for slot in rules.slots):
+        notes.append("rules: budgets of slots are ignored, so paced items are shown too often")
+    return notes
 
 
 def _newest(funnel: Funnel) -> float:

@@ -70,8 +70,8 @@ def evaluate_retrieval_on(
     )
     if not len(queries):
         raise DataError(
-            f"{source.name}: nothing to find: all items are in their users' histories; give rows"
-            " that the run has not seen, or set retrieval.exclude_seen: false"
+            f"{source.name}: no relevant item is left: all are in the histories of their"
+            " users; give rows that the run has not seen, or set retrieval.exclude_seen: false"
         )
     side = PartialEncoder(run.encoder, tower_columns_of(recipe).query)
     compact = side.encode(rows.take(queries.rows))

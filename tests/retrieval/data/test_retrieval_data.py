@@ -91,7 +91,7 @@ def test_facts_count_what_is_cold_and_what_repeats(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"user": None}, "user is missing: 1 of 9 rows"),
-        ({"split": "train"}, "the valid split holds nothing to find"),
+        ({"split": "train"}, "the valid split has no relevant items"),
     ],
 )
 def test_rows_that_cannot_be_learnt_from(tmp_path: Path, change: dict, words: str) -> None:

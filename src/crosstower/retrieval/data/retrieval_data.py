@@ -186,7 +186,7 @@ def _check_splits(rows: PositiveRows, queries: dict[str, EvaluationQueries]) -> 
     if empty:
         words = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise DataError(
-            f"the {empty[0]} split holds nothing to find ({words} rows); change data.split, give"
+            f"the {empty[0]} split has no relevant items ({words} rows); change data.split, give"
             " more rows, or set retrieval.exclude_seen: false if users come back to the same items"
         )
 
