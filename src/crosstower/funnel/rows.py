@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -88,8 +88,11 @@ class RowMaker:
             dict.fromkeys([*self.query_columns, *([self.user] if self.user is not None else [])])
         )
 
-    def check_given(self, given: Mapping[str, Any]) -> None:
+    def check_given(self, given: Collection[str]) -> None:
         """Refuse a query that has a column which it cannot have, or lacks one that it must have.
+
+        Args:
+            given: its columns.
 
         Raises:
             QueryError: names the column, and what to do.

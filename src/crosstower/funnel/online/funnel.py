@@ -57,6 +57,7 @@ class OnlineFunnel:
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
         self.rules = FunnelRules(self.catalogue, rules or Rules(), ledger or Ledger())
         self._has_rules = self.rules.own.given()
+        self._unread = self._unread_segment()
         self._explorer = Explorer(self.catalogue.popular.training_rows)
         self.users = OnlineUsers(
             self._queries,
@@ -133,7 +134,7 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.ranker.rows.check_given(self._without_segment(request.query))
+        self.ranker.rows.check_given([name for name in request.query if name != self._unread])
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
@@ -175,7 +176,7 @@ class OnlineFunnel:
         request, items = state.request, self.catalogue.items
         state.size, state.where = self._size(request), request.where
         state.user = user = self.users.of(request.user, request.history)
-        given = self._without_segment(request.query)
+        given = {n: v for n, v in request.query.items() if n != self._unread}
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
             given = {n: v for n, v in given.items() if n in self.ranker.rows.query_columns}
@@ -184,7 +185,7 @@ class OnlineFunnel:
         if self._section.exclude_seen and len(user.history):
             state.excluded = np.concatenate([state.excluded, items.current(user.history)])
         given = {n: v for n, v in user.columns.items() if n in self._queries.columns} | given
-        state.segment = self._segment({**user.columns, **request.query})
+        state.segment = self._segment(state)
         if self._informed(state, given):
             state.row = self._queries.row(request.user, None, given)
         if self._has_rules or request.rules is not None:
@@ -209,18 +210,21 @@ class OnlineFunnel:
         if state.rules is not None:
             self.rules.add(state)
 
-    def _without_segment(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the columns of a query, without a segment that no model reads."""
+    def _unread_segment(self) -> str | None:
+        """Return the column of the segment, if no model reads it."""
         segment, rows = self._section.segment, self.ranker.rows if self.ranker is not None else None
         read = self._queries.columns if rows is None else [*rows.query_columns, *rows.from_query]
-        return {n: v for n, v in query.items() if n != segment or n in read}
+        return None if segment in read else segment
 
-    def _segment(self, columns: Mapping[str, Any]) -> Id | None:
-        """Return the segment of a query, None if it is unknown."""
+    def _segment(self, state: RequestState) -> Id | None:
+        """Return the segment of a request, None if it is unknown."""
         name = self._section.segment
-        if name is None or columns.get(name) in (None, ""):
+        if name is None:
             return None
-        found = given_id(f"query: '{name}'", columns[name])
+        value = state.request.query.get(name, state.user.columns.get(name))
+        if value in (None, ""):
+            return None
+        found = given_id(f"query: '{name}'", value)
         return found if self.catalogue.popular.has(found) else None
 
     def _informed(self, state: RequestState, given: Mapping[str, Any]) -> bool:

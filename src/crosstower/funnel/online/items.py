@@ -98,6 +98,8 @@ class OnlineItems:
 
     def current(self, places: Indices) -> Indices:
         """Return where the items of a history are now, -1 for one that was deleted."""
+        if self._base.all_active:
+            return places
         base = places < self._count
         moved = np.flatnonzero(base & ~self._base.active_mask[np.where(base, places, 0)])
         if not len(moved):

@@ -118,7 +118,8 @@ class OnlineUsers:
         if history is None:
             places, unknown = self._given(live.items)[0], ()
             if known is not None:
-                places = np.concatenate([known.history, places])
+                old = known.history
+                places = np.concatenate([old, places]) if len(places) else old
         else:
             places, unknown = self._given(history)
         own = user if known is None else known.id
