@@ -8,6 +8,7 @@ from hypothesis import settings
 from crosstower.recipe.recipe import Recipe, parse_recipe
 
 from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
+from .fixtures.counted_films import counted_films
 from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
@@ -20,6 +21,7 @@ __all__ = [  # fixtures that several rooms use
     "blended",
     "bundle",
     "cinema",
+    "counted_films",
     "feed_recipe",
     "feed_run",
     "film_run",

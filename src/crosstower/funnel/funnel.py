@@ -18,6 +18,7 @@ from crosstower.blending.rules.check import check_rules
 from crosstower.errors import DataError, QueryError, RunError, notify
 from crosstower.funnel.list_table import list_table
 from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.ranker import OnlineRanker
@@ -113,7 +114,8 @@ class Funnel:
     def online(self) -> OnlineFunnel:
         """The path of requests, with all items encoded."""
         blends = Blends(self.scorer.blend, self.ranking.recipe.schema_.kinds())
-        ranker = OnlineRanker(self.rows, self.scorer, blends)
+        counters = OnlineCounters.of(self.ranking)
+        ranker = OnlineRanker(self.rows, self.scorer, blends, counters)
         size = self.candidates
         return OnlineFunnel(self.retriever, ranker, candidates=size, rules=self.rules)
 

@@ -15,6 +15,7 @@ from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import QueryError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
+from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Schema, Sequence
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -36,6 +37,7 @@ class RowMaker:
 
     A sequence that the retrieval recipe fills with the user's history is filled for the ranker as
     well: `history` is its raw column, `history_length` the most items that the ranker reads of it.
+    Counts of events are read by their keys, which are columns like any other.
 
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
@@ -49,6 +51,7 @@ class RowMaker:
     tables: tuple[JoinedSource, ...]
     history: str | None = None
     history_length: int = 0
+    counts: tuple[EventCount, ...] = ()
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -66,7 +69,8 @@ class RowMaker:
         tables = tuple(
             _table(other, ranking.recipe.data.csv) for other in ranking.recipe.data.joins
         )
-        wanted = _before_joins(needed, tables)
+        counts = ranking.recipe.schema_.counts()
+        wanted = _before_joins(before_counts(needed, counts), tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
         from_query = tuple(c for c in wanted if c not in from_items)
         history, length = _history(recipe, ranking.recipe.schema_, from_query)
@@ -79,6 +83,7 @@ class RowMaker:
             tables=tables,
             history=history,
             history_length=length,
+            counts=counts,
         )
 
     @cached_property
@@ -178,11 +183,15 @@ class RowMaker:
     def sides(self, schema: Schema) -> tuple[list[str], list[str], list[str]]:
         """Return the columns of a schema of the query, of the item, and of both together.
 
-        Crosses are left out: an encoder makes them of their columns.
+        Crosses are left out: an encoder makes them of their columns. Counts change between
+        requests, so they are of both, whatever their keys are.
         """
         own, theirs, pairs = list[str](), list[str](), list[str]()
         for name, column in schema.columns.items():
             if column.combines:
+                continue
+            if column.counts():
+                pairs.append(name)
                 continue
             of_query = [self.is_of_query(source) for source in column.sources(name)]
             (own if all(of_query) else pairs if any(of_query) else theirs).append(name)
@@ -262,6 +271,12 @@ def _table(other: Join, dialect: Csv) -> JoinedSource:
     """Return a table, read once and checked; it waits for rows to be joined to."""
     rows = FrameSource(pl.DataFrame(schema=[other.on]), "the rows")
     return join(rows, other.path, on=other.on, dialect=dialect)
+
+
+def before_counts(needed: Iterable[str], counts: Iterable[EventCount]) -> list[str]:
+    """Return columns with the keys of counts in place of the counts."""
+    keys = {count.column: count.by for count in counts}
+    return list(dict.fromkeys(key for name in needed for key in keys.get(name, (name,))))
 
 
 def _before_joins(needed: Iterable[str], tables: tuple[JoinedSource, ...]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest
@@ -67,7 +68,7 @@ class Backwards:
 
 def online(funnel: Funnel, index: ItemIndex | None = None) -> OnlineFunnel:
     blends = Blends(funnel.scorer.blend, funnel.scorer.encoder.schema.kinds())
-    ranker = OnlineRanker(funnel.rows, funnel.scorer, blends)
+    ranker = OnlineRanker(funnel.rows, funnel.scorer, blends, OnlineCounters.of(funnel.ranking))
     return OnlineFunnel(funnel.retriever, ranker, candidates=funnel.candidates, index=index)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from crosstower.errors import QueryError
+from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.funnel.online.rows import RowRanker
 from crosstower.recipe.rules import RequestRules, Rules
@@ -71,7 +72,8 @@ def test_rules_read_the_columns_of_rows_and_pin_their_numbers(bundle: Bundle) ->
 
 def test_rules_of_the_bundle_that_rows_cannot_keep_are_noticed(bundle: Bundle) -> None:
     own = Rules(mmr={}, boost={"where": "listing_id == 1", "add": 9})
-    ranker = RowRanker(bundle.ranker, Live.open(bundle).blends, rules=own)
+    blends, counters = Live.open(bundle).blends, OnlineCounters.of(bundle.ranker.run)
+    ranker = RowRanker(bundle.ranker, blends, counters, rules=own)
     row = {"user_id": 5, "home_city": "Rome", "budget": 90, "wanted": "pool", "listing_id": 1,
            "city": "Rome", "price": 40.0, "amenities": ["wifi"]}  # fmt: skip
     found = ranker.rank(FunnelRequest(k=2), [row | {"listing_id": 2}, row])

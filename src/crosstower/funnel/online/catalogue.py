@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import DataError, QueryError, did_you_mean
+from crosstower.funnel.online.item_keys import ItemKeys
 from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.popular import PopularItems
 from crosstower.funnel.online.ranker import OnlineRanker
@@ -36,7 +37,8 @@ class OnlineCatalogue:
     """Items to find and to change.
 
     `ranked` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
-    column of the item's id, `popular` has the items with most training rows.
+    column of the item's id, `popular` has the items with most training rows, `keys` the values of
+    items by which events are counted.
 
     Args:
         retriever: has the items and encodes them as vectors.
@@ -59,6 +61,7 @@ class OnlineCatalogue:
             self.ranked = RankerTable(ranker.items.encode(catalogue.attributes, strict=False))
         counts = retriever.items[COUNT].to_numpy()
         self.popular = PopularItems(self.items, counts, read_segments(retriever.run.folder))
+        self.keys = ItemKeys(self.items, self.ranked)
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> EncodedItems:
         """Return rows read and encoded, to be put; nothing changes.
@@ -75,6 +78,8 @@ class OnlineCatalogue:
 
     def put(self, items: EncodedItems) -> None:
         """Add items of `encode`; they replace those with the same ids."""
+        if items.ranked is not None:
+            self.keys.put(items.ids, items.ranked)
         kept = self.items.put(items.ids, items.attributes, items.vectors)
         if self.ranked is not None and items.ranked is not None:
             self.ranked.put(items.ranked, kept)
@@ -93,7 +98,9 @@ class OnlineCatalogue:
 
     def delete(self, ids: Sequence[str | int]) -> None:
         """Remove items; unknown ids are ignored."""
-        kept = self.items.delete(self.items.as_ids(ids).drop_nulls().unique())
+        gone = self.items.as_ids(ids).drop_nulls().unique()
+        self.keys.delete(gone)
+        kept = self.items.delete(gone)
         if self.ranked is not None:
             self.ranked.keep(kept)
 

@@ -23,6 +23,7 @@ from crosstower.data.request import Request
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import CrosstowerError, DataError, QueryError, query_error
 from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.counters import Counted, OnlineCounters, query_parts
 from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.order import ordered
 from crosstower.funnel.online.ranker_items import (
@@ -35,6 +36,7 @@ from crosstower.funnel.online.request import RequestState, each, fail
 from crosstower.funnel.rows import QueryTable, RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import ROW
+from crosstower.values.codes import U64
 
 _NO_ARRAYS = RawArrays({}, {})
 
@@ -44,13 +46,16 @@ class RankerQuery:
     """A query as the ranker reads it.
 
     `batch` has one row, and so have the raw columns that the query decides: see `RankerItems`.
-    `unseen` tells for each categorical column whether its value was never seen in training.
+    `unseen` tells for each categorical column whether its value was never seen in training. `keys`
+    are hashes `[1]` of the columns by which events are counted, until `instant`.
     """
 
     batch: Batch
     arrays: RawArrays
     frame: pl.DataFrame
     unseen: dict[str, bool]
+    keys: dict[str, U64]
+    instant: int
 
 
 class OnlineRanker:
@@ -62,20 +67,25 @@ class OnlineRanker:
         rows: knows which raw column belongs to the query and which to the item.
         scorer: the ranker, in any form.
         blends: the blends that requests can select.
+        counters: counts of events that the ranker reads.
 
     """
 
-    def __init__(self, rows: RowMaker, scorer: Scorer, blends: Blends) -> None:
-        self.rows, self.scorer, self.blends = rows, scorer, blends
+    def __init__(
+        self, rows: RowMaker, scorer: Scorer, blends: Blends, counters: OnlineCounters
+    ) -> None:
+        self.rows, self.scorer, self.blends, self.counters = rows, scorer, blends, counters
         schema = scorer.encoder.schema
         own, theirs, pairs = rows.sides(schema)
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
-        cleaner = scorer.cleaner(extras=[*blends.by, *schema.part(pairs).sources()])
         self._own = RowEncoder(scorer.encoder, self._encoder.user.columns)
         self._pairs = Cleaner(schema.part(pairs), with_labels=False)
+        counted = [count.column for count in rows.counts]
+        self._framed = [name for name in self._pairs.sources() if name not in counted]
+        cleaner = scorer.cleaner(extras=[*blends.by, *self._framed])
         self._query = _side(cleaner, [], rows, of_query=True)
         self._types = list(dict.fromkeys([*scorer.typed, *blends.by]))
-        self._framed = self._pairs.sources()
+        self._query_keys = [name for name in counters.keys if rows.is_of_query(name)]
         self._joins = [QueryTable(t) for t in rows.tables if rows.is_of_query(t.on)]
         self.items = RankerItemEncoder(
             self._encoder.items,
@@ -83,6 +93,7 @@ class OnlineRanker:
             [t for t in rows.tables if not rows.is_of_query(t.on)],
             types=self._types,
             framed=self._framed,
+            keys=[name for name in counters.keys if not rows.is_of_query(name)],
         )
         self.tasks = list(schema.tasks)  # the first one orders if there is no blend
 
@@ -124,6 +135,8 @@ class OnlineRanker:
                 raise
             state.logits = self.logits(query, rows)
         state.arrays = self.arrays(query, rows)
+        if state.request.explain and self.counters.names:
+            state.found = replace(state.found, counted=self._counted(query, rows))
 
     def _row(self, state: RequestState) -> dict[str, Any]:
         """Return the raw columns of a query: the user's own, replaced by those of the request."""
@@ -190,6 +203,7 @@ class OnlineRanker:
             encoded = self._own.encode(whole)
             batch = self._own.batch([encoded])
             raw, arrays = self._raw(whole)
+            keys = query_parts(whole, self._query_keys)
         except DataError as error:
             raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
@@ -198,7 +212,7 @@ class OnlineRanker:
         frame = pl.DataFrame([raw[n] for n in self._framed if n in raw])
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
         unseen = {name: code == UNSEEN for name, code in names}
-        return RankerQuery(batch, arrays, frame, unseen)
+        return RankerQuery(batch, arrays, frame, unseen, keys, self.counters.instant())
 
     def check(self, row: Mapping[str, Any]) -> None:
         """Refuse raw columns of a query, or some of them, that cannot be encoded.
@@ -234,7 +248,7 @@ class OnlineRanker:
 
     def request(self, query: RankerQuery, items: RankerItems) -> Request:
         """Return the input of the model; errors as `logits`."""
-        pairs = self._encode_pairs(query, items) if self._framed else None
+        pairs = self._encode_pairs(query, items) if self._pairs.schema.columns else None
         return self._encoder.join(query.batch, items.batch, pairs)
 
     @staticmethod
@@ -259,10 +273,13 @@ class OnlineRanker:
             raise query_error(error) from None
         return self._encoder.pairs.encode(cleaned)
 
-    @staticmethod
-    def _pair_rows(query: RankerQuery, items: RankerItems) -> Chunk:
+    def _pair_rows(self, query: RankerQuery, items: RankerItems) -> Chunk:
         mine = [query.frame[name].new_from_index(0, len(items)) for name in query.frame.columns]
-        return Chunk(pl.DataFrame([*mine, *items.frame.get_columns()]), "the candidates", 0, 0)
+        columns = [*mine, *items.frame.get_columns(), *self._counted(query, items).columns()]
+        return Chunk(pl.DataFrame(columns), "the candidates", 0, 0)
+
+    def _counted(self, query: RankerQuery, items: RankerItems) -> Counted:
+        return self.counters.at({**query.keys, **items.keys}, len(items), query.instant)
 
 
 def _side(cleaner: Cleaner, columns: Sequence[str], rows: RowMaker, *, of_query: bool) -> Cleaner:

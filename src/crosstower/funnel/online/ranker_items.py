@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,11 @@ from crosstower.data.content_types import ContentTypes, Names
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.sources.joins import JoinedSource
 from crosstower.data.sources.source import Chunk, FrameSource
+from crosstower.funnel.online.counters import parts_of
 from crosstower.ranking.scorer import RawArrays
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.values.arrays import Indices
+from crosstower.values.codes import U64
 
 _ROWS = 100_000
 
@@ -29,12 +31,14 @@ class RankerItems:
     `batch` holds the columns that the item alone decides, `good` `[N]` whether the ranker can read
     the item at all. Of the raw columns, `arrays` has the content types and amounts that calibration
     and blend read, and `frame` those that the model reads together with columns of the query.
+    `keys` are hashes `[N]` of the columns by which events are counted.
     """
 
     batch: Batch
     good: NDArray[np.bool_]
     arrays: RawArrays
     frame: pl.DataFrame
+    keys: Mapping[str, U64] = field(default_factory=dict[str, U64])
 
     def __len__(self) -> int:
         """Return N."""
@@ -44,7 +48,8 @@ class RankerItems:
         """Return the items at `places`, in that order."""
         frame = self.frame[places] if self.frame.width else self.frame
         batch = self.batch.take(places)  # the shorter way for a request's few rows
-        return RankerItems(batch, self.good[places], self.arrays.take(places), frame)
+        keys = {name: hashes[places] for name, hashes in self.keys.items()}
+        return RankerItems(batch, self.good[places], self.arrays.take(places), frame, keys)
 
     @staticmethod
     def concatenate(parts: Sequence[RankerItems]) -> RankerItems:
@@ -57,6 +62,7 @@ class RankerItems:
             np.concatenate([part.good for part in parts]),
             RawArrays.concatenate([part.arrays for part in parts], parts[0].arrays.types),
             pl.concat(frames) if frames[0].width else frames[0],
+            {n: np.concatenate([part.keys[n] for part in parts]) for n in parts[0].keys},
         )
 
     def unreadable(self, count: int) -> RankerItems:
@@ -64,7 +70,8 @@ class RankerItems:
         types = {n: ContentTypes(np.full(count, -1, np.int32), Names()) for n in self.arrays.types}
         arrays = RawArrays(types, {n: np.zeros(count) for n in self.arrays.amounts})
         good = np.zeros(count, dtype=bool)
-        return RankerItems(self.batch.blank(count), good, arrays, self.frame.clear(count))
+        keys = {name: np.zeros(count, np.uint64) for name in self.keys}
+        return RankerItems(self.batch.blank(count), good, arrays, self.frame.clear(count), keys)
 
 
 class RankerItemEncoder:
@@ -76,6 +83,7 @@ class RankerItemEncoder:
         joins: tables whose key is a column of the items.
         types: content types that calibration and blend read; other names are ignored.
         framed: raw columns that the model reads together with the query; other names are ignored.
+        keys: raw columns by which events are counted.
 
     """
 
@@ -87,8 +95,9 @@ class RankerItemEncoder:
         *,
         types: Iterable[str],
         framed: Iterable[str],
+        keys: Sequence[str] = (),
     ) -> None:
-        self._encoder, self._cleaner, self._joins = encoder, cleaner, joins
+        self._encoder, self._cleaner, self._joins, self._keys = encoder, cleaner, joins, keys
         self._raw_names = {name: raw_name(name) for name in cleaner.extras}
         self._types = [name for name in types if name in self._raw_names]
         self._framed = [name for name in framed if name in self._raw_names]
@@ -113,7 +122,7 @@ class RankerItemEncoder:
         cleaner = self._cleaner.fresh_copy(on_bad_rows=how)
         starts = range(0, max(frame.height, 1), _ROWS)
         parts = [self._encoded(cleaner, frame.slice(start, _ROWS)) for start in starts]
-        return RankerItems.concatenate(parts)
+        return replace(RankerItems.concatenate(parts), keys=parts_of(frame, self._keys))
 
     def _encoded(self, cleaner: Cleaner, items: pl.DataFrame) -> RankerItems:
         frame = cleaner.clean(Chunk(items, "the items", 0, 0))
@@ -157,6 +166,16 @@ class RankerTable:
         )
         order = np.concatenate([np.flatnonzero(~newer), np.flatnonzero(newer)])
         return both.take(np.argsort(order))
+
+    def keys(self, places: Indices) -> dict[str, U64]:
+        """Return the hashes of the items at `places` by key column; 0 for a place of -1."""
+        count, known, newer = len(self._base), places >= 0, places >= len(self._base)
+        found: dict[str, U64] = {}
+        for name, hashes in self._base.keys.items():
+            found[name] = np.zeros(len(places), dtype=np.uint64)
+            found[name][known & ~newer] = hashes[places[known & ~newer]]
+            found[name][newer] = self._newer.keys[name][places[newer] - count]
+        return found
 
     def put(self, items: RankerItems, kept: NDArray[np.bool_]) -> None:
         """Append items, after the newer ones that `kept` marks; the others are dropped."""

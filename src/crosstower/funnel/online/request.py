@@ -16,6 +16,7 @@ from crosstower.data.content_types import ContentTypes
 from crosstower.data.encoders.row import EncodedRow
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.blends import Override
+from crosstower.funnel.online.counters import Counted
 from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
 from crosstower.recipe.rules import Rules
@@ -102,8 +103,9 @@ class Ranked:
     `unknown` are ids of the request that are no items, `notices` are for the caller, `unread`
     are places of candidates that the ranker cannot read. If the request gave whole rows
     (`rows_given`), places are their numbers. `draw` is the exploration of the list, if it has one.
-    `retrieval_rank` is 0 for candidates that rules have added. `explanation` is set if the request
-    wants one. `charges` are the places that were charged to the budget of a campaign.
+    `retrieval_rank` is 0 for candidates that rules have added. `explanation` and `counted`, the
+    counts of events that the ranker has read, are set if the request wants an explanation.
+    `charges` are the places that were charged to the budget of a campaign.
     """
 
     places: Indices
@@ -126,6 +128,7 @@ class Ranked:
     draw: Draw | None = None
     explanation: Explanation | None = None
     charges: tuple[tuple[int, Charge], ...] = ()
+    counted: Counted | None = None
 
     def take(self, at: Indices) -> Ranked:
         """Return the candidates at `at`, in that order."""
@@ -138,6 +141,7 @@ class Ranked:
         return replace(
             self,
             draw=draw,
+            counted=None if self.counted is None else self.counted.take(at),
             places=self.places[at],
             score=self.score[at],
             predictions={task: values[at] for task, values in self.predictions.items()},

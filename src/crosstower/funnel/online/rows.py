@@ -18,12 +18,14 @@ from crosstower.data.content_types import ContentTypes
 from crosstower.data.filters.filter import filter_columns
 from crosstower.data.sources.frames import series_of
 from crosstower.data.sources.joins import join
-from crosstower.data.sources.source import FrameSource, Source
+from crosstower.data.sources.source import Chunk, FrameSource, Source
 from crosstower.errors import DataError, QueryError, did_you_mean
 from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.order import ordered
 from crosstower.funnel.online.request import FunnelRequest, Ranked
 from crosstower.funnel.online.rules import ruled
+from crosstower.funnel.rows import before_counts
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.rules import Rules
@@ -37,6 +39,7 @@ class RowRanker:
     Args:
         ranker: an open ranker.
         blends: the blends that requests can select.
+        counters: counts of events that the ranker reads.
         others: columns that rows may have although the ranker does not read them, such as the
             other attributes of items.
         rules: of all lists; a request can add some.
@@ -48,17 +51,18 @@ class RowRanker:
         self,
         ranker: Ranker,
         blends: Blends,
+        counters: OnlineCounters,
         *,
         others: Iterable[str] = (),
         rules: Rules | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        self.scorer, self.blends = ranker.scorer(), blends
+        self.scorer, self.blends, self.counters = ranker.scorer(), blends, counters
         # The tables that rows are joined to, read once.
         self._joins = list(ranker.run.recipe.data.joins)
         self._tables = [pl.read_parquet(j.path) for j in self._joins]
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
-        self._tasks = list(schema.tasks)
+        self._tasks, self._counts = list(schema.tasks), schema.counts()
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
         self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
 
@@ -79,20 +83,19 @@ class RowRanker:
         scorer = replace(self.scorer, blend=self.blends.of(request.blend))
         cleaner = scorer.cleaner()
         try:
-            frame = self._frame(request.query, rows, cleaner.sources())
-            source: Source = FrameSource(frame, "the rows")
-            for other, table in zip(self._joins, self._tables, strict=True):
-                source = join(source, table, on=other.on)
-            _check(cleaner.sources(), source)
-            chunks = [cleaner.clean(chunk) for chunk in source.chunks(cleaner.sources())]
+            raw = self._raw(request.query, rows, before_counts(cleaner.sources(), self._counts))
+            counted = self.counters.of_rows(raw)
+            raw = raw.with_columns(counted.columns())
+            frame = cleaner.clean(Chunk(raw, "the rows", 0, 0))
         except DataError as error:
             raise QueryError(f"rows: {str(error).partition(', or set data.')[0]}") from None
-        frame = pl.concat(chunks)
         raw = scorer.raw(frame)
         arrays = _arrays(scorer, raw)
         scores = scorer.combine(scorer.logits(scorer.encoder.encode(frame)), arrays)
         scored = time.perf_counter()
         found = Ranked(places=np.arange(len(rows)), score=np.zeros(len(rows)), rows_given=True)
+        if request.explain and self._counts:
+            found = replace(found, counted=counted)
         found = ordered(found, scores, arrays.types, self._tasks, self.blends)
         blended = time.perf_counter()
         spent = {"rank": scored - begin, "blend": blended - scored}
@@ -121,6 +124,16 @@ class RowRanker:
             words = "rules: mmr and dpp of the bundle are left out, as rows have no vectors"
             found = replace(found, notices=(*found.notices, words))
         return ruled(found, rules, ordered_rows, request, self._ledger)
+
+    def _raw(
+        self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]
+    ) -> pl.DataFrame:
+        """Return the columns that are read, those of joined tables among them."""
+        source: Source = FrameSource(self._frame(query, rows, needed), "the rows")
+        for other, table in zip(self._joins, self._tables, strict=True):
+            source = join(source, table, on=other.on)
+        _check(needed, source)
+        return pl.concat([chunk.frame for chunk in source.chunks(needed)])
 
     def _frame(
         self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]

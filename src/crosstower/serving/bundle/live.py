@@ -8,6 +8,7 @@ from crosstower.blending.exploration.explore import Exploration
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import QueryError
 from crosstower.funnel.online.blends import Blends
+from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.rows import RowRanker
@@ -21,7 +22,8 @@ class Live:
 
     `funnel` is None if the bundle only ranks, `rows` (a ranker of rows that a request gives) if it
     only retrieves. `form` names the form in which the funnel's ranker runs. `explore` is the
-    exploration of requests that have none of their own.
+    exploration of requests that have none of their own. `counters` are the counts of events that
+    the ranker reads, None without a ranker.
     """
 
     bundle: Bundle
@@ -31,6 +33,7 @@ class Live:
     rows: RowRanker | None
     form: str = EAGER
     explore: Exploration | None = None
+    counters: OnlineCounters | None = None
 
     @staticmethod
     def open(bundle: Bundle, ledger: Ledger | None = None) -> Live:
@@ -44,27 +47,29 @@ class Live:
             BundleError: a part of the bundle is damaged.
 
         """
-        blends, form, ranker = _blends(bundle), EAGER, None
+        blends, form, ranking = _blends(bundle), EAGER, bundle.ranking
+        counters = None if ranking is None else OnlineCounters.of(ranking)
         rules, ledger, size = bundle.rules, ledger or Ledger(), bundle.manifest.candidates
         if bundle.retrieval is None:
             funnel, others = None, ()
-        elif bundle.ranking is None:
+        elif counters is None:
             retriever = bundle.retriever()
             funnel = OnlineFunnel(retriever, candidates=size, rules=rules, ledger=ledger)
             others = funnel.columns
         else:
             parts = bundle.funnel()
             scorer, form = bundle.fastest(parts.scorer)
-            ranker = OnlineRanker(parts.rows, scorer, blends)
+            ranker = OnlineRanker(parts.rows, scorer, blends, counters)
             funnel = OnlineFunnel(
                 parts.retriever, ranker, candidates=size, rules=rules, ledger=ledger
             )
             others = funnel.columns
-        ranking = bundle.ranking
         rows = None
-        if ranking is not None:
-            rows = RowRanker(bundle.ranker, blends, others=others, rules=rules, ledger=ledger)
-        return Live(bundle, bundle.version, blends, funnel, rows, form, bundle.explore)
+        if counters is not None:
+            rows = RowRanker(
+                bundle.ranker, blends, counters, others=others, rules=rules, ledger=ledger
+            )
+        return Live(bundle, bundle.version, blends, funnel, rows, form, bundle.explore, counters)
 
     @property
     def needs_funnel(self) -> OnlineFunnel:
