@@ -1,0 +1,49 @@
+"""Events of a state as counts of events read them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_SELECT = (
+    "SELECT sequence, type, time, user, item_id, query, attributes FROM events WHERE sequence > ?"
+    " AND sequence <= ? AND time > ? AND type IN ({types}) ORDER BY sequence LIMIT ?"
+)
+
+
+class CountedEvent(NamedTuple):
+    """What counts of events need of an event; ids, query and attributes are JSON."""
+
+    sequence: int
+    type: str
+    time: int
+    user: str | None
+    item_id: str | None
+    query: str | None
+    attributes: str | None
+
+
+def read_to_count(
+    connection: sqlite3.Connection,
+    types: Sequence[str],
+    *,
+    after: int,
+    last: int,
+    since: int,
+    limit: int,
+) -> list[CountedEvent]:
+    """Return events of some types in the order of their numbers.
+
+    Args:
+        connection: that reads.
+        types: only these.
+        after: leave out events up to this number.
+        last: leave out events after this number.
+        since: leave out events up to this time, in microseconds since 1970.
+        limit: at most so many.
+
+    """
+    statement = _SELECT.format(types=", ".join("?" * len(types)))
+    rows = connection.execute(statement, (after, last, since, *types, limit)).fetchall()
+    return [CountedEvent(*row) for row in rows]
