@@ -14,7 +14,7 @@ from .client import LISTING
 
 def test_it_applies_changes_of_items(live: Live, tmp_path: Path) -> None:
     with State.open(tmp_path) as state:
-        served = Served(live, ItemChanges(state), ServerMetrics())
+        served = Served(live, state, ItemChanges(state), ServerMetrics())
         state.put_items([LISTING], item="listing_id")
         first = state.heads()
         served.catch_up(first)
@@ -29,11 +29,11 @@ def test_it_applies_changes_of_items(live: Live, tmp_path: Path) -> None:
 def test_lists_and_drift_are_counted_by_version(live: Live, tmp_path: Path) -> None:
     metrics = ServerMetrics()
     with State.open(tmp_path) as state:
-        served = Served(live, ItemChanges(state), metrics)
+        served = Served(live, state, ItemChanges(state), metrics)
         found = live.needs_funnel.recommend(FunnelRequest(user=1, k=10))
         for _ in range(60):  # 10 places each; 500 are needed
             served.record(found)
-        served.show_drift()
+        served.show_figures()
     lines = metrics.render()[0].decode().splitlines()
     label = f'version="{live.version}"'
     assert f"crosstower_lists_total{{{label}}} 60.0" in lines

@@ -47,6 +47,14 @@ class ArmBundles:
         """Yield each bundle."""
         return iter(self._served.values())
 
+    def beside(self, main: Served | None) -> list[Served]:
+        """Return all bundles, and the main one if it is open."""
+        return [*self, *([] if main is None else [main])]
+
+    def renew(self, main: Served | None) -> bool:
+        """Count some events of all bundles anew; return whether there is more to do."""
+        return any(served.renew() for served in self.beside(main))
+
     def live(self, path: str) -> Live:
         """Return the bundle at a path as it is, in any thread."""
         return self._served[path].live
@@ -73,7 +81,7 @@ class ArmBundles:
             check(live, path)
             users = self._users[path] = WorkerUsers(self._state, self._metrics)
             users.serve(live)
-            self._served[path] = Served(live, self._items, self._metrics)
+            self._served[path] = Served(live, self._state, self._items, self._metrics)
             self._caught_up(path)
             self._metrics.also_served(live.version)
 
@@ -149,7 +157,7 @@ class ArmBundles:
         """Apply changes of other workers, and refresh the metrics."""
         for path, served in self._served.items():
             self._caught_up(path)
-            served.show_drift()
+            served.show_figures()
 
 
 def check_arms(experiments: Experiments | None) -> None:

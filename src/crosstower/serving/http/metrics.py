@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from crosstower.serving.http.metrics_folder import VARIABLE
+from crosstower.serving.state.live_counts import Figures
 
 # Seconds; fine around 10 and 30 ms, the target latency.
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5,
@@ -73,6 +74,26 @@ class ServerMetrics:
             "Events stored that a worker had not looked at; of the worker with most.",
             mode="livemax",
         )
+        self._counter_events = _gauge(
+            registry,
+            "counter_events",
+            "Events read since the start by what became of them, once per count of the ranker; of"
+            " the worker with most.",
+            "version",
+            "outcome",
+            mode="livemax",
+        )
+        self._counter_keys, self._counter_dropped = (
+            _gauge(registry, name, f"{words}; of the worker with most.", "version", mode="livemax")
+            for name, words in (
+                ("counter_keys", "Keys with counts"),
+                ("counter_dropped_keys", "Keys dropped, as there were too many"),
+            )
+        )
+        self._counter_bytes = _gauge(
+            registry, "counter_bytes", "Bytes of the counts of all workers.", "version",
+            mode="livesum",
+        )  # fmt: skip
         self._drift = _gauge(
             registry,
             "score_drift",
@@ -143,6 +164,14 @@ class ServerMetrics:
     def history_lag(self, events: int) -> None:
         """Set the number of stored events that this worker had not looked at."""
         self._history_lag.set(events)
+
+    def counters(self, version: str, figures: Figures) -> None:
+        """Set the number of events by outcome, and the keys and bytes of counts, of a bundle."""
+        for outcome, events in figures.outcomes.items():
+            self._of(self._counter_events, version, outcome).set(events)
+        self._of(self._counter_keys, version).set(figures.keys)
+        self._of(self._counter_dropped, version).set(figures.dropped_keys)
+        self._of(self._counter_bytes, version).set(figures.bytes)
 
     def swap(self, result: str) -> None:
         """Count a swap of the bundle: done or refused."""

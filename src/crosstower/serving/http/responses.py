@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crosstower.funnel.online.funnel import OnlineFunnel
@@ -16,6 +17,7 @@ from crosstower.serving.http.schemas import TRANSFORMS
 from crosstower.serving.http.settings import Settings
 
 _EXAMPLES, _USERS = 12, 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
@@ -29,9 +31,9 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         attributes = live.funnel.catalogue.items.attributes(shown)
     else:
         ids, attributes = found.places.tolist(), [{} for _ in shown]
-    drawn = _drawn(found, len(shown))
+    drawn, counted = _drawn(found, len(shown)), _counted(live, found, len(shown))
     items = [
-        _item(found, i, ids[i]) | drawn[i] | {"attributes": attributes[i]}
+        _item(found, i, ids[i]) | drawn[i] | counted[i] | {"attributes": attributes[i]}
         for i in range(len(shown))
     ]
     return {
@@ -42,6 +44,7 @@ def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> 
         "items": items,
         "stages": _stages(found, ids) if stages else None,
         "explain": None if found.explanation is None else _explained(found.explanation),
+        "counted_until": _counted_until(found),
         "unknown": list(found.unknown),
         "experiment": None,
         "arm": None,
@@ -87,6 +90,19 @@ def _drawn(found: Ranked, count: int) -> list[dict[str, Any]]:
         "drawn_rank": ranks.tolist(),
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _counted(live: Live, found: Ranked, count: int) -> list[dict[str, Any]]:
+    """Return the counts of events that the ranker has read of the first items."""
+    if live.counters is None or found.counted is None:
+        return [{}] * count
+    return [{"counts": live.counters.shown(found.counted, i)} for i in range(count)]
+
+
+def _counted_until(found: Ranked) -> datetime | None:
+    if found.counted is None:
+        return None
+    return _EPOCH + timedelta(microseconds=found.counted.time // 1_000)
 
 
 def _number(values: Any, i: int) -> float | None:

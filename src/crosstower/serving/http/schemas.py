@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -66,7 +67,9 @@ class _ListRequest(FrozenModel):
     blend: BlendOverride | None = None
     stages: bool = Field(default=False, description="Also return all candidates by stage.")
     rules: RequestRules | None = Field(default=None, description="Rules for this request.")
-    explain: bool = Field(default=False, description="Also return what each rule moved.")
+    explain: bool = Field(
+        default=False, description="Also return what each rule moved, and counts of events."
+    )
 
     def _funnel_request(self, **more: Any) -> FunnelRequest:
         return FunnelRequest(
@@ -190,6 +193,11 @@ class ListItem(_Response):
         default=None, description="Arm whose ranking picked the item of an interleaved list."
     )
     moves: dict[str, int] = Field(default={}, description="Places up by rule, with `explain`.")
+    counts: dict[str, list[int]] | None = Field(
+        default=None,
+        description="Events that the ranker has counted by column, with `explain`; of a ratio also"
+        " those that it divides by.",
+    )
 
 
 class Candidate(_Response):
@@ -233,6 +241,9 @@ class ListResponse(_Response):
     items: list[ListItem]
     stages: Stages | None = None
     explain: Explained | None = None
+    counted_until: datetime | None = Field(
+        default=None, description="Instant before which events were counted, with `explain`."
+    )
     unknown: list[int | str] = Field(default=[], description="Given ids of unknown items.")
     experiment: str | None = Field(
         default=None, description="Experiment that the request is part of."

@@ -1,4 +1,4 @@
-"""An open bundle as a worker serves it: with all changes of items, and the drift of its scores."""
+"""An open bundle as a worker serves it: with changes of items, counts of events, and drift."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import numpy as np
 from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import Ranked
 from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.counting import live_counts
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.worker_users import WorkerUsers
-from crosstower.serving.state.state import Heads
+from crosstower.serving.state.live_counts import LiveCounts
+from crosstower.serving.state.state import Heads, State
 
 _DRIFT_PLACES = 10  # the first places of a list count as shown
 
 
 class Served:
-    """A live bundle that keeps up with the items in the state; for one thread.
+    """A live bundle that keeps up with the items and the events in the state; for one thread.
 
     Args:
         live: the open bundle, as it was built.
+        state: has the events.
         items: applies changes of items.
         metrics: of the worker.
         applied: number of the last change that the bundle was built with.
@@ -27,9 +30,16 @@ class Served:
     """
 
     def __init__(
-        self, live: Live, items: ItemChanges, metrics: ServerMetrics, *, applied: int = 0
+        self,
+        live: Live,
+        state: State,
+        items: ItemChanges,
+        metrics: ServerMetrics,
+        *,
+        applied: int = 0,
     ) -> None:
-        self.live, self._items, self._metrics = live, items, metrics
+        self.live, self._state, self._items, self._metrics = live, state, items, metrics
+        self._counts: LiveCounts | None = None
         self._applied = applied
         self._heads: Heads | None = None  # of the state when it last caught up
         self._drift = ScoreDrift(live.bundle.manifest.reference)
@@ -46,9 +56,17 @@ class Served:
             return
         catalogue = None if self.live.funnel is None else self.live.funnel.catalogue
         self._applied = self._items.apply(catalogue, self._applied, heads.items)
+        if self._counts is not None:
+            self._counts.catch_up()
+        elif self._heads is None:  # events are counted by columns of all items
+            self._counts = live_counts(self.live, self._state)
         if users is not None:
             users.catch_up()
         self._heads = heads
+
+    def renew(self) -> bool:
+        """Count some events anew if others were deleted; return whether there is more to do."""
+        return self._counts is not None and self._counts.renew()
 
     def record(self, found: Ranked) -> None:
         """Record the metrics of a list: data and models."""
@@ -63,7 +81,10 @@ class Served:
             first = {t: np.asarray(p[:_DRIFT_PLACES]) for t, p in found.predictions.items()}
             self._drift.add(first)
 
-    def show_drift(self) -> None:
-        """Set the metrics of drift."""
+    def show_figures(self) -> None:
+        """Set the metrics of counts and of drift."""
+        if self._counts is not None:
+            figures = self._counts.figures()
+            self._metrics.counters(self.live.version, figures)
         for task, index in self._drift.psi().items():
             self._metrics.score_drift(self.live.version, task, index)

@@ -67,8 +67,7 @@ class Service:
         self.arms = ArmBundles(settings.experiments, self.state, metrics)
         self.warming = False  # requests of the warm-up are not counted
         self._swapping = asyncio.Lock()
-        self._waiting = self._writes = self._state_bytes = 0
-        self._chosen = self._refused = 0
+        self._waiting = self._writes = self._state_bytes = self._chosen = self._refused = 0
 
     @property
     def live(self) -> Live | None:
@@ -104,12 +103,18 @@ class Service:
             await asyncio.sleep(_IDLE_SECONDS)
             try:
                 await self._in_thread(self._keep_up)
+                await self.renew_counts()
                 await self._follow()
                 await self._spending.share(self._in_thread)
                 self._state_bytes = await asyncio.to_thread(self.state.size)
             except CrosstowerError:
                 continue  # the next request reports it
             self._show_figures()
+
+    async def renew_counts(self) -> None:
+        """Count events anew where others were deleted; requests are served in between."""
+        while await self._in_thread(lambda: self.arms.renew(self._served)):
+            pass
 
     async def stop(self) -> None:
         """Finish running work and close the state."""
@@ -206,8 +211,8 @@ class Service:
 
     def record(self, live: Live, found: Ranked) -> None:
         """Record the metrics of a response of a bundle."""
-        for served in (self._served, *self.arms):
-            if served is not None and served.live is live and not self.warming:
+        for served in self.arms.beside(self._served):
+            if served.live is live and not self.warming:
                 served.record(found)
 
     @asynccontextmanager
@@ -244,8 +249,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _first(self) -> None:
-        found = self.state.bundle()
-        number, path = found if found is not None else (0, self.settings.bundle)
+        number, path = self.state.bundle() or (0, self.settings.bundle)
         self.arms.open(self._spending.ledger, self.experiments.check)
         self._take(self._opened(path), number)  # it may have changed since it was checked
 
@@ -259,7 +263,7 @@ class Service:
         self.experiments.check(live)
         self.arms.check(live)
         applied = self.state.versions.items_of(path)
-        served = Served(live, self.items, self.metrics, applied=applied)
+        served = Served(live, self.state, self.items, self.metrics, applied=applied)
         served.catch_up(self.state.heads())
         return served
 
@@ -299,4 +303,4 @@ class Service:
         if self.live is not None and self.live.funnel is not None:
             self.metrics.items(len(self.live.funnel.catalogue.items))
         if self._served is not None:
-            self._served.show_drift()
+            self._served.show_figures()

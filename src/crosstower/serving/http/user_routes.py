@@ -105,4 +105,5 @@ async def delete_users(
     """Erase attributes and all events of users from the disk; the file is rewritten."""
     users = await service.run(lambda live: service.users.ids(live, ids))
     rows, events = await service.write(lambda state: state.erase_users(users))
+    await service.renew_counts()
     return ErasedResponse(users=rows, events=events)
