@@ -171,8 +171,8 @@ def counted(source: Source, recipe: Recipe) -> Source:
 
 
 def _counted(source: Source, recipe: Recipe, rows: Callable[[], Source]) -> Source:
-    columns = {count.column for count in recipe.schema_.counts()}
-    if columns <= set(source.columns()):  # nothing to count, or counted already
-        return source
+    counts = recipe.schema_.counts()
+    if not counts or {count.column for count in counts} <= set(source.columns()):
+        return source  # nothing to count, or counted already
     time = require_events(recipe.schema_, recipe.data)
     return CountedSource(source, EventHistory(recipe, rows, time))
