@@ -19,14 +19,14 @@ from crosstower.blending.blend_run import blend_run
 from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.encoders.fit import EncoderFit
-from crosstower.data.encoders.learned import Learned, save_learned
+from crosstower.data.encoders.learned import Learned, load_learned, save_learned
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
-from crosstower.fitting.warm_start import learned_by, seeds_of, start_notes, start_of
+from crosstower.fitting.warm_start import start_notes, start_of
 from crosstower.models.registry import MODELS
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of, path_of
@@ -87,10 +87,10 @@ def fit(
     folder, tables = folder or Path("runs") / recipe.name, data is not None
     if finish and not resume:
         raise RecipeError("finish: ends a run that has begun, so it needs resume")
-    if seeds is not None:
-        count_of("seeds", seeds, error=RecipeError)
+    first, count = recipe.training.seed, 1 if seeds is None else seeds
+    every_seed = range(first, first + count_of("seeds", count, error=RecipeError))
     job, models, notes = check_recipe(recipe)
-    start = start_of(warm_start, recipe, models, seeds_of(recipe, seeds), resume=resume)
+    start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     device = pick_device(recipe.training.device)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
     if earlier is None:
@@ -98,20 +98,23 @@ def fit(
     console = progress_console(quiet=quiet)
     spill = folder.parent / f".{folder.name}.rows"
     try:
-        fitted = EncoderFit(recipe.schema_, learned_by(start))
+        learned = None if start is None else load_learned(start.folder / "encoder")
+        fitted = EncoderFit(recipe.schema_, learned)
         encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
         source = counted_training_source(recipe, data)
         with console.status("reading") as status:
             job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
+        if start is not None:
+            notes += start_notes(start, job.encoder)
         if earlier is None:
             run = create_run(
                 folder,
                 recipe,
                 models,
                 job,
-                seeds=seeds_of(recipe, seeds),
+                seeds=tuple(every_seed),
                 tables=tables,
-                notes=[*notes, *start_notes(start, job.encoder)],
+                notes=notes,
                 learned=fitted.learned(),
                 start=start,
             )

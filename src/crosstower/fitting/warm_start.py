@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from crosstower.data.encoders.encoder import Encoder
-from crosstower.data.encoders.learned import Learned, load_learned
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.carry_over import (
     NEW,
@@ -105,26 +104,8 @@ def check_warm_start(
             _checkpoint(earlier, name, seed)
 
 
-def seeds_of(recipe: Recipe, count: int | None) -> tuple[int, ...]:
-    """Return the seeds of `count` trainings per model; of one if None."""
-    first = recipe.training.seed
-    return tuple(range(first, first + (count or 1)))
-
-
-def learned_by(run: Run | None) -> tuple[Encoder, Learned] | None:
-    """Return the encoder of a run, and what the next training goes on from; None without a run.
-
-    Raises:
-        RunError: a file is missing or damaged.
-
-    """
-    return None if run is None else load_learned(run.folder / "encoder")
-
-
-def start_notes(earlier: Run | None, encoder: Encoder) -> list[str]:
+def start_notes(earlier: Run, encoder: Encoder) -> list[str]:
     """Return sentences for the report: the earlier run, and the values that came and went."""
-    if earlier is None:
-        return []
     notes = [f"Warm start: the training goes on from run {earlier.folder.name}."]
     for name, source in code_sources(earlier.encoder, encoder).items():
         if name not in encoder.tables:
