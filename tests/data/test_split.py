@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crosstower.data.sources import source as sources
 from crosstower.data.sources.source import open_source
-from crosstower.data.split import SPLITS, fit_splitter, select
+from crosstower.data.split import HISTORY_ROWS, SPLITS, fit_splitter, select
 from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError
 from crosstower.recipe.data import Data
@@ -130,6 +130,19 @@ def test_leave_last_out_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatc
 def test_a_column_says_the_split() -> None:
     frame = pl.DataFrame({"part": ["test", "train", "valid"]})
     assert assign(ColumnSplit(column="part"), frame).tolist() == [2, 0, 1]
+
+
+def test_a_column_may_say_that_a_row_is_history_where_histories_are_read() -> None:
+    frame = pl.DataFrame({"part": ["history", "test", "train"]})
+    raw = pl.DataFrame({ROW: range(3), raw_name("part"): frame["part"]})
+    split = ColumnSplit(column="part")
+    splitter = fit_splitter(split, open_source(frame), histories=True)
+    assert splitter.assign(raw).tolist() == [HISTORY_ROWS, 2, 0]
+    with pytest.raises(DataError, match="expected one of train, valid, test, got 'history'"):
+        assign(split, frame)
+    wrong = raw.with_columns(pl.lit("past").alias(raw_name("part")))
+    with pytest.raises(DataError, match="one of train, valid, test, history, got 'past'"):
+        splitter.assign(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["Train", None, "dev"])

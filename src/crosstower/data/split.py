@@ -30,6 +30,10 @@ from crosstower.values.codes import hash_ids, mix, uniform
 from crosstower.values.columns import text_of
 
 SPLITS = ("train", "valid", "test")
+HISTORY = "history"
+"""Name of the split of rows that only extend the histories of users, for retrieval."""
+HISTORY_ROWS = -2
+"""Code of that split: before all others, as its rows are."""
 Assignment = NDArray[np.int8]
 _SAMPLE = 1_000_000
 
@@ -76,11 +80,14 @@ class Splitter:
         return self.others.may_train(frame)
 
 
-def fit_splitter(split: Split, source: Source, clocks: ClockOf | None = None) -> Splitter:
+def fit_splitter(
+    split: Split, source: Source, clocks: ClockOf | None = None, *, histories: bool = False
+) -> Splitter:
     """Return the splitter of a recipe.
 
     Splits by time and leave-last-out read their columns of `source`; `clocks` gives the clock of
-    a time column, by default one for text and numbers in their usual forms.
+    a time column, by default one for text and numbers in their usual forms. With `histories`, a
+    column of splits may also hold `HISTORY`.
     """
     clock_of = clocks or partial(fit_clock, source)
     match split:
@@ -91,7 +98,7 @@ def fit_splitter(split: Split, source: Source, clocks: ClockOf | None = None) ->
         case GroupSplit(column=column):
             return Splitter((column,), partial(_by_group, raw=raw_name(column), split=split))
         case ColumnSplit(column=column):
-            return Splitter((column,), lambda f: _by_name(f, column))
+            return Splitter((column,), lambda f: _by_name(f, column, histories=histories))
         case TimeSplit(column=column):
             return _by_time(source, clock_of(column), split)
         case GivenSplit():
@@ -117,13 +124,15 @@ def _by_group(frame: pl.DataFrame, raw: str, split: GroupSplit) -> Assignment:
     return _cut(uniform(hash_ids(text_of(frame[raw]), split.seed)), split.fractions)
 
 
-def _by_name(frame: pl.DataFrame, column: str) -> Assignment:
+def _by_name(frame: pl.DataFrame, column: str, *, histories: bool = False) -> Assignment:
     names = text_of(frame[raw_name(column)])
-    codes = names.replace_strict(list(SPLITS), [0, 1, 2], default=-1, return_dtype=pl.Int8)
+    known = dict(zip(SPLITS, range(len(SPLITS)), strict=True))
+    known |= {HISTORY: HISTORY_ROWS} if histories else {}
+    codes = names.replace_strict(known, default=-1, return_dtype=pl.Int8)
     if (codes == -1).any():
         wrong = names.filter(codes == -1)[0]
         raise DataError(
-            f"split column '{column}': expected one of {', '.join(SPLITS)}, got {wrong!r}"
+            f"split column '{column}': expected one of {', '.join(known)}, got {wrong!r}"
         )
     return codes.to_numpy()
 
@@ -216,7 +225,8 @@ def splitter_of(recipe: Recipe, source: Source, clocks: ClockOf | None = None) -
     split = recipe.data.split.model_dump()
     named = [split[key] for key in ("column", "group", "time") if key in split]
     require_columns(source, named)
-    return fit_splitter(recipe.data.split, source, clocks or clocks_of(recipe.data, source))
+    clock_of, histories = clocks or clocks_of(recipe.data, source), recipe.retrieval is not None
+    return fit_splitter(recipe.data.split, source, clock_of, histories=histories)
 
 
 def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:

@@ -109,12 +109,17 @@ class LeaveLastOutSplit(FrozenModel):
 class ColumnSplit(FrozenModel):
     """Reads train, valid or test from a column.
 
+    For a retriever, the column may also hold history: a row that extends the history of its user
+    but is neither trained on nor tested.
+
     >>> ColumnSplit(column="part").column
     'part'
     """
 
     kind: Literal["column"] = "column"
-    column: str = Field(description="Data column with train, valid or test.")
+    column: str = Field(
+        description="Data column with train, valid or test; for a retriever also history."
+    )
 
 
 class GivenSplit(FrozenModel):

@@ -96,7 +96,7 @@ class RetrievalJob:
         del spill  # pairs and items stay in memory
         self.data = prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress)
         baseline_names(self.recipe, len(self.data.items))  # refuse one before the training
-        self.batch_size = self.recipe.training.batch_size_for(len(self.data.train.items))
+        self.batch_size = self.recipe.training.batch_size_for(len(self.data.learned))
 
     @property
     def encoder(self) -> Encoder:

@@ -51,14 +51,16 @@ class Pairs:
 class PairBatches:
     """Batches of `size` pairs, shuffled per epoch as a function of (seed, epoch).
 
-    A pair's history are the earlier items of its user in the training rows.
+    A pair's history are the earlier items of its user in the training rows, and in the rows of
+    the split "history".
     """
 
     def __init__(self, data: RetrievalData, size: int, *, seed: int) -> None:
-        self.size, self.seed, self.rows = size, seed, data.train.items
+        self.size, self.seed, self.rows = size, seed, data.learned
         self._encoder: QueryEncoder = data.query_encoder()
         self._queries = data.queries
         self._items = torch.from_numpy(data.train.items)
+        self._learned = torch.from_numpy(data.learned)
         counts = torch.from_numpy(data.train.lengths())
         self._user = torch.repeat_interleave(torch.arange(len(counts)), counts)
         self._starts = torch.from_numpy(data.train.starts)[self._user]
@@ -74,6 +76,7 @@ class PairBatches:
     def _epoch(self, epoch: int, start: int) -> Iterator[Pairs]:
         generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
         order = torch.randperm(len(self.rows), generator=generator)
-        for rows in order.split(self.size)[start:]:
+        for places in order.split(self.size)[start:]:
+            rows = self._learned[places]
             query = self._encoder.batch(self._queries[rows], self._items, self._starts[rows], rows)
             yield Pairs(query, self._items[rows], self._user[rows])

@@ -18,7 +18,7 @@ from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.layout import UNSEEN
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import Source
-from crosstower.data.split import SPLITS, split_words
+from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
@@ -32,6 +32,7 @@ from crosstower.retrieval.data.tower_columns import (
     retrieval_section_of,
     tower_columns_of,
 )
+from crosstower.values.arrays import Indices
 
 
 class QueryEncoder:
@@ -70,9 +71,10 @@ class QueryEncoder:
 class RetrievalData:
     """The data of a retrieval training, in memory.
 
-    `user` and `item` `[R]` are the training pairs by user and time, `queries` their query columns.
-    `evaluation` has the queries of valid and test, `evaluation_batches` their query columns. `rows`
-    are all positives.
+    `train` are the histories of users in the training rows, by user and time, and `queries` their
+    query columns. `learned` `[P]` are the places in both of the pairs to learn from; the others
+    are rows of the split "history", which only extend the histories. `evaluation` has the queries
+    of valid and test, `evaluation_batches` their query columns. `rows` are all positives.
     """
 
     encoder: Encoder
@@ -81,6 +83,7 @@ class RetrievalData:
     item_batch: Batch
     train: Histories
     queries: Batch
+    learned: Indices
     evaluation: dict[str, EvaluationQueries]
     evaluation_batches: dict[str, Batch]
     rows: PositiveRows
@@ -89,7 +92,7 @@ class RetrievalData:
     @property
     def counts(self) -> NDArray[np.int64]:
         """Training rows of each item `[N]`."""
-        return np.bincount(self.train.items, minlength=len(self.items))
+        return np.bincount(self.train.items[self.learned], minlength=len(self.items))
 
     def with_valid(self) -> RetrievalData:
         """Return the same data with the pairs of train and valid rows as training pairs."""
@@ -98,7 +101,12 @@ class RetrievalData:
             self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
         )
         query = PartialEncoder(self.encoder, self.sides.query)
-        return replace(self, train=histories, queries=query.encode(self.rows.take(known)))
+        return replace(
+            self,
+            train=histories,
+            queries=query.encode(self.rows.take(known)),
+            learned=_learned(self.rows, known),
+        )
 
     def query_encoder(self) -> QueryEncoder:
         """Return the encoder of queries."""
@@ -137,7 +145,7 @@ def prepare_retrieval(
     encoder = encoder or EncoderFit(recipe.schema_)
     if isinstance(encoder, EncoderFit):
         encoder = _fit(recipe, encoder, rows, sides)
-    query, train = PartialEncoder(encoder, sides.query), np.flatnonzero(rows.split == 0)
+    query, train = PartialEncoder(encoder, sides.query), _known(rows)
     queries = query.encode(rows.take(train))
     item_batch = PartialEncoder(encoder, sides.item)
     histories = Histories.of(rows.user[train], rows.item[train], users=len(rows.users))
@@ -149,11 +157,22 @@ def prepare_retrieval(
         item_batch=wide,
         train=histories,
         queries=queries,
+        learned=_learned(rows, train),
         evaluation=evaluation,
         evaluation_batches={n: query.encode(rows.take(q.rows)) for n, q in evaluation.items()},
         rows=rows,
         facts=_facts(recipe, source, rows, evaluation, [queries, wide]),
     )
+
+
+def _known(rows: PositiveRows) -> Indices:
+    """Return the places of the training rows, and of those that only extend histories."""
+    return np.flatnonzero((rows.split == 0) | (rows.split == HISTORY_ROWS))
+
+
+def _learned(rows: PositiveRows, known: Indices) -> Indices:
+    """Return the places, among known rows, of those to learn from."""
+    return np.flatnonzero(rows.split[known] != HISTORY_ROWS)
 
 
 def _fit(recipe: Recipe, fit: EncoderFit, rows: PositiveRows, sides: TowerColumns) -> Encoder:
