@@ -73,7 +73,7 @@ class RowMaker:
         wanted = _before_joins(before_counts(needed, counts), tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
         from_query = tuple(c for c in wanted if c not in from_items)
-        history, length = _history(recipe, ranking.recipe.schema_, from_query)
+        history, length = filled_history(recipe, ranking.recipe.schema_, from_query)
         return RowMaker(
             items=items,
             query_columns=tuple(query_columns),
@@ -221,10 +221,20 @@ class RowMaker:
         return pl.concat([queries[query], attributes[item]], how="horizontal")
 
 
-def _history(
+def filled_history(
     recipe: Recipe, ranking: Schema, from_query: Collection[str]
 ) -> tuple[str | None, int]:
-    """Return the raw column of a ranker that the user's history fills, and its length."""
+    """Return the raw column of a ranker that the user's history fills, and its length.
+
+    Args:
+        recipe: of the retriever.
+        ranking: schema of the ranker.
+        from_query: raw columns that items do not have.
+
+    Returns:
+        None and 0 if the history fills no column.
+
+    """
     name = retrieval_section_of(recipe).history.column
     if name is None:
         return None, 0

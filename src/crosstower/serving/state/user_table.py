@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from crosstower.errors import DataError, ServeError
@@ -53,10 +53,12 @@ def attributes_of(connection: sqlite3.Connection, user: Id) -> dict[str, Any] | 
     """
     text = json_text(user)
     row = connection.execute("SELECT attributes FROM users WHERE user = ?", (text,)).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _parsed(row[0])
+
+
+def _parsed(text: Any) -> dict[str, Any]:
     try:
-        found = json.loads(row[0])
+        found = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -65,6 +67,17 @@ def attributes_of(connection: sqlite3.Connection, user: Id) -> dict[str, Any] | 
             " or put the user again"
         )
     return found
+
+
+def all_attributes(connection: sqlite3.Connection) -> Iterator[tuple[Id, dict[str, Any]]]:
+    """Yield each user with attributes, and the attributes.
+
+    Raises:
+        ServeError: some are damaged.
+
+    """
+    for user, text in connection.execute("SELECT user, attributes FROM users"):
+        yield json.loads(user), _parsed(text)
 
 
 def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> list[Id]:

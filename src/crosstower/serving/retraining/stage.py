@@ -1,0 +1,229 @@
+"""One stage of a bundle that is trained again: its recipe, its run, and the rows it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from crosstower.data.filters.filter import filter_columns, parse_filter
+from crosstower.data.reading import training_source
+from crosstower.data.sources.source import open_source, require_columns
+from crosstower.data.times.clocks import clocks_of
+from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.ranking.data import evaluation_columns
+from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
+from crosstower.recipe.times import ORDER
+from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
+from crosstower.serving.retraining.plan import Labels, Runs
+from crosstower.training.run import Run
+
+RECIPES = "recipes"
+"""Folder, beside a version's bundle, of the recipes of the first bundle."""
+
+DEFAULT_TIME = "time"
+"""Column of the time of rows whose recipe names none."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage to train again.
+
+    `recipe` is the one that the first bundle was trained with, all paths absolute. `start` is the
+    run whose weights the training goes on from. `time` is the column of the rows' time.
+    """
+
+    name: str
+    recipe: Recipe
+    start: Run
+    time: str
+
+    @cached_property
+    def added(self) -> dict[str, list[str]]:
+        """Columns that each join adds, by its key, in order."""
+        data = self.recipe.data
+        tables = {join.on: open_source(join.path, data.csv).columns() for join in data.joins}
+        return {on: [name for name in names if name != on] for on, names in tables.items()}
+
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """Data columns that rows must have, before joins; labels are among them."""
+        recipe = self.recipe
+        if recipe.retrieval is None:
+            schema = recipe.schema_
+            names = [*schema.sources(), *schema.label_sources(), *evaluation_columns(recipe)]
+            names += recipe.amounts
+        else:
+            section = recipe.retrieval
+            query = recipe.schema_.part(list(tower_columns_of(recipe).query)).sources()
+            own = [section.item, section.user, section.segment]
+            names = [*(n for n in own if n is not None), *query]
+            names += filter_columns(section.where or "True")
+        joined = {name for names in self.added.values() for name in names}
+        return tuple(dict.fromkeys([*(n for n in names if n not in joined), *self.added]))
+
+    def base(self, given: str | None, extra: Sequence[str]) -> pl.DataFrame:
+        """Return the rows that the first bundle was trained on, with their time as one.
+
+        Args:
+            given: where they are; `data.path` of the recipe if None.
+            extra: columns that are returned too, if the rows have them.
+
+        Raises:
+            DataError: they are gone, have moved, lack a column, or their times only order them.
+
+        """
+        data = self.recipe.data.model_copy(update={"joins": ()})
+        if given is not None:
+            split = RandomSplit() if isinstance(data.split, GivenSplit) else data.split
+            data = data.model_copy(
+                update={"path": given, "valid": None, "test": None, "split": split}
+            )
+        try:
+            source = training_source(data)
+        except (DataError, RecipeError) as error:
+            raise DataError(
+                f"the rows of the {self.name} recipe cannot be read: {error}; name them in the"
+                " plan: rows: {base: PATH}"
+            ) from error
+        require_columns(source, self.needed)
+        known = source.columns()
+        more = [name for name in (*extra, self.time) if name in known]
+        columns = list(dict.fromkeys([*self.needed, *more]))
+        frame = pl.concat([c.frame for c in source.chunks(columns)], how="vertical_relaxed")
+        if self.time not in known:
+            time = pl.lit(None, pl.Datetime("us", "UTC"))
+            return frame.with_columns(time.alias(self.time))
+        clock = clocks_of(data, source)(self.time)
+        if clock.unit == ORDER:
+            raise DataError(
+                f"{source.name}: column '{self.time}' holds numbers that only order the rows, which"
+                " cannot be compared with the times of events; set data.times to their unit"
+            )
+        times = clock.read(frame[self.time]).cast(pl.Datetime("ns", "UTC"))
+        return frame.with_columns(times.dt.cast_time_unit("us").alias(self.time))
+
+    def positives(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that a retrieval recipe learns from: its `where`."""
+        where = retrieval_section_of(self.recipe).where
+        return rows if where is None else rows.filter(parse_filter(where, dict(rows.schema)))
+
+
+def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
+    """Return the stages of a live bundle, with the runs that their training goes on from.
+
+    Args:
+        bundle: that is served.
+        folder: of its version; None for a bundle that no retraining has made.
+        runs: of such a bundle.
+
+    Raises:
+        RunError: a run is missing, or not that of the bundle.
+        RecipeError: the time of the rows is an input of a model.
+
+    """
+    served = {RETRIEVAL: bundle.retrieval, RANKING: bundle.ranking}
+    found = {name: run for name, run in served.items() if run is not None}
+    starts, recipes = dict[str, Run](), dict[str, Recipe]()
+    for name, run in found.items():
+        if folder is not None:
+            starts[name] = Run.open(folder / name)
+            recipes[name] = load_recipe(folder / RECIPES / f"{name}.yaml")
+        else:
+            key = f"runs.{name}"
+            starts[name] = run_of(getattr(runs, name), key=key)
+            check_weights(starts[name], run, key=key)
+            recipes[name] = starts[name].recipe
+    column = time_column(recipes.get(RETRIEVAL), recipes.get(RANKING))
+    return [Stage(name, recipes[name], starts[name], column) for name in found]
+
+
+def id_columns(recipes: Mapping[str, Recipe], labels: Labels) -> tuple[str | None, str]:
+    """Return the columns of the ids of users (None without users) and items.
+
+    Raises:
+        RecipeError: nothing names the column of the item.
+
+    """
+    if RETRIEVAL in recipes:
+        section = retrieval_section_of(recipes[RETRIEVAL])
+        return labels.user or section.user, labels.item or section.item
+    if labels.item is None:
+        raise RecipeError(
+            "labels.item: missing; the bundle only ranks, so name the column of the item's id in"
+            " its rows"
+        )
+    return labels.user or recipes[RANKING].evaluation.group, labels.item
+
+
+def time_column(*recipes: Recipe | None) -> str:
+    """Return the column of the rows' time: that of the first recipe that names one.
+
+    Raises:
+        RecipeError: the column is also an input of a model.
+
+    """
+    for recipe in recipes:
+        if recipe is None:
+            continue
+        section = recipe.retrieval
+        time = (section.time if section is not None else None) or order_of(recipe.data.split)
+        if time is None:
+            continue
+        if any(r is not None and time in r.schema_.sources() for r in recipes):
+            raise RecipeError(
+                f"column '{time}' is the time of the rows and an input of a model at once, but the"
+                " times of events are written in another form; give the model a copy of it under"
+                " another name"
+            )
+        return time
+    return DEFAULT_TIME
+
+
+def check_weights(start: Run, served: Run, *, key: str) -> None:
+    """Refuse a run whose weights are not those of a bundle's stage.
+
+    Args:
+        start: the run.
+        served: the stage of the bundle.
+        key: of the plan, for messages.
+
+    Raises:
+        RunError: they differ.
+
+    """
+    name, seed = served.chosen(None, None)
+    other = f"{key}: {start.folder} is not the run that the bundle was made of"
+    if name not in start.info.models or seed not in start.info.seeds:
+        raise RunError(f"{other} (it has no model '{name}' with seed {seed}); name that run")
+    ours = start.model(name, seed=seed).state_dict()
+    theirs = served.model(name, seed=seed).state_dict()
+    same = ours.keys() == theirs.keys() and all(
+        ours[key].shape == theirs[key].shape and torch.equal(ours[key], theirs[key]) for key in ours
+    )
+    if not same:
+        raise RunError(f"{other} (its weights are others); name that run")
+
+
+def run_of(given: str | Path | None, *, key: str) -> Run:
+    """Return the run that a plan names.
+
+    Raises:
+        RunError: it names none, or there is none.
+
+    """
+    if given is None:
+        raise RunError(
+            f"{key}: missing; the first retraining goes on from the weights and optimiser states of"
+            " the runs that the bundle was made of: name them in the plan, or with --from"
+        )
+    try:
+        return Run.open(given)
+    except RunError as error:
+        raise RunError(f"{key}: {error}") from error

@@ -1,0 +1,184 @@
+"""Rows of a retraining: base rows, and rows made of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from crosstower.errors import DataError
+from crosstower.serving.retraining.event_rows import Origins, with_columns
+from crosstower.serving.retraining.item_table import ItemRows
+from crosstower.serving.retraining.labels import LABELLED_AT, Labelled, label_impressions
+from crosstower.serving.retraining.plan import Label, Labels
+from crosstower.serving.retraining.stage import Stage
+from crosstower.values.columns import text_of
+
+REQUEST = "request_id"
+_POSITIVE = "\0positive:"
+
+
+@dataclass(frozen=True)
+class EventRows:
+    """Rows made of events: `impressions` for ranking, `positives` for retrieval.
+
+    Both have all data columns that the recipes read. `notes` are sentences about what was left out.
+    """
+
+    impressions: pl.DataFrame
+    positives: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EventRowMaker:
+    """Makes rows of events for the stages of a bundle.
+
+    Args:
+        stages: to train again.
+        labels: of the plan.
+        tasks: events by label column.
+        positives: types of events that are positives, none if `retrieval.where` tells them.
+        items: the items; None for a bundle that only ranks.
+        users: tables of users' columns, the first counts.
+        user: column of the user's id.
+        item: column of the item's id.
+
+    """
+
+    stages: Sequence[Stage]
+    labels: Labels
+    tasks: Mapping[str, Label]
+    positives: Sequence[str]
+    items: ItemRows | None
+    users: Sequence[pl.DataFrame]
+    user: str | None
+    item: str
+    _notes: list[str] = field(default_factory=list[str])
+
+    def rows(self, events: pl.DataFrame, until: datetime, after: datetime | None) -> EventRows:
+        """Return the rows of events.
+
+        Args:
+            events: of impressions and labels, none of the future.
+            until: last time of a row.
+            after: rows up to this time are in the base rows already.
+
+        Raises:
+            DataError: no impressions, or no event of a label.
+
+        """
+        self._check_types(events)
+        shown = label_impressions(events, self.labels, self.tasks, until=until)
+        self._count(shown, events, until)
+        impressions = self._columns(shown.rows, after)
+        positives = self._columns(self._positives(events, until), after)
+        return EventRows(impressions, positives, tuple(self._notes))
+
+    def _positives(self, events: pl.DataFrame, until: datetime) -> pl.DataFrame:
+        """Return labelled rows that may be positives.
+
+        A positive counts from the time of its events, as these do in a server's history.
+        """
+        named = {f"{_POSITIVE}{kind}": Label(event=kind) for kind in self.positives}
+        events = events.filter(pl.col("time") <= until)
+        found = label_impressions(events, self.labels, named or self.tasks, until=until)
+        rows = pl.concat([found.rows, found.alone], how="diagonal_relaxed")
+        if named:
+            rows = rows.filter(pl.any_horizontal(pl.col(list(named)) == 1))
+            rows = rows.with_columns(pl.lit(None, pl.Float64).alias(n) for n in self.tasks)
+        return rows.with_columns(pl.coalesce(LABELLED_AT, "time").alias("time"))
+
+    def _columns(self, rows: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
+        """Return rows of known items after a time, with all data columns."""
+        if after is not None:
+            rows = rows.filter(pl.col("time") > after)
+        needed = dict.fromkeys(name for stage in self.stages for name in stage.needed)
+        rows = self._known(rows)
+        names = {self.item: "item_id"} | {stage.time: "time" for stage in self.stages}
+        if self.user is not None:
+            names[self.user] = "user"
+        for column, source in ((self.labels.rank, "rank"), (self.labels.propensity, _PROPENSITY)):
+            if column is not None and source in rows.columns:
+                names[column] = source
+        wanted = list(dict.fromkeys([*needed, *names]))
+        items = None if self.items is None else self.items.known
+        made = with_columns(rows, wanted, Origins(names, items, self.item, self.users))
+        kept = [*wanted, *(n for n in self.tasks if n not in wanted), REQUEST]
+        return made.select(list(dict.fromkeys(kept)))
+
+    def _known(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of items that are or were known."""
+        if self.items is None:
+            return rows
+        known = text_of(self.items.known[self.item])
+        found = rows.filter(text_of(rows["item_id"]).is_in(known.implode()))
+        if found.height < rows.height:
+            self._note(f"{rows.height - found.height:,} rows left out: their items are unknown")
+        return found
+
+    def _check_types(self, events: pl.DataFrame) -> None:
+        types = set(events["type"].unique())
+        found = ", ".join(sorted(types)) or "none"
+        for column, label in self.tasks.items():
+            if label.event not in types:
+                raise DataError(
+                    f"labels.tasks.{column}: no event of type '{label.event}' has been sent; name"
+                    f" the type that labels '{column}' (types found: {found})"
+                )
+        if self.positives and not types & set(self.positives):
+            raise DataError(
+                f"labels.positives: no event of type {', '.join(self.positives)} has been sent;"
+                f" name the types that are positives (types found: {found})"
+            )
+
+    def _count(self, shown: Labelled, events: pl.DataFrame, until: datetime) -> None:
+        kind = pl.col("type") == self.labels.impression
+        waiting = events.filter(kind & (pl.col("time") > until)).height
+        counts = {
+            "impressions left out: their attribution window is not over": waiting,
+            "impressions left out: repeated within a request": shown.repeated,
+            "events label no impression: they came after the window": shown.late,
+            "events label no impression": shown.alone.height - shown.late,
+        }
+        for words, count in counts.items():
+            if count:
+                self._note(f"{count:,} {words}")
+
+    def _note(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
+
+
+_PROPENSITY = "attributes.propensity"
+
+
+def retrieval_rows(
+    stage: Stage, base: pl.DataFrame, positives: pl.DataFrame, items: ItemRows, user: str | None
+) -> pl.DataFrame:
+    """Return all positives of a retrieval recipe, of items that the next bundle has."""
+    columns = list(dict.fromkeys([*stage.needed, stage.time]))
+    rows = pl.concat(
+        [_plain(stage.positives(part).select(columns)) for part in (base, positives)],
+        how="diagonal_relaxed",
+    )
+    there = text_of(rows[items.id_column]).is_in(text_of(items.current[items.id_column]).implode())
+    if user is not None:
+        there = there & rows[user].is_not_null()
+    return rows.filter(there)
+
+
+def ranking_rows(stage: Stage, base: pl.DataFrame, impressions: pl.DataFrame) -> pl.DataFrame:
+    """Return all rows of a ranking recipe: its base rows, then those of events."""
+    shared = {*stage.needed, *base.columns}
+    events = impressions.select(c for c in impressions.columns if c in shared)
+    return pl.concat([_plain(base), _plain(events)], how="diagonal_relaxed")
+
+
+def _plain(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows whose categories are text, so that they can follow other rows."""
+    kinds = (pl.Categorical, pl.Enum)
+    names = [name for name, kind in rows.schema.items() if isinstance(kind, kinds)]
+    return rows.with_columns(pl.col(names).cast(pl.String))
