@@ -86,7 +86,8 @@ def check_training(recipe: Recipe, stage: str, given: Mapping[str, Any]) -> None
 
 
 def _training(recipe: Recipe, stage: str, given: Mapping[str, Any], seed: int) -> Training:
-    plain = recipe.training.model_dump(mode="json") | {"seed": seed} | dict(given)
+    own = recipe.training.model_dump(mode="json", exclude_defaults=True)
+    plain = own | {"seed": seed} | dict(given)
     return validate(Training, plain, where=f"training.{stage}")
 
 

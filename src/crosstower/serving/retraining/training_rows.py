@@ -116,7 +116,7 @@ class EventRowMaker:
         known = text_of(self.items.known[self.item])
         found = rows.filter(text_of(rows["item_id"]).is_in(known.implode()))
         if found.height < rows.height:
-            self._note(f"{rows.height - found.height:,} rows left out: their items are unknown")
+            self._note(f"rows left out, as their items are unknown: {rows.height - found.height:,}")
         return found
 
     def _check_types(self, events: pl.DataFrame) -> None:
@@ -137,15 +137,16 @@ class EventRowMaker:
     def _count(self, shown: Labelled, events: pl.DataFrame, until: datetime) -> None:
         kind = pl.col("type") == self.labels.impression
         waiting = events.filter(kind & (pl.col("time") > until)).height
+        alone = shown.alone.filter(pl.col("time") <= until).height
         counts = {
-            "impressions left out: their attribution window is not over": waiting,
-            "impressions left out: repeated within a request": shown.repeated,
-            "events label no impression: they came after the window": shown.late,
-            "events label no impression": shown.alone.height - shown.late,
+            "impressions left out, as their attribution window is not over": waiting,
+            "impressions left out, as they repeat one of the same request": shown.repeated,
+            "events after the attribution window of their impression": shown.late,
+            "events that label no impression": alone,
         }
         for words, count in counts.items():
             if count:
-                self._note(f"{count:,} {words}")
+                self._note(f"{words}: {count:,}")
 
     def _note(self, note: str) -> None:
         if note not in self._notes:

@@ -140,7 +140,8 @@ class Work:
             self.user,
             self.item,
         )
-        return maker.rows(events, self.until - timedelta(seconds=max(windows, default=0.0)), after)
+        window = timedelta(seconds=max(windows, default=0.0))
+        return maker.rows(events, self.until - window - _STEP, after)
 
     def _users(self, needed: Sequence[str]) -> list[pl.DataFrame]:
         """Return tables of users' columns: attributes, then last rows, then the segment."""

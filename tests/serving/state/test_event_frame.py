@@ -1,0 +1,64 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from crosstower.serving.state import event_log
+from crosstower.serving.state.event_export import export_events
+from crosstower.serving.state.event_frame import events_frame
+from crosstower.serving.state.events import Event
+from crosstower.serving.state.state import State
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def stored(folder: Path, *given: dict[str, Any]) -> State:
+    state = State.open(folder / "state")
+    rows = [{"event_id": str(n), "type": "click", "time": DAY} | g for n, g in enumerate(given)]
+    state.add_events([Event(**row) for row in rows])
+    return state
+
+
+def test_it_has_the_columns_and_values_of_an_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "_CHUNK", 3)
+    given: list[dict[str, Any]] = [
+        {
+            "user": n,
+            "item_id": f"i{n}",
+            "rank": n + 1,
+            "value": n / 2,
+            "request_id": "r",
+            "query": {"device": "tv", "n": n, 'odd "key"': n} if n % 2 else None,
+            "attributes": {"n": 0.5, "list": ["a"]},
+        }
+        for n in range(8)
+    ]
+    keys = ["device", "n", 'odd "key"', "list", "absent"]
+    with stored(tmp_path, *given, {"type": "view", "query": {"n": "text"}}) as state:
+        found = events_frame(state, ["click"], keys)
+    out = tmp_path / "out.parquet"
+    export_events(tmp_path / "state", out, types=["click"])
+    exported = pl.read_parquet(out).drop("query", "attributes")
+    assert found.height == 8
+    assert found.select(exported.columns).equals(exported)
+    assert set(found.columns) == set(exported.columns)
+
+
+def test_ids_are_text_if_one_is_and_a_key_of_mixed_types_has_no_column(tmp_path: Path) -> None:
+    given = [{"user": 1, "query": {"n": 1, "m": 2}}, {"user": "b", "query": {"n": "x", "m": 0.5}}]
+    with stored(tmp_path, *given) as state:
+        found = events_frame(state, ["click"], ["n", "m"])
+    assert found["user"].to_list() == ["1", "b"]
+    assert "query.n" not in found.columns
+    assert found["query.m"].to_list() == [2.0, 0.5]
+
+
+def test_no_events_are_an_empty_frame(tmp_path: Path) -> None:
+    with stored(tmp_path, {}) as state:
+        found = events_frame(state, ["view"], ["n"])
+    assert found.height == 0
+    assert {"event_id", "type", "time", "user", "item_id"} <= set(found.columns)
