@@ -48,8 +48,8 @@ for part in (
     *(init_app, fit_app, evaluate_app, demo_app),
     retrieval_app,
     *(predict_app, blend_app, funnel_app, off_policy_app),
-    *(bundle_app, serve_app, events_app, retrain_app, export_app),
-    *(versions_app, rollback_app),
+    *(bundle_app, serve_app, events_app, export_app),
+    *(retrain_app, versions_app, rollback_app),
 ):
     app.add_typer(part)
 app.add_typer(experiment_app, name="experiment", rich_help_panel=SERVE)

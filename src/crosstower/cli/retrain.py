@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crosstower.cli.options import SERVE, Json, time_of
+from crosstower.cli.options import SERVE, Json, StateOfBundle, state_of, time_of
 from crosstower.errors import CrosstowerError, QueryError
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def retrain(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="Bundle that the server was started with.")
     ],
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="State of the server (default: BUNDLE.state)."),
-    ] = None,
+    state: StateOfBundle = None,
     plan: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Labels, rows, training and gate, as YAML."),
@@ -85,12 +82,11 @@ def retrain(
         raise QueryError("--until: not allowed with --every, which always uses the events so far")
     given = _with_runs(load_plan(plan), runs or [])
     arms = None if experiments is None else load_experiments(experiments)
-    place = state or bundle.with_name(f"{bundle.absolute().name}.state")
 
     def attempt(on_progress: Any) -> Retrained:
         return run(
             bundle,
-            place,
+            state_of(bundle, state),
             plan=given,
             versions=versions,
             until=time_of("--until", until),

@@ -109,6 +109,7 @@ def retrain(
                 attempt.bundle,
                 training.tested,
                 earlier=training.earlier,
+                positives=training.positives,
                 limits=given.gate,
                 experiments=experiments,
             )

@@ -62,9 +62,14 @@ class VersionFacts(FrozenModel):
 
 @dataclass(frozen=True)
 class Training:
-    """What the gate needs of a finished training."""
+    """What the gate needs of a finished training.
+
+    `tested` are the newest impressions, `positives` the newest positives, and `earlier` those
+    before them; both are None without a retriever.
+    """
 
     tested: pl.DataFrame
+    positives: pl.DataFrame | None
     earlier: pl.DataFrame | None
     facts: VersionFacts
 
@@ -192,9 +197,9 @@ class Work:
         self._bundle(runs, attempt)
         facts = self._new_facts(rows, cuts)
         write_atomic(attempt.folder / FACTS, facts.model_dump_json(indent=1).encode())
-        time = pl.col(self.time)
-        known = None if log is None else log.filter(time.is_null() | (time < cuts.test_from))
-        return Training(impressions.filter(time >= cuts.test_from), known, facts)
+        newest = (pl.col(self.time) >= cuts.test_from).fill_null(value=False)
+        parts = (None, None) if log is None else (log.filter(newest), log.filter(~newest))
+        return Training(impressions.filter(newest), *parts, facts)
 
     def _retrieval(self, stage: Stage, attempt: Attempt, log: pl.DataFrame, cuts: Cuts) -> Run:
         items, rows = attempt.folder / ITEMS, attempt.folder / f"{RETRIEVAL}.parquet"
