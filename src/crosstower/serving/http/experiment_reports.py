@@ -20,10 +20,10 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.problems import ApiError
 from crosstower.serving.state.events import now
 
-MOST_EVENTS = 1_000_000
+MOST_EVENTS = 500_000
 """Largest number of events that a server reads for a report."""
 
-_SECONDS = 60.0
+_MOST_SECONDS, _KEPT_SECONDS = 120.0, 60.0
 _CHILD = "crosstower.serving.experiment_report"
 
 
@@ -71,8 +71,8 @@ class ExperimentReports:
         state: Path,
         *,
         most_events: int = MOST_EVENTS,
-        most_seconds: float = _SECONDS,
-        kept_seconds: float = _SECONDS,
+        most_seconds: float = _MOST_SECONDS,
+        kept_seconds: float = _KEPT_SECONDS,
     ) -> None:
         self._experiments, self._state = experiments, state
         self._most_events, self._most_seconds = most_events, most_seconds

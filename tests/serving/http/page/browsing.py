@@ -89,3 +89,15 @@ def expect_order(page: Page, response: dict[str, Any]) -> None:
 
 def set_weight(page: Page, task: str, weight: float) -> None:
     page.get_by_label(f"Weight of {task} as a number").fill(str(weight))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours `rgb(r, g, b)` by WCAG 2.2, from 1 to 21."""
+    lights = []
+    for colour in (one, other):
+        parts = [int(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")]
+        red, green, blue = (
+            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+        )
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    return (max(lights) + 0.05) / (min(lights) + 0.05)

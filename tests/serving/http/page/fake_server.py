@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zlib import crc32
 
 import numpy as np
@@ -21,6 +21,8 @@ from scipy.stats import rankdata
 import crosstower.serving.http
 from crosstower.data.filters.filter import parse_filter
 from crosstower.errors import QueryError
+
+from . import fake_loop
 
 PAGE = Path(crosstower.serving.http.__file__).parent / "page"
 POLICY = (
@@ -88,10 +90,14 @@ class FakeBundle:
     )
     version: str = "3f9a1c07b2de"
     token: str | None = None
+    admin: str | None = None
+    histories: dict[str, list[int]] = field(default_factory=lambda: {"u1": [3, 4, 5, 6, 7]})
     items: pl.DataFrame = field(default_factory=made_up_items)
 
-    def admit(self, authorization: str | None) -> None:
+    def admit(self, authorization: str | None, path: str) -> None:
         """Refuse a request without the token, where the server has one."""
+        if path == "/v1/experiments/report" and self.admin not in (None, (authorization or "")[7:]):
+            raise ProblemError(403, "Forbidden", "this token may not read reports of experiments")
         if self.token is not None and authorization != f"Bearer {self.token}":
             detail = "this server needs a token with the scope read"
             raise ProblemError(401, "Not authorised", detail)
@@ -106,6 +112,7 @@ class FakeBundle:
         contexts = {"name": "context", "kind": "categorical", "examples": ["home", "feed"]}
         return {
             "version": self.version,
+            "number": 1,
             "created": "2026-01-05T09:30:00Z",
             "name": "city-feed",
             "crosstower": "0.1.0",
@@ -129,9 +136,19 @@ class FakeBundle:
 
     def recommend(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer POST /v1/recommend; an empty user gets the popular items."""
-        found = self._candidates(self._fitting(body.get("where")), body)
+        user, history = body.get("user"), body.get("history")
+        history = self.histories.get(user or "", []) if history is None else history
+        rows = self._fitting(body.get("where")).filter(~pl.col("item_id").is_in(history))
+        taste = 0.1 * len(history) * (pl.col("item_id") % 2)  # every click is one of odd items
+        found = self._candidates(rows, body, taste)
         response = self._response(found, body)
         return response | {"fallback": None if body.get("user") else "popular"}
+
+    def user(self, user: str) -> dict[str, Any]:
+        """Answer GET /v1/users."""
+        if user not in self.histories:
+            raise ProblemError(404, "Not Found", f"user {user!r} is unknown")
+        return fake_loop.user_of(user, self.histories[user])
 
     def rank(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer POST /v1/rank."""
@@ -167,7 +184,9 @@ class FakeBundle:
         except QueryError as error:
             raise ProblemError(422, "The request is not valid", str(error), "where") from None
 
-    def _candidates(self, rows: pl.DataFrame, body: dict[str, Any]) -> pl.DataFrame:
+    def _candidates(
+        self, rows: pl.DataFrame, body: dict[str, Any], taste: pl.Expr | float = 0.0
+    ) -> pl.DataFrame:
         random = np.random.default_rng(crc32(repr(body.get("user")).encode()))
         noise = pl.DataFrame(
             {
@@ -184,7 +203,7 @@ class FakeBundle:
         like = 1 / (1 + (-(lift + pl.col("taste") + attack - 1.8)).exp())
         comment = 1 / (1 + (-(pl.col("talk") - 1.3 * lift - 2.0)).exp())
         rows = rows.join(noise, on="item_id").with_columns(
-            pl.col("retrieval_score") + attack / 8, like=like, comment=comment
+            pl.col("retrieval_score") + attack / 8 + taste, like=like, comment=comment
         )
         rows = rows.sort("retrieval_score", descending=True).head(body.get("candidates") or 200)
         return rows.with_row_index("retrieval_rank", 1)
@@ -254,10 +273,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay quiet."""
 
     def do_GET(self) -> None:
-        path = urlsplit(self.path).path
+        path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
+        user = (query.get("id") or query.get("user") or [None])[0]
+        routes = {
+            "/v1/model": self.bundle.model,
+            "/v1/users": lambda: self.bundle.user(user or ""),
+            "/v1/versions": fake_loop.versions,
+            "/v1/experiments": lambda: fake_loop.experiments(user),
+            "/v1/experiments/report": fake_loop.report,
+        }
         file = PAGE / (path.removeprefix("/page/") if path != "/" else "index.html")
-        if path == "/v1/model":
-            self._response(lambda _: self.bundle.model())
+        if path in routes:
+            self._response(lambda _: routes[path]())
         elif file.is_file() and file.parent == PAGE:
             self._send(200, file.read_bytes(), f"{MEDIA[file.suffix]}; charset=utf-8")
         else:
@@ -270,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _response(self, route: Any) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
         try:
-            self.bundle.admit(self.headers.get("Authorization"))
+            self.bundle.admit(self.headers.get("Authorization"), urlsplit(self.path).path)
             self._send(200, json.dumps(route(body)).encode(), "application/json")
         except ProblemError as problem:
             body = json.dumps(problem.body).encode()

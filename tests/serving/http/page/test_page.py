@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from . import browsing
 from .browsing import (
     BLENDED,
+    contrast,
     expect_order,
     ids,
     open_page,
@@ -36,7 +37,7 @@ def test_the_page_loads_from_its_own_host_alone_and_without_errors(
         page.on("console", lambda message: troubles.append(message.text))
         open_page(page, url)
         set_weight(page, "like", 3)
-        expect(page.locator("#studio-note")).to_contain_text("Against the bundle's blend")
+        expect(page.locator("#studio-note")).to_contain_text("Compared with the bundle's blend")
         page.locator(f"{BLENDED} .item").first.click()
         expect(page.get_by_role("dialog").locator(".item").first).to_be_visible()
         assert troubles == []
@@ -131,7 +132,7 @@ def test_a_phone_shows_one_stage_at_a_time_and_never_scrolls_sideways(
         page.locator("#request-card summary").first.tap()
         page.get_by_text("Attributes and operators").tap()
         set_weight(page, "like", 3)
-        expect(page.locator("#studio-note")).to_contain_text("Against")
+        expect(page.locator("#studio-note")).to_contain_text("Compared")
         assert not page.evaluate(wide)
         page.locator(".column:visible .item").first.tap()
         expect(page.get_by_role("dialog").locator(".item").first).to_be_visible()
@@ -150,22 +151,10 @@ def test_dark_and_light_differ_and_both_can_be_read(browser: Browser, url: str) 
             panel = page.evaluate(pick, ".card")[1]
             inks = [page.evaluate(pick, s)[0] for s in (".card", ".attributes", ".move.up")]
             fills = [page.evaluate(pick, f"rect.colour-{n}")[2] for n in range(3)]
-            assert all(_contrast(ink, panel) >= 4.5 for ink in inks)
-            assert all(_contrast(fill, panel) >= 3 for fill in fills)
+            assert all(contrast(ink, panel) >= 4.5 for ink in inks)
+            assert all(contrast(fill, panel) >= 3 for fill in fills)
             seen[scheme] = panel, inks, fills
     assert seen["light"][0] != seen["dark"][0]
-
-
-def _contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours `rgb(r, g, b)` by WCAG 2.2, from 1 to 21."""
-    lights = []
-    for colour in (one, other):
-        parts = [int(part) / 255 for part in colour.removeprefix("rgb(").rstrip(")").split(",")]
-        red, green, blue = (
-            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
-        )
-        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue)
-    return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
 def test_a_token_is_asked_for_and_kept_out_of_the_address(

@@ -7,8 +7,8 @@ import { movesText } from "./rules.js";
 const TITLES = ["title", "name", "headline"];
 
 /**
- * The stages that a response has, in order: [{ key, title, by, total, rankOf, scoreOf, fromOf }].
- * `fromOf` gives the rank in the stage before.
+ * The stages that a response has, in order: [{ key, title, by, total, rankOf, scoreOf, move }].
+ * `move`: { key, of } gives the heading and the text of how far a candidate has moved.
  */
 export function stagesOf(model, response, blended) {
   const counts = response.stages ?? { retrieved: response.items.length, ranked: response.items.length };
@@ -62,14 +62,17 @@ export function stagesOf(model, response, blended) {
     });
   }
   stages.forEach((stage, i) => {
-    stage.fromOf = stages[i - 1]?.rankOf;
+    const from = stages[i - 1]?.rankOf;
+    const of = (c) => moveText(from(c), stage.rankOf(c), "the stage before");
+    stage.move = from && { key: "moved", of };
   });
   return stages;
 }
 
 /**
  * Draw the columns; `view`: { stages, candidates, k, column, ownRanks: Map or null, attributesOf,
- * open: called with a candidate }.
+ * open: called with a candidate, add: called with one that the user might click, or null }. The
+ * last column shows what the user sees.
  */
 export function drawFunnel(view) {
   const box = byId("columns");
@@ -78,12 +81,13 @@ export function drawFunnel(view) {
     box.replaceChildren(...view.stages.map(emptyColumn));
     drawTabs(view.stages);
   }
-  view.stages.forEach((stage, i) =>
-    drawColumn(box.children[i], stage, i === keys.length - 1, view),
-  );
+  view.stages.forEach((stage, i) => {
+    const last = i === keys.length - 1;
+    drawColumn(box.children[i], stage, last ? view : { ...view, ownRanks: null, add: null });
+  });
 }
 
-function emptyColumn({ key, title }) {
+export function emptyColumn({ key, title }) {
   const heading = el("h3", { id: `stage-${key}` }, title);
   return el(
     "section",
@@ -122,24 +126,27 @@ function showStage(key) {
     column.classList.toggle("chosen", column.dataset.stage === key);
 }
 
-function drawColumn(column, stage, isLast, view) {
-  const first = view.candidates
+/** Draw the first items of a stage, whose `candidates` default to those of the view. */
+export function drawColumn(column, stage, view) {
+  const candidates = stage.candidates ?? view.candidates;
+  const first = candidates
     .filter((c) => stage.rankOf(c) != null && stage.rankOf(c) <= view.k)
     .sort((a, b) => stage.rankOf(a) - stage.rankOf(b));
-  const scores = view.candidates.map(stage.scoreOf).filter(Number.isFinite);
+  const scores = candidates.map(stage.scoreOf).filter(Number.isFinite);
   const scale = { low: Math.min(...scores), high: Math.max(...scores) };
-  const own = isLast ? view.ownRanks : null;
+  const own = view.ownRanks;
   column.querySelector("header p").textContent = `${count(stage.total)} candidates`;
   const keys = [
     "",
     `by ${stage.by}`,
     "score",
-    ...(stage.fromOf ? ["moved"] : []),
+    ...(stage.move ? [stage.move.key] : []),
     ...(own ? ["± own"] : []),
   ];
   column.querySelector(".keys").replaceChildren(...keys.map((key) => el("span", {}, key)));
   column.classList.toggle("compared", own !== null);
-  column.classList.toggle("moves", stage.fromOf !== undefined);
+  column.classList.toggle("moves", Boolean(stage.move));
+  column.classList.toggle("adds", view.add !== null);
   reorder(
     column.querySelector("ol"),
     first.map((c) => itemRow(c, stage, { scale, own, view })),
@@ -164,10 +171,16 @@ function itemRow(candidate, stage, { scale, own, view }) {
       stage.movesOf && movesText(stage.movesOf(candidate)),
     ),
     el("span", { class: "score" }, score(value), bar),
-    stage.fromOf && moveText(stage.fromOf(candidate), rank, "the stage before"),
+    stage.move?.of(candidate),
     own && moveText(own.get(candidate.item_id), rank, "the bundle's blend"),
   );
-  return el("li", { "data-id": `${candidate.item_id}` }, button);
+  return el("li", { "data-id": `${candidate.item_id}` }, button, view.add && addButton(candidate, view));
+}
+
+function addButton(candidate, { add }) {
+  const words = `What if the user clicks item ${candidate.item_id}?`;
+  const click = () => add(candidate);
+  return el("button", { type: "button", class: "add", title: words, "aria-label": words, click }, "+");
 }
 
 /** Id, title and a few attributes of an item, or `instead` of these, on two lines. */
@@ -195,7 +208,8 @@ export function itemText(id, attributes, column, type, instead) {
   );
 }
 
-function moveText(before, now, since) {
+/** How far an item has moved since another list; a null rank `before` is that of a new one. */
+export function moveText(before, now, since) {
   if (before == null) return el("span", { class: "move up" }, "new");
   const by = before - now;
   if (by === 0)
@@ -217,10 +231,12 @@ function moveText(before, now, since) {
 /** Put rows in place of the old ones; those that were there glide to their new place. */
 function reorder(list, rows) {
   const before = new Map([...list.children].map((row) => [row.dataset.id, row.offsetTop]));
-  const focused =
-    list.contains(document.activeElement) && document.activeElement.closest("li").dataset.id;
+  const focus = focusIn(list);
   list.replaceChildren(...rows);
-  rows.find((row) => row.dataset.id === focused)?.firstChild.focus({ preventScroll: true });
+  if (focus) {
+    const row = rows.find(({ dataset }) => dataset.id === focus.id) ?? rows[focus.place] ?? rows.at(-1);
+    row?.querySelector(focus.control)?.focus({ preventScroll: true });
+  }
   if (calm.matches || before.size === 0) return;
   for (const row of rows) {
     const by = before.has(row.dataset.id) ? before.get(row.dataset.id) - row.offsetTop : null;
@@ -231,4 +247,12 @@ function reorder(list, rows) {
         { duration: 200, easing: "ease-out" },
       );
   }
+}
+
+/** The control of a list that has the focus: its kind, and the id and the place of its item. */
+function focusIn(list) {
+  const row = list.contains(document.activeElement) && document.activeElement.closest("li");
+  if (!row) return null;
+  const control = document.activeElement.matches(".add") ? ".add" : ".item";
+  return { control, id: row.dataset.id, place: [...list.children].indexOf(row) };
 }

@@ -1,25 +1,33 @@
 // The page: sends the request whenever it or the blend changes, and draws the newest response.
 
-import { listFor, callOff, newest } from "./responses.js";
 import * as api from "./api.js";
 import { drawCharts } from "./charts.js";
 import { openDrawer } from "./drawer.js";
+import { openExperiments } from "./experiments.js";
 import { drawFunnel, stagesOf } from "./funnel.js";
+import { openHistory } from "./history.js";
 import { kindsOf } from "./kinds.js";
 import { byId, count, el, later, milliseconds } from "./parts.js";
+import { noticesOf } from "./notices.js";
 import { openRequest } from "./request.js";
+import { callOff, listFor, newest, whatIfFor } from "./responses.js";
 import { openRules } from "./rules.js";
 import { openStudio } from "./studio.js";
+import { loadVersions } from "./versions.js";
+import { openViews } from "./views.js";
+import { differenceWords, openWhatIf } from "./whatif.js";
 
 const page = {
   model: null,
   request: null, // the form
   rules: null, // the editor
   studio: null, // null where the bundle has no tasks
+  history: null, // the card of the user, null where the bundle has no users or only ranks
+  whatIf: null, // null where the bundle only ranks
   drawer: null,
   sent: null, // what the form held when it was last sent
   own: null, // the response by the bundle's own blend
-  shown: null, // the response that is drawn
+  shown: null, // the response that is drawn; with what-if clicks, `before` is that without them
   attributes: new Map(), // by item id
 };
 
@@ -50,7 +58,15 @@ async function start() {
       later(60, () => page.own && blendAgain()),
     );
   }
+  if (!ranksOnly()) {
+    if (page.model.user_column) page.history = openHistory(page.drawer.openItem);
+    page.whatIf = openWhatIf(() => submit());
+  }
   redrawOnResize();
+  openViews({
+    versions: loadVersions,
+    experiments: openExperiments(() => page.sent?.user ?? null),
+  });
   if (ranksOnly()) byId("request-card").open = true;
   await submit();
 }
@@ -59,10 +75,11 @@ async function start() {
 function redrawOnResize() {
   const box = byId("results");
   let width = box.clientWidth;
-  const redraw = later(80, () => page.shown && drawResults());
+  const redraw = later(80, () => page.shown && box.clientWidth > 0 && drawResults());
   new ResizeObserver(() => {
-    if (box.clientWidth !== width) redraw();
+    if (box.clientWidth === 0 || box.clientWidth === width) return; // 0: another view is shown
     width = box.clientWidth;
+    redraw();
   }).observe(box);
 }
 
@@ -73,6 +90,7 @@ async function submit(problemId = "request-problem") {
   const sent = read();
   if (sent === null) return;
   byId("request-summary").textContent = sent.user === null ? "" : `${sent.user}`;
+  page.whatIf?.of(sent.user);
   if (sent.items?.length === 0) {
     callOff();
     page.own = page.shown = null;
@@ -81,11 +99,19 @@ async function submit(problemId = "request-problem") {
   }
   const received = await newest(problemId, async (signal) => {
     const attributes = new Map();
-    page.own = page.shown = await listFor(page.model, sent, null, attributes, signal);
+    await page.history?.load(sent.user, signal);
+    page.own = page.shown = await listOf(sent, null, attributes, signal);
     Object.assign(page, { sent, attributes });
   });
   if (received && page.studio?.override()) await blendAgain();
   else if (received) draw();
+}
+
+/** The list of a request; with what-if clicks also the one without them. */
+function listOf(sent, blend, attributes, signal) {
+  const history = page.whatIf?.history(page.history?.items() ?? []);
+  const send = history ? whatIfFor : listFor;
+  return send(page.model, history ? { ...sent, history } : sent, blend, attributes, signal);
 }
 
 /** What the form holds, null where it cannot be read. */
@@ -103,7 +129,7 @@ async function blendAgain() {
   const blend = page.studio.override();
   const received = await newest("studio-problem", async (signal) => {
     page.shown = blend
-      ? await listFor(page.model, page.sent, blend, page.attributes, signal)
+      ? await listOf(page.sent, blend, page.attributes, signal)
       : page.own;
   });
   if (received !== null) draw();
@@ -120,7 +146,9 @@ function typeColumn() {
 
 function draw() {
   const { own, shown } = page;
-  showNotice(shown);
+  const notices = noticesOf(shown, page.model, page.sent);
+  byId("notice").textContent = notices.join("\n");
+  byId("notice").hidden = notices.length === 0;
   showLatency(shown.stages?.milliseconds);
   if (shown.candidates.length === 0) {
     showEmpty(
@@ -137,6 +165,7 @@ function draw() {
 
 function drawResults() {
   const { own, shown, model, sent } = page;
+  page.whatIf?.draw(whatIfView());
   if (shown.candidates.length === 0) return;
   const changed = own !== shown;
   const blended =
@@ -151,6 +180,7 @@ function drawResults() {
     ownRanks: changed ? new Map(own.candidates.map((c) => [c.item_id, c.rank])) : null,
     attributesOf,
     open: page.drawer.openItem,
+    add: page.whatIf?.start ?? null,
   });
   byId("funnel-note").textContent = funnelWords(stages.length, changed);
   byId("charts").hidden = false;
@@ -166,10 +196,30 @@ function drawResults() {
   });
 }
 
+/** What the section of what-if clicks shows; null without clicks. */
+function whatIfView() {
+  const { shown, sent } = page;
+  if (!shown.before) return null;
+  return {
+    before: shown.before,
+    after: shown,
+    k: sent.k,
+    user: sent.user,
+    items: page.history?.items().length ?? 0,
+    column: typeColumn(),
+    attributesOf,
+    open: page.drawer.openItem,
+  };
+}
+
 function funnelWords(stages, changed) {
   const first = Math.min(page.sent.k, page.shown.candidates.length);
-  const moved = stages > 1 ? " of each stage. Moved: ranks since the stage before." : ".";
-  return `The first ${first}${moved}${changed ? " ± own: against the bundle's blend." : ""}`;
+  const words = [
+    `First ${first}${stages > 1 ? " per stage; moved: since the stage before" : ""}`,
+    changed && "± own: compared with the bundle's blend",
+    page.whatIf && "+: what if it is clicked?",
+  ];
+  return words.filter(Boolean).join("; ");
 }
 
 function comparison(own, shown) {
@@ -177,7 +227,7 @@ function comparison(own, shown) {
   const first = shown.candidates.filter((c) => c.rank <= page.sent.k);
   const fresh = first.filter((c) => !(ranks.get(c.item_id) <= page.sent.k)).length;
   const moved = first.filter((c) => ranks.get(c.item_id) !== c.rank).length - fresh;
-  return `Against the bundle's blend: ${fresh} of the first ${first.length} are new, ${moved} others moved.`;
+  return `Compared with the bundle's blend: ${fresh} of the first ${first.length} are new, ${moved} others moved.`;
 }
 
 function showEmpty(words) {
@@ -185,37 +235,18 @@ function showEmpty(words) {
   byId("tabs").hidden = true;
   byId("charts").hidden = true;
   byId("funnel-note").textContent = "";
+  page.whatIf?.draw(page.shown ? whatIfView() : null);
   byId("status").textContent = words;
-}
-
-function showNotice(response) {
-  const words = [];
-  if (response.fallback === "popular")
-    words.push("Unknown user: these are the most popular items.");
-  else if (response.fallback) words.push(`The server fell back to: ${response.fallback}.`);
-  if (response.version !== page.model.version)
-    words.push(`The server now serves version ${response.version}; reload this page.`);
-  words.push(...(response.notices ?? []).filter((notice) => notice.startsWith("rules")));
-  if (response.unknown?.length) words.push(`Unknown items: ${response.unknown.join(", ")}.`);
-  if (
-    response.candidates.some(
-      (c) => c.rank <= page.sent.k && c.blended_rank != null && c.blended_rank !== c.rank,
-    )
-  ) {
-    words.push("The first places are reordered for diversity.");
-  }
-  byId("notice").textContent = words.join("\n");
-  byId("notice").hidden = words.length === 0;
 }
 
 const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 function showModel() {
-  const { name, version, items, created } = page.model;
+  const { name, version, number, items, created } = page.model;
   document.title = `${name} · Crosstower`;
   byId("name").textContent = name;
   byId("facts").replaceChildren(
-    fact("version", version),
+    fact("version", number ? `${number} (${version})` : version),
     ...(items > 0 ? [fact("items", count(items))] : []),
   );
   byId("facts").title = `built ${created}`;
@@ -232,8 +263,13 @@ function showLatency(spent) {
 const sayLater = later(600, () => {
   if (!page.shown?.candidates.length) return;
   const first = Math.min(page.sent.k, page.shown.candidates.length);
-  byId("status").textContent =
-    `${first} items. ${page.own === page.shown ? "" : comparison(page.own, page.shown)}`;
+  const view = whatIfView();
+  const words = [
+    `${first} items.`,
+    view && differenceWords(view),
+    page.own !== page.shown && comparison(page.own, page.shown),
+  ];
+  byId("status").textContent = words.filter(Boolean).join(" ");
 });
 
 function askForToken(words) {

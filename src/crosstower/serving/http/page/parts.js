@@ -45,6 +45,19 @@ export function score(number) {
   return (size >= 1000 ? whole : three).format(number).replace("-", "−");
 }
 
+/** A time of the server as text, in UTC to the minute; a dash where there is none. */
+export function time(text) {
+  const found = new Date(text ?? NaN);
+  return Number.isNaN(+found) ? "–" : `${found.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/** A relative difference with its sign, as +1.2 %. */
+export function signedPercent(share) {
+  if (typeof share !== "number") return "–";
+  const text = (100 * Math.abs(share)).toFixed(1);
+  return `${+text === 0 ? "" : share < 0 ? "−" : "+"}${text} %`;
+}
+
 export const percent = (share) => `${Math.round(100 * share)} %`;
 export const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
@@ -72,6 +85,28 @@ export function typedLike(text, examples) {
 export function numberOr(text) {
   if (/^-?\d+$/.test(text)) return Number.isSafeInteger(+text) ? +text : BigInt(text);
   return text.trim() !== "" && Number.isFinite(+text) ? +text : text;
+}
+
+/** A table with a caption, null without rows; cells are text, elements or lists of them. */
+export function table(title, heads, rows) {
+  if (rows.length === 0) return null;
+  const isNumber = heads.map((_, i) => rows.every((row) => /^[−+–\d]/.test(row[i])));
+  const kind = (i) => (isNumber[i] ? "number" : null);
+  const cells = (row) =>
+    row.map((cell, i) =>
+      i === 0 ? el("th", { scope: "row" }, cell) : el("td", { class: kind(i) }, cell),
+    );
+  return el(
+    "div",
+    { class: "wide-table", tabindex: 0, role: "group", "aria-label": title },
+    el(
+      "table",
+      {},
+      el("caption", {}, title),
+      el("thead", {}, el("tr", {}, ...heads.map((head, i) => el("th", { scope: "col", class: i > 0 && kind(i) }, head)))),
+      el("tbody", {}, ...rows.map((row) => el("tr", {}, ...cells(row)))),
+    ),
+  );
 }
 
 /** Call a function once, `ms` after the last of several calls. */

@@ -188,7 +188,7 @@ function kField(model) {
   return el(
     "div",
     { class: "pair end" },
-    field("k", "Number of items (k)", input),
+    field("k", "Items (k)", input),
     el("button", {}, "Recommend"),
   );
 }

@@ -35,18 +35,33 @@ export async function newest(problemId, run) {
 }
 
 /**
- * Send a request. The response also gets `candidates`, all of them or, without stages, its items,
- * and the `blend` of the request. Attributes of its items are added to `attributes`.
+ * Send a request, as a preview: `explain` lets it log no impressions and charge no budget.
+ * The response also gets `candidates`, all of them or, without stages, its items, and the `blend`
+ * of the request. Attributes of its items are added to `attributes`.
  */
-export async function listFor(model, request, blend, attributes, signal) {
+export async function listFor(model, request, blend, attributes, signal, id) {
   const send = model.stages.includes("retrieve") ? api.recommend : api.rank;
-  const response = await send({ ...request, blend, stages: true }, signal);
+  const response = await send({ ...request, blend, stages: true, explain: true }, signal, id);
   response.blend = blend;
   response.candidates = response.stages?.candidates ?? response.items;
   for (const item of response.items)
     attributes.set(item.item_id, request.rows?.[item.item_id] ?? item.attributes);
   await describe(response, model, request, attributes, signal);
   return response;
+}
+
+/**
+ * Send a request with a history in place of the user's own, and without it. Both have one id, so
+ * that they get the same arm, and no exploration, so that only the history makes a difference.
+ * Returns the response to the first; its `before` is the other one.
+ */
+export async function whatIfFor(model, { history, ...request }, blend, attributes, signal) {
+  const id = `what-if-${Math.random().toString(36).slice(2)}`;
+  const plain = { ...request, explore: null };
+  const [before, after] = await Promise.all(
+    [plain, { ...plain, history }].map((one) => listFor(model, one, blend, attributes, signal, id)),
+  );
+  return Object.assign(after, { before });
 }
 
 /** Look up attributes of items first in an earlier stage only: a response has those of the last. */
