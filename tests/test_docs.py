@@ -21,6 +21,7 @@ from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.serving.http.schemas import EventsRequest, RecommendRequest
 from crosstower.serving.http.user_routes import UsersRequest
+from crosstower.serving.retraining.plan import RetrainPlan
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,6 +61,9 @@ def test_a_yaml_file_shown_is_valid(text: str) -> None:
         warnings.simplefilter("error")  # old names of keys warn
         if "experiments" in plain:
             validate(Experiments, plain)
+            return
+        if "labels" in plain:
+            validate(RetrainPlan, plain)
             return
         if "values" in plain:
             validate(Utility, plain)
