@@ -9,6 +9,7 @@ from crosstower.recipe.recipe import Recipe, parse_recipe
 
 from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
 from .fixtures.counted_films import counted_films
+from .fixtures.counted_rows import counted_run
 from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
@@ -22,6 +23,7 @@ __all__ = [  # fixtures that several rooms use
     "bundle",
     "cinema",
     "counted_films",
+    "counted_run",
     "feed_recipe",
     "feed_run",
     "film_run",

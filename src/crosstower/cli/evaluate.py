@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import TRAIN, Json, RunArgument
+from crosstower.cli.options import TRAIN, Events, Json, RunArgument
+from crosstower.errors import RunError
 
 if TYPE_CHECKING:
     from crosstower.training.run import Run
@@ -29,6 +30,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Report to write (default: in the run folder)."),
     ] = None,
+    events: Events = None,
     as_json: Json = False,
 ) -> None:
     """Print metrics and slices of a run and write its report."""
@@ -37,6 +39,10 @@ def evaluate(
     from crosstower.training.run import Run
 
     opened = Run.open(run)
+    if events is not None:
+        if data is None:
+            raise RunError(f"--events {events}: needs --data, as test predictions are stored")
+        opened = opened.with_events(events)
     if opened.recipe.retrieval is not None:
         _evaluate_retrieval(opened, data, out, as_json)
         return

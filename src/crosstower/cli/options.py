@@ -54,6 +54,12 @@ StateOfBundle = Annotated[
         "--state", metavar="FOLDER", help="State folder of the server (default: BUNDLE.state)."
     ),
 ]
+Events = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOG", help="Events that counters count (default: the logs of the recipe)."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from crosstower.cli.options import RANK, Force, Model, RunArgument, Seed
+from crosstower.cli.options import RANK, Events, Force, Model, RunArgument, Seed
 
 predict_app = typer.Typer()
 
@@ -31,6 +31,7 @@ def predict(
             metavar="COLUMN", help="Input column to keep; repeatable (default: all of them)."
         ),
     ] = None,
+    events: Events = None,
     model: Model = None,
     seed: Seed = None,
     no_blend: Annotated[bool, typer.Option("--no-blend", help="Omit the blend score.")] = False,
@@ -44,8 +45,9 @@ def predict(
     from crosstower.ranking.predict import predict_file
     from crosstower.training.run import Run
 
+    opened = Run.open(run)
     rows = predict_file(
-        Run.open(run),
+        opened if events is None else opened.with_events(events),
         data,
         output,
         columns=column,

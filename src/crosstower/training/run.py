@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +29,7 @@ from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.models.registry import build
 from crosstower.recipe.arguments import path_of
+from crosstower.recipe.events import EventLog
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.registry import require_own
@@ -116,6 +117,23 @@ class Run:
 
         """
         return run if isinstance(run, Run) else Run.open(run)
+
+    def with_events(self, path: str | Path) -> Run:
+        """Return the run with another log of events, which its counters count in rows to score.
+
+        Args:
+            path: of the log, with the columns that the first log of the recipe has.
+
+        Raises:
+            RunError: no column of the run counts events.
+
+        """
+        if not self.recipe.schema_.counts():
+            raise RunError(f"{self.folder}: no column counts events; leave out the log {path}")
+        logs = [log for log in self.recipe.data.events if not log.rows] or [EventLog(path="")]
+        log = logs[0].model_copy(update={"path": str(path)})
+        data = self.recipe.data.model_copy(update={"events": (log,)})
+        return replace(self, recipe=self.recipe.model_copy(update={"data": data}))
 
     @cached_property
     def encoder(self) -> Encoder:

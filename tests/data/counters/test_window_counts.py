@@ -63,6 +63,14 @@ def test_many_events_at_once_are_as_one_by_one() -> None:
     assert whole.at(keys(7), 16_000).dtype == np.int64
 
 
+def test_many_waiting_events_count_from_their_time() -> None:
+    kept = WindowCounts(EventCount(("click",), ("item_id",), 6_400))
+    kept.add(np.arange(300).astype(np.uint64) % 3, np.arange(300))
+    assert (kept.waiting, len(kept)) == (200, 0)
+    assert kept.at(keys(0, 1, 2), 10).tolist() == [0, 3, 3]
+    assert kept.at(keys(0, 1, 2), 300).tolist() == [0, 100, 100]
+
+
 def test_an_earlier_instant_is_answered_as_of_the_last() -> None:
     kept = WindowCounts(EventCount(("click",), ("item_id",), 640))
     kept.add([5], [1_000])

@@ -16,7 +16,7 @@ from crosstower.recipe.event_count import BUCKETS, EventCount
 from crosstower.values.codes import U64
 
 MAX_KEYS = 1_000_000
-MAX_WAITING = 100_000
+MAX_WAITING = 1_000_000
 _FEW = 200
 _NEVER = np.iinfo(np.int64).max
 _EVER = -(2**62)
@@ -29,7 +29,7 @@ class WindowCounts:
 
     Each key has the number of events per bucket, at most 65 buckets. Events that do not count yet,
     because of a delay or a time in the future, wait with their exact times. Memory is bounded:
-    beyond `max_keys` the key whose last event arrived first is dropped, beyond 100,000 waiting
+    beyond `max_keys` the key whose last event arrived first is dropped, beyond a million waiting
     events the latest one. A key takes about 250 bytes, and 16 per bucket. Not for several threads.
 
     >>> counts = WindowCounts(EventCount(("click",), ("item_id",), window=640))
@@ -80,8 +80,12 @@ class WindowCounts:
             times: `[E]` nanoseconds since 1970; events too old for the window are ignored.
 
         """
+        end = self.count.end(self._time)
+        if len(keys) <= _FEW:
+            self._add_few(_plain(keys), _plain(times), end)
+            return
         keys, times = np.asarray(keys, np.uint64), np.asarray(times, np.int64)
-        waits = times >= self.count.end(self._time)
+        waits = (times >= end) & (keys != NO_KEY)
         if waits.any():
             for time, key in zip(times[waits].tolist(), keys[waits].tolist(), strict=True):
                 heapq.heappush(self._waiting, (time, key))
@@ -97,12 +101,11 @@ class WindowCounts:
 
         """
         self._time = max(self._time, time)
-        end, ready = self.count.end(self._time), list[tuple[int, int]]()
+        end, oldest = self.count.end(self._time), self.count.oldest(self._time)
         while self._waiting and self._waiting[0][0] < end:
-            ready.append(heapq.heappop(self._waiting))
-        if ready:
-            times, keys = zip(*ready, strict=True)
-            self._take(np.array(keys, np.uint64), np.array(times, np.int64))
+            time, key = heapq.heappop(self._waiting)
+            if (bucket := self.count.bucket(time)) >= oldest:
+                self._put(key, bucket, 1)
 
     def at(self, keys: U64, time: int) -> NDArray[np.int64]:
         """Return the number of events `[B]` that count for keys at an instant.
@@ -153,6 +156,18 @@ class WindowCounts:
         counts.add(arrays["waiting_keys"], arrays["waiting_times"])
         return counts
 
+    def _add_few(self, keys: Sequence[int], times: Sequence[int], end: int) -> None:
+        """Take in events one by one, which is quicker for a few than arrays are."""
+        oldest = self.count.oldest(self._time)
+        for key, time in zip(keys, times, strict=True):
+            if key == NO_KEY:
+                continue
+            if time >= end:
+                heapq.heappush(self._waiting, (time, key))
+            elif (bucket := self.count.bucket(time)) >= oldest:
+                self._put(key, bucket, 1)
+        self._bound_waiting()
+
     def _bound_waiting(self) -> None:
         if len(self._waiting) > MAX_WAITING + MAX_WAITING // 10:
             self._waiting.sort()  # a sorted list is a heap
@@ -160,18 +175,16 @@ class WindowCounts:
             del self._waiting[MAX_WAITING:]
 
     def _take(self, keys: U64, times: Times) -> None:
-        """Count events; those of equal key and bucket together where there are many."""
+        """Count many events, those of equal key and bucket together."""
         buckets = self.count.bucket(times)
         kept = (keys != NO_KEY) & (buckets >= self.count.oldest(self._time))
         keys, buckets = keys[kept], buckets[kept]
-        numbers = np.ones(len(keys), np.int64)
-        if len(keys) > _FEW:
-            order = np.lexsort((keys, buckets))
-            keys, buckets = keys[order], buckets[order]
-            new = np.append(True, (keys[1:] != keys[:-1]) | (buckets[1:] != buckets[:-1]))
-            places = np.flatnonzero(new)
-            numbers = np.diff(places, append=len(keys))
-            keys, buckets = keys[places], buckets[places]
+        order = np.lexsort((keys, buckets))
+        keys, buckets = keys[order], buckets[order]
+        new = (keys[1:] != keys[:-1]) | (buckets[1:] != buckets[:-1])
+        places = np.append(0, np.flatnonzero(new) + 1) if len(keys) else np.empty(0, np.int64)
+        numbers = np.diff(places, append=len(keys))
+        keys, buckets = keys[places], buckets[places]
         for key, bucket, number in zip(
             keys.tolist(), buckets.tolist(), numbers.tolist(), strict=True
         ):
@@ -228,3 +241,7 @@ class WindowCounts:
             place += 2
         del found[:place]
         self._oldest[row] = found[0] if found else _NEVER
+
+
+def _plain(values: Any) -> Sequence[int]:
+    return values.tolist() if isinstance(values, np.ndarray) else values

@@ -146,6 +146,12 @@ def _reward_task(run: Run, reward: str | None) -> str:
             f"{run.folder}: is the run of a retriever, which has no task to use as the reward; give"
             " the run of a ranker"
         )
+    counting = [name for name, c in run.recipe.schema_.columns.items() if c.counts()]
+    if counting:
+        raise RunError(
+            f"{run.folder}: column '{counting[0]}' counts events, but the counts of other actions"
+            " than the logged one are not known; give a run without counters"
+        )
     tasks = list(run.recipe.schema_.tasks)
     if reward is not None and reward not in tasks:
         raise RunError(

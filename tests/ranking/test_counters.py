@@ -1,0 +1,118 @@
+"""A ranker with counters: it learns from them, scores as it was tested, and leaks nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from crosstower.cli.evaluate import evaluate_app
+from crosstower.cli.predict import predict_app
+from crosstower.data.counters.files import load_counts
+from crosstower.errors import DataError, RunError
+from crosstower.experiments.off_policy.evaluate import evaluate_policy
+from crosstower.fitting.fit import fit
+from crosstower.ranking.predict import predict_file
+from crosstower.recipe.recipe import parse_recipe
+from crosstower.training.history import read_predictions
+from crosstower.training.run import Run
+
+from ..fixtures.counted_rows import DAY, RECIPE, START, counted_rows, log_of
+
+
+def auc(run: Run) -> float:
+    return run.metrics["tasks"]["click"]["logistic_regression"]["auc"]["mean"]
+
+
+def cli(app: typer.Typer, *arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_moving_popularity_is_followed(counted_run: Run) -> None:
+    assert auc(counted_run) > 0.65  # the item alone tells nothing: its popularity moves
+
+
+def test_rows_are_scored_as_they_were_tested(counted_run: Run) -> None:
+    test = read_predictions(counted_run, "logistic_regression", counted_run.info.seeds[0])
+    with pytest.warns(match="of these rows trained the model"):
+        scores = counted_run.predict(counted_rows(), columns=["time"])
+    assert scores.columns == ["time", "click__prediction"]
+    assert scores["click__prediction"].tail(test.height).equals(test["click__prediction"])
+
+
+def test_rows_as_events_are_that_log(counted_run: Run, tmp_path: Path) -> None:
+    rows = counted_run.folder.parent / "rows.parquet"
+    text = RECIPE.replace("rows.parquet", str(rows)).replace("log.parquet", "rows")
+    run = fit(parse_recipe(text), out=tmp_path / "run", quiet=True)
+    assert auc(run) == auc(counted_run)
+
+
+def test_shuffled_labels_cannot_be_told_from_their_events(tmp_path: Path) -> None:
+    """A leak of a row's own label, or of a later one, would give more than chance."""
+    rows = counted_rows(4_000, seed=3)
+    click = np.random.default_rng(4).permutation(rows["click"].to_numpy())
+    # One event per key and moment would tell the label if its own time counted.
+    rows = rows.with_columns(click=pl.Series(click), item_id=pl.col("row") % 400)
+    text = RECIPE.replace("path: rows.parquet, events: log.parquet", "events: rows")
+    run = fit(parse_recipe(text), data=rows, out=tmp_path / "run", quiet=True)
+    assert abs(auc(run) - 0.5) < 3 * 0.5 / np.sqrt(3 * 400 * 0.2)  # 3 standard errors
+
+
+def test_the_run_keeps_the_counts_at_the_end_of_the_log(counted_run: Run) -> None:
+    kept = load_counts(counted_run.folder / "counters")
+    assert kept is not None
+    assert kept.until == counted_rows()["time"].max() * 10**9
+    assert tuple(kept.counts) == counted_run.recipe.schema_.counts()
+
+
+class TestOtherEvents:
+    """New rows are counted from the log of the recipe, or from another one."""
+
+    @pytest.fixture
+    def new(self, tmp_path: Path) -> Path:
+        rows = counted_rows(2_000, seed=9).with_columns(pl.col("time") + 20 * DAY)
+        rows.write_parquet(tmp_path / "new.parquet")
+        return tmp_path / "new.parquet"
+
+    def test_another_log_moves_the_scores(self, new: Path, counted_run: Run) -> None:
+        likes = log_of(counted_rows(4_000, seed=5).with_columns(click=pl.col("item_id") % 2))
+        likes.with_columns(pl.col("time") + 19 * DAY).write_parquet(new.with_name("likes.parquet"))
+        for name in ("own", "other"):
+            more = ["--events", str(new.with_name("likes.parquet"))] if name == "other" else []
+            out = new.with_name(f"{name}.parquet")
+            cli(predict_app, counted_run.folder, new, "-o", out, *more)
+        own, other = (pl.read_parquet(new.with_name(f"{n}.parquet")) for n in ("own", "other"))
+        by_item = other.filter(pl.col("time") > START + 24 * DAY).group_by(pl.col("item_id") % 2)
+        means = dict(by_item.agg(pl.col("click__prediction").mean()).iter_rows())
+        assert means[1] > 2 * means[0]
+        assert own["click__prediction"].to_list() != other["click__prediction"].to_list()
+
+    def test_evaluation_reads_it_too(self, new: Path, counted_run: Run) -> None:
+        log_of(pl.read_parquet(new)).write_parquet(new.with_name("log.parquet"))
+        more = ("--events", new.with_name("log.parquet"), "--out", new.with_name("r.html"))
+        printed = cli(evaluate_app, counted_run.folder, "--data", new, "--json", *more)
+        assert json.loads(printed)["click"]["logistic_regression"]["auc"]["mean"] > 0.65
+
+    def test_a_log_that_is_gone(self, new: Path, counted_run: Run) -> None:
+        folder = new.parent / "run"
+        shutil.copytree(counted_run.folder, folder)
+        text = (folder / "recipe.yaml").read_text().replace("/log.parquet", "/gone.parquet")
+        (folder / "recipe.yaml").write_text(text)
+        with pytest.raises(DataError, match=r"data\.events: .*gone\.parquet: no such file"):
+            predict_file(Run.open(folder), new, new.with_name("scores.parquet"))
+        assert not new.with_name("scores.parquet").exists()
+
+    def test_a_run_without_counters(self, bandit_run: Run) -> None:
+        with pytest.raises(RunError, match="no column counts events; leave out the log"):
+            bandit_run.with_events("x.parquet")
+
+
+def test_other_actions_have_no_counts(counted_run: Run) -> None:
+    with pytest.raises(RunError, match="column 'rate' counts events, but the counts of other act"):
+        evaluate_policy(counted_run, action="item_id", propensity="p")
