@@ -8,6 +8,7 @@ NAMES = (
     "best_auc",
     "vocabulary",
     "warm_start",
+    "counters",
     "precision",
     "data",
     "train",

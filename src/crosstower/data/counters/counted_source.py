@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -133,7 +133,10 @@ def counted_training_source(recipe: Recipe, frame: Any = None) -> Source:
 
     """
     source = training_source(recipe.data, frame)
-    return _counted(source, recipe, lambda: source)
+    found = counted(source, recipe)
+    if not isinstance(found, CountedSource):
+        return found
+    return replace(found, history=replace(found.history, rows=lambda: source))
 
 
 def counted_source_of(recipe: Recipe, frame: Any = None) -> Source:
@@ -158,6 +161,19 @@ def counted(source: Source, recipe: Recipe) -> Source:
         RecipeError: the recipe names no log of events, or no time column.
 
     """
+    counts = recipe.schema_.counts()
+    if not counts or {count.column for count in counts} <= set(source.columns()):
+        return source  # nothing to count, or counted already
+    return CountedSource(source, event_history(recipe))
+
+
+def event_history(recipe: Recipe) -> EventHistory:
+    """Return the events of a recipe with counters, for rows to score.
+
+    Raises:
+        RecipeError: the recipe names no log of events, or no time column.
+
+    """
 
     def rows() -> Source:
         if recipe.data.path is None:
@@ -167,12 +183,4 @@ def counted(source: Source, recipe: Recipe) -> Source:
             )
         return training_source(recipe.data)
 
-    return _counted(source, recipe, rows)
-
-
-def _counted(source: Source, recipe: Recipe, rows: Callable[[], Source]) -> Source:
-    counts = recipe.schema_.counts()
-    if not counts or {count.column for count in counts} <= set(source.columns()):
-        return source  # nothing to count, or counted already
-    time = require_events(recipe.schema_, recipe.data)
-    return CountedSource(source, EventHistory(recipe, rows, time))
+    return EventHistory(recipe, rows, require_events(recipe.schema_, recipe.data))
