@@ -14,6 +14,7 @@ from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 
 Plain = dict[str, Any]
+FEED_COLUMNS = ("user_id", "item_id", "topic", "content_type", "position")
 
 
 def main(arguments: list[str]) -> None:
@@ -65,7 +66,7 @@ def drifting_feed(rows: int) -> tuple[Plain, Plain]:
         "data": {"path": "world:drifting_feed", "rows": rows,
                  "split": {"kind": "time", "column": "timestamp"}},
         "schema": {
-            "columns": dict.fromkeys(("user_id", "item_id", "topic", "content_type", "position"), "categorical"),
+            "columns": dict.fromkeys(FEED_COLUMNS, "categorical"),
             "tasks": {"click": "binary"},
         },
     }  # fmt: skip

@@ -223,6 +223,7 @@ def _columns(
     where = retrieval_section_of(funnel.retriever.run.recipe).where
     positives = source if where is None else FilteredSource(source, where)
     known = [frame[raw_name(name)].alias(name) for name in funnel.rows.known]
+    columns = list(dict.fromkeys([*columns, *funnel.rows.times]))
     more = raw_at(positives, frame[ROW].to_numpy(), columns)
     raw = pl.DataFrame(known).with_columns(more.get_columns())
     if funnel.rows.history is not None and funnel.rows.history not in columns:

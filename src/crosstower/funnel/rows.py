@@ -9,6 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from crosstower.data.counters.counted_source import (
+    CountedSource,
+    EventHistory,
+    event_history,
+)
 from crosstower.data.layout import RESERVED_CODES, UNSEEN
 from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sources.source import FrameSource, Source
@@ -37,7 +42,8 @@ class RowMaker:
 
     A sequence that the retrieval recipe fills with the user's history is filled for the ranker as
     well: `history` is its raw column, `history_length` the most items that the ranker reads of it.
-    Counts of events are read by their keys, which are columns like any other.
+    Counts of events are read by their keys, which are columns like any other. Rows of evaluated
+    queries count the `events` before the time of the query.
 
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
@@ -52,6 +58,7 @@ class RowMaker:
     history: str | None = None
     history_length: int = 0
     counts: tuple[EventCount, ...] = ()
+    events: EventHistory | None = None
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -84,6 +91,7 @@ class RowMaker:
             history=history,
             history_length=length,
             counts=counts,
+            events=event_history(ranking.recipe) if counts else None,
         )
 
     @cached_property
@@ -92,6 +100,11 @@ class RowMaker:
         return tuple(
             dict.fromkeys([*self.query_columns, *([self.user] if self.user is not None else [])])
         )
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The column with the time of an evaluated query, if the ranker counts events."""
+        return () if self.events is None else (self.events.time,)
 
     def check_given(self, given: Collection[str]) -> None:
         """Refuse a query that has a column which it cannot have, or lacks one that it must have.
@@ -207,13 +220,13 @@ class RowMaker:
 
         """
         parts = [
-            queries.select(self.from_query)[query],
+            queries.select(dict.fromkeys([*self.from_query, *self.times]))[query],
             self.items.select(self.from_items)[item],
         ]
         source: Source = FrameSource(pl.concat(parts, how="horizontal"), "the candidates")
         for table in self.tables:
             source = replace(table, base=source)
-        return source
+        return source if self.events is None else CountedSource(source, self.events)
 
     def whole(self, queries: pl.DataFrame, query: Indices, item: Indices) -> pl.DataFrame:
         """Return rows with every column of the query and of the item; the query's win."""

@@ -31,7 +31,11 @@ def _several(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_several), Field(min_length=1)]
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_several, json_schema_input_type=Name | tuple[Name, ...]),
+    Field(min_length=1),
+]
 """One name or several."""
 
 
