@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from crosstower.cli.evaluate import evaluate_app
 from crosstower.cli.predict import predict_app
+from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.counters.files import load_counts
 from crosstower.errors import DataError, RunError
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
@@ -69,6 +70,25 @@ def test_the_run_keeps_the_counts_at_the_end_of_the_log(counted_run: Run) -> Non
     assert kept is not None
     assert kept.until == counted_rows()["time"].max() * 10**9
     assert tuple(kept.counts) == counted_run.recipe.schema_.counts()
+
+
+def test_a_warm_start_counts_the_whole_log_and_moves_its_rate(
+    counted_run: Run, tmp_path: Path
+) -> None:
+    """Rows of later days only are trained on; their counts are of all days."""
+    later = counted_rows(1_000, seed=2).with_columns(pl.col("time") + 20 * DAY)
+    log = pl.concat([log_of(counted_rows()), log_of(later)])
+    log.write_parquet(tmp_path / "log.parquet")
+    recipe = parse_recipe(RECIPE, folder=tmp_path)
+    run = fit(recipe, data=later, out=tmp_path / "run", warm_start=counted_run, quiet=True)
+    count, per = (c.column for c in recipe.schema_.counts()[:2])
+    sums = np.zeros(2)
+    for rows in (counted_rows(), later):
+        frame = next(counted_training_source(recipe, rows).chunks([count, per])).frame
+        train = frame[: round(0.8 * len(frame))]  # rows are in order of time
+        sums += train.sum().row(0)
+    assert run.encoder.states["rate"].rate == pytest.approx(sums[0] / sums[1], rel=1e-3)
+    assert load_counts(run.folder / "counters").until == log["time"].max() * 10**9
 
 
 class TestOtherEvents:

@@ -9,9 +9,12 @@ import polars as pl
 import pytest
 import yaml
 
+from crosstower.data.counters.files import load_counts
 from crosstower.errors import BundleError
 from crosstower.fitting.fit import fit
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.bundle.copying import copy_run
+from crosstower.training.run import Run
 
 from ...fixtures.funnels import Runs
 from .test_bundle import TEXT, again
@@ -73,3 +76,17 @@ def test_what_a_blend_is_fitted_on_comes_along(bundle: Bundle, blended: Runs) ->
     assert set(reference) == {"click", "booking"}
     middle = float(np.median(stored["click__prediction"].to_numpy()))
     assert reference["click"][0] < middle < reference["click"][-1]
+
+
+def test_counts_at_the_end_of_the_log_go_along_without_its_path(
+    counted_run: Run, tmp_path: Path
+) -> None:
+    copy_run(counted_run, tmp_path / "ranking", None)
+    kept = Run.open(tmp_path / "ranking")
+    counts, own = (load_counts(run.folder / "counters") for run in (kept, counted_run))
+    assert counts is not None
+    assert own is not None
+    assert counts.until == own.until
+    assert [c.arrays()["keys"].size for c in counts.counts.values()] == [12, 12, 12]
+    assert Path(str(kept.recipe.data.events[0].path)) == tmp_path / "ranking" / "log.parquet"
+    assert str(counted_run.folder.parent) not in (kept.folder / "recipe.yaml").read_text()
