@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from scipy.special import expit
 
+from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.data.datasets import worlds
 from crosstower.errors import DataError, QueryError
 from crosstower.evaluation.metrics.lists import list_metrics
@@ -17,6 +18,7 @@ from crosstower.funnel.queries import FunnelQueries, queries_of_rows, queries_of
 from crosstower.funnel.report import FunnelReport
 from crosstower.retrieval.files import COUNT, load_lists
 
+from ..fixtures.counted_films import CountedFilms
 from ..fixtures.funnels import Runs, watches
 
 PLENTY = 20_000_000
@@ -293,3 +295,24 @@ def test_more_items_than_candidates_ask_for_more_candidates(cinema: Runs, funnel
     whole = Funnel.open(cinema.retrieval, cinema.ranking)
     with pytest.raises(QueryError, match=r"expected 1 to 40.*there are no more items; ask for few"):
         evaluate_funnel(whole, k=41)
+
+
+@pytest.mark.filterwarnings("ignore:.* of these rows trained the model")
+def test_events_are_counted_before_the_time_of_each_query(counted_films: CountedFilms) -> None:
+    """The same rows with their times, given to the ranker, get the same scores."""
+    ranking, films = counted_films.ranking, 12
+    funnel = Funnel.open(counted_films.retrieval, ranking, candidates=films)
+    queries = queries_of_run(funnel, [], lambda _stage, _rows: None)
+    assert "time" in queries.columns.columns
+    query, item = np.divmod(np.arange(8 * films), films)
+    query += len(queries) - 8  # the latest ones have events before them
+    found = funnel.score(queries.columns, query, item)["liked__prediction"]
+    pairs = queries.columns[query].with_columns(film=funnel.retriever.catalogue.ids.gather(item))
+    columns = [count.column for count in ranking.recipe.schema_.counts()]
+    counts = next(counted_source_of(ranking.recipe, pairs).chunks(columns)).frame
+    assert min(counts.n_unique(subset=[name]) for name in columns) > 1
+    wanted = ranking.predict(pairs)["liked__prediction"]
+    assert np.allclose(found, wanted, atol=1e-6)
+    later = queries.columns.with_columns(pl.col("time") + 3_600)
+    assert not np.allclose(funnel.score(later, query, item)["liked__prediction"], wanted)
+    assert evaluate_funnel(funnel, k=5).queries == len(queries)

@@ -73,9 +73,8 @@ class RowMaker:
         query_columns = recipe.schema_.part(list(sides.query)).sources()
         both = recipe.schema_.part(list(sides.item)).sources()
         own = {*query_columns, *([user] if user is not None else [])} - set(both)
-        tables = tuple(
-            _table(other, ranking.recipe.data.csv) for other in ranking.recipe.data.joins
-        )
+        data = ranking.recipe.data
+        tables = tuple(_table(other, data.csv) for other in data.joins)
         counts = ranking.recipe.schema_.counts()
         wanted = _before_joins(before_counts(needed, counts), tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
@@ -220,7 +219,7 @@ class RowMaker:
 
         """
         parts = [
-            queries.select(dict.fromkeys([*self.from_query, *self.times]))[query],
+            queries.select(*dict.fromkeys([*self.from_query, *self.times]))[query],
             self.items.select(self.from_items)[item],
         ]
         source: Source = FrameSource(pl.concat(parts, how="horizontal"), "the candidates")
