@@ -9,10 +9,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.retraining.history import roll_back
 from crosstower.serving.state.state import State
 
 from ...fixtures.funnels import Runs
 from ..conftest import Start
+from ..processes import serving
 from .client import LISTING, service_of
 
 
@@ -104,3 +106,24 @@ def test_items_that_a_version_was_built_with_are_not_applied_again(
     publish(client, 1, fresh.folder, items=sequence)
     until(lambda: number(client) == 1)
     assert client.get("/v1/model").json()["newer_items"] == 1
+
+
+def test_a_killed_server_comes_back_with_the_version_that_was_live(
+    bundle: Bundle, fresh: Bundle, tmp_path: Path
+) -> None:
+    base, folder = bundle.folder, tmp_path / "state"
+    with serving(base, folder, "--workers", "2") as server, State.open(folder) as state:
+        made = state.versions.publish(
+            1, fresh.folder, base=bundle.version, detail={}, instead_of=state.bundle()
+        )
+        assert made is not None
+        server.kill()
+    with serving(base, folder) as server, server.client() as client:
+        assert client.get("/v1/model").json()["number"] == 1
+        found = client.post("/v1/recommend", json={"user": 3}).json()
+        assert found["version"] == fresh.version
+        with State.open(folder) as state:
+            roll_back(state, base)
+        until(lambda: client.get("/v1/model").json()["number"] == 0)
+    with serving(base, folder) as server, server.client() as client:
+        assert client.get("/v1/model").json()["number"] == 0

@@ -197,8 +197,9 @@ class Versions:
             )
         published = {e.number for e in history.entries if e.event == "published"}
         for entry in history.entries:
-            if entry.event == "begun" and entry.number not in published:
-                self.remove(entry.path.parent)
+            folder = entry.path.parent
+            if entry.event == "begun" and entry.number not in published and folder.is_dir():
+                self.remove(folder)
         for folder in self.folder.iterdir():
             if _GONE.fullmatch(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)

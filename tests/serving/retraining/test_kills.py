@@ -1,0 +1,26 @@
+"""Retrainings that are killed: afterwards the old or the new version is served, and nothing else.
+
+CROSSTOWER_KILLS is the number of kills at random instants.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILLS = os.environ.get("CROSSTOWER_KILLS", "25")
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("published", 30), ("refused", 20), ("random", int(KILLS) // 3)]
+)
+def test_a_killed_retraining_leaves_the_old_or_the_new_version(
+    tmp_path: Path, base: Path, kind: str, least: int
+) -> None:
+    command = [sys.executable, "-m", "tests.serving.retraining.kills", tmp_path, base, kind, KILLS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= least
