@@ -87,8 +87,9 @@ def fit(
     folder, tables = folder or Path("runs") / recipe.name, data is not None
     if finish and not resume:
         raise RecipeError("finish: ends a run that has begun, so it needs resume")
-    first, count = recipe.training.seed, 1 if seeds is None else seeds
-    every_seed = range(first, first + count_of("seeds", count, error=RecipeError))
+    first = recipe.training.seed
+    count = 1 if seeds is None else count_of("seeds", seeds, error=RecipeError)
+    every_seed = range(first, first + count)
     job, models, notes = check_recipe(recipe)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     device = pick_device(recipe.training.device)
