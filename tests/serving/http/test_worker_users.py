@@ -26,7 +26,7 @@ def test_another_bundle_reads_the_same_state(live_films: LiveFilms, tmp_path: Pa
         users.serve(both)
         state.add_events([Event(event_id="a", type="click", user=3, item_id="f01", time=LATER)])
         state.put_users(users.check(both, [{"user": "3", "device": "tv", "country": "FR"}]))
-        users.catch_up()
+        users.catch_up(state.heads())
         shown = users.show(both, 3)
         assert (shown["attributes"], shown["ignored_attributes"]) == (
             {"device": "tv", "country": "FR"},

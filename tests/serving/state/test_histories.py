@@ -38,7 +38,7 @@ def opened(state: State, clock: Clock, **more: Any) -> Histories:
 
 def current(users: Histories, user: Any) -> LiveUser:
     """Return a user with all that any worker has acknowledged."""
-    users.catch_up()
+    users.catch_up(users._state.heads())
     return users.of(user)
 
 

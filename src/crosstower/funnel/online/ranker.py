@@ -193,7 +193,7 @@ class OnlineRanker:
             QueryError: a value is bad.
 
         """
-        whole = dict(row)
+        whole, keys, instant = dict(row), dict[str, U64](), 0
         for lookup in self._joins:
             try:
                 whole |= lookup.columns_of(whole.get(lookup.on))
@@ -203,7 +203,8 @@ class OnlineRanker:
             encoded = self._own.encode(whole)
             batch = self._own.batch([encoded])
             raw, arrays = self._raw(whole)
-            keys = query_parts(whole, self._query_keys)
+            if self.counters.names:
+                keys, instant = query_parts(whole, self._query_keys), self.counters.instant()
         except DataError as error:
             raise query_error(error) from None
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
@@ -212,7 +213,7 @@ class OnlineRanker:
         frame = pl.DataFrame([raw[n] for n in self._framed if n in raw])
         names = zip(self._own.side.code_names, encoded.codes.tolist(), strict=True)
         unseen = {name: code == UNSEEN for name, code in names}
-        return RankerQuery(batch, arrays, frame, unseen, keys, self.counters.instant())
+        return RankerQuery(batch, arrays, frame, unseen, keys, instant)
 
     def check(self, row: Mapping[str, Any]) -> None:
         """Refuse raw columns of a query, or some of them, that cannot be encoded.

@@ -61,7 +61,7 @@ class Served:
         elif self._heads is None:  # events are counted by columns of all items
             self._counts = live_counts(self.live, self._state)
         if users is not None:
-            users.catch_up()
+            users.catch_up(heads)
         self._heads = heads
 
     def renew(self) -> bool:

@@ -15,7 +15,7 @@ from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import UserEvent, microseconds
 from crosstower.serving.state.events import MOST_CHARACTERS
 from crosstower.serving.state.histories import Histories
-from crosstower.serving.state.state import State
+from crosstower.serving.state.state import Heads, State
 from crosstower.values.ids import Id, given_id
 
 _SHOWN = 1_000  # items of a history
@@ -54,10 +54,10 @@ class WorkerUsers:
         )
         funnel.users.live = self._histories.of
 
-    def catch_up(self) -> None:
-        """Forget what is cached of users that have changed in the state."""
+    def catch_up(self, heads: Heads) -> None:
+        """Forget what is cached of users that have changed in the state, whose heads are given."""
         if self._histories is not None:
-            self._histories.catch_up()
+            self._histories.catch_up(heads)
 
     def show_lag(self) -> None:
         """Set the number of events that `catch_up` will find."""

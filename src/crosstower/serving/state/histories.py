@@ -12,7 +12,7 @@ from crosstower.funnel.online.users import NO_LIVE_USER, LiveUser
 from crosstower.serving.state import event_log, user_table
 from crosstower.serving.state.event_log import UserEvent
 from crosstower.serving.state.json_text import json_text
-from crosstower.serving.state.state import State
+from crosstower.serving.state.state import Heads, State
 from crosstower.values.ids import Id
 
 AHEAD = 60_000_000
@@ -119,9 +119,13 @@ class Histories:
         """Return the number of events that were stored since the last look."""
         return max(0, self._state.heads().events - self._seen[0])
 
-    def catch_up(self) -> None:
-        """Forget the users that have changed since the last look, by whichever worker."""
-        heads = self._state.heads()
+    def catch_up(self, heads: Heads) -> None:
+        """Forget the users that have changed since the last look, by whichever worker.
+
+        Args:
+            heads: of the state, as it is now.
+
+        """
         now = (heads.events, heads.users, heads.deletions)
         if now == self._seen:
             return
