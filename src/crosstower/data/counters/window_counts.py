@@ -147,12 +147,13 @@ class WindowCounts:
         """Return the counts whose `arrays` were kept."""
         counts = WindowCounts(count, max_keys)
         counts._time = int(arrays["time"][0])
-        keys = np.repeat(arrays["keys"], arrays["lengths"])
-        buckets, events = arrays["buckets"], arrays["events"]
-        for key, bucket, number in zip(
-            keys.tolist(), buckets.tolist(), events.tolist(), strict=True
-        ):
-            counts._put(key, bucket, number)
+        flat = np.stack([arrays["buckets"], arrays["events"]], axis=1).astype(np.int64)
+        ends = np.cumsum(arrays["lengths"]).tolist()
+        for key, start, end in zip(arrays["keys"].tolist(), [0, *ends], ends, strict=False):
+            row = counts._rows[key] = counts._new_row()
+            counts._buckets[row].frombytes(flat[start:end].tobytes())
+            counts._total[row] = flat[start:end, 1].sum()
+            counts._oldest[row] = flat[start, 0] if end > start else _NEVER
         counts.add(arrays["waiting_keys"], arrays["waiting_times"])
         return counts
 
