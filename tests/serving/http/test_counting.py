@@ -237,7 +237,7 @@ def test_counts_that_are_missing_in_a_bundle_are_reported(
         counts_of(Run.open(folder))
 
 
-def rank(client: TestClient, films: list[str], **body: Any) -> dict[str, dict[str, list[int]]]:
+def rank(client: Any, films: list[str], **body: Any) -> dict[str, dict[str, list[int]]]:
     """Return the counts of films by name."""
     answer = client.post("/v1/rank", json={"items": films, "explain": True, **body})
     assert answer.status_code == 200, answer.text

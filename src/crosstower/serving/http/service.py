@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +104,7 @@ class Service:
             await asyncio.sleep(_IDLE_SECONDS)
             try:
                 await self._in_thread(self._keep_up)
-                await self.renew_counts()
+                await self.renew_counts(seconds=_IDLE_SECONDS / 2)
                 await self._follow()
                 await self._spending.share(self._in_thread)
                 self._state_bytes = await asyncio.to_thread(self.state.size)
@@ -111,10 +112,11 @@ class Service:
                 continue  # the next request reports it
             self._show_figures()
 
-    async def renew_counts(self) -> None:
+    async def renew_counts(self, seconds: float = math.inf) -> None:
         """Count events anew where others were deleted; requests are served in between."""
-        while await self._in_thread(lambda: self.arms.renew(self._served)):
-            pass
+        end, more = time.monotonic() + seconds, True
+        while more and time.monotonic() < end:
+            more = await self._in_thread(lambda: self.arms.renew(self._served))
 
     async def stop(self) -> None:
         """Finish running work and close the state."""

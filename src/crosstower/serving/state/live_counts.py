@@ -109,18 +109,19 @@ class LiveCounts:
         """Count some events anew if the counts are stale; return whether there is more to do."""
         for counts in self._now.base.counts.values():
             counts.advance(self._counters.now())
-        stale = self._state.heads().deletions != self._now.deletions
-        if not (stale or self._items()[1] != self._moved or self._next is not None):
-            return False
-        fresh = self._next
-        if fresh is None or self._state.heads().deletions != fresh.deletions:
-            fresh, self._moved = self._started(), self._items()[1]
-        self._next = fresh
-        if self._read(fresh, _SLICE, whole=False):
+        if self._next is None:
+            if not self._stale and self._items()[1] == self._moved:
+                return False
+            self._next, self._moved = self._started(), self._items()[1]
+        if self._read(self._next, _SLICE, whole=False):
             return True
-        self._now, self._next, self._puts = fresh, None, -1  # items may have come meanwhile
-        self._counters.counts = fresh.base.counts
-        return self._items()[1] != self._moved
+        self._now, self._next, self._puts = self._next, None, -1  # items may have come meanwhile
+        self._counters.counts = self._now.base.counts
+        return self._stale  # by deletions since it was started
+
+    @property
+    def _stale(self) -> bool:
+        return self._state.heads().deletions != self._now.deletions
 
     def figures(self) -> Figures:
         """Return what became of the events so far."""
