@@ -18,7 +18,9 @@ SECONDS = 10
 """Between two impressions."""
 
 
-def film_events(first: int, count: int, *, users: int = 70, seed: int = 0) -> list[Event]:
+def film_events(
+    first: int, count: int, *, users: int = 70, seed: int = 0, kind: str = "click"
+) -> list[Event]:
     """Impressions in lists of three, 10 seconds apart, and clicks 5 seconds after most of them."""
     random, found = np.random.default_rng(seed), list[Event]()
     user, films = 0, list[int]()
@@ -38,7 +40,7 @@ def film_events(first: int, count: int, *, users: int = 70, seed: int = 0) -> li
         found.append(Event(event_id=f"i{n}", type="impression", time=time, **given, **more))
         if random.random() < (0.8 if film % 3 == user % 3 else 0.2):
             clicked = time + timedelta(seconds=5)
-            found.append(Event(event_id=f"c{n}", type="click", time=clicked, **given))
+            found.append(Event(event_id=f"c{n}", type=kind, time=clicked, **given))
     return found
 
 

@@ -41,7 +41,13 @@ def test_the_retriever_reads_other_rows_and_items(tmp_path: Path) -> None:
 def test_the_ranker_is_blended_as_the_live_bundle(tmp_path: Path) -> None:
     first = recipes(tmp_path)[1]
     blend = Blend(weights={"liked": 1}, transform="identity")
-    given = {"rows": tmp_path / "rows.parquet", "training": {"refit": True}, "seed": 0}
+    given = {
+        "rows": tmp_path / "rows.parquet",
+        "time": "time",
+        "events": (),
+        "training": {"refit": True},
+        "seed": 0,
+    }
     found = ranking_recipe(first, blend=blend, **given)
     assert found.blend == blend
     assert found.training.refit
@@ -53,9 +59,9 @@ def test_time_formats_of_the_base_rows_are_dropped(tmp_path: Path) -> None:
         "{data: {path: a.csv, times: {at: s}, split: {kind: time, column: at}}, schema: {columns:"
         " {u: categorical}, tasks: {click: binary}}, evaluation: {baselines: [mlp]}}"
     )
-    found = ranking_recipe(
-        parse_recipe(text), rows=tmp_path / "r.parquet", blend=None, training={}, seed=0
-    )
+    given = {"rows": tmp_path / "r.parquet", "blend": None, "training": {}, "seed": 0}
+    found = ranking_recipe(parse_recipe(text), time="at", events=(), **given)
+    assert found.data.time is None
     assert found.data.times == {}
     assert found.evaluation.baselines == ()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crosstower.recipe.blend import Blend
+from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.recipe.split import ColumnSplit
 from crosstower.recipe.training import Training
@@ -48,13 +49,22 @@ def retrieval_recipe(
 
 
 def ranking_recipe(
-    recipe: Recipe, *, rows: Path, blend: Blend | None, training: Mapping[str, Any], seed: int
+    recipe: Recipe,
+    *,
+    rows: Path,
+    time: str,
+    events: Sequence[EventLog],
+    blend: Blend | None,
+    training: Mapping[str, Any],
+    seed: int,
 ) -> Recipe:
     """Return the recipe that trains the ranker again, and blends its tasks as the live bundle does.
 
     Args:
         recipe: of the first bundle.
         rows: file of `ranking_rows`, divided.
+        time: column of the rows' time.
+        events: logs of the events that counters count; none without counters.
         blend: of the live bundle, None without one.
         training: keys of `training` that differ.
         seed: of the model that is served.
@@ -66,7 +76,7 @@ def ranking_recipe(
     return _checked(
         recipe.model_copy(
             update={
-                "data": _data(recipe, rows),
+                "data": _data(recipe, rows, events, time if events else None),
                 "evaluation": recipe.evaluation.model_copy(update={"baselines": ()}),
                 "training": _training(recipe, "ranking", training, seed),
                 "blend": blend,
@@ -91,10 +101,14 @@ def _training(recipe: Recipe, stage: str, given: Mapping[str, Any], seed: int) -
     return validate(Training, plain, where=f"training.{stage}")
 
 
-def _data(recipe: Recipe, rows: Path) -> Any:
-    split = ColumnSplit(column=PART)
+def _data(
+    recipe: Recipe, rows: Path, events: Sequence[EventLog] = (), time: str | None = None
+) -> Any:
+    split, logs = ColumnSplit(column=PART), [log.time for log in events if not log.rows]
     update = {"path": str(rows.absolute()), "valid": None, "test": None, "split": split}
-    return recipe.data.model_copy(update={**update, "times": {}, "rows": None})
+    times = {name: how for name, how in recipe.data.times.items() if name in logs}
+    update |= {"times": times, "rows": None, "events": tuple(events), "time": time}
+    return recipe.data.model_copy(update=update)
 
 
 def _checked(recipe: Recipe) -> Recipe:

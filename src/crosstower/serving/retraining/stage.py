@@ -16,6 +16,8 @@ from crosstower.data.sources.source import open_source, require_columns
 from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.ranking.data import evaluation_columns
+from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
 from crosstower.recipe.times import ORDER
@@ -65,8 +67,22 @@ class Stage:
             own = [section.item, section.user, section.segment]
             names = [*(n for n in own if n is not None), *query]
             names += filter_columns(section.where or "True")
-        joined = {name for names in self.added.values() for name in names}
-        return tuple(dict.fromkeys([*(n for n in names if n not in joined), *self.added]))
+        return self._before_joins(names)
+
+    @cached_property
+    def event_keys(self) -> tuple[str, ...]:
+        """Data columns of events that counters need, before joins."""
+        return self._before_joins([key for count in self.counts for key in count.by])
+
+    @property
+    def counts(self) -> tuple[EventCount, ...]:
+        """Counts of events that the model reads."""
+        return self.recipe.schema_.counts()
+
+    def _before_joins(self, names: Sequence[str]) -> tuple[str, ...]:
+        joined = {name for added in self.added.values() for name in added}
+        own = [n for n in names if n not in joined and not n.startswith(MARK)]
+        return tuple(dict.fromkeys([*own, *self.added]))
 
     def base(self, given: str | None, extra: Sequence[str]) -> pl.DataFrame:
         """Return the rows that the first bundle was trained on, with their time as one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -24,11 +24,13 @@ _POSITIVE = "\0positive:"
 class EventRows:
     """Rows made of events: `impressions` for ranking, `positives` for retrieval.
 
-    Both have all data columns that the recipes read. `notes` are sentences about what was left out.
+    Both have all data columns that the recipes read. `counted` are the events that counters count,
+    with their keys. `notes` are sentences about what was left out.
     """
 
     impressions: pl.DataFrame
     positives: pl.DataFrame
+    counted: pl.DataFrame
     notes: tuple[str, ...]
 
 
@@ -75,7 +77,25 @@ class EventRowMaker:
         self._count(shown, events, until)
         impressions = self._columns(shown.rows, after)
         positives = self._columns(self._positives(events, until), after)
-        return EventRows(impressions, positives, tuple(self._notes))
+        return EventRows(impressions, positives, self._counted(events, after), tuple(self._notes))
+
+    def _counted(self, events: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
+        """Return the events that counters count, with the columns of their keys."""
+        types = {kind for stage in self.stages for n in stage.counts for kind in n.events}
+        events = events.filter(pl.col("type").is_in(list(types)))
+        if after is not None:
+            events = events.filter(pl.col("time") > after)
+        keys = list(dict.fromkeys(key for stage in self.stages for key in stage.event_keys))
+        made = with_columns(events, keys, self._origins)
+        return made.select(dict.fromkeys(["event_id", "type", "time", *keys]).keys())
+
+    @property
+    def _origins(self) -> Origins:
+        names = {self.item: "item_id"} | {stage.time: "time" for stage in self.stages}
+        if self.user is not None:
+            names[self.user] = "user"
+        items = None if self.items is None else self.items.known
+        return Origins(names, items, self.item, self.users)
 
     def _positives(self, events: pl.DataFrame, until: datetime) -> pl.DataFrame:
         """Return labelled rows that may be positives.
@@ -97,15 +117,11 @@ class EventRowMaker:
             rows = rows.filter(pl.col("time") > after)
         needed = dict.fromkeys(name for stage in self.stages for name in stage.needed)
         rows = self._known(rows)
-        names = {self.item: "item_id"} | {stage.time: "time" for stage in self.stages}
-        if self.user is not None:
-            names[self.user] = "user"
-        for column, source in ((self.labels.rank, "rank"), (self.labels.propensity, _PROPENSITY)):
-            if column is not None and source in rows.columns:
-                names[column] = source
+        more = {self.labels.rank: "rank", self.labels.propensity: _PROPENSITY}
+        own = {c: n for c, n in more.items() if c is not None and n in rows.columns}
+        names = {**self._origins.names, **own}
         wanted = list(dict.fromkeys([*needed, *names]))
-        items = None if self.items is None else self.items.known
-        made = with_columns(rows, wanted, Origins(names, items, self.item, self.users))
+        made = with_columns(rows, wanted, replace(self._origins, names=names))
         kept = [*wanted, *(n for n in self.tasks if n not in wanted), REQUEST]
         return made.select(list(dict.fromkeys(kept)))
 

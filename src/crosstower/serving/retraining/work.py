@@ -15,6 +15,7 @@ from crosstower.data.progress import OnProgress
 from crosstower.errors import ServeError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.rows import filled_history
+from crosstower.recipe.events import EventLog
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
@@ -22,6 +23,7 @@ from crosstower.retrieval.files import USER, read
 from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
 from crosstower.serving.retraining.division import Cuts, cuts_of, divided
+from crosstower.serving.retraining.event_logs import event_logs, with_counts
 from crosstower.serving.retraining.event_rows import histories, last_columns, user_columns
 from crosstower.serving.retraining.item_table import ItemRows, item_rows
 from crosstower.serving.retraining.label_columns import label_columns, positive_types
@@ -130,8 +132,10 @@ class Work:
         on_progress("labelling the events")
         labels = self.plan.labels
         types = {labels.impression, *(label.event for label in self.tasks.values())}
-        types |= set(self.positives)
-        needed = list(dict.fromkeys(name for stage in self.stages for name in stage.needed))
+        counts = [count for stage in self.stages for count in stage.counts]
+        types |= {*self.positives, *(kind for count in counts for kind in count.events)}
+        needed = [name for stage in self.stages for name in (*stage.needed, *stage.event_keys)]
+        needed = list(dict.fromkeys(needed))
         events = events_frame(self.state, sorted(types), [*needed, "propensity"])
         events = events.filter(pl.col("time") < self.until)
         windows = [label.window or labels.window for label in self.tasks.values()]
@@ -192,7 +196,9 @@ class Work:
             stage = self.stage(RANKING)
             on_progress("training the ranker")
             impressions = self._with_histories(stage, impressions, log)
-            runs.append(self._ranking(stage, attempt, impressions, cuts))
+            logs = event_logs(stage, attempt.folder, self.base[RANKING], rows.counted)
+            runs.append(self._ranking(stage, attempt, impressions, cuts, logs))
+            impressions = with_counts(impressions, runs[-1].recipe)
         on_progress("making the bundle")
         self._bundle(runs, attempt)
         facts = self._new_facts(rows, cuts)
@@ -219,7 +225,12 @@ class Work:
         return fit(recipe, out=attempt.folder / RETRIEVAL, warm_start=stage.start, quiet=True)
 
     def _ranking(
-        self, stage: Stage, attempt: Attempt, impressions: pl.DataFrame, cuts: Cuts
+        self,
+        stage: Stage,
+        attempt: Attempt,
+        impressions: pl.DataFrame,
+        cuts: Cuts,
+        logs: Sequence[EventLog],
     ) -> Run:
         rows, plan = attempt.folder / f"{RANKING}.parquet", self.plan
         made = ranking_rows(stage, self.base[RANKING], impressions)
@@ -229,6 +240,8 @@ class Work:
         recipe = ranking_recipe(
             stage.recipe,
             rows=rows,
+            time=stage.time,
+            events=logs,
             blend=None if blend is None else blend.spec,
             training=plan.training.ranking,
             seed=self._seed(RANKING),

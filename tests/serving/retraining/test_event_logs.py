@@ -1,0 +1,114 @@
+"""A ranker with counters, retrained: what it counts is checked event by event."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import Recipe
+from crosstower.serving.bundle import make_bundle
+from crosstower.serving.retraining.event_logs import event_logs, with_counts
+from crosstower.serving.retraining.retrain import retrain
+from crosstower.serving.retraining.stage import Stage, stages_of
+from crosstower.training.run import Run
+
+from ...fixtures.live_films import LiveFilms, rows
+from ...fixtures.made_once import made_once
+from .films_log import START, filled_state, film_events, films_plan
+from .test_stage import runs_of
+
+HOURS = 6
+COUNTERS = {
+    "shown": {"kind": "counter", "event": "impression", "by": ["film"], "window": f"{HOURS}h"},
+    "genre_clicks": {
+        "kind": "counter",
+        "event": "liked",
+        "by": ["user", "genre"],
+        "window": f"{HOURS}h",
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def counting(live_films: LiveFilms, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with counters, and its first version."""
+
+    def make(folder: Path) -> None:
+        plain = yaml.safe_load(live_films.ranking.recipe.to_yaml())
+        plain["schema"]["columns"] |= COUNTERS
+        plain["data"] |= {"events": "rows", "time": "time"}
+        ranking = fit(Recipe.model_validate(plain), out=folder / "ranking", quiet=True)
+        bundle = make_bundle([live_films.retrieval, ranking], folder / "bundle", candidates=20)
+        labels = {"window": "1m", "positives": ["liked"]}
+        plan = films_plan(live_films.retrieval, ranking, labels=labels)
+        state = filled_state(folder / "state", film_events(0, 300, kind="liked"))
+        found = retrain(bundle.folder, state, plan=plan)
+        assert found.outcome == "published", found
+
+    return made_once(tmp_path_factory, "counting-films", make)
+
+
+def log(version: Path) -> list[tuple[str, datetime, str, int, int]]:
+    """All events as (type, time, film, user, genre): base rows, then those of the server."""
+    base = rows()
+    times = pl.from_epoch(base["time"]).dt.replace_time_zone("UTC")
+    found = []
+    for kind, kept in (("impression", base["time"] == base["time"]), ("liked", base["liked"] == 1)):
+        part = base.with_columns(times.alias("time")).filter(kept)
+        found += [(kind, *row) for row in part.select("time", "film", "user", "genre").rows()]
+    for e in film_events(0, 300, kind="liked"):
+        found.append((e.type, e.time, e.item_id, e.user, int(str(e.item_id)[1:]) % 3))  # type: ignore[arg-type]
+    return found  # type: ignore[return-value]
+
+
+def test_rows_count_the_events_before_them(counting: Path) -> None:
+    version = counting / "bundle.versions" / "0001"
+    recipe = Run.open(version / "ranking").recipe
+    trained = pl.read_parquet(version / "ranking.parquet").sample(80, seed=1)
+    found = with_counts(trained, recipe)
+    shown, clicks = (count.column for count in recipe.schema_.counts())
+    events, window = log(version), timedelta(hours=HOURS)
+    width = window / 64
+    epoch = datetime(1970, 1, 1, tzinfo=START.tzinfo)
+    for row in found.iter_rows(named=True):
+        start = epoch + ((row["time"] - window - epoch) // width) * width
+        inside = [e for e in events if start <= e[1] < row["time"]]
+        assert row[shown] == sum(e[0] == "impression" and e[2] == row["film"] for e in inside)
+        mine = [e for e in inside if e[0] == "liked"]
+        assert row[clicks] == sum(e[3:] == (row["user"], row["genre"]) for e in mine)
+
+
+def test_the_bundle_goes_on_from_the_last_event(counting: Path) -> None:
+    from crosstower.data.counters.files import load_counts
+
+    found = load_counts(counting / "bundle.versions" / "0001" / "bundle" / "ranking")
+    assert found is not None
+    last = max(e.time for e in film_events(0, 300, kind="liked"))
+    assert (
+        found.until
+        == int((last - datetime(1970, 1, 1, tzinfo=START.tzinfo)) / timedelta(microseconds=1))
+        * 1_000
+    )
+
+
+def test_the_logs_of_the_recipe_stay_and_the_servers_follows(
+    live_films: LiveFilms, counting: Path, tmp_path: Path
+) -> None:
+    run = Run.open(counting / "ranking")
+    stage = Stage("ranking", run.recipe, run, "time")
+    assert stage.event_keys == ("film", "user", "genre")
+    base, events = pl.DataFrame({"film": ["a"]}), pl.DataFrame({"film": ["b"]})
+    first, second = event_logs(stage, tmp_path, base, events)
+    assert first.rows
+    assert pl.read_parquet(str(first.path)).equals(base)
+    assert pl.read_parquet(str(second.path)).equals(events)
+    plain = stages_of(live_films.bundle, None, runs_of(live_films))[1]
+    assert event_logs(plain, tmp_path, base, events) == ()
+
+
+def test_rows_without_counters_stay_as_they_are(live_films: LiveFilms) -> None:
+    frame = pl.DataFrame({"film": ["a"]})
+    assert with_counts(frame, live_films.ranking.recipe) is frame
