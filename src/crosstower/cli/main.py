@@ -27,6 +27,7 @@ from crosstower.cli.retrain import retrain_app
 from crosstower.cli.retrieval import retrieval_app
 from crosstower.cli.rollback import rollback_app
 from crosstower.cli.serve import serve_app
+from crosstower.cli.vectors import vectors_app
 from crosstower.cli.versions import versions_app
 from crosstower.errors import CrosstowerError, CrosstowerWarning
 
@@ -53,6 +54,7 @@ for part in (
 ):
     app.add_typer(part)
 app.add_typer(experiment_app, name="experiment", rich_help_panel=SERVE)
+app.add_typer(vectors_app, name="vectors", rich_help_panel=SERVE)
 
 
 def _print_version(wanted: bool) -> None:

@@ -75,7 +75,8 @@ def evaluate_logged(
     live = Live.open(bundle if isinstance(bundle, Bundle) else Bundle.open(bundle))
     task = _task(live, reward)
     with State.open_existing(state) as opened:
-        ItemChanges(opened).apply(_ranking_funnel(live).catalogue, 0, opened.last_sequence())
+        catalogue, newest = _ranking_funnel(live).catalogue, opened.last_sequence()
+        ItemChanges(opened).apply(catalogue, 0, newest, weights=live.weights or "")
         times = [None if time is None else microseconds(time) for time in (after, until)]
         lists = logged_lists(opened.database, after=times[0], until=times[1])
         rewards = rewards_of(opened.database, event or task)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.errors import DataError, ServeError
-from crosstower.serving.state.item_log import put_entries
+from crosstower.serving.state.item_log import Change, ItemVector, put_entries
 from crosstower.serving.state.state import State
 
 JSON = st.recursive(
@@ -37,7 +37,11 @@ def test_a_whole_float_is_an_integer() -> None:
         ("{", None, "damaged: Expecting"),
         ("[1]", None, r"damaged: its id is \[1\]"),
         ("true", None, "damaged: its id is True"),
-        ("1", "[2]", "damaged: its item is no object"),
+        ("1", "2", "damaged: its item is no object"),
+        ("1", "[2]", "damaged: its item is no object, and no vector"),
+        ("1", '["a", "?"]', "damaged: its item is no object, and no vector"),
+        ("1", '["a", "AAA="]', "damaged: its vector is no list of float32"),
+        ("1", '[1, "AAAAAA=="]', "damaged: its vector is no list of float32"),
         ("1", '{"a"', "damaged: Expecting"),
         ("1", b"\xff", "damaged: "),
         ("1", "[" * 100_000, "damaged: "),
@@ -51,3 +55,33 @@ def test_a_damaged_row_is_named(tmp_path: Path, given: str, item: Any, words: st
             connection.execute("INSERT INTO item_changes (id, item) VALUES (?, ?)", row)
         with pytest.raises(ServeError, match=f"change 2 of an item is {words}"):
             state.check()
+
+
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(["put", "delete", "one", "two"])), max_size=12
+)
+
+
+@given(changes=CHANGES)
+def test_compaction_keeps_what_decides(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, str]]
+) -> None:
+    """Per id the last row or removal, and the last vector if it is later."""
+    expected: dict[int, list[Change]] = {}
+    with State.open(tmp_path_factory.mktemp("state")) as state:
+        for number, (item, kind) in enumerate(changes, 1):
+            values = number.to_bytes(4, "little")
+            if kind == "put":
+                state.put_items([{"id": item, "n": number}], item="id")
+                expected[item] = [Change(number, item, {"id": item, "n": number})]
+            elif kind == "delete":
+                state.delete_items([item])
+                expected[item] = [Change(number, item, None)]
+            else:
+                state.put_vectors({item: values}, weights=kind)
+                rows = [c for c in expected.get(item, []) if c.vector is None]
+                expected[item] = [*rows, Change(number, item, None, ItemVector(kind, values))]
+        dropped = state.compact()
+        kept = sorted((c for many in expected.values() for c in many), key=lambda c: c.sequence)
+        assert list(state.changes_after(0)) == kept
+        assert dropped == len(changes) - len(kept)

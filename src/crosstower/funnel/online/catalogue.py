@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from crosstower.errors import DataError, QueryError, did_you_mean
@@ -83,6 +84,24 @@ class OnlineCatalogue:
         kept = self.items.put(items.ids, items.attributes, items.vectors)
         if self.ranked is not None and items.ranked is not None:
             self.ranked.put(items.ranked, kept)
+
+    def put_vectors(self, ids: Sequence[Id], vectors: Floats) -> None:
+        """Replace the vectors of items, which keep all else; ids that are no items are ignored.
+
+        Args:
+            ids: canonical ids, each once.
+            vectors: `[n, D]` of the model of the retriever.
+
+        """
+        places = self.items.places_of(ids)
+        known = np.flatnonzero(places >= 0)
+        if not len(known):
+            return
+        places, schema = places[known], self.items.schema
+        frame = pl.DataFrame({name: self.items.column(places, name) for name in schema})
+        ranked = self.ranked.take(places) if self.ranked is not None else None
+        own = id_series(self.items.ids(places))
+        self.put(EncodedItems(own, frame, vectors[known], ranked))
 
     def checked_id(self, name: str, value: Any) -> Id:
         """Return the canonical id of a value; `name` names the value in messages.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.layout import RESERVED_CODES
 from crosstower.retrieval.index.catalogue import Catalogue
-from crosstower.retrieval.index.exact import ExactIndex, equally_long, of_unit_length
+from crosstower.retrieval.index.exact import ExactIndex, are_unit_vectors, of_unit_length
 from crosstower.retrieval.index.index import ItemIndex, nearest_by_id
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.values.arrays import Indices
@@ -51,8 +51,7 @@ class OnlineItems:
         if isinstance(index, ExactIndex) and index.catalogue.has_order_of(catalogue):
             self._exact = index
         self._vectors = vectors
-        self._unit: ExactIndex | None = None  # of `similar`; as they are if equally long
-        self._level = False
+        self._unit: ExactIndex | None = None  # of `similar`
         self._unit_newer: ExactIndex | None = None
 
     def __len__(self) -> int:
@@ -196,10 +195,9 @@ class OnlineItems:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
         if self._unit is None:
             exact = self._exact or ExactIndex.build(self.catalogue.ids, self._vectors())
-            self._level = equally_long(exact.vectors)
-            self._unit = exact if self._level else of_unit_length(exact)
+            self._unit = exact if are_unit_vectors(exact.vectors) else of_unit_length(exact)
         newer = self.newer
-        if newer is not None and not self._level:
+        if newer is not None:  # vectors of clients may have any length
             newer = self._unit_newer = self._unit_newer or of_unit_length(newer)
         index = self._unit if place < self._count or newer is None else newer
         at = place if index is self._unit else place - self._count

@@ -72,6 +72,12 @@ class Live:
         return Live(bundle, bundle.version, blends, funnel, rows, form, bundle.explore, counters)
 
     @property
+    def weights(self) -> str | None:
+        """SHA-256 of the retrieval model's weights; None if the bundle only ranks."""
+        facts = self.bundle.manifest.retrieval
+        return None if facts is None else facts.weights
+
+    @property
     def needs_funnel(self) -> OnlineFunnel:
         """The part that retrieves.
 

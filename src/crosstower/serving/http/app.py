@@ -31,6 +31,7 @@ from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings, tokens_of
 from crosstower.serving.http.start_fault import starting
 from crosstower.serving.http.user_routes import user_routes
+from crosstower.serving.http.vector_routes import vector_routes
 from crosstower.serving.http.warming import warm_up
 from crosstower.serving.http.write_routes import write_routes
 
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(read_routes)
     app.include_router(write_routes)
     app.include_router(user_routes)
+    app.include_router(vector_routes)
     app.include_router(report_routes)
     _add_operations(app)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")

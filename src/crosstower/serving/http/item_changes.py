@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.funnel.online.catalogue import EncodedItems, OnlineCatalogue
 from crosstower.serving.state.item_log import Change
 from crosstower.serving.state.state import State
+from crosstower.values.ids import Id
 
 
 class ItemChanges:
@@ -38,13 +41,16 @@ class ItemChanges:
         self._own[last - len(rows) + 1] = last, catalogue, items
         return last
 
-    def apply(self, catalogue: OnlineCatalogue | None, applied: int, newest: int) -> int:
+    def apply(
+        self, catalogue: OnlineCatalogue | None, applied: int, newest: int, *, weights: str
+    ) -> int:
         """Apply changes to a catalogue; without one they are only counted.
 
         Args:
             catalogue: of the open bundle.
             applied: number of the last change that it has.
             newest: number of the newest change.
+            weights: SHA-256 of the catalogue's model; vectors of others are left out.
 
         Returns:
             The number of the last change that it has now.
@@ -53,11 +59,11 @@ class ItemChanges:
         applied = self._apply_own(catalogue, applied)
         if newest > applied:
             changes = self._state.changes_after(applied)
-            for removed, group in groupby(changes, key=lambda change: change.row is None):
+            for kind, group in groupby(changes, key=_kind):
                 many = list(group)
                 applied = many[-1].sequence
                 if catalogue is not None:
-                    _apply(catalogue, many, removed=removed)
+                    _apply(catalogue, many, kind, weights)
         for first in [first for first in list(self._own) if first <= applied]:
             self._own.pop(first, None)
         return applied
@@ -70,12 +76,34 @@ class ItemChanges:
         return applied
 
 
-def _apply(catalogue: OnlineCatalogue, changes: Sequence[Change], *, removed: bool) -> None:
+def _kind(change: Change) -> str:
+    if change.vector is not None:
+        return "vector"
+    return "deletion" if change.row is None else "row"
+
+
+def _apply_vectors(catalogue: OnlineCatalogue, changes: Sequence[Change], weights: str) -> None:
+    """Apply vectors of the catalogue's model, of each item the last one."""
+    found: dict[Id, bytes] = {}
+    size = 4 * catalogue.retriever.model.dim
+    for change in changes:
+        new = change.vector
+        if new is not None and new.weights == weights and len(new.values) == size:
+            found[change.id] = new.values
+    if found:
+        flat = np.frombuffer(b"".join(found.values()), dtype="<f4").astype(np.float32)
+        catalogue.put_vectors(list(found), flat.reshape(len(found), -1))
+
+
+def _apply(catalogue: OnlineCatalogue, changes: Sequence[Change], kind: str, weights: str) -> None:
     """Apply changes of one kind; a row that this bundle cannot read is left out.
 
     Columns that only the items of other bundles have are not read.
     """
-    if removed:
+    if kind == "vector":
+        _apply_vectors(catalogue, changes, weights)
+        return
+    if kind == "deletion":
         catalogue.delete([change.id for change in changes])
         return
     known = {catalogue.id_column, *catalogue.items.schema}

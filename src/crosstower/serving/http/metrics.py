@@ -46,6 +46,7 @@ class ServerMetrics:
         self._values = counter("values", "Query values looked up.", "column")
         self._unseen = counter("unseen_values", "Query values not seen in training.", "column")
         self._items_written = counter("items_written", "Items put or deleted.")
+        self._vectors_written = counter("vectors_written", "Vectors of items put.")
         self._events_written = counter(
             "events_written", "Events stored, without those already known."
         )
@@ -140,6 +141,10 @@ class ServerMetrics:
     def items_written(self, items: int) -> None:
         """Count items put or deleted."""
         self._items_written.inc(items)
+
+    def vectors_written(self, vectors: int) -> None:
+        """Count vectors of items put."""
+        self._vectors_written.inc(vectors)
 
     def events_written(self, events: int) -> None:
         """Count events stored."""

@@ -55,6 +55,9 @@ class ModelResponse(_Response):
     items: int
     newer_items: int
     candidates: int
+    weights: str | None = Field(
+        description="SHA-256 of the retrieval model's weights, which changed vectors must name."
+    )
     form: str = Field(description="Form in which the ranker's model runs: eager or onnx.")
     limits: Limits
     user_column: str | None

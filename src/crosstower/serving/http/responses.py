@@ -168,6 +168,7 @@ def model_response(live: Live, settings: Settings, number: int | None) -> dict[s
         "items": 0 if funnel is None else len(funnel.catalogue.items),
         "newer_items": 0 if funnel is None else funnel.catalogue.items.newer_count,
         "candidates": manifest.candidates,
+        "weights": live.weights,
         "form": live.form,
         "limits": settings.limits.model_dump(),
         "explore": None if live.explore is None else live.explore.model_dump(),

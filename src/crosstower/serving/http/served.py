@@ -55,7 +55,8 @@ class Served:
         if heads is self._heads:
             return
         catalogue = None if self.live.funnel is None else self.live.funnel.catalogue
-        self._applied = self._items.apply(catalogue, self._applied, heads.items)
+        newest, weights = heads.items, self.live.weights or ""
+        self._applied = self._items.apply(catalogue, self._applied, newest, weights=weights)
         if self._counts is not None:
             self._counts.catch_up()
         elif self._heads is None:  # events are counted by columns of all items

@@ -1,10 +1,14 @@
-"""Changes of items in order of arrival, as rows of a table."""
+"""Changes of items in order of arrival, as rows of a table.
+
+The JSON of a whole item is an object, that of its vector the list `[weights, float32 in base64]`.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +27,34 @@ TABLES = (
 Entry = tuple[str, str | None]
 
 
+_DROP = """
+DELETE FROM item_changes
+WHERE sequence NOT IN (
+  SELECT max(sequence) FROM item_changes GROUP BY id, coalesce(substr(item, 1, 1) = '[', 0)
+)
+OR substr(item, 1, 1) = '[' AND EXISTS (
+  SELECT 1 FROM item_changes AS later
+  WHERE later.id = item_changes.id AND later.sequence > item_changes.sequence
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemVector:
+    """A vector of an item: little-endian float32, and the SHA-256 of the weights it belongs to."""
+
+    weights: str
+    values: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of one item: `row` is the whole item, or None if it was deleted."""
+    """A change of one item: a new `vector`, or else its `row`, which is None if it was deleted."""
 
     sequence: int
     id: int | str
     row: dict[str, Any] | None
+    vector: ItemVector | None = None
 
 
 def put_entries(rows: Sequence[dict[str, Any]], item: str) -> list[Entry]:
@@ -50,6 +75,20 @@ def removal_entries(ids: Sequence[int | str]) -> list[Entry]:
 
     """
     return [(_id_text(given, f"ids: number {n}"), None) for n, given in enumerate(ids, start=1)]
+
+
+def vector_entries(vectors: Mapping[int | str, bytes], weights: str) -> list[Entry]:
+    """Return (id, vector) as JSON of each item.
+
+    Args:
+        vectors: little-endian float32 by canonical id.
+        weights: SHA-256 of the weights that they belong to.
+
+    """
+    return [
+        (json_text(item), json_text([weights, base64.b64encode(values).decode()]))
+        for item, values in vectors.items()
+    ]
 
 
 def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
@@ -77,14 +116,11 @@ def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> lis
 
 
 def drop_older(connection: sqlite3.Connection) -> int:
-    """Keep only the last change of each id; return the number of changes dropped.
+    """Keep only the last row or removal of each id, and a later vector; return the number dropped.
 
     Removals stay: the item may be in the bundle that the server starts from.
     """
-    return connection.execute(
-        "DELETE FROM item_changes WHERE sequence NOT IN"
-        " (SELECT max(sequence) FROM item_changes GROUP BY id)"
-    ).rowcount
+    return connection.execute(_DROP).rowcount
 
 
 def _change(number: Any, given: Any, item: Any) -> Change:
@@ -94,9 +130,22 @@ def _change(number: Any, given: Any, item: Any) -> Change:
         raise _damaged(number, str(error)) from None
     if isinstance(identity, bool) or not isinstance(identity, int | str):
         raise _damaged(number, f"its id is {identity!r}")
+    if isinstance(row, list):
+        return Change(number, identity, None, _vector(number, row))
     if row is not None and not isinstance(row, dict):
         raise _damaged(number, "its item is no object")
     return Change(number, identity, row)
+
+
+def _vector(number: Any, parts: list[Any]) -> ItemVector:
+    try:
+        weights, text = parts
+        values = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        raise _damaged(number, "its item is no object, and no vector") from None
+    if not isinstance(weights, str) or not values or len(values) % 4:
+        raise _damaged(number, "its vector is no list of float32")
+    return ItemVector(weights, values)
 
 
 def _damaged(number: Any, what: str) -> ServeError:

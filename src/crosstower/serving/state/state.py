@@ -128,6 +128,18 @@ class State:
         """
         return self._append(item_log.removal_entries(ids))
 
+    def put_vectors(self, vectors: Mapping[Id, bytes], *, weights: str) -> int:
+        """Store vectors of items; return the number of the last change.
+
+        A vector counts until the item is put or deleted, in bundles with these weights.
+
+        Args:
+            vectors: little-endian float32 by canonical id.
+            weights: SHA-256 of the retrieval model's weights.
+
+        """
+        return self._append(item_log.vector_entries(vectors, weights))
+
     def changes_after(self, sequence: int) -> Iterator[Change]:
         """Yield the changes of items with a higher number, oldest first."""
         while True:

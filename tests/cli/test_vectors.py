@@ -1,0 +1,37 @@
+"""`crosstower vectors`: from a run to the state of a server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crosstower.serving.state.state import State
+
+from ..fixtures.live_films import LiveFilms
+from ..retrieval.test_query_tower import changed_run, plus
+from .command_line import Capture
+from .command_line import run as typed
+
+
+def test_changed_vectors_travel_from_a_run_to_a_state(
+    live_films: LiveFilms, tmp_path: Path, capsys: Capture
+) -> None:
+    run = changed_run(live_films.retrieval, tmp_path / "run", plus("item_tower.head.weight"))
+    out, state, bundle = tmp_path / "v.parquet", tmp_path / "state", live_films.bundle.folder
+    export = ("vectors", "export", run.folder, "--since", bundle, "-o", out)
+    code, words, _ = typed(capsys, *export)
+    assert code == 0
+    assert "30 changed vectors; 0 are unchanged, 0 items are not in the bundle" in words
+    assert "already exists" in typed(capsys, *export)[2]
+    with State.open(state) as opened:
+        opened.set_bundle(bundle)
+    code, plain, _ = typed(capsys, "vectors", "push", out, "--state", state, "--json")
+    assert (code, json.loads(plain)) == (0, {"vectors": 30, "unknown": 0})
+    with State.open(state) as opened:
+        assert opened.last_sequence() == 30
+
+
+@pytest.mark.parametrize("more", [[], ["--state", "a", "--server", "http://b"]])
+def test_one_destination_is_needed(tmp_path: Path, more: list[str], capsys: Capture) -> None:
+    code, _, words = typed(capsys, "vectors", "push", tmp_path / "v", *more)
+    assert (code, "either --server URL or --state" in words) == (2, True)
