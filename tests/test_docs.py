@@ -21,6 +21,7 @@ from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.serving.http.schemas import EventsRequest, RecommendRequest
 from crosstower.serving.http.user_routes import UsersRequest
+from crosstower.serving.http.vector_routes import VectorsRequest
 from crosstower.serving.retraining.plan import RetrainPlan
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,7 @@ BODIES = {
     "/v1/recommend": RecommendRequest,
     "/v1/events": EventsRequest,
     "/v1/users": UsersRequest,
+    "/v1/vectors": VectorsRequest,
 }
 SCHEMA = {"columns": {"user": "categorical"}, "tasks": {"click": "binary"}}
 
