@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.item_changes import ItemChanges
@@ -24,6 +26,27 @@ def test_it_applies_changes_of_items(live: Live, tmp_path: Path) -> None:
         assert items.places_of([10**6])[0] >= 0
         served.catch_up(state.heads())
         assert items.places_of([10**6])[0] < 0
+
+
+def test_a_bundle_built_with_changes_gets_the_vectors_among_them(
+    live: Live, tmp_path: Path
+) -> None:
+    items = live.needs_funnel.catalogue.items
+    ids = items.ids(np.arange(4))
+    vectors = np.random.default_rng(0).normal(size=(4, 8)).astype("<f4")
+    before = items.vectors(np.arange(4))
+    with State.open(tmp_path) as state:
+        weights = live.weights or ""
+        pairs = dict(zip(ids, (row.tobytes() for row in vectors), strict=True))
+        state.put_vectors(pairs, weights=weights)
+        state.put_vectors({ids[1]: pairs[ids[2]]}, weights="another")
+        row = items.attributes(np.array([2]))[0] | {"listing_id": ids[2]}
+        last = state.put_items([row], item="listing_id")
+        served = Served(live, state, ItemChanges(state), ServerMetrics(), applied=last)
+        state.put_vectors({ids[3]: pairs[ids[0]]}, weights=weights)
+        served.catch_up(state.heads())
+    wanted = np.stack([vectors[0], vectors[1], before[2], vectors[0]])
+    np.testing.assert_array_equal(items.vectors(items.places_of(ids)), wanted)
 
 
 def test_lists_and_drift_are_counted_by_version(live: Live, tmp_path: Path) -> None:

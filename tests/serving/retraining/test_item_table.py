@@ -55,3 +55,14 @@ def test_items_that_do_not_fit_are_counted(live_films: LiveFilms, tmp_path: Path
     assert found.unreadable == 1
     assert {"n0", "n1", "n2", "n4"} <= set(found.current["film"])
     assert "n3" not in set(found.current["film"])
+
+
+def test_vectors_change_no_item(live_films: LiveFilms, tmp_path: Path) -> None:
+    retriever = live_films.bundle.retriever()
+    with changed(tmp_path) as state:
+        before = item_rows(retriever, state)
+        state.put_vectors({"f01": bytes(32), "f05": bytes(32), "f02": bytes(32)}, weights="any")
+        after = item_rows(retriever, state)
+        assert after.sequence == state.last_sequence()
+    assert genres(after.current) == genres(before.current)
+    assert genres(after.known) == genres(before.known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,27 @@ class ItemChanges:
         for first in [first for first in list(self._own) if first <= applied]:
             self._own.pop(first, None)
         return applied
+
+    def apply_vectors(
+        self, catalogue: OnlineCatalogue | None, applied: int, *, weights: str
+    ) -> None:
+        """Apply the vectors up to a number to a catalogue that was built with all other changes.
+
+        Args:
+            catalogue: of the open bundle.
+            applied: number of the last change that the bundle was built with.
+            weights: SHA-256 of the catalogue's model.
+
+        """
+        found: dict[Id, Change] = {}
+        if catalogue is None or not applied:
+            return
+        for change in takewhile(lambda c: c.sequence <= applied, self._state.changes_after(0)):
+            if change.vector is None:
+                found.pop(change.id, None)
+            elif change.vector.weights == weights:
+                found[change.id] = change
+        _apply_vectors(catalogue, list(found.values()), weights)
 
     def _apply_own(self, catalogue: OnlineCatalogue | None, applied: int) -> int:
         """Apply the next changes that this worker has written, as encoded."""

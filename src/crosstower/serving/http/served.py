@@ -56,6 +56,8 @@ class Served:
             return
         catalogue = None if self.live.funnel is None else self.live.funnel.catalogue
         newest, weights = heads.items, self.live.weights or ""
+        if self._heads is None:
+            self._items.apply_vectors(catalogue, self._applied, weights=weights)
         self._applied = self._items.apply(catalogue, self._applied, newest, weights=weights)
         if self._counts is not None:
             self._counts.catch_up()

@@ -50,6 +50,8 @@ def item_rows(retriever: Retriever, state: State, earlier: pl.DataFrame | None =
     put, last, sequence = dict[str, dict[str, Any]](), dict[str, Change](), 0
     for change in state.changes_after(0):
         key, sequence = str(change.id), change.sequence
+        if change.vector is not None:
+            continue  # a new training computes its own
         last[key] = change
         if change.row is not None:
             put.pop(key, None)

@@ -28,13 +28,21 @@ Entry = tuple[str, str | None]
 
 
 _DROP = """
-DELETE FROM item_changes
-WHERE sequence NOT IN (
-  SELECT max(sequence) FROM item_changes GROUP BY id, coalesce(substr(item, 1, 1) = '[', 0)
-)
-OR substr(item, 1, 1) = '[' AND EXISTS (
-  SELECT 1 FROM item_changes AS later
-  WHERE later.id = item_changes.id AND later.sequence > item_changes.sequence
+DELETE FROM item_changes WHERE sequence NOT IN (
+  WITH vectors AS (
+    SELECT sequence, id, json_extract(item, '$[0]') AS weights FROM item_changes
+    WHERE substr(item, 1, 1) = '['
+  ), newest AS (
+    SELECT weights FROM vectors GROUP BY weights ORDER BY max(sequence) DESC LIMIT 3
+  ), items AS (
+    SELECT id, max(sequence) AS sequence FROM item_changes
+    WHERE sequence NOT IN (SELECT sequence FROM vectors) GROUP BY id
+  )
+  SELECT sequence FROM items UNION ALL
+  SELECT max(vectors.sequence) FROM vectors LEFT JOIN items USING (id)
+  WHERE vectors.weights IN (SELECT weights FROM newest)
+  AND vectors.sequence > coalesce(items.sequence, 0)
+  GROUP BY vectors.id, vectors.weights
 )
 """
 
@@ -116,9 +124,10 @@ def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> lis
 
 
 def drop_older(connection: sqlite3.Connection) -> int:
-    """Keep only the last row or removal of each id, and a later vector; return the number dropped.
+    """Keep only the last row or removal of each id, and later vectors; return the number dropped.
 
-    Removals stay: the item may be in the bundle that the server starts from.
+    Of vectors, the last one of each of the three models is kept whose vectors came last. Removals
+    stay: the item may be in the bundle that the server starts from.
     """
     return connection.execute(_DROP).rowcount
 
