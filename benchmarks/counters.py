@@ -84,7 +84,7 @@ def auc(plain: Plain, counters: Plain, seeds: int) -> list[str]:
         "data": plain["data"] | ({"events": "rows"} if counters else {}),
         "schema": schema | {"columns": schema["columns"] | counters},
         "model": {"name": "dcn_v2", "embedding_dim": 8, "hidden": [64, 32]},
-        "training": {"epochs": 5, "batch_size": 512},
+        "training": {"epochs": 3, "batch_size": 1024},
         "evaluation": {"baselines": ["logistic_regression"]},
     }
     with tempfile.TemporaryDirectory() as folder:

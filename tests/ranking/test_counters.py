@@ -91,6 +91,26 @@ def test_a_warm_start_counts_the_whole_log_and_moves_its_rate(
     assert load_counts(run.folder / "counters").until == log["time"].max() * 10**9
 
 
+class TestMatches:
+    """Rows with events are reported, as rows with keys of joined tables are."""
+
+    def test_rows_with_events_are_noted(self, counted_run: Run) -> None:
+        notes = counted_run.info.facts.notes
+        counts = [note for note in notes if note.startswith("counts of ")]
+        assert [note.partition(":")[0] for note in counts] == [
+            "counts of 'click' by item_id within 2d",
+            "counts of 'impression' by item_id within 2d",
+            "counts of 'impression' by item_id within 12h",
+        ]
+        assert "of 3,000 rows have events (9" in counts[1]
+
+    @pytest.mark.filterwarnings("ignore:.* of these rows trained the model")
+    def test_keys_that_are_written_otherwise_are_a_warning(self, counted_run: Run) -> None:
+        rows = counted_rows(200)
+        with pytest.warns(match="0 of 200 rows have events .0.0%.; check that rows and events"):
+            counted_run.predict(rows.with_columns(item_id="i" + pl.col("item_id").cast(pl.String)))
+
+
 class TestOtherEvents:
     """New rows are counted from the log of the recipe, or from another one."""
 

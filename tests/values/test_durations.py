@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.values.durations import seconds_of
+from crosstower.values.durations import duration_text, seconds_of
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -20,3 +20,8 @@ def test_durations_are_those_of_the_standard_library(number, unit):
 def test_other_values_are_refused_in_words(value):
     with pytest.raises(ValueError, match=r"expected a duration above 0.*such as 7d, got"):
         seconds_of(value)
+
+
+@pytest.mark.parametrize("text", ["7d", "90m", "36h", "1m", "45s", "0.5s", "14d"])
+def test_a_duration_is_written_as_it_is_read(text: str) -> None:
+    assert duration_text(seconds_of(text)) == text

@@ -23,6 +23,7 @@ from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
 from crosstower.recipe.kinds.kind import Reading, readings_of
 from crosstower.recipe.own_columns import (
+    MARK,
     ROW,
     amount_name,
     label_name,
@@ -136,12 +137,12 @@ class Cleaner:
             row = int(bad.arg_max() or 0)
             cell = _shown(chunk.frame[source][row])
             raise DataError(
-                f"column '{source}': expected {cells.expected}, got {cell}"
+                f"column '{source.removeprefix(MARK)}': expected {cells.expected}, got {cell}"
                 f" in row {chunk.first_row + row} of {chunk.origin};"
                 f" {cells.advice}, or set data.on_bad_rows: skip"
             )
         if bad.any():
-            self.skipped[source] += int(bad.sum())
+            self.skipped[source.removeprefix(MARK)] += int(bad.sum())
         return ~bad.to_numpy()
 
 

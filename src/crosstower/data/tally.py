@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from crosstower.data.batch import Batch
+from crosstower.data.counters.matches import CountMatch
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.fingerprints import Recognised
 from crosstower.data.sources.joins import JoinMatch
@@ -25,6 +26,7 @@ class Tally:
     unseen: Unseen = field(default_factory=Unseen)
     recognised: Recognised | None = None
     joins: tuple[JoinMatch, ...] = ()
+    counts: tuple[CountMatch, ...] = ()
 
     def add(self, rows: int, batch: Batch, encoder: Encoder) -> None:
         """Take in a chunk of `rows` rows, of which those of `batch` are good."""
@@ -37,12 +39,13 @@ class Tally:
     def warnings(self) -> list[str]:
         """Return a sentence per thing to know; none if all is as in training."""
         known = [] if self.recognised is None else self.recognised.warnings()
-        low = [match.sentence for match in self.joins if match.low]
+        low = [match.sentence for match in (*self.joins, *self.counts) if match.low]
         return [*self._left_out(), *low, *self.unseen.warnings(), *known]
 
     def sentences(self) -> list[str]:
-        """Return the warnings, and how many rows found their keys where all is well."""
-        return [match.sentence for match in self.joins if not match.low] + self.warnings()
+        """Return the warnings, and how many rows found their keys and events where all is well."""
+        well = [match.sentence for match in (*self.joins, *self.counts) if not match.low]
+        return well + self.warnings()
 
     @property
     def cells(self) -> str:

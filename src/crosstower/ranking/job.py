@@ -14,7 +14,7 @@ import polars as pl
 from torch import nn
 
 from crosstower.data.batches import Batches
-from crosstower.data.counters.counted_source import CountedSource
+from crosstower.data.counters.counted_source import CountedSource, count_matches
 from crosstower.data.counters.files import FOLDER as COUNTERS
 from crosstower.data.counters.files import counts_at_end, save_counts
 from crosstower.data.encoded_rows import EncodedRows
@@ -161,7 +161,9 @@ class RankingJob:
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
         self.counted = source if isinstance(source, CountedSource) else None
-        self.encoder, self.facts = self.prepared.encoder, self.prepared.facts
+        self.encoder, facts = self.prepared.encoder, self.prepared.facts
+        counted = tuple(match.sentence for match in count_matches(source))
+        self.facts = facts.model_copy(update={"notes": (*counted, *facts.notes)})
         self.batch_size = self.recipe.training.batch_size_for(self.facts.rows["train"])
 
     def batches(self, seed: int) -> Batches:

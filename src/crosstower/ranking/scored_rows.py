@@ -10,6 +10,7 @@ import polars as pl
 import polars.selectors as cs
 
 from crosstower.data.batch import Batch
+from crosstower.data.counters.counted_source import count_matches
 from crosstower.data.prefetch import prefetch
 from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Chunk, Source, require_columns
@@ -89,7 +90,7 @@ class RowScorer:
         for chunk, frame, batch in prefetch(chunks(), depth=1):
             self.tally.add(chunk.frame.height, batch, encoder)
             yield chunk, frame, batch
-        self.tally.joins = join_matches(source)
+        self.tally.joins, self.tally.counts = join_matches(source), count_matches(source)
         if self.tally.left_out == self.tally.rows:
             raise DataError(f"{source.name}: no row can be read: {self.tally.cells}")
 

@@ -38,5 +38,17 @@ def seconds_of(value: Any) -> float:
     return seconds
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration in the largest unit, up to days, of which it is a whole number.
+
+    >>> duration_text(604_800), duration_text(5_400), duration_text(0.5)
+    ('7d', '90m', '0.5s')
+    """
+    for unit in "dhm":
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 Duration = Annotated[float, BeforeValidator(seconds_of)]
 """A field of a model that takes a duration and keeps seconds."""

@@ -111,7 +111,16 @@ def test_a_row_without_a_time_has_no_count() -> None:
         ({"event": "click", "by": ["a", "a"]}, "by repeats 'a'; name it once"),
         ({"event": ["a", "a"], "by": "a"}, "event repeats 'a'; name it once"),
         ({"event": "click", "by": "a", "prior": 2}, "prior: allowed only with per"),
-        ({"event": "click", "by": "a", "delay": "8d"}, "delay: expected less than the window"),
+        (
+            {"event": "click", "by": "a", "delay": "8d"},
+            "less than the window of 7d, got 8d",
+        ),
+        ({"event": "click", "by": "a", "window": "0.5s"}, "window: expected a duration from 1s"),
+        ({"event": "click", "by": "a", "window": "9e9"}, "window: expected a duration"),
+        (
+            {"event": "click", "by": "a", "window": 3_999_999_960},
+            "from 1s to 36500d, got 66666666m",
+        ),
         ({"event": "click", "by": "a", "window": "soon"}, "window: expected a duration above 0"),
         (
             {"event": "a", "per": "b", "by": "a", "transform": "quantile"},

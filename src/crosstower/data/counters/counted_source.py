@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from crosstower.data.counters.event_log import event_clock, read_events
 from crosstower.data.counters.keys import hashes_of, keys_of
+from crosstower.data.counters.matches import CountMatch
 from crosstower.data.counters.point_in_time import PointInTimeCounts
 from crosstower.data.reading import source_of, training_source
 from crosstower.data.sources.source import Chunk, Source, require_columns
@@ -64,11 +66,15 @@ class EventHistory:
 class CountedSource:
     """Rows of `base` with a column per count, named `EventCount.column`.
 
-    A count is of the events before the row's time; it is null in rows without a time.
+    A count is of the events before the row's time; it is null in rows without a time. `found`
+    holds the rows, and those with events, of the last complete pass; see `count_matches`.
     """
 
     base: Source
     history: EventHistory
+    found: dict[str, tuple[int, int]] = field(
+        default_factory=dict[str, tuple[int, int]], compare=False
+    )
 
     @property
     def name(self) -> str:
@@ -89,14 +95,18 @@ class CountedSource:
         time, kept = self.history.time, [name for name in columns if name not in counts]
         read = list(dict.fromkeys([*kept, *keys, time]))
         require_columns(self.base, read)
+        totals = {name: np.zeros(2, np.int64) for name in counts}
         for chunk in self.base.chunks(read):
             added = self._added(chunk.frame, keys, counts)
+            for series in added:
+                totals[series.name] += (len(series), int((series > 0).sum()))
             yield Chunk(
                 chunk.frame.with_columns(added).select(columns),
                 chunk.origin,
                 chunk.first_row,
                 chunk.index,
             )
+        self.found.update({name: (int(total[0]), int(total[1])) for name, total in totals.items()})
 
     def _added(
         self, frame: pl.DataFrame, keys: Sequence[str], counts: dict[str, EventCount]
@@ -118,6 +128,15 @@ class CountedSource:
     @cached_property
     def _clock(self) -> Clock:
         return event_clock(self.history.recipe, self.base, self.history.time)
+
+
+def count_matches(source: Source) -> tuple[CountMatch, ...]:
+    """Return how many rows of a source had events in its last complete pass, by count."""
+    if not isinstance(source, CountedSource):
+        return ()
+    counts = source.history.recipe.schema_.counts()
+    found = {count: source.found[count.column] for count in counts if count.column in source.found}
+    return tuple(CountMatch(count, rows, some) for count, (rows, some) in found.items())
 
 
 def counted_training_source(recipe: Recipe, frame: Any = None) -> Source:

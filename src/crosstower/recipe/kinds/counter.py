@@ -18,12 +18,13 @@ from crosstower.recipe.kinds.numeric import NumberLearner, Numeric, Ranked, Stan
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.own_columns import place_name
 from crosstower.values.columns import Cells, floats_of, none_bad
-from crosstower.values.durations import Duration
+from crosstower.values.durations import Duration, duration_text
 from crosstower.values.instants import SECOND
 from crosstower.values.moments import Moments
 
 Floats = NDArray[np.float64]
 _COUNT, _PER = "count", "per"
+_LONGEST = 36_500 * 86_400
 
 
 def _several(value: Any) -> Any:
@@ -99,9 +100,15 @@ class Counter(Kind):
             raise ValueError(
                 f"transform: expected standardise or none for a ratio, got '{self.transform}'"
             )
+        if not 1 <= self.window <= _LONGEST:
+            raise ValueError(
+                f"window: expected a duration from 1s to {duration_text(_LONGEST)}, got"
+                f" {duration_text(self.window)}"
+            )
         if self.delay is not None and self.delay >= self.window:
             raise ValueError(
-                f"delay: expected less than the window of {self.window:g} s, got {self.delay:g} s"
+                f"delay: expected less than the window of {duration_text(self.window)}, got"
+                f" {duration_text(self.delay)}"
             )
         return self
 

@@ -1,0 +1,38 @@
+"""How many rows have events that a count counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crosstower.recipe.event_count import EventCount
+from crosstower.values.durations import duration_text
+from crosstower.values.instants import SECOND
+
+
+@dataclass(frozen=True)
+class CountMatch:
+    """Rows of one pass, and those with at least one event.
+
+    >>> CountMatch(EventCount(("click",), ("item_id",), 604_800 * SECOND), rows=4, found=3).sentence
+    "counts of 'click' by item_id within 7d: 3 of 4 rows have events (75.0%)"
+    """
+
+    count: EventCount
+    rows: int
+    found: int
+
+    @property
+    def low(self) -> bool:
+        """Whether no row has an event, so that something may be wrong."""
+        return self.rows > 0 and self.found == 0
+
+    @property
+    def sentence(self) -> str:
+        """What is counted, and the rows with events, with advice where there are none."""
+        types = ", ".join(map(repr, self.count.events))
+        window = duration_text(self.count.window / SECOND)
+        what = f"counts of {types} by {', '.join(self.count.by)} within {window}"
+        share = self.found / self.rows if self.rows else 0.0
+        advice = "; check that rows and events write their keys alike, and that their times overlap"
+        found = f"{self.found:,} of {self.rows:,} rows have events ({share:.1%})"
+        return f"{what}: {found}{advice if self.low else ''}"
