@@ -92,7 +92,7 @@ function scoresTable(candidate, model) {
 }
 
 function attributesTable(attributes) {
-  if (!attributes) return el("p", { class: "help" }, "Not sent by the server.");
+  if (!attributes) return el("p", { class: "help" }, "The server has not sent them.");
   const rows = Object.entries(attributes).map(([name, value]) =>
     el(
       "tr",

@@ -11,8 +11,12 @@ export function noticesOf(response, model, request) {
   const { fallback, experiment, arm, version, unknown } = response;
   if (fallback) words.push(FALLBACKS[fallback] ?? `The server fell back to: ${fallback}.`);
   if (experiment) words.push(`Experiment ${experiment}: the list is that of arm ${arm}.`);
-  else if (version !== model.version)
-    words.push(`The server now serves version ${version}; reload this page.`);
+  if (version !== model.version)
+    words.push(
+      experiment
+        ? `The list is of version ${version}; unless the arm has that bundle, reload this page.`
+        : `The server now serves version ${version}; reload this page.`,
+    );
   words.push(...(response.notices ?? []).filter((notice) => /^(rules|history)/.test(notice)));
   if (unknown?.length) words.push(`Unknown items: ${unknown.join(", ")}.`);
   const reordered = (c) =>

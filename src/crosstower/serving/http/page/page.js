@@ -217,7 +217,7 @@ function funnelWords(stages, changed) {
   const words = [
     `First ${first}${stages > 1 ? " per stage; moved: since the stage before" : ""}`,
     changed && "± own: compared with the bundle's blend",
-    page.whatIf && "+: what if it is clicked?",
+    page.whatIf && "+: what if?",
   ];
   return words.filter(Boolean).join("; ");
 }

@@ -32,7 +32,10 @@ export function openWhatIf(changed) {
   const draw = (view) => {
     const box = byId("what-if");
     box.hidden = view === null;
-    if (view === null) return box.replaceChildren();
+    if (view === null) {
+      state.leads = false;
+      return;
+    }
     if (!box.firstChild) box.replaceChildren(...skeleton(reset));
     drawClicks(state.clicks, remove);
     drawLists(view, add);
