@@ -23,14 +23,13 @@ from crosstower.data.filters.filter import parse_filter
 from crosstower.errors import QueryError
 
 from . import fake_loop
+from .fake_items import CRUEL_NAME, made_up_items
 
 PAGE = Path(crosstower.serving.http.__file__).parent / "page"
 POLICY = (
     "default-src 'self'; style-src 'self'; img-src 'self' data:; script-src 'self';"
     " connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-CRUEL_NAME = "<script>window.broken = true</script><img src=x onerror='window.broken = true'>"
-LARGE_ID = 9_007_199_254_740_993  # 2^53 + 1: a float would make it another item
 MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 TRANSFORMS = {
     "identity": lambda p: p,
@@ -39,8 +38,6 @@ TRANSFORMS = {
     "percentile": lambda p: (rankdata(p) - 0.5) / len(p),
     "standardise": lambda p: (p - p.mean()) / p.std(),
 }
-PLACES = ["harbour", "old town", "market", "river", "north gate", "station"]
-SUBJECTS = ["Sunrise over the", "A slow day in the", "Ten cafés near the", "Night walk to the"]
 
 
 class ProblemError(Exception):
@@ -51,26 +48,6 @@ class ProblemError(Exception):
         errors = {"errors": [{"where": where, "problem": detail}]} if where else {}
         words = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         self.body = words | errors
-
-
-def made_up_items(count: int = 1500) -> pl.DataFrame:
-    """Return items of three types; the first one's title is an attack."""
-    random = np.random.default_rng(7)
-    titles = [
-        f"{SUBJECTS[a]} {PLACES[b]}"
-        for a, b in zip(random.integers(0, 4, count), random.integers(0, 6, count), strict=True)
-    ]
-    kinds = random.choice(["photo", "video", "article"], count, p=[0.5, 0.3, 0.2])
-    return pl.DataFrame(
-        {
-            "item_id": [LARGE_ID, *range(1, count)],
-            "title": [CRUEL_NAME, *titles[1:]],
-            "content_type": kinds,
-            "city": random.choice(["Paris", "Rome", "Oslo", "Lisbon"], count),
-            "price": random.gamma(3, 30, count).round(0),
-            "tags": [["sea", "food", "art"][: n + 1] for n in random.integers(0, 3, count)],
-        }
-    )
 
 
 @dataclass
@@ -223,7 +200,9 @@ class FakeBundle:
             listed[-1]["blend_score"] = row["score"] if blended else None
             listed[-1]["type"] = row[column]
         first = [
-            candidate | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
+            candidate
+            | {"counts": {"clicks": [1_200], "ctr": [3, 40]}}
+            | {"attributes": {n: row[n] for n in self.items.columns if n != "item_id"}}
             for candidate, row in zip(listed, rows.iter_rows(named=True), strict=True)
         ][: body["k"]]
         spent = {"retrieve": 1.21, "rank": 4.05, "blend": 0.42, "total": 6.13}

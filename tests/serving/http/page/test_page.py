@@ -20,7 +20,8 @@ from .browsing import (
     set_weight,
     tab,
 )
-from .fake_server import CRUEL_NAME, LARGE_ID, FakeBundle
+from .fake_items import CRUEL_NAME, LARGE_ID
+from .fake_server import FakeBundle
 
 # Fixtures are found by their names in this module.
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page
@@ -107,6 +108,21 @@ def test_search_and_the_way_back_from_an_item(page: Page, url: str) -> None:
     expect(drawer.locator(".item b")).to_have_text(ids(found))
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
+
+
+def test_an_item_shows_the_counts_that_the_ranker_read(page: Page) -> None:
+    page.locator(f"{BLENDED} .item").first.press("Enter")
+    section = page.get_by_role("dialog").locator("section", has_text="Counts of events")
+    expect(section.get_by_role("row")).to_have_text(["clicks1,200", "ctr3 of 40"])
+    page.keyboard.press("Escape")
+    shown = page.locator(f"{BLENDED} .item b").all_inner_texts()
+    other = page.locator(".column[data-stage=retrieved] .item")
+    place = next(
+        i for i, text in enumerate(other.locator("b").all_inner_texts()) if text not in shown
+    )
+    other.nth(place).press("Enter")
+    expect(page.get_by_role("dialog").locator("section", has_text="Scores")).to_be_visible()
+    expect(section).to_have_count(0)  # only shown items have them
 
 
 def test_names_are_text_and_large_ids_exact(page: Page) -> None:

@@ -15,8 +15,9 @@ from ....fixtures.live_films import LiveFilms
 from ... import processes
 from . import browsing
 from .browsing import BLENDED, ids, open_page, post, tab
+from .fake_items import CRUEL_NAME
 from .fake_loop import HOSTILE
-from .fake_server import CRUEL_NAME, FakeBundle
+from .fake_server import FakeBundle
 
 browser, bundle, url, page = browsing.browser, browsing.bundle, browsing.url, browsing.page
 

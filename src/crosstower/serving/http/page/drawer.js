@@ -2,10 +2,11 @@
 
 import * as api from "./api.js";
 import { itemText } from "./funnel.js";
-import { byId, el, score, valueText } from "./parts.js";
+import { byId, count, el, score, valueText } from "./parts.js";
 
 /**
- * Make the drawer. `context()`: { model, column, candidateOf(id), attributesOf(candidate) }.
+ * Make the drawer. `context()`: { model, column, candidateOf(id), attributesOf(candidate),
+ * countsOf(id) }.
  * Returns { openItem(candidate), openSearch(words, items) }.
  */
 export function openDrawer(context) {
@@ -45,7 +46,8 @@ function searchView(words, items, { column }, openItem) {
   return [words, [list]];
 }
 
-function itemView(item, { model, column, candidateOf, attributesOf }, openItem) {
+function itemView(item, { model, column, candidateOf, attributesOf, countsOf }, openItem) {
+  const counts = Object.entries(countsOf(item.item_id) ?? {});
   const candidate = candidateOf(item.item_id);
   const attributes = item.attributes ?? attributesOf(item);
   const similar =
@@ -56,6 +58,7 @@ function itemView(item, { model, column, candidateOf, attributesOf }, openItem) 
       candidate
         ? section("Scores", scoresTable(candidate, model))
         : el("p", { class: "help" }, "Not among the candidates of this request."),
+      counts.length > 0 && section("Counts of events, as the ranker read them", countsTable(counts)),
       section("Attributes", attributesTable(attributes)),
       similar,
     ],
@@ -100,6 +103,14 @@ function attributesTable(attributes) {
       el("th", { scope: "row" }, name),
       el("td", {}, valueText(value).slice(0, 2000) || "–"),
     ),
+  );
+  return el("table", { class: "facts" }, el("tbody", {}, ...rows));
+}
+
+/** Counters of the item; a ratio has two counts. */
+function countsTable(counts) {
+  const rows = counts.map(([name, numbers]) =>
+    el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, numbers.map(count).join(" of "))),
   );
   return el("table", { class: "facts" }, el("tbody", {}, ...rows));
 }

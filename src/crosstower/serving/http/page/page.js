@@ -13,6 +13,7 @@ import { openRequest } from "./request.js";
 import { callOff, listFor, newest, whatIfFor } from "./responses.js";
 import { openRules } from "./rules.js";
 import { openStudio } from "./studio.js";
+import { askForToken } from "./token.js";
 import { loadVersions } from "./versions.js";
 import { openViews } from "./views.js";
 import { differenceWords, openWhatIf } from "./whatif.js";
@@ -38,6 +39,7 @@ async function start() {
     column: typeColumn(),
     candidateOf,
     attributesOf,
+    countsOf: (id) => page.shown?.items.find((item) => item.item_id === id)?.counts,
   }));
   try {
     page.model = await api.model();
@@ -271,21 +273,6 @@ const sayLater = later(600, () => {
   ];
   byId("status").textContent = words.filter(Boolean).join(" ");
 });
-
-function askForToken(words) {
-  const dialog = byId("token");
-  byId("token-problem").textContent = words;
-  byId("token-text").value = "";
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener(
-      "close",
-      () => resolve(dialog.returnValue === "use" ? byId("token-text").value : null),
-      { once: true },
-    );
-  });
-}
 
 byId("search").addEventListener("submit", async (event) => {
   event.preventDefault();

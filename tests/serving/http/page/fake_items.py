@@ -1,0 +1,29 @@
+"""Made-up items of a fake server."""
+
+import numpy as np
+import polars as pl
+
+CRUEL_NAME = "<script>window.broken = true</script><img src=x onerror='window.broken = true'>"
+LARGE_ID = 9_007_199_254_740_993  # 2^53 + 1: a float would make it another item
+PLACES = ["harbour", "old town", "market", "river", "north gate", "station"]
+SUBJECTS = ["Sunrise over the", "A slow day in the", "Ten cafés near the", "Night walk to the"]
+
+
+def made_up_items(count: int = 1500) -> pl.DataFrame:
+    """Return items of three types; the first one's title is an attack."""
+    random = np.random.default_rng(7)
+    titles = [
+        f"{SUBJECTS[a]} {PLACES[b]}"
+        for a, b in zip(random.integers(0, 4, count), random.integers(0, 6, count), strict=True)
+    ]
+    kinds = random.choice(["photo", "video", "article"], count, p=[0.5, 0.3, 0.2])
+    return pl.DataFrame(
+        {
+            "item_id": [LARGE_ID, *range(1, count)],
+            "title": [CRUEL_NAME, *titles[1:]],
+            "content_type": kinds,
+            "city": random.choice(["Paris", "Rome", "Oslo", "Lisbon"], count),
+            "price": random.gamma(3, 30, count).round(0),
+            "tags": [["sea", "food", "art"][: n + 1] for n in random.integers(0, 3, count)],
+        }
+    )
