@@ -1,12 +1,21 @@
-"""Made-up items of a fake server."""
+"""Made-up items of a fake server, and transforms of its blends."""
 
 import numpy as np
 import polars as pl
+from scipy.special import logit, ndtri
+from scipy.stats import rankdata
 
 CRUEL_NAME = "<script>window.broken = true</script><img src=x onerror='window.broken = true'>"
 LARGE_ID = 9_007_199_254_740_993  # 2^53 + 1: a float would make it another item
 PLACES = ["harbour", "old town", "market", "river", "north gate", "station"]
 SUBJECTS = ["Sunrise over the", "A slow day in the", "Ten cafés near the", "Night walk to the"]
+TRANSFORMS = {
+    "identity": lambda p: p,
+    "logit": logit,
+    "probit": ndtri,
+    "percentile": lambda p: (rankdata(p) - 0.5) / len(p),
+    "standardise": lambda p: (p - p.mean()) / p.std(),
+}
 
 
 def made_up_items(count: int = 1500) -> pl.DataFrame:

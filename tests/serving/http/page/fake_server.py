@@ -15,15 +15,13 @@ from zlib import crc32
 
 import numpy as np
 import polars as pl
-from scipy.special import logit, ndtri
-from scipy.stats import rankdata
 
 import crosstower.serving.http
 from crosstower.data.filters.filter import parse_filter
 from crosstower.errors import QueryError
 
 from . import fake_loop
-from .fake_items import CRUEL_NAME, made_up_items
+from .fake_items import CRUEL_NAME, TRANSFORMS, made_up_items
 
 PAGE = Path(crosstower.serving.http.__file__).parent / "page"
 POLICY = (
@@ -31,13 +29,6 @@ POLICY = (
     " connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-TRANSFORMS = {
-    "identity": lambda p: p,
-    "logit": logit,
-    "probit": ndtri,
-    "percentile": lambda p: (rankdata(p) - 0.5) / len(p),
-    "standardise": lambda p: (p - p.mean()) / p.std(),
-}
 
 
 class ProblemError(Exception):
