@@ -33,6 +33,7 @@ NAMES = (
     "loop",
     "replay",
     "live_users",
+    "gate",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

@@ -64,7 +64,7 @@ def test_a_yaml_file_shown_is_valid(text: str) -> None:
         if "experiments" in plain:
             validate(Experiments, plain)
             return
-        if "labels" in plain:
+        if "labels" in plain or "gate" in plain:
             validate(RetrainPlan, plain)
             return
         if "values" in plain:

@@ -11,19 +11,25 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
 from crosstower.serving.retraining import versions as versions_module
 from crosstower.serving.retraining.history import History
+from crosstower.serving.retraining.retrain import retrain
 from crosstower.serving.retraining.versions import Attempt, Versions
 from crosstower.serving.state import version_log
 from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import VersionLog
+from crosstower.training.run import Run
 
+from .films_log import film_events, films_plan
 from .test_versions import BAD, GOOD, Verdict
 
 FILES = 4  # of a version, besides its manifest
@@ -97,8 +103,43 @@ def _leave(work: Callable[[], None]) -> NoReturn:
     try:
         work()
         code = 0
+    except Exception:
+        traceback.print_exc()
     finally:
         os._exit(code)
+
+
+class RealRetraining(Retraining):
+    """The films, retrained from 240 impressions by the runs of their bundle.
+
+    All work is done by children, as libraries with threads must not be used before a fork.
+    """
+
+    def __init__(self, folder: Path, base: Path, runs: Sequence[str]) -> None:
+        self.state, self.folder, self.base = folder / "state", folder / "versions", base
+        self.runs, self._events = runs, 0
+        self.wait(self.run)
+
+    def child(self, work: Callable[[], None]) -> int:
+        self._events += 240  # new ones for each child
+        return super().child(work)
+
+    def run(self, hook: Hook = lambda: None, verdict: Verdict = GOOD) -> None:
+        plan = films_plan(Run.open(self.runs[0]), Run.open(self.runs[1]))
+        with State.open(self.state) as state:
+            state.add_events(film_events(self._events, 240, seed=self._events))
+        retrain(self.base, self.state, plan=plan, versions=self.folder)
+
+    def wait(self, work: Callable[[], None]) -> None:
+        assert os.waitpid(self.child(work), 0)[1] == 0
+
+    def served(self) -> int:
+        """Return the number of the live version, which can be opened as a server does."""
+        with State.open(self.state) as state:
+            live = History.of(state, self.base).live
+        self.wait(lambda: Live.open(Bundle.open(live.bundle)) and None)
+        assert live.number is not None
+        return live.number
 
 
 class Killer:
@@ -159,7 +200,7 @@ def at_each_step(retraining: Retraining, verdict: Verdict) -> int:
 def at_random(retraining: Retraining, kills: int) -> int:
     """Kill children at random instants; return the number of those that had not ended."""
     draws, killed, start = random.Random(0), 0, time.monotonic()
-    retraining.run()
+    os.waitpid(retraining.child(retraining.run), 0)
     usual = time.monotonic() - start
     for _ in range(kills):
         before = retraining.served()
@@ -171,15 +212,18 @@ def at_random(retraining: Retraining, kills: int) -> int:
     return killed
 
 
-def main(folder: str, base: str, kind: str, kills: str) -> None:
+def main(folder: str, base: str, kind: str, kills: str, *runs: str) -> None:
     """Run the retrainings, and print the number of those that were killed."""
-    retraining = Retraining(Path(folder), Path(base))
-    if kind == "random":
+    if kind == "real":
+        retraining: Retraining = RealRetraining(Path(folder), Path(base), runs)
+    else:
+        retraining = Retraining(Path(folder), Path(base))
+    if kind in ("random", "real"):
         killed = at_random(retraining, int(kills))
     else:
         killed = at_each_step(retraining, GOOD if kind == "published" else BAD)
     before = retraining.served()
-    retraining.run()  # the next one works as ever
+    os.waitpid(retraining.child(retraining.run), 0)  # the next one works as ever
     assert retraining.served() > before
     sys.stdout.write(f"{killed}\n")
 

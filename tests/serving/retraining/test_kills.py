@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ...fixtures.live_films import LiveFilms
+
 KILLS = os.environ.get("CROSSTOWER_KILLS", "25")
 ROOT = Path(__file__).parents[3]
 
@@ -24,3 +26,14 @@ def test_a_killed_retraining_leaves_the_old_or_the_new_version(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= least
+
+
+def test_a_real_retraining_that_is_killed_leaves_a_bundle_that_can_be_served(
+    tmp_path: Path, live_films: LiveFilms
+) -> None:
+    runs = [live_films.retrieval.folder, live_films.ranking.folder]
+    given = [tmp_path, live_films.bundle.folder, "real", "2", *runs]
+    command = [sys.executable, "-m", "tests.serving.retraining.kills", *given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) <= 2

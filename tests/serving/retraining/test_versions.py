@@ -189,7 +189,8 @@ def test_a_bundle_swapped_to_meanwhile_is_not_replaced(
         assert not attempt.finish(GOOD)
     assert state.bundle() == (1, Path("/by/hand"))
     assert events(state) == [(1, "begun"), (1, "refused")]
-    assert "another bundle went live" in state.versions.entries()[-1].detail["reasons"][0]
+    assert "another bundle went live" in attempt.reasons[0]
+    assert state.versions.entries()[-1].detail["reasons"] == [*attempt.reasons]
     assert folders(tmp_path) == []
 
 

@@ -109,14 +109,16 @@ def _sums(values: Floats, clusters: Indices, count: int) -> Floats:
 def _auc_of(labels: NDArray[Any], scores: Floats, clusters: Indices) -> Callable[[Floats], float]:
     """Return the AUC of one model as a function of draws; the rows are sorted once."""
     order = np.argsort(scores, kind="stable")
-    cluster, positive = clusters[order], labels[order] == 1
-    sorted_scores = scores[order]
-    starts = np.flatnonzero(np.append(True, sorted_scores[1:] != sorted_scores[:-1]))
+    cluster, positive = clusters[order], (labels[order] == 1).astype(np.float64)
+    first = np.append(True, np.diff(scores[order]) != 0.0)
+    starts = None if first.all() else np.flatnonzero(first)  # of runs of equal scores
 
     def of(draws: Floats) -> float:
         weights = draws[cluster]
-        above = np.add.reduceat(np.where(positive, weights, 0.0), starts)
-        below = np.add.reduceat(np.where(positive, 0.0, weights), starts)
+        above = weights * positive
+        below = weights - above
+        if starts is not None:
+            above, below = np.add.reduceat(above, starts), np.add.reduceat(below, starts)
         pairs = above.sum() * below.sum()
         if pairs == 0.0:
             return math.nan

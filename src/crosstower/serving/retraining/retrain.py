@@ -120,7 +120,7 @@ def retrain(
         "published" if published else "refused",
         attempt.number,
         new,
-        tuple(told["reasons"]),
+        attempt.reasons,
         (*rows.notes, *told["notes"]),
         told["figures"],
         time.monotonic() - begin,

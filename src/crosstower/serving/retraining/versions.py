@@ -27,6 +27,7 @@ from crosstower.storage.files import sync_folder, write_atomic
 BUNDLE, GATE = "bundle", "gate.json"
 KEEP = 5
 _LOCK = "retrain.lock"
+_OVERTAKEN = "another bundle went live while this version was made; start again"
 _GONE = re.compile(r"\.\d{4,}")  # folders that are being removed
 
 
@@ -224,6 +225,8 @@ class Versions:
 class Attempt:
     """A version in the making: fill `folder`, with the bundle at `bundle`, then call `finish`.
 
+    `reasons` say why `finish` has not published it.
+
     Args:
         versions: that it belongs to.
         number: of the version.
@@ -233,6 +236,7 @@ class Attempt:
 
     def __init__(self, versions: Versions, number: int, compared: tuple[int, Path] | None) -> None:
         self.number, self.compared, self.finished = number, compared, False
+        self.reasons: tuple[str, ...] = ()
         self.folder = versions.folder / f"{number:04d}"
         self.bundle = self.folder / BUNDLE
         self._versions = versions
@@ -259,8 +263,8 @@ class Attempt:
             sync_folder(self.folder)
             published = self._versions.publish(self, detail)
             if not published:
-                reason = "another bundle went live while this version was made; start again"
-                detail["reasons"] = [*detail.get("reasons", []), reason]
+                detail["reasons"] = [_OVERTAKEN]
+        self.reasons = tuple(detail["reasons"])
         if not published:
             self._versions.note("refused", self, detail)
         self.finished = True
