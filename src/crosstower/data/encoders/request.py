@@ -8,6 +8,7 @@ import polars as pl
 import torch
 
 from crosstower.data.batch import Batch
+from crosstower.data.encoders.counts import CountEncoder
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.request import Request
@@ -24,7 +25,7 @@ class RequestEncoder:
             both sides such as a distance among them, unless `pairs` has it. A cross is of the side
             that has all its columns; one of both sides is made here.
         pairs: columns of both sides that are encoded for themselves, so that the candidates' own
-            can be encoded before there is a request.
+            can be encoded before there is a request. Those that count events are `counts`.
 
     Raises:
         QueryError: `user` names a column that is not there, or a cross.
@@ -32,14 +33,15 @@ class RequestEncoder:
     """
 
     def __init__(self, encoder: Encoder, user: Sequence[str], pairs: Sequence[str] = ()) -> None:
-        schema = encoder.schema
+        schema, self.counts = encoder.schema, CountEncoder(encoder)
         _check(schema, user)
         own = [name for name in schema.columns if _is_of(name, schema, set(user))]
         left = {*own, *pairs}
         others = {n for n, c in schema.columns.items() if n not in left and not c.combines}
         theirs = [name for name in schema.columns if _is_of(name, schema, others)]
         self.user, self.items = PartialEncoder(encoder, own), PartialEncoder(encoder, theirs)
-        self.pairs, self.shared = PartialEncoder(encoder, pairs), frozenset(own)
+        framed = [name for name in pairs if name not in self.counts.side.columns]
+        self.pairs, self.shared = PartialEncoder(encoder, framed), frozenset(own)
         self._layout = encoder.layout
         places = {field.name: i for i, field in enumerate(self._layout.codes)}
         self._crosses = [
@@ -59,8 +61,10 @@ class RequestEncoder:
             raise QueryError(f"user: a request has the row of one user, got {user.height:,} rows")
         return self.join(self.user.encode(user), self.items.encode(items))
 
-    def join(self, user: Batch, items: Batch, pairs: Batch | None = None) -> Request:
-        """Return a request of encoded sides: of a user `[1, ...]`, items and pairs `[B, ...]`."""
+    def join(
+        self, user: Batch, items: Batch, pairs: Batch | None = None, counts: Batch | None = None
+    ) -> Request:
+        """Return a request of encoded sides: of a user `[1, ...]`, all others `[B, ...]`."""
         rows, layout = len(items), self._layout
         codes = torch.empty(rows, len(layout.codes), dtype=torch.int32)
         numbers = torch.empty(rows, len(layout.numbers))
@@ -68,6 +72,8 @@ class RequestEncoder:
         self.items.put(items, codes, numbers)
         if pairs is not None:
             self.pairs.put(pairs, codes, numbers)
+        if counts is not None:
+            self.counts.side.put(counts, codes, numbers)
         table = codes.numpy()
         for place, cross, parts in self._crosses:
             table[:, place] = cross([table[:, part] for part in parts])

@@ -79,7 +79,7 @@ class OnlineRanker:
         own, theirs, pairs = rows.sides(schema)
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
         self._own = RowEncoder(scorer.encoder, self._encoder.user.columns)
-        self._pairs = Cleaner(schema.part(pairs), with_labels=False)
+        self._pairs = Cleaner(self._encoder.pairs.schema, with_labels=False)
         counted = [count.column for count in rows.counts]
         self._framed = [name for name in self._pairs.sources() if name not in counted]
         cleaner = scorer.cleaner(extras=[*blends.by, *self._framed])
@@ -250,7 +250,10 @@ class OnlineRanker:
     def request(self, query: RankerQuery, items: RankerItems) -> Request:
         """Return the input of the model; errors as `logits`."""
         pairs = self._encode_pairs(query, items) if self._pairs.schema.columns else None
-        return self._encoder.join(query.batch, items.batch, pairs)
+        counts = None
+        if self.counters.names:
+            counts = self._encoder.counts.encode(self._counted(query, items).counts, len(items))
+        return self._encoder.join(query.batch, items.batch, pairs, counts)
 
     @staticmethod
     def arrays(query: RankerQuery, items: RankerItems) -> RawArrays:

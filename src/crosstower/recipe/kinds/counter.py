@@ -152,6 +152,10 @@ class Counter(Kind):
         """Return what scales counts, or forms smoothed ratios."""
         return lambda values: state.numbers(_counts(values))
 
+    def count_coder(self, state: ScaledCount) -> Callable[[Floats], Floats]:
+        """Return what scales counts, or forms smoothed ratios."""
+        return state.numbers
+
 
 def _cells(raw: pl.Series) -> Cells:
     expected, advice = "a time, from which events are counted", "fill it in"

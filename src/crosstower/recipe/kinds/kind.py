@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from crosstower.errors import DataError
@@ -193,6 +195,16 @@ class Kind(FrozenModel):
             Gives the code of a value, or its numbers, as `coder` does for the cleaned cell; None
             for a value that has to go the way of files. A subclass that is another kind does not
             inherit it.
+
+        """
+        return None
+
+    def count_coder(self, state: Any) -> Callable[[NDArray[np.float64]], NDArray[Any]] | None:
+        """Return a quick function for the `counts` of a request; None if there is none.
+
+        Returns:
+            Gives the numbers `[B, n]` of counts `[B, counts]`, as `coder` does for the cleaned
+            ones. A subclass that is another kind does not inherit it.
 
         """
         return None
