@@ -16,6 +16,7 @@ from crosstower.serving.state.events import Event
 from crosstower.serving.state.impressions import impression_events
 from crosstower.serving.state.state import State
 
+from ..fixtures.counted_films import CountedFilms
 from ..fixtures.funnels import Runs
 from ..fixtures.logged import POOL, SHOWN, candidates_of, log_lists, true_value
 
@@ -136,6 +137,18 @@ def test_items_of_the_state_are_candidates_too(live: Live, bundle: Bundle, tmp_p
                                   user=1, query={}, explore=None)
             )  # fmt: skip
     assert evaluate_logged(bundle, tmp_path, temperature=1e9).facts.lists == 2
+
+
+def test_a_ranker_that_counts_events_is_refused(
+    counted_films: CountedFilms, tmp_path: Path
+) -> None:
+    with (
+        State.open(tmp_path),
+        pytest.raises(
+            RunError, match=r"column 'clicks' counts events, but the counts at the times"
+        ),
+    ):
+        evaluate_logged(counted_films.bundle, tmp_path)
 
 
 def test_impossible_questions_are_refused(bundle: Bundle, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def evaluate_logged(
     Raises:
         BundleError: the bundle is damaged.
         ServeError: there is no state, or it is damaged.
-        RunError: the bundle has no such task, or has one stage only.
+        RunError: the bundle has no such task, has one stage only, or counts events.
         DataError: no list was logged with exploration.
 
     """
@@ -107,7 +107,7 @@ def report_of_lists(
         on_progress: called with the number of lists.
 
     Raises:
-        RunError: the bundle has one stage only.
+        RunError: the bundle has one stage only, or counts events.
         DataError: no list was logged with exploration.
 
     """
@@ -136,6 +136,12 @@ def _ranking_funnel(live: Live) -> OnlineFunnel:
         raise RunError(
             f"{live.bundle.folder}: can only {live.bundle.manifest.stages[0]}; logged lists need a"
             " bundle with a retrieval and a ranking run"
+        )
+    if live.funnel.ranker.counters.names:
+        raise RunError(
+            f"{live.bundle.folder}: column '{next(iter(live.funnel.ranker.counters.names))}' counts"
+            " events, but the counts at the times of the lists are not kept; give a bundle whose"
+            " ranker has no counters"
         )
     return live.funnel
 
