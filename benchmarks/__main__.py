@@ -34,6 +34,7 @@ NAMES = (
     "replay",
     "live_users",
     "gate",
+    "live_counters",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
