@@ -1,5 +1,6 @@
 """Users over HTTP: attributes, live histories, and their erasure."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,6 +64,26 @@ def test_an_event_changes_the_next_list_of_every_worker_and_after_a_restart(
         np.testing.assert_allclose(scores(after), expected["score"].to_numpy(), rtol=1e-6)
     assert scores(before[0]) != scores(after)
     assert not {"f07", "f04", "f01"} & set(ids(after))
+
+
+def test_the_very_next_request_after_an_acknowledgement_sees_each_event(
+    films: TestClient,
+) -> None:
+    """Clients at once: no request of theirs misses what was acknowledged before it."""
+
+    def clicks(client: int) -> list[list[str]]:
+        user, seen, missed = f"reader {client}", list[str](), list[list[str]]()
+        for number in range(12):
+            found = ids(recommend(films, user=user))
+            missed.append(sorted(set(seen) & set(found)))
+            seen.append(found[number % 3])
+            post(films, click(user, seen[-1], number + 1))
+        history = films.get("/v1/users", params={"id": user}).json()["history"]
+        missed.append([] if [e["item_id"] for e in history] == seen else seen)
+        return missed
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(clicks, range(6))) == [[[]] * 13] * 6
 
 
 def test_only_named_types_after_the_training_rows_extend_a_history(films: TestClient) -> None:
