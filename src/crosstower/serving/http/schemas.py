@@ -224,10 +224,12 @@ class Stages(_Response):
 
 
 class Explained(_Response):
-    """What rules did: those in effect, and the number of candidates that each left out."""
+    """What rules did: those in effect, and what each left out."""
 
     rules: dict[str, Any]
-    removed: dict[str, int]
+    removed: dict[str, int] = Field(
+        description="Number of candidates by rule; of filters of retrieval, number of items."
+    )
 
 
 class ListResponse(_Response):
