@@ -5,7 +5,8 @@ depend on the item and its place. Another bundle, with another ranker, is then e
 log. Its true value is known: the mean over users of its item-at-rank probabilities times the click
 probabilities. `coverage` is the share of repetitions whose 95 % interval holds it. A second table
 compares 200,000 draws per kind with the stated propensities (Pearson's test), and a third one has
-the cost of exploration and of the log per request.
+the cost of exploration and of the log per request. With `--direct`, the same code draws the lists
+without server and log, and each user's candidates are ranked once.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Settings
 from crosstower.serving.off_policy import report_of_lists
-from crosstower.serving.state.impressions import LoggedList, logged_lists, rewards_of
+from crosstower.serving.state.impressions import LoggedList, Shown, logged_lists, rewards_of
 from crosstower.serving.state.state import State
 
 USERS, POOL, SHOWN = tuple(range(1, 41)), 8, 3
@@ -49,6 +50,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--lists", type=int, default=200, help="lists per repetition")
     parser.add_argument("--kinds", nargs="+", default=["plackett_luce", "epsilon", "thompson"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--direct", action="store_true", help="draw without server and log")
     parser.add_argument("--folder", type=Path, help="keeps the bundles")
     options = parser.parse_args(arguments)
     print(describe(seeds=1))
@@ -56,12 +58,17 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as aside:
         served, other = bundles(options.folder or Path(aside))
         unit = spread(served)
-        costs(served, Path(aside), unit)
+        if not options.direct:
+            costs(served, Path(aside), unit)
         start(options.repetitions, options.lists)
         for kind in options.kinds:
-            folder = Path(aside) / kind
-            log(served, folder, kinds(unit)[kind], options)
-            evaluate(other, folder, kind, options)
+            explored = kinds(unit)[kind]
+            if options.direct:
+                lists, rewards = drawn(served, explored, options)
+            else:
+                log(served, Path(aside) / kind, explored, options)
+                lists, rewards = logged(Path(aside) / kind)
+            evaluate(other, lists, rewards, kind, options)
 
 
 def kinds(unit: float) -> dict[str, dict[str, Any]]:
@@ -145,6 +152,44 @@ def log(bundle: Bundle, folder: Path, explore: Mapping[str, Any], options: Any) 
             response.raise_for_status()
 
 
+def logged(folder: Path) -> tuple[list[LoggedList], dict[tuple[str, Any], float]]:
+    """Return the lists of a server's state, and the rewards of their items."""
+    with State.open_existing(folder) as state:
+        lists = logged_lists(state.database, after=None, until=None)
+        return lists, rewards_of(state.database, "click")
+
+
+def drawn(
+    bundle: Bundle, plain: Mapping[str, Any], options: Any
+) -> tuple[list[LoggedList], dict[tuple[str, Any], float]]:
+    """Return the same lists and rewards without a server; each user's candidates stay the same."""
+    random = np.random.default_rng(options.seed)
+    kind = TypeAdapter[Exploration](Exploration).validate_python(dict(plain))
+    funnel, pools = Live.open(bundle).needs_funnel, dict[int, tuple[Pool, list[int], Any]]()
+    for user in USERS:
+        found = funnel.recommend(FunnelRequest(user=user, k=SHOWN))
+        places = found.places[: kind.top]
+        rows = funnel.catalogue.popular.training_rows(places)
+        pool = Pool(found.score[: kind.top], rows)
+        chances = kind.chances(pool, np.arange(len(pool)), SHOWN)
+        pools[user] = pool, funnel.catalogue.items.ids(places), chances
+    lists, rewards = list[LoggedList](), dict[tuple[str, Any], float]()
+    for repetition in range(options.repetitions):
+        for number in range(options.lists):
+            name, user = f"{repetition}-{number}", int(random.choice(USERS))
+            pool, ids, chances = pools[user]
+            first = kind.draw(pool, random)[:SHOWN]
+            shown = [
+                Shown(ids[at], rank + 1, rank + 1, float(chances[at, rank]))
+                for rank, at in enumerate(first.tolist())
+            ]
+            lists.append(LoggedList(name, user, {}, ids, shown))
+            for one in shown:
+                clicked = random.random() < click_rate(one.item_id, one.rank)
+                rewards[name, one.item_id] = float(clicked)
+    return lists, rewards
+
+
 def recommend(client: TestClient, user: int, name: str, **more: Any) -> dict[str, Any]:
     body = {"user": user, "k": SHOWN} | more
     response = client.post("/v1/recommend", json=body, headers={"X-Request-Id": name})
@@ -157,13 +202,18 @@ def click_rate(item: int, rank: int) -> float:
     return (0.05 + 0.4 * (item % 11) / 10) * EXAMINED[rank - 1]
 
 
-def evaluate(bundle: Bundle, folder: Path, kind: str, options: Any) -> None:
+def evaluate(
+    bundle: Bundle,
+    lists: list[LoggedList],
+    rewards: Mapping[tuple[str, Any], float],
+    kind: str,
+    options: Any,
+) -> None:
     """Print how often the intervals of another policy hold its true value."""
     live = Live.open(bundle)
     temperature = 0.7 * spread(bundle)
-    with State.open_existing(folder) as state:
-        lists = logged_lists(state.database, after=None, until=None)
-        rewards = rewards_of(state.database, "click")
+    if options.direct:
+        rank_once(live)
     truth = true_value(live, {logged.user: logged for logged in lists}, temperature)
     parts: list[list[LoggedList]] = [[] for _ in range(options.repetitions)]
     for logged in lists:
@@ -173,6 +223,20 @@ def evaluate(bundle: Bundle, folder: Path, kind: str, options: Any) -> None:
     ]
     for estimator, title in ESTIMATORS.items():
         show(f"{kind}, {title}", reports, estimator, truth)
+
+
+def rank_once(live: Live) -> None:
+    """Let a bundle rank the same candidates of a user once."""
+    funnel, kept = live.needs_funnel, dict[Any, Any]()
+    rank = funnel.rank
+
+    def cached(request: FunnelRequest, items: Any) -> Any:
+        key = request.user, tuple(items)
+        if key not in kept:
+            kept[key] = rank(request, items)
+        return kept[key]
+
+    funnel.rank = cached  # type: ignore[method-assign]
 
 
 def true_value(live: Live, by_user: Mapping[int, LoggedList], temperature: float) -> float:

@@ -3,7 +3,9 @@
 A log of --events clicks and impressions of --users users. Times are microseconds per call in one
 thread: a look at a log that has not changed, a user in the cache, a user who has just clicked, and
 a user read by the index. Then the rate at which events are stored, a thousand at a time, and the
-seconds that the erasure of a user takes.
+seconds that the erasure of a user takes. Last, the milliseconds from the acknowledgement of a click
+to the end of the first response without the clicked item, by the worker that has stored it and by
+another one; both are in this process, with a state on disk.
 """
 
 import argparse
@@ -14,8 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+from fastapi.testclient import TestClient
 
+from benchmarks.loop_models import loop_bundle
 from benchmarks.machine import describe
+from crosstower.serving.http.app import create_app
+from crosstower.serving.http.settings import Settings
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.histories import Histories
 from crosstower.serving.state.state import State
@@ -57,10 +64,62 @@ def click(state: State, number: int, user: int) -> None:
     state.add_events([Event(event_id=f"c{number}", type="click", user=user, item_id=number)])
 
 
+def small_bundle(folder: Path, random: np.random.Generator) -> Path:
+    """A funnel of 2,000 items and 300 users, whose histories clicks extend."""
+    items = pl.DataFrame({"item_id": np.arange(2_000)}).with_columns(
+        topic=pl.col("item_id") % 7, content_type=pl.lit("video")
+    )
+    count, past = 20_000, int(time.time()) - 100_000
+    rows = pl.DataFrame(
+        {
+            "user_id": random.integers(0, 300, count),
+            "item_id": random.integers(0, 2_000, count),
+            "timestamp": past + np.arange(count),
+            "click": random.integers(0, 2, count).astype(np.int8),
+            "like": random.integers(0, 2, count).astype(np.int8),
+        }
+    ).join(items, on="item_id", maintain_order="left")
+    return loop_bundle(folder, rows, items, live=True, epochs=1, candidates=100)
+
+
+def delays(folder: Path, clicks: int, random: np.random.Generator) -> None:
+    """Print the time from an acknowledged click to a response that knows of it."""
+    bundle = small_bundle(folder / "made", random)
+    settings = Settings(bundle=bundle, state=folder / "state")
+    apps = [TestClient(create_app(settings), base_url="http://127.0.0.1") for _ in range(2)]
+    with apps[0] as one, apps[1] as two:
+        for name, reader in (("same", one), ("another", two)):
+            taken, responses = list[float](), list[int]()
+            for number in range(clicks):
+                user = int(random.integers(300))
+                item = listed(reader, user)[0]
+                event = {"event_id": f"{name}{number}", "type": "click", "user": user,
+                         "item_id": item}  # fmt: skip
+                one.post("/v1/events", json={"events": [event]}).raise_for_status()
+                start, asked = time.perf_counter(), 1
+                while item in listed(reader, user):
+                    asked += 1
+                taken.append(1e3 * (time.perf_counter() - start))
+                responses.append(asked)
+            p50, p99 = np.percentile(taken, [50, 99])
+            print(
+                f"{name} worker: {p50:.1f} ms (p99 {p99:.1f}, longest {max(taken):.1f}) to a"
+                f" response that knows the click; at most {max(responses)} response(s) needed,"
+                f" {clicks} clicks"
+            )
+
+
+def listed(client: TestClient, user: int) -> list[int]:
+    response = client.post("/v1/recommend", json={"user": user, "k": 10})
+    response.raise_for_status()
+    return [item["item_id"] for item in response.json()["items"]]
+
+
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks live_users")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--clicks", type=int, default=500, help="clicks whose delay is measured")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(words)
     print(describe(events=given.events, users=given.users, seed=given.seed))
@@ -89,3 +148,5 @@ def main(words: list[str]) -> None:
         rows, events = state.erase_users([7])
         seconds = time.perf_counter() - start
         print(f"{seconds:.2f} s to erase a user with {rows + events:,} rows from {size:,.0f} MB")
+    with tempfile.TemporaryDirectory() as folder:
+        delays(Path(folder), given.clicks, random)
