@@ -50,11 +50,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--lists", type=int, default=200, help="lists per repetition")
     parser.add_argument("--kinds", nargs="+", default=["plackett_luce", "epsilon", "thompson"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--direct", action="store_true", help="draw without server and log")
+    parser.add_argument(
+        "--direct", action="store_true", help="print coverage only, without server and log"
+    )
     parser.add_argument("--folder", type=Path, help="keeps the bundles")
     options = parser.parse_args(arguments)
     print(describe(seeds=1))
-    draws(options.kinds)
+    if not options.direct:
+        draws(options.kinds)
     with tempfile.TemporaryDirectory() as aside:
         served, other = bundles(options.folder or Path(aside))
         unit = spread(served)
