@@ -1,5 +1,6 @@
 """Counts at the end of a log as files: a server goes on from them as if it had seen the log."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,27 @@ def test_a_server_goes_on_from_the_end_of_the_log(source: CountedSource, tmp_pat
         live = kept.counts[count]
         added = own["time"].to_numpy() * 10**9
         live.add(keys_of([hashes_of(own["item_id"])]), added)
-        for time in (end, end + 1, *np.unique(added).tolist(), end + 30 * HOUR * 10**9):
-            wanted = whole.history.counts[count].at(items, np.full(12, time))
-            assert live.at(items, time).tolist() == wanted.tolist()
+        for at in (end, end + 1, *np.unique(added).tolist(), end + 30 * HOUR * 10**9):
+            wanted = whole.history.counts[count].at(items, np.full(12, at))
+            assert live.at(items, at).tolist() == wanted.tolist()
+
+
+def test_an_event_from_the_future_does_not_move_the_end(
+    source: CountedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = np.sort(rows_of(400, 3)["time"].to_numpy()) * 10**9
+    now, items = int(times[-50]) + 1, keys_of([hashes_of(pl.Series(range(12)))])
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    found = counts_at_end(source.history)
+    assert found.until == now
+    for count, live in found.counts.items():
+        for instant in (now, now + 2 * HOUR * 10**9):
+            before = np.full(12, instant)
+            whole = source.history.counts[count].at(items, before)
+            keys, later = source.history.counts[count].since(now + 1)
+            later = later < count.end(instant)
+            new = np.array([(keys[later] == key).sum() for key in items])
+            assert live.at(items, instant).tolist() == (whole - new).tolist()
 
 
 def test_every_load_gives_counts_of_its_own(source: CountedSource, tmp_path: Path) -> None:

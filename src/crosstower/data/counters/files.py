@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,8 @@ class CountsAtEnd:
     """The counts of a run at the end of its event logs.
 
     Args:
-        until: time of the last event, in nanoseconds since 1970; None without events. Events up to
-            it are counted, later ones are not.
+        until: end of the logs, in nanoseconds since 1970; None without events. Events up to it are
+            counted, later ones are not.
         counts: by what they count.
 
     """
@@ -53,19 +54,23 @@ class CountsAtEnd:
 
 
 def counts_at_end(history: EventHistory, max_keys: int = MAX_KEYS) -> CountsAtEnd:
-    """Return the counts at the time of the last event.
+    """Return the counts at the time of the last event, or now if that is earlier.
+
+    Events from the future are left out: a server counts its own events after the end.
 
     Raises:
         DataError: a log cannot be read.
 
     """
+    until = None if history.until is None else min(history.until, time.time_ns())
     counts = dict[EventCount, WindowCounts]()
     for count, whole in history.counts.items():
         counts[count] = WindowCounts(count, max_keys)
-        if history.until is not None:
-            counts[count].advance(history.until)
-            counts[count].add(*whole.since(count.start(history.until)))
-    return CountsAtEnd(history.until, counts)
+        if until is not None:
+            counts[count].advance(until)
+            keys, times = whole.since(count.start(until))
+            counts[count].add(keys[times <= until], times[times <= until])
+    return CountsAtEnd(until, counts)
 
 
 def save_counts(found: CountsAtEnd, folder: Path) -> None:
