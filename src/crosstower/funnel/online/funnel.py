@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,6 @@ class OnlineFunnel:
         self.catalogue = OnlineCatalogue(retriever, ranker, index)
         self.rules = FunnelRules(self.catalogue, rules or Rules(), ledger or Ledger())
         self._has_rules = self.rules.own.given()
-        self._unread = self._unread_segment()
         self._explorer = Explorer(self.catalogue.popular.training_rows)
         self.users = OnlineUsers(
             self._queries,
@@ -134,7 +134,9 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.ranker.rows.check_given([name for name in request.query if name != self._unread])
+        self.ranker.rows.check_given(
+            [name for name in request.query if name != self._unread_segment]
+        )
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
@@ -176,7 +178,7 @@ class OnlineFunnel:
         request, items = state.request, self.catalogue.items
         state.size, state.where = self._size(request), request.where
         state.user = user = self.users.of(request.user, request.history)
-        given = {n: v for n, v in request.query.items() if n != self._unread}
+        given = {n: v for n, v in request.query.items() if n != self._unread_segment}
         if self.ranker is not None:
             self.ranker.rows.check_given(given)
             given = {n: v for n, v in given.items() if n in self.ranker.rows.query_columns}
@@ -210,8 +212,9 @@ class OnlineFunnel:
         if state.rules is not None:
             self.rules.add(state)
 
+    @cached_property
     def _unread_segment(self) -> str | None:
-        """Return the column of the segment, if no model reads it."""
+        """The column of the segment, if no model reads it."""
         segment, rows = self._section.segment, self.ranker.rows if self.ranker is not None else None
         read = self._queries.columns if rows is None else [*rows.query_columns, *rows.from_query]
         return None if segment in read else segment
