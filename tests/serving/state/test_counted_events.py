@@ -46,3 +46,13 @@ def test_events_are_read_in_parts_by_type_and_time(tmp_path: Path) -> None:
     assert [one.query for one in found] == [f'{{"n":{n}}}' for n in (0, 2, 3, 5, 6, 8)]
     assert [one.user for one in found[:2]] == ["0", "2"]
     assert {one.type for one in found} == {"click", "view"}
+
+
+def test_properties_are_left_out_where_they_do_not_matter(tmp_path: Path) -> None:
+    with State.open(tmp_path) as state:
+        state.add_events([Event(event_id="a", type="click", user=1, query={"n": 1})])
+        with state.database.reading() as connection:
+            found = read_to_count(
+                connection, ["click"], after=0, last=1, since=0, limit=9, properties=False
+            )
+    assert [(one.user, one.query, one.attributes) for one in found] == [("1", None, None)]

@@ -273,3 +273,9 @@ def test_events_of_unknown_items_are_bounded(
         live.catch_up()
         outcomes = live.figures().outcomes
         assert (outcomes["unknown_item"], outcomes["dropped"]) == (5, 4)
+        monkeypatch.setattr(module, "_MOST_CHARACTERS", 200)
+        long = {"place": "x" * 190}  # and the event's type, user and item
+        state.add_events([event("long", at=1, user=1, item_id="n9", query=long)])
+        live.catch_up()
+        outcomes = live.figures().outcomes
+        assert (outcomes["unknown_item"], outcomes["dropped"]) == (0, 10)

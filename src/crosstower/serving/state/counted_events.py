@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _SELECT = (
-    "SELECT sequence, type, time, user, item_id, query, attributes FROM events WHERE sequence > ?"
+    "SELECT sequence, type, time, user, item_id, {properties} FROM events WHERE sequence > ?"
     " AND sequence <= ? AND time > ? AND type IN ({types}) ORDER BY sequence LIMIT ?"
 )
 
@@ -32,6 +32,7 @@ def read_to_count(
     last: int,
     since: int,
     limit: int,
+    properties: bool = True,
 ) -> list[CountedEvent]:
     """Return events of some types in the order of their numbers.
 
@@ -42,8 +43,10 @@ def read_to_count(
         last: leave out events after this number.
         since: leave out events up to this time, in microseconds since 1970.
         limit: at most so many.
+        properties: read the query and the attributes, which are None otherwise.
 
     """
-    statement = _SELECT.format(types=", ".join("?" * len(types)))
+    columns = "query, attributes" if properties else "NULL, NULL"
+    statement = _SELECT.format(types=", ".join("?" * len(types)), properties=columns)
     rows = connection.execute(statement, (after, last, since, *types, limit)).fetchall()
     return [CountedEvent(*row) for row in rows]

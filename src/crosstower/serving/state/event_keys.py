@@ -76,7 +76,8 @@ class EventKeys:
     """Finds the values of events by which they are counted, as training finds those of a log.
 
     A column is the event's user or item, or that of a joined table; any other is taken from the
-    event's query, else from its attributes, else from its item.
+    event's query, else from its attributes, else from its item. `reads_properties` tells whether
+    the query and the attributes matter.
 
     Args:
         columns: by which events are counted.
@@ -108,6 +109,7 @@ class EventKeys:
         added = {name for table in tables for name in table.columns} | set(joined)
         self._needed = tuple(needed)
         self._properties = [n for n in needed if n not in self._ids and n not in added]
+        self.reads_properties = bool(self._properties)
 
     def of(self, events: Sequence[CountedEvent]) -> Parts:
         """Return the hashes of events."""

@@ -17,8 +17,8 @@ from crosstower.serving.state.event_keys import EventKeys
 from crosstower.serving.state.state import State
 from crosstower.values.codes import U64
 
-_CHUNK, _SLICE = 50_000, 2_000  # events read at a time: at once, and between requests
-_MOST_WAITING = 100_000  # events
+_CHUNK, _SLICE = 10_000, 2_000  # events read at a time: at once, and between requests
+_MOST_WAITING, _MOST_CHARACTERS = 100_000, 50_000_000  # of events that wait for their item
 _MICROSECOND = 1_000  # nanoseconds
 
 
@@ -48,6 +48,7 @@ class _Counting:
     deletions: int
     sequence: int = 0
     waiting: deque[CountedEvent] = field(default_factory=deque[CountedEvent])
+    characters: int = 0
     dropped: int = 0
     keyed: int = 0
     keyless: int = 0
@@ -55,8 +56,9 @@ class _Counting:
     def wait(self, events: Sequence[CountedEvent]) -> None:
         """Keep events until their item exists; the oldest ones go if there are too many."""
         self.waiting.extend(events)
-        while len(self.waiting) > _MOST_WAITING:
-            self.waiting.popleft()
+        self.characters += sum(map(_length, events))
+        while len(self.waiting) > _MOST_WAITING or self.characters > _MOST_CHARACTERS:
+            self.characters -= _length(self.waiting.popleft())
             self.dropped += 1
 
 
@@ -101,7 +103,7 @@ class LiveCounts:
             self._read(now, _CHUNK, whole=True)
         puts, _ = self._items()
         if puts != self._puts and now.waiting:
-            waiting, now.waiting = list(now.waiting), deque()
+            waiting, now.waiting, now.characters = list(now.waiting), deque(), 0
             self._take(now, waiting, again=True)
         self._puts = puts
 
@@ -162,6 +164,7 @@ class LiveCounts:
                     last=last,
                     since=since // _MICROSECOND,
                     limit=limit,
+                    properties=self._keys.reads_properties,
                 )
             more = len(events) == limit
             counting.sequence = events[-1].sequence if more else max(last, counting.sequence)
@@ -191,6 +194,10 @@ class LiveCounts:
             counting.keyed += int(mine.sum())
             counting.keyless += int((lacking & ~later).sum())
         counting.wait([event for event, late in zip(events, waits.tolist(), strict=True) if late])
+
+
+def _length(event: CountedEvent) -> int:
+    return sum(len(value) for value in event if isinstance(value, str))
 
 
 def _keys(parts: Mapping[str, U64], count: EventCount) -> U64:
