@@ -84,6 +84,18 @@ def test_a_column_that_items_join_is_not_read_from_events() -> None:
     assert keys.of([stored(query={"topic": "own"})]).whole["topic"].tolist() == hashed(None)
 
 
+def test_a_column_that_the_training_log_renames_is_read_from_there_alone() -> None:
+    users = TableKeys(pl.DataFrame({"user": [1], "place": ["of the table"]}), "user")
+    renamed = {"place": "attributes.where"}
+    keys = EventKeys(["place"], user=["user"], item=[], renamed=renamed, tables=[users])
+    events = [
+        stored(user=1, query={"place": "a", "where": "b"}, attributes={"where": "c"}),
+        stored(user=1, attributes={"place": "d"}),
+    ]
+    assert keys.of(events).whole["place"].tolist() == hashed("c", None)
+    assert keys.reads_properties
+
+
 def test_an_empty_table_has_no_keys() -> None:
     table = TableKeys(pl.DataFrame(schema={"user": pl.Int64, "city": pl.String}), "user")
     keys = EventKeys(["city"], user=["user"], item=[], tables=[table])

@@ -47,6 +47,7 @@ def _keys_of_funnel(columns: Sequence[str], ranking: Recipe, funnel: OnlineFunne
         columns,
         user={*_named(ranking, columns, USER), *([section.user] if section.user else [])},
         item={*_named(ranking, columns, ITEM), section.item},
+        renamed=_renamed(ranking),
         tables=of_query,
         joined=[name for table in of_items for name in table.columns],
         of_items=funnel.catalogue.keys.of,
@@ -61,8 +62,15 @@ def _keys_of_rows(columns: Sequence[str], ranking: Recipe) -> EventKeys:
         columns,
         user=_named(ranking, names, USER),
         item=_named(ranking, names, ITEM),
+        renamed=_renamed(ranking),
         tables=[TableKeys(pl.read_parquet(join.path), join.on) for join in joins],
     )
+
+
+def _renamed(ranking: Recipe) -> dict[str, str]:
+    """Return the names of exported columns that the training logs have for other columns."""
+    logs = ranking.data.events
+    return {n: of for log in logs for n, of in log.columns.items() if of not in (USER, ITEM)}
 
 
 def _named(ranking: Recipe, columns: Sequence[str], of_event: str) -> list[str]:

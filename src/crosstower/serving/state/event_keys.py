@@ -20,6 +20,8 @@ from crosstower.values.ids import id_series
 USER, ITEM = "user", "item_id"
 """Columns of an event that are ids."""
 
+_FROM = ("query.", "attributes.")  # the query comes first
+
 LookUp = Callable[[pl.Series], tuple[NDArray[np.bool_], Mapping[str, U64]]]
 """Returns which ids `[n]` are items, and their hashes `[n]` by column; `NO_KEY` for other ids."""
 
@@ -75,14 +77,15 @@ class Parts:
 class EventKeys:
     """Finds the values of events by which they are counted, as training finds those of a log.
 
-    A column is the event's user or item, or that of a joined table; any other is taken from the
-    event's query, else from its attributes, else from its item. `reads_properties` tells whether
-    the query and the attributes matter.
+    A column is the event's user or item, or what the training log renames, or that of a joined
+    table; any other is taken from the event's query, else from its attributes, else from its item.
+    `reads_properties` tells whether the query and the attributes matter.
 
     Args:
         columns: by which events are counted.
         user: columns that are the id of the user.
         item: columns that are the id of the item.
+        renamed: names of exported columns, such as query.device, by column.
         tables: joined tables, each after those that add its key.
         joined: columns that tables add to the items of `of_items`.
         of_items: looks up columns of items.
@@ -95,6 +98,7 @@ class EventKeys:
         *,
         user: Collection[str],
         item: Collection[str],
+        renamed: Mapping[str, str] | None = None,
         tables: Sequence[TableKeys] = (),
         joined: Collection[str] = (),
         of_items: LookUp = no_items,
@@ -107,8 +111,14 @@ class EventKeys:
                 self._tables.insert(0, table)
                 needed[table.on] = None
         added = {name for table in tables for name in table.columns} | set(joined)
-        self._needed = tuple(needed)
-        self._properties = [n for n in needed if n not in self._ids and n not in added]
+        self._needed, self._renamed = tuple(needed), renamed or {}
+        self._properties = {
+            name: (
+                [self._renamed[name]] if name in self._renamed else [f"{p}{name}" for p in _FROM]
+            )
+            for name in needed
+            if name not in self._ids and (name in self._renamed or name not in added)
+        }
         self.reads_properties = bool(self._properties)
 
     def of(self, events: Sequence[CountedEvent]) -> Parts:
@@ -119,26 +129,30 @@ class EventKeys:
         own |= {name: hashed[self._ids[name]] for name in self._needed if name in self._ids}
         self._read_properties(events, own)
         for table in self._tables:
-            found = {n: table.of(own[table.on], n) for n in table.columns if n in own}
-            own |= found
+            names = [n for n in table.columns if n in own and n not in self._renamed]
+            own |= {name: table.of(own[table.on], name) for name in names}
         known, theirs = self._of_items(items)
         whole = {
-            name: np.where(hashes == NO_KEY, theirs[name], hashes) if name in theirs else hashes
+            name: np.where(hashes == NO_KEY, theirs[name], hashes)
+            if name in theirs and name not in self._renamed
+            else hashes
             for name, hashes in own.items()
         }
         return Parts(own, whole, ~known & (hashed[ITEM] != NO_KEY), frozenset(theirs))
 
     def _read_properties(self, events: Sequence[CountedEvent], into: Mapping[str, U64]) -> None:
-        """Write the hashes of columns that the attributes or the query of events have."""
+        """Write the hashes of columns that the query or the attributes of events have."""
         if not self._properties:
             return
         for place, event in enumerate(events):
-            for text in (event.attributes, event.query):  # the query comes first
-                given = json.loads(text) if text is not None else {}
-                for name in self._properties:
-                    part = _part(given.get(name))
-                    if part != NO_KEY:
-                        into[name][place] = part
+            given = {
+                f"{prefix}{name}": value
+                for prefix, text in zip(_FROM, (event.query, event.attributes), strict=True)
+                for name, value in (json.loads(text) if text is not None else {}).items()
+            }
+            for name, places in self._properties.items():
+                parts = (_part(given.get(one)) for one in places)
+                into[name][place] = next((part for part in parts if part != NO_KEY), NO_KEY)
 
 
 def _ids(texts: Sequence[str | None]) -> pl.Series:
