@@ -134,9 +134,8 @@ class OnlineFunnel:
         begin = time.perf_counter()
         if self.ranker is None:
             raise QueryError("rank: this bundle only retrieves; it has no ranker")
-        self.ranker.rows.check_given(
-            [name for name in request.query if name != self._unread_segment]
-        )
+        given = [name for name in request.query if name != self._unread_segment]
+        self.ranker.rows.check_given(given)
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
