@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
+from crosstower.data.counters.files import load_counts
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import make_bundle
@@ -82,16 +83,10 @@ def test_rows_count_the_events_before_them(counting: Path) -> None:
 
 
 def test_the_bundle_goes_on_from_the_last_event(counting: Path) -> None:
-    from crosstower.data.counters.files import load_counts
-
-    found = load_counts(counting / "bundle.versions" / "0001" / "bundle" / "ranking")
+    found = load_counts(counting / "bundle.versions" / "0001" / "bundle" / "ranking" / "counters")
     assert found is not None
     last = max(e.time for e in film_events(0, 300, kind="liked"))
-    assert (
-        found.until
-        == int((last - datetime(1970, 1, 1, tzinfo=START.tzinfo)) / timedelta(microseconds=1))
-        * 1_000
-    )
+    assert found.until == int(last.timestamp()) * 10**9
 
 
 def test_the_logs_of_the_recipe_stay_and_the_servers_follows(
