@@ -67,7 +67,7 @@ def test_each_training_goes_on_from_the_live_version(versions: Path, live_films:
 def test_rows_are_divided_by_time(versions: Path) -> None:
     for number, until in (("0001", 0), ("0002", None)):
         version = versions / "versions" / number
-        start = seconds(facts(versions / "versions" / "0001").trained_until)
+        start = seconds(facts(versions / "versions" / "0001").trained_until["ranking"])
         ranking = pl.read_parquet(version / "ranking.parquet")
         times = {
             part: [seconds(t) for t in ranking.filter(pl.col("part") == part)["time"]]

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
-
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import BundleError, QueryError
 from crosstower.experiments.experiment_file import Experiments
@@ -96,7 +94,7 @@ def retrain(
     ):
         work = Work(given, kept.live(), opened, _time(until))
         rows = work.event_rows(on_progress)
-        new = rows.impressions.filter(pl.col(work.time) >= work.new_from(rows)).height
+        new = work.new_rows(rows)
         if new < given.rows.min_new:
             reason = f"{new:,} new rows; at least {given.rows.min_new:,} are needed (rows.min_new)"
             seconds = time.monotonic() - begin

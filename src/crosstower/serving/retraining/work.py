@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -51,14 +50,14 @@ _STEP = timedelta(microseconds=1)
 class VersionFacts(FrozenModel):
     """What a version was trained on; kept beside its bundle.
 
-    `rows` counts the new impressions, `until` is the last time of a row, `trained_until` that up
-    to which rows were trained on (the others decided and tested), and `items` is the number of
-    the last change of an item that the bundle has.
+    `rows` counts the new impressions, and `until` is the time of the last one. `trained_until` is
+    the time, by stage, before which rows were trained on (the others decided and tested). `items`
+    is the number of the last change of an item that the bundle has.
     """
 
     rows: int
     until: datetime
-    trained_until: datetime
+    trained_until: dict[str, datetime]
     items: int
 
 
@@ -166,23 +165,24 @@ class Work:
             tables.append(last.unique(USER, keep="last", maintain_order=True))
         return tables
 
-    def new_from(self, rows: EventRows) -> datetime:
-        """Return the time from which on rows have not been trained on."""
+    def new_rows(self, rows: EventRows) -> int:
+        """Return the number of impressions that no version was trained on."""
+        return int((rows.impressions[self.time] >= self._new_from(self.stages[-1], rows)).sum())
+
+    def _new_from(self, stage: Stage, rows: EventRows) -> datetime:
+        """Return the time from which on a stage was not trained on rows."""
         if self.live.folder is not None:
-            return self._facts().trained_until
+            path = self.live.folder / FACTS
+            facts = read_document(path, VersionFacts, newest=1, error=ServeError, again="retrain")
+            return facts.trained_until[stage.name]
         if self.base_until is not None:
             return self.base_until + _STEP
-        first: Any = rows.impressions[self.time].min()
-        return self.until if first is None else first
-
-    def _facts(self) -> VersionFacts:
-        path = Path(str(self.live.folder)) / FACTS
-        return read_document(path, VersionFacts, newest=1, error=ServeError, again="retrain")
+        times: list[Any] = [part[self.time].min() for part in (rows.impressions, rows.positives)]
+        return min((time for time in times if time is not None), default=self.until)
 
     def fill(self, attempt: Attempt, rows: EventRows, on_progress: OnProgress) -> Training:
         """Train the stages in the folder of an attempt, and make the bundle."""
-        cuts = cuts_of(rows.impressions[self.time], self.plan.rows, self.new_from(rows))
-        impressions, log, runs = rows.impressions, None, list[Run]()
+        impressions, log, runs, cuts = rows.impressions, None, list[Run](), dict[str, Cuts]()
         (attempt.folder / RECIPES).mkdir()
         for stage in self.stages:
             text = stage.recipe.to_yaml().encode()
@@ -191,21 +191,28 @@ class Work:
             stage = self.stage(RETRIEVAL)
             on_progress("training the retriever")
             log = retrieval_rows(stage, self.base[RETRIEVAL], rows.positives, self.items, self.user)
-            runs.append(self._retrieval(stage, attempt, log, cuts))
+            cuts[RETRIEVAL] = self._cuts(stage, log, rows)
+            runs.append(self._retrieval(stage, attempt, log, cuts[RETRIEVAL]))
         if RANKING in self.base:
             stage = self.stage(RANKING)
             on_progress("training the ranker")
+            cuts[RANKING] = self._cuts(stage, impressions, rows)
             impressions = self._with_histories(stage, impressions, log)
             logs = event_logs(stage, attempt.folder, self.base[RANKING], rows.counted)
-            runs.append(self._ranking(stage, attempt, impressions, cuts, logs))
+            runs.append(self._ranking(stage, attempt, impressions, cuts[RANKING], logs))
             impressions = with_counts(impressions, runs[-1].recipe)
         on_progress("making the bundle")
         self._bundle(runs, attempt)
-        facts = self._new_facts(rows, cuts)
+        facts = self._facts(rows, cuts)
         write_atomic(attempt.folder / FACTS, facts.model_dump_json(indent=1).encode())
-        newest = (pl.col(self.time) >= cuts.test_from).fill_null(value=False)
-        parts = (None, None) if log is None else (log.filter(newest), log.filter(~newest))
-        return Training(impressions.filter(newest), *parts, facts)
+        tested = impressions.filter(pl.col(self.time) >= cuts[self.stages[-1].name].test_from)
+        if log is None:
+            return Training(tested, None, None, facts)
+        newest = (pl.col(self.time) >= cuts[RETRIEVAL].test_from).fill_null(value=False)
+        return Training(tested, log.filter(newest), log.filter(~newest), facts)
+
+    def _cuts(self, stage: Stage, rows: pl.DataFrame, events: EventRows) -> Cuts:
+        return cuts_of(rows[stage.time], self.plan.rows, self._new_from(stage, events))
 
     def _retrieval(self, stage: Stage, attempt: Attempt, log: pl.DataFrame, cuts: Cuts) -> Run:
         items, rows = attempt.folder / ITEMS, attempt.folder / f"{RETRIEVAL}.parquet"
@@ -277,13 +284,12 @@ class Work:
             explore=explore,
         )
 
-    def _new_facts(self, rows: EventRows, cuts: Cuts) -> VersionFacts:
-        times = rows.impressions[self.time]
-        last: Any = times.max()
+    def _facts(self, rows: EventRows, cuts: Mapping[str, Cuts]) -> VersionFacts:
+        last: Any = rows.impressions[self.time].max()
         return VersionFacts(
-            rows=int((times >= cuts.new_from).sum()),
+            rows=self.new_rows(rows),
             until=last,
-            trained_until=cuts.valid_from,
+            trained_until={name: of.valid_from for name, of in cuts.items()},
             items=0 if self.items is None else self.items.sequence,
         )
 
