@@ -52,3 +52,15 @@ def test_the_studio_orders_by_the_bundles_own_scores(
         assert by_type != moved
         expect(shown).to_have_text(by_type)
     assert troubles == []
+
+
+def test_the_versions_view_shows_the_bundle_of_the_command_line(
+    browser: Browser, url: str, bundle: Bundle
+) -> None:
+    with tab(browser, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(f"{url}#versions")
+        card = page.get_by_role("article", name="Version 0")
+        expect(card.locator(".badge")).to_have_text(["bundle of the command line", "live"])
+        expect(card).to_contain_text(bundle.version)
+        expect(page.locator("#versions-note")).to_contain_text("Version 0 is live")
+        expect(card.locator("details")).to_have_count(0)
