@@ -235,7 +235,7 @@ def _notes(experiment: Experiment, units: Units) -> Iterator[str]:
         yield f"{unknown:,} users have an arm without a share in the file and are omitted."
     for name, count in units.without_value.items():
         if count:
-            yield f"{name}: {count:,} events of the metric have no value and count as 0."
+            yield f"{name}: events without a value count as 0; number of such events: {count:,}."
     if len(experiment.metrics) > 1:
         yield (
             f"Only {experiment.primary_metric} decides; with several metrics, some differ by"

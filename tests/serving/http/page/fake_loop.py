@@ -3,6 +3,7 @@
 from typing import Any
 
 HOSTILE = "<img src=x onerror='window.broken = true'>"
+MISMATCH = "Sample ratio mismatch (p = 0.0002): the results are not reliable."
 START, NOW = "2026-11-01T00:00:00Z", "2026-11-28T21:10:00Z"
 
 
@@ -120,6 +121,6 @@ def report() -> dict[str, Any]:
         ],
         "sizes": [],
         "daily": {},
-        "verdicts": [f"likes is better than control in {HOSTILE}."],
+        "verdicts": [MISMATCH, f"likes is better than control in {HOSTILE}."],
         "notes": ["Only clicks decides; with several metrics, some differ by chance."],
     }  # fmt: skip

@@ -13,7 +13,7 @@ from ....fixtures.live_films import LiveFilms
 from ... import processes
 from . import browsing
 from .browsing import open_page, tab
-from .fake_loop import HOSTILE
+from .fake_loop import HOSTILE, MISMATCH
 from .fake_server import FakeBundle
 from .test_page_versions import show
 
@@ -27,8 +27,11 @@ def cell_texts(table: Locator, row: int) -> list[str]:
 def test_verdicts_intervals_and_the_arm_of_the_user(page: Page) -> None:
     card = show(page, "Experiments").get_by_role("article", name="more_likes")
     expect(card.locator(".badge").first).to_have_text("runs since 2026-11-01 00:00 UTC")
-    expect(card.locator(".verdicts")).to_have_text(f"likes is better than control in {HOSTILE}.")
-    expect(card).to_contain_text("Sample ratio mismatch (p = 2.0e-4): the results are not reliable")
+    expect(card.locator(".verdicts li")).to_have_text(
+        [MISMATCH, f"likes is better than control in {HOSTILE}."]
+    )
+    expect(card.locator(".verdicts .down")).to_have_text(MISMATCH)
+    expect(card).not_to_contain_text("match the declared shares")
     arms = card.get_by_role("table", name="Arms")
     assert cell_texts(arms, 1) == ["control", "50 %", "1,000", "45 %"]
     expect(arms.get_by_role("row").nth(2)).to_contain_text("user u1")
@@ -100,6 +103,8 @@ def test_the_real_server_computes_the_report(
         card = show(page, "Experiments").get_by_role("article", name="likes")
         expect(card.locator(".verdicts")).to_be_visible(timeout=60_000)
         report = httpx.get(f"{server.url}/v1/experiments/report").json()
+        assert not report["ratio"]["mismatch"]
+        expect(card).to_contain_text("the numbers of users match the declared shares")
         expect(card.locator(".verdicts li")).to_have_text(report["verdicts"])
         arms = card.get_by_role("table", name="Arms")
         for row, (arm, users) in enumerate(report["users"].items(), 1):

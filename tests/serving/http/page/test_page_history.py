@@ -205,7 +205,7 @@ def test_the_real_server_gives_both_lists_and_stores_nothing(
         own = [event["item_id"] for event in user["history"]]
         assert own[-2:] == ["f03", "f06"]
         now = ids(post(url, "recommend", user=3, explain=True)["items"])
-        assert ids(post(url, "recommend", user=3, history=own)["items"]) == now
+        assert ids(post(url, "recommend", user=3, history=own, explain=True)["items"]) == now
         expect(page.locator(f"{ranked} .item b")).to_have_text(now)
         first = add(page, 0, ranked)
         second = add(page, 4, CLICKED)

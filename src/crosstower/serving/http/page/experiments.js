@@ -90,8 +90,8 @@ function reportParts(report, experiment, user) {
   const { verdicts, notes, ratio, computed, until } = report;
   const times = `Report of ${time(computed)}, at most a minute old; last event: ${time(until)}.`;
   return [
-    el("ul", { class: "verdicts" }, ...verdicts.map((words) => el("li", {}, words))),
-    ratio && el("p", { class: ratio.mismatch ? "down" : "soft" }, ratioWords(ratio)),
+    el("ul", { class: "verdicts" }, ...verdicts.map((words, i) => verdictItem(words, i, ratio))),
+    ratio && !ratio.mismatch && el("p", { class: "soft" }, ratioWords(ratio)),
     armsTable(experiment, report, user),
     liftTable(`Lift over ${report.control}`, "Metric", report.lifts, (one) => one.metric),
     preferenceTable(report.interleaved),
@@ -101,11 +101,12 @@ function reportParts(report, experiment, user) {
   ].filter(Boolean);
 }
 
-function ratioWords({ mismatch, sequential_p: p }) {
-  const value = `p = ${p < 0.001 ? p.toExponential(1) : p.toFixed(3)}`;
-  return mismatch
-    ? `Sample ratio mismatch (${value}): the results are not reliable.`
-    : `Sample ratio: the numbers of users match the declared shares (${value}).`;
+/** A verdict; the first one is about a mismatch of the sample ratio if there is one. */
+const verdictItem = (words, place, ratio) =>
+  el("li", { class: place === 0 && ratio?.mismatch ? "down" : null }, words);
+
+function ratioWords({ sequential_p: p }) {
+  return `Sample ratio: the numbers of users match the declared shares (p = ${p.toFixed(3)}).`;
 }
 
 /** Lifts as a table with a drawing of each interval, all on one scale. */
