@@ -300,6 +300,13 @@ def test_a_row_without_a_key_column_is_refused(counted_films: CountedFilms, star
     client = start(counted_films.bundle.folder)
     answer = client.post("/v1/rank", json={"rows": [{"film": "f07", "device": "tv"}]})
     assert "no column 'user', which the ranker reads" in problem(answer, 422)["detail"]
+    row = {"film": "f07", "device": "tv", "user": 1}
+    hidden = counted_films.ranking.recipe.schema_.counts()[0].column
+    for name in ("clicks", hidden):
+        answer = client.post("/v1/rank", json={"rows": [{**row, name: 5}]})
+        shown = problem(answer, 422)["detail"].partition("the ranker reads: ")[2]
+        assert set(shown.split(", ")) >= {"film", "device", "user"}
+        assert "\0" not in shown
 
 
 def test_erased_users_and_deleted_events_count_no_more(

@@ -188,6 +188,20 @@ def test_events_wait_for_their_time(tmp_path: Path) -> None:
         assert live.figures().outcomes["future"] == 0
 
 
+def test_an_event_of_the_last_year_waits(tmp_path: Path) -> None:
+    clock = Clock()
+    with State.open(tmp_path) as state:
+        live, counters = opened(state, clock, Items({}))
+        for number, year in enumerate((1, 1969, 2262, 2500, 9999)):
+            time = datetime(year, 12, 31, tzinfo=UTC)
+            state.add_events([Event(event_id=f"{number}", type="click", time=time, item_id="a")])
+        live.catch_up()
+        for clock.seconds in (1.0, 86_400.0 * 365 * 200):
+            rows = read(counters, user=[1], item=["a"], topic=[1], place=[1])
+            assert rows["item_clicks"] == [[0]]
+        assert live.figures().outcomes["future"] == 3
+
+
 def test_an_event_of_an_unknown_item_counts_once_it_exists(tmp_path: Path) -> None:
     clock, items = Clock(), Items({})
     row = {"user": [1], "item": ["new"], "topic": ["x"], "place": [None]}

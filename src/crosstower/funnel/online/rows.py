@@ -64,7 +64,8 @@ class RowRanker:
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks, self._counts = list(schema.tasks), schema.counts()
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
-        self._others = frozenset([*schema.sources(), *schema.tasks, *keys, *others])
+        read = before_counts(schema.sources(), self._counts)
+        self._others = frozenset([*read, *schema.tasks, *keys, *others])
 
     def rank(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
         """Return rows in order; `places` are their numbers, from 0.

@@ -20,6 +20,7 @@ from crosstower.values.codes import U64
 _CHUNK, _SLICE = 10_000, 2_000  # events read at a time: at once, and between requests
 _MOST_WAITING, _MOST_CHARACTERS = 100_000, 50_000_000  # of events that wait for their item
 _MICROSECOND = 1_000  # nanoseconds
+_LATEST = 2**63 // _MICROSECOND - 1  # microseconds since 1970, in the year 2262
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,8 @@ class LiveCounts:
         if not events:
             return
         parts, waits = self._keys.of(events), np.zeros(len(events), dtype=bool)
-        times = np.array([event.time for event in events], dtype=np.int64) * _MICROSECOND
+        times = np.array([event.time for event in events], dtype=np.int64)
+        times = times.clip(max=_LATEST) * _MICROSECOND
         types = np.array([event.type for event in events])
         for count, numbers in counting.base.counts.items():
             mine, keys = np.isin(types, count.events), _keys(parts.whole, count)
