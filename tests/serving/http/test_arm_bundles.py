@@ -293,3 +293,30 @@ def test_interleaved_lists_charge_a_budget_for_shown_items_only(
         charged += 2 * ((5 + number % 3) // 2)  # of both lists before they are interleaved
     assert 0 < shown < charged
     assert ledger.spent("city == 'Paris'\t") - before == shown
+
+
+def test_vectors_of_the_model_of_an_arm_act_in_the_arm_only(
+    start: Start, live_films: LiveFilms, tmp_path: Path
+) -> None:
+    file = experiments(tmp_path, live_films.only.folder)
+    client = start(live_films.bundle.folder, experiments=file)
+    assert live_films.only.manifest.retrieval is not None
+    body = {"weights": live_films.only.manifest.retrieval.weights}
+    users = {arm: user_of(arm, range(1_000, 2_000)) for arm in ("control", "new")}
+
+    def lists() -> dict[str, list[Any]]:
+        query = {"country": "FR"}
+        return {
+            arm: recommended(client, user=user, query=query, history=["f01"])["items"]
+            for arm, user in users.items()
+        }
+
+    before = lists()
+    (served,) = service_of(client).arms
+    query = served.live.needs_funnel.retriever.query(None, {}, history=["f01"])[0][0]
+    body["vectors"] = [{"id": "f02", "vector": query.tolist()}]
+    assert client.put("/v1/vectors", json=body).status_code == 200
+    after = lists()
+    assert after["control"] == before["control"]
+    assert after["new"][0]["item_id"] == "f02"
+    assert after["new"] != before["new"]
