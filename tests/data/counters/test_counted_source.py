@@ -13,6 +13,7 @@ from crosstower.data.counters.counted_source import (
     counted_source_of,
     counted_training_source,
 )
+from crosstower.data.sources.source import require_columns
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.recipe import Recipe
 
@@ -156,6 +157,14 @@ class TestFaults:
         rows = rows_of(50, 0)
         found, wanted = (counted_training_source(r, rows) for r in (recipe, by_split))
         assert whole(found).equals(whole(wanted))
+
+    def test_rows_without_a_key_column(self) -> None:
+        source = counted_training_source(recipe_of("rows"), rows_of(5, 0).drop("topic"))
+        with pytest.raises(DataError) as error:
+            require_columns(source, source.history.recipe.schema_.sources())
+        assert str(error.value) == (
+            "data frame: no column 'topic' (columns: time, user, item_id, click)"
+        )
 
     def test_numbers_that_only_order_rows(self) -> None:
         rows = rows_of(5, 0).with_columns(pl.int_range(5).alias("time"))

@@ -19,6 +19,7 @@ from crosstower.data.sources.frames import from_arrow
 from crosstower.data.sources.partitions import partition_of, with_partition
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.csv import Csv
+from crosstower.recipe.own_columns import MARK
 
 CHUNK_ROWS = 65_536
 
@@ -123,11 +124,12 @@ def refuse_missing(columns: Sequence[str], present: list[str], where: str) -> No
         where: start of the message, such as the file.
 
     """
+    shown = [name for name in present if not name.startswith(MARK)]
     for name in columns:
         if name not in present:
             raise DataError(
-                f"{where}: no column '{name}'{did_you_mean(name, present)}"
-                f" (columns: {', '.join(present[:20])}{', …' if len(present) > 20 else ''})"
+                f"{where}: no column '{name}'{did_you_mean(name, shown)}"
+                f" (columns: {', '.join(shown[:20])}{', …' if len(shown) > 20 else ''})"
             )
 
 
