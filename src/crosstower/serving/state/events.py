@@ -20,6 +20,7 @@ from pydantic import (
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.state.json_text import plain_json
 
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261  # of nanoseconds since 1970
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -38,10 +39,14 @@ def _given_time(value: Any) -> Any:
 
 
 def _utc(time: datetime) -> datetime:
+    """Return the time in UTC, within the years that training can read."""
     try:
-        return time.astimezone(UTC)
+        time = time.astimezone(UTC)
     except OverflowError:
-        raise ValueError("expected a time within the years 1 to 9999 in UTC") from None
+        time = datetime.max.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise ValueError(f"expected a time within the years {_FIRST_YEAR} to {_LAST_YEAR} in UTC")
+    return time
 
 
 MOST_CHARACTERS = 512
