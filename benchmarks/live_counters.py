@@ -8,11 +8,13 @@ Counts: events taken into one count, all at once and 20 at a time, microseconds 
 of keys, and bytes per key. Request: microseconds to read all counts of candidates, and milliseconds
 of the whole ranking. Start: seconds until a worker has counted a log of --log events again. Server:
 --event-rate events per second, 20 per request, beside --rate recommendations per second for
---seconds; latency counts from when a request was due, and events are those acknowledged.
+--seconds; latency counts from when a request was due, events are those acknowledged, and the CPU
+seconds per second are those of the server.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -174,10 +176,22 @@ def load(
     return json.dumps({**found, "seconds": time.perf_counter() - begin})
 
 
+def cpu_seconds(process: int) -> float:
+    """Return the CPU seconds of a process and its children so far."""
+    total, waiting = 0.0, [process]
+    while waiting:
+        pid = waiting.pop()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            waiting += [int(child) for child in (task / "children").read_text().split()]
+    return total
+
+
 def served(bundle: Path, options: argparse.Namespace) -> None:
     """Print latencies, acknowledged events per second, and memory, per part of --seconds."""
     names = "recommend p50 ms | p95 | p99 | largest | 20 events p50 ms | p95 | p99 | largest"
-    print(f"| seconds | events/s | {names} | PSS MB |\n|{'---|' * 11}")
+    print(f"| seconds | events/s | CPU s/s | {names} | PSS MB |\n|{'---|' * 12}")
     with server(bundle, options.workers, 8) as (port, process):
         for number in range(options.parts + 1):
             seconds = options.seconds / options.parts if number else 5.0  # the first warms up
@@ -190,14 +204,16 @@ def served(bundle: Path, options: argparse.Namespace) -> None:
                 "--part",
                 *map(str, given),
             ]
+            start, used = time.perf_counter(), cpu_seconds(process)
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(done.stderr)
             found = json.loads(done.stdout)
+            used = (cpu_seconds(process) - used) / (time.perf_counter() - start)
             events = len(found["/v1/events"]) * PER_REQUEST / found["seconds"]
             cells = " | ".join(quantiles(found[path]) for path in ("/v1/recommend", "/v1/events"))
             if number:
-                print(f"| {number * seconds:.0f} | {events:,.0f} | {cells}"
+                print(f"| {number * seconds:.0f} | {events:,.0f} | {used:.2f} | {cells}"
                       f" | {resident_mb(process):,.0f} |", flush=True)  # fmt: skip
 
 
