@@ -230,6 +230,20 @@ def test_folders_of_other_states_are_left_alone(
         assert folders(tmp_path) == ["0007", "0008"]
 
 
+def test_a_folder_that_another_state_has_just_made_is_not_removed(
+    opened: Open, fill: Fill, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "versions" / "0001").mkdir(parents=True)
+    monkeypatch.setattr(Versions, "_next_number", lambda self: 1)
+    with opened() as versions:
+        with pytest.raises(ServeError, match=r"version 1 was not made: .*File exists"):
+            make(versions, fill)
+        assert folders(tmp_path) == ["0001"]
+    assert events(state) == [(1, "begun"), (1, "failed")]
+    with opened():
+        assert folders(tmp_path) == ["0001"]
+
+
 def test_what_a_killed_process_left_is_removed(
     opened: Open, state: State, tmp_path: Path, base: Path
 ) -> None:

@@ -109,7 +109,7 @@ class Versions:
         attempt = Attempt(self, self._next_number(), self._state.bundle())
         self.note("begun", attempt)
         try:
-            attempt.folder.mkdir()
+            attempt.make_folder()
             yield attempt
             attempt.check_finished()
         except OSError as error:
@@ -196,10 +196,10 @@ class Versions:
             self._state.versions.add(
                 "interrupted", entry.number, entry.path, base=entry.base, detail=detail
             )
-        published = {e.number for e in history.entries if e.event == "published"}
-        for entry in history.entries:
+        # A failed attempt removes its folder first, a refused one after its line.
+        for entry in self.history().entries:
             folder = entry.path.parent
-            if entry.event == "begun" and entry.number not in published and folder.is_dir():
+            if entry.event in ("refused", "interrupted") and folder.is_dir():
                 self.remove(folder)
         for folder in self.folder.iterdir():
             if _GONE.fullmatch(folder.name):
@@ -218,7 +218,8 @@ class Versions:
         with suppress(CrosstowerError):
             if all(entry.number != attempt.number for entry in self.history().unfinished()):
                 return
-            self.remove(attempt.folder)
+            if attempt.made:
+                self.remove(attempt.folder)
             self.note(event, attempt, {"reasons": [reason]})
 
 
@@ -235,7 +236,7 @@ class Attempt:
     """
 
     def __init__(self, versions: Versions, number: int, compared: tuple[int, Path] | None) -> None:
-        self.number, self.compared, self.finished = number, compared, False
+        self.number, self.compared, self.finished, self.made = number, compared, False, False
         self.reasons: tuple[str, ...] = ()
         self.folder = versions.folder / f"{number:04d}"
         self.bundle = self.folder / BUNDLE
@@ -273,6 +274,16 @@ class Attempt:
         else:
             self._versions.remove(self.folder)
         return published
+
+    def make_folder(self) -> None:
+        """Make the folder, which is removed if the attempt fails.
+
+        Raises:
+            FileExistsError: it is there, and not this attempt's.
+
+        """
+        self.folder.mkdir()
+        self.made = True
 
     def check_finished(self) -> None:
         """Refuse to end without a verdict.
