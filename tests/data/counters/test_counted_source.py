@@ -118,6 +118,14 @@ def test_rows_as_events_are_impressions_and_labels_before_their_row() -> None:
     check(whole(counted_training_source(recipe, rows)), log, recipe)
 
 
+def test_separate_files_are_one_log_of_rows() -> None:
+    columns, rows = {"clicks": COLUMNS["clicks"]}, rows_of(90, 2)
+    parts = {"train": rows[:60], "valid": rows[60:70], "test": rows[70:]}
+    recipe = recipe_of("rows", columns, split={"kind": "given"}, time="time")
+    found = whole(counted_training_source(recipe, parts))
+    assert found.equals(whole(counted_training_source(recipe_of("rows", columns), rows)))
+
+
 def test_rows_are_read_without_events_where_no_count_is_asked_for() -> None:
     source = counted_training_source(recipe_of("nowhere.parquet"), rows_of(5, 0))
     assert isinstance(source, CountedSource)

@@ -8,6 +8,7 @@ import pytest
 
 from crosstower.data.counters.event_log import Events, read_events
 from crosstower.data.counters.keys import hashes_of, keys_of
+from crosstower.data.sources import formats
 from crosstower.data.sources.source import FrameSource
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
@@ -110,6 +111,20 @@ class TestFaults:
         )
         with pytest.raises(DataError, match=r"no event of type 'view'.*types are: click, imp"):
             read("rows")
+
+    def test_a_type_column_of_ids(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(formats, "CHUNK_ROWS", 1_000)
+        count = 3_000
+        columns = {
+            "type": [f"t{n}" for n in range(count - 2)] + ["view", "click"],
+            "time": [1_700_000_000] * count,
+            "item_id": [1] * count,
+        }
+        pl.DataFrame(columns).write_parquet(tmp_path / "log.parquet", row_group_size=1_000)
+        assert len(read(str(tmp_path / "log.parquet")).times) == 2
+        pl.DataFrame(columns).head(2_500).write_parquet(tmp_path / "log.parquet")
+        with pytest.raises(DataError, match=r"types are: t0, t1, t10, .*, [.]{3}$"):
+            read(str(tmp_path / "log.parquet"))
 
     def test_a_log_without_times(self, tmp_path: Path) -> None:
         log_of().drop("time").write_parquet(tmp_path / "log.parquet")

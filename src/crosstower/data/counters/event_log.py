@@ -29,7 +29,7 @@ from crosstower.recipe.times import ORDER, USUAL
 from crosstower.values.codes import U64
 from crosstower.values.columns import text_of
 
-_SHOWN = 20
+_SHOWN, _MOST_TYPES = 20, 1_000
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,16 @@ class _Collector:
         clock, places = event_clock(recipe, base, log.time), range(len(self.names))
         for chunk in source.chunks(source.columns()):
             types = text_of(chunk.frame[TYPE])
-            self.seen |= dict.fromkeys(types.drop_nulls().unique().to_list())
+            self._see(types.drop_nulls().unique())
             codes = types.replace_strict(self.names, places, default=-1, return_dtype=pl.Int16)
             self._add(chunk.frame, clock.read(chunk.frame[TIME]), codes)
         join_matches(source, "events")
+
+    def _see(self, types: pl.Series) -> None:
+        """Remember types for messages: a wrong column has as many as it has rows."""
+        if len(self.seen) >= _MOST_TYPES:
+            types = types.filter(types.is_in(self.names))
+        self.seen |= dict.fromkeys(types.to_list())
 
     def add_rows(self, recipe: Recipe, source: Source, time: str) -> None:
         """Read rows with labels as a log."""
