@@ -52,17 +52,15 @@ async def put_vectors(body: VectorsRequest, service: Worker) -> VectorsResponse:
     refuse_above("vectors", len(body.vectors), service.settings.limits.items, " at a time")
     service.check_room()
 
-    def check(main: Live) -> dict[ItemId, bytes]:
+    def check(main: Live) -> tuple[dict[ItemId, bytes], int]:
         lives = [main, *(served.live for served in service.arms)]
         return checked_vectors(_of_weights(lives, body.weights), body.vectors)
 
-    found = await service.run(check)
+    found, unknown = await service.run(check)
     sequence = await service.write(lambda state: state.put_vectors(found, weights=body.weights))
     await service.run(lambda _live: None)  # applies them
     service.metrics.vectors_written(len(found))
-    return VectorsResponse(
-        sequence=sequence, vectors=len(found), unknown=len(body.vectors) - len(found)
-    )
+    return VectorsResponse(sequence=sequence, vectors=len(found), unknown=unknown)
 
 
 def _of_weights(lives: Sequence[Live], weights: str) -> Live:
@@ -70,12 +68,14 @@ def _of_weights(lives: Sequence[Live], weights: str) -> Live:
 
     Raises:
         ApiError: there is none.
+        QueryError: the main bundle only ranks.
 
     """
+    _ = lives[0].needs_funnel
     for live in lives:
         if live.weights == weights:
             return live
-    own = lives[0].needs_funnel and lives[0].weights
+    own = lives[0].weights
     raise ApiError(
         409,
         f"body.weights: vectors of the model {weights:.12}, this server has the model"
@@ -85,8 +85,8 @@ def _of_weights(lives: Sequence[Live], weights: str) -> Live:
     )
 
 
-def checked_vectors(live: Live, vectors: Sequence[ItemVector]) -> dict[ItemId, bytes]:
-    """Return vectors as little-endian float32 by id, without those of unknown items.
+def checked_vectors(live: Live, vectors: Sequence[ItemVector]) -> tuple[dict[ItemId, bytes], int]:
+    """Return vectors as little-endian float32 by id, and the number of ids that are no items.
 
     Of an id that is given twice, the last vector counts.
 
@@ -109,4 +109,5 @@ def checked_vectors(live: Live, vectors: Sequence[ItemVector]) -> dict[ItemId, b
             raise ApiError(422, detail, reason="invalid")
         found[catalogue.checked_id(f"{where}.id", one.id)] = values.tobytes()
     places = catalogue.items.places_of(list(found))
-    return {item: values for (item, values), p in zip(found.items(), places, strict=True) if p >= 0}
+    known = {item: found[item] for item, p in zip(list(found), places, strict=True) if p >= 0}
+    return known, len(found) - len(known)
