@@ -31,6 +31,7 @@ NAMES = (
     "explore",
     "experiments",
     "loop",
+    "loop_knowledge",
     "replay",
     "live_users",
     "gate",

@@ -3,18 +3,20 @@
 A day is a day of `worlds.DriftingFeed`. New items are PUT and dead ones DELETEd, each session is a
 POST /v1/recommend, the feed draws what the user does, and that is a POST /v1/events. The worth of a
 list is its true value: expected clicks, a like counting as two clicks. Every policy has a feed of
-its own with the same seed, hence the same users, items, sessions and random numbers.
+its own with the same seed, hence the same users, items, sessions and random numbers. The server
+reads a simulated clock, as counters and histories depend on the time.
 
 - popularity: smoothed click rate per item over the last seven days, from its own log;
-- frozen: the bundle of the first days;
-- live: the same bundle; click events extend the histories that the query tower reads;
-- retrain: frozen, and every night `crosstower events`, fit, bundle and POST /v1/model;
+- frozen: the bundle of the first days, which knows users by their ids;
+- live: a bundle whose histories and counters are live, so each answer knows all events before it;
+- retrain: frozen, and `crosstower retrain` every night;
 - live + retrain: both;
 - live + retrain + exploration: and requests have --explore;
+- ideal learner: knows the equations of the world and learns the rest; see `loop_learner.py`;
 - best possible: the best list by the true probabilities.
 
 All models learn from a log of --warm-up days under a policy that shows popular items. No list has
-items that its user has clicked.
+items that its user has clicked. --compare prints test metrics of rankers within the warm-up.
 """
 
 import argparse
@@ -23,17 +25,33 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.live_server import live_server
-from benchmarks.loop_models import loop_bundle
+from benchmarks.live_server import Clock, live_server
+from benchmarks.loop_compare import compare
+from benchmarks.loop_learner import IdealLearner
+from benchmarks.loop_models import first_models
+from benchmarks.loop_plot import plot, show
 from benchmarks.loop_policies import BestPossible, Feed, Policy, Popularity, Served
 from benchmarks.machine import describe
+from crosstower.data.datasets.worlds.drift import DAY, START
 
-EXPLORE = {"kind": "plackett_luce", "temperature": 0.1, "top": 50}
+EXPLORE = {"kind": "plackett_luce", "temperature": 0.05, "top": 50}
+OWN: dict[str, Callable[[Feed], Policy]] = {
+    "popularity": Popularity,
+    "ideal learner": IdealLearner,
+    "best possible": BestPossible,
+}
+SERVED: dict[str, dict[str, bool]] = {
+    "frozen": {"live": False, "retrain": False},
+    "live": {"live": True, "retrain": False},
+    "retrain": {"live": False, "retrain": True},
+    "live + retrain": {"live": True, "retrain": True},
+    "live + retrain + exploration": {"live": True, "retrain": True, "explore": True},
+}
+NAMES = ["popularity", *SERVED, "ideal learner", "best possible"]
 
 
 def played(feed: Feed, policy: Policy) -> list[float]:
@@ -47,89 +65,60 @@ def played(feed: Feed, policy: Policy) -> list[float]:
             values.append(feed.world.value(session, shown))
             policy.learn(session, feed.world.respond(session, shown))
         worth.append(float(np.mean(values)))
+        print(f"seed {feed.seed}, day {day}: {worth[-1]:.3f}", file=sys.stderr)
     return worth
 
 
-def run(options: argparse.Namespace, seed: int, folder: Path) -> dict[str, list[float]]:
-    """Return the worth per day of each policy."""
-    first = Feed(options, seed)
-    bundles: dict[bool, Path] = {}
-    found = {}
-    for name in options.policies:
-        feed, begin = Feed(options, seed), time.perf_counter()
-        with ExitStack() as stack:
-            if name in SERVED:
-                live = SERVED[name]["live"]
-                if live not in bundles:
-                    bundles[live] = loop_bundle(
-                        folder / f"first-{live}", first.log, first.catalogue(), live=live,
-                        epochs=options.epochs, candidates=options.candidates,
-                    )  # fmt: skip
-                mine = folder / name.replace(" ", "_")
-                server = stack.enter_context(live_server(bundles[live], mine / "state"))
-                policy: Policy = Served(feed, server, mine, **SERVED[name])
-            else:
-                policy = OWN[name](feed)
-            found[name] = played(feed, policy)
-        print(f"seed {seed}, {name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+def run(options: argparse.Namespace, seed: int, name: str, folder: Path) -> list[float]:
+    """Return the worth per day of a policy."""
+    feed = Feed(options, seed)
+    if name in OWN:
+        return played(feed, OWN[name](feed))
+    how = dict(SERVED[name])
+    models = first_models(
+        folder / "first", feed.log, feed.catalogue(), live=how.pop("live"),
+        epochs=options.epochs, candidates=options.candidates,
+    )  # fmt: skip
+    clock = Clock(folder / "clock", START + DAY * feed.days[0])
+    with live_server(models.bundle, folder / "state", clock) as server:
+        policy = Served(feed, server, clock, models, **how)
+        worth = played(feed, policy)
+    if policy.outcomes:
+        print(f"seed {seed}, {name}: {dict(policy.outcomes)}", file=sys.stderr)
+    return worth
+
+
+def results(options: argparse.Namespace) -> list[dict[str, list[float]]]:
+    """Return the worth per day by policy and seed; those in --save are not run again."""
+    found: list[dict[str, list[float]]] = []
+    for seed in options.seeds:
+        found.append({})
+        for name in options.policies:
+            kept = options.save / f"{seed}-{name}.json" if options.save else None
+            if kept is not None and kept.is_file():
+                found[-1][name] = json.loads(kept.read_text())[: options.days]
+                continue
+            begin = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                found[-1][name] = run(options, seed, name, Path(folder))
+            print(f"seed {seed}, {name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(found[-1][name]))
     return found
 
 
-OWN: dict[str, Callable[[Feed], Policy]] = {
-    "popularity": Popularity,
-    "best possible": BestPossible,
-}
-SERVED: dict[str, dict[str, bool]] = {
-    "frozen": {"live": False, "retrain": False},
-    "live": {"live": True, "retrain": False},
-    "retrain": {"live": False, "retrain": True},
-    "live + retrain": {"live": True, "retrain": True},
-    "live + retrain + exploration": {"live": True, "retrain": True, "explore": True},
-}
-
-
-def show(found: list[dict[str, list[float]]], first: int) -> None:
-    """Print the worth per day and the share of the possible gain, means over seeds."""
-    names = list(found[0])
-    print(f"| day | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    worth = np.array([[of[name] for name in names] for of in found])  # [seeds, policies, days]
-    for day, row in enumerate(worth.mean(axis=0).T):
-        print(f"| {first + day} | {' | '.join(f'{x:.3f}' for x in row)} |")
-    last = worth[:, :, -3:].mean(axis=2)  # [seeds, policies]
-    if {"popularity", "best possible"} <= set(names):
-        low, high = (last[:, [names.index(n)]] for n in ("popularity", "best possible"))
-        share = (last - low) / (high - low)
-        cells = [mean_sd(column) for column in share.T]
-        print(f"| share of the possible gain, last 3 days | {' | '.join(cells)} |")
-
-
-def mean_sd(values: np.ndarray) -> str:
-    sd = f" ± {values.std(ddof=1):.1%}" if len(values) > 1 else ""
-    return f"{values.mean():.1%}{sd}"
-
-
-def plot(found: list[dict[str, list[float]]], first: int, path: Path) -> None:
-    """Draw the mean worth per day."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for name in found[0]:
-        worth = np.mean([of[name] for of in found], axis=0)
-        axes.plot(range(first, first + len(worth)), worth, marker="o", label=name)
-    axes.set(xlabel="day", ylabel="true value of a list", ylim=(0, None))
-    axes.legend()
-    figure.savefig(path)
-
-
-def main(arguments: list[str]) -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks loop", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--days", type=int, default=8)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--days", type=int, default=6)
     parser.add_argument("--warm-up", type=int, default=10, metavar="DAYS")
-    parser.add_argument("--window", type=int, default=6, metavar="DAYS", help="Of retraining.")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--candidates", type=int, default=1_000, help="That the ranker scores.")
+    parser.add_argument("--epochs", type=int, default=10, help="At most, of the first models.")
+    parser.add_argument("--nightly-epochs", type=int, default=5, help="At most, of a retraining.")
+    parser.add_argument("--replay", type=float, default=0.5, help="Share of older rows, nightly.")
+    parser.add_argument("--window", type=int, default=6, metavar="DAYS", help="Of older rows.")
+    parser.add_argument("--max-loss", type=float, default=0.02, help="Of the gate.")
+    parser.add_argument("--candidates", type=int, default=3_000, help="That the ranker scores.")
     parser.add_argument("--users", type=int, default=60)
     parser.add_argument("--items", type=int, default=3_000)
     parser.add_argument("--sessions", type=float, default=12.0, help="Per user and day.")
@@ -137,15 +126,20 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--taste-memory", type=float, default=0.98)
     parser.add_argument("--taste-jumps", type=float, default=0.02)
     parser.add_argument("--explore", type=json.loads, default=EXPLORE, metavar="JSON")
-    names = [*OWN, *SERVED]
-    parser.add_argument("--policies", nargs="+", choices=names, default=names)
+    parser.add_argument("--policies", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="Results by seed and policy.")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="Picture to write.")
-    options = parser.parse_args(arguments)
-    print(describe(**{k: v for k, v in vars(options).items() if k != "plot"}))
-    found = []
-    for seed in range(options.seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            found.append(run(options, seed, Path(folder)))
+    parser.add_argument("--compare", action="store_true", help="Compare rankers instead.")
+    return parser
+
+
+def main(arguments: list[str]) -> None:
+    options = parser().parse_args(arguments)
+    print(describe(**{k: v for k, v in vars(options).items() if k not in ("plot", "save")}))
+    if options.compare:
+        compare(options)
+        return
+    found = results(options)
     show(found, options.warm_up)
     if options.plot:
         plot(found, options.warm_up, options.plot)

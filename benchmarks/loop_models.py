@@ -1,5 +1,16 @@
-"""Rows and models of the closed loop: from a log of lists to a bundle."""
+"""The first models of the closed loop: recipes, runs and their bundle.
 
+Without live histories, both models know a user by the id: the ranker learns a vector per user and
+topic. With them, the query tower reads the newest clicks and the ranker reads counters, which are
+counted anew at each request: clicks and likes per impression of the user on the topic, clicks per
+impression of the user, and of the topic. The position is a feature too, so that the top of a list
+does not look better than it is; every request has position 1.
+
+`python -m benchmarks loop --compare` compares rankers on the last two days of the warm-up, before
+any test day.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,28 +18,71 @@ import polars as pl
 
 from crosstower import Recipe, fit, make_bundle
 
-COLUMNS = ("user_id", "item_id", "topic", "content_type", "timestamp", "click", "like")
-_ITEM = {"item_id": "categorical", "topic": "categorical", "content_type": "categorical"}
+COLUMNS = (
+    "user_id", "item_id", "topic", "content_type", "born", "position", "timestamp", "click", "like",
+)  # fmt: skip
+_TOWER = {"item_id": "categorical", "topic": "categorical", "content_type": "categorical"}
+_ABOUT = {"topic": "categorical", "content_type": "categorical", "born": "numeric"}
 _HISTORY = {"kind": "sequence", "table": "item_id", "max_len": 30, "pooling": "mean"}
+_POSITION = {"position": {"kind": "numeric", "transform": "log1p"}}
+_TASTE = {"kind": "cross", "columns": ["user_id", "topic"], "hash_buckets": 20_000, "dim": 8}
 
 
-def recipes(items: Path, *, live: bool, epochs: int) -> tuple[Recipe, Recipe]:
-    """Return the recipes of retrieval and ranking.
+def _rate(event: str, by: list[str], window: str) -> dict[str, Any]:
+    return {"kind": "counter", "event": event, "per": "impression", "by": by, "window": window}
 
-    Args:
-        items: table of all items of the rows.
-        live: whether the server extends histories by click events.
-        epochs: of both trainings.
 
-    """
-    split = {"kind": "random"}  # a split by time would keep the newest rows from the models
-    taste = {"kind": "cross", "columns": ["user_id", "topic"], "hash_buckets": 20_000, "dim": 8}
-    training = {"epochs": epochs, "batch_size": 512, "embedding_learning_rate": 0.01}
-    retrieval: dict[str, Any] = {
+_COUNTERS = {
+    "taste_week": _rate("click", ["user_id", "topic"], "7d"),
+    "taste_now": _rate("click", ["user_id", "topic"], "2d"),
+    "liked_week": _rate("like", ["user_id", "topic"], "7d"),
+    "user_now": _rate("click", ["user_id"], "2d"),
+    "topic_now": _rate("click", ["topic"], "1d"),
+}
+_SHORTER = _COUNTERS | {
+    "taste_week": _rate("click", ["user_id", "topic"], "4d"),
+    "taste_now": _rate("click", ["user_id", "topic"], "1d"),
+    "liked_week": _rate("like", ["user_id", "topic"], "4d"),
+}
+RANKERS: dict[str, dict[str, Any]] = {
+    "ids": {
+        "user_id": "categorical",
+        "item_id": "categorical",
+        **_ABOUT,
+        "taste": _TASTE,
+        **_POSITION,
+    },
+    "ids, no item": {"user_id": "categorical", **_ABOUT, "taste": _TASTE, **_POSITION},
+    "counters": {**_ABOUT, **_COUNTERS, **_POSITION},
+    "counters, shorter": {**_ABOUT, **_SHORTER, **_POSITION},
+    "counters, ids": {
+        "user_id": "categorical",
+        **_ABOUT,
+        "taste": _TASTE,
+        **_COUNTERS,
+        **_POSITION,
+    },
+}
+_RANKER = {False: "ids", True: "counters"}  # by whether the server's counts are live
+
+
+@dataclass(frozen=True)
+class Models:
+    """The runs of a first bundle, the rows that they were trained on, and the bundle."""
+
+    rows: Path
+    retrieval: Path
+    ranking: Path
+    bundle: Path
+
+
+def retrieval_recipe(rows: Path, items: Path, *, live: bool, epochs: int) -> Recipe:
+    """Return the recipe of retrieval; `live` if click events extend histories in the server."""
+    plain: dict[str, Any] = {
         "name": "retrieval",
-        "data": {"split": split},
-        "schema": {"columns": {"user_id": "categorical", "history": _HISTORY, **_ITEM}},
-        "model": {"name": "two_tower", "item": list(_ITEM), "dim": 32, "embedding_dim": 16},
+        "data": {"path": str(rows), "split": {"kind": "random"}},
+        "schema": {"columns": {"user_id": "categorical", "history": _HISTORY, **_TOWER}},
+        "model": {"name": "two_tower", "item": list(_TOWER), "dim": 32, "embedding_dim": 16},
         "retrieval": {
             "user": "user_id",
             "item": "item_id",
@@ -39,24 +93,32 @@ def recipes(items: Path, *, live: bool, epochs: int) -> tuple[Recipe, Recipe]:
             "objective": "full_softmax",
             "baselines": [],
         },
-        "training": training,
+        "training": _training(epochs),
     }
-    ranking = {
+    return Recipe.model_validate(plain)
+
+
+def ranking_recipe(columns: dict[str, Any], epochs: int, data: dict[str, Any]) -> Recipe:
+    """Return the recipe of a ranker; each row is the event of an impression, a click and a like."""
+    counts = any(isinstance(c, dict) and c["kind"] == "counter" for c in columns.values())
+    events = {"events": "rows", "time": "timestamp"} if counts else {}
+    plain: dict[str, Any] = {
         "name": "ranking",
-        "data": {"split": split},
-        "schema": {
-            "columns": {"user_id": "categorical", **_ITEM, "taste": taste},
-            "tasks": {"click": "binary", "like": "binary"},
-        },
+        "data": data | events,
+        "schema": {"columns": columns, "tasks": {"click": "binary", "like": "binary"}},
         "model": {"name": "shared_bottom", "trunk": {"name": "dcn_v2", "hidden": [64, 32]}},
         "blend": {"weights": {"click": 1, "like": 2}, "transform": "identity"},
         "evaluation": {"group": "user_id", "baselines": []},
-        "training": training,
+        "training": _training(epochs),
     }
-    return Recipe.model_validate(retrieval), Recipe.model_validate(ranking)
+    return Recipe.model_validate(plain)
 
 
-def loop_bundle(
+def _training(epochs: int) -> dict[str, Any]:
+    return {"epochs": epochs, "batch_size": 512, "embedding_learning_rate": 0.01, "refit": True}
+
+
+def first_models(
     folder: Path,
     rows: pl.DataFrame,
     items: pl.DataFrame,
@@ -64,33 +126,40 @@ def loop_bundle(
     live: bool,
     epochs: int,
     candidates: int,
-) -> Path:
-    """Fit both models in a new folder and return the folder of their bundle."""
-    folder.mkdir(parents=True)
-    items.write_parquet(folder / "items.parquet")
-    given = recipes(folder / "items.parquet", live=live, epochs=epochs)
-    frame = rows.select(COLUMNS).sort("timestamp", maintain_order=True)
-    runs = [fit(r, data=frame, out=folder / r.name, quiet=True) for r in given]
-    return make_bundle(
-        runs, folder / "bundle", index="exact", candidates=candidates, data=frame
-    ).folder
-
-
-def event_rows(events: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per impression, labelled by the clicks and likes on it.
+) -> Models:
+    """Fit both models in a new folder and bundle them.
 
     Args:
-        events: of the types impression, click and like.
-        items: attributes by item_id.
+        folder: to create.
+        rows: log of lists.
+        items: all items of the rows.
+        live: whether the server's events extend histories and counters.
+        epochs: at most, of both trainings.
+        candidates: number of items that the ranker scores.
 
     """
-    shown = events.filter(pl.col("type") == "impression")
-    rows = shown.select(
-        "request_id", "item_id", user_id="user", timestamp=pl.col("time").dt.epoch("s")
+    folder.mkdir(parents=True)
+    items.write_parquet(folder / "items.parquet")
+    path = folder / "rows.parquet"
+    time = pl.from_epoch("timestamp", "s").cast(pl.Datetime("us", "UTC"))
+    frame = (
+        with_birth(rows, items)
+        .select(COLUMNS)
+        .with_columns(time)
+        .sort("timestamp", maintain_order=True)
     )
-    for label in ("click", "like"):
-        found = events.filter(pl.col("type") == label).select("request_id", "item_id")
-        marked = found.unique().with_columns(pl.lit(1, pl.Int8).alias(label))
-        rows = rows.join(marked, on=["request_id", "item_id"], how="left")
-    rows = rows.with_columns(pl.col("click", "like").fill_null(0))
-    return rows.join(items, on="item_id", how="left", maintain_order="left").select(COLUMNS)
+    frame.write_parquet(path)
+    data: dict[str, Any] = {"path": str(path), "split": {"kind": "random"}}
+    recipes = (
+        retrieval_recipe(path, folder / "items.parquet", live=live, epochs=epochs),
+        ranking_recipe(RANKERS[_RANKER[live]], epochs, data),
+    )
+    runs = [fit(recipe, out=folder / recipe.name, quiet=True) for recipe in recipes]
+    bundle = make_bundle(runs, folder / "bundle", index="exact", candidates=candidates).folder
+    return Models(path, runs[0].folder, runs[1].folder, bundle)
+
+
+def with_birth(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the time of birth of their items."""
+    born = items.select("item_id", "born")
+    return rows.join(born, on="item_id", how="left", maintain_order="left")

@@ -1,15 +1,20 @@
 """Policies of the closed loop, and the feed that they are played in."""
 
 import argparse
+import sys
+from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
-from benchmarks.live_server import LiveServer, timestamp
-from benchmarks.loop_models import COLUMNS, event_rows, loop_bundle
+from benchmarks.live_server import Clock, LiveServer, timestamp
+from benchmarks.loop_models import Models
 from crosstower.data.datasets.worlds import DriftingFeed, Session
+from crosstower.data.datasets.worlds.drift import DAY, START
+from crosstower.serving.retraining.plan import RetrainPlan
+from crosstower.serving.retraining.retrain import retrain
 
 K = 10
 _WINDOW = 7  # days of the popularity baseline
@@ -40,7 +45,7 @@ class Feed:
 
     def catalogue(self) -> pl.DataFrame:
         """Return the items of all days up to the last one of the warm-up."""
-        days = [self.world.items(day).drop("born") for day in range(self.options.warm_up)]
+        days = [self.world.items(day) for day in range(self.options.warm_up)]
         return pl.concat(days).unique("item_id", maintain_order=True)
 
 
@@ -98,51 +103,69 @@ class Popularity(Policy):
 
 
 class Served(Policy):
-    """A running server; `retrain` trains its models again before each day after the first."""
+    """A running server; `retrain` runs `crosstower retrain` before each day after the first."""
 
     def __init__(
-        self, feed: Feed, server: LiveServer, folder: Path, *, live: bool, retrain: bool,
+        self, feed: Feed, server: LiveServer, clock: Clock, models: Models, *, retrain: bool,
         explore: bool = False,
     ) -> None:  # fmt: skip
-        self.feed, self.server, self.folder = feed, server, folder
-        self.live, self.retrain = live, retrain
+        self.feed, self.server, self.clock, self.models = feed, server, clock, models
+        self.plan = plan(feed.options, models) if retrain else None
         self.more = {"explore": feed.options.explore} if explore else {}
-        self.known = feed.catalogue()
-        self.there = set(self.known["item_id"].to_list())
+        self.there = set(feed.catalogue()["item_id"].to_list())
         self.clicked = clicked_items(feed.log)
+        self.outcomes = Counter[str]()
 
     def start(self, day: int, items: pl.DataFrame) -> None:
-        if self.retrain and day > self.feed.days[0]:
-            self.server.swap(self._fitted(day))
-        items = items.drop("born")
+        self.clock.reach(START + DAY * day)
+        if self.plan is not None and day > self.feed.days[0]:
+            self._retrain(self.plan, datetime.fromtimestamp(START + DAY * day, UTC))
         alive = set(items["item_id"].to_list())
         if new := alive - self.there:
             self.server.put(items.filter(pl.col("item_id").is_in(list(new))))
         self.server.delete(sorted(self.there - alive))
         self.there = alive
-        self.known = pl.concat([self.known, items]).unique("item_id", maintain_order=True)
 
-    def _fitted(self, day: int) -> Path:
-        events = self.server.export(self.folder / "events.parquet")
-        log = self.feed.log.with_columns(timestamp=pl.col("timestamp").cast(pl.Int64))
-        rows = pl.concat(
-            [log.select(pl.col(c) for c in COLUMNS), event_rows(events, self.known)],
-            how="vertical_relaxed",
-        )
-        first = int(rows["timestamp"].max()) - self.feed.options.window * 86_400
-        rows = rows.filter(pl.col("timestamp") > first)
-        return loop_bundle(
-            self.folder / f"day{day}", rows, self.known, live=self.live,
-            epochs=self.feed.options.epochs, candidates=self.feed.options.candidates,
-        )  # fmt: skip
+    def _retrain(self, plan: RetrainPlan, until: datetime) -> None:
+        done = retrain(self.models.bundle, self.server.state, plan=plan, until=until)
+        self.outcomes[done.outcome] += 1
+        if done.outcome == "published" and done.number is not None:
+            self.server.follow(done.number)
+        else:
+            print(until.date(), done.outcome, *done.reasons, file=sys.stderr)
 
     def choose(self, session: Session) -> list[int]:
+        self.clock.reach(session.timestamp)
         clicked = sorted(self.clicked.get(session.user_id, set()) & self.there)
-        return self.server.recommend(session.user_id, K, exclude=clicked, **self.more)
+        query = {"position": 1}
+        return self.server.recommend(session.user_id, K, query=query, exclude=clicked, **self.more)
 
     def learn(self, session: Session, seen: pl.DataFrame) -> None:
-        self.server.events(session_events(session, seen))
+        events = session_events(session, seen)
+        self.clock.reach(session.timestamp + 3)  # after its events
+        self.server.events(events)
         remember(self.clicked, session, seen)
+
+
+def plan(options: argparse.Namespace, models: Models) -> RetrainPlan:
+    """Return the plan of the nightly retraining."""
+    epochs = {"epochs": options.nightly_epochs}
+    return RetrainPlan.model_validate(
+        {
+            "runs": {"retrieval": str(models.retrieval), "ranking": str(models.ranking)},
+            "labels": {"window": "1m", "rank": "position"},
+            "rows": {
+                "base": str(models.rows),
+                "replay": options.replay,
+                "replay_window": f"{options.window}d",
+                "min_new": 100,
+            },
+            "training": {"retrieval": epochs, "ranking": epochs},
+            "candidates": options.candidates,
+            "gate": {"max_loss": options.max_loss},
+            "index": "exact",
+        }
+    )
 
 
 def session_events(session: Session, seen: pl.DataFrame) -> list[dict[str, Any]]:
