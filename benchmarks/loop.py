@@ -75,9 +75,10 @@ def run(options: argparse.Namespace, seed: int, name: str, folder: Path) -> list
     if name in OWN:
         return played(feed, OWN[name](feed))
     how = dict(SERVED[name])
+    live = how.pop("live")
     models = first_models(
-        folder / "first", feed.log, feed.catalogue(), live=how.pop("live"),
-        epochs=options.epochs, candidates=options.candidates,
+        (options.save or folder) / f"models-{seed}-{'live' if live else 'frozen'}",
+        feed.log, feed.catalogue(), live=live, epochs=options.epochs, candidates=options.candidates,
     )  # fmt: skip
     clock = Clock(folder / "clock", START + DAY * feed.days[0])
     with live_server(models.bundle, folder / "state", clock) as server:
@@ -127,7 +128,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--taste-jumps", type=float, default=0.02)
     parser.add_argument("--explore", type=json.loads, default=EXPLORE, metavar="JSON")
     parser.add_argument("--policies", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="Results by seed and policy.")
+    parser.add_argument(
+        "--save", type=Path, metavar="FOLDER", help="Keep results and first models."
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="Picture to write.")
     parser.add_argument("--compare", action="store_true", help="Compare rankers instead.")
     return parser

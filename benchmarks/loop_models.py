@@ -63,7 +63,7 @@ RANKERS: dict[str, dict[str, Any]] = {
         **_POSITION,
     },
 }
-_RANKER = {False: "ids", True: "counters"}  # by whether the server's counts are live
+_RANKER = {False: "ids, no item", True: "counters"}  # by whether the server's counts are live
 
 
 @dataclass(frozen=True)
@@ -127,36 +127,36 @@ def first_models(
     epochs: int,
     candidates: int,
 ) -> Models:
-    """Fit both models in a new folder and bundle them.
+    """Fit both models and bundle them, or return those that a folder has.
+
+    As the ranker scores all items by default, the retriever trains for one epoch only.
 
     Args:
         folder: to create.
         rows: log of lists.
         items: all items of the rows.
         live: whether the server's events extend histories and counters.
-        epochs: at most, of both trainings.
+        epochs: at most, of the ranker.
         candidates: number of items that the ranker scores.
 
     """
+    path = folder / "rows.parquet"
+    models = Models(path, folder / "retrieval", folder / "ranking", folder / "bundle")
+    if models.bundle.is_dir():
+        return models
     folder.mkdir(parents=True)
     items.write_parquet(folder / "items.parquet")
-    path = folder / "rows.parquet"
     time = pl.from_epoch("timestamp", "s").cast(pl.Datetime("us", "UTC"))
-    frame = (
-        with_birth(rows, items)
-        .select(COLUMNS)
-        .with_columns(time)
-        .sort("timestamp", maintain_order=True)
-    )
-    frame.write_parquet(path)
+    frame = with_birth(rows, items).select(COLUMNS).with_columns(time)
+    frame.sort("timestamp", maintain_order=True).write_parquet(path)
     data: dict[str, Any] = {"path": str(path), "split": {"kind": "random"}}
     recipes = (
-        retrieval_recipe(path, folder / "items.parquet", live=live, epochs=epochs),
+        retrieval_recipe(path, folder / "items.parquet", live=live, epochs=1),
         ranking_recipe(RANKERS[_RANKER[live]], epochs, data),
     )
     runs = [fit(recipe, out=folder / recipe.name, quiet=True) for recipe in recipes]
-    bundle = make_bundle(runs, folder / "bundle", index="exact", candidates=candidates).folder
-    return Models(path, runs[0].folder, runs[1].folder, bundle)
+    make_bundle(runs, models.bundle, index="exact", candidates=candidates)
+    return models
 
 
 def with_birth(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

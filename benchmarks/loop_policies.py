@@ -149,7 +149,6 @@ class Served(Policy):
 
 def plan(options: argparse.Namespace, models: Models) -> RetrainPlan:
     """Return the plan of the nightly retraining."""
-    epochs = {"epochs": options.nightly_epochs}
     return RetrainPlan.model_validate(
         {
             "runs": {"retrieval": str(models.retrieval), "ranking": str(models.ranking)},
@@ -160,9 +159,9 @@ def plan(options: argparse.Namespace, models: Models) -> RetrainPlan:
                 "replay_window": f"{options.window}d",
                 "min_new": 100,
             },
-            "training": {"retrieval": epochs, "ranking": epochs},
+            "training": {"retrieval": {"epochs": 1}, "ranking": {"epochs": options.nightly_epochs}},
             "candidates": options.candidates,
-            "gate": {"max_loss": options.max_loss},
+            "gate": {"max_loss": options.max_loss, "drift": None},  # the feed drifts
             "index": "exact",
         }
     )

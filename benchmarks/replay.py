@@ -8,8 +8,7 @@ that contains the film. No list contains films that the user has rated before.
 - popularity: the films with the most ratings so far;
 - frozen: the model of the first half; requests exclude the user's films;
 - live: the same model; rating events extend histories and exclusions in the server;
-- retrained: a new model of all ratings so far, every --retrain-every days, by `crosstower
-  events`, fit, bundle and POST /v1/model.
+- retrained: `crosstower retrain` every --retrain-every days, with all ratings so far.
 """
 
 import argparse
@@ -18,6 +17,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,27 @@ import polars as pl
 from benchmarks.live_server import LiveServer, live_server, timestamp
 from benchmarks.machine import data_folder, describe
 from crosstower import Recipe, fit, make_bundle
+from crosstower.serving.retraining.plan import RetrainPlan
+from crosstower.serving.retraining.retrain import retrain
 
 K, DAY = 10, 86_400
 PROFILE = ("age", "gender", "occupation")
 POLICIES: dict[str, dict[str, bool]] = {
-    "frozen": {"live": False, "retrain": False},
-    "live": {"live": True, "retrain": False},
-    "frozen, retrained": {"live": False, "retrain": True},
-    "live, retrained": {"live": True, "retrain": True},
+    "frozen": {"live": False, "retrained": False},
+    "live": {"live": True, "retrained": False},
+    "frozen, retrained": {"live": False, "retrained": True},
+    "live, retrained": {"live": True, "retrained": True},
 }
 
 
-def recipe(films: Path, *, live: bool, epochs: int) -> Recipe:
+def recipe(rows: Path, films: Path, *, live: bool, epochs: int) -> Recipe:
     small = {"kind": "categorical", "dim": 8}
     plain: dict[str, Any] = {
         "name": "replay",
-        "data": {"split": {"kind": "leave_last_out", "group": "user_id", "time": "timestamp"}},
+        "data": {
+            "path": str(rows),
+            "split": {"kind": "leave_last_out", "group": "user_id", "time": "timestamp"},
+        },
         "schema": {
             "columns": {
                 "movie_id": "categorical",
@@ -99,13 +104,30 @@ class Replay:
             asked=pl.Series(random.random(len(second)) < options.share),
         )
 
-    def bundle(self, folder: Path, ratings: pl.DataFrame, *, live: bool) -> Path:
-        rows = ratings.select("user_id", "movie_id", "timestamp").join(
+    def bundle(self, folder: Path, *, live: bool) -> Path:
+        """Fit a model of the first half in a new folder, and return its bundle."""
+        folder.mkdir()
+        time = pl.from_epoch("timestamp", "s").cast(pl.Datetime("us", "UTC"))
+        rows = self.first.select("user_id", "movie_id", time).join(
             self.users, on="user_id", how="left", maintain_order="left"
         )
-        given = recipe(self.films, live=live, epochs=self.options.epochs)
-        run = fit(given, data=rows, out=folder / "run", quiet=True)
+        rows.write_parquet(folder / "rows.parquet")
+        given = recipe(folder / "rows.parquet", self.films, live=live, epochs=self.options.epochs)
+        run = fit(given, out=folder / "run", quiet=True)
         return make_bundle(run, folder / "bundle", index="exact").folder
+
+    def plan(self, folder: Path) -> RetrainPlan:
+        """Return the plan that retrains the bundle of a folder."""
+        return RetrainPlan.model_validate(
+            {
+                "runs": {"retrieval": str(folder / "run")},
+                "rows": {"base": str(folder / "rows.parquet"), "replay": 1.0, "min_new": 1},
+                "labels": {"positives": ["rating"]},
+                "training": {"retrieval": {"epochs": self.options.retrain_epochs}},
+                "gate": {"min_rows": 1, "max_loss": 1.0, "drift": None},  # publish always
+                "index": "exact",
+            }
+        )
 
     def rated(self) -> dict[int, set[int]]:
         """Return the films that each user has rated in the first half."""
@@ -129,22 +151,21 @@ def popular(replay: Replay) -> Iterator[tuple[int, bool]]:
 
 
 def served(
-    replay: Replay, server: LiveServer, folder: Path, *, live: bool, retrain: bool
+    replay: Replay, server: LiveServer, bundle: Path, *, live: bool, retrained: bool
 ) -> Iterator[tuple[int, bool]]:
     """Yield day and hit of each evaluated rating, answered by a server."""
     rated, waiting, fitted = replay.rated(), list[dict[str, Any]](), 0
     profiles = {row["user_id"]: row for row in replay.users.to_dicts()}
+    plan = replay.plan(bundle.parent)
     for number, row in enumerate(replay.second.iter_rows(named=True)):
         user, film, day = row["user_id"], row["movie_id"], row["day"]
-        if retrain and day - fitted >= replay.options.retrain_every:
+        if retrained and day - fitted >= replay.options.retrain_every:
             send(server, waiting)
-            old = server.export(folder / "events.parquet")
-            more = old.select(
-                user_id="user", movie_id="item_id", timestamp=pl.col("time").dt.epoch("s")
-            )
-            known = replay.first.select("user_id", "movie_id", "timestamp")
-            rows = pl.concat([known, more], how="vertical_relaxed")
-            server.swap(replay.bundle(folder / f"day{day}", rows, live=live))
+            until = datetime.fromtimestamp(row["timestamp"], UTC)
+            done = retrain(bundle, server.state, plan=plan, until=until)
+            print(f"day {day}: {done.outcome}", *done.reasons, file=sys.stderr)
+            if done.outcome == "published" and done.number is not None:
+                server.follow(done.number)
             fitted = day
         if row["asked"]:
             send(server, waiting)
@@ -174,17 +195,12 @@ def send(server: LiveServer, waiting: list[dict[str, Any]]) -> None:
 def run(replay: Replay, folder: Path) -> dict[str, list[tuple[int, bool]]]:
     """Return days and hits per policy."""
     found = {"popularity": list(popular(replay))}
-    bundles: dict[bool, Path] = {}
     for name in replay.options.policies:
         how, begin = POLICIES[name], time.perf_counter()
-        if how["live"] not in bundles:
-            bundles[how["live"]] = replay.bundle(
-                folder / f"first-{how['live']}", replay.first, live=how["live"]
-            )
         mine = folder / name.replace(", ", "-")
-        mine.mkdir()
-        with live_server(bundles[how["live"]], mine / "state") as server:
-            found[name] = list(served(replay, server, mine, **how))
+        bundle = replay.bundle(mine, live=how["live"])
+        with live_server(bundle, mine / "state") as server:
+            found[name] = list(served(replay, server, bundle, **how))
         print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
     return found
 
@@ -210,6 +226,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--retrain-every", type=int, default=14, metavar="DAYS")
     parser.add_argument("--every", type=int, default=14, metavar="DAYS", help="Per printed row.")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--retrain-epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--policies", nargs="+", choices=list(POLICIES), default=list(POLICIES))
     options = parser.parse_args(arguments)
