@@ -54,8 +54,8 @@ SERVED: dict[str, dict[str, bool]] = {
 NAMES = ["popularity", *SERVED, "ideal learner", "best possible"]
 
 
-def played(feed: Feed, policy: Policy) -> list[float]:
-    """Return the mean true value of a list per day."""
+def played(feed: Feed, policy: Policy, kept: Path | None = None) -> list[float]:
+    """Return the mean true value of a list per day; `kept` holds that of the days so far."""
     worth = []
     for day in feed.days:
         policy.start(day, feed.world.items(day))
@@ -66,14 +66,18 @@ def played(feed: Feed, policy: Policy) -> list[float]:
             policy.learn(session, feed.world.respond(session, shown))
         worth.append(float(np.mean(values)))
         print(f"seed {feed.seed}, day {day}: {worth[-1]:.3f}", file=sys.stderr)
+        if kept is not None:
+            kept.write_text(json.dumps(worth))
     return worth
 
 
-def run(options: argparse.Namespace, seed: int, name: str, folder: Path) -> list[float]:
+def run(
+    options: argparse.Namespace, seed: int, name: str, folder: Path, kept: Path | None
+) -> list[float]:
     """Return the worth per day of a policy."""
     feed = Feed(options, seed)
     if name in OWN:
-        return played(feed, OWN[name](feed))
+        return played(feed, OWN[name](feed), kept)
     how = dict(SERVED[name])
     live = how.pop("live")
     models = first_models(
@@ -83,30 +87,32 @@ def run(options: argparse.Namespace, seed: int, name: str, folder: Path) -> list
     clock = Clock(folder / "clock", START + DAY * feed.days[0])
     with live_server(models.bundle, folder / "state", clock) as server:
         policy = Served(feed, server, clock, models, **how)
-        worth = played(feed, policy)
+        worth = played(feed, policy, kept)
     if policy.outcomes:
         print(f"seed {seed}, {name}: {dict(policy.outcomes)}", file=sys.stderr)
     return worth
 
 
 def results(options: argparse.Namespace) -> list[dict[str, list[float]]]:
-    """Return the worth per day by policy and seed; those in --save are not run again."""
-    found: list[dict[str, list[float]]] = []
-    for seed in options.seeds:
-        found.append({})
-        for name in options.policies:
-            kept = options.save / f"{seed}-{name}.json" if options.save else None
-            if kept is not None and kept.is_file():
-                found[-1][name] = json.loads(kept.read_text())[: options.days]
-                continue
-            begin = time.perf_counter()
-            with tempfile.TemporaryDirectory() as folder:
-                found[-1][name] = run(options, seed, name, Path(folder))
-            print(f"seed {seed}, {name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-            if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_text(json.dumps(found[-1][name]))
-    return found
+    """Return the worth per day by seed and policy; days that --save holds are not run again."""
+    return [
+        {name: result(options, seed, name) for name in options.policies} for seed in options.seeds
+    ]
+
+
+def result(options: argparse.Namespace, seed: int, name: str) -> list[float]:
+    kept = None
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
+        kept = options.save / f"{seed}-{name}.json"
+        days = json.loads(kept.read_text()) if kept.is_file() else []
+        if len(days) >= options.days:
+            return days[: options.days]
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        worth = run(options, seed, name, Path(folder), kept)
+    print(f"seed {seed}, {name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+    return worth
 
 
 def parser() -> argparse.ArgumentParser:
