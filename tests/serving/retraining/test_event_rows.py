@@ -10,7 +10,7 @@ from crosstower.serving.retraining.event_rows import (
     Origins,
     histories,
     last_columns,
-    missing_columns,
+    missing_notes,
     user_columns,
     with_columns,
 )
@@ -42,7 +42,8 @@ def test_a_value_comes_from_the_first_origin_that_has_it() -> None:
     assert found["price"].to_list() == [9.5, 2.0, None, 1.0, None]
     assert found["score"].to_list() == [10, 20, None, 10, None]  # not the server's score
     assert found["country"].to_list() == ["FR", "FR", "DE", "IT", None]
-    assert missing_columns(found, needed) == ["other"]
+    (note,) = missing_notes(found, needed)
+    assert note.startswith("column 'other' is missing in all new rows: send it in query or")
 
 
 def test_labels_stay_and_types_without_a_common_one_become_text() -> None:

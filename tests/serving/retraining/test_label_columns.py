@@ -4,7 +4,7 @@ import pytest
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.recipe import Recipe
-from crosstower.serving.retraining.label_columns import label_columns, positive_types
+from crosstower.serving.retraining.label_columns import label_columns, lost_notes, positive_types
 from crosstower.serving.retraining.plan import Label, Labels
 
 
@@ -66,3 +66,13 @@ def test_positives_are_told_by_where_or_by_types_of_events() -> None:
         positive_types(retrieval(), Labels())
     with pytest.raises(RecipeError, match=r"labels.positives: the retrieval recipe has where"):
         positive_types(retrieval(where="click == 1"), Labels(positives=["buy"]))
+
+
+def test_events_that_a_new_version_forgets_are_named() -> None:
+    recipe = retrieval(where="click == 1", history={"events": ["click", "buy"]})
+    (note,) = lost_notes(recipe, {"click": Label(event="click")}, ())
+    assert note.startswith(
+        "events of type 'buy' extend the histories of a server, but label nothing"
+    )
+    assert lost_notes(recipe, {"click": Label(event="click")}, ("buy",)) == ()
+    assert lost_notes(None, {}, ()) == ()

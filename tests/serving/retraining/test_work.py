@@ -11,7 +11,7 @@ import pytest
 from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.retraining.retrain import retrain
-from crosstower.serving.retraining.work import FACTS, VersionFacts
+from crosstower.serving.retraining.version_facts import read_facts
 from crosstower.serving.state.state import State
 from crosstower.training.run import Run
 
@@ -36,10 +36,6 @@ def versions(live_films: LiveFilms, tmp_path_factory: pytest.TempPathFactory) ->
         (folder / "results.json").write_text(json.dumps([r.plain() for r in results]))
 
     return made_once(tmp_path_factory, "retrained-films", make)
-
-
-def facts(version: Path) -> VersionFacts:
-    return VersionFacts.model_validate_json((version / FACTS).read_text())
 
 
 def seconds(time: Any) -> float:
@@ -67,7 +63,7 @@ def test_each_training_goes_on_from_the_live_version(versions: Path, live_films:
 def test_rows_are_divided_by_time(versions: Path) -> None:
     for number, until in (("0001", 0), ("0002", None)):
         version = versions / "versions" / number
-        start = seconds(facts(versions / "versions" / "0001").trained_until["ranking"])
+        start = seconds(read_facts(versions / "versions" / "0001").trained_until["ranking"])
         ranking = pl.read_parquet(version / "ranking.parquet")
         times = {
             part: [seconds(t) for t in ranking.filter(pl.col("part") == part)["time"]]
@@ -115,7 +111,7 @@ def test_the_catalogue_has_the_changes_of_items(versions: Path) -> None:
         assert "f05" not in items["film"]
         known = pl.read_parquet(versions / "versions" / number / "known_items.parquet")
         assert {"new", "f05"} <= set(known["film"])
-        assert facts(versions / "versions" / number).items == 2
+        assert read_facts(versions / "versions" / number).items == 2
         ranking = pl.read_parquet(versions / "versions" / number / "ranking.parquet")
         gone = ranking.filter((pl.col("film") == "f05") & (pl.col("time") > START))
         assert gone.height

@@ -56,9 +56,14 @@ def with_columns(rows: pl.DataFrame, needed: Sequence[str], origins: Origins) ->
     return rows.with_columns(found.values())
 
 
-def missing_columns(rows: pl.DataFrame, needed: Sequence[str]) -> list[str]:
-    """Return the data columns of which no row has a value."""
-    return [name for name in needed if rows[name].null_count() == rows.height]
+def missing_notes(rows: pl.DataFrame, needed: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence per data column of which no row has a value."""
+    lacking = [name for name in needed if rows[name].null_count() == rows.height]
+    return tuple(
+        f"column '{name}' is missing in all new rows: send it in query or attributes of events, as"
+        " an attribute of users, or as a column of items"
+        for name in lacking
+    )
 
 
 def _column(rows: pl.DataFrame, name: str, origins: Origins) -> pl.Series:

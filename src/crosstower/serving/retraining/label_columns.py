@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from crosstower.data.filters.filter import filter_columns
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.recipe import Recipe
@@ -65,3 +67,19 @@ def positive_types(retrieval: Recipe | None, labels: Labels) -> tuple[str, ...]:
             " as positives: [click]"
         )
     return section.history.events
+
+
+def lost_notes(
+    retrieval: Recipe | None, tasks: Mapping[str, Label], positives: Sequence[str]
+) -> tuple[str, ...]:
+    """Return a sentence per type of events that extend live histories, but make no positives."""
+    if retrieval is None or retrieval.retrieval is None:
+        return ()
+    kept = {*positives, *(label.event for label in tasks.values())}
+    return tuple(
+        f"events of type '{kind}' extend the histories of a server, but label nothing: a new"
+        " version forgets those before its last positive; name them in labels.tasks or"
+        " labels.positives"
+        for kind in retrieval.retrieval.history.events
+        if kind not in kept
+    )

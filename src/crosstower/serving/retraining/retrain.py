@@ -119,7 +119,7 @@ def retrain(
         attempt.number,
         new,
         attempt.reasons,
-        (*rows.notes, *told["notes"]),
+        (*rows.notes, *training.notes, *told["notes"]),
         told["figures"],
         time.monotonic() - begin,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,9 @@ from typing import Any
 import polars as pl
 
 from crosstower.data.progress import OnProgress
-from crosstower.errors import ServeError
 from crosstower.fitting.fit import fit
 from crosstower.funnel.rows import filled_history
 from crosstower.recipe.events import EventLog
-from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import USER, read
@@ -23,9 +21,14 @@ from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
 from crosstower.serving.retraining.division import Cuts, cuts_of, divided
 from crosstower.serving.retraining.event_logs import event_logs, with_counts
-from crosstower.serving.retraining.event_rows import histories, last_columns, user_columns
+from crosstower.serving.retraining.event_rows import (
+    histories,
+    last_columns,
+    missing_notes,
+    user_columns,
+)
 from crosstower.serving.retraining.item_table import ItemRows, item_rows
-from crosstower.serving.retraining.label_columns import label_columns, positive_types
+from crosstower.serving.retraining.label_columns import label_columns, lost_notes, positive_types
 from crosstower.serving.retraining.plan import RetrainPlan
 from crosstower.serving.retraining.recipes import check_training, ranking_recipe, retrieval_recipe
 from crosstower.serving.retraining.stage import RECIPES, Stage, id_columns, stages_of
@@ -35,30 +38,15 @@ from crosstower.serving.retraining.training_rows import (
     ranking_rows,
     retrieval_rows,
 )
+from crosstower.serving.retraining.version_facts import FACTS, VersionFacts, read_facts
 from crosstower.serving.retraining.versions import Attempt, Version
 from crosstower.serving.state.event_frame import events_frame
 from crosstower.serving.state.state import State
-from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
 from crosstower.training.run import Run
 
-FACTS = "facts.json"
 ITEMS, KNOWN = "items.parquet", "known_items.parquet"
 _STEP = timedelta(microseconds=1)
-
-
-class VersionFacts(FrozenModel):
-    """What a version was trained on; kept beside its bundle.
-
-    `rows` counts the new impressions, and `until` is the time of the last one. `trained_until` is
-    the time, by stage, before which rows were trained on (the others decided and tested). `items`
-    is the number of the last change of an item that the bundle has.
-    """
-
-    rows: int
-    until: datetime
-    trained_until: dict[str, datetime]
-    items: int
 
 
 @dataclass(frozen=True)
@@ -66,13 +54,14 @@ class Training:
     """What the gate needs of a finished training.
 
     `tested` are the newest impressions, `positives` the newest positives, and `earlier` those
-    before them; both are None without a retriever.
+    before them; both are None without a retriever. `notes` are sentences about the columns.
     """
 
     tested: pl.DataFrame
     positives: pl.DataFrame | None
     earlier: pl.DataFrame | None
     facts: VersionFacts
+    notes: tuple[str, ...]
 
 
 class Work:
@@ -97,6 +86,7 @@ class Work:
         self.tasks = label_columns(recipes.get(RANKING), recipes.get(RETRIEVAL), plan.labels)
         self.positives = positive_types(recipes.get(RETRIEVAL), plan.labels)
         self.user, self.item = id_columns(recipes, plan.labels)
+        self.notes = lost_notes(recipes.get(RETRIEVAL), self.tasks, self.positives)
 
     def stage(self, name: str) -> Stage:
         """Return a stage that the bundle has."""
@@ -149,7 +139,8 @@ class Work:
             self.item,
         )
         window = timedelta(seconds=max(windows, default=0.0))
-        return maker.rows(events, self.until - window - _STEP, after)
+        found = maker.rows(events, self.until - window - _STEP, after)
+        return replace(found, notes=(*found.notes, *self.notes))
 
     def _users(self, needed: Sequence[str]) -> list[pl.DataFrame]:
         """Return tables of users' columns: attributes, then last rows, then the segment."""
@@ -172,9 +163,7 @@ class Work:
     def _new_from(self, stage: Stage, rows: EventRows) -> datetime:
         """Return the time from which on a stage was not trained on rows."""
         if self.live.folder is not None:
-            path = self.live.folder / FACTS
-            facts = read_document(path, VersionFacts, newest=1, error=ServeError, again="retrain")
-            return facts.trained_until[stage.name]
+            return read_facts(self.live.folder).trained_until[stage.name]
         if self.base_until is not None:
             return self.base_until + _STEP
         times: list[Any] = [part[self.time].min() for part in (rows.impressions, rows.positives)]
@@ -183,6 +172,7 @@ class Work:
     def fill(self, attempt: Attempt, rows: EventRows, on_progress: OnProgress) -> Training:
         """Train the stages in the folder of an attempt, and make the bundle."""
         impressions, log, runs, cuts = rows.impressions, None, list[Run](), dict[str, Cuts]()
+        notes = ()
         (attempt.folder / RECIPES).mkdir()
         for stage in self.stages:
             text = stage.recipe.to_yaml().encode()
@@ -200,6 +190,7 @@ class Work:
             impressions = self._with_histories(stage, impressions, log)
             logs = event_logs(stage, attempt.folder, self.base[RANKING], rows.counted)
             runs.append(self._ranking(stage, attempt, impressions, cuts[RANKING], logs))
+            notes = missing_notes(impressions, stage.needed)
             impressions = with_counts(impressions, runs[-1].recipe)
         on_progress("making the bundle")
         self._bundle(runs, attempt)
@@ -207,9 +198,9 @@ class Work:
         write_atomic(attempt.folder / FACTS, facts.model_dump_json(indent=1).encode())
         tested = impressions.filter(pl.col(self.time) >= cuts[self.stages[-1].name].test_from)
         if log is None:
-            return Training(tested, None, None, facts)
+            return Training(tested, None, None, facts, notes)
         newest = (pl.col(self.time) >= cuts[RETRIEVAL].test_from).fill_null(value=False)
-        return Training(tested, log.filter(newest), log.filter(~newest), facts)
+        return Training(tested, log.filter(newest), log.filter(~newest), facts, notes)
 
     def _cuts(self, stage: Stage, rows: pl.DataFrame, events: EventRows) -> Cuts:
         return cuts_of(rows[stage.time], self.plan.rows, self._new_from(stage, events))
