@@ -16,7 +16,13 @@ from ..processes import serving
 OPERATIONS = [
     *(("POST", f"/v1/{name}") for name in ("recommend", "rank", "search", "similar", "events")),
     *((method, "/v1/users") for method in ("PUT", "GET", "DELETE")),
-    *(("PUT", "/v1/items"), ("DELETE", "/v1/items"), ("GET", "/v1/model"), ("POST", "/v1/model")),
+    *(
+        ("PUT", "/v1/items"),
+        ("PUT", "/v1/vectors"),
+        ("DELETE", "/v1/items"),
+        ("GET", "/v1/model"),
+        ("POST", "/v1/model"),
+    ),
     *(("GET", f"/v1/{name}") for name in ("experiments", "experiments/report", "versions")),
     *(("GET", path) for path in ("/healthz", "/readyz", "/metrics")),
 ]
