@@ -154,3 +154,14 @@ def test_a_version_has_its_runs_and_the_first_recipes(
     first, second = stages_of(live_films.bundle, tmp_path, Runs())
     assert (first.recipe.name, second.recipe.name) == ("first-retrieval", "first-ranking")
     assert second.start.folder == tmp_path / "ranking"
+
+
+def test_where_cannot_read_a_joined_table(live_films: LiveFilms) -> None:
+    stage = stages_of(live_films.bundle, None, runs_of(live_films))[0]
+    assert stage.recipe.retrieval is not None
+    section = stage.recipe.retrieval.model_copy(update={"where": "liked == 1"})
+    recipe = stage.recipe.model_copy(update={"retrieval": section})
+    where = Stage("retrieval", recipe, stage.start, "time")
+    assert where.positives(pl.DataFrame({"liked": [0, 1, None]})).height == 1
+    with pytest.raises(RecipeError, match=r"retrieval.where: reads 'liked' of a joined table"):
+        where.positives(pl.DataFrame({"film": ["f01"]}))

@@ -101,6 +101,8 @@ def test_rows_of_the_base_are_not_there_again(stages: list[Stage]) -> None:
     after = START + timedelta(seconds=5)
     found = maker(stages).rows(EVENTS, START + timedelta(seconds=100), after)
     assert found.impressions["film"].to_list() == ["gone"]
+    reach = f"impressions left out, as the base rows reach to {after.isoformat()}: 2"
+    assert reach in found.notes
     # An impression of the base rows that was liked after their end is a new positive.
     assert sorted(found.positives["film"]) == ["f00", "f01", "f01", "gone"]
 

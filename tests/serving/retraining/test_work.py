@@ -1,6 +1,7 @@
 """Two versions, made one after the other; tests read them only."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.retraining.division import Cuts
 from crosstower.serving.retraining.retrain import retrain
 from crosstower.serving.retraining.version_facts import read_facts
+from crosstower.serving.retraining.work import trained_until_of
 from crosstower.serving.state.state import State
 from crosstower.training.run import Run
 
@@ -126,3 +129,12 @@ def test_the_bundle_keeps_what_was_chosen_for_the_live_one(
     assert (bundle.retrieval.folder / FOLDER / "segments.parquet").is_file()  # type: ignore[union-attr]
     segments = pl.read_parquet(bundle.retrieval.folder / FOLDER / "segments.parquet")  # type: ignore[union-attr]
     assert set(segments["segment"]) == {"FR", "DE"}
+
+
+def test_a_refit_has_trained_on_the_validation_rows(versions: Path) -> None:
+    run = Run.open(versions / "versions" / "0001" / "ranking")
+    cuts = Cuts(START, START + timedelta(hours=1), START + timedelta(hours=2))
+    assert trained_until_of(run, cuts) == cuts.valid_from
+    training = run.recipe.training.model_copy(update={"refit": True})
+    refit = replace(run, recipe=run.recipe.model_copy(update={"training": training}))
+    assert trained_until_of(refit, cuts) == cuts.test_from

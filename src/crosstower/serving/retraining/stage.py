@@ -126,8 +126,19 @@ class Stage:
         return frame.with_columns(times.dt.cast_time_unit("us").alias(self.time))
 
     def positives(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows that a retrieval recipe learns from: its `where`."""
+        """Return the rows that a retrieval recipe learns from: its `where`.
+
+        Raises:
+            RecipeError: `where` reads a joined table.
+
+        """
         where = retrieval_section_of(self.recipe).where
+        for name in filter_columns(where or "True"):
+            if name not in rows.columns:
+                raise RecipeError(
+                    f"retrieval.where: reads '{name}' of a joined table, but a retraining tells"
+                    " positives before it joins tables; add the column to the rows"
+                )
         return rows if where is None else rows.filter(parse_filter(where, dict(rows.schema)))
 
 

@@ -74,7 +74,7 @@ class EventRowMaker:
         """
         self._check_types(events)
         shown = label_impressions(events, self.labels, self.tasks, until=until)
-        self._count(shown, events, until)
+        self._count(shown, events, until, after)
         impressions = self._columns(shown.rows, after)
         positives = self._columns(self._positives(events, until), after)
         return EventRows(impressions, positives, self._counted(events, after), tuple(self._notes))
@@ -150,7 +150,9 @@ class EventRowMaker:
                 f" name the types that are positives (types found: {found})"
             )
 
-    def _count(self, shown: Labelled, events: pl.DataFrame, until: datetime) -> None:
+    def _count(
+        self, shown: Labelled, events: pl.DataFrame, until: datetime, after: datetime | None
+    ) -> None:
         kind = pl.col("type") == self.labels.impression
         waiting = events.filter(kind & (pl.col("time") > until)).height
         alone = shown.alone.filter(pl.col("time") <= until).height
@@ -160,6 +162,9 @@ class EventRowMaker:
             "events after the attribution window of their impression": shown.late,
             "events that label no impression": alone,
         }
+        if after is not None:
+            words = f"impressions left out, as the base rows reach to {after.isoformat()}"
+            counts[words] = shown.rows.filter(pl.col("time") <= after).height
         for words, count in counts.items():
             if count:
                 self._note(f"{words}: {count:,}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -194,7 +194,9 @@ class Work:
             impressions = with_counts(impressions, runs[-1].recipe)
         on_progress("making the bundle")
         self._bundle(runs, attempt)
-        facts = self._facts(rows, cuts)
+        facts = self._facts(
+            rows, {run.folder.name: trained_until_of(run, cuts[run.folder.name]) for run in runs}
+        )
         write_atomic(attempt.folder / FACTS, facts.model_dump_json(indent=1).encode())
         tested = impressions.filter(pl.col(self.time) >= cuts[self.stages[-1].name].test_from)
         if log is None:
@@ -275,12 +277,12 @@ class Work:
             explore=explore,
         )
 
-    def _facts(self, rows: EventRows, cuts: Mapping[str, Cuts]) -> VersionFacts:
+    def _facts(self, rows: EventRows, trained_until: dict[str, datetime]) -> VersionFacts:
         last: Any = rows.impressions[self.time].max()
         return VersionFacts(
             rows=self.new_rows(rows),
             until=last,
-            trained_until={name: of.valid_from for name, of in cuts.items()},
+            trained_until=trained_until,
             items=0 if self.items is None else self.items.sequence,
         )
 
@@ -288,3 +290,8 @@ class Work:
         facts = {RETRIEVAL: self.bundle.manifest.retrieval, RANKING: self.bundle.manifest.ranking}
         found = facts[stage]
         return 0 if found is None else found.seed
+
+
+def trained_until_of(run: Run, cuts: Cuts) -> datetime:
+    """Return the time before which a run was trained on the rows."""
+    return cuts.test_from if run.recipe.training.refit else cuts.valid_from
