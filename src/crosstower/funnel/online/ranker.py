@@ -1,7 +1,4 @@
-"""The ranking stage of the online funnel: score, calibrate, blend and order the candidates.
-
-Items are encoded when they arrive (`ranker_items.py`), queries per request.
-"""
+"""The ranking stage of the online funnel: score, calibrate, blend and order the candidates."""
 
 from __future__ import annotations
 
@@ -38,8 +35,6 @@ from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import ROW
 from crosstower.values.codes import U64
 
-_NO_ARRAYS = RawArrays({}, {})
-
 
 @dataclass(frozen=True)
 class RankerQuery:
@@ -61,7 +56,7 @@ class RankerQuery:
 class OnlineRanker:
     """The ranking stage, for a batch of requests; not safe for several threads.
 
-    `items` encodes items for it.
+    `items` encodes items, which is done when they arrive; queries are encoded per request.
 
     Args:
         rows: knows which raw column belongs to the query and which to the item.
@@ -106,8 +101,12 @@ class OnlineRanker:
             explorer: draws the order of requests with exploration.
 
         """
-        start = time.perf_counter()
-        each(states, lambda state: self._score(state, items))
+        start, read = time.perf_counter(), dict[int, tuple[RankerQuery, RankerItems]]()
+        each(
+            states,
+            lambda state: read.update({id(state): self._read(state, items)}),
+            lambda state: self._score(state, *read[id(state)]),
+        )
         alike: dict[int, list[RequestState]] = {}
         for state in states:
             if state.error is None:
@@ -120,13 +119,16 @@ class OnlineRanker:
         for state in states:
             state.seconds |= spent
 
-    def _score(self, state: RequestState, items: RankerTable) -> None:
-        """Compute the logits of a request's candidates."""
+    def _read(self, state: RequestState, items: RankerTable) -> tuple[RankerQuery, RankerItems]:
+        """Choose the blend of a request; return its query and candidates, encoded."""
         override = state.request.blend
         state.blend = self.blends.own if override is None else self.blends.of(override)
         query = self.query(self._row(state))
         state.found = replace(state.found, unseen=query.unseen)
-        rows = self._readable(state, items.take(state.found.places))
+        return query, self._readable(state, items.take(state.found.places))
+
+    def _score(self, state: RequestState, query: RankerQuery, rows: RankerItems) -> None:
+        """Compute the logits of a request's candidates."""
         try:
             state.logits = self.logits(query, rows)
         except QueryError:
@@ -230,7 +232,7 @@ class OnlineRanker:
     def _raw(self, row: Mapping[str, Any]) -> tuple[dict[str, pl.Series], RawArrays]:
         """Return the raw columns that calibration and blend read of the query, amounts checked."""
         if not (self._query.extras or self._query.amounts):
-            return {}, _NO_ARRAYS
+            return {}, RawArrays({}, {})
         frame = pl.DataFrame({n: [row[n]] for n in self._query.sources()}, strict=False)
         if self._query.amounts:
             self._query.clean(Chunk(frame, "the query", 0, 0))
