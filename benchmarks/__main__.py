@@ -36,6 +36,7 @@ NAMES = (
     "live_users",
     "gate",
     "live_counters",
+    "kills",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
