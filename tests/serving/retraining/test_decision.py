@@ -95,6 +95,16 @@ def test_wrong_calibration_is_refused_in_words() -> None:
     assert verdict(simulated(0, shift=1.5), any_ratio).passed
 
 
+def test_calibration_that_is_as_wrong_as_the_live_one_passes() -> None:
+    p = simulated(0, shift=1.5).predictions["click"][:, [1, 1]]
+    random = np.random.default_rng(0)
+    users = random.integers(0, USERS, ROWS)
+    y = (random.random(ROWS) < 0.15).astype(np.float64)
+    found = verdict(measured(y, p, users))
+    assert found.figures.calibration[0].low > 1.25
+    assert found.passed
+
+
 def test_calibration_that_is_nearer_than_the_live_one_passes() -> None:
     swapped = simulated(0, shift=1.5).predictions["click"][:, ::-1]  # the live bundle is off
     random = np.random.default_rng(0)

@@ -6,9 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.errors import BundleError
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.retraining.gate import GateLimits, judge
+
+from ...fixtures.counted_films import CountedFilms
 
 QUICK = GateLimits(samples=200)
 
@@ -66,3 +69,17 @@ def test_rows_that_the_new_bundle_cannot_read_are_a_reason(
 ) -> None:
     found = judge(bundle.folder, bundle.folder, newest.drop("city"), limits=QUICK)
     assert "no column 'city'" in found.reasons[0]
+
+
+def test_rows_with_counts_of_events_are_judged(counted_films: CountedFilms) -> None:
+    """A bundle has no log of events, so the rows bring their counts."""
+    recipe = counted_films.ranking.recipe
+    rows = pl.read_parquet(str(recipe.data.path)).tail(600)
+    limits = QUICK.model_copy(update={"drift": None})
+    bundle = counted_films.bundle.folder
+    names = [*rows.columns, *(count.column for count in recipe.schema_.counts())]
+    chunks = counted_source_of(recipe, rows).chunks(names)
+    found = judge(bundle, bundle, pl.concat([chunk.frame for chunk in chunks]), limits=limits)
+    assert found.passed
+    assert ("liked", "auc", 0.0) in [(c.name, c.metric, c.gain) for c in found.figures.comparisons]
+    assert "no column" in judge(bundle, bundle, rows, limits=limits).reasons[0]

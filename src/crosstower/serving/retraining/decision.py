@@ -122,10 +122,10 @@ class _Decision:
         live, candidate = (float(v) for v in found[name])
         low, high = self._interval(draws[name][:, 1])
         least, most = self._limits.calibration or (0.0, np.inf)
-        outside = high < least or low > most
-        # A bundle that is nearer to the labels than the live one mends what it is blamed for.
-        nearer = abs(np.log(max(candidate, _ROUNDING))) < abs(np.log(max(live, _ROUNDING)))
-        passed = not outside or bool(nearer)
+        # A bundle that is as near to the labels as the live one is no worse.
+        distance = np.abs(np.log(np.maximum(draws[name], _ROUNDING)))
+        farther = self._interval(distance[:, 1] - distance[:, 0])[0] > _ROUNDING
+        passed = not (farther and (high < least or low > most))
         if not passed:
             bound = f"at most {high:.3g}" if high < least else f"at least {low:.3g}"
             self._reasons.append(
