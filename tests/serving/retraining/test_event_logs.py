@@ -16,6 +16,7 @@ from crosstower.serving.retraining.retrain import retrain
 from crosstower.serving.retraining.stage import Stage, stages_of
 from crosstower.training.run import Run
 
+from ...fixtures.counted_films import CountedFilms
 from ...fixtures.live_films import LiveFilms, rows
 from ...fixtures.made_once import made_once
 from .films_log import START, filled_state, film_events, films_plan
@@ -107,3 +108,14 @@ def test_the_logs_of_the_recipe_stay_and_the_servers_follows(
 def test_rows_without_counters_stay_as_they_are(live_films: LiveFilms) -> None:
     frame = pl.DataFrame({"film": ["a"]})
     assert with_counts(frame, live_films.ranking.recipe) is frame
+
+
+def test_counts_by_a_column_of_a_joined_table_are_found(counted_films: CountedFilms) -> None:
+    recipe = counted_films.ranking.recipe
+    rows = pl.read_parquet(str(recipe.data.path))
+    found = with_counts(rows, recipe)
+    counts = [count.column for count in recipe.schema_.counts()]
+    assert any("genre" in count.by for count in recipe.schema_.counts())
+    assert found.columns == [*rows.columns, *counts]
+    assert found.drop(counts).equals(rows)
+    assert all(found[name].max() > 0 for name in counts)  # type: ignore[operator]

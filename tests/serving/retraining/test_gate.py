@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.errors import BundleError
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.retraining.event_logs import with_counts
 from crosstower.serving.retraining.gate import GateLimits, judge
 
 from ...fixtures.counted_films import CountedFilms
@@ -77,9 +77,7 @@ def test_rows_with_counts_of_events_are_judged(counted_films: CountedFilms) -> N
     rows = pl.read_parquet(str(recipe.data.path)).tail(600)
     limits = QUICK.model_copy(update={"drift": None})
     bundle = counted_films.bundle.folder
-    names = [*rows.columns, *(count.column for count in recipe.schema_.counts())]
-    chunks = counted_source_of(recipe, rows).chunks(names)
-    found = judge(bundle, bundle, pl.concat([chunk.frame for chunk in chunks]), limits=limits)
+    found = judge(bundle, bundle, with_counts(rows, recipe), limits=limits)
     assert found.passed
     assert ("liked", "auc", 0.0) in [(c.name, c.metric, c.gain) for c in found.figures.comparisons]
     assert "no column" in judge(bundle, bundle, rows, limits=limits).reasons[0]

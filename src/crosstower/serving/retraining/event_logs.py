@@ -6,8 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from crosstower.data.counters.counted_source import counted
-from crosstower.data.sources.source import open_source
+from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.retraining.stage import Stage
@@ -50,6 +49,6 @@ def with_counts(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     counts = [count.column for count in recipe.schema_.counts()]
     if not counts:
         return rows
-    source = counted(open_source(rows), recipe)
+    source = counted_source_of(recipe, rows)
     chunks = source.chunks([*rows.columns, *counts])
     return pl.concat([chunk.frame for chunk in chunks])
