@@ -22,12 +22,14 @@ from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 from scipy import stats
 
+from benchmarks.explore_direct import SHOWN, click_rate, drawn_rows, drawn_user
 from benchmarks.machine import describe
 from crosstower import fit
 from crosstower.blending.exploration.explore import Exploration
 from crosstower.blending.exploration.plackett_luce import PlackettLuce
 from crosstower.blending.exploration.pool import Pool
-from crosstower.experiments.off_policy.report import PolicyReport
+from crosstower.experiments.off_policy.comparison import policy_report
+from crosstower.experiments.off_policy.report import PolicyFacts, PolicyReport
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import Bundle, make_bundle
@@ -35,11 +37,10 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Settings
 from crosstower.serving.off_policy import report_of_lists
-from crosstower.serving.state.impressions import LoggedList, Shown, logged_lists, rewards_of
+from crosstower.serving.state.impressions import LoggedList, logged_lists, rewards_of
 from crosstower.serving.state.state import State
 
-USERS, POOL, SHOWN = tuple(range(1, 41)), 8, 3
-EXAMINED = (1.0, 0.7, 0.4)  # probability that a user looks at each place
+USERS, POOL = tuple(range(1, 41)), 8
 ESTIMATORS = {"inverse_propensity": "IPS", "self_normalised": "SNIPS", "doubly_robust": "DR"}
 DRAWS = 200_000
 
@@ -65,12 +66,11 @@ def main(arguments: list[str]) -> None:
             costs(served, Path(aside), unit)
         start(options.repetitions, options.lists)
         for kind in options.kinds:
-            explored = kinds(unit)[kind]
             if options.direct:
-                lists, rewards = drawn(served, explored, options)
-            else:
-                log(served, Path(aside) / kind, explored, options)
-                lists, rewards = logged(Path(aside) / kind)
+                direct((served, other), kinds(unit)[kind], kind, options)
+                continue
+            log(served, Path(aside) / kind, kinds(unit)[kind], options)
+            lists, rewards = logged(Path(aside) / kind)
             evaluate(other, lists, rewards, kind, options)
 
 
@@ -162,35 +162,24 @@ def logged(folder: Path) -> tuple[list[LoggedList], dict[tuple[str, Any], float]
         return lists, rewards_of(state.database, "click")
 
 
-def drawn(
-    bundle: Bundle, plain: Mapping[str, Any], options: Any
-) -> tuple[list[LoggedList], dict[tuple[str, Any], float]]:
-    """Return the same lists and rewards without a server; each user's candidates stay the same."""
+def direct(
+    bundles: tuple[Bundle, Bundle], plain: Mapping[str, Any], kind: str, options: Any
+) -> None:
+    """Print the same of lists that are drawn without a server, from the same pool of each user."""
     random = np.random.default_rng(options.seed)
-    kind = TypeAdapter[Exploration](Exploration).validate_python(dict(plain))
-    funnel, pools = Live.open(bundle).needs_funnel, dict[int, tuple[Pool, list[int], Any]]()
-    for user in USERS:
-        found = funnel.recommend(FunnelRequest(user=user, k=SHOWN))
-        places = found.places[: kind.top]
-        rows = funnel.catalogue.popular.training_rows(places)
-        pool = Pool(found.score[: kind.top], rows)
-        chances = kind.chances(pool, np.arange(len(pool)), SHOWN)
-        pools[user] = pool, funnel.catalogue.items.ids(places), chances
-    lists, rewards = list[LoggedList](), dict[tuple[str, Any], float]()
-    for repetition in range(options.repetitions):
-        for number in range(options.lists):
-            name, user = f"{repetition}-{number}", int(random.choice(USERS))
-            pool, ids, chances = pools[user]
-            first = kind.draw(pool, random)[:SHOWN]
-            shown = [
-                Shown(ids[at], rank + 1, rank + 1, float(chances[at, rank]))
-                for rank, at in enumerate(first.tolist())
-            ]
-            lists.append(LoggedList(name, user, {}, ids, shown))
-            for one in shown:
-                clicked = random.random() < click_rate(one.item_id, one.rank)
-                rewards[name, one.item_id] = float(clicked)
-    return lists, rewards
+    explored = TypeAdapter[Exploration](Exploration).validate_python(dict(plain))
+    served, other = (Live.open(bundle).needs_funnel for bundle in bundles)
+    temperature = 0.7 * spread(bundles[1])
+    users = [drawn_user(served, other, user, explored, temperature) for user in USERS]
+    facts = PolicyFacts("click", "click", temperature, None, "item_id", (), POOL,
+                        lists=options.lists)  # fmt: skip
+    reports = [
+        policy_report(drawn_rows(users, explored, options.lists, random), facts)
+        for _ in range(options.repetitions)
+    ]
+    truth = float(np.mean([one.worth for one in users]))
+    for estimator, title in ESTIMATORS.items():
+        show(f"{kind}, {title}", reports, estimator, truth)
 
 
 def recommend(client: TestClient, user: int, name: str, **more: Any) -> dict[str, Any]:
@@ -198,11 +187,6 @@ def recommend(client: TestClient, user: int, name: str, **more: Any) -> dict[str
     response = client.post("/v1/recommend", json=body, headers={"X-Request-Id": name})
     response.raise_for_status()
     return response.json()
-
-
-def click_rate(item: int, rank: int) -> float:
-    """Return the truth: the appeal of an item, at a place that is looked at less and less."""
-    return (0.05 + 0.4 * (item % 11) / 10) * EXAMINED[rank - 1]
 
 
 def evaluate(
@@ -215,8 +199,6 @@ def evaluate(
     """Print how often the intervals of another policy hold its true value."""
     live = Live.open(bundle)
     temperature = 0.7 * spread(bundle)
-    if options.direct:
-        rank_once(live)
     truth = true_value(live, {logged.user: logged for logged in lists}, temperature)
     parts: list[list[LoggedList]] = [[] for _ in range(options.repetitions)]
     for logged in lists:
@@ -226,20 +208,6 @@ def evaluate(
     ]
     for estimator, title in ESTIMATORS.items():
         show(f"{kind}, {title}", reports, estimator, truth)
-
-
-def rank_once(live: Live) -> None:
-    """Let a bundle rank the same candidates of a user once."""
-    funnel, kept = live.needs_funnel, dict[Any, Any]()
-    rank = funnel.rank
-
-    def cached(request: FunnelRequest, items: Any) -> Any:
-        key = request.user, tuple(items)
-        if key not in kept:
-            kept[key] = rank(request, items)
-        return kept[key]
-
-    funnel.rank = cached  # type: ignore[method-assign]
 
 
 def true_value(live: Live, by_user: Mapping[int, LoggedList], temperature: float) -> float:

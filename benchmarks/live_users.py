@@ -65,15 +65,15 @@ def click(state: State, number: int, user: int) -> None:
 
 
 def small_bundle(folder: Path, random: np.random.Generator) -> Path:
-    """A funnel of 2,000 items and 300 users, whose histories clicks extend."""
-    items = pl.DataFrame({"item_id": np.arange(2_000)}).with_columns(
+    """A funnel of 1,000 items and 300 users, whose histories clicks extend."""
+    items = pl.DataFrame({"item_id": np.arange(1_000)}).with_columns(
         topic=pl.col("item_id") % 7, content_type=pl.lit("video")
     )
-    count, past = 20_000, int(time.time()) - 100_000
+    count, past = 6_000, int(time.time()) - 100_000
     rows = pl.DataFrame(
         {
             "user_id": random.integers(0, 300, count),
-            "item_id": random.integers(0, 2_000, count),
+            "item_id": random.integers(0, 1_000, count),
             "timestamp": past + np.arange(count),
             "click": random.integers(0, 2, count).astype(np.int8),
             "like": random.integers(0, 2, count).astype(np.int8),
