@@ -5,8 +5,9 @@ rate of a user in a category in a month, clicks of a user in an hour: six counts
 items. Times up to the start are CPU seconds of one thread.
 
 Counts: events taken into one count, all at once and 20 at a time, microseconds to read the counts
-of keys, and bytes per key. Request: microseconds to read all counts of candidates, and milliseconds
-of the whole ranking. Start: seconds until a worker has counted a log of --log events again. Server:
+of keys, and bytes per key. Start: seconds until a worker has counted a log of --log events again.
+Events: microseconds to store one, 20 at a time, and to count it with all counts. Request:
+microseconds to read all counts of candidates, and milliseconds of the whole ranking. Server:
 --event-rate events per second, 20 per request, beside --rate recommendations per second for
 --seconds; latency counts from when a request was due, events are those acknowledged, and the CPU
 seconds per second are those of the server.
@@ -130,6 +131,14 @@ def requests(bundle: Bundle, items: int, events: int, seed: int) -> None:
         seconds, figures = time.thread_time() - start, counts.figures()
         print(f"{seconds:.1f} s to count {events:,} events at a start;"
               f" {figures.keys:,} keys in {figures.bytes / 1e6:,.0f} MB")  # fmt: skip
+        store = count = 0.0
+        for first in range(events, events + 100 * PER_REQUEST, PER_REQUEST):
+            some = stored(range(first, first + PER_REQUEST), items, random, datetime.now(UTC))
+            store += microseconds(lambda batch=some: state.add_events(batch), 1)
+            count += microseconds(counts.catch_up, 1)
+        size = 100 * PER_REQUEST
+        print(f"{store / size:.0f} µs to store an event, {count / size:.0f} µs to count it",
+              flush=True)  # fmt: skip
         for size in (200, 1_000):
             asked = random.integers(0, items, size).tolist()
             places = funnel.catalogue.items.places_of(asked)
@@ -140,7 +149,7 @@ def requests(bundle: Bundle, items: int, events: int, seed: int) -> None:
             request = FunnelRequest(user=7, query={"device": "tv", "hour": 7})
             whole = microseconds(lambda r=request, a=asked: funnel.rank(r, a), 100)
             print(f"{read:.0f} µs to read all counts of {size:,} candidates,"
-                  f" {whole / 1e3:.1f} ms to rank them")  # fmt: skip
+                  f" {whole / 1e3:.1f} ms to rank them", flush=True)  # fmt: skip
 
 
 def load(
