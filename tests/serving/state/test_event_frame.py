@@ -48,13 +48,25 @@ def test_it_has_the_columns_and_values_of_an_export(
     assert set(found.columns) == set(exported.columns)
 
 
-def test_ids_are_text_if_one_is_and_a_key_of_mixed_types_has_no_column(tmp_path: Path) -> None:
+def test_ids_and_values_of_a_key_are_text_if_one_is(tmp_path: Path) -> None:
     given = [{"user": 1, "query": {"n": 1, "m": 2}}, {"user": "b", "query": {"n": "x", "m": 0.5}}]
     with stored(tmp_path, *given) as state:
         found = events_frame(state, ["click"], ["n", "m"])
     assert found["user"].to_list() == ["1", "b"]
-    assert "query.n" not in found.columns
+    assert found["query.n"].to_list() == ["1", "x"]
     assert found["query.m"].to_list() == [2.0, 0.5]
+
+
+def test_values_without_a_common_type_are_text(tmp_path: Path) -> None:
+    sizes: list[Any] = ["tv", 7, 7.0, True, 2.5, {"a": 1}, ["é"], "", None]
+    tags: list[Any] = [["a"], [7, True], []]
+    given = [{"query": {"size": size}} for size in sizes]
+    given += [{"attributes": {"tags": tag}} for tag in tags]
+    with stored(tmp_path, *given) as state:
+        found = events_frame(state, ["click"], ["size", "tags", "null"])
+    texts = ["tv", "7", "7", "true", "2.5", '{"a": 1}', '["é"]', None, None]
+    assert found["query.size"].to_list() == [*texts, None, None, None]
+    assert found["attributes.tags"].to_list() == [*[None] * 9, ["a"], ["7", "true"], []]
 
 
 def test_no_events_are_an_empty_frame(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 from crosstower.serving.state.event_columns import Kinds, id_column
 from crosstower.serving.state.event_log import Selection, last_event, read
 from crosstower.serving.state.state import State
+from crosstower.values.ids import text_of_value
 
 _FIXED = ("event_id", "type", "time", "request_id", "user", "item_id", "rank", "value")
 _JSON = ("query", "attributes")
@@ -36,7 +37,8 @@ def events_frame(state: State, types: Sequence[str], keys: Sequence[str]) -> pl.
 
     Returns:
         Columns as in `crosstower events`, without the JSON of `query` and `attributes`. A key of
-        which no event has a value, or whose values have no common type, has no column.
+        which no event has a value has no column. Values without a common type are text, so that
+        one event cannot hide those of all others.
 
     Raises:
         ServeError: the state is damaged.
@@ -74,8 +76,25 @@ def _flat(name: str, texts: Sequence[str | None], keys: Sequence[str]) -> Iterat
         for value in values:
             if value is not None:
                 kinds.see({key: value})
-        if (kind := kinds.types().get(key)) is not None:
-            yield pl.Series(f"{name}.{key}", values, kind)
+        if key in kinds.types():
+            yield _column(f"{name}.{key}", values, kinds.types()[key])
+
+
+def _column(name: str, values: list[Any], kind: pl.DataType | None) -> pl.Series:
+    """Return values as a column, of text or lists of text if they have no type in common."""
+    if kind is not None:
+        return pl.Series(name, values, kind)
+    if all(value is None or isinstance(value, list) for value in values):
+        lists = [None if value is None else [_text(part) for part in value] for value in values]
+        return pl.Series(name, lists, pl.List(pl.String()))
+    return pl.Series(name, [_text(value) for value in values], pl.String())
+
+
+def _text(value: Any) -> str | None:
+    """Return the canonical text of a value, JSON of a list or an object."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return text_of_value(value)
 
 
 def _value(text: str | None) -> Any:
