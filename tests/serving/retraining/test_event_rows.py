@@ -46,11 +46,18 @@ def test_a_value_comes_from_the_first_origin_that_has_it() -> None:
     assert note.startswith("column 'other' is missing in all new rows: send it in query or")
 
 
+def test_columns_named_like_those_of_events_are_not_taken_from_events() -> None:
+    rows = pl.DataFrame({"type": ["impression"], "item_id": ["7"], "rank": [3], "value": [None]})
+    items = pl.DataFrame({"film": ["7"], "type": ["series"], "rank": [12], "value": [9.5]})
+    found = with_columns(rows, ["type", "rank", "value"], Origins({}, items, "film", []))
+    assert found.select("type", "rank", "value").row(0) == ("series", 12, 9.5)
+
+
 def test_labels_stay_and_types_without_a_common_one_become_text() -> None:
     rows = pl.DataFrame({"user": [1, 2], "item_id": [1, 1], "click": [1.0, 0.0],
                          "query.size": [3, None]})  # fmt: skip
     put = pl.DataFrame({USER: ["2"], "size": [True], "click": [5.0]})
-    found = with_columns(rows, ["click", "size"], Origins({}, None, None, [put]))
+    found = with_columns(rows, ["click", "size"], Origins({"click": "click"}, None, None, [put]))
     assert found["click"].to_list() == [1.0, 0.0]
     assert found["size"][0] in (3, "3")
     assert found["size"][1] in ("true", 1)

@@ -51,12 +51,12 @@ def log(seed: int, count: int = 120) -> list[dict[str, Any]]:
     return events
 
 
-def shown_once(numbered: list[dict[str, Any]], until: float) -> list[dict[str, Any]]:
-    """Return the impressions that become rows."""
+def shown_once(numbered: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first impression of each user, request and item."""
     there: set[Any] = set()
     shown = []
     for e in sorted(numbered, key=lambda e: e["time"]):
-        if e["type"] != "impression" or e["item_id"] is None or e["time"] > until:
+        if e["type"] != "impression" or e["item_id"] is None:
             continue
         key = (e["request_id"], e["user"], e["item_id"])
         if e["request_id"] is None or key not in there:
@@ -70,7 +70,7 @@ def expected(
 ) -> tuple[dict[str, dict[str, Any]], set[tuple[str, str]]]:
     """Return labels by impression, and (task, event) of events that label none, one by one."""
     numbered = [{**e, "event_id": str(n)} for n, e in enumerate(events)]
-    shown = shown_once(numbered, until)
+    shown = shown_once(numbered)
     labels = {e["event_id"]: {"click": 0.0, "watched": None, LABELLED_AT: None} for e in shown}
     alone = set()
     for task, label in TASKS.items():
@@ -93,7 +93,8 @@ def expected(
             mine = labels[newest["event_id"]]
             mine[task] = e["value"] if label.value else 1.0
             mine[LABELLED_AT] = max(mine[LABELLED_AT] or 0, e["time"])
-    return labels, alone
+    rows = {e["event_id"] for e in shown if e["time"] <= until}
+    return {key: label for key, label in labels.items() if key in rows}, alone
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -136,6 +137,15 @@ def test_an_event_counts_for_one_impression() -> None:
         frame(*shown, click), LABELS, {"click": TASKS["click"]}, until=START + timedelta(days=1)
     )
     assert found.rows["click"].to_list() == [0.0, 1.0, 0.0]
+    assert found.alone.is_empty()
+
+
+def test_the_event_of_an_impression_that_is_no_row_yet_labels_no_earlier_one() -> None:
+    shown = [{"type": "impression", "time": t, "user": 1, "item_id": "x"} for t in (0, 50)]
+    click = {"type": "click", "time": 60, "user": 1, "item_id": "x"}
+    until = START + timedelta(seconds=20)
+    found = label_impressions(frame(*shown, click), LABELS, {"click": TASKS["click"]}, until=until)
+    assert found.rows["click"].to_list() == [0.0]
     assert found.alone.is_empty()
 
 

@@ -1,15 +1,19 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from crosstower.errors import DataError
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.files import USER
 from crosstower.serving.retraining.item_table import ItemRows
 from crosstower.serving.retraining.plan import Label, Labels
 from crosstower.serving.retraining.stage import Stage, stages_of
 from crosstower.serving.retraining.training_rows import (
+    TYPE,
     EventRowMaker,
     ranking_rows,
     retrieval_rows,
@@ -127,6 +131,16 @@ def test_rank_and_propensity_become_columns_if_the_plan_says_so(stages: list[Sta
     assert found.impressions["chance"].to_list() == [0.25] * 3
 
 
+@pytest.mark.parametrize("column", ["value", "rank", "type", "labelled_at"])
+def test_labels_and_columns_of_events_may_have_the_same_name(
+    stages: list[Stage], column: str
+) -> None:
+    events = EVENTS.with_columns(pl.when(pl.col("type") == "like").then(4.5).alias("value"))
+    tasks = {column: Label(event="like", value=True)}
+    found = maker(stages, tasks=tasks).rows(events, START + timedelta(seconds=100), None)
+    assert found.impressions[column].to_list() == [4.5, None, 4.5]
+
+
 def test_a_type_that_was_never_sent_is_an_error_that_names_the_others(stages: list[Stage]) -> None:
     tasks = {"liked": Label(event="lik")}
     match = r"labels.tasks.liked: no event of type 'lik' .* \(types found: buy, impression, like\)"
@@ -156,3 +170,18 @@ def test_rows_of_events_follow_the_base_rows(stages: list[Stage]) -> None:
     assert rows["device"].dtype == pl.String
     assert rows["liked"].tail(3).to_list() == [1.0, 0.0, 1.0]
     assert set(rows.columns) == {"had", "device", "film", "genre", "liked", "time"}
+
+
+def test_keys_of_counted_events_are_those_that_a_server_finds(live_films: LiveFilms) -> None:
+    """A key may be called like a column of events, and is no attribute of the user."""
+    ranking = stages_of(live_films.bundle, None, runs_of(live_films))[1]
+    plain = yaml.safe_load(ranking.recipe.to_yaml())
+    plain["data"] |= {"events": "rows", "time": "time"}
+    counter = {"kind": "counter", "event": "like", "by": ["type", "country"], "window": "1d"}
+    plain["schema"]["columns"]["likes"] = counter
+    counting = replace(ranking, recipe=Recipe.model_validate(plain))
+    items = replace(ITEMS, known=KNOWN.with_columns(pl.lit("series").alias("type")))
+    found = maker([counting], items=items).rows(EVENTS, START + timedelta(seconds=100), None)
+    assert found.counted.select(TYPE, "type", "country").unique().rows() == [
+        ("like", "series", None)
+    ]

@@ -10,6 +10,7 @@ from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.retraining.stage import Stage
+from crosstower.serving.retraining.training_rows import TYPE
 
 BASE, EVENTS = "base_rows.parquet", "events.parquet"
 
@@ -36,7 +37,7 @@ def event_logs(
         else:
             logs.append(log)
     events.write_parquet(folder / EVENTS)
-    return (*logs, EventLog(path=str((folder / EVENTS).absolute())))
+    return (*logs, EventLog(path=str((folder / EVENTS).absolute()), type=TYPE))
 
 
 def with_counts(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

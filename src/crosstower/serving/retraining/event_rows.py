@@ -27,9 +27,9 @@ _KEY = "\0key"
 class Origins:
     """Where the columns of impressions come from.
 
-    `names` gives fixed columns by data column, such as that of the user's id. Other columns come,
-    in this order, from the event's `query`, its `attributes`, the tables `items` (by the item's id
-    in the column `item`), and `users` (by the user's id in the column `USER`).
+    `names` gives columns of events by data column, such as that of the user's id. Other columns
+    come, in this order, from the event's `query`, its `attributes`, the tables `items` (by the
+    item's id in the column `item`), and `users` (by the user's id in the column `USER`).
     """
 
     names: Mapping[str, str]
@@ -42,16 +42,16 @@ def with_columns(rows: pl.DataFrame, needed: Sequence[str], origins: Origins) ->
     """Add data columns to events; a value that none of the origins has is missing.
 
     Args:
-        rows: events, with label columns.
-        needed: data columns; those that `rows` has as labels stay.
-        origins: of the others.
+        rows: events.
+        needed: data columns, which take the place of columns of `rows` with their name.
+        origins: of the data columns.
 
     """
     found = dict[str, pl.Series]()
     for name in needed:
         if name in origins.names:
             found[name] = rows[origins.names[name]].alias(name)
-        elif name not in found and name not in rows.columns:
+        else:
             found[name] = _column(rows, name, origins)
     return rows.with_columns(found.values())
 

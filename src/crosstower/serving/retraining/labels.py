@@ -15,15 +15,16 @@ from typing import Any
 import polars as pl
 
 from crosstower.errors import DataError
+from crosstower.recipe.own_columns import MARK
 from crosstower.serving.retraining.plan import Label, Labels
 
 AHEAD = timedelta(minutes=1)
 """How much earlier than its impression an event with a request id may be: clocks differ."""
 
-LABELLED_AT = "labelled_at"
+LABELLED_AT = f"{MARK}labelled_at"
 """Column of the time of the last event that labels a row; null without one."""
 
-_ROW, _EVENT = "\0row", "\0event"
+_ROW, _EVENT = f"{MARK}row", f"{MARK}event"
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ def label_impressions(
 ) -> Labelled:
     """Return the impressions up to a time, labelled by the events within their windows.
 
+    Later impressions take their events, but are no rows.
+
     Args:
         events: of `events_frame`, in any order.
         labels: type of impressions, and the window.
-        tasks: events by label column.
+        tasks: events by label column, whose name differs from those of `events`.
         until: the last impression's time at most.
 
     Raises:
@@ -65,9 +68,9 @@ def label_impressions(
             " server log impressions (crosstower serve --log), send them, or name their type in"
             " labels.impression"
         )
-    shown = shown.filter(pl.col("time") <= until)
     rows = _once(shown.sort("time", maintain_order=True))
-    repeated = shown.height - rows.height
+    in_time = pl.col("time") <= until
+    repeated = shown.filter(in_time).height - rows.filter(in_time).height
     rows = rows.with_row_index(_ROW).with_columns(
         pl.lit(None, events.schema["time"]).alias(LABELLED_AT)
     )
@@ -82,7 +85,9 @@ def label_impressions(
     missing = {name: pl.lit(None, pl.Float64) for name in tasks}
     single = pl.concat(alone, how="diagonal") if alone else rows.clear()
     single = single.with_columns(v.alias(n) for n, v in missing.items() if n not in single.columns)
-    return Labelled(rows.drop(_ROW), single.drop(_EVENT, strict=False), repeated, late)
+    return Labelled(
+        rows.filter(in_time).drop(_ROW), single.drop(_EVENT, strict=False), repeated, late
+    )
 
 
 def _once(shown: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from crosstower.errors import DataError
+from crosstower.recipe.own_columns import MARK, label_name
 from crosstower.serving.retraining.event_rows import Origins, with_columns
 from crosstower.serving.retraining.item_table import ItemRows
 from crosstower.serving.retraining.labels import LABELLED_AT, Labelled, label_impressions
@@ -17,7 +18,10 @@ from crosstower.serving.retraining.stage import Stage
 from crosstower.values.columns import text_of
 
 REQUEST = "request_id"
-_POSITIVE = "\0positive:"
+TYPE = f"{MARK}type"
+"""Column of the type of counted events; `type` may be one of their keys."""
+
+_POSITIVE = f"{MARK}positive:"
 
 
 @dataclass(frozen=True)
@@ -73,21 +77,30 @@ class EventRowMaker:
 
         """
         self._check_types(events)
-        shown = label_impressions(events, self.labels, self.tasks, until=until)
+        shown = label_impressions(events, self.labels, self._own_tasks, until=until)
         self._count(shown, events, until, after)
         impressions = self._columns(shown.rows, after)
         positives = self._columns(self._positives(events, until), after)
         return EventRows(impressions, positives, self._counted(events, after), tuple(self._notes))
 
     def _counted(self, events: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
-        """Return the events that counters count, with the columns of their keys."""
+        """Return the events that counters count, with the columns of their keys.
+
+        As in a server, the attributes of users are no keys of their events.
+        """
         types = {kind for stage in self.stages for n in stage.counts for kind in n.events}
         events = events.filter(pl.col("type").is_in(list(types)))
         if after is not None:
             events = events.filter(pl.col("time") > after)
+        events = events.with_columns(pl.col("type").alias(TYPE))
         keys = list(dict.fromkeys(key for stage in self.stages for key in stage.event_keys))
-        made = with_columns(events, keys, self._origins)
-        return made.select(dict.fromkeys(["event_id", "type", "time", *keys]).keys())
+        made = with_columns(events, keys, replace(self._origins, users=()))
+        return made.select(dict.fromkeys(["event_id", TYPE, "time", *keys]).keys())
+
+    @property
+    def _own_tasks(self) -> dict[str, Label]:
+        """Events by the internal name of a label column, which no column of events has."""
+        return {label_name(column): label for column, label in self.tasks.items()}
 
     @property
     def _origins(self) -> Origins:
@@ -104,11 +117,11 @@ class EventRowMaker:
         """
         named = {f"{_POSITIVE}{kind}": Label(event=kind) for kind in self.positives}
         events = events.filter(pl.col("time") <= until)
-        found = label_impressions(events, self.labels, named or self.tasks, until=until)
+        found = label_impressions(events, self.labels, named or self._own_tasks, until=until)
         rows = pl.concat([found.rows, found.alone], how="diagonal_relaxed")
         if named:
             rows = rows.filter(pl.any_horizontal(pl.col(list(named)) == 1))
-            rows = rows.with_columns(pl.lit(None, pl.Float64).alias(n) for n in self.tasks)
+            rows = rows.with_columns(pl.lit(None, pl.Float64).alias(n) for n in self._own_tasks)
         return rows.with_columns(pl.coalesce(LABELLED_AT, "time").alias("time"))
 
     def _columns(self, rows: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
@@ -119,11 +132,10 @@ class EventRowMaker:
         rows = self._known(rows)
         more = {self.labels.rank: "rank", self.labels.propensity: _PROPENSITY}
         own = {c: n for c, n in more.items() if c is not None and n in rows.columns}
+        own |= {column: label_name(column) for column in self.tasks} | {REQUEST: REQUEST}
         names = {**self._origins.names, **own}
         wanted = list(dict.fromkeys([*needed, *names]))
-        made = with_columns(rows, wanted, replace(self._origins, names=names))
-        kept = [*wanted, *(n for n in self.tasks if n not in wanted), REQUEST]
-        return made.select(list(dict.fromkeys(kept)))
+        return with_columns(rows, wanted, replace(self._origins, names=names)).select(wanted)
 
     def _known(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of items that are or were known."""
