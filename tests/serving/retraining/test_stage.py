@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.recipe.recipe import Recipe
@@ -101,6 +102,22 @@ def test_rows_without_a_time_are_older_than_all_events(tmp_path: Path) -> None:
     base = stage.base(None, [])
     assert base["time"].to_list() == [None, None]
     assert base.schema["time"] == pl.Datetime("us", "UTC")
+
+
+def test_base_rows_have_the_time_that_their_own_recipe_names(tmp_path: Path) -> None:
+    """Whatever the time of other stages is called, and although the split is random."""
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame({"u": [1, 2], "click": [0, 1], "at": [0, 86_400]}).write_parquet(path)
+    plain = yaml.safe_load(ranking(path=str(path)).to_yaml())
+    plain["data"] |= {"events": "rows", "time": "at", "times": {"at": {"format": "s"}}}
+    counter = {"kind": "counter", "event": "click", "by": "u", "window": "1d"}
+    plain["schema"]["columns"]["clicks"] = counter
+    recipe = Recipe.model_validate(plain)
+    assert time_column(None, recipe) == "at"
+    for name in ("at", "time"):
+        base = Stage("ranking", recipe, None, name).base(None, [])  # type: ignore[arg-type]
+        assert base.columns == ["u", "click", name]
+        assert base[name].dt.epoch("s").to_list() == [0, 86_400]
 
 
 def test_joined_columns_are_not_needed_but_their_keys_are(tmp_path: Path) -> None:

@@ -110,20 +110,22 @@ class Stage:
             ) from error
         require_columns(source, self.needed)
         known = source.columns()
-        more = [name for name in (*extra, self.time) if name in known]
-        columns = list(dict.fromkeys([*self.needed, *more]))
+        column = next((n for n in (own_time(self.recipe), self.time) if n in known), None)
+        kept = [*self.needed, *(name for name in extra if name in known)]
+        columns = list(dict.fromkeys(kept if column is None else [*kept, column]))
         frame = pl.concat([c.frame for c in source.chunks(columns)], how="vertical_relaxed")
-        if self.time not in known:
+        kept = list(dict.fromkeys([*kept, self.time]))
+        if column is None:
             time = pl.lit(None, pl.Datetime("us", "UTC"))
-            return frame.with_columns(time.alias(self.time))
-        clock = clocks_of(data, source)(self.time)
+            return frame.with_columns(time.alias(self.time)).select(kept)
+        clock = clocks_of(data, source)(column)
         if clock.unit == ORDER:
             raise DataError(
-                f"{source.name}: column '{self.time}' holds numbers that only order the rows, which"
+                f"{source.name}: column '{column}' holds numbers that only order the rows, which"
                 " cannot be compared with the times of events; set data.times to their unit"
             )
-        times = clock.read(frame[self.time]).cast(pl.Datetime("ns", "UTC"))
-        return frame.with_columns(times.dt.cast_time_unit("us").alias(self.time))
+        times = clock.read(frame[column]).cast(pl.Datetime("ns", "UTC"))
+        return frame.with_columns(times.dt.cast_time_unit("us").alias(self.time)).select(kept)
 
     def positives(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that a retrieval recipe learns from: its `where`.
@@ -199,8 +201,7 @@ def time_column(*recipes: Recipe | None) -> str:
     for recipe in recipes:
         if recipe is None:
             continue
-        section = recipe.retrieval
-        time = (section.time if section is not None else None) or order_of(recipe.data.split)
+        time = own_time(recipe)
         if time is None:
             continue
         if any(r is not None and time in r.schema_.sources() for r in recipes):
@@ -211,6 +212,16 @@ def time_column(*recipes: Recipe | None) -> str:
             )
         return time
     return DEFAULT_TIME
+
+
+def own_time(recipe: Recipe) -> str | None:
+    """Return the column of the rows' time that a recipe names, if any."""
+    section = recipe.retrieval
+    return (
+        (section.time if section is not None else None)
+        or recipe.data.time
+        or order_of(recipe.data.split)
+    )
 
 
 def check_weights(start: Run, served: Run, *, key: str) -> None:
