@@ -167,7 +167,8 @@ def test_another_bundle_supersedes_them(start: Start, live_films: LiveFilms) -> 
     ("change", "words"),
     [
         ({"vectors": [{"id": "f01", "vector": [1.0] * 7}]}, "expected 8 numbers, got 7"),
-        ({"vectors": [{"id": "f01", "vector": [1.0] * 7 + [1e39]}]}, "float32 can hold"),
+        ({"vectors": [{"id": "f01", "vector": [1.0] * 7 + [-2e15]}]}, "from -1e+15 to 1e+15"),
+        ({"vectors": [{"id": "f01", "vector": [1.0] * 7 + [1e39]}]}, "from -1e+15 to 1e+15"),
         ({"vectors": [{"id": "f01", "vector": ["x"] * 8}]}, "valid number"),
         ({"vectors": [{"id": True, "vector": [1.0] * 8}]}, "body.vectors.0.id"),
         ({"vectors": [{"id": "f01", "vector": []}]}, "at least 1"),
@@ -183,6 +184,19 @@ def test_wrong_vectors_are_refused_whole(
     given = body(live_films.only, {"f01": unit(1)[0]}) | change
     assert words in problem(client.put("/v1/vectors", json=given), 422)["detail"]
     assert service_of(client).state.last_sequence() == 0
+
+
+def test_scores_of_the_largest_vectors_are_numbers(start: Start, live_films: LiveFilms) -> None:
+    client = start(live_films.only.folder)
+    large = 1e15 * np.sign(unit(2)).astype(np.float32)
+    given = body(live_films.only, {"f01": large[0], "f02": large[1]})
+    assert client.put("/v1/vectors", json=given).status_code == 200
+    scores = dict(recommended(client, history=["f05"], k=30))
+    assert all(np.isfinite(score) for score in scores.values())
+    assert abs(scores["f01"]) > 1e12
+    response = client.post("/v1/similar", json={"item": "f01", "k": 29}).json()
+    found = {item["item_id"]: item["score"] for item in response["items"]}
+    assert found["f02"] == pytest.approx(np.sign(large).prod(axis=0).mean(), abs=1e-6)
 
 
 def test_a_token_for_writing_is_needed(

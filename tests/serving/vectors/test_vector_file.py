@@ -40,9 +40,10 @@ def test_a_file_of_polars_is_read_with_given_weights(tmp_path: Path) -> None:
         ({"item_id": [1, 2], "vector": [[1.0], [2.0, 3.0]]}, "of the same length"),
         (
             {"item_id": [1, 2], "vector": [[1.0], [float("nan")]]},
-            "finite numbers, got others in row 1",
+            r"from -1e\+15 to 1e\+15, got others in row 1",
         ),
-        ({"item_id": [1], "vector": [[1e39]]}, "finite numbers, got others in row 0"),
+        ({"item_id": [1], "vector": [[1e39]]}, r"to 1e\+15, got others in row 0"),
+        ({"item_id": [1], "vector": [[-2e15]]}, r"to 1e\+15, got others in row 0"),
         ({"item_id": [1], "vector": [1.0]}, "expected lists of numbers, got Float64"),
         ({"item_id": [1], "vector": ["x"]}, "expected lists of numbers"),
         ({"item_id": [1], "vector": [None]}, "expected lists"),

@@ -13,6 +13,7 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.access import Needs, TokenFirstRoute, Worker, refuse_above
 from crosstower.serving.http.problems import ApiError, documented
 from crosstower.serving.http.schemas import Id
+from crosstower.serving.state.item_log import LARGEST
 from crosstower.values.ids import Id as ItemId
 
 _REFUSALS = documented(400, 401, 403, 408, 409, 413, 421, 422, 431, 503, 507)
@@ -91,7 +92,7 @@ def checked_vectors(live: Live, vectors: Sequence[ItemVector]) -> tuple[dict[Ite
     Of an id that is given twice, the last vector counts.
 
     Raises:
-        ApiError: a vector has another width, or a number that float32 cannot hold.
+        ApiError: a vector has another width, or a number that is too large.
         QueryError: an id is a text although all ids are integers.
 
     """
@@ -102,12 +103,11 @@ def checked_vectors(live: Live, vectors: Sequence[ItemVector]) -> tuple[dict[Ite
         if len(one.vector) != width:
             detail = f"{where}.vector: expected {width:,} numbers, got {len(one.vector):,}"
             raise ApiError(422, detail, reason="invalid")
-        with np.errstate(over="ignore"):
-            values = np.array(one.vector, dtype="<f4")
-        if not np.isfinite(values).all():
-            detail = f"{where}.vector: expected numbers that float32 can hold, at most 3.4e38"
+        values = np.array(one.vector)
+        if np.abs(values).max() > LARGEST:
+            detail = f"{where}.vector: expected numbers from -{LARGEST:g} to {LARGEST:g}"
             raise ApiError(422, detail, reason="invalid")
-        found[catalogue.checked_id(f"{where}.id", one.id)] = values.tobytes()
+        found[catalogue.checked_id(f"{where}.id", one.id)] = values.astype("<f4").tobytes()
     places = catalogue.items.places_of(list(found))
     known = {item: found[item] for item, p in zip(list(found), places, strict=True) if p >= 0}
     return known, len(found) - len(known)

@@ -45,6 +45,8 @@ DELETE FROM item_changes WHERE sequence NOT IN (
   GROUP BY vectors.id, vectors.weights
 )
 """
+LARGEST = 1e15
+"""Largest absolute number of a vector: float32 holds products with it and its length."""
 
 
 @dataclass(frozen=True, slots=True)

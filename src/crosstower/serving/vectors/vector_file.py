@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crosstower.errors import DataError
+from crosstower.serving.state.item_log import LARGEST
 from crosstower.storage.files import replacing
 from crosstower.values.ids import Id, given_id, id_series
 
@@ -25,7 +26,7 @@ class ItemVectors:
 
     Args:
         ids: canonical ids.
-        vectors: `[n, D]`, finite.
+        vectors: `[n, D]`, of numbers up to `LARGEST`.
         weights: SHA-256 of the retrieval weights of the bundle that they are for.
 
     """
@@ -62,7 +63,7 @@ def read_vectors(path: str | Path, *, weights: str | None = None) -> ItemVectors
 
     Raises:
         DataError: the file is missing or damaged, lacks a column or its weights, an id is empty or
-            given twice, or a vector has another width or a number that is not finite.
+            given twice, or a vector has another width or a number that is too large or not finite.
 
     """
     path = Path(path)
@@ -99,7 +100,10 @@ def _matrix(path: Path, cells: pl.Series) -> NDArray[np.float32]:
         ) from None
     if found.ndim != 2:
         raise DataError(f"{path}: '{VECTOR}': expected lists of numbers, got {cells.dtype}")
-    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    bad = np.flatnonzero(~(np.abs(found) <= LARGEST).all(axis=1))
     if len(bad):
-        raise DataError(f"{path}: '{VECTOR}': expected finite numbers, got others in row {bad[0]}")
+        raise DataError(
+            f"{path}: '{VECTOR}': expected numbers from -{LARGEST:g} to {LARGEST:g}, got others in"
+            f" row {bad[0]}"
+        )
     return found
