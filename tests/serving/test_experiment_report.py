@@ -17,6 +17,7 @@ from crosstower.serving.state.state import State
 from ..fixtures.experiment_log import events, experiment, stored
 
 FRAME = events(users=60)
+_SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,23 @@ def test_a_state_gives_the_report_of_its_events(folder: Path) -> None:
     assert (
         state_report(folder, experiment()).plain() == experiment_report(FRAME, experiment()).plain()
     )
+
+
+def test_events_of_the_future_wait_for_their_time(tmp_path: Path) -> None:
+    present = datetime.now(UTC)
+    tags = {"experiment": "likes", "arm": "control"}
+    of_user = {"user": 1, "attributes": tags, "query": {"device": "tv"}}
+    times = {"before": present - timedelta(days=1), "wrong clock": present + timedelta(days=9_000)}
+    with State.open(tmp_path / "state") as state:
+        state.add_events(
+            [
+                Event(event_id=name, type="impression", time=time, **of_user)
+                for name, time in times.items()
+            ]
+        )
+    assert state_report(tmp_path / "state", experiment()).until == times["before"]
+    later = state_report(tmp_path / "state", experiment(), until=times["wrong clock"] + _SECOND)
+    assert later.until == times["wrong clock"]
 
 
 def test_until_ends_the_report(folder: Path) -> None:

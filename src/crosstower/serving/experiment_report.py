@@ -22,6 +22,7 @@ from crosstower.experiments.report import ExperimentReport
 from crosstower.experiments.specification import Experiment
 from crosstower.serving.state.event_export import export_events
 from crosstower.serving.state.event_log import Selection, has_more, last_event, microseconds
+from crosstower.serving.state.events import now
 from crosstower.serving.state.state import State
 
 _NICE = 10
@@ -39,7 +40,8 @@ def state_report(
     Args:
         folder: of the server's state.
         experiment: arms, shares and metrics.
-        until: end of the comparison, with a zone; None for the end of the experiment.
+        until: end of the comparison, with a zone; None for the end of the experiment, or for the
+            present if that is earlier. Events in the future are those of wrong clocks.
         most_events: largest number of events to read; None for no limit.
 
     Raises:
@@ -47,8 +49,10 @@ def state_report(
         DataError: no event belongs to the experiment, or there are more than `most_events`.
 
     """
-    types, ends = experiment.event_types, [end for end in (until, experiment.end) if end]
-    end = min(ends, default=None)
+    types, present = experiment.event_types, now()
+    if until is None and experiment.since < present:
+        until = present
+    end = min((end for end in (until, experiment.end) if end), default=None)
     if most_events is not None:
         _check_size(folder, experiment, end, most_events)
     with tempfile.TemporaryDirectory() as temporary:
