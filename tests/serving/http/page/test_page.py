@@ -155,6 +155,18 @@ def test_a_phone_shows_one_stage_at_a_time_and_never_scrolls_sideways(
         assert not page.evaluate(wide)
 
 
+def test_an_id_of_many_characters_does_not_widen_a_narrow_page(browser: Browser, url: str) -> None:
+    with tab(browser, viewport=PHONE) as page:
+        open_page(page, url)
+        page.locator("#request-card summary").first.click()
+        page.locator("#user").fill("x" * 512)
+        page.locator("#user").press("Enter")
+        expect(page.locator("#request-summary")).to_contain_text("x" * 512)
+        for view in ("Recommendations", "Experiments"):
+            page.get_by_role("link", name=view, exact=True).click()
+            assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
 def test_dark_and_light_differ_and_both_can_be_read(browser: Browser, url: str) -> None:
     pick = """selector => {
       const style = getComputedStyle(document.querySelector(selector));
