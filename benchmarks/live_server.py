@@ -96,7 +96,9 @@ def live_server(bundle: Path, state: Path, clock: Clock | None = None) -> Genera
     port = free_port()
     command = [sys.executable, "-m", "crosstower", "serve", str(bundle), "--port", str(port)]
     process = subprocess.Popen(
-        [*command, "--state", str(state)], stdout=subprocess.DEVNULL, env=_environment(clock)
+        [*command, "--state", str(state), "--queue-timeout", "300"],
+        stdout=subprocess.DEVNULL,
+        env=_environment(clock),
     )
     try:
         wait_until_ready(port)

@@ -124,7 +124,7 @@ class Replay:
                 "rows": {"base": str(folder / "rows.parquet"), "replay": 1.0, "min_new": 1},
                 "labels": {"positives": ["rating"]},
                 "training": {"retrieval": {"epochs": self.options.retrain_epochs}},
-                "gate": {"min_rows": 1, "max_loss": 1.0, "drift": None},  # publish always
+                "gate": {"min_rows": 2, "min_users": 2, "max_loss": 0.99, "drift": None},
                 "index": "exact",
             }
         )
