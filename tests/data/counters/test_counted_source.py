@@ -186,7 +186,7 @@ class TestFaults:
         rows[3, "time"], rows[3, "click"] = None, 1
         rows[4, "item_id"] = None
         (count,) = recipe.schema_.counts()
-        with pytest.warns(match="1 events without a time left out"):
+        with pytest.warns(match="events left out, as they have no time: 1"):
             found = whole(counted_training_source(recipe, rows))[count.column]
         assert found[3] is None
         assert found[4] == 0

@@ -140,7 +140,7 @@ class TestFaults:
     def test_events_without_a_time_are_left_out_and_counted(self, tmp_path: Path) -> None:
         log = log_of(time=[1_700_000_000, None, 1_700_000_001, None], type=["view", "click"] * 2)
         log.write_parquet(tmp_path / "log.parquet")
-        with pytest.warns(match="2 events without a time left out"):
+        with pytest.warns(match="events left out, as they have no time: 2"):
             assert len(read(str(tmp_path / "log.parquet"), on_bad_rows="skip").times) == 2
 
     @pytest.mark.parametrize("content", [b"", b"PAR1 nonsense"])

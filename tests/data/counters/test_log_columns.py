@@ -49,6 +49,15 @@ def test_properties_of_an_export(tmp_path: Path) -> None:
     assert opened(tmp_path, ["device"], named)["device"].to_list() == ["web", "app"]
 
 
+def test_the_type_of_events_is_a_key_only_if_the_log_says_so(tmp_path: Path) -> None:
+    """A server finds a key `type`, such as that of an item, in events' properties and items."""
+    with pytest.raises(DataError, match=r"no column 'type', .* the columns are: event_id, user,"):
+        opened(tmp_path, ["type"], {})
+    found = opened(tmp_path, ["type"], {"columns": {"type": "attributes.topic"}})
+    assert found["type"].to_list() == ["old", "old"]
+    assert opened(tmp_path, ["type"], {"columns": {"type": "type"}})["type"][0] == "click"
+
+
 class TestJoinedTables:
     @pytest.fixture
     def data(self, tmp_path: Path) -> dict[str, Any]:

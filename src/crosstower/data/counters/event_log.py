@@ -179,7 +179,7 @@ class _Collector:
     def finish(self) -> Events:
         """Return the events, each id once."""
         if self.left_out:
-            notify([f"data.events: {self.left_out:,} events without a time left out"])
+            notify([f"data.events: events left out, as they have no time: {self.left_out:,}"])
         columns = zip(*self._parts, strict=True) if self._parts else ()
         types, times, ids, *hashes = (np.concatenate(parts) for parts in columns)
         if ids.any():

@@ -130,10 +130,15 @@ def _found(base: Source, log: EventLog, name: str) -> list[str]:
     """Return the columns of a log that may be meant by a name of the recipe."""
     if name in log.columns:
         return [log.columns[name]]
-    present = base.columns()
+    present = _possible(base, log)
     if name in present:
         return [name]
     return [column for p in _PROPERTIES if (column := f"{p}.{name}") in present]
+
+
+def _possible(base: Source, log: EventLog) -> list[str]:
+    """Return the columns that may be keys: a key `type` is not the type of events by its name."""
+    return [column for column in base.columns() if column not in (log.type, log.time)]
 
 
 def _place(base: Source, log: EventLog, name: str) -> str:
@@ -148,5 +153,5 @@ def _place(base: Source, log: EventLog, name: str) -> str:
     raise DataError(
         f"data.events: {base.name}: no column '{name}', which is a key of a counter; {say}, or join"
         f" a table that adds '{name}' to rows and events (data.joins); the columns are:"
-        f" {', '.join(base.columns()[:20])}"
+        f" {', '.join(_possible(base, log)[:20])}"
     )
