@@ -19,13 +19,23 @@ def fitted(value: Any, kind: pl.DataType) -> Any:
         DataError: it does not fit.
 
     """
+    try:
+        found = _fitted(value, kind)
+        pl.Series([found], dtype=kind, strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        raise _unfit(value, kind) from None
+    return found
+
+
+def _fitted(value: Any, kind: pl.DataType) -> Any:
+    """Return a value that a column of a type may hold."""
     if value is None:
         return None
     if isinstance(kind, pl.List | pl.Array):
         elements = list(value) if isinstance(value, list | tuple) else [value]
         inner = cast("Any", kind.inner)
         inner = inner() if isinstance(inner, type) else inner
-        return [fitted(element, inner) for element in elements]
+        return [_fitted(element, inner) for element in elements]
     if isinstance(kind, pl.String):
         return text_of_value(value)
     if kind.is_integer() and type(found := id_of(value)) is int:
@@ -38,9 +48,13 @@ def fitted(value: Any, kind: pl.DataType) -> Any:
 def _fitted_number(value: Any, kind: pl.DataType) -> Any:
     number = numbers_of(pl.Series([text_of_value(value)], dtype=pl.String))[0][0]
     if number is None:
-        raise DataError(f"expected {kind}, got {value!r}")
+        raise _unfit(value, kind)
     if is_temporal(kind):
         return pl.from_epoch(pl.Series([round(number * 1e6)]), "us").cast(kind)[0]
     if kind.is_float():
         return number
     return pl.Series([number]).cast(kind, strict=True)[0] if number in (0.0, 1.0) else value
+
+
+def _unfit(value: Any, kind: pl.DataType) -> DataError:
+    return DataError(f"expected {kind}, got {value!r}")
