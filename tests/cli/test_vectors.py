@@ -21,7 +21,7 @@ def test_changed_vectors_travel_from_a_run_to_a_state(
     export = ("vectors", "export", run.folder, "--since", bundle, "-o", out)
     code, words, _ = typed(capsys, *export)
     assert code == 0
-    assert "30 changed vectors; 0 are unchanged, 0 items are not in the bundle" in words
+    assert "30 changed vectors, and 0 of items that are not in the bundle; 0 are unchanged" in words
     assert "already exists" in typed(capsys, *export)[2]
     with State.open(state) as opened:
         opened.set_bundle(bundle)

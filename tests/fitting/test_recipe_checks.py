@@ -76,6 +76,10 @@ def test_a_check_draws_no_random_numbers() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        (
+            ranking({"name": "two_tower", "item": ["item"]}, training={"freeze": "query_tower"}),
+            "training.freeze: query_tower needs a retrieval section",
+        ),
         (ranking({"name": "mlp", "hiden": [8]}), "model.hiden: unknown key.*hidden"),
         (ranking({"name": "wide_deep", "wide_columns": ["use"]}), "model.wide_columns: no coded"),
         (ranking({"name": "two_tower", "item": ["itm"]}), "model.item: no column 'itm'"),

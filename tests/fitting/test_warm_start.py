@@ -1,6 +1,7 @@
 """A training goes on from an earlier run: ids, weights, optimiser states and statistics."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from crosstower.cli.main import main
@@ -17,11 +19,15 @@ from crosstower.data.encoders.files import load_encoder
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting import carry_over
 from crosstower.fitting.fit import fit
-from crosstower.fitting.warm_start import start_notes, write_start
+from crosstower.fitting.warm_start import freeze, start_notes, write_start
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.recipe.own_columns import PREDICTION
-from crosstower.recipe.recipe import parse_recipe
+from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.recipe.schema import Schema
+from crosstower.recipe.training import Training
+from crosstower.retrieval.query_tower import query_difference
+from crosstower.retrieval.retriever import Retriever
+from crosstower.training.optimizers import build_optimizers
 from crosstower.training.run import REFIT, Run
 from crosstower.values.codes import Vocabulary
 
@@ -201,6 +207,124 @@ def test_a_retriever_goes_on_with_its_items(tmp_path: Path) -> None:
         store = next(m for m in model.modules() if isinstance(m, EmbeddingStore))
         vectors.append(store.field("film", codes_of(run, codes), {}))
     assert torch.equal(*vectors)
+
+
+@dataclass(frozen=True)
+class FrozenTower:
+    """A run, and one that started from it with a frozen query tower; films share their table?"""
+
+    shared: bool
+    before: Run
+    after: Run
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["shared", "own"])
+def frozen_tower(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> FrozenTower:
+    folder = tmp_path_factory.mktemp("frozen")
+    section = films.recipe(folder, training={"epochs": 1, "refit": True})
+    plain = yaml.safe_load(section.to_yaml())
+    del plain["data"]["path"]
+    if not request.param:
+        del plain["schema"]["columns"]["had"]["table"]
+    rows = films.watches(1500).sort("time")
+    parts = [rows.filter(pl.col("film") < "f30"), rows.filter(pl.col("film") >= "f15")]
+    parts[1] = parts[1].with_columns(device=pl.col("device").replace("tv", "watch"))
+    one = fit(Recipe.model_validate(plain), data=parts[0], out=folder / "one", quiet=True)
+    plain["training"] |= {"freeze": "query_tower", "epochs": 2}
+    recipe = Recipe.model_validate(plain)
+    two = fit(recipe, data=parts[1], out=folder / "two", warm_start=one, quiet=True)
+    return FrozenTower(request.param, one, two)
+
+
+def test_a_frozen_query_tower_stays_as_it_was(frozen_tower: FrozenTower) -> None:
+    before, after = (Retriever.open(run) for run in (frozen_tower.before, frozen_tower.after))
+    assert query_difference(after, before) is None
+    for history in (["f03", "f16"], ["f50"], []):
+        query = {"device": "watch"}
+        one, two = (r.query(None, query, history=history)[0] for r in (before, after))
+        assert np.array_equal(one, two)
+    weights = [r.model.state_dict()["item_tower.head.weight"] for r in (before, after)]
+    assert not torch.equal(*weights)
+
+
+def test_frozen_tables_leave_new_values_out(frozen_tower: FrozenTower) -> None:
+    """New films have rows of their own, unless the history shares their table."""
+    shared, after = frozen_tower.shared, frozen_tower.after
+    words = "{}: frozen with the query tower; {} new values count as unseen."
+    notes = after.info.facts.notes
+    assert words.format("device", 1) in notes
+    assert (words.format("film", 27) in notes) == shared
+    assert (words.format("had", 27) in notes) == (not shared)
+    retriever = Retriever.open(after)
+    drama = retriever.catalogue.places_of(pl.Series(["f33", "f36", "f39"]))
+    vectors = retriever.vectors[drama]  # of films that differ in nothing but their id
+    assert (len(np.unique(vectors, axis=0)) == 1) == shared
+
+
+def test_optimiser_states_of_a_frozen_tower_stay(frozen_tower: FrozenTower) -> None:
+    runs = (frozen_tower.before, frozen_tower.after)
+    model = runs[0].model("two_tower")
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    old, new = (load_file(run.model_folder("two_tower", 0) / REFIT) for run in runs)
+    parts = [rows_of(run.model("two_tower")) for run in runs]
+    found = dict[str, bool]()
+    for place, optimizer in enumerate(build_optimizers(model, runs[0].recipe.training)):
+        owned = [p for group in optimizer.param_groups for p in group["params"]]
+        for number, parameter in enumerate(owned):
+            for key in old:
+                if not key.startswith(f"optimizer.{place}.{number}."):
+                    continue
+                name, state = names[id(parameter)], key.rpartition(".")[2]
+                if name.startswith("embed.tables"):
+                    if old[key].ndim:
+                        found |= {
+                            f"{table}.{state}": torch.equal(
+                                old[key][parts[0][table]], new[key][parts[1][table]]
+                            )
+                            for table in parts[0]
+                        }
+                else:
+                    found[f"{name}.{state}"] = torch.equal(old[key], new[key])
+    kept = {name for name, same in found.items() if same}
+    history = "film" if frozen_tower.shared else "had"
+    frozen = ("query_tower.", "embed.pools.", "device.", f"{history}.")
+    assert kept == {name for name in found if name.startswith(frozen)}
+    assert {
+        f"{history}.moments",
+        "query_tower.head.weight.exp_avg",
+        "query_tower.head.bias.step",
+    } <= kept
+    assert {"genre.moments", "item_tower.head.weight.exp_avg"} <= set(found) - kept
+
+
+def rows_of(model: torch.nn.Module) -> dict[str, slice]:
+    """Rows of each table; all tables have one width."""
+    (store,) = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
+    (parts,) = store.code_rows().values()
+    return {part.table: slice(part.start, part.start + part.size) for part in parts}
+
+
+def test_a_freeze_needs_an_earlier_run(tmp_path: Path) -> None:
+    section = films.recipe(tmp_path, training={"freeze": "query_tower"})
+    with pytest.raises(RecipeError, match=r"training.freeze: .*none is given.*--from RUN"):
+        fit(section, out=tmp_path / "no", quiet=True)
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_freeze_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    """Before any row is read: the item is its embedding, which the history shares."""
+    had = {"kind": "sequence", "table": "film", "max_len": 5}
+    section = films.recipe(tmp_path, model={"item": ["film"]}, training={"epochs": 1})
+    plain = yaml.safe_load(section.to_yaml())
+    plain["schema"]["columns"] = {"had": had, "film": "categorical"}
+    one = fit(Recipe.model_validate(plain), out=tmp_path / "one", quiet=True)
+    plain["training"]["freeze"] = "query_tower"
+    with pytest.raises(RecipeError, match="leaves nothing to train"):
+        fit(Recipe.model_validate(plain), out=tmp_path / "two", warm_start=one, quiet=True)
+    with pytest.raises(RecipeError, match="needs a two_tower model, got Linear"):
+        freeze(torch.nn.Linear(1, 1), Training(freeze="query_tower"))
 
 
 def codes_of(run: Run, codes: torch.Tensor) -> torch.Tensor:

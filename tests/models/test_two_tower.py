@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from crosstower.data.batch import Batch
-from crosstower.data.layout import CodeField, Head, Layout
+from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.errors import RecipeError
 from crosstower.models.registry import build
 from crosstower.models.two_tower import TwoTower
@@ -89,3 +89,40 @@ def test_a_learnt_temperature_does_not_fall_without_end(start: float, end: float
         two.scale().backward()
         optimizer.step()
     assert 1.0 / two.eval().scale() > 10 * end
+
+
+def test_a_frozen_query_tower_leaves_the_item_tower_to_train() -> None:
+    two, rows = model(query_hidden=[4], item_hidden=[4]), batch()
+    two.freeze_query_tower()
+    sum(logits.sum() for logits in two(rows).values()).backward()  # type: ignore[union-attr]
+    given = {name for name, p in two.named_parameters() if p.grad is not None}
+    assert not [name for name in given if name.startswith("query_tower")]
+    assert {"item_tower.head.weight", "log_temperature", "bias"} <= given
+    gradient = two.embed.tables["16"].grad
+    assert gradient is not None
+    assert gradient._indices()[0].min() >= 9  # the items' rows follow those of nine users
+
+
+def test_a_model_of_ids_trains_the_rows_of_its_items() -> None:
+    layout = Layout(LAYOUT.codes, (), (), LAYOUT.heads)
+    two = build(layout, {"name": "two_tower", "item": ["item"], "dim": 16, "normalise": False})
+    assert isinstance(two, TwoTower)
+    two.freeze_query_tower()
+    assert [name for name, p in two.named_parameters() if p.requires_grad] == [
+        "log_temperature",
+        "bias",
+        "embed.tables.16",
+    ]
+
+
+def test_a_frozen_query_tower_that_shares_all_is_refused() -> None:
+    history = ListField("had", 8, "item", 3)
+    layout = Layout((CodeField("item", 8, "item"),), (), (history,), ())
+    for dim, refused in ((16, True), (8, False)):  # the item's embedding itself, or a layer of it
+        two = build(layout, {"name": "two_tower", "item": ["item"], "dim": dim})
+        assert isinstance(two, TwoTower)
+        if refused:
+            with pytest.raises(RecipeError, match=r"nothing to train: .*embeddings of item are"):
+                two.freeze_query_tower()
+        else:
+            two.freeze_query_tower()

@@ -119,3 +119,33 @@ def test_an_exported_store_pools_lists_of_any_number_and_length() -> None:
         short = torch.tensor([[4, 7, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]])
         given = torch.tensor([[3], [4], [5]]), {f.name: short for f in HISTORIES}
         torch.testing.assert_close(exported(*given), store(*given))
+
+
+def test_frozen_fields_share_frozen_rows_and_pooling() -> None:
+    codes = [CodeField("item", 9, "item"), CodeField("genre", 6, "genre")]
+    lists = [
+        ListField("history", 9, "item", 3, "attention"),
+        ListField("tags", 7, "tags", 3, "attention"),
+    ]
+    store = EmbeddingStore(codes, lists, dim=4)
+    store.freeze(["history", "price"])
+    rows = {"history": torch.tensor([[4, 5, 0]]), "tags": torch.tensor([[3, 0, 0]])}
+    store(torch.tensor([[7, 4]]), rows).sum().backward()
+    gradient = store.tables["4"].grad
+    assert gradient is not None
+    assert set(gradient._indices()[0].tolist()) == {9 + 4, 9 + 6 + 3}  # of genre and of tags
+    trained = {name: store.is_trained(name) for name in store.names}
+    assert trained == {"item": False, "genre": True, "history": False, "tags": True}
+    assert all(p.grad is None for p in store.pools["0"].parameters())
+    assert any(p.grad is not None for p in store.pools["1"].parameters())
+
+
+def test_pooling_of_its_own_over_frozen_rows_is_trained() -> None:
+    lists = [
+        ListField("history", 9, "item", 3),
+        ListField("similar", 9, "item", 3, "attention"),
+    ]
+    store = EmbeddingStore([], lists, dim=4)
+    store.freeze(["history"])
+    assert not store.tables["4"].requires_grad
+    assert (store.is_trained("history"), store.is_trained("similar")) == (False, True)

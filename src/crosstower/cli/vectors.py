@@ -28,9 +28,10 @@ def export(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write the item vectors of a run that differ from those of a bundle.
+    """Write the item vectors of a run that differ from those of a bundle, or are not in it.
 
-    The query tower of the run must be that of the bundle.
+    The query tower of the run must be that of the bundle, as after a fit with --from and
+    training.freeze=query_tower.
     """
     from dataclasses import asdict
 
@@ -43,8 +44,8 @@ def export(
         typer.echo(json.dumps({"output": str(output), **asdict(found)}, indent=1))
     else:
         typer.echo(
-            f"{output}: {found.changed:,} changed vectors; {found.unchanged:,} are unchanged,"
-            f" {found.unknown:,} items are not in the bundle"
+            f"{output}: {found.changed:,} changed vectors, and {found.new:,} of items that are not"
+            f" in the bundle; {found.unchanged:,} are unchanged"
         )
 
 

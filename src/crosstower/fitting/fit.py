@@ -26,13 +26,14 @@ from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
-from crosstower.fitting.warm_start import start_notes, start_of
+from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.models.registry import MODELS
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of, path_of
 from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
+from crosstower.retrieval.data.tower_columns import frozen_columns
 from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
 from crosstower.training.job import Job
@@ -100,13 +101,13 @@ def fit(
     spill = folder.parent / f".{folder.name}.rows"
     try:
         learned = None if start is None else load_learned(start.folder / "encoder")
-        fitted = EncoderFit(recipe.schema_, learned)
+        fitted = EncoderFit(recipe.schema_, learned, frozen_columns(recipe))
         encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
         source = counted_training_source(recipe, data)
         with console.status("reading") as status:
             job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
         if start is not None:
-            notes += start_notes(start, job.encoder)
+            notes += [*start_notes(start, job.encoder), *freeze_notes(fitted)]
         if earlier is None:
             run = create_run(
                 folder,

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from torch import nn
 
 from crosstower.errors import RunError
-from crosstower.fitting.warm_start import write_start
+from crosstower.fitting.warm_start import freeze, write_start
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
 from crosstower.recipe.recipe import Training
@@ -119,6 +119,7 @@ class OneTraining:
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
+        freeze(model, settings)
         return model
 
     def _start_warm(

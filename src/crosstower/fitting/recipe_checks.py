@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crosstower.data.encoders.fit import draft_layout
+from crosstower.errors import RecipeError
 from crosstower.models.registry import MODELS, build_empty, config_of
 from crosstower.nn.wide import unread_crosses
 from crosstower.ranking.job import RankingJob
@@ -33,6 +34,11 @@ def check_recipe(recipe: Recipe) -> tuple[Job, dict[str, dict[str, Any]], list[s
 
 def _job_of(recipe: Recipe) -> Job:
     if recipe.retrieval is None:
+        if recipe.training.freeze is not None:
+            raise RecipeError(
+                f"training.freeze: {recipe.training.freeze} needs a retrieval section, and this"
+                " recipe trains a ranker; remove the key"
+            )
         return RankingJob(recipe)
     from crosstower.retrieval.job import RetrievalJob  # noqa: PLC0415 - a ranker needs none of it
 

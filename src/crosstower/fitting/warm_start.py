@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.fit import EncoderFit, draft_layout
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.carry_over import (
     NEW,
@@ -19,6 +20,7 @@ from crosstower.fitting.carry_over import (
     code_sources,
 )
 from crosstower.models.registry import build_empty
+from crosstower.models.two_tower import TwoTower
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.training import Training
 from crosstower.training.checkpoint import (
@@ -50,17 +52,43 @@ def start_of(
     """Return the run that a training starts from, checked; None without one.
 
     Raises:
-        RecipeError: the training resumes another run.
+        RecipeError: the training resumes another run, or freezes a tower without an earlier run
+            or with nothing left to train.
         RunError: as of `check_warm_start`.
 
     """
+    freezes = recipe.training.freeze
     if warm_start is None:
+        if freezes is not None and not resume:
+            raise RecipeError(
+                f"training.freeze: {freezes} keeps weights of an earlier run, and none is given;"
+                " start from one with warm_start (--from RUN), or remove the key"
+            )
         return None
     if resume:
         raise RecipeError("warm_start: begins a new run, while resume continues one; give either")
     start = Run.of(warm_start)
     check_warm_start(start, recipe, models, seeds)
+    for model in models.values() if freezes is not None else ():
+        freeze(build_empty(draft_layout(recipe.schema_), model), recipe.training)
     return start
+
+
+def freeze(model: nn.Module, settings: Training) -> None:
+    """Freeze the part of a model that `training.freeze` names, if any.
+
+    Raises:
+        RecipeError: the model has no towers, or nothing is left to train.
+
+    """
+    if settings.freeze is None:
+        return
+    if not isinstance(model, TwoTower):
+        raise RecipeError(
+            f"training.freeze: {settings.freeze} needs a two_tower model, got"
+            f" {type(model).__name__}; remove the key"
+        )
+    model.freeze_query_tower()
 
 
 def check_warm_start(
@@ -102,6 +130,15 @@ def check_warm_start(
     for name in models:
         for seed in seeds:
             _checkpoint(earlier, name, seed)
+
+
+def freeze_notes(fitted: EncoderFit) -> list[str]:
+    """Return a sentence per frozen table whose vocabulary leaves new values out."""
+    return [
+        f"{name}: frozen with the query tower; {count:,} new values count as unseen."
+        for name, count in fitted.left_out().items()
+        if count
+    ]
 
 
 def start_notes(earlier: Run, encoder: Encoder) -> list[str]:

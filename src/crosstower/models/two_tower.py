@@ -121,6 +121,27 @@ class TwoTower(nn.Module):
                 self.log_temperature.clamp_(*self._range)
         return self.log_temperature.clamp(*self._range).exp()
 
+    def freeze_query_tower(self) -> None:
+        """Freeze the parameters that query vectors depend on, so that only item vectors change.
+
+        Frozen are the layers of the query tower, the pooling of its lists, and its embeddings,
+        including the tables that it shares with the item tower.
+
+        Raises:
+            RecipeError: the item tower has no parameter of its own.
+
+        """
+        self.query_tower.requires_grad_(requires_grad=False)
+        self.embed.freeze(self.query_tower.column_names)
+        fields = [name for name in self.embed.names if name in self.item_tower.column_names]
+        layers = any(True for _ in self.item_tower.parameters())
+        if not layers and not any(self.embed.is_trained(name) for name in fields):
+            raise RecipeError(
+                f"training.freeze: query_tower leaves nothing to train: the item tower has no"
+                f" layers, and the embeddings of {', '.join(fields)} are shared with the query"
+                " tower; remove the key, or train a model with model.item_hidden first"
+            )
+
     def queries(self, batch: Batch) -> Tensor:
         """Return query vectors `[B, D]`; item columns of the batch are ignored."""
         return self.query_tower(self.embed, batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, ListField
 from crosstower.data.ragged import Lists, Ragged
+from crosstower.nn.frozen_rows import freeze_rows
 from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
 
 INIT_STD = 0.05
@@ -96,6 +97,7 @@ class EmbeddingStore(nn.Module):
         self._code_rows = _code_rows([*(f for _, f in used), *lists], places)
         self._groups = _group(used, places)
         self._lists = [f.name for f in lists]
+        self._frozen = frozenset[_Place]()
         for width, (columns, offsets) in self._groups.items():
             self.register_buffer(f"columns_{width}", torch.tensor(columns), persistent=False)
             self.register_buffer(f"offsets_{width}", torch.tensor(offsets), persistent=False)
@@ -167,6 +169,31 @@ class EmbeddingStore(nn.Module):
     def is_single(self, name: str) -> bool:
         """Return whether a field is single-valued rather than a list."""
         return self._fields[name].column is not None
+
+    def freeze(self, names: Collection[str]) -> None:
+        """Freeze the rows and the trained pooling of fields; other columns are ignored.
+
+        The rows of a shared table are frozen for all its fields.
+        """
+        self._frozen = frozenset(self._fields[name].place for name in names if name in self._fields)
+        for name in names:
+            if (pool := self._pool(name)) is not None:
+                pool.requires_grad_(requires_grad=False)
+        for width, table in self.tables.items():
+            rows = self._code_rows[f"tables.{width}"]
+            frozen = [r for r in rows if _Place(width, r.start) in self._frozen]
+            freeze_rows(table, [range(r.start, r.start + r.size) for r in frozen])
+
+    def is_trained(self, name: str) -> bool:
+        """Return whether a field has rows or pooling that are not frozen."""
+        pool = self._pool(name)
+        pooled = pool is not None and any(p.requires_grad for p in pool.parameters())
+        return pooled or self._fields[name].place not in self._frozen
+
+    def _pool(self, name: str) -> nn.Module | None:
+        """Return the trained pooling of a field, None without one."""
+        place = str(self._lists.index(name)) if name in self._lists else ""
+        return dict(self.pools.items()).get(place)
 
     def code_rows(self) -> dict[str, list[CodeRows]]:
         """Return, by parameter, which of its rows belong to the codes of which table."""

@@ -98,6 +98,11 @@ class Tower(nn.Module):
         self.head = nn.Identity() if plain else nn.Linear(self.mlp.output_width, dim)
         self.finish = unit_vectors if normalise else nn.Identity()
 
+    @property
+    def column_names(self) -> frozenset[str]:
+        """The tower's columns."""
+        return self._columns
+
     def forward(self, store: EmbeddingStore, batch: Batch) -> Tensor:
         """Return `[B, D]`, or `[1, D]` if all rows of a request share the tower's columns."""
         if isinstance(batch, Request) and batch.shared.issuperset(self._columns):

@@ -95,6 +95,11 @@ class Training(FrozenModel):
         default="device",
         description="Location of embedding tables: the device, or host memory if it is too small.",
     )
+    freeze: Literal["query_tower"] | None = Field(
+        default=None,
+        description="Part of a retriever that a warm start leaves unchanged: query_tower, so that"
+        " new item vectors fit the queries of a served bundle.",
+    )
     refit: bool = Field(
         default=False,
         description="Retrain on train and validation rows for the best number of epochs, and test"

@@ -129,3 +129,23 @@ def test_a_table_that_was_removed_is_named(tmp_path: Path) -> None:
     encoder, learned = load_learned(saved(tmp_path / "encoder", fitted(0)))
     with pytest.raises(RunError, match=r"column 'user': .* its table is missing; train that run"):
         EncoderFit(SCHEMA, (encoder, replace(learned, seen={})))
+
+
+def test_frozen_columns_keep_their_state_and_go_on_counting(tmp_path: Path) -> None:
+    """A frozen column, those that share its table, and the next training without the freeze."""
+    start = load_learned(saved(tmp_path / "encoder", fitted(0)))
+    second = EncoderFit(SCHEMA, start, frozenset({"friends", "age"}))
+    second.add(frame(3))
+    after, whole = second.finish(), fitted(0, 3).finish()
+    assert after.tables["user"].values.equals(start[0].tables["user"].values)  # type: ignore[union-attr]
+    assert after.layout == start[0].layout
+    assert after.states["age"] == start[0].states["age"]
+    assert after.states["price"].mean == pytest.approx(whole.states["price"].mean)
+    assert second.left_out() == {"user": whole.tables["user"].size - after.tables["user"].size}
+    assert second.left_out()["user"] > 0
+    third = EncoderFit(SCHEMA, (after, second.learned()))
+    third.add(frame(0))
+    all_rows = fitted(0, 3, 0).finish()
+    assert third.finish().tables["user"].size == all_rows.tables["user"].size
+    assert third.finish().states["age"].mean == pytest.approx(all_rows.states["age"].mean)
+    assert third.left_out() == {}

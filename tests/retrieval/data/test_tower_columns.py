@@ -4,7 +4,9 @@ import pytest
 
 from crosstower.data.sources.source import open_source
 from crosstower.errors import RecipeError
+from crosstower.recipe.training import Training
 from crosstower.retrieval.data.retrieval_data import prepare_retrieval
+from crosstower.retrieval.data.tower_columns import frozen_columns, tower_columns_of
 
 from .test_retrieval_data import ROWS, recipe
 
@@ -29,3 +31,13 @@ from .test_retrieval_data import ROWS, recipe
 def test_sides_that_cannot_be(columns: dict, item: list[str], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         prepare_retrieval(recipe(columns, tuple(item)), open_source(ROWS))
+
+
+def test_the_columns_of_the_query_are_frozen_if_the_training_says_so() -> None:
+    plain = recipe({"device": "categorical"}, ("item",))
+    frozen = plain.model_copy(update={"training": Training(freeze="query_tower")})
+    assert frozen_columns(plain) == frozenset()
+    sides = tower_columns_of(plain)
+    assert frozen_columns(frozen) == {*sides.query, sides.history} - {None}
+    assert "device" in frozen_columns(frozen)
+    assert "item" not in frozen_columns(frozen)

@@ -1,18 +1,26 @@
 """Vectors of items over HTTP, against exact search over the replaced matrix."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+import yaml
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.vectors.export import export_vectors
+from crosstower.serving.vectors.vector_file import read_vectors
 from crosstower.training.run import Run
 
 from ...fixtures.live_films import LiveFilms
+from ...fixtures.live_films import rows as live_rows
 from ..conftest import TOKENS, Start
 from .client import ids, problem, service_of
 
@@ -208,3 +216,38 @@ def test_a_token_for_writing_is_needed(
     for name, status in (("read", 403), ("write", 200)):
         headers = {"Authorization": f"Bearer {TOKENS[name]}"}
         assert client.put("/v1/vectors", json=given, headers=headers).status_code == status
+
+
+def test_vectors_of_a_frozen_query_tower_serve_as_a_new_bundle(
+    start: Start, live_films: LiveFilms, tmp_path: Path
+) -> None:
+    """The same lists as a new bundle of the run, which has three items more."""
+    before = Run.open(live_films.retrieval.folder.parent / "only")
+    new = [{"film": f"f{i}", "genre": i % 3} for i in range(30, 33)]
+    films = pl.read_parquet(live_films.retrieval.folder.parent / "films.parquet")
+    pl.concat([films, pl.DataFrame(new)]).write_parquet(tmp_path / "films.parquet")
+    rows = live_rows(600, seed=1).with_columns(pl.col("film").replace({"f01": "f31"}))
+    rows.write_parquet(tmp_path / "rows.parquet")
+    plain = yaml.safe_load(before.recipe.to_yaml())
+    plain["data"]["path"] = str(tmp_path / "rows.parquet")
+    plain["retrieval"]["items"] = str(tmp_path / "films.parquet")
+    plain["training"]["freeze"] = "query_tower"
+    recipe = Recipe.model_validate(plain)
+    after = fit(recipe, out=tmp_path / "after", warm_start=before, quiet=True)
+
+    client = start(live_films.only.folder)
+    assert client.put("/v1/items", json={"items": new}).status_code == 200
+    stale = recommended(client, history=["f04"], k=20)
+    found = export_vectors(after, live_films.only, tmp_path / "vectors.parquet")
+    assert (found.changed, found.unchanged, found.new) == (30, 0, 3)
+    vectors = read_vectors(tmp_path / "vectors.parquet")
+    changed = dict(zip(vectors.ids, vectors.vectors, strict=True))
+    response = client.put("/v1/vectors", json=body(live_films.only, changed))
+    assert (response.json()["vectors"], response.json()["unknown"]) == (33, 0)
+
+    other = start(make_bundle(after, tmp_path / "bundle").folder, state="other")
+    for history in (["f04"], ["f07", "f08", "f31"], ["f30"]):
+        lists = [recommended(one, history=history, k=20) for one in (client, other)]
+        assert [item for item, _ in lists[0]] == [item for item, _ in lists[1]]
+        assert [score for _, score in lists[0]] == pytest.approx([score for _, score in lists[1]])
+    assert recommended(client, history=["f04"], k=20) != stale

@@ -16,6 +16,7 @@ from crosstower.recipe.kinds.coded import TableLearner, coded_columns
 from crosstower.recipe.kinds.kind import Learner, Recalling
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression
+from crosstower.values.codes import UNSEEN, Vocabulary
 from crosstower.values.vocabulary_fit import VocabularyFit
 
 _MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -30,12 +31,15 @@ class EncoderFit:
         schema: of the rows.
         start: encoder of an earlier training and what goes on from it; the same schema. Inputs of
             the model stay then, but for the values in vocabularies.
+        frozen: columns that keep their state of `start`, with all that share a table with them.
 
     """
 
     schema: Schema
     start: tuple[Encoder, Learned] | None = None
+    frozen: frozenset[str] = frozenset()
     rows: int = 0
+    _kept: frozenset[str] = frozenset()
     _tables: dict[str, TableLearner] = field(default_factory=dict[str, TableLearner])
     _learners: dict[str, Learner] = field(default_factory=dict[str, Learner])
     _labels: dict[str, LabelFit] = field(default_factory=dict[str, LabelFit])
@@ -44,6 +48,9 @@ class EncoderFit:
         """Set up what each column and each regression learns."""
         columns = self.schema.columns
         coded = coded_columns(columns)
+        tables = {coded[name].table or name for name in self.frozen if name in coded}
+        shared = {name for name, c in coded.items() if (c.table or name) in tables}
+        self._kept = self.frozen | shared
         self._tables = {name: c.own_table() for name, c in coded.items() if c.table is None}
         learners = {n: c.learner_of(self._tables[c.table or n]) for n, c in coded.items()}
         others = {n: c.learner() for n, c in columns.items() if n not in coded}
@@ -100,8 +107,25 @@ class EncoderFit:
     def _moved(self, states: dict[str, Any], before: Encoder) -> Encoder:
         """Return an encoder with the states of what goes on; others, and label scales, stay."""
         moving = Recalling | VocabularyFit
-        moved = {n: s for n, s in states.items() if isinstance(self._learners[n], moving)}
+        moved = {
+            name: state
+            for name, state in states.items()
+            if isinstance(self._learners[name], moving) and name not in self._kept
+        }
         return Encoder(self.schema, before.states | moved, before.label_scales, before.otherwise)
+
+    def left_out(self) -> dict[str, int]:
+        """Return by frozen table how many values would be new in it."""
+        if self.start is None:
+            return {}
+        found, before = dict[str, int](), self.start[0].tables
+        for name, fit in self._tables.items():
+            known = before[name]
+            if name not in self._kept:
+                continue
+            if isinstance(fit, VocabularyFit) and isinstance(known, Vocabulary):
+                found[name] = int((known.encode(fit.finish().values) == UNSEEN).sum())
+        return found
 
     def learned(self) -> Learned:
         """Return what the next training goes on from."""

@@ -57,6 +57,14 @@ def tower_columns_of(recipe: Recipe) -> TowerColumns:
     return TowerColumns(tuple(query), tuple(item), history)
 
 
+def frozen_columns(recipe: Recipe) -> frozenset[str]:
+    """Return the columns whose encoding `training.freeze` keeps; none without it."""
+    if recipe.training.freeze is None:
+        return frozenset()
+    sides = tower_columns_of(recipe)
+    return frozenset(sides.query if sides.history is None else (*sides.query, sides.history))
+
+
 def _check_one_sided(schema: Schema, item: list[str]) -> None:
     for name, column in schema.columns.items():
         if isinstance(column, Distance):

@@ -19,15 +19,18 @@ _LEAST = 1e-6  # of the largest number of a vector; float32 rounds by less
 
 @dataclass(frozen=True)
 class VectorExport:
-    """Numbers of items: with a changed vector, unchanged, and not in the bundle."""
+    """Numbers of items: with a changed vector, unchanged, and not in the bundle.
+
+    The vectors of unchanged items are not written.
+    """
 
     changed: int
     unchanged: int
-    unknown: int
+    new: int
 
 
 def export_vectors(run: Run | str | Path, bundle: Bundle | str | Path, out: Path) -> VectorExport:
-    """Write the item vectors of a run that differ from those of a bundle.
+    """Write the item vectors of a run that differ from those of a bundle, or are not in it.
 
     Args:
         run: a retrieval run whose query tower is that of the bundle.
@@ -51,10 +54,11 @@ def export_vectors(run: Run | str | Path, bundle: Bundle | str | Path, out: Path
             " two models cannot be compared: make a new bundle"
         )
     places = before.catalogue.places_of(after.catalogue.ids)
-    known = np.flatnonzero(places >= 0)
+    known, new_items = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
     old, new = before.vectors[places[known]], after.vectors[known]
     least = _LEAST * np.maximum(np.abs(old).max(axis=1, initial=0.0), 1.0)
     changed = known[np.abs(new - old).max(axis=1, initial=0.0) > least]
-    ids = after.catalogue.ids.gather(changed).to_list()
-    write_vectors(out, ItemVectors(ids, after.vectors[changed], facts.weights))
-    return VectorExport(len(changed), len(known) - len(changed), len(places) - len(known))
+    written = np.sort(np.concatenate([changed, new_items]))
+    ids = after.catalogue.ids.gather(written).to_list()
+    write_vectors(out, ItemVectors(ids, after.vectors[written], facts.weights))
+    return VectorExport(len(changed), len(known) - len(changed), len(new_items))
