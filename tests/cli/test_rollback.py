@@ -34,4 +34,4 @@ def test_nothing_to_roll_back_to_is_an_error(served: Path, capsys: Capture) -> N
     assert "version 0 is live, and no version is before it" in err
     code, _, err = run(capsys, "rollback", served, "--to", "2")
     assert code == 5
-    assert "version 2: there is none, or it has been removed; there are: 0, 1" in err
+    assert "version 2: unknown, or already removed; available: 0, 1" in err

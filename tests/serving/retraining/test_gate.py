@@ -9,7 +9,8 @@ import pytest
 from crosstower.errors import BundleError
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.retraining.event_logs import with_counts
-from crosstower.serving.retraining.gate import GateLimits, judge
+from crosstower.serving.retraining.gate import judge
+from crosstower.serving.retraining.limits import GateLimits
 
 from ...fixtures.counted_films import CountedFilms
 

@@ -111,7 +111,7 @@ def test_removed_versions_are_passed_over(journal: Journal) -> None:
     journal.publish(1, 2, 3)
     shutil.rmtree(journal.path(2))
     assert journal.before() == 1
-    with pytest.raises(ServeError, match=r"version 2: there is none.* there are: 0, 1, 3"):
+    with pytest.raises(ServeError, match=r"version 2: unknown.* available: 0, 1, 3"):
         journal.history().numbered(2)
 
 
@@ -157,7 +157,7 @@ def test_a_rollback_without_a_target_changes_nothing(journal: Journal) -> None:
     chosen = journal.state.bundle()
     with pytest.raises(ServeError, match="version 1 is live already"):
         roll_back(journal.state, journal.base, to=1)
-    with pytest.raises(ServeError, match=r"version 7: there is none.* there are: 0, 1"):
+    with pytest.raises(ServeError, match=r"version 7: unknown.* available: 0, 1"):
         roll_back(journal.state, journal.base, to=7)
     assert journal.state.bundle() == chosen
 

@@ -146,7 +146,7 @@ def test_the_time_column_is_that_of_a_recipe(tmp_path: Path) -> None:
     assert time_column(None, timed) == "at"
     assert time_column(None, ranking()) == "time"
     both = ranking({"kind": "time", "column": "u"})
-    with pytest.raises(RecipeError, match="column 'u' is the time of the rows and an input"):
+    with pytest.raises(RecipeError, match="column 'u' is both the time of the rows and an input"):
         time_column(None, both)
 
 

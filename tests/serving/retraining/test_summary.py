@@ -45,7 +45,7 @@ def test_the_newest_come_first(made: Versions, state: State, base: Path) -> None
     assert found.since == found.versions[1].ended
     assert found.versions[2].reasons == ["worse"]
     assert found.versions[1].rows == 12
-    assert found.versions[1].figures == {"rows": 7}
+    assert found.versions[1].figures["rows"] == 7
     assert found.versions[1].version == found.base == read_manifest(base).version
     assert [(line.event, line.number) for line in found.journal][:3] == [
         ("begun", 4),
@@ -62,7 +62,7 @@ def test_withdrawn_and_removed_versions_are_told(made: Versions, state: State, b
     found = summary(state, base)
     third, first = found.versions[1], found.versions[3]
     assert (third.verdict, third.live, third.reasons) == ("withdrawn", False, ["damaged"])
-    assert third.figures == {"rows": 7}
+    assert third.figures["rows"] == 7
     assert (first.verdict, first.live, first.available) == ("published", True, False)
 
 

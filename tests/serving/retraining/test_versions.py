@@ -3,29 +3,19 @@
 import errno
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crosstower.errors import ServeError, TrainingError
+from crosstower.serving.retraining.figures import Figures, Verdict
 from crosstower.serving.retraining.versions import Attempt, Versions
 from crosstower.serving.state.state import State
 
 from .conftest import Named
 
-
-@dataclass(frozen=True)
-class Verdict:
-    passed: bool = True
-    reasons: list[str] = field(default_factory=list[str])
-
-    def plain(self) -> dict[str, Any]:
-        return {"reasons": self.reasons, "figures": {"rows": 7}}
-
-
-GOOD, BAD = Verdict(), Verdict(passed=False, reasons=["worse"])
+GOOD, BAD = Verdict(figures=Figures(rows=7)), Verdict(reasons=("worse",))
 Open = Callable[..., Versions]
 
 
@@ -96,7 +86,7 @@ def test_a_refused_version_leaves_its_reasons_only(
     ("error", "event", "reason"),
     [
         (TrainingError("the loss is NaN"), "failed", "the loss is NaN"),
-        (KeyboardInterrupt(), "interrupted", "stopped before its end"),
+        (KeyboardInterrupt(), "interrupted", "stopped before it finished"),
         (ValueError(), "failed", "ValueError"),
     ],
 )

@@ -31,6 +31,10 @@ from crosstower.values.arrays import Indices
 from crosstower.values.lookup import places_in
 
 
+class NoPositivesError(DataError):
+    """No row fulfils `retrieval.where`."""
+
+
 @dataclass(frozen=True)
 class PositiveRows:
     """Rows by user and time. `frame` has the query columns, cleaned, and raw ones under `raw_name`.
@@ -67,15 +71,16 @@ def read_positives(
     """Read all rows that are positives; `items` replaces the recipe's item table.
 
     Raises:
-        DataError: a column is missing, no row is a positive, a row without a user or an item, or
-            an item that the item table lacks (unless bad rows are skipped).
+        NoPositivesError: no row is a positive.
+        DataError: a column is missing, a row has no user or no item, or the item table lacks an
+            item (unless bad rows are skipped).
 
     """
     section, every = retrieval_section_of(recipe), source
     if section.where is not None:
         source = FilteredSource(source, section.where)
         if next(iter(source.chunks([section.item])), None) is None:
-            raise DataError(f"{source.name}: no row is a positive; change retrieval.where")
+            raise NoPositivesError(f"{source.name}: no row is a positive; change retrieval.where")
     clock_of = clocks_of(recipe.data, source)
     splitter = splitter_of(recipe, source, clock_of)
     time = section.time or order_of(recipe.data.split)

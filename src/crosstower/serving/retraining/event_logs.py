@@ -18,7 +18,7 @@ BASE, EVENTS = "base_rows.parquet", "events.parquet"
 def event_logs(
     stage: Stage, folder: Path, base: pl.DataFrame, events: pl.DataFrame
 ) -> tuple[EventLog, ...]:
-    """Write the events of a server beside a version, and return all logs; none without counters.
+    """Write the events of a server next to a version, and return all logs; none without counters.
 
     Args:
         stage: that ranks.

@@ -57,7 +57,7 @@ def with_columns(rows: pl.DataFrame, needed: Sequence[str], origins: Origins) ->
 
 
 def missing_notes(rows: pl.DataFrame, needed: Sequence[str]) -> tuple[str, ...]:
-    """Return a sentence per data column of which no row has a value."""
+    """Return a sentence per data column without any value."""
     lacking = [name for name in needed if rows[name].null_count() == rows.height]
     return tuple(
         f"column '{name}' is missing in all new rows: send it in query or attributes of events, as"
@@ -134,7 +134,7 @@ def histories(
         user: column of the user's id in both.
         item: column of the item's id.
         time: column of the time.
-        length: at most so many of the newest items.
+        length: largest number of items, the newest ones.
 
     Returns:
         `[R]` lists of ids.

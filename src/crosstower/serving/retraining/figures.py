@@ -80,7 +80,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the gate measured.
+    """Measurements of the gate.
 
     Args:
         rows: number of rows.
@@ -107,8 +107,8 @@ class Verdict:
 
     Args:
         reasons: why the bundle is refused, in sentences; none if it passed.
-        notes: what could not be compared.
-        figures: what was measured.
+        notes: comparisons that were not possible, in sentences.
+        figures: measurements.
 
     """
 

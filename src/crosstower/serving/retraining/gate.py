@@ -17,8 +17,6 @@ from crosstower.serving.retraining.newest_rows import NewestRows, newest_rows
 from crosstower.serving.retraining.recall import recall_measures
 from crosstower.serving.retraining.smoke import check_requests
 
-__all__ = ["GateLimits", "Verdict", "judge"]
-
 
 def judge(
     live: str | Path,
@@ -45,7 +43,7 @@ def judge(
         earlier: raw rows before them, for the histories of the retrievers' queries; positives only
             if `positives` is given.
         limits: of the gate; the defaults if None.
-        experiments: of the server, whose arms the bundle has to serve.
+        experiments: of the server; the bundle must serve their arms.
 
     Raises:
         BundleError: the live bundle is damaged.

@@ -1,4 +1,4 @@
-"""The versions of a bundle as the journal tells them: which are there, which is live."""
+"""The versions of a bundle according to the journal: which exist, and which is live."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Version:
     Args:
         number: 0 for the bundle of the command line; None for one that was swapped to by its path.
         bundle: its folder.
-        folder: with what the retraining has left beside the bundle; None without a retraining.
+        folder: of the retraining, with the bundle in it; None without a retraining.
 
     """
 
@@ -125,9 +125,7 @@ class History:
         there = self.versions()
         if number not in there:
             known = ", ".join(str(n) for n in there)
-            raise ServeError(
-                f"version {number}: there is none, or it has been removed; there are: {known}"
-            )
+            raise ServeError(f"version {number}: unknown, or already removed; available: {known}")
         return there[number]
 
     def since(self) -> datetime | None:

@@ -44,10 +44,10 @@ def label_columns(
 
 
 def positive_types(retrieval: Recipe | None, labels: Labels) -> tuple[str, ...]:
-    """Return the types of events that are positives; none if `retrieval.where` tells them.
+    """Return the types of events that are positives; none if `retrieval.where` selects them.
 
     Raises:
-        RecipeError: neither the plan nor the recipe tells them.
+        RecipeError: neither the plan nor the recipe names them.
 
     """
     if retrieval is None or retrieval.retrieval is None:
@@ -55,8 +55,8 @@ def positive_types(retrieval: Recipe | None, labels: Labels) -> tuple[str, ...]:
     section = retrieval.retrieval
     if labels.positives and section.where is not None:
         raise RecipeError(
-            f"labels.positives: the retrieval recipe has where: {section.where!r}, which tells the"
-            " positives by their labels; drop labels.positives"
+            f"labels.positives: the retrieval recipe has where: {section.where!r}, which selects"
+            " the positives by their labels; drop labels.positives"
         )
     if labels.positives or section.where is not None:
         return labels.positives

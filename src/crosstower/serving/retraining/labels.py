@@ -19,21 +19,24 @@ from crosstower.recipe.own_columns import MARK
 from crosstower.serving.retraining.plan import Label, Labels
 
 AHEAD = timedelta(minutes=1)
-"""How much earlier than its impression an event with a request id may be: clocks differ."""
+"""Longest time that an event with a request id may precede its impression: clocks differ."""
 
 LABELLED_AT = f"{MARK}labelled_at"
 """Column of the time of the last event that labels a row; null without one."""
+
+REQUEST = "request_id"
+"""Column of the request that an event belongs to."""
 
 _ROW, _EVENT = f"{MARK}row", f"{MARK}event"
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Impressions with labels, and what became of the events.
+    """Impressions with labels, and the events without one.
 
     `rows` has the columns of the impressions' events, the label columns and `LABELLED_AT`.
-    `alone` are the events that label no impression, with the same columns: their own label is
-    given, other labels are missing. `repeated` counts impressions of one request and item beyond
+    `alone` are the events that label no impression, with the same columns: their own label is set,
+    other labels are missing. `repeated` counts impressions of one request and item beyond
     the first, which are left out. `late` counts events that came after the window.
     """
 
@@ -92,18 +95,18 @@ def label_impressions(
 
 def _once(shown: pl.DataFrame) -> pl.DataFrame:
     """Return the first impression of each user, request and item; all without a request."""
-    keyed = pl.col("request_id").is_not_null()
-    first = pl.struct("request_id", "user", "item_id").is_first_distinct()
+    keyed = pl.col(REQUEST).is_not_null()
+    first = pl.struct(REQUEST, "user", "item_id").is_first_distinct()
     return shown.filter(~keyed | first)
 
 
 def _matched(rows: pl.DataFrame, events: pl.DataFrame, window: timedelta) -> pl.DataFrame:
     """Return events with the row that each belongs to, or null, and whether it came too late."""
-    named = events.filter(pl.col("request_id").is_not_null())
-    others = events.filter(pl.col("request_id").is_null())
+    named = events.filter(pl.col(REQUEST).is_not_null())
+    others = events.filter(pl.col(REQUEST).is_null())
     found = pl.concat(
         [
-            _nearest(rows, named, ["request_id", "item_id"], AHEAD),
+            _nearest(rows, named, [REQUEST, "item_id"], AHEAD),
             _nearest(rows, others, ["user", "item_id"], timedelta(0)),
         ]
     )

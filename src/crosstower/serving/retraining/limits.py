@@ -8,7 +8,7 @@ from crosstower.recipe.frozen import FrozenModel
 
 
 class GateLimits(FrozenModel):
-    """What a new bundle may be worse in, compared with the live one on the newest rows.
+    """How much worse than the live bundle a new one may be on the newest rows.
 
     >>> GateLimits(max_loss=0.002).confidence
     0.95
@@ -18,8 +18,8 @@ class GateLimits(FrozenModel):
         default=0.0,
         ge=0.0,
         lt=1.0,
-        description="Loss that is tolerated: of AUC, NDCG and recall in points, of log loss and"
-        " RMSE as a share of the live bundle's.",
+        description="Tolerated loss: of AUC, NDCG and recall in points, of log loss and RMSE as a"
+        " share of the live bundle's.",
     )
     confidence: float = Field(
         default=0.95,
@@ -49,7 +49,8 @@ class GateLimits(FrozenModel):
     samples: int = Field(default=1_000, ge=100, description="Resamples of the bootstrap.")
     seed: int = Field(default=0, ge=0, description="Seed of the samples.")
     smoke: bool = Field(
-        default=True, description="Open the bundle as a server does, and send it a few requests."
+        default=True,
+        description="Open the bundle as a server does, and send it a few requests first.",
     )
 
     @model_validator(mode="after")

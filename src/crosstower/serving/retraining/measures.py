@@ -1,4 +1,4 @@
-"""What two bundles are compared by, on the same rows: one statistic per task and metric.
+"""Comparison of two bundles on the same rows: one statistic per task and metric.
 
 Shapes: B rows, 2 bundles (live, candidate).
 """
@@ -24,12 +24,12 @@ from crosstower.evaluation.metrics.per_user import ndcg_per_group
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION
 from crosstower.recipe.tasks import HeadKind
 from crosstower.serving.bundle.bundle import Bundle
+from crosstower.serving.retraining.labels import REQUEST
 from crosstower.serving.retraining.newest_rows import NewestRows
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float64]
-REQUEST = "request_id"
 _ROW = "crosstower gate row"
 _LEAST = 1e-15  # probability, so that a certain and wrong prediction has a finite loss
 
@@ -42,7 +42,7 @@ class Measure:
         name: task, or stage of the funnel.
         metric: name.
         statistic: value of each bundle `[2]` from draws per cluster.
-        users: number of clusters that it is made of.
+        users: number of clusters with a value.
         higher: whether higher is better.
         relative: whether a loss counts as a share of the live bundle's value.
 
@@ -66,13 +66,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Measures:
-    """What the rows tell of two bundles.
+    """Measures of two bundles on the same rows.
 
     Args:
         measures: comparisons.
         calibration: predictions over labels, by binary task.
         predictions: `[B, 2]`, by task.
-        notes: what could not be compared, in sentences.
+        notes: comparisons that were not possible, in sentences.
 
     """
 
@@ -161,9 +161,9 @@ class _Pair:
             return
         clusters = pl.Series("cluster", self.rows.clusters[self.places])
         owners = pl.DataFrame([requests, clusters]).unique(REQUEST, keep="first")
-        mine = lists[0].groups.rename(REQUEST).to_frame().join(
-            owners, on=REQUEST, how="left", maintain_order="left"
-        )["cluster"].to_numpy()  # fmt: skip
+        groups = lists[0].groups.rename(REQUEST).to_frame()
+        mine = groups.join(owners, on=REQUEST, how="left", maintain_order="left")
+        mine = mine["cluster"].to_numpy()
         values = np.stack([one.values for one in lists], axis=1)
         ndcg = mean_statistic(values, mine)
         found.measures.append(Measure("lists", f"ndcg@{k}", ndcg, _count(mine)))
@@ -206,7 +206,7 @@ def _aligned(
 
 
 def _lower(task: str, metric: str, statistic: Statistic, clusters: Indices) -> Measure:
-    """Return a measure of which less is better."""
+    """Return a measure that is better if it is lower."""
     return Measure(task, metric, statistic, _count(clusters), higher=False, relative=True)
 
 

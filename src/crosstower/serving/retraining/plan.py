@@ -12,7 +12,7 @@ from crosstower.recipe.arguments import path_of
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_mapping
-from crosstower.serving.retraining.gate import GateLimits
+from crosstower.serving.retraining.limits import GateLimits
 from crosstower.serving.state.impressions import IMPRESSION
 from crosstower.values.durations import Duration
 
@@ -78,10 +78,10 @@ class Labels(FrozenModel):
         default=None, description="Column of the item's id (default: retrieval.item)."
     )
     rank: str | None = Field(
-        default=None, description="Column that gets the rank of the impression (default: none)."
+        default=None, description="Column to fill with the rank of the impression (default: none)."
     )
     propensity: str | None = Field(
-        default=None, description="Column that gets the propensity of the impression."
+        default=None, description="Column to fill with the propensity of the impression."
     )
 
     @field_validator("tasks", mode="before")
@@ -101,7 +101,7 @@ class RowsPlan(FrozenModel):
         " data.path of the recipes).",
     )
     replay: float = Field(
-        default=0.2, ge=0, le=1, description="Share of the older rows that are trained on again."
+        default=0.2, ge=0, le=1, description="Share of the older rows to train on again."
     )
     replay_window: Duration | None = Field(
         default=None, description="Replay only rows of this time before the new ones, such as 7d."
@@ -113,7 +113,7 @@ class RowsPlan(FrozenModel):
         default=0.1, gt=0, lt=0.5, description="Share of the newest rows, for the gate."
     )
     min_new: int = Field(
-        default=5_000, ge=1, description="Fewest new rows; with fewer, nothing is trained."
+        default=5_000, ge=1, description="Fewest new rows; with fewer, the retraining is skipped."
     )
 
 
@@ -132,7 +132,7 @@ class StageTraining(FrozenModel):
 
 
 class RetrainPlan(FrozenModel):
-    """What `crosstower retrain` does; every key has a default.
+    """Settings of `crosstower retrain`; every key has a default.
 
     >>> RetrainPlan(labels={"window": "2h"}).labels.window
     7200.0
@@ -150,7 +150,7 @@ class RetrainPlan(FrozenModel):
     )
     index: str = Field(default="auto", description="Engine of the index.")
     index_options: dict[str, Any] = Field(default={}, description="Options of that engine.")
-    keep: int = Field(default=5, ge=2, description="Number of versions that are kept.")
+    keep: int = Field(default=5, ge=2, description="Number of versions to keep.")
 
     @model_validator(mode="after")
     def _windows(self) -> Self:
@@ -163,7 +163,7 @@ class RetrainPlan(FrozenModel):
 
 
 def load_plan(path: str | Path | None) -> RetrainPlan:
-    """Read a plan; paths in it are relative to its folder. Without a file, all is default.
+    """Read a plan, whose paths are relative to its folder; the defaults without a file.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "retrain.yaml"

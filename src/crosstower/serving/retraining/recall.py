@@ -17,7 +17,6 @@ from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.progress import no_progress
 from crosstower.data.reading import training_source
 from crosstower.data.split import SPLITS
-from crosstower.errors import DataError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.evaluation.metrics.paired import mean_statistic
 from crosstower.recipe.own_columns import ROW
@@ -25,7 +24,11 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.split import GivenSplit, order_of
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, evaluation_queries
 from crosstower.retrieval.data.items import ItemTable
-from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
+from crosstower.retrieval.data.positive_rows import (
+    NoPositivesError,
+    PositiveRows,
+    read_positives,
+)
 from crosstower.retrieval.data.retrieval_data import QueryEncoder
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.index.vectors import Vectors, top_places
@@ -119,10 +122,8 @@ class _Side:
         source, sides = training_source(recipe.data, parts), tower_columns_of(recipe)
         try:
             return read_positives(recipe, source, sides, no_progress, items=items)
-        except DataError as error:
-            if "no row is a positive" in str(error):
-                return None
-            raise
+        except NoPositivesError:
+            return None
 
     def recall(
         self, queries: EvaluationQueries, positives: PositiveRows, k: int
@@ -147,8 +148,7 @@ def _compare(
         positives[1], _TEST, by_user=section.user is not None, seen=section.seen_rule
     )
     if not len(queries):
-        found.notes.append("no new item of a user is known to both bundles, so recall is not"
-                           " compared")  # fmt: skip
+        found.notes.append("no user has a new item that both bundles know; recall is not compared")
         return
     pairs = zip(sides, positives, strict=True)
     values = np.stack([side.recall(queries, rows, k) for side, rows in pairs], axis=1)

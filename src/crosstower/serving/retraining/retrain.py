@@ -74,7 +74,7 @@ def retrain(
         plan: labels, rows, training and gate; a file, or None for the defaults.
         versions: folder of the versions; `BUNDLE.versions` if None.
         until: use events before this time, which has a zone; now if None.
-        experiments: whose arms the gate asks once.
+        experiments: of the server; the gate sends one request per arm.
         on_progress: called at each step.
 
     Raises:
@@ -113,14 +113,14 @@ def retrain(
             )
             facts = training.facts.model_dump(mode="json")
             published = attempt.finish(verdict, facts=facts)
-    told = verdict.plain()
+    plain = verdict.plain()
     return Retrained(
         "published" if published else "refused",
         attempt.number,
         new,
         attempt.reasons,
-        (*rows.notes, *training.notes, *told["notes"]),
-        told["figures"],
+        (*rows.notes, *training.notes, *plain["notes"]),
+        plain["figures"],
         time.monotonic() - begin,
     )
 

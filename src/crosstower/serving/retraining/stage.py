@@ -24,10 +24,11 @@ from crosstower.recipe.times import ORDER
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
 from crosstower.serving.retraining.plan import Labels, Runs
+from crosstower.storage.files import write_atomic
 from crosstower.training.run import Run
 
 RECIPES = "recipes"
-"""Folder, beside a version's bundle, of the recipes of the first bundle."""
+"""Folder of the first bundle's recipes, next to a version's bundle."""
 
 DEFAULT_TIME = "time"
 """Column of the time of rows whose recipe names none."""
@@ -85,14 +86,14 @@ class Stage:
         return tuple(dict.fromkeys([*own, *self.added]))
 
     def base(self, given: str | None, extra: Sequence[str]) -> pl.DataFrame:
-        """Return the rows that the first bundle was trained on, with their time as one.
+        """Return the rows that the first bundle was trained on, with their times as datetimes.
 
         Args:
             given: where they are; `data.path` of the recipe if None.
             extra: columns that are returned too, if the rows have them.
 
         Raises:
-            DataError: they are gone, have moved, lack a column, or their times only order them.
+            DataError: they are missing or lack a column, or their times have no unit.
 
         """
         data = self.recipe.data.model_copy(update={"joins": ()})
@@ -138,8 +139,8 @@ class Stage:
         for name in filter_columns(where or "True"):
             if name not in rows.columns:
                 raise RecipeError(
-                    f"retrieval.where: reads '{name}' of a joined table, but a retraining tells"
-                    " positives before it joins tables; add the column to the rows"
+                    f"retrieval.where: reads '{name}' of a joined table, but a retraining"
+                    " selects positives before it joins tables; add the column to the rows"
                 )
         return rows if where is None else rows.filter(parse_filter(where, dict(rows.schema)))
 
@@ -171,6 +172,14 @@ def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
             recipes[name] = starts[name].recipe
     column = time_column(recipes.get(RETRIEVAL), recipes.get(RANKING))
     return [Stage(name, recipes[name], starts[name], column) for name in found]
+
+
+def keep_recipes(stages: Sequence[Stage], folder: Path) -> None:
+    """Write the recipes of stages into the folder of a version, for later retrainings."""
+    (folder / RECIPES).mkdir()
+    for stage in stages:
+        path = folder / RECIPES / f"{stage.name}.yaml"
+        write_atomic(path, stage.recipe.to_yaml().encode())
 
 
 def id_columns(recipes: Mapping[str, Recipe], labels: Labels) -> tuple[str | None, str]:
@@ -206,9 +215,8 @@ def time_column(*recipes: Recipe | None) -> str:
             continue
         if any(r is not None and time in r.schema_.sources() for r in recipes):
             raise RecipeError(
-                f"column '{time}' is the time of the rows and an input of a model at once, but the"
-                " times of events are written in another form; give the model a copy of it under"
-                " another name"
+                f"column '{time}' is both the time of the rows and an input of a model, but events"
+                " write their times in another form; give the model a copy under another name"
             )
         return time
     return DEFAULT_TIME

@@ -15,11 +15,11 @@ from crosstower.serving.state.version_log import Entry, VersionEvent
 _MOST = 100
 
 Outcome = Literal["base", "running", "published", "refused", "failed", "interrupted", "withdrawn"]
-"""What became of a version; "base" is the bundle of the command line."""
+"""State of a version; "base" is the bundle of the command line."""
 
 
 class VersionSummary(FrozenModel):
-    """A version, and what became of it."""
+    """A version: its verdict and figures."""
 
     number: int
     version: str | None = Field(description="Content hash of the bundle; null if it has none.")
@@ -27,12 +27,12 @@ class VersionSummary(FrozenModel):
     begun: str | None = Field(description="Time in UTC.")
     ended: str | None = Field(description="Time of the verdict, in UTC.")
     verdict: Outcome
-    available: bool = Field(description="Whether its bundle is there, so that it can be served.")
+    available: bool = Field(description="Whether its bundle still exists and can be served.")
     rows: int | None = Field(default=None, description="Number of rows that it was trained on.")
     facts: dict[str, Any] = Field(default={}, description="About its rows.")
     reasons: list[str] = Field(default=[], description="Why it is not served, in sentences.")
-    notes: list[str] = Field(default=[], description="What the gate could not compare.")
-    figures: dict[str, Any] = Field(default={}, description="What the gate measured.")
+    notes: list[str] = Field(default=[], description="Comparisons that the gate could not make.")
+    figures: dict[str, Any] = Field(default={}, description="Measurements of the gate.")
 
 
 class JournalLine(FrozenModel):

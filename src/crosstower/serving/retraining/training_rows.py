@@ -12,12 +12,11 @@ from crosstower.errors import DataError
 from crosstower.recipe.own_columns import MARK, label_name
 from crosstower.serving.retraining.event_rows import Origins, with_columns
 from crosstower.serving.retraining.item_table import ItemRows
-from crosstower.serving.retraining.labels import LABELLED_AT, Labelled, label_impressions
+from crosstower.serving.retraining.labels import LABELLED_AT, REQUEST, Labelled, label_impressions
 from crosstower.serving.retraining.plan import Label, Labels
 from crosstower.serving.retraining.stage import Stage
 from crosstower.values.columns import text_of
 
-REQUEST = "request_id"
 TYPE = f"{MARK}type"
 """Column of the type of counted events; `type` may be one of their keys."""
 
@@ -46,7 +45,7 @@ class EventRowMaker:
         stages: to train again.
         labels: of the plan.
         tasks: events by label column.
-        positives: types of events that are positives, none if `retrieval.where` tells them.
+        positives: types of events that are positives; none if `retrieval.where` selects them.
         items: the items; None for a bundle that only ranks.
         users: tables of users' columns, the first counts.
         user: column of the user's id.

@@ -1,4 +1,4 @@
-"""What a version was trained on, as a file beside its bundle."""
+"""Facts about the training rows of a version, as a file next to its bundle."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FACTS = "facts.json"
 
 
 class VersionFacts(FrozenModel):
-    """What a version was trained on; kept beside its bundle.
+    """The training rows of a version.
 
     `rows` counts the new impressions, and `until` is the time of the last one. `trained_until` is
-    the time, by stage, before which rows were trained on (the others decided and tested). `items`
+    the time, by stage, before which rows were trained on; later rows validated and tested. `items`
     is the number of the last change of an item that the bundle has.
     """
 

@@ -13,12 +13,13 @@ import shutil
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.serving.bundle.manifest import read_manifest
+from crosstower.serving.retraining.figures import Verdict
 from crosstower.serving.retraining.history import History, Version
 from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import Entry, VersionEvent
@@ -29,19 +30,6 @@ KEEP = 5
 _LOCK = "retrain.lock"
 _OVERTAKEN = "another bundle went live while this version was made; start again"
 _GONE = re.compile(r"\.\d{4,}")  # folders that are being removed
-
-
-class Judgement(Protocol):
-    """The result of a gate: whether a version may be served, and why not."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether it may be served."""
-        ...
-
-    def plain(self) -> dict[str, Any]:
-        """Return reasons, notes and figures as plain JSON values."""
-        ...
 
 
 class Versions:
@@ -62,7 +50,7 @@ class Versions:
 
     @classmethod
     def open(cls, folder: str | Path, state: State, *, base: str | Path, keep: int = KEEP) -> Self:
-        """Lock the versions of a state, and remove what an interrupted attempt has left.
+        """Lock the versions of a state, and remove the files of interrupted attempts.
 
         Args:
             folder: of the versions; created if it is missing.
@@ -116,12 +104,12 @@ class Versions:
             reason = f"{error.filename or attempt.folder}: {error.strerror or error}"
             self._give_up(attempt, "failed", reason)
             raise ServeError(
-                f"version {attempt.number} was not made: {reason}; the live version stays. Make"
-                " room or repair the disk, and start again"
+                f"version {attempt.number} was not made: {reason}; the live version stays. Free"
+                " space or repair the disk, then start again"
             ) from error
         except BaseException as error:
             stopped = not isinstance(error, Exception)
-            reason = "stopped before its end" if stopped else f"{error}" or type(error).__name__
+            reason = "stopped before it finished" if stopped else f"{error}" or type(error).__name__
             self._give_up(attempt, "interrupted" if stopped else "failed", reason)
             raise
 
@@ -156,7 +144,7 @@ class Versions:
                 self.remove(version.bundle.parent)
 
     def remove(self, folder: Path) -> None:
-        """Remove a folder; it disappears at once, its content after that."""
+        """Remove a folder, renamed first so that it is never found half empty."""
         hidden = folder.with_name(f".{folder.name}")
         with suppress(OSError):
             folder.rename(hidden)
@@ -181,7 +169,7 @@ class Versions:
             self._locks.enter_context(FileLock(place / _LOCK, timeout=0))
         except Timeout as error:
             raise ServeError(
-                f"{place}: another retraining uses this state; wait for its end, or stop it"
+                f"{place}: another retraining uses this state; wait until it ends, or stop it"
             ) from error
         except OSError as error:
             raise ServeError(
@@ -192,7 +180,7 @@ class Versions:
         """Note attempts without an end, and remove folders that hold no version."""
         history = self.history()
         for entry in history.unfinished():
-            detail = {"reasons": ["its process ended before its end"]}
+            detail = {"reasons": ["its process ended before it finished"]}
             self._state.versions.add(
                 "interrupted", entry.number, entry.path, base=entry.base, detail=detail
             )
@@ -242,7 +230,7 @@ class Attempt:
         self.bundle = self.folder / BUNDLE
         self._versions = versions
 
-    def finish(self, verdict: Judgement, facts: Mapping[str, Any] | None = None) -> bool:
+    def finish(self, verdict: Verdict, facts: Mapping[str, Any] | None = None) -> bool:
         """Serve the version if the gate lets it pass, else remove it; note both in the journal.
 
         Args:

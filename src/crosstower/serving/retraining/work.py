@@ -31,7 +31,7 @@ from crosstower.serving.retraining.item_table import ItemRows, item_rows
 from crosstower.serving.retraining.label_columns import label_columns, lost_notes, positive_types
 from crosstower.serving.retraining.plan import RetrainPlan
 from crosstower.serving.retraining.recipes import check_training, ranking_recipe, retrieval_recipe
-from crosstower.serving.retraining.stage import RECIPES, Stage, id_columns, stages_of
+from crosstower.serving.retraining.stage import Stage, id_columns, keep_recipes, stages_of
 from crosstower.serving.retraining.training_rows import (
     EventRowMaker,
     EventRows,
@@ -51,7 +51,7 @@ _STEP = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Training:
-    """What the gate needs of a finished training.
+    """Input of the gate after a training.
 
     `tested` are the newest impressions, `positives` the newest positives, and `earlier` those
     before them; both are None without a retriever. `notes` are sentences about the columns.
@@ -173,10 +173,7 @@ class Work:
         """Train the stages in the folder of an attempt, and make the bundle."""
         impressions, log, runs, cuts = rows.impressions, None, list[Run](), dict[str, Cuts]()
         notes = ()
-        (attempt.folder / RECIPES).mkdir()
-        for stage in self.stages:
-            text = stage.recipe.to_yaml().encode()
-            write_atomic(attempt.folder / RECIPES / f"{stage.name}.yaml", text)
+        keep_recipes(self.stages, attempt.folder)
         if self.items is not None:
             stage = self.stage(RETRIEVAL)
             on_progress("training the retriever")
@@ -266,7 +263,6 @@ class Work:
     def _bundle(self, runs: Sequence[Run], attempt: Attempt) -> None:
         """Make the bundle, with the rules and the exploration of the live one."""
         live, plan = self.bundle, self.plan
-        explore = live.explore
         make_bundle(
             runs,
             attempt.bundle,
@@ -274,7 +270,7 @@ class Work:
             index_options=plan.index_options or None,
             candidates=plan.candidates or live.manifest.candidates,
             rules=None if live.rules == Rules() else live.rules,
-            explore=explore,
+            explore=live.explore,
         )
 
     def _facts(self, rows: EventRows, trained_until: dict[str, datetime]) -> VersionFacts:

@@ -13,7 +13,7 @@ _SELECT = (
 
 
 class CountedEvent(NamedTuple):
-    """What counts of events need of an event; ids, query and attributes are JSON."""
+    """The columns of an event that counts read; ids, query and attributes are JSON."""
 
     sequence: int
     type: str
@@ -42,8 +42,8 @@ def read_to_count(
         after: leave out events up to this number.
         last: leave out events after this number.
         since: leave out events up to this time, in microseconds since 1970.
-        limit: at most so many.
-        properties: read the query and the attributes, which are None otherwise.
+        limit: largest number of events.
+        properties: read the query and the attributes too; they are None if not.
 
     """
     columns = "query, attributes" if properties else "NULL, NULL"

@@ -64,8 +64,8 @@ class TableKeys:
 class Parts:
     """Hashes `[n]` of events by key column, `NO_KEY` where an event lacks the value.
 
-    `own` are those of the event alone, `whole` also has those of its item. `orphaned` `[n]` tells
-    which events name an item that does not exist, `of_items` are the columns that items have.
+    `own` are those of the event alone, `whole` also has those of its item. `orphaned` `[n]` marks
+    the events that name an item that does not exist, `of_items` are the columns that items have.
     """
 
     own: Mapping[str, U64]
@@ -79,7 +79,7 @@ class EventKeys:
 
     A column is the event's user or item, or what the training log renames, or that of a joined
     table; any other is taken from the event's query, else from its attributes, else from its item.
-    `reads_properties` tells whether the query and the attributes matter.
+    `reads_properties`: whether the query or the attributes are read.
 
     Args:
         columns: by which events are counted.

@@ -25,10 +25,10 @@ _LATEST = 2**63 // _MICROSECOND - 1  # microseconds since 1970, in the year 2262
 
 @dataclass(frozen=True)
 class Figures:
-    """What became of events, and the size of the counts.
+    """Numbers of events by outcome, and the size of the counts.
 
     `outcomes` are numbers of events, once per count; `keys` are those with events, `dropped_keys`
-    those dropped as there were too many.
+    those dropped because there were too many.
     """
 
     outcomes: Mapping[str, int]
@@ -68,7 +68,7 @@ class LiveCounts:
 
     The counts are those of the training log, and those of the events in the state that are later
     than its end. Deletions of events, and items put with other keys, make them stale: `renew`
-    counts anew, some events at a time, while the old counts serve.
+    recounts some events at a time, while the old counts serve.
 
     Args:
         state: has the events.
@@ -109,7 +109,7 @@ class LiveCounts:
         self._puts = puts
 
     def renew(self) -> bool:
-        """Count some events anew if the counts are stale; return whether there is more to do."""
+        """Recount some events if the counts are stale; return whether there is more to do."""
         for counts in self._now.base.counts.values():
             counts.advance(self._counters.now())
         if self._next is None:
@@ -127,7 +127,7 @@ class LiveCounts:
         return self._state.heads().deletions != self._now.deletions
 
     def figures(self) -> Figures:
-        """Return what became of the events so far."""
+        """Return the numbers of events so far, and the size of the counts."""
         now, counts = self._now, self._now.base.counts.values()
         outcomes = {
             "keyed": now.keyed,

@@ -1,4 +1,4 @@
-"""The bundles that a server was told to serve, and the journal of their versions."""
+"""The bundles chosen for a server, and the journal of their versions."""
 
 from __future__ import annotations
 
