@@ -46,12 +46,12 @@ def retrain(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Run that the bundle was made of; repeatable. Needed for version 1 only.",
+            help="Run that the bundle was built from; repeatable. Needed for version 1 only.",
         ),
     ] = None,
     every: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Repeat until stopped, such as 12h or 1d."),
+        typer.Option(metavar="INTERVAL", help="Repeat until stopped, such as 12h or 1d."),
     ] = None,
     versions: Annotated[
         Path | None,
@@ -63,14 +63,16 @@ def retrain(
     ] = None,
     experiments: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Experiments whose arms the gate asks once."),
+        typer.Option(
+            metavar="FILE", help="Experiments of the server; the gate sends one request per arm."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Train the next version from the events since the last one; serve it if it is no worse.
 
-    Events become labelled rows, both models go on from their weights, and calibration, blend and
-    index are made anew. A gate compares the new bundle with the live one on the newest rows. A
+    Events become labelled rows, both models continue from their weights, and calibration, blend
+    and index are rebuilt. A gate compares the new bundle with the live one on the newest rows. A
     running server follows within a second.
     """
     from crosstower.experiments.experiment_file import load_experiments

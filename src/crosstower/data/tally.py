@@ -43,7 +43,7 @@ class Tally:
         return [*self._left_out(), *low, *self.unseen.warnings(), *known]
 
     def sentences(self) -> list[str]:
-        """Return the warnings, and how many rows found their keys and events where all is well."""
+        """Return the warnings, and the numbers of rows that found their keys and events."""
         well = [match.sentence for match in (*self.joins, *self.counts) if not match.low]
         return well + self.warnings()
 

@@ -39,7 +39,7 @@ class Experiments(FrozenModel):
         return self
 
     def bundles(self, time: datetime) -> dict[str, str]:
-        """Return who names each bundle of an arm, by path; experiments that have ended need none.
+        """Return the experiment and arm of each bundle, by path; ended experiments need none.
 
         Args:
             time: now.

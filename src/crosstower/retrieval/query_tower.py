@@ -1,4 +1,4 @@
-"""Whether two retrievers compute the same query vectors: their item vectors can be mixed then."""
+"""Whether two retrievers have the same query tower, so that their item vectors can be mixed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crosstower.values.codes import Vocabulary
 def query_difference(first: Retriever, second: Retriever) -> str | None:
     """Return the first difference of two query towers in words, None if they are the same.
 
-    Compared are the columns of the query and the history, what the encoders have learned of them,
+    The comparison covers the columns of the query and the history, the state of their encoders,
     the layers of the tower, and the embeddings that it reads.
 
     Args:

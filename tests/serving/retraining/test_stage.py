@@ -43,7 +43,7 @@ def test_stages_go_on_from_the_runs_of_the_bundle(live_films: LiveFilms) -> None
 
 
 def test_runs_of_another_bundle_are_refused(live_films: LiveFilms) -> None:
-    with pytest.raises(RunError, match=r"runs.retrieval: missing; the first retraining goes on"):
+    with pytest.raises(RunError, match=r"runs.retrieval: missing; the first retraining continues"):
         stages_of(live_films.bundle, None, Runs(ranking=str(live_films.ranking.folder)))
     run, other = live_films.retrieval, live_films.only.retrieval
     assert other is not None

@@ -150,6 +150,16 @@ def test_a_type_that_was_never_sent_is_an_error_that_names_the_others(stages: li
         maker(stages, positives=("click", "tap")).rows(EVENTS, START, None)
 
 
+def test_labels_that_are_values_need_events_with_values(stages: list[Stage]) -> None:
+    valued = maker(stages, tasks={"liked": Label(event="like", value=True)})
+    match = r"labels.tasks.liked: no event of type 'like' has a value.* set value: false"
+    with pytest.raises(DataError, match=match):
+        valued.rows(EVENTS, START, None)
+    rated = pl.when(pl.col("type") == "like").then(4.0).alias("value")
+    found = valued.rows(EVENTS.with_columns(rated), START + timedelta(seconds=100), None)
+    assert found.impressions["liked"].to_list() == [4.0, None, None]
+
+
 def test_the_retriever_learns_from_items_that_the_next_bundle_has(stages: list[Stage]) -> None:
     retrieval = stages[0]
     made = maker(stages).rows(EVENTS, START + timedelta(seconds=100), None)

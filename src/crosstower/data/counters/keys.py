@@ -30,7 +30,7 @@ def hashes_of(raw: pl.Series) -> U64:
 
 
 def hash_of(value: Any) -> int:
-    """Return what `hashes_of` gives for one value.
+    """Return the hash of one value, as `hashes_of` does.
 
     >>> hash_of("7") == hash_of(7) == int(hashes_of(pl.Series([7]))[0])
     True

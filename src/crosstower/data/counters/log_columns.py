@@ -1,4 +1,4 @@
-"""Where each column of a key stands in an event log: under its name, another one, or in a table."""
+"""Find each key column of an event log: under its name, another name, or in a joined table."""
 
 from __future__ import annotations
 

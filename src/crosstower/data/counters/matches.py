@@ -1,4 +1,4 @@
-"""How many rows have events that a count counts."""
+"""Number of rows with events to count."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CountMatch:
 
     @property
     def sentence(self) -> str:
-        """What is counted, and the rows with events, with advice where there are none."""
+        """The count and its number of rows with events; advice if there are none."""
         types = ", ".join(map(repr, self.count.events))
         window = duration_text(self.count.window / SECOND)
         what = f"counts of {types} by {', '.join(self.count.by)} within {window}"

@@ -1,4 +1,4 @@
-"""Encode counts of events without frames: a server counts anew for each request."""
+"""Encode counts of events without data frames, once per request of a server."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class OnlineCounters:
         return self.at(parts_of(frame, self.keys), frame.height, self.instant())
 
     def shown(self, counted: Counted, row: int) -> dict[str, list[int]]:
-        """Return the counts of a candidate by column; of a ratio also what it divides by."""
+        """Return the counts of a candidate by column; a ratio has two, numerator first."""
         return {
             name: [int(counted.counts[count][row]) for count in counts]
             for name, counts in self.names.items()
@@ -121,7 +121,7 @@ class OnlineCounters:
 
 
 def counts_of(run: Run) -> CountsAtEnd:
-    """Return the counts of a ranking run at the end of its event logs, read anew.
+    """Read the counts of a ranking run at the end of its event logs.
 
     Raises:
         RunError: they are missing or damaged.

@@ -1,4 +1,4 @@
-"""Bundles of experiment arms in a worker: opened, checked, and kept as current as the main one."""
+"""Bundles of experiment arms in a worker: opened, checked and kept up to date."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class ArmBundles:
         """Yield each bundle."""
         return iter(self._served.values())
 
-    def beside(self, main: Served | None) -> list[Served]:
+    def with_main(self, main: Served | None) -> list[Served]:
         """Return all bundles, and the main one if it is open."""
         return [*self, *([] if main is None else [main])]
 
     def renew(self, main: Served | None) -> bool:
-        """Count some events of all bundles anew; return whether there is more to do."""
-        return any(served.renew() for served in self.beside(main))
+        """Recount some events of all bundles; return whether there is more to do."""
+        return any(served.renew() for served in self.with_main(main))
 
     def live(self, path: str) -> Live:
         """Return the bundle at a path as it is, in any thread."""
@@ -86,7 +86,7 @@ class ArmBundles:
             self._metrics.also_served(live.version)
 
     def check(self, main: Live) -> None:
-        """Refuse a main bundle whose requests those of the arms could not serve.
+        """Refuse a main bundle whose requests a bundle of an arm could not answer.
 
         Raises:
             ServeError: the ids of users or items are other columns, or an arm needs columns of the
@@ -149,7 +149,7 @@ class ArmBundles:
         return served.live
 
     def _columns(self, main: Live) -> set[str]:
-        """Return the query columns of all bundles."""
+        """Return the query columns that any bundle reads."""
         lives = [main, *(served.live for served in self)]
         return {name for live in lives for name in live.needs_funnel.query_columns}
 

@@ -36,7 +36,7 @@ def live_counts(live: Live, state: State) -> LiveCounts | None:
 
 
 def _keys_of_funnel(columns: Sequence[str], ranking: Recipe, funnel: OnlineFunnel) -> EventKeys:
-    """Return what finds the keys of events by the catalogue, and by tables of query columns."""
+    """Return the lookup of event keys in the catalogue and in tables of query columns."""
     section = retrieval_section_of(funnel.retriever.run.recipe)
     of_query, of_items = list[TableKeys](), list[TableKeys]()
     rows = funnel.ranker.rows if funnel.ranker is not None else None
@@ -55,7 +55,7 @@ def _keys_of_funnel(columns: Sequence[str], ranking: Recipe, funnel: OnlineFunne
 
 
 def _keys_of_rows(columns: Sequence[str], ranking: Recipe) -> EventKeys:
-    """Return what finds the keys of events by the columns of the training logs, and by tables."""
+    """Return the lookup of event keys by the columns of the training logs and in tables."""
     joins = ranking.data.joins
     names = [*columns, *(join.on for join in joins)]
     return EventKeys(
@@ -68,12 +68,12 @@ def _keys_of_rows(columns: Sequence[str], ranking: Recipe) -> EventKeys:
 
 
 def _renamed(ranking: Recipe) -> dict[str, str]:
-    """Return the names of exported columns that the training logs have for other columns."""
+    """Return the exported column that the training logs rename to each column."""
     logs = ranking.data.events
     return {n: of for log in logs for n, of in log.columns.items() if of not in (USER, ITEM)}
 
 
 def _named(ranking: Recipe, columns: Sequence[str], of_event: str) -> list[str]:
-    """Return the columns that the training logs have from a column of exported events."""
+    """Return the columns that the training logs read from a column of exported events."""
     logs = ranking.data.events
     return [n for n in columns if n == of_event or any(x.columns.get(n) == of_event for x in logs)]

@@ -78,17 +78,17 @@ class ServerMetrics:
         self._counter_events = _gauge(
             registry,
             "counter_events",
-            "Events read since the start by what became of them, once per count of the ranker; of"
-            " the worker with most.",
+            "Events read since the start by outcome, once per count of the ranker; the maximum over"
+            " workers.",
             "version",
             "outcome",
             mode="livemax",
         )
         self._counter_keys, self._counter_dropped = (
-            _gauge(registry, name, f"{words}; of the worker with most.", "version", mode="livemax")
+            _gauge(registry, name, f"{words}; maximum over workers.", "version", mode="livemax")
             for name, words in (
                 ("counter_keys", "Keys with counts"),
-                ("counter_dropped_keys", "Keys dropped, as there were too many"),
+                ("counter_dropped_keys", "Keys dropped because there were too many"),
             )
         )
         self._counter_bytes = _gauge(
@@ -205,7 +205,7 @@ class ServerMetrics:
                 self._of(self._drift, of, task).set(_UNKNOWN_DRIFT)
 
     def also_served(self, version: str) -> None:
-        """Show a version that arms of experiments have."""
+        """Show the version of an arm's bundle."""
         self._of(self._model, version).set(1)
 
     def score_drift(self, version: str, task: str, index: float | None) -> None:

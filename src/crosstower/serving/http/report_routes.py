@@ -1,4 +1,4 @@
-"""The routes that read what the server has learnt: the reports of experiments."""
+"""The route of experiment reports."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ class Stages(_Response):
 
 
 class Explained(_Response):
-    """What rules did: those in effect, and what each left out."""
+    """Effect of rules: those applied, and the candidates that each removed."""
 
     rules: dict[str, Any]
     removed: dict[str, int] = Field(

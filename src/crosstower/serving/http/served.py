@@ -68,7 +68,7 @@ class Served:
         self._heads = heads
 
     def renew(self) -> bool:
-        """Count some events anew if others were deleted; return whether there is more to do."""
+        """Recount some events after deletions; return whether there is more to do."""
         return self._counts is not None and self._counts.renew()
 
     def record(self, found: Ranked) -> None:

@@ -113,7 +113,7 @@ class Service:
             self._show_figures()
 
     async def renew_counts(self, seconds: float = math.inf) -> None:
-        """Count events anew where others were deleted; requests are served in between."""
+        """Recount events after deletions; requests are served in between."""
         end, more = time.monotonic() + seconds, True
         while more and time.monotonic() < end:
             more = await self._in_thread(lambda: self.arms.renew(self._served))
@@ -213,7 +213,7 @@ class Service:
 
     def record(self, live: Live, found: Ranked) -> None:
         """Record the metrics of a response of a bundle."""
-        for served in self.arms.beside(self._served):
+        for served in self.arms.with_main(self._served):
             if served.live is live and not self.warming:
                 served.record(found)
 

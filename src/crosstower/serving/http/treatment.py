@@ -11,7 +11,7 @@ from crosstower.experiments.interleaving import team_draft
 from crosstower.serving.http.schemas import RecommendRequest
 from crosstower.serving.http.spending import Refund
 
-_OF_ONE_LIST = ("stages", "explain")  # parts of a response that two lists have no common one of
+_OF_ONE_LIST = ("stages", "explain")  # parts of a response that cannot be merged
 
 
 ItemCharge = tuple[Any, Charge]
@@ -20,7 +20,7 @@ ItemCharge = tuple[Any, Charge]
 
 @dataclass(frozen=True)
 class Treatment:
-    """What an arm makes of a request: one list, or two lists to interleave.
+    """The requests of an arm: one, or two whose lists are interleaved.
 
     Args:
         experiment: name.
@@ -51,7 +51,7 @@ class Treatment:
     def refunds(
         self, response: Mapping[str, Any], charges: Sequence[Sequence[ItemCharge]]
     ) -> list[Refund]:
-        """Return what to take back of each list: the charges of items that it does not show.
+        """Return the refunds per list: the charges of its items that are not shown.
 
         Args:
             response: of both lists.

@@ -1,4 +1,4 @@
-"""The route of item vectors: those that were computed anew for the same query tower."""
+"""The route of item vectors, recomputed for the same query tower."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class WorkerUsers:
         funnel.users.live = self._histories.of
 
     def catch_up(self, heads: Heads) -> None:
-        """Forget what is cached of users that have changed in the state, whose heads are given."""
+        """Drop cached users that have changed in the state; its heads are given."""
         if self._histories is not None:
             self._histories.catch_up(heads)
 

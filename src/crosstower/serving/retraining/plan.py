@@ -118,7 +118,7 @@ class RowsPlan(FrozenModel):
 
 
 class Runs(FrozenModel):
-    """Folders of the runs that the first bundle was made of."""
+    """Folders of the runs that the first bundle was built from."""
 
     retrieval: str | None = Field(default=None, description="Run that retrieves.")
     ranking: str | None = Field(default=None, description="Run that ranks.")

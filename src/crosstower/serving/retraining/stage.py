@@ -245,7 +245,7 @@ def check_weights(start: Run, served: Run, *, key: str) -> None:
 
     """
     name, seed = served.chosen(None, None)
-    other = f"{key}: {start.folder} is not the run that the bundle was made of"
+    other = f"{key}: {start.folder} is not the run that the bundle was built from"
     if name not in start.info.models or seed not in start.info.seeds:
         raise RunError(f"{other} (it has no model '{name}' with seed {seed}); name that run")
     ours = start.model(name, seed=seed).state_dict()
@@ -266,8 +266,8 @@ def run_of(given: str | Path | None, *, key: str) -> Run:
     """
     if given is None:
         raise RunError(
-            f"{key}: missing; the first retraining goes on from the weights and optimiser states of"
-            " the runs that the bundle was made of: name them in the plan, or with --from"
+            f"{key}: missing; the first retraining continues from the runs that the bundle was"
+            " built from: name them in the plan, or with --from"
         )
     try:
         return Run.open(given)

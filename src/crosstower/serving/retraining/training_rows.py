@@ -155,6 +155,13 @@ class EventRowMaker:
                     f"labels.tasks.{column}: no event of type '{label.event}' has been sent; name"
                     f" the type that labels '{column}' (types found: {found})"
                 )
+            sent = events.filter(pl.col("type") == label.event)
+            if label.value and sent["value"].null_count() == sent.height:
+                raise DataError(
+                    f"labels.tasks.{column}: no event of type '{label.event}' has a value, which"
+                    " would be the label; send the events with value, or set value: false for"
+                    " labels of 1 and 0"
+                )
         if self.positives and not types & set(self.positives):
             raise DataError(
                 f"labels.positives: no event of type {', '.join(self.positives)} has been sent;"
