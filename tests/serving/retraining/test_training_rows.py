@@ -155,9 +155,6 @@ def test_labels_that_are_values_need_events_with_values(stages: list[Stage]) -> 
     match = r"labels.tasks.liked: no event of type 'like' has a value.* set value: false"
     with pytest.raises(DataError, match=match):
         valued.rows(EVENTS, START, None)
-    rated = pl.when(pl.col("type") == "like").then(4.0).alias("value")
-    found = valued.rows(EVENTS.with_columns(rated), START + timedelta(seconds=100), None)
-    assert found.impressions["liked"].to_list() == [4.0, None, None]
 
 
 def test_the_retriever_learns_from_items_that_the_next_bundle_has(stages: list[Stage]) -> None:
