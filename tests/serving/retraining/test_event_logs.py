@@ -1,6 +1,6 @@
 """A ranker with counters, retrained: what it counts is checked event by event."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,7 @@ from crosstower.data.counters.files import load_counts
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe
 from crosstower.serving.bundle import make_bundle
-from crosstower.serving.retraining.event_logs import event_logs, with_counts
+from crosstower.serving.retraining.event_logs import event_logs, logs_end, with_counts
 from crosstower.serving.retraining.retrain import retrain
 from crosstower.serving.retraining.stage import Stage, stages_of
 from crosstower.training.run import Run
@@ -20,7 +20,7 @@ from ...fixtures.counted_films import CountedFilms
 from ...fixtures.live_films import LiveFilms, rows
 from ...fixtures.made_once import made_once
 from .films_log import START, filled_state, film_events, films_plan
-from .test_stage import runs_of
+from .test_stage import ranking, runs_of
 
 HOURS = 6
 COUNTERS = {
@@ -103,6 +103,26 @@ def test_the_logs_of_the_recipe_stay_and_the_servers_follows(
     assert pl.read_parquet(str(second.path)).equals(events)
     plain = stages_of(live_films.bundle, None, runs_of(live_films))[1]
     assert event_logs(plain, tmp_path, base, events) == ()
+
+
+def test_the_end_of_the_logs_is_that_of_their_last_event(tmp_path: Path) -> None:
+    path, now = tmp_path / "log.csv", START + timedelta(days=1)
+    zone = timezone(timedelta(hours=5, minutes=30))
+    last, future = (t.astimezone(zone).isoformat() for t in (START, now + timedelta(seconds=1)))
+    path.write_text(f"type,at\nscroll,{last}\nclick,{future}\n")
+    later = START + timedelta(hours=2)
+    base = pl.DataFrame({"time": [START, later]})
+    log = {"path": str(path), "time": "at"}
+    plain = yaml.safe_load(ranking().to_yaml())
+    plain["schema"]["columns"]["clicks"] = COUNTERS["shown"] | {"by": "u"}
+    ends = list[datetime | None]()
+    for logs in ("rows", log, ["rows", log]):
+        plain["data"] = {"events": logs, "time": "time"}
+        stage = Stage("ranking", Recipe.model_validate(plain), None, "time")  # type: ignore[arg-type]
+        ends.append(logs_end(stage, base, now))
+    assert ends == [later, START, later]
+    without = Stage("ranking", ranking(), None, "time")  # type: ignore[arg-type]
+    assert logs_end(without, base, now) is None
 
 
 def test_rows_without_counters_stay_as_they_are(live_films: LiveFilms) -> None:

@@ -192,3 +192,6 @@ def test_keys_of_counted_events_are_those_that_a_server_finds(live_films: LiveFi
     assert found.counted.select(TYPE, "type", "country").unique().rows() == [
         ("like", "series", None)
     ]
+    until, after = START + timedelta(seconds=100), START + timedelta(seconds=40)
+    later = maker([counting], items=items).rows(EVENTS, until, START, counted_after=after)
+    assert later.counted["event_id"].to_list() == ["8", "9"]

@@ -63,13 +63,21 @@ class EventRowMaker:
     item: str
     _notes: list[str] = field(default_factory=list[str])
 
-    def rows(self, events: pl.DataFrame, until: datetime, after: datetime | None) -> EventRows:
+    def rows(
+        self,
+        events: pl.DataFrame,
+        until: datetime,
+        after: datetime | None,
+        *,
+        counted_after: datetime | None = None,
+    ) -> EventRows:
         """Return the rows of events.
 
         Args:
             events: of impressions and labels, none of the future.
             until: last time of a row.
             after: rows up to this time are in the base rows already.
+            counted_after: events up to this time are in the logs of counters already.
 
         Raises:
             DataError: no impressions, or no event of a label.
@@ -80,7 +88,8 @@ class EventRowMaker:
         self._count(shown, events, until, after)
         impressions = self._columns(shown.rows, after)
         positives = self._columns(self._positives(events, until), after)
-        return EventRows(impressions, positives, self._counted(events, after), tuple(self._notes))
+        counted = self._counted(events, counted_after)
+        return EventRows(impressions, positives, counted, tuple(self._notes))
 
     def _counted(self, events: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
         """Return the events that counters count, with the columns of their keys.

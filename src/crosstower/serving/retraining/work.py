@@ -20,7 +20,7 @@ from crosstower.retrieval.files import USER, read
 from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
 from crosstower.serving.retraining.division import Cuts, cuts_of, divided
-from crosstower.serving.retraining.event_logs import event_logs, with_counts
+from crosstower.serving.retraining.event_logs import event_logs, logs_end, with_counts
 from crosstower.serving.retraining.event_rows import (
     histories,
     last_columns,
@@ -139,8 +139,14 @@ class Work:
             self.item,
         )
         window = timedelta(seconds=max(windows, default=0.0))
-        found = maker.rows(events, self.until - window - _STEP, after)
+        until = self.until - window - _STEP
+        found = maker.rows(events, until, after, counted_after=self._counted_until())
         return replace(found, notes=(*found.notes, *self.notes))
+
+    def _counted_until(self) -> datetime | None:
+        """Return the time up to which the logs of the recipes have the events."""
+        ends = [logs_end(stage, self.base[stage.name], self.until) for stage in self.stages]
+        return max((end for end in ends if end is not None), default=None)
 
     def _users(self, needed: Sequence[str]) -> list[pl.DataFrame]:
         """Return tables of users' columns: attributes, then last rows, then the segment."""
