@@ -1,5 +1,6 @@
 """One worker: its turn, its bundle, its items."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+
+from crosstower.serving.http import service as module
 
 from ..conftest import Start, event
 from .client import LISTING, find, problem, service_of
@@ -40,6 +43,33 @@ def test_two_workers_agree(start: Start) -> None:
         assert lists[0]["items"] == lists[1]["items"]
     one.delete("/v1/items", params={"id": 10**6})
     assert len(find(two, "city == 'Atlantis'", k=50)) == 5
+
+
+def test_a_fault_does_not_end_the_loop_that_follows_the_state(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start()
+    service, looks = service_of(client), list[int]()
+
+    def size() -> int:
+        looks.append(1)
+        if len(looks) == 1:
+            raise ValueError("a fault")
+        return 7
+
+    monkeypatch.setattr(module, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(service.state, "size", size)
+
+    async def follow() -> None:
+        task = asyncio.create_task(service.keep_up())
+        async with asyncio.timeout(30):
+            while len(looks) < 3:
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    client.portal.call(follow)  # type: ignore[union-attr]
+    assert "following the state failed" in caplog.text
+    assert "a fault" in caplog.text
 
 
 def test_drift_is_told_of_what_is_shown(client: TestClient) -> None:

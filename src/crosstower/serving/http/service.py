@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ from crosstower.serving.state.state import State
 
 Result = TypeVar("Result")
 _IDLE_SECONDS = 1.0
+_LOG = logging.getLogger("uvicorn.error")
 
 
 class Service:
@@ -110,6 +112,9 @@ class Service:
                 self._state_bytes = await asyncio.to_thread(self.state.size)
             except CrosstowerError:
                 continue  # the next request reports it
+            except Exception:
+                _LOG.exception("following the state failed; the next attempt is in a second")
+                continue
             self._show_figures()
 
     async def renew_counts(self, seconds: float = math.inf) -> None:
