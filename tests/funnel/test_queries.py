@@ -52,7 +52,7 @@ def test_a_ranker_that_needs_more_of_the_rows_is_told_so(cinema: Runs) -> None:
         evaluate_funnel(funnel, data=watches(90, seed=8).drop("hour"))
     with pytest.raises(DataError, match="no column 'our'; did you mean 'hour'"):
         evaluate_funnel(funnel, columns=["our"])
-    with pytest.raises(QueryError, match="'genre' is a column of the items, which each candidate"):
+    with pytest.raises(QueryError, match="'genre' is a column of the items, so each candidate"):
         evaluate_funnel(funnel, columns=["hour", "genre"])
     queries = queries_of_run(funnel, ["hour"], lambda _stage, _rows: None)
     liked = watches().filter(pl.col("liked") == 1).group_by("user").tail(1)
