@@ -1,6 +1,7 @@
 """One worker: its turn, its bundle, its items."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +59,7 @@ def test_a_fault_does_not_end_the_loop_that_follows_the_state(
         return 7
 
     monkeypatch.setattr(module, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LOG", logging.getLogger("follow"))  # whatever uvicorn's does
     monkeypatch.setattr(service.state, "size", size)
 
     async def follow() -> None:
