@@ -28,12 +28,13 @@ import numpy as np
 import polars as pl
 
 from benchmarks.client import free_port, wait_until_ready
-from benchmarks.loop_models import loop_bundle
+from benchmarks.loop_models import first_models
 from benchmarks.machine import describe
 from crosstower.data.datasets.worlds import DriftingFeed
 from crosstower.serving.state.event_export import export_events
 
 USERS, ITEMS, LENGTH, CHECKED = 40, 400, 100, 8
+BORN = 1_700_000_000  # seconds, of items that are put
 _KINDS = ("events", "put", "delete", "erase")
 _SHARES = (0.80, 0.10, 0.07, 0.03)
 
@@ -96,7 +97,7 @@ class Writer:
 
     def _put(self, client: httpx.Client) -> None:
         item = 1_000_000 * (self.number + 1) + int(self.random.integers(50))
-        row = {"item_id": item, "topic": "topic_1", "content_type": "article"}
+        row = {"item_id": item, "topic": "topic_1", "content_type": "article", "born": BORN}
         self.items[item] = None
         _done(client.put("/v1/items", json={"items": [row]}))
         self.items[item] = True
@@ -161,7 +162,7 @@ def life(server: Killed, writers: list[Writer], random: np.random.Generator) -> 
                     time.sleep(0.02)  # it is dead, restarts a worker, or is overloaded
 
     def recommend(client: httpx.Client) -> None:
-        body = {"user": int(time.monotonic_ns() % USERS), "k": 10}
+        body = {"user": int(time.monotonic_ns() % USERS), "k": 10, "query": {"position": 1}}
         served[str(client.post("/v1/recommend", json=body).status_code)] += 1
 
     threads = [threading.Thread(target=repeat, args=(w.write,)) for w in writers]
@@ -237,9 +238,9 @@ def compare(
 def trained(folder: Path, seed: int) -> tuple[Path, list[int]]:
     """Return a small bundle with live histories, and its items."""
     feed = DriftingFeed(seed, users=USERS, items=ITEMS, lifetime=1e6)
-    items = feed.items(0).drop("born")
-    bundle = loop_bundle(folder, feed.log(4_000), items, live=True, epochs=1, candidates=100)
-    return bundle, items["item_id"].to_list()
+    items = feed.items(0)
+    models = first_models(folder, feed.log(4_000), items, live=True, epochs=1, candidates=100)
+    return models.bundle, items["item_id"].to_list()
 
 
 def _require(fact: bool, words: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from fastapi.testclient import TestClient
 
-from benchmarks.loop_models import loop_bundle
+from benchmarks.loop_models import first_models
 from benchmarks.machine import describe
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Settings
@@ -66,20 +66,22 @@ def click(state: State, number: int, user: int) -> None:
 
 def small_bundle(folder: Path, random: np.random.Generator) -> Path:
     """A funnel of 1,000 items and 300 users, whose histories clicks extend."""
+    past = int(time.time()) - 100_000
     items = pl.DataFrame({"item_id": np.arange(1_000)}).with_columns(
-        topic=pl.col("item_id") % 7, content_type=pl.lit("video")
+        topic=pl.col("item_id") % 7, content_type=pl.lit("video"), born=pl.lit(past)
     )
-    count, past = 6_000, int(time.time()) - 100_000
+    count = 6_000
     rows = pl.DataFrame(
         {
             "user_id": random.integers(0, 300, count),
             "item_id": random.integers(0, 1_000, count),
             "timestamp": past + np.arange(count),
+            "position": 1 + np.arange(count) % 10,
             "click": random.integers(0, 2, count).astype(np.int8),
             "like": random.integers(0, 2, count).astype(np.int8),
         }
-    ).join(items, on="item_id", maintain_order="left")
-    return loop_bundle(folder, rows, items, live=True, epochs=1, candidates=100)
+    ).join(items.drop("born"), on="item_id", maintain_order="left")
+    return first_models(folder, rows, items, live=True, epochs=1, candidates=100).bundle
 
 
 def delays(folder: Path, clicks: int, random: np.random.Generator) -> None:
@@ -110,7 +112,7 @@ def delays(folder: Path, clicks: int, random: np.random.Generator) -> None:
 
 
 def listed(client: TestClient, user: int) -> list[int]:
-    response = client.post("/v1/recommend", json={"user": user, "k": 10})
+    response = client.post("/v1/recommend", json={"user": user, "k": 10, "query": {"position": 1}})
     response.raise_for_status()
     return [item["item_id"] for item in response.json()["items"]]
 
