@@ -7,7 +7,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,17 +108,51 @@ def wait_until_ready(port: int) -> None:
 
 def resident_mb(process: int) -> float:
     """Return the memory of a process and its children in MB, shared pages counted once (PSS)."""
-    total, children = 0.0, [process]
-    while children:
-        pid = children.pop()
+    lines = [ln for text in of_processes(process, "smaps_rollup") for ln in text.splitlines()]
+    return sum(float(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
+
+
+def of_processes(process: int, file: str) -> Iterator[str]:
+    """Yield a file of /proc of a process and of its children, as far as they are still there."""
+    waiting = [process]
+    while waiting:
+        pid = waiting.pop()
         try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            text = Path(f"/proc/{pid}/{file}").read_text()
             for task in Path(f"/proc/{pid}/task").iterdir():
-                children += [int(c) for c in (task / "children").read_text().split()]
+                waiting += [int(child) for child in (task / "children").read_text().split()]
         except OSError:
             continue
-        total += next(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1e3
+        yield text
+
+
+def open_loop(
+    port: int, requests: list[tuple[str, float, bytes]]
+) -> tuple[dict[str, list[float]], float]:
+    """Send requests when they are due, whether or not earlier ones have been answered.
+
+    Args:
+        port: of the server.
+        requests: path, seconds from the beginning, and body.
+
+    Returns:
+        Latencies in seconds since each request was due, by path; and the seconds that all took.
+
+    """
+    ordered = sorted(requests, key=lambda one: one[1])
+    found: dict[str, list[float]] = {path: [] for path, *_ in ordered}
+    begin = time.perf_counter() + 0.2
+
+    def some(first: int) -> None:
+        connection = Connection(port)
+        for path, due, content in ordered[first::THREADS]:
+            time.sleep(max(0.0, begin + due - time.perf_counter()))
+            connection.post(path, content)
+            found[path].append(time.perf_counter() - begin - due)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(some, range(THREADS)))
+    return found, time.perf_counter() - begin
 
 
 def quantiles(latencies: list[float]) -> str:

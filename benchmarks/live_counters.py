@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from benchmarks.client import THREADS, Connection, body, quantiles, resident_mb, server
+from benchmarks.client import body, of_processes, open_loop, quantiles, resident_mb, server
 from benchmarks.machine import describe
 from benchmarks.serving_bundle import CANDIDATES, USERS, recipes, rows
 from crosstower import fit
@@ -169,32 +168,14 @@ def load(
         ]  # fmt: skip
         due = n * PER_REQUEST / event_rate
         asked.append(("/v1/events", due, json.dumps({"events": events}).encode()))
-    asked.sort(key=lambda one: one[1])
-    found: dict[str, list[float]] = {"/v1/recommend": [], "/v1/events": []}
-    begin = time.perf_counter() + 0.2
-
-    def some(first: int) -> None:
-        connection = Connection(port)
-        for path, due, content in asked[first::THREADS]:
-            time.sleep(max(0.0, begin + due - time.perf_counter()))
-            connection.post(path, content)
-            found[path].append(time.perf_counter() - begin - due)
-
-    with ThreadPoolExecutor(THREADS) as threads:
-        list(threads.map(some, range(THREADS)))
-    return json.dumps({**found, "seconds": time.perf_counter() - begin})
+    latencies, seconds = open_loop(port, asked)
+    return json.dumps({**latencies, "seconds": seconds})
 
 
 def cpu_seconds(process: int) -> float:
     """Return the CPU seconds of a process and its children so far."""
-    total, waiting = 0.0, [process]
-    while waiting:
-        pid = waiting.pop()
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            waiting += [int(child) for child in (task / "children").read_text().split()]
-    return total
+    stats = (text.rpartition(")")[2].split() for text in of_processes(process, "stat"))
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def served(bundle: Path, options: argparse.Namespace) -> None:

@@ -7,17 +7,14 @@ item, which extends that user's history. Latency counts from when a request was 
 
 import argparse
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.client import (
-    THREADS,
-    Connection,
     body,
     in_a_process,
+    open_loop,
     quantiles,
     resident_mb,
     server,
@@ -40,20 +37,7 @@ def mixed(
         ("/v1/events", n / event_rate, event(f"{seed}-{n}", *click))
         for n, click in enumerate(clicks)
     ]
-    asked.sort(key=lambda one: one[1])
-    found: dict[str, list[float]] = {"/v1/recommend": [], "/v1/events": []}
-    begin = time.perf_counter() + 0.2
-
-    def some(first: int) -> None:
-        connection = Connection(port)
-        for path, due, content in asked[first::THREADS]:
-            time.sleep(max(0.0, begin + due - time.perf_counter()))
-            connection.post(path, content)
-            found[path].append(time.perf_counter() - begin - due)
-
-    with ThreadPoolExecutor(THREADS) as threads:
-        list(threads.map(some, range(THREADS)))
-    return json.dumps(found)
+    return json.dumps(open_loop(port, asked)[0])
 
 
 def event(number: str, user: int, item: int) -> bytes:
