@@ -131,10 +131,10 @@ class ArmBundles:
         """
         if not self._served:
             return respond_to_lists(main, batch, queue_timeout=queue_timeout)
-        found: list[Any | Exception] = [None] * len(batch)
+        found, known = list[Any | Exception]([None] * len(batch)), self._columns(main)
         for bundle in dict.fromkeys(one.bundle for one in batch):
             live = main if bundle is None else self._caught_up(bundle)
-            others = self._columns(main) - set(live.needs_funnel.query_columns)
+            others = known - set(live.needs_funnel.query_columns)
             places = [place for place, one in enumerate(batch) if one.bundle == bundle]
             mine = [_without(batch[place], others) for place in places]
             results = respond_to_lists(live, mine, queue_timeout=queue_timeout)
