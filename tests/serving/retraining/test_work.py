@@ -11,10 +11,9 @@ import pytest
 
 from crosstower.retrieval.files import FOLDER, SEEN_ITEMS, USER
 from crosstower.serving.bundle import Bundle
-from crosstower.serving.retraining.division import Cuts
+from crosstower.serving.retraining.division import Cuts, trained_until_of
 from crosstower.serving.retraining.retrain import retrain
 from crosstower.serving.retraining.version_facts import read_facts
-from crosstower.serving.retraining.work import trained_until_of
 from crosstower.serving.state.state import State
 from crosstower.training.run import Run
 

@@ -12,6 +12,7 @@ import polars as pl
 from crosstower.data.split import HISTORY
 from crosstower.errors import DataError
 from crosstower.serving.retraining.plan import RowsPlan
+from crosstower.training.run import Run
 
 PART = "part"
 """Column of a row's split: train, valid, test or history."""
@@ -82,3 +83,8 @@ def divided(
     )
     found = rows.with_columns(part.alias(PART))
     return found if histories else found.filter(pl.col(PART) != HISTORY)
+
+
+def trained_until_of(run: Run, cuts: Cuts) -> datetime:
+    """Return the time before which a run was trained on the rows."""
+    return cuts.test_from if run.recipe.training.refit else cuts.valid_from

@@ -17,9 +17,11 @@ from crosstower.recipe.events import EventLog
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import USER, read
+from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle.building import make_bundle
 from crosstower.serving.bundle.bundle import RANKING, RETRIEVAL, Bundle
-from crosstower.serving.retraining.division import Cuts, cuts_of, divided
+from crosstower.serving.bundle.manifest import RunFacts
+from crosstower.serving.retraining.division import Cuts, cuts_of, divided, trained_until_of
 from crosstower.serving.retraining.event_logs import event_logs, logs_end, with_counts
 from crosstower.serving.retraining.event_rows import (
     histories,
@@ -93,12 +95,17 @@ class Work:
         return next(stage for stage in self.stages if stage.name == name)
 
     @cached_property
+    def retriever(self) -> Retriever:
+        """The retriever of the live bundle."""
+        return self.bundle.retriever()
+
+    @cached_property
     def items(self) -> ItemRows | None:
         """The items of the next bundle; None if it only ranks."""
         if self.bundle.retrieval is None:
             return None
         known = None if self.live.folder is None else read(self.live.folder / KNOWN)
-        return item_rows(self.bundle.retriever(), self.state, known)
+        return item_rows(self.retriever, self.state, known)
 
     @cached_property
     def base(self) -> dict[str, pl.DataFrame]:
@@ -123,8 +130,7 @@ class Work:
         types = {labels.impression, *(label.event for label in self.tasks.values())}
         counts = [count for stage in self.stages for count in stage.counts]
         types |= {*self.positives, *(kind for count in counts for kind in count.events)}
-        needed = [name for stage in self.stages for name in (*stage.needed, *stage.event_keys)]
-        needed = list(dict.fromkeys(needed))
+        needed = list(dict.fromkeys(n for s in self.stages for n in (*s.needed, *s.event_keys)))
         events = events_frame(self.state, sorted(types), [*needed, "propensity"])
         events = events.filter(pl.col("time") < self.until)
         windows = [label.window or labels.window for label in self.tasks.values()]
@@ -138,8 +144,7 @@ class Work:
             self.user,
             self.item,
         )
-        window = timedelta(seconds=max(windows, default=0.0))
-        until = self.until - window - _STEP
+        until = self.until - timedelta(seconds=max(windows, default=0.0)) - _STEP
         found = maker.rows(events, until, after, counted_after=self._counted_until())
         return replace(found, notes=(*found.notes, *self.notes))
 
@@ -153,7 +158,7 @@ class Work:
         tables = [user_columns(self.state, needed)]
         if self.bundle.retrieval is None or self.user is None:
             return tables
-        tables.append(last_columns(self.bundle.retriever().users))
+        tables.append(last_columns(self.retriever.users))
         stage = self.stage(RETRIEVAL)
         segment = retrieval_section_of(stage.recipe).segment
         if segment is not None:
@@ -185,7 +190,7 @@ class Work:
             on_progress("training the retriever")
             log = retrieval_rows(stage, self.base[RETRIEVAL], rows.positives, self.items, self.user)
             cuts[RETRIEVAL] = self._cuts(stage, log, rows)
-            runs.append(self._retrieval(stage, attempt, log, cuts[RETRIEVAL]))
+            runs.append(self._retrieval(stage, attempt, log, cuts[RETRIEVAL], self.items))
         if RANKING in self.base:
             stage = self.stage(RANKING)
             on_progress("training the ranker")
@@ -210,17 +215,18 @@ class Work:
     def _cuts(self, stage: Stage, rows: pl.DataFrame, events: EventRows) -> Cuts:
         return cuts_of(rows[stage.time], self.plan.rows, self._new_from(stage, events))
 
-    def _retrieval(self, stage: Stage, attempt: Attempt, log: pl.DataFrame, cuts: Cuts) -> Run:
-        items, rows = attempt.folder / ITEMS, attempt.folder / f"{RETRIEVAL}.parquet"
-        if self.items is not None:
-            self.items.current.write_parquet(items)
-            self.items.known.write_parquet(attempt.folder / KNOWN)
+    def _retrieval(
+        self, stage: Stage, attempt: Attempt, log: pl.DataFrame, cuts: Cuts, items: ItemRows
+    ) -> Run:
+        catalogue, rows = attempt.folder / ITEMS, attempt.folder / f"{RETRIEVAL}.parquet"
+        items.current.write_parquet(catalogue)
+        items.known.write_parquet(attempt.folder / KNOWN)
         plan, seed = self.plan, attempt.number
         divided(log, stage.time, cuts, plan.rows, seed=seed, histories=True).write_parquet(rows)
         recipe = retrieval_recipe(
             stage.recipe,
             rows=rows,
-            items=items,
+            items=catalogue,
             time=stage.time,
             training=plan.training.retrieval,
             seed=self._seed(RETRIEVAL),
@@ -255,10 +261,10 @@ class Work:
         self, stage: Stage, impressions: pl.DataFrame, log: pl.DataFrame | None
     ) -> pl.DataFrame:
         """Return impressions with the user's earlier items, if the ranker reads them."""
-        retrieval = next((s for s in self.stages if s.name == RETRIEVAL), None)
-        if retrieval is None or log is None or self.user is None:
+        if log is None or self.user is None:
             return impressions
-        column, length = filled_history(retrieval.recipe, stage.recipe.schema_, stage.needed)
+        recipe = self.stage(RETRIEVAL).recipe
+        column, length = filled_history(recipe, stage.recipe.schema_, stage.needed)
         if column is None:
             return impressions
         lists = histories(
@@ -289,11 +295,5 @@ class Work:
         )
 
     def _seed(self, stage: str) -> int:
-        facts = {RETRIEVAL: self.bundle.manifest.retrieval, RANKING: self.bundle.manifest.ranking}
-        found = facts[stage]
-        return 0 if found is None else found.seed
-
-
-def trained_until_of(run: Run, cuts: Cuts) -> datetime:
-    """Return the time before which a run was trained on the rows."""
-    return cuts.test_from if run.recipe.training.refit else cuts.valid_from
+        facts: RunFacts = getattr(self.bundle.manifest, stage)  # which has all stages
+        return facts.seed
