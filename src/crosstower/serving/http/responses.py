@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from crosstower.funnel.online.funnel import OnlineFunnel
@@ -15,9 +15,9 @@ from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.schemas import TRANSFORMS
 from crosstower.serving.http.settings import Settings
+from crosstower.serving.state.event_log import moment
 
 _EXAMPLES, _USERS = 12, 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def list_response(live: Live, found: Ranked, *, k: int | None, stages: bool) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _counted(live: Live, found: Ranked, count: int) -> list[dict[str, Any]]:
 def _counted_until(found: Ranked) -> datetime | None:
     if found.counted is None:
         return None
-    return _EPOCH + timedelta(microseconds=found.counted.time // 1_000)
+    return moment(found.counted.time // 1_000)
 
 
 def _number(values: Any, i: int) -> float | None:

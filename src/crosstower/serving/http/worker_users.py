@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crosstower.errors import QueryError
@@ -12,14 +11,13 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.event_counts import EventCounts
 from crosstower.serving.http.metrics import ServerMetrics
-from crosstower.serving.state.event_log import UserEvent, microseconds
+from crosstower.serving.state.event_log import UserEvent, microseconds, moment
 from crosstower.serving.state.events import MOST_CHARACTERS
 from crosstower.serving.state.histories import Histories
 from crosstower.serving.state.state import Heads, State
 from crosstower.values.ids import Id, given_id
 
 _SHOWN = 1_000  # items of a history
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WorkerUsers:
@@ -165,7 +163,4 @@ def _trained(funnel: OnlineFunnel, history: Any) -> list[dict[str, Any]]:
 
 
 def _shown(events: Iterable[UserEvent]) -> list[dict[str, Any]]:
-    return [
-        {"item_id": e.item_id, "type": e.type, "time": _EPOCH + timedelta(microseconds=e.time)}
-        for e in events
-    ]
+    return [{"item_id": e.item_id, "type": e.type, "time": moment(e.time)} for e in events]

@@ -86,6 +86,11 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
+def moment(since: int) -> datetime:
+    """Return the time of a number of microseconds since 1970, in UTC."""
+    return _EPOCH + timedelta(microseconds=since)
+
+
 @dataclass(frozen=True, slots=True)
 class UserEvent:
     """An event of a user with an item: `time` in microseconds since 1970."""

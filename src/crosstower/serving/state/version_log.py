@@ -7,12 +7,13 @@ import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from crosstower.errors import ServeError
 from crosstower.serving.state.database import Database
+from crosstower.serving.state.event_log import microseconds, moment
 from crosstower.serving.state.events import now
 from crosstower.serving.state.json_text import json_text
 
@@ -32,7 +33,6 @@ _JOURNAL = (
     " path BLOB NOT NULL, choice INTEGER, live INTEGER, detail TEXT NOT NULL)"
 )
 TABLES = (_BUNDLES, _JOURNAL)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSERT = (
     "INSERT INTO versions (number, event, time, base, path, choice, live, detail)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -251,8 +251,8 @@ def _added(connection: sqlite3.Connection, line: Entry) -> Entry:
 
 def _append(connection: sqlite3.Connection, line: Entry) -> Entry:
     """Store a line; return it with its number."""
-    stamp = (line.time - _EPOCH) // timedelta(microseconds=1)
     text, path = json_text(dict(line.detail)), os.fsencode(line.path)
+    stamp = microseconds(line.time)
     row = (line.number, line.event, stamp, line.base, path, line.choice, line.live, text)
     added = connection.execute(_INSERT, row)
     return replace(line, sequence=int(added.lastrowid or 0))
@@ -262,13 +262,13 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     sequence, number, event, time, base, path, choice, live, detail = row
     try:
         found: Any = json.loads(detail)
-        moment = _EPOCH + timedelta(microseconds=time)
+        instant = moment(time)
         where = Path(os.fsdecode(path))
     except (TypeError, ValueError, OverflowError, RecursionError):
-        found = moment = where = None
-    if not isinstance(found, dict) or moment is None or where is None:
+        found = instant = where = None
+    if not isinstance(found, dict) or instant is None or where is None:
         raise ServeError(
             f"line {sequence} of the journal of versions is damaged; restore a copy of the state"
             " folder"
         )
-    return Entry(sequence, number, event, moment, base, where, choice, live, found)
+    return Entry(sequence, number, event, instant, base, where, choice, live, found)
