@@ -2,7 +2,7 @@
 
 Without live histories, both models know a user by the id: the ranker learns a vector per user and
 topic. With them, the query tower reads the newest clicks and the ranker reads counters, which are
-counted anew at each request: clicks and likes per impression of the user on the topic, clicks per
+counted at each request: clicks and likes per impression of the user on the topic, clicks per
 impression of the user, and of the topic. The position is a feature too, so that the top of a list
 does not look better than it is; every request has position 1.
 

@@ -122,7 +122,7 @@ class Replay:
             {
                 "runs": {"retrieval": str(folder / "run")},
                 "rows": {"base": str(folder / "rows.parquet"), "replay": 1.0, "min_new": 1},
-                "labels": {"positives": ["rating"]},
+                "labels": {"impression": "rating", "positives": ["rating"]},
                 "training": {"retrieval": {"epochs": self.options.retrain_epochs}},
                 "gate": {"min_rows": 2, "min_users": 2, "max_loss": 0.99, "drift": None},
                 "index": "exact",

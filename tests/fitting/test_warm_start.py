@@ -154,7 +154,7 @@ def test_the_report_says_where_the_run_started(tuesday: Run, monday: Run) -> Non
     assert tuesday.info.warm_start == str(monday.folder)
 
 
-def test_the_report_names_a_cross_that_starts_anew(
+def test_the_report_names_a_cross_that_starts_from_new_weights(
     monday: Run, tuesday: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cross = {"pair": {"kind": "cross", "columns": ["user_id", "genre"], "hash_buckets": 50}}
@@ -167,7 +167,7 @@ def test_the_report_names_a_cross_that_starts_anew(
     assert not [note for note in start_notes(earlier, encoders[1]) if "pair" in note]
     monkeypatch.setattr(carry_over, "MOST_COMBINATIONS", 10)
     (note,) = [note for note in start_notes(earlier, encoders[1]) if "pair" in note]
-    assert note.startswith("pair: starts anew")
+    assert note.startswith("pair: starts from new weights")
 
 
 def test_a_third_day_counts_all_rows_before(tuesday: Run, tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ def start_notes(earlier: Run, encoder: Encoder) -> list[str]:
     for name, source in code_sources(earlier.encoder, encoder).items():
         if name not in encoder.tables:
             if (source == NEW).all():
-                notes.append(f"{name}: starts anew, since its columns have too many combinations.")
+                cause = "its columns have too many combinations"
+                notes.append(f"{name}: starts from new weights, since {cause}.")
             continue
         before = earlier.encoder.tables[name].size
         new = int((source == NEW).sum())

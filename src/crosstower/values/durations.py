@@ -39,7 +39,7 @@ def seconds_of(value: Any) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration in the largest unit, up to days, of which it is a whole number.
+    """Return a duration as a whole number of the largest unit that allows it, days at most.
 
     >>> duration_text(604_800), duration_text(5_400), duration_text(0.5)
     ('7d', '90m', '0.5s')

@@ -218,7 +218,7 @@ def test_a_new_item_has_the_events_by_its_own_columns(
     counts.catch_up()
     assert taste() == [1, 0]
     catalogue.put(catalogue.encode([{"film": "new", "genre": 1}]))
-    assert not counts.renew()  # few events are counted anew at once
+    assert not counts.renew()  # few events are recounted at once
     assert taste() == [0, 0]
     catalogue.put(catalogue.encode([{"film": "new", "genre": 2}]))
     assert not counts.renew()

@@ -44,7 +44,7 @@ def use(client: httpx.Client, salt: str) -> None:
 
 
 def histories(client: httpx.Client) -> dict[int, list[Any]]:
-    """Return the items of each user, oldest first; none of a user that nobody knows."""
+    """Return the items of each user, oldest first; an unknown user has none."""
     answers = {user: client.get("/v1/users", params={"id": user}) for user in USERS}
     assert {answer.status_code for answer in answers.values()} <= {200, 404}
     return {

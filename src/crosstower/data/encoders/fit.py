@@ -141,7 +141,7 @@ class EncoderFit:
 def _unreadable(column: str, cause: str) -> str:
     return (
         f"column '{column}': cannot go on from the learned.json of the earlier run: {cause}; train"
-        " that run again, or start anew without it"
+        " that run again, or train without a warm start"
     )
 
 

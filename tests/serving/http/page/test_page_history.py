@@ -123,7 +123,7 @@ def test_clicks_can_be_taken_back_one_by_one_and_all_at_once(page: Page, url: st
     expect(page.locator(f"{BLENDED} .item b")).to_have_text(now)
     add(page, 1)
     expect(page.locator("#what-if-clicks button")).to_have_count(1)
-    page.get_by_label("Sample users").select_option("u7")  # another user starts anew
+    page.get_by_label("Sample users").select_option("u7")  # another user has no clicks
     expect(page.locator("#what-if")).to_be_hidden()
     expect(page.locator(f"{BLENDED} .item b")).to_have_text(shown(url, user="u7"))
 

@@ -23,7 +23,7 @@ export function openWhatIf(changed) {
     change(state.clicks.toSpliced(place, 1), byId(state.clicks.length > 1 ? "what-if" : "funnel"));
   };
   const reset = () => change([], byId("funnel"));
-  /** The clicks are those of one user: another one starts anew. */
+  /** The clicks are those of one user; another user starts without any. */
   const of = (user) => {
     if (state.user !== user) Object.assign(state, { user, clicks: [] });
   };
