@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from crosstower.serving.state.state import State
 
@@ -76,6 +76,21 @@ def test_the_history_is_that_of_the_user_and_can_be_refreshed(
     page.get_by_label("User (user_id)").fill("")
     page.keyboard.press("Enter")
     expect(summary).to_have_text("no user")
+
+
+def test_a_history_that_comes_late_does_not_replace_that_of_the_next_user(page: Page) -> None:
+    summary, waiting = page.locator("#history-summary"), list[Route]()
+    press(page.locator("#history summary"))
+    page.route("**/v1/users?id=u1", lambda route: waiting.append(route))  # noqa: PLW0108
+    with page.expect_request("**/v1/users?id=u1"):
+        press(page.locator("#history").get_by_role("button", name="Refresh"))
+    page.get_by_label("User (user_id)").fill("stranger")
+    page.keyboard.press("Enter")
+    expect(summary).to_have_text("unknown user")
+    with page.expect_response("**/v1/users?id=u1"):
+        waiting[0].continue_()
+    expect(summary).to_have_text("unknown user")
+    page.unroute("**/v1/users?id=u1")
 
 
 def test_clicks_show_the_new_list_beside_the_present_one(page: Page, url: str) -> None:

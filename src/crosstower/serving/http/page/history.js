@@ -10,7 +10,7 @@ const MOST = 50; // items of a list
  * Returns { load(user, signal), items() }: the ids of the user's history, oldest first.
  */
 export function openHistory(openItem) {
-  const state = { user: null, found: null };
+  const state = { user: null, found: null, loads: 0 };
   byId("history").hidden = false;
   const show = (user, found, words) => {
     Object.assign(state, { user, found });
@@ -20,15 +20,15 @@ export function openHistory(openItem) {
     byId("history-content").replaceChildren(...content, ...(user === null ? [] : [again]));
   };
   const load = async (user, signal) => {
+    const number = ++state.loads; // a response that comes after the next load is dropped
     try {
-      if (user === null) show(null, null, NOBODY);
-      else {
-        const found = await api.user(user, signal);
-        show(user, found, summaryOf(found));
-      }
+      const found = user === null ? null : await api.user(user, signal);
+      if (number !== state.loads) return;
+      show(user, found, found === null ? NOBODY : summaryOf(found));
       byId("history-problem").textContent = "";
     } catch (error) {
       if (!(error instanceof api.Failure)) throw error;
+      if (number !== state.loads) return;
       show(user, null, error.status === 404 ? UNKNOWN : MISSING);
       byId("history-problem").textContent = error.status === 404 ? "" : error.message;
     }
