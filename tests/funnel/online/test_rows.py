@@ -23,6 +23,15 @@ def test_joined_tables_and_items_that_cannot_be_read(films_bundle: Bundle) -> No
     assert (len(found.places), len(found.unread)) == (39, 1)  # a year is 'unknown'
 
 
+def test_rows_cannot_have_columns_of_a_joined_table(films_bundle: Bundle) -> None:
+    ranker = Live.open(films_bundle).needs_rows
+    row = {"user": 3, "film": "f01", "device": "tv", "hour": 21}
+    assert len(ranker.rank(FunnelRequest(), [row]).places) == 1
+    for query, rows in (({}, [{**row, "genre": "drama"}]), ({"genre": "drama"}, [row])):
+        with pytest.raises(QueryError, match="'genre' comes from a joined table, by 'film'; leave"):
+            ranker.rank(FunnelRequest(query=query), rows)
+
+
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_columns_that_query_and_item_decide_together(places_bundle: Bundle) -> None:
     here = {"my_lat": 48.85, "my_lon": 2.35}

@@ -61,11 +61,13 @@ class RowRanker:
         # The tables that rows are joined to, read once.
         self._joins = list(ranker.run.recipe.data.joins)
         self._tables = [pl.read_parquet(j.path) for j in self._joins]
+        pairs = zip(self._joins, self._tables, strict=True)
+        self._added = {c: join.on for join, t in pairs for c in t.columns if c != join.on}
         schema, keys = self.scorer.encoder.schema, (j.on for j in self._joins)
         self._tasks, self._counts = list(schema.tasks), schema.counts()
         self._rules, self._ledger = rules or Rules(), ledger or Ledger()
         read = before_counts(schema.sources(), self._counts)
-        self._others = frozenset([*read, *schema.tasks, *keys, *others])
+        self._others = frozenset([*read, *schema.tasks, *keys, *others]) - set(self._added)
 
     def rank(self, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]) -> Ranked:
         """Return rows in order; `places` are their numbers, from 0.
@@ -140,8 +142,12 @@ class RowRanker:
         self, query: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], needed: Sequence[str]
     ) -> pl.DataFrame:
         """Return the columns that are read; other names are refused before anything is built."""
-        read = [*needed, *(j.on for j in self._joins)]
+        read = [*(n for n in needed if n not in self._added), *(j.on for j in self._joins)]
         known = self._others.union(read)
+        for name in self._added.keys() & set(query).union(*rows):
+            raise QueryError(
+                f"rows: '{name}' comes from a joined table, by '{self._added[name]}'; leave it out"
+            )
         _check_cells("query", query, known)
         for number, row in enumerate(rows):
             _check_cells(f"rows[{number}]", row, known)
