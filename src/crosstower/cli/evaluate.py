@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crosstower.cli.options import TRAIN, Events, Json, RunArgument
-from crosstower.errors import RunError
+from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
     from crosstower.training.run import Run
@@ -41,7 +41,7 @@ def evaluate(
     opened = Run.open(run)
     if events is not None:
         if data is None:
-            raise RunError(f"--events {events}: needs --data, as test predictions are stored")
+            raise QueryError(f"--events {events}: needs --data, as test predictions are stored")
         opened = opened.with_events(events)
     if opened.recipe.retrieval is not None:
         _evaluate_retrieval(opened, data, out, as_json)

@@ -79,7 +79,7 @@ def push(
 
     if (server is None) == (state is None):
         raise QueryError("give either --server URL or --state FOLDER")
-    found, unknown = read_vectors(file, weights=weights), 0
+    found, unknown = read_vectors(file, weights=weights), None
     if server is not None:
         stored, unknown = push_to_server(found, server)
     else:
@@ -88,4 +88,6 @@ def push(
         typer.echo(json.dumps({"vectors": stored, "unknown": unknown}, indent=1))
     else:
         left = f"; {unknown:,} have no item and were left out" if unknown else ""
+        if unknown is None:
+            left = "; the server ignores those without an item"
         typer.echo(f"{stored:,} vectors stored{left}")
