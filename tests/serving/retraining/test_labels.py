@@ -171,6 +171,10 @@ def test_late_events_and_repeated_impressions_are_counted() -> None:
     assert (found.rows.height, found.repeated, found.late) == (1, 1, 1)
     assert found.rows["click"].to_list() == [0.0]
     assert found.alone["event_id"].to_list() == ["2"]
+    found = label_impressions(
+        frame(shown, again, click), LABELS, {"click": TASKS["click"]}, until=START
+    )
+    assert found.late == 0  # the click lies after the rows
 
 
 def test_a_clock_that_is_slightly_behind_loses_no_label() -> None:

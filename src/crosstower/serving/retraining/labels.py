@@ -36,8 +36,9 @@ class Labelled:
 
     `rows` has the columns of the impressions' events, the label columns and `LABELLED_AT`.
     `alone` are the events that label no impression, with the same columns: their own label is set,
-    other labels are missing. `repeated` counts impressions of one request and item beyond
-    the first, which are left out. `late` counts events that came after the window.
+    other labels are missing. `repeated` counts impressions of one request and item beyond the
+    first, which are left out. `late` counts the events of `alone`, no later than the rows, that
+    came after the window of their impression.
     """
 
     rows: pl.DataFrame
@@ -82,7 +83,7 @@ def label_impressions(
         window = timedelta(seconds=label.window or labels.window)
         mine = events.filter((pl.col("type") == label.event) & pl.col("item_id").is_not_null())
         matched = _matched(rows, mine.with_row_index(_EVENT), window)
-        late += int(matched["late"].sum())
+        late += matched.filter(pl.col("late") & (pl.col("time") <= until)).height
         rows = _with_label(rows, matched.filter(pl.col(_ROW).is_not_null()), column, label)
         alone.append(_alone(matched.filter(pl.col(_ROW).is_null()), column, label))
     missing = {name: pl.lit(None, pl.Float64) for name in tasks}

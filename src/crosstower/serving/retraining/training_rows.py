@@ -186,8 +186,8 @@ class EventRowMaker:
         counts = {
             "impressions left out, as their attribution window is not over": waiting,
             "impressions left out, as they repeat one of the same request": shown.repeated,
-            "events after the attribution window of their impression": shown.late,
             "events that label no impression": alone,
+            "of these, events after the attribution window of their impression": shown.late,
         }
         if after is not None:
             words = f"impressions left out, as the base rows reach to {after.isoformat()}"
