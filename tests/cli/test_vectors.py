@@ -27,9 +27,10 @@ def test_changed_vectors_travel_from_a_run_to_a_state(
         opened.set_bundle(bundle)
     code, plain, _ = typed(capsys, "vectors", "push", out, "--state", state, "--json")
     assert (code, json.loads(plain)) == (0, {"vectors": 30, "unknown": None})
-    assert "the server ignores those without an item" in typed(
-        capsys, "vectors", "push", out, "--state", state
-    )[1]
+    assert (
+        "the server ignores those without an item"
+        in typed(capsys, "vectors", "push", out, "--state", state)[1]
+    )
     with State.open(state) as opened:
         assert opened.last_sequence() == 60
 
