@@ -14,6 +14,7 @@ from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
 from .fixtures.live_films import live_films
+from .fixtures.postgres import postgres, postgres_server
 
 __all__ = [  # fixtures that several rooms use
     "bandit_report",
@@ -29,6 +30,8 @@ __all__ = [  # fixtures that several rooms use
     "film_run",
     "live",
     "live_films",
+    "postgres",
+    "postgres_server",
     "rentals",
     "search_run",
 ]
