@@ -35,3 +35,14 @@ def test_logits_are_named_by_head() -> None:
     logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     named = by_head(LAYOUT, logits)
     assert {k: v.tolist() for k, v in named.items()} == {"p": [1.0, 3.0], "q": [2.0, 4.0]}
+
+
+def test_numbers_go_through_their_own_layers() -> None:
+    torch.manual_seed(0)
+    layer = DenseInput(LAYOUT, dim=3, numbers_hidden=(4, 2))
+    numbers = torch.randn(6, 2)
+    out = layer(torch.full((6, 1), 4), numbers, {})
+    assert layer.output_width == out.shape[1] == 5
+    first, second = (m for m in layer.numbers.layers if isinstance(m, torch.nn.Linear))
+    hidden = (numbers @ first.weight.T + first.bias).clamp(min=0)
+    torch.testing.assert_close(out[:, 3:], (hidden @ second.weight.T + second.bias).clamp(min=0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,16 @@ from torch import Tensor, nn
 from crosstower.data.layout import Layout
 from crosstower.data.ragged import Lists
 from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.mlp import MLP
 
 _ALIGNED = 16  # floats in a vector register
 
 
 class DenseInput(nn.Module):
     """Embeddings of all fields, concatenated with the numbers: `[B, W]`, W = `output_width`.
+
+    The numbers may go through dense layers first: the bottom MLP of DLRM (Naumov et al. 2019, arXiv
+    1906.00091).
 
     A W above 64 is padded with zeros to a multiple of 16: matrix products with unaligned rows take
     almost twice the time on a CPU.
@@ -30,20 +34,22 @@ class DenseInput(nn.Module):
     Args:
         layout: fields and numbers of the model.
         dim: D of fields that do not set their own.
+        numbers_hidden: widths of dense layers over the numbers; none leaves them as they are.
 
     """
 
-    def __init__(self, layout: Layout, *, dim: int) -> None:
+    def __init__(self, layout: Layout, *, dim: int, numbers_hidden: Sequence[int] = ()) -> None:
         super().__init__()
         self.embed = EmbeddingStore(layout.codes, layout.lists, dim=dim)
-        width = self.embed.output_width + len(layout.numbers)
+        self.numbers = MLP(len(layout.numbers), numbers_hidden)
+        width = self.embed.output_width + self.numbers.output_width
         self._zeros = -width % _ALIGNED if width > 4 * _ALIGNED else 0
         self.output_width = width + self._zeros
 
     def forward(self, codes: Tensor, numbers: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         """Return `[B, W]` for codes `[B, F]`, numbers `[B, N]` and lists of B rows."""
         zeros = numbers.new_zeros((numbers.shape[0], self._zeros))
-        parts = [self.embed(codes, lists), numbers, zeros]
+        parts = [self.embed(codes, lists), self.numbers(numbers), zeros]
         # Cast once here, not in every layer that reads it; products and sums stay narrow as well.
         return torch.cat([_as_autocast(part) for part in parts], dim=1)
 
