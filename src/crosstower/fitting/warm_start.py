@@ -34,7 +34,7 @@ from crosstower.training.run import REFIT, Run
 from crosstower.training.trainer import BEST
 from crosstower.values.codes import RESERVED_CODES
 
-_SAME = ("embedding_optimizer", "embedding_weight_decay", "wide_alpha")
+_SAME = ("optimizer", "embedding_optimizer", "embedding_weight_decay", "wide_alpha")
 """Options of `training` on which the optimisers' states depend."""
 
 _MAY_CHANGE = ("min_count", "max_size", "keep")

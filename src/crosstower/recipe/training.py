@@ -27,19 +27,25 @@ class Training(FrozenModel):
         description="Rows per step. Default: a power of two from 128 to 1024, with at least 100"
         " steps per epoch if possible.",
     )
-    learning_rate: float = Field(
-        default=1e-3, gt=0, description="Learning rate of dense layers (AdamW)."
+    optimizer: Literal["adamw", "adagrad"] = Field(
+        default="adamw", description="Optimiser of dense layers."
     )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of dense layers.")
     weight_decay: float = Field(
-        default=1e-5, ge=0, description="Decoupled weight decay of dense layers."
+        default=1e-5,
+        ge=0,
+        description="Weight decay of dense layers: decoupled for adamw, added to the gradient for"
+        " adagrad.",
     )
     embedding_learning_rate: float | None = Field(
-        default=None, gt=0, description="Default: 0.001 for lazy_adam, 0.02 for rowwise_adagrad."
+        default=None,
+        gt=0,
+        description="Default: 0.001 for lazy_adam, 0.02 for rowwise_adagrad and adagrad.",
     )
     embedding_weight_decay: float = Field(
         default=0.0, ge=0, description="Decoupled weight decay of embeddings."
     )
-    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad"] = Field(
+    embedding_optimizer: Literal["lazy_adam", "rowwise_adagrad", "adagrad"] = Field(
         default="lazy_adam", description="Optimiser of the embedding tables."
     )
     wide_alpha: float = Field(

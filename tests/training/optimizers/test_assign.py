@@ -7,6 +7,7 @@ from crosstower.data.layout import CodeField, Head, Layout
 from crosstower.models.registry import build
 from crosstower.recipe.training import Training
 from crosstower.training.optimizers import build_optimizers, clip_gradients
+from crosstower.training.optimizers.adagrad import Adagrad
 from crosstower.training.optimizers.assign import factor
 from crosstower.training.optimizers.ftrl import FTRL
 from crosstower.training.optimizers.lazy_adam import LazyAdam
@@ -30,12 +31,22 @@ def test_every_parameter_has_one_optimiser_of_its_role() -> None:
     assert [id(p) for p in kinds[LazyAdam]] == [id(wide_deep.input.embed.tables["16"])]
 
 
-def test_the_embedding_optimiser_can_be_chosen() -> None:
-    kinds = [
-        type(o) for o in build_optimizers(model(), Training(embedding_optimizer="rowwise_adagrad"))
-    ]
-    assert RowwiseAdagrad in kinds
-    assert LazyAdam not in kinds
+EMBEDDING_OPTIMIZERS = {
+    "lazy_adam": LazyAdam,
+    "rowwise_adagrad": RowwiseAdagrad,
+    "adagrad": Adagrad,
+}
+
+
+@pytest.mark.parametrize("name", EMBEDDING_OPTIMIZERS)
+def test_the_embedding_optimiser_can_be_chosen(name: str) -> None:
+    kinds = [type(o) for o in build_optimizers(model(), Training(embedding_optimizer=name))]
+    assert set(kinds) & set(EMBEDDING_OPTIMIZERS.values()) == {EMBEDDING_OPTIMIZERS[name]}
+
+
+def test_the_dense_optimiser_can_be_chosen() -> None:
+    kinds = [type(o) for o in build_optimizers(model(), Training(optimizer="adagrad"))]
+    assert kinds == [torch.optim.Adagrad, LazyAdam, FTRL]
 
 
 def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
@@ -45,10 +56,10 @@ def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
             for o in build_optimizers(model(), Training(embedding_optimizer=name))
             if type(o) is kind
         )
-        for name, kind in (("lazy_adam", LazyAdam), ("rowwise_adagrad", RowwiseAdagrad))
+        for name, kind in EMBEDDING_OPTIMIZERS.items()
     }
     found = {name: o.param_groups[0]["lr"] for name, o in rates.items()}
-    assert found == {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02}
+    assert found == {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02, "adagrad": 0.02}
 
 
 def test_biases_do_not_decay() -> None:

@@ -12,19 +12,26 @@ from torch.optim import Optimizer
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
 from crosstower.recipe.training import Training
+from crosstower.training.optimizers.adagrad import Adagrad
 from crosstower.training.optimizers.coalesce import replace_gradient
 from crosstower.training.optimizers.ftrl import FTRL
 from crosstower.training.optimizers.lazy_adam import LazyAdam
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 
-EMBEDDING_RATES = {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02}
+EMBEDDING_RATES = {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02, "adagrad": 0.02}
+_EMBEDDING_OPTIMIZERS: dict[str, type[LazyAdam | RowwiseAdagrad]] = {
+    "lazy_adam": LazyAdam,
+    "rowwise_adagrad": RowwiseAdagrad,
+    "adagrad": Adagrad,
+}
+_EPS = 1e-8  # of the dense Adagrad, as in MLPerf's DLRM-DCNv2
 
 
 def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
     """Return optimisers that together own each parameter exactly once.
 
     `WideLinear` is trained by FTRL-proximal, the tables of `EmbeddingStore` by the chosen sparse
-    optimiser, everything else by AdamW, without weight decay on vectors (biases).
+    optimiser, everything else by AdamW or Adagrad, without weight decay on vectors (biases).
 
     >>> from crosstower.nn import MLP, WideLinear
     >>> from torch import nn
@@ -46,12 +53,14 @@ def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
         decay, rate = settings.weight_decay, settings.learning_rate
         decayed = {"params": [p for p in dense if p.ndim > 1], "weight_decay": decay}
         plain = {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0}
-        optimizers.append(torch.optim.AdamW([decayed, plain], lr=rate, fused=True))
+        if settings.optimizer == "adamw":
+            optimizers.append(torch.optim.AdamW([decayed, plain], lr=rate, fused=True))
+        else:
+            optimizers.append(torch.optim.Adagrad([decayed, plain], lr=rate, eps=_EPS))
     if tables:
         name, decay = settings.embedding_optimizer, settings.embedding_weight_decay
-        sparse = LazyAdam if name == "lazy_adam" else RowwiseAdagrad
         rate = settings.embedding_learning_rate or EMBEDDING_RATES[name]
-        optimizers.append(sparse(tables, lr=rate, weight_decay=decay))
+        optimizers.append(_EMBEDDING_OPTIMIZERS[name](tables, lr=rate, weight_decay=decay))
     if wide:
         s = settings
         rule = FTRL(wide, alpha=s.wide_alpha, beta=s.wide_beta, l1=s.wide_l1, l2=s.wide_l2)

@@ -44,14 +44,22 @@ class RowwiseAdagrad(TableOptimizer):
     ) -> None:
         state: dict[str, Tensor] = self.state[parameter]
         if not state:
-            state["sum"] = torch.zeros(len(parameter), device=parameter.device)
+            state["sum"] = self._zeros(parameter)
             if group["weight_decay"]:
                 start_counting(state, parameter)
-        total = state["sum"][rows] + gradient.square().mean(1)
+        total = state["sum"][rows] + self._squares(gradient)
         state["sum"][rows] = total
-        scale = group["lr"] / (total.sqrt() + group["eps"])
+        scale = (group["lr"] / (total.sqrt() + group["eps"])).reshape(len(rows), -1)
         weight = parameter[rows]
         if group["weight_decay"]:
             _, since = steps_since(state, rows)
             weight = weight * (1 - group["lr"] * group["weight_decay"]) ** since
-        parameter[rows] = weight - scale.unsqueeze(1) * gradient
+        parameter[rows] = weight - scale * gradient
+
+    def _zeros(self, parameter: Tensor) -> Tensor:
+        """Return new accumulators of a table."""
+        return torch.zeros(len(parameter), device=parameter.device)
+
+    def _squares(self, gradient: Tensor) -> Tensor:
+        """Return what gradients `[R, D]` add to the accumulators of their rows."""
+        return gradient.square().mean(1)
