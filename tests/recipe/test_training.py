@@ -1,3 +1,6 @@
+import pytest
+
+from crosstower.errors import RecipeError
 from crosstower.recipe.training import Training
 
 
@@ -9,3 +12,8 @@ def test_an_epoch_has_a_hundred_steps_where_it_can() -> None:
         assert rows / size >= 100 or size == 128
         assert rows / size < 201 or size in (128, 1024)
     assert training.model_copy(update={"batch_size": 7}).batch_size_for(10**8) == 7
+
+
+def test_a_refit_needs_whole_epochs() -> None:
+    with pytest.raises(RecipeError, match=r"refit: trains for.*evaluate_every \(100\).*drop one"):
+        Training(refit=True, evaluate_every=100)

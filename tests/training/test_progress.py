@@ -57,3 +57,17 @@ def test_without_a_terminal_an_epoch_is_a_line(tmp_path: Path) -> None:
         watcher.advance(rows=10, loss=0.25)
         watcher.finish({"epoch": 0, "train_loss": 0.25, "valid": {"click.auc": 0.75}})
     assert screen.getvalue() == "mlp seed 1 epoch 1: loss 0.2500, valid click.auc 0.7500\n"
+
+
+def test_an_evaluation_within_an_epoch_names_its_step(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    with training_bar(Console(file=screen)) as bar:
+        watcher = Watcher(bar, name="mlp seed 1", monitor="click.auc", log=tmp_path / "log")
+        watcher.begin(rows=10, epoch=0)
+        record = {"epoch": 0, "train_loss": 0.25, "valid": {"click.auc": 0.75}}
+        watcher.finish(record | {"epochs": 0.5, "step": 4})
+        watcher.finish(record | {"epochs": 1.0, "step": 8})
+    assert screen.getvalue().splitlines() == [
+        "mlp seed 1 epoch 1, step 4: loss 0.2500, valid click.auc 0.7500",
+        "mlp seed 1 epoch 1: loss 0.2500, valid click.auc 0.7500",
+    ]

@@ -118,6 +118,63 @@ def test_it_stops_after_patience_and_keeps_the_best(tmp_path: Path) -> None:
     assert all(torch.equal(best[k], same[k]) for k in best if k.startswith("model."))
 
 
+def test_an_epoch_is_evaluated_every_few_steps_and_at_its_end(tmp_path: Path) -> None:
+    one = trainer(tmp_path, epochs=2, evaluate_every=3)  # eight steps an epoch
+    position = one.fit()
+    found = [(r["epoch"], r["step"], r["epochs"]) for r in position.history]
+    assert found == [
+        (0, 3, 0.375),
+        (0, 6, 0.75),
+        (0, 8, 1.0),
+        (1, 9, 1.125),
+        (1, 12, 1.5),
+        (1, 15, 1.875),
+        (1, 16, 2.0),
+    ]
+    assert one.observer.records == position.history  # type: ignore[attr-defined]
+    plain = trainer(tmp_path / "plain", epochs=2)
+    plain.fit()
+    weights, same = (load_file(f / LAST) for f in (tmp_path, tmp_path / "plain"))
+    assert all(torch.equal(weights[k], same[k]) for k in same if k.startswith("model."))
+
+
+def test_the_last_step_of_an_epoch_is_evaluated_once(tmp_path: Path) -> None:
+    position = trainer(tmp_path, epochs=2, evaluate_every=4).fit()
+    assert [r["step"] for r in position.history] == [4, 8, 12, 16]
+
+
+def test_dropout_stays_on_after_an_evaluation_within_an_epoch(tmp_path: Path) -> None:
+    one = trainer(tmp_path, epochs=1, evaluate_every=2)
+    one.validate = lambda model, _precision: {"click.log_loss": float(model.eval().training)}
+    modes: list[bool] = []
+    one.model.register_forward_pre_hook(lambda model, _args: modes.append(model.training))
+    one.fit()
+    assert modes == [True] * 8
+
+
+def test_patience_counts_evaluations_and_ends_within_an_epoch(tmp_path: Path) -> None:
+    settings = {"epochs": 9, "patience": 2, "evaluate_every": 2}
+    position = trainer(tmp_path, losses=[0.5, 0.3, 0.2, 0.4, 0.35, 0.1], **settings).fit()
+    assert (position.epoch, position.batch, position.step) == (1, 2, 10)
+    assert (position.best_epoch, position.best_value, position.finished) == (0, 0.2, True)
+    trainer(tmp_path / "short", losses=[0.5, 0.3, 0.2, 0.4], epochs=1, evaluate_every=2).fit()
+    best, same = load_file(tmp_path / BEST), load_file(tmp_path / "short" / BEST)
+    assert all(torch.equal(best[k], same[k]) for k in best if k.startswith("model."))
+
+
+def test_a_training_stopped_between_evaluations_goes_on_the_same(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole", evaluate_every=3).fit()
+    stopped(tmp_path / "parts", steps=13, evaluate_every=3)  # in the second epoch
+    losses = [1 / (n + 1) for n in range(5, 99)]
+    position = trainer(tmp_path / "parts", losses=losses, evaluate_every=3).fit(resume=True)
+    keys = ("epoch", "step", "train_loss", "valid", "better")
+    assert [[r[k] for k in keys] for r in position.history] == [
+        [r[k] for k in keys] for r in whole.history
+    ]
+    one, other = (load_file(tmp_path / n / LAST) for n in ("whole", "parts"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
 def test_a_metric_that_is_nan_never_replaces_a_number(tmp_path: Path) -> None:
     position = trainer(tmp_path, losses=[0.5, math.nan, 0.4, math.nan]).fit()
     assert (position.best_epoch, position.best_value) == (2, 0.4)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
 
@@ -83,8 +83,14 @@ class Training(FrozenModel):
     patience: int = Field(
         default=5,
         ge=1,
-        description="Epochs without improvement before stopping. Interactions of ids are often"
+        description="Evaluations without improvement before stopping. Interactions of ids are often"
         " learned only after a plateau of a few epochs.",
+    )
+    evaluate_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps between evaluations on the validation rows within an epoch; each epoch"
+        " ends with one as well (default: only that).",
     )
     checkpoint_every: int | None = Field(
         default=None, ge=1, description="Steps between checkpoints (default: one epoch)."
@@ -112,6 +118,15 @@ class Training(FrozenModel):
         " those weights.",
     )
     seed: int = Field(default=0, ge=0, description="First seed of the trainings.")
+
+    @model_validator(mode="after")
+    def _refit_counts_epochs(self) -> Self:
+        if self.refit and self.evaluate_every is not None:
+            raise ValueError(
+                "refit: trains for the best number of whole epochs, which evaluate_every"
+                f" ({self.evaluate_every}) does not give; drop one of them"
+            )
+        return self
 
     def batch_size_for(self, rows: int) -> int:
         """Return the batch size for a number of training rows.

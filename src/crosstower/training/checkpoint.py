@@ -29,7 +29,8 @@ class Position:
     """Position of a training: all of its state but the tensors.
 
     `finished` holds under `limits` (epochs, patience); under others the training may continue, or
-    be over. `ended` says that it was ended by hand.
+    be over. `ended` says that it was ended by hand. `epochs_without_gain` counts evaluations: one
+    per epoch, unless `training.evaluate_every` adds some.
     """
 
     epoch: int = 0
@@ -49,7 +50,7 @@ class Position:
 
 
 def limits_of(settings: Training) -> tuple[int, int]:
-    """Return the limits of a training: epochs, and epochs without an improvement."""
+    """Return the limits of a training: epochs, and evaluations without an improvement."""
     return settings.epochs, settings.patience
 
 

@@ -62,7 +62,7 @@ def report_of(run: Run, source: Source) -> Path:
 
 
 def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
-    """Return the record of each epoch of a training."""
+    """Return the record of each evaluation of a training."""
     return _records(run.model_folder(model, seed))
 
 
@@ -80,7 +80,8 @@ def training_figures(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
     `refit_epochs` are those on train and valid rows, None without. `seconds` are spent in steps,
     `wait_share` is the part of them in which the next batch was waited for, and
     `validation_seconds` come on top. `monitor` is the validation metric
-    that chose the best weights, `best_value` what they reached in epoch `best_epoch`.
+    that chose the best weights, `best_value` what they reached in epoch `best_epoch`, after step
+    `best_step`.
     """
     return {
         m: {
@@ -95,7 +96,7 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
     seconds = sum(r["seconds"] for r in records)
     rows = sum(r["seconds"] * r["rows_per_second"] for r in records)
     return {
-        "epochs": len(records),
+        "epochs": len({r["epoch"] for r in records}),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds) if seconds else None,
         "wait_share": _share([r["seconds"] * r.get("wait_share", 0.0) for r in records], seconds),
@@ -107,13 +108,14 @@ def _figures(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _monitored(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the metric that chose the best weights, its best value and that epoch, from 1."""
+    """Return the metric that chose the best weights, its best value, its epoch and step."""
     best = [record for record in records if record.get("better")]
     if not best:
-        return {"monitor": None, "best_epoch": None, "best_value": None}
+        return {"monitor": None, "best_epoch": None, "best_step": None, "best_value": None}
     name = best[-1]["monitor"]
     value = _plain(best[-1]["valid"][name])
-    return {"monitor": name, "best_epoch": best[-1]["epoch"] + 1, "best_value": value}
+    epoch, step = best[-1]["epoch"] + 1, best[-1]["step"]
+    return {"monitor": name, "best_epoch": epoch, "best_step": step, "best_value": value}
 
 
 def precision_words(run: Run) -> list[str]:
@@ -141,7 +143,7 @@ def refit_epochs(run: Run, model: str, seed: int) -> int | None:
     """Return the epochs of the training on train and valid rows; None if there was none."""
     if not run.refitted(model, seed):
         return None
-    return len(_records(run.model_folder(model, seed) / REFIT_FOLDER))
+    return len(_records(run.model_folder(model, seed) / REFIT_FOLDER))  # one evaluation per epoch
 
 
 def _plain(value: float | None) -> float | None:

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from crosstower.data.progress import NotebookLine
+from crosstower.evaluation.reports.content import epochs_of
 
 
 class _RowsPerSecond(ProgressColumn):
@@ -47,10 +48,10 @@ def training_bar(console: Console) -> Progress:
 
 
 class Watcher:
-    """Observes one training: moves the bar, and appends a JSON line an epoch to `log`.
+    """Observes one training: moves the bar, and appends a JSON line per evaluation to `log`.
 
-    Without a bar it prints a line per epoch instead, and one at least every `seconds` of a long
-    epoch.
+    Without a bar it prints a line per evaluation instead, and at least one every `seconds` of a
+    long epoch.
     """
 
     seconds = 20.0
@@ -82,14 +83,16 @@ class Watcher:
             self._print(f"{self._words}: {done}, {speed:,.0f} rows/s, loss {loss:.4f}{self._best}")
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Log the epoch and show what it reached."""
+        """Log an evaluation and show its result."""
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         value = record["valid"].get(self._monitor)
         self._best = "" if value is None else f", valid {self._monitor} {value:.4f}"
         if self._bar.disable:
-            words = f"{self._name} epoch {record['epoch'] + 1}: loss {record['train_loss']:.4f}"
-            self._print(words + self._best)
+            where = f"epoch {record['epoch'] + 1}"
+            if epochs_of(record) < record["epoch"] + 1:
+                where += f", step {record['step']}"
+            self._print(f"{self._name} {where}: loss {record['train_loss']:.4f}{self._best}")
 
     def _print(self, words: str) -> None:
         self._bar.console.print(words, highlight=False, markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ class Observer(Protocol):
         ...
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Report the end of an epoch with its record."""
+        """Report an evaluation, at the end of an epoch or within it, with its record."""
         ...
 
 

@@ -35,6 +35,7 @@ from crosstower.training.optimizers import (
     set_learning_rates,
 )
 from crosstower.training.protocols import Objective, Observer, Stream
+from crosstower.training.records import NO_SPEED, SpeedMeter, improved
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -148,22 +149,28 @@ class Trainer:
             self.objective.begin_epoch(self.model)
         self.model.train()
         self.observer.begin(rows=self.rows, epoch=position.epoch)
-        start, trained = time.perf_counter(), 0
         stream = self.batches.epoch(position.epoch, start=position.batch)
         batches = DataWaitTimer(transferred(stream, self.device))
+        meter = SpeedMeter(batches)
         for batch in batches:
             loss = self._step(batch, position)
             position.batch += 1
-            trained += len(batch)
+            meter.rows += len(batch)
             self.observer.advance(rows=len(batch), loss=loss)
+            if self._evaluates_after(position):
+                self._evaluate(position, meter.speed())
+                if position.finished:
+                    return
+                self.model.train()
+                meter.restart()
             self._checkpoint_between(position, stop)
-        seconds = time.perf_counter() - start
-        speed = {
-            "seconds": seconds,
-            "rows_per_second": trained / seconds,
-            "wait_share": batches.seconds / seconds,
-        }
-        self._close_epoch(position, speed)
+        self._evaluate(position, meter.speed(), ends_epoch=True)
+
+    def _evaluates_after(self, position: Position) -> bool:
+        """Return whether a step within an epoch, not its last one, is followed by an evaluation."""
+        every = self.settings.evaluate_every
+        within = position.batch < len(self.batches)
+        return every is not None and within and position.step % every == 0
 
     def _step(self, batch: Any, position: Position) -> float:
         set_learning_rates(self.optimizers, self.settings, position.step, self.steps)
@@ -188,11 +195,16 @@ class Trainer:
         position.loss_rows += labelled
         return value
 
-    def _close_epoch(self, position: Position, speed: dict[str, float]) -> None:
+    def _evaluate(
+        self, position: Position, speed: dict[str, float], *, ends_epoch: bool = False
+    ) -> None:
         start = time.perf_counter()
         metrics = self.validate(self.model, position.precision) if self.validate else {}
+        value = metrics.get(self.monitor)
+        better = improved(value, position.best_value, higher_is_better=self.higher_is_better)
         record = {
             "epoch": position.epoch,
+            "epochs": position.epoch + position.batch / len(self.batches),
             "step": position.step,
             "train_loss": position.loss_sum / max(position.loss_rows, 1),
             "valid": metrics,
@@ -201,16 +213,16 @@ class Trainer:
             "precision": position.precision,
             "precision_reason": position.reason,
             **self.objective.log_values(),
+            "monitor": self.monitor,
+            "better": better and value is not None,
         }
-        value = metrics.get(self.monitor)
-        better = value is None or self._improved(value, position.best_value)
-        record |= {"monitor": self.monitor, "better": better and value is not None}
         position.history.append(record)
         position.epochs_without_gain = 0 if better else position.epochs_without_gain + 1
         if better:
             position.best_value, position.best_epoch = value, position.epoch
-        position.epoch, position.batch = position.epoch + 1, 0
         position.loss_sum, position.loss_rows = 0.0, 0
+        if ends_epoch:
+            position.epoch, position.batch = position.epoch + 1, 0
         position.finished, position.limits = has_reached(position, self.limits), self.limits
         if better:
             self._save(BEST, position)
@@ -222,17 +234,10 @@ class Trainer:
     def _reconsider(self, position: Position, *, finish: bool) -> None:
         """Decide whether the training is over, and save the decision."""
         if finish and position.best_epoch is None:
-            self._close_epoch(position, {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0})
+            self._evaluate(position, NO_SPEED, ends_epoch=True)
         position.finished = finish or has_reached(position, self.limits)
         position.ended, position.limits = finish, self.limits
         self._save(LAST, position)
-
-    def _improved(self, value: float, best: float | None) -> bool:
-        if math.isnan(value):
-            return best is None
-        if best is None or math.isnan(best):
-            return True
-        return value > best if self.higher_is_better else value < best
 
     def _checkpoint_between(self, position: Position, stop: StopSignal) -> None:
         every = self.settings.checkpoint_every

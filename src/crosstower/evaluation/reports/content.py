@@ -120,7 +120,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class SeedHistory:
-    """The training of one seed: a record per epoch with `epoch`, `train_loss` and `valid`.
+    """The training of one seed: a record per evaluation with `epoch`, `train_loss` and `valid`.
 
     `valid` is {"TASK.METRIC": value}; other keys of a record are not shown.
     """
@@ -141,3 +141,16 @@ class ReportContent:
     trainings: tuple[SeedHistory, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     retrieval: RetrievalReport | None = None
+
+
+def epochs_of(record: Mapping[str, Any]) -> float:
+    """Return the epochs trained up to an evaluation, such as 1.5 in the middle of the second.
+
+    >>> epochs_of({"epoch": 1, "epochs": 1.5}), epochs_of({"epoch": 1})
+    (1.5, 2.0)
+
+    Args:
+        record: of an evaluation; those of earlier versions end an epoch.
+
+    """
+    return float(record.get("epochs", record["epoch"] + 1))

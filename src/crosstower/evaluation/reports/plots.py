@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from crosstower.evaluation.metrics.calibration import ReliabilityCurve
 from crosstower.evaluation.metrics.registry import direction_of
-from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
+from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory, epochs_of
 
 # Placeholders, replaced in the SVG by the variables of the style sheet.
 INK, SOFT, LINE, ACCENT = "#010101", "#020202", "#030303", "#040404"
@@ -159,7 +159,7 @@ def draw_training(
 
     """
     for i, training in enumerate(trainings):
-        epochs = [int(record["epoch"]) + 1 for record in training.history]
+        epochs = [epochs_of(record) for record in training.history]
         values = [_value(record, key) for record in training.history]
         colour, label = palette.series[i % len(palette.series)], f"seed {training.seed}"
         axes.plot(epochs, values, linewidth=1.8, marker=".", color=colour, label=label)

@@ -216,7 +216,7 @@ def _task_plots(task: TaskReport, content: ReportContent, name: str) -> Iterator
         key = f"{task.name}.{metric.name}"
         if any(key in r["valid"] for t in content.trainings for r in t.history):
             svg = training_plot(content.trainings, key=key, name=f"{name}-{metric.name}")
-            words = "Validation rows after each epoch, one line per seed; the best epoch is marked."
+            words = "Validation rows at each evaluation, one line per seed; the best is marked."
             yield Plot(f"{metric.heading} by epoch", words, svg)
 
 
@@ -225,7 +225,7 @@ def _training_plots(content: ReportContent) -> list[Block]:
         return []
     svg = training_plot(content.trainings, key=None, name="loss")
     together = ", all tasks together" if len(content.tasks) > 1 else ""
-    words = f"Mean loss of the training rows in each epoch{together}, one line per seed."
+    words = f"Mean loss of the training rows between evaluations{together}, one line per seed."
     return [Plots([Plot("Training loss by epoch", words, svg)])]
 
 
@@ -234,5 +234,5 @@ def _retrieval_plots(content: ReportContent) -> list[Block]:
         return []
     key = f"retrieval.ndcg@{content.retrieval.headline}"
     svg = training_plot(content.trainings, key=key, name="ndcg")
-    words = "Validation queries after each epoch, one line per seed; the best epoch is marked."
+    words = "Validation queries at each evaluation, one line per seed; the best is marked."
     return [Plots([Plot(f"NDCG@{content.retrieval.headline} by epoch", words, svg)])]

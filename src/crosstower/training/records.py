@@ -1,0 +1,61 @@
+"""The record of an evaluation: metrics, speed since the last one, and whether it is the best."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from crosstower.data.prefetch import DataWaitTimer
+
+
+class SpeedMeter:
+    """Measures the speed of training between evaluations.
+
+    Args:
+        waits: batches, which time the waiting for them.
+
+    """
+
+    def __init__(self, waits: DataWaitTimer[Any]) -> None:
+        self._waits = waits
+        self.restart()
+
+    def restart(self) -> None:
+        """Start anew, after the time that an evaluation took."""
+        self._start, self._waited, self.rows = time.perf_counter(), self._waits.seconds, 0
+
+    def speed(self) -> dict[str, float]:
+        """Return seconds, rows per second and the share of waiting since the last start."""
+        seconds = time.perf_counter() - self._start
+        waited = self._waits.seconds - self._waited
+        return {
+            "seconds": seconds,
+            "rows_per_second": self.rows / seconds,
+            "wait_share": waited / seconds,
+        }
+
+
+NO_SPEED = {"seconds": 0.0, "rows_per_second": 0.0, "wait_share": 0.0}
+"""Speed of an evaluation without a step before it."""
+
+
+def improved(value: float | None, best: float | None, *, higher_is_better: bool) -> bool:
+    """Return whether a metric is better than the best so far; NaN is worse than any number.
+
+    >>> improved(0.7, 0.6, higher_is_better=True), improved(0.7, 0.6, higher_is_better=False)
+    (True, False)
+
+    Args:
+        value: None if nothing is monitored, which counts as better.
+        best: None if there is none so far.
+        higher_is_better: direction of the metric.
+
+    """
+    if value is None:
+        return True
+    if math.isnan(value):
+        return best is None
+    if best is None or math.isnan(best):
+        return True
+    return value > best if higher_is_better else value < best
