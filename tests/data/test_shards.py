@@ -83,7 +83,8 @@ def test_blocks_are_kept(tmp_path: Path) -> None:
 
 def test_rows_are_mapped_not_read(tmp_path: Path) -> None:
     """Pages that no one has touched take no memory."""
-    large = Batch(torch.ones(2_000_000, 8).int(), torch.zeros(2_000_000, 0), {}, torch.zeros(2_000_000, 0))  # fmt: skip
+    none = torch.zeros(2_000_000, 0)
+    large = Batch(torch.ones(2_000_000, 8).int(), none, {}, none)
     write_block(large, tmp_path / "rows.safetensors")
     del large
     before = _resident()
