@@ -1,5 +1,8 @@
 """Milvus Lite is the engine itself, in a file; a server is spoken to in the same way."""
 
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import QueryError, RunError, ServeError
 from crosstower.retrieval.index import milvus
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.milvus import MilvusIndex
@@ -66,6 +69,55 @@ def test_it_finds_as_the_exact_index_does(
     np.testing.assert_allclose(found.scores, truth.scores, rtol=1e-5)
 
 
+def test_many_exclusions_are_left_to_the_engine(
+    index: MilvusIndex, exact: ExactIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milvus, "_FEW", 5)
+    exclude = [IDS[:150], [], ["nobody"], IDS[100:]]
+    for where in (None, "city == 'Paris' or pool"):
+        found, truth = (i.search(QUERIES, 7, where=where, exclude=exclude) for i in (index, exact))
+        for query in range(len(QUERIES)):
+            assert found.ids(query).to_list() == truth.ids(query).to_list()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Milvus Lite that serves gRPC."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
+    folder = tmp_path_factory.mktemp("served")
+    with subprocess.Popen(
+        [*command, "--data-dir", str(folder), "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it listens
+        yield f"http://127.0.0.1:{port}"
+        process.kill()
+
+
+def test_a_server_is_searched_as_a_file_is(server: str, exact: ExactIndex, tmp_path: Path) -> None:
+    built = MilvusIndex.build(server, "items", IDS, VECTORS, ATTRIBUTES)
+    built.save(tmp_path / "index")
+    built.close()
+    again = open_index(tmp_path / "index")
+    assert isinstance(again, MilvusIndex)
+    exclude = [IDS[:20], [], ["nobody"], ["i1"]]
+    for where in (None, FILTERS[0], FILTERS[3]):
+        found, truth = (i.search(QUERIES, 7, where=where, exclude=exclude) for i in (again, exact))
+        for query in range(len(QUERIES)):
+            assert found.ids(query).to_list() == truth.ids(query).to_list()
+    again.remove(["i1"])
+    assert len(again) == N - 1
+    again._client.drop_collection("items")
+    with pytest.raises(ServeError, match=r"http://127\.0\.0\.1:.*see its server"):
+        again.search(QUERIES, 3)
+    again.close()
+
+
 def test_items_are_added_replaced_and_removed(tmp_path: Path) -> None:
     one = MilvusIndex.build(str(tmp_path / "a.db"), "b", [1, 2, 3], np.eye(3))
     one.remove([2])
@@ -97,7 +149,7 @@ def test_wrong_queries_are_refused(index: MilvusIndex) -> None:
         index.search(np.ones((1, 3)), 3)
     with pytest.raises(QueryError, match="1 lists for 4 queries"):
         index.search(QUERIES, 3, exclude=[[]])
-    with pytest.raises(QueryError, match="at most 16,384 items"):
+    with pytest.raises(QueryError, match="at most 16,384 items, got 20,000"):
         index.search(QUERIES, 20_000)
 
 

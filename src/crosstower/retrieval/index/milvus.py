@@ -17,19 +17,21 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import QueryError, RunError, ServeError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.index.external import checked_items, engine_ids, hits_of
 from crosstower.retrieval.index.index import Hits, check_queries
 from crosstower.retrieval.index.milvus_filters import columns_of_kinds, kinds_of, milvus_filter
 from crosstower.retrieval.index.registry import IndexItems, register_index
+from crosstower.retrieval.index.vectors import Floats
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import new_folder
-from crosstower.values.ids import id_of
 
 TOKEN = "CROSSTOWER_MILVUS_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _BATCH = 1_000
 _LIMIT = 16_384
+_FEW = 1_000  # exclusions that are taken out of the hits
 _PROPERTY = "crosstower"
 
 
@@ -111,7 +113,7 @@ class MilvusIndex:
             RunError: the collection already exists.
 
         """
-        catalogue, x = _checked(ids, vectors, attributes)
+        catalogue, x = checked_items(ids, vectors, attributes)
         client = _client(uri)
         if client.has_collection(collection):
             raise RunError(f"{uri}: collection '{collection}' already exists; choose another")
@@ -160,25 +162,40 @@ class MilvusIndex:
         if exclude is not None and len(exclude) != len(x):
             raise QueryError(f"exclude: {len(exclude):,} lists for {len(x):,} queries")
         left_out = [set(self._ids(e)) for e in exclude or [[]] * len(x)]
-        limit = k + max((len(e) for e in left_out), default=0)
-        if limit > _LIMIT:
-            raise QueryError(f"k: Milvus gives at most {_LIMIT:,} items, exclusions included")
+        if k > _LIMIT:
+            raise QueryError(f"k: Milvus returns at most {_LIMIT:,} items, got {k:,}")
         columns = columns_of_kinds(self._about.attributes)
-        found = self._client.search(
-            self.address.collection,
-            data=x.tolist(),
-            limit=limit,
-            filter="" if where is None else milvus_filter(where, columns),
-        )
+        condition = "" if where is None else milvus_filter(where, columns)
+        most = max((len(e) for e in left_out), default=0)
+        if most <= min(_FEW, _LIMIT - k):
+            found = self._found(x, k + most, condition)
+        else:  # many: the engine leaves them out, which takes a search per query
+            conditions = [_without(condition, out) for out in left_out]
+            found = [self._found(x[n : n + 1], k, c)[0] for n, c in enumerate(conditions)]
         lists = [
             [(h["id"], h["distance"]) for h in hits if h["id"] not in out][:k]
             for hits, out in zip(found, left_out, strict=True)
         ]
-        return self._hits(lists, k)
+        return hits_of(lists, k)
+
+    def _found(self, x: Floats, limit: int, condition: str) -> list[list[dict[str, Any]]]:
+        """Return the hits of each query `[n, D]`.
+
+        Raises:
+            ServeError: the engine cannot be reached, or refuses the search.
+
+        """
+        milvus = importlib.import_module("pymilvus")
+        try:
+            return self._client.search(
+                self.address.collection, data=x.tolist(), limit=limit, filter=condition
+            )
+        except milvus.MilvusException as error:
+            raise ServeError(f"{self.address.uri}: {error.message}; see its server") from error
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
-        catalogue, x = _checked(ids, vectors, attributes)
+        catalogue, x = checked_items(ids, vectors, attributes)
         if x.shape[1] != self._about.width:
             raise QueryError(f"item vectors: expected width {self._about.width}, got {x.shape[1]}")
         if kinds_of(catalogue.attributes) != self._about.attributes:
@@ -203,11 +220,7 @@ class MilvusIndex:
         self._client.close()
 
     def _ids(self, ids: Any) -> list[Any]:
-        """Return ids in the type of the collection, without those that cannot be in it."""
-        found = (id_of(value) for value in ids)
-        if self._about.text_ids:
-            return [str(value) for value in found if value is not None]
-        return [value for value in found if isinstance(value, int)]
+        return engine_ids(ids, text=self._about.text_ids)
 
     def _upsert(self, catalogue: Catalogue, x: NDArray[np.float32]) -> None:
         ids, rows = self._ids(catalogue.ids.to_list()), list(_rows(catalogue))
@@ -220,29 +233,6 @@ class MilvusIndex:
             part = range(start, min(start + _BATCH, len(ids)))
             data = [{"id": ids[i], "vector": x[i].tolist(), "attributes": rows[i]} for i in part]
             self._client.upsert(self.address.collection, data)
-
-    def _hits(self, lists: list[list[tuple[Any, float]]], k: int) -> Hits:
-        catalogue = Catalogue(list({i for hits in lists for i, _ in hits}))
-        places = np.full((len(lists), k), -1, dtype=np.int64)
-        scores = np.full((len(lists), k), -np.inf, dtype=np.float32)
-        for row, hits in enumerate(lists):
-            places[row, : len(hits)] = catalogue.places_of([i for i, _ in hits])
-            scores[row, : len(hits)] = [score for _, score in hits]
-        return Hits(catalogue, places, scores)
-
-
-def _checked(
-    ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None
-) -> tuple[Catalogue, NDArray[np.float32]]:
-    catalogue, x = Catalogue(ids, attributes), np.asarray(vectors, dtype=np.float32)
-    if x.ndim != 2 or len(x) != len(catalogue.ids) or not len(x):
-        raise QueryError(
-            f"item vectors: expected [{len(catalogue.ids)}, width] and at least one item, got"
-            f" shape {list(x.shape)}"
-        )
-    if not np.isfinite(x).all():
-        raise QueryError("item vectors: a number is not finite")
-    return catalogue, x
 
 
 def _rows(catalogue: Catalogue) -> Iterator[dict[str, Any]]:
@@ -269,8 +259,20 @@ def _create(client: Any, collection: str, about: _Description) -> None:
     index = client.prepare_index_params()
     index.add_index("vector", index_type="AUTOINDEX", metric_type="IP")
     client.create_collection(
-        collection, schema=schema, index_params=index, properties={_PROPERTY: words}
+        collection,
+        schema=schema,
+        index_params=index,
+        properties={_PROPERTY: words},
+        consistency_level="Strong",  # a search finds what was written before it
     )
+
+
+def _without(condition: str, ids: set[Any]) -> str:
+    """Return a condition that leaves out items, too."""
+    if not ids:
+        return condition
+    left_out = f"id not in {json.dumps(sorted(ids))}"
+    return f"{condition} and {left_out}" if condition else left_out
 
 
 def _client(uri: str) -> Any:
