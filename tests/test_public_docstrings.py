@@ -23,7 +23,7 @@ ALIASES = {"crosstower.evaluation.metrics": "metrics", "crosstower.data.datasets
 SECTIONS = {"kind", "name"}  # discriminators of sections, which have one value each
 WITHOUT_EXAMPLE = {
     "FunnelReport", "PolicyReport", "BlendResult", "IndexFacts",  # results of functions shown
-    "ImplicitAls", "MilvusIndex",  # need an optional package
+    "ImplicitAls", "MilvusIndex", "PgvectorIndex",  # need an optional package
     "Catalogue", "IndexItems",  # used by engines of one's own, as in docs/extending.md
     "Distance", "Sequence", "Text", "Vector",
 }  # fmt: skip

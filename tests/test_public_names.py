@@ -48,7 +48,7 @@ FACES = {
     """,
     "crosstower.retrieval": """
         AnnIndex Bm25 Catalogue Ease ExactIndex Hits ImplicitAls IndexFacts IndexItems
-        ItemIndex ItemKnn MilvusIndex Popularity build_index histories_of recommend
+        ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity build_index histories_of recommend
         register_index
     """,
     "crosstower.data.datasets.worlds": """

@@ -33,8 +33,8 @@ def bundle(
     index: Annotated[
         str,
         typer.Option(
-            help="Index of the items: exact, ann, milvus or your own engine; auto is approximate"
-            " from 20,000 items on."
+            help="Index of the items: exact, ann, milvus, pgvector or your own engine; auto is"
+            " approximate from 20,000 items on."
         ),
     ] = "auto",
     index_option: IndexOptions = None,
@@ -108,4 +108,5 @@ def _index_note(manifest: Manifest) -> str:
             f"The index is exact: an approximate one has recall@10 {recall:.3f} on these vectors,"
             " below 0.95; --index ann uses it anyway."
         )
-    return f"The approximate index has recall@10 {recall:.3f}."
+    kind = "approximate" if manifest.index == "ann" else manifest.index
+    return f"The {kind} index has recall@10 {recall:.3f}."

@@ -31,7 +31,9 @@ def index(
     run: RunArgument,
     kind: Annotated[
         str,
-        typer.Option(metavar="KIND", help="exact, ann (approximate), milvus or your own engine."),
+        typer.Option(
+            metavar="KIND", help="exact, ann (approximate), milvus, pgvector or your own engine."
+        ),
     ] = "exact",
     storage: Annotated[
         str | None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crosstower.retrieval.index.index import Hits as Hits
     from crosstower.retrieval.index.index import ItemIndex as ItemIndex
     from crosstower.retrieval.index.milvus import MilvusIndex as MilvusIndex
+    from crosstower.retrieval.index.pgvector import PgvectorIndex as PgvectorIndex
     from crosstower.retrieval.index.registry import IndexItems as IndexItems
     from crosstower.retrieval.index.registry import register_index as register_index
     from crosstower.retrieval.indexing import IndexFacts as IndexFacts
@@ -41,6 +42,7 @@ _MODULES = {
     "ItemIndex": "index.index",
     "ItemKnn": "baselines.models",
     "MilvusIndex": "index.milvus",
+    "PgvectorIndex": "index.pgvector",
     "Popularity": "baselines.models",
     "build_index": "indexing",
     "histories_of": "baselines.models",
@@ -61,6 +63,7 @@ __all__ = [
     "ItemIndex",
     "ItemKnn",
     "MilvusIndex",
+    "PgvectorIndex",
     "Popularity",
     "build_index",
     "histories_of",

@@ -60,8 +60,10 @@ def build_index(
 
     Args:
         retriever: an open run.
-        kind: exact; ann, approximate; milvus (extra "milvus"); or an engine of your own.
-        options: of the engine: `storage` of exact and ann, `uri` and `collection` of milvus.
+        kind: exact; ann, approximate; milvus (extra "milvus"); pgvector (extra
+            "postgres"); or an engine of your own.
+        options: of the engine: `storage` of exact and ann, `uri` and `collection` of milvus, those
+            of `PgvectorIndex.Options`.
 
     Raises:
         QueryError: there is no such engine or option, or a package is not installed.

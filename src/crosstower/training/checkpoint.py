@@ -1,21 +1,24 @@
-"""Atomic checkpoints: weights, optimiser states and position in safetensors files."""
+"""Atomic checkpoints: one safetensors file holds weights, optimiser state and position."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from crosstower.errors import RunError, TrainingError
 from crosstower.recipe.training import Training
-from crosstower.training.weight_files import read_metadata, read_tensors, write_tensors
+from crosstower.storage import files
+
+Read = TypeVar("Read")
 
 FORMAT = "2"
 """Format of the position and the optimisers' state; other formats are refused."""
@@ -89,14 +92,13 @@ def save_checkpoint(
         tensors |= _state_tensors(optimizer, f"optimizer.{i}")
     tensors |= _random_state()
     tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
+    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     try:
-        write_tensors(path, tensors, _words(position))
+        with files.replacing(path) as aside:
+            words = {"position": json.dumps(asdict(position)), "format": FORMAT}
+            save_file(contiguous, aside, words)
     except (SafetensorError, OSError) as error:
-        raise TrainingError(_unwritable(path, error, tensors)) from error
-
-
-def _words(position: Position) -> dict[str, str]:
-    return {"position": json.dumps(asdict(position)), "format": FORMAT}
+        raise TrainingError(_unwritable(path, error, contiguous)) from error
 
 
 def _unwritable(path: Path, error: Exception, tensors: Mapping[str, Tensor]) -> str:
@@ -116,10 +118,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         RunError: the file is missing, damaged, or of another model.
 
     """
-    _load_weights(path, read_tensors(path, prefix="model."), model)
-
-
-def _load_weights(path: Path, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+    tensors, _ = _read(path)
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)
@@ -136,8 +135,8 @@ def load_checkpoint(
         RunError: the file is missing, damaged, or of another model.
 
     """
+    load_weights(path, model)
     tensors, position = read_checkpoint(path)
-    _load_weights(path, tensors, model)
     for i, optimizer in enumerate(optimizers):
         _restore(optimizer, tensors, f"optimizer.{i}.")
     torch.set_rng_state(tensors["random"])
@@ -155,7 +154,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
         RunError: the file is missing or damaged, or holds weights alone.
 
     """
-    tensors, position = read_tensors(path), read_position(path)
+    tensors, metadata = _read(path)
+    position = _position(path, metadata)
     if "random" not in tensors:
         raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
     return tensors, position
@@ -168,7 +168,10 @@ def read_position(path: Path) -> Position:
         RunError: the file is missing, damaged, or of another format.
 
     """
-    metadata = read_metadata(path)
+    return _position(path, _opened(path, lambda file: file.metadata() or {}))
+
+
+def _position(path: Path, metadata: Mapping[str, str]) -> Position:
     if "position" not in metadata:
         raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
     if metadata.get("format") != FORMAT:
@@ -206,3 +209,23 @@ def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> N
             state.setdefault(int(parameter), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def all_of(file: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
+        return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    return _opened(path, all_of)
+
+
+def _opened(path: Path, read: Callable[[Any], Read]) -> Read:
+    if not path.is_file():
+        raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return read(file)
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"{path}: damaged checkpoint: {error}; put a copy of the other checkpoint of"
+            f" {path.parent} in its place, or train again"
+        ) from error

@@ -16,6 +16,8 @@ from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.milvus import MilvusIndex
+from crosstower.retrieval.index.pgvector import PgvectorIndex
+from crosstower.retrieval.index.pgvector_session import URL
 from crosstower.retrieval.retriever import Retriever
 
 from ...fixtures.funnels import Runs
@@ -77,14 +79,24 @@ def funnel(blended: Runs) -> Funnel:
     return Funnel.open(blended.retrieval, blended.ranking, candidates=50)
 
 
-@pytest.fixture(params=["backwards", "milvus"])
-def index(request: pytest.FixtureRequest, funnel: Funnel, tmp_path: Path) -> Iterator[ItemIndex]:
+@pytest.fixture(params=["backwards", "milvus", "pgvector"])
+def index(
+    request: pytest.FixtureRequest,
+    funnel: Funnel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[ItemIndex]:
     catalogue, vectors = funnel.retriever.catalogue, funnel.retriever.vectors
     if request.param == "backwards":
         yield Backwards(catalogue, vectors)
         return
-    uri = str(tmp_path / "items.db")
-    built = MilvusIndex.build(uri, "items", catalogue.ids, vectors, catalogue.attributes)
+    built: MilvusIndex | PgvectorIndex
+    if request.param == "milvus":
+        uri = str(tmp_path / "items.db")
+        built = MilvusIndex.build(uri, "items", catalogue.ids, vectors, catalogue.attributes)
+    else:
+        monkeypatch.setenv(URL, request.getfixturevalue("postgres"))
+        built = PgvectorIndex.build(catalogue.ids, vectors, catalogue.attributes)
     yield built
     built.close()
 

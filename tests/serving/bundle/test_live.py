@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from crosstower.errors import QueryError
@@ -13,6 +14,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import Hits
+from crosstower.retrieval.index.pgvector_session import URL
 from crosstower.retrieval.index.registry import IndexItems, register_index
 from crosstower.serving.bundle import make_bundle
 from crosstower.serving.bundle.live import Live
@@ -46,6 +48,32 @@ def test_a_bundle_that_only_ranks(blended: Runs, tmp_path: Any) -> None:
         live.needs_rows.rank(FunnelRequest(), [{**row, "price": "dear"}])
     with pytest.raises(QueryError, match="this bundle only ranks"):
         funnel_of(live)
+
+
+@pytest.fixture
+def vectors(postgres: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database for vectors."""
+    monkeypatch.setenv(URL, postgres)
+    return postgres
+
+
+def test_a_database_that_does_not_reply_in_time_is_a_503(
+    blended: Runs, start: Start, tmp_path: Path, vectors: str
+) -> None:
+    options = {"timeout": 0.3}
+    made = make_bundle([blended.retrieval], tmp_path / "b", index="pgvector", index_options=options)
+    client = start(made.folder, state="other")
+    with psycopg.connect(vectors) as other:
+        other.execute("LOCK TABLE crosstower_vectors.indexes")
+        table = other.execute("SELECT name FROM crosstower_vectors.indexes").fetchall()[0][0]
+        other.execute(f"LOCK TABLE crosstower_vectors.{table}".encode())
+        refused = client.post("/v1/recommend", json={"user": 1})
+        popular = client.post("/v1/recommend", json={"user": "unknown"})
+    assert refused.status_code == 503
+    assert "statement timeout" in refused.json()["detail"]
+    assert int(refused.headers["Retry-After"]) > 0
+    assert popular.status_code == 200  # needs no vectors
+    assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
 
 
 def test_rows_with_other_columns_are_refused_before_they_are_read(
@@ -109,14 +137,24 @@ class Listed:
         raise AssertionError("the index is never changed")
 
 
+@pytest.fixture(params=["listed", "milvus", "pgvector"])
+def engine(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, dict[str, Any]]:
+    """Name and options of an index engine."""
+    if request.param == "pgvector":
+        monkeypatch.setenv(URL, request.getfixturevalue("postgres"))
+    options = {"uri": str(tmp_path / "items.db")} if request.param == "milvus" else {}
+    return request.param, options
+
+
 @pytest.mark.filterwarnings("ignore")  # of the packages of Milvus
-@pytest.mark.parametrize("engine", ["listed", "milvus"])
 def test_a_bundle_with_any_index_is_served(
-    blended: Runs, start: Start, tmp_path: Path, engine: str
+    blended: Runs, start: Start, tmp_path: Path, engine: tuple[str, dict[str, Any]]
 ) -> None:
-    options = {"uri": str(tmp_path / "items.db")} if engine == "milvus" else {}
+    kind, options = engine
     runs, out = [blended.retrieval, blended.ranking], tmp_path / "served"
-    made = make_bundle(runs, out, index=engine, index_options=options, candidates=50)
+    made = make_bundle(runs, out, index=kind, index_options=options, candidates=50)
     served, exact = start(made.folder, state="other"), start()
     new = {"listing_id": 10**6, "city": "Oslo", "price": 50.0, "amenities": ["pool"]}
     bodies: list[dict[str, Any]] = [

@@ -1,1 +1,1 @@
-"""Item indexes: exact, approximate and Milvus, with filters on attributes."""
+"""Item indexes: exact, approximate, Milvus and pgvector, with filters on attributes."""

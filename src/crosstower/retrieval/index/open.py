@@ -120,9 +120,10 @@ class Index:
             vectors: `[N, D]`, finite.
             attributes: columns to filter by, one row per item.
             kind: exact, which scores every item; ann, approximate, for 20,000 items or more;
-                milvus; or a registered engine of your own.
+                milvus; pgvector; or a registered engine of your own.
             options: of the engine. Of exact and ann `storage`: float32; bfloat16 in half the
-                memory; int8 in a quarter. Of milvus `uri` and `collection`.
+                memory; int8 in a quarter. Of milvus `uri` and `collection`. Of pgvector those of
+                `PgvectorIndex.Options`.
 
         Returns:
             An index to `search`, change by `add` and `remove`, and `save` to a folder.

@@ -35,7 +35,7 @@ def write_cards(folder: Path, manifest: Manifest) -> None:
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     libraries = ", ".join(f"{n} {v}" for n, v in manifest.libraries.items())
     items = f"{manifest.items:,}, index: {manifest.index}" if manifest.index else "none"
-    if manifest.index == "ann" and manifest.index_recall is not None:
+    if manifest.index != "exact" and manifest.index_recall is not None:
         items += f", recall@10 {manifest.index_recall:.3f}"
     return [
         ("Version", manifest.version),

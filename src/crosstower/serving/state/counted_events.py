@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from crosstower.serving.state.database import Connection
 
 _SELECT = (
     "SELECT sequence, type, time, user, item_id, {properties} FROM events WHERE sequence > ?"
@@ -26,7 +25,7 @@ class CountedEvent(NamedTuple):
 
 
 def read_to_count(
-    connection: Connection,
+    connection: sqlite3.Connection,
     types: Sequence[str],
     *,
     after: int,

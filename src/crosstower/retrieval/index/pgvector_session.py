@@ -1,0 +1,167 @@
+"""A connection to PostgreSQL with pgvector, and its errors in words that say what to do."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from crosstower.errors import QueryError, RunError, ServeError
+
+URL = "CROSSTOWER_PGVECTOR_URL"
+LOCK = 7_221_842_073  # of PostgreSQL: CREATE … IF NOT EXISTS fails if two run at once
+_SECRETS = frozenset({"password", "passfile", "sslpassword"})
+_CONNECT_SECONDS = 5
+_OLDEST = (0, 8)  # has iterative scans, without which filtered lists are short
+Result = TypeVar("Result")
+
+
+def chosen_url(given: str | None) -> str:
+    """Return the address of the database: that of the environment, else the given one.
+
+    Raises:
+        QueryError: there is none, or it is no address of PostgreSQL.
+
+    """
+    url = os.environ.get(URL) or given
+    if not url:
+        raise QueryError(
+            f"index pgvector.url: missing; set {URL}=postgresql://USER:PASSWORD@HOST:5432/DATABASE,"
+            " or pass --index-option url=postgresql://USER@HOST/DATABASE with PGPASSWORD set"
+        )
+    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+        raise QueryError(
+            f"index pgvector.url: expected postgresql://USER@HOST:5432/DATABASE, got the scheme"
+            f" '{url.partition('://')[0] if '://' in url else 'none'}'"
+        )
+    return url
+
+
+def without_secrets(url: str) -> str:
+    """Return an address without its passwords, to store and to show.
+
+    >>> without_secrets("postgresql://ann:secret@db:5432/shop?sslmode=require&password=secret")
+    'postgresql://ann@db:5432/shop?sslmode=require'
+    """
+    parts = urlsplit(url)
+    account, at, host = parts.netloc.rpartition("@")
+    kept = [pair for pair in parse_qsl(parts.query) if pair[0].lower() not in _SECRETS]
+    user = account.partition(":")[0]
+    return parts._replace(netloc=f"{user}{at}{host}", query=urlencode(kept)).geturl()
+
+
+class Session:
+    """One connection, opened at its first use and again after it was lost; thread-safe.
+
+    Args:
+        url: of the database.
+
+    """
+
+    def __init__(self, url: str) -> None:
+        self._connection: Any = None
+        self._url, self.shown = url, without_secrets(url)
+        self._psycopg, self._lock = _package("psycopg"), threading.Lock()
+
+    def __del__(self) -> None:
+        """Close the connection: a bundle that is no longer served just goes out of scope."""
+        self.close()
+
+    def run(self, work: Callable[[Any], Result], *, again: bool = False) -> Result:
+        """Return the result of `work`, one transaction that is given a cursor.
+
+        Args:
+            work: uses the cursor.
+            again: repeat it once on a new connection if the old one was lost; for reads.
+
+        Raises:
+            ServeError: the database cannot be reached, or takes too long.
+            RunError: a table is missing, or the server refuses the statement.
+            QueryError: it cannot store a value.
+
+        """
+        errors = self._psycopg.errors
+        try:
+            return self._once(work)
+        except (self._psycopg.OperationalError, self._psycopg.InterfaceError) as error:
+            lost = self._connection is not None and self._connection.closed
+            if again and lost:
+                return self.run(work)
+            raise ServeError(f"{self.shown}: {_first_line(error)}; see its server") from None
+        except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+            raise RunError(f"{self.shown}: {_first_line(error)}; build the index again") from None
+        except (self._psycopg.DataError, UnicodeEncodeError) as error:
+            raise QueryError(f"pgvector cannot store or compare a value: {error}") from None
+        except self._psycopg.Error as error:
+            raise RunError(f"{self.shown}: {_first_line(error)}") from None
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _once(self, work: Callable[[Any], Result]) -> Result:
+        with self._lock:  # transactions of one connection cannot overlap
+            if self._connection is None or self._connection.closed:
+                self._connection = self._opened()
+            with self._connection.transaction(), self._connection.cursor(binary=True) as cursor:
+                return work(cursor)
+
+    def _opened(self) -> Any:
+        given = {name for name, _ in parse_qsl(urlsplit(self._url).query)}
+        defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "crosstower"}
+        try:
+            connection = self._psycopg.connect(
+                self._url,
+                autocommit=True,
+                prepare_threshold=None,  # a plan per condition; poolers need no sessions
+                **{name: value for name, value in defaults.items() if name not in given},
+            )
+        except self._psycopg.ProgrammingError:  # its message shows the address
+            raise QueryError(
+                "index pgvector.url: cannot be read; expected"
+                " postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+            ) from None
+        self._prepare(connection)
+        return connection
+
+    def _prepare(self, connection: Any) -> None:
+        """Find the types of pgvector; the extension is created if this user may do so."""
+        found = connection.execute(
+            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        ).fetchone()
+        if found is None:
+            try:
+                with connection.transaction():
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+                    connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            except self._psycopg.Error as error:
+                connection.close()
+                raise RunError(
+                    f"{self.shown}: this database has no pgvector ({_first_line(error)}); an"
+                    " administrator adds it with: CREATE EXTENSION vector"
+                ) from None
+        elif tuple(int(n) for n in found[0].split(".")[:2]) < _OLDEST:
+            connection.close()
+            raise RunError(
+                f"{self.shown}: pgvector {found[0]} is too old, expected 0.8 or newer; update it"
+                " with: ALTER EXTENSION vector UPDATE"
+            )
+        _package("pgvector.psycopg").register_vector(connection)
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise QueryError(
+            f"an index in PostgreSQL needs the package {name.partition('.')[0]}; install it with:"
+            " pip install 'crosstower[postgres]'"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
