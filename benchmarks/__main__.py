@@ -37,6 +37,7 @@ NAMES = (
     "gate",
     "live_counters",
     "kills",
+    "multi_hot_log",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

@@ -50,17 +50,17 @@ def write_click_log(path: Path, *, rows: int, ids: int, seed: int = 0) -> None:
     `[rows, 2]`. The last tenth of the rows is for testing.
     """
     random, sizes = np.random.default_rng(seed), column_sizes(ids)
-    codes = np.stack([_codes(random, rows, int(size)) for size in sizes], axis=1)
+    codes = np.stack([codes_of(random, rows, int(size)) for size in sizes], axis=1)
     raw = random.lognormal(0.0, 1.2, (rows, NUMBERS))
     numbers = np.log1p(raw).astype(np.float32)
-    click = _logits(codes, numbers, seed=seed) - RARITY
-    like = 0.7 * click + 0.5 * _logits(codes, numbers, seed=seed + 1) - RARITY
+    click = logits_of(codes, numbers, seed=seed) - RARITY
+    like = 0.7 * click + 0.5 * logits_of(codes, numbers, seed=seed + 1) - RARITY
     chance = 1.0 / (1.0 + np.exp(-np.stack([click, like], axis=1)))
     labels = (random.random((rows, 2)) < chance).astype(np.float32)
     np.savez(path, codes=codes, numbers=numbers, labels=labels, sizes=sizes)
 
 
-def _codes(random: np.random.Generator, rows: int, size: int) -> NDArray[np.int32]:
+def codes_of(random: np.random.Generator, rows: int, size: int) -> NDArray[np.int32]:
     ranks = ((size + 1) ** random.random(rows) - 1).astype(np.int64)
     # A multiplication coprime to the size scatters frequent ids over the table, one to one.
     factor = max(int(size * _GOLDEN), 1)
@@ -69,7 +69,7 @@ def _codes(random: np.random.Generator, rows: int, size: int) -> NDArray[np.int3
     return (np.minimum(ranks, size - 1) * factor % size).astype(np.int32)
 
 
-def _logits(codes: NDArray[np.int32], numbers: NDArray[np.float32], *, seed: int) -> NDArray:
+def logits_of(codes: NDArray[np.int32], numbers: NDArray[np.float32], *, seed: int) -> NDArray:
     slopes = np.random.default_rng(seed).normal(0.0, SLOPE, NUMBERS)
     total = numbers @ slopes
     together, alone = np.zeros((len(codes), FACTORS)), np.zeros(len(codes))

@@ -7,6 +7,8 @@ CROSSTOWER_DATA names the folder of the data sets, as `crosstower data get NAME 
 """
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from crosstower.recipe.recipe import load_recipe
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.retrieval.files import COUNT, ID
 from crosstower.retrieval.retriever import Retriever
+from crosstower.training.history import history
 from crosstower.training.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +99,27 @@ def on_fewer_rows(path: Path, tmp_path: Path) -> Path:
     text = path.read_text().replace("../data/", f"{tmp_path}/data/")
     (tmp_path / path.name).write_text(text)
     return tmp_path / path.name
+
+
+def test_dlrm_dcnv2_trains_on_rows_of_its_shape(tmp_path: Path) -> None:
+    """MLPerf's columns, lists and optimisers; tables and layers are small."""
+    words = ["multi_hot_log", "--out", str(tmp_path / "data" / "multi_hot_log")]
+    words = [*words, "--rows", "10000", "--scale", "200000"]
+    subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=ROOT, check=True)
+    text = (ROOT / "examples" / "dlrm_dcnv2.yaml").read_text()
+    (tmp_path / "dlrm_dcnv2.yaml").write_text(text.replace("../data/", f"{tmp_path}/data/"))
+    small = ["embedding_dim=8", "numbers_hidden=[16,8]", "rank=16", "hidden=[32,16]"]
+    overrides = [f"model.{option}" for option in small]
+    overrides += ["training.batch_size=128", "training.evaluate_every=30", "training.epochs=2"]
+    overrides += ["training.learning_rate=0.02", "training.embedding_learning_rate=0.05"]
+    run = fit(tmp_path / "dlrm_dcnv2.yaml", overrides=overrides, out=tmp_path / "run", quiet=True)
+
+    lengths = (3, 2, 2, 6, 7, 3, 8, 6, 9, 5, 12, 100, 27, 10, 3)
+    assert tuple(field.length for field in run.encoder.layout.lists) == lengths
+    records = history(run, "dcn_v2", 0)
+    assert [r["step"] for r in records] == [30, 60, 79, 90, 120, 150, 158]
+    assert run.metrics["training"]["dcn_v2"]["0"]["monitor"] == "click.auc"
+    assert run.metrics["tasks"]["click"]["dcn_v2"]["auc"]["mean"] > 0.6
 
 
 def test_the_utility_of_the_feed_finds_a_blend(tmp_path: Path) -> None:

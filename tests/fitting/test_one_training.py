@@ -14,10 +14,13 @@ from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.retrieval.files import FOLDER, load_lists
 from crosstower.serving.bundle import make_bundle
+from crosstower.serving.bundle.bundle import Bundle
+from crosstower.training import weight_files
 from crosstower.training.history import refit_epochs
 from crosstower.training.progress import Watcher
 from crosstower.training.run import REFIT, Run
-from crosstower.training.trainer import TrainingInterruptedError
+from crosstower.training.trainer import BEST, TrainingInterruptedError
+from crosstower.training.weight_files import files_of, read_tensors
 
 from ..conftest import rows
 from ..fixtures.films import recipe as retrieval_recipe
@@ -141,6 +144,29 @@ def test_an_interrupted_refit_goes_on_as_if_nothing_had_been(
     resumed = trained(tmp_path / "cut", "training.refit=true", resume=True)
     assert resumed.metrics["tasks"] == run.metrics["tasks"]
     assert same(*(weights(r.model_folder("mlp", 0) / REFIT) for r in (run, resumed)))
+
+
+def test_weights_in_several_files_are_as_good_as_those_in_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weight_files, "FILE_BYTES", 400)
+    parted = trained(tmp_path / "parts", "training.refit=true")
+    refit = parted.model_folder("mlp", 0) / REFIT
+    assert not refit.is_file()
+    assert len(files_of(refit)) > 1
+    assert same(read_tensors(refit, prefix="model."), weights(run.model_folder("mlp", 0) / REFIT))
+    make_bundle([parted], tmp_path / "bundle")
+    served = Bundle.open(tmp_path / "bundle").ranking
+    assert served is not None
+    assert len(files_of(served.model_folder("mlp", 0) / BEST)) > 1
+    one, other, third = (r.predict(parts()["test"]) for r in (run, parted, served))
+    assert one.equals(other)
+    assert one.equals(third)
+    later, started = (
+        trained(tmp_path / f"after-{start.folder.name}", "training.epochs=1", warm_start=start)
+        for start in (run, parted)
+    )
+    assert later.metrics["tasks"] == started.metrics["tasks"]
 
 
 def test_a_run_that_is_ended_by_hand_is_not_trained_again(

@@ -40,6 +40,12 @@ def fit(
             help="Go on from an earlier run's weights, with the rows since then.",
         ),
     ] = None,
+    prepared: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Encoded rows of this recipe, written by crosstower prepare."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run, also with more epochs (-o).")
     ] = False,
@@ -58,6 +64,7 @@ def fit(
         seeds=seeds,
         out=out,
         warm_start=warm_start,
+        prepared=prepared,
         resume=resume,
         finish=finish,
     )

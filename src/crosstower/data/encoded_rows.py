@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -17,6 +19,22 @@ from crosstower.errors import DataError
 
 _OFFSET = 8  # bytes
 _COPIED = 65_536  # rows
+
+
+class Rows(Protocol):
+    """Rows that batches are taken from."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> Batch:
+        """Return consecutive rows."""
+        ...
+
+    def take(self, places: NDArray[Any]) -> Batch:
+        """Return the rows at `places`, integers `[B]`, in that order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -160,7 +178,16 @@ class EncodedRows:
                     whole.add(window[start : start + _COPIED])
         return whole
 
-    def windows(self, order: list[int]) -> Iterator[Batch]:
+    def block(self, number: int) -> Batch:
+        """Return the rows of one block."""
+        if self._held is None:
+            if self._like is None:
+                raise ValueError("there is no block")
+            return self._read(self._like, self._files[number])
+        begin = sum(size.rows for size in self._sizes[:number])
+        return self._held.rows(begin, begin + self._sizes[number].rows)
+
+    def windows(self, order: list[int]) -> Iterator[Rows]:
         """Yield all rows at once from memory, or from disk blocks in the given order.
 
         From disk as many blocks come together as a quarter of the memory holds. Three such windows
@@ -218,7 +245,7 @@ class EncodedRows:
         values = {n: sum(size.values[n] for size in sizes) for n in sizes[0].values}
         window = Arena.exactly(self._like, rows, values)
         for block in group:
-            window.put(self._read(self._like, self._files[block]), self._sizes[block])
+            window.put(self.block(block), self._sizes[block])
         return window.rows(0, rows)
 
     def _read(self, like: Batch, path: Path) -> Batch:

@@ -24,6 +24,7 @@ from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
+from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
@@ -53,6 +54,7 @@ def fit(
     seeds: int | None = None,
     out: str | Path | None = None,
     warm_start: Run | str | Path | None = None,
+    prepared: str | Path | None = None,
     resume: bool = False,
     finish: bool = False,
     quiet: bool = False,
@@ -70,6 +72,8 @@ def fit(
         out: the run folder, `runs/NAME` if None. It must not exist.
         warm_start: an earlier run of the same columns, tasks and models. The training goes on from
             its weights, optimiser states and statistics; `data` holds the rows since then.
+        prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
+            `dim` and `pooling`, tasks' `weight` and `loss`, model and training may differ.
         resume: continue the run in `out`. Finished trainings are kept, unless the recipe has more
             `training.epochs` or `training.patience` than before.
         finish: with `resume`, end the run now: its best weights are tested and reported, trainings
@@ -79,7 +83,8 @@ def fit(
     Raises:
         RecipeError: the recipe is wrong.
         DataError: the rows are wrong; nothing has been written then.
-        RunError: the folder already exists, or is a run of another recipe or of other data.
+        RunError: the folder already exists, or is a run of another recipe or of other data; or
+            `prepared` does not fit the recipe.
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """
@@ -92,6 +97,10 @@ def fit(
     count = 1 if seeds is None else count_of("seeds", seeds, error=RecipeError)
     every_seed = range(first, first + count)
     job, models, notes = check_recipe(recipe)
+    stored = None
+    if prepared is not None:
+        refuse_with_prepared(data, warm_start)
+        stored = prepared_for(prepared, recipe)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     device = pick_device(recipe.training.device)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
@@ -103,9 +112,12 @@ def fit(
         learned = None if start is None else load_learned(start.folder / "encoder")
         fitted = EncoderFit(recipe.schema_, learned, frozen_columns(recipe))
         encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
-        source = counted_training_source(recipe, data)
-        with console.status("reading") as status:
-            job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
+        if stored is not None:
+            job.load(stored)
+        else:
+            source = counted_training_source(recipe, data)
+            with console.status("reading") as status:
+                job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
         if start is not None:
             notes += [*start_notes(start, job.encoder), *freeze_notes(fitted)]
         if earlier is None:
@@ -117,7 +129,7 @@ def fit(
                 seeds=tuple(every_seed),
                 tables=tables,
                 notes=notes,
-                learned=fitted.learned(),
+                learned=fitted.learned() if stored is None else stored.learned,
                 start=start,
             )
         else:

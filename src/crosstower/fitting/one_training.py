@@ -17,7 +17,7 @@ from crosstower.fitting.warm_start import freeze, write_start
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
 from crosstower.recipe.recipe import Training
-from crosstower.storage.files import same_file, write_atomic
+from crosstower.storage.files import write_atomic
 from crosstower.training.checkpoint import (
     Position,
     is_over,
@@ -39,6 +39,7 @@ from crosstower.training.run import (
     Run,
 )
 from crosstower.training.trainer import BEST, LAST, Trainer
+from crosstower.training.weight_files import is_stored, remove_stored, same_tensors
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class OneTraining:
     def is_over(self) -> bool:
         """Return whether it has ended under the recipe's limits, and was tested."""
         last = self.folder / LAST
-        if not last.is_file() or not all((self.folder / n).is_file() for n in self.job.outputs):
+        if not all(
+            is_stored(path) for path in (last, *(self.folder / n for n in self.job.outputs))
+        ):
             return False
         return is_over(read_position(last), limits_of(self.run.recipe.training))
 
@@ -68,7 +71,7 @@ class OneTraining:
         stale = [self.folder / name for name in (*self.job.outputs, CALIBRATION, BLEND)]
         stale += [self.run.folder / METRICS, self.run.folder / REPORT]
         for path in stale:
-            path.unlink(missing_ok=True)
+            remove_stored(path)
         index = self.run.folder / INDEX
         if not index.is_dir():
             return None
@@ -101,13 +104,13 @@ class OneTraining:
         self._drop_stale(place, settings)
         self._trained(model, self.job.with_valid(), bar, settings, place=place)
         load_weights(place / BEST, model)
-        same_file(place / BEST, self.folder / REFIT)
+        same_tensors(place / BEST, self.folder / REFIT)
         return model
 
     def _drop_stale(self, place: Path, settings: Training) -> None:
         """Remove a refit of fewer epochs, unless it can go on: a schedule's rates were others."""
         last = place / LAST
-        if settings.schedule == "constant" or not last.is_file():
+        if settings.schedule == "constant" or not is_stored(last):
             return
         if read_position(last).limits != limits_of(settings):
             shutil.rmtree(place)
@@ -159,7 +162,7 @@ class OneTraining:
         folder.mkdir(parents=True, exist_ok=True)
         monitor, higher = job.monitor
         objective = job.objective()
-        if self.run.info.warm_start is not None and not (folder / LAST).is_file():
+        if self.run.info.warm_start is not None and not is_stored(folder / LAST):
             self._start_warm(folder / LAST, model, settings, objective)
         log = folder / "metrics.jsonl"
         watcher = Watcher(

@@ -17,6 +17,7 @@ from crosstower.storage.files import write_atomic
 from crosstower.training.checkpoint import Position, is_over, limits_of, read_position
 from crosstower.training.run import BLEND, BLENDED, Run
 from crosstower.training.trainer import LAST
+from crosstower.training.weight_files import is_stored
 
 MAY_CHANGE = (
     "training.epochs",
@@ -122,7 +123,7 @@ def _keep_recipe(run: Run) -> None:
 def _position_of(run: Run, model: str, seed: int) -> Position | None:
     """Return where a training is; None if it has not begun."""
     path = run.model_folder(model, seed) / LAST
-    return read_position(path) if path.is_file() else None
+    return read_position(path) if is_stored(path) else None
 
 
 def blend_again(run: Run, data: Any, on_progress: OnProgress) -> None:

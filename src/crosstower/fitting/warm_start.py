@@ -32,6 +32,7 @@ from crosstower.training.checkpoint import (
 from crosstower.training.optimizers import build_optimizers
 from crosstower.training.run import REFIT, Run
 from crosstower.training.trainer import BEST
+from crosstower.training.weight_files import is_stored
 from crosstower.values.codes import RESERVED_CODES
 
 _SAME = ("optimizer", "embedding_optimizer", "embedding_weight_decay", "wide_alpha")
@@ -187,8 +188,8 @@ def _difference(old: Any, new: Any) -> str:
 def _checkpoint(earlier: Run, model: str, seed: int) -> Path:
     """Return the best checkpoint of a training, the one with validation rows if there is one."""
     folder = earlier.model_folder(model, seed)
-    path = folder / REFIT if (folder / REFIT).is_file() else folder / BEST
-    if not path.is_file():
+    path = folder / REFIT if is_stored(folder / REFIT) else folder / BEST
+    if not is_stored(path):
         raise RunError(
             f"{earlier.folder}: the training of {model} with seed {seed} has no best weights yet;"
             f" go on with: {earlier.resume}"

@@ -75,6 +75,11 @@ def evaluation_columns(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
+def memory_of(recipe: Recipe, split: str) -> int:
+    """Return the bytes of encoded rows of a split that are held in memory."""
+    return int(recipe.data.memory_mb * 1_000_000 * _MEMORY_SHARES[split])
+
+
 def targets_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
     """Return labels by task name, true probabilities and raw columns of cleaned rows."""
     chosen = {c: frame[raw_name(c)] for c in columns}
@@ -157,8 +162,7 @@ class _Reading:
 def _encode(
     recipe: Recipe, reading: _Reading, encoder: Encoder, extras: list[str], spill: Path
 ) -> Prepared:
-    memory = recipe.data.memory_mb * 1_000_000
-    rows = {s: EncodedRows(spill / s, int(memory * _MEMORY_SHARES[s])) for s in SPLITS}
+    rows = {s: EncodedRows(spill / s, memory_of(recipe, s)) for s in SPLITS}
     targets: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
     census = DatasetCounter()
     for frame, assignment in reading.frames("encoding rows", census):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Mapping
 from copy import copy
@@ -20,6 +21,7 @@ from crosstower.data.counters.files import counts_at_end, save_counts
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
@@ -33,6 +35,7 @@ from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBa
 from crosstower.nn.embedding import device_of
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared, prepare
+from crosstower.ranking.prepared_rows import load_rows, store_rows
 from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.blend import check_blend
 from crosstower.recipe.calibration import check_calibration
@@ -128,7 +131,8 @@ class RankingJob:
     """
 
     prepared: Prepared
-    counted: CountedSource | None
+    counted: CountedSource | None = None
+    stored: Path | None = None
     encoder: Encoder
     facts: DatasetStats
     batch_size: int
@@ -161,10 +165,24 @@ class RankingJob:
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
         self.counted = source if isinstance(source, CountedSource) else None
-        self.encoder, facts = self.prepared.encoder, self.prepared.facts
+        facts = self.prepared.facts
         counted = tuple(match.sentence for match in count_matches(source))
-        self.facts = facts.model_copy(update={"notes": (*counted, *facts.notes)})
-        self.batch_size = self.recipe.training.batch_size_for(self.facts.rows["train"])
+        self._take(self.prepared, facts.model_copy(update={"notes": (*counted, *facts.notes)}))
+
+    def store(self, folder: Path) -> Shards:
+        """Write the encoded rows, and what else a training of them needs."""
+        shards = store_rows(self.prepared, folder)
+        self._save_counts(folder)
+        return shards
+
+    def load(self, stored: PreparedFolder) -> None:
+        """Take the rows from files, instead of reading and encoding them."""
+        self._take(load_rows(self.recipe, stored), stored.facts)
+        self.counted, self.stored = None, stored.folder
+
+    def _take(self, prepared: Prepared, facts: DatasetStats) -> None:
+        self.prepared, self.encoder, self.facts = prepared, prepared.encoder, facts
+        self.batch_size = self.recipe.training.batch_size_for(facts.rows["train"])
 
     def batches(self, seed: int) -> Batches:
         """Return the training batches."""
@@ -222,8 +240,13 @@ class RankingJob:
     def save(self, folder: Path) -> None:
         """Write what recognises the training rows, and the counts at the end of the event logs."""
         self.prepared.fingerprints.save(folder)
+        self._save_counts(folder)
+
+    def _save_counts(self, folder: Path) -> None:
         if self.counted is not None:
             save_counts(counts_at_end(self.counted.history), folder / COUNTERS)
+        elif self.stored is not None and (self.stored / COUNTERS).is_dir():
+            shutil.copytree(self.stored / COUNTERS, folder / COUNTERS)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Do nothing: a ranker's baselines are models."""

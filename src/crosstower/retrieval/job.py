@@ -12,6 +12,7 @@ from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
@@ -28,6 +29,7 @@ from crosstower.retrieval.baselines.fit import (
     write_baselines,
 )
 from crosstower.retrieval.data.pairs import PairBatches
+from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
 from crosstower.retrieval.files import lists_frame, write_catalogue
@@ -94,7 +96,18 @@ class RetrievalJob:
     ) -> None:
         """Read and encode the rows."""
         del spill  # pairs and items stay in memory
-        self.data = prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress)
+        self._take(prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress))
+
+    def store(self, folder: Path) -> Shards:
+        """Write the positives and the items, raw and encoded."""
+        return store_pairs(self.data, folder)
+
+    def load(self, stored: PreparedFolder) -> None:
+        """Take positives and items from files, instead of reading and encoding them."""
+        self._take(load_pairs(self.recipe, stored))
+
+    def _take(self, data: RetrievalData) -> None:
+        self.data = data
         baseline_names(self.recipe, len(self.data.items))  # refuse one before the training
         self.batch_size = self.recipe.training.batch_size_for(len(self.data.learned))
 

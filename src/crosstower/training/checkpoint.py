@@ -1,24 +1,21 @@
-"""Atomic checkpoints: one safetensors file holds weights, optimiser state and position."""
+"""Atomic checkpoints: weights, optimiser states and position in safetensors files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from crosstower.errors import RunError, TrainingError
 from crosstower.recipe.training import Training
-from crosstower.storage import files
-
-Read = TypeVar("Read")
+from crosstower.training.weight_files import read_metadata, read_tensors, write_tensors
 
 FORMAT = "2"
 """Format of the position and the optimisers' state; other formats are refused."""
@@ -92,13 +89,14 @@ def save_checkpoint(
         tensors |= _state_tensors(optimizer, f"optimizer.{i}")
     tensors |= _random_state()
     tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
-    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     try:
-        with files.replacing(path) as aside:
-            words = {"position": json.dumps(asdict(position)), "format": FORMAT}
-            save_file(contiguous, aside, words)
+        write_tensors(path, tensors, _words(position))
     except (SafetensorError, OSError) as error:
-        raise TrainingError(_unwritable(path, error, contiguous)) from error
+        raise TrainingError(_unwritable(path, error, tensors)) from error
+
+
+def _words(position: Position) -> dict[str, str]:
+    return {"position": json.dumps(asdict(position)), "format": FORMAT}
 
 
 def _unwritable(path: Path, error: Exception, tensors: Mapping[str, Tensor]) -> str:
@@ -118,7 +116,10 @@ def load_weights(path: Path, model: nn.Module) -> None:
         RunError: the file is missing, damaged, or of another model.
 
     """
-    tensors, _ = _read(path)
+    _load_weights(path, read_tensors(path, prefix="model."), model)
+
+
+def _load_weights(path: Path, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)
@@ -135,8 +136,8 @@ def load_checkpoint(
         RunError: the file is missing, damaged, or of another model.
 
     """
-    load_weights(path, model)
     tensors, position = read_checkpoint(path)
+    _load_weights(path, tensors, model)
     for i, optimizer in enumerate(optimizers):
         _restore(optimizer, tensors, f"optimizer.{i}.")
     torch.set_rng_state(tensors["random"])
@@ -154,8 +155,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
         RunError: the file is missing or damaged, or holds weights alone.
 
     """
-    tensors, metadata = _read(path)
-    position = _position(path, metadata)
+    tensors, position = read_tensors(path), read_position(path)
     if "random" not in tensors:
         raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
     return tensors, position
@@ -168,10 +168,7 @@ def read_position(path: Path) -> Position:
         RunError: the file is missing, damaged, or of another format.
 
     """
-    return _position(path, _opened(path, lambda file: file.metadata() or {}))
-
-
-def _position(path: Path, metadata: Mapping[str, str]) -> Position:
+    metadata = read_metadata(path)
     if "position" not in metadata:
         raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
     if metadata.get("format") != FORMAT:
@@ -209,23 +206,3 @@ def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> N
             state.setdefault(int(parameter), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    def all_of(file: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
-        return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-    return _opened(path, all_of)
-
-
-def _opened(path: Path, read: Callable[[Any], Read]) -> Read:
-    if not path.is_file():
-        raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return read(file)
-    except (SafetensorError, OSError) as error:
-        raise RunError(
-            f"{path}: damaged checkpoint: {error}; put a copy of the other checkpoint of"
-            f" {path.parent} in its place, or train again"
-        ) from error

@@ -9,6 +9,7 @@ from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.statistics import DatasetStats
@@ -33,6 +34,24 @@ class Job(Protocol):
             spill: folder for encoded rows beyond `data.memory_mb`; made only when needed.
             encoder: of the rows, or what learns one from the training rows.
             on_progress: called after each chunk.
+
+        """
+        ...
+
+    def store(self, folder: Path) -> Shards:
+        """Write the encoded rows as shards, and what else a training of them needs.
+
+        Args:
+            folder: exists; see `write_prepared`.
+
+        """
+        ...
+
+    def load(self, stored: PreparedFolder) -> None:
+        """Take encoded rows from files, instead of reading and encoding them.
+
+        Args:
+            stored: from `open_prepared`, of a recipe that this one fits.
 
         """
         ...

@@ -6,6 +6,7 @@
 - `fingerprints.parquet`: hashes that recognise training rows (rankers)
 - `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, the predictions of valid.parquet
   and test.parquet, and calibration.json, blend.json and refit.safetensors where there are any
+  (weights beyond 2 GB are several files, and best.safetensors.index.json names them)
 - `metrics.json`: test metrics of every model, mean and sd over seeds
 - `report.html`
 """
@@ -38,6 +39,7 @@ from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
 from crosstower.training.checkpoint import load_weights
 from crosstower.training.trainer import BEST
+from crosstower.training.weight_files import is_stored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -246,7 +248,7 @@ class Run:
 
     def refitted(self, name: str, seed: int) -> bool:
         """Return whether a training ended with weights trained again on train and valid rows."""
-        there = (self.model_folder(name, seed) / REFIT).is_file()
+        there = is_stored(self.model_folder(name, seed) / REFIT)
         return there and self.recipe.training.refit
 
     def predict(

@@ -19,7 +19,6 @@ from crosstower.data.batches import Batches
 from crosstower.data.prefetch import DataWaitTimer, transferred
 from crosstower.errors import TrainingError
 from crosstower.recipe.recipe import Training
-from crosstower.storage.files import same_file
 from crosstower.training.checkpoint import (
     Position,
     has_reached,
@@ -36,6 +35,7 @@ from crosstower.training.optimizers import (
 )
 from crosstower.training.protocols import Objective, Observer, Stream
 from crosstower.training.records import NO_SPEED, SpeedMeter, improved
+from crosstower.training.weight_files import is_stored, same_tensors
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -128,7 +128,7 @@ class Trainer:
         self.limits = limits_of(self.settings)
         self.steps = len(self.batches) * (self.horizon or self.settings.epochs)
         self.rows = len(self.batches.rows)
-        if resume and (self.folder / LAST).is_file():
+        if resume and is_stored(self.folder / LAST):
             position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
             self.objective.restore(state)
         else:
@@ -226,7 +226,7 @@ class Trainer:
         position.finished, position.limits = has_reached(position, self.limits), self.limits
         if better:
             self._save(BEST, position)
-            same_file(self.folder / BEST, self.folder / LAST)
+            same_tensors(self.folder / BEST, self.folder / LAST)
         else:
             self._save(LAST, position)
         self.observer.finish(record)
@@ -267,7 +267,7 @@ class Trainer:
 
     def _diagnose(self, what: str, value: float, batch: Any, position: Position) -> str:
         columns = "\n".join(self.objective.describe(batch))
-        kept = self.folder / (BEST if (self.folder / BEST).is_file() else LAST)
+        kept = self.folder / (BEST if is_stored(self.folder / BEST) else LAST)
         return (
             f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
             f" the previous weights are in {kept}. Lower training.learning_rate, or look for a"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from crosstower.errors import DataError, ServeError
-from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
+from crosstower.serving.state.sqlite import SqliteDatabase
 from crosstower.serving.state.state import State
 from crosstower.serving.state.user_table import attributes_of, unscrubbed
 
@@ -100,10 +100,10 @@ def test_an_id_is_erased_in_each_form(tmp_path: Path) -> None:
 
 KILLED = """
 import os, sys
-from crosstower.serving.state.database import Database
+from crosstower.serving.state.sqlite import SqliteDatabase
 from crosstower.serving.state.state import State
 
-Database.scrub = lambda self: os._exit(9)
+SqliteDatabase.scrub = lambda self: os._exit(9)
 State.open(sys.argv[1]).erase_users(["zarathustra-4711"])
 """
 
@@ -134,7 +134,7 @@ def test_a_state_of_an_earlier_version_gets_the_tables(tmp_path: Path) -> None:
 
 def test_only_an_erasure_rewrites_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scrubbed: list[Path] = []
-    monkeypatch.setattr(Database, "scrub", lambda self: scrubbed.append(self.path))
+    monkeypatch.setattr(SqliteDatabase, "scrub", lambda self: scrubbed.append(self.path))
     with State.open(tmp_path) as state:
         fill(state, batches=2)
         state.scrub()

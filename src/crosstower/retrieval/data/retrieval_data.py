@@ -74,7 +74,8 @@ class RetrievalData:
     `train` are the histories of users in the training rows, by user and time, and `queries` their
     query columns. `learned` `[P]` are the places in both of the pairs to learn from; the others
     are rows of the split "history", which only extend the histories. `evaluation` has the queries
-    of valid and test, `evaluation_batches` their query columns. `rows` are all positives.
+    of valid and test, `evaluation_batches` their query columns. `rows` are all positives, and
+    `encoded` their query columns.
     """
 
     encoder: Encoder
@@ -87,6 +88,7 @@ class RetrievalData:
     evaluation: dict[str, EvaluationQueries]
     evaluation_batches: dict[str, Batch]
     rows: PositiveRows
+    encoded: Batch
     facts: DatasetStats
 
     @property
@@ -100,11 +102,10 @@ class RetrievalData:
         histories = Histories.of(
             self.rows.user[known], self.rows.item[known], users=len(self.rows.users)
         )
-        query = PartialEncoder(self.encoder, self.sides.query)
         return replace(
             self,
             train=histories,
-            queries=query.encode(self.rows.take(known)),
+            queries=self.encoded.take(known),
             learned=_learned(self.rows, known),
         )
 
@@ -127,41 +128,67 @@ def prepare_retrieval(
         DataError: a bad cell, an empty split, or rows without a user or a known item.
 
     """
-    sides, section = tower_columns_of(recipe), retrieval_section_of(recipe)
+    sides = tower_columns_of(recipe)
     rows = read_positives(recipe, source, sides, on_progress)
-    by_user = section.user is not None
+    evaluation = queries_of(recipe, rows)
+    _check_splits(rows, evaluation)
+    encoder = encoder or EncoderFit(recipe.schema_)
+    if isinstance(encoder, EncoderFit):
+        encoder = _fit(recipe, encoder, rows, sides)
+    encoded = PartialEncoder(encoder, sides.query).encode(rows.frame)
+    item_batch = PartialEncoder(encoder, sides.item)
+    wide = item_batch.widen(item_batch.encode(rows.items.cleaned))
+    facts = _facts(recipe, source, rows, evaluation, [encoded.take(_known(rows)), wide])
+    return assembled(recipe, rows, encoder, (encoded, wide), facts)
+
+
+def queries_of(recipe: Recipe, rows: PositiveRows) -> dict[str, EvaluationQueries]:
+    """Return the queries of valid and test."""
+    section = retrieval_section_of(recipe)
     limits = {"valid": section.valid_queries, "test": None}
-    evaluation = {
+    return {
         name: evaluation_queries(
             rows,
             SPLITS.index(name),
-            by_user=by_user,
+            by_user=section.user is not None,
             seen=section.seen_rule,
             at_most=limit,
         )
         for name, limit in limits.items()
     }
-    _check_splits(rows, evaluation)
-    encoder = encoder or EncoderFit(recipe.schema_)
-    if isinstance(encoder, EncoderFit):
-        encoder = _fit(recipe, encoder, rows, sides)
-    query, train = PartialEncoder(encoder, sides.query), _known(rows)
-    queries = query.encode(rows.take(train))
-    item_batch = PartialEncoder(encoder, sides.item)
-    histories = Histories.of(rows.user[train], rows.item[train], users=len(rows.users))
-    wide = item_batch.widen(item_batch.encode(rows.items.cleaned))
+
+
+def assembled(
+    recipe: Recipe,
+    rows: PositiveRows,
+    encoder: Encoder,
+    batches: tuple[Batch, Batch],
+    facts: DatasetStats,
+) -> RetrievalData:
+    """Return the data of a training.
+
+    Args:
+        recipe: with a retrieval section.
+        rows: all positives.
+        encoder: of all columns.
+        batches: query columns of all positives `[R]`, and items `[N]` in the model's layout.
+        facts: statistics of the data.
+
+    """
+    evaluation, train = queries_of(recipe, rows), _known(rows)
     return RetrievalData(
         encoder=encoder,
-        sides=sides,
+        sides=tower_columns_of(recipe),
         items=rows.items,
-        item_batch=wide,
-        train=histories,
-        queries=queries,
+        item_batch=batches[1],
+        train=Histories.of(rows.user[train], rows.item[train], users=len(rows.users)),
+        queries=batches[0].take(train),
         learned=_learned(rows, train),
         evaluation=evaluation,
-        evaluation_batches={n: query.encode(rows.take(q.rows)) for n, q in evaluation.items()},
+        evaluation_batches={n: batches[0].take(q.rows) for n, q in evaluation.items()},
         rows=rows,
-        facts=_facts(recipe, source, rows, evaluation, [queries, wide]),
+        encoded=batches[0],
+        facts=facts,
     )
 
 

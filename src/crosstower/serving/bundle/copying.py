@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from safetensors.torch import save_file
 
 from crosstower.data.counters.files import FOLDER as COUNTERS
 from crosstower.data.encoders.learned import LEARNED_FILES
@@ -19,9 +18,9 @@ from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.manifest import RunFacts
-from crosstower.storage.documents import facts_of
 from crosstower.training.run import Run
 from crosstower.training.trainer import BEST
+from crosstower.training.weight_files import checksum, write_tensors
 
 
 def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
@@ -45,8 +44,7 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
     target = place / "models" / model / f"seed-{seed}" / BEST
     target.parent.mkdir(parents=True)
     weights = run.model(model, seed=seed).state_dict()
-    save_file({f"model.{k}": v.contiguous() for k, v in weights.items()}, target)
-    target.chmod(0o644)
+    write_tensors(target, {f"model.{name}": tensor for name, tensor in weights.items()}, {})
     schema = run.recipe.schema_.plain()
     return RunFacts(
         name=run.recipe.name,
@@ -55,7 +53,7 @@ def copy_run(run: Run, place: Path, seed: int | None) -> RunFacts:
         trained=run.info.created,
         columns=schema["columns"],
         tasks=schema.get("tasks", {}),
-        weights=facts_of(target).sha256,
+        weights=checksum(target),
         data=facts.fingerprint,
         rows=facts.rows,
         environment=run.info.environment,

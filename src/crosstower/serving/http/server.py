@@ -62,7 +62,7 @@ def _chosen(state: State, base: Bundle) -> Bundle:
             raise BundleError(
                 f"version {line.live}, which was live, cannot be served: {error}; put it back, or"
                 f" return to an earlier version: crosstower rollback {base.folder} --state"
-                f" {state.database.path.parent}"
+                f" {state.database.place}"
             ) from error
     chosen = state.bundle()
     if chosen is None or chosen[1] != bundle.folder:

@@ -15,8 +15,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.serving.bundle.manifest import read_manifest
 from crosstower.serving.retraining.figures import Verdict
@@ -27,7 +25,6 @@ from crosstower.storage.files import sync_folder, write_atomic
 
 BUNDLE, GATE = "bundle", "gate.json"
 KEEP = 5
-_LOCK = "retrain.lock"
 _OVERTAKEN = "another bundle went live while this version was made; start again"
 _GONE = re.compile(r"\.\d{4,}")  # folders that are being removed
 
@@ -163,18 +160,13 @@ class Versions:
         self.close()
 
     def _lock(self) -> None:
-        place = self._state.database.path.parent
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._locks.enter_context(FileLock(place / _LOCK, timeout=0))
-        except Timeout as error:
-            raise ServeError(
-                f"{place}: another retraining uses this state; wait until it ends, or stop it"
-            ) from error
         except OSError as error:
             raise ServeError(
                 f"{self.folder}: cannot be written: {error.strerror or error}"
             ) from error
+        self._locks.enter_context(self._state.database.alone("retraining"))
 
     def _clean(self) -> None:
         """Note attempts without an end, and remove folders that hold no version."""

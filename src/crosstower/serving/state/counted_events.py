@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from crosstower.serving.state.database import Connection
 
 _SELECT = (
     "SELECT sequence, type, time, user, item_id, {properties} FROM events WHERE sequence > ?"
@@ -25,7 +26,7 @@ class CountedEvent(NamedTuple):
 
 
 def read_to_count(
-    connection: sqlite3.Connection,
+    connection: Connection,
     types: Sequence[str],
     *,
     after: int,

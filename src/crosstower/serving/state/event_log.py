@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from crosstower.serving.state.database import Database
+from crosstower.serving.state.database import Connection, Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.json_text import json_text
 from crosstower.values.ids import Id, id_of
@@ -49,7 +48,7 @@ _NEWEST = (
 _NEXT = (
     "SELECT min(time) FROM events WHERE user = ? AND type = ? AND time > ? AND item_id IS NOT NULL"
 )
-_USERS = "SELECT user FROM events WHERE sequence > ? AND sequence <= ? AND +user IS NOT NULL"
+_USERS = "SELECT user FROM events WHERE sequence > ? AND sequence <= ?"
 _BETWEEN = (
     "SELECT sequence, type, time, user, item_id FROM events WHERE sequence > ? AND sequence <= ?"
     " ORDER BY sequence LIMIT ?"
@@ -130,14 +129,12 @@ def event_rows(events: Sequence[Event]) -> list[tuple[Any, ...]]:
     ]
 
 
-def append(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     """Write the rows with a new event_id; return their number."""
     return max(connection.executemany(_INSERT, rows).rowcount, 0)  # -1 of no rows
 
 
-def read_between(
-    connection: sqlite3.Connection, after: int, last: int, limit: int
-) -> list[EventFacts]:
+def read_between(connection: Connection, after: int, last: int, limit: int) -> list[EventFacts]:
     """Return the events after a number, up to another, at most `limit`."""
     rows = connection.execute(_BETWEEN, (after, last, limit)).fetchall()
     return [EventFacts(n, kind, time, _id(user), _id(item)) for n, kind, time, user, item in rows]
@@ -149,12 +146,12 @@ def last_event(database: Database) -> int:
         return last_sequence(connection)
 
 
-def last_sequence(connection: sqlite3.Connection) -> int:
+def last_sequence(connection: Connection) -> int:
     """Return the number of the newest event, 0 without events."""
     return connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()[0]
 
 
-def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> list[Id]:
+def users_after(connection: Connection, sequence: int, last: int) -> list[Id]:
     """Return the users of the events after a number, up to another."""
     rows = connection.execute(_USERS, (sequence, last)).fetchall()
     found = (_id(text) for (text,) in rows)
@@ -162,7 +159,7 @@ def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> lis
 
 
 def newest_of_user(
-    connection: sqlite3.Connection,
+    connection: Connection,
     user: Id,
     types: Sequence[str],
     *,
@@ -190,9 +187,7 @@ def newest_of_user(
     return [UserEvent(t, n, kind, item) for t, n, kind, item in newest if item is not None]
 
 
-def next_of_user(
-    connection: sqlite3.Connection, user: Id, types: Sequence[str], after: int
-) -> int | None:
+def next_of_user(connection: Connection, user: Id, types: Sequence[str], after: int) -> int | None:
     """Return the time of a user's first event after a time, None without one."""
     found = [
         connection.execute(_NEXT, (text, kind, after)).fetchone()[0]
@@ -208,7 +203,7 @@ def user_texts(user: Id) -> tuple[str, ...]:
     return (text,) if isinstance(user, str) else (json_text(user), text)
 
 
-def delete_of_user(connection: sqlite3.Connection, user: Id) -> int:
+def delete_of_user(connection: Connection, user: Id) -> int:
     """Delete all events of a user; return their number."""
     return sum(
         connection.execute("DELETE FROM events WHERE user = ?", (text,)).rowcount

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from crosstower.errors import DataError, ServeError
+from crosstower.serving.state.database import Connection
 from crosstower.serving.state.json_text import json_text
 from crosstower.values.ids import id_of
 
@@ -28,7 +28,7 @@ Entry = tuple[str, str | None]
 
 
 _DROP = """
-DELETE FROM item_changes WHERE sequence NOT IN (
+DELETE FROM item_changes WHERE sequence IN (
   WITH vectors AS (
     SELECT sequence, id, json_extract(item, '$[0]') AS weights FROM item_changes
     WHERE substr(item, 1, 1) = '['
@@ -36,13 +36,15 @@ DELETE FROM item_changes WHERE sequence NOT IN (
     SELECT weights FROM vectors GROUP BY weights ORDER BY max(sequence) DESC LIMIT 3
   ), items AS (
     SELECT id, max(sequence) AS sequence FROM item_changes
-    WHERE sequence NOT IN (SELECT sequence FROM vectors) GROUP BY id
+    WHERE item IS NULL OR substr(item, 1, 1) != '[' GROUP BY id
+  ), kept AS (
+    SELECT sequence FROM items UNION ALL
+    SELECT max(vectors.sequence) FROM vectors LEFT JOIN items USING (id)
+    WHERE vectors.weights IN (SELECT weights FROM newest)
+    AND vectors.sequence > coalesce(items.sequence, 0)
+    GROUP BY vectors.id, vectors.weights
   )
-  SELECT sequence FROM items UNION ALL
-  SELECT max(vectors.sequence) FROM vectors LEFT JOIN items USING (id)
-  WHERE vectors.weights IN (SELECT weights FROM newest)
-  AND vectors.sequence > coalesce(items.sequence, 0)
-  GROUP BY vectors.id, vectors.weights
+  SELECT sequence FROM item_changes EXCEPT SELECT sequence FROM kept
 )
 """
 LARGEST = 1e15
@@ -101,17 +103,17 @@ def vector_entries(vectors: Mapping[int | str, bytes], weights: str) -> list[Ent
     ]
 
 
-def append(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+def append(connection: Connection, entries: Sequence[Entry]) -> None:
     """Append entries."""
     connection.executemany("INSERT INTO item_changes (id, item) VALUES (?, ?)", entries)
 
 
-def last_sequence(connection: sqlite3.Connection) -> int:
+def last_sequence(connection: Connection) -> int:
     """Return the number of the newest change, 0 without changes."""
     return connection.execute("SELECT coalesce(max(sequence), 0) FROM item_changes").fetchone()[0]
 
 
-def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> list[Change]:
+def read_after(connection: Connection, sequence: int, limit: int) -> list[Change]:
     """Return the next changes, oldest first, at most `limit`.
 
     Raises:
@@ -125,7 +127,7 @@ def read_after(connection: sqlite3.Connection, sequence: int, limit: int) -> lis
     return [_change(*row) for row in rows.fetchall()]
 
 
-def drop_older(connection: sqlite3.Connection) -> int:
+def drop_older(connection: Connection) -> int:
     """Keep only the last row or removal of each id, and later vectors; return the number dropped.
 
     Of vectors, the last one of each of the three models is kept whose vectors came last. Removals

@@ -13,6 +13,7 @@ from crosstower.serving.state import event_log, item_log, spending, user_table, 
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.item_log import Change
+from crosstower.serving.state.sqlite import SqliteDatabase
 from crosstower.serving.state.version_log import VersionLog
 from crosstower.values.ids import Id
 
@@ -79,7 +80,7 @@ class State:
             raise ServeError(f"{folder}: cannot be made: {error.strerror or error}") from error
         tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, spending.TABLE)
         tables += version_log.TABLES
-        return cls(Database(folder / FILE, tables))
+        return cls(SqliteDatabase(folder / FILE, tables))
 
     @classmethod
     def open_existing(cls, folder: str | Path) -> Self:
@@ -157,17 +158,16 @@ class State:
     def heads(self) -> Heads:
         """Return the numbers of the newest rows.
 
-        They are read again, as a new object, only after a commit of another connection, in any
-        process: the connection that reads never writes, so SQLite's data_version shows our own
-        writes too. Until then a call takes microseconds: cheap enough for each request.
+        They are read again, as a new object, only after a commit, in any process. Until then a call
+        takes microseconds: cheap enough for each request.
         """
-        with self._database.reading() as connection:
-            version = connection.execute("PRAGMA data_version").fetchone()[0]
-            if self._heads is None or self._heads.version != version:
+        version = self._database.version()
+        if self._heads is None or self._heads.version != version:
+            with self._database.reading() as connection:
                 items, events, users, erased = connection.execute(_HEADS).fetchone()
                 bundle = version_log.newest_bundle(connection)
-                self._heads = Heads(version, items, events, users, erased, bundle)
-            return self._heads
+            self._heads = Heads(version, items, events, users, erased, bundle)
+        return self._heads
 
     def compact(self) -> int:
         """Drop changes of items that later changes replace; return their number.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from crosstower.errors import DataError, ServeError
 from crosstower.serving.state import event_log
+from crosstower.serving.state.database import Connection
 from crosstower.serving.state.json_text import json_text
 from crosstower.values.ids import Id
 
@@ -22,7 +22,8 @@ _ERASURES = (
     " scrubbed INTEGER NOT NULL)"
 )
 TABLES = (_TABLE, _ERASURES)
-_PUT = "INSERT OR REPLACE INTO users (user, attributes) VALUES (?, ?)"
+_PUT = "INSERT INTO users (user, attributes) VALUES (?, ?)"
+_DELETE = "DELETE FROM users WHERE user = ?"
 _USERS = "SELECT user FROM users WHERE sequence > ? AND sequence <= ?"
 
 
@@ -39,12 +40,13 @@ def put_entries(users: Mapping[Id, Mapping[str, Any]]) -> list[tuple[str, str]]:
         raise DataError(f"users: {error}") from None
 
 
-def put(connection: sqlite3.Connection, entries: Sequence[tuple[str, str]]) -> None:
+def put(connection: Connection, entries: Sequence[tuple[str, str]]) -> None:
     """Store attributes; they replace all earlier ones of these users."""
+    connection.executemany(_DELETE, [(user,) for user, _ in entries])  # a new number each time
     connection.executemany(_PUT, entries)
 
 
-def attributes_of(connection: sqlite3.Connection, user: Id) -> dict[str, Any] | None:
+def attributes_of(connection: Connection, user: Id) -> dict[str, Any] | None:
     """Return the attributes of a user, None for one without.
 
     Raises:
@@ -69,7 +71,7 @@ def _parsed(text: Any) -> dict[str, Any]:
     return found
 
 
-def all_attributes(connection: sqlite3.Connection) -> Iterator[tuple[Id, dict[str, Any]]]:
+def all_attributes(connection: Connection) -> Iterator[tuple[Id, dict[str, Any]]]:
     """Yield each user with attributes, and the attributes.
 
     Raises:
@@ -80,41 +82,42 @@ def all_attributes(connection: sqlite3.Connection) -> Iterator[tuple[Id, dict[st
         yield json.loads(user), _parsed(text)
 
 
-def users_after(connection: sqlite3.Connection, sequence: int, last: int) -> list[Id]:
+def users_after(connection: Connection, sequence: int, last: int) -> list[Id]:
     """Return the users whose attributes were put after a number, up to another."""
     return [json.loads(row[0]) for row in connection.execute(_USERS, (sequence, last)).fetchall()]
 
 
-def last_sequence(connection: sqlite3.Connection) -> int:
+def last_sequence(connection: Connection) -> int:
     """Return the number of the newest attributes, 0 without any."""
     return connection.execute("SELECT coalesce(max(sequence), 0) FROM users").fetchone()[0]
 
 
-def erase(connection: sqlite3.Connection, users: Sequence[Id]) -> tuple[int, int]:
+def erase(connection: Connection, users: Sequence[Id]) -> tuple[int, int]:
     """Delete attributes and events of users; return (users with attributes, events)."""
     rows = events = 0
     for user in users:
-        found = connection.execute("DELETE FROM users WHERE user = ?", (json_text(user),))
+        found = connection.execute(_DELETE, (json_text(user),))
         rows += found.rowcount
         events += event_log.delete_of_user(connection, user)
     count_deletion(connection, scrubbed=False)
     return rows, events
 
 
-def count_deletion(connection: sqlite3.Connection, *, scrubbed: bool) -> None:
+def count_deletion(connection: Connection, *, scrubbed: bool) -> None:
     """Note that rows were deleted, which readers of earlier rows must hear of."""
     connection.execute("INSERT INTO erasures (scrubbed) VALUES (?)", (int(scrubbed),))
     connection.execute(
-        "DELETE FROM erasures WHERE scrubbed AND sequence < (SELECT max(sequence) FROM erasures)"
+        "DELETE FROM erasures WHERE scrubbed = 1"
+        " AND sequence < (SELECT max(sequence) FROM erasures)"
     )
 
 
-def unscrubbed(connection: sqlite3.Connection) -> int:
+def unscrubbed(connection: Connection) -> int:
     """Return the number of the newest erasure whose remains may be in the file, 0 without one."""
-    found = connection.execute("SELECT max(sequence) FROM erasures WHERE NOT scrubbed").fetchone()
+    found = connection.execute("SELECT max(sequence) FROM erasures WHERE scrubbed = 0").fetchone()
     return found[0] or 0
 
 
-def mark_scrubbed(connection: sqlite3.Connection, last: int) -> None:
+def mark_scrubbed(connection: Connection, last: int) -> None:
     """Note that the remains of erasures up to a number are gone."""
     connection.execute("UPDATE erasures SET scrubbed = 1 WHERE sequence <= ?", (last,))

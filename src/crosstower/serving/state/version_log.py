@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crosstower.errors import ServeError
-from crosstower.serving.state.database import Database
+from crosstower.serving.state.database import Connection, Database
 from crosstower.serving.state.event_log import microseconds, moment
 from crosstower.serving.state.events import now
 from crosstower.serving.state.json_text import json_text
@@ -35,7 +34,7 @@ _JOURNAL = (
 TABLES = (_BUNDLES, _JOURNAL)
 _INSERT = (
     "INSERT INTO versions (number, event, time, base, path, choice, live, detail)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence"
 )
 
 
@@ -220,21 +219,21 @@ class VersionLog:
         return None if row is None else _entry(row)
 
 
-def choose(connection: sqlite3.Connection, path: str | Path) -> int:
+def choose(connection: Connection, path: str | Path) -> int:
     """Store the bundle that all workers serve; return the number of this choice."""
     where = (os.fsencode(Path(path).absolute()),)
-    added = connection.execute("INSERT INTO bundles (path) VALUES (?)", where)
-    return int(added.lastrowid or 0)
+    added = connection.execute("INSERT INTO bundles (path) VALUES (?) RETURNING sequence", where)
+    return added.fetchall()[0][0]
 
 
-def newest_bundle(connection: sqlite3.Connection) -> tuple[int, Path] | None:
+def newest_bundle(connection: Connection) -> tuple[int, Path] | None:
     """Return (number, path) of the bundle chosen last, None without one."""
     found = connection.execute("SELECT sequence, path FROM bundles ORDER BY sequence DESC LIMIT 1")
     row = found.fetchone()
     return None if row is None else (row[0], Path(os.fsdecode(row[1])))
 
 
-def _number_of(connection: sqlite3.Connection, path: Path) -> int | None:
+def _number_of(connection: Connection, path: Path) -> int | None:
     row = connection.execute(
         "SELECT live FROM versions WHERE path = ? AND choice IS NOT NULL"
         " ORDER BY sequence DESC LIMIT 1",
@@ -243,19 +242,19 @@ def _number_of(connection: sqlite3.Connection, path: Path) -> int | None:
     return None if row is None else row[0]
 
 
-def _added(connection: sqlite3.Connection, line: Entry) -> Entry:
+def _added(connection: Connection, line: Entry) -> Entry:
     if line.event in CHOICES:
         line = replace(line, choice=choose(connection, line.path), live=line.number)
     return _append(connection, line)
 
 
-def _append(connection: sqlite3.Connection, line: Entry) -> Entry:
+def _append(connection: Connection, line: Entry) -> Entry:
     """Store a line; return it with its number."""
     text, path = json_text(dict(line.detail)), os.fsencode(line.path)
     stamp = microseconds(line.time)
     row = (line.number, line.event, stamp, line.base, path, line.choice, line.live, text)
-    added = connection.execute(_INSERT, row)
-    return replace(line, sequence=int(added.lastrowid or 0))
+    added = connection.execute(_INSERT, row).fetchall()
+    return replace(line, sequence=added[0][0])
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

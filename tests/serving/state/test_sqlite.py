@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from crosstower.errors import CrosstowerError, ServeError
-from crosstower.serving.state import database as module
-from crosstower.serving.state.database import Database
+from crosstower.serving.state import sqlite as module
 from crosstower.serving.state.events import Event
+from crosstower.serving.state.sqlite import SqliteDatabase
 from crosstower.serving.state.state import FILE, State
 
 
@@ -160,9 +160,9 @@ def test_a_forked_process_has_to_open_its_own(
 HOLDS_THE_LOCK = """
 import sys, time
 from pathlib import Path
-from crosstower.serving.state.database import Database
+from crosstower.serving.state.sqlite import SqliteDatabase
 
-with Database(Path(sys.argv[1]), []) as database, database.writing():
+with SqliteDatabase(Path(sys.argv[1]), []) as database, database.writing():
     print("held", flush=True)
     time.sleep(60)
 """
@@ -179,7 +179,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def insert(database: Database) -> None:
+def insert(database: SqliteDatabase) -> None:
     with database.writing() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS t (n)")
 
@@ -190,7 +190,7 @@ def test_a_writer_gives_up_on_another_process_that_does_not_let_go(
     monkeypatch.setattr(module, "_WAIT", 0.05)
     words = r"x\.lock: another process has held it for 0\.05 seconds; nothing was written"
     with pytest.raises(ServeError, match=words):
-        Database(tmp_path / "x.sqlite", [])
+        SqliteDatabase(tmp_path / "x.sqlite", [])
     assert holder.poll() is None
 
 
@@ -198,15 +198,15 @@ def test_a_writer_gets_the_turn_of_a_killed_process(
     holder: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     threading.Timer(0.1, holder.kill).start()
-    with Database(tmp_path / "x.sqlite", []) as database:
+    with SqliteDatabase(tmp_path / "x.sqlite", []) as database:
         assert holder.wait() == -signal.SIGKILL
         insert(database)
 
 
 def test_a_failed_write_lets_others_write(tmp_path: Path) -> None:
     with (
-        Database(tmp_path / "x.sqlite", []) as ours,
-        Database(tmp_path / "x.sqlite", []) as theirs,
+        SqliteDatabase(tmp_path / "x.sqlite", []) as ours,
+        SqliteDatabase(tmp_path / "x.sqlite", []) as theirs,
     ):
         with pytest.raises(ServeError, match="no such table"), ours.writing() as connection:
             connection.execute("INSERT INTO absent VALUES (1)")
@@ -214,7 +214,7 @@ def test_a_failed_write_lets_others_write(tmp_path: Path) -> None:
 
 
 def test_the_file_keeps_what_it_has_acknowledged_at_once(tmp_path: Path) -> None:
-    with Database(tmp_path / "x.sqlite", ["CREATE TABLE t (n)"]) as database:
+    with SqliteDatabase(tmp_path / "x.sqlite", ["CREATE TABLE t (n)"]) as database:
         with database.writing() as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL

@@ -1,0 +1,165 @@
+"""A folder of prepared rows: an encoder and the rows that it encoded, for any number of trainings.
+
+- `recipe.yaml`: the recipe that the rows were prepared for
+- `encoder/`: the encoder, and what a later warm start goes on from
+- folders of shards, one per split of a ranker; `queries` and `items` of a retriever
+- files of the job, such as the targets of the valid and test rows
+- `prepared.json`: written last; a folder without it is incomplete
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.files import save_encoder
+from crosstower.data.encoders.learned import Learned, load_learned, save_learned
+from crosstower.data.shards import Shard, ShardedRows
+from crosstower.data.statistics import DatasetStats
+from crosstower.errors import RunError
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.storage.documents import FileFacts, facts_of, fault_of, read_document
+
+MANIFEST, RECIPE, ENCODER = "prepared.json", "recipe.yaml", "encoder"
+FORMAT = 1
+_AGAIN = "prepare the rows again with: crosstower prepare"
+
+Shards = Mapping[str, tuple[Shard, ...]]
+"""Shards by folder."""
+
+
+class Manifest(FrozenModel):
+    """Contents of a prepared folder.
+
+    Args:
+        crosstower: version that wrote it.
+        facts: statistics of the data.
+        shards: by folder.
+        files: size and checksum of every other file.
+
+    """
+
+    format: Literal[1] = FORMAT
+    crosstower: str
+    facts: DatasetStats
+    shards: dict[str, tuple[Shard, ...]]
+    files: dict[str, FileFacts]
+
+
+@dataclass(frozen=True)
+class PreparedFolder:
+    """An open folder of prepared rows.
+
+    Args:
+        folder: of the files.
+        recipe: that the rows were prepared for, or another one that they fit.
+        facts: statistics of the data.
+        shards: by folder.
+
+    """
+
+    folder: Path
+    recipe: Recipe
+    facts: DatasetStats
+    shards: Shards
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the rows, with the schema of the recipe."""
+        return replace(self._learned[0], schema=self.recipe.schema_)
+
+    @property
+    def learned(self) -> Learned:
+        """What a warm start from a run of these rows goes on from."""
+        return self._learned[1]
+
+    def rows(self, name: str, memory_bytes: int) -> ShardedRows:
+        """Return the encoded rows of one folder of shards.
+
+        Args:
+            name: of the folder.
+            memory_bytes: larger ones are read in windows of blocks.
+
+        Raises:
+            RunError: a shard is damaged.
+
+        """
+        return ShardedRows(self.folder / name, self.shards[name], memory_bytes)
+
+    @cached_property
+    def _learned(self) -> tuple[Encoder, Learned]:
+        return load_learned(self.folder / ENCODER)
+
+
+def write_prepared(
+    folder: Path,
+    recipe: Recipe,
+    fitted: tuple[Encoder, Learned],
+    facts: DatasetStats,
+    shards: Shards,
+) -> PreparedFolder:
+    """Complete a folder that holds the shards and the files of a job; the manifest comes last.
+
+    Args:
+        folder: of the files.
+        recipe: all paths absolute.
+        fitted: the encoder, and what the next training goes on from.
+        facts: statistics of the data.
+        shards: by folder.
+
+    """
+    save_encoder(fitted[0], folder / ENCODER)
+    save_learned(fitted[1], folder / ENCODER)
+    (folder / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
+    written = {folder / name / shard.file for name, found in shards.items() for shard in found}
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in written)
+    manifest = Manifest(
+        crosstower=metadata.version("crosstower"),
+        facts=facts,
+        shards=dict(shards),
+        files={path.relative_to(folder).as_posix(): facts_of(path) for path in others},
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(), encoding="utf-8")
+    return PreparedFolder(folder, recipe, facts, shards)
+
+
+def open_prepared(folder: Path) -> PreparedFolder:
+    """Return a folder of prepared rows; sizes and checksums of files are compared.
+
+    Raises:
+        RunError: the folder is incomplete, damaged or of another format.
+
+    """
+    if not (folder / MANIFEST).is_file():
+        raise RunError(
+            f"{folder}: no prepared rows ({MANIFEST} is missing); write them with: crosstower"
+            f" prepare RECIPE -o {folder}"
+        )
+    manifest = read_document(
+        folder / MANIFEST, Manifest, newest=FORMAT, error=RunError, again=_AGAIN
+    )
+    for name, facts in manifest.files.items():
+        _refuse(folder / name, fault_of(folder / name, facts))
+    for name, shards in manifest.shards.items():
+        for shard in shards:
+            _refuse(folder / name / shard.file, _fault(folder / name / shard.file, shard))
+    return PreparedFolder(folder, load_recipe(folder / RECIPE), manifest.facts, manifest.shards)
+
+
+def _fault(path: Path, shard: Shard) -> str | None:
+    """Return what is wrong with a shard by its size: reading all of it would take too long."""
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    return None if size == shard.file_bytes else f"{size:,} bytes of {shard.file_bytes:,}"
+
+
+def _refuse(path: Path, fault: str | None) -> None:
+    if fault is not None:
+        raise RunError(f"{path}: {fault}; {_AGAIN}")

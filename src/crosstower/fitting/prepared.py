@@ -1,0 +1,166 @@
+"""Prepare the rows of a recipe once, for any number of trainings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crosstower.data.counters.counted_source import counted_training_source
+from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.learned import Learned
+from crosstower.data.prepared_folder import PreparedFolder, open_prepared, write_prepared
+from crosstower.data.progress import progress_console, progress_on
+from crosstower.data.reading import located, parts_of
+from crosstower.errors import RecipeError, RunError
+from crosstower.fitting.recipe_checks import check_recipe
+from crosstower.ranking.data import evaluation_columns
+from crosstower.recipe.recipe import Recipe, as_recipe
+from crosstower.recipe.schema import Schema
+from crosstower.storage.files import new_folder
+from crosstower.training.job import Job
+
+_COLUMN_OPTIONS = frozenset({"dim", "pooling"})
+_TASK_OPTIONS = frozenset({"weight", "loss"})
+_DATA_OPTIONS = frozenset({"memory_mb"})
+_RETRIEVAL_OPTIONS = frozenset(
+    {
+        *("objective", "negatives", "log_q", "mask_accidental", "margin", "negative_weight"),
+        *("valid_queries", "k", "baselines"),
+    }
+)
+"""Options that trainings on the same prepared rows may set differently."""
+
+
+def prepare(
+    recipe: str | Path | Recipe | Schema,
+    out: str | Path,
+    *,
+    data: Any = None,
+    valid: Any = None,
+    test: Any = None,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+) -> Path:
+    """Write the encoder and the encoded rows of a recipe, for `fit(..., prepared=out)`.
+
+    Args:
+        recipe: a YAML file, a `Recipe` or a `Schema`.
+        out: the new folder; it appears when it is complete.
+        data: a polars, pandas or Arrow table, or a path, instead of `data.path`.
+        valid: validation rows, given like `data`; needs `test`.
+        test: test rows; then `data` holds the training rows.
+        overrides: such as "data.memory_mb=4096"; only with a YAML file.
+        quiet: show no progress.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+        DataError: the rows are wrong; nothing has been written then.
+        RunError: the folder already exists.
+
+    """
+    folder = Path(out)
+    if folder.exists():
+        raise RunError(f"{folder}: already exists; choose another folder, or remove it")
+    recipe, data = located(*parts_of(as_recipe(recipe, list(overrides)), data, valid, test))
+    job, _, _ = check_recipe(recipe)
+    spill, fitted = folder.parent / f".{folder.name}.rows", EncoderFit(recipe.schema_)
+    try:
+        source = counted_training_source(recipe, data)
+        with progress_console(quiet=quiet).status("reading") as status:
+            job.read(source, spill=spill, encoder=fitted, on_progress=progress_on(status))
+        with new_folder(folder) as aside:
+            store_prepared(aside, recipe, job, fitted.learned())
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+    return folder
+
+
+def store_prepared(folder: Path, recipe: Recipe, job: Job, learned: Learned) -> PreparedFolder:
+    """Write the rows of a job that has read them.
+
+    Args:
+        folder: exists and is empty.
+        recipe: of the job, all paths absolute.
+        job: its rows are read.
+        learned: what a warm start goes on from.
+
+    """
+    shards = job.store(folder)
+    return write_prepared(folder, recipe, (job.encoder, learned), job.facts, shards)
+
+
+def prepared_for(folder: str | Path, recipe: Recipe) -> PreparedFolder:
+    """Return prepared rows that fit a recipe.
+
+    Args:
+        folder: written by `prepare`.
+        recipe: all paths absolute.
+
+    Raises:
+        RunError: the folder is incomplete or damaged, or the rows are those of another recipe;
+            names the differences.
+
+    """
+    stored = open_prepared(Path(folder))
+    differ = list(_differences(stored.recipe, recipe))
+    if differ:
+        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+        raise RunError(
+            f"{folder}: was prepared for another recipe ({'; '.join(differ[:3])}{more}); change"
+            " the recipe back, or prepare its rows in another folder with: crosstower prepare"
+        )
+    return replace(stored, recipe=recipe)
+
+
+def refuse_with_prepared(data: Any, warm_start: Any) -> None:
+    """Raise RecipeError for rows or an earlier run in addition to prepared rows."""
+    if data is not None:
+        raise RecipeError("prepared: already holds the rows; drop data, valid and test")
+    if warm_start is not None:
+        raise RecipeError(
+            "prepared: has an encoder of its own, but a warm start goes on with the encoder of the"
+            " earlier run; drop prepared (--prepared) or warm_start (--from)"
+        )
+
+
+def _differences(before: Recipe, after: Recipe) -> Iterator[str]:
+    """Yield what makes the encoded rows of two recipes differ."""
+    one, other = dict(_that_matters(before)), dict(_that_matters(after))
+    for key in dict.fromkeys([*one, *other]):
+        if one.get(key) != other.get(key):
+            yield f"{key}: {one.get(key)!r}, now {other.get(key)!r}"
+    if list(one) != list(other) and one == other:
+        yield "schema: the order of columns or tasks"
+    if before.retrieval is None and after.retrieval is None:
+        kept = {*evaluation_columns(before)}
+        missing = [name for name in evaluation_columns(after) if name not in kept]
+        if missing:
+            yield f"no column {', '.join(map(repr, missing))} for evaluation, calibration or blend"
+        if set(after.amounts) - set(before.amounts):
+            yield f"blend.amount: {before.amounts or None}, now {after.amounts[0]!r}"
+
+
+def _that_matters(recipe: Recipe) -> Iterator[tuple[str, object]]:
+    """Yield the options that the encoded rows depend on."""
+    yield "job", "rank" if recipe.retrieval is None else "retrieve"
+    plain = recipe.model_dump(mode="json", by_alias=True)
+    for name, column in plain["schema"]["columns"].items():
+        yield f"schema.columns.{name}", _without(column, _COLUMN_OPTIONS)
+    for name, task in plain["schema"]["tasks"].items():
+        yield f"schema.tasks.{name}", _without(task, _TASK_OPTIONS)
+    for key, value in _without(plain["data"], _DATA_OPTIONS).items():
+        yield f"data.{key}", value
+    if plain["retrieval"] is not None:
+        for key, value in _without(plain["retrieval"], _RETRIEVAL_OPTIONS).items():
+            yield f"retrieval.{key}", value
+        yield "model.item", recipe.model.get("item")
+
+
+def _without(plain: dict[str, Any], options: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in plain.items() if key not in options}
