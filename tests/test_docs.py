@@ -154,6 +154,15 @@ def test_the_first_screen_is_short() -> None:
     assert len(before_code.split()) < 100
 
 
+def test_the_plan_shown_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "scale.md").read_text()
+    shown = re.search(r"```console\n\$ (crosstower plan .*)\n```\n\n```text\n(.*?)```", text, re.S)
+    assert shown is not None
+    _, *words = shlex.split(shown[1].replace("examples/", f"{ROOT}/examples/"))
+    app(words, standalone_mode=False)
+    assert capsys.readouterr().out.split() == shown[2].split()
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.M)

@@ -22,6 +22,7 @@ from crosstower.cli.funnel import funnel_app
 from crosstower.cli.init.command import init_app
 from crosstower.cli.off_policy import off_policy_app
 from crosstower.cli.options import DATA, SERVE
+from crosstower.cli.plan import plan_app
 from crosstower.cli.predict import predict_app
 from crosstower.cli.prepare import prepare_app
 from crosstower.cli.retrain import retrain_app
@@ -47,7 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data", rich_help_panel=DATA)
 for part in (
-    *(init_app, prepare_app, fit_app, evaluate_app, demo_app),
+    *(init_app, plan_app, prepare_app, fit_app, evaluate_app, demo_app),
     retrieval_app,
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),

@@ -1,0 +1,1 @@
+"""Plans of trainings on several devices: memory, exchanged bytes and speed."""
