@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, ListField
 from crosstower.data.ragged import Lists, Ragged
-from crosstower.nn.frozen_rows import freeze_rows
 from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
+from crosstower.nn.rows import LocalRows, Rows, normal_rows
 
 INIT_STD = 0.05
 
@@ -79,14 +79,15 @@ class EmbeddingStore(nn.Module):
     ) -> None:
         super().__init__()
         used = [(i, f) for i, f in enumerate(codes) if f.dim != 0]
-        places, rows = _places([*(f for _, f in used), *lists], dim)
+        places, self._sizes = _places([*(f for _, f in used), *lists], dim)
+        zeros = _reserved(places)
         self.tables = nn.ParameterDict(
-            {width: _rows(count, int(width), init_std) for width, count in rows.items()}
+            {
+                width: normal_rows(count, int(width), init_std, zeros=zeros[width])
+                for width, count in self._sizes.items()
+            }
         )
-        for width, starts in _starts(places).items():
-            with torch.no_grad():
-                for start in starts:
-                    self.tables[width][start : start + RESERVED_CODES] = 0.0
+        self._sharded: dict[str, Rows] = {}
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
         self._fields |= {f.name: _Field(places[f.table], pooling=f.pooling) for f in lists}
         self.pools = nn.ModuleDict()  # by the field's position, as its name may contain a dot
@@ -105,9 +106,73 @@ class EmbeddingStore(nn.Module):
 
     def forward(self, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         """Return `[B, W]` for codes `[B, F]` and lists of B rows, or of one row shared by all."""
+        if self._sharded:
+            with self.fetched((codes, lists)):
+                return self._concatenated(codes, lists)
+        return self._concatenated(codes, lists)
+
+    def _concatenated(self, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         parts = [self._single(codes, width) for width in self._groups]
         parts += [self.field(name, codes, lists) for name in self._lists]
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
+
+    @contextmanager
+    def fetched(self, *inputs: tuple[Tensor, Mapping[str, Lists]]) -> Iterator[None]:
+        """Fetch all rows that some inputs need, by one look-up per table.
+
+        Without effect on tables in this process, and within another such context.
+
+        Args:
+            inputs: codes `[B, F]` and lists of each call of `forward` or `field` in the context.
+
+        """
+        with ExitStack() as stack:
+            for width, rows in self._sharded.items():
+                stack.enter_context(rows.fetched(self._rows_of(width, inputs)))
+            yield
+
+    def _rows_of(self, width: str, inputs: Sequence[tuple[Tensor, Mapping[str, Lists]]]) -> Tensor:
+        """Return the rows `[n]` of a table that some inputs need."""
+        found = list[Tensor]()
+        for codes, lists in inputs:
+            if width in self._groups:
+                columns = self.get_buffer(f"columns_{width}")
+                offsets = self.get_buffer(f"offsets_{width}")
+                found.append((codes.index_select(1, columns).long() + offsets).flatten())
+            for name in self._lists:
+                place = self._fields[name].place
+                if place.width != width:
+                    continue
+                column = lists[name]
+                values = column.values if isinstance(column, Ragged) else column
+                found.append(values.flatten().long() + place.offset)
+                # Padding is always among them, as a bag leaves it out by its row.
+                found.append(found[-1].new_tensor([PADDING + place.offset]))
+        return torch.cat(found)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the rows of each table, by the name of its parameter in `tables`."""
+        return self._sizes
+
+    @property
+    def sharded(self) -> Mapping[str, Rows]:
+        """Tables that several processes hold, by the name of their parameter in `tables`."""
+        return self._sharded
+
+    def shard(self, table: str, rows: Rows, own: nn.Parameter | None) -> None:
+        """Replace a table by rows that several processes hold.
+
+        Args:
+            table: name of the parameter in `tables`.
+            rows: look-ups in all processes.
+            own: the rows of this process, to be trained by an optimiser; None if `rows` does.
+
+        """
+        self._sharded[table] = rows
+        if own is None:
+            del self.tables[table]
+        else:
+            self.tables[table] = own
 
     @property
     def names(self) -> list[str]:
@@ -179,10 +244,10 @@ class EmbeddingStore(nn.Module):
         for name in names:
             if (pool := self._pool(name)) is not None:
                 pool.requires_grad_(requires_grad=False)
-        for width, table in self.tables.items():
+        for width in self._sizes:
             rows = self._code_rows[f"tables.{width}"]
             frozen = [r for r in rows if _Place(width, r.start) in self._frozen]
-            freeze_rows(table, [range(r.start, r.start + r.size) for r in frozen])
+            self._rows(width).freeze([range(r.start, r.start + r.size) for r in frozen])
 
     def is_trained(self, name: str) -> bool:
         """Return whether a field has rows or pooling that are not frozen."""
@@ -201,25 +266,19 @@ class EmbeddingStore(nn.Module):
 
     def _bag(self, lists: Lists, field: _Field) -> Tensor:
         """Return mean or sum `[B, D]`, without a tensor of all looked-up rows."""
-        table, offset = self.tables[field.place.width], field.place.offset
-        ragged = isinstance(lists, Ragged)
-        codes = lists.values if ragged else lists
-        pooled = F.embedding_bag(
-            (codes.long() + offset).to(table.device),
-            table,
-            lists.offsets.to(table.device) if ragged else None,
+        offset, ragged = field.place.offset, isinstance(lists, Ragged)
+        return self._rows(field.place.width).bag(
+            (lists.values if ragged else lists).long() + offset,
+            lists.offsets if ragged else None,
             mode=field.pooling,
-            sparse=True,
-            include_last_offset=ragged,
-            padding_idx=None if ragged else offset + PADDING,
+            padding=None if ragged else offset + PADDING,
         )
-        return pooled.to(codes.device)
 
     def _look_up(self, rows: Tensor, width: str) -> Tensor:
-        # Sparse is about the gradient; a compiler has no code of its own for a sparse look-up.
-        table = self.tables[width]
-        found = F.embedding(rows.to(table.device), table, sparse=torch.is_grad_enabled())
-        return found.to(rows.device)  # a table may be in host memory: rows go there and back
+        return self._rows(width).look_up(rows)
+
+    def _rows(self, width: str) -> Rows:
+        return self._sharded.get(width) or LocalRows(self.tables[width])
 
 
 _TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
@@ -274,15 +333,13 @@ def _code_rows(
     return rows
 
 
-def _rows(count: int, width: int, std: float) -> nn.Parameter:
-    return nn.Parameter(torch.empty(count, width).normal_(0.0, std))  # without a second copy
-
-
-def _starts(places: dict[str, _Place]) -> dict[str, list[int]]:
-    starts: dict[str, list[int]] = {}
+def _reserved(places: dict[str, _Place]) -> dict[str, list[range]]:
+    """Return the rows of reserved codes, by table."""
+    rows: dict[str, list[range]] = {}
     for place in places.values():
-        starts.setdefault(place.width, []).append(place.offset)
-    return starts
+        reserved = range(place.offset, place.offset + RESERVED_CODES)
+        rows.setdefault(place.width, []).append(reserved)
+    return rows
 
 
 def _group(

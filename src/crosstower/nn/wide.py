@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosstower.data.layout import PADDING, CodeField, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.nn.embedding import CodeRows
+from crosstower.nn.rows import LocalRows, Rows, zero_rows
 
 
 class WideLinear(nn.Module):
@@ -54,7 +54,9 @@ class WideLinear(nn.Module):
         self._code_rows = [
             CodeRows(f.table, start, f.size) for f, start in zip(fields, offsets, strict=False)
         ]
-        self.weight = nn.Parameter(torch.zeros(offsets[-1], heads)) if sizes else None
+        self.weight = zero_rows(offsets[-1], heads) if sizes else None
+        self.size = offsets[-1]
+        self._sharded: Rows | None = None
         self.number_weight = nn.Parameter(torch.zeros(numbers, heads)) if numbers else None
         self.bias = nn.Parameter(torch.zeros(heads))
 
@@ -63,35 +65,62 @@ class WideLinear(nn.Module):
         total = self.bias.expand(codes.shape[0], -1)
         if self.weight is not None:
             rows = codes.index_select(1, self.get_buffer("columns")).long()
-            total = total + self._weights(rows + self.get_buffer("offsets")).sum(1)
-            for name, offset in self._lists:
-                total = total + self._mean(lists[name], offset)
+            rows = rows + self.get_buffer("offsets")
+            total = self._plus_values(total, rows, lists)
         if self.number_weight is not None:
             total = total + numbers @ self.number_weight
         return total
+
+    def _plus_values(self, total: Tensor, rows: Tensor, lists: Mapping[str, Lists]) -> Tensor:
+        """Add the weights of codes and lists, by one look-up if the table is sharded."""
+        table = self._rows()
+        if self._sharded is None:
+            return self._summed(table, total, rows, lists)
+        with table.fetched(self._rows_of(rows, lists)):
+            return self._summed(table, total, rows, lists)
+
+    def _summed(
+        self, table: Rows, total: Tensor, rows: Tensor, lists: Mapping[str, Lists]
+    ) -> Tensor:
+        total = total + table.look_up(rows).sum(1)
+        for name, offset in self._lists:
+            total = total + _mean(table, lists[name], offset)
+        return total
+
+    def _rows_of(self, rows: Tensor, lists: Mapping[str, Lists]) -> Tensor:
+        found = [rows.flatten()]
+        for name, offset in self._lists:
+            column = lists[name]
+            values = column.values if isinstance(column, Ragged) else column
+            found.append(values.flatten().long() + offset)
+        return torch.cat(found)
+
+    @property
+    def sharded(self) -> Rows | None:
+        """The weights of codes, if several processes hold them."""
+        return self._sharded
+
+    def shard(self, rows: Rows, own: nn.Parameter) -> None:
+        """Replace the weights by rows that several processes hold, of which `own` are here."""
+        self._sharded, self.weight = rows, own
 
     def code_rows(self) -> dict[str, list[CodeRows]]:
         """Return which rows of the weight belong to the codes of which table."""
         return {"weight": self._code_rows} if self._code_rows else {}
 
-    def _mean(self, lists: Lists, offset: int) -> Tensor:
-        """Return the mean weight `[B, T]` of each list; 0 for an empty list."""
-        if isinstance(lists, Ragged):
-            codes, starts = lists.values.long() + offset, lists.offsets
-            return F.embedding_bag(
-                codes, self._table(), starts, mode="mean", sparse=True, include_last_offset=True
-            )
-        present = (lists != PADDING).unsqueeze(-1)
-        weights = self._weights(lists.long() + offset) * present
-        return weights.sum(1) / present.sum(1).clamp(min=1)
-
-    def _weights(self, rows: Tensor) -> Tensor:
-        return F.embedding(rows, self._table(), sparse=True)
-
-    def _table(self) -> Tensor:
+    def _rows(self) -> Rows:
         if self.weight is None:
             raise TypeError("a wide side without columns has no weights to look up")
-        return self.weight
+        return self._sharded or LocalRows(self.weight)
+
+
+def _mean(table: Rows, lists: Lists, offset: int) -> Tensor:
+    """Return the mean weight `[B, T]` of each list; 0 for an empty list."""
+    if isinstance(lists, Ragged):
+        return table.bag(lists.values.long() + offset, lists.offsets, mode="mean")
+    present = (lists != PADDING).unsqueeze(-1)
+    weights = table.look_up(lists.long() + offset) * present
+    return weights.sum(1) / present.sum(1).clamp(min=1)
 
 
 def unread_crosses(layout: Layout, model: nn.Module) -> list[str]:

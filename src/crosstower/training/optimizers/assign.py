@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from crosstower.recipe.training import Training
 from crosstower.training.optimizers.adagrad import Adagrad
 from crosstower.training.optimizers.coalesce import replace_gradient
 from crosstower.training.optimizers.ftrl import FTRL
+from crosstower.training.optimizers.fused_tables import FusedRows, FusedTables
 from crosstower.training.optimizers.lazy_adam import LazyAdam
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 
@@ -45,7 +47,7 @@ def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
 
     """
     wide = _of_type(model, WideLinear)
-    tables = _tables(model)
+    tables, fused = _tables(model), _fused(model)
     special = {id(p) for p in wide + tables}
     dense = [p for p in model.parameters() if id(p) not in special]
     optimizers: list[Optimizer] = []
@@ -61,6 +63,9 @@ def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
         name, decay = settings.embedding_optimizer, settings.embedding_weight_decay
         rate = settings.embedding_learning_rate or EMBEDDING_RATES[name]
         optimizers.append(_EMBEDDING_OPTIMIZERS[name](tables, lr=rate, weight_decay=decay))
+    elif fused:
+        rate = settings.embedding_learning_rate or EMBEDDING_RATES[settings.embedding_optimizer]
+        optimizers.append(FusedTables(fused, lr=rate))
     if wide:
         s = settings
         rule = FTRL(wide, alpha=s.wide_alpha, beta=s.wide_beta, l1=s.wide_l1, l2=s.wide_l2)
@@ -137,3 +142,10 @@ def _tables(model: nn.Module) -> list[nn.Parameter]:
     """Return the embedding tables; the parameters of trained pooling count as dense."""
     stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
     return [p for store in stores for p in store.tables.values()]
+
+
+def _fused(model: nn.Module) -> list[FusedRows]:
+    """Return the tables that update themselves."""
+    stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
+    sharded = [(store, name, rows) for store in stores for name, rows in store.sharded.items()]
+    return [cast("FusedRows", rows) for store, name, rows in sharded if name not in store.tables]

@@ -1,0 +1,66 @@
+"""The processes of a training: how many there are, and what they tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+
+class World:
+    """One process that trains alone; `training.distributed` has the world of several.
+
+    A model, a loss and a stream of batches take a world and need not know how many processes there
+    are. With several, each process computes its part of every batch, and the gradients of all parts
+    are summed.
+
+    >>> import torch
+    >>> world = World()
+    >>> world.part(5), world.sum(torch.tensor([1.0, 2.0]))
+    (slice(0, 5, None), tensor([1., 2.]))
+    """
+
+    rank = 0
+    size = 1
+
+    def part(self, total: int) -> slice:
+        """Return the rows of this process among `total` rows; parts differ by one row at most."""
+        first = self.rank * total // self.size
+        return slice(first, (self.rank + 1) * total // self.size)
+
+    def computing(self, total: int) -> None:
+        """Announce that a model is about to compute this process's part of `total` rows."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes; its gradient goes to the values of this process."""
+        return values
+
+    def all_rows(self, rows: Tensor, total: int) -> Tensor:
+        """Return the `total` rows of all processes, of which each has its `part`, with gradient."""
+        del total
+        return rows
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        return flag
+
+    def largest(self, number: int) -> int:
+        """Return the largest of the processes' numbers."""
+        return number
+
+    def all_values(self, value: float) -> list[float]:
+        """Return the value of each process, by rank."""
+        return [value]
+
+    def barrier(self, what: str) -> None:
+        """Wait until all processes are here; `what` names the place in messages."""
+
+    def first(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns in the process of rank 0, which alone does it.
+
+        Args:
+            work: returns plain data: numbers, texts, None, lists and dicts with texts as keys.
+
+        """
+        return work()

@@ -1,0 +1,1 @@
+"""Training by several processes: their world, and tables that they hold together."""

@@ -1,0 +1,37 @@
+"""Dropout that does not depend on the number of processes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from crosstower.training.distributed.world import ProcessWorld
+
+
+class PartDropout(nn.Dropout):
+    """Dropout of a process's rows: its part of the mask that one process would draw.
+
+    Every process draws the whole mask, so that random numbers are the same in all of them.
+
+    Args:
+        p: probability of a zero, in [0, 1).
+        world: knows which rows the process computes.
+
+    """
+
+    def __init__(self, p: float, world: ProcessWorld) -> None:
+        super().__init__(p)
+        self.world = world
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Return the rows `[B, ...]` of this process with a share of the values set to zero."""
+        if not self.training or self.p == 0.0:
+            return input
+        rest = list(input.shape[1:])
+        own = [slice(size) for size in rest]
+        if input.dim() == 3:  # lists, each process pads to its own longest
+            rest[0] = self.world.largest(rest[0])
+        mask = torch.empty([self.world.total, *rest], dtype=input.dtype, device=input.device)
+        mask.bernoulli_(1 - self.p).div_(1 - self.p)
+        part = mask[(self.world.rows, *own)]
+        return input * part if len(part) == len(input) else input  # a row that only fills a place

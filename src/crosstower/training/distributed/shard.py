@@ -1,0 +1,175 @@
+"""Models whose tables several processes hold, and whose other parameters each of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.rows import Share, building
+from crosstower.nn.wide import WideLinear
+from crosstower.nn.world import World
+from crosstower.recipe.training import Training
+from crosstower.training.distributed.dropout import PartDropout
+from crosstower.training.distributed.tables import Fused, ShardedRows
+from crosstower.training.distributed.world import ProcessWorld
+from crosstower.training.optimizers.fused_tables import FusedTables
+
+_EPS = 1e-8
+_FUSED = ("rowwise_adagrad", "adagrad")
+
+
+@contextmanager
+def building_in(world: World) -> Iterator[None]:
+    """Return a context in which the tables of new models have the rows of this process alone."""
+    if world.size == 1:
+        yield
+        return
+    with building(Share(world.rank, world.size)):
+        yield
+
+
+def fused_optimizer(settings: Training) -> Fused | None:
+    """Return the optimiser that can update tables within the backward pass; None without one.
+
+    Clipping needs the norm of all gradients before an update, and a fused kernel gives none.
+
+    Args:
+        settings: the `training` section of a recipe.
+
+    """
+    plain = settings.clip_norm is None and settings.embedding_weight_decay == 0.0
+    if settings.embedding_optimizer in _FUSED and plain and settings.freeze is None:
+        return Fused(settings.embedding_optimizer, _EPS)
+    return None
+
+
+def shard(model: nn.Module, world: World, settings: Training) -> None:
+    """Hand the tables of a model to all processes; nothing changes for one process.
+
+    Args:
+        model: built within `building_in`, on the device of the world.
+        world: of the training.
+        settings: say how tables are trained.
+
+    """
+    if not isinstance(world, ProcessWorld):
+        return
+    share, fused = Share(world.rank, world.size), fused_optimizer(settings)
+    for module in list(model.modules()):
+        if isinstance(module, EmbeddingStore):
+            for name, total in module.sizes().items():
+                own = module.tables[name].data
+                rows = ShardedRows(own, total, share, world.device, fused)
+                module.shard(name, rows, rows.own)
+        elif isinstance(module, WideLinear) and module.weight is not None:
+            rows = ShardedRows(module.weight.data, module.size, share, world.device, None)
+            module.shard(rows, _parameter(rows))
+    _replace_dropout(model, world)
+
+
+def _parameter(rows: ShardedRows) -> nn.Parameter:
+    if rows.own is None:
+        raise TypeError("rows of a fused table are no parameter")
+    return rows.own
+
+
+def _replace_dropout(model: nn.Module, world: ProcessWorld) -> None:
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Dropout:
+                setattr(module, name, PartDropout(child.p, world))
+
+
+def sharded_rows(model: nn.Module) -> dict[str, ShardedRows]:
+    """Return the sharded tables of a model, by the name of their parameter."""
+    found: dict[str, ShardedRows] = {}
+    for place, module in model.named_modules():
+        prefix = f"{place}." if place else ""
+        if isinstance(module, EmbeddingStore):
+            for name, rows in module.sharded.items():
+                if isinstance(rows, ShardedRows):
+                    found[f"{prefix}tables.{name}"] = rows
+        elif isinstance(module, WideLinear) and isinstance(module.sharded, ShardedRows):
+            found[f"{prefix}weight"] = module.sharded
+    return found
+
+
+def combine_gradients(model: nn.Module, world: World) -> None:
+    """Sum the gradients of all processes, after each has computed those of its part of the loss.
+
+    Args:
+        model: from `shard`.
+        world: of the training.
+
+    """
+    if not isinstance(world, ProcessWorld):
+        return
+    tables = sharded_rows(model).values()
+    for rows in tables:
+        rows.collect()
+    held = {id(rows.own) for rows in tables}
+    dense = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
+    if not dense:
+        return
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in dense]
+    flat = world.sum(torch.cat([part.flatten().float() for part in parts]))
+    sums = flat.split([p.numel() for p in dense])
+    for parameter, values in zip(dense, sums, strict=True):
+        if parameter.grad is not None:
+            parameter.grad.copy_(values.view_as(parameter))
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Rows of this process, `rows` `[n, ...]`, from row `start` of a table of `total` rows."""
+
+    rows: Tensor
+    start: int
+    total: int
+
+
+def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBlock]:
+    """Return the rows that this process holds of weights and optimiser states, by their names.
+
+    The names are those of a checkpoint of one process, and the tensors are those in use. An
+    optimiser's state that does not exist yet is missing.
+
+    Args:
+        model: from `shard`.
+        optimizers: from `build_optimizers`.
+
+    """
+    tables = sharded_rows(model)
+    found = {f"model.{name}": _block(rows.weights, rows) for name, rows in tables.items()}
+    owners = {id(rows.own): rows for rows in tables.values() if rows.own is not None}
+    for number, optimizer in enumerate(optimizers):
+        for name, value, rows in _states(optimizer, owners):
+            found[f"optimizer.{number}.{name}"] = _block(value, rows)
+    return found
+
+
+def _states(
+    optimizer: Optimizer, owners: dict[int, ShardedRows]
+) -> Iterator[tuple[str, Tensor, ShardedRows]]:
+    """Yield the name, the tensor and the table of each state with a value per row."""
+    if isinstance(optimizer, FusedTables):
+        for place, rows in enumerate(optimizer.tables):
+            if isinstance(rows, ShardedRows):
+                yield f"{place}.sum", rows.state(), rows
+        return
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for place, parameter in enumerate(parameters):
+        if (rows := owners.get(id(parameter))) is not None:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if value.dim():
+                    yield f"{place}.{key}", value, rows
+
+
+def _block(tensor: Tensor, rows: ShardedRows) -> RowBlock:
+    return RowBlock(tensor, rows.ids.start, rows.total)

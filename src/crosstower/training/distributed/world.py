@@ -1,0 +1,169 @@
+"""The world of a training by several processes, on `torch.distributed`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from crosstower import errors
+from crosstower.errors import CrosstowerError, TrainingError
+from crosstower.nn.world import World
+
+TIMEOUT = 600.0
+"""Seconds that a process waits for the others in one exchange."""
+
+_LONGEST = timedelta(days=30)  # of the work of rank 0 alone, such as reading the rows
+
+
+class ProcessWorld(World):
+    """The processes that `torchrun` starts, each with a part of every batch.
+
+    Exchanges of numbers use the default process group. Waiting for rank 0 uses the store, which
+    has no part in the timeout of exchanges.
+
+    Args:
+        device: on which this process computes; a GPU exchanges by NCCL, a CPU by Gloo.
+        timeout: seconds that an exchange waits for the other processes.
+
+    """
+
+    def __init__(self, device: torch.device, *, timeout: float = TIMEOUT) -> None:
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        self.device = device
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.store = cast("dist.Store", dist.distributed_c10d._get_default_store())
+        self.rows = slice(0, 0)
+        self.total = 0
+        self._turns = 0
+
+    def computing(self, total: int) -> None:
+        """Announce that a model is about to compute this process's part of `total` rows."""
+        self.rows, self.total = self.part(total), total
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes; its gradient goes to the values of this process."""
+        return _Sum.apply(values)
+
+    def all_rows(self, rows: Tensor, total: int) -> Tensor:
+        """Return the `total` rows of all processes, of which each has its `part`, with gradient."""
+        return _AllRows.apply(rows, total, self)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        return self.largest(int(flag)) > 0
+
+    def largest(self, number: int) -> int:
+        """Return the largest of the processes' numbers."""
+        found = torch.tensor(number)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
+    def all_values(self, value: float) -> list[float]:
+        """Return the value of each process, by rank."""
+        found = torch.zeros(self.size, dtype=torch.float64)
+        found[self.rank] = value
+        dist.all_reduce(found)
+        return found.tolist()
+
+    def barrier(self, what: str) -> None:
+        """Wait until all processes are here; `what` names the place in messages."""
+        del what
+        self.largest(0)
+
+    def first(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns in the process of rank 0, which alone does it.
+
+        The others wait as long as it takes. An error of rank 0 is raised in all processes.
+
+        Args:
+            work: returns plain data: numbers, texts, None, lists and dicts with texts as keys.
+
+        """
+        self._turns += 1
+        key = f"crosstower/first/{self._turns}"
+        if self.rank == 0:
+            return self._told(key, work)
+        self.store.wait([key], _LONGEST)
+        found = json.loads(self.store.get(key))
+        if "error" in found:
+            raise _error_of(found)
+        return found["value"]
+
+    def _told(self, key: str, work: Callable[[], Any]) -> Any:
+        try:
+            value = work()
+        except BaseException as error:
+            name = type(error).__name__
+            self.store.set(key, json.dumps({"error": name, "words": str(error)}))
+            raise
+        self.store.set(key, json.dumps({"value": value}))
+        return value
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over processes; each of them computes the gradient of its own part."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        del ctx
+        whole = values.clone()
+        dist.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        del ctx
+        return grads[0]
+
+
+class _AllRows(torch.autograd.Function):
+    """Rows of all processes, in the order of ranks; the gradient is the sum over processes."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, total: int, world: ProcessWorld) -> Tensor:
+        counts = [len(range(total)[_part(total, r, world.size)]) for r in range(world.size)]
+        ctx.own, ctx.dtype = world.part(total), rows.dtype
+        room = rows.new_zeros((max(counts), *rows.shape[1:]))
+        room[: len(rows)] = rows
+        parts = [torch.empty_like(room) for _ in counts]
+        dist.all_gather(parts, room)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        whole = grads[0].contiguous().clone()
+        dist.all_reduce(whole)
+        return whole[ctx.own], None, None
+
+
+def _part(total: int, rank: int, size: int) -> slice:
+    return slice(rank * total // size, (rank + 1) * total // size)
+
+
+def _error_of(found: dict[str, str]) -> CrosstowerError:
+    kind = getattr(errors, found["error"], None)
+    known = isinstance(kind, type) and issubclass(kind, CrosstowerError)
+    if known:
+        return cast("type[CrosstowerError]", kind)(found["words"])
+    return TrainingError(f"the first process ended: {found['error']}: {found['words']}")
+
+
+def open_world(device: torch.device, *, timeout: float = TIMEOUT) -> World:
+    """Return the world that `torchrun` describes by the environment; one process without it.
+
+    Args:
+        device: on which this process computes.
+        timeout: seconds that an exchange waits for the other processes.
+
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return World()
+    return ProcessWorld(device, timeout=timeout)
