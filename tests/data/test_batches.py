@@ -262,3 +262,21 @@ def test_ragged_rows_go_to_disk_when_their_values_fill_the_memory(tmp_path: Path
     assert not held._files
     held.add(with_lists(50, [[1, 2, 3, 4, 5, 6]] * 150, ragged=True))
     assert len(held._files) == 2
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("memory", [SMALL, 10**9])
+def test_parts_of_processes_are_the_batches_of_one(
+    processes: int, memory: int, tmp_path: Path
+) -> None:
+    rows = encoded(tmp_path, rows=1001, memory_bytes=memory)  # a last batch of one row
+    whole = list(Batches(rows, 100, seed=4).epoch(1, start=3))
+    parts = [
+        list(Batches(rows, 100, seed=4, rank=r, processes=processes).epoch(1, start=3))
+        for r in range(processes)
+    ]
+    for batch, *own in zip(whole, *parts, strict=True):
+        assert {part.total for part in own} == {len(batch)}
+        kept = [part[:0] if part.labels.isnan().all() else part for part in own]
+        assert ids([Batch.concatenate(kept)]) == ids([batch])
+        assert all(len(part) for part in own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -31,6 +31,7 @@ class Batch:
         numbers: `[B, N]`, float32.
         lists: codes by list field: `Ragged`, or int32 `[B, L]` with 0 as padding.
         labels: `[B, T]`, float32, NaN for a missing label.
+        whole: rows of the whole batch, if this is the part of one process of several.
 
     """
 
@@ -38,10 +39,16 @@ class Batch:
     numbers: Tensor
     lists: dict[str, Lists]
     labels: Tensor
+    whole: int | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         """Return B, the number of rows."""
         return self.codes.shape[0]
+
+    @property
+    def total(self) -> int:
+        """Number of rows of the whole batch, of which several processes may have parts."""
+        return len(self) if self.whole is None else self.whole
 
     def __getitem__(self, rows: Tensor | slice) -> Batch:
         """Return some rows, in the given order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
 from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
 
 _PREFETCH = 2
@@ -24,11 +25,24 @@ class Batches:
     With a seed each epoch has its own order, a function of (seed, epoch) alone, so that a resumed
     run sees the same batches. Rows in memory are shuffled as a whole; rows on disk by blocks and
     then within a window of blocks.
+
+    Several processes go over the same batches, and each takes its part of them. A process whose
+    part is empty takes the first row without its labels.
+
+    Args:
+        rows: encoded rows.
+        size: rows per batch, of all processes together.
+        seed: of the orders; None keeps the order of the rows.
+        rank: number of this process.
+        processes: number of processes.
+
     """
 
     rows: EncodedRows
     size: int
     seed: int | None = None
+    rank: int = 0
+    processes: int = 1
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -51,15 +65,42 @@ class Batches:
             while at < rows:
                 number, filled = divmod(seen, self.size)
                 end = min(at + self.size - filled, rows)
-                if number >= start:
-                    chosen = slice(at, end)
-                    parts.append(window[chosen] if places is None else window.take(places[chosen]))
+                chosen = self._chosen(number, filled, at, end)
+                if number >= start and len(chosen):
+                    own = slice(chosen.start, chosen.stop)
+                    parts.append(window[own] if places is None else window.take(places[own]))
                 seen, at = seen + end - at, end
                 if seen % self.size == 0 and parts:
-                    yield Batch.concatenate(parts)
+                    yield self._whole(number, parts)
                     parts = []
         if parts:
-            yield Batch.concatenate(parts)
+            yield self._whole(len(self) - 1, parts)
+
+    def _chosen(self, number: int, filled: int, at: int, end: int) -> range:
+        """Return which rows `at` to `end` of a window, a piece of a batch, this process takes.
+
+        Args:
+            number: of the batch.
+            filled: rows of the batch before the piece.
+            at: first row of the piece.
+            end: row behind the piece.
+
+        """
+        part, _ = filled_part_of(self._rows_of(number), self.rank, self.processes)
+        low = max(part.start - filled, 0)
+        return range(at, end)[low : max(part.stop - filled, low)]
+
+    def _whole(self, number: int, parts: list[Batch]) -> Batch:
+        batch = Batch.concatenate(parts)
+        if self.processes == 1:
+            return batch
+        total = self._rows_of(number)
+        _, fills = filled_part_of(total, self.rank, self.processes)
+        labels = torch.full_like(batch.labels, torch.nan) if fills else batch.labels
+        return replace(batch, labels=labels, whole=total)
+
+    def _rows_of(self, number: int) -> int:
+        return min(self.size, len(self.rows) - number * self.size)
 
 
 def _shuffled(rows: int, generator: torch.Generator | None) -> NDArray[Any] | None:

@@ -8,13 +8,16 @@ from crosstower.data.encoders.fit import draft_layout
 from crosstower.errors import RecipeError
 from crosstower.models.registry import MODELS, build_empty, config_of
 from crosstower.nn.wide import unread_crosses
+from crosstower.nn.world import ALONE, World
 from crosstower.ranking.job import RankingJob
 from crosstower.recipe.chains import chain_of
 from crosstower.recipe.recipe import CHAINED, Recipe
 from crosstower.training.job import Job
 
 
-def check_recipe(recipe: Recipe) -> tuple[Job, dict[str, dict[str, Any]], list[str]]:
+def check_recipe(
+    recipe: Recipe, world: World = ALONE
+) -> tuple[Job, dict[str, dict[str, Any]], list[str]]:
     """Check all that can be checked before any row is read.
 
     Models are built on torch's meta device, so that a wrong option is found without memory for
@@ -28,21 +31,21 @@ def check_recipe(recipe: Recipe) -> tuple[Job, dict[str, dict[str, Any]], list[s
         RecipeError: names the section and the key.
 
     """
-    job, models = _job_of(recipe), models_of(recipe)
+    job, models = _job_of(recipe, world), models_of(recipe)
     return job, models, _unread(recipe, models)
 
 
-def _job_of(recipe: Recipe) -> Job:
+def _job_of(recipe: Recipe, world: World) -> Job:
     if recipe.retrieval is None:
         if recipe.training.freeze is not None:
             raise RecipeError(
                 f"training.freeze: {recipe.training.freeze} needs a retrieval section, and this"
                 " recipe trains a ranker; remove the key"
             )
-        return RankingJob(recipe)
+        return RankingJob(recipe, world)
     from crosstower.retrieval.job import RetrievalJob  # noqa: PLC0415 - a ranker needs none of it
 
-    return RetrievalJob(recipe)
+    return RetrievalJob(recipe, world)
 
 
 def _unread(recipe: Recipe, models: dict[str, dict[str, Any]]) -> list[str]:

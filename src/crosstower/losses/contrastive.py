@@ -43,9 +43,9 @@ def cosine_contrastive_loss(
 
 @register_loss("contrastive", kinds=("retrieval",))
 def _contrastive(step: RetrievalStep) -> Tensor:
-    section, drawn, rows = step.section, step.uniform(), len(step.positives)
-    items = step.vectors(torch.cat([step.positives, drawn]))
-    positive, negative = items[:rows], items[rows:]
+    section, drawn, rows = step.section, step.uniform(), len(step.all_positives)
+    items = step.shared_vectors(torch.cat([step.all_positives, drawn]))
+    positive, negative = items[step.own], items[rows:]
     hit = step.positives.unsqueeze(1) == drawn if section.mask_accidental else None
     return cosine_contrastive_loss(
         (step.queries * positive).sum(1),

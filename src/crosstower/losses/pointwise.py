@@ -14,6 +14,7 @@ from crosstower.data.layout import Head, Layout
 from crosstower.errors import RecipeError
 from crosstower.losses.registry import DEFAULT_LOSS, LOSSES, Loss, register_loss
 from crosstower.losses.task_balance import Balance
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.tasks import HeadKind
 
 
@@ -72,10 +73,18 @@ def task_loss(
         RecipeError: the loss does not return one value per row.
 
     """
+    total, known = _summed_loss(kind, logits, labels, loss)
+    return total / known.clamp(min=1)
+
+
+def _summed_loss(
+    kind: HeadKind, logits: Tensor, labels: Tensor, loss: Loss | None
+) -> tuple[Tensor, Tensor]:
+    """Return the sum of one head's loss over its labelled rows, and their number."""
     known = ~labels.isnan()
     chosen = LOSSES.get(DEFAULT_LOSS[kind]) if loss is None else loss
     found = _row_losses(chosen, logits, labels.nan_to_num(0.0))
-    return torch.where(known, found, 0.0).sum() / known.sum().clamp(min=1)
+    return torch.where(known, found, 0.0).sum(), known.sum()
 
 
 def task_losses(
@@ -83,6 +92,7 @@ def task_losses(
     labels: Tensor,
     heads: Sequence[Head],
     losses: Mapping[str, Loss] | None = None,
+    world: World = ALONE,
 ) -> tuple[Tensor, Tensor]:
     """Return each head's loss `[T]`, and whether it has any label `[T]`.
 
@@ -98,14 +108,18 @@ def task_losses(
         labels: `[B, T]`, NaN where missing.
         heads: in the order of the labels.
         losses: by head; a head without one has the loss of its kind.
+        world: whose processes each have a part of the rows; the losses are those of all rows.
 
     """
     own = losses or {}
     found = [
-        task_loss(head.kind, logits[head.name], labels[:, i], loss=own.get(head.name))
+        _summed_loss(head.kind, logits[head.name], labels[:, i], own.get(head.name))
         for i, head in enumerate(heads)
     ]
-    return torch.stack(found), (~labels.isnan()).any(0)
+    totals = torch.stack([total for total, _ in found])
+    counts = torch.stack([count for _, count in found]).to(totals.dtype)
+    totals, counts = world.sum(torch.cat([totals, counts])).chunk(2)
+    return totals / counts.clamp(min=1), counts > 0
 
 
 def _row_losses(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
@@ -141,26 +155,34 @@ class PointwiseObjective:
         layout: with T heads.
         balance: of the T losses.
         losses: by head; heads without one use the default loss of their kind.
+        world: whose processes each have a part of a batch.
 
     """
 
     def __init__(
-        self, layout: Layout, balance: Balance, losses: Mapping[str, Loss] | None = None
+        self,
+        layout: Layout,
+        balance: Balance,
+        losses: Mapping[str, Loss] | None = None,
+        *,
+        world: World = ALONE,
     ) -> None:
-        self.layout, self.balance, self.losses = layout, balance, losses
+        self.layout, self.balance, self.losses, self.world = layout, balance, losses, world
 
     def begin_epoch(self, model: nn.Module) -> None:
         """Do nothing: labels are the same in every epoch."""
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the loss of a batch, in float32 whatever the model's precision."""
+        self.world.computing(batch.total)
         full = {name: logit.float() for name, logit in model(batch).items()}
-        losses, labelled = task_losses(full, batch.labels, self.layout.heads, self.losses)
+        heads = self.layout.heads
+        losses, labelled = task_losses(full, batch.labels, heads, self.losses, self.world)
         return self.balance.total(losses, labelled)
 
     def rows(self, batch: Any) -> Tensor:
         """Return the number of labelled rows of each head `[T]`."""
-        return (~batch.labels.isnan()).sum(0)
+        return self.world.sum((~batch.labels.isnan()).sum(0))
 
     def backward(self, model: nn.Module, loss: Tensor) -> None:
         """Write the gradients of the last loss to the parameters."""

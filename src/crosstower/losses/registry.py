@@ -78,6 +78,20 @@ class RetrievalStep(Protocol):
         """The item of each pair `[B]`, as a position in the catalogue."""
         ...
 
+    @property
+    def own(self) -> slice:
+        """The pairs of the whole batch whose queries this process has; all of them if alone."""
+        ...
+
+    @property
+    def all_positives(self) -> Tensor:
+        """The item of each pair of the whole batch; the `positives` are its `own`."""
+        ...
+
+    def shared_vectors(self, places: Tensor) -> Tensor:
+        """Return item vectors `[n, D]` at positions that are the same in all processes."""
+        ...
+
     def vectors(self, places: Tensor | None = None) -> Tensor:
         """Return item vectors `[n, D]` at some positions of the catalogue; all of them if None."""
         ...

@@ -17,7 +17,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.models.registry import register_model
-from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.embedding import EmbeddingStore, Inputs
 from crosstower.nn.inputs import by_head
 from crosstower.nn.towers import Tower
 from crosstower.recipe.frozen import FrozenModel
@@ -91,8 +91,8 @@ class TwoTower(nn.Module):
             dropout=config.dropout,
             normalise=config.normalise,
         )
-        self.query_tower = tower(query, hidden=config.query_hidden)
-        self.item_tower = tower(item, hidden=config.item_hidden)
+        self.query_tower: Tower = tower(query, hidden=config.query_hidden)
+        self.item_tower: Tower = tower(item, hidden=config.item_hidden)
         heads = max(len(layout.heads), 1)  # a retriever has no heads: one temperature, no bias
         start = math.log(config.temperature)
         self.log_temperature = nn.Parameter(torch.full((heads,), start), config.learn_temperature)
@@ -101,6 +101,12 @@ class TwoTower(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return {head: logits `[B]`} for B encoded rows."""
+        if self.embed.sharded:
+            with self.embed.fetched(Inputs(batch.codes, batch.lists)):
+                return self._logits(batch)
+        return self._logits(batch)
+
+    def _logits(self, batch: Batch) -> dict[str, Tensor]:
         score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)
         score = score.expand(batch.codes.shape[0], 1)  # all rows of a request may share both towers
         return by_head(self.layout, score / self.temperature() + self.bias)
@@ -144,11 +150,17 @@ class TwoTower(nn.Module):
 
     def queries(self, batch: Batch) -> Tensor:
         """Return query vectors `[B, D]`; item columns of the batch are ignored."""
-        return self.query_tower(self.embed, batch)
+        return self._vectors(self.query_tower, batch)
 
     def items(self, batch: Batch) -> Tensor:
         """Return item vectors `[B, D]`; query columns of the batch are ignored."""
-        return self.item_tower(self.embed, batch)
+        return self._vectors(self.item_tower, batch)
+
+    def _vectors(self, tower: Tower, batch: Batch) -> Tensor:
+        if not self.embed.sharded:
+            return tower(self.embed, batch)
+        with self.embed.fetched(Inputs(batch.codes, batch.lists, tower.column_names)):
+            return tower(self.embed, batch)
 
 
 def _sides(layout: Layout, item: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -43,6 +43,22 @@ class _Field:
     pooling: str = ""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs of a store: codes `[B, F]`, lists by field, and the fields that are read of them.
+
+    All fields are read if `names` is None.
+    """
+
+    codes: Tensor
+    lists: Mapping[str, Lists]
+    names: Collection[str] | None = None
+
+    def reads(self, name: str) -> bool:
+        """Return whether a field is read."""
+        return self.names is None or name in self.names
+
+
 class EmbeddingStore(nn.Module):
     """Embeddings of all fields; fields of equal width share one table `[rows, D]`.
 
@@ -107,7 +123,7 @@ class EmbeddingStore(nn.Module):
     def forward(self, codes: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         """Return `[B, W]` for codes `[B, F]` and lists of B rows, or of one row shared by all."""
         if self._sharded:
-            with self.fetched((codes, lists)):
+            with self.fetched(Inputs(codes, lists)):
                 return self._concatenated(codes, lists)
         return self._concatenated(codes, lists)
 
@@ -117,13 +133,13 @@ class EmbeddingStore(nn.Module):
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
 
     @contextmanager
-    def fetched(self, *inputs: tuple[Tensor, Mapping[str, Lists]]) -> Iterator[None]:
+    def fetched(self, *inputs: Inputs) -> Iterator[None]:
         """Fetch all rows that some inputs need, by one look-up per table.
 
         Without effect on tables in this process, and within another such context.
 
         Args:
-            inputs: codes `[B, F]` and lists of each call of `forward` or `field` in the context.
+            inputs: of each use of the store in the context.
 
         """
         with ExitStack() as stack:
@@ -131,23 +147,21 @@ class EmbeddingStore(nn.Module):
                 stack.enter_context(rows.fetched(self._rows_of(width, inputs)))
             yield
 
-    def _rows_of(self, width: str, inputs: Sequence[tuple[Tensor, Mapping[str, Lists]]]) -> Tensor:
+    def _rows_of(self, width: str, inputs: Sequence[Inputs]) -> Tensor:
         """Return the rows `[n]` of a table that some inputs need."""
-        found = list[Tensor]()
-        for codes, lists in inputs:
-            if width in self._groups:
-                columns = self.get_buffer(f"columns_{width}")
-                offsets = self.get_buffer(f"offsets_{width}")
-                found.append((codes.index_select(1, columns).long() + offsets).flatten())
-            for name in self._lists:
-                place = self._fields[name].place
-                if place.width != width:
+        found = [inputs[0].codes.new_empty(0).long()]
+        for given in inputs:
+            for name, field in self._fields.items():
+                if field.place.width != width or not given.reads(name):
                     continue
-                column = lists[name]
-                values = column.values if isinstance(column, Ragged) else column
-                found.append(values.flatten().long() + place.offset)
-                # Padding is always among them, as a bag leaves it out by its row.
-                found.append(found[-1].new_tensor([PADDING + place.offset]))
+                if field.column is not None:
+                    values = given.codes[:, field.column]
+                else:
+                    column = given.lists[name]
+                    values = column.values if isinstance(column, Ragged) else column
+                    # Padding is always among them, as a bag leaves it out by its row.
+                    found.append(found[0].new_tensor([PADDING + field.place.offset]))
+                found.append(values.flatten().long() + field.place.offset)
         return torch.cat(found)
 
     def sizes(self) -> dict[str, int]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from crosstower.data.parts import part_of
+
 
 class World:
     """One process that trains alone; `training.distributed` has the world of several.
@@ -26,11 +28,13 @@ class World:
 
     def part(self, total: int) -> slice:
         """Return the rows of this process among `total` rows; parts differ by one row at most."""
-        first = self.rank * total // self.size
-        return slice(first, (self.rank + 1) * total // self.size)
+        return part_of(total, self.rank, self.size)
 
     def computing(self, total: int) -> None:
         """Announce that a model is about to compute this process's part of `total` rows."""
+
+    def computing_alone(self) -> None:
+        """Announce that a model is about to compute rows that only this process knows."""
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum over all processes; its gradient goes to the values of this process."""
@@ -64,3 +68,7 @@ class World:
 
         """
         return work()
+
+
+ALONE = World()
+"""The world of a training by one process."""

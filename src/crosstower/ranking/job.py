@@ -33,6 +33,7 @@ from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.registry import task_losses_of
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
 from crosstower.nn.embedding import device_of
+from crosstower.nn.world import ALONE, World
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared, prepare
 from crosstower.ranking.prepared_rows import load_rows, store_rows
@@ -124,6 +125,7 @@ class RankingJob:
 
     Args:
         recipe: with tasks.
+        world: whose processes train together.
 
     Raises:
         RecipeError: a section does not fit the tasks; names the section.
@@ -137,8 +139,8 @@ class RankingJob:
     facts: DatasetStats
     batch_size: int
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, world: World = ALONE) -> None:
+        self.recipe, self.world = recipe, world
         self.monitor = ranking_monitor(recipe)
         self.losses = task_losses_of(recipe.schema_.tasks)
         self.kinds = recipe.schema_.kinds()
@@ -186,16 +188,23 @@ class RankingJob:
 
     def batches(self, seed: int) -> Batches:
         """Return the training batches."""
-        return Batches(self.prepared.rows["train"], self.batch_size, seed=seed)
+        return self._batches("train", self.batch_size, seed)
+
+    def _batches(self, split: str, size: int, seed: int | None = None) -> Batches:
+        rows, world = self.prepared.rows[split], self.world
+        return Batches(rows, size, seed=seed, rank=world.rank, processes=world.size)
 
     def objective(self) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""
         balance = balance_of(self.recipe)
-        return PointwiseObjective(self.encoder.layout, balance, self.losses)
+        return PointwiseObjective(self.encoder.layout, balance, self.losses, world=self.world)
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of all tasks on the valid rows."""
         frame = self._predict(model, "valid", precision)
+        return self.world.first(lambda: self._metrics(frame))
+
+    def _metrics(self, frame: pl.DataFrame) -> dict[str, float]:
         group = self.recipe.evaluation.group
         metrics: dict[str, float] = {}
         for name, task in self.recipe.schema_.tasks.items():
@@ -203,7 +212,7 @@ class RankingJob:
             p = frame[f"{name}{PREDICTION}"].to_numpy()
             groups = frame[group] if group is not None and task.kind == "binary" else None
             results = task_metrics(task.kind, y, p, groups)
-            metrics |= {f"{name}.{metric}": value for metric, value in results.items()}
+            metrics |= {f"{name}.{metric}": float(value) for metric, value in results.items()}
         if len(self.recipe.schema_.tasks) > 1 or self.monitor[0] == ALL_LOSS:
             metrics[ALL_LOSS] = _all_loss(self.recipe, metrics)
         return metrics
@@ -229,6 +238,9 @@ class RankingJob:
         tested = model if refit is None else refit
         valid = self._predict(model, "valid", "float32")
         test = self._predict(tested, "test", "float32")
+        self.world.first(lambda: self._write(valid, test, folder))
+
+    def _write(self, valid: pl.DataFrame, test: pl.DataFrame, folder: Path) -> None:
         section = self.recipe.calibration
         if section.active:
             calibrators = fit_calibrators(section, self.kinds, _ranges(self.recipe), valid)
@@ -252,9 +264,13 @@ class RankingJob:
         """Do nothing: a ranker's baselines are models."""
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
-        batches = Batches(self.prepared.rows[split], _VALIDATION_ROWS)
-        device = device_of(model)
-        logits = predict_logits(model, batches, device=device, precision=precision)
+        logits = predict_logits(
+            model,
+            self._batches(split, _VALIDATION_ROWS),
+            device=device_of(model),
+            precision=precision,
+            world=self.world,
+        )
         kept = self.recipe.calibration.negative_sampling_rate
         arrays = {name: values.numpy() for name, values in logits.items()}
         decoded = self.encoder.decode(arrays, kept=kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,9 +14,11 @@ from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.partial import PartialEncoder
+from crosstower.data.parts import filled_part_of
 from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import device_of
+from crosstower.nn.world import ALONE, World
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
 from crosstower.retrieval.index.vectors import Vectors, top_places
@@ -53,14 +55,35 @@ class ItemEncoder:
 
 
 @torch.no_grad()
-def item_vectors(model: TwoTower, items: Batch, *, precision: str = "float32") -> Tensor:
-    """Return the vectors `[N, D]` of all items, on the CPU."""
+def item_vectors(
+    model: TwoTower, items: Batch, *, precision: str = "float32", world: World = ALONE
+) -> Tensor:
+    """Return the vectors `[N, D]` of all items, on the CPU.
+
+    Args:
+        model: whose item tower computes them.
+        items: encoded, all of them in each process.
+        precision: of the matrix products, "float32" or "bfloat16".
+        world: whose processes each compute a part of them.
+
+    """
     device = device_of(model)
-    parts: list[Tensor] = []
-    for start in range(0, len(items), _ROWS):
+
+    def vectors(part: slice) -> Tensor:
         with autocast(device, precision):
-            found = model.items(items[start : start + _ROWS].to(device))
-        parts.append(found.float().cpu())
+            return model.items(items[part].to(device)).float()
+
+    return _by_parts(len(items), vectors, world)
+
+
+def _by_parts(count: int, vectors: Callable[[slice], Tensor], world: World) -> Tensor:
+    """Return vectors of `count` rows, some at a time, each process a part of them."""
+    parts: list[Tensor] = []
+    for start in range(0, count, _ROWS):
+        rows = min(_ROWS, count - start)
+        part, fills = filled_part_of(rows, world.rank, world.size)
+        found = vectors(slice(start + part.start, start + part.stop))
+        parts.append(world.all_rows(found[:0] if fills else found, rows).cpu())
     return torch.cat(parts)
 
 
@@ -73,6 +96,7 @@ def query_vectors(
     histories: Histories,
     *,
     precision: str = "float32",
+    world: World = ALONE,
 ) -> Tensor:
     """Return `[Q, D]` for query columns and the users of their histories; -1 has none."""
     device = device_of(model)
@@ -82,20 +106,28 @@ def query_vectors(
     ends = torch.from_numpy(
         np.where(users < 0, histories.starts[known], histories.starts[known + 1])
     )
-    parts: list[Tensor] = []
-    for start in range(0, len(users), _ROWS):
-        part = slice(start, start + _ROWS)
+
+    def vectors(part: slice) -> Tensor:
         batch = encoder.batch(compact[part], items, starts[part], ends[part])
         with autocast(device, precision):
-            found = model.queries(batch.to(device))
-        parts.append(found.float().cpu())
-    return torch.cat(parts)
+            return model.queries(batch.to(device)).float()
+
+    return _by_parts(len(users), vectors, world)
 
 
 def evaluation_lists(
-    model: TwoTower, data: RetrievalData, split: str, k: int, *, precision: str = "float32"
+    model: TwoTower,
+    data: RetrievalData,
+    split: str,
+    k: int,
+    *,
+    precision: str = "float32",
+    world: World = ALONE,
 ) -> Indices:
-    """Return the k best items `[Q, k]` of each query of a split, excluding seen ones."""
+    """Return the k best items `[Q, k]` of each query of a split, excluding seen ones.
+
+    With several processes, the lists are those of rank 0; the others return none.
+    """
     model.eval()
     queries = data.evaluation[split]
     vectors = query_vectors(
@@ -105,20 +137,27 @@ def evaluation_lists(
         queries.users,
         queries.earlier,
         precision=precision,
+        world=world,
     )
-    items = Vectors.encode(
-        item_vectors(model, data.item_batch, precision=precision).numpy(), "float32"
-    )
+    found = item_vectors(model, data.item_batch, precision=precision, world=world)
+    if world.rank > 0:
+        return np.empty((0, k), dtype=np.int64)
+    items = Vectors.encode(found.numpy(), "float32")
     return top_places(vectors, items, k, excluded=queries.seen)[0]
 
 
-def hard_lists(model: TwoTower, data: RetrievalData, k: int) -> Tensor:
+def hard_lists(model: TwoTower, data: RetrievalData, k: int, *, world: World = ALONE) -> Tensor:
     """Return the k best items `[U, k]` of each user's last training row, trained ones left out."""
     users = np.arange(len(data.rows.users))
     last = np.maximum(data.train.starts[1:] - 1, 0)
     queries = query_vectors(
-        model, data.query_encoder(), data.queries[torch.from_numpy(last)], users, data.train
+        model,
+        data.query_encoder(),
+        data.queries[torch.from_numpy(last)],
+        users,
+        data.train,
+        world=world,
     )
-    items = Vectors.encode(item_vectors(model, data.item_batch).numpy(), "float32")
+    items = Vectors.encode(item_vectors(model, data.item_batch, world=world).numpy(), "float32")
     found = top_places(queries, items, k, excluded=data.train.pairs(users))[0]
     return torch.from_numpy(found)

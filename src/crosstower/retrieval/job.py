@@ -21,6 +21,7 @@ from crosstower.evaluation.metrics.lists import mean_metrics
 from crosstower.evaluation.metrics.registry import direction_of, monitored
 from crosstower.losses.registry import loss_of
 from crosstower.models.two_tower import TwoTower
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.baselines.fit import (
     baseline_names,
@@ -63,6 +64,7 @@ class RetrievalJob:
 
     Args:
         recipe: with a `retrieval` section.
+        world: whose processes train together.
 
     Raises:
         RecipeError: a section does not fit the others; names the section.
@@ -72,7 +74,8 @@ class RetrievalJob:
     data: RetrievalData
     batch_size: int
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, world: World = ALONE) -> None:
+        self.world = world
         self.recipe, section = recipe, retrieval_section_of(recipe)
         self.monitor = retrieval_monitor(recipe)
         loss_of("retrieval", section.objective, where="retrieval.objective")
@@ -125,13 +128,16 @@ class RetrievalJob:
 
     def batches(self, seed: int) -> PairBatches:
         """Return the training batches."""
-        return PairBatches(self.data, self.batch_size, seed=seed)
+        world = self.world
+        return PairBatches(
+            self.data, self.batch_size, seed=seed, rank=world.rank, processes=world.size
+        )
 
     def objective(self) -> RetrievalObjective:
         """Return the objective of the recipe."""
 
         def top_lists(model: TwoTower, k: int) -> Any:
-            return hard_lists(model, self.data, k)
+            return hard_lists(model, self.data, k, world=self.world)
 
         return RetrievalObjective(
             retrieval_section_of(self.recipe),
@@ -139,15 +145,21 @@ class RetrievalJob:
             batch_size=self.batch_size,
             top_lists=top_lists,
             user_rows=torch.from_numpy(self.data.train.lengths()),
+            world=self.world,
         )
 
     def validate(self, model: nn.Module, precision: str) -> dict[str, float]:
         """Return the metrics of the valid queries over the whole catalogue."""
-        ks = retrieval_section_of(self.recipe).k
-        shown = evaluation_lists(_retriever(model), self.data, "valid", ks[-1], precision=precision)
-        relevant = self.data.evaluation["valid"].relevant
-        metrics = mean_metrics(shown, relevant, self.data.counts, ks)
-        return {f"retrieval.{name}": value for name, value in metrics.items()}
+        ks, data = retrieval_section_of(self.recipe).k, self.data
+        shown = evaluation_lists(
+            _retriever(model), data, "valid", ks[-1], precision=precision, world=self.world
+        )
+
+        def metrics() -> dict[str, float]:
+            found = mean_metrics(shown, data.evaluation["valid"].relevant, data.counts, ks)
+            return {f"retrieval.{name}": float(value) for name, value in found.items()}
+
+        return self.world.first(metrics)
 
     def with_valid(self) -> RetrievalJob:
         """Return the job whose training rows are the train and valid rows together."""
@@ -159,8 +171,8 @@ class RetrievalJob:
         """Write the list of each test query."""
         ks = retrieval_section_of(self.recipe).k
         tested = _retriever(model if refit is None else refit)
-        lists = lists_frame(evaluation_lists(tested, self.data, "test", ks[-1]))
-        write_parquet(lists, folder / TEST)
+        shown = evaluation_lists(tested, self.data, "test", ks[-1], world=self.world)
+        self.world.first(lambda: write_parquet(lists_frame(shown), folder / TEST))
 
     def save(self, folder: Path) -> None:
         """Write items, users with their histories, and the test queries."""

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from crosstower.data.batch import Batch
+from crosstower.data.parts import filled_part_of
 from crosstower.errors import RecipeError
 from crosstower.losses.frequency import StreamingFrequency
 from crosstower.losses.registry import Candidates, loss_of
 from crosstower.losses.sampled_softmax import mixed_log_q
 from crosstower.models.two_tower import TwoTower
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.retrieval.data.pairs import Pairs
 
@@ -31,6 +33,7 @@ class RetrievalObjective:
         top_lists: returns each user's best items `[U, P]` by the model, excluding the history;
             called before each epoch if there are hard negatives.
         user_rows: `[U]`, number of training rows of each user.
+        world: whose processes each have the queries of a part of a batch.
 
     """
 
@@ -42,7 +45,9 @@ class RetrievalObjective:
         batch_size: int,
         top_lists: TopLists,
         user_rows: Tensor,
+        world: World = ALONE,
     ) -> None:
+        self.world = world
         self._user_share = user_rows / user_rows.sum().clamp(min=1)
         self.section, self.items, self.batch_size = section, items, batch_size
         self._loss = loss_of("retrieval", section.objective, where="retrieval.objective")
@@ -77,7 +82,10 @@ class RetrievalObjective:
                 f"retrieval.objective: loss '{self._loss.name}' must return the mean over the"
                 f" batch, a scalar, got shape {list(loss.shape)}"
             )
-        return loss
+        if self.world.size == 1:
+            return loss
+        rows = self.world.part(len(batch))
+        return self.world.sum(loss * ((rows.stop - rows.start) / len(batch)))
 
     def rows(self, batch: Any) -> Tensor:
         """Return the number of pairs `[1]`, each of which is a positive."""
@@ -125,11 +133,28 @@ class RetrievalObjective:
         drawn = self._drawn(batch)
         ids, place, counts = torch.unique(drawn, return_inverse=True, return_counts=True)
         return Candidates(
-            vectors=towers.items(self.encoded(ids, drawn.device)),
-            positive=place[: len(batch)],
+            vectors=self.vectors(towers, ids, drawn.device),
+            positive=place[: len(batch)][self.own(batch)],
             counts=self._counts(counts, place, len(batch)),
             log_q=self._log_q(batch.item, ids, len(batch)),
         )
+
+    def own(self, batch: Pairs) -> slice:
+        """Return the pairs of a batch whose queries this process has."""
+        return filled_part_of(len(batch), self.world.rank, self.world.size)[0]
+
+    def vectors(self, towers: TwoTower, places: Tensor | None, device: torch.device) -> Tensor:
+        """Return item vectors `[n, D]` at positions that are the same in all processes.
+
+        Each process computes a part of them.
+        """
+        items, world = self.encoded(places, device), self.world
+        world.computing(len(items))
+        if world.size == 1:
+            return towers.items(items)
+        part, fills = filled_part_of(len(items), world.rank, world.size)
+        found = towers.items(items[part])
+        return world.all_rows(found[:0] if fills else found, len(items))
 
     def encoded(self, places: Tensor | None, device: torch.device) -> Batch:
         """Return the encoded items at some positions; all items if None."""
@@ -178,7 +203,10 @@ class _Step:
 
     def __init__(self, objective: RetrievalObjective, towers: TwoTower, batch: Pairs) -> None:
         self._objective, self._towers, self._batch = objective, towers, batch
-        self.section, self.positives = objective.section, batch.item
+        self.section, self.all_positives = objective.section, batch.item
+        self.own = objective.own(batch)
+        self.positives = batch.item[self.own]
+        objective.world.computing(len(batch))
         self.queries = towers.queries(batch.query)
 
     @cached_property
@@ -186,7 +214,14 @@ class _Step:
         return self.queries * self._towers.scale()
 
     def vectors(self, places: Tensor | None = None) -> Tensor:
-        return self._towers.items(self._objective.encoded(places, self.queries.device))
+        objective, device = self._objective, self.queries.device
+        if places is None:
+            return objective.vectors(self._towers, None, device)
+        objective.world.computing_alone()
+        return self._towers.items(objective.encoded(places, device))
+
+    def shared_vectors(self, places: Tensor) -> Tensor:
+        return self._objective.vectors(self._towers, places, self.queries.device)
 
     def uniform(self) -> Tensor:
         count = self.section.negatives.uniform

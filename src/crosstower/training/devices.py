@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crosstower.errors import TrainingError
+from crosstower.nn.world import ALONE, World
 
 LEAST_WORK = 40_000_000
 """Operations of the matrix products of a step, forward, from which bfloat16 pays.
@@ -60,7 +61,12 @@ class Choice:
 
 
 def choose_precision(
-    model: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor], device: torch.device
+    model: nn.Module,
+    batch: Any,
+    loss: Callable[[nn.Module, Any], Tensor],
+    device: torch.device,
+    *,
+    world: World = ALONE,
 ) -> Choice:
     """Return the precision of a training; the same model on the same processor has the same one.
 
@@ -69,13 +75,14 @@ def choose_precision(
         batch: any batch of the training.
         loss: of the model on a batch.
         device: computes the dense part.
+        world: whose processes each have a part of the batch.
 
     """
     instructions = bfloat16_instructions(device)
     if instructions is None:
         where = "GPU" if device.type == "cuda" else "processor"
         return Choice("float32", f"the {where} has no bfloat16 products of its own")
-    work = work_of(model, batch, loss)
+    work = int(world.sum(torch.tensor(work_of(model, batch, loss))))
     return Choice(
         "bfloat16" if work >= LEAST_WORK else "float32",
         f"{instructions}, {work / 1e6:,.1f} million operations per step; bfloat16 pays from"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from crosstower.data.batches import Batches
 from crosstower.data.prefetch import DataWaitTimer, transferred
 from crosstower.errors import TrainingError
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Training
 from crosstower.training.checkpoint import (
     Position,
@@ -27,6 +28,7 @@ from crosstower.training.checkpoint import (
     save_checkpoint,
 )
 from crosstower.training.devices import Choice, autocast, choose_precision
+from crosstower.training.distributed.shard import combine_gradients
 from crosstower.training.optimizers import (
     build_optimizers,
     clip_gradients,
@@ -95,6 +97,7 @@ class Trainer:
         observer: of the progress.
         device: of the dense part.
         horizon: epochs that the learning rate schedule spans; those of `settings` if None.
+        world: whose processes each compute a part of every batch.
 
     """
 
@@ -109,6 +112,7 @@ class Trainer:
     observer: Observer
     device: torch.device
     horizon: int | None = None
+    world: World = ALONE
 
     def fit(self, *, resume: bool = False, finish: bool = False) -> Position:
         """Train to the end and return the last position; the best weights are on disk.
@@ -139,7 +143,7 @@ class Trainer:
         with StopSignal() as stop:
             while not position.finished:
                 self._epoch(position, stop)
-                if stop.requested:  # during validation; the whole epoch is saved
+                if self.world.any(stop.requested):  # during validation; the whole epoch is saved
                     raise TrainingInterruptedError(_stopped(position))
         return position
 
@@ -155,8 +159,8 @@ class Trainer:
         for batch in batches:
             loss = self._step(batch, position)
             position.batch += 1
-            meter.rows += len(batch)
-            self.observer.advance(rows=len(batch), loss=loss)
+            meter.rows += batch.total
+            self.observer.advance(rows=batch.total, loss=loss)
             if self._evaluates_after(position):
                 self._evaluate(position, meter.speed())
                 if position.finished:
@@ -182,7 +186,9 @@ class Trainer:
         if not math.isfinite(value):
             raise TrainingError(self._diagnose("loss", value, batch, position))
         self.objective.backward(self.model, loss)
-        norm = clip_gradients(self.optimizers, self.settings.clip_norm or math.inf)
+        combine_gradients(self.model, self.world)
+        limit = self.settings.clip_norm or math.inf
+        norm = clip_gradients(self.optimizers, limit, world=self.world)
         if not math.isfinite(norm):
             raise TrainingError(self._diagnose("gradient norm", norm, batch, position))
         rows = self.objective.rows(batch)
@@ -241,7 +247,7 @@ class Trainer:
 
     def _checkpoint_between(self, position: Position, stop: StopSignal) -> None:
         every = self.settings.checkpoint_every
-        if stop.requested:
+        if self.world.any(stop.requested):
             self._save(LAST, position)
             raise TrainingInterruptedError(_stopped(position))
         if every is not None and position.step % every == 0:
@@ -261,7 +267,9 @@ class Trainer:
             return Choice(self.settings.precision, "set by training.precision")
         batch = next(iter(self.batches.epoch(0))).to(self.device)
         state = {name: tensor.clone() for name, tensor in self.objective.state().items()}
-        choice = choose_precision(self.model, batch, self.objective.loss, self.device)
+        choice = choose_precision(
+            self.model, batch, self.objective.loss, self.device, world=self.world
+        )
         self.objective.restore(state)
         return choice
 
@@ -271,7 +279,7 @@ class Trainer:
         return (
             f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
             f" the previous weights are in {kept}. Lower training.learning_rate, or look for a"
-            f" column out of scale in this batch of {len(batch)} rows:\n{columns}"
+            f" column out of scale in this batch of {batch.total} rows:\n{columns}"
         )
 
 
@@ -285,14 +293,30 @@ def _stopped(position: Position) -> str:
 
 @torch.no_grad()
 def predict_logits(
-    model: nn.Module, batches: Batches, *, device: torch.device, precision: str
+    model: nn.Module,
+    batches: Batches,
+    *,
+    device: torch.device,
+    precision: str,
+    world: World = ALONE,
 ) -> dict[str, Tensor]:
-    """Return {head: logits `[rows]`} over all batches, in the order of the rows."""
+    """Return {head: logits `[rows]`} over all batches, in the order of the rows.
+
+    Args:
+        model: on `device`.
+        batches: of the rows, those of one process of `world`.
+        device: computes the dense part.
+        precision: of the matrix products, "float32" or "bfloat16".
+        world: whose processes each compute a part of every batch.
+
+    """
     model.eval()
     parts: dict[str, list[Tensor]] = {}
     for batch in batches.epoch():
         with autocast(device, precision):
             logits = model(batch.to(device))
         for name, logit in logits.items():
-            parts.setdefault(name, []).append(logit.float().cpu())
+            rows = len(range(batch.total)[world.part(batch.total)])  # without one that only fills
+            whole = world.all_rows(logit[:rows].float(), batch.total)
+            parts.setdefault(name, []).append(whole.cpu())
     return {name: torch.cat(chunks) for name, chunks in parts.items()}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from crosstower.data.batch import Batch
+from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
 
@@ -21,7 +22,8 @@ _PREFETCH = 2
 class Pairs:
     """Training pairs: `query` `[B]` rows and `item` `[B]`, positions in the catalogue.
 
-    `user` `[B]` are positions in the table of users.
+    `user` `[B]` are positions in the table of users. With several processes, each has the queries
+    of its part alone, and the items and users of all.
     """
 
     query: Batch
@@ -30,6 +32,11 @@ class Pairs:
 
     def __len__(self) -> int:
         """Return B."""
+        return len(self.item)
+
+    @property
+    def total(self) -> int:
+        """B, the pairs of all processes."""
         return len(self.item)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Pairs:
@@ -53,10 +60,21 @@ class PairBatches:
 
     A pair's history are the earlier items of its user in the training rows, and in the rows of
     the split "history".
+
+    Args:
+        data: of the training.
+        size: pairs per batch, of all processes together.
+        seed: of the orders.
+        rank: number of this process.
+        processes: number of processes.
+
     """
 
-    def __init__(self, data: RetrievalData, size: int, *, seed: int) -> None:
+    def __init__(
+        self, data: RetrievalData, size: int, *, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
         self.size, self.seed, self.rows = size, seed, data.learned
+        self.rank, self.processes = rank, processes
         self._encoder: QueryEncoder = data.query_encoder()
         self._queries = data.queries
         self._items = torch.from_numpy(data.train.items)
@@ -78,5 +96,7 @@ class PairBatches:
         order = torch.randperm(len(self.rows), generator=generator)
         for places in order.split(self.size)[start:]:
             rows = self._learned[places]
-            query = self._encoder.batch(self._queries[rows], self._items, self._starts[rows], rows)
+            part, _ = filled_part_of(len(rows), self.rank, self.processes)
+            own = rows[part]
+            query = self._encoder.batch(self._queries[own], self._items, self._starts[own], own)
             yield Pairs(query, self._items[rows], self._user[rows])

@@ -27,11 +27,14 @@ class PartDropout(nn.Dropout):
         """Return the rows `[B, ...]` of this process with a share of the values set to zero."""
         if not self.training or self.p == 0.0:
             return input
+        if self.world.total is None:
+            mask = torch.empty_like(input).bernoulli_(1 - self.p, generator=self.world.generator)
+            return input * mask.div_(1 - self.p)
         rest = list(input.shape[1:])
         own = [slice(size) for size in rest]
         if input.dim() == 3:  # lists, each process pads to its own longest
             rest[0] = self.world.largest(rest[0])
-        mask = torch.empty([self.world.total, *rest], dtype=input.dtype, device=input.device)
+        mask = input.new_empty((self.world.total, *rest))
         mask.bernoulli_(1 - self.p).div_(1 - self.p)
         part = mask[(self.world.rows, *own)]
         return input * part if len(part) == len(input) else input  # a row that only fills a place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,9 +16,10 @@ from crosstower.nn.wide import WideLinear
 from crosstower.nn.world import World
 from crosstower.recipe.training import Training
 from crosstower.training.distributed.dropout import PartDropout
-from crosstower.training.distributed.tables import Fused, ShardedRows
+from crosstower.training.distributed.tables import ALIGNED, Fused, ShardedRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.fused_tables import FusedTables
+from crosstower.training.optimizers.tables import TableOptimizer
 
 _EPS = 1e-8
 _FUSED = ("rowwise_adagrad", "adagrad")
@@ -61,15 +62,18 @@ def shard(model: nn.Module, world: World, settings: Training) -> None:
     if not isinstance(world, ProcessWorld):
         return
     share, fused = Share(world.rank, world.size), fused_optimizer(settings)
+    random = torch.get_rng_state()  # TorchRec draws weights of its own
     for module in list(model.modules()):
         if isinstance(module, EmbeddingStore):
             for name, total in module.sizes().items():
                 own = module.tables[name].data
-                rows = ShardedRows(own, total, share, world.device, fused)
+                takes = fused if own.shape[1] % ALIGNED == 0 else None
+                rows = ShardedRows(own, total, share, world.device, takes)
                 module.shard(name, rows, rows.own)
         elif isinstance(module, WideLinear) and module.weight is not None:
             rows = ShardedRows(module.weight.data, module.size, share, world.device, None)
             module.shard(rows, _parameter(rows))
+    torch.set_rng_state(random)
     _replace_dropout(model, world)
 
 
@@ -147,28 +151,37 @@ def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBl
     """
     tables = sharded_rows(model)
     found = {f"model.{name}": _block(rows.weights, rows) for name, rows in tables.items()}
-    owners = {id(rows.own): rows for rows in tables.values() if rows.own is not None}
+    kinds = FusedTables, TableOptimizer
+    first = next((i for i, o in enumerate(optimizers) if isinstance(o, kinds)), 0)
+    embeddings = [rows for name, rows in tables.items() if _is_embedding(name)]
+    places = {id(rows): place for place, rows in enumerate(embeddings)}
     for number, optimizer in enumerate(optimizers):
-        for name, value, rows in _states(optimizer, owners):
-            found[f"optimizer.{number}.{name}"] = _block(value, rows)
+        for place, key, value, rows in _states(optimizer, tables.values()):
+            at = (first, places[id(rows)]) if id(rows) in places else (number, place)
+            found[f"optimizer.{at[0]}.{at[1]}.{key}"] = _block(value, rows)
     return found
 
 
+def _is_embedding(name: str) -> bool:
+    return name.split(".")[-2:-1] == ["tables"]
+
+
 def _states(
-    optimizer: Optimizer, owners: dict[int, ShardedRows]
-) -> Iterator[tuple[str, Tensor, ShardedRows]]:
-    """Yield the name, the tensor and the table of each state with a value per row."""
+    optimizer: Optimizer, tables: Collection[ShardedRows]
+) -> Iterator[tuple[int, str, Tensor, ShardedRows]]:
+    """Yield the place, the key, the tensor and the table of each state with a value per row."""
     if isinstance(optimizer, FusedTables):
         for place, rows in enumerate(optimizer.tables):
             if isinstance(rows, ShardedRows):
-                yield f"{place}.sum", rows.state(), rows
+                yield place, "sum", rows.state(), rows
         return
+    owners = {id(rows.own): rows for rows in tables if rows.own is not None}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for place, parameter in enumerate(parameters):
         if (rows := owners.get(id(parameter))) is not None:
             for key, value in optimizer.state.get(parameter, {}).items():
                 if value.dim():
-                    yield f"{place}.{key}", value, rows
+                    yield place, key, value, rows
 
 
 def _block(tensor: Tensor, rows: ShardedRows) -> RowBlock:

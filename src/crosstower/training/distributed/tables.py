@@ -17,6 +17,8 @@ from crosstower.errors import TrainingError
 from crosstower.nn.rows import Share
 
 _NAME = "rows"
+ALIGNED = 4
+"""Widths that FBGEMM takes are multiples of it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class ShardedRows:
         self.total, self.share, self.fused, self.width = total, share, fused, own.shape[1]
         self.ids = share.of(total)
         columns = self.width if fused is not None else 2 * self.width
+        columns += -columns % ALIGNED
+        self._columns = columns
         self._collection = _collection(share.block(total) * share.size, columns, device, fused)
         block = _block_of(self._collection.state_dict()[f"embeddings.{_NAME}.weight"])
         block.zero_()
@@ -129,11 +133,11 @@ class ShardedRows:
         for lookup in lookups:
             slope = lookup.vectors.grad
             slope = torch.zeros_like(lookup.vectors) if slope is None else slope
-            lookup.found.backward(torch.cat([torch.zeros_like(slope), slope], dim=1))
+            lookup.found.backward(F.pad(slope, (self.width, self._columns - 2 * self.width)))
         if not lookups:
             return
         rows = torch.unique(torch.cat([lookup.touched for lookup in lookups]))
-        sums = self.block[:, self.width :]
+        sums = self.block[:, self.width : 2 * self.width]
         values = -sums[rows]
         sums[rows] = 0.0
         kept = self._trained(rows)
@@ -145,18 +149,17 @@ class ShardedRows:
             check_invariants=False,
         )
 
-    def update(self, rate: float) -> None:
-        """Update a fused table by the gradients of all look-ups since the last call.
-
-        Args:
-            rate: learning rate.
-
-        """
-        lookups, self._lookups = self._lookups, []
+    def begin(self, rate: float) -> None:
+        """Set the learning rate of a fused table for the look-ups that follow."""
+        self._lookups = []
         optimizer = self._collection.fused_optimizer
         for group in optimizer.param_groups:
             group["lr"] = rate
-        optimizer.zero_grad()  # which hands the rate to the kernel
+        optimizer.zero_grad()  # hands the rate to the kernel, which keeps it from a look-up on
+
+    def update(self) -> None:
+        """Update a fused table by the gradients of all look-ups since `begin`."""
+        lookups, self._lookups = self._lookups, []
         slopes = [lookup.vectors.grad for lookup in lookups]
         given = [torch.zeros_like(k.vectors) if s is None else s
                  for k, s in zip(lookups, slopes, strict=True)]  # fmt: skip
@@ -164,7 +167,8 @@ class ShardedRows:
             lookups[0].found.backward(given[0])
         elif lookups:  # one update per row: the rows of all look-ups are fetched again, together
             ids = torch.cat([lookup.ids for lookup in lookups])
-            joint = self._fetch(ids, keep=False)
+            with torch.enable_grad():
+                joint = self._fetch(ids, keep=False)
             slope = torch.zeros_like(joint.vectors)
             slope.index_add_(0, _places(joint, ids), torch.cat(given))
             joint.found.backward(slope)

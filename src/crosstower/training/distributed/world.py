@@ -13,8 +13,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from crosstower import errors
+from crosstower.data.parts import part_of
 from crosstower.errors import CrosstowerError, TrainingError
-from crosstower.nn.world import World
+from crosstower.nn.world import ALONE, World
 
 TIMEOUT = 600.0
 """Seconds that a process waits for the others in one exchange."""
@@ -41,12 +42,17 @@ class ProcessWorld(World):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.store = cast("dist.Store", dist.distributed_c10d._get_default_store())
         self.rows = slice(0, 0)
-        self.total = 0
+        self.total: int | None = 0
+        self.generator = torch.Generator(device).manual_seed(self.rank)
         self._turns = 0
 
     def computing(self, total: int) -> None:
         """Announce that a model is about to compute this process's part of `total` rows."""
         self.rows, self.total = self.part(total), total
+
+    def computing_alone(self) -> None:
+        """Announce that a model is about to compute rows that only this process knows."""
+        self.total = None
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum over all processes; its gradient goes to the values of this process."""
@@ -129,8 +135,8 @@ class _AllRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, total: int, world: ProcessWorld) -> Tensor:
-        counts = [len(range(total)[_part(total, r, world.size)]) for r in range(world.size)]
-        ctx.own, ctx.dtype = world.part(total), rows.dtype
+        counts = [len(range(total)[part_of(total, r, world.size)]) for r in range(world.size)]
+        ctx.own = world.part(total)
         room = rows.new_zeros((max(counts), *rows.shape[1:]))
         room[: len(rows)] = rows
         parts = [torch.empty_like(room) for _ in counts]
@@ -142,10 +148,6 @@ class _AllRows(torch.autograd.Function):
         whole = grads[0].contiguous().clone()
         dist.all_reduce(whole)
         return whole[ctx.own], None, None
-
-
-def _part(total: int, rank: int, size: int) -> slice:
-    return slice(rank * total // size, (rank + 1) * total // size)
 
 
 def _error_of(found: dict[str, str]) -> CrosstowerError:
@@ -165,5 +167,5 @@ def open_world(device: torch.device, *, timeout: float = TIMEOUT) -> World:
 
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return World()
+        return ALONE
     return ProcessWorld(device, timeout=timeout)

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.training import Training
 from crosstower.training.optimizers.adagrad import Adagrad
 from crosstower.training.optimizers.coalesce import replace_gradient
@@ -63,13 +64,15 @@ def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
         name, decay = settings.embedding_optimizer, settings.embedding_weight_decay
         rate = settings.embedding_learning_rate or EMBEDDING_RATES[name]
         optimizers.append(_EMBEDDING_OPTIMIZERS[name](tables, lr=rate, weight_decay=decay))
-    elif fused:
-        rate = settings.embedding_learning_rate or EMBEDDING_RATES[settings.embedding_optimizer]
-        optimizers.append(FusedTables(fused, lr=rate))
     if wide:
         s = settings
         rule = FTRL(wide, alpha=s.wide_alpha, beta=s.wide_beta, l1=s.wide_l1, l2=s.wide_l2)
         optimizers.append(rule)
+    if fused:
+        rate = settings.embedding_learning_rate or EMBEDDING_RATES[settings.embedding_optimizer]
+        # Its place is that of the tables' optimiser, as in a checkpoint of one process.
+        place = len(optimizers) if tables else min(len(optimizers), 1 if dense else 0)
+        optimizers.insert(place, FusedTables(fused, lr=rate))
     return optimizers
 
 
@@ -113,12 +116,20 @@ def count_rows(optimizers: Sequence[Optimizer], rows: Tensor) -> None:
                 group["rows"] = rows.to(group["params"][0].device)
 
 
-def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) -> float:
+def clip_gradients(
+    optimizers: Sequence[Optimizer], max_norm: float = math.inf, *, world: World = ALONE
+) -> float:
     """Scale all gradients to a joint norm of at most `max_norm`; return the norm before.
 
     Sparse gradients are coalesced on the way.
+
+    Args:
+        optimizers: of the parameters.
+        max_norm: of all gradients together.
+        world: whose processes each have the sparse gradients of their rows.
+
     """
-    values: list[Tensor] = []
+    values, sparse = list[Tensor](), list[bool]()
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -126,12 +137,23 @@ def clip_gradients(optimizers: Sequence[Optimizer], max_norm: float = math.inf) 
                 if parameter.grad is not None:
                     grad = parameter.grad
                     values.append(grad._values() if grad.is_sparse else grad)
+                    sparse.append(grad.is_sparse)
     norms = [v.norm() for v in values]  # of several devices, where tables are in host memory
-    norm = float(torch.stack([n.to(norms[0].device) for n in norms]).norm()) if norms else 0.0
+    joint = torch.stack([n.to(norms[0].device) for n in norms]) if norms else torch.zeros(1)
+    if world.size > 1:
+        joint = _joint_norms(joint, sparse, world)
+    norm = float(joint.norm())
     if norm > max_norm and math.isfinite(norm):
         for value in values:
             value.mul_(max_norm / norm)
     return norm
+
+
+def _joint_norms(norms: Tensor, sparse: Sequence[bool], world: World) -> Tensor:
+    """Return norms over all processes, which have rows of tables, and equal dense layers."""
+    tables = torch.tensor(sparse, device=norms.device)
+    squares = world.sum(torch.where(tables, norms.square(), 0.0))
+    return torch.where(tables, squares.sqrt(), norms)
 
 
 def _of_type(model: nn.Module, kind: type[nn.Module]) -> list[nn.Parameter]:

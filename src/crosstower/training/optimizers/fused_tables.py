@@ -12,8 +12,12 @@ from torch import nn
 class FusedRows(Protocol):
     """Rows whose optimiser is part of their look-up."""
 
-    def update(self, rate: float) -> None:
-        """Update the rows by the gradients of the look-ups since the last call."""
+    def begin(self, rate: float) -> None:
+        """Set the learning rate for the look-ups that follow."""
+        ...
+
+    def update(self) -> None:
+        """Update the rows by the gradients of the look-ups since `begin`."""
         ...
 
 
@@ -31,10 +35,16 @@ class FusedTables(torch.optim.Optimizer):
         super().__init__([nn.Parameter(torch.empty(0))], {"lr": lr})
         self.tables = tuple(tables)
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Begin a step with the current learning rate."""
+        del set_to_none
+        for rows in self.tables:
+            rows.begin(self.param_groups[0]["lr"])
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Update all tables."""
         if closure is not None:
             raise NotImplementedError("FusedTables takes no closure")
         for rows in self.tables:
-            rows.update(self.param_groups[0]["lr"])
+            rows.update()

@@ -49,7 +49,8 @@ class RowwiseAdagrad(TableOptimizer):
                 start_counting(state, parameter)
         total = state["sum"][rows] + self._squares(gradient)
         state["sum"][rows] = total
-        scale = (group["lr"] / (total.sqrt() + group["eps"])).reshape(len(rows), -1)
+        scale = group["lr"] / (total.sqrt() + group["eps"])
+        scale = scale.unsqueeze(1) if scale.dim() == 1 else scale  # [R, 1] or [R, D]
         weight = parameter[rows]
         if group["weight_decay"]:
             _, since = steps_since(state, rows)
