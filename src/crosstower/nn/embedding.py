@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -133,7 +133,7 @@ class EmbeddingStore(nn.Module):
         return torch.cat(parts, dim=1) if parts else codes.new_zeros((codes.shape[0], 0)).float()
 
     @contextmanager
-    def fetched(self, *inputs: Inputs) -> Iterator[None]:
+    def fetched(self, *inputs: Inputs) -> Generator[None]:
         """Fetch all rows that some inputs need, by one look-up per table.
 
         Without effect on tables in this process, and within another such context.
@@ -280,13 +280,10 @@ class EmbeddingStore(nn.Module):
 
     def _bag(self, lists: Lists, field: _Field) -> Tensor:
         """Return mean or sum `[B, D]`, without a tensor of all looked-up rows."""
-        offset, ragged = field.place.offset, isinstance(lists, Ragged)
-        return self._rows(field.place.width).bag(
-            (lists.values if ragged else lists).long() + offset,
-            lists.offsets if ragged else None,
-            mode=field.pooling,
-            padding=None if ragged else offset + PADDING,
-        )
+        table, offset = self._rows(field.place.width), field.place.offset
+        if isinstance(lists, Ragged):
+            return table.bag(lists.values.long() + offset, lists.offsets, mode=field.pooling)
+        return table.bag(lists.long() + offset, None, mode=field.pooling, padding=offset + PADDING)
 
     def _look_up(self, rows: Tensor, width: str) -> Tensor:
         return self._rows(width).look_up(rows)

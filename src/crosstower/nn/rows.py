@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class LocalRows:
     table: nn.Parameter
 
     @contextmanager
-    def fetched(self, ids: Tensor) -> Iterator[None]:
+    def fetched(self, ids: Tensor) -> Generator[None]:
         """Do nothing: the rows are here."""
         del ids
         yield
@@ -112,7 +112,7 @@ _SHARE: ContextVar[Share | None] = ContextVar("share", default=None)
 
 
 @contextmanager
-def building(share: Share) -> Iterator[None]:
+def building(share: Share) -> Generator[None]:
     """Return a context in which new tables hold only the rows of one process.
 
     >>> with building(Share(rank=1, size=2)):

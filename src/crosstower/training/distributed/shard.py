@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ _FUSED = ("rowwise_adagrad", "adagrad")
 
 
 @contextmanager
-def building_in(world: World) -> Iterator[None]:
+def building_in(world: World) -> Generator[None]:
     """Return a context in which the tables of new models have the rows of this process alone."""
     if world.size == 1:
         yield

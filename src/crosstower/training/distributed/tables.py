@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -87,7 +87,7 @@ class ShardedRows:
         self._frozen: tuple[range, ...] = ()
 
     @contextmanager
-    def fetched(self, ids: Tensor) -> Iterator[None]:
+    def fetched(self, ids: Tensor) -> Generator[None]:
         """Return a context in which look-ups of these rows need no exchange of their own."""
         if self._held is not None:
             yield
@@ -242,7 +242,8 @@ def _collection(rows: int, width: int, device: torch.device, fused: Fused | None
     plain = EmbeddingCollection(tables=[table], device=torch.device("meta"))
     kind, options = _optimizer(fused)
     apply_optimizer_in_backward(kind, plain.parameters(), options)
-    sharder, size = EmbeddingCollectionSharder(), dist.get_world_size()
+    sharder: Any = EmbeddingCollectionSharder()
+    size = dist.get_world_size()
     plan = construct_module_sharding_plan(
         plain,
         {_NAME: row_wise(compute_kernel="fused")},
@@ -251,7 +252,8 @@ def _collection(rows: int, width: int, device: torch.device, fused: Fused | None
         world_size=size,
         device_type=device.type,
     )
-    return sharder.shard(plain, plan, ShardingEnv.from_process_group(dist.group.WORLD), device)
+    group = cast("dist.ProcessGroup", dist.group.WORLD)
+    return sharder.shard(plain, plan, ShardingEnv.from_process_group(group), device)
 
 
 def _optimizer(fused: Fused | None) -> tuple[type[torch.optim.Optimizer], dict[str, float]]:

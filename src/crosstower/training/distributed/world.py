@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from crosstower import errors
 from crosstower.data.parts import part_of
@@ -37,10 +38,15 @@ class ProcessWorld(World):
 
     def __init__(self, device: torch.device, *, timeout: float = TIMEOUT) -> None:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        self.store, self.rank, self.size = next(rendezvous("env://"))
+        dist.init_process_group(
+            backend,
+            store=self.store,
+            rank=self.rank,
+            world_size=self.size,
+            timeout=timedelta(seconds=timeout),
+        )
         self.device = device
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.store = cast("dist.Store", dist.distributed_c10d._get_default_store())
         self.rows = slice(0, 0)
         self.total: int | None = 0
         self.generator = torch.Generator(device).manual_seed(self.rank)
