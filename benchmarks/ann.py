@@ -2,7 +2,7 @@
 
 Vectors lie around 1,000 centres; queries are drawn likewise. Needs usearch, faiss-cpu and hnswlib;
 what is not installed is left out and named. With --filtered: searches with conditions, one query
-at a time, compared with two indexes of faiss.
+at a time, compared with two indexes of faiss. With --external: pgvector and milvus.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ann_external import external
 from benchmarks.ann_filtered import VECTORS, filtered
 from benchmarks.machine import describe
 from crosstower.retrieval.index.ann import AnnIndex
@@ -77,6 +78,8 @@ BUILDERS = {
     "hnswlib": build_hnswlib,
 }
 
+EXTERNAL = ("pgvector", "milvus")
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks ann", description=__doc__)
@@ -84,8 +87,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--queries", type=int, default=2_000)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256])
-    parser.add_argument("--indexes", nargs="+", choices=BUILDERS, default=list(BUILDERS))
+    parser.add_argument("--indexes", nargs="+", choices=[*BUILDERS, *EXTERNAL], default=None)
     parser.add_argument("--filtered", action="store_true", help="Searches with conditions.")
+    parser.add_argument("--external", action="store_true", help="pgvector and milvus.")
+    parser.add_argument("--milvus", metavar="URI", help="Address of Milvus, with --external.")
     parser.add_argument("--rounds", type=int, default=7, help="Of --filtered.")
     parser.add_argument("--vectors", nargs="+", choices=VECTORS, default=list(VECTORS))
     options = parser.parse_args(arguments)
@@ -93,12 +98,20 @@ def main(arguments: list[str]) -> None:
         filtered(options.items or 1_000_000, options.vectors, options.rounds)
         return
     options.items = options.items or 200_000
+    if options.external:
+        parts = (
+            clustered(n, options.dim, s) for n, s in ((options.items, 1), (options.queries, 2))
+        )
+        external(
+            *parts, indexes=options.indexes or ["exact", "ours", *EXTERNAL], milvus=options.milvus
+        )
+        return
     print(describe(items=options.items, dim=options.dim, links=LINKS, build_width=BUILD_WIDTH))
     print("| index | search width | build s | recall@10 | queries/s |\n|---|---|---|---|---|---|")
     x = clustered(options.items, options.dim, 1)
     queries = clustered(options.queries, options.dim, 2)
     truth = build_exact(x, 0)(queries)
-    for name, build in ((n, BUILDERS[n]) for n in options.indexes):
+    for name, build in ((n, BUILDERS[n]) for n in options.indexes or BUILDERS):
         ours = name in ("exact", "ours")
         if not ours and importlib.util.find_spec(name) is None:
             print(f"| {name} | not installed | | | |")
