@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -81,6 +81,16 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="Run the experiments of this file (YAML)."),
     ] = None,
+    tracing: Annotated[
+        bool,
+        typer.Option(
+            "--tracing", help="Export OpenTelemetry traces, as OTEL_EXPORTER_OTLP_ENDPOINT says."
+        ),
+    ] = False,
+    log_format: Annotated[
+        Literal["text", "json"],
+        typer.Option(help="text, or json: one object per line, and a line per request."),
+    ] = "text",
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Serve other machines without tokens.")
     ] = False,
@@ -91,6 +101,7 @@ def serve(
     """
     try:
         from crosstower.experiments.experiment_file import load_experiments
+        from crosstower.serving.http.log_format import as_line
         from crosstower.serving.http.server import prepared
         from crosstower.serving.http.server import serve as run
         from crosstower.serving.http.settings import Limits, Settings
@@ -112,6 +123,8 @@ def serve(
         open=open_to_all,
         log=log,
         host_names=tuple(host_name or ()),
+        tracing=tracing,
+        log_format=log_format,
         experiments=None if experiments is None else load_experiments(experiments),
         limits=Limits(
             max_batch_size=max_batch_size,
@@ -124,14 +137,16 @@ def serve(
     )
     with prepared(settings) as made:
         name = f"[{host}]" if ":" in host else host
-        typer.echo(
-            f"{made.manifest.name}, version {made.version}: http://{name}:{port}/ (API:"
-            f" http://{name}:{port}/openapi.json); Ctrl-C stops it"
+        address = f"http://{name}:{port}/"
+        words = (
+            f"{made.manifest.name}, version {made.version}: {address} (API: {address}openapi.json)"
         )
+        typer.echo(as_line(f"{words}; Ctrl-C stops it", log_format))
         if made.folder != settings.bundle:
-            typer.echo(
+            words = (
                 f"it is {made.folder}, which was published in place of {folder}; to serve that one:"
                 f" crosstower rollback {folder} --state {settings.state} --to 0"
             )
+            typer.echo(as_line(words, log_format))
         sys.stdout.flush()
         run(settings)

@@ -117,7 +117,7 @@ class OnlineFunnel:
         which treat each row by itself, run once for all requests with the same blend.
         """
         begin = time.perf_counter()
-        states = [RequestState(request) for request in many]
+        states = [RequestState(request, began=begin) for request in many]
         each(states, self._begin, self._encode, self._retrieve)
         spent = time.perf_counter() - begin
         for state in states:
@@ -139,7 +139,8 @@ class OnlineFunnel:
         places = self.catalogue.items.places_of(items)
         unknown = tuple(i for i, place in zip(items, places, strict=True) if place < 0)
         places = places[places >= 0]
-        state = RequestState(request, user=self.users.of(request.user, request.history))
+        user = self.users.of(request.user, request.history)
+        state = RequestState(request, user=user, began=begin)
         if self._has_rules or request.rules is not None:
             self.rules.begin(state)
         state.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
@@ -290,7 +291,7 @@ def _retrieved(found: tuple[Indices, Floats], begin: float) -> Ranked:
     """Return a result that has no more stages."""
     spent = time.perf_counter() - begin
     result = replace(_candidates(*found), retrieval_rank=None, retrieval_score=None)
-    return replace(result, seconds={"retrieve": spent, "total": spent})
+    return replace(result, began=begin, seconds={"retrieve": spent, "total": spent})
 
 
 def _only(results: Sequence[Ranked | CrosstowerError]) -> Ranked:

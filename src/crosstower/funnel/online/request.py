@@ -105,7 +105,8 @@ class Ranked:
     (`rows_given`), places are their numbers. `draw` is the exploration of the list, if it has one.
     `retrieval_rank` is 0 for candidates that rules have added. `explanation` and `counted`, the
     counts of events that the ranker has read, are set if the request wants an explanation.
-    `charges` are the places that were charged to the budget of a campaign.
+    `charges` are the places that were charged to the budget of a campaign. `began` is the time of
+    `time.perf_counter` at which the first stage began.
     """
 
     places: Indices
@@ -129,6 +130,7 @@ class Ranked:
     explanation: Explanation | None = None
     charges: tuple[tuple[int, Charge], ...] = ()
     counted: Counted | None = None
+    began: float = 0.0
 
     def take(self, at: Indices) -> Ranked:
         """Return the candidates at `at`, in that order."""
@@ -178,13 +180,14 @@ class RequestState:
     scores: Scores | None = None
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     error: CrosstowerError | None = None
+    began: float = 0.0
 
     def result(self) -> Ranked | CrosstowerError:
         """Return the candidates, or the error."""
         if self.error is not None:
             return self.error
         notices = (*self._notices(), *self.found.notices)
-        return replace(self.found, seconds=self.seconds, notices=notices)
+        return replace(self.found, seconds=self.seconds, began=self.began, notices=notices)
 
     def _notices(self) -> tuple[str, ...]:
         """Return notices for the caller, such as an unknown user."""

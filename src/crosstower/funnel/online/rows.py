@@ -105,7 +105,8 @@ class RowRanker:
         if rules.given():
             found = self._ruled(found, rules, request, rows)
             spent["rules"] = time.perf_counter() - blended
-        return replace(found, seconds=spent | {"total": time.perf_counter() - begin})
+        spent["total"] = time.perf_counter() - begin
+        return replace(found, seconds=spent, began=begin)
 
     def _ruled(
         self, found: Ranked, rules: Rules, request: FunnelRequest, rows: Sequence[Mapping[str, Any]]

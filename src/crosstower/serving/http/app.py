@@ -30,6 +30,7 @@ from crosstower.serving.http.schemas import Health
 from crosstower.serving.http.service import Service
 from crosstower.serving.http.settings import Settings, tokens_of
 from crosstower.serving.http.start_fault import starting
+from crosstower.serving.http.tracing import Tracing
 from crosstower.serving.http.user_routes import user_routes
 from crosstower.serving.http.vector_routes import vector_routes
 from crosstower.serving.http.warming import warm_up
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = ServerMetrics()
     service = Service(settings, tokens_of(os.environ), metrics)
     reports = ExperimentReports(settings.experiments, settings.state)
+    tracing = Tracing.from_environment() if settings.tracing else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -69,6 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             await reports.stop()
             await service.stop()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     app = FastAPI(
         title="Crosstower",
@@ -91,7 +95,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     names = Hosts(settings.host, settings.host_names)
     hosts = None if any(service.tokens.values()) else names
     app.add_middleware(
-        RequestMiddleware, body_bytes=settings.limits.body_bytes, metrics=metrics, hosts=hosts
+        RequestMiddleware,
+        body_bytes=settings.limits.body_bytes,
+        metrics=metrics,
+        hosts=hosts,
+        tracing=tracing,
+        log=settings.log_format == "json",
     )
     return app
 

@@ -10,17 +10,20 @@ import ipaddress
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crosstower.serving.http.finished import Finished
 from crosstower.serving.http.gate import PLACE, Place
+from crosstower.serving.http.log_format import log_request
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.problems import problem_response
 from crosstower.serving.http.settings import WARMING
+from crosstower.serving.http.tracing import QUIET, RequestTrace, Tracing
 
 _CLIENT_GONE = 499  # in the metrics only, as in those of nginx
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -93,44 +96,64 @@ class RequestMiddleware:
         body_bytes: of the largest body.
         metrics: counts requests.
         hosts: host names that requests may use; None where tokens protect it.
+        tracing: begins the trace of each request; None for no traces.
+        log: whether to log each request.
 
     """
 
     def __init__(
-        self, app: ASGIApp, *, body_bytes: int, metrics: ServerMetrics, hosts: Hosts | None
+        self,
+        app: ASGIApp,
+        *,
+        body_bytes: int,
+        metrics: ServerMetrics,
+        hosts: Hosts | None,
+        tracing: Tracing | None = None,
+        log: bool = False,
     ) -> None:
         self.app, self.body_bytes, self.metrics = app, body_bytes, metrics
-        self.hosts = hosts
+        self.hosts, self.tracing, self.log = hosts, tracing, log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 500
+        start = time.perf_counter()
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-
-        async def respond(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                named = (b"x-request-id", request_id.encode())
-                message["headers"] = [*message.get("headers", []), *_HEADERS, named]
-            await send(message)
-
+        trace = self._trace(scope)
+        own = [*_HEADERS, (b"x-request-id", request_id.encode())]
+        if trace is not None:
+            own.append((b"traceresponse", trace.response.encode()))
+        response = _Response(send, own)
         place: Place | None = scope.get(PLACE)
         try:
-            await self._within(scope, receive, respond)
+            await self._within(scope, receive, response.send)
         except asyncio.CancelledError:
             if place is None or not place.gone:
                 raise
-            status = _CLIENT_GONE
+            response.status = _CLIENT_GONE
         finally:
             if place is not None:
                 place.leave()
             if WARMING not in scope:
-                self.metrics.request(_route(scope), status, time.perf_counter() - start)
+                self._record(
+                    Finished.of(scope, response.status, time.perf_counter() - start), trace
+                )
+
+    def _trace(self, scope: Scope) -> RequestTrace | None:
+        if self.tracing is None or WARMING in scope:
+            return None
+        return self.tracing.begin(scope)
+
+    def _record(self, request: Finished, trace: RequestTrace | None) -> None:
+        """Count, log and trace a request that has its response."""
+        self.metrics.request(request.route, request.status, request.seconds)
+        if self.log and not (request.route in QUIET and request.status < 400):
+            log_request(request)
+        if trace is not None:
+            trace.end(request)
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, unless its host name is foreign or its body too large."""
@@ -171,6 +194,19 @@ class RequestMiddleware:
         await response(scope, receive, send)
 
 
+class _Response:
+    """Adds headers to a response, and keeps its status."""
+
+    def __init__(self, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._send, self._headers, self.status = send, headers, 500
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", []), *self._headers]
+        await self._send(message)
+
+
 class _Body:
     """The body of a request, truncated at the limit."""
 
@@ -209,13 +245,6 @@ def _request_id(scope: Scope) -> str:
 def _content_length(scope: Scope) -> int | None:
     given = _header(scope, b"content-length")
     return int(given) if given is not None and given.isdecimal() and len(given) < 20 else None
-
-
-def _route(scope: Scope) -> str:
-    """Return the template of the route: client input must not become a label."""
-    route = scope.get("route")
-    path = getattr(route, "path", None)
-    return path if isinstance(path, str) else "none"
 
 
 def _name(address: str) -> str | None:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.recipe.validation import unknown_key
+from crosstower.serving.http.tracing import current_trace
 
 Result = TypeVar("Result")
 MEDIA = "application/problem+json"
@@ -33,13 +34,17 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """Problem details of RFC 9457; `errors` are the faults of a request one by one."""
+    """Problem details of RFC 9457; `errors` are the faults of a request one by one.
+
+    `trace_id` is set if the server traces requests.
+    """
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
     errors: list[Fault] | None = None
+    trace_id: str | None = None
 
 
 class ApiError(Exception):
@@ -92,11 +97,13 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return a response with problem details."""
+    trace = current_trace()
     problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         errors=list(errors) if errors else None,
+        trace_id=None if trace is None else trace.trace_id,
     )
     text = problem.model_dump_json(exclude_none=True)
     return Response(text, status_code=status, media_type=MEDIA, headers=dict(headers or {}))

@@ -7,14 +7,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from crosstower.errors import BundleError
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.http.arm_bundles import check_arms
+from crosstower.serving.http.log_format import logging_configuration
 from crosstower.serving.http.metrics_folder import VARIABLE, fresh_metrics_folder
 from crosstower.serving.http.protocol import BoundedProtocol
 from crosstower.serving.http.settings import Settings, check_open, tokens_of
 from crosstower.serving.http.start_fault import forget_fault, leave_out_process_numbers, raise_fault
+from crosstower.serving.http.tracing import check_tracing
 from crosstower.serving.state.folder_lock import only_server
 from crosstower.serving.state.state import State
 
@@ -37,6 +40,8 @@ def prepared(settings: Settings) -> Generator[Bundle]:
 
     """
     check_open(settings, tokens_of(os.environ))
+    if settings.tracing:
+        check_tracing()
     bundle = Bundle.open(settings.bundle)
     check_arms(settings.experiments)
     with only_server(settings.state):
@@ -95,6 +100,7 @@ def _run(settings: Settings) -> None:
         port=settings.port,
         workers=settings.workers,
         log_level="warning",
+        log_config=logging_configuration(settings.log_format) or LOGGING_CONFIG,
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,

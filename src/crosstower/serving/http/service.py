@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from crosstower.serving.http.problems import ApiError, busy, no_room, too_late
 from crosstower.serving.http.served import Served
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.http.spending import Refund, Spending
+from crosstower.serving.http.tracing import current_trace, record_stages
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
@@ -140,7 +142,7 @@ class Service:
 
         """
         async with self._waits() as until:
-            return await self._in_thread(lambda: self._run(work, until))
+            return await self._in_thread(_queued(lambda: self._run(work, until)))
 
     async def recommend(
         self,
@@ -158,8 +160,18 @@ class Service:
             CrosstowerError: the request is wrong.
 
         """
+        context, asked = copy_context(), time.perf_counter()
+
+        def traced(live: Live, found: Ranked) -> Result:
+            if (trace := current_trace()) is not None:
+                trace.stage("queue", asked, found.began)
+            return respond(live, found)
+
+        def responded(live: Live, found: Ranked) -> Result:
+            return context.run(traced, live, found)
+
         async with self._waits() as until:
-            return await self._batcher.submit(ListRequest(request, respond, until, bundle))
+            return await self._batcher.submit(ListRequest(request, responded, until, bundle))
 
     async def write(self, work: Callable[[State], Result]) -> Result:
         """Return the result of a write once it is safe on disk; reads do not wait for it.
@@ -172,14 +184,19 @@ class Service:
         if self._writes >= self.settings.limits.max_queue:
             raise busy(self.settings.limits.max_queue, "writes")
         self._writes += 1
+        start = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._writer, work, self.state)
+                loop, context = asyncio.get_running_loop(), copy_context()
+                return await loop.run_in_executor(
+                    self._writer, lambda: context.run(work, self.state)
+                )
         except TimeoutError:
             raise too_late(self._timeout) from None
         finally:
             self._writes -= 1
+            if (trace := current_trace()) is not None:
+                trace.stage("write", start, time.perf_counter())
 
     async def refund(self, refunds: Sequence[Refund]) -> None:
         """Take back charges of items that a list does not show."""
@@ -217,7 +234,8 @@ class Service:
             return fresh.live.version, old
 
     def record(self, live: Live, found: Ranked) -> None:
-        """Record the metrics of a response of a bundle."""
+        """Record the metrics and the stages of a response of a bundle."""
+        record_stages(found)
         for served in self.arms.with_main(self._served):
             if served.live is live and not self.warming:
                 served.record(found)
@@ -253,7 +271,8 @@ class Service:
         return self._served.live
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        loop, context = asyncio.get_running_loop(), copy_context()
+        return await loop.run_in_executor(self._thread, lambda: context.run(work))
 
     def _first(self) -> None:
         number, path = self.state.bundle() or (0, self.settings.bundle)
@@ -311,3 +330,16 @@ class Service:
             self.metrics.items(len(self.live.funnel.catalogue.items))
         if self._served is not None:
             self._served.show_figures()
+
+
+def _queued(work: Callable[[], Result]) -> Callable[[], Result]:
+    """Return work that records, if its request is traced, how long it waited for its turn."""
+    trace, asked = current_trace(), time.perf_counter()
+    if trace is None:
+        return work
+
+    def traced() -> Result:
+        trace.stage("queue", asked, time.perf_counter())
+        return work()
+
+    return traced

@@ -12,6 +12,7 @@ from pydantic import Field
 from crosstower.errors import ServeError
 from crosstower.experiments.experiment_file import Experiments
 from crosstower.recipe.frozen import FrozenModel, former_keys
+from crosstower.serving.http.log_format import LogFormat
 
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
@@ -77,6 +78,8 @@ class Settings(FrozenModel):
     experiments: Experiments | None = Field(
         default=None, description="Read once, so that all workers have the same."
     )
+    tracing: bool = Field(default=False, description="Export OpenTelemetry traces.")
+    log_format: LogFormat = Field(default="text", description="json: one object per line.")
     limits: Limits = Limits()
 
     def to_environment(self) -> None:
