@@ -163,3 +163,14 @@ def test_items_are_those_of_brute_force(live: OnlineItems, where: str | None) ->
         order = [i for i in np.argsort(-expected, kind="stable")[:9] if np.isfinite(expected[i])]
         assert places.tolist() == order
         np.testing.assert_allclose(scores, expected[order], rtol=1e-5)
+
+
+def test_several_queries_are_searched_as_each_alone(live: OnlineItems) -> None:
+    live.put(live.as_ids(["new", "i3"]), attributes(2), unit(2, 9))
+    x, out = unit(4, 6), [np.array(o, dtype=np.int64) for o in ([], [7, -1], [N], [1, 2])]
+    for where in (None, "kind == 'a'"):
+        found = live.nearest_each(x, 12, where=where, excluded=out)
+        for query, (places, scores) in enumerate(found):
+            alone = live.nearest(x[[query]], 12, where=where, excluded=out[query])
+            np.testing.assert_array_equal(places, alone[0])
+            np.testing.assert_array_equal(scores, alone[1])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import CrosstowerError, QueryError
+from crosstower.funnel.online.candidates import candidates_of, retrieve
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.ranker import OnlineRanker
@@ -118,7 +119,9 @@ class OnlineFunnel:
         """
         begin = time.perf_counter()
         states = [RequestState(request, began=begin) for request in many]
-        each(states, self._begin, self._encode, self._retrieve)
+        each(states, self._begin, self._encode)
+        retrieve(states, self.catalogue)
+        each([state for state in states if state.rules is not None], self.rules.add)
         spent = time.perf_counter() - begin
         for state in states:
             state.seconds["retrieve"] = spent
@@ -198,20 +201,6 @@ class OnlineFunnel:
         if state.row is not None:
             state.vector = self._queries.vectors([state.row], [state.user.history])
 
-    def _retrieve(self, state: RequestState) -> None:
-        """Find the candidates of a request."""
-        size, where, excluded = state.size, state.where, state.excluded
-        if state.vector is None:
-            popular, segment = self.catalogue.popular, state.segment
-            found = popular.best(size, where=where, excluded=excluded, segment=segment)
-            fallback = "popular" if segment is None else "popular_segment"
-            state.found = replace(_candidates(*found), fallback=fallback)
-        else:
-            found = self.catalogue.items.nearest(state.vector, size, where=where, excluded=excluded)
-            state.found = _candidates(*found)
-        if state.rules is not None:
-            self.rules.add(state)
-
     @cached_property
     def _unread_segment(self) -> str | None:
         """The column of the segment, if no model reads it."""
@@ -275,22 +264,10 @@ class OnlineFunnel:
         return size
 
 
-def _candidates(places: Indices, scores: Floats) -> Ranked:
-    """Return candidates in the order of retrieval."""
-    score = scores.astype(np.float64)
-    return Ranked(
-        places=places,
-        score=score,
-        retrieval_rank=np.arange(1, len(places) + 1),
-        retrieval_score=score,
-        retrieved=len(places),
-    )
-
-
 def _retrieved(found: tuple[Indices, Floats], begin: float) -> Ranked:
     """Return a result that has no more stages."""
     spent = time.perf_counter() - begin
-    result = replace(_candidates(*found), retrieval_rank=None, retrieval_score=None)
+    result = replace(candidates_of(*found), retrieval_rank=None, retrieval_score=None)
     return replace(result, began=begin, seconds={"retrieve": spent, "total": spent})
 
 

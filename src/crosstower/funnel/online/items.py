@@ -174,9 +174,6 @@ class OnlineItems:
     ) -> tuple[Indices, Floats]:
         """Return the places of the best items of one query, best first, and inner products.
 
-        Each query is searched on its own: a matrix product rounds differently for each shape, so
-        the order of two near items would depend on the rest of the batch.
-
         Args:
             x: the query `[1, D]`.
             k: at most so many.
@@ -188,8 +185,24 @@ class OnlineItems:
 
         """
         out = np.empty(0, np.int64) if excluded is None else excluded
+        return self.nearest_each(x, k, where=where, excluded=[out])[0]
+
+    def nearest_each(
+        self, x: Floats, k: int, *, where: str | None = None, excluded: Sequence[Indices]
+    ) -> list[tuple[Indices, Floats]]:
+        """Return what `nearest` returns for each query `[Q, D]`, with places to leave out of each.
+
+        A result does not depend on the other queries. Engines that cannot be searched by place get
+        one query at a time.
+        """
         k = max(1, min(k, self._length))
-        return self._search(self._exact, self.newer, x, k, where=where, excluded=out)
+        if self._exact is not None:
+            return self._search(self._exact, self.newer, x, k, where=where, excluded=excluded)
+        found: list[tuple[Indices, Floats]] = []
+        for query, out in enumerate(excluded):
+            own = x[query : query + 1]
+            found += self._search(None, self.newer, own, k, where=where, excluded=[out])
+        return found
 
     def similar(self, place: int, k: int, *, where: str | None = None) -> tuple[Indices, Floats]:
         """Return the items nearest to one by the cosine, without itself; otherwise as `nearest`."""
@@ -203,7 +216,8 @@ class OnlineItems:
         at = place if index is self._unit else place - self._count
         vector = index.vectors.rows(np.array([at])).numpy()
         unit = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
-        return self._search(self._unit, newer, unit, k, where=where, excluded=np.array([place]))
+        out = [np.array([place])]
+        return self._search(self._unit, newer, unit, k, where=where, excluded=out)[0]
 
     def _search(
         self,
@@ -213,11 +227,13 @@ class OnlineItems:
         k: int,
         *,
         where: str | None,
-        excluded: Indices,
-    ) -> tuple[Indices, Floats]:
-        """Return the best items for one query; without `base` those of another engine."""
-        out, count = excluded[excluded >= 0], self._count  # an id that is no item has place -1
-        query, old = np.zeros_like(out), out < count
+        excluded: Sequence[Indices],
+    ) -> list[tuple[Indices, Floats]]:
+        """Return the best items of each query; without `base` those of another engine, for one."""
+        query = np.repeat(np.arange(len(x)), [len(out) for out in excluded])
+        out, count = np.concatenate(excluded), self._count
+        query, out = query[out >= 0], out[out >= 0]  # an id that is no item has place -1
+        old = out < count
         if base is None:
             found = [nearest_by_id(self.index, self._base, x, k, where=where, excluded=out[old])]
         else:
@@ -228,8 +244,8 @@ class OnlineItems:
             pairs = query[~old], out[~old] - count
             places, scores = newer.nearest(x, k, allowed=fits, excluded=pairs)
             found.append((np.where(places >= 0, places + count, -1), scores))
-        places, scores = (np.concatenate(parts, axis=1)[0] for parts in zip(*found, strict=True))
-        return _best(places, scores, k)
+        places, scores = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        return [_best(*one, k) for one in zip(places, scores, strict=True)]
 
     def fits(self, places: Indices, where: str | None) -> Mask:
         """Return which of the items at `places` fulfil a condition; errors as `nearest`."""

@@ -7,6 +7,7 @@ items and of queries at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +19,14 @@ from torch import Tensor
 
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.arrays import mapped
+from crosstower.retrieval.index.settled import SPARE, settled
 from crosstower.values.arrays import Indices
 
 Storage = Literal["float32", "bfloat16", "int8"]
 Floats = NDArray[np.float32]
 _STORED_AS: dict[Storage, Any] = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
-_QUERY_BLOCK, _LEAST_ITEMS, _MOST_ITEMS = 256, 8_192, 65_536
-_GROUP, _WORTH_GROUPING, _GROUPS_PER_ITEM = 32, 2, 8
+_QUERY_BLOCK, _MOST_ITEMS, _CACHED = 64, 65_536, 8_192
+_GROUP, _WORTH_GROUPING = 32, 2
 
 
 class Vectors:
@@ -74,6 +76,13 @@ class Vectors:
     def width(self) -> int:
         """D, the width of a vector."""
         return self.stored.shape[1]
+
+    @cached_property
+    def largest_norm(self) -> float:
+        """The largest length of a vector; 0 without any."""
+        steps = range(0, len(self), _MOST_ITEMS)
+        parts = (self.rows(slice(start, start + _MOST_ITEMS)) for start in steps)
+        return max((float(rows.norm(dim=1).max()) for rows in parts), default=0.0)
 
     def rows(self, places: slice | NDArray[np.int64]) -> Tensor:
         """Return rows as float32 `[n, D]`."""
@@ -128,6 +137,9 @@ def top_places(
 ) -> tuple[Indices, Floats]:
     """Return the places `[Q, k]` of the best items and their scores; -1 and -inf where none is.
 
+    The result of a query is the same to the last bit, whatever the other queries are; items with
+    equal scores are in the order of their places.
+
     Args:
         queries: `[Q, D]` float32.
         vectors: `[N, D]`.
@@ -138,19 +150,37 @@ def top_places(
     """
     pairs, count = _by_query(excluded), len(vectors)
     allowed = np.arange(count) if allowed is None else allowed
-    scores = torch.full((len(queries), k), -torch.inf)
-    places = torch.full((len(queries), k), -1)
-    for block in _blocks(allowed, count, _items_a_block(k)):
+    wide = min(k + SPARE, len(allowed))
+    scores = torch.full((len(queries), wide), -torch.inf)
+    places = torch.full((len(queries), wide), -1)
+    for block in _blocks(allowed, count):
         rows, at = vectors.rows(block), _places(block)
         query, column = _within(pairs, at)
         for start in range(0, len(queries), _QUERY_BLOCK):
             part = slice(start, start + _QUERY_BLOCK)
-            found = queries[part] @ rows.T  # [queries of the part, items of the block]
+            found = _products(queries[part], rows)  # [queries of the part, items of the block]
             first, last = np.searchsorted(query, [start, start + _QUERY_BLOCK])
             found[query[first:last] - start, column[first:last]] = -torch.inf
-            scores[part], places[part] = _merge(scores[part], places[part], found, at, k)
-    places[scores == -torch.inf] = -1
-    return places.numpy(), scores.numpy()
+            scores[part], places[part] = _merge(scores[part], places[part], found, at, wide)
+
+    def above(query: int, least: float) -> Indices:
+        """Return the places of all items whose product with a query is at least `least`."""
+        near: list[Indices] = []
+        for block in _blocks(allowed, count):
+            found = vectors.rows(block) @ queries[query]
+            near.append(_places(block)[(found >= least).numpy()])
+        gone = pairs[1][slice(*np.searchsorted(pairs[0], [query, query + 1]))]
+        return np.setdiff1d(np.concatenate(near), gone, assume_unique=True)
+
+    return settled(
+        queries.numpy(),
+        lambda at: vectors.rows(at).numpy(),
+        k,
+        places=places.numpy(),
+        scores=scores.numpy(),
+        largest_norm=vectors.largest_norm,
+        above=above,
+    )
 
 
 def top_rows(
@@ -172,20 +202,31 @@ def top_rows(
         column = np.searchsorted(at, place).clip(max=len(at) - 1)
         hit = at[column] == place
         found[query[hit], column[hit]] = -np.inf
-    some = min(k, len(at))
-    if some < len(at):
-        order = np.argpartition(found, len(at) - some, axis=1)[:, len(at) - some :]
-        found = np.take_along_axis(found, order, 1)
-    else:
-        order = np.broadcast_to(np.arange(len(at)), found.shape)
-    first = np.argsort(-found, axis=1, kind="stable")
-    scores = np.take_along_axis(found, first, 1)
-    places = at[np.take_along_axis(order, first, 1)]
-    places = np.where(np.isneginf(scores), -1, places)
-    if some == k:
-        return places, scores
-    wide = ((0, 0), (0, k - some))
-    return np.pad(places, wide, constant_values=-1), np.pad(scores, wide, constant_values=-np.inf)
+    wide = min(k + SPARE, len(at))
+    order = np.broadcast_to(np.arange(len(at)), found.shape)
+    if wide < len(at):
+        order = np.argpartition(found, len(at) - wide, axis=1)[:, len(at) - wide :]
+    scores = np.take_along_axis(found, order, 1)
+    best = np.argsort(-scores, axis=1, kind="stable")
+    own, values = settled(
+        queries,
+        rows.__getitem__,
+        k,
+        places=np.take_along_axis(order, best, 1),
+        scores=np.take_along_axis(scores, best, 1),
+        largest_norm=float(np.linalg.norm(rows, axis=1).max(initial=0.0)),
+        above=lambda query, least: np.flatnonzero(found[query] >= least),
+    )
+    return np.append(at, -1)[own], values
+
+
+def _products(queries: Tensor, rows: Tensor) -> Tensor:
+    """Return inner products `[Q, N]`, a few items at a time, as their vectors fit into a cache."""
+    found = torch.empty(len(queries), len(rows))
+    for start in range(0, len(rows), _CACHED):
+        part = slice(start, start + _CACHED)
+        torch.mm(queries, rows[part].T, out=found[:, part])
+    return found
 
 
 def _by_query(pairs: tuple[Indices, Indices] | None) -> tuple[Indices, Indices]:
@@ -195,17 +236,12 @@ def _by_query(pairs: tuple[Indices, Indices] | None) -> tuple[Indices, Indices]:
     return pairs[0][order], pairs[1][order]
 
 
-def _items_a_block(k: int) -> int:
-    """Return how many items to score at once: few enough for the cache, enough for groups."""
-    return min(max(_LEAST_ITEMS, _GROUPS_PER_ITEM * k * _GROUP), _MOST_ITEMS)
-
-
-def _blocks(allowed: Indices, count: int, size: int) -> Iterator[slice | Indices]:
-    for start in range(0, len(allowed), size):
+def _blocks(allowed: Indices, count: int) -> Iterator[slice | Indices]:
+    for start in range(0, len(allowed), _MOST_ITEMS):
         if len(allowed) == count:  # everything: slices, which copy nothing twice
-            yield slice(start, min(start + size, count))
+            yield slice(start, min(start + _MOST_ITEMS, count))
         else:
-            yield allowed[start : start + size]
+            yield allowed[start : start + _MOST_ITEMS]
 
 
 def _places(block: slice | Indices) -> Indices:
