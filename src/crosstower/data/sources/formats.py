@@ -55,7 +55,7 @@ class DataFile:
         try:
             return self.format.names(self.path, self.dialect)
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
     @cached_property
     def columns(self) -> list[str]:
@@ -76,7 +76,7 @@ class DataFile:
                     continue
                 yield with_partition(frame, self.partition, columns) if self.partition else frame
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,8 @@ def suffix_of(file: Path) -> str:
     return inner if last in COMPRESSIONS and inner in (".csv", ".tsv") else last
 
 
-def _unreadable(file: Path, error: Exception) -> DataError:
+def unreadable(file: Path, error: Exception) -> DataError:
+    """Return the error of a file that cannot be read, with what to do."""
     reason, kind = str(error).splitlines()[0], suffix_of(file)[1:]
     advice = "write it again"
     if kind in ("csv", "tsv"):
