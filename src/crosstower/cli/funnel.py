@@ -69,7 +69,7 @@ def funnel(
     opened = Funnel.open(retrieval, ranking, candidates=candidates, seed=seed, rules=given)
     if asks:
         found = opened.recommend(user, k=k, query=parsed_query(query), where=where)
-        _print_found(found, as_json)
+        print_found(found, as_json)
         return
     report = _evaluated(opened, k=k, data=data, column=column or [])
     if as_json:
@@ -139,7 +139,7 @@ def _evaluated(opened: Funnel, *, k: int, data: str | None, column: list[str]) -
     return report
 
 
-def _print_found(found: pl.DataFrame, as_json: bool) -> None:
+def print_found(found: pl.DataFrame, as_json: bool) -> None:
     """Print a list of items with their first attributes, or with all of them as JSON."""
     from crosstower.cli.retrieval_tables import cell_of
     from crosstower.cli.tables import print_table

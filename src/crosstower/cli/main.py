@@ -25,6 +25,7 @@ from crosstower.cli.options import DATA, SERVE
 from crosstower.cli.plan import plan_app
 from crosstower.cli.predict import predict_app
 from crosstower.cli.prepare import prepare_app
+from crosstower.cli.recommend import recommend_app
 from crosstower.cli.retrain import retrain_app
 from crosstower.cli.retrieval import retrieval_app
 from crosstower.cli.rollback import rollback_app
@@ -49,7 +50,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data", rich_help_panel=DATA)
 for part in (
     *(init_app, plan_app, prepare_app, fit_app, evaluate_app, demo_app),
-    retrieval_app,
+    *(recommend_app, retrieval_app),
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),

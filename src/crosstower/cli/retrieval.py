@@ -1,4 +1,4 @@
-"""`crosstower index`, `recommend`, `search` and `similar`: query a retrieval run."""
+"""`crosstower index`, `search` and `similar`: query a retrieval run."""
 
 from __future__ import annotations
 
@@ -63,30 +63,6 @@ def index(
         typer.echo(json.dumps(asdict(facts), indent=1))
     else:
         print_index(facts)
-
-
-@retrieval_app.command(
-    rich_help_panel=RETRIEVE,
-    epilog='Example: crosstower recommend runs/films --user 42 -k 5 --where "year >= 1990"',
-)
-def recommend(
-    run: RunArgument,
-    user: Annotated[
-        str | None, typer.Option(metavar="ID", help="User id; an unknown user has no history.")
-    ] = None,
-    k: Count = 10,
-    where: Where = None,
-    query: Query = None,
-    seed: Seed = None,
-    as_json: Json = False,
-) -> None:
-    """Recommend items for a user or a query, excluding the user's history."""
-    from crosstower.cli.retrieval_tables import nothing_left, print_hits
-    from crosstower.retrieval.retriever import Retriever
-
-    retriever = Retriever.open(run, seed=seed)
-    found = retriever.recommend(user, k=k, where=where, query=parsed_query(query))
-    print_hits(found, as_json, nothing=nothing_left(retriever, user, where))
 
 
 @retrieval_app.command(

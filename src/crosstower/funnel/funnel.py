@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.ranker import OnlineRanker
-from crosstower.funnel.online.request import FunnelRequest, Ranked
+from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
@@ -167,14 +167,8 @@ class Funnel:
         given = dict(query or {})
         items = None if history is None else tuple(history)
         request = FunnelRequest(user, given, k=k, where=where, history=items)
-        queries = self.retriever.queries
-        queries.check_user(user)
-        unknown = user is None or not queries.known(user)
-        if not given and not items and not queries.history_only and unknown:
-            # The retriever reads a query whose columns are all missing.
-            missing = dict.fromkeys(n for n in queries.columns if n != self.rows.user)
-            request = replace(request, query=missing)
-        found = self.online.recommend(request)
+        self.retriever.queries.check_user(user)
+        found = self.online.recommend(with_missing_columns(request, self.retriever.queries))
         self._check_read(found)
         notify(found.notices)
         item = retrieval_section_of(self.retriever.run.recipe).item

@@ -39,8 +39,9 @@ class KnownUser:
 class Queries:
     """Encodes queries of a retrieval run.
 
-    `history_only` is True if the query tower reads only the history, and the id of a known user;
-    `reads_history` if it reads the history at all.
+    `user` is the column of the user's id, None if the recipe has none. `history_only` is True if
+    the query tower reads only the history, and the id of a known user; `reads_history` if it reads
+    the history at all.
 
     Args:
         run: the run, whose recipe declares the columns of a query.
@@ -51,18 +52,24 @@ class Queries:
 
     def __init__(self, run: Run, model: TwoTower, ids: pl.Series) -> None:
         self.run, self.model = run, model
-        self._user = retrieval_section_of(run.recipe).user
+        self.user = retrieval_section_of(run.recipe).user
         sides = tower_columns_of(run.recipe)
         self._row = RowEncoder(run.encoder, sides.query)
         self._encoder = QueryEncoder(run.encoder, sides, ids)
         self.reads_history, self._items = sides.history is not None, len(ids)
         self.columns = self._row.side.schema.sources()
-        self.history_only = set(self.columns) <= {self._user}
+        self.history_only = set(self.columns) <= {self.user}
 
     @cached_property
     def users(self) -> pl.DataFrame:
         """The history of each user, and the query columns of the user's last row."""
         return read(self.run.folder / FOLDER / "users.parquet")
+
+    def look_up_in(self, users: pl.DataFrame) -> None:
+        """Look users up in a part of `users`, in its order, as batch jobs do for each partition."""
+        self.__dict__["users"] = users
+        for name in ("_users", "_tables"):
+            self.__dict__.pop(name, None)
 
     def check_user(self, user: str | int | None) -> None:
         """Refuse a user if the recipe has none.
@@ -71,7 +78,7 @@ class Queries:
             QueryError: the recipe has no users.
 
         """
-        if user is not None and self._user is None:
+        if user is not None and self.user is None:
             raise QueryError("user: the recipe has no retrieval.user; give the query instead")
 
     def place_of(self, user: str | int) -> int:
@@ -87,13 +94,13 @@ class Queries:
 
     def are_known(self, users: pl.Series) -> NDArray[np.bool_]:
         """Return which canonical ids are users of the training rows."""
-        if self._user is None:
+        if self.user is None:
             return np.zeros(len(users), dtype=bool)
         return self._users.encode(users) >= RESERVED_CODES
 
     def known(self, user: str | int) -> KnownUser | None:
         """Return a user's row and history; None for an unknown user, or without users."""
-        if self._user is None:
+        if self.user is None:
             return None
         place = self.place_of(user)
         if place < 0:
@@ -117,8 +124,8 @@ class Queries:
 
         """
         row: dict[str, Any] = dict.fromkeys(self.columns)
-        if user is not None and self._user is not None and self._user in row:
-            row[self._user] = user
+        if user is not None and self.user is not None and self.user in row:
+            row[self.user] = user
         if known is not None:
             row |= known.row
         for name, value in query.items():

@@ -20,7 +20,7 @@ from crosstower.funnel.online.counters import Counted
 from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
 from crosstower.recipe.rules import Rules
-from crosstower.retrieval.queries import NO_ITEMS
+from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
@@ -197,6 +197,23 @@ class RequestState:
             return notices
         popular = self.found.fallback is not None
         return (unknown_words(self.request.user, popular=popular), *notices)
+
+
+def with_missing_columns(request: FunnelRequest, queries: Queries) -> FunnelRequest:
+    """Return a request of a user of whom nothing is known with a query of missing columns.
+
+    The query tower reads them, whereas popular items would stand in for the retrieved ones. A
+    tower that reads the history only has nothing to read.
+
+    Args:
+        request: as given.
+        queries: has the users of the training rows.
+
+    """
+    nothing = not request.query and not request.history and not queries.history_only
+    if not nothing or (request.user is not None and queries.place_of(request.user) >= 0):
+        return request
+    return replace(request, query=dict.fromkeys(n for n in queries.columns if n != queries.user))
 
 
 def each(states: Sequence[RequestState], *steps: Callable[[RequestState], None]) -> None:

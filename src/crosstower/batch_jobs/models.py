@@ -1,0 +1,140 @@
+"""The retrieval run or the bundle of a batch job."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosstower.batch_jobs.lists import ListRows
+from crosstower.errors import BundleError, QueryError
+from crosstower.funnel.online.funnel import OnlineFunnel
+from crosstower.funnel.online.request import FunnelRequest
+from crosstower.retrieval.files import FOLDER
+from crosstower.retrieval.queries import Queries
+from crosstower.retrieval.retriever import Retriever
+from crosstower.serving.bundle.bundle import Bundle
+from crosstower.serving.bundle.live import Live
+from crosstower.serving.bundle.manifest import NAME
+from crosstower.storage.documents import facts_of
+from crosstower.training.run import REFIT
+from crosstower.training.trainer import BEST
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that recommends, as an online funnel.
+
+    Args:
+        name: of the run or the bundle, for messages.
+        funnel: that answers requests.
+        version: of the bundle; None of a run.
+
+    """
+
+    name: str
+    funnel: OnlineFunnel
+    version: str | None = None
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a retrieval run."""
+        return self.version is None
+
+    @property
+    def queries(self) -> Queries:
+        """The encoder of queries."""
+        return self.funnel.retriever.queries
+
+    @property
+    def candidates(self) -> int | None:
+        """Number of items that the ranker scores, None without a ranker."""
+        return None if self.funnel.ranker is None else self.funnel.candidates
+
+    def check(self, request: FunnelRequest) -> None:
+        """Refuse a request whose k, candidates or condition cannot work for any user.
+
+        Raises:
+            QueryError: says what is wrong.
+
+        """
+        if request.candidates is not None and self.funnel.ranker is None:
+            raise QueryError(f"--candidates: {self.name} has no ranker; drop it")
+        size = request.candidates or self.candidates
+        if size is not None and request.k > size:
+            raise QueryError(
+                f"k: expected 1 to {size:,}, the number of candidates, got {request.k:,}; raise"
+                f" --candidates to {request.k:,}"
+            )
+        self.funnel.catalogue.items.catalogue.allowed(request.where)
+
+    def list_rows(self, k: int, *, stages: bool) -> ListRows:
+        """Return what makes rows of lists."""
+        ranker = self.funnel.ranker
+        return ListRows(
+            self.funnel.retriever.catalogue,
+            k,
+            stages=stages,
+            tasks=() if ranker is None else tuple(ranker.tasks),
+            blended=ranker is not None and ranker.blends.own is not None,
+        )
+
+
+def is_bundle(place: str | Path) -> bool:
+    """Return whether a folder is a bundle."""
+    return (Path(place) / NAME).is_file()
+
+
+def refuse_seed(place: str | Path, seed: int | None) -> None:
+    """Refuse a seed for a bundle.
+
+    Raises:
+        QueryError: there is a seed.
+
+    """
+    if seed is not None:
+        raise QueryError(f"--seed: {place} is a bundle, which has one model per stage; drop it")
+
+
+def open_model(place: str | Path, *, seed: int | None = None, check: bool = True) -> OpenModel:
+    """Open a retrieval run or a bundle.
+
+    Args:
+        place: its folder.
+        seed: of a run; the first if None.
+        check: compare the checksums of a bundle.
+
+    Raises:
+        RunError: there is no run, or it ranks.
+        BundleError: the bundle is damaged, or only ranks.
+        QueryError: a seed is given for a bundle, which has one.
+
+    """
+    if not is_bundle(place):
+        retriever = Retriever.open(place, seed=seed)
+        return OpenModel(f"run {place}", OnlineFunnel(retriever, candidates=1))
+    refuse_seed(place, seed)
+    live = Live.open(Bundle.open(place, check=check))
+    if live.funnel is None:
+        raise BundleError(f"{place}: only ranks; make a bundle with a retrieval run")
+    return OpenModel(f"bundle {place}", live.funnel, live.version)
+
+
+def digest_of_model(opened: OpenModel) -> str:
+    """Return 12 or more hexadecimal digits that stand for the content of a model.
+
+    That of a run covers weights, encoder, items, users and index.
+    """
+    if opened.version is not None:
+        return opened.version
+    retriever = opened.funnel.retriever
+    run, digest = retriever.run, hashlib.sha256()
+    trained = run.model_folder(retriever.name, retriever.seed)
+    weights = trained / (REFIT if run.refitted(retriever.name, retriever.seed) else BEST)
+    tables = [run.folder / FOLDER / name for name in ("items.parquet", "users.parquet")]
+    folders = [run.folder / "encoder", retriever.index_folder]
+    below = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    for path in [weights, *tables, *below]:
+        if path.is_file():
+            digest.update(f"{path.relative_to(run.folder)} {facts_of(path).sha256}\n".encode())
+    return digest.hexdigest()[:16]

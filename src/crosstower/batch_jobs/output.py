@@ -1,0 +1,180 @@
+"""The output folder of a batch job, and how a job goes on where it was stopped.
+
+- `_job.json`: what the job is, written first
+- `part-00000.parquet`, …: one file per partition, each whole
+- `_SUCCESS`: the totals, written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from crosstower.batch_jobs.parts import PartFacts, read_facts
+from crosstower.errors import RunError
+from crosstower.recipe.frozen import FrozenModel
+from crosstower.storage.documents import read_document
+from crosstower.storage.files import write_atomic
+
+FORMAT = 1
+JOB, SUCCESS, _LOCK = "_job.json", "_SUCCESS", ".lock"
+_ELSEWHERE = "choose another folder with -o, or give --force to start over"
+
+
+class JobFacts(FrozenModel):
+    """What a job is; two jobs with the same facts write the same parts.
+
+    `model` and `input` name the run or bundle, and the files that are read; their digests stand
+    for the contents. `settings` are the options that decide the output.
+    """
+
+    format: Literal[1] = FORMAT
+    job: str
+    model: str
+    model_digest: str
+    input: str
+    input_digest: str
+    settings: dict[str, Any]
+    partitions: int
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for the facts, wherever model and input are."""
+        plain = self.model_dump(mode="json", exclude={"model", "input"})
+        text = json.dumps(plain, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The output folder of a job.
+
+    Args:
+        folder: of the output.
+        facts: of the job.
+
+    """
+
+    folder: Path
+    facts: JobFacts
+
+    def part(self, number: int) -> Path:
+        """Return the path of a part file."""
+        return self.folder / f"part-{number:05d}.parquet"
+
+    def begin(self, *, force: bool = False) -> dict[int, PartFacts]:
+        """Write `_job.json`, or read the one of the same job; return its finished parts.
+
+        Args:
+            force: remove the output of another job first.
+
+        Raises:
+            RunError: the folder has other files or the output of another job, or cannot be
+                written.
+
+        """
+        try:
+            self._clear(everything=force and (self.folder / JOB).is_file())
+            if not (self.folder / JOB).is_file():
+                self._check_empty()
+                text = self.facts.model_dump_json(indent=1)
+                write_atomic(self.folder / JOB, text.encode())
+                return {}
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._check_same()
+        found = {n: read_facts(self.part(n)) for n in range(self.facts.partitions)}
+        own = self.facts.digest
+        return {n: one for n, one in found.items() if one is not None and one.job == own}
+
+    def finish(self, totals: Mapping[str, Any]) -> None:
+        """Write `_SUCCESS`.
+
+        Raises:
+            RunError: it cannot be written.
+
+        """
+        text = json.dumps(totals, indent=1)
+        try:
+            write_atomic(self.folder / SUCCESS, text.encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other jobs from the folder; the system releases the lock of a killed process.
+
+        Raises:
+            RunError: another job writes to the folder.
+
+        """
+        lock = FileLock(self.folder / _LOCK, timeout=0)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"{self.folder}: another job writes to this folder; wait for it, or choose another"
+                " folder with -o"
+            ) from None
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(f"{self.folder}: cannot be written: {error.strerror or error}")
+
+    def _check_empty(self) -> None:
+        others = sorted(p.name for p in self.folder.iterdir() if not p.name.startswith("."))
+        if others:
+            raise RunError(
+                f"{self.folder}: holds other files ({', '.join(others[:3])}), not the output of a"
+                " batch job; choose another folder with -o"
+            )
+
+    def _check_same(self) -> None:
+        """Refuse the output of another job, and name the first difference."""
+        path = self.folder / JOB
+        again = _ELSEWHERE
+        old = read_document(path, JobFacts, newest=FORMAT, error=RunError, again=again)
+        new = self.facts
+        if old.job != new.job:
+            raise RunError(f"{self.folder}: holds the output of {old.job}; {_ELSEWHERE}")
+        for what, name, digest in (
+            ("model", "model", "model_digest"),
+            ("input", "input", "input_digest"),
+        ):
+            before, now = getattr(old, digest), getattr(new, digest)
+            if before != now:
+                raise RunError(
+                    f"{self.folder}: the {what} is another: {getattr(new, name)} (digest"
+                    f" {now[:12]}), the finished parts are of {getattr(old, name)} (digest"
+                    f" {before[:12]}); {_ELSEWHERE}"
+                )
+        for name in sorted(old.settings.keys() | new.settings.keys()):
+            before, now = old.settings.get(name), new.settings.get(name)
+            if before != now:
+                raise RunError(
+                    f"{self.folder}: {name} is {now!r}, the finished parts have {before!r};"
+                    f" {_ELSEWHERE}"
+                )
+
+    def _clear(self, *, everything: bool) -> None:
+        """Remove unfinished files of killed processes, or `everything` of an earlier job."""
+        for path in self.folder.glob(".part-*"):
+            path.unlink(missing_ok=True)
+        if everything:
+            (self.folder / SUCCESS).unlink(missing_ok=True)
+            for path in self.folder.glob("part-*.parquet"):
+                path.unlink()
+            (self.folder / JOB).unlink()  # last: until then the folder can be resumed

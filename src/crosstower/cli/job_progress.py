@@ -1,0 +1,58 @@
+"""Progress of a batch job: rows done, rate and remaining time, on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from crosstower.data.progress import OnProgress
+
+
+class RateColumn(ProgressColumn):
+    """Rows per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, as soon as it is known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+@contextmanager
+def job_progress(unit: str, *, console: Console | None = None) -> Generator[OnProgress]:
+    """Show a bar until the block ends; give the callback that moves it.
+
+    Args:
+        unit: name of the rows.
+        console: to show it on; standard error if None.
+
+    """
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+    ]
+    shown = console or Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True) as progress:
+        task = None
+
+        def show(_stage: str, done: int | None = None, total: int | None = None, /) -> None:
+            nonlocal task
+            if task is None:  # rows of an earlier call do not count for the rate
+                task = progress.add_task(unit, total=total, completed=done or 0)
+            progress.update(task, completed=done or 0, total=total)
+
+        yield show
