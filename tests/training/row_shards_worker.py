@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from crosstower.training.row_shards import RowBlock, read_rows, write_rows
+from crosstower.training.row_shards import read_rows, write_rows
+from crosstower.training.weight_files import RowBlock
 
 ROWS = {
     "model.table": torch.arange(14.0).view(7, 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from crosstower.errors import RunError, TrainingError
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.training import Training
+from crosstower.training.distributed.checkpoints import (
+    held_names,
+    read_together,
+    state_names,
+    write_together,
+)
+from crosstower.training.distributed.shard import blocks
 from crosstower.training.weight_files import read_metadata, read_tensors, write_tensors
 
 FORMAT = "2"
@@ -67,11 +75,13 @@ def save_checkpoint(
     optimizers: Sequence[Optimizer],
     position: Position,
     objective: Mapping[str, Tensor] | None = None,
+    *,
+    world: World = ALONE,
 ) -> None:
     """Write weights, optimiser and objective states, random states, and the position.
 
     A crash or a full disk leaves the previous file intact. Tensors are written without a copy, so
-    that a large table does not need twice its memory.
+    that a large table does not need twice its memory. Each of several processes writes its rows.
 
     Args:
         path: of the checkpoint.
@@ -79,18 +89,23 @@ def save_checkpoint(
         optimizers: their states.
         position: progress of the training.
         objective: its state.
+        world: of the training; all of its processes call this.
 
     Raises:
         TrainingError: the disk is full or the folder cannot be written.
 
     """
     tensors = {f"model.{k}": v.detach() for k, v in model.state_dict().items()}
-    for i, optimizer in enumerate(optimizers):
-        tensors |= _state_tensors(optimizer, f"optimizer.{i}")
+    for optimizer, names in zip(optimizers, _names(model, optimizers, world), strict=True):
+        tensors |= _state_tensors(optimizer, names)
     tensors |= _random_state()
     tensors |= {f"objective.{k}": v for k, v in (objective or {}).items()}
     try:
-        write_tensors(path, tensors, _words(position))
+        if world.size == 1:
+            write_tensors(path, tensors, _words(position))
+        else:
+            shared = {**tensors, **blocks(model, optimizers)}
+            write_together(path, shared, _words(position), world)
     except (SafetensorError, OSError) as error:
         raise TrainingError(_unwritable(path, error, tensors)) from error
 
@@ -109,18 +124,30 @@ def _unwritable(path: Path, error: Exception, tensors: Mapping[str, Tensor]) -> 
     )
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
+def load_weights(path: Path, model: nn.Module, *, world: World = ALONE) -> None:
     """Load only the weights of a checkpoint into `model`.
+
+    Args:
+        path: of the checkpoint.
+        model: of the same architecture.
+        world: of the training; each of its processes gets its rows.
 
     Raises:
         RunError: the file is missing, damaged, or of another model.
 
     """
-    _load_weights(path, read_tensors(path, prefix="model."), model)
+    alone = world.size == 1
+    tensors = read_tensors(path, prefix="model.") if alone else read_together(path, model, ())
+    _load_weights(path, tensors, model, held=[] if alone else held_names(model))
 
 
-def _load_weights(path: Path, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+def _load_weights(
+    path: Path, tensors: Mapping[str, Tensor], model: nn.Module, *, held: Collection[str]
+) -> None:
+    """Load weights; those of `held`, parameters of which a process has some rows, are there."""
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    own = model.state_dict()
+    weights |= {name: own[name] for name in held if name in own}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -128,18 +155,26 @@ def _load_weights(path: Path, tensors: Mapping[str, Tensor], model: nn.Module) -
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizers: Sequence[Optimizer]
+    path: Path, model: nn.Module, optimizers: Sequence[Optimizer], *, world: World = ALONE
 ) -> tuple[Position, dict[str, Tensor]]:
     """Restore a checkpoint; return the position and the objective's state.
+
+    Args:
+        path: of the checkpoint, by any number of processes.
+        model: gets the weights.
+        optimizers: get their states.
+        world: of the training; each of its processes gets its rows.
 
     Raises:
         RunError: the file is missing, damaged, or of another model.
 
     """
-    tensors, position = read_checkpoint(path)
-    _load_weights(path, tensors, model)
-    for i, optimizer in enumerate(optimizers):
-        _restore(optimizer, tensors, f"optimizer.{i}.")
+    alone, position = world.size == 1, read_position(path)
+    tensors = read_tensors(path) if alone else read_together(path, model, optimizers)
+    _refuse_weights_alone(path, tensors)
+    _load_weights(path, tensors, model, held=[] if alone else held_names(model))
+    for optimizer, names in zip(optimizers, _names(model, optimizers, world), strict=True):
+        _restore(optimizer, tensors, names)
     torch.set_rng_state(tensors["random"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
@@ -156,9 +191,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
 
     """
     tensors, position = read_tensors(path), read_position(path)
+    _refuse_weights_alone(path, tensors)
+    return tensors, position
+
+
+def _refuse_weights_alone(path: Path, tensors: Mapping[str, Tensor]) -> None:
     if "random" not in tensors:
         raise RunError(f"{path}: weights alone, no checkpoint to go on from; train again")
-    return tensors, position
 
 
 def read_position(path: Path) -> Position:
@@ -188,21 +227,29 @@ def _random_state() -> dict[str, Tensor]:
     return state
 
 
-def _state_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
+def _names(model: nn.Module, optimizers: Sequence[Optimizer], world: World) -> list[list[str]]:
+    """Return the name of the states of each parameter of each optimiser."""
+    if world.size > 1:
+        return state_names(model, optimizers)
+    counts = [sum(len(group["params"]) for group in o.param_groups) for o in optimizers]
+    return [[f"optimizer.{i}.{place}" for place in range(n)] for i, n in enumerate(counts)]
+
+
+def _state_tensors(optimizer: Optimizer, names: Sequence[str]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for parameter, state in optimizer.state_dict()["state"].items():
         for key, value in state.items():
             if not isinstance(value, Tensor):
                 raise TypeError(f"{type(optimizer).__name__} state '{key}' is no tensor")
-            tensors[f"{prefix}.{parameter}.{key}"] = value
+            tensors[f"{names[parameter]}.{key}"] = value
     return tensors
 
 
-def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
+def _restore(optimizer: Optimizer, tensors: dict[str, Tensor], names: Sequence[str]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        if name.startswith(prefix):
-            parameter, _, key = name.removeprefix(prefix).partition(".")
-            state.setdefault(int(parameter), {})[key] = value
+        place, _, key = name.rpartition(".")
+        if place in names:
+            state.setdefault(names.index(place), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -11,7 +11,6 @@ import json
 import mmap
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +30,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 
 from crosstower.errors import RunError
+from crosstower.training.weight_files import RowBlock
 
 _DTYPES = {
     torch.float64: "F64",
@@ -46,22 +46,6 @@ _DTYPES = {
 }
 
 
-@dataclass(frozen=True)
-class RowBlock:
-    """Rows of a tensor that a process holds: rank r of N has ceil(total / N) from r · that on.
-
-    Args:
-        rows: `[R, ...]`, the tensor that the training changes, not a copy.
-        start: number of the first row.
-        total: rows over all processes.
-
-    """
-
-    rows: Tensor
-    start: int
-    total: int
-
-
 def write_rows(folder: Path, tensors: Mapping[str, Tensor | RowBlock]) -> None:
     """Write tensors of all processes to a folder; every process calls it at the same time.
 
@@ -74,8 +58,14 @@ def write_rows(folder: Path, tensors: Mapping[str, Tensor | RowBlock]) -> None:
 
     """
     writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    whole = {
+        name: RowBlock(value.rows.contiguous(), value.start, value.total)
+        if isinstance(value, RowBlock)
+        else value.contiguous()
+        for name, value in tensors.items()
+    }
     try:
-        save(_distributed(tensors), storage_writer=writer)
+        save(_distributed(whole), storage_writer=writer)
     except CheckpointException as error:
         rank, (cause, _) = sorted(error.failures.items())[0]
         if isinstance(cause, OSError):
@@ -127,6 +117,16 @@ def read_whole(
     }
     _load(files, tensors, no_dist=True)
     return tensors
+
+
+def row_shapes(files: Sequence[Path]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Return the shape and the type of each tensor, without reading it.
+
+    Raises:
+        RunError: a file is damaged.
+
+    """
+    return {name: (s.size, s.properties.dtype) for name, s in _stored(files).items()}
 
 
 def sizes_of(files: Sequence[Path]) -> dict[str, int]:

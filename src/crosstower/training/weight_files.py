@@ -46,6 +46,22 @@ def index_of(path: Path) -> Path:
 
 
 @dataclass(frozen=True)
+class RowBlock:
+    """Rows of a tensor that a process holds: rank r of N has ceil(total / N) from r · that on.
+
+    Args:
+        rows: `[R, ...]`, the tensor that the training changes, not a copy.
+        start: number of the first row.
+        total: rows over all processes.
+
+    """
+
+    rows: Tensor
+    start: int
+    total: int
+
+
+@dataclass(frozen=True)
 class _Index:
     """An index: what is kept with the tensors, and their files relative to its folder."""
 
@@ -77,6 +93,12 @@ def files_of(path: Path) -> list[Path]:
             raise RunError(f"{path}: no such checkpoint; train first, or choose another run")
         return [path]
     return [path.parent / name for name in index.files]
+
+
+def is_by_rows(path: Path) -> bool:
+    """Return whether several processes have written the tensors under a path, each its rows."""
+    index = _index(path)
+    return index is not None and bool(index.row_shards)
 
 
 def checksum(path: Path) -> str:
@@ -136,7 +158,7 @@ def write_tensors(
 
     """
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    groups = grouped({name: t.nbytes for name, t in whole.items()}, limit or FILE_BYTES)
+    groups = grouped({name: t.nbytes for name, t in whole.items()}, limit)
     try:
         if len(groups) == 1:
             with replacing(path) as aside:
@@ -239,14 +261,14 @@ def remove_unused(folder: Path) -> None:
 
 
 def grouped(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
-    """Divide tensors, in order, among files of at most `limit` bytes; at least one file.
+    """Divide tensors, in order, among files of at most `limit` bytes (0: `FILE_BYTES`).
 
     >>> grouped({"a": 3, "b": 4, "c": 9, "d": 1}, limit=8)
     [['a', 'b'], ['c'], ['d']]
     """
-    groups, taken = [list[str]()], 0
+    most, groups, taken = limit or FILE_BYTES, [list[str]()], 0
     for name, size in sizes.items():
-        if groups[-1] and taken + size > limit:
+        if groups[-1] and taken + size > most:
             groups.append([])
             taken = 0
         groups[-1].append(name)

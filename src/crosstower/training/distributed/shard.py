@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from crosstower.training.distributed.tables import ALIGNED, Fused, ShardedRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.fused_tables import FusedTables
 from crosstower.training.optimizers.tables import TableOptimizer
+from crosstower.training.weight_files import RowBlock
 
 _EPS = 1e-8
 _FUSED = ("rowwise_adagrad", "adagrad")
@@ -129,15 +129,6 @@ def combine_gradients(model: nn.Module, world: World) -> None:
             parameter.grad.copy_(values.view_as(parameter))
 
 
-@dataclass(frozen=True)
-class RowBlock:
-    """Rows of this process, `rows` `[n, ...]`, from row `start` of a table of `total` rows."""
-
-    rows: Tensor
-    start: int
-    total: int
-
-
 def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBlock]:
     """Return the rows that this process holds of weights and optimiser states, by their names.
 
@@ -153,7 +144,7 @@ def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBl
     found = {f"model.{name}": _block(rows.weights, rows) for name, rows in tables.items()}
     kinds = FusedTables, TableOptimizer
     first = next((i for i, o in enumerate(optimizers) if isinstance(o, kinds)), 0)
-    embeddings = [rows for name, rows in tables.items() if _is_embedding(name)]
+    embeddings = [rows for name, rows in tables.items() if is_embedding(name)]
     places = {id(rows): place for place, rows in enumerate(embeddings)}
     for number, optimizer in enumerate(optimizers):
         for place, key, value, rows in _states(optimizer, tables.values()):
@@ -162,7 +153,8 @@ def blocks(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, RowBl
     return found
 
 
-def _is_embedding(name: str) -> bool:
+def is_embedding(name: str) -> bool:
+    """Return whether a parameter of `sharded_rows` is a table of embeddings."""
     return name.split(".")[-2:-1] == ["tables"]
 
 

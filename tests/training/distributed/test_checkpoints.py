@@ -1,0 +1,105 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from crosstower.nn.world import ALONE
+from crosstower.training.checkpoint import read_checkpoint
+from crosstower.training.distributed.checkpoints import make_ordinary
+from crosstower.training.weight_files import files_of, is_by_rows, read_tensors, same_tensors
+
+from ...fixtures import resumed
+from ...fixtures.processes import free_port
+
+ROOT = Path(__file__).parents[3]
+Losses = dict[str, list[float]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Losses]:
+    """Return a folder with the checkpoints of one process, and its losses after them."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return folder, resumed.write(ALONE, folder)
+
+
+@pytest.fixture(scope="module")
+def together(alone: tuple[Path, Losses]) -> Path:
+    """Return the folder after the work of four processes."""
+    folder, _ = alone
+    ports = {f"PORT_{work}": str(free_port()) for work in resumed.WORKS}
+    environment = os.environ | ports | {"MASTER_ADDR": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.fixtures.resumed", str(rank), str(folder)],
+            cwd=ROOT,
+            env=environment,
+        )
+        for rank in range(4)
+    ]
+    try:
+        assert [process.wait(timeout=400) for process in ranks] == [0] * 4
+    finally:
+        for process in ranks:
+            process.kill()
+    return folder
+
+
+def results(folder: Path, work: str) -> Any:
+    return json.loads((folder / f"{work}.json").read_bytes())
+
+
+def difference(one: Losses, other: Losses) -> float:
+    assert one.keys() == other.keys()
+    pairs = [(a, b) for name in one for a, b in zip(one[name], other[name], strict=True)]
+    return max(abs(a - b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("writers", ["1", "2"])
+@pytest.mark.parametrize("readers", [3, 4])
+def test_several_processes_go_on_from_any_number_of_others(
+    alone: tuple[Path, Losses], together: Path, writers: str, readers: int
+) -> None:
+    found = results(together, f"reading-{readers}")[writers]
+    assert difference(found, alone[1]) <= 1e-6
+
+
+def test_one_process_goes_on_from_several(alone: tuple[Path, Losses], together: Path) -> None:
+    assert difference(results(together, "writing-2"), alone[1]) <= 1e-6
+    assert difference(resumed.read(ALONE, together, 2), alone[1]) <= 1e-6
+
+
+def test_no_file_holds_the_rows_of_more_than_one_process(together: Path) -> None:
+    path = together / "wide_deep-2.safetensors"
+    whole, position = read_checkpoint(path)
+    assert position.step == resumed.STEPS
+    tables = {k: len(v) for k, v in whole.items() if ".tables." in k or k.endswith("wide.weight")}
+    assert len(tables) == 3
+    for part in files_of(path):
+        held = load_file(part)
+        assert all(len(held[name]) <= -(-rows // 2) for name, rows in tables.items())
+
+
+@pytest.mark.parametrize("limit", [0, 3000])
+def test_ordinary_files_have_the_same_tensors(together: Path, tmp_path: Path, limit: int) -> None:
+    source, path = together / "wide_deep-2.safetensors", tmp_path / "best.safetensors"
+    same_tensors(source, path)
+    same_tensors(path, tmp_path / "last.safetensors")
+    assert is_by_rows(path)
+    make_ordinary(path, tmp_path / "last.safetensors", limit=limit)
+    before, after = read_checkpoint(source), read_checkpoint(path)
+    assert before[1] == after[1]
+    assert before[0].keys() == after[0].keys()
+    assert all(torch.equal(before[0][name], tensor) for name, tensor in after[0].items())
+    assert path.is_file() == (limit == 0)
+    assert not is_by_rows(path)
+    last = tmp_path / "last.safetensors"
+    assert not is_by_rows(last)
+    assert read_tensors(last).keys() == after[0].keys()
+    assert not list(tmp_path.glob("*.rows"))
+    assert len(files_of(path)) == (1 if limit == 0 else len(set(files_of(path))))
