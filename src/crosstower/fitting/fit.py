@@ -6,8 +6,9 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,12 @@ from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
-from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
+from crosstower.fitting.prepared import prepared_for, refuse_with_prepared, store_prepared
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.models.registry import MODELS
+from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of, path_of
 from crosstower.recipe.kinds.registry import COLUMNS
@@ -37,6 +39,7 @@ from crosstower.recipe.schema import Schema
 from crosstower.retrieval.data.tower_columns import frozen_columns
 from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
+from crosstower.training.distributed.world import open_world
 from crosstower.training.job import Job
 from crosstower.training.progress import training_bar
 from crosstower.training.run import BLENDED, Run, RunInfo
@@ -96,17 +99,18 @@ def fit(
     first = recipe.training.seed
     count = 1 if seeds is None else count_of("seeds", seeds, error=RecipeError)
     every_seed = range(first, first + count)
-    job, models, notes = check_recipe(recipe)
+    device = pick_device(recipe.training.device)
+    world = open_world(device)
+    job, models, notes = check_recipe(recipe, world)
     stored = None
     if prepared is not None:
         refuse_with_prepared(data, warm_start)
         stored = prepared_for(prepared, recipe)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
-    device = pick_device(recipe.training.device)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
     if earlier is None:
-        refuse_existing(folder)
-    console = progress_console(quiet=quiet)
+        world.first(lambda: refuse_existing(folder))
+    console = progress_console(quiet=quiet or world.rank > 0)
     spill = folder.parent / f".{folder.name}.rows"
     try:
         learned = None if start is None else load_learned(start.folder / "encoder")
@@ -117,11 +121,17 @@ def fit(
         else:
             source = counted_training_source(recipe, data)
             with console.status("reading") as status:
-                job.read(source, spill=spill, encoder=encoder, on_progress=progress_on(status))
+                reading = partial(
+                    job.read, source, spill=spill, encoder=encoder, on_progress=progress_on(status)
+                )
+                _read_once(job, recipe, reading, fitted, spill / "prepared", world)
         if start is not None:
             notes += [*start_notes(start, job.encoder), *freeze_notes(fitted)]
-        if earlier is None:
-            run = create_run(
+
+        def begun() -> Run:
+            if earlier is not None:
+                return going_on(earlier, job.facts, finish=finish)
+            return create_run(
                 folder,
                 recipe,
                 models,
@@ -132,30 +142,62 @@ def fit(
                 learned=fitted.learned() if stored is None else stored.learned,
                 start=start,
             )
-        else:
-            run = going_on(earlier, job.facts, finish=finish)
-        _train(run, job, device, console, finish=finish)
+
+        run = _known_to_all(begun, folder, world)
+        _train(run, job, device, console, finish=finish, world=world)
     except TrainingError as error:  # only this function knows the folder
         raise named(error, folder) from error
     finally:
-        shutil.rmtree(spill, ignore_errors=True)
-    _evaluate(run, data, console)
+        if world.rank == 0:
+            shutil.rmtree(spill, ignore_errors=True)
+    world.first(lambda: _evaluate(run, data, console))
     return run
 
 
-def _train(run: Run, job: Job, device: torch.device, console: Console, *, finish: bool) -> None:
+def _read_once(
+    job: Job,
+    recipe: Recipe,
+    reading: Callable[[], None],
+    fitted: EncoderFit,
+    folder: Path,
+    world: World,
+) -> None:
+    """Read and encode the rows: the process of rank 0 does, and all of them take its files."""
+    if world.size == 1:
+        reading()
+        return
+
+    def stored() -> None:
+        reading()
+        folder.mkdir(parents=True)
+        store_prepared(folder, recipe, job, fitted.learned())
+
+    world.first(stored)
+    job.load(prepared_for(folder, recipe))
+
+
+def _known_to_all(begun: Callable[[], Run], folder: Path, world: World) -> Run:
+    """Return the run that the process of rank 0 begins; the others open its folder."""
+    runs: list[Run] = []
+    world.first(lambda: runs.append(begun()))
+    return runs[0] if runs else Run.open(folder)
+
+
+def _train(
+    run: Run, job: Job, device: torch.device, console: Console, *, finish: bool, world: World
+) -> None:
     """Train every model with every seed, as far as that has not been done."""
     with training_bar(console) as bar:
         for name in run.info.models:
             for seed in run.info.seeds:
-                training = OneTraining(run, job, device, name, seed)
-                if training.is_over():
+                training = OneTraining(run, job, device, name, seed, world)
+                if world.first(training.is_over):
                     continue
-                if words := training.reopen():
+                if words := world.first(training.reopen):
                     console.print(words, markup=False, highlight=False, soft_wrap=True)
                 training.go(bar, finish=finish)
     with console.status("evaluating") as status:
-        job.finish(run.folder, progress_on(status))
+        world.first(lambda: job.finish(run.folder, progress_on(status)))
 
 
 def _evaluate(run: Run, data: Any, console: Console) -> None:

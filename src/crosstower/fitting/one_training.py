@@ -16,6 +16,7 @@ from crosstower.errors import RunError
 from crosstower.fitting.warm_start import freeze, write_start
 from crosstower.models.registry import build
 from crosstower.nn.embedding import offload_embeddings
+from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Training
 from crosstower.storage.files import write_atomic
 from crosstower.training.checkpoint import (
@@ -25,6 +26,7 @@ from crosstower.training.checkpoint import (
     load_weights,
     read_position,
 )
+from crosstower.training.distributed.shard import building_in, shard
 from crosstower.training.job import Job
 from crosstower.training.progress import Watcher
 from crosstower.training.protocols import Objective
@@ -44,13 +46,14 @@ from crosstower.training.weight_files import is_stored, remove_stored, same_tens
 
 @dataclass(frozen=True)
 class OneTraining:
-    """One model with one seed."""
+    """One model with one seed, trained by the processes of a world together."""
 
     run: Run
     job: Job
     device: torch.device
     name: str
     seed: int
+    world: World = ALONE
 
     @cached_property
     def folder(self) -> Path:
@@ -88,7 +91,7 @@ class OneTraining:
         settings, job = self.run.recipe.training, self.job
         model = self._new_model()
         position = self._trained(model, job, bar, settings, finish=finish)
-        load_weights(self.folder / BEST, model)
+        load_weights(self.folder / BEST, model, world=self.world)
         refit = None
         if settings.refit and not finish:
             refit = self._refitted(bar, position)
@@ -101,10 +104,10 @@ class OneTraining:
             update={"epochs": epochs, "precision": position.precision}
         )
         model, place = self._new_model(), self.folder / REFIT_FOLDER
-        self._drop_stale(place, settings)
+        self.world.first(lambda: self._drop_stale(place, settings))
         self._trained(model, self.job.with_valid(), bar, settings, place=place)
-        load_weights(place / BEST, model)
-        same_tensors(place / BEST, self.folder / REFIT)
+        load_weights(place / BEST, model, world=self.world)
+        self.world.first(lambda: same_tensors(place / BEST, self.folder / REFIT))
         return model
 
     def _drop_stale(self, place: Path, settings: Training) -> None:
@@ -118,10 +121,12 @@ class OneTraining:
     def _new_model(self) -> nn.Module:
         settings = self.run.recipe.training
         torch.manual_seed(self.seed)
-        model = build(self.job.encoder.layout, self.run.info.models[self.name])
+        with building_in(self.world):
+            model = build(self.job.encoder.layout, self.run.info.models[self.name])
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
+        shard(model, self.world, settings)
         freeze(model, settings)
         return model
 
@@ -164,10 +169,9 @@ class OneTraining:
         objective = job.objective()
         if self.run.info.warm_start is not None and not is_stored(folder / LAST):
             self._start_warm(folder / LAST, model, settings, objective)
-        log = folder / "metrics.jsonl"
-        watcher = Watcher(
-            bar, name=f"{self.name} seed {self.seed}{words}", monitor=monitor, log=log
-        )
+        log, name = folder / "metrics.jsonl", f"{self.name} seed {self.seed}{words}"
+        kept = log if self.world.rank == 0 else None
+        watcher = Watcher(bar, name=name, monitor=monitor, log=kept)
         trainer = Trainer(
             model=model,
             batches=job.batches(self.seed),
@@ -180,9 +184,10 @@ class OneTraining:
             observer=watcher,
             device=self.device,
             horizon=self.run.recipe.training.epochs,
+            world=self.world,
         )
         position = trainer.fit(resume=True, finish=finish)
         watcher.close()
         lines = "".join(json.dumps(record) + "\n" for record in position.history)
-        write_atomic(log, lines.encode())
+        self.world.first(lambda: write_atomic(log, lines.encode()))
         return position

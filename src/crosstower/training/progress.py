@@ -56,7 +56,7 @@ class Watcher:
 
     seconds = 20.0
 
-    def __init__(self, bar: Progress, *, name: str, monitor: str, log: Path) -> None:
+    def __init__(self, bar: Progress, *, name: str, monitor: str, log: Path | None) -> None:
         self._bar, self._name, self._monitor, self._log = bar, name, monitor, log
         self._task = bar.add_task(name, total=None, note="")
         self._best, self._words = "", ""
@@ -84,8 +84,9 @@ class Watcher:
 
     def finish(self, record: dict[str, Any]) -> None:
         """Log an evaluation and show its result."""
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        if self._log is not None:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
         value = record["valid"].get(self._monitor)
         self._best = "" if value is None else f", valid {self._monitor} {value:.4f}"
         if self._bar.disable:

@@ -132,8 +132,9 @@ class Trainer:
         self.limits = limits_of(self.settings)
         self.steps = len(self.batches) * (self.horizon or self.settings.epochs)
         self.rows = len(self.batches.rows)
-        if resume and is_stored(self.folder / LAST):
-            position, state = load_checkpoint(self.folder / LAST, self.model, self.optimizers)
+        last = self.folder / LAST
+        if resume and self.world.first(lambda: is_stored(last)):
+            position, state = load_checkpoint(last, self.model, self.optimizers, world=self.world)
             self.objective.restore(state)
         else:
             position = self._beginning()
@@ -232,7 +233,7 @@ class Trainer:
         position.finished, position.limits = has_reached(position, self.limits), self.limits
         if better:
             self._save(BEST, position)
-            same_tensors(self.folder / BEST, self.folder / LAST)
+            self.world.first(lambda: same_tensors(self.folder / BEST, self.folder / LAST))
         else:
             self._save(LAST, position)
         self.observer.finish(record)
@@ -256,7 +257,9 @@ class Trainer:
     def _save(self, name: str, position: Position) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = self.objective.state()
-        save_checkpoint(self.folder / name, self.model, self.optimizers, position, state)
+        save_checkpoint(
+            self.folder / name, self.model, self.optimizers, position, state, world=self.world
+        )
 
     def _beginning(self) -> Position:
         choice = self._precision()

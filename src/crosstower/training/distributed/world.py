@@ -164,6 +164,9 @@ def _error_of(found: dict[str, str]) -> CrosstowerError:
     return TrainingError(f"the first process ended: {found['error']}: {found['words']}")
 
 
+_OPEN: list[ProcessWorld] = []
+
+
 def open_world(device: torch.device, *, timeout: float = TIMEOUT) -> World:
     """Return the world that `torchrun` describes by the environment; one process without it.
 
@@ -174,4 +177,6 @@ def open_world(device: torch.device, *, timeout: float = TIMEOUT) -> World:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
-    return ProcessWorld(device, timeout=timeout)
+    if not _OPEN:  # the processes of `torchrun` are in one world from start to end
+        _OPEN.append(ProcessWorld(device, timeout=timeout))
+    return _OPEN[0]
