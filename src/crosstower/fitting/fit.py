@@ -6,7 +6,7 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -21,13 +21,15 @@ from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.files import load_encoder, save_encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.learned import Learned, load_learned, save_learned
+from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, RunError, TrainingError
 from crosstower.fitting.one_training import OneTraining
-from crosstower.fitting.prepared import prepared_for, refuse_with_prepared, store_prepared
+from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
+from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.models.registry import MODELS
 from crosstower.nn.world import World
@@ -96,16 +98,11 @@ def fit(
     folder, tables = folder or Path("runs") / recipe.name, data is not None
     if finish and not resume:
         raise RecipeError("finish: ends a run that has begun, so it needs resume")
-    first = recipe.training.seed
-    count = 1 if seeds is None else count_of("seeds", seeds, error=RecipeError)
-    every_seed = range(first, first + count)
+    every_seed = _seeds(recipe, seeds)
     device = pick_device(recipe.training.device)
     world = open_world(device)
     job, models, notes = check_recipe(recipe, world)
-    stored = None
-    if prepared is not None:
-        refuse_with_prepared(data, warm_start)
-        stored = prepared_for(prepared, recipe)
+    stored = _stored(prepared, recipe, data, warm_start)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
     if earlier is None:
@@ -115,35 +112,36 @@ def fit(
     try:
         learned = None if start is None else load_learned(start.folder / "encoder")
         fitted = EncoderFit(recipe.schema_, learned, frozen_columns(recipe))
-        encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
         if stored is not None:
             job.load(stored)
         else:
-            source = counted_training_source(recipe, data)
+            encoder = fitted if earlier is None else load_encoder(earlier.folder / "encoder")
             with console.status("reading") as status:
-                reading = partial(
-                    job.read, source, spill=spill, encoder=encoder, on_progress=progress_on(status)
-                )
-                _read_once(job, recipe, reading, fitted, spill / "prepared", world)
+                shown = progress_on(status)
+
+                def read() -> None:
+                    source = counted_training_source(recipe, data)
+                    job.read(source, spill=spill, encoder=encoder, on_progress=shown)
+
+                shared = spill / "prepared"
+                read_once(read, job, recipe, learned=fitted.learned, folder=shared, world=world)
         if start is not None:
             notes += [*start_notes(start, job.encoder), *freeze_notes(fitted)]
-
-        def begun() -> Run:
-            if earlier is not None:
-                return going_on(earlier, job.facts, finish=finish)
-            return create_run(
-                folder,
-                recipe,
-                models,
-                job,
-                seeds=tuple(every_seed),
-                tables=tables,
-                notes=notes,
-                learned=fitted.learned() if stored is None else stored.learned,
-                start=start,
-            )
-
-        run = _known_to_all(begun, folder, world)
+        begin = partial(
+            create_run,
+            folder,
+            recipe,
+            models,
+            job,
+            seeds=tuple(every_seed),
+            tables=tables,
+            notes=notes,
+            learned=fitted.learned() if stored is None else stored.learned,
+            start=start,
+        )
+        if earlier is not None:
+            begin = partial(going_on, earlier, job.facts, finish=finish)
+        run = begin_once(begin, folder, world)
         _train(run, job, device, console, finish=finish, world=world)
     except TrainingError as error:  # only this function knows the folder
         raise named(error, folder) from error
@@ -154,33 +152,19 @@ def fit(
     return run
 
 
-def _read_once(
-    job: Job,
-    recipe: Recipe,
-    reading: Callable[[], None],
-    fitted: EncoderFit,
-    folder: Path,
-    world: World,
-) -> None:
-    """Read and encode the rows: the process of rank 0 does, and all of them take its files."""
-    if world.size == 1:
-        reading()
-        return
-
-    def stored() -> None:
-        reading()
-        folder.mkdir(parents=True)
-        store_prepared(folder, recipe, job, fitted.learned())
-
-    world.first(stored)
-    job.load(prepared_for(folder, recipe))
+def _stored(prepared: Any, recipe: Recipe, data: Any, warm_start: Any) -> PreparedFolder | None:
+    """Return prepared rows that fit the recipe, if any are given."""
+    if prepared is None:
+        return None
+    refuse_with_prepared(data, warm_start)
+    return prepared_for(prepared, recipe)
 
 
-def _known_to_all(begun: Callable[[], Run], folder: Path, world: World) -> Run:
-    """Return the run that the process of rank 0 begins; the others open its folder."""
-    runs: list[Run] = []
-    world.first(lambda: runs.append(begun()))
-    return runs[0] if runs else Run.open(folder)
+def _seeds(recipe: Recipe, count: int | None) -> range:
+    """Return the seeds of the trainings, from the recipe's on; one if `count` is None."""
+    first = recipe.training.seed
+    trainings = 1 if count is None else count_of("seeds", count, error=RecipeError)
+    return range(first, first + trainings)
 
 
 def _train(

@@ -91,7 +91,7 @@ class OneTraining:
         settings, job = self.run.recipe.training, self.job
         model = self._new_model()
         position = self._trained(model, job, bar, settings, finish=finish)
-        load_weights(self.folder / BEST, model, world=self.world)
+        load_weights(self.folder / BEST, model)
         refit = None
         if settings.refit and not finish:
             refit = self._refitted(bar, position)
@@ -106,7 +106,7 @@ class OneTraining:
         model, place = self._new_model(), self.folder / REFIT_FOLDER
         self.world.first(lambda: self._drop_stale(place, settings))
         self._trained(model, self.job.with_valid(), bar, settings, place=place)
-        load_weights(place / BEST, model, world=self.world)
+        load_weights(place / BEST, model)
         self.world.first(lambda: same_tensors(place / BEST, self.folder / REFIT))
         return model
 
