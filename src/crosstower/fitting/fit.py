@@ -105,8 +105,7 @@ def fit(
     stored = _stored(prepared, recipe, data, warm_start)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
-    if earlier is None:
-        world.first(lambda: refuse_existing(folder))
+    world.first(lambda: None if resume else refuse_existing(folder))
     console = progress_console(quiet=quiet or world.rank > 0)
     spill = folder.parent / f".{folder.name}.rows"
     try:
