@@ -26,6 +26,7 @@ from crosstower.training.checkpoint import (
     load_weights,
     read_position,
 )
+from crosstower.training.distributed.checkpoints import make_ordinary
 from crosstower.training.distributed.shard import building_in, shard
 from crosstower.training.job import Job
 from crosstower.training.progress import Watcher
@@ -91,7 +92,7 @@ class OneTraining:
         settings, job = self.run.recipe.training, self.job
         model = self._new_model()
         position = self._trained(model, job, bar, settings, finish=finish)
-        load_weights(self.folder / BEST, model)
+        load_weights(self.folder / BEST, model, world=self.world)
         refit = None
         if settings.refit and not finish:
             refit = self._refitted(bar, position)
@@ -106,7 +107,7 @@ class OneTraining:
         model, place = self._new_model(), self.folder / REFIT_FOLDER
         self.world.first(lambda: self._drop_stale(place, settings))
         self._trained(model, self.job.with_valid(), bar, settings, place=place)
-        load_weights(place / BEST, model)
+        load_weights(place / BEST, model, world=self.world)
         self.world.first(lambda: same_tensors(place / BEST, self.folder / REFIT))
         return model
 
@@ -188,6 +189,7 @@ class OneTraining:
         )
         position = trainer.fit(resume=True, finish=finish)
         watcher.close()
+        self.world.first(lambda: make_ordinary(folder / BEST, folder / LAST))
         lines = "".join(json.dumps(record) + "\n" for record in position.history)
         self.world.first(lambda: write_atomic(log, lines.encode()))
         return position

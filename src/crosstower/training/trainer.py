@@ -134,7 +134,7 @@ class Trainer:
         self.rows = len(self.batches.rows)
         last = self.folder / LAST
         if resume and self.world.first(lambda: is_stored(last)):
-            position, state = load_checkpoint(last, self.model, self.optimizers)
+            position, state = load_checkpoint(last, self.model, self.optimizers, world=self.world)
             self.objective.restore(state)
         else:
             position = self._beginning()
@@ -257,7 +257,9 @@ class Trainer:
     def _save(self, name: str, position: Position) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = self.objective.state()
-        save_checkpoint(self.folder / name, self.model, self.optimizers, position, state)
+        save_checkpoint(
+            self.folder / name, self.model, self.optimizers, position, state, world=self.world
+        )
 
     def _beginning(self) -> Position:
         choice = self._precision()
