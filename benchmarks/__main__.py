@@ -38,6 +38,7 @@ NAMES = (
     "live_counters",
     "kills",
     "multi_hot_log",
+    "scale",
 )
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

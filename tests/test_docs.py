@@ -14,6 +14,9 @@ from typer.main import get_command
 from crosstower.blending.utility import Utility
 from crosstower.cli.main import app
 from crosstower.experiments.experiment_file import Experiments
+from crosstower.fitting.plan.devices import DEVICES
+from crosstower.fitting.plan.formulas import Lookups, Table, Work, fewest_devices, memory_of
+from crosstower.fitting.plan.planning import RESERVED
 from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
 from crosstower.recipe.registry import Registry
@@ -161,6 +164,22 @@ def test_the_plan_shown_is_what_the_command_prints(capsys: pytest.CaptureFixture
     _, *words = shlex.split(shown[1].replace("examples/", f"{ROOT}/examples/"))
     app(words, standalone_mode=False)
     assert capsys.readouterr().out.split() == shown[2].split()
+
+
+def test_the_sizes_of_tables_are_those_of_the_plan() -> None:
+    text = (ROOT / "docs" / "scale.md").read_text().split("## Costs")[1]
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| ([\d,.]+) \| (\d+) \|$", text, re.M)
+    assert len(rows) == 5
+    for ids, width, size, devices in rows:
+        fields = (Lookups(int(ids.replace(",", "")) // 26, 1),) * 26
+        table = Table("", fields[0].rows * 26, int(width), 1, 4, fields)
+        inputs = 26 * int(width) + 13
+        dense = 2 * inputs**2 + inputs * 128 + 128 * 64  # two crosses beside two layers
+        work = Work((table,), dense, 2, 2.0 * dense, activations=24.0 * inputs)
+        held = memory_of(work, batch=65_536, devices=1)
+        assert float(size.replace(",", "")) == pytest.approx((held.tables + held.state) / 1e9, 0.01)
+        room = DEVICES["h100"].memory_gb * 1e9 * (1 - RESERVED)
+        assert fewest_devices(work, room, batch=65_536) == int(devices)
 
 
 def anchors(page: Path) -> set[str]:

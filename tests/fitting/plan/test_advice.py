@@ -47,7 +47,7 @@ def test_lazy_adam_names_what_row_wise_adagrad_saves() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"devices": 8, "batch": 1024}, "a step is too small for these devices"),
+        ({"devices": 8, "batch": 1024}, "the fixed part of a step is the largest"),
         ({"devices": 64, "batch": 10**8}, "exchanging bytes takes most of a step"),
         ({"devices": 1, "batch": 10**7, "ids": 10**8}, "takes most of a step: a smaller embedding"),
     ],

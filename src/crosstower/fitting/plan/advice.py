@@ -19,8 +19,8 @@ _REMEDY = {
     " are faster",
     "network": "exchanging bytes takes most of a step: fewer nodes, a smaller embedding_dim or"
     " shorter lists are faster",
-    "overhead": "a step is too small for these devices: a larger training.batch_size gives more"
-    " rows/s, almost in proportion",
+    "overhead": "the fixed part of a step is the largest: a larger training.batch_size gives more"
+    " rows/s",
 }
 
 
