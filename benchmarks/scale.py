@@ -2,11 +2,11 @@
 
     python -m benchmarks scale --ids 10_000_000 100_000_000 --processes 1 2
 
-Each measurement is a `fit` under torchrun, stopped after some steps. Its recipe has 26 hashed
-columns of equal size, whose ids are uniform, and DCN-V2 of width 16 with row-wise Adagrad. Memory
-is the peak of a process, bytes are those of all collectives of a step, counted where torch hands
-them to Gloo: what a process sends to others by all-to-all, and all that it hands to an all-reduce,
-of which a ring of N processes sends 2 (N - 1) / N.
+Each measurement is some steps of the training loop under torchrun: DCN-V2 of width 16 with row-wise
+Adagrad, over 26 hashed columns of equal size with uniform ids. Rows/s are those of the median step.
+Memory is what a process holds during the steps; its peak comes while it makes its tables. Bytes are
+counted where torch hands them to Gloo: of an all-to-all, what goes to other processes; of an
+all-reduce of N processes, the 2 (N - 1) / N that a ring sends.
 """
 
 import argparse
@@ -19,21 +19,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-
 from benchmarks.machine import describe
 
 COLUMNS, NUMBERS, WIDTH = 26, 13, 16
 HEADER = (
     "ids",
     "processes",
-    "rows/s",
+    "rows/s (fastest step)",
     "MB per process",
     "planned",
+    "peak MB",
     "MB sent per step",
     "planned",
-    "libraries MB",
 )
 
 
@@ -52,23 +49,12 @@ def main(arguments: list[str]) -> None:
     print(describe(batch=options.batch_size, steps=options.steps, seed=options.seed))
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
     with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder) / "rows.parquet", options)
         for ids in options.ids:
             recipe = write_recipe(Path(folder), ids, options)
             for processes in options.processes:
                 found = measured(recipe, processes, options)
                 planned = plan(recipe, processes)
                 print(f"| {' | '.join(row(ids, found, planned))} |", flush=True)
-
-
-def write_rows(path: Path, options: argparse.Namespace) -> None:
-    """Write uniform ids and normal numbers, enough for the steps and for validation."""
-    random = np.random.default_rng(options.seed)
-    rows = int(options.batch_size * (options.steps + 1) / 0.8) + 1
-    columns: dict[str, Any] = {"click": (random.random(rows) < 0.3).astype(np.int8)}
-    columns |= {f"c{n}": random.integers(0, 2**40, rows) for n in range(COLUMNS)}
-    columns |= {f"x{n}": random.normal(size=rows).astype(np.float32) for n in range(NUMBERS)}
-    pl.DataFrame(columns).write_parquet(path)
 
 
 def write_recipe(folder: Path, ids: int, options: argparse.Namespace) -> Path:
@@ -84,7 +70,6 @@ def write_recipe(folder: Path, ids: int, options: argparse.Namespace) -> Path:
     }
     recipe = {
         "name": f"ids{ids}",
-        "data": {"path": str(folder / "rows.parquet")},
         "schema": {"columns": columns, "tasks": {"click": "binary"}},
         "model": {"name": "dcn_v2", "embedding_dim": WIDTH},
         "training": training,
@@ -102,7 +87,8 @@ def measured(recipe: Path, processes: int, options: argparse.Namespace) -> list[
         SystemExit: a process failed.
 
     """
-    worker = ["-m", "benchmarks.scale_worker", str(recipe), "--steps", str(options.steps)]
+    worker = ["-m", "benchmarks.scale_worker", str(recipe)]
+    worker += ["--steps", str(options.steps), "--seed", str(options.seed)]
     start = [sys.executable]
     if processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -123,19 +109,20 @@ def plan(recipe: Path, processes: int) -> dict[str, Any]:
 
 
 def row(ids: int, found: list[dict[str, Any]], planned: dict[str, Any]) -> list[str]:
-    memory = statistics.mean(one["peak_mb"] for one in found)
+    memory = statistics.mean(one["resident_mb"] for one in found)
+    peak = statistics.mean(one["peak_mb"] for one in found)
     sent = statistics.mean(one["bytes_per_step"] for one in found) / 1e6
-    seconds = statistics.mean(one["seconds_per_step"] for one in found)
+    seconds = [max(step) for step in zip(*(one["seconds"] for one in found), strict=True)]
+    rate, fastest = (planned["batch_size"] / s for s in (statistics.median(seconds), min(seconds)))
     expected = sum(planned["memory"].values()) / 1e6
     expected_sent = sum(planned["bytes_per_step"].values()) / 1e6
-    libraries = statistics.mean(one["libraries_mb"] for one in found)
     return [
         f"{ids:,}",
         str(len(found)),
-        f"{planned['batch_size'] / seconds:,.0f}",
+        f"{rate:,.0f} ({fastest:,.0f})",
         f"{memory:,.0f}",
         f"{expected:,.0f} ({expected / memory - 1:+.0%})",
+        f"{peak:,.0f}",
         f"{sent:,.3f}",
         f"{expected_sent:,.3f} ({expected_sent / sent - 1:+.1%})" if sent else "0",
-        f"{libraries:,.0f}",
     ]

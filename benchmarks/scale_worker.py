@@ -1,24 +1,34 @@
-"""One process of `python -m benchmarks scale`: a `fit` that is measured and stopped early."""
+"""One process of `python -m benchmarks scale`: the trainer of a recipe, measured step by step."""
 
 import argparse
 import json
-import os
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from crosstower.fitting.fit import fit
+from crosstower.data.batch import Batch
+from crosstower.data.batches import Batches
+from crosstower.data.encoded_rows import EncodedRows
+from crosstower.data.layout import Layout
+from crosstower.fitting.plan.sizes import sized_layout
+from crosstower.losses.pointwise import PointwiseObjective
+from crosstower.losses.task_balance import StaticBalance
+from crosstower.models.registry import build
+from crosstower.nn.world import World
+from crosstower.recipe.recipe import Recipe, load_recipe
+from crosstower.training.checkpoint import Position
+from crosstower.training.distributed.shard import building_in, shard
+from crosstower.training.distributed.world import open_world
+from crosstower.training.optimizers import build_optimizers
 from crosstower.training.trainer import Trainer
 
-WARM_UP = 3
-
-
-class EnoughError(Exception):
-    """The steps are done."""
+WARM_UP, COUNTED = 2, 3
+CPU = torch.device("cpu")
 
 
 class SentBytes(TorchDispatchMode):
@@ -66,47 +76,98 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1:
+    torch.set_num_threads(1)
+    world = open_world(CPU)
+    if world.size > 1:
         import torchrec  # noqa: F401 - before memory is measured
-    found: dict[str, Any] = {"libraries_mb": peak_mb()}
-    watch(found, options.steps, SentBytes(rank, size))
-    try:
-        fit(options.recipe, out=options.out / "run", quiet=True)
-    except EnoughError:
-        (options.out / f"{rank}.json").write_text(json.dumps(found))
-        os._exit(0)  # the others stop after the same step
+    libraries = peak_mb()
+    recipe = load_recipe(options.recipe)
+    layout = sized_layout(recipe, None, ids=None, list_length=None)
+    size = recipe.training.batch_size or 0
+    rows = EncodedRows(options.out / f"rows-{world.rank}", 2**30)
+    rows.add(uniform_rows(layout, options.steps * size, seed=options.seed))
+    stream = Batches(rows, size, seed=options.seed, rank=world.rank, processes=world.size)
+    found = measured(trainer_of(recipe, layout, stream, world), stream, world)
+    found |= {"libraries_mb": libraries, "peak_mb": peak_mb()}
+    (options.out / f"{world.rank}.json").write_text(json.dumps(found))
+    world.barrier("the end")
 
 
-def watch(found: dict[str, Any], steps: int, counter: SentBytes) -> None:
-    """Measure the steps of every training in this process, and save none of them."""
-    step, seconds = Trainer._step, list[float]()
+def uniform_rows(layout: Layout, rows: int, *, seed: int) -> Batch:
+    """Return rows of uniform ids, normal numbers, and labels of which 30 % are 1."""
+    random = torch.Generator().manual_seed(seed)
+    codes = torch.stack(
+        [
+            torch.randint(3, field.size, (rows,), generator=random, dtype=torch.int32)
+            for field in layout.codes
+        ],
+        dim=1,
+    )
+    numbers = torch.randn(rows, len(layout.numbers), generator=random)
+    labels = (torch.rand(rows, len(layout.heads), generator=random) < 0.3).float()
+    return Batch(codes, numbers, {}, labels)
 
-    def measured(self: Trainer, *args: Any) -> Any:
-        start = time.perf_counter()
-        if len(seconds) == WARM_UP:
-            with counter:
-                value = step(self, *args)
-        else:
-            value = step(self, *args)
-        seconds.append(time.perf_counter() - start)
-        if len(seconds) == steps:
-            timed = seconds[WARM_UP + 1 :]
-            found["seconds_per_step"] = sum(timed) / len(timed)
-            found["bytes_per_step"] = sum(counter.by_name.values())
-            found["collectives"] = counter.by_name
-            found["peak_mb"] = peak_mb()
-            raise EnoughError
-        return value
 
-    Trainer._step = measured  # type: ignore[method-assign]
-    Trainer._save = lambda *_: None  # type: ignore[method-assign]
+def trainer_of(recipe: Recipe, layout: Layout, stream: Batches, world: World) -> Trainer:
+    settings = recipe.training
+    torch.manual_seed(settings.seed)
+    with building_in(world):
+        model = build(layout, recipe.model)
+    shard(model, world, settings)
+    trainer = Trainer(
+        model=model,
+        objective=PointwiseObjective(layout, StaticBalance([1.0]), world=world),
+        settings=settings,
+        batches=stream,
+        validate=None,
+        monitor="",
+        higher_is_better=True,
+        folder=Path(),
+        observer=None,  # type: ignore[arg-type]
+        device=CPU,
+        world=world,
+    )
+    trainer.optimizers, trainer.steps = build_optimizers(model, settings), len(stream)
+    return trainer
+
+
+def measured(trainer: Trainer, stream: Batches, world: World) -> dict[str, Any]:
+    """Return the seconds of the last steps, and the sent bytes of one; the first ones warm up."""
+    position, counter = Position(), SentBytes(world.rank, world.size)
+    trainer.model.train()
+    batches, counted = stream.epoch(), 0
+    for batch, _ in zip(batches, range(WARM_UP), strict=False):
+        trainer._step(batch, position)
+    for batch, _ in zip(batches, range(COUNTED), strict=False):
+        with counter:
+            trainer._step(batch, position)
+        counted += 1
+    seconds = [seconds_of(lambda b=batch: trainer._step(b, position)) for batch in batches]
+    return {
+        "seconds": seconds,
+        "resident_mb": resident_mb(),
+        "bytes_per_step": sum(counter.by_name.values()) / counted,
+        "collectives": counter.by_name,
+    }
+
+
+def seconds_of(step: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def resident_mb() -> float:
+    """Return the memory that this process holds now (Linux)."""
+    (line,) = [ln for ln in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in ln]
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

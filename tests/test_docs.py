@@ -172,7 +172,7 @@ def test_the_sizes_of_tables_are_those_of_the_plan() -> None:
     assert len(rows) == 5
     for ids, width, size, devices in rows:
         fields = (Lookups(int(ids.replace(",", "")) // 26, 1),) * 26
-        table = Table("", fields[0].rows * 26, int(width), 1, 4, fields)
+        table = Table("", fields[0].rows * 26, int(width), int(width), 4, fields)
         inputs = 26 * int(width) + 13
         dense = 2 * inputs**2 + inputs * 128 + 128 * 64  # two crosses beside two layers
         work = Work((table,), dense, 2, 2.0 * dense, activations=24.0 * inputs)

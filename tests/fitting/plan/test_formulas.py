@@ -24,8 +24,8 @@ from crosstower.fitting.plan.formulas import (
 MANY = 10**12
 """Rows of a table so large that ids do not repeat."""
 
-TABLE = Table("tables.4", 1001, 4, 2, 8, (Lookups(MANY, 3),))
-"""Rows of 2 x 4 x 4 = 32 bytes and 8 of state; three look-ups per row of data."""
+TABLE = Table("tables.4", 1001, 4, 8, 8, (Lookups(MANY, 3),))
+"""Rows of 8 x 4 = 32 bytes and 8 of state; three look-ups per row of data."""
 
 WORK = Work((TABLE,), 100, 2, operations=1000.0, activations=50.0, heads=1)
 
@@ -108,7 +108,7 @@ def test_the_fewest_devices_are_enough_and_half_of_them_are_not() -> None:
 
 def one_hot(width: int, rows: int) -> Table:
     """Return the table of Criteo's 26 columns, about 91 GB at width 128."""
-    return Table("tables", rows, width, 1, 4, (Lookups(rows // 26, 1),) * 26)
+    return Table("tables", rows, width, width, 4, (Lookups(rows // 26, 1),) * 26)
 
 
 _BOTTOM = 13 * 512 + 512 * 256 + 256 * 128

@@ -45,33 +45,34 @@ def test_the_activations_grow_with_the_widths() -> None:
 def test_tables_have_the_look_ups_of_their_columns() -> None:
     (table,) = work({"name": "mlp", "embedding_dim": 4}).tables
     lookups = (Lookups(1000, 1), Lookups(500, 6))
-    assert table == Table("input.embed.tables.4", 1500, 4, 1, 4, lookups)
+    assert table == Table("input.embed.tables.4", 1500, 4, 4, 4, lookups)
 
 
 def test_a_wide_side_has_rows_of_its_own_for_every_column() -> None:
     found = work({"name": "wide_deep", "embedding_dim": 4})
     wide = next(t for t in found.tables if t.width == 1)
     lookups = (Lookups(1000, 1), Lookups(500, 1), Lookups(500, 5))
-    assert wide == Table("wide.weight", 2000, 1, 2, 8, lookups)
+    assert wide == Table("wide.weight", 2000, 1, 4, 8, lookups)
 
 
 @pytest.mark.parametrize(
-    ("training", "devices", "copies", "state"),
+    ("training", "devices", "columns", "state"),
     [
-        (FUSED, 2, 1, 4),
-        (FUSED | {"embedding_optimizer": "adagrad"}, 2, 1, 16),
-        (FUSED | {"clip_norm": 1.0}, 2, 2, 4),
-        (FUSED | {"clip_norm": 1.0}, 1, 1, 4),
-        (FUSED | {"embedding_weight_decay": 0.1}, 2, 2, 8),
-        ({"embedding_optimizer": "lazy_adam", "clip_norm": None}, 2, 2, 36),
+        (FUSED, 2, 4, 4),
+        (FUSED | {"embedding_optimizer": "adagrad"}, 2, 4, 16),
+        (FUSED | {"clip_norm": 1.0}, 2, 8, 4),
+        (FUSED | {"clip_norm": 1.0}, 1, 4, 4),
+        (FUSED | {"embedding_weight_decay": 0.1}, 2, 8, 8),
+        ({"embedding_optimizer": "lazy_adam", "clip_norm": None}, 2, 8, 36),
     ],
 )
 def test_optimisers_have_their_state_and_gradients(
-    training: dict[str, Any], devices: int, copies: int, state: int
+    training: dict[str, Any], devices: int, columns: int, state: int
 ) -> None:
     found = work({"name": "mlp", "embedding_dim": 4}, devices=devices, training=training)
-    assert (found.tables[0].copies, found.tables[0].state) == (copies, state)
-    assert is_fused(Training(**training)) == (copies == 1 and devices > 1) or devices == 1
+    assert (found.tables[0].columns, found.tables[0].state) == (columns, state)
+    if devices > 1:
+        assert is_fused(Training(**training)) == (columns == 4)
 
 
 def test_a_retriever_compares_vectors_of_the_whole_batch() -> None:

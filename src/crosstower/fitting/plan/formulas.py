@@ -43,7 +43,8 @@ class Table:
         name: of its parameter.
         rows: number of rows.
         width: D, weights per row.
-        copies: tensors of the table's size: 1 for the weights, 1 more if gradients have their own.
+        columns: values per row that are kept and exchanged: the weights, and gradients if they have
+            a place of their own, in multiples of 4 where several devices hold the table.
         state: bytes of optimiser state per row.
         lookups: of its columns.
 
@@ -52,14 +53,14 @@ class Table:
     name: str
     rows: int
     width: int
-    copies: int
+    columns: int
     state: int
     lookups: tuple[Lookups, ...]
 
     @property
     def row_bytes(self) -> int:
         """Bytes of a row without optimiser state, which are also those exchanged per row."""
-        return self.width * FLOAT * self.copies
+        return self.columns * FLOAT
 
     def distinct(self, batch: int) -> float:
         """Return the expected number of distinct ids among the look-ups of `batch` rows."""

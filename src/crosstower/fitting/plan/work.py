@@ -19,6 +19,8 @@ from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.training import Training
+from crosstower.training.distributed.shard import fused_optimizer
+from crosstower.training.distributed.tables import ALIGNED
 
 _ROWS, _CODES = 64, 8  # of the batch that is measured, and of each of its tables
 _STEP = 4  # bytes of the number of a row's last step
@@ -84,8 +86,7 @@ def is_fused(settings: Training) -> bool:
         settings: optimiser of embeddings and clipping.
 
     """
-    plain = settings.clip_norm is None and settings.embedding_weight_decay == 0.0
-    return plain and settings.freeze is None and settings.embedding_optimizer != "lazy_adam"
+    return fused_optimizer(settings) is not None
 
 
 def _small(layout: Layout) -> Layout:
@@ -149,18 +150,27 @@ def _tables(
     for place, module in model.named_modules():
         prefix = f"{place}." if place else ""
         if isinstance(module, EmbeddingStore):
-            copies = 1 if devices == 1 or is_fused(settings) else 2
+            fused = is_fused(settings)
             for width in dict.fromkeys(module.width(name) for name in module.names):
                 used = [fields[n] for n in module.names if module.width(n) == width]
                 lookups = _joined([(f.table, f.size, times) for f, times in used])
                 rows = sum(one.rows for one in lookups)
                 state = state_of(settings, width)
-                yield Table(f"{prefix}tables.{width}", rows, width, copies, state, lookups)
+                columns = _columns(width, devices=devices, fused=fused)
+                yield Table(f"{prefix}tables.{width}", rows, width, columns, state, lookups)
         elif isinstance(module, WideLinear) and module.weight is not None:
             lookups = tuple(_wide_lookups(module, layout))
             width, rows = len(layout.heads), sum(one.rows for one in lookups)
-            copies = 1 if devices == 1 else 2
-            yield Table(f"{prefix}weight", rows, width, copies, 2 * width * FLOAT, lookups)
+            columns = _columns(width, devices=devices, fused=False)
+            yield Table(f"{prefix}weight", rows, width, columns, 2 * width * FLOAT, lookups)
+
+
+def _columns(width: int, *, devices: int, fused: bool) -> int:
+    """Return the values per row of a table, as `ShardedRows` lays them out."""
+    if devices == 1:
+        return width
+    columns = width if fused else 2 * width
+    return columns + -columns % ALIGNED
 
 
 def _joined(fields: list[tuple[str, int, int]]) -> tuple[Lookups, ...]:
