@@ -37,6 +37,7 @@ NAMES = (
     "gate",
     "live_counters",
     "kills",
+    "fused_tables",
     "multi_hot_log",
     "scale",
 )
