@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.data.batch import Batch
-from crosstower.data.fingerprints import Fingerprints, Recognised, Smallest, row_hashes
+from crosstower.data.fingerprints import (
+    FingerprintCounter,
+    Fingerprints,
+    NumberedRows,
+    Recognised,
+    Smallest,
+    row_hashes,
+)
 from crosstower.data.ragged import Ragged
 from crosstower.errors import RunError
 
@@ -111,3 +118,51 @@ def test_ragged_lists_have_the_hash_of_padded_ones(lists: list[list[int]]) -> No
         for t in (tags, tags.padded())
     )
     assert row_hashes(ragged).tolist() == row_hashes(table).tolist()
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 12), st.randoms())
+def test_the_smallest_of_parts_are_those_of_all(
+    numbers: list[int], size: int, random: object
+) -> None:
+    whole, merged = Smallest(size), Smallest(size)
+    for number in numbers:  # repeated ones as well
+        whole.add(np.array([number], dtype=np.uint64))
+    random.shuffle(numbers)  # type: ignore[attr-defined]
+    for start in range(0, len(numbers), 13):
+        part = Smallest(size)
+        part.add(np.array(numbers[start : start + 13], dtype=np.uint64))
+        merged.merge(part)
+    assert sorted(merged.hashes) == sorted(whole.hashes)
+    assert merged.limit == whole.limit
+
+
+def test_the_fingerprint_depends_on_rows_and_numbers_alone() -> None:
+    hashes, numbers = row_hashes(batch(100)), np.arange(100)
+
+    def of(order: np.ndarray, rows: np.ndarray, split: str = "train") -> str:  # type: ignore[type-arg]
+        merged = NumberedRows()
+        for part in np.array_split(order, 3):
+            one = NumberedRows()
+            one.add(split, hashes[part], rows[part])
+            merged.merge(one)
+        return merged.fingerprint
+
+    forward, mixed = numbers, np.random.default_rng(0).permutation(100)
+    assert of(forward, numbers) == of(mixed, numbers)
+    assert of(forward, numbers[::-1].copy()) != of(forward, numbers)
+    assert of(forward[:-1], numbers) != of(forward, numbers)
+    assert of(forward, numbers, "test") != of(forward, numbers)
+
+
+def test_counters_of_parts_are_merged() -> None:
+    rows, numbers = batch(60), np.arange(60)
+    splits = {"train": np.arange(40), "test": np.arange(40, 60)}
+    whole, merged = FingerprintCounter(), FingerprintCounter()
+    whole.add(rows, splits, numbers)
+    for begin, end in ((30, 60), (0, 30)):
+        part = FingerprintCounter()
+        inside = {s: c[(c >= begin) & (c < end)] - begin for s, c in splits.items()}
+        part.add(rows[begin:end], inside, numbers[begin:end])
+        merged.merge(part)
+    assert merged.finish()[1] == whole.finish()[1]
+    assert (merged.finish()[0].hashes == whole.finish()[0].hashes).all()

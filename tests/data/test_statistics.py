@@ -9,7 +9,7 @@ from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.sources.source import Chunk
 from crosstower.data.statistics import DatasetCounter, DatasetStats
 from crosstower.errors import DataError
-from crosstower.recipe.own_columns import label_name
+from crosstower.recipe.own_columns import ROW, label_name
 from crosstower.recipe.schema import Schema
 
 SCHEMA = Schema.model_validate(
@@ -46,7 +46,8 @@ def counted(
         part, at = frame[start:end], np.array(names[start:end])
         labels = pl.DataFrame({t: part[label_name(t)] for t in SCHEMA.tasks})
         rows = {s: np.flatnonzero(at == s) for s in ("train", "valid", "test")}
-        found.add(labels, encoder.encode(part), rows, encoder)
+        numbers = part[ROW].to_numpy()
+        found.add(labels, encoder.encode(part), rows, encoder, numbers=numbers)
         start = end
     return found
 

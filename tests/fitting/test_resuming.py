@@ -16,7 +16,7 @@ import crosstower as ct
 from crosstower.blending.blend_run import blend_run
 from crosstower.cli.main import main
 from crosstower.data.reading import located
-from crosstower.errors import RecipeError, RunError
+from crosstower.errors import CrosstowerWarning, RecipeError, RunError
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
 from crosstower.retrieval.indexing import build_index
@@ -279,3 +279,14 @@ def test_a_retriever_is_ended_and_goes_on_without_its_old_index(
     ct.fit(tmp_path / "r", data=rows, overrides=["training.epochs=4"], resume=True)
     assert not (run.folder / "index").exists()
     assert "removed, as its vectors are of the former weights" in capsys.readouterr().err
+
+
+def test_rows_of_a_run_of_an_earlier_version_are_taken_as_unchanged(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    run = ct.fit(small(recipe, epochs=1), out=tmp_path / "run", quiet=True)
+    facts = run.info.facts.model_copy(update={"fingerprint": "0" * 32})
+    info = run.info.model_copy(update={"facts": facts})
+    (run.folder / "run.json").write_text(info.model_dump_json())
+    with pytest.warns(CrosstowerWarning, match="begun by an earlier version"):
+        ct.fit(run.folder, resume=True, quiet=True)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -72,23 +71,35 @@ def labelled_hashes(inputs: U64, batch: Batch) -> U64:
 
 
 @dataclass
-class OrderedRows:
-    """A hash of all rows and labels of each split, in order, however they are cut into chunks."""
+class NumberedRows:
+    """A hash of all rows, labels and row numbers of each split, in whatever order they are added.
 
-    digests: dict[str, Any] = field(default_factory=dict[str, Any])
+    It is a sum over the rows, modulo 2^128.
+    """
 
-    def add(self, split: str, hashes: U64) -> None:
-        """Append rows of a split by their `labelled_hashes`."""
-        digest = self.digests.setdefault(split, hashlib.blake2b(digest_size=16))
-        digest.update(hashes.data)
+    sums: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+
+    def add(self, split: str, hashes: U64, rows: NDArray[np.int64]) -> None:
+        """Take in rows of a split by their `labelled_hashes` and row numbers, both `[B]`."""
+        halves = (mix(hashes ^ mix(rows, seed=seed), seed=seed).sum() for seed in (1, 2))
+        self._add(split, *map(int, halves))
+
+    def merge(self, other: NumberedRows) -> None:
+        """Take in other rows."""
+        for split, halves in other.sums.items():
+            self._add(split, *halves)
+
+    def _add(self, split: str, first: int, second: int) -> None:
+        one, other = self.sums.get(split, (0, 0))
+        self.sums[split] = ((one + first) % 2**64, (other + second) % 2**64)
 
     @property
     def fingerprint(self) -> str:
-        """The hash, in hexadecimal digits."""
+        """The hash, in hexadecimal digits after the number of its form."""
         whole = hashlib.blake2b(digest_size=16)
-        for split in sorted(self.digests):
-            whole.update(f"{split} {self.digests[split].hexdigest()} ".encode())
-        return whole.hexdigest()
+        for split in sorted(self.sums):
+            whole.update(f"{split} {self.sums[split]} ".encode())
+        return f"2:{whole.hexdigest()}"
 
 
 @dataclass
@@ -105,6 +116,11 @@ class Smallest:
         if len(self.hashes) > self.size:
             self.hashes = np.sort(self.hashes)[: self.size]
             self.limit = self.hashes[-1]
+
+    def merge(self, other: Smallest) -> None:
+        """Take in the smallest hashes of other rows."""
+        self.add(other.hashes)
+        self.limit = min(self.limit, other.limit)
 
 
 @dataclass(frozen=True)
@@ -162,19 +178,32 @@ class FingerprintCounter:
 
     trained: Smallest = field(default_factory=Smallest)
     held_out: Smallest = field(default_factory=Smallest)
-    ordered: OrderedRows = field(default_factory=OrderedRows)
+    numbered: NumberedRows = field(default_factory=NumberedRows)
 
-    def add(self, batch: Batch, rows: Mapping[str, Indices]) -> None:
-        """Take in a chunk; `rows` are the positions of the rows of each split."""
+    def add(self, batch: Batch, rows: Mapping[str, Indices], numbers: NDArray[np.int64]) -> None:
+        """Take in a chunk.
+
+        Args:
+            batch: of B rows.
+            rows: positions of the rows of each split.
+            numbers: `[B]`, the number of each row in the source.
+
+        """
         inputs = row_hashes(batch)
         both = labelled_hashes(inputs, batch)
         for split, chosen in rows.items():
             (self.trained if split == "train" else self.held_out).add(inputs[chosen])
-            self.ordered.add(split, both[chosen])
+            self.numbered.add(split, both[chosen], numbers[chosen])
+
+    def merge(self, other: FingerprintCounter) -> None:
+        """Take in the hashes of other rows."""
+        self.trained.merge(other.trained)
+        self.held_out.merge(other.held_out)
+        self.numbered.merge(other.numbered)
 
     def finish(self) -> tuple[Fingerprints, str]:
-        """Return what recognises the training rows, and the hash of all rows in order."""
-        return Fingerprints.of(self.trained, self.held_out), self.ordered.fingerprint
+        """Return what recognises the training rows, and the hash of all rows."""
+        return Fingerprints.of(self.trained, self.held_out), self.numbered.fingerprint
 
 
 @dataclass

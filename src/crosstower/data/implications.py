@@ -43,6 +43,14 @@ class Implications:
                     self.happened[name, other] += event.height - event[other].null_count()
                     self.without[name, other] += int((event[other] == 0).sum())
 
+    def merge(self, other: Implications) -> None:
+        """Take in the counts of other rows."""
+        self.tasks = self.tasks or other.tasks
+        self.rows.update(other.rows)
+        self.positives.update(other.positives)
+        self.happened.update(other.happened)
+        self.without.update(other.without)
+
     def check(self) -> None:
         """Refuse labels that contradict `after`.
 

@@ -23,6 +23,7 @@ from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 from crosstower.values.arrays import Indices
+from crosstower.values.moments import exact_sum
 
 _REPEATED = 0.01
 
@@ -32,9 +33,9 @@ class DatasetStats(FrozenModel):
 
     `rows` counts by split; `base_rates` is {task: {split: mean label}}; `notes` are sentences
     about rows skipped, values unseen and labels missing; `fingerprint` is a hash of the encoded
-    rows in order, so that a resumed run notices other data; `relevant_counts` are those of a
-    retriever's test queries; `joins` says how many rows found their keys; `until` is the time of a
-    retriever's last row, if its rows have times.
+    rows and their numbers, so that a resumed run notices other data; `relevant_counts` are those
+    of a retriever's test queries; `joins` says how many rows found their keys; `until` is the time
+    of a retriever's last row, if its rows have times.
     """
 
     source: str
@@ -53,7 +54,7 @@ class DatasetStats(FrozenModel):
 @dataclass
 class _LabelCount:
     rows: int = 0
-    total: float = 0.0
+    total: int = 0
     low: float = float("inf")
     high: float = float("-inf")
 
@@ -61,9 +62,18 @@ class _LabelCount:
         known = labels.drop_nulls()
         if len(known):
             self.rows += len(known)
-            self.total += float(known.sum())
+            self.total += exact_sum(known.to_numpy())
             self.low = min(self.low, float(known.min()))  # type: ignore[arg-type]
             self.high = max(self.high, float(known.max()))  # type: ignore[arg-type]
+
+    @property
+    def mean(self) -> float:
+        return self.total / (self.rows * exact_sum(np.ones(1)))
+
+    def merge(self, other: _LabelCount) -> None:
+        self.rows += other.rows
+        self.total += other.total
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
 
 
 @dataclass
@@ -86,15 +96,18 @@ class DatasetCounter:
         batch: Batch,
         rows: Mapping[str, Indices],
         encoder: Encoder,
+        *,
+        numbers: Indices,
         test: Batch | None = None,
     ) -> None:
         """Count the rows of a chunk.
 
         Args:
             labels: one column per task.
-            batch: the same rows, encoded.
+            batch: the same B rows, encoded.
             rows: positions of the rows of each split; others are not counted.
             encoder: that encoded them.
+            numbers: `[B]`, the number of each row in the source.
             test: encoded rows of the test split; taken from `batch` if None.
 
         """
@@ -103,12 +116,28 @@ class DatasetCounter:
             self.implications = self.implications or Implications()
             self.implications.add(tasks, labels[np.concatenate(list(rows.values()))])
         self.unseen.add(batch.take(rows["test"]) if test is None else test, encoder)
-        self.hashes.add(batch, rows)
+        self.hashes.add(batch, rows, numbers)
         for split, chosen in rows.items():
             self.rows[split] += len(chosen)
             part = labels[chosen]
             for task in labels.columns:
                 self.labels.setdefault((task, split), _LabelCount()).add(part[task])
+
+    def merge(self, other: DatasetCounter) -> None:
+        """Take in the counts of other rows; the order of merging does not matter."""
+        for mine, theirs in (
+            (self.rows, other.rows),
+            (self.skipped, other.skipped),
+            (self.implied, other.implied),
+        ):
+            mine.update(theirs)  # type: ignore[arg-type] - keys of the same type
+        for key, count in other.labels.items():
+            self.labels.setdefault(key, _LabelCount()).merge(count)
+        self.unseen.merge(other.unseen)
+        self.hashes.merge(other.hashes)
+        if other.implications is not None:
+            self.implications = self.implications or Implications()
+            self.implications.merge(other.implications)
 
     def check(self, schema: Schema) -> None:
         """Raise DataError for a split without rows or labels, or labels that are all equal."""
@@ -154,7 +183,7 @@ class DatasetCounter:
         """
         rates: dict[str, dict[str, float]] = {}
         for (task, part), count in self.labels.items():
-            rates.setdefault(task, {})[part] = count.total / count.rows
+            rates.setdefault(task, {})[part] = count.mean
         notes = self._missing(self.unseen.sentences("test values"))
         if self.implications is not None:
             notes += self.implications.notes()

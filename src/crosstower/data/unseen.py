@@ -30,6 +30,11 @@ class Unseen:
                 self.unseen[name] += int((codes == UNSEEN).sum())
                 self.values[name] += int(((codes != PADDING) & (codes != MISSING)).sum())
 
+    def merge(self, other: Unseen) -> None:
+        """Take in the counts of other rows."""
+        self.values.update(other.values)
+        self.unseen.update(other.unseen)
+
     def sentences(self, what: str = "values") -> list[str]:
         """Return a sentence per column with unseen values."""
         return [

@@ -10,7 +10,7 @@ from typing import Any, cast
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.progress import OnProgress
 from crosstower.data.statistics import DatasetStats
-from crosstower.errors import RunError, TrainingError
+from crosstower.errors import RunError, TrainingError, notify
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.recipe import Recipe
 from crosstower.storage.files import write_atomic
@@ -26,6 +26,8 @@ MAY_CHANGE = (
     "training.device",
     "training.tables",
     "data.memory_mb",
+    "data.engine",
+    "data.runner",
 )
 """Options that a resumed training may change; the recipe of the run is updated."""
 
@@ -106,7 +108,12 @@ def going_on(run: Run, facts: DatasetStats, *, finish: bool) -> Run:
 
 
 def _check_rows(run: Run, facts: DatasetStats) -> None:
-    if run.info.facts.fingerprint != facts.fingerprint:
+    before, now = run.info.facts.fingerprint, facts.fingerprint
+    if before.count(":") < now.count(":"):
+        words = "was begun by an earlier version, whose hash of the rows cannot be compared"
+        notify([f"{run.folder}: {words}; they are taken as unchanged"])
+        return
+    if before != now:
         back = f"give the same: {run.resume}" if run.info.tables else "put the data back"
         raise RunError(
             f"{run.folder}: the rows have changed since this run began; {back}, or train into"

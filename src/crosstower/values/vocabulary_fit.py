@@ -61,6 +61,17 @@ class VocabularyFit:
         if sum(part.height for part in self._new) > len(self._values):
             self._take_in()
 
+    def merge(self, other: VocabularyFit) -> None:
+        """Take in the counts of other rows of the same training."""
+        other.pack()
+        self._new.append(other._counted())
+        self._finished = None
+        self._take_in()
+
+    def pack(self) -> None:
+        """Drop the index of the values, which can be made again, before a copy is sent."""
+        self._take_in()
+
     def finish(self) -> Vocabulary:
         """Return the values seen often enough, sorted; the same object for all who share it."""
         if self._finished is None:

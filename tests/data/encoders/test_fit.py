@@ -1,16 +1,24 @@
 """What an encoder learns from the training rows."""
 
+from pathlib import Path
+
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
+from crosstower.data.cleaner import Cleaner
 from crosstower.data.encoders.encoder import Encoder
+from crosstower.data.encoders.files import save_encoder
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.encoders.learned import save_learned
 from crosstower.data.layout import RESERVED_CODES
+from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.schema import Schema, Text
 from crosstower.recipe.tasks import Binary
 
+from ...fixtures.every_kind import COLUMNS, TASKS, rows
 from .test_encoder import FULL, PLACES, ROWS, cleaned, fitted, learn, schema
 
 
@@ -65,3 +73,51 @@ def test_texts_share_a_table_if_they_say_so() -> None:
     assert batch.lists["words"][1].tolist() == [0, 0, 0, 0]
     with pytest.raises(RecipeError, match="is not a hashed text column with its own table"):
         Schema(columns={"words": Text(table="click")}, tasks={"click": Binary()})
+
+
+def every_kind() -> tuple[Schema, pl.DataFrame]:
+    """A schema with all kinds that read rows alone, and cleaned rows."""
+    columns = {n: c for n, c in COLUMNS.items() if isinstance(c, str) or "event" not in c}
+    declared = Schema.model_validate({"columns": columns, "tasks": TASKS})
+    return declared, Cleaner(declared).clean(Chunk(rows(), "rows", 0, 0))
+
+
+def written(fit: EncoderFit, folder: Path) -> dict[str, bytes]:
+    save_encoder(fit.finish(), folder)
+    save_learned(fit.learned(), folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("parts", [2, 7, 600])
+@pytest.mark.parametrize("warm", [False, True])
+def test_what_parts_taught_is_merged_in_any_order(tmp_path: Path, parts: int, warm: bool) -> None:
+    declared, cleaned_rows = every_kind()
+    start = None
+    if warm:
+        before = EncoderFit(declared)
+        before.add(Cleaner(declared).clean(Chunk(rows(200, seed=1), "rows", 0, 0)))
+        start = before.finish(), before.learned()
+    whole, merged = EncoderFit(declared, start), EncoderFit(declared, start)
+    whole.add(cleaned_rows)
+    order = np.random.default_rng(parts).permutation(cleaned_rows.height)
+    for part in np.array_split(order, parts):
+        one = EncoderFit(declared)
+        one.add(cleaned_rows[part])
+        one.pack()
+        merged.merge(one)
+    assert merged.unmerged() == []
+    assert written(merged, tmp_path / "merged") == written(whole, tmp_path / "whole")
+
+
+class _Stubborn:
+    def add(self, values: pl.Series) -> None:
+        """Learn nothing."""
+
+    def finish(self) -> None:
+        """Return nothing."""
+
+
+def test_learners_without_merge_are_named() -> None:
+    fit = EncoderFit(schema({"a": "numeric", "b": "numeric"}))
+    fit._learners["b"] = _Stubborn()
+    assert fit.unmerged() == ["b"]

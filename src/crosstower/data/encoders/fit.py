@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.labels import LabelFit
@@ -13,7 +15,8 @@ from crosstower.data.encoders.learned import Learned
 from crosstower.data.layout import Layout
 from crosstower.errors import DataError, RunError
 from crosstower.recipe.kinds.coded import TableLearner, coded_columns
-from crosstower.recipe.kinds.kind import Learner, Recalling
+from crosstower.recipe.kinds.kind import Learner, Merging, Recalling, RowLearner
+from crosstower.recipe.own_columns import ROW
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression
 from crosstower.values.codes import UNSEEN, Vocabulary
@@ -78,11 +81,46 @@ class EncoderFit:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in the training rows of one chunk."""
+        rows = self._numbers_of(frame)
         self.rows += frame.height
         for name, learner in self._learners.items():
-            learner.add(frame[name])
+            if isinstance(learner, RowLearner):
+                learner.add_rows(frame[name], rows)
+            else:
+                learner.add(frame[name])
         for fit in self._labels.values():
             fit.add(frame)
+
+    def _numbers_of(self, frame: pl.DataFrame) -> NDArray[np.int64]:
+        if ROW in frame.columns:
+            return frame[ROW].to_numpy()
+        return np.arange(self.rows, self.rows + frame.height, dtype=np.int64)
+
+    def merge(self, other: EncoderFit) -> None:
+        """Take in what was learned of other rows; the order of merging does not matter.
+
+        Args:
+            other: of the same schema, without a start.
+
+        """
+        self.rows += other.rows
+        for name, table in self._tables.items():
+            table.merge(other._tables[name])  # type: ignore[arg-type] - of the same column
+        for name, learner in self._learners.items():
+            if isinstance(learner, Merging) and not isinstance(learner, TableLearner):
+                learner.merge(other._learners[name])
+        for name, fit in self._labels.items():
+            fit.merge(other._labels[name])
+
+    def pack(self) -> None:
+        """Drop what can be made again, before a copy is sent to another process."""
+        for table in self._tables.values():
+            if isinstance(table, VocabularyFit):
+                table.pack()
+
+    def unmerged(self) -> list[str]:
+        """Return the columns whose learners cannot be merged: those of own kinds without it."""
+        return [n for n, x in self._learners.items() if not isinstance(x, Merging)]
 
     def finish(self) -> Encoder:
         """Return the fitted encoder.

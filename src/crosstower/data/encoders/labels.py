@@ -40,6 +40,11 @@ class LabelFit:
         self.moments.add(_scaled(self.task, y[known & (happened == 1)]))
         self.others.add(y[known & (happened == 0)])
 
+    def merge(self, other: LabelFit) -> None:
+        """Take in the labels of other rows."""
+        self.moments.merge(other.moments)
+        self.others.merge(other.others)
+
     @property
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of what the head learns."""

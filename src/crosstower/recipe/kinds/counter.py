@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from crosstower.recipe.own_columns import place_name
 from crosstower.values.columns import Cells, floats_of, none_bad
 from crosstower.values.durations import Duration, duration_text
 from crosstower.values.instants import SECOND
-from crosstower.values.moments import Moments
+from crosstower.values.moments import Moments, spread
 
 Floats = NDArray[np.float64]
 _COUNT, _PER = "count", "per"
@@ -188,6 +188,12 @@ class _CountLearner:
     def add(self, values: pl.Series) -> None:
         self.number.add(values)
 
+    def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
+        self.number.add_rows(values, rows)
+
+    def merge(self, other: _CountLearner) -> None:
+        self.number.merge(other.number)
+
     def finish(self) -> ScaledCount:
         return ScaledCount.model_validate({"number": self.number.finish()})
 
@@ -209,14 +215,14 @@ class _RatioLearner:
     both: Moments = field(default_factory=Moments)
 
     def memory(self) -> dict[str, Any]:
-        moments = {name: asdict(getattr(self, name)) for name in ("a", "b", "both")}
+        moments = {name: getattr(self, name).plain() for name in ("a", "b", "both")}
         return {"count": self.count, "per": self.per, **moments}
 
     def recall(self, memory: dict[str, Any] | None, state: ScaledCount) -> None:
         if memory is None:
             return
         self.count, self.per = memory["count"], memory["per"]
-        self.a, self.b, self.both = (Moments(**memory[name]) for name in ("a", "b", "both"))
+        self.a, self.b, self.both = (Moments.of(**memory[name]) for name in ("a", "b", "both"))
 
     def add(self, values: pl.Series) -> None:
         count, per = _counts(values).T
@@ -226,6 +232,13 @@ class _RatioLearner:
         for moments, x in ((self.a, a), (self.b, b), (self.both, a + b)):
             moments.add(x)
 
+    def merge(self, other: _RatioLearner) -> None:
+        self.count += other.count
+        self.per += other.per
+        self.a.merge(other.a)
+        self.b.merge(other.b)
+        self.both.merge(other.both)
+
     def finish(self) -> ScaledCount:
         rate = self.count / self.per if self.per else 0.0
         number = Standardised(mean=0.0, sd=1.0)
@@ -233,6 +246,6 @@ class _RatioLearner:
             mean = self.a.mean + rate * self.b.mean
             squares = (1 - rate) * self.a.squares + rate * self.both.squares
             squares = max(squares + (rate * rate - rate) * self.b.squares, 0.0)
-            sd = Moments(self.a.count, mean, squares).sd
+            sd = spread(self.a.count, mean, squares)
             number = Standardised(mean=mean, sd=sd, clip=Numeric().clip)
         return ScaledCount(number=number, rate=rate, prior=self.prior)

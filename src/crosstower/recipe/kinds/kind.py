@@ -96,6 +96,33 @@ class Learner(Protocol):
 
 
 @runtime_checkable
+class RowLearner(Learner, Protocol):
+    """A learner that samples rows by their numbers."""
+
+    def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
+        """Take in the cleaned values of one chunk, instead of `add`.
+
+        Args:
+            values: `[B]`.
+            rows: `[B]`, the number of each row in the source.
+
+        """
+        ...
+
+
+@runtime_checkable
+class Merging(Protocol):
+    """A learner that takes in what another one has learned of other rows.
+
+    The result must depend neither on the order of merging nor on how the rows were divided.
+    """
+
+    def merge(self, other: Any) -> None:
+        """Take in a learner of the same column; a shared table is merged by its owner."""
+        ...
+
+
+@runtime_checkable
 class Recalling(Protocol):
     """A learner that goes on from an earlier training; other states stay as they were."""
 

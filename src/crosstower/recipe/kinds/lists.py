@@ -55,6 +55,10 @@ class ListLearner:
         self.longest = max(self.longest, int(values.list.len().max() or 0))  # type: ignore[arg-type]
         self.table.add(values.explode(empty_as_null=False, keep_nulls=False))
 
+    def merge(self, other: ListLearner) -> None:
+        """Take in the longest list of other rows."""
+        self.longest = max(self.longest, other.longest)
+
     def finish(self) -> ListState:
         """Return the table and the length."""
         length = self.longest if self.limit is None else min(self.longest, self.limit)

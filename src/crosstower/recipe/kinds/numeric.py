@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -169,6 +169,7 @@ class NumberLearner:
     """Learns how to scale a numeric column from its training values."""
 
     column: Numeric
+    rows: int = 0
     missing: int = 0
     moments: Moments = field(default_factory=Moments)
     sample: UniformSample = field(default_factory=UniformSample)
@@ -176,7 +177,7 @@ class NumberLearner:
 
     def memory(self) -> dict[str, Any]:
         """Return the moments of all rows so far."""
-        return asdict(self.moments)
+        return self.moments.plain()
 
     def recall(
         self, memory: dict[str, Any] | None, state: Standardised | Ranked | Bucketised
@@ -185,17 +186,30 @@ class NumberLearner:
         self.before = state
         if memory is not None:
             count, mean, squares = (memory[name] for name in ("count", "mean", "squares"))
-            self.moments = Moments(int(count), float(mean), float(squares))
+            self.moments = Moments.of(int(count), float(mean), float(squares))
 
     def add(self, values: pl.Series) -> None:
-        """Take in the numbers of one chunk; NaN and null are missing numbers."""
+        """Take in the numbers of consecutive rows; NaN and null are missing numbers."""
+        self.add_rows(values, np.arange(self.rows, self.rows + len(values), dtype=np.int64))
+
+    def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
+        """Take in the numbers of one chunk and of rows with these numbers."""
         x = floats_of(values)
-        present = x[~np.isnan(x)]
+        there = ~np.isnan(x)
+        present = x[there]
+        self.rows += len(x)
         self.missing += len(x) - len(present)
         if self.column.transform in ("quantile", "bucketise"):
-            self.sample.add(present)
+            self.sample.add(present, rows[there])
         else:
             self.moments.add(_signed_log(present) if self.column.transform == "log1p" else present)
+
+    def merge(self, other: NumberLearner) -> None:
+        """Take in the numbers of other rows."""
+        self.rows += other.rows
+        self.missing += other.missing
+        self.moments.merge(other.moments)
+        self.sample.merge(other.sample)
 
     def finish(self) -> Standardised | Ranked | Bucketised:
         """Return the fitted transform."""

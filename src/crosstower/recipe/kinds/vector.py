@@ -66,6 +66,9 @@ class _VectorLearner:
             flat = values.explode(empty_as_null=False, keep_nulls=False)
             self.moments.add(floats_of(flat))
 
+    def merge(self, other: _VectorLearner) -> None:
+        self.moments.merge(other.moments)
+
     def finish(self) -> Standardised:
         return Standardised(mean=self.moments.mean, sd=self.moments.sd)
 
