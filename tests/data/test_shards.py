@@ -111,8 +111,8 @@ def test_a_damaged_shard_is_named(tmp_path: Path, content: bytes) -> None:
         read_block(tmp_path / "missing.safetensors")
 
 
-def test_shards_are_numbered_from_first(tmp_path: Path) -> None:
-    writer = shards.ShardWriter(tmp_path, first=7, shard_bytes=1)
+def test_names_of_shards_begin_with_a_prefix(tmp_path: Path) -> None:
+    writer = shards.ShardWriter(tmp_path, prefix="7-", shard_bytes=1)
     for one in BLOCKS[:2]:
         writer.add(one)
-    assert [s.file for s in writer.finish()] == ["000007.safetensors", "000008.safetensors"]
+    assert [s.file for s in writer.finish()] == ["7-000000.safetensors", "7-000001.safetensors"]

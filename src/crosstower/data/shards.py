@@ -50,13 +50,13 @@ class ShardWriter:
 
     Args:
         folder: is made with the first shard.
-        first: number of the first file.
+        prefix: start of the names of the files.
         shard_bytes: size at which a file is written.
 
     """
 
     folder: Path
-    first: int = 0
+    prefix: str = ""
     shard_bytes: int = SHARD_BYTES
     shards: list[Shard] = field(default_factory=list[Shard])
     _blocks: list[Batch] = field(default_factory=list[Batch])
@@ -80,7 +80,7 @@ class ShardWriter:
 
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{self.first + len(self.shards):06d}.safetensors"
+        path = self.folder / f"{self.prefix}{len(self.shards):06d}.safetensors"
         write_block(Batch.concatenate(self._blocks), path)
         size = path.stat().st_size
         self.shards.append(Shard(file=path.name, file_bytes=size, blocks=tuple(self._sizes)))

@@ -24,7 +24,7 @@ from crosstower.training.job import Job
 
 _COLUMN_OPTIONS = frozenset({"dim", "pooling"})
 _TASK_OPTIONS = frozenset({"weight", "loss"})
-_DATA_OPTIONS = frozenset({"memory_mb"})
+_DATA_OPTIONS = frozenset({"memory_mb", "engine", "runner"})
 _RETRIEVAL_OPTIONS = frozenset(
     {
         *("objective", "negatives", "log_q", "mask_accidental", "margin", "negative_weight"),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import polars as pl
 
 from crosstower.data.cleaner import Cleaner
@@ -15,17 +13,17 @@ from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.fingerprints import Fingerprints
-from crosstower.data.prefetch import prefetch
 from crosstower.data.progress import OnProgress, no_progress
+from crosstower.data.shards import ShardedRows
 from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Source, require_columns
-from crosstower.data.split import SPLITS, Splitter, select, split_words, splitter_of
+from crosstower.data.split import SPLITS, split_words, splitter_of
 from crosstower.data.statistics import DatasetCounter, DatasetStats
 from crosstower.errors import RecipeError
-from crosstower.recipe.own_columns import check_kept, label_name, raw_name, truth_name
+from crosstower.ranking.passes import RowReading, encode, learn
+from crosstower.ranking.piecewise import PieceByPiece
+from crosstower.recipe.own_columns import check_kept
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.schema import Schema
-from crosstower.recipe.tasks import Binary
 
 _MEMORY_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
@@ -80,16 +78,6 @@ def memory_of(recipe: Recipe, split: str) -> int:
     return int(recipe.data.memory_mb * 1_000_000 * _MEMORY_SHARES[split])
 
 
-def targets_of(frame: pl.DataFrame, schema: Schema, columns: list[str]) -> pl.DataFrame:
-    """Return labels by task name, true probabilities and raw columns of cleaned rows."""
-    chosen = {c: frame[raw_name(c)] for c in columns}
-    for name, task in schema.tasks.items():
-        if isinstance(task, Binary) and task.true_probability:
-            chosen[task.true_probability] = frame[truth_name(name)]
-        chosen[name] = frame[label_name(name)]
-    return pl.DataFrame(chosen)
-
-
 def prepare(
     recipe: Recipe,
     source: Source,
@@ -124,61 +112,58 @@ def prepare(
     )
     times = [clock.column for clock in splitter.clocks]
     columns = list(dict.fromkeys([*named, *splitter.columns, *times]))
-    reading = _Reading(source, columns, cleaner, splitter, on_progress)
-    encoder = encoder or EncoderFit(schema)
-    if isinstance(encoder, EncoderFit):
-        for frame, assignment in reading.frames("learning vocabularies", DatasetCounter()):
-            encoder.add(select(frame, assignment, 0))
-        join_matches(source)  # a join without a match is an error before anything is encoded
-        encoder = encoder.finish()
-    return _encode(recipe, reading, encoder, extras, spill)
+    reading = RowReading(source, columns, cleaner, splitter, on_progress)
+    go = _by_daft if recipe.data.engine == "daft" else _here
+    return go(recipe, reading, encoder or EncoderFit(schema), spill)
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """One way to go over the rows, used for each pass."""
-
-    source: Source
-    columns: list[str]
-    cleaner: Cleaner
-    splitter: Splitter
-    on_progress: OnProgress
-
-    def frames(self, stage: str, census: DatasetCounter) -> Iterator[tuple[pl.DataFrame, Any]]:
-        """Yield cleaned chunks with the split of each row; count the rows left out."""
-        cleaner = self.cleaner.fresh_copy(skipped=census.skipped, implied=census.implied)
-        rows = 0
-        for frame, assignment, read in prefetch(self._cleaned(cleaner), depth=1):
-            yield frame, assignment
-            rows += read
-            self.on_progress(stage, rows)
-
-    def _cleaned(self, cleaner: Cleaner) -> Iterator[tuple[pl.DataFrame, Any, int]]:
-        for chunk in self.source.chunks(self.columns):
-            frame = cleaner.clean(chunk)
-            yield frame, self.splitter.assign(frame), chunk.frame.height
-
-
-def _encode(
-    recipe: Recipe, reading: _Reading, encoder: Encoder, extras: list[str], spill: Path
+def _here(
+    recipe: Recipe, reading: RowReading, encoder: Encoder | EncoderFit, spill: Path
 ) -> Prepared:
-    rows = {s: EncodedRows(spill / s, memory_of(recipe, s)) for s in SPLITS}
-    targets: dict[str, list[pl.DataFrame]] = {"valid": [], "test": []}
-    census = DatasetCounter()
-    for frame, assignment in reading.frames("encoding rows", census):
-        # Encoded once, then split: texts are not copied, and long columns encode faster.
-        batch, target = encoder.encode(frame), targets_of(frame, encoder.schema, extras)
-        labels = target.select(list(encoder.schema.tasks))
-        chosen = {s: np.flatnonzero(assignment == place) for place, s in enumerate(SPLITS)}
-        parts = {split: batch.take(places) for split, places in chosen.items()}
-        for split, part in parts.items():
-            rows[split].add(part)
-        for split, frames in targets.items():
-            frames.append(target[chosen[split]])
-        census.add(labels, batch, chosen, encoder, parts["test"])
+    """Go over the rows in this process."""
+    if isinstance(encoder, EncoderFit):
+        learn(reading, encoder)
+        encoder = _finished(encoder, reading)
+    rows = {split: EncodedRows(spill / split, memory_of(recipe, split)) for split in SPLITS}
+    targets, census = encode(reading, encoder, evaluation_columns(recipe), rows)
+    return _counted(recipe, reading, encoder, rows, (targets, census))
+
+
+def _by_daft(
+    recipe: Recipe, reading: RowReading, encoder: Encoder | EncoderFit, spill: Path
+) -> Prepared:
+    """Go over the rows piece by piece; the encoded ones are in shards."""
+    pieces = PieceByPiece(reading, recipe.data.runner)
+    if isinstance(encoder, EncoderFit):
+        pieces.learn(encoder)
+        encoder = _finished(encoder, reading)
+    found = pieces.encode(encoder, evaluation_columns(recipe), spill)
+    rows = {
+        split: ShardedRows(spill / split, shards, memory_of(recipe, split))
+        for split, shards in found.shards.items()
+    }
+    return _counted(recipe, reading, encoder, rows, (found.targets, found.census))
+
+
+def _finished(fit: EncoderFit, reading: RowReading) -> Encoder:
+    join_matches(reading.source)  # a join without a match is an error before anything is encoded
+    return fit.finish()
+
+
+def _counted(
+    recipe: Recipe,
+    reading: RowReading,
+    encoder: Encoder,
+    rows: Mapping[str, EncodedRows],
+    found: tuple[Mapping[str, list[pl.DataFrame]], DatasetCounter],
+) -> Prepared:
+    """Check the counts of all rows, and put the parts together."""
+    targets, census = found
     census.check(encoder.schema)
     joined = {split: pl.concat(frames) for split, frames in targets.items()}
-    words = split_words(recipe.data.split, reading.splitter.clocks)
-    joins = join_matches(reading.source)
-    facts, fingerprints = census.finish(source=reading.source.name, split=words, joins=joins)
-    return Prepared(encoder, rows, joined, facts, fingerprints)
+    facts, fingerprints = census.finish(
+        source=reading.source.name,
+        split=split_words(recipe.data.split, reading.splitter.clocks),
+        joins=join_matches(reading.source),
+    )
+    return Prepared(encoder, dict(rows), joined, facts, fingerprints)

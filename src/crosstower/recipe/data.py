@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -72,11 +72,27 @@ class Data(FrozenModel):
     on_bad_rows: Literal["error", "skip"] = Field(
         default="error", description="Whether rows with a bad cell are an error or are skipped."
     )
+    engine: Literal["local", "daft"] = Field(
+        default="local",
+        description="Reads and encodes rows in this process, or piece by piece by Daft (extra"
+        " daft).",
+    )
+    runner: Literal["native", "ray"] | None = Field(
+        default=None,
+        description="Runner of Daft: the cores of this machine, or a Ray cluster (default: that of"
+        " Daft's environment).",
+    )
     memory_mb: int = Field(
         default=1024,
         ge=1,
         description="Encoded rows beyond this size are stored on disk and read in windows.",
     )
+
+    @model_validator(mode="after")
+    def _runner_of_daft(self) -> Self:
+        if self.runner is not None and self.engine != "daft":
+            raise ValueError("runner: allowed only with engine: daft; set it, or drop runner")
+        return self
 
     @model_validator(mode="before")
     @classmethod

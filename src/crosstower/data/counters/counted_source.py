@@ -108,6 +108,12 @@ class CountedSource:
             )
         self.found.update({name: (int(total[0]), int(total[1])) for name, total in totals.items()})
 
+    def over(self, base: Source) -> CountedSource:
+        """Return the same counts for some of the rows; their times are read as those of all."""
+        part = replace(self, base=base, found={})
+        vars(part)["_clock"] = self._clock
+        return part
+
     def _added(
         self, frame: pl.DataFrame, keys: Sequence[str], counts: dict[str, EventCount]
     ) -> list[pl.Series]:

@@ -39,6 +39,13 @@ class KeyCounts:
             strange = keys.filter(found.is_null() & keys.is_not_null()).head(_SHOWN_KEYS)
             self.strangers = [*self.strangers, *strange][:_SHOWN_KEYS]
 
+    def merge(self, other: KeyCounts) -> None:
+        """Take in the counts of the rows that follow."""
+        self.rows += other.rows
+        self.found += other.found
+        self.keyless += other.keyless
+        self.strangers = [*self.strangers, *other.strangers][:_SHOWN_KEYS]
+
 
 @dataclass(frozen=True)
 class JoinedSource:
