@@ -14,6 +14,7 @@ from .fixtures.feed import feed_recipe, feed_run
 from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
 from .fixtures.live_films import live_films
+from .fixtures.object_store import bucket, proxy, s3_server
 from .fixtures.postgres import postgres, postgres_server
 
 __all__ = [  # fixtures that several rooms use
@@ -21,6 +22,7 @@ __all__ = [  # fixtures that several rooms use
     "bandit_rows",
     "bandit_run",
     "blended",
+    "bucket",
     "bundle",
     "cinema",
     "counted_films",
@@ -32,7 +34,9 @@ __all__ = [  # fixtures that several rooms use
     "live_films",
     "postgres",
     "postgres_server",
+    "proxy",
     "rentals",
+    "s3_server",
     "search_run",
 ]
 
