@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from crosstower.storage.files import new_folder, replacing, same_file, sync_folder, write_atomic
+from crosstower.values.addresses.address import place_of
+from crosstower.values.addresses.remote import exists, read_text
 
 
 def test_the_content_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -85,3 +87,22 @@ def test_a_folder_is_synced_with_all_that_is_in_it(
     sync_folder(tmp_path / "a")
     wanted = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "file"]
     assert sorted(synced) == sorted(path.stat().st_ino for path in wanted)
+
+
+def test_a_file_at_an_address_appears_whole(bucket: str, tmp_path: Path) -> None:
+    place = place_of(f"{bucket}/scores.bin")
+
+    def broken() -> None:
+        with replacing(place) as aside:
+            aside.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
+    assert not exists(place)
+    write_atomic(place, b"first")
+    with replacing(place) as aside:
+        aside.write_bytes(b"second")
+        assert read_text(place) == "first"
+    assert read_text(place) == "second"
+    assert list((tmp_path / "cache" / "uploads").iterdir()) == []

@@ -10,20 +10,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstower.values.addresses.address import Address, Place
+from crosstower.values.addresses.cache import cache_folder
+from crosstower.values.addresses.remote import upload
+
 if TYPE_CHECKING:
     import polars as pl
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
+def replacing(path: Place) -> Generator[Path]:
     """Give a temporary path to write to; it takes the place of `path` when all went well.
 
-    A crash, an error or a full disk leaves the file that was there before, whole.
+    A crash, an error or a full disk leaves the file that was there before, whole. A file at an
+    address is written into the cache folder first, and uploaded at the end.
 
     Raises:
+        DataError: nothing can be written at an address of this scheme.
         OSError: the folder cannot be written, or the disk is full.
 
     """
+    if isinstance(path, Address):
+        with _staged() as folder:
+            yield folder / path.name
+            upload(folder / path.name, path)
+        return
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
@@ -35,6 +46,18 @@ def replacing(path: Path) -> Generator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _staged() -> Generator[Path]:
+    """Give an empty folder of the cache, which is removed at the end."""
+    base = cache_folder() / "uploads"
+    base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=base))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -57,7 +80,7 @@ def new_folder(path: Path) -> Generator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Place, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -76,7 +99,7 @@ def same_file(source: Path, path: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+def write_parquet(frame: pl.DataFrame, path: Place) -> None:
     """Write a data frame to `path`, whole or not at all."""
     with replacing(path) as temporary:
         frame.write_parquet(temporary)
