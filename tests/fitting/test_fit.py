@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import crosstower as ct
 from crosstower.errors import DataError, RecipeError, RunError, TrainingError
 from crosstower.fitting import fit as fitting
-from crosstower.fitting.fit import fit, folder_of, refuse_existing
+from crosstower.fitting.fit import fit
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.ranking.calibration.calibrators import load_calibrators
 from crosstower.ranking.results import stored_predictions, task_reports
@@ -319,36 +319,6 @@ def test_equal_labels_outside_of_training_are_told_in_words(
     figures = run.metrics["tasks"]["y"]["mlp"]
     assert (figures["rmse_of_mean"]["mean"] == 0) == (split == "test")
     assert "on average where" in run.report.read_text()
-
-
-def test_the_folder_is_the_one_given_or_that_of_the_run(tmp_path: Path) -> None:
-    assert folder_of("recipe.yaml", tmp_path / "out", resume=False) == tmp_path / "out"
-    assert folder_of("recipe.yaml", None, resume=False) is None
-    assert folder_of(object(), None, resume=False) is None
-    assert folder_of(tmp_path, None, resume=True) == tmp_path
-
-
-def test_a_folder_is_a_recipe_only_where_its_run_goes_on(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="a folder, expected a recipe file"):
-        folder_of(tmp_path, None, resume=False)
-    with pytest.raises(RunError, match="no such run"):
-        folder_of(tmp_path / "none", None, resume=True)
-
-
-def test_a_folder_is_no_number() -> None:
-    with pytest.raises(RunError, match=r"out: expected .*the folder of the new run"):
-        folder_of("recipe.yaml", 7, resume=False)
-
-
-def test_an_existing_folder_is_refused_with_the_way_on(recipe: Recipe, tmp_path: Path) -> None:
-    refuse_existing(tmp_path / "new")
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(RunError, match=r"remove it$"):
-        refuse_existing(tmp_path / "mine")
-
-    run = fit(recipe, out=tmp_path / "run", quiet=True)
-    with pytest.raises(RunError, match="or go on with: "):
-        refuse_existing(run.folder)
 
 
 def test_a_run_is_complete_before_its_first_step(

@@ -11,6 +11,7 @@ from crosstower.data.sources.row_ranges import RangeSource, rows_in
 from crosstower.data.sources.source import Source
 from crosstower.errors import DataError, QueryError
 from crosstower.recipe.arguments import count_of
+from crosstower.values.addresses.remote import size_and_change
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,6 @@ def digest_of(source: Source) -> str:
     """
     digest = hashlib.sha256()
     for file in files_of(source):
-        facts = file.path.stat()
-        digest.update(f"{file.path}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        size, changed = size_and_change(file.path)
+        digest.update(f"{file.path}\0{size}\0{changed}\n".encode())
     return digest.hexdigest()[:16]

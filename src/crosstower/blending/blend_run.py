@@ -32,13 +32,14 @@ from crosstower.blending.sentences import constraint_words, fallback_words, sent
 from crosstower.blending.tuning import Tuned, tune_blend
 from crosstower.blending.utility import Utility
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.errors import RecipeError
+from crosstower.errors import RecipeError, RunError
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.blend_report import write_blend_report
 from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.recipe.arguments import check_kinds, count_of
 from crosstower.recipe.blend import Blend, Diversity, check_blend
 from crosstower.storage.files import write_atomic, write_parquet
+from crosstower.storage.folders import publish_changes
 from crosstower.training.run import BLEND, BLENDED, Run
 
 
@@ -212,6 +213,7 @@ def _finish(
     write_parquet(in_order, run.folder / "blended.parquet")
     text = json.dumps(result.plain(), indent=1, allow_nan=False)
     write_atomic(run.folder / BLENDED, text.encode())
+    publish_changes(run.folder, error=RunError)
     return result
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from crosstower.blending.held_out import check_ranks
 from crosstower.errors import RunError
+from crosstower.storage.folders import publish_changes
 from crosstower.training.run import BLEND, BLENDED, Run
 
 PAGE, ROWS, FUNNEL = "blend.html", "blended.parquet", "funnel.json"
@@ -33,4 +34,5 @@ def remove_blend(run: Run | str | Path) -> Run:
         raise RunError(f"{run.folder}: has no blend; make one with: crosstower blend RUN")
     for path in [*seeds, *(run.folder / name for name in (BLENDED, PAGE, ROWS, FUNNEL))]:
         path.unlink(missing_ok=True)
+    publish_changes(run.folder, error=RunError)
     return run

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,12 +20,13 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.blending.columns import Floats, amounts_of, numbers_of, refuse, types_of
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.blend import Transform
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.tasks import HeadKind
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_mapping
+from crosstower.values.addresses.address import Place
 
 _SHARES = ("min_share", "max_share")
 
@@ -144,16 +144,16 @@ class Utility(FrozenModel):
         return choices
 
 
-def load_utility(path: str | Path) -> Utility:
+def load_utility(path: str | Place) -> Utility:
     """Read a utility file.
 
     Raises:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
     """
-    path = path_of("utility", path, error=RecipeError, expected="the path of a YAML file")
+    place = place_argument("utility", path, error=RecipeError, expected="the path of a YAML file")
     plain = read_mapping(
-        path,
+        place,
         missing="no such utility file; it holds keys such as values and user",
         named="the utility is",
         empty="the utility must hold keys such as values and user; it has none",

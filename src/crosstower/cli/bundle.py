@@ -82,20 +82,20 @@ def print_bundle(made: Bundle) -> None:
     """Print the contents of a bundle and the command that serves it."""
     from crosstower.cli.tables import console
 
-    manifest = made.manifest
+    manifest, place = made.manifest, made.place
     size = sum(f.bytes for f in manifest.files.values()) / 1e6
     out = console()
     items = f", {manifest.items:,} items ({manifest.index} index)" if manifest.index else ""
     out.print(
-        f"{made.folder}: version {manifest.version}, {' and '.join(manifest.stages)}{items},"
-        f" {size:,.1f} MB; model card: {made.folder / 'card.html'}",
+        f"{place}: version {manifest.version}, {' and '.join(manifest.stages)}{items},"
+        f" {size:,.1f} MB; model card: {place / 'card.html'}",
         highlight=False,
         soft_wrap=True,
     )
     for note in (_index_note(manifest), *(match.sentence for match in manifest.joins)):
         if note:
             out.print(note, highlight=False, soft_wrap=True)
-    out.print(f"serve it: crosstower serve {made.folder}", highlight=False, soft_wrap=True)
+    out.print(f"serve it: crosstower serve {place}", highlight=False, soft_wrap=True)
 
 
 def _index_note(manifest: Manifest) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crosstower.cli.options import TRAIN, Events, Json, RunArgument
-from crosstower.errors import QueryError
+from crosstower.errors import QueryError, RunError
+from crosstower.values.addresses.address import Place, place_of
 
 if TYPE_CHECKING:
     from crosstower.training.run import Run
@@ -38,28 +39,28 @@ def evaluate(
     from crosstower.ranking import results
     from crosstower.training.run import Run
 
-    opened = Run.open(run)
+    opened, out_place = Run.open(run), None if out is None else place_of(out, error=RunError)
     if events is not None:
         if data is None:
             raise QueryError(f"--events {events}: needs --data, as test predictions are stored")
         opened = opened.with_events(events)
     if opened.recipe.retrieval is not None:
-        _evaluate_retrieval(opened, data, out, as_json)
+        _evaluate_retrieval(opened, data, out_place, as_json)
         return
     if data is None:
         reports, page = results.write_results(opened), opened.report
-        if out is not None:
-            page = results.write_report_of(opened, reports, out)
+        if out_place is not None:
+            page = results.write_report_of(opened, reports, out_place)
     else:
-        reports, page = results.evaluate_on(opened, data, out)
+        reports, page = results.evaluate_on(opened, data, out_place)
     if as_json:
         typer.echo(json.dumps(results.metrics_of(reports), indent=1))
     else:
         print_reports(reports)
-        typer.echo(f"report: {page}")
+        typer.echo(f"report: {_shown(page)}")
 
 
-def _evaluate_retrieval(run: Run, data: str | None, out: Path | None, as_json: bool) -> None:
+def _evaluate_retrieval(run: Run, data: str | None, out: Place | None, as_json: bool) -> None:
     from crosstower.cli.retrieval_tables import print_retrieval
     from crosstower.retrieval import results
     from crosstower.retrieval.evaluate import evaluate_retrieval_on
@@ -74,4 +75,10 @@ def _evaluate_retrieval(run: Run, data: str | None, out: Path | None, as_json: b
         typer.echo(json.dumps(results.metrics_of(report), indent=1))
     else:
         print_retrieval(report)
-        typer.echo(f"report: {page}")
+        typer.echo(f"report: {_shown(page)}")
+
+
+def _shown(page: Place) -> Place:
+    from crosstower.storage.folders import origin_of
+
+    return origin_of(page) if isinstance(page, Path) else page

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from crosstower.cli.options import RANK, Events, Force, Model, RunArgument, Seed
+from crosstower.values.addresses.address import place_of
 
 predict_app = typer.Typer()
 
@@ -57,4 +58,4 @@ def predict(
         precision=precision,
         force=force,
     )
-    typer.echo(f"{output}: {rows:,} rows")
+    typer.echo(f"{place_of(output)}: {rows:,} rows")

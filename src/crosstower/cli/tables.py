@@ -89,7 +89,11 @@ def print_run(run: Run) -> None:
     print_training(run)
     print_blend_findings(run)
     out = console()
-    out.print(f"score rows: crosstower predict {run.folder} ROWS", highlight=False, soft_wrap=True)
+    out.print(
+        f"score rows: crosstower predict {run.place} ROWS",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def print_blend_findings(run: Run) -> None:
@@ -102,7 +106,7 @@ def print_blend_findings(run: Run) -> None:
     found = json.loads(path.read_bytes())
     for sentence in [*found["sentences"], *found["notes"]]:
         out.print(indented(sentence), highlight=False)
-    out.print(f"page: {run.folder / 'blend.html'}", highlight=False, soft_wrap=True)
+    out.print(f"page: {run.place / 'blend.html'}", highlight=False, soft_wrap=True)
 
 
 def print_data(run: Run) -> None:

@@ -25,6 +25,7 @@ from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.recipe import Data, Recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit
+from crosstower.values.addresses.address import anchored
 
 
 def source_of(data: Data, frame: Any = None) -> Source:
@@ -200,7 +201,7 @@ def _anchored(recipe: Recipe) -> Recipe:
     """Return the recipe with all paths of files absolute, from the working folder."""
 
     def absolute(path: str | None) -> str | None:
-        return path if path is None or path.startswith("world:") else str(Path.cwd() / path)
+        return path if path is None or path.startswith("world:") else anchored(path, Path.cwd())
 
     data = recipe.data
     paths: dict[str, Any] = {n: absolute(getattr(data, n)) for n in ("path", "valid", "test")}

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import combinations
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.experiments.specification import Experiment
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_mapping
+from crosstower.values.addresses.address import Place, anchored
 
 
 class Experiments(FrozenModel):
@@ -69,7 +69,7 @@ class Experiments(FrozenModel):
         return self.experiments[names.index(name)]
 
 
-def load_experiments(path: str | Path) -> Experiments:
+def load_experiments(path: str | Place) -> Experiments:
     """Read a file of experiments.
 
     >>> import tempfile
@@ -92,23 +92,25 @@ def load_experiments(path: str | Path) -> Experiments:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
     """
-    path = path_of("experiments", path, error=RecipeError, expected="the path of a YAML file")
+    place = place_argument(
+        "experiments", path, error=RecipeError, expected="the path of a YAML file"
+    )
     plain = read_mapping(
-        path,
+        place,
         named="the file is",
         empty="expected the key experiments with a list of experiments",
     )
     found = validate(Experiments, plain)
-    many = tuple(_located(one, path.absolute().parent) for one in found.experiments)
+    many = tuple(_located(one, place.parent) for one in found.experiments)
     return found.model_copy(update={"experiments": many})
 
 
-def _located(one: Experiment, folder: Path) -> Experiment:
+def _located(one: Experiment, folder: Place) -> Experiment:
     """Return an experiment with the bundles of its arms as absolute paths."""
     arms = {
         name: arm
         if arm.bundle is None
-        else arm.model_copy(update={"bundle": str(folder / arm.bundle)})
+        else arm.model_copy(update={"bundle": anchored(arm.bundle, folder)})
         for name, arm in one.arms.items()
     }
     return one.model_copy(update={"arms": arms})

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -24,9 +23,10 @@ from crosstower.evaluation.reports.plots import ACCENT, SOFT, inline_svg
 from crosstower.experiments.lifts import Lift
 from crosstower.experiments.report import ExperimentReport
 from crosstower.experiments.tables import tables_of
+from crosstower.values.addresses.address import Place
 
 
-def write_experiment_page(path: Path, report: ExperimentReport) -> Path:
+def write_experiment_page(path: Place, report: ExperimentReport) -> Place:
     """Write the page about an experiment as one HTML file and return its path.
 
     Raises:

@@ -24,17 +24,18 @@ from crosstower.data.encoders.learned import Learned, load_learned, save_learned
 from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
-from crosstower.errors import RecipeError, RunError, TrainingError
+from crosstower.errors import RecipeError, TrainingError
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
+from crosstower.fitting.run_place import place_of_run, published, refuse_existing
 from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.models.registry import MODELS
 from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
-from crosstower.recipe.arguments import count_of, path_of
+from crosstower.recipe.arguments import count_of
 from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
@@ -45,6 +46,7 @@ from crosstower.training.distributed.world import open_world
 from crosstower.training.job import Job
 from crosstower.training.progress import training_bar
 from crosstower.training.run import BLENDED, Run, RunInfo
+from crosstower.values.addresses.address import Place
 
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 
@@ -57,7 +59,7 @@ def fit(
     test: Any = None,
     overrides: Sequence[str] = (),
     seeds: int | None = None,
-    out: str | Path | None = None,
+    out: str | Place | None = None,
     warm_start: Run | str | Path | None = None,
     prepared: str | Path | None = None,
     resume: bool = False,
@@ -74,7 +76,8 @@ def fit(
         test: test rows; then `data` holds the training rows.
         overrides: such as "training.epochs=3"; only with a YAML file.
         seeds: number of trainings per model (for mean and sd), 1 if None.
-        out: the run folder, `runs/NAME` if None. It must not exist.
+        out: the run folder, `runs/NAME` if None. It must not exist. The run of an address is
+            trained in the cache folder (`CROSSTOWER_CACHE`) and uploaded when it is finished.
         warm_start: an earlier run of the same columns, tasks and models. The training goes on from
             its weights, optimiser states and statistics; `data` holds the rows since then.
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
@@ -93,9 +96,11 @@ def fit(
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """
-    folder = folder_of(recipe, out, resume=resume)
-    recipe, data = located(*parts_of(as_recipe(recipe, list(overrides)), data, valid, test))
-    folder, tables = folder or Path("runs") / recipe.name, data is not None
+    place = place_of_run(recipe, out, resume=resume)
+    given = place if resume and out is None and place is not None else recipe
+    plain = as_recipe(given, list(overrides))
+    recipe, data = located(*parts_of(plain, data, valid, test))
+    folder, tables = place or Path("runs") / recipe.name, data is not None
     if finish and not resume:
         raise RecipeError("finish: ends a run that has begun, so it needs resume")
     every_seed = _seeds(recipe, seeds)
@@ -148,7 +153,8 @@ def fit(
         if world.rank == 0:
             shutil.rmtree(spill, ignore_errors=True)
     world.first(lambda: _evaluate(run, data, console))
-    return run
+    copy = Path(world.first(lambda: published(run)))
+    return run if copy == run.folder else Run.open(copy)
 
 
 def _stored(prepared: Any, recipe: Recipe, data: Any, warm_start: Any) -> PreparedFolder | None:
@@ -204,41 +210,6 @@ def _evaluate(run: Run, data: Any, console: Console) -> None:
 def _peak_memory_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def folder_of(recipe: Any, out: Any, *, resume: bool) -> Path | None:
-    """Return the folder given as `out`, or as the recipe of a run to resume; None without either.
-
-    Raises:
-        RunError: it is not a path, or a folder that is not to be resumed.
-
-    """
-    if out is not None:
-        return path_of("out", out, error=RunError, expected="the folder of the new run")
-    if not isinstance(recipe, str | Path):
-        return None
-    if resume and not Path(recipe).exists() and not Path(recipe).suffix:
-        raise RunError(f"{recipe}: no such run; give the folder that 'crosstower fit' wrote")
-    if not Path(recipe).is_dir():
-        return None
-    if not resume:
-        raise RunError(
-            f"{recipe}: a folder, expected a recipe file; go on with a run with resume (--resume)"
-        )
-    return Path(recipe)
-
-
-def refuse_existing(folder: Path) -> None:
-    """Raise RunError if the folder of a new run already exists."""
-    if not folder.exists():
-        return
-    way = ""
-    if (folder / "run.json").is_file():
-        way = f", or go on with: {Run.open(folder).resume}"
-    raise RunError(
-        f"{folder}: already exists and is never overwritten; choose another folder with --out,"
-        f" remove it{way}"
-    )
 
 
 def create_run(

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.errors import DataError, QueryError
+from crosstower.errors import DataError, QueryError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.queries import (
     FunnelQueries,
@@ -49,6 +49,7 @@ from crosstower.funnel.verdicts import verdicts_of
 from crosstower.recipe.arguments import check_kinds
 from crosstower.recipe.own_columns import ROW
 from crosstower.storage.files import write_atomic
+from crosstower.storage.folders import publish_changes
 from crosstower.values.arrays import Indices
 
 Truth = Callable[[pl.DataFrame], NDArray[Any]]
@@ -129,6 +130,7 @@ def write_funnel(funnel: Funnel, report: FunnelReport) -> Path:
     """Write the report as `funnel.json` into the folder of the ranking run."""
     path = funnel.ranking.folder / "funnel.json"
     write_atomic(path, json.dumps(report.plain(), indent=1, allow_nan=False).encode())
+    publish_changes(funnel.ranking.folder, error=RunError)
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,12 +20,14 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Precision
 from crosstower.storage.files import replacing
 from crosstower.training.run import Run
+from crosstower.values.addresses.address import Place, place_of
+from crosstower.values.addresses.remote import exists
 
 
 def predict_file(
     run: Run,
-    data: str | Path,
-    output: str | Path,
+    data: str | Place,
+    output: str | Place,
     *,
     columns: Sequence[str] | None = None,
     model: str | None = None,
@@ -48,10 +49,10 @@ def predict_file(
         DataError: the rows lack a column or hold a bad cell.
 
     """
-    output = Path(output)
-    if output.exists() and not force:
-        raise RunError(f"{output}: already exists; choose another with -o, or give --force")
-    raw = source_of(run.recipe.data.model_copy(update={"path": str(data)}))
+    place = place_of(output, error=RunError)
+    if not force:
+        _refuse_existing(place)
+    raw = source_of(run.recipe.data.at(str(data)))
     columns, source = raw.columns() if columns is None else list(columns), counted(raw, run.recipe)
     require_columns(source, columns)
     ranker = Ranker.open(run, model=model, seed=seed)
@@ -66,7 +67,7 @@ def predict_file(
         tally=tally,
     )
     try:
-        with replacing(output) as aside, console.status("scoring") as status:
+        with replacing(place) as aside, console.status("scoring") as status:
             writer: parquet.ParquetWriter | None = None
             for frame in frames:
                 _count(frame, steps)
@@ -79,12 +80,21 @@ def predict_file(
                 raise DataError(f"{source.name}: no rows to score")
             writer.close()
     except OSError as error:
-        raise RunError(f"{output}: cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{place}: cannot be written: {error.strerror or error}") from error
     if words := "; ".join(step.words(rows) for step in steps if step.unseen):
         console.print(f"{words}.", markup=False, highlight=False, soft_wrap=True)
     for sentence in tally.sentences():
         console.print(f"{sentence}.", markup=False, highlight=False, soft_wrap=True)
     return rows
+
+
+def _refuse_existing(place: Place) -> None:
+    try:
+        found = exists(place)
+    except OSError as error:
+        raise RunError(f"{place}: cannot be written: {error}") from error
+    if found:
+        raise RunError(f"{place}: already exists; choose another with -o, or give --force")
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,7 +11,7 @@ import polars as pl
 from crosstower.data.counters.counted_source import counted_source_of
 from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
-from crosstower.errors import notify
+from crosstower.errors import RunError, notify
 from crosstower.evaluation.reports.content import (
     DataFacts,
     ReportContent,
@@ -26,6 +25,7 @@ from crosstower.ranking.data import evaluation_columns
 from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.schema import Categorical
 from crosstower.recipe.tasks import Binary
+from crosstower.storage.folders import publish_changes
 from crosstower.training.history import (
     environment_of,
     history,
@@ -36,6 +36,7 @@ from crosstower.training.history import (
     write_figures,
 )
 from crosstower.training.run import CALIBRATION, Run
+from crosstower.values.addresses.address import Place
 
 Predictions = Mapping[str, Sequence[pl.DataFrame]]
 
@@ -94,12 +95,13 @@ def write_results(run: Run, *, peak_memory_mb: float | None = None) -> tuple[Tas
     reports = task_reports(run, stored_predictions(run))
     write_report_of(run, reports, run.report)
     write_figures(run, {"tasks": metrics_of(reports)}, peak_memory_mb)
+    publish_changes(run.folder, error=RunError)
     return reports
 
 
 def write_report_of(
-    run: Run, reports: tuple[TaskReport, ...], path: Path, *, facts: DataFacts | None = None
-) -> Path:
+    run: Run, reports: tuple[TaskReport, ...], path: Place, *, facts: DataFacts | None = None
+) -> Place:
     """Write the HTML report of `reports`."""
     main = next(iter(run.info.models))
     content = ReportContent(
@@ -115,8 +117,8 @@ def write_report_of(
 
 
 def evaluate_on(
-    run: Run, data: Any, out: Path | None = None
-) -> tuple[tuple[TaskReport, ...], Path]:
+    run: Run, data: Any, out: Place | None = None
+) -> tuple[tuple[TaskReport, ...], Place]:
     """Evaluate every model and seed on other labelled rows; return reports and the page.
 
     Rows left out, values never seen and rows that trained the model stand in the page, and are a
@@ -132,8 +134,9 @@ def evaluate_on(
     facts = DataFacts(source.name, "none: all rows", {"these rows": first.height}, rates, notes)
     notify(tally.warnings())
     reports = task_reports(run, frames)
-    path = out or report_of(run, source)
-    return reports, write_report_of(run, reports, path, facts=facts)
+    page = write_report_of(run, reports, out or report_of(run, source), facts=facts)
+    publish_changes(run.folder, error=RunError)
+    return reports, page
 
 
 def _mean(labels: pl.Series) -> float:

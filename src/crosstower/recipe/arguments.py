@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstower.errors import CrosstowerError, RecipeError
+from crosstower.values.addresses.address import Address, Place, place_of
 
 _LONGEST = 60
 
@@ -37,7 +38,7 @@ def count_of(
 
 
 def path_of(name: str, value: Any, *, error: type[CrosstowerError], expected: str) -> Path:
-    """Return a path.
+    """Return a path of this machine.
 
     Args:
         name: of the argument.
@@ -46,12 +47,34 @@ def path_of(name: str, value: Any, *, error: type[CrosstowerError], expected: st
         expected: the allowed value, such as "a run folder".
 
     Raises:
-        CrosstowerError: of class `error`, if the value is not a path.
+        CrosstowerError: of class `error`, if the value is not a path, or is an address.
 
     """
-    if not isinstance(value, str | PathLike):
+    place = place_argument(name, value, error=error, expected=expected)
+    if isinstance(place, Address):
+        raise error(
+            f"{name}: expected {expected} on this machine, got {place}; copy it to a path first"
+        )
+    return place
+
+
+def place_argument(name: str, value: Any, *, error: type[CrosstowerError], expected: str) -> Place:
+    """Return a path of this machine, or an address.
+
+    Args:
+        name: of the argument.
+        value: as given: text, a path or an address.
+        error: class of the exception.
+        expected: the allowed value, such as "a run folder".
+
+    Raises:
+        CrosstowerError: of class `error`, if the value is neither, or an address that cannot be
+            used.
+
+    """
+    if not isinstance(value, str | PathLike | Address):
         raise error(f"{name}: expected {expected}, got {described(value)}")
-    return Path(value)
+    return place_of(value, error=error)
 
 
 def check_kinds(**given: tuple[Any, type]) -> None:

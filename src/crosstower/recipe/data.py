@@ -38,7 +38,9 @@ class Data(FrozenModel):
     """
 
     path: str | None = Field(
-        default=None, description="File, folder or glob (Parquet, CSV, Arrow), or world:NAME."
+        default=None,
+        description="File, folder or glob (Parquet, CSV, Arrow), by path or address, or"
+        " world:NAME.",
     )
     valid: str | None = Field(
         default=None,
@@ -87,6 +89,14 @@ class Data(FrozenModel):
         ge=1,
         description="Encoded rows beyond this size are stored on disk and read in windows.",
     )
+
+    def at(self, path: str) -> Data:
+        """Return the section with other rows: those of a path or an address.
+
+        >>> Data(path="clicks.parquet", seed=1).at("s3://bucket/clicks").path
+        's3://bucket/clicks'
+        """
+        return self.model_copy(update={"path": path})
 
     @model_validator(mode="after")
     def _runner_of_daft(self) -> Self:

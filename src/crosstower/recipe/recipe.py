@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.recipe.arguments import described, path_of
+from crosstower.recipe.arguments import described, place_argument
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
@@ -26,6 +26,8 @@ from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import anchor_paths, read_yaml, set_key
+from crosstower.values.addresses.address import Address, Place, place_of
+from crosstower.values.addresses.remote import read_text
 
 CHAINED = "esmm"
 """Model whose tasks form a chain; by default all binary tasks in the order of the schema."""
@@ -202,8 +204,8 @@ class Recipe(FrozenModel):
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
-def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe file; data paths are relative to its folder.
+def load_recipe(path: str | Place, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe file; relative paths of data start at its folder.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "clicks.yaml"
@@ -212,28 +214,32 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     3
 
     Args:
-        path: of a YAML file.
+        path: path or address of a YAML file.
         overrides: KEY=VALUE, such as "training.epochs=3".
 
     Raises:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
     """
-    path = path_of("recipe", path, error=RecipeError, expected="the path of a YAML file")
-    if not path.is_file():
+    expected = "the path or address of a YAML file"
+    place = place_argument("recipe", path, error=RecipeError, expected=expected)
+    try:
+        text = read_text(place)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise RecipeError(
-            f"{path}: no such recipe; write one with: crosstower init DATA -o"
-            f" {path.name if path.suffix else f'{path.name}.yaml'}"
-        )
-    text = path.read_text(encoding="utf-8")
-    return parse_recipe(text, overrides, folder=path.parent, name=path.stem)
+            f"{place}: no such recipe; write one with: crosstower init DATA -o"
+            f" {place.name if place.suffix else f'{place.name}.yaml'}"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{place}: cannot be read: {error}") from error
+    return parse_recipe(text, overrides, folder=place.parent, name=place.stem)
 
 
 def parse_recipe(
     text: str,
     overrides: list[str] | None = None,
     *,
-    folder: Path | None = None,
+    folder: Place | None = None,
     name: str | None = None,
 ) -> Recipe:
     """Parse a recipe from YAML text, with overrides such as `training.epochs=3`.
@@ -269,7 +275,7 @@ def parse_recipe(
     if name is not None:
         plain.setdefault("name", name)
     if folder is not None:
-        where = path_of("folder", folder, error=RecipeError, expected="a folder")
+        where = place_argument("folder", folder, error=RecipeError, expected="a folder")
         anchor_paths(plain, where)
     return validate(Recipe, plain)
 
@@ -297,11 +303,12 @@ def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:
         if overrides:
             raise RecipeError("overrides only go with a recipe file; change the Recipe instead")
         return recipe
-    if not isinstance(recipe, str | Path):
+    if not isinstance(recipe, str | Path | Address):
         raise RecipeError(
             f"recipe: expected the path of a YAML file, a Recipe or a Schema, got"
             f" {described(recipe)}; rows are given by data, with a schema that says what they are:"
             " fit(Schema(columns=..., tasks=...), data=rows)"
         )
-    path = Path(recipe)
-    return load_recipe(path / "recipe.yaml" if path.is_dir() else path, overrides)
+    place = place_of(recipe, error=RecipeError)
+    is_folder = isinstance(place, Path) and place.is_dir()
+    return load_recipe(place / "recipe.yaml" if is_folder else place, overrides)

@@ -7,13 +7,12 @@ Rules apply after the blend, in one order, however they are written: `require` a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.rule_kinds import (
     Boost,
@@ -30,6 +29,7 @@ from crosstower.recipe.rule_kinds import (
 )
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_mapping
+from crosstower.values.addresses.address import Place
 
 MOST = 64
 """Maximum rules per kind."""
@@ -160,7 +160,7 @@ class RequestRules(Rules):
     replace: bool = Field(default=False, description="Ignore the rules of the bundle.")
 
 
-def load_rules(path: str | Path) -> Rules:
+def load_rules(path: str | Place) -> Rules:
     """Read a file of rules.
 
     >>> import tempfile
@@ -176,9 +176,9 @@ def load_rules(path: str | Path) -> Rules:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
 
     """
-    path = path_of("rules", path, error=RecipeError, expected="the path of a YAML file")
+    place = place_argument("rules", path, error=RecipeError, expected="the path of a YAML file")
     plain = read_mapping(
-        path,
+        place,
         missing="no such file of rules; it holds keys such as pin",
         named="the rules are",
         empty="expected keys such as boost and pin, got none",

@@ -7,13 +7,14 @@ join and the category NO would be lost.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.events import ROWS
+from crosstower.values.addresses.address import Place, anchored
+from crosstower.values.addresses.remote import read_text
 
 _BOOL = "tag:yaml.org,2002:bool"
 
@@ -45,7 +46,7 @@ def read_yaml(text: str) -> Any:
 
 
 def read_mapping(
-    path: Path, *, named: str, empty: str, missing: str | None = None
+    path: Place, *, named: str, empty: str, missing: str | None = None
 ) -> dict[str, Any]:
     """Read a YAML file of keys and values.
 
@@ -60,7 +61,7 @@ def read_mapping(
 
     """
     try:
-        plain: Any = read_yaml(path.read_text(encoding="utf-8"))
+        plain: Any = read_yaml(read_text(path))
     except OSError as error:
         reason = missing or f"cannot be read: {error.strerror or error}"
         raise RecipeError(f"{path}: {reason}") from error
@@ -103,8 +104,8 @@ def set_key(plain: dict[str, Any], override: str) -> None:
     place[last] = read_yaml(value)
 
 
-def anchor_paths(plain: dict[str, Any], folder: Path) -> None:
-    """Make the data paths of a recipe absolute.
+def anchor_paths(plain: dict[str, Any], folder: Place) -> None:
+    """Make the data paths of a recipe absolute; addresses are.
 
     Args:
         plain: the recipe.
@@ -122,7 +123,7 @@ def anchor_paths(plain: dict[str, Any], folder: Path) -> None:
             continue
         path = holder.get(key)
         if isinstance(path, str) and not path.startswith("world:"):
-            holder[key] = str(folder.absolute() / path)
+            holder[key] = anchored(path, folder)
 
 
 def _event_logs(data: Any) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from crosstower.data.batch import Batch
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.progress import no_progress
 from crosstower.data.reading import source_of, undivided
-from crosstower.errors import DataError, notify
+from crosstower.errors import DataError, RunError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
 from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines
@@ -36,15 +35,17 @@ from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever
+from crosstower.storage.folders import publish_changes
 from crosstower.training.history import report_of
 from crosstower.training.run import Run
+from crosstower.values.addresses.address import Place
 from crosstower.values.arrays import Indices
 from crosstower.values.columns import matched
 
 
 def evaluate_retrieval_on(
-    run: Run, data: Any, out: Path | None = None
-) -> tuple[RetrievalReport, Path]:
+    run: Run, data: Any, out: Place | None = None
+) -> tuple[RetrievalReport, Place]:
     """Evaluate the models of all seeds on the positives of other rows; return report and page.
 
     Histories come from the run's rows, and baselines are fitted on the same rows. Items must be in
@@ -96,7 +97,9 @@ def evaluate_retrieval_on(
         source.name, "none: all rows", {"these rows": len(rows.user)}, {}, tuple(notes)
     )
     path = out or report_of(run, source)
-    return report, write_retrieval_report(run, report, path, facts=facts)
+    page = write_retrieval_report(run, report, path, facts=facts)
+    publish_changes(run.folder, error=RunError)
+    return report, page
 
 
 def earlier_of(run: Run, rows: PositiveRows) -> Histories:

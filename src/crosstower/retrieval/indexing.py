@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.errors import RunError
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import USER
 from crosstower.retrieval.index.calibration import RECALL
@@ -20,6 +21,7 @@ from crosstower.retrieval.index.index import ItemIndex
 from crosstower.retrieval.index.open import save_index
 from crosstower.retrieval.index.registry import IndexItems, build_engine, options_of
 from crosstower.retrieval.retriever import Retriever
+from crosstower.storage.folders import origin_of, publish_changes
 
 _QUERIES, _CALIBRATED, _K = 500, 128, 10
 _ANN_FROM = 20_000
@@ -76,6 +78,7 @@ def build_index(
     seconds = time.perf_counter() - start
     recall, speed = measured(index, items, vectors, queries)
     _replace(index, retriever, kind)
+    publish_changes(retriever.run.folder, error=RunError)
     files = [f for f in retriever.index_folder.rglob("*") if f.is_file()]
     return IndexFacts(
         kind=kind,
@@ -86,7 +89,7 @@ def build_index(
         recall=recall,
         queries_per_second=round(speed),
         megabytes=round(sum(f.stat().st_size for f in files) / 1e6, 2),
-        folder=str(retriever.index_folder),
+        folder=str(origin_of(retriever.index_folder)),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from crosstower.errors import RunError
 from crosstower.evaluation.reports.content import (
     DataFacts,
     ReportContent,
@@ -16,6 +16,7 @@ from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrie
 from crosstower.retrieval.baselines.fit import omitted_baselines
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT, FOLDER, load_lists, read, read_queries
+from crosstower.storage.folders import publish_changes
 from crosstower.training.history import (
     environment_of,
     history,
@@ -24,6 +25,7 @@ from crosstower.training.history import (
     write_figures,
 )
 from crosstower.training.run import Run
+from crosstower.values.addresses.address import Place
 
 
 def stored_report(run: Run) -> RetrievalReport:
@@ -57,6 +59,7 @@ def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) ->
     figures = {"retrieval": metrics_of(report), "relevant_counts": counts}
     figures["omitted_baselines"] = omitted_baselines(run.recipe, report.items)
     write_figures(run, figures, peak_memory_mb)
+    publish_changes(run.folder, error=RunError)
     return report
 
 
@@ -66,8 +69,8 @@ def metrics_of(report: RetrievalReport) -> dict[str, Any]:
 
 
 def write_retrieval_report(
-    run: Run, report: RetrievalReport, path: Path, *, facts: DataFacts | None = None
-) -> Path:
+    run: Run, report: RetrievalReport, path: Place, *, facts: DataFacts | None = None
+) -> Place:
     """Write the HTML report."""
     main, known = next(iter(run.info.models)), run.info.facts
     content = ReportContent(

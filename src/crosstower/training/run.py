@@ -29,7 +29,7 @@ from crosstower.data.encoders.files import load_encoder
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.models.registry import build
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.events import EventLog
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
@@ -37,14 +37,18 @@ from crosstower.recipe.registry import require_own
 from crosstower.recipe.renamed import stored_names
 from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
+from crosstower.storage.folders import local_folder, origin_of
 from crosstower.training.checkpoint import load_weights
 from crosstower.training.trainer import BEST
 from crosstower.training.weight_files import is_stored
+from crosstower.values.addresses.address import Place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMAT = 2
+MARKER = "run.json"
+"""File without which a folder is not a run."""
 CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
@@ -75,7 +79,7 @@ class Run:
     """An open run folder, from `fit` or `Run.open`.
 
     Args:
-        folder: of the run.
+        folder: of the run; of its local copy if the run is at an address.
         recipe: as trained.
         info: models, seeds, statistics of the data, and environment.
 
@@ -86,16 +90,17 @@ class Run:
     info: RunInfo
 
     @staticmethod
-    def open(folder: str | Path) -> Run:
-        """Open a run folder.
+    def open(folder: str | Place) -> Run:
+        """Open a run folder; one at an address is copied into the cache (`CROSSTOWER_CACHE`).
 
         Raises:
             RunError: there is no run, it is damaged or of another format, or it uses a column kind
                 that no imported module registers.
 
         """
-        folder = path_of("run", folder, error=RunError, expected="a run folder")
-        path = folder / "run.json"
+        place = place_argument("run", folder, error=RunError, expected="a run folder")
+        folder = local_folder(place, MARKER, error=RunError)
+        path = folder / MARKER
         if not path.is_file():
             raise RunError(
                 f"{folder}: no run in this folder (no run.json); give the folder that"
@@ -137,6 +142,11 @@ class Run:
         data = self.recipe.data.model_copy(update={"events": (log,)})
         return replace(self, recipe=self.recipe.model_copy(update={"data": data}))
 
+    @property
+    def place(self) -> Place:
+        """The address of the run if its folder is a local copy, else its folder."""
+        return origin_of(self.folder)
+
     @cached_property
     def encoder(self) -> Encoder:
         """The fitted encoder."""
@@ -164,7 +174,7 @@ class Run:
         seeds, rows = len(self.info.seeds), sum(self.info.facts.rows.values())
         unfinished = "" if (self.folder / METRICS).is_file() else ", unfinished"
         return (
-            f"Run('{self.folder}': {main}{baselines}, {seeds} seed{'s' if seeds > 1 else ''},"
+            f"Run('{self.place}': {main}{baselines}, {seeds} seed{'s' if seeds > 1 else ''},"
             f" {rows:,} rows{unfinished})"
         )
 
@@ -197,10 +207,10 @@ class Run:
     def resume(self) -> str:
         """How to go on with the run: a command, or a call where the rows were tables."""
         if not self.info.tables:
-            return f"crosstower fit --resume {self.folder}"
+            return f"crosstower fit --resume {self.place}"
         given = isinstance(self.recipe.data.split, GivenSplit)
         rows = "data=ROWS, valid=ROWS, test=ROWS" if given else "data=ROWS"
-        return f"crosstower.fit({str(self.folder)!r}, {rows}, resume=True) from Python, same rows"
+        return f"crosstower.fit({str(self.place)!r}, {rows}, resume=True) from Python, same rows"
 
     def model_folder(self, model: str, seed: int) -> Path:
         """Return the folder of one training.

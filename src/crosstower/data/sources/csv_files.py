@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,6 +14,8 @@ from pyarrow import csv
 from crosstower.data.sources.frames import from_arrow
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
+from crosstower.values.addresses.address import Address, Place
+from crosstower.values.addresses.remote import input_file
 
 BLOCK_BYTES = 8 << 20
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
@@ -28,7 +29,7 @@ class CsvFile:
     """One file, opened again for each pass.
 
     Args:
-        path: ends with .csv or .tsv, and .gz, .bz2 or .zst where it is compressed.
+        path: or address; ends with .csv or .tsv, and .gz, .bz2 or .zst where it is compressed.
         dialect: as the recipe has it.
 
     Raises:
@@ -36,7 +37,7 @@ class CsvFile:
 
     """
 
-    def __init__(self, path: Path, dialect: Csv) -> None:
+    def __init__(self, path: Place, dialect: Csv) -> None:
         self.path, self.dialect = path, dialect
         with self._opened() as stream:
             sample = stream.read(_SAMPLE_BYTES)
@@ -88,6 +89,9 @@ class CsvFile:
 
     def _opened(self) -> Any:
         compression = COMPRESSIONS.get(self.path.suffix.lower())
+        if isinstance(self.path, Address):
+            source = input_file(self.path)
+            return pa.input_stream(source, compression=compression, buffer_size=BLOCK_BYTES)
         return pa.input_stream(str(self.path), compression=compression)
 
     def _read(self, names: Sequence[str] = ()) -> Any:

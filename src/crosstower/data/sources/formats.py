@@ -5,10 +5,12 @@ Memory does not grow with the number of rows: a chunk is read, used and dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import PurePath
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -20,16 +22,20 @@ from crosstower.data.sources.partitions import partition_of, with_partition
 from crosstower.errors import DataError, did_you_mean
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.own_columns import MARK
+from crosstower.values.addresses.address import Address, Place
+from crosstower.values.addresses.remote import input_file
 
 CHUNK_ROWS = 65_536
+REQUEST_BYTES = 4 << 20
+"""Bytes of a column that one request to a store reads at most."""
 
 
 @dataclass(frozen=True)
 class FileFormat:
     """Readers of one kind of file: its column names, and given columns of its rows in chunks."""
 
-    names: Callable[[Path, Csv], list[str]]
-    frames: Callable[[Path, Sequence[str], Csv], Iterator[pl.DataFrame]]
+    names: Callable[[Place, Csv], list[str]]
+    frames: Callable[[Place, Sequence[str], Csv], Iterator[pl.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,14 @@ class DataFile:
     """A file of rows.
 
     Args:
-        path: of the file.
+        path: or address of the file.
         format: that reads it.
         dialect: of CSV files.
         partition: columns that the names of its folders give.
 
     """
 
-    path: Path
+    path: Place
     format: FileFormat
     dialect: Csv
     partition: Mapping[str, str | None]
@@ -133,11 +139,11 @@ def refuse_missing(columns: Sequence[str], present: list[str], where: str) -> No
             )
 
 
-def open_file(path: Path, dialect: Csv | None = None, *, root: Path | None = None) -> DataFile:
+def open_file(path: Place, dialect: Csv | None = None, *, root: Place | None = None) -> DataFile:
     """Return a file, read by its suffix in any case; CSV files may be compressed.
 
     Args:
-        path: of the file.
+        path: or address of the file.
         dialect: of CSV files.
         root: folder below which folders called KEY=VALUE give a column KEY (Hive partitions).
 
@@ -156,57 +162,84 @@ def open_file(path: Path, dialect: Csv | None = None, *, root: Path | None = Non
     return DataFile(path, found, Csv() if dialect is None else dialect, partition)
 
 
-def suffix_of(file: Path) -> str:
+def suffix_of(file: Place) -> str:
     """Return what tells the format: lower case, without the ending of a compressed CSV file.
 
     >>> suffix_of(Path("ROWS.CSV.gz"))
     '.csv'
     """
     last = file.suffix.lower()
-    inner = Path(file.stem).suffix.lower()
+    inner = PurePath(file.stem).suffix.lower()
     return inner if last in COMPRESSIONS and inner in (".csv", ".tsv") else last
 
 
-def unreadable(file: Path, error: Exception) -> DataError:
+def unreadable(file: Place, error: Exception) -> DataError:
     """Return the error of a file that cannot be read, with what to do."""
     reason, kind = str(error).splitlines()[0], suffix_of(file)[1:]
     advice = "write it again"
+    if isinstance(file, Address) and isinstance(error, OSError):
+        return DataError(
+            f"{file}: cannot be read: {reason}; the connection was tried several times: check the"
+            " store, the credentials in the environment, and the network"
+        )
     if kind in ("csv", "tsv"):
         advice = "repair it, or set data.csv (delimiter, encoding) to how it is written"
     return DataError(f"{file}: cannot be read as {kind}: {reason}; {advice}")
 
 
-def _parquet_names(file: Path, _dialect: Csv) -> list[str]:
-    return parquet.read_schema(file).names
+@contextmanager
+def parquet_file(file: Place) -> Generator[parquet.ParquetFile]:
+    """Open a Parquet file for reading in little memory.
+
+    Without pre-buffering a row group is decoded page by page, so memory stays flat.
+    """
+    buffer = REQUEST_BYTES if isinstance(file, Address) else 0
+    with (
+        _opened(file) as source,
+        parquet.ParquetFile(source, pre_buffer=False, buffer_size=buffer) as opened,
+    ):
+        yield opened
 
 
-def _parquet_frames(file: Path, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
-    # Without pre-buffering a row group is decoded page by page, so memory stays flat.
-    with parquet.ParquetFile(file, pre_buffer=False) as opened:
+def _parquet_names(file: Place, _dialect: Csv) -> list[str]:
+    with parquet_file(file) as opened:
+        return opened.schema_arrow.names
+
+
+def _parquet_frames(file: Place, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
+    with parquet_file(file) as opened:
         for batch in opened.iter_batches(CHUNK_ROWS, columns=list(columns)):
             yield from_arrow(batch)
 
 
-def _csv_names(file: Path, dialect: Csv) -> list[str]:
+def _csv_names(file: Place, dialect: Csv) -> list[str]:
     return CsvFile(file, dialect).names()
 
 
-def _csv_frames(file: Path, columns: Sequence[str], dialect: Csv) -> Iterator[pl.DataFrame]:
+def _csv_frames(file: Place, columns: Sequence[str], dialect: Csv) -> Iterator[pl.DataFrame]:
     return CsvFile(file, dialect).frames(columns)
 
 
-def _arrow_names(file: Path, _dialect: Csv) -> list[str]:
-    with pa.memory_map(str(file)) as mapped:
-        return ipc.open_file(mapped).schema.names
+def _arrow_names(file: Place, _dialect: Csv) -> list[str]:
+    with _opened(file, mapped=True) as source:
+        return ipc.open_file(source).schema.names
 
 
-def _arrow_frames(file: Path, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
-    with pa.memory_map(str(file)) as mapped:
-        reader = ipc.open_file(mapped)
+def _arrow_frames(file: Place, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
+    with _opened(file, mapped=True) as source:
+        names = ipc.open_file(source).schema.names
+        options = ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns])
+        reader = ipc.open_file(source, options=options)
         for i in range(reader.num_record_batches):
             batch = reader.get_batch(i).select(list(columns))
             for start in range(0, batch.num_rows, CHUNK_ROWS):
                 yield from_arrow(batch.slice(start, CHUNK_ROWS))
+
+
+def _opened(file: Place, *, mapped: bool = False) -> Any:
+    if isinstance(file, Address):
+        return input_file(file)
+    return pa.memory_map(str(file)) if mapped else pa.OSFile(str(file))
 
 
 _ARROW = FileFormat(_arrow_names, _arrow_frames)

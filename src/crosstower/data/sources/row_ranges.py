@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import parquet
 
 from crosstower.data.sources.formats import (
     CHUNK_ROWS,
     Chunk,
     DataFile,
+    parquet_file,
     refuse_missing,
     suffix_of,
     unreadable,
@@ -36,7 +36,8 @@ def rows_in(file: DataFile) -> int | None:
     if suffix_of(file.path) not in _DIVISIBLE:
         return None
     _ = file.inside  # a file that is damaged is an error that names it
-    return parquet.read_metadata(file.path).num_rows
+    with parquet_file(file.path) as opened:
+        return opened.metadata.num_rows
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class RangeSource:
 
     def _parquet_frames(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         stop = self.stop or 0
-        with parquet.ParquetFile(self.file.path, pre_buffer=False) as opened:
+        with parquet_file(self.file.path) as opened:
             groups, row = _groups(opened.metadata, self.start, stop)
             for batch in opened.iter_batches(CHUNK_ROWS, row_groups=groups, columns=list(columns)):
                 low = max(self.start - row, 0)

@@ -6,7 +6,6 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -36,6 +35,7 @@ from crosstower.evaluation.reports.page import (
     seeds_note,
     write_page,
 )
+from crosstower.values.addresses.address import Place
 
 MOST_PAIRS = 6
 """Pairs of tasks whose front is drawn."""
@@ -78,7 +78,7 @@ class _Types:
         return [Items("legend", keys)]
 
 
-def write_blend_report(path: Path, content: BlendContent) -> Path:
+def write_blend_report(path: Place, content: BlendContent) -> Place:
     """Write the page about a blend as one HTML file and return its path.
 
     Sections without content are left out.

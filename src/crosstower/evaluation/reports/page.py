@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -13,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crosstower.errors import RunError
 from crosstower.evaluation.reports.content import ModelMetrics
+from crosstower.storage.files import write_atomic
+from crosstower.values.addresses.address import Address, Place
 
 NOT_DEFINED = "\N{EN DASH}"
 
@@ -131,20 +132,27 @@ class Section:
     small: str = ""
 
 
-def write_page(path: Path, html: str) -> Path:
+def write_page(path: Place, html: str) -> Place:
     """Write a page as one file; missing folders are created.
+
+    Args:
+        path: or address of the file.
+        html: its content.
 
     Raises:
         RunError: the file cannot be written.
 
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
+        if isinstance(path, Address):
+            write_atomic(path, html.encode())
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(html, encoding="utf-8")
     except OSError as error:
         raise RunError(
-            f"report {path}: cannot be written ({error.strerror}); free some space or choose"
-            " another folder"
+            f"report {path}: cannot be written ({error.strerror or error}); free some space or"
+            " choose another folder"
         ) from error
     return path
 

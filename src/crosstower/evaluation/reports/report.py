@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from crosstower.evaluation.metrics.registry import metrics_of, names_of, title_of
 from crosstower.evaluation.reports.content import (
@@ -36,6 +35,7 @@ from crosstower.evaluation.reports.page import (
 )
 from crosstower.evaluation.reports.plots import reliability_plot, training_plot
 from crosstower.recipe.tasks import HeadKind
+from crosstower.values.addresses.address import Place
 
 _TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are no metrics
 _RETRIEVAL_NOTE = (
@@ -47,7 +47,7 @@ _RETRIEVAL_NOTE = (
 _HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 
 
-def write_report(path: Path, content: ReportContent) -> Path:
+def write_report(path: Place, content: ReportContent) -> Place:
     """Write the page about a run as one HTML file and return its path.
 
     Raises:

@@ -21,7 +21,7 @@ from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
-from crosstower.recipe.arguments import count_of, described, path_of
+from crosstower.recipe.arguments import count_of, described, place_argument
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import FOLDER, OLD_QUERIES, QUERIES, SEEN_ITEMS, USER
 from crosstower.retrieval.index.calibration import RECALL
@@ -44,9 +44,10 @@ from crosstower.serving.bundle.manifest import (
 )
 from crosstower.serving.bundle.rules import columns_of_schema, given_rules, write_rules
 from crosstower.storage.documents import facts_of
-from crosstower.storage.files import new_folder
+from crosstower.storage.folders import publishing, refuse_existing
 from crosstower.training.history import read_predictions
 from crosstower.training.run import BLEND, CALIBRATION, INDEX, VALID, Run
+from crosstower.values.addresses.address import Place
 
 LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
 _HELD_OUT_ROWS = 20_000
@@ -55,7 +56,7 @@ _MOST_TYPES = 50
 
 def make_bundle(
     runs: Sequence[Run | str | Path] | Run | str | Path,
-    out: str | Path,
+    out: str | Place,
     *,
     index: str = "auto",
     index_options: Mapping[str, Any] | None = None,
@@ -71,7 +72,7 @@ def make_bundle(
     Args:
         runs: one that retrieves, one that ranks, or both, in any order; each is there with its
             main model. One run may be given by itself.
-        out: the folder, which must not be there yet.
+        out: the folder or its address, where nothing may be yet.
         index: engine of the index of the items; auto is approximate from 20,000 items on if its
             recall@10 is at least 0.95.
         index_options: of that engine.
@@ -92,9 +93,8 @@ def make_bundle(
             exploration is wrong.
 
     """
-    out = path_of("out", out, error=BundleError, expected="the folder to write")
-    if out.exists():
-        raise BundleError(f"{out}: already exists; remove it, or choose another folder")
+    place = place_argument("out", out, error=BundleError, expected="the folder to write")
+    refuse_existing(place, error=BundleError)
     count_of("candidates", candidates, error=BundleError)
     given: Any = [runs] if isinstance(runs, Run | str | Path) else runs
     if not isinstance(given, Sequence):
@@ -103,7 +103,7 @@ def make_bundle(
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     exploration = given_exploration(explore)
     try:
-        with new_folder(out) as aside:
+        with publishing(place, NAME, error=BundleError) as aside:
             maker = _Maker(aside, seed, on_progress)
             if retrieval is not None:
                 maker.retrieval(retrieval, index, index_options)
@@ -115,10 +115,10 @@ def make_bundle(
             if chosen is not None:
                 maker.rules(chosen, ranking)
             maker.explore(exploration)
-            maker.finish(_name(out, retrieval, ranking), candidates)
+            maker.finish(_name(place, retrieval, ranking), candidates)
     except OSError as error:
-        raise BundleError(f"{out}: cannot be written: {error.strerror or error}") from error
-    return Bundle.open(out, check=False)
+        raise BundleError(f"{place}: cannot be written: {error.strerror or error}") from error
+    return Bundle.open(place, check=False)
 
 
 class _Maker:
@@ -264,7 +264,7 @@ def _kind(run: Run) -> str:
     return "ranks" if run.recipe.retrieval is None else "retrieves"
 
 
-def _name(out: Path, retrieval: Run | None, ranking: Run | None) -> str:
+def _name(out: Place, retrieval: Run | None, ranking: Run | None) -> str:
     run = ranking or retrieval
     return run.recipe.name if run is not None else out.name
 

@@ -25,7 +25,7 @@ from crosstower.errors import BundleError, RunError
 from crosstower.funnel.funnel import Funnel
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
-from crosstower.recipe.arguments import path_of
+from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.files import read
 from crosstower.retrieval.index.open import IndexHeader
@@ -34,9 +34,11 @@ from crosstower.serving.bundle.contents import check_contents
 from crosstower.serving.bundle.exploration import read_exploration
 from crosstower.serving.bundle.forms import EAGER, open_form
 from crosstower.serving.bundle.forms import FOLDER as FORMS
-from crosstower.serving.bundle.manifest import Manifest, read_manifest
+from crosstower.serving.bundle.manifest import NAME, Manifest, read_manifest
 from crosstower.serving.bundle.rules import read_rules
+from crosstower.storage.folders import local_folder, origin_of
 from crosstower.training.run import INDEX, Run
+from crosstower.values.addresses.address import Place
 
 RETRIEVAL, RANKING = "retrieval", "ranking"
 HELD_OUT = "held_out.parquet"
@@ -47,7 +49,7 @@ class Bundle:
     """A bundle: a folder with a retrieval run, a ranking run, or both, for serving.
 
     Args:
-        folder: of the bundle, from `make_bundle`.
+        folder: of the bundle, from `make_bundle`; of its local copy if it is at an address.
         manifest: content of `manifest.json`.
 
     """
@@ -56,8 +58,8 @@ class Bundle:
     manifest: Manifest
 
     @staticmethod
-    def open(folder: str | Path, *, check: bool = True) -> Bundle:
-        """Open a bundle.
+    def open(folder: str | Place, *, check: bool = True) -> Bundle:
+        """Open a bundle; one at an address is copied into the cache (`CROSSTOWER_CACHE`).
 
         Args:
             folder: of the bundle; it may have been copied from another machine.
@@ -69,13 +71,19 @@ class Bundle:
                 manifest was changed, the format is newer, or its parts do not belong together.
 
         """
-        folder = path_of("bundle", folder, error=BundleError, expected="a bundle folder")
+        place = place_argument("bundle", folder, error=BundleError, expected="a bundle folder")
+        folder = local_folder(place, NAME, error=BundleError)
         manifest = read_manifest(folder)
         check_contents(folder, manifest, checksums=check)
         bundle = Bundle(folder, manifest)
         bundle.check_index()
         bundle.check_joins()
         return bundle
+
+    @property
+    def place(self) -> Place:
+        """The address of the bundle if its folder is a local copy, else its folder."""
+        return origin_of(self.folder)
 
     @cached_property
     def rules(self) -> Rules:

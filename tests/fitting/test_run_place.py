@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+
+from crosstower.errors import RunError, TrainingError
+from crosstower.fitting.fit import fit
+from crosstower.fitting.run_place import place_of_run, refuse_existing
+from crosstower.recipe.recipe import Recipe
+from crosstower.training.run import Run
+from crosstower.values.addresses.address import Address
+
+from ..conftest import rows
+from ..fixtures.object_store import Proxy
+
+
+def test_the_folder_is_the_one_given_or_that_of_the_run(tmp_path: Path) -> None:
+    assert place_of_run("recipe.yaml", tmp_path / "out", resume=False) == tmp_path / "out"
+    assert place_of_run("recipe.yaml", None, resume=False) is None
+    assert place_of_run(object(), None, resume=False) is None
+    assert place_of_run(tmp_path, None, resume=True) == tmp_path
+
+
+def test_a_folder_is_a_recipe_only_where_its_run_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="a folder, expected a recipe file"):
+        place_of_run(tmp_path, None, resume=False)
+    with pytest.raises(RunError, match="no such run"):
+        place_of_run(tmp_path / "none", None, resume=True)
+
+
+def test_a_folder_is_no_number() -> None:
+    with pytest.raises(RunError, match=r"out: expected .*the folder of the new run"):
+        place_of_run("recipe.yaml", 7, resume=False)
+
+
+def test_an_existing_folder_is_refused_with_the_way_on(recipe: Recipe, tmp_path: Path) -> None:
+    refuse_existing(tmp_path / "new")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RunError, match=r"remove it$"):
+        refuse_existing(tmp_path / "mine")
+
+    run = fit(recipe, out=tmp_path / "run", quiet=True)
+    with pytest.raises(RunError, match="or go on with: "):
+        refuse_existing(run.folder)
+
+
+def short(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(
+        update={
+            "training": recipe.training.model_copy(update={"epochs": 1}),
+            "evaluation": recipe.evaluation.model_copy(update={"baselines": ()}),
+        }
+    )
+
+
+def test_a_run_at_an_address_is_the_run_of_a_folder(
+    bucket: str, recipe: Recipe, tmp_path: Path
+) -> None:
+    here = fit(short(recipe), out=tmp_path / "run", quiet=True)
+    there = fit(short(recipe), out=f"{bucket}/runs/first", quiet=True)
+    assert there.place == Address("s3", f"{bucket[5:]}/runs/first")
+    assert there.metrics["tasks"] == here.metrics["tasks"]
+    assert not list((tmp_path / "cache" / "work").glob("*/first"))
+    opened = Run.open(f"{bucket}/runs/first")
+    assert opened.folder == there.folder  # not copied again
+    new = rows(50, seed=9)
+    assert opened.predict(new).equals(here.predict(new))
+    with pytest.raises(RunError, match=r"runs/first: already exists \(s3://.*\) and is never over"):
+        fit(short(recipe), out=f"{bucket}/runs/first", quiet=True)
+    with pytest.raises(RunError, match=r"no unfinished training.*start another one from it with"):
+        fit(f"{bucket}/runs/first", resume=True, quiet=True)
+
+
+def test_an_interrupted_upload_is_no_run_and_resuming_completes_it(
+    proxy: Proxy, bucket: str, recipe: Recipe
+) -> None:
+    address = f"{bucket}/runs/first"
+    proxy.cut(10**6, after=20_000, upstream=True)  # small files arrive, weights do not
+    with pytest.raises(RunError, match=r"cannot be uploaded.*crosstower fit --resume s3://") as one:
+        fit(short(recipe), out=address, quiet=True)
+    proxy.cut(0, after=0)
+    with pytest.raises(RunError, match=r"runs/first: holds no run\.json"):
+        Run.open(address)
+    run = fit(address, resume=True, quiet=True)
+    assert str(run.place) == address
+    assert "in " in str(one.value)
+
+
+def test_an_interrupted_training_goes_on_where_it_was(
+    bucket: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"{bucket}/runs/first"
+
+    def stopped(*_: object, **__: object) -> None:
+        raise TrainingError("the disk is full; go on with: crosstower fit --resume RUN")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("crosstower.fitting.fit._train", stopped)
+        with pytest.raises(TrainingError, match=f"crosstower fit --resume {address}$"):
+            fit(short(recipe), out=address, quiet=True)
+    with pytest.raises(RunError, match=f"or go on with: crosstower fit --resume {address}"):
+        fit(short(recipe), out=address, quiet=True)
+    assert str(fit(address, resume=True, quiet=True).place) == address
+
+
+def test_a_store_that_cannot_be_reached_is_named_before_any_training(
+    bucket: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("crosstower.values.addresses.filesystems.ATTEMPTS", 1)
+    with pytest.raises(RunError, match=f"{bucket}/runs/first: cannot be listed"):
+        fit(recipe, out=f"{bucket}/runs/first", quiet=True)
