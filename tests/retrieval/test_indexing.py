@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import QueryError, RunError, ServeError
 from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.index.pgvector_session import URL
 from crosstower.retrieval.indexing import build_index
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
+
+from ..fixtures.postgres import PASSWORD
 
 
 @pytest.fixture
@@ -49,6 +52,25 @@ def test_an_index_in_milvus_serves_the_run(copy: Run, tmp_path: Path) -> None:
         build_index(retriever, kind="milvus")
     with pytest.raises(QueryError, match="index: no index engine 'milvis'; did you mean 'milvus'"):
         build_index(retriever, kind="milvis")
+
+
+def test_an_index_in_postgresql_serves_the_run(
+    copy: Run, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(URL, raising=False)
+    retriever = Retriever.open(copy)
+    plain = retriever.recommend(9, where="year > 1970")["item_id"].to_list()
+    facts = build_index(retriever, kind="pgvector", options={"url": postgres, "ef_search": 50})
+    assert facts.recall == 1.0
+    assert facts.options["ef_search"] == 50
+    assert PASSWORD not in str(facts)
+    with pytest.raises(ServeError, match="no password supplied"):  # none was stored
+        Retriever.open(copy).recommend(9)
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    found = Retriever.open(copy).recommend(9, where="year > 1970")
+    assert found["item_id"].to_list() == plain
+    with pytest.raises(QueryError, match=r"index pgvector\.m: .*greater than or equal to 2"):
+        build_index(retriever, kind="pgvector", options={"url": postgres, "m": 1})
 
 
 def test_an_index_of_another_model_is_refused(copy: Run) -> None:

@@ -65,6 +65,7 @@ class PgvectorIndex:
 
     Args:
         address: database, table and settings of the search.
+        session: of the database; a new one if None.
 
     """
 
@@ -93,9 +94,9 @@ class PgvectorIndex:
         def _shown(self, url: str | None) -> str | None:
             return None if url is None else without_secrets(url)
 
-    def __init__(self, address: PgvectorAddress) -> None:
+    def __init__(self, address: PgvectorAddress, session: Session | None = None) -> None:
         self.address = address
-        self._session = Session(chosen_url(address.url))
+        self._session = session or Session(chosen_url(address.url))
         self._table = find_table(self._session, address.db_schema, address.table)
 
     @staticmethod
@@ -126,19 +127,15 @@ class PgvectorIndex:
         url, schema = chosen_url(chosen.url), chosen.db_schema
         session = Session(url)
         graph = Graph(m=chosen.m, ef_construction=chosen.ef_construction)
-        try:
-            table = build_table(session, schema, items, x, graph)
-        finally:
-            session.close()
-        return PgvectorIndex(
-            PgvectorAddress(
-                url=without_secrets(url),
-                db_schema=schema,
-                table=table.name,
-                ef_search=chosen.ef_search,
-                timeout=chosen.timeout,
-            )
+        table = build_table(session, schema, items, x, graph)
+        address = PgvectorAddress(
+            url=without_secrets(url),
+            db_schema=schema,
+            table=table.name,
+            ef_search=chosen.ef_search,
+            timeout=chosen.timeout,
         )
+        return PgvectorIndex(address, session)
 
     @staticmethod
     def from_items(items: IndexItems, options: PgvectorIndex.Options) -> PgvectorIndex:
