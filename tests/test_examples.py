@@ -27,6 +27,8 @@ from crosstower.retrieval.retriever import Retriever
 from crosstower.training.history import history
 from crosstower.training.run import Run
 
+from .fixtures.processes import must_succeed
+
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "examples").glob("*.yaml"))
 ROWS, MOST_USERS = 15_000, 1_000
@@ -101,25 +103,55 @@ def on_fewer_rows(path: Path, tmp_path: Path) -> Path:
     return tmp_path / path.name
 
 
-def test_dlrm_dcnv2_trains_on_rows_of_its_shape(tmp_path: Path) -> None:
-    """MLPerf's columns, lists and optimisers; tables and layers are small."""
-    words = ["multi_hot_log", "--out", str(tmp_path / "data" / "multi_hot_log")]
+@pytest.fixture(scope="module")
+def multi_hot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the recipe of MLPerf's DLRM-DCNv2 beside few rows of its shape."""
+    folder = tmp_path_factory.mktemp("multi_hot")
+    words = ["multi_hot_log", "--out", str(folder / "data" / "multi_hot_log")]
     words = [*words, "--rows", "10000", "--scale", "200000"]
     subprocess.run([sys.executable, "-m", "benchmarks", *words], cwd=ROOT, check=True)
     text = (ROOT / "examples" / "dlrm_dcnv2.yaml").read_text()
-    (tmp_path / "dlrm_dcnv2.yaml").write_text(text.replace("../data/", f"{tmp_path}/data/"))
-    small = ["embedding_dim=8", "numbers_hidden=[16,8]", "rank=16", "hidden=[32,16]"]
-    overrides = [f"model.{option}" for option in small]
-    overrides += ["training.batch_size=128", "training.evaluate_every=30", "training.epochs=2"]
-    overrides += ["training.learning_rate=0.02", "training.embedding_learning_rate=0.05"]
-    run = fit(tmp_path / "dlrm_dcnv2.yaml", overrides=overrides, out=tmp_path / "run", quiet=True)
+    path = folder / "dlrm_dcnv2.yaml"
+    path.write_text(text.replace("../data/", f"{folder}/data/"))
+    return path
 
+
+SMALL = [
+    *("model.embedding_dim=8", "model.numbers_hidden=[16,8]", "model.rank=16"),
+    *("model.hidden=[32,16]", "training.batch_size=128", "training.evaluate_every=30"),
+    *("training.learning_rate=0.02", "training.embedding_learning_rate=0.05"),
+    "training.precision=float32",
+]
+
+
+def test_dlrm_dcnv2_trains_on_rows_of_its_shape(multi_hot: Path, tmp_path: Path) -> None:
+    """MLPerf's columns, lists and optimisers; tables and layers are small."""
+    overrides = [*SMALL, "training.epochs=2"]
+    run = fit(multi_hot, overrides=overrides, out=tmp_path / "run", quiet=True)
     lengths = (3, 2, 2, 6, 7, 3, 8, 6, 9, 5, 12, 100, 27, 10, 3)
     assert tuple(field.length for field in run.encoder.layout.lists) == lengths
     records = history(run, "dcn_v2", 0)
     assert [r["step"] for r in records] == [30, 60, 79, 90, 120, 150, 158]
     assert run.metrics["training"]["dcn_v2"]["0"]["monitor"] == "click.auc"
     assert run.metrics["tasks"]["click"]["dcn_v2"]["auc"]["mean"] > 0.6
+
+
+def test_two_processes_train_dlrm_dcnv2_to_the_same_metrics(
+    multi_hot: Path, tmp_path: Path
+) -> None:
+    overrides = [*SMALL, "training.epochs=1"]
+    alone = fit(multi_hot, overrides=overrides, out=tmp_path / "one", quiet=True)
+    options = [word for override in overrides for word in ("-o", override)]
+    command = ["-m", "crosstower", "fit", str(multi_hot), *options, "--out", str(tmp_path / "two")]
+    must_succeed(command, 2)
+    together = Run.open(tmp_path / "two")
+    one, two = (history(run, "dcn_v2", 0) for run in (alone, together))
+    assert [r["step"] for r in one] == [r["step"] for r in two] == [30, 60, 79]
+    for before, after in zip(one, two, strict=True):
+        assert after["train_loss"] == pytest.approx(before["train_loss"], abs=1e-6)
+        assert after["valid"] == pytest.approx(before["valid"], abs=1e-4)
+    same, tested = (run.metrics["tasks"]["click"]["dcn_v2"] for run in (alone, together))
+    assert tested["auc"]["mean"] == pytest.approx(same["auc"]["mean"], abs=1e-4)
 
 
 def test_the_utility_of_the_feed_finds_a_blend(tmp_path: Path) -> None:

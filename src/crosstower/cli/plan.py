@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,8 @@ def plan(
     from crosstower.fitting.plan.devices import device_of
     from crosstower.fitting.plan.planning import plan_training
 
+    if ids is not None and not math.isfinite(ids):
+        raise RecipeError(f"--ids: expected a number such as 1e9, got {ids}")
     if gpus is not None and processes is not None:
         raise RecipeError("--gpus, --processes: give one of them")
     device = None
