@@ -48,7 +48,7 @@ def test_another_device_is_described_by_its_figures(here: Path, capsys: Capture)
         (["--processes", "2", "--memory", "3"], "describe a GPU; leave --processes out"),
         (["--gpu", "h101"], "no device 'h101'; did you mean 'h100'?"),
         ([], "--ids: "),
-        (["--ids", "nan"], "--ids: expected a number such as 1e9, got nan"),
+        (["--ids", "inf"], "--ids: expected a number such as 1e9, got inf"),
     ],
 )
 def test_wrong_options_are_named(
