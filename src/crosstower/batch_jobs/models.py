@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from crosstower.batch_jobs.lists import ListRows
 from crosstower.errors import BundleError, QueryError
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
+from crosstower.ranking.ranker import Ranker
 from crosstower.retrieval.files import FOLDER
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
@@ -17,7 +19,7 @@ from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.bundle.manifest import NAME
 from crosstower.storage.documents import facts_of
-from crosstower.training.run import REFIT
+from crosstower.training.run import BLEND, CALIBRATION, REFIT, Run
 from crosstower.training.trainer import BEST
 
 
@@ -128,13 +130,24 @@ def digest_of_model(opened: OpenModel) -> str:
     if opened.version is not None:
         return opened.version
     retriever = opened.funnel.retriever
-    run, digest = retriever.run, hashlib.sha256()
-    trained = run.model_folder(retriever.name, retriever.seed)
-    weights = trained / (REFIT if run.refitted(retriever.name, retriever.seed) else BEST)
-    tables = [run.folder / FOLDER / name for name in ("items.parquet", "users.parquet")]
-    folders = [run.folder / "encoder", retriever.index_folder]
-    below = [path for folder in folders for path in sorted(folder.rglob("*"))]
-    for path in [weights, *tables, *below]:
+    tables = [retriever.run.folder / FOLDER / name for name in ("items.parquet", "users.parquet")]
+    index = sorted(retriever.index_folder.rglob("*"))
+    return _digest_of_run(retriever.run, retriever.name, retriever.seed, [*tables, *index])
+
+
+def digest_of_ranker(ranker: Ranker) -> str:
+    """Return 16 hexadecimal digits that stand for the weights, encoder, calibration and blend."""
+    trained = ranker.run.model_folder(ranker.name, ranker.seed)
+    after = [trained / name for name in (CALIBRATION, BLEND)]
+    return _digest_of_run(ranker.run, ranker.name, ranker.seed, after)
+
+
+def _digest_of_run(run: Run, name: str, seed: int, others: Sequence[Path]) -> str:
+    """Return a digest of encoder and weights of a training, and of other files."""
+    trained, digest = run.model_folder(name, seed), hashlib.sha256()
+    weights = trained / (REFIT if run.refitted(name, seed) else BEST)
+    encoder = sorted((run.folder / "encoder").rglob("*"))
+    for path in [weights, *encoder, *others]:
         if path.is_file():
             digest.update(f"{path.relative_to(run.folder)} {facts_of(path).sha256}\n".encode())
     return digest.hexdigest()[:16]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from crosstower.cli.options import RANK, Events, Force, Model, RunArgument, Seed
+from crosstower.cli.options import RANK, Events, Force, Json, Model, RunArgument, Seed
+from crosstower.errors import QueryError
 from crosstower.values.addresses.address import place_of
 
 predict_app = typer.Typer()
@@ -15,7 +17,8 @@ predict_app = typer.Typer()
 
 @predict_app.command(
     rich_help_panel=RANK,
-    epilog="Example: crosstower predict runs/adult new_rows.parquet -o scores.parquet",
+    epilog="Examples: crosstower predict runs/adult new_rows.parquet -o scores.parquet   |  "
+    " crosstower predict runs/adult rows/ -o scores --partition-size 1000000 --processes 4",
 )
 def predict(
     run: RunArgument,
@@ -24,7 +27,13 @@ def predict(
         typer.Argument(metavar="DATA", help="Raw rows: file, folder or glob; no labels needed."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Parquet file to write.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Parquet file to write; with --partition-size a folder of parts.",
+        ),
     ] = Path("predictions.parquet"),
     column: Annotated[
         list[str] | None,
@@ -40,9 +49,41 @@ def predict(
         Literal["float32", "bfloat16"],
         typer.Option(help="bfloat16 is faster on CPUs that support it; scores change by ~0.001."),
     ] = "float32",
+    partition_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="ROWS",
+            help="Write one part per file, and per ROWS rows of a Parquet file; resumable.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Workers; needs --partition-size.")
+    ] = 1,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Score raw rows and write the predictions to Parquet."""
+    if partition_size is not None:
+        _in_parts(
+            run,
+            data,
+            output,
+            columns=column,
+            events=events,
+            model=model,
+            seed=seed,
+            blend=not no_blend,
+            precision=precision,
+            partition_size=partition_size,
+            processes=processes,
+            force=force,
+            as_json=as_json,
+        )
+        return
+    if processes > 1 or as_json:
+        name = "--processes" if processes > 1 else "--json"
+        raise QueryError(f"{name}: needs --partition-size ROWS, which writes a folder of parts")
     from crosstower.ranking.predict import predict_file
     from crosstower.training.run import Run
 
@@ -59,3 +100,18 @@ def predict(
         force=force,
     )
     typer.echo(f"{place_of(output)}: {rows:,} rows")
+
+
+def _in_parts(run: Path, data: str, output: Path, *, as_json: bool, **options: Any) -> None:
+    """Score rows partition by partition, and print the totals and what to know of the rows."""
+    from crosstower.batch_jobs.predict import predict_partitions
+    from crosstower.cli.job_progress import job_progress
+    from crosstower.cli.recommend import print_summary
+
+    with job_progress("rows") as on_progress:
+        summary, sentences = predict_partitions(
+            str(run), data, str(output), **options, on_progress=on_progress
+        )
+    print_summary(replace(summary, counts={}), "rows", "predictions", as_json=as_json)
+    for sentence in sentences:
+        typer.echo(sentence, err=True)

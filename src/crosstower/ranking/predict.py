@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from rich.console import Console
 from crosstower.blending.columns import named_types
 from crosstower.data.counters.counted_source import counted
 from crosstower.data.reading import source_of
-from crosstower.data.sources.source import require_columns
+from crosstower.data.sources.source import Source, require_columns
+from crosstower.data.tally import Tally
 from crosstower.errors import DataError, RunError
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Precision
@@ -56,22 +57,16 @@ def predict_file(
     columns, source = raw.columns() if columns is None else list(columns), counted(raw, run.recipe)
     require_columns(source, columns)
     ranker = Ranker.open(run, model=model, seed=seed)
-    rows, console, steps = 0, Console(stderr=True), _steps(ranker, blend)
+    rows, console, steps = 0, Console(stderr=True), type_steps(ranker, blend)
     tally = ranker.tally()
-    beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
-    frames = ranker.score(
-        source,
-        columns=[*columns, *beside],
-        blend=blend,
-        precision=precision,
-        tally=tally,
+    frames = scored_frames(
+        ranker, source, columns, steps, blend=blend, precision=precision, tally=tally
     )
     try:
         with replacing(place) as aside, console.status("scoring") as status:
             writer: parquet.ParquetWriter | None = None
             for frame in frames:
-                _count(frame, steps)
-                table = _table(frame.drop(beside), writer)
+                table = _table(frame, writer)
                 writer = writer or parquet.ParquetWriter(aside, table.schema)
                 writer.write_table(table)
                 rows += frame.height
@@ -97,8 +92,42 @@ def _refuse_existing(place: Place) -> None:
         raise RunError(f"{place}: already exists; choose another with -o, or give --force")
 
 
+def scored_frames(
+    ranker: Ranker,
+    source: Source,
+    columns: Sequence[str],
+    steps: Sequence[TypeStep],
+    *,
+    blend: bool,
+    precision: Precision,
+    tally: Tally,
+) -> Iterator[pl.DataFrame]:
+    """Yield columns and predictions chunk by chunk, and count the types that steps do not know.
+
+    Args:
+        ranker: scores the rows.
+        source: of the rows.
+        columns: raw columns to keep.
+        steps: of `type_steps`, which count.
+        blend: score by the blend that the run keeps as well.
+        precision: see `Ranker.score`.
+        tally: counts the rows.
+
+    Raises:
+        DataError: a column is missing, or a cell is bad.
+
+    """
+    beside = list(dict.fromkeys(step.by for step in steps if step.by not in columns))
+    for frame in ranker.score(
+        source, columns=[*columns, *beside], blend=blend, precision=precision, tally=tally
+    ):
+        for step in steps:
+            step.unseen += step.unseen_in(frame)
+        yield frame.drop(beside)
+
+
 @dataclass
-class _Step:
+class TypeStep:
     """What treats rows by their type in column `by`; `unseen` counts those of other types."""
 
     name: str
@@ -115,20 +144,15 @@ class _Step:
         )
 
 
-def _steps(ranker: Ranker, blended: bool) -> list[_Step]:
+def type_steps(ranker: Ranker, blended: bool) -> list[TypeStep]:
     """Return calibration and blend, where the run has them and they look at a type."""
     right, blend = ranker.calibrators, ranker.blend
-    steps: list[_Step] = []
+    steps: list[TypeStep] = []
     if right is not None and right.by is not None:
-        steps.append(_Step("calibration", right.by, "missing or unseen", right.unseen))
+        steps.append(TypeStep("calibration", right.by, "missing or unseen", right.unseen))
     if blended and blend is not None and blend.spec.by is not None:
-        steps.append(_Step("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
+        steps.append(TypeStep("blend", blend.spec.by, "missing, unseen or rare", blend.unseen))
     return steps
-
-
-def _count(frame: pl.DataFrame, steps: Sequence[_Step]) -> None:
-    for step in steps:
-        step.unseen += step.unseen_in(frame)
 
 
 def _table(frame: pl.DataFrame, writer: parquet.ParquetWriter | None) -> Any:
