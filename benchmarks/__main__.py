@@ -21,6 +21,7 @@ NAMES = (
     "retrieval",
     "contrastive",
     "retrieve",
+    "batch_recommend",
     "serve",
     "server_stack",
     "start",

@@ -21,13 +21,13 @@ _ITEM = {
 }
 
 
-def rows(items: int) -> pl.DataFrame:
+def rows(items: int, users: int = USERS) -> pl.DataFrame:
     """Return impressions; every item is there, some often, and clicks depend on the category."""
     random = np.random.default_rng(0)
-    count = max(ROWS, 2 * items)
+    count = max(ROWS, 2 * items, 5 * users)
     share = 1.0 / np.arange(1, items + 1) ** 0.6
     item = np.append(np.arange(items), random.choice(items, count - items, p=share / share.sum()))
-    user, category = random.integers(0, USERS, count), item % 50
+    user, category = random.integers(0, users, count), item % 50
     chance = np.where(category % 5 == user % 5, 0.5, 0.2)
     return pl.DataFrame(
         {
@@ -85,19 +85,23 @@ def recipes(*, live: bool) -> tuple[Recipe, Recipe]:
     return Recipe.model_validate(retrieval), Recipe.model_validate(ranking)
 
 
-def serving_bundle(folder: Path, items: int, *, live: bool = False) -> Bundle:
+def serving_bundle(
+    folder: Path, items: int, *, live: bool = False, users: int = USERS, index: str = "ann"
+) -> Bundle:
     """Train both models for one epoch and return their bundle; an existing one is used.
 
     Args:
         folder: of runs and bundles.
         items: size of the catalogue.
         live: whether click events extend histories.
+        users: number of users.
+        index: of the items.
 
     """
     folder = folder / "live" if live else folder
     place = folder / f"bundle-{items}"
     if not place.is_dir():
-        frame = rows(items)
+        frame = rows(items, users)
         runs = [fit(r, data=frame, out=folder / f"{r.name}-{items}") for r in recipes(live=live)]
-        make_bundle(runs, place, candidates=CANDIDATES, data=frame, index="ann")
+        make_bundle(runs, place, candidates=CANDIDATES, data=frame, index=index)
     return Bundle.open(place)

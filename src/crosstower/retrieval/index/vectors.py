@@ -25,7 +25,7 @@ from crosstower.values.arrays import Indices
 Storage = Literal["float32", "bfloat16", "int8"]
 Floats = NDArray[np.float32]
 _STORED_AS: dict[Storage, Any] = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
-_QUERY_BLOCK, _MOST_ITEMS, _CACHED = 64, 65_536, 8_192
+_QUERY_BLOCK, _MOST_ITEMS, _CACHED = 128, 32_768, 4_096
 _GROUP, _WORTH_GROUPING = 32, 2
 
 
