@@ -26,6 +26,7 @@ from crosstower.values.addresses.address import Address, Place
 from crosstower.values.addresses.remote import input_file
 
 CHUNK_ROWS = 65_536
+_ARROW_FILE = b"ARROW1"
 REQUEST_BYTES = 4 << 20
 """Bytes of a column that one request to a store reads at most."""
 
@@ -165,6 +166,7 @@ def open_file(path: Place, dialect: Csv | None = None, *, root: Place | None = N
 def suffix_of(file: Place) -> str:
     """Return what tells the format: lower case, without the ending of a compressed CSV file.
 
+    >>> from pathlib import Path
     >>> suffix_of(Path("ROWS.CSV.gz"))
     '.csv'
     """
@@ -222,18 +224,32 @@ def _csv_frames(file: Place, columns: Sequence[str], dialect: Csv) -> Iterator[p
 
 def _arrow_names(file: Place, _dialect: Csv) -> list[str]:
     with _opened(file, mapped=True) as source:
-        return ipc.open_file(source).schema.names
+        return _arrow_reader(source).schema.names
 
 
 def _arrow_frames(file: Place, columns: Sequence[str], _dialect: Csv) -> Iterator[pl.DataFrame]:
     with _opened(file, mapped=True) as source:
-        names = ipc.open_file(source).schema.names
+        names = _arrow_reader(source).schema.names
         options = ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns])
-        reader = ipc.open_file(source, options=options)
-        for i in range(reader.num_record_batches):
-            batch = reader.get_batch(i).select(list(columns))
-            for start in range(0, batch.num_rows, CHUNK_ROWS):
-                yield from_arrow(batch.slice(start, CHUNK_ROWS))
+        for batch in _arrow_batches(_arrow_reader(source, options)):
+            chosen = batch.select(list(columns))
+            for start in range(0, chosen.num_rows, CHUNK_ROWS):
+                yield from_arrow(chosen.slice(start, CHUNK_ROWS))
+
+
+def _arrow_reader(source: Any, options: Any = None) -> Any:
+    """Return the reader of an Arrow file, or of an Arrow stream, which has no index of batches."""
+    source.seek(0)
+    is_file = source.read(len(_ARROW_FILE)) == _ARROW_FILE
+    source.seek(0)
+    return (ipc.open_file if is_file else ipc.open_stream)(source, options=options)
+
+
+def _arrow_batches(reader: Any) -> Iterator[Any]:
+    if isinstance(reader, ipc.RecordBatchFileReader):
+        yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+    else:
+        yield from reader
 
 
 def _opened(file: Place, *, mapped: bool = False) -> Any:

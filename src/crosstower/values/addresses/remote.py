@@ -14,7 +14,9 @@ from crosstower.errors import DataError
 from crosstower.values.addresses.address import Address, Place
 from crosstower.values.addresses.filesystems import file_system, path_in
 
-_WEB = ("https", "http")
+WEB = ("https", "http")
+"""Schemes that are only read, file by file."""
+
 _MAGIC = re.compile(r"[*?\[]")
 _WILDCARDS = {"*": "[^/]*", "?": "[^/]"}
 _BLOCK = 8 << 20
@@ -48,7 +50,7 @@ def exists(place: Place) -> bool:
     """
     if isinstance(place, Path):
         return place.exists()
-    if place.scheme in _WEB:
+    if place.scheme in WEB:
         with suppress(FileNotFoundError):
             return _copy_of(place).is_file()
         return False
@@ -62,7 +64,7 @@ def file_at(address: Address) -> RemoteFile | None:
         OSError: the store cannot be reached, or refuses.
 
     """
-    if address.scheme in _WEB:
+    if address.scheme in WEB:
         with suppress(FileNotFoundError):
             copy = _copy_of(address).stat()
             return RemoteFile(address, copy.st_size, copy.st_mtime_ns)
@@ -97,7 +99,7 @@ def files_below(folder: Address) -> list[RemoteFile]:
     """
     from pyarrow.fs import FileSelector  # noqa: PLC0415 - loads the clients of all stores
 
-    if folder.scheme in _WEB:
+    if folder.scheme in WEB:
         raise DataError(
             f"{folder}: web servers have no folders; name a file with its suffix, such as"
             f" {folder}/rows.parquet"
@@ -121,7 +123,7 @@ def expand(pattern: Address) -> list[RemoteFile]:
         OSError: the store cannot be reached, or refuses.
 
     """
-    if pattern.scheme in _WEB or _MAGIC.search(pattern.bucket):
+    if pattern.scheme in WEB or _MAGIC.search(pattern.bucket):
         raise DataError(f"{pattern}: a pattern needs a store with folders, and a bucket by name")
     matches = re.compile(_expression(pattern.path)).fullmatch
     return [f for f in files_below(fixed_part(pattern)) if matches(f.address.path)]
@@ -172,7 +174,7 @@ def input_file(address: Address) -> Any:
     """
     import pyarrow as pa  # noqa: PLC0415 - commands without rows need none of it
 
-    if address.scheme in _WEB:
+    if address.scheme in WEB:
         return pa.memory_map(str(_copy_of(address)))
     return file_system(address).open_input_file(path_in(address))
 
@@ -213,7 +215,7 @@ def upload(path: Path, address: Address) -> None:
         OSError: the file cannot be read or written; nothing is at the address then.
 
     """
-    if address.scheme in _WEB:
+    if address.scheme in WEB:
         raise DataError(f"{address}: web servers are only read; write to a path, or to s3://")
     for attempt in range(_UPLOADS):
         try:
