@@ -15,7 +15,7 @@ from .fixtures.films import film_run, search_run
 from .fixtures.funnels import blended, bundle, cinema, live, rentals
 from .fixtures.live_films import live_films
 from .fixtures.object_store import bucket, proxy, s3_server
-from .fixtures.postgres import postgres, postgres_server
+from .fixtures.postgres import own_postgres, postgres, postgres_server
 
 __all__ = [  # fixtures that several rooms use
     "bandit_report",
@@ -32,6 +32,7 @@ __all__ = [  # fixtures that several rooms use
     "film_run",
     "live",
     "live_films",
+    "own_postgres",
     "postgres",
     "postgres_server",
     "proxy",

@@ -32,21 +32,34 @@ class Server:
 
 
 @contextmanager
-def serving(bundle: Path, state: Path, *more: str) -> Iterator[Server]:
-    """Serve a bundle on a free port until the block ends."""
+def serving(
+    bundle: Path, state: Path | str, *more: str, log: Path | None = None
+) -> Iterator[Server]:
+    """Serve a bundle on a free port until the block ends.
+
+    A state is a folder, or an address with a password, which goes by the environment. The log is
+    next to a folder.
+    """
+    log = Path(state).with_name("server.log") if log is None else log
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "crosstower", "serve", bundle, "--state", state]
-    command += ["--port", str(port), *more]
-    with (state.parent / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    command = [sys.executable, "-m", "crosstower", "serve", bundle, "--port", str(port), *more]
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            env={**os.environ, "CROSSTOWER_STATE": str(state), "TMPDIR": str(log.parent)},
+        )
     server = Server(process, port)
     try:
-        _wait(server, state.parent / "server.log")
+        _wait(server, log)
         yield server
     finally:
         if process.poll() is None:
+            os.killpg(process.pid, signal.SIGCONT)
             os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(SECONDS)
