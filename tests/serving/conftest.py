@@ -1,4 +1,5 @@
 import itertools
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,28 @@ from crosstower.experiments.experiment_file import load_experiments
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Limits, Settings
+from crosstower.serving.state.address import PostgresAddress, state_address
+
+from ..fixtures.postgres import PostgresServer
 
 TOKENS = {name: f"{name}-token-0123456789" for name in ("read", "write", "admin")}
 Start = Callable[..., TestClient]
+
+
+@pytest.fixture
+def schema(postgres_server: PostgresServer) -> Iterator[str]:
+    """Address of a new schema."""
+    name = f"t_{secrets.token_hex(6)}"
+    yield f"{postgres_server.url()}?schema={name}"
+    postgres_server.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of a new state, in each kind of database."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("schema")
+    return str(tmp_path / "home")
 
 
 @pytest.fixture
@@ -29,9 +49,12 @@ def start(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         experiments: Path | None = None,
         **limits: Any,
     ) -> TestClient:
+        address = state_address(state)
+        shared = isinstance(address, PostgresAddress)
         settings = Settings(
             bundle=folder,
-            state=tmp_path / state,
+            state=address if shared else tmp_path / state,
+            temporary=tmp_path if shared else None,
             experiments=None if experiments is None else load_experiments(experiments),
             limits=Limits(**limits),
         )

@@ -1,7 +1,6 @@
 """Events as counts read them: some types, by number and time, in parts."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from crosstower.serving.state.counted_events import CountedEvent, read_to_count
 from crosstower.serving.state.event_log import microseconds
@@ -11,9 +10,9 @@ from crosstower.serving.state.state import State
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_events_are_read_in_parts_by_type_and_time(tmp_path: Path) -> None:
+def test_events_are_read_in_parts_by_type_and_time(home: str) -> None:
     kinds = ["click", "other", "view"]
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         state.add_events(
             [
                 Event(
@@ -48,8 +47,8 @@ def test_events_are_read_in_parts_by_type_and_time(tmp_path: Path) -> None:
     assert {one.type for one in found} == {"click", "view"}
 
 
-def test_properties_are_left_out_where_they_do_not_matter(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_properties_are_left_out_where_they_do_not_matter(home: str) -> None:
+    with State.open(home) as state:
         state.add_events([Event(event_id="a", type="click", user=1, query={"n": 1})])
         with state.database.reading() as connection:
             found = read_to_count(

@@ -12,7 +12,8 @@ from crosstower.errors import QueryError, ServeError
 from crosstower.serving.state import event_log
 from crosstower.serving.state.event_export import export_events
 from crosstower.serving.state.events import Event
-from crosstower.serving.state.state import FILE, State
+from crosstower.serving.state.opening import FILE
+from crosstower.serving.state.state import State
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 FIXED = {
@@ -29,19 +30,19 @@ FIXED = {
 }
 
 
-def kept(folder: Path, *given: dict[str, Any]) -> Path:
-    """Write events to a state and return its folder."""
-    with State.open(folder / "state") as state:
+def kept(home: str, *given: dict[str, Any]) -> str:
+    """Write events to a state and return its address."""
+    with State.open(home) as state:
         rows = [{"event_id": str(n), "type": "click", "time": DAY} | g for n, g in enumerate(given)]
         assert state.add_events([Event(**row) for row in rows])[:2] == (len(given), 0)
-    return folder / "state"
+    return home
 
 
-def test_days_follow_one_another_without_overlap(tmp_path: Path) -> None:
+def test_days_follow_one_another_without_overlap(home: str, tmp_path: Path) -> None:
     times = [DAY + timedelta(hours=h) for h in (0, 11, 12, 23, 24)] + [DAY - timedelta(days=30_000)]
     kinds = ["view", "click", "view", "click", "view", "view"]
     given = [{"time": t, "type": k} for t, k in zip(times, kinds, strict=True)]
-    state, out = kept(tmp_path, *given), tmp_path / "out.parquet"
+    state, out = kept(home, *given), tmp_path / "out.parquet"
 
     def ids(**selection: Any) -> list[str]:
         counts = export_events(state, out, **selection, force=True).counts
@@ -60,11 +61,11 @@ def test_days_follow_one_another_without_overlap(tmp_path: Path) -> None:
     assert dict(pl.read_parquet(out).schema) == FIXED
 
 
-def test_chunks_are_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_are_one_file(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "_CHUNK", 3)
     given = [{"query": {"n": n} if n % 2 else None, "user": n} for n in range(10)]
     given[8]["query"] = {"late": ["x"], "n": 0.5}
-    state = kept(tmp_path, *given)
+    state = kept(home, *given)
     export_events(state, tmp_path / "out.parquet")
     table = pl.read_parquet(tmp_path / "out.parquet")
     assert table["user"].to_list() == list(range(10))
@@ -72,9 +73,11 @@ def test_chunks_are_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert table["query.late"].to_list() == [None] * 8 + [["x"], None]
 
 
-def test_it_can_run_while_a_server_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_run_while_a_server_writes(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_log, "_CHUNK", 7)
-    state = kept(tmp_path, *({"query": {"n": n}} for n in range(200)))
+    state = kept(home, *({"query": {"n": n}} for n in range(200)))
     stop, started = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -99,7 +102,7 @@ def test_it_can_run_while_a_server_writes(tmp_path: Path, monkeypatch: pytest.Mo
     thread.join()
 
 
-def test_events_of_a_killed_server_are_there(tmp_path: Path) -> None:
+def test_events_of_a_killed_server_are_there(home: str, tmp_path: Path) -> None:
     script = """
 import os, signal, sys
 from crosstower.serving.state.events import Event
@@ -108,20 +111,21 @@ state = State.open(sys.argv[1])
 state.add_events([Event(event_id=str(n), type="click") for n in range(100)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    command = [sys.executable, "-c", script, str(tmp_path)]
+    command = [sys.executable, "-c", script, home]
     assert subprocess.run(command, check=False).returncode == -9
-    assert export_events(tmp_path, tmp_path / "out.parquet").counts == {"click": 100}
+    assert export_events(home, tmp_path / "out.parquet").counts == {"click": 100}
 
 
-def test_no_events_are_an_empty_file_of_the_same_columns(tmp_path: Path) -> None:
-    state = kept(tmp_path)
+def test_no_events_are_an_empty_file_of_the_same_columns(home: str, tmp_path: Path) -> None:
+    state = kept(home)
     assert export_events(state, tmp_path / "out.parquet").counts == {}
     table = pl.read_parquet(tmp_path / "out.parquet")
     assert (table.height, dict(table.schema)) == (0, FIXED)
 
 
 def test_a_wrong_request_is_refused_and_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    state, out = kept(tmp_path, {}), tmp_path / "out.parquet"
+    state, out = tmp_path / "state", tmp_path / "out.parquet"
+    kept(str(state), {})
     out.write_text("mine")
     with pytest.raises(ServeError, match=r"out\.parquet: already exists; choose another"):
         export_events(state, out)

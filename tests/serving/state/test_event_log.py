@@ -1,14 +1,12 @@
 """Events on disk, each once."""
 
-from pathlib import Path
-
 from crosstower.serving.state.state import State
 
 from .test_state import event_ids, events
 
 
-def test_an_event_is_stored_once(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_an_event_is_stored_once(home: str) -> None:
+    with State.open(home) as state:
         assert state.add_events(events("a", "b", "a"))[:2] == (2, 1)
         assert state.add_events(events("b", "c"))[:2] == (1, 1)
         assert state.add_events(events("c"))[:2] == (0, 1)

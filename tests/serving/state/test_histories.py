@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,11 +57,11 @@ def replayed(
     return tuple(item for *_, item in sorted(fits)[-length:])
 
 
-def test_cached_histories_of_two_workers_equal_a_replay_of_the_log(tmp_path: Path) -> None:
+def test_cached_histories_of_two_workers_equal_a_replay_of_the_log(home: str) -> None:
     random, clock, log = np.random.default_rng(0), Clock(), list[Event]()
     after = microseconds(START - timedelta(seconds=40))
     more: dict[str, Any] = {"length": 4, "after": after, "most_items": 12}
-    with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
+    with State.open(home) as ours, State.open(home) as theirs:
         workers = [opened(state, clock, **more) for state in (ours, theirs)]
         for turn in range(300):
             clock.seconds += float(random.exponential(5.0))
@@ -90,8 +89,8 @@ def test_cached_histories_of_two_workers_equal_a_replay_of_the_log(tmp_path: Pat
         assert len(log) > 300
 
 
-def test_a_batch_in_any_order_is_sorted_by_time(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_a_batch_in_any_order_is_sorted_by_time(home: str) -> None:
+    with State.open(home) as state:
         users = opened(state, Clock())
         state.add_events([event(n, item=n, at=-n) for n in (2, 5, 1)])
         assert current(users, 1).items == (5, 2, 1)
@@ -105,9 +104,9 @@ def test_a_batch_in_any_order_is_sorted_by_time(tmp_path: Path) -> None:
         )  # of equal times, the first to arrive first
 
 
-def test_an_event_of_the_future_counts_from_its_time_on(tmp_path: Path) -> None:
+def test_an_event_of_the_future_counts_from_its_time_on(home: str) -> None:
     clock = Clock()
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         users = opened(state, clock)
         state.add_events([event(1, item=1, at=59), event(2, item=2, at=3_600)])
         assert current(users, 1).items == (1,)  # a minute of difference between clocks is accepted
@@ -119,16 +118,16 @@ def test_an_event_of_the_future_counts_from_its_time_on(tmp_path: Path) -> None:
         assert current(users, 1).items == (1, 2)
 
 
-def test_events_up_to_the_last_training_row_do_not_count_twice(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_events_up_to_the_last_training_row_do_not_count_twice(home: str) -> None:
+    with State.open(home) as state:
         state.add_events([event(1, item=1, at=-1), event(2, item=2), event(3, item=3, at=1)])
         assert current(opened(state, Clock(), after=microseconds(START)), 1).items == (3,)
         assert current(opened(state, Clock()), 1).items == (1, 2, 3)
 
 
-def test_ids_are_those_of_training(tmp_path: Path) -> None:
+def test_ids_are_those_of_training(home: str) -> None:
     given = [("7", "3"), (7, 3), (" 7 ", "3.0"), ("u", "x"), ("7", "")]
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         state.add_events([event(n, user=u, item=i) for n, (u, i) in enumerate(given)])
         with state.database.writing() as connection:  # as earlier versions stored it
             connection.execute(
@@ -142,8 +141,8 @@ def test_ids_are_those_of_training(tmp_path: Path) -> None:
         assert current(users, "nobody") == LiveUser()
 
 
-def test_attributes_of_other_workers_are_seen(tmp_path: Path) -> None:
-    with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
+def test_attributes_of_other_workers_are_seen(home: str) -> None:
+    with State.open(home) as ours, State.open(home) as theirs:
         users = opened(ours, Clock(), events=())
         assert current(users, 1) == LiveUser()
         theirs.put_users({1: {"country": "FR", "age": 3}})
@@ -154,8 +153,8 @@ def test_attributes_of_other_workers_are_seen(tmp_path: Path) -> None:
         assert current(users, 1).items == ()  # no type of event extends the history
 
 
-def test_deleted_events_and_users_are_forgotten_by_all_workers(tmp_path: Path) -> None:
-    with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
+def test_deleted_events_and_users_are_forgotten_by_all_workers(home: str) -> None:
+    with State.open(home) as ours, State.open(home) as theirs:
         users = opened(ours, Clock())
         theirs.put_users({1: {"age": 3}, 2: {"age": 4}})
         theirs.add_events([event(n, user=u, at=n) for n, u in enumerate((1, 2, 3))])
@@ -167,8 +166,8 @@ def test_deleted_events_and_users_are_forgotten_by_all_workers(tmp_path: Path) -
         assert [len(current(users, u).items) for u in (1, 2, 3)] == [0, 0, 1]
 
 
-def test_a_user_is_as_of_the_last_look(tmp_path: Path) -> None:
-    with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
+def test_a_user_is_as_of_the_last_look(home: str) -> None:
+    with State.open(home) as ours, State.open(home) as theirs:
         users = opened(ours, Clock())
         theirs.add_events([event(1, item=1)])
         assert users.of(1) == LiveUser()  # one look serves a batch of requests
@@ -178,9 +177,9 @@ def test_a_user_is_as_of_the_last_look(tmp_path: Path) -> None:
         assert current(users, 1).items == (1, 2)
 
 
-def test_many_events_at_once_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_events_at_once_are_seen(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MANY", 5)
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         users = opened(state, Clock())
         assert current(users, 1).items == ()
         state.add_events([event(n, item=n, at=n) for n in range(9)])
@@ -189,8 +188,8 @@ def test_many_events_at_once_are_seen(tmp_path: Path, monkeypatch: pytest.Monkey
         assert users.behind() == 0
 
 
-def test_long_attributes_count_towards_the_bound_of_the_cache(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_long_attributes_count_towards_the_bound_of_the_cache(home: str) -> None:
+    with State.open(home) as state:
         users = opened(state, Clock(), most_items=100)
         state.put_users({user: {"bio": "x" * 256 * 30} for user in range(9)})
         for user in range(9):

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def a_list(request_id: str = "r", **more: Any) -> list[Event]:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    with State.open(tmp_path / "state") as state:
+def state(home: str) -> Iterator[State]:
+    with State.open(home) as state:
         yield state
 
 
@@ -73,9 +74,9 @@ def test_events_of_clients_are_no_lists_of_the_server(state: State) -> None:
     assert found.shown == []
 
 
-def test_the_export_has_a_column_per_property(state: State, tmp_path: Path) -> None:
+def test_the_export_has_a_column_per_property(state: State, home: str, tmp_path: Path) -> None:
     state.add_events(a_list())
-    export_events(tmp_path / "state", tmp_path / "out.parquet", types=["impression"])
+    export_events(home, tmp_path / "out.parquet", types=["impression"])
     rows = pl.read_parquet(tmp_path / "out.parquet")
     columns = ["request_id", "user", "item_id", "rank", "query.device", "attributes.propensity",
                "attributes.drawn_rank", "attributes.version"]  # fmt: skip

@@ -1,7 +1,7 @@
 import json
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,8 +47,8 @@ def test_a_whole_float_is_an_integer() -> None:
         ("1", "[" * 100_000, "damaged: "),
     ],
 )
-def test_a_damaged_row_is_named(tmp_path: Path, given: str, item: Any, words: str) -> None:
-    with State.open(tmp_path) as state:
+def test_a_damaged_row_is_named(home: str, given: str, item: Any, words: str) -> None:
+    with State.open(home) as state:
         state.put_items([{"id": 1}], item="id")
         with state.database.writing() as connection:
             row = (given, item)
@@ -65,27 +65,43 @@ def test_compaction_keeps_what_decides(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, str]]
 ) -> None:
     """Per id the last row or removal, and later vectors of the three models that came last."""
+    with State.open(tmp_path_factory.mktemp("state")) as state:
+        check_compaction(state, changes)
+
+
+def test_compaction_of_a_schema_keeps_the_same(schema: str) -> None:
+    random = np.random.default_rng(3)
+    kinds = ["put", "delete", "one", "two", "three", "four"]
+    with State.open(schema) as state:
+        for _ in range(20):
+            with state.database.writing() as connection:
+                connection.execute("TRUNCATE item_changes RESTART IDENTITY")
+            sizes = random.integers(0, 3, int(random.integers(0, 15)))
+            check_compaction(state, [(int(n), str(random.choice(kinds))) for n in sizes])
+
+
+def check_compaction(state: State, changes: list[tuple[int, str]]) -> None:
+    """Make changes, compact them, and compare with those that decide."""
     items: dict[int, Change] = {}
     vectors: dict[tuple[int, str], Change] = {}
-    with State.open(tmp_path_factory.mktemp("state")) as state:
-        for number, (item, kind) in enumerate(changes, 1):
-            values = number.to_bytes(4, "little")
-            if kind == "put":
-                state.put_items([{"id": item, "n": number}], item="id")
-                items[item] = Change(number, item, {"id": item, "n": number})
-            elif kind == "delete":
-                state.delete_items([item])
-                items[item] = Change(number, item, None)
-            else:
-                state.put_vectors({item: values}, weights=kind)
-                vectors[item, kind] = Change(number, item, None, ItemVector(kind, values))
-        models = [kind for _, kind in changes if kind not in ("put", "delete")]
-        newest = list(dict.fromkeys(reversed(models)))[:3]
-        later = [
-            change
-            for (item, kind), change in vectors.items()
-            if kind in newest and (item not in items or change.sequence > items[item].sequence)
-        ]
-        kept = sorted([*items.values(), *later], key=lambda change: change.sequence)
-        assert state.compact() == len(changes) - len(kept)
-        assert list(state.changes_after(0)) == kept
+    for number, (item, kind) in enumerate(changes, 1):
+        values = number.to_bytes(4, "little")
+        if kind == "put":
+            state.put_items([{"id": item, "n": number}], item="id")
+            items[item] = Change(number, item, {"id": item, "n": number})
+        elif kind == "delete":
+            state.delete_items([item])
+            items[item] = Change(number, item, None)
+        else:
+            state.put_vectors({item: values}, weights=kind)
+            vectors[item, kind] = Change(number, item, None, ItemVector(kind, values))
+    models = [kind for _, kind in changes if kind not in ("put", "delete")]
+    newest = list(dict.fromkeys(reversed(models)))[:3]
+    later = [
+        change
+        for (item, kind), change in vectors.items()
+        if kind in newest and (item not in items or change.sequence > items[item].sequence)
+    ]
+    kept = sorted([*items.values(), *later], key=lambda change: change.sequence)
+    assert state.compact() == len(changes) - len(kept)
+    assert list(state.changes_after(0)) == kept

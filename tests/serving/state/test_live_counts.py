@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,10 +113,10 @@ def replayed(facts: list[dict[str, Any]], count: EventCount, key: tuple[str, ...
     )
 
 
-def test_counts_of_two_workers_equal_a_replay_of_the_log(tmp_path: Path) -> None:
+def test_counts_of_two_workers_equal_a_replay_of_the_log(home: str) -> None:
     random, clock, log = np.random.default_rng(0), Clock(), list[Event]()
     topics = {f"i{n}": f"t{n % 3}" for n in range(12)}
-    with State.open(tmp_path) as ours, State.open(tmp_path) as theirs:
+    with State.open(home) as ours, State.open(home) as theirs:
         workers = [(state, *opened(state, clock, Items(topics))) for state in (ours, theirs)]
         for turn in range(60):
             clock.seconds += float(random.exponential(60.0))
@@ -152,9 +151,9 @@ def test_counts_of_two_workers_equal_a_replay_of_the_log(tmp_path: Path) -> None
                     ]
 
 
-def test_a_restart_counts_as_before(tmp_path: Path) -> None:
+def test_a_restart_counts_as_before(home: str) -> None:
     clock, items = Clock(), Items({"a": "x"})
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, counters = opened(state, clock, items)
         state.add_events([event(n, at=n, user=1, item_id="a") for n in range(1, 50)])
         clock.seconds = 100.0
@@ -165,18 +164,18 @@ def test_a_restart_counts_as_before(tmp_path: Path) -> None:
         assert read(again, user=[1], item=["a"], topic=["x"], place=[None]) == before
 
 
-def test_events_up_to_the_end_of_the_log_are_in_the_bundle_already(tmp_path: Path) -> None:
+def test_events_up_to_the_end_of_the_log_are_in_the_bundle_already(home: str) -> None:
     clock = Clock()
     clock.seconds = 60.0
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         state.add_events([event(n, at=at, item_id="a") for n, at in enumerate((-1, 0, 1e-6, 1))])
         counters = opened(state, clock, Items({}))[1]
         assert read(counters, user=[1], item=["a"], topic=[1], place=[1])["item_clicks"] == [[2]]
 
 
-def test_events_wait_for_their_time(tmp_path: Path) -> None:
+def test_events_wait_for_their_time(home: str) -> None:
     clock = Clock()
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, counters = opened(state, clock, Items({}))
         state.add_events([event(1, at=10, item_id="a")])
         live.catch_up()
@@ -188,9 +187,9 @@ def test_events_wait_for_their_time(tmp_path: Path) -> None:
         assert live.figures().outcomes["future"] == 0
 
 
-def test_an_event_of_the_last_year_waits(tmp_path: Path) -> None:
+def test_an_event_of_the_last_year_waits(home: str) -> None:
     clock = Clock()
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, counters = opened(state, clock, Items({}))
         for number, year in enumerate((1, 1969, 2262, 2500, 9999)):
             time = datetime(year, 12, 31, tzinfo=UTC)
@@ -203,10 +202,10 @@ def test_an_event_of_the_last_year_waits(tmp_path: Path) -> None:
         assert live.figures().outcomes["future"] == 3
 
 
-def test_an_event_of_an_unknown_item_counts_once_it_exists(tmp_path: Path) -> None:
+def test_an_event_of_an_unknown_item_counts_once_it_exists(home: str) -> None:
     clock, items = Clock(), Items({})
     row = {"user": [1], "item": ["new"], "topic": ["x"], "place": [None]}
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, counters = opened(state, clock, items)
         state.add_events([event(1, at=1, user=1, item_id="new")])
         clock.seconds = 120.0
@@ -220,8 +219,8 @@ def test_an_event_of_an_unknown_item_counts_once_it_exists(tmp_path: Path) -> No
         assert not live.renew()
 
 
-def test_an_event_without_a_key_is_reported(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_an_event_without_a_key_is_reported(home: str) -> None:
+    with State.open(home) as state:
         live, _ = opened(state, Clock(), Items({"a": "x"}))
         state.add_events([event(1, at=1), event(2, at=1, kind="other")])
         state.add_events([event(3, at=1, item_id="a")])
@@ -239,13 +238,11 @@ def renewed(live: LiveCounts) -> int:
 
 
 @pytest.mark.parametrize("how", ["erase", "delete"])
-def test_deleted_events_count_no_more(
-    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deleted_events_count_no_more(home: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SLICE", 7)
     clock, items = Clock(), Items({"a": "x"})
     row = {"user": [1, 2], "item": ["a", "a"], "topic": ["x", "x"], "place": [None, None]}
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, counters = opened(state, clock, items)
         state.add_events([event(n, at=n, user=1 + n // 20, item_id="a") for n in range(1, 40)])
         clock.seconds = 300.0
@@ -262,10 +259,10 @@ def test_deleted_events_count_no_more(
         assert not live.renew()
 
 
-def test_an_item_with_another_topic_takes_its_events_along(tmp_path: Path) -> None:
+def test_an_item_with_another_topic_takes_its_events_along(home: str) -> None:
     clock, items = Clock(), Items({"a": "x"})
     row = {"user": [1, 1], "item": ["a", "a"], "topic": ["x", "y"], "place": [None, None]}
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, counters = opened(state, clock, items)
         state.add_events([event(1, at=1, user=1, item_id="a")])
         clock.seconds = 120.0
@@ -277,12 +274,10 @@ def test_an_item_with_another_topic_takes_its_events_along(tmp_path: Path) -> No
         assert read(counters, **row)["taste"] == [[0, 0], [1, 0]]
 
 
-def test_events_of_unknown_items_are_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_events_of_unknown_items_are_bounded(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_WAITING", 5)
     items = Items({})
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         live, _ = opened(state, Clock(), items)
         state.add_events([event(n, at=1, user=1, item_id=f"n{n}") for n in range(9)])
         live.catch_up()

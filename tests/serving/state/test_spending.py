@@ -4,9 +4,9 @@ from collections import defaultdict
 from crosstower.serving.state.state import State
 
 
-def test_totals_are_those_of_the_newest_period_over_all_workers_and_restarts(tmp_path) -> None:
+def test_totals_are_those_of_the_newest_period_over_all_workers_and_restarts(home) -> None:
     draw, costs = random.Random(0), defaultdict(float)
-    with State.open(tmp_path) as one, State.open(tmp_path) as other:
+    with State.open(home) as one, State.open(home) as other:
         for _ in range(200):
             entry = (draw.choice("abc"), draw.randrange(3), draw.randrange(1, 9) / 8)
             costs[entry[:2]] += entry[2]
@@ -15,5 +15,5 @@ def test_totals_are_those_of_the_newest_period_over_all_workers_and_restarts(tmp
                 costs[entry[:2]] = 0.0  # a period that is over does not matter
     newest = {c: max(p for k, p in costs if k == c) for c in "abc"}
     wanted = [(c, newest[c], costs[c, newest[c]]) for c in "abc"]
-    with State.open(tmp_path) as again:
+    with State.open(home) as again:
         assert sorted(again.spend([])) == wanted

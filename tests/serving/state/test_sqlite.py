@@ -13,8 +13,9 @@ import pytest
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.serving.state import sqlite as module
 from crosstower.serving.state.events import Event
+from crosstower.serving.state.opening import FILE
 from crosstower.serving.state.sqlite import SqliteDatabase
-from crosstower.serving.state.state import FILE, State
+from crosstower.serving.state.state import State
 
 
 def table(state: State) -> dict[int | str, dict[str, Any] | None]:

@@ -14,6 +14,8 @@ from crosstower.serving.state.sqlite import SqliteDatabase
 from crosstower.serving.state.state import State
 from crosstower.serving.state.user_table import attributes_of, unscrubbed
 
+from ...fixtures.postgres import PostgresServer
+
 SECRETS = (b"zarathustra-4711", b"private-note", b"secret-item")
 
 
@@ -48,26 +50,26 @@ def fill(state: State, *, seed: int = 0, batches: int = 30) -> None:
         state.put_users({"zarathustra-4711": {"note": note}, f"user-{batch}": {"a": 1}})
 
 
-def test_attributes_are_replaced_whole(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_attributes_are_replaced_whole(home: str) -> None:
+    with State.open(home) as state:
         first = state.put_users({1: {"a": 2**70, "b": [None, "é"]}, "u": {}})
         assert attributes(state, 1) == {"a": 2**70, "b": [None, "é"]}
         assert attributes(state, "u") == {}
         assert attributes(state, 2) is None
         assert state.put_users({1: {"c": 0.5}}) > first
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         assert attributes(state, 1) == {"c": 0.5}
 
 
-def test_values_that_are_no_json_are_refused_whole(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_values_that_are_no_json_are_refused_whole(home: str) -> None:
+    with State.open(home) as state:
         with pytest.raises(DataError, match="users: cannot be stored as JSON: NaN"):
             state.put_users({1: {"a": 1}, 2: {"a": float("nan")}})
         assert attributes(state, 1) is None
 
 
-def test_damaged_attributes_are_named(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_damaged_attributes_are_named(home: str) -> None:
+    with State.open(home) as state:
         state.put_users({1: {}})
         with state.database.writing() as connection:
             connection.execute("UPDATE users SET attributes = '[1'")
@@ -89,8 +91,42 @@ def test_no_byte_of_an_erased_user_is_left(tmp_path: Path) -> None:
     assert remains(tmp_path) == []
 
 
-def test_an_id_is_erased_in_each_form(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_no_row_of_a_table_is_of_an_erased_user(
+    schema: str, postgres_server: PostgresServer
+) -> None:
+    with State.open(schema) as state, State.open(schema) as other:
+        fill(state, batches=8)
+        before, events = stored_rows(state, postgres_server), state.events()
+        assert all(any(secret in row for row in before) for secret in SECRETS)
+        assert len(before) >= events
+        found = state.erase_users(["zarathustra-4711", "nobody"])
+        assert found == (1, 8 * 15)
+        rows = stored_rows(state, postgres_server)
+        assert [row for row in rows if any(secret in row for secret in SECRETS)] == []
+        assert len(rows) == state.events() == events - found[1]
+        assert attributes(other, "user-3") == {"a": 1}
+
+
+def stored_rows(state: State, server: PostgresServer) -> list[bytes]:
+    """Return all row versions in the file of the table of events, dead ones too."""
+    server.execute("CHECKPOINT")
+    with state.database.reading() as connection:
+        name, folder = connection.execute(
+            "SELECT pg_relation_filepath('events'), current_setting('data_directory')"
+        ).fetchone()
+    content, rows = (Path(folder) / name).read_bytes(), list[bytes]()
+    for page in (content[start : start + 8192] for start in range(0, len(content), 8192)):
+        end = int.from_bytes(page[12:14], "little")  # of the item pointers
+        for place in range(24, end, 4):
+            pointer = int.from_bytes(page[place : place + 4], "little")
+            offset, flags, length = pointer & 0x7FFF, pointer >> 15 & 3, pointer >> 17
+            if flags == 1:  # it has a row
+                rows.append(page[offset : offset + length])
+    return rows
+
+
+def test_an_id_is_erased_in_each_form(home: str) -> None:
+    with State.open(home) as state:
         state.add_events(
             [Event(event_id=str(n), type="c", user=u) for n, u in enumerate((7, "7", "7.0", 8))]
         )
@@ -121,13 +157,13 @@ def test_an_erasure_that_was_killed_is_completed_at_the_next_start(tmp_path: Pat
             assert unscrubbed(connection) == 0
 
 
-def test_a_state_of_an_earlier_version_gets_the_tables(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_a_state_of_an_earlier_version_gets_the_tables(home: str) -> None:
+    with State.open(home) as state:
         state.add_events([Event(event_id="a", type="c", user=1, item_id=2)])
         with state.database.writing() as connection:
             for statement in ("TABLE users", "TABLE erasures", "INDEX events_by_user"):
                 connection.execute(f"DROP {statement}")
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         state.put_users({1: {"a": 1}})
         assert state.erase_users([1]) == (1, 1)
 

@@ -14,8 +14,8 @@ BASE, FIRST, SECOND = Path("/base"), Path("/v/0001/bundle"), Path("/v/0002/bundl
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    with State.open(tmp_path / "state") as opened:
+def state(home: str) -> Iterator[State]:
+    with State.open(home) as opened:
         yield opened
 
 
@@ -119,8 +119,8 @@ def test_a_damaged_line_is_named(state: State, log: VersionLog) -> None:
         log.entries()
 
 
-def test_a_state_from_before_the_journal_gets_one(tmp_path: Path) -> None:
-    with State.open(tmp_path / "state") as old, old.database.writing() as connection:
+def test_a_state_from_before_the_journal_gets_one(home: str) -> None:
+    with State.open(home) as old, old.database.writing() as connection:
         connection.execute("DROP TABLE versions")
-    with State.open(tmp_path / "state") as state:
+    with State.open(home) as state:
         assert state.versions.entries() == []

@@ -75,12 +75,27 @@ class Database(ABC):
         """Yield a connection inside a transaction, which is stored whole or not at all."""
 
     @abstractmethod
+    def upkeep(self) -> AbstractContextManager[Connection]:
+        """Yield a connection for a long deletion that no reader has to hear of."""
+
+    @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:
         """Yield a connection that reads; fetch all rows of a statement before the end."""
 
     @abstractmethod
     def version(self) -> int:
         """Return a number that changes with every commit of another process, and of our own."""
+
+    @abstractmethod
+    def follow(self) -> None:
+        """Keep the version up to date in the background, so that asking for it never waits.
+
+        From then on the time of a statement is limited, as a server needs it.
+        """
+
+    @abstractmethod
+    def behind(self) -> float:
+        """Return the seconds for which newer commits may have been missed."""
 
     @abstractmethod
     def alone(self, work: str) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ import polars as pl
 from pyarrow import parquet
 
 from crosstower.errors import QueryError, ServeError
+from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.database import Database
 from crosstower.serving.state.event_columns import Kinds, id_column
 from crosstower.serving.state.event_log import COLUMNS, Selection, last_event, microseconds, read
@@ -53,7 +54,7 @@ class _Layout:
 
 
 def export_events(
-    folder: str | Path,
+    state: str | StateAddress,
     output: str | Path,
     *,
     after: datetime | None = None,
@@ -73,7 +74,7 @@ def export_events(
     the events.
 
     Args:
-        folder: of the server's state.
+        state: address of the server's state.
         output: the Parquet file.
         after: leave out events before this time, which has a zone.
         until: leave out events at or after this time, which has a zone.
@@ -91,10 +92,10 @@ def export_events(
     start, end = _time("after", after), _time("until", until)
     if start is not None and end is not None and start >= end:
         raise QueryError(f"until: expected a time after {after}, got {until}")
-    with State.open_existing(folder) as state:
+    with State.open_existing(state) as opened:
         chosen = None if types is None else tuple(types)
-        selection = Selection(start, end, chosen, last_event(state.database))
-        return _export(state.database, selection, output)
+        selection = Selection(start, end, chosen, last_event(opened.database))
+        return _export(opened.database, selection, output)
 
 
 def _export(database: Database, selection: Selection, output: Path) -> EventExport:

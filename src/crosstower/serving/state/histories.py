@@ -10,6 +10,7 @@ from typing import Any
 
 from crosstower.funnel.online.users import NO_LIVE_USER, LiveUser
 from crosstower.serving.state import event_log, user_table
+from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.event_log import UserEvent
 from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import Heads, State
@@ -35,7 +36,8 @@ class Histories:
     """Live users, read from the state when they are first asked for, or have changed.
 
     A user's events are read by an index, and kept until `catch_up` finds another event of the user
-    in the log. For one thread.
+    in the log. `unread` counts look-ups that failed while the database could not be reached. For
+    one thread.
 
     Args:
         state: has the events and the attributes.
@@ -65,6 +67,7 @@ class Histories:
         self._readable = readable
         self._cached: OrderedDict[Id, _Cached] = OrderedDict()
         self._size = 0
+        self.unread = 0
         heads = state.heads()
         self._seen = (heads.events, heads.users, heads.deletions)
 
@@ -90,7 +93,11 @@ class Histories:
             self._cached.move_to_end(user)
             return found.user
         self._drop(user)
-        found = self._read(user)
+        try:
+            found = self._read(user)
+        except StateUnavailableError:
+            self.unread += 1
+            return NO_LIVE_USER  # what the training rows have is used
         self._cached[user] = found
         self._size += found.size
         while self._size > self._most and len(self._cached) > 1:
@@ -129,16 +136,17 @@ class Histories:
         now = (heads.events, heads.users, heads.deletions)
         if now == self._seen:
             return
-        (events, users, deletions), self._seen = self._seen, now
+        events, users, deletions = self._seen
         if now[2] != deletions or now[0] - events > _MANY or now[1] - users > _MANY:
             self._cached.clear()
             self._size = 0
-            return
-        with self._state.database.reading() as connection:
-            changed = set(event_log.users_after(connection, events, now[0]))
-            changed |= set(user_table.users_after(connection, users, now[1]))
-        for user in changed:
-            self._drop(user)
+        else:
+            with self._state.database.reading() as connection:
+                changed = set(event_log.users_after(connection, events, now[0]))
+                changed |= set(user_table.users_after(connection, users, now[1]))
+            for user in changed:
+                self._drop(user)
+        self._seen = now
 
     @property
     def _start(self) -> int:

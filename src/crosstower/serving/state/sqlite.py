@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -77,6 +77,10 @@ class SqliteDatabase(Database):
                     connection.execute("ROLLBACK")
                 raise
 
+    def upkeep(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Yield the connection that writes; others wait."""
+        return self.writing()
+
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """Yield the connection that reads; fetch all rows of a statement before the end.
@@ -96,6 +100,13 @@ class SqliteDatabase(Database):
         """
         with self.reading() as connection:
             return connection.execute("PRAGMA data_version").fetchone()[0]
+
+    def follow(self) -> None:
+        """Do nothing: the version is read from the file."""
+
+    def behind(self) -> float:
+        """Return 0.0: the version is that of the file."""
+        return 0.0
 
     @contextmanager
     def alone(self, work: str) -> Generator[None]:

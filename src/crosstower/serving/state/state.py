@@ -1,4 +1,4 @@
-"""The state of a server on disk: changed items, users, events, and the bundle that it serves."""
+"""The state of a server: changed items, users, events, and the bundle that it serves."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from crosstower.errors import ServeError
 from crosstower.serving.state import event_log, item_log, spending, user_table, version_log
-from crosstower.serving.state.database import Database
+from crosstower.serving.state.address import StateAddress
+from crosstower.serving.state.database import Database, StateUnavailableError
 from crosstower.serving.state.events import Event
 from crosstower.serving.state.item_log import Change
-from crosstower.serving.state.sqlite import SqliteDatabase
+from crosstower.serving.state.opening import open_database
 from crosstower.serving.state.version_log import VersionLog
 from crosstower.values.ids import Id
 
-FILE = "state.sqlite"
+_TABLES = (
+    *item_log.TABLES,
+    *event_log.TABLES,
+    *user_table.TABLES,
+    spending.TABLE,
+    *version_log.TABLES,
+)
 _HEADS = """
 SELECT (SELECT coalesce(max(sequence), 0) FROM item_changes),
   (SELECT coalesce(max(sequence), 0) FROM events),
@@ -54,11 +60,12 @@ class StoredEvents(NamedTuple):
 
 
 class State:
-    """The folder of a server, shared by its worker processes and their threads.
+    """The state of a server, shared by its worker processes and their threads.
 
-    A write that has returned survives a killed process and a power cut. Open it
-    once a process, after any fork; it stands still for the processes of one machine only (no
-    network drive). All methods raise ServeError where the disk is full or broken.
+    A write that has returned survives a killed process and a power cut. Open it once per process,
+    after any fork. A folder is for the processes of one machine (no network drive), a schema of
+    PostgreSQL for those of any number. All methods raise ServeError if the disk is full or broken,
+    or the database cannot be reached.
     """
 
     def __init__(self, database: Database) -> None:
@@ -66,40 +73,36 @@ class State:
         self._heads: Heads | None = None
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
-        """Open a folder, which is created if it is missing.
+    def open(cls, address: str | StateAddress) -> Self:
+        """Open a folder or a schema, which is created if it is missing.
+
+        Args:
+            address: as `state_address` reads it.
 
         Raises:
-            ServeError: its file is damaged, of a newer format, or cannot be written.
+            ServeError: its tables are damaged, of a newer format, or cannot be written.
 
         """
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ServeError(f"{folder}: cannot be made: {error.strerror or error}") from error
-        tables = (*item_log.TABLES, *event_log.TABLES, *user_table.TABLES, spending.TABLE)
-        tables += version_log.TABLES
-        return cls(SqliteDatabase(folder / FILE, tables))
+        return cls(open_database(address, _TABLES))
 
     @classmethod
-    def open_existing(cls, folder: str | Path) -> Self:
-        """Open a folder that a server has written.
+    def open_existing(cls, address: str | StateAddress) -> Self:
+        """Open a folder or a schema that a server has written.
 
         Raises:
             ServeError: there is none, or as of `open`.
 
         """
-        if not (Path(folder) / FILE).is_file():
-            raise ServeError(
-                f"{folder}: not the state of a server (no {FILE}); give the folder of"
-                " crosstower serve --state"
-            )
-        return cls.open(folder)
+        return cls(open_database(address, _TABLES, existing=True))
+
+    @property
+    def place(self) -> str:
+        """Its address for messages, without a password."""
+        return self._database.place
 
     @property
     def database(self) -> Database:
-        """The file."""
+        """Its tables."""
         return self._database
 
     @property
@@ -159,22 +162,33 @@ class State:
         """Return the numbers of the newest rows.
 
         They are read again, as a new object, only after a commit, in any process. Until then a call
-        takes microseconds: cheap enough for each request.
+        takes microseconds: cheap enough for each request. While a database that is followed cannot
+        be reached, they are those of the last time.
         """
         version = self._database.version()
         if self._heads is None or self._heads.version != version:
-            with self._database.reading() as connection:
-                items, events, users, erased = connection.execute(_HEADS).fetchone()
-                bundle = version_log.newest_bundle(connection)
-            self._heads = Heads(version, items, events, users, erased, bundle)
+            try:
+                self._heads = self._read_heads(version)
+            except StateUnavailableError:
+                if self._heads is None:
+                    raise
         return self._heads
+
+    def follow(self) -> None:
+        """Learn of the writes of other servers in the background, as a server needs it."""
+        self._database.follow()
+        self.heads()  # are kept from now on
+
+    def behind(self) -> float:
+        """Return the seconds for which newer writes of other servers may have been missed."""
+        return self._database.behind()
 
     def compact(self) -> int:
         """Drop changes of items that later changes replace; return their number.
 
-        Numbers stay as they are and are not used again. Other writers wait for it.
+        Numbers stay as they are and are not used again. Other writers of a folder wait for it.
         """
-        with self._database.writing() as connection:
+        with self._database.upkeep() as connection:
             return item_log.drop_older(connection)
 
     def add_events(self, events: Sequence[Event]) -> StoredEvents:
@@ -281,7 +295,7 @@ class State:
             pass
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -291,6 +305,12 @@ class State:
     def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
+
+    def _read_heads(self, version: int) -> Heads:
+        with self._database.reading() as connection:
+            items, events, users, erased = connection.execute(_HEADS).fetchone()
+            bundle = version_log.newest_bundle(connection)
+        return Heads(version, items, events, users, erased, bundle)
 
     def _append(self, entries: Sequence[item_log.Entry]) -> int:
         if not entries:

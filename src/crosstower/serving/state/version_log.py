@@ -31,7 +31,12 @@ _JOURNAL = (
     " number INTEGER NOT NULL, event TEXT NOT NULL, time INTEGER NOT NULL, base TEXT NOT NULL,"
     " path BLOB NOT NULL, choice INTEGER, live INTEGER, detail TEXT NOT NULL)"
 )
-TABLES = (_BUNDLES, _JOURNAL)
+# The bundles of the command lines that servers were started with, by content.
+_DEPLOYMENTS = (
+    "CREATE TABLE IF NOT EXISTS deployments"
+    " (sequence INTEGER PRIMARY KEY AUTOINCREMENT, base TEXT NOT NULL)"
+)
+TABLES = (_BUNDLES, _JOURNAL, _DEPLOYMENTS)
 _INSERT = (
     "INSERT INTO versions (number, event, time, base, path, choice, live, detail)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence"
@@ -148,6 +153,29 @@ class VersionLog:
                 return None
             line = Entry(0, number, "published", now(), base, path.absolute(), detail=detail)
             return _added(connection, line)
+
+    def join(self, base: str, path: Path) -> Path:
+        """Return the bundle that a starting server serves as one of several.
+
+        It is the one that the others serve, if the newest deployment is of the same command line;
+        else a new deployment begins, and all serve `path`.
+
+        Args:
+            base: version of the bundle of the command line.
+            path: of the version of it that was live last, or of itself.
+
+        """
+        with self._database.writing() as connection:
+            newest = newest_bundle(connection)
+            rows = connection.execute(
+                "SELECT base FROM deployments ORDER BY sequence DESC LIMIT 1"
+            ).fetchall()
+            if newest is not None and rows and rows[0][0] == base:
+                return newest[1]
+            connection.execute("INSERT INTO deployments (base) VALUES (?)", (base,))
+            if newest is None or newest[1] != path:
+                choose(connection, path)
+        return path
 
     def withdraw(self, choice: int, reason: str, *, base: Path) -> Entry | None:
         """Return to the bundle that was served before a version that cannot be served.
