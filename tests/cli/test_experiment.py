@@ -61,7 +61,7 @@ def test_the_command_reads_the_state_of_a_server(files: tuple[str, str], tmp_pat
 
 def test_events_come_from_one_place(files: tuple[str, str]) -> None:
     for more in ([], ["--state", "s", "--events", files[1]]):
-        with pytest.raises(QueryError, match="give either --state FOLDER or --events FILE"):
+        with pytest.raises(QueryError, match="give either --state STATE or --events FILE"):
             CliRunner().invoke(experiment_app, [files[0], *more], catch_exceptions=False)
     with pytest.raises(CrosstowerError, match="--until: expected a date or time"):
         asked(files[0], "--events", files[1], "--until", "soon")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import SERVE, Force, Json, needed_time_of, time_of
+from crosstower.cli.options import SERVE, STATE, Force, Json, checked_state, needed_time_of, time_of
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
@@ -25,7 +25,15 @@ events_app = typer.Typer()
     "   |   crosstower events state --delete-before 2026-01-01",
 )
 def events(
-    state: Annotated[Path, typer.Argument(metavar="STATE", help="State folder of the server.")],
+    state: Annotated[
+        str,
+        typer.Argument(
+            metavar="STATE",
+            envvar=STATE,
+            callback=checked_state,
+            help="State of the server: a folder, or postgresql://USER@HOST/DATABASE.",
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -81,11 +89,11 @@ def events(
         print_events(found, output)
 
 
-def _delete(folder: Path, before: str, *, as_json: bool) -> None:
+def _delete(address: str, before: str, *, as_json: bool) -> None:
     from crosstower.cli.tables import console
     from crosstower.serving.state.state import State
 
-    with State.open_existing(folder) as state:
+    with State.open_existing(address) as state:
         gone, left = state.delete_events(needed_time_of("--delete-before", before)), state.events()
     if as_json:
         typer.echo(json.dumps({"deleted": gone, "left": left}, indent=1))

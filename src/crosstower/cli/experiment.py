@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crosstower.cli.options import Json, time_of
+from crosstower.cli.options import Json, checked_state, time_of
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ experiment_app = typer.Typer(help="Analyse A/B tests and interleaved lists.", no
 def experiment_report(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File of experiments (YAML).")],
     state: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="State folder of the server.")
+        str | None,
+        typer.Option(
+            metavar="STATE",
+            callback=checked_state,
+            help="State of the server: a folder, or postgresql://USER@HOST/DATABASE.",
+        ),
     ] = None,
     events: Annotated[
         Path | None,
@@ -76,11 +81,11 @@ def print_experiment(report: ExperimentReport) -> None:
 
 
 def _report(
-    state: Path | None, events: Path | None, experiment: Experiment, *, until: datetime | None
+    state: str | None, events: Path | None, experiment: Experiment, *, until: datetime | None
 ) -> ExperimentReport:
-    """Return the report from the events of a state folder or a file."""
+    """Return the report from the events of a state or a file."""
     if (state is None) == (events is None):
-        raise QueryError("events: give either --state FOLDER or --events FILE")
+        raise QueryError("events: give either --state STATE or --events FILE")
     if events is None:
         from crosstower.serving.experiment_report import state_report
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crosstower.cli.options import RANK, Json, time_of
+from crosstower.cli.options import RANK, Json, checked_state, time_of
 from crosstower.errors import QueryError
 from crosstower.recipe.renamed import warn_renamed
 
@@ -53,9 +53,12 @@ def off_policy(
         typer.Option(metavar="COLUMN", help="Column of the logged propensity, in (0, 1]."),
     ] = None,
     state: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FOLDER", help="State folder of a server: use the lists that it has logged."
+            metavar="STATE",
+            callback=checked_state,
+            help="State of a server (a folder, or postgresql://USER@HOST/DATABASE): use the lists"
+            " that it has logged.",
         ),
     ] = None,
     event: Annotated[
@@ -159,7 +162,7 @@ def off_policy(
 
 
 def _check_options(
-    state: Path | None, of_rows: Mapping[str, Any], of_lists: Mapping[str, Any]
+    state: str | None, of_rows: Mapping[str, Any], of_lists: Mapping[str, Any]
 ) -> None:
     """Refuse options of the other kind of log, and a table without its columns."""
     if state is None:

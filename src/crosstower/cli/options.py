@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -14,6 +14,9 @@ from typer.core import TyperCommand
 from crosstower.errors import QueryError
 from crosstower.recipe.renamed import NONE, with_new_options
 from crosstower.recipe.yaml_reader import read_yaml
+
+if TYPE_CHECKING:
+    from crosstower.serving.state.address import StateAddress
 
 DATA, TRAIN, RETRIEVE, RANK, SERVE = "Data", "Train", "Retrieve", "Rank and blend", "Serve"
 """Groups of commands in `crosstower --help`."""
@@ -48,10 +51,45 @@ IndexOptions = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="Option of the index engine; repeatable."),
 ]
+
+STATE = "CROSSTOWER_STATE"
+"""Variable with the address of a state, which may contain a password."""
+
+
+def checked_state(
+    context: typer.Context, parameter: typer.CallbackParam, value: str | None
+) -> str | None:
+    """Return the given address of a state, unless a command line shows its password.
+
+    Raises:
+        QueryError: the command line has a password.
+        ServeError: it is no address of a state.
+
+    """
+    from crosstower.serving.state.address import PostgresAddress, state_address
+
+    if value is None:
+        return None
+    source = context.get_parameter_source(parameter.name or "")
+    address = state_address(value)
+    given = source is not None and source.name == "COMMANDLINE"
+    if given and isinstance(address, PostgresAddress) and address.has_password:
+        raise QueryError(
+            "--state: a password on the command line can be read by other users of the machine; set"
+            f" PGPASSWORD or PGPASSFILE, or put the whole address into {STATE}"
+        )
+    return value
+
+
 StateOfBundle = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--state", metavar="FOLDER", help="State folder of the server (default: BUNDLE.state)."
+        "--state",
+        metavar="STATE",
+        envvar=STATE,
+        callback=checked_state,
+        help="State of the server: a folder, or postgresql://USER@HOST/DATABASE (default:"
+        " BUNDLE.state).",
     ),
 ]
 Events = Annotated[
@@ -81,9 +119,12 @@ def renamed_options(
     return Command
 
 
-def state_of(bundle: Path, state: Path | None) -> Path:
-    """Return the state folder of a server: the given one, or that of its bundle."""
-    return (state or bundle.with_name(f"{bundle.absolute().name}.state")).absolute()
+def state_of(bundle: Path, state: str | None) -> StateAddress:
+    """Return the address of a server's state: the given one, or a folder next to its bundle."""
+    from crosstower.serving.state.address import state_address
+
+    found = state_address(state or bundle.with_name(f"{bundle.absolute().name}.state"))
+    return found.absolute() if isinstance(found, Path) else found
 
 
 def parsed_query(text: str | None) -> dict[str, Any] | None:

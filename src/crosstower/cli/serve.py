@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from crosstower.cli.options import SERVE, renamed_options, state_of
+from crosstower.cli.options import SERVE, STATE, checked_state, renamed_options, state_of
 
 serve_app = typer.Typer()
 _RENAMED = {
@@ -23,7 +23,8 @@ _RENAMED = {
     cls=renamed_options(_RENAMED),
     epilog="Examples: crosstower serve bundle   |   crosstower serve bundle --host 0.0.0.0"
     " --port 80 --workers 4, with CROSSTOWER_READ_TOKEN, CROSSTOWER_WRITE_TOKEN and"
-    " CROSSTOWER_ADMIN_TOKEN set",
+    " CROSSTOWER_ADMIN_TOKEN set   |   crosstower serve bundle --state"
+    " postgresql://crosstower@db.example/shop, with PGPASSWORD set",
 )
 def serve(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder.")],
@@ -36,9 +37,13 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads per worker.")] = 1,
     state: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FOLDER", help="Folder for changed items and events (default: BUNDLE.state)."
+            metavar="STATE",
+            envvar=STATE,
+            callback=checked_state,
+            help="Where changed items and events are kept: a folder, or"
+            " postgresql://USER@HOST/DATABASE for several servers (default: BUNDLE.state).",
         ),
     ] = None,
     log: Annotated[
@@ -70,6 +75,14 @@ def serve(
         float,
         typer.Option(min=0.1, metavar="SECONDS", help="Time for a client to send a request."),
     ] = 15.0,
+    max_staleness: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Time without news of a state in PostgreSQL after which /readyz responds 503.",
+        ),
+    ] = 60.0,
     host_name: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,12 +110,13 @@ def serve(
 ) -> None:
     """Serve a bundle over HTTP, with a web page to explore it; Ctrl-C stops it.
 
-    Items and events that clients send are kept in the state folder across restarts and new bundles.
+    Items and events that clients send are kept in the state across restarts and new bundles. Any
+    number of servers may share a state in PostgreSQL.
     """
     try:
         from crosstower.experiments.experiment_file import load_experiments
         from crosstower.serving.http.log_format import as_line
-        from crosstower.serving.http.server import prepared
+        from crosstower.serving.http.server import prepared, temporary_folder
         from crosstower.serving.http.server import serve as run
         from crosstower.serving.http.settings import Limits, Settings
     except ImportError as error:
@@ -113,9 +127,11 @@ def serve(
             " pip install 'crosstower[serve]'"
         ) from error
 
+    address = state_of(folder, state)
     settings = Settings(
         bundle=folder.absolute(),
-        state=state_of(folder, state),
+        state=address,
+        temporary=temporary_folder(address),
         host=host,
         port=port,
         workers=workers,
@@ -132,6 +148,7 @@ def serve(
             queue_timeout=queue_timeout,
             connections=connections,
             read_seconds=read_timeout,
+            max_staleness=max_staleness,
             state_bytes=None if state_limit is None else int(state_limit * 1e6),
         ),
     )

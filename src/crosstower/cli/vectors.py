@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crosstower.cli.options import Force, Json, RunArgument
+from crosstower.cli.options import Force, Json, RunArgument, checked_state
 from crosstower.errors import DataError, QueryError
 
 vectors_app = typer.Typer(
@@ -60,7 +60,12 @@ def push(
         str | None, typer.Option(metavar="URL", help="Address of the server.")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="State folder of the server.")
+        str | None,
+        typer.Option(
+            metavar="STATE",
+            callback=checked_state,
+            help="State of the server: a folder, or postgresql://USER@HOST/DATABASE.",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
@@ -78,12 +83,12 @@ def push(
     from crosstower.serving.vectors.vector_file import read_vectors
 
     if (server is None) == (state is None):
-        raise QueryError("give either --server URL or --state FOLDER")
+        raise QueryError("give either --server URL or --state STATE")
     found, unknown = read_vectors(file, weights=weights), None
     if server is not None:
         stored, unknown = push_to_server(found, server)
     else:
-        stored = push_to_state(found, Path(state or ""))
+        stored = push_to_state(found, state or "")
     if as_json:
         typer.echo(json.dumps({"vectors": stored, "unknown": unknown}, indent=1))
     else:

@@ -20,6 +20,7 @@ from crosstower.errors import CrosstowerError, DataError
 from crosstower.experiments.analysis import experiment_report
 from crosstower.experiments.report import ExperimentReport
 from crosstower.experiments.specification import Experiment
+from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.event_export import export_events
 from crosstower.serving.state.event_log import Selection, has_more, last_event, microseconds
 from crosstower.serving.state.events import now
@@ -29,23 +30,23 @@ _NICE = 10
 
 
 def state_report(
-    folder: str | Path,
+    state: str | StateAddress,
     experiment: Experiment,
     *,
     until: datetime | None = None,
     most_events: int | None = None,
 ) -> ExperimentReport:
-    """Return the report of an experiment from a state folder; its server may keep writing.
+    """Return the report of an experiment from a state; its server may keep writing.
 
     Args:
-        folder: of the server's state.
+        state: address of the server's state.
         experiment: arms, shares and metrics.
         until: end of the comparison, with a zone; None for the end of the experiment, or for the
             present if that is earlier. Events in the future are those of wrong clocks.
         most_events: largest number of events to read; None for no limit.
 
     Raises:
-        ServeError: the folder is not the state of a server, or is damaged.
+        ServeError: it is not the state of a server, or is damaged.
         DataError: no event belongs to the experiment, or there are more than `most_events`.
 
     """
@@ -54,10 +55,10 @@ def state_report(
         until = present
     end = min((end for end in (until, experiment.end) if end), default=None)
     if most_events is not None:
-        _check_size(folder, experiment, end, most_events)
+        _check_size(state, experiment, end, most_events)
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "events.parquet"
-        found = export_events(folder, path, after=experiment.since, until=end, types=types)
+        found = export_events(state, path, after=experiment.since, until=end, types=types)
         if found.events == 0:
             raise DataError(
                 f"experiment '{experiment.name}': the state has no events of the types"
@@ -69,9 +70,9 @@ def state_report(
 
 
 def _check_size(
-    folder: str | Path, experiment: Experiment, end: datetime | None, most: int
+    address: str | StateAddress, experiment: Experiment, end: datetime | None, most: int
 ) -> None:
-    with State.open_existing(folder) as state:
+    with State.open_existing(address) as state:
         selection = Selection(
             microseconds(experiment.since),
             None if end is None else microseconds(end),
@@ -82,7 +83,7 @@ def _check_size(
             raise DataError(
                 f"experiment '{experiment.name}': the state has more than {most:,} events of it,"
                 " which is too many for a server; run: crosstower experiment report FILE --state"
-                f" {folder}"
+                f" {state.place}"
             )
 
 

@@ -33,6 +33,7 @@ from crosstower.recipe.rules import RequestRules
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.item_changes import ItemChanges
+from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.event_log import microseconds
 from crosstower.serving.state.impressions import LoggedList, logged_lists, rewards_of
 from crosstower.serving.state.state import State
@@ -42,7 +43,7 @@ _SHOWN = 100  # lists between two reports of progress
 
 def evaluate_logged(
     bundle: Bundle | str | Path,
-    state: str | Path,
+    state: str | StateAddress,
     *,
     reward: str | None = None,
     event: str | None = None,
@@ -56,7 +57,7 @@ def evaluate_logged(
 
     Args:
         bundle: with a retrieval and a ranking run; it need not be the one that was served.
-        state: folder of the server that logged the lists.
+        state: address of the state of the server that logged the lists.
         reward: task of the ranker; the first if None.
         event: type of the events that hold the reward; the name of the task if None.
         temperature: of a Plackett-Luce policy, in units of the score; 0 takes the best order.

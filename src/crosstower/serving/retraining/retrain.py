@@ -16,6 +16,7 @@ from crosstower.serving.retraining.gate import judge
 from crosstower.serving.retraining.plan import RetrainPlan, load_plan
 from crosstower.serving.retraining.versions import Versions
 from crosstower.serving.retraining.work import Work
+from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.state import State
 
 Outcome = Literal["published", "refused", "skipped"]
@@ -56,7 +57,7 @@ def versions_folder(bundle: Path) -> Path:
 
 def retrain(
     bundle: str | Path,
-    state: str | Path,
+    state: str | StateAddress,
     *,
     plan: RetrainPlan | str | Path | None = None,
     versions: str | Path | None = None,
@@ -70,7 +71,7 @@ def retrain(
 
     Args:
         bundle: that the server was started with.
-        state: folder of the server's state.
+        state: address of the server's state.
         plan: labels, rows, training and gate; a file, or None for the defaults.
         versions: folder of the versions; `BUNDLE.versions` if None.
         until: use events before this time, which has a zone; now if None.

@@ -14,6 +14,7 @@ from crosstower.errors import BundleError, ServeError
 from crosstower.retrieval.index.open import IndexHeader
 from crosstower.serving.bundle.bundle import RETRIEVAL
 from crosstower.serving.bundle.manifest import read_manifest
+from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.state import State
 from crosstower.serving.vectors.vector_file import ItemVectors
 from crosstower.training.run import INDEX
@@ -45,29 +46,29 @@ def push_to_server(found: ItemVectors, server: str) -> tuple[int, int]:
     return stored, unknown
 
 
-def push_to_state(found: ItemVectors, folder: Path) -> int:
+def push_to_state(found: ItemVectors, state: str | StateAddress) -> int:
     """Write vectors into the state of a server, running or not; return their number.
 
     Vectors without an item are ignored by the server.
 
     Args:
         found: the vectors.
-        folder: of the state.
+        state: address of the state.
 
     Raises:
         ServeError: there is no state, or no bundle in it.
         BundleError: the vectors belong to other weights, or have another width.
 
     """
-    with State.open_existing(folder) as state:
-        chosen = state.bundle()
+    with State.open_existing(state) as opened:
+        chosen = opened.bundle()
         if chosen is None:
-            raise ServeError(f"{folder}: no server has served a bundle from it yet")
+            raise ServeError(f"{opened.place}: no server has served a bundle from it yet")
         _check(found, Path(chosen[1]))
         for first in range(0, len(found.ids), _AT_ONCE):
             part = range(first, min(first + _AT_ONCE, len(found.ids)))
             vectors = {found.ids[n]: found.vectors[n].astype("<f4").tobytes() for n in part}
-            state.put_vectors(vectors, weights=found.weights)
+            opened.put_vectors(vectors, weights=found.weights)
     return len(found.ids)
 
 
