@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from crosstower.errors import BundleError, ServeError
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.http.metrics_folder import VARIABLE
-from crosstower.serving.http.server import prepared
+from crosstower.serving.http.server import prepared, temporary_folder
 from crosstower.serving.http.settings import Settings
+from crosstower.serving.state.address import state_address
 from crosstower.serving.state.state import State
+
+from ...fixtures.live_films import LiveFilms
 
 
 @pytest.fixture
@@ -91,6 +95,68 @@ def test_a_live_version_that_is_gone_stops_the_start(
     gone = pytest.raises(BundleError, match=r"version 1, which was live,.*crosstower rollback")
     with gone, prepared(settings):
         pass
+
+
+@pytest.fixture
+def shared(settings: Settings, schema: str) -> Settings:
+    """Settings of one of several servers; each gets a temporary folder of its own."""
+    return settings.model_copy(update={"state": state_address(schema)})
+
+
+def replica(settings: Settings) -> Settings:
+    return settings.model_copy(update={"temporary": temporary_folder(settings.state)})
+
+
+def test_several_servers_share_a_schema_and_leave_no_files(shared: Settings) -> None:
+    one, two = replica(shared), replica(shared)
+    with prepared(one) as first, prepared(two) as second:
+        assert first.version == second.version
+        assert one.folder.is_dir()
+        assert one.folder != two.folder
+    assert not one.folder.exists()
+    assert not two.folder.exists()
+
+
+def test_a_server_joins_those_of_the_same_bundle(
+    shared: Settings, bundle: Bundle, live_films: LiveFilms, tmp_path: Path
+) -> None:
+    """A restart does not undo a swap for all; a new bundle on the command line is for all."""
+    swapped = Path(shutil.copytree(bundle.folder, tmp_path / "swapped"))
+    with prepared(replica(shared)) as found:
+        assert found.folder == bundle.folder
+    with State.open(shared.state) as state:
+        state.set_bundle(swapped)
+    with prepared(replica(shared)) as found:
+        assert found.folder == swapped
+    other = live_films.bundle
+    with prepared(replica(shared.model_copy(update={"bundle": other.folder}))) as found:
+        assert found.folder == other.folder
+    assert chosen(shared) == other.folder
+
+
+def test_a_bundle_that_the_others_serve_must_be_on_this_machine_too(
+    shared: Settings, tmp_path: Path
+) -> None:
+    with prepared(replica(shared)):
+        pass
+    with State.open(shared.state) as state:
+        state.set_bundle(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="elsewhere"), prepared(replica(shared)):
+        pass
+
+
+def test_a_killed_server_takes_its_files_along(shared: Settings) -> None:
+    """Uvicorn raises the signal that stopped it again once it has stopped."""
+    one = replica(shared)
+    heard = list[int]()
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with prepared(one):
+            signal.raise_signal(signal.SIGTERM)
+            assert not one.folder.exists()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
 
 
 def test_several_workers_share_a_folder_of_metrics(settings: Settings) -> None:

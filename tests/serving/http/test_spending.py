@@ -21,15 +21,15 @@ def charge(spending: Spending, cost: float) -> None:
     spending.ledger.charge("ad", cost)
 
 
-def test_workers_learn_of_one_anothers_charges_and_keep_them(tmp_path: Path) -> None:
-    with State.open(tmp_path) as state:
+def test_workers_learn_of_one_anothers_charges_and_keep_them(home: str) -> None:
+    with State.open(home) as state:
         one, two = Spending(state), Spending(state)
         charge(one, 3.0)
         charge(two, 4.0)
         for worker in (one, two, one):
             asyncio.run(worker.share(at_once))
         assert [worker.ledger.spent("ad") for worker in (one, two)] == [7.0, 7.0]
-    with State.open(tmp_path) as state:
+    with State.open(home) as state:
         assert Spending(state).ledger.spent("ad") == 7.0
 
 

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle, make_bundle
+from crosstower.serving.http import refusal
 from crosstower.serving.retraining.history import roll_back
 from crosstower.serving.state.state import State
 
@@ -51,8 +52,8 @@ def number(client: TestClient) -> int | None:
     return found
 
 
-def test_every_worker_follows_a_published_version(start: Start, fresh: Bundle) -> None:
-    workers = [start(), start()]
+def test_every_worker_follows_a_published_version(home: str, start: Start, fresh: Bundle) -> None:
+    workers = [start(state=home), start(state=home)]
     assert [number(one) for one in workers] == [0, 0]
     publish(workers[0], 1, fresh.folder)
     for one in workers:
@@ -76,12 +77,13 @@ def test_a_swap_by_path_has_no_number(start: Start, fresh: Bundle) -> None:
 
 
 def test_a_version_that_cannot_be_served_is_withdrawn(
-    start: Start, fresh: Bundle, tmp_path: Path
+    home: str, start: Start, fresh: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(refusal, "_PATIENCE", 1.5)
     damaged = Path(shutil.copytree(fresh.folder, tmp_path / "0002" / "bundle"))
     weights = next(damaged.rglob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1])
-    workers = [start(), start()]
+    workers = [start(state=home), start(state=home)]
     publish(workers[0], 1, fresh.folder)
     until(lambda: [number(one) for one in workers] == [1, 1])
     publish(workers[0], 2, damaged)

@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # Short turns for the thread of the live bundle and that of the connections.
         sys.setswitchinterval(_TURN_SECONDS)
         try:
-            with starting(settings.state):
+            with starting(settings.folder):
                 await service.start()
                 await warm_up(app, service)
             keeping = asyncio.create_task(service.keep_up())
@@ -115,10 +115,12 @@ def _add_operations(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["operations"], response_model=Health, responses=documented(503))
     async def readyz(service: Worker) -> Response:
-        """Report whether a bundle is open."""
-        if service.version is None:
-            return problem_response(503, "no bundle is open yet", headers={"Retry-After": "1"})
-        text = Health(status="ready", version=service.version).model_dump_json()
+        """Report whether a bundle is open, and the state is followed closely enough."""
+        if (reason := service.not_ready()) is not None:
+            return problem_response(503, reason, headers={"Retry-After": "1"})
+        behind = round(service.state.behind(), 3)
+        ready = Health(status="ready", version=service.version, state_behind=behind)
+        text = ready.model_dump_json()
         return Response(text, media_type="application/json")
 
     @app.get(

@@ -36,9 +36,10 @@ class EventCounts:
         """Count the next events by type, and those of the history by outcome."""
         rows: list[EventFacts] = []
         while self._waiting and (room := _AT_ONCE - len(rows)) > 0:
-            after, last = self._waiting.popleft()
+            after, last = self._waiting[0]
             with self._state.database.reading() as connection:
                 found = read_between(connection, after, last, room)
+            self._waiting.popleft()
             rows += found
             if len(found) == room and found[-1].sequence < last:
                 self._waiting.appendleft((found[-1].sequence, last))

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field
@@ -18,6 +17,7 @@ from crosstower.experiments.experiment_file import Experiments
 from crosstower.experiments.specification import Experiment
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.serving.http.problems import ApiError
+from crosstower.serving.state.address import StateAddress, full_text
 from crosstower.serving.state.events import now
 
 MOST_EVENTS = 500_000
@@ -58,7 +58,7 @@ class ExperimentReports:
 
     Args:
         experiments: of the server; None without any.
-        state: folder of the server's state.
+        state: address of the server's state.
         most_events: largest number of events to read.
         most_seconds: longest time that a report may take.
         kept_seconds: time that a report is kept.
@@ -68,7 +68,7 @@ class ExperimentReports:
     def __init__(
         self,
         experiments: Experiments | None,
-        state: Path,
+        state: StateAddress,
         *,
         most_events: int = MOST_EVENTS,
         most_seconds: float = _MOST_SECONDS,
@@ -131,7 +131,7 @@ class ExperimentReports:
         """Return the answer of the process that computes a report."""
         asked = {
             "experiment": experiment.model_dump_json(),
-            "state": str(self._state),
+            "state": full_text(self._state),  # by a pipe, as it may hold a password
             "most_events": self._most_events,
         }
         process = await asyncio.create_subprocess_exec(

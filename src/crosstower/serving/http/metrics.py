@@ -64,6 +64,17 @@ class ServerMetrics:
         self._queue = _gauge(registry, "queue_length", "Requests that wait.", mode="livesum")
         self._state = _gauge(registry, "state_bytes", "Bytes in use in the state file.",
                              mode="livemostrecent")  # fmt: skip
+        self._behind = _gauge(
+            registry,
+            "state_behind_seconds",
+            "Seconds for which writes of other servers may have been missed; of the worker with"
+            " most.",
+            mode="livemax",
+        )
+        self._unread = counter(
+            "users_unread", "Users whose events and attributes could not be read from the state."
+        )
+        self._unlogged = counter("unlogged_lists", "Lists that could not be logged.")
         self._model = _gauge(registry, "model_info", "1 of the bundle served, 0 of one served"
                              " before.", "version", mode="livemax")  # fmt: skip
         self._history_cache = _gauge(
@@ -193,6 +204,18 @@ class ServerMetrics:
     def state_bytes(self, size: int) -> None:
         """Set the size of the state file's content."""
         self._state.set(size)
+
+    def state_behind(self, seconds: float) -> None:
+        """Set the time for which writes of other servers may have been missed."""
+        self._behind.set(seconds)
+
+    def users_unread(self, users: int) -> None:
+        """Count users whose events and attributes could not be read."""
+        self._unread.inc(users)
+
+    def unlogged_list(self) -> None:
+        """Count a list that could not be logged."""
+        self._unlogged.inc()
 
     def model(self, version: str) -> None:
         """Set the version served; the drift of the previous one is dropped."""

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.recipe.validation import unknown_key
 from crosstower.serving.http.tracing import current_trace
+from crosstower.serving.state.database import StateUnavailableError
 
 Result = TypeVar("Result")
 MEDIA = "application/problem+json"
@@ -204,6 +205,9 @@ def _refused(request: Request, error: Any) -> Response:
 
 
 def _ours(request: Request, error: Any) -> Response:
+    if isinstance(error, StateUnavailableError):
+        request.app.state.service.metrics.refused("state")
+        return problem_response(503, str(error), headers={"Retry-After": "5"})
     if isinstance(error, ServeError):  # the disk is full, not the client's fault
         request.app.state.service.metrics.refused("disk")
         return problem_response(503, str(error), headers={"Retry-After": "10"})

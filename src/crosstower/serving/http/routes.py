@@ -31,6 +31,7 @@ from crosstower.serving.http.settings import WARMING
 from crosstower.serving.http.treatment import ItemCharge, Treatment
 from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.summary import VersionsSummary, summarise
+from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.impressions import impression_events
 from crosstower.serving.state.json_text import json_text
 from crosstower.serving.state.state import State, StoredEvents
@@ -63,8 +64,7 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
         response = treatment.response([one.response for one in lists], request_id)
         await service.refund(treatment.refunds(response, [one.charges for one in lists]))
     if logged:
-        response["logged"] = True
-        await _log(request, response, lists)
+        response["logged"] = await _log(request, response, lists, asked=body.log is True)
     return _json(request, response)
 
 
@@ -228,9 +228,18 @@ async def _is_logged(body: RecommendRequest, request: Request) -> bool:
 
 
 async def _log(
-    request: Request, response: Mapping[str, Any], lists: Sequence[_Recommended]
-) -> None:
-    """Store a list and its shown items, before the response is sent."""
+    request: Request,
+    response: Mapping[str, Any],
+    lists: Sequence[_Recommended],
+    *,
+    asked: bool,
+) -> bool:
+    """Store a list and its shown items, before the response is sent; return whether it was stored.
+
+    Raises:
+        StateUnavailableError: it cannot be stored now, and the request has `asked` for it.
+
+    """
     service: Service = request.app.state.service
     first = lists[0].request
 
@@ -248,9 +257,16 @@ async def _log(
             events = service.experiments.tagged(events)
         return state.add_events(events)
 
-    stored = await service.write(write)
+    try:
+        stored = await service.write(write)
+    except StateUnavailableError:
+        if asked:
+            raise
+        service.metrics.unlogged_list()
+        return False
     service.metrics.events_written(stored.stored)
     service.users.counts.add(stored)
+    return True
 
 
 def _json(request: Request, content: dict[str, Any]) -> Response:

@@ -279,3 +279,6 @@ class Health(_Response):
 
     status: str
     version: str | None = None
+    state_behind: float | None = Field(
+        default=None, description="Seconds for which writes of other servers may have been missed."
+    )

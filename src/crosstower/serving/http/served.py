@@ -11,6 +11,7 @@ from crosstower.serving.http.counting import live_counts
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.worker_users import WorkerUsers
+from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.live_counts import LiveCounts
 from crosstower.serving.state.state import Heads, State
 
@@ -54,6 +55,16 @@ class Served:
         """
         if heads is self._heads:
             return
+        try:
+            self._apply(heads, users)
+        except StateUnavailableError:
+            if self._heads is None:
+                raise
+            return  # requests are answered from memory, and /readyz says for how long
+        self._heads = heads
+
+    def _apply(self, heads: Heads, users: WorkerUsers | None) -> None:
+        """Apply what was written since the last heads; may be repeated."""
         catalogue = None if self.live.funnel is None else self.live.funnel.catalogue
         newest, weights = heads.items, self.live.weights or ""
         if self._heads is None:
@@ -65,7 +76,6 @@ class Served:
             self._counts = live_counts(self.live, self._state)
         if users is not None:
             users.catch_up(heads)
-        self._heads = heads
 
     def renew(self) -> bool:
         """Recount some events after deletions; return whether there is more to do."""

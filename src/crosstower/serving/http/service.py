@@ -28,11 +28,13 @@ from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.opening import opened
 from crosstower.serving.http.problems import ApiError, busy, no_room, too_late
+from crosstower.serving.http.refusal import Refusal
 from crosstower.serving.http.served import Served
 from crosstower.serving.http.settings import Scope, Settings
 from crosstower.serving.http.spending import Refund, Spending
 from crosstower.serving.http.tracing import current_trace, record_stages
 from crosstower.serving.http.worker_users import WorkerUsers
+from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.folder_lock import WorkerLock
 from crosstower.serving.state.state import State
 
@@ -57,7 +59,7 @@ class Service:
         self.items = ItemChanges(self.state)
         self.users = WorkerUsers(self.state, metrics)
         self._spending = Spending(self.state)
-        self._lock = WorkerLock(settings.state)
+        self._lock = WorkerLock(settings.folder)
         self._served: Served | None = None
         self._timeout = settings.limits.queue_timeout
         self._thread = ThreadPoolExecutor(1, "live", torch.set_num_threads, (settings.threads,))
@@ -72,7 +74,8 @@ class Service:
         self.arms = ArmBundles(settings.experiments, self.state, metrics)
         self.warming = False  # requests of the warm-up are not counted
         self._swapping = asyncio.Lock()
-        self._waiting = self._writes = self._state_bytes = self._chosen = self._refused = 0
+        self._refusal = Refusal(patient=self.state.database.shared)
+        self._waiting = self._writes = self._state_bytes = self._chosen = 0
 
     @property
     def live(self) -> Live | None:
@@ -83,6 +86,19 @@ class Service:
     def version(self) -> str | None:
         """The version that is served; None before the first bundle is open."""
         return self.live.bundle.version if self.live is not None else None
+
+    def not_ready(self) -> str | None:
+        """Return the reason why a proxy should send requests elsewhere; None if there is none."""
+        if self.version is None:
+            return "no bundle is open yet"
+        behind, most = self.state.behind(), self.settings.limits.max_staleness
+        if behind > most:
+            return (
+                f"the state has not been reached for {behind:.0f} seconds, more than"
+                f" --max-staleness {most:g}; requests are still answered from memory"
+            )
+        chosen = self.state.bundle()
+        return self._refusal.reason(0 if chosen is None else chosen[0])
 
     def explore(self, bundle: str | None) -> Exploration | None:
         """Return the exploration of the main bundle, or of that of an arm."""
@@ -96,6 +112,7 @@ class Service:
             CrosstowerError: one cannot be opened.
 
         """
+        self.state.follow()
         await self._in_thread(self._first)
         self._state_bytes = self.state.size()
         # Loaded objects stay: a collection that scans them takes a quarter of a second.
@@ -106,6 +123,7 @@ class Service:
         """Apply changes of other workers and refresh the metrics, until cancelled."""
         while True:
             await asyncio.sleep(_IDLE_SECONDS)
+            self.metrics.state_behind(self.state.behind())
             try:
                 await self._in_thread(self._keep_up)
                 await self.renew_counts(seconds=_IDLE_SECONDS / 2)
@@ -127,7 +145,10 @@ class Service:
 
     async def stop(self) -> None:
         """Finish running work and close the state."""
-        await self._spending.share(self._in_thread)
+        try:
+            await self._spending.share(self._in_thread)
+        except CrosstowerError as error:
+            _LOG.warning("the spending of the last second was not stored: %s", error)
         for thread in (self._thread, self._writer):
             await asyncio.to_thread(thread.shutdown, wait=True)
         self.state.close()
@@ -174,7 +195,7 @@ class Service:
             return await self._batcher.submit(ListRequest(request, responded, until, bundle))
 
     async def write(self, work: Callable[[State], Result]) -> Result:
-        """Return the result of a write once it is safe on disk; reads do not wait for it.
+        """Return the result of a write once it is safe in the state; reads do not wait for it.
 
         Raises:
             ApiError: the queue is full, or it took too long and may still be stored.
@@ -225,6 +246,8 @@ class Service:
             old = self.version or ""
             try:
                 fresh = await asyncio.to_thread(self._beside, path)
+            except StateUnavailableError:
+                raise
             except CrosstowerError as error:
                 self.metrics.swap("refused")
                 raise BundleError(f"{error}; {old} is still served") from None
@@ -309,17 +332,21 @@ class Service:
     async def _follow(self) -> None:
         """Serve the bundle that was chosen elsewhere; withdraw a version that cannot be served."""
         found = self.state.bundle()
-        if found is None or found[0] in (self._chosen, self._refused) or self._swapping.locked():
+        if found is None or found[0] == self._chosen or self._swapping.locked():
+            return
+        number, path = found
+        if not self._refusal.may_try(number):
             return
         async with self._swapping:
-            number, path = found
             try:
                 fresh = await asyncio.to_thread(self._beside, path)
+            except StateUnavailableError:
+                return  # it says nothing about the bundle
             except CrosstowerError as error:
-                self._refused = number
                 self.metrics.swap("refused")
-                base = self.settings.bundle
-                self.state.versions.withdraw(number, f"{error}", base=base)
+                if self._refusal.is_final(number, f"{error}"):
+                    base = self.settings.bundle
+                    self.state.versions.withdraw(number, f"{error}", base=base)
                 return
             await self._in_thread(lambda: self._take(fresh, number))
 

@@ -13,6 +13,7 @@ from crosstower.errors import ServeError
 from crosstower.experiments.experiment_file import Experiments
 from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.serving.http.log_format import LogFormat
+from crosstower.serving.state.address import StateAddress
 
 VARIABLE = "CROSSTOWER_SERVE"
 Scope = Literal["read", "write", "admin"]
@@ -52,20 +53,28 @@ class Limits(FrozenModel):
     read_seconds: float = Field(
         default=15.0, gt=0, description="Time for a client to send a request or read its response."
     )
+    max_staleness: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds without news of the state after which the server is not ready.",
+    )
     state_bytes: int | None = Field(
         default=None,
         ge=1_000_000,
-        description="Size of the state folder above which writes are refused.",
+        description="Size of the state above which writes are refused.",
     )
 
     _former = former_keys(RENAMED, where="limits")
 
 
 class Settings(FrozenModel):
-    """Settings of a server: its bundle, its state folder, its address and its limits."""
+    """Settings of a server: its bundle, its state, its address and its limits."""
 
     bundle: Path
-    state: Path
+    state: StateAddress
+    temporary: Path | None = Field(
+        default=None, description="Folder of this server alone, if the state is no folder."
+    )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1)
@@ -81,6 +90,19 @@ class Settings(FrozenModel):
     tracing: bool = Field(default=False, description="Export OpenTelemetry traces.")
     log_format: LogFormat = Field(default="text", description="json: one object per line.")
     limits: Limits = Limits()
+
+    @property
+    def folder(self) -> Path:
+        """Folder for locks, metrics and the reason of a failed start.
+
+        Raises:
+            ServeError: the state is no folder, and no other is given.
+
+        """
+        found = self.state if isinstance(self.state, Path) else self.temporary
+        if found is None:
+            raise ServeError("temporary: missing; a state in PostgreSQL needs a folder beside it")
+        return found
 
     def to_environment(self) -> None:
         """Store the settings in the environment, for the worker processes."""

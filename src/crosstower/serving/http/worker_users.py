@@ -66,6 +66,8 @@ class WorkerUsers:
         """Count the worker's events, and show the size of the cache."""
         if self._histories is not None:
             self._metrics.history_cache(len(self._histories))
+            self._metrics.users_unread(self._histories.unread)
+            self._histories.unread = 0
         self.counts.count(live.funnel, self._histories)
 
     def ids(self, live: Live, given: Sequence[Any]) -> list[Id]:

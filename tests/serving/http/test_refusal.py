@@ -1,0 +1,48 @@
+import pytest
+
+from crosstower.serving.http import refusal as module
+from crosstower.serving.http.refusal import Refusal
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_a_server_alone_gives_a_bundle_up_at_once(clock: Clock) -> None:
+    refusal = Refusal(patient=False)
+    assert refusal.may_try(3)
+    assert refusal.is_final(3, "it is damaged")
+    clock.now += 1e6
+    assert not refusal.may_try(3)
+    assert refusal.may_try(4)
+
+
+def test_one_of_several_waits_for_the_files_before_it_gives_up(clock: Clock) -> None:
+    refusal = Refusal(patient=True)
+    assert not refusal.is_final(3, "no such folder")
+    assert refusal.may_try(3)
+    clock.now += 14
+    assert not refusal.is_final(3, "no such folder")
+    clock.now += 2
+    assert refusal.is_final(3, "no such folder")
+    assert not refusal.may_try(3)
+    clock.now += 31
+    assert refusal.may_try(3)  # somebody may have copied them
+
+
+def test_the_reason_is_that_of_the_bundle_that_is_chosen_now(clock: Clock) -> None:
+    refusal = Refusal(patient=True)
+    assert refusal.reason(0) is None
+    refusal.is_final(3, "no such folder")
+    assert refusal.reason(3) == "the bundle that was chosen cannot be served here: no such folder"
+    assert refusal.reason(4) is None
