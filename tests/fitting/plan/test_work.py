@@ -75,6 +75,11 @@ def test_optimisers_have_their_state_and_gradients(
         assert is_fused(Training(**training)) == (columns == 4)
 
 
+def test_fused_kernels_need_a_width_that_is_a_multiple_of_4() -> None:
+    (table,) = work({"name": "mlp", "embedding_dim": 6}).tables
+    assert table.columns == 12
+
+
 def test_a_retriever_compares_vectors_of_the_whole_batch() -> None:
     recipe = Recipe.model_validate(
         {

@@ -169,7 +169,7 @@ def _columns(width: int, *, devices: int, fused: bool) -> int:
     """Return the values per row of a table, as `ShardedRows` lays them out."""
     if devices == 1:
         return width
-    columns = width if fused else 2 * width
+    columns = width if fused and width % ALIGNED == 0 else 2 * width
     return columns + -columns % ALIGNED
 
 
