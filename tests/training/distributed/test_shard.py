@@ -1,45 +1,62 @@
-"""Several processes train as one does: every model, every optimiser of tables."""
+"""Several processes train as one does: every model, every loss, every optimiser of tables."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crosstower.models.registry import model_names
-from crosstower.nn.world import ALONE
 from crosstower.recipe.training import Training
 from crosstower.training.distributed.shard import Fused, fused_optimizer
+from crosstower.training.run import Run
 
-from ...fixtures.equality import MODELS, STEPS, train
+from ...fixtures.equality import MODELS, RETRIEVERS, STEPS, clicks
+from ...fixtures.exchanges import CHECKS
 from ...fixtures.processes import FIXTURES, must_succeed
 
 pytest.importorskip("torchrec")
 
-ON_THREE = ["dcn_v2", "dcn_v2, lazy_adam", "wide_deep, concat", "two_tower"]
+ON_THREE = ["dcn_v2", "dcn_v2, clipped", "wide_deep, concat", "sampled_softmax"]
 
 
-def losses_of(names: list[str], size: int, folder: Path) -> dict[str, list[float]]:
-    folder.mkdir()
+def trained(names: list[str], size: int, folder: Path) -> dict[str, Any]:
     (folder / "cases.json").write_text(json.dumps(names))
     must_succeed([str(FIXTURES / "equality.py"), str(folder)], size)
     return json.loads((folder / f"losses-{size}.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
-    folder = tmp_path_factory.mktemp("alone")
-    return {name: train(name, ALONE, folder) for name in MODELS}
+def test_processes_have_the_losses_of_one(tmp_path: Path) -> None:
+    names = [*MODELS, *RETRIEVERS]
+    alone = trained(names, 1, tmp_path)
+    for size, several in ((2, names), (3, ON_THREE)):
+        together = trained(several, size, tmp_path)
+        assert together["checks"] == [check.__name__ for check in CHECKS]
+        for name in several:
+            expected, found = alone["losses"][name], together["losses"][name]
+            assert len(found) == STEPS
+            assert found == pytest.approx(expected, rel=0, abs=1e-6), (name, size)
+            assert min(found[-3:]) < found[0], name
+        assert_equal_metrics(together["metrics"], alone["metrics"])
+        assert_ordinary_run(tmp_path / f"rank-{size}", tmp_path / "rank-1")
 
 
-@pytest.mark.parametrize(("size", "names"), [(2, list(MODELS)), (3, ON_THREE)])
-def test_processes_have_the_losses_of_one(
-    size: int, names: list[str], alone: dict[str, list[float]], tmp_path: Path
-) -> None:
-    together = losses_of(names, size, tmp_path / "together")
-    for name in names:
-        assert len(together[name]) == STEPS
-        assert together[name] == pytest.approx(alone[name], rel=0, abs=1e-6), name
-        assert together[name][-1] < together[name][0], name
+def assert_equal_metrics(found: Any, expected: Any) -> None:
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_equal_metrics(found[key], expected[key])
+    else:
+        assert found == (None if expected is None else pytest.approx(expected, rel=0, abs=1e-4))
+
+
+def assert_ordinary_run(folder: Path, alone: Path) -> None:
+    """The run of several processes has the files and the predictions of one process's."""
+    files = [{str(p.relative_to(f)) for p in f.rglob("*")} for f in (folder, alone)]
+    assert files[0] == files[1]
+    rows = clicks().head(20)
+    found, expected = (Run.open(f).predict(rows)["click__prediction"] for f in (folder, alone))
+    assert found.to_list() == pytest.approx(expected.to_list(), rel=0, abs=1e-4)
 
 
 def test_every_model_is_among_the_cases() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -236,6 +237,7 @@ def _collection(rows: int, width: int, device: torch.device, fused: Fused | None
     )
 
     set_gradient_division(False)  # losses are parts of a sum, not means
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)  # TorchRec's own matter
     table = EmbeddingConfig(
         name=_NAME, num_embeddings=rows, embedding_dim=width, feature_names=[_NAME]
     )
