@@ -112,3 +112,14 @@ def test_bfloat16_logits_are_near_those_of_float32() -> None:
         half = model(BATCH)["click"]
     assert half.dtype == torch.bfloat16
     assert (half.float() - full).abs().max() < 0.05
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda:1")
+    assert pick_device("cuda:0") == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(TrainingError, match=r"cuda:2 given, but torch sees 2 GPU"):
+        pick_device("auto")

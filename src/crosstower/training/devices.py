@@ -7,6 +7,7 @@ counted and compared with a recorded figure.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ thread: 1.06 times as fast at 13 million operations, 1.21 at 42 million, 3.1 at 
 def pick_device(name: str) -> torch.device:
     """Return the device of a recipe; 'auto' is a GPU if there is one.
 
+    Of the processes that `torchrun` starts on a machine, each has a GPU of its own.
+
     Args:
         name: `training.device`: "auto", "cpu", "cuda" or "cuda:N".
 
@@ -37,16 +40,17 @@ def pick_device(name: str) -> torch.device:
 
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise TrainingError(
             f"training.device: {name} given, but this torch ({torch.__version__}) sees no GPU;"
             " install torch's CUDA build, or set training.device=cpu"
         )
-    device = torch.device(name)
+    own = os.environ.get("LOCAL_RANK") if name == "cuda" else None
+    device = torch.device(name if own is None else f"cuda:{own}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise TrainingError(
-            f"training.device: {name} given, but torch sees {torch.cuda.device_count()} GPU(s),"
+            f"training.device: {device} given, but torch sees {torch.cuda.device_count()} GPU(s),"
             " counted from cuda:0; choose one of them"
         )
     return device

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from crosstower.errors import TrainingError
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.rows import Share, building
 from crosstower.nn.wide import WideLinear
@@ -104,6 +105,18 @@ def sharded_rows(model: nn.Module) -> dict[str, ShardedRows]:
     return found
 
 
+def _refuse_sparse(model: nn.Module) -> None:
+    held = {id(rows.own) for rows in sharded_rows(model).values()}
+    for name, parameter in model.named_parameters():
+        grad = parameter.grad
+        if grad is not None and grad.is_sparse and id(parameter) not in held:
+            raise TrainingError(
+                f"{type(model).__name__}.{name}: has sparse gradients, which several processes"
+                " cannot sum; use crosstower.nn.EmbeddingStore, whose tables they divide, or"
+                " dense gradients (sparse=False)"
+            )
+
+
 def combine_gradients(model: nn.Module, world: World) -> None:
     """Sum the gradients of all processes, after each has computed those of its part of the loss.
 
@@ -121,6 +134,7 @@ def combine_gradients(model: nn.Module, world: World) -> None:
     dense = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
     if not dense:
         return
+    _refuse_sparse(model)
     parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in dense]
     flat = world.sum(torch.cat([part.flatten().float() for part in parts]))
     sums = flat.split([p.numel() for p in dense])
