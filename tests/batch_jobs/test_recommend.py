@@ -8,13 +8,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.batch_jobs.recommend import recommend_users
-from crosstower.errors import DataError, QueryError
+from crosstower.errors import DataError, QueryError, RunError
 from crosstower.retrieval.files import USER
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Limits, Settings
+from crosstower.storage.files import write_parquet
 from crosstower.training.run import Run
+from crosstower.values.addresses.address import Address, place_of
+from crosstower.values.addresses.remote import delete, download
 
 from ..fixtures.funnels import Runs
 
@@ -142,3 +145,26 @@ def test_another_model_or_input_is_refused(film_run: Run, tmp_path: Path) -> Non
             recommend_users(film_run.folder, out, **given)  # type: ignore[arg-type]
     with pytest.raises(Exception, match="the input is another"):
         recommend_users(film_run.folder, out, users=file_of(tmp_path, user=[1, 2, 3]))
+
+
+def test_lists_at_an_address(film_run: Run, bucket: str, tmp_path: Path) -> None:
+    out, users = f"{bucket}/lists", f"{bucket}/users.parquet"
+    ids = [7, 3, 900]
+    write_parquet(pl.DataFrame({"user": ids}), place_of(users))
+    given: dict[str, Any] = {"users": users, "k": 4, "partition_size": 2}
+    first = recommend_users(film_run.folder, out, **given)
+    assert (first.partitions, first.written, first.output) == (2, 12, out)
+    local = recommend_users(film_run.folder, tmp_path / "lists", **given)
+    assert local.written == 12
+    for name in ("part-00000.parquet", "part-00001.parquet"):
+        place, copy = place_of(f"{out}/{name}"), tmp_path / name
+        assert isinstance(place, Address)
+        download(place, copy)
+        assert pl.read_parquet(copy).equals(pl.read_parquet(tmp_path / "lists" / name))
+        last = place
+    delete(last)
+    assert recommend_users(film_run.folder, out, **given).kept == 1
+    with pytest.raises(RunError, match="k is 5, the finished parts have 4"):
+        recommend_users(film_run.folder, out, **{**given, "k": 5})
+    forced = recommend_users(film_run.folder, out, **{**given, "k": 5}, force=True)
+    assert (forced.kept, forced.written) == (0, 15)

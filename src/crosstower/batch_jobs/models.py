@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstower.batch_jobs.lists import ListRows
-from crosstower.errors import BundleError, QueryError
+from crosstower.errors import BundleError, QueryError, RunError
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.ranking.ranker import Ranker
@@ -21,6 +21,8 @@ from crosstower.serving.bundle.manifest import NAME
 from crosstower.storage.documents import facts_of
 from crosstower.training.run import BLEND, CALIBRATION, REFIT, Run
 from crosstower.training.trainer import BEST
+from crosstower.values.addresses.address import Place, place_of
+from crosstower.values.addresses.remote import exists
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,21 @@ class OpenModel:
         )
 
 
-def is_bundle(place: str | Path) -> bool:
-    """Return whether a folder is a bundle."""
-    return (Path(place) / NAME).is_file()
+def is_bundle(model: str | Place) -> bool:
+    """Return whether a folder, of a path or an address, is a bundle.
+
+    Raises:
+        RunError: the store of the address cannot be reached.
+
+    """
+    place = place_of(model, error=RunError)
+    try:
+        return exists(place / NAME)
+    except OSError as error:
+        raise RunError(f"{place}: cannot be read: {error}") from error
 
 
-def refuse_seed(place: str | Path, seed: int | None) -> None:
+def refuse_seed(place: str | Place, seed: int | None) -> None:
     """Refuse a seed for a bundle.
 
     Raises:
@@ -98,11 +109,11 @@ def refuse_seed(place: str | Path, seed: int | None) -> None:
         raise QueryError(f"--seed: {place} is a bundle, which has one model per stage; drop it")
 
 
-def open_model(place: str | Path, *, seed: int | None = None, check: bool = True) -> OpenModel:
+def open_model(place: str | Place, *, seed: int | None = None, check: bool = True) -> OpenModel:
     """Open a retrieval run or a bundle.
 
     Args:
-        place: its folder.
+        place: path or address of its folder.
         seed: of a run; the first if None.
         check: compare the checksums of a bundle.
 
@@ -113,7 +124,7 @@ def open_model(place: str | Path, *, seed: int | None = None, check: bool = True
 
     """
     if not is_bundle(place):
-        retriever = Retriever.open(place, seed=seed)
+        retriever = Retriever.open(str(place), seed=seed)
         return OpenModel(f"run {place}", OnlineFunnel(retriever, candidates=1))
     refuse_seed(place, seed)
     live = Live.open(Bundle.open(place, check=check))

@@ -3,14 +3,17 @@
 - `_job.json`: what the job is, written first
 - `part-00000.parquet`, …: one file per partition, each whole
 - `_SUCCESS`: the totals, written last
+
+The folder is a path or an address. An address has no lock: two equal jobs write equal parts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +25,8 @@ from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.documents import read_document
 from crosstower.storage.files import write_atomic
+from crosstower.values.addresses.address import Address, Place
+from crosstower.values.addresses.remote import delete, download, exists, files_below
 
 FORMAT = 1
 JOB, SUCCESS, _LOCK = "_job.json", "_SUCCESS", ".lock"
@@ -57,16 +62,16 @@ class OutputFolder:
     """The output folder of a job.
 
     Args:
-        folder: of the output.
+        folder: path or address of the output.
         facts: of the job.
 
     """
 
-    folder: Path
+    folder: Place
     facts: JobFacts
 
-    def part(self, number: int) -> Path:
-        """Return the path of a part file."""
+    def part(self, number: int) -> Place:
+        """Return the path or address of a part file."""
         return self.folder / f"part-{number:05d}.parquet"
 
     def begin(self, *, force: bool = False) -> dict[int, PartFacts]:
@@ -81,8 +86,8 @@ class OutputFolder:
 
         """
         try:
-            self._clear(everything=force and (self.folder / JOB).is_file())
-            if not (self.folder / JOB).is_file():
+            self._clear(everything=force and exists(self.folder / JOB))
+            if not exists(self.folder / JOB):
                 self._check_empty()
                 text = self.facts.model_dump_json(indent=1)
                 write_atomic(self.folder / JOB, text.encode())
@@ -115,6 +120,9 @@ class OutputFolder:
             RunError: another job writes to the folder.
 
         """
+        if isinstance(self.folder, Address):
+            yield
+            return
         lock = FileLock(self.folder / _LOCK, timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +143,7 @@ class OutputFolder:
         return RunError(f"{self.folder}: cannot be written: {error.strerror or error}")
 
     def _check_empty(self) -> None:
-        others = sorted(p.name for p in self.folder.iterdir() if not p.name.startswith("."))
+        others = [name for name in self._names() if not name.startswith(".")]
         if others:
             raise RunError(
                 f"{self.folder}: holds other files ({', '.join(others[:3])}), not the output of a"
@@ -144,10 +152,7 @@ class OutputFolder:
 
     def _check_same(self) -> None:
         """Refuse the output of another job, and name the first difference."""
-        path = self.folder / JOB
-        again = _ELSEWHERE
-        old = read_document(path, JobFacts, newest=FORMAT, error=RunError, again=again)
-        new = self.facts
+        old, new = self._stored(), self.facts
         if old.job != new.job:
             raise RunError(f"{self.folder}: holds the output of {old.job}; {_ELSEWHERE}")
         for what, name, digest in (
@@ -171,10 +176,36 @@ class OutputFolder:
 
     def _clear(self, *, everything: bool) -> None:
         """Remove unfinished files of killed processes, or `everything` of an earlier job."""
-        for path in self.folder.glob(".part-*"):
-            path.unlink(missing_ok=True)
+        parts = [name for name in self._names() if name.startswith(("part-", ".part-"))]
+        for name in [SUCCESS, *parts] if everything else []:
+            self._remove(name)
+        for name in parts:
+            if name.startswith("."):
+                self._remove(name)
         if everything:
-            (self.folder / SUCCESS).unlink(missing_ok=True)
-            for path in self.folder.glob("part-*.parquet"):
-                path.unlink()
-            (self.folder / JOB).unlink()  # last: until then the folder can be resumed
+            self._remove(JOB)  # last: until then the folder can be resumed
+
+    def _stored(self) -> JobFacts:
+        """Return the facts of the job that the folder belongs to."""
+        again, path = _ELSEWHERE, self.folder / JOB
+        with tempfile.TemporaryDirectory() as folder:
+            if isinstance(path, Address):
+                download(path, Path(folder) / JOB)
+                path = Path(folder) / JOB
+            return read_document(path, JobFacts, newest=FORMAT, error=RunError, again=again)
+
+    def _names(self) -> list[str]:
+        """Return the names of the files in the folder, sorted."""
+        if isinstance(self.folder, Address):
+            below = len(self.folder.parts)
+            found = [file.address for file in files_below(self.folder)]
+            return sorted(one.name for one in found if len(one.parts) == below + 1)
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def _remove(self, name: str) -> None:
+        place = self.folder / name
+        if isinstance(place, Address):
+            delete(place)
+        else:
+            with suppress(FileNotFoundError):
+                place.unlink()

@@ -15,6 +15,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from crosstower.storage.files import replacing
+from crosstower.values.addresses.address import Address, Place
+from crosstower.values.addresses.remote import input_file
 
 _KEY = b"crosstower.part"
 _GROUP_ROWS = 262_144
@@ -91,11 +93,11 @@ class PartWriter:
 
 
 @contextmanager
-def part_file(path: Path, job: str) -> Generator[PartWriter]:
+def part_file(path: Place, job: str) -> Generator[PartWriter]:
     """Give a writer; the file appears under its name once it is whole.
 
     Args:
-        path: of the file.
+        path: or address of the file.
         job: digest of the job.
 
     Raises:
@@ -108,14 +110,20 @@ def part_file(path: Path, job: str) -> Generator[PartWriter]:
         part.close()
 
 
-def read_facts(path: Path) -> PartFacts | None:
+def read_facts(path: Place) -> PartFacts | None:
     """Return what the footer of a part file says; None if there is no such file, or it is damaged.
 
     >>> read_facts(Path("nowhere.parquet"))
     """
     try:
-        footer = parquet.read_metadata(path).metadata or {}
+        with _opened(path) as file:
+            footer = parquet.read_metadata(file).metadata or {}
         plain: dict[str, Any] = json.loads(footer[_KEY])
         return PartFacts(plain["job"], plain["read"], plain["written"], plain["counts"])
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
+
+
+def _opened(path: Place) -> Any:
+    """Open a file for reading, as a context."""
+    return input_file(path) if isinstance(path, Address) else pa.OSFile(str(path))

@@ -12,7 +12,7 @@ from crosstower.batch_jobs.notes import counts_of, sentences_of
 from crosstower.batch_jobs.output import JobFacts
 from crosstower.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
 from crosstower.batch_jobs.parts import PartWriter
-from crosstower.batch_jobs.run import JobSummary, run_job
+from crosstower.batch_jobs.run import Engine, JobSummary, absolute, run_job
 from crosstower.batch_jobs.work import OnRows
 from crosstower.data.counters.counted_source import CountedSource, counted
 from crosstower.data.progress import OnProgress, no_progress
@@ -39,6 +39,7 @@ def predict_partitions(
     precision: Precision = "float32",
     partition_size: int = PARTITION_ROWS,
     processes: int = 1,
+    engine: Engine = "local",
     force: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> tuple[JobSummary, list[str]]:
@@ -49,9 +50,9 @@ def predict_partitions(
     that was stopped.
 
     Args:
-        run: folder of a ranking run.
+        run: path or address of a ranking run.
         data: file, folder or glob of raw rows.
-        output: folder of the parts.
+        output: path or address of the folder of the parts.
         columns: raw columns to keep; all if None.
         events: log that counters count; those of the recipe if None.
         model: one of the run's models; the main one if None.
@@ -60,6 +61,7 @@ def predict_partitions(
         precision: see `Ranker.score`.
         partition_size: largest number of rows of a part.
         processes: number of workers.
+        engine: see `run_job`.
         force: remove the output of another job.
         on_progress: called with the rows done.
 
@@ -68,7 +70,9 @@ def predict_partitions(
         DataError: the rows lack a column or hold a bad cell; names the partition.
 
     """
-    work = PredictWork(run, data, columns, events, model, seed, blend, precision)
+    work = PredictWork(
+        absolute(run), absolute(data), columns, events, model, seed, blend, precision
+    )
     scorer = work.open()
     source = scorer.source
     require_columns(scorer.rows_of(source), scorer.columns)
@@ -94,6 +98,7 @@ def predict_partitions(
         partitions,
         output,
         processes=processes,
+        engine=engine,
         force=force,
         on_progress=on_progress,
     )

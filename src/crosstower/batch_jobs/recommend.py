@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from crosstower.batch_jobs.models import OpenModel, digest_of_model, open_model
 from crosstower.batch_jobs.output import JobFacts
 from crosstower.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
 from crosstower.batch_jobs.parts import PartWriter
-from crosstower.batch_jobs.run import JobSummary, run_job
+from crosstower.batch_jobs.run import Engine, JobSummary, absolute, run_job
 from crosstower.batch_jobs.users import AllUsers, Users, UsersOfFile, check_each_once, users_of
 from crosstower.batch_jobs.work import OnRows
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import CrosstowerError, DataError, QueryError
 from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
 from crosstower.recipe.arguments import count_of
+from crosstower.values.addresses.address import Place
 
 PARTITION_USERS = 50_000
 _BATCH = 256  # requests that are searched at once
 
 
 def recommend_users(
-    model: str | Path,
-    output: str | Path,
+    model: str | Place,
+    output: str | Place,
     *,
     users: str = "all",
     k: int = 10,
@@ -34,6 +34,7 @@ def recommend_users(
     seed: int | None = None,
     partition_size: int = PARTITION_USERS,
     processes: int = 1,
+    engine: Engine = "local",
     force: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> JobSummary:
@@ -44,8 +45,8 @@ def recommend_users(
     the number of users. The same call goes on with a job that was stopped.
 
     Args:
-        model: folder of a retrieval run or a bundle.
-        output: folder of the parts.
+        model: path or address of a retrieval run or a bundle.
+        output: path or address of the folder of the parts.
         users: "all" for the users of the training rows, or a file, folder or glob with a column of
             ids and, if wanted, columns of the query.
         k: length of a list.
@@ -55,6 +56,7 @@ def recommend_users(
         seed: of a retrieval run; its first if None.
         partition_size: largest number of users of a part.
         processes: number of workers.
+        engine: see `run_job`.
         force: remove the output of another job.
         on_progress: called with the users done.
 
@@ -69,9 +71,10 @@ def recommend_users(
 
     """
     count_of("k", k, error=QueryError)
-    work = RecommendWork(str(model), users, k, where, candidates, stages, seed)
+    rows_of = users if users == "all" else absolute(users)
+    work = RecommendWork(absolute(model), rows_of, k, where, candidates, stages, seed)
     opened = open_model(work.model, seed=seed, check=True)
-    rows = users_of(opened.queries, users)
+    rows = users_of(opened.queries, work.users)
     work.check(opened, rows)
     partitions = partitions_of(rows.source, size=partition_size)
     # A part of the run's own table of users is covered by the digest of the model.
@@ -99,6 +102,7 @@ def recommend_users(
         output,
         unit="users",
         processes=processes,
+        engine=engine,
         force=force,
         on_progress=on_progress,
     )

@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crosstower.batch_jobs.output import JobFacts, OutputFolder
 from crosstower.batch_jobs.partitions import Partition, total_rows
 from crosstower.batch_jobs.parts import PartFacts
 from crosstower.batch_jobs.processes import Event, in_processes, in_this_process
+from crosstower.batch_jobs.ray_cluster import on_ray
 from crosstower.batch_jobs.work import Work
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import QueryError, RunError
 from crosstower.recipe.arguments import count_of
+from crosstower.values.addresses.address import Place, place_of
+
+Engine = Literal["local", "ray"]
+"""Where workers run: processes of this machine, or a Ray cluster."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,11 @@ def run_job(
     work: Work,
     facts: JobFacts,
     partitions: Sequence[Partition],
-    output: str | Path,
+    output: str | Place,
     *,
     unit: str = "rows",
     processes: int = 1,
+    engine: Engine = "local",
     force: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> JobSummary:
@@ -69,9 +75,11 @@ def run_job(
         work: of the job.
         facts: of the job; those of an earlier call must be the same.
         partitions: of the rows to read.
-        output: folder of the parts.
+        output: path or address of the folder of the parts.
         unit: name of the rows, for progress.
         processes: number of workers; 1 works in this process.
+        engine: local, or ray for the workers of a cluster, which opens the model and reads and
+            writes the rows by the same paths or addresses.
         force: remove the output of another job.
         on_progress: called with the rows read.
 
@@ -82,7 +90,9 @@ def run_job(
 
     """
     count_of("processes", processes, error=QueryError)
-    folder = OutputFolder(Path(output), facts)
+    if engine == "ray" and processes > 1:
+        raise QueryError("--processes: for --engine local; a Ray cluster has its own workers")
+    folder = OutputFolder(place_of(absolute(output), error=RunError), facts)
     start = time.perf_counter()
     with folder.locked():
         done = folder.begin(force=force)
@@ -100,11 +110,20 @@ def run_job(
             else:
                 done[event[0]] = event[1]
 
-        if processes == 1:
+        if engine == "ray":
+            on_ray(work, folder, todo, note)
+        elif processes == 1:
             in_this_process(work, folder, todo, note)
         else:
             in_processes(work, folder, todo, note, processes=processes)
-        return _finished(folder, done, kept, time.perf_counter() - start)
+        summary = _finished(folder, done, kept, time.perf_counter() - start)
+    return replace(summary, output=str(output))
+
+
+def absolute(place: str | Place) -> str:
+    """Return a path from the root, so that workers elsewhere find it, or an address, as text."""
+    found = place_of(place, error=RunError)
+    return str(Path.cwd() / found) if isinstance(found, Path) else str(found)
 
 
 def _finished(

@@ -60,6 +60,10 @@ def predict(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Workers; needs --partition-size.")
     ] = 1,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Workers here, or of a Ray cluster; needs --partition-size."),
+    ] = "local",
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -77,12 +81,13 @@ def predict(
             precision=precision,
             partition_size=partition_size,
             processes=processes,
+            engine=engine,
             force=force,
             as_json=as_json,
         )
         return
-    if processes > 1 or as_json:
-        name = "--processes" if processes > 1 else "--json"
+    given = {"--processes": processes > 1, "--engine": engine != "local", "--json": as_json}
+    if name := next((name for name, there in given.items() if there), None):
         raise QueryError(f"{name}: needs --partition-size ROWS, which writes a folder of parts")
     from crosstower.ranking.predict import predict_file
     from crosstower.training.run import Run

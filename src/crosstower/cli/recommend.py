@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
 recommend_app = typer.Typer()
 
 Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Batch: number of workers.")]
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Batch: processes of this machine, or the workers of a Ray cluster."),
+]
 
 
 @recommend_app.command(
@@ -26,7 +29,7 @@ Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Batch: number 
     " crosstower recommend bundle --users users.parquet -k 20 -o lists",
 )
 def recommend(
-    model: Annotated[Path, typer.Argument(metavar="RUN", help="Retrieval run, or bundle.")],
+    model: Annotated[str, typer.Argument(metavar="RUN", help="Retrieval run, or bundle.")],
     user: Annotated[
         str | None, typer.Option(metavar="ID", help="User id; an unknown user has no history.")
     ] = None,
@@ -42,7 +45,7 @@ def recommend(
     query: Query = None,
     seed: Seed = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("-o", "--output", metavar="FOLDER", help="Batch: folder of Parquet parts."),
     ] = None,
     candidates: Annotated[
@@ -60,6 +63,7 @@ def recommend(
         int, typer.Option(min=1, metavar="USERS", help="Batch: largest number of users of a part.")
     ] = 50_000,
     processes: Processes = 1,
+    engine: EngineOption = "local",
     force: Annotated[
         bool, typer.Option("--force", help="Batch: remove the output of another job first.")
     ] = False,
@@ -93,6 +97,7 @@ def recommend(
             seed=seed,
             partition_size=partition_size,
             processes=processes,
+            engine=engine,
             force=force,
             on_progress=on_progress,
         )
@@ -122,7 +127,7 @@ def print_summary(summary: JobSummary, read: str, written: str, *, as_json: bool
 
 
 def _one(
-    model: Path,
+    model: str,
     user: str | None,
     *,
     k: int,

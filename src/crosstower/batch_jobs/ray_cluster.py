@@ -1,0 +1,72 @@
+"""Workers of a Ray cluster, which Daft gives one partition at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosstower.batch_jobs.output import OutputFolder
+from crosstower.batch_jobs.partitions import Partition
+from crosstower.batch_jobs.parts import PartFacts
+from crosstower.batch_jobs.processes import OnEvent
+from crosstower.batch_jobs.work import Work, Worker, write_part
+from crosstower.data.daft_runner import map_pieces
+from crosstower.errors import CrosstowerError, RunError
+
+
+class PartMaker:
+    """Writes parts in a worker, which opens models and data for its first partition.
+
+    Args:
+        work: to do.
+        output: folder of the parts, which all workers reach by the same path.
+
+    """
+
+    def __init__(self, work: Work, output: OutputFolder) -> None:
+        self._work, self._output = work, output
+        self._worker: Worker | None = None
+
+    def __call__(self, partition: Partition) -> tuple[int, PartFacts]:
+        """Write the part of a partition; return its number and facts."""
+        if self._worker is None:
+            self._worker = self._work.open()
+        return partition.number, write_part(self._worker, self._output, partition, _ignore)
+
+
+def on_ray(
+    work: Work, output: OutputFolder, partitions: Sequence[Partition], on_event: OnEvent
+) -> None:
+    """Do all partitions on the Ray cluster of RAY_ADDRESS, or on a new one of this machine.
+
+    Ray replaces workers that die. If it gives up, the finished parts are kept.
+
+    Args:
+        work: to do.
+        output: folder of the parts.
+        partitions: to work on.
+        on_event: called with what happens.
+
+    Raises:
+        DataError: Daft or Ray is not installed.
+        RunError: the cluster has failed.
+        CrosstowerError: a partition cannot be done; names it.
+
+    """
+    if not partitions:
+        return
+    try:
+        for number, facts in map_pieces(PartMaker(work, output), partitions, "ray"):
+            on_event(facts.read)
+            on_event((number, facts))
+    except CrosstowerError:
+        raise
+    except Exception as error:  # of Ray or Daft, which have many
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
+        raise RunError(
+            f"the Ray cluster has failed: {reason}; finished parts are kept: run the same command"
+            " again"
+        ) from error
+
+
+def _ignore(_rows: int) -> None:
+    """Report no rows within a partition."""
