@@ -113,7 +113,7 @@ def held_out(
     missing = [c for c in columns if c not in found[0].test.columns]
     if not missing:
         return found
-    if run.recipe.data.path is None and data is None:
+    if not run.recipe.data.is_named and data is None:
         raise RunError(
             f"{run.folder}: was trained on a data frame, which a run does not store, and its"
             f" predictions lack {', '.join(missing)}; give the same rows with --data (in Python:"

@@ -20,11 +20,13 @@ from crosstower.data.sources.source import (
     open_source,
     require_columns,
 )
+from crosstower.data.sources.sql import open_sql
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.recipe import Data, Recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit
+from crosstower.recipe.sql import anchored_connection
 from crosstower.values.addresses.address import anchored
 
 
@@ -40,9 +42,12 @@ def source_of(data: Data, frame: Any = None) -> Source:
     """
     if frame is not None:
         source: Source = open_source(frame, data.csv)
+    elif data.sql is not None:
+        source = open_sql(data.sql, data.connection or "")
     elif data.path is None:
         raise RecipeError(
-            "data.path: missing; name a file, a folder, a glob or world:NAME, or pass a data frame"
+            "data.path: missing; name a file, a folder, a glob or world:NAME, write a query as"
+            " data.sql, or pass a data frame"
         )
     elif data.path.startswith("world:"):
         world = worlds.make(data.path.removeprefix("world:"), rows=data.rows, seed=data.seed)
@@ -193,7 +198,7 @@ def located(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
         named = {keys[name]: str(path) for name, path in parts.items()} | {"split": GivenSplit()}
     else:
         return _anchored(recipe), data
-    rows = recipe.data.model_copy(update=named)
+    rows = recipe.data.at("").model_copy(update=named)
     return _anchored(recipe.model_copy(update={"data": rows})), None
 
 
@@ -208,6 +213,8 @@ def _anchored(recipe: Recipe) -> Recipe:
     for name in ("joins", "events"):
         given = getattr(data, name)
         paths[name] = tuple(x.model_copy(update={"path": absolute(x.path)}) for x in given)
+    if data.connection is not None:
+        paths["connection"] = anchored_connection(data.connection, Path.cwd())
     sections: dict[str, Any] = {"data": data.model_copy(update=paths)}
     if recipe.retrieval is not None:
         items = {"items": absolute(recipe.retrieval.items)}

@@ -73,6 +73,7 @@ def load_experiments(path: str | Place) -> Experiments:
     """Read a file of experiments.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "experiments.yaml"
     >>> _ = path.write_text('''
     ... experiments:

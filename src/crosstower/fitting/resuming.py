@@ -31,7 +31,8 @@ MAY_CHANGE = (
 )
 """Options that a resumed training may change; the recipe of the run is updated."""
 
-_WHERE = ("name", "data.path", "data.valid", "data.test")  # the rows themselves are compared
+_ROWS = ("path", "sql", "connection", "valid", "test")
+_WHERE = ("name", *(f"data.{key}" for key in _ROWS))  # the rows themselves are compared
 
 
 def continued(folder: Path, recipe: Recipe, seeds: int | None, *, tables: bool) -> Run:
@@ -53,7 +54,7 @@ def continued(folder: Path, recipe: Recipe, seeds: int | None, *, tables: bool) 
             f"{folder}: has {len(run.info.seeds)} seeds, which stay as they are, got {seeds}; leave"
             " seeds out, or train into another folder"
         )
-    if run.info.tables and not tables and recipe.data.path is None:
+    if run.info.tables and not tables and not recipe.data.is_named:
         raise RunError(
             f"{folder}: was trained on tables, which no file holds; go on with: {run.resume}"
         )
@@ -74,7 +75,7 @@ def _resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:
             f" change {', '.join(MAY_CHANGE)}. Resume with {run.folder / 'recipe.yaml'}, or choose"
             " another folder with --out"
         )
-    kept = {key: getattr(run.recipe.data, key) for key in ("path", "valid", "test")}
+    kept = {key: getattr(run.recipe.data, key) for key in _ROWS}
     rows = recipe.data.model_copy(update=kept) if tables else recipe.data
     merged = recipe.model_copy(update={"data": rows, "name": run.recipe.name})
     return Run(run.folder, merged, run.info)

@@ -113,7 +113,7 @@ def queries_of_run(
 
     """
     run = funnel.retriever.run
-    if run.recipe.data.path is None:
+    if not run.recipe.data.is_named:
         raise RunError(
             f"{run.folder}: was trained on a data frame, whose test queries cannot be made"
             " again; give rows to evaluate on (data)"

@@ -10,6 +10,7 @@ from crosstower.recipe.csv import Csv
 from crosstower.recipe.events import EventLogs
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.split import GivenSplit, RandomSplit, Split
+from crosstower.recipe.sql import check_query
 from crosstower.recipe.times import TimeFormat
 
 _OTHER_PART = {
@@ -39,8 +40,16 @@ class Data(FrozenModel):
 
     path: str | None = Field(
         default=None,
-        description="File, folder or glob (Parquet, CSV, Arrow), by path or address, or"
-        " world:NAME.",
+        description="File, folder or glob (Parquet, CSV, Arrow), or Delta, Iceberg or Hugging Face"
+        " folder, by path or address; or world:NAME.",
+    )
+    sql: str | None = Field(
+        default=None,
+        description="SQL query with ORDER BY that gives the rows, instead of `path`.",
+    )
+    connection: str | None = Field(
+        default=None,
+        description="Database of `sql`: duckdb:///FILE or postgresql://USER@HOST/DATABASE.",
     )
     valid: str | None = Field(
         default=None,
@@ -96,12 +105,31 @@ class Data(FrozenModel):
         >>> Data(path="clicks.parquet", seed=1).at("s3://bucket/clicks").path
         's3://bucket/clicks'
         """
-        return self.model_copy(update={"path": path})
+        return self.model_copy(update={"path": path, "sql": None, "connection": None})
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the recipe names its rows, which otherwise are tables in memory."""
+        return self.path is not None or self.sql is not None
 
     @model_validator(mode="after")
     def _runner_of_daft(self) -> Self:
         if self.runner is not None and self.engine != "daft":
             raise ValueError("runner: allowed only with engine: daft; set it, or drop runner")
+        return self
+
+    @model_validator(mode="after")
+    def _path_or_query(self) -> Self:
+        if self.sql is None:
+            if self.connection is not None:
+                raise ValueError("connection: allowed only with data.sql; add the query")
+            return self
+        for name in ("path", "valid", "test"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"sql: not allowed with data.{name}; drop one of them")
+        if self.engine == "daft":
+            raise ValueError("sql: not allowed with engine: daft, which reads files; drop engine")
+        check_query(self.sql, self.connection)
         return self
 
     @model_validator(mode="before")

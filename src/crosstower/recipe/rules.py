@@ -164,6 +164,7 @@ def load_rules(path: str | Place) -> Rules:
     """Read a file of rules.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "rules.yaml"
     >>> _ = path.write_text("pin: {item: 17, at: 1}")
     >>> load_rules(path).pin[0].at

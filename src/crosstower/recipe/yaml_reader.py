@@ -13,6 +13,7 @@ import yaml
 
 from crosstower.errors import RecipeError
 from crosstower.recipe.events import ROWS
+from crosstower.recipe.sql import anchored_connection
 from crosstower.values.addresses.address import Place, anchored
 from crosstower.values.addresses.remote import read_text
 
@@ -124,6 +125,8 @@ def anchor_paths(plain: dict[str, Any], folder: Place) -> None:
         path = holder.get(key)
         if isinstance(path, str) and not path.startswith("world:"):
             holder[key] = anchored(path, folder)
+    if isinstance(data, dict) and isinstance(data.get("connection"), str):
+        data["connection"] = anchored_connection(data["connection"], folder)
 
 
 def _event_logs(data: Any) -> list[Any]:

@@ -201,7 +201,7 @@ def event_history(recipe: Recipe) -> EventHistory:
     """
 
     def rows() -> Source:
-        if recipe.data.path is None:
+        if not recipe.data.is_named:
             raise DataError(
                 "data.events: the events are the rows of the training, a data frame that the run"
                 " does not keep; give a log of events"

@@ -183,7 +183,7 @@ def _read(run: Run, task: str, columns: Sequence[str], data: Any, tally: Tally) 
 
 
 def _test_rows(run: Run, columns: Sequence[str]) -> Source:
-    if run.recipe.data.path is None:
+    if not run.recipe.data.is_named:
         raise RunError(
             f"{run.folder}: was trained from a data frame, which a run does not keep; give a log of"
             " other rows with --data (in Python: data)"

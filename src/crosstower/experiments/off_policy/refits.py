@@ -43,7 +43,7 @@ def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scor
     """
     if count == 0:
         return []
-    if run.recipe.data.path is None:
+    if not run.recipe.data.is_named:
         raise RunError(
             f"{run.folder}: was trained from a data frame, which a run does not keep, so it cannot"
             " be trained again; train from a file, or leave --refits out (in Python: refits)"
@@ -60,7 +60,11 @@ def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scor
 def _alone(recipe: Recipe) -> Recipe:
     """Return a recipe for rows given by split, without baselines and blend."""
     data = recipe.data.model_copy(
-        update={"path": None, "valid": None, "test": None, "joins": (), "split": GivenSplit()}
+        update={
+            **dict.fromkeys(("path", "sql", "connection", "valid", "test")),
+            "joins": (),
+            "split": GivenSplit(),
+        }
     )
     evaluation = recipe.evaluation.model_copy(update={"baselines": ()})
     return recipe.model_copy(update={"data": data, "evaluation": evaluation, "blend": None})

@@ -105,7 +105,7 @@ def _movable(recipe: Recipe, place: Path) -> Recipe:
     # Logs stay as facts about their columns; the counts at their end are copied.
     logs = [_nameless(log) for log in recipe.data.events]
     tables = {"joins": tuple(joins), "events": tuple(logs)}
-    data = recipe.data.model_copy(update={"path": None, **tables})
+    data = recipe.data.model_copy(update={"path": None, "sql": None, "connection": None, **tables})
     update: dict[str, Any] = {"data": data}
     if recipe.retrieval is not None:
         update["retrieval"] = retrieval_section_of(recipe).model_copy(update={"items": None})

@@ -105,10 +105,10 @@ def _data(
     recipe: Recipe, rows: Path, events: Sequence[EventLog] = (), time: str | None = None
 ) -> Any:
     split, logs = ColumnSplit(column=PART), [log.time for log in events if not log.rows]
-    update = {"path": str(rows.absolute()), "valid": None, "test": None, "split": split}
+    update = {"valid": None, "test": None, "split": split}
     times = {name: how for name, how in recipe.data.times.items() if name in logs}
     update |= {"times": times, "rows": None, "events": tuple(events), "time": time}
-    return recipe.data.model_copy(update=update)
+    return recipe.data.at(str(rows.absolute())).model_copy(update=update)
 
 
 def _checked(recipe: Recipe) -> Recipe:

@@ -99,9 +99,7 @@ class Stage:
         data = self.recipe.data.model_copy(update={"joins": ()})
         if given is not None:
             split = RandomSplit() if isinstance(data.split, GivenSplit) else data.split
-            data = data.model_copy(
-                update={"path": given, "valid": None, "test": None, "split": split}
-            )
+            data = data.at(given).model_copy(update={"valid": None, "test": None, "split": split})
         try:
             source = training_source(data)
         except (DataError, RecipeError) as error:
