@@ -38,6 +38,7 @@ NAMES = (
     "gate",
     "live_counters",
     "kills",
+    "state",
     "fused_tables",
     "multi_hot_log",
     "scale",

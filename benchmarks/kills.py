@@ -1,4 +1,4 @@
-"""kill -9 in the middle of everything: python -m benchmarks kills.
+"""kill -9 in the middle of everything: python -m benchmarks kills [--state ADDRESS].
 
 Writers send events (some twice, some late), put and delete items, and erase users, while another
 client asks for recommendations. At a random moment the whole server, or one of its workers, gets
@@ -31,6 +31,7 @@ from benchmarks.client import free_port, wait_until_ready
 from benchmarks.loop_models import first_models
 from benchmarks.machine import describe
 from crosstower.data.datasets.worlds import DriftingFeed
+from crosstower.serving.state.address import state_address
 from crosstower.serving.state.event_export import export_events
 
 USERS, ITEMS, LENGTH, CHECKED = 40, 400, 100, 8
@@ -127,12 +128,15 @@ def _done(response: httpx.Response) -> None:
 class Killed:
     """A server with two workers that is killed now and then."""
 
-    def __init__(self, bundle: Path, state: Path) -> None:
+    def __init__(self, bundle: Path, state: str, log: Path) -> None:
         self.port = free_port()
         command = [sys.executable, "-m", "crosstower", "serve", str(bundle), "--workers", "2"]
-        command += ["--port", str(self.port), "--state", str(state)]
-        with (state.parent / "server.log").open("w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        command += ["--port", str(self.port)]
+        environment = {**os.environ, "CROSSTOWER_STATE": state, "TMPDIR": str(log.parent)}
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=file, start_new_session=True, env=environment
+            )
         wait_until_ready(self.port)
 
     def client(self) -> httpx.Client:
@@ -252,21 +256,24 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--state", help="an empty schema of PostgreSQL (default: a folder)")
     options = parser.parse_args(arguments)
-    print(describe(**vars(options)))
+    shown = "a folder" if options.state is None else str(state_address(options.state))
+    print(describe(**(vars(options) | {"state": shown})))
     random = np.random.default_rng(options.seed)
     writers = [Writer(n, np.random.default_rng((options.seed, n))) for n in range(4)]
     served, checked = Counter[str](), 0
     with tempfile.TemporaryDirectory() as name:
         folder, bundle, items = Path(name), *trained(Path(name) / "first", options.seed)
-        state, server = folder / "state", Killed(bundle, folder / "state")
+        state, log_file = options.state or str(folder / "state"), folder / "server.log"
+        server = Killed(bundle, state, log_file)
         try:
             for number in range(1, options.kills + 1):
                 served += life(server, writers, random)
                 export_events(state, folder / "log.parquet", force=True)
                 log = pl.read_parquet(folder / "log.parquet")
                 settle(log, writers)
-                server = Killed(bundle, state)
+                server = Killed(bundle, state, log_file)
                 last = number == options.kills
                 users = range(USERS) if last else random.choice(USERS, CHECKED, replace=False)
                 compare(server, log, writers, items, [int(user) for user in users])
