@@ -10,6 +10,7 @@ import typer
 
 from crosstower.cli.options import TRAIN, Json, Overrides
 from crosstower.errors import RecipeError
+from crosstower.values.addresses.address import place_of
 
 if TYPE_CHECKING:
     from crosstower.data.layout import Layout
@@ -97,9 +98,12 @@ def plan(
 def _recipe_of(text: str, overrides: list[str]) -> tuple[Recipe, Layout | None]:
     """Return a recipe, and the layout of a run."""
     from crosstower.recipe.recipe import load_recipe
-    from crosstower.training.run import Run
+    from crosstower.training.run import MARKER, Run
 
-    if not (Path(text) / "run.json").is_file():
+    place = place_of(text, error=RecipeError)
+    at_address = not isinstance(place, Path)
+    is_run = place.suffix != ".yaml" if at_address else (place / MARKER).is_file()
+    if not is_run:
         return load_recipe(text, overrides), None
     if overrides:
         raise RecipeError("-o: only with a recipe; a run is planned as it was trained")
