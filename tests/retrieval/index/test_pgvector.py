@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from crosstower.errors import QueryError, RunError, ServeError
+from crosstower.retrieval.index import pgvector
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.open import Index, open_index
 from crosstower.retrieval.index.pgvector import PgvectorIndex
@@ -106,6 +107,30 @@ def test_a_rare_condition_and_deep_lists_are_complete(url: str) -> None:
         assert len(found.ids(0)) == len(truth.ids(0))
         if k == 4:
             assert found.ids(0).to_list() == truth.ids(0).to_list()
+    one.close()
+
+
+def test_few_matching_items_are_scored_one_by_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgvector, "_FEW", 500)
+    count = 6_000
+    x = RANDOM.normal(size=(count, D)).astype(np.float32)
+    attributes = pl.DataFrame({"number": np.arange(count)})
+    options = PgvectorIndex.Options(ef_search=10, m=2, ef_construction=4)
+    one = PgvectorIndex.build(range(count), x, attributes, options=options)
+    exact, queries = ExactIndex.build(range(count), x, attributes), x[:20]
+
+    def recall(where: str) -> float:
+        found, truth = (i.search(queries, 10, where=where) for i in (one, exact))
+        pairs = [(set(found.ids(n)), set(truth.ids(n))) for n in range(len(queries))]
+        return float(np.mean([len(a & b) / 10 for a, b in pairs]))
+
+    assert recall("number < 500") == 1.0
+    assert 0.2 < recall("number < 5_500") < 1.0  # by a poor graph
+    before = len(one.search(queries[:1], 600, where="number < 500").ids(0))
+    one.add([count], x[:1], attributes[:1])
+    assert len(one.search(queries[:1], 600, where="number < 500").ids(0)) == before + 1
     one.close()
 
 

@@ -47,12 +47,20 @@ def test_a_write_on_a_lost_connection_is_not_repeated(postgres: str) -> None:
     session.close()
 
 
-def test_an_unreachable_database_is_named_without_its_password() -> None:
+def test_an_unreachable_database_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     url = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/shop?connect_timeout=2"
     session = Session(url)
     with pytest.raises(ServeError, match=r"ann@127\.0\.0\.1:1/shop.*see its server") as error:
         session.run(lambda c: c.execute("SELECT 1"))
     assert PASSWORD not in str(error.value)
+    with pytest.raises(ServeError, match="failed a moment ago"):  # without waiting again
+        session.run(lambda c: c.execute("SELECT 1"), again=True)
+    monkeypatch.setattr(pgvector_session, "_PAUSE_SECONDS", 0.0)
+    session._paused_until = 0.0
+    with pytest.raises(ServeError, match="connection failed"):
+        session.run(lambda c: c.execute("SELECT 1"))
     with pytest.raises(QueryError, match="cannot be read; expected postgresql://USER") as wrong:
         Session(f"postgresql://ann:{PASSWORD}@h/db?nonsense=1").run(lambda c: None)
     assert PASSWORD not in str(wrong.value)

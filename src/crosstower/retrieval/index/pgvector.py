@@ -36,9 +36,11 @@ _SCHEMA = r"[a-z_][a-z0-9_]{0,62}"
 _MOST_CANDIDATES = 1_000  # that pgvector keeps in a search
 _SETTINGS = (
     "SELECT set_config('hnsw.ef_search', %s, true), set_config('statement_timeout', %s, true),"
-    " set_config('hnsw.iterative_scan', 'strict_order', true)"
+    " set_config('hnsw.iterative_scan', 'strict_order', true), set_config('jit', 'off', true)"
 )
 _EXACT = "SELECT set_config('enable_indexscan', 'off', true)"
+_FEW = 10_000  # matching items that are scored one by one
+_MOST_CONDITIONS = 1_000
 
 
 class PgvectorAddress(FrozenModel):
@@ -60,8 +62,9 @@ class PgvectorIndex:
     """Items in a table of PostgreSQL: id, vector, and a column per attribute.
 
     `Index.build(ids, vectors, kind="pgvector")` makes one in the database that the environment
-    variable CROSSTOWER_PGVECTOR_URL names. The graph is HNSW with inner products; if it finds fewer
-    items than wanted, as under a rare condition, the query is repeated exactly.
+    variable CROSSTOWER_PGVECTOR_URL names. The graph is HNSW with inner products. Up to 10,000
+    items that fulfil a condition are scored one by one instead, and so are all of them if the graph
+    finds fewer than k.
 
     Args:
         address: database, table and settings of the search.
@@ -98,6 +101,7 @@ class PgvectorIndex:
         self.address = address
         self._session = session or Session(chosen_url(address.url))
         self._table = find_table(self._session, address.db_schema, address.table)
+        self._few: dict[tuple[str, str], bool] = {}
 
     @staticmethod
     def build(
@@ -185,11 +189,14 @@ class PgvectorIndex:
 
         def found(cursor: Any) -> list[list[tuple[Any, float]]]:
             cursor.execute(_SETTINGS, self._settings(k))
+            exact = condition is not None and self._has_few(cursor, *condition)
+            if exact:
+                cursor.execute(_EXACT)
             pairs = zip(x, left_out, strict=True)
             asked = [(query, [row, *values, out, row, k]) for row, out in pairs]
             lists = [cursor.execute(*one).fetchall() for one in asked]
             short = [n for n, hits in enumerate(lists) if len(hits) < k]
-            if short:  # a rare condition exhausts the graph before the items
+            if short and not exact:  # the graph may end before the items do
                 cursor.execute(_EXACT)
                 for n in short:
                     lists[n] = cursor.execute(*asked[n]).fetchall()
@@ -242,6 +249,17 @@ class PgvectorIndex:
         own = {"item_id": ("id", Column(name="item_id", kind=kind))}
         return own | self._table.places
 
+    def _has_few(self, cursor: Any, condition: str, values: list[Any]) -> bool:
+        """Return whether few items fulfil a condition; it is counted once per condition."""
+        key = condition, repr(values)
+        if key not in self._few:
+            if len(self._few) >= _MOST_CONDITIONS:
+                self._few.clear()
+            matching = f"SELECT FROM {self._table.sql} WHERE {condition} LIMIT {_FEW + 1}"
+            cursor.execute(f"SELECT count(*) FROM ({matching}) AS matching", values)  # noqa: S608
+            self._few[key] = cursor.fetchone()[0] <= _FEW
+        return self._few[key]
+
     def _settings(self, k: int) -> list[str]:
         candidates = min(max(self.address.ef_search, k), _MOST_CANDIDATES)
         return [str(candidates), str(max(1, round(self.address.timeout * 1_000)))]
@@ -266,3 +284,4 @@ class PgvectorIndex:
             mark_changed(cursor, self._table)
 
         self._session.run(change)
+        self._few.clear()

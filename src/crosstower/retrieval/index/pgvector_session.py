@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,7 +15,16 @@ from crosstower.errors import QueryError, RunError, ServeError
 URL = "CROSSTOWER_PGVECTOR_URL"
 LOCK = 7_221_842_073  # of PostgreSQL: CREATE … IF NOT EXISTS fails if two run at once
 _SECRETS = frozenset({"password", "passfile", "sslpassword"})
-_CONNECT_SECONDS = 5
+_PAUSE_SECONDS = 5.0  # after a failed connection, so that requests do not wait for it in turn
+_DEFAULTS = {
+    "connect_timeout": 2,
+    "application_name": "crosstower",
+    # A host that has vanished is noticed within seconds.
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 _OLDEST = (0, 8)  # has iterative scans, without which filtered lists are short
 Result = TypeVar("Result")
 
@@ -63,6 +73,7 @@ class Session:
 
     def __init__(self, url: str) -> None:
         self._connection: Any = None
+        self._paused_until = 0.0
         self._url, self.shown = url, without_secrets(url)
         self._psycopg, self._lock = _package("psycopg"), threading.Lock()
 
@@ -106,19 +117,22 @@ class Session:
     def _once(self, work: Callable[[Any], Result]) -> Result:
         with self._lock:  # transactions of one connection cannot overlap
             if self._connection is None or self._connection.closed:
+                self._connection = None
                 self._connection = self._opened()
             with self._connection.transaction(), self._connection.cursor(binary=True) as cursor:
                 return work(cursor)
 
     def _opened(self) -> Any:
+        if time.monotonic() < self._paused_until:
+            raise self._psycopg.OperationalError("the connection failed a moment ago")
+        self._paused_until = time.monotonic() + _PAUSE_SECONDS
         given = {name for name, _ in parse_qsl(urlsplit(self._url).query)}
-        defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "crosstower"}
         try:
             connection = self._psycopg.connect(
                 self._url,
                 autocommit=True,
                 prepare_threshold=None,  # a plan per condition; poolers need no sessions
-                **{name: value for name, value in defaults.items() if name not in given},
+                **{name: value for name, value in _DEFAULTS.items() if name not in given},
             )
         except self._psycopg.ProgrammingError:  # its message shows the address
             raise QueryError(
@@ -126,6 +140,7 @@ class Session:
                 " postgresql://USER:PASSWORD@HOST:5432/DATABASE"
             ) from None
         self._prepare(connection)
+        self._paused_until = 0.0
         return connection
 
     def _prepare(self, connection: Any) -> None:

@@ -123,6 +123,7 @@ def build_table(
     session.run(lambda cursor: _make_schema(cursor, schema))
 
     def build(cursor: Any) -> Table:
+        cursor.execute("SELECT set_config('statement_timeout', '0', true)")
         # One build of a content at a time; builds of others go on.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [digest])
         cursor.execute(
@@ -171,7 +172,6 @@ def _fill(cursor: Any, table: Table, items: Catalogue, vectors: Floats, graph: G
     megabytes = len(ids) * (4 * table.width + 16 * graph.m + 200) // 2**20
     memory = min(max(megabytes * 5 // 4, _MEMORY[0]), _MEMORY[1])
     cursor.execute("SELECT set_config('maintenance_work_mem', %s, true)", [f"{memory}MB"])
-    cursor.execute("SELECT set_config('statement_timeout', '0', true)")
     cursor.execute(
         f"CREATE INDEX ON {table.sql} USING hnsw (vector vector_ip_ops)"
         f" WITH (m = {graph.m}, ef_construction = {graph.ef_construction})"
