@@ -160,6 +160,18 @@ def test_a_wrong_traceparent_begins_a_new_trace(
     assert spans(exporter)[0].parent is None
 
 
+def test_tracing_that_the_environment_disables_has_no_ids(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    app = create_app(Settings(bundle=bundle.folder, state=tmp_path / "state", tracing=True))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        response = client.post("/v1/recommend", json={"k": 0})
+    assert "traceresponse" not in response.headers
+    assert "trace_id" not in problem(response, 422)
+
+
 def test_without_tracing_there_are_no_ids(client: TestClient) -> None:
     response = client.post("/v1/recommend", json={"k": 0}, headers=TRACEPARENT)
     assert "traceresponse" not in response.headers

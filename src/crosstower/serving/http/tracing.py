@@ -121,14 +121,20 @@ class Tracing:
         return Tracing(provider)
 
     def begin(self, scope: Scope) -> RequestTrace | None:
-        """Begin the trace of a request, below the span that its headers name; None of a probe."""
+        """Begin the trace of a request, below the span that its headers name.
+
+        None for probes and if tracing is disabled by the environment.
+        """
         if scope["path"] in QUIET:
             _CURRENT.set(None)
             return None
         parent = self._propagate.extract(_headers(scope))
         kind = self._trace.SpanKind.SERVER
         span = self._tracer.start_span(scope["method"], parent, kind=kind)
-        trace = RequestTrace(self._tracer, span, self._trace.set_span_in_context(span, parent))
+        trace = None
+        if span.get_span_context().is_valid:  # not with OTEL_SDK_DISABLED=true
+            context = self._trace.set_span_in_context(span, parent)
+            trace = RequestTrace(self._tracer, span, context)
         _CURRENT.set(trace)
         return trace
 
