@@ -109,7 +109,16 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
                 (path,) = [f"/v1/{w.partition('/v1/')[2]}" for w in words if "/v1/" in w]
                 BODIES[path].model_validate(json.loads(words[words.index("-d") + 1]))
             case name:
-                assert name in {"python3", "pip", "pytest", "pre-commit", "sh"}
+                assert name in {
+                    "python3",
+                    "pip",
+                    "pytest",
+                    "pre-commit",
+                    "sh",
+                    "cp",
+                    "docker",
+                    "kubectl",
+                }
 
 
 def test_commands_in_the_text_exist() -> None:
