@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from crosstower.batch_jobs.recommend import recommend_users
+from crosstower.batch_jobs.partitions import Partition
+from crosstower.batch_jobs.parts import part_file
+from crosstower.batch_jobs.recommend import RecommendWork, recommend_users
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.retrieval.files import USER
 from crosstower.retrieval.retriever import Retriever
@@ -118,6 +120,16 @@ def test_lists_of_a_bundle_are_those_of_its_server(
                 assert row["retrieval_score"] == pytest.approx(item["retrieval_score"])
                 assert row["click__prediction"] == item["predictions"]["click"]
                 assert row["blend__score"] == item["blend_score"]
+
+
+def test_a_worker_holds_the_users_of_one_chunk(film_run: Run, tmp_path: Path) -> None:
+    worker = RecommendWork(str(film_run.folder), "all", 3).open()
+    queries = worker.opened.queries
+    assert "users" not in vars(queries)  # the table of all users is never read as a whole
+    with part_file(tmp_path / "part.parquet", "abc") as part:
+        worker.write(Partition(0, "some", 0, 10, 14), part, lambda rows: None)
+    assert queries.users.height == 4
+    assert part.read == 4
 
 
 def test_a_bad_value_names_file_row_and_user(film_run: Run, bundle: Bundle, tmp_path: Path) -> None:

@@ -31,7 +31,10 @@ from tests.batch_jobs.copying import FACTS, Copy, Wait
 if __name__ == "__main__":
     data, out, mark = sys.argv[2:]
     work = Copy(data, Wait(Path(mark), 3))
-    run_job(work, FACTS, partitions_of(open_source(data), size=27), out, processes=2)
+    try:
+        run_job(work, FACTS, partitions_of(open_source(data), size=27), out, processes=2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 """
 
 
@@ -65,18 +68,27 @@ def test_finished_parts_are_kept(job: Job) -> None:
     assert kept == [0, 3]
 
 
-def test_a_killed_driver_leaves_whole_parts_and_no_workers(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_driver_leaves_whole_parts_and_no_workers(
+    job: Job, tmp_path: Path, sent: signal.Signals
+) -> None:
     out, mark = job.output.folder, tmp_path / "go"
     (tmp_path / "driver.py").write_text(DRIVER)
     command = [sys.executable, tmp_path / "driver.py", ROOT, job.work.data, out, mark]
-    driver = subprocess.Popen(list(map(str, command)), start_new_session=True)
+    driver = subprocess.Popen(
+        list(map(str, command)), start_new_session=True, stderr=subprocess.PIPE
+    )
     try:
         until = time.monotonic() + SECONDS
         while len(list(out.glob("part-*"))) < 3 and time.monotonic() < until:
             assert driver.poll() is None
             time.sleep(0.02)
-        os.kill(driver.pid, signal.SIGKILL)
-        driver.wait(SECONDS)
+        if sent == signal.SIGKILL:
+            os.kill(driver.pid, sent)  # the driver alone
+        else:
+            os.killpg(driver.pid, sent)  # the workers too, as a terminal does
+        written = driver.communicate(timeout=SECONDS)[1]
+        assert (driver.returncode, written) == (-9 if sent == signal.SIGKILL else 130, b"")
         while alive(driver.pid) and time.monotonic() < until:
             time.sleep(0.02)
         assert not alive(driver.pid)  # its group: the workers have ended with it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import traceback
 from collections import deque
@@ -86,7 +87,7 @@ def in_processes(
     todo, losses = deque(partitions), dict[int, int]()
     hands: list[_Hand] = []
     try:
-        with _threads_per(processes):
+        with _start_of_workers(processes):
             hands += [_hire(work, output) for _ in range(min(processes, len(todo)))]
         while hands:
             for hand in [hand for hand in hands if hand.partition is None]:
@@ -104,7 +105,7 @@ def in_processes(
                 if lost is not None:
                     _count_loss(lost, losses, hand.process.exitcode)
                     todo.appendleft(lost)
-                with _threads_per(processes):
+                with _start_of_workers(processes):
                     hands.append(_hire(work, output))
     finally:
         _dismiss(hands)
@@ -167,7 +168,7 @@ def _dismiss(hands: Sequence[_Hand]) -> None:
 def _work(work: Work, output: OutputFolder, pipe: Connection) -> None:
     """Do partitions until there are none; runs in a process of its own."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(KeyboardInterrupt, BrokenPipeError):
+    with suppress(BrokenPipeError):
         try:
             worker = work.open()
             while (partition := pipe.recv()) is not None:
@@ -190,15 +191,19 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _threads_per(processes: int) -> Generator[None]:
-    """Divide the processors among the workers that are started in this block."""
+def _start_of_workers(processes: int) -> Generator[None]:
+    """Let workers that are started in this block share the processors, and leave Ctrl-C to us."""
     share = str(max(1, (os.cpu_count() or 1) // processes))
     names = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: share for name in names if before[name] is None})
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None  # inherited
     try:
         yield
     finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
         for name in names:
             if before[name] is None:
                 os.environ.pop(name, None)
