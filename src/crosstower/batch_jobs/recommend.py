@@ -176,15 +176,17 @@ class Recommender:
 
         """
         rows = self.opened.list_rows(self.work.k, stages=self.work.stages)
+        some_unknown = not isinstance(self.users, AllUsers)
         for chunk in part_of(self.users.source, partition).chunks(self.users.columns):
             keys, requests = self.users.requests(chunk, self.work.plain)
             for start in range(0, len(requests), _BATCH):
                 part_keys, some = keys[start : start + _BATCH], requests[start : start + _BATCH]
-                if self.opened.is_run:
+                if self.opened.is_run and some_unknown:
                     some = [with_missing_columns(one, self.opened.queries) for one in some]
                 lists = self._lists(some, f"{chunk.origin}: row", chunk.first_row + start)
                 part.write(rows.frame(part_keys, lists))
-                self._count(part, some, lists)
+                self._count(part, lists)
+                part.counts["unknown users"] += self._unknown(some) if some_unknown else 0
                 part.read += len(some)
                 on_rows(len(some))
 
@@ -198,23 +200,13 @@ class Recommender:
             found.append(one)
         return found
 
-    def _count(
-        self, part: PartWriter, requests: Sequence[FunnelRequest], lists: Sequence[Ranked]
-    ) -> None:
-        for request, one in zip(requests, lists, strict=True):
-            user = request.user
-            part.counts["unknown users"] += (
-                user is not None and self.opened.queries.place_of(user) < 0
-            )
+    def _unknown(self, requests: Sequence[FunnelRequest]) -> int:
+        """Return the number of requests whose users are not in the training rows."""
+        users = [request.user for request in requests if request.user is not None]
+        return sum(self.opened.queries.place_of(user) < 0 for user in users)
+
+    def _count(self, part: PartWriter, lists: Sequence[Ranked]) -> None:
+        for one in lists:
             part.counts["popular lists"] += one.fallback is not None
             part.counts["short lists"] += len(one.places) < self.work.k
             part.counts["unreadable candidates"] += len(one.unread)
-
-
-def words_of(counts: dict[str, int]) -> list[str]:
-    """Return the counts that are not zero as words.
-
-    >>> words_of({"unknown users": 3, "short lists": 0})
-    ['3 unknown users']
-    """
-    return [f"{count:,} {name}" for name, count in counts.items() if count]
