@@ -16,6 +16,7 @@ from .fixtures.funnels import blended, bundle, cinema, live, rentals
 from .fixtures.live_films import live_films
 from .fixtures.object_store import bucket, proxy, s3_server
 from .fixtures.postgres import own_postgres, postgres, postgres_server
+from .fixtures.several import together
 
 __all__ = [  # fixtures that several rooms use
     "bandit_report",
@@ -39,6 +40,7 @@ __all__ = [  # fixtures that several rooms use
     "rentals",
     "s3_server",
     "search_run",
+    "together",
 ]
 
 # Examples are the same in every run, and a busy machine fails no test.

@@ -1,35 +1,18 @@
-import subprocess
-import sys
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tests.training import row_shards_worker as worker
 from torch import Tensor
 
 from crosstower.errors import RunError
 from crosstower.training.row_shards import join_rows, read_whole, sizes_of
 
-WHOLE = worker.ROWS | worker.EQUAL
+from ..fixtures.resumed import EQUAL, ROWS
 
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which 2 and 3 processes have written, and 1 and 3 have read."""
-    folder = tmp_path_factory.mktemp("rows")
-    ranks = [
-        subprocess.Popen([sys.executable, worker.__file__, str(rank), str(folder)])
-        for rank in range(3)
-    ]
-    try:
-        assert [process.wait(timeout=240) for process in ranks] == [0] * 3
-    finally:
-        for process in ranks:
-            process.kill()
-    assert (folder / "done").is_file()
-    return folder
+WHOLE = ROWS | EQUAL
 
 
 def files(folder: Path, writers: int) -> list[Path]:
@@ -41,8 +24,8 @@ def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("writers", [2, 3])
-def test_one_process_reads_what_several_wrote(written: Path, writers: int) -> None:
-    parts = files(written, writers)
+def test_one_process_reads_what_several_wrote(together: Path, writers: int) -> None:
+    parts = files(together, writers)
     assert len(parts) == writers
     assert same(read_whole(parts), WHOLE)
     assert set(read_whole(parts, prefix="model.", without={"model.bias"})) == {"model.table"}
@@ -52,18 +35,23 @@ def test_one_process_reads_what_several_wrote(written: Path, writers: int) -> No
 
 
 @pytest.mark.parametrize("writers", [2, 3])
-def test_joined_rows_are_an_ordinary_file(written: Path, writers: int, tmp_path: Path) -> None:
+def test_joined_rows_are_an_ordinary_file(together: Path, writers: int, tmp_path: Path) -> None:
     out = tmp_path / "best.safetensors"
-    join_rows(files(written, writers), sorted(WHOLE), out, {"format": "2"})
+    join_rows(files(together, writers), sorted(WHOLE), out, {"format": "2"})
     assert same(load_file(out), WHOLE)
     with safe_open(out, framework="pt") as file:
         assert file.metadata() == {"format": "2"}
 
 
-def test_a_damaged_part_is_named(written: Path, tmp_path: Path) -> None:
-    parts = [tmp_path / path.name for path in files(written, 2)]
-    for part, source in zip(parts, files(written, 2), strict=True):
+def test_a_damaged_part_is_named(together: Path, tmp_path: Path) -> None:
+    parts = [tmp_path / path.name for path in files(together, 2)]
+    for part, source in zip(parts, files(together, 2), strict=True):
         part.write_bytes(source.read_bytes())
     parts[1].write_bytes(parts[1].read_bytes()[:-9])
     with pytest.raises(RunError, match="damaged checkpoint"):
         read_whole(parts)
+
+
+@pytest.mark.parametrize("readers", [3, 4])
+def test_each_process_reads_its_rows_of_any_number_of_others(together: Path, readers: int) -> None:
+    assert json.loads((together / f"reading-{readers}.json").read_bytes())["blocks"] is True

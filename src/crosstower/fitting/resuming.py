@@ -23,6 +23,7 @@ MAY_CHANGE = (
     "training.epochs",
     "training.patience",
     "training.checkpoint_every",
+    "training.timeout",
     "training.device",
     "training.tables",
     "data.memory_mb",

@@ -95,6 +95,11 @@ class Training(FrozenModel):
     checkpoint_every: int | None = Field(
         default=None, ge=1, description="Steps between checkpoints (default: one epoch)."
     )
+    timeout: float = Field(
+        default=600.0,
+        gt=0,
+        description="Seconds that one of several processes waits for the others in an exchange.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Precision of dense layers; auto decides by work and hardware."
     )

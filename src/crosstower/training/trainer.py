@@ -277,10 +277,13 @@ class Trainer:
         return choice
 
     def _diagnose(self, what: str, value: float, batch: Any, position: Position) -> str:
-        columns = "\n".join(self.objective.describe(batch))
+        rank = next(iter(self.world.not_finite()), 0)
+        columns = self.world.by(rank, lambda: "\n".join(self.objective.describe(batch)))
+        where = "" if self.world.size == 1 else f" on rank {rank}"
         kept = self.folder / (BEST if is_stored(self.folder / BEST) else LAST)
         return (
-            f"{what} became {value} at step {position.step + 1} (epoch {position.epoch + 1});"
+            f"{what} became {value}{where} at step {position.step + 1}"
+            f" (epoch {position.epoch + 1});"
             f" the previous weights are in {kept}. Lower training.learning_rate, or look for a"
             f" column out of scale in this batch of {batch.total} rows:\n{columns}"
         )

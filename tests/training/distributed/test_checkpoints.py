@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +12,8 @@ from crosstower.training.distributed.checkpoints import make_ordinary
 from crosstower.training.weight_files import files_of, is_by_rows, read_tensors, same_tensors
 
 from ...fixtures import resumed
-from ...fixtures.processes import free_port
 
-ROOT = Path(__file__).parents[3]
 Losses = dict[str, list[float]]
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Losses]:
-    """Return a folder with the checkpoints of one process, and its losses after them."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    return folder, resumed.write(ALONE, folder)
-
-
-@pytest.fixture(scope="module")
-def together(alone: tuple[Path, Losses]) -> Path:
-    """Return the folder after the work of four processes."""
-    folder, _ = alone
-    ports = {f"PORT_{work}": str(free_port()) for work in resumed.WORKS}
-    environment = os.environ | ports | {"MASTER_ADDR": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.fixtures.resumed", str(rank), str(folder)],
-            cwd=ROOT,
-            env=environment,
-        )
-        for rank in range(4)
-    ]
-    try:
-        assert [process.wait(timeout=400) for process in ranks] == [0] * 4
-    finally:
-        for process in ranks:
-            process.kill()
-    return folder
 
 
 def results(folder: Path, work: str) -> Any:
@@ -63,15 +29,16 @@ def difference(one: Losses, other: Losses) -> float:
 @pytest.mark.parametrize("writers", ["1", "2"])
 @pytest.mark.parametrize("readers", [3, 4])
 def test_several_processes_go_on_from_any_number_of_others(
-    alone: tuple[Path, Losses], together: Path, writers: str, readers: int
+    together: Path, writers: str, readers: int
 ) -> None:
     found = results(together, f"reading-{readers}")[writers]
-    assert difference(found, alone[1]) <= 1e-6
+    assert difference(found, results(together, "alone")) <= 1e-6
 
 
-def test_one_process_goes_on_from_several(alone: tuple[Path, Losses], together: Path) -> None:
-    assert difference(results(together, "writing-2"), alone[1]) <= 1e-6
-    assert difference(resumed.read(ALONE, together, 2), alone[1]) <= 1e-6
+def test_one_process_goes_on_from_several(together: Path) -> None:
+    alone = results(together, "alone")
+    assert difference(results(together, "writing-2"), alone) <= 1e-6
+    assert difference(resumed.read(ALONE, together, 2), alone) <= 1e-6
 
 
 def test_no_file_holds_the_rows_of_more_than_one_process(together: Path) -> None:
@@ -103,3 +70,8 @@ def test_ordinary_files_have_the_same_tensors(together: Path, tmp_path: Path, li
     assert read_tensors(last).keys() == after[0].keys()
     assert not list(tmp_path.glob("*.rows"))
     assert len(files_of(path)) == (1 if limit == 0 else len(set(files_of(path))))
+
+
+def test_a_loss_that_is_not_finite_is_told_with_its_process(together: Path) -> None:
+    words = results(together, "spoil-2")
+    assert words.startswith("loss became nan on rank 1 at step 3 (epoch 1)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
@@ -46,11 +47,13 @@ class ProcessWorld(World):
             world_size=self.size,
             timeout=timedelta(seconds=timeout),
         )
-        self.device = device
+        self.device, self.timeout = device, timeout
         self.rows = slice(0, 0)
         self.total: int | None = 0
         self.generator = torch.Generator(device).manual_seed(self.rank)
         self._turns = 0
+        # What this process gave to the last exchanges of a step, to find one that is not finite.
+        self._given = deque[Tensor](maxlen=8)
 
     def computing(self, total: int) -> None:
         """Announce that a model is about to compute this process's part of `total` rows."""
@@ -62,10 +65,12 @@ class ProcessWorld(World):
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum over all processes; its gradient goes to the values of this process."""
+        self._given.append(values.detach())
         return _Sum.apply(values)
 
     def all_rows(self, rows: Tensor, total: int) -> Tensor:
         """Return the `total` rows of all processes, of which each has its `part`, with gradient."""
+        self._given.append(rows.detach())
         return _AllRows.apply(rows, total, self)
 
     def any(self, flag: bool) -> bool:
@@ -90,6 +95,14 @@ class ProcessWorld(World):
         del what
         self.largest(0)
 
+    def not_finite(self) -> list[int]:
+        """Return the processes that have added a number that is not finite to the last sums."""
+        for given in self._given:
+            flags = self.all_values(0.0 if bool(given.isfinite().all()) else 1.0)
+            if any(flags):
+                return [rank for rank, flag in enumerate(flags) if flag]
+        return []
+
     def first(self, work: Callable[[], Any]) -> Any:
         """Return what `work` returns in the process of rank 0, which alone does it.
 
@@ -99,9 +112,19 @@ class ProcessWorld(World):
             work: returns plain data: numbers, texts, None, lists and dicts with texts as keys.
 
         """
+        return self.by(0, work)
+
+    def by(self, rank: int, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns in the process of a rank, which alone does it.
+
+        Args:
+            rank: of the process.
+            work: returns plain data: numbers, texts, None, lists and dicts with texts as keys.
+
+        """
         self._turns += 1
-        key = f"crosstower/first/{self._turns}"
-        if self.rank == 0:
+        key = f"crosstower/by/{self._turns}"
+        if self.rank == rank:
             return self._told(key, work)
         self.store.wait([key], _LONGEST)
         found = json.loads(self.store.get(key))
