@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crosstower.cli.options import TRAIN, Json, Overrides
+from crosstower.fitting.worker import is_worker, rank
 
 fit_app = typer.Typer()
 
@@ -16,7 +18,8 @@ fit_app = typer.Typer()
 @fit_app.command(
     rich_help_panel=TRAIN,
     epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
-    " crosstower fit --resume runs/recipe   |   crosstower fit recipe.yaml --from runs/yesterday",
+    " crosstower fit --resume runs/recipe   |   crosstower fit recipe.yaml --from runs/yesterday"
+    "   |   crosstower fit recipe.yaml --processes 2 --max-restarts 3",
 )
 def fit(
     recipe: Annotated[
@@ -53,9 +56,26 @@ def fit(
         bool,
         typer.Option("--finish", help="With --resume: stop training and use the best weights."),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Processes of this machine that share the training."),
+    ] = 1,
+    max_restarts: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Restarts from the last checkpoint if one of several processes ends unexpectedly.",
+        ),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Train the model and its baselines, test them once and write a report."""
+    if processes > 1 and not is_worker():
+        from crosstower.cli.launch import launch
+
+        launch(sys.argv[1:], processes=processes, max_restarts=max_restarts)
+        return
     from crosstower.fitting.fit import fit as train
 
     run = train(
@@ -68,6 +88,8 @@ def fit(
         resume=resume,
         finish=finish,
     )
+    if rank() > 0:
+        return
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=1))
         return

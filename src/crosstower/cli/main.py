@@ -33,6 +33,7 @@ from crosstower.cli.serve import serve_app
 from crosstower.cli.vectors import vectors_app
 from crosstower.cli.versions import versions_app
 from crosstower.errors import CrosstowerError, CrosstowerWarning
+from crosstower.fitting.worker import is_launched, worker_main
 
 _EXIT_CODES = (
     "Exit codes: 0 success, 2 wrong recipe or option, 3 wrong data, 4 training failed,"
@@ -91,11 +92,11 @@ def _start(
 def main() -> None:
     """Run the command line; a CrosstowerError becomes one message and an exit code."""
     try:
-        app(standalone_mode=True)
+        worker_main(app)
     except CrosstowerError as error:
         sys.stderr.write(f"crosstower: {error}\n")
         sys.exit(error.exit_code)
     except SystemExit as stop:
-        if stop.code == _INTERRUPTED:
+        if stop.code == _INTERRUPTED and not is_launched():
             sys.stderr.write("crosstower: stopped by Ctrl-C\n")
         raise

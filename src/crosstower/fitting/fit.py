@@ -25,6 +25,7 @@ from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, TrainingError
+from crosstower.fitting.distributed_checks import check_processes
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
 from crosstower.fitting.recipe_checks import check_recipe
@@ -32,6 +33,7 @@ from crosstower.fitting.resuming import blend_again, continued, going_on, named
 from crosstower.fitting.run_place import place_of_run, published, refuse_existing
 from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
+from crosstower.fitting.worker import processes, restarts
 from crosstower.models.registry import MODELS
 from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
@@ -42,6 +44,7 @@ from crosstower.recipe.schema import Schema
 from crosstower.retrieval.data.tower_columns import frozen_columns
 from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
+from crosstower.training.distributed.lost import naming_lost
 from crosstower.training.distributed.world import open_world
 from crosstower.training.job import Job
 from crosstower.training.progress import training_bar
@@ -105,7 +108,10 @@ def fit(
         raise RecipeError("finish: ends a run that has begun, so it needs resume")
     every_seed = _seeds(recipe, seeds)
     device = pick_device(recipe.training.device)
-    world = open_world(device)
+    check_processes(recipe.training, processes())
+    world = open_world(device, timeout=recipe.training.timeout)
+    again = world.first(partial(_began, folder))
+    resume, warm_start = resume or again, None if again else warm_start
     job, models, notes = check_recipe(recipe, world)
     stored = _stored(prepared, recipe, data, warm_start)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
@@ -157,6 +163,11 @@ def fit(
     return run if copy == run.folder else Run.open(copy)
 
 
+def _began(folder: Path) -> bool:
+    """Return whether this fit had begun its run before its processes were started again."""
+    return restarts() > 0 and (folder / "run.json").is_file()
+
+
 def _stored(prepared: Any, recipe: Recipe, data: Any, warm_start: Any) -> PreparedFolder | None:
     """Return prepared rows that fit the recipe, if any are given."""
     if prepared is None:
@@ -176,7 +187,7 @@ def _train(
     run: Run, job: Job, device: torch.device, console: Console, *, finish: bool, world: World
 ) -> None:
     """Train every model with every seed, as far as that has not been done."""
-    with training_bar(console) as bar:
+    with naming_lost(world), training_bar(console) as bar:
         for name in run.info.models:
             for seed in run.info.seeds:
                 training = OneTraining(run, job, device, name, seed, world)

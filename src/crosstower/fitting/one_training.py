@@ -90,7 +90,7 @@ class OneTraining:
         train and valid rows; `finish` leaves it out.
         """
         settings, job = self.run.recipe.training, self.job
-        model = self._new_model()
+        model = self._new_model(self.world)
         position = self._trained(model, job, bar, settings, finish=finish)
         load_weights(self.folder / BEST, model, world=self.world)
         refit = None
@@ -104,7 +104,7 @@ class OneTraining:
         settings = self.run.recipe.training.model_copy(
             update={"epochs": epochs, "precision": position.precision}
         )
-        model, place = self._new_model(), self.folder / REFIT_FOLDER
+        model, place = self._new_model(self.world), self.folder / REFIT_FOLDER
         self.world.first(lambda: self._drop_stale(place, settings))
         self._trained(model, self.job.with_valid(), bar, settings, place=place)
         load_weights(place / BEST, model, world=self.world)
@@ -119,22 +119,29 @@ class OneTraining:
         if read_position(last).limits != limits_of(settings):
             shutil.rmtree(place)
 
-    def _new_model(self) -> nn.Module:
+    def _new_model(self, world: World) -> nn.Module:
         settings = self.run.recipe.training
         torch.manual_seed(self.seed)
-        with building_in(self.world):
+        with building_in(world):
             model = build(self.job.encoder.layout, self.run.info.models[self.name])
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
-        shard(model, self.world, settings)
+        shard(model, world, settings)
         freeze(model, settings)
         return model
 
     def _start_warm(
         self, path: Path, model: nn.Module, settings: Training, objective: Objective
     ) -> None:
-        """Write the checkpoint that the training begins with: the state of the earlier run."""
+        """Write the checkpoint that the training begins with: the state of the earlier run.
+
+        Of several processes the first one does, with whole tables, as their rows change places.
+        """
+        if is_stored(path):
+            return
+        if self.world.size > 1:
+            model = self._new_model(ALONE)
         earlier = Path(str(self.run.info.warm_start))
         if not (earlier / "run.json").is_file():
             raise RunError(
@@ -168,8 +175,8 @@ class OneTraining:
         folder.mkdir(parents=True, exist_ok=True)
         monitor, higher = job.monitor
         objective = job.objective()
-        if self.run.info.warm_start is not None and not is_stored(folder / LAST):
-            self._start_warm(folder / LAST, model, settings, objective)
+        if self.run.info.warm_start is not None:
+            self.world.first(lambda: self._start_warm(folder / LAST, model, settings, objective))
         log, name = folder / "metrics.jsonl", f"{self.name} seed {self.seed}{words}"
         kept = log if self.world.rank == 0 else None
         watcher = Watcher(bar, name=name, monitor=monitor, log=kept)

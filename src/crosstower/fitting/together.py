@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def read_once(
         job: of the recipe.
         recipe: all paths absolute.
         learned: what a warm start goes on from, once the rows are read.
-        folder: of the files; must not exist, and every process reads it.
+        folder: of the files, which every process reads.
         world: of the training.
 
     """
@@ -39,6 +40,7 @@ def read_once(
 
     def store() -> None:
         read()
+        shutil.rmtree(folder, ignore_errors=True)  # of a fit that was killed
         folder.mkdir(parents=True)
         store_prepared(folder, recipe, job, learned())
 
