@@ -42,7 +42,13 @@ def test_one_of_several_waits_for_the_files_before_it_gives_up(clock: Clock) -> 
 
 def test_the_reason_is_that_of_the_bundle_that_is_chosen_now(clock: Clock) -> None:
     refusal = Refusal(patient=True)
-    assert refusal.reason(0) is None
+    assert refusal.reason() is None
     refusal.is_final(3, "no such folder")
-    assert refusal.reason(3) == "the bundle that was chosen cannot be served here: no such folder"
-    assert refusal.reason(4) is None
+    assert refusal.reason() == "the bundle that was chosen cannot be served here: no such folder"
+    assert refusal.may_try(3)
+    assert refusal.reason() is not None
+    assert refusal.may_try(4)
+    assert refusal.reason() is None
+    refusal.is_final(4, "no such folder")
+    refusal.forget()  # the choice was taken back
+    assert refusal.reason() is None

@@ -158,6 +158,7 @@ def test_a_list_that_cannot_be_logged_is_delivered_unless_logging_was_requested(
     refused = client.post("/v1/recommend", json=body | {"log": True})
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert away in refused.json()["detail"]
+    assert client.get("/v1/model").json()["number"] == 0
     text = client.get("/metrics").text
     assert "crosstower_unlogged_lists_total 1.0" in text
     assert 'crosstower_refused_total{reason="state"} 1.0' in text

@@ -23,8 +23,14 @@ class Refusal:
         self._first = self._next = 0.0
 
     def may_try(self, number: int) -> bool:
-        """Return whether to open a choice of a bundle now."""
-        return number != self._number or time.monotonic() >= self._next
+        """Return whether to open a choice of a bundle now; it is the newest one."""
+        if number != self._number:
+            self.forget()
+        return time.monotonic() >= self._next
+
+    def forget(self) -> None:
+        """Note that the bundle that was chosen is served."""
+        self._number, self._reason, self._next = 0, "", 0.0
 
     def is_final(self, number: int, reason: str) -> bool:
         """Note that a choice cannot be opened; return whether that has been so for long enough.
@@ -42,8 +48,8 @@ class Refusal:
         self._next = now + self._pause if final else now
         return final
 
-    def reason(self, chosen: int) -> str | None:
+    def reason(self) -> str | None:
         """Return why this server does not serve the bundle that was chosen, None if it can."""
-        if chosen != self._number or not self._reason:
+        if not self._reason:
             return None
         return f"the bundle that was chosen cannot be served here: {self._reason}"

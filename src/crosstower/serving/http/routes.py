@@ -132,11 +132,10 @@ async def similar(body: SimilarRequest, request: Request) -> Response:
 )
 async def model(service: Worker) -> Response:
     """Return the bundle that is served: version, tasks, columns, blend, limits, metrics."""
-    settings, versions = service.settings, service.state.versions
+    settings = service.settings
 
     def work(live: Live) -> dict[str, Any]:
-        number = versions.number_of(live.bundle.folder, base=settings.bundle)
-        return model_response(live, settings, number)
+        return model_response(live, settings, service.number)
 
     return Response(to_json(await service.run(work)), media_type="application/json")
 

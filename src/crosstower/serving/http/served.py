@@ -27,6 +27,7 @@ class Served:
         items: applies changes of items.
         metrics: of the worker.
         applied: number of the last change that the bundle was built with.
+        number: of the version that the bundle is; 0 for that of the command line, None for none.
 
     """
 
@@ -38,7 +39,9 @@ class Served:
         metrics: ServerMetrics,
         *,
         applied: int = 0,
+        number: int | None = None,
     ) -> None:
+        self.number = number
         self.live, self._state, self._items, self._metrics = live, state, items, metrics
         self._counts: LiveCounts | None = None
         self._applied = applied

@@ -87,6 +87,11 @@ class Service:
         """The version that is served; None before the first bundle is open."""
         return self.live.bundle.version if self.live is not None else None
 
+    @property
+    def number(self) -> int | None:
+        """The number of the version that is served; None for a bundle that is none."""
+        return self._served.number if self._served is not None else None
+
     def not_ready(self) -> str | None:
         """Return the reason why a proxy should send requests elsewhere; None if there is none."""
         if self.version is None:
@@ -97,8 +102,7 @@ class Service:
                 f"the state has not been reached for {behind:.0f} seconds, more than"
                 f" --max-staleness {most:g}; requests are still answered from memory"
             )
-        chosen = self.state.bundle()
-        return self._refusal.reason(0 if chosen is None else chosen[0])
+        return self._refusal.reason()
 
     def explore(self, bundle: str | None) -> Exploration | None:
         """Return the exploration of the main bundle, or of that of an arm."""
@@ -311,8 +315,10 @@ class Service:
         live = opened(path, self._spending.ledger)
         self.experiments.check(live)
         self.arms.check(live)
-        applied = self.state.versions.items_of(path)
-        served = Served(live, self.state, self.items, self.metrics, applied=applied)
+        versions = self.state.versions
+        number = versions.number_of(path, base=self.settings.bundle)
+        applied = versions.items_of(path)
+        served = Served(live, self.state, self.items, self.metrics, applied=applied, number=number)
         served.catch_up(self.state.heads())
         return served
 
@@ -331,10 +337,13 @@ class Service:
 
     async def _follow(self) -> None:
         """Serve the bundle that was chosen elsewhere; withdraw a version that cannot be served."""
-        found = self.state.bundle()
-        if found is None or found[0] == self._chosen or self._swapping.locked():
+        found = await asyncio.to_thread(self.state.bundle)
+        if found is None or self._swapping.locked():
             return
         number, path = found
+        if number == self._chosen:
+            self._refusal.forget()
+            return
         if not self._refusal.may_try(number):
             return
         async with self._swapping:

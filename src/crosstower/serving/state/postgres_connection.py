@@ -188,4 +188,8 @@ class Pool:
 
 def _is_sound(raw: LimitedConnection) -> bool:
     """Return whether the server has not closed an idle connection, which makes it readable."""
-    return not raw.closed and not select.select([raw.fileno()], [], [], 0)[0]
+    if raw.closed:
+        return False
+    poll = select.poll()  # unlike select.select, for any number of open files
+    poll.register(raw.fileno(), select.POLLIN)
+    return not poll.poll(0)
