@@ -105,6 +105,9 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
         match Path(program).name:
             case "crosstower":
                 check_arguments(words)
+            case "torchrun":
+                assert words[words.index("-m") + 1] == "crosstower"
+                check_arguments(words[words.index("-m") + 2 :])
             case "curl":
                 (path,) = [f"/v1/{w.partition('/v1/')[2]}" for w in words if "/v1/" in w]
                 BODIES[path].model_validate(json.loads(words[words.index("-d") + 1]))
