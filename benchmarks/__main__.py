@@ -11,6 +11,7 @@ NAMES = (
     "counters",
     "precision",
     "data",
+    "prepare",
     "train",
     "evaluate",
     "rechub",

@@ -228,7 +228,7 @@ def test_ragged_lists_on_disk_stay_with_their_rows(
         for lists in blocks:
             held.add(with_lists(first, lists, ragged=True))
             first += len(lists)
-        whole = EncodedRows.together([held, held], Path(folder) / "both")
+        whole = held.followed_by(held, Path(folder) / "both")
         for rows, times in ((held, 1), (whole, 2)):
             batches = list(Batches(rows, size, seed=seed).epoch(2))
             order = ids(batches)

@@ -13,7 +13,7 @@ from crosstower.recipe.recipe import Recipe
 
 
 def test_the_encoder_and_what_a_warm_start_needs_are_kept(recipe: Recipe, tmp_path: Path) -> None:
-    stored = open_prepared(prepare(recipe, tmp_path / "rows.prepared", quiet=True))
+    stored = prepare(recipe, tmp_path / "rows.prepared", quiet=True)
     _, learned = load_learned(stored.folder / "encoder")
     assert stored.recipe == recipe
     assert stored.learned.seen["genre"].equals(learned.seen["genre"])
@@ -22,7 +22,7 @@ def test_the_encoder_and_what_a_warm_start_needs_are_kept(recipe: Recipe, tmp_pa
 
 
 def test_a_folder_of_another_format_is_refused(recipe: Recipe, tmp_path: Path) -> None:
-    folder = prepare(recipe, tmp_path / "rows.prepared", quiet=True)
+    folder = prepare(recipe, tmp_path / "rows.prepared", quiet=True).folder
     manifest = json.loads((folder / "prepared.json").read_bytes())
     (folder / "prepared.json").write_text(json.dumps(manifest | {"format": 2}))
     with pytest.raises(RunError, match="written by a newer Crosstower"):

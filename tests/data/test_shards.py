@@ -116,3 +116,22 @@ def test_names_of_shards_begin_with_a_prefix(tmp_path: Path) -> None:
     for one in BLOCKS[:2]:
         writer.add(one)
     assert [s.file for s in writer.finish()] == ["7-000000.safetensors", "7-000001.safetensors"]
+
+
+@pytest.mark.parametrize("memory", [10**9, 1_500])
+def test_shards_of_two_splits_are_not_copied(tmp_path: Path, memory: int) -> None:
+    one, other = (written(tmp_path / name, 2_000, memory) for name in ("a", "b"))
+    plain = [EncodedRows(tmp_path / name, memory) for name in ("c", "d")]
+    for rows in plain:
+        for part in BLOCKS:
+            rows.add(part)
+    whole = one.followed_by(other, tmp_path / "both")
+    expected = plain[0].followed_by(plain[1], tmp_path / "spilled")
+    assert (len(whole), whole.blocks) == (200, expected.blocks)
+    pairs = zip(
+        Batches(whole, 9, seed=0).epoch(1), Batches(expected, 9, seed=0).epoch(1), strict=True
+    )
+    assert all(same(left, right) for left, right in pairs)
+    assert not (tmp_path / "both").exists()
+    mixed = one.followed_by(plain[1], tmp_path / "mixed")
+    assert len(mixed) == 200

@@ -49,7 +49,7 @@ def assert_same_run(one: Run, other: Run) -> None:
 
 @pytest.fixture
 def stored(recipe: Recipe, folder: Path) -> Path:
-    return prepare(recipe, folder / "rows.prepared", quiet=True)
+    return prepare(recipe, folder / "rows.prepared", quiet=True).folder
 
 
 def test_a_ranker_learns_the_same_from_prepared_rows(
@@ -71,16 +71,30 @@ def test_rows_beyond_the_memory_are_shuffled_alike(
         frame.write_parquet(name)
     given = ("data.path=many", "data.memory_mb=1", "training.epochs=1", "training.refit=true")
     small = changed(recipe_text, folder, *given)
-    stored = prepare(small, folder / "rows.prepared", quiet=True)
+    stored = prepare(small, folder / "rows.prepared", quiet=True).folder
     assert not list(folder.glob(".*"))  # rows on disk are removed
+    before = sorted(stored.rglob("*"))
     plain = fit(small, out=folder / "plain", quiet=True)
     assert_same_run(plain, fit(small, out=folder / "run", prepared=stored, quiet=True))
+    assert sorted(stored.rglob("*")) == before
+
+
+def test_a_folder_that_daft_wrote_gives_the_same_run(
+    recipe: Recipe, recipe_text: str, folder: Path
+) -> None:
+    pieces = changed(recipe_text, folder, "data.engine=daft")
+    stored = prepare(pieces, folder / "rows.prepared", quiet=True).folder
+    assert (stored / "train" / "000000-000000.safetensors").is_file()
+    plain = fit(recipe, out=folder / "plain", quiet=True)
+    assert_same_run(plain, fit(recipe, out=folder / "run", prepared=stored, quiet=True))
+    assert_same_run(plain, fit(pieces, out=folder / "daft", quiet=True))
+    assert not list(folder.glob(".*"))
 
 
 def test_a_ranker_with_counters_learns_the_same(tmp_path: Path) -> None:
     write_counted(tmp_path)
     counted = changed(COUNTED, tmp_path)
-    stored = prepare(counted, tmp_path / "rows.prepared", quiet=True)
+    stored = prepare(counted, tmp_path / "rows.prepared", quiet=True).folder
     plain = fit(counted, out=tmp_path / "plain", quiet=True)
     assert_same_run(plain, fit(counted, out=tmp_path / "run", prepared=stored, quiet=True))
 
@@ -88,7 +102,7 @@ def test_a_ranker_with_counters_learns_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("refit", [False, True])
 def test_a_retriever_learns_the_same_from_prepared_rows(tmp_path: Path, refit: bool) -> None:
     films = film_recipe(tmp_path, training={"epochs": 1, "refit": refit})
-    stored = prepare(films, tmp_path / "rows.prepared", quiet=True)
+    stored = prepare(films, tmp_path / "rows.prepared", quiet=True).folder
     plain = fit(films, out=tmp_path / "plain", quiet=True)
     (tmp_path / "rows.parquet").unlink()
     assert_same_run(plain, fit(films, out=tmp_path / "run", prepared=stored, quiet=True))
@@ -99,7 +113,7 @@ def test_a_search_without_users_learns_the_same(tmp_path: Path) -> None:
     search = search.model_copy(
         update={"training": search.training.model_copy(update={"epochs": 1})}
     )
-    stored = prepare(search, tmp_path / "rows.prepared", quiet=True)
+    stored = prepare(search, tmp_path / "rows.prepared", quiet=True).folder
     plain = fit(search, out=tmp_path / "plain", quiet=True)
     assert_same_run(plain, fit(search, out=tmp_path / "run", prepared=stored, quiet=True))
 
@@ -148,7 +162,7 @@ def test_the_order_of_columns_matters(recipe: Recipe, stored: Path) -> None:
 
 def test_the_columns_of_the_towers_matter(tmp_path: Path) -> None:
     films = film_recipe(tmp_path)
-    stored = prepare(films, tmp_path / "rows.prepared", quiet=True)
+    stored = prepare(films, tmp_path / "rows.prepared", quiet=True).folder
     other = films.model_copy(update={"model": {**films.model, "item": ["film"]}})
     with pytest.raises(RunError, match=r"model\.item: \['film', 'genre'\], now \['film'\]"):
         prepared_for(stored, other)
@@ -157,7 +171,7 @@ def test_the_columns_of_the_towers_matter(tmp_path: Path) -> None:
 def test_a_folder_is_written_whole_and_never_replaced(
     recipe: Recipe, recipe_text: str, stored: Path, folder: Path
 ) -> None:
-    with pytest.raises(RunError, match="already exists; choose another"):
+    with pytest.raises(RunError, match="already exists; remove it, or choose"):
         prepare(recipe, stored, quiet=True)
     before = set(folder.iterdir())
     wrong = changed(recipe_text, folder, "schema.tasks.click={kind: binary, threshold: 2}")
@@ -201,3 +215,14 @@ def test_the_manifest_names_every_file(stored: Path) -> None:
     shards = [f"{n}/{s['file']}" for n, found in manifest["shards"].items() for s in found]
     files = {str(p.relative_to(stored)) for p in stored.rglob("*") if p.is_file()}
     assert files == {*manifest["files"], *shards, "prepared.json"}
+
+
+def test_rows_are_prepared_at_an_address(recipe: Recipe, folder: Path, bucket: str) -> None:
+    place = f"{bucket}/rows.prepared"
+    prepare(recipe, place, quiet=True)
+    with pytest.raises(RunError, match=r"rows\.prepared: already exists"):
+        prepare(recipe, place, quiet=True)
+    plain = fit(recipe, out=folder / "plain", quiet=True)
+    assert_same_run(plain, fit(recipe, out=folder / "run", prepared=place, quiet=True))
+    with pytest.raises(RunError, match=r"elsewhere: holds no prepared\.json"):
+        prepared_for(f"{bucket}/elsewhere", recipe)

@@ -1,5 +1,8 @@
 """Rows encoded piece by piece are those encoded in one go, bit by bit, for every column kind."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +133,16 @@ def test_a_bad_cell_is_reported_with_its_row(written: Path, tmp_path: Path) -> N
     assert "row 500 of" in errors[0]
     skipping = recipe_of(written, str(path), engine="daft", on_bad_rows="skip")
     assert "1 rows left out for 'age'" in prepared(skipping, tmp_path / "skip")[0].facts.notes
+
+
+def test_two_nodes_of_ray_give_what_one_process_gives(written: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(written, str(written / "one.parquet"))
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    script = Path(__file__).parents[1] / "fixtures" / "ray_pieces.py"
+    command = [sys.executable, script, tmp_path / "recipe.yaml", tmp_path]
+    own = os.environ | {"RAY_worker_niceness": "0"}
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n")[-2:] == ["same 2 workers", ""], done.stderr[-2_000:]
 
 
 def test_own_learners_without_merge_are_refused(

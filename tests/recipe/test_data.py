@@ -52,3 +52,9 @@ def test_joined_tables_keep_their_order() -> None:
 def test_parts_that_do_not_go_together_are_refused(plain: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         data(**plain)
+
+
+def test_the_runner_of_daft_needs_daft() -> None:
+    assert data(path="a", engine="daft", runner="ray").runner == "ray"
+    with pytest.raises(RecipeError, match="runner: allowed only with engine: daft"):
+        data(path="a", runner="ray")

@@ -53,6 +53,7 @@ def test_events_extend_a_history_with_or_without_a_column() -> None:
     ("overrides", "words"),
     [
         (["schema.tasks={click: binary}"], "which learns from positives; remove the tasks"),
+        (["data.engine=daft"], "data.engine: daft is not allowed in a retrieval recipe"),
         (["evaluation.slices=[user]"], "evaluation: not allowed in a retrieval recipe"),
         (["retrieval.history=user"], "'user' is not a sequence column of the schema"),
         (["retrieval.history=7"], r"history: expected a sequence column, or a mapping .*got 7"),

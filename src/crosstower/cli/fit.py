@@ -44,7 +44,7 @@ def fit(
         ),
     ] = None,
     prepared: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FOLDER", help="Encoded rows of this recipe, written by crosstower prepare."
         ),

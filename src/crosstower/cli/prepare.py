@@ -19,14 +19,15 @@ prepare_app = typer.Typer()
 )
 def prepare(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder of the encoded rows.")],
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="New folder or address of the encoded rows.")
+    ],
     override: Overrides = None,
 ) -> None:
     """Encode the rows of a recipe once, for any number of trainings."""
-    from crosstower.data.prepared_folder import open_prepared
     from crosstower.fitting.prepared import prepare as write
 
-    stored = open_prepared(write(recipe, out, overrides=override or []))
+    stored = write(recipe, out, overrides=override or [])
     rows = ", ".join(f"{split} {count:,}" for split, count in stored.facts.rows.items())
-    typer.echo(f"{stored.folder}: {rows} rows")
+    typer.echo(f"{out}: {rows} rows")
     typer.echo(f"train with: crosstower fit {recipe} --prepared {out}")

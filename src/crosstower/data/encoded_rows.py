@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,6 @@ from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import DataError
 
 _OFFSET = 8  # bytes
-_COPIED = 65_536  # rows
 
 
 class Rows(Protocol):
@@ -162,20 +161,18 @@ class EncodedRows:
             self._held.put(block, size)
         self._sizes.append(size)
 
-    @staticmethod
-    def together(parts: Sequence[EncodedRows], folder: Path) -> EncodedRows:
-        """Return a copy of all rows of several splits, in memory as far as theirs goes.
+    def followed_by(self, other: EncodedRows, folder: Path) -> EncodedRows:
+        """Return these rows and those of another split, in memory as far as both go.
 
         Args:
-            parts: each with a row.
+            other: of the same columns.
             folder: for what is beyond.
 
         """
-        whole = EncodedRows(folder, sum(part.memory_bytes for part in parts))
-        for part in parts:
-            for window in part.windows(list(range(part.blocks))):
-                for start in range(0, len(window), _COPIED):
-                    whole.add(window[start : start + _COPIED])
+        whole = EncodedRows(folder, self.memory_bytes + other.memory_bytes)
+        for part in (self, other):
+            for number in range(part.blocks):
+                whole.add(part.block(number))
         return whole
 
     def block(self, number: int) -> Batch:

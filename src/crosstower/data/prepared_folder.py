@@ -25,6 +25,8 @@ from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.storage.documents import FileFacts, facts_of, fault_of, read_document
+from crosstower.storage.folders import local_folder
+from crosstower.values.addresses.address import Place, place_of
 
 MANIFEST, RECIPE, ENCODER = "prepared.json", "recipe.yaml", "encoder"
 FORMAT = 1
@@ -129,13 +131,17 @@ def write_prepared(
     return PreparedFolder(folder, recipe, facts, shards)
 
 
-def open_prepared(folder: Path) -> PreparedFolder:
+def open_prepared(place: str | Place) -> PreparedFolder:
     """Return a folder of prepared rows; sizes and checksums of files are compared.
+
+    Args:
+        place: path or address; the files of an address are copied to the cache first.
 
     Raises:
         RunError: the folder is incomplete, damaged or of another format.
 
     """
+    folder = local_folder(place_of(place, error=RunError), MANIFEST, error=RunError)
     if not (folder / MANIFEST).is_file():
         raise RunError(
             f"{folder}: no prepared rows ({MANIFEST} is missing); write them with: crosstower"

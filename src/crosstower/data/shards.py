@@ -170,15 +170,27 @@ class ShardedRows(EncodedRows):
 
     def __init__(self, folder: Path, shards: Sequence[Shard], memory_bytes: int) -> None:
         super().__init__(folder, memory_bytes)
-        self._parts = [read_block(folder / shard.file) for shard in shards]
+        self.shards = tuple(shards)
+        self._take([read_block(folder / shard.file) for shard in shards], self.shards)
+
+    def _take(self, parts: list[Batch], shards: tuple[Shard, ...]) -> None:
+        self._parts, self._all = parts, shards
         self._sizes = [size for shard in shards for size in shard.blocks]
-        self._like = self._parts[0].blank(0) if self._parts else None
+        self._like = parts[0].blank(0) if parts else None
         starts = [np.cumsum([0, *(size.rows for size in shard.blocks)]) for shard in shards]
         self._places = [
             (part, int(begin), int(end))
             for part, ends in enumerate(starts)
             for begin, end in pairwise(ends)
         ]
+
+    def followed_by(self, other: EncodedRows, folder: Path) -> EncodedRows:
+        """Return these rows and those of another split, without a copy of shards."""
+        if not isinstance(other, ShardedRows):
+            return super().followed_by(other, folder)
+        whole = ShardedRows(self.folder, (), self.memory_bytes + other.memory_bytes)
+        whole._take([*self._parts, *other._parts], (*self._all, *other._all))
+        return whole
 
     def windows(self, order: list[int]) -> Iterator[Rows]:
         """Yield all rows at once if they fit into the memory, or blocks in the given order."""

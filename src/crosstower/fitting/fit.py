@@ -64,7 +64,7 @@ def fit(
     seeds: int | None = None,
     out: str | Place | None = None,
     warm_start: Run | str | Path | None = None,
-    prepared: str | Path | None = None,
+    prepared: str | Place | None = None,
     resume: bool = False,
     finish: bool = False,
     quiet: bool = False,

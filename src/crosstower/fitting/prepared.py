@@ -11,16 +11,23 @@ from typing import Any
 from crosstower.data.counters.counted_source import counted_training_source
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.learned import Learned
-from crosstower.data.prepared_folder import PreparedFolder, open_prepared, write_prepared
+from crosstower.data.prepared_folder import (
+    MANIFEST,
+    PreparedFolder,
+    open_prepared,
+    write_prepared,
+)
 from crosstower.data.progress import progress_console, progress_on
 from crosstower.data.reading import located, parts_of
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.ranking.data import evaluation_columns
+from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
-from crosstower.storage.files import new_folder
+from crosstower.storage.folders import publishing
 from crosstower.training.job import Job
+from crosstower.values.addresses.address import Place
 
 _COLUMN_OPTIONS = frozenset({"dim", "pooling"})
 _TASK_OPTIONS = frozenset({"weight", "loss"})
@@ -36,19 +43,19 @@ _RETRIEVAL_OPTIONS = frozenset(
 
 def prepare(
     recipe: str | Path | Recipe | Schema,
-    out: str | Path,
+    out: str | Place,
     *,
     data: Any = None,
     valid: Any = None,
     test: Any = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
-) -> Path:
+) -> PreparedFolder:
     """Write the encoder and the encoded rows of a recipe, for `fit(..., prepared=out)`.
 
     Args:
         recipe: a YAML file, a `Recipe` or a `Schema`.
-        out: the new folder; it appears when it is complete.
+        out: path or address of the new folder, which appears when it is complete.
         data: a polars, pandas or Arrow table, or a path, instead of `data.path`.
         valid: validation rows, given like `data`; needs `test`.
         test: test rows; then `data` holds the training rows.
@@ -56,7 +63,7 @@ def prepare(
         quiet: show no progress.
 
     Returns:
-        The folder.
+        The folder, or its local copy if `out` is an address.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -64,21 +71,21 @@ def prepare(
         RunError: the folder already exists.
 
     """
-    folder = Path(out)
-    if folder.exists():
-        raise RunError(f"{folder}: already exists; choose another folder, or remove it")
+    expected = "the new folder of prepared rows"
+    place = place_argument("out", out, error=RunError, expected=expected)
     recipe, data = located(*parts_of(as_recipe(recipe, list(overrides)), data, valid, test))
     job, _, _ = check_recipe(recipe)
-    spill, fitted = folder.parent / f".{folder.name}.rows", EncoderFit(recipe.schema_)
-    try:
-        source = counted_training_source(recipe, data)
-        with progress_console(quiet=quiet).status("reading") as status:
-            job.read(source, spill=spill, encoder=fitted, on_progress=progress_on(status))
-        with new_folder(folder) as aside:
+    fitted = EncoderFit(recipe.schema_)
+    with publishing(place, MANIFEST, error=RunError) as aside:
+        spill = aside.with_name(f"{aside.name}.rows")
+        try:
+            source = counted_training_source(recipe, data)
+            with progress_console(quiet=quiet).status("reading") as status:
+                job.read(source, spill=spill, encoder=fitted, on_progress=progress_on(status))
             store_prepared(aside, recipe, job, fitted.learned())
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
-    return folder
+        finally:
+            shutil.rmtree(spill, ignore_errors=True)
+    return open_prepared(place)
 
 
 def store_prepared(folder: Path, recipe: Recipe, job: Job, learned: Learned) -> PreparedFolder:
@@ -95,11 +102,11 @@ def store_prepared(folder: Path, recipe: Recipe, job: Job, learned: Learned) -> 
     return write_prepared(folder, recipe, (job.encoder, learned), job.facts, shards)
 
 
-def prepared_for(folder: str | Path, recipe: Recipe) -> PreparedFolder:
+def prepared_for(folder: str | Place, recipe: Recipe) -> PreparedFolder:
     """Return prepared rows that fit a recipe.
 
     Args:
-        folder: written by `prepare`.
+        folder: path or address, written by `prepare`.
         recipe: all paths absolute.
 
     Raises:
@@ -107,7 +114,7 @@ def prepared_for(folder: str | Path, recipe: Recipe) -> PreparedFolder:
             names the differences.
 
     """
-    stored = open_prepared(Path(folder))
+    stored = open_prepared(folder)
     differ = list(_differences(stored.recipe, recipe))
     if differ:
         more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from crosstower.data.cleaner import Cleaner
+from crosstower.data.daft_runner import open_daft
 from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
@@ -99,6 +100,8 @@ def prepare(
         DataError: a bad cell, an empty split, a binary task with one class in a split.
 
     """
+    if recipe.data.engine == "daft":
+        open_daft(recipe.data.runner)  # what is missing is an error before anything is read
     schema, extras = recipe.schema_, evaluation_columns(recipe)
     named = [*schema.sources(), *schema.label_sources(), *extras]
     require_columns(source, named)

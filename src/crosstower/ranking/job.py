@@ -18,7 +18,6 @@ from crosstower.data.batches import Batches
 from crosstower.data.counters.counted_source import CountedSource, count_matches
 from crosstower.data.counters.files import FOLDER as COUNTERS
 from crosstower.data.counters.files import counts_at_end, save_counts
-from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.prepared_folder import PreparedFolder, Shards
@@ -227,7 +226,7 @@ class RankingJob:
     def _joint(self) -> Prepared:
         train, valid = self.prepared.rows["train"], self.prepared.rows["valid"]
         folder = train.folder.with_name("train-and-valid")
-        rows = {**self.prepared.rows, "train": EncodedRows.together([train, valid], folder)}
+        rows = {**self.prepared.rows, "train": train.followed_by(valid, folder)}
         return replace(self.prepared, rows=rows)
 
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import polars as pl
 
+from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.fingerprints import Fingerprints
 from crosstower.data.prepared_folder import PreparedFolder, Shards
-from crosstower.data.shards import ShardWriter
+from crosstower.data.shards import Shard, ShardedRows, ShardWriter
 from crosstower.data.split import SPLITS
 from crosstower.errors import RunError
 from crosstower.ranking.data import Prepared, evaluation_columns, memory_of
+from crosstower.ranking.passes import TARGETED
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.tasks import Binary
+from crosstower.storage.files import same_file
 
 TARGETS = "targets-{}.parquet"
-_TARGETED = ("valid", "test")
 
 
 def store_rows(prepared: Prepared, folder: Path) -> Shards:
@@ -27,20 +29,22 @@ def store_rows(prepared: Prepared, folder: Path) -> Shards:
         folder: exists.
 
     """
-    shards = dict[str, ShardWriter]()
-    for split, rows in prepared.rows.items():
-        writer = shards[split] = ShardWriter(folder / split)
-        for number in range(rows.blocks):
-            writer.add(rows.block(number))
-    store_targets(prepared, folder)
-    return {split: writer.finish() for split, writer in shards.items()}
-
-
-def store_targets(prepared: Prepared, folder: Path) -> None:
-    """Write the targets of valid and test rows, and the fingerprints of the training rows."""
-    for split in _TARGETED:
+    for split in TARGETED:
         prepared.targets[split].write_parquet(folder / TARGETS.format(split))
     prepared.fingerprints.save(folder)
+    return {split: _stored(rows, folder / split) for split, rows in prepared.rows.items()}
+
+
+def _stored(rows: EncodedRows, folder: Path) -> tuple[Shard, ...]:
+    if isinstance(rows, ShardedRows):  # written already
+        folder.mkdir()
+        for shard in rows.shards:
+            same_file(rows.folder / shard.file, folder / shard.file)
+        return rows.shards
+    writer = ShardWriter(folder)
+    for number in range(rows.blocks):
+        writer.add(rows.block(number))
+    return writer.finish()
 
 
 def load_rows(recipe: Recipe, stored: PreparedFolder) -> Prepared:
@@ -60,7 +64,7 @@ def load_rows(recipe: Recipe, stored: PreparedFolder) -> Prepared:
     names = _target_columns(recipe)
     targets = {
         split: pl.read_parquet(stored.folder / TARGETS.format(split), columns=names).select(names)
-        for split in _TARGETED
+        for split in TARGETED
     }
     rows = {split: stored.rows(split, memory_of(recipe, split)) for split in SPLITS}
     return Prepared(stored.encoder, dict(rows), targets, stored.facts, fingerprints)

@@ -85,8 +85,8 @@ class Data(FrozenModel):
     )
     engine: Literal["local", "daft"] = Field(
         default="local",
-        description="Reads and encodes rows in this process, or piece by piece by Daft (extra"
-        " daft).",
+        description="Encode rows in this process, or piece by piece with Daft (extra daft; rankers"
+        " only).",
     )
     runner: Literal["native", "ray"] | None = Field(
         default=None,

@@ -130,6 +130,11 @@ class Recipe(FrozenModel):
                 "calibration, blend: not allowed in a retrieval recipe, which has no tasks; remove"
                 " them"
             )
+        if self.data.engine != "local":
+            raise ValueError(
+                f"data.engine: {self.data.engine} is not allowed in a retrieval recipe, whose"
+                " positives stay in memory; drop data.engine and data.runner"
+            )
         history = self.retrieval.history.column
         if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):
             raise ValueError(
