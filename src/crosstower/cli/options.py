@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from crosstower.errors import QueryError
 from crosstower.recipe.renamed import NONE, with_new_options
 from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.values.addresses.address import address_of
 
 if TYPE_CHECKING:
     from crosstower.serving.state.address import StateAddress
@@ -121,8 +122,14 @@ def renamed_options(
 
 def state_of(bundle: Path, state: str | None) -> StateAddress:
     """Return the address of a server's state: the given one, or a folder next to its bundle."""
+    from crosstower.errors import ServeError
     from crosstower.serving.state.address import state_address
 
+    if state is None and (address := address_of(bundle)) is not None:
+        raise ServeError(
+            f"{address}: a bundle at an address has no folder next to it; give --state FOLDER, or"
+            " --state postgresql://USER@HOST/DATABASE"
+        )
     found = state_address(state or bundle.with_name(f"{bundle.absolute().name}.state"))
     return found.absolute() if isinstance(found, Path) else found
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crosstower.cli.options import SERVE, StateOfBundle, state_of
+from crosstower.values.addresses.address import place_of
 
 rollback_app = typer.Typer()
 
@@ -36,4 +37,4 @@ def rollback(
 
     with State.open_existing(state_of(bundle, state)) as opened:
         line = roll_back(opened, bundle, to=to)
-    typer.echo(f"version {line.number} is live: {line.path}")
+    typer.echo(f"version {line.number} is live: {place_of(line.path)}")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from crosstower.cli.options import SERVE, STATE, checked_state, renamed_options, state_of
+from crosstower.values.addresses.address import absolute_path, place_of
 
 serve_app = typer.Typer()
 _RENAMED = {
@@ -129,7 +130,7 @@ def serve(
 
     address = state_of(folder, state)
     settings = Settings(
-        bundle=folder.absolute(),
+        bundle=absolute_path(folder),
         state=address,
         temporary=temporary_folder(address),
         host=host,
@@ -159,10 +160,11 @@ def serve(
             f"{made.manifest.name}, version {made.version}: {address} (API: {address}openapi.json)"
         )
         typer.echo(as_line(f"{words}; Ctrl-C stops it", log_format))
-        if made.folder != settings.bundle:
+        if made.path != settings.bundle:
+            place = place_of(folder)
             words = (
-                f"it is {made.folder}, which was published in place of {folder}; to serve that one:"
-                f" crosstower rollback {folder} --state {settings.state} --to 0"
+                f"it is {made.place}, which was published in place of {place}; to serve that one:"
+                f" crosstower rollback {place} --state {settings.state} --to 0"
             )
             typer.echo(as_line(words, log_format))
         sys.stdout.flush()

@@ -85,6 +85,11 @@ class Bundle:
         """The address of the bundle if its folder is a local copy, else its folder."""
         return origin_of(self.folder)
 
+    @property
+    def path(self) -> Path:
+        """The place as a `Path`, by which servers record and find the bundle."""
+        return Path(str(self.place))
+
     @cached_property
     def rules(self) -> Rules:
         """The rules of all lists.

@@ -110,15 +110,15 @@ def _chosen(state: State, base: Bundle) -> Bundle:
         except BundleError as error:
             raise BundleError(
                 f"version {line.live}, which was live, cannot be served: {error}; put it back, or"
-                f" return to an earlier version: crosstower rollback {base.folder} --state"
+                f" return to an earlier version: crosstower rollback {base.place} --state"
                 f" {state.place}"
             ) from error
     if state.database.shared:
-        path = state.versions.join(base.version, bundle.folder)
-        return bundle if path == bundle.folder else Bundle.open(path)
+        path = state.versions.join(base.version, bundle.path)
+        return bundle if path == bundle.path else Bundle.open(path)
     chosen = state.bundle()
-    if chosen is None or chosen[1] != bundle.folder:
-        state.set_bundle(bundle.folder)
+    if chosen is None or chosen[1] != bundle.path:
+        state.set_bundle(bundle.path)
     return bundle
 
 

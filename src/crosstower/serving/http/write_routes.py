@@ -21,6 +21,7 @@ from crosstower.serving.http.schemas import (
     SwapRequest,
     SwapResponse,
 )
+from crosstower.values.addresses.address import absolute_path
 
 _REFUSALS = documented(400, 401, 403, 408, 413, 421, 422, 431, 503)
 _FULL = _REFUSALS | documented(507)
@@ -84,7 +85,7 @@ async def swap(body: SwapRequest, service: Worker) -> SwapResponse:
     """Serve another bundle; if it fails its checks, the old one stays."""
     if "\0" in body.path or not _is_text(body.path):
         raise ApiError(422, "body.path: expected the path of a folder", reason="invalid")
-    path = await asyncio.to_thread(lambda: Path(body.path).absolute())
+    path = await asyncio.to_thread(lambda: absolute_path(Path(body.path)))
     version, previous = await service.swap(path)
     return SwapResponse(version=version, previous=previous)
 

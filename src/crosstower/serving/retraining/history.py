@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from crosstower.errors import ServeError
-from crosstower.serving.bundle.manifest import read_manifest
+from crosstower.errors import BundleError, ServeError
+from crosstower.serving.bundle.manifest import NAME, read_manifest
 from crosstower.serving.http.opening import opened
 from crosstower.serving.state.state import State
 from crosstower.serving.state.version_log import Entry
+from crosstower.storage.folders import local_folder
+from crosstower.values.addresses.address import absolute_path, place_of
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,12 @@ class History:
             ServeError: the journal is damaged.
 
         """
-        base = Path(base).absolute()
+        base = absolute_path(Path(base))
         chosen = state.bundle()
         choice, path = (0, base) if chosen is None else chosen
         live = Version.of(state.versions.number_of(path, base=base), path)
         entries = tuple(state.versions.entries())
-        return History(entries, base, read_manifest(base).version, live, choice)
+        return History(entries, base, _version_of(base), live, choice)
 
     def published(self) -> dict[int, Version]:
         """Return the versions whose bundles are still there by number, without number 0."""
@@ -189,3 +191,9 @@ def roll_back(state: State, base: str | Path, *, to: int | None = None) -> Entry
         base=history.base_version,
         detail={"reasons": [f"rolled back from {history.live}"]},
     )
+
+
+def _version_of(bundle: Path) -> str:
+    """Return the version of a bundle at a path or an address."""
+    place = place_of(bundle, error=BundleError)
+    return read_manifest(local_folder(place, NAME, error=BundleError)).version

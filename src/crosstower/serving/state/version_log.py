@@ -15,6 +15,7 @@ from crosstower.serving.state.database import Connection, Database
 from crosstower.serving.state.event_log import microseconds, moment
 from crosstower.serving.state.events import now
 from crosstower.serving.state.json_text import json_text
+from crosstower.values.addresses.address import absolute_path
 
 VersionEvent = Literal[
     "begun", "published", "refused", "failed", "interrupted", "withdrawn", "rolled_back"
@@ -120,7 +121,7 @@ class VersionLog:
 
         """
         with self._database.writing() as connection:
-            line = Entry(0, number, event, now(), base, path.absolute(), detail=detail or {})
+            line = Entry(0, number, event, now(), base, absolute_path(path), detail=detail or {})
             return _added(connection, line)
 
     def publish(
@@ -151,7 +152,7 @@ class VersionLog:
         with self._database.writing() as connection:
             if newest_bundle(connection) != instead_of:
                 return None
-            line = Entry(0, number, "published", now(), base, path.absolute(), detail=detail)
+            line = Entry(0, number, "published", now(), base, absolute_path(path), detail=detail)
             return _added(connection, line)
 
     def join(self, base: str, path: Path) -> Path:
@@ -249,7 +250,7 @@ class VersionLog:
 
 def choose(connection: Connection, path: str | Path) -> int:
     """Store the bundle that all workers serve; return the number of this choice."""
-    where = (os.fsencode(Path(path).absolute()),)
+    where = (os.fsencode(absolute_path(Path(path))),)
     added = connection.execute("INSERT INTO bundles (path) VALUES (?) RETURNING sequence", where)
     return added.fetchall()[0][0]
 

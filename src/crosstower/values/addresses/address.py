@@ -138,6 +138,15 @@ def place_of(
     return address_of(value, error=error) or Path(fspath(value))  # type: ignore[arg-type]
 
 
+def absolute_path(path: Path) -> Path:
+    """Return an absolute path; one that holds the text of an address stays as it is.
+
+    >>> absolute_path(Path("s3://bucket/bundle")) == Path("s3://bucket/bundle")
+    True
+    """
+    return path.absolute() if address_of(path) is None else path
+
+
 def anchored(text: str, folder: Place) -> str:
     """Return a path or address as text, a relative path from `folder`.
 
