@@ -121,6 +121,7 @@ def test_a_command_shown_is_one_that_exists(text: str) -> None:
                     "cp",
                     "docker",
                     "kubectl",
+                    "torchrun",
                 }
 
 
