@@ -58,6 +58,10 @@ class ServeError(CrosstowerError):
     exit_code = 5
 
 
+class IndexUnavailableError(ServeError):
+    """Item vectors outside of the process cannot be searched for now; try again later."""
+
+
 class CrosstowerWarning(UserWarning):
     """Something to know that stops nothing: rows left out, an unknown user, a low match rate."""
 

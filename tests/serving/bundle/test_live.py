@@ -72,6 +72,7 @@ def test_a_database_that_does_not_reply_in_time_is_a_503(
     assert refused.status_code == 503
     assert "statement timeout" in refused.json()["detail"]
     assert int(refused.headers["Retry-After"]) > 0
+    assert 'crosstower_refused_total{reason="index"} 1.0' in client.get("/metrics").text
     assert popular.status_code == 200  # needs no vectors
     assert client.post("/v1/recommend", json={"user": 1}).status_code == 200
 

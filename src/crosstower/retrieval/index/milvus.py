@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from crosstower.errors import QueryError, RunError, ServeError
+from crosstower.errors import IndexUnavailableError, QueryError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.external import checked_items, engine_ids, hits_of
@@ -182,7 +182,7 @@ class MilvusIndex:
         """Return the hits of each query `[n, D]`.
 
         Raises:
-            ServeError: the engine cannot be reached, or refuses the search.
+            IndexUnavailableError: the engine cannot be reached, or refuses the search.
 
         """
         milvus = importlib.import_module("pymilvus")
@@ -191,7 +191,9 @@ class MilvusIndex:
                 self.address.collection, data=x.tolist(), limit=limit, filter=condition
             )
         except milvus.MilvusException as error:
-            raise ServeError(f"{self.address.uri}: {error.message}; see its server") from error
+            raise IndexUnavailableError(
+                f"{self.address.uri}: {error.message}; see its server"
+            ) from error
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""

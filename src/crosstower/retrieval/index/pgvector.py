@@ -123,7 +123,7 @@ class PgvectorIndex:
             QueryError: ids, vectors and attributes do not fit together, an attribute cannot be
                 stored, there is no address, or a package is not installed.
             RunError: the database has no pgvector, or refuses the table.
-            ServeError: the database cannot be reached.
+            IndexUnavailableError: the database cannot be reached.
 
         """
         chosen = options or PgvectorIndex.Options()
@@ -154,7 +154,7 @@ class PgvectorIndex:
 
         Raises:
             RunError: the file is damaged, or the table is missing.
-            ServeError: the database cannot be reached.
+            IndexUnavailableError: the database cannot be reached.
 
         """
         path, again = Path(folder) / "index.json", "build the index again"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from crosstower.errors import QueryError, RunError, ServeError
+from crosstower.errors import IndexUnavailableError, QueryError, RunError
 
 URL = "CROSSTOWER_PGVECTOR_URL"
 LOCK = 7_221_842_073  # of PostgreSQL: CREATE … IF NOT EXISTS fails if two run at once
@@ -89,7 +89,7 @@ class Session:
             again: repeat it once on a new connection if the old one was lost; for reads.
 
         Raises:
-            ServeError: the database cannot be reached, or takes too long.
+            IndexUnavailableError: the database cannot be reached, or takes too long.
             RunError: a table is missing, or the server refuses the statement.
             QueryError: it cannot store a value.
 
@@ -101,7 +101,9 @@ class Session:
             lost = self._connection is not None and self._connection.closed
             if again and lost:
                 return self.run(work)
-            raise ServeError(f"{self.shown}: {_first_line(error)}; see its server") from None
+            raise IndexUnavailableError(
+                f"{self.shown}: {_first_line(error)}; see its server"
+            ) from None
         except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
             raise RunError(f"{self.shown}: {_first_line(error)}; build the index again") from None
         except (self._psycopg.DataError, UnicodeEncodeError) as error:

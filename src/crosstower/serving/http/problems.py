@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from crosstower.errors import CrosstowerError, ServeError
+from crosstower.errors import CrosstowerError, IndexUnavailableError, ServeError
 from crosstower.recipe.validation import unknown_key
 from crosstower.serving.http.tracing import current_trace
 from crosstower.serving.state.database import StateUnavailableError
@@ -207,6 +207,9 @@ def _refused(request: Request, error: Any) -> Response:
 def _ours(request: Request, error: Any) -> Response:
     if isinstance(error, StateUnavailableError):
         request.app.state.service.metrics.refused("state")
+        return problem_response(503, str(error), headers={"Retry-After": "5"})
+    if isinstance(error, IndexUnavailableError):
+        request.app.state.service.metrics.refused("index")
         return problem_response(503, str(error), headers={"Retry-After": "5"})
     if isinstance(error, ServeError):  # the disk is full, not the client's fault
         request.app.state.service.metrics.refused("disk")
