@@ -148,7 +148,8 @@ def measured(trainer: Trainer, stream: Batches, world: World) -> dict[str, Any]:
     seconds = [seconds_of(lambda b=batch: trainer._step(b, position)) for batch in batches]
     return {
         "seconds": seconds,
-        "resident_mb": resident_mb(),
+        "resident_mb": held_mb("VmRSS"),
+        "anonymous_mb": held_mb("RssAnon"),
         "bytes_per_step": sum(counter.by_name.values()) / counted,
         "collectives": counter.by_name,
     }
@@ -160,9 +161,10 @@ def seconds_of(step: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def resident_mb() -> float:
-    """Return the memory that this process holds now (Linux)."""
-    (line,) = [ln for ln in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in ln]
+def held_mb(kind: str) -> float:
+    """Return memory of this process now: VmRSS, or RssAnon without libraries (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{kind}:")]
     return int(line.split()[1]) * 1024 / 1e6
 
 

@@ -47,7 +47,7 @@ def test_a_plan_is_what_two_processes_hold_and_send(tmp_path: Path) -> None:
     assert [one["bytes_per_step"] for one in grown] == pytest.approx([sent] * 2, rel=0.03)
     more = (large.memory_needed - plan.memory_needed) / 1e6
     measured_more = [
-        after["resident_mb"] - before["resident_mb"]
+        after["anonymous_mb"] - before["anonymous_mb"]
         for before, after in zip(found, grown, strict=True)
     ]
     assert measured_more == pytest.approx([more] * 2, rel=0.15)
