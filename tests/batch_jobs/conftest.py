@@ -20,3 +20,9 @@ def job(tmp_path: Path) -> Job:
     output = OutputFolder(tmp_path / "out", FACTS)
     output.folder.mkdir()
     return Job(Copy(str(path)), partitions, output)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers import the faults."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])

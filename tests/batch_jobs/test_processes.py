@@ -1,7 +1,6 @@
 """Workers in processes of their own, killed for real."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,14 +10,6 @@ from crosstower.batch_jobs.processes import Event, in_processes, in_this_process
 from crosstower.errors import DataError, RunError
 
 from .copying import Copy, Job, KillOnce, crash
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers import the faults."""
-    monkeypatch.syspath_prepend(ROOT)
 
 
 def done(job: Job, work: Copy, partitions: Sequence[Partition], processes: int) -> list[Event]:

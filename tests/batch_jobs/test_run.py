@@ -14,7 +14,7 @@ import pytest
 
 from crosstower.batch_jobs.output import SUCCESS
 from crosstower.batch_jobs.run import run_job
-from crosstower.errors import DataError, QueryError, RunError
+from crosstower.errors import CrosstowerWarning, DataError, QueryError, RunError
 
 from .copying import FACTS, Copy, Job
 
@@ -54,6 +54,14 @@ def test_a_job_adds_up(job: Job) -> None:
     totals = json.loads((job.output.folder / SUCCESS).read_text())
     assert totals["parts"][3] == {"part": "part-00003.parquet", "read": 19, "written": 19}
     assert totals["counts"] == {"even": 50}
+
+
+def test_workers_without_a_part_are_reported(job: Job) -> None:
+    run_job(job.work, FACTS, job.partitions, job.output.folder)
+    job.output.part(2).unlink()
+    with pytest.warns(CrosstowerWarning, match="1 part is left for 2 workers; for more parts,"):
+        run_job(job.work, FACTS, job.partitions, job.output.folder, processes=2)
+    assert job.rows() == list(range(100))
 
 
 def test_finished_parts_are_kept(job: Job) -> None:

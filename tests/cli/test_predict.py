@@ -16,6 +16,8 @@ def test_predictions_in_parts(here: Path, capsys: Capture) -> None:
     assert out.startswith("scores: 1,200 rows, 1,200 predictions, 3 parts, ")
     assert "of these rows trained the model" in err
     assert pl.read_parquet(here / "scores" / "*.parquet").height == 1_200
+    code, out, _ = run(capsys, "predict", "run", "rows.parquet", "--partition-size", "2000")
+    assert (code, out.startswith("predictions: 1,200 rows")) == (0, True)
     code, out, _ = run(capsys, *parts, "--json")
     assert (code, json.loads(out)["kept"]) == (0, 3)
 

@@ -16,7 +16,7 @@ from crosstower.batch_jobs.processes import Event, in_processes, in_this_process
 from crosstower.batch_jobs.ray_cluster import on_ray
 from crosstower.batch_jobs.work import Work
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import QueryError, RunError, notify
 from crosstower.recipe.arguments import count_of
 from crosstower.values.addresses.address import Place, place_of
 
@@ -98,6 +98,8 @@ def run_job(
         done = folder.begin(force=force)
         kept = dict(done)
         todo = [partition for partition in partitions if partition.number not in done]
+        if 0 < len(todo) < processes:
+            notify([_few_parts(len(todo), processes)])
         total, before = total_rows(partitions), sum(one.read for one in done.values())
         shown = before
         on_progress(unit, shown, total)
@@ -118,6 +120,14 @@ def run_job(
             in_processes(work, folder, todo, note, processes=processes)
         summary = _finished(folder, done, kept, time.perf_counter() - start)
     return replace(summary, output=str(output))
+
+
+def _few_parts(parts: int, processes: int) -> str:
+    what = "1 part is" if parts == 1 else f"{parts:,} parts are"
+    return (
+        f"{what} left for {processes:,} workers; for more parts, start over with a smaller"
+        " --partition-size, and with Parquet files, as others are not divided"
+    )
 
 
 def absolute(place: str | Place) -> str:

@@ -27,14 +27,15 @@ def predict(
         typer.Argument(metavar="DATA", help="Raw rows: file, folder or glob; no labels needed."),
     ],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "-o",
             "--output",
             metavar="FILE",
-            help="Parquet file to write; with --partition-size a folder of parts.",
+            help="Parquet file to write, with --partition-size a folder of parts"
+            " (default: predictions.parquet, predictions).",
         ),
-    ] = Path("predictions.parquet"),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,7 +73,7 @@ def predict(
         _in_parts(
             run,
             data,
-            output,
+            output or Path("predictions"),
             columns=column,
             events=events,
             model=model,
@@ -92,7 +93,7 @@ def predict(
     from crosstower.ranking.predict import predict_file
     from crosstower.training.run import Run
 
-    opened = Run.open(run)
+    opened, output = Run.open(run), output or Path("predictions.parquet")
     rows = predict_file(
         opened if events is None else opened.with_events(events),
         data,
