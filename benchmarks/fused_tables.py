@@ -55,7 +55,10 @@ def main(arguments: list[str]) -> None:
 
 
 def table_of(rows: Tensor, device: torch.device) -> ShardedRows:
-    return ShardedRows(rows, len(rows), Share(0, 1), device, Fused("rowwise_adagrad", EPS))
+    fused = Fused("rowwise_adagrad", EPS)
+    table = ShardedRows(rows.shape[1], len(rows), Share(0, 1), device, fused)
+    table.weights.copy_(rows)
+    return table
 
 
 def update(table: ShardedRows, ids: Tensor, slopes: Tensor) -> None:

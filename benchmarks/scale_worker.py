@@ -114,9 +114,9 @@ def uniform_rows(layout: Layout, rows: int, *, seed: int) -> Batch:
 def trainer_of(recipe: Recipe, layout: Layout, stream: Batches, world: World) -> Trainer:
     settings = recipe.training
     torch.manual_seed(settings.seed)
-    with building_in(world):
+    with building_in(world, settings):
         model = build(layout, recipe.model)
-    shard(model, world, settings)
+    shard(model, world)
     trainer = Trainer(
         model=model,
         objective=PointwiseObjective(layout, StaticBalance([1.0]), world=world),

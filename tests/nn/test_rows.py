@@ -12,7 +12,7 @@ from crosstower.nn.rows import LocalRows, Share, building, normal_rows, zero_row
 def test_blocks_are_the_rows_of_the_whole_table(
     size: int, total: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_DRAWN", 32)  # several draws per table
+    monkeypatch.setattr(rows, "_DRAWN", 48)  # several draws per table
     zeros = [range(3), range(4, 5)]
     torch.manual_seed(5)
     whole, after = normal_rows(total, 3, 0.1, zeros=zeros), torch.randn(3)

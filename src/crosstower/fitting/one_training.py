@@ -122,12 +122,12 @@ class OneTraining:
     def _new_model(self, world: World) -> nn.Module:
         settings = self.run.recipe.training
         torch.manual_seed(self.seed)
-        with building_in(world):
+        with building_in(world, settings):
             model = build(self.job.encoder.layout, self.run.info.models[self.name])
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
-        shard(model, world, settings)
+        shard(model, world)
         freeze(model, settings)
         return model
 

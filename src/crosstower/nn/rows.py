@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from crosstower.nn.frozen_rows import freeze_rows
 
-_DRAWN = 1 << 20  # values at a time; a multiple of 16, with which torch draws normal values
+_DRAWN = 1 << 20  # values at a time
 
 
 class Rows(Protocol):
@@ -108,11 +108,24 @@ class Share:
         return range(min(self.rank * block, total), min((self.rank + 1) * block, total))
 
 
-_SHARE: ContextVar[Share | None] = ContextVar("share", default=None)
+Room = Callable[[int, int, bool], Tensor]
+"""Returns memory `[rows of the process, D]`: for the rows of a whole table, D, and whether they
+are embeddings."""
+
+
+@dataclass(frozen=True)
+class _Building:
+    """How tables are made: the rows of a process, and the memory for those of one table."""
+
+    share: Share
+    room: Room
+
+
+_BUILDING: ContextVar[_Building | None] = ContextVar("building", default=None)
 
 
 @contextmanager
-def building(share: Share) -> Generator[None]:
+def building(share: Share, room: Room | None = None) -> Generator[None]:
     """Return a context in which new tables hold only the rows of one process.
 
     >>> with building(Share(rank=1, size=2)):
@@ -122,23 +135,26 @@ def building(share: Share) -> Generator[None]:
 
     Args:
         share: the rows of the process.
+        room: of tables; new memory if None.
 
     """
-    token = _SHARE.set(share)
+
+    def new(total: int, width: int, _embeds: bool) -> Tensor:
+        return torch.empty(len(share.of(total)), width)
+
+    token = _BUILDING.set(_Building(share, room or new))
     try:
         yield
     finally:
-        _SHARE.reset(token)
-
-
-def _held(total: int) -> range:
-    share = _SHARE.get()
-    return range(total) if share is None else share.of(total)
+        _BUILDING.reset(token)
 
 
 def zero_rows(total: int, width: int) -> nn.Parameter:
     """Return a table of zeros: the rows of this process within `building`, else all of them."""
-    return nn.Parameter(torch.zeros(len(_held(total)), width))
+    made = _BUILDING.get()
+    if made is None:
+        return nn.Parameter(torch.zeros(total, width))
+    return nn.Parameter(made.room(total, width, False).zero_())
 
 
 def normal_rows(total: int, width: int, std: float, *, zeros: Sequence[range]) -> nn.Parameter:
@@ -162,12 +178,13 @@ def normal_rows(total: int, width: int, std: float, *, zeros: Sequence[range]) -
         zeros: ranges of rows of the whole table.
 
     """
-    held = _held(total)
-    if len(held) == total:
+    made = _BUILDING.get()
+    if made is None:
+        held = range(total)
         table = torch.empty(total, width).normal_(0.0, std)  # without a second copy
     else:
-        table = _part_of_normal(total * width, held.start * width, held.stop * width, std)
-        table = table.view(-1, width)
+        held, table = made.share.of(total), made.room(total, width, True)
+        _draw(table, total, held, std)
     for part in zeros:
         inside = range(max(part.start, held.start), min(part.stop, held.stop))
         if inside:
@@ -175,15 +192,17 @@ def normal_rows(total: int, width: int, std: float, *, zeros: Sequence[range]) -
     return nn.Parameter(table)
 
 
-def _part_of_normal(count: int, begin: int, end: int, std: float) -> Tensor:
-    """Return `[begin, end)` of the `count` values that one call of `normal_` would draw."""
-    kept, room, at = torch.empty(end - begin), torch.empty(2 * _DRAWN), 0
-    while at < count:
-        # The last values are drawn together: torch draws fewer than 16 in another way.
-        stop = count if count - at < 2 * _DRAWN else at + _DRAWN
+def _draw(table: Tensor, total: int, held: range, std: float) -> None:
+    """Write the rows `held` of the `total` ones that one call of `normal_` would draw."""
+    width = table.shape[1]
+    # Full draws have a multiple of 16 values, which torch draws alike together and apart. The last
+    # ones are drawn together, as torch draws fewer than 16 in another way.
+    step = max(_DRAWN // (16 * width), 1) * 16
+    room, at = torch.empty(2 * step, width), 0
+    while at < total:
+        stop = total if total - at < 2 * step else at + step
         drawn = room[: stop - at].normal_(0.0, std)
-        low, high = max(begin, at), min(end, stop)
+        low, high = max(held.start, at), min(held.stop, stop)
         if low < high:
-            kept[low - begin : high - begin] = drawn[low - at : high - at]
+            table[low - held.start : high - held.start] = drawn[low - at : high - at]
         at = stop
-    return kept

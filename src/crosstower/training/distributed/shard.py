@@ -26,13 +26,35 @@ _EPS = 1e-8
 _FUSED = ("rowwise_adagrad", "adagrad")
 
 
+_MADE: list[ShardedRows] = []
+"""Tables of the model that is being built."""
+
+
 @contextmanager
-def building_in(world: World) -> Generator[None]:
-    """Return a context in which the tables of new models have the rows of this process alone."""
-    if world.size == 1:
+def building_in(world: World, settings: Training) -> Generator[None]:
+    """Return a context in which the tables of new models have the rows of this process alone.
+
+    Their values are drawn into TorchRec's memory, so that no table is there twice.
+
+    Args:
+        world: of the training.
+        settings: say how tables are trained.
+
+    """
+    if not isinstance(world, ProcessWorld):
         yield
         return
-    with building(Share(world.rank, world.size)):
+    share, fused = Share(world.rank, world.size), fused_optimizer(settings)
+
+    def room(total: int, width: int, embeds: bool) -> Tensor:
+        takes = fused if embeds and width % ALIGNED == 0 else None
+        random = torch.get_rng_state()  # TorchRec draws weights of its own
+        _MADE.append(ShardedRows(width, total, share, world.device, takes))
+        torch.set_rng_state(random)
+        return _MADE[-1].weights
+
+    _MADE.clear()
+    with building(share, room):
         yield
 
 
@@ -51,31 +73,31 @@ def fused_optimizer(settings: Training) -> Fused | None:
     return None
 
 
-def shard(model: nn.Module, world: World, settings: Training) -> None:
+def shard(model: nn.Module, world: World) -> None:
     """Hand the tables of a model to all processes; nothing changes for one process.
 
     Args:
-        model: built within `building_in`, on the device of the world.
+        model: the last one built within `building_in`, on the device of the world.
         world: of the training.
-        settings: say how tables are trained.
 
     """
     if not isinstance(world, ProcessWorld):
         return
-    share, fused = Share(world.rank, world.size), fused_optimizer(settings)
-    random = torch.get_rng_state()  # TorchRec draws weights of its own
+    made = {_memory(rows.block): rows for rows in _MADE}
     for module in list(model.modules()):
         if isinstance(module, EmbeddingStore):
-            for name, total in module.sizes().items():
-                own = module.tables[name].data
-                takes = fused if own.shape[1] % ALIGNED == 0 else None
-                rows = ShardedRows(own, total, share, world.device, takes)
+            for name in module.sizes():
+                rows = made[_memory(module.tables[name])]
                 module.shard(name, rows, rows.own)
         elif isinstance(module, WideLinear) and module.weight is not None:
-            rows = ShardedRows(module.weight.data, module.size, share, world.device, None)
+            rows = made[_memory(module.weight)]
             module.shard(rows, _parameter(rows))
-    torch.set_rng_state(random)
+    _MADE.clear()
     _replace_dropout(model, world)
+
+
+def _memory(table: Tensor) -> int:
+    return table.untyped_storage().data_ptr()
 
 
 def _parameter(rows: ShardedRows) -> nn.Parameter:

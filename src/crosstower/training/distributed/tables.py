@@ -61,7 +61,7 @@ class ShardedRows:
       with g = 0, look-ups give w + g, and plain gradient descent with rate 1 leaves -gradient in g.
 
     Args:
-        own: the rows of this process, `[rows of the block, D]`.
+        width: D.
         total: rows of the whole table.
         share: of this process.
         device: of the rows.
@@ -70,9 +70,9 @@ class ShardedRows:
     """
 
     def __init__(
-        self, own: Tensor, total: int, share: Share, device: torch.device, fused: Fused | None
+        self, width: int, total: int, share: Share, device: torch.device, fused: Fused | None
     ) -> None:
-        self.total, self.share, self.fused, self.width = total, share, fused, own.shape[1]
+        self.total, self.share, self.fused, self.width = total, share, fused, width
         self.ids = share.of(total)
         columns = self.width if fused is not None else 2 * self.width
         columns += -columns % ALIGNED
@@ -80,7 +80,6 @@ class ShardedRows:
         self._collection = _collection(share.block(total) * share.size, columns, device, fused)
         block = _block_of(self._collection.state_dict()[f"embeddings.{_NAME}.weight"])
         block.zero_()
-        block[: len(own), : self.width] = own.detach().to(device)
         self.block = block[: len(self.ids)]
         self.own = None if fused is not None else nn.Parameter(self.weights)
         self._held: _Lookup | None = None
