@@ -75,3 +75,11 @@ def test_ordinary_files_have_the_same_tensors(together: Path, tmp_path: Path, li
 def test_a_loss_that_is_not_finite_is_told_with_its_process(together: Path) -> None:
     words = results(together, "spoil-2")
     assert words.startswith("loss became nan on rank 1 at step 3 (epoch 1)")
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(together: Path) -> None:
+    left = results(together, "filling-2")
+    assert "No space left on device" in left["words"]
+    assert "the previous file is untouched" in left["words"]
+    assert left["step"] == 1
+    assert left["folders"] == ["cut-00001-of-00001.rows"]
