@@ -27,7 +27,7 @@ def bundle(
         typer.Argument(metavar="RUN", help="A retrieval run, a ranking run, or both."),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder to create.")
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder or address to create.")
     ],
     candidates: Candidates = 200,
     index: Annotated[

@@ -19,7 +19,8 @@ fit_app = typer.Typer()
     rich_help_panel=TRAIN,
     epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
     " crosstower fit --resume runs/recipe   |   crosstower fit recipe.yaml --from runs/yesterday"
-    "   |   crosstower fit recipe.yaml --processes 2 --max-restarts 3",
+    "   |   crosstower fit recipe.yaml --processes 2 --max-restarts 3"
+    "   |   crosstower fit s3://shop/recipe.yaml --out s3://shop/runs/first",
 )
 def fit(
     recipe: Annotated[
@@ -33,7 +34,7 @@ def fit(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Run folder (default: runs/NAME).")
+        Path | None, typer.Option(metavar="RUN", help="Run folder or address (default: runs/NAME).")
     ] = None,
     warm_start: Annotated[
         Path | None,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 DATA, TRAIN, RETRIEVE, RANK, SERVE = "Data", "Train", "Retrieve", "Rank and blend", "Serve"
 """Groups of commands in `crosstower --help`."""
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder written by fit.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run written by fit: folder or address.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Overrides = Annotated[
     list[str] | None,

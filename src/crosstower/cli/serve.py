@@ -28,7 +28,7 @@ _RENAMED = {
     " postgresql://crosstower@db.example/shop, with PGPASSWORD set",
 )
 def serve(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder or address.")],
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
     ] = "127.0.0.1",
