@@ -113,7 +113,7 @@ def blocked(client: TestClient) -> Iterator[None]:
         begun.set()
         finish.wait(20)
 
-    service_of(client)._thread.submit(slow)
+    service_of(client)._thread.executor.submit(slow)
     begun.wait(20)
     yield
     finish.set()
@@ -133,7 +133,7 @@ def test_what_was_given_up_is_not_served_later(start: Start) -> None:
         body = {"user": 1}
         responses = list(pool.map(lambda _: client.post("/v1/recommend", json=body), range(6)))
     assert {response.status_code for response in responses} == {503}
-    service_of(client)._thread.submit(int).result(20)
+    service_of(client)._thread.executor.submit(int).result(20)
     assert 'stage="rank"} 1' not in client.get("/metrics").text
 
 
