@@ -39,6 +39,8 @@ def test_only_an_order_of_the_result_counts(query: str, ordered: bool) -> None:
         (f"{QUERY}, connection: 'postgresql://ana:hunter2@h/db'", "connection: holds a password"),
         (f"{QUERY}, connection: 'postgresql://h/db?password=hunter2'", "holds a password"),
         (f"{QUERY}, connection: 'postgres://ana:hun[ter2@h/db'", "holds a password"),
+        (f"{QUERY}, connection: 'postgres://ana:hun#ter2@h/db'", "holds a password"),
+        (f"{QUERY}, connection: 'postgres://ana:hun@ter2@h/db'", "holds a password"),
     ],
 )
 def test_a_wrong_section_is_refused_and_no_password_repeated(section: str, message: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from crosstower.values.addresses.address import Address, Place
+from crosstower.values.addresses.postgres_url import PostgresUrl
 
 MEMORY = ":memory:"
 _DUCKDB, _POSTGRES = "duckdb:///", ("postgresql://", "postgres://")
@@ -86,7 +86,6 @@ def anchored_connection(connection: str, folder: Place) -> str:
 
 def _has_password(connection: str) -> bool:
     try:
-        parts = urlsplit(connection)
-        return parts.password is not None or "password=" in parts.query.lower()
-    except ValueError:  # such as brackets in a password
+        return bool(PostgresUrl.parse(connection).secrets)
+    except ValueError:  # such as a password that contains '@'
         return True

@@ -119,6 +119,10 @@ def test_addresses_are_chosen_and_shown_without_secrets(monkeypatch: pytest.Monk
     assert chosen_url("postgresql://one/db") == "postgres://two/db"
     secret = "postgresql://a:p%40ss@h1:1,h2:2/d?sslpassword=x&application_name=y"
     assert without_secrets(secret) == "postgresql://a@h1:1,h2:2/d?application_name=y"
+    assert without_secrets("postgresql://a:p#q?r@h/d") == "postgresql://a@h/d"
+    monkeypatch.setenv(URL, "postgresql://a:p@q@h/d")
+    with pytest.raises(QueryError, match="write them as %40 and %2F"):
+        chosen_url(None)
 
 
 def test_without_a_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

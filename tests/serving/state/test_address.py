@@ -29,6 +29,16 @@ def test_text_in_messages_has_no_password() -> None:
     assert found.hide(said) == "no login of me with *** (***) and ***"
 
 
+@pytest.mark.parametrize("password", ["s#cret", "s?cret", "s[cret", "s:cret"])
+def test_a_password_may_contain_signs_that_divide_other_urls(password: str) -> None:
+    found = state_address(f"postgresql://me:{password}@h:1/db?schema=s")
+    assert isinstance(found, PostgresAddress)
+    assert found.has_password
+    assert str(found) == "postgresql://me@h:1/db?schema=s"
+    assert found.hide(f"no login with {password}") == "no login with ***"
+    assert state_address(full_text(found)) == found
+
+
 @pytest.mark.parametrize(
     "plain", ["postgresql://me@h/db", "postgresql://h/db?sslmode=require", "postgresql://me:@h/db"]
 )
@@ -64,6 +74,7 @@ def test_a_path_made_of_an_address_is_that_address() -> None:
     ("given", "words"),
     [
         ("mysql://me:secret@h/db", r"expected a folder or postgresql://.*, got mysql://\.\.\."),
+        ("postgresql://me:secret/@h/db", "contains '@' or '/'; write them as %40 and %2F"),
         ("postgresql://h/db?schema=pg_x", "schema: expected at most 63 of a-z"),
         ("postgresql://h/db?schema=a%22b", "schema: expected at most 63 of a-z"),
         ("postgresql://h/db?schema=", "schema: expected at most 63 of a-z"),

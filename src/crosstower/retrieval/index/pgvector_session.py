@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from crosstower.errors import IndexUnavailableError, QueryError, RunError
+from crosstower.values.addresses.postgres_url import PASSWORDS, PostgresUrl
 
 URL = "CROSSTOWER_PGVECTOR_URL"
 LOCK = 7_221_842_073  # of PostgreSQL: CREATE … IF NOT EXISTS fails if two run at once
-_SECRETS = frozenset({"password", "passfile", "sslpassword"})
+_SECRETS = PASSWORDS | {"passfile"}
 _PAUSE_SECONDS = 5.0  # after a failed connection, so that requests do not wait for it in turn
 _DEFAULTS = {
     "connect_timeout": 2,
@@ -42,11 +42,15 @@ def chosen_url(given: str | None) -> str:
             f"index pgvector.url: missing; set {URL}=postgresql://USER:PASSWORD@HOST:5432/DATABASE,"
             " or pass --index-option url=postgresql://USER@HOST/DATABASE with PGPASSWORD set"
         )
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
+    if not url.startswith(("postgresql://", "postgres://")):
         raise QueryError(
             f"index pgvector.url: expected postgresql://USER@HOST:5432/DATABASE, got the scheme"
             f" '{url.partition('://')[0] if '://' in url else 'none'}'"
         )
+    try:
+        PostgresUrl.parse(url)
+    except ValueError as error:
+        raise QueryError(f"index pgvector.url: {error}") from None
     return url
 
 
@@ -56,11 +60,7 @@ def without_secrets(url: str) -> str:
     >>> without_secrets("postgresql://ann:secret@db:5432/shop?sslmode=require&password=secret")
     'postgresql://ann@db:5432/shop?sslmode=require'
     """
-    parts = urlsplit(url)
-    account, at, host = parts.netloc.rpartition("@")
-    kept = [pair for pair in parse_qsl(parts.query) if pair[0].lower() not in _SECRETS]
-    user = account.partition(":")[0]
-    return parts._replace(netloc=f"{user}{at}{host}", query=urlencode(kept)).geturl()
+    return str(PostgresUrl.parse(url).without(_SECRETS))
 
 
 class Session:
@@ -128,7 +128,7 @@ class Session:
         if time.monotonic() < self._paused_until:
             raise self._psycopg.OperationalError("the connection failed a moment ago")
         self._paused_until = time.monotonic() + _PAUSE_SECONDS
-        given = {name for name, _ in parse_qsl(urlsplit(self._url).query)}
+        given = PostgresUrl.parse(self._url).names
         try:
             connection = self._psycopg.connect(
                 self._url,

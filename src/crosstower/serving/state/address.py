@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from crosstower.errors import ServeError
+from crosstower.values.addresses.postgres_url import PASSWORDS, PostgresUrl
 
 _POSTGRES = re.compile(r"(postgresql|postgres):(//|/)")  # Path("a://b") is a:/b
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
-_SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _HIDDEN = "***"
 
 
@@ -38,9 +38,9 @@ class PostgresAddress:
     @property
     def text(self) -> str:
         """The whole address, with its password: for processes that open it, never for people."""
-        more = f"schema={self.schema}&pool_size={self.pool_size}"
-        more += f"&statement_timeout={self.statement_timeout:g}"
-        return f"{self.url}{'&' if '?' in self.url else '?'}{more}"
+        own = f"schema={self.schema}", f"pool_size={self.pool_size}"
+        url, seconds = PostgresUrl.parse(self.url), f"statement_timeout={self.statement_timeout:g}"
+        return str(replace(url, query=(*url.query, *own, seconds)))
 
     @property
     def has_password(self) -> bool:
@@ -59,24 +59,15 @@ class PostgresAddress:
         >>> print(state_address("postgresql://me:secret@db.example:5432/shop?sslmode=require"))
         postgresql://me@db.example:5432/shop?sslmode=require&schema=crosstower
         """
-        parts = urlsplit(self.url)
-        login, at, hosts = parts.netloc.rpartition("@")
-        kept = [p for p in parts.query.split("&") if p and p.partition("=")[0] not in _SECRETS]
-        query = "&".join([*kept, f"schema={self.schema}"])
-        return f"{parts.scheme}://{login.partition(':')[0]}{at}{hosts}{parts.path}?{query}"
+        shown = PostgresUrl.parse(self.url).without(PASSWORDS)
+        return str(replace(shown, query=(*shown.query, f"schema={self.schema}")))
 
     def __repr__(self) -> str:
         """Return the text without passwords."""
         return f"PostgresAddress({str(self)!r})"
 
-    def _secrets(self) -> set[str]:
-        parts = urlsplit(self.url)
-        found = [parts.netloc.rpartition("@")[0].partition(":")[2]]
-        for part in parts.query.split("&"):
-            name, _, value = part.partition("=")
-            if name in _SECRETS:
-                found.append(value)
-        return {one for secret in found if secret for one in (secret, unquote(secret))}
+    def _secrets(self) -> frozenset[str]:
+        return PostgresUrl.parse(self.url).secrets
 
 
 StateAddress = Path | PostgresAddress
@@ -112,16 +103,14 @@ def full_text(address: StateAddress) -> str:
 
 
 def _postgres(text: str) -> PostgresAddress:
-    base, _, query = text.partition("?")
-    own, others = dict[str, str](), list[str]()
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        if name in _PARAMETERS:
-            own[name] = unquote(value)
-        elif part:
-            others.append(part)
+    try:
+        url = PostgresUrl.parse(text)
+    except ValueError as error:
+        raise ServeError(f"--state: {error}") from None
+    given = [part.partition("=") for part in url.query]
+    own = {name: unquote(value) for name, _, value in given if name in _PARAMETERS}
     read = {name: _PARAMETERS[name](value) for name, value in own.items()}
-    return PostgresAddress("?".join([base, *(["&".join(others)] if others else [])]), **read)
+    return PostgresAddress(str(url.keeping(lambda name: name not in _PARAMETERS)), **read)
 
 
 def _schema(value: str) -> str:
