@@ -1,6 +1,5 @@
 import math
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from crosstower.recipe.recipe import Training
 from crosstower.training.trainer import (
     BEST,
     LAST,
-    StopSignal,
     Trainer,
     TrainingInterruptedError,
     predict_logits,
@@ -291,32 +289,3 @@ def test_the_reason_of_the_precision_is_recorded(tmp_path: Path) -> None:
     record = trainer(tmp_path / "auto", epochs=1, precision="auto").fit().history[0]
     assert record["precision"] == "float32"  # 64 rows of a small model are little work
     assert "bfloat16" in record["precision_reason"]
-
-
-def test_the_first_ctrl_c_asks_and_the_second_insists() -> None:
-    with StopSignal() as stop:
-        assert not stop.requested
-        signal.raise_signal(signal.SIGINT)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_afterwards_ctrl_c_is_as_before() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with StopSignal():
-        assert signal.getsignal(signal.SIGINT) != before
-    assert signal.getsignal(signal.SIGINT) == before
-
-
-def test_another_thread_leaves_signals_alone() -> None:
-    handlers: list[object] = []
-
-    def work() -> None:
-        with StopSignal():
-            handlers.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert handlers == [signal.getsignal(signal.SIGINT)]

@@ -9,36 +9,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, ListField
+from crosstower.data.layout import PADDING, CodeField, ListField
 from crosstower.data.ragged import Lists, Ragged
-from crosstower.nn.pooling import AttentionPool, GruPool, max_pool, ragged_max
+from crosstower.nn.places import (
+    CodeRows,
+    Place,
+    code_rows_of,
+    grouped_by_width,
+    places_of_tables,
+    reserved_rows,
+)
+from crosstower.nn.pooling import TRAINED, max_pool, ragged_max, without_tail
 from crosstower.nn.rows import LocalRows, Rows, normal_rows
 
 INIT_STD = 0.05
 
 
 @dataclass(frozen=True)
-class CodeRows:
-    """Rows of a parameter that belong to the codes of a table: the first of them, and how many."""
-
-    table: str
-    start: int
-    size: int
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Location of a field's rows: their parameter and the first row."""
-
-    width: str
-    offset: int
-
-
-@dataclass(frozen=True)
 class _Field:
     """Look-up of one field: by its `column` of the codes, or pooled over a list."""
 
-    place: _Place
+    place: Place
     column: int | None = None
     pooling: str = ""
 
@@ -95,8 +86,8 @@ class EmbeddingStore(nn.Module):
     ) -> None:
         super().__init__()
         used = [(i, f) for i, f in enumerate(codes) if f.dim != 0]
-        places, self._sizes = _places([*(f for _, f in used), *lists], dim)
-        zeros = _reserved(places)
+        places, self._sizes = places_of_tables([*(f for _, f in used), *lists], dim)
+        zeros = reserved_rows(places)
         self.tables = nn.ParameterDict(
             {
                 width: normal_rows(count, int(width), init_std, zeros=zeros[width])
@@ -108,13 +99,13 @@ class EmbeddingStore(nn.Module):
         self._fields |= {f.name: _Field(places[f.table], pooling=f.pooling) for f in lists}
         self.pools = nn.ModuleDict()  # by the field's position, as its name may contain a dot
         for i, f in enumerate(lists):
-            if f.pooling in _TRAINED:
+            if f.pooling in TRAINED:
                 width = int(places[f.table].width)
-                self.pools[str(i)] = _TRAINED[f.pooling](width, f.length, dropout=dropout)
-        self._code_rows = _code_rows([*(f for _, f in used), *lists], places)
-        self._groups = _group(used, places)
+                self.pools[str(i)] = TRAINED[f.pooling](width, f.length, dropout=dropout)
+        self._code_rows = code_rows_of([*(f for _, f in used), *lists], places)
+        self._groups = grouped_by_width(used, places)
         self._lists = [f.name for f in lists]
-        self._frozen = frozenset[_Place]()
+        self._frozen = frozenset[Place]()
         for width, (columns, offsets) in self._groups.items():
             self.register_buffer(f"columns_{width}", torch.tensor(columns), persistent=False)
             self.register_buffer(f"offsets_{width}", torch.tensor(offsets), persistent=False)
@@ -215,7 +206,7 @@ class EmbeddingStore(nn.Module):
                 codes = values.values.long() + field.place.offset
                 return ragged_max(self._look_up(codes, field.place.width), values)
             values = values.to_longest()
-        values = _without_tail(values)
+        values = without_tail(values)
         present = values != PADDING
         rows = self._look_up(values.long() + field.place.offset, field.place.width)  # [B, L, D]
         if field.pooling == "max":
@@ -260,7 +251,7 @@ class EmbeddingStore(nn.Module):
                 pool.requires_grad_(requires_grad=False)
         for width in self._sizes:
             rows = self._code_rows[f"tables.{width}"]
-            frozen = [r for r in rows if _Place(width, r.start) in self._frozen]
+            frozen = [r for r in rows if Place(width, r.start) in self._frozen]
             self._rows(width).freeze([range(r.start, r.start + r.size) for r in frozen])
 
     def is_trained(self, name: str) -> bool:
@@ -292,9 +283,6 @@ class EmbeddingStore(nn.Module):
         return self._sharded.get(width) or LocalRows(self.tables[width])
 
 
-_TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
-
-
 def offload_embeddings(model: nn.Module, device: torch.device | str) -> None:
     """Move the embedding tables of a model to `device`; its other parameters stay."""
     for module in model.modules():
@@ -308,58 +296,3 @@ def device_of(model: nn.Module) -> torch.device:
     tables = {id(p) for store in stores for p in store.tables.values()}
     parameters = list(model.parameters())
     return next((p for p in parameters if id(p) not in tables), parameters[0]).device
-
-
-def _without_tail(values: Tensor) -> Tensor:
-    """Return lists `[B, L]` without trailing columns of padding; at least one column stays.
-
-    A compiled or exported model keeps all columns, as its shapes must not depend on values.
-    """
-    if torch.compiler.is_compiling() or not len(values):
-        return values
-    longest = int((values != PADDING).sum(1).max())
-    return values[:, : max(longest, 1)]
-
-
-def _places(
-    fields: Sequence[CodeField | ListField], dim: int
-) -> tuple[dict[str, _Place], dict[str, int]]:
-    places: dict[str, _Place] = {}
-    rows: dict[str, int] = {}
-    for field in fields:
-        width = str(field.dim or dim)
-        if field.table not in places:
-            places[field.table] = _Place(width, rows.get(width, 0))
-            rows[width] = rows.get(width, 0) + field.size
-    return places, rows
-
-
-def _code_rows(
-    fields: Sequence[CodeField | ListField], places: Mapping[str, _Place]
-) -> dict[str, list[CodeRows]]:
-    rows: dict[str, list[CodeRows]] = {}
-    for table, size in {f.table: f.size for f in reversed(fields)}.items():
-        place = places[table]
-        rows.setdefault(f"tables.{place.width}", []).append(CodeRows(table, place.offset, size))
-    return rows
-
-
-def _reserved(places: dict[str, _Place]) -> dict[str, list[range]]:
-    """Return the rows of reserved codes, by table."""
-    rows: dict[str, list[range]] = {}
-    for place in places.values():
-        reserved = range(place.offset, place.offset + RESERVED_CODES)
-        rows.setdefault(place.width, []).append(reserved)
-    return rows
-
-
-def _group(
-    used: list[tuple[int, CodeField]], places: dict[str, _Place]
-) -> dict[str, tuple[list[int], list[int]]]:
-    groups: dict[str, tuple[list[int], list[int]]] = {}
-    for column, field in used:
-        place = places[field.table]
-        columns, offsets = groups.setdefault(place.width, ([], []))
-        columns.append(column)
-        offsets.append(place.offset)
-    return groups

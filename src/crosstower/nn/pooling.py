@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crosstower.data.layout import PADDING
 from crosstower.data.ragged import Ragged
 
 _HEADS = 2
@@ -124,3 +125,18 @@ class GruPool(nn.Module):
         count = present.sum(1)
         newest = states[torch.arange(rows.shape[0], device=rows.device), (count - 1).clamp(min=0)]
         return torch.where((count > 0).unsqueeze(1), self.out(self.drop(newest)), 0.0)
+
+
+TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
+"""Poolings with weights, by name."""
+
+
+def without_tail(values: Tensor) -> Tensor:
+    """Return lists `[B, L]` without trailing columns of padding; at least one column stays.
+
+    A compiled or exported model keeps all columns, as its shapes must not depend on values.
+    """
+    if torch.compiler.is_compiling() or not len(values):
+        return values
+    longest = int((values != PADDING).sum(1).max())
+    return values[:, : max(longest, 1)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from crosstower.data.layout import PADDING, CodeField, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RecipeError, did_you_mean
-from crosstower.nn.embedding import CodeRows
+from crosstower.nn.places import CodeRows
 from crosstower.nn.rows import LocalRows, Rows, zero_rows
 
 

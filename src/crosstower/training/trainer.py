@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -37,6 +34,7 @@ from crosstower.training.optimizers import (
 )
 from crosstower.training.protocols import Objective, Observer, Stream
 from crosstower.training.records import NO_SPEED, SpeedMeter, improved
+from crosstower.training.stop_signal import StopSignal
 from crosstower.training.weight_files import is_stored, same_tensors
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -46,38 +44,6 @@ class TrainingInterruptedError(TrainingError):
     """The user stopped the training, which can be resumed from the last checkpoint."""
 
     exit_code = 130
-
-
-class StopSignal:
-    """Context in which the first Ctrl-C sets `requested`, and the second one interrupts.
-
-    The loop stops between two steps, so that weights are never half updated.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: Any = None
-
-    def __enter__(self) -> StopSignal:
-        """Handle SIGINT; only the main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Restore the previous handler."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
 
 
 @dataclass
