@@ -8,14 +8,15 @@ import polars as pl
 import psycopg
 import pytest
 
-from crosstower.errors import QueryError, RunError, ServeError
+from crosstower.errors import IndexUnavailableError, QueryError, RunError, ServeError
 from crosstower.retrieval.index import pgvector
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.open import Index, open_index
 from crosstower.retrieval.index.pgvector import PgvectorIndex
 from crosstower.retrieval.index.pgvector_session import URL
 
-from ...fixtures.postgres import PASSWORD
+from ...fixtures.postgres import PASSWORD, PostgresServer
+from ...fixtures.tcp_proxy import TcpProxy
 
 N, D = 300, 8
 RANDOM = np.random.default_rng(0)
@@ -152,6 +153,26 @@ def test_a_password_is_neither_stored_nor_shown(
     assert PASSWORD in url
     assert PASSWORD not in (tmp_path / "index" / "index.json").read_text()
     assert PASSWORD not in str(PgvectorIndex.Options(url=url).model_dump())
+
+
+def test_a_database_that_swallows_every_packet_is_given_up(
+    url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = TcpProxy(postgres_server.port)
+    monkeypatch.setenv(URL, url.replace(str(postgres_server.port), str(proxy.port)))
+    monkeypatch.setattr(pgvector, "_GRACE", 0.2)
+    one = PgvectorIndex.build([1], np.ones((1, 2)), options=PgvectorIndex.Options(timeout=0.2))
+    proxy.mode = "hold"
+    with pytest.raises(IndexUnavailableError, match=f"127.0.0.1:{proxy.port}"):
+        one.search(np.ones((1, 2)), 1)
+    proxy.close()
+
+
+def test_a_table_that_vanishes_is_no_error_of_the_client(index: PgvectorIndex, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(f"DROP TABLE {index._table.sql}".encode())
+    with pytest.raises(IndexUnavailableError, match=r"does not exist; build the index again"):
+        index.search(QUERIES, 3)
 
 
 def test_a_search_that_waits_too_long_is_an_error_of_the_server(

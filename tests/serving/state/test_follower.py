@@ -8,8 +8,9 @@ import pytest
 from crosstower.serving.state import follower as module
 from crosstower.serving.state.address import PostgresAddress, state_address
 from crosstower.serving.state.follower import Follower
-from crosstower.serving.state.postgres_connection import LimitedConnection, connect
+from crosstower.serving.state.postgres_connection import connect
 from crosstower.serving.state.state import State
+from crosstower.storage.limited_connection import LimitedConnection
 
 SECONDS = 60
 

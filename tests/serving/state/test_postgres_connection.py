@@ -1,4 +1,3 @@
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -8,11 +7,11 @@ import pytest
 from crosstower.serving.state import postgres_connection as module
 from crosstower.serving.state.address import PostgresAddress, state_address
 from crosstower.serving.state.postgres_connection import (
-    LimitedConnection,
     Pool,
     PostgresConnection,
     connect,
 )
+from crosstower.storage.limited_connection import LimitedConnection
 
 from ...fixtures.postgres import PostgresServer
 from ...fixtures.tcp_proxy import TcpProxy
@@ -42,16 +41,6 @@ def test_a_server_that_does_not_respond_is_given_up(
     with pytest.raises(psycopg.OperationalError, match=r"no response for 0\.4 seconds"):
         raw.execute("SELECT 1")
     assert raw.closed
-
-
-def test_a_statement_can_be_given_up_for_another_reason(
-    address: PostgresAddress, proxy: TcpProxy
-) -> None:
-    reasons = list[str]()
-    raw = connect(address, seconds=600, reason=lambda: reasons[0] if reasons else None)
-    threading.Timer(0.2, reasons.append, ["the other one has noticed"]).start()
-    with pytest.raises(psycopg.OperationalError, match="the other one has noticed"):
-        raw.execute("SELECT pg_sleep(600)")
 
 
 def test_the_server_ends_a_statement_that_takes_too_long(address: PostgresAddress) -> None:

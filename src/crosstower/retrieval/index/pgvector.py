@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, field_serializer
 
-from crosstower.errors import QueryError, RunError
+from crosstower.errors import IndexUnavailableError, QueryError, RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.external import checked_items, engine_ids, hits_of
@@ -41,6 +41,7 @@ _SETTINGS = (
 _EXACT = "SELECT set_config('enable_indexscan', 'off', true)"
 _FEW = 10_000  # matching items that are scored one by one
 _MOST_CONDITIONS = 1_000
+_GRACE = 3.0  # seconds beyond the server's own limit
 
 
 class PgvectorAddress(FrozenModel):
@@ -164,7 +165,10 @@ class PgvectorIndex:
     def __len__(self) -> int:
         """Return how many items are there."""
         query = f"SELECT count(*) FROM {self._table.sql}"  # noqa: S608 - a name of our own
-        return int(self._session.run(lambda c: c.execute(query).fetchone(), again=True)[0])
+        counted = self._session.run(
+            lambda cursor: cursor.execute(query).fetchone(), again=True, seconds=self._seconds
+        )
+        return int(counted[0])
 
     def search(
         self,
@@ -174,7 +178,12 @@ class PgvectorIndex:
         where: str | None = None,
         exclude: Sequence[Any] | None = None,
     ) -> Hits:
-        """Return the items that the database finds; see `ItemIndex.search`."""
+        """Return the items that the database finds; see `ItemIndex.search`.
+
+        Raises:
+            IndexUnavailableError: the database does not respond, or the table is gone.
+
+        """
         x = check_queries(queries, k, width=self._table.width)
         if exclude is not None and len(exclude) != len(x):
             raise QueryError(f"exclude: {len(exclude):,} lists for {len(x):,} queries")
@@ -202,7 +211,10 @@ class PgvectorIndex:
                     lists[n] = cursor.execute(*asked[n]).fetchall()
             return lists
 
-        return hits_of(self._session.run(found, again=True), k)
+        try:
+            return hits_of(self._session.run(found, again=True, seconds=self._seconds), k)
+        except RunError as error:  # it was there when the index was opened
+            raise IndexUnavailableError(str(error)) from None
 
     def add(self, ids: Any, vectors: NDArray[Any], attributes: pl.DataFrame | None = None) -> None:
         """Add items; an id that is there gets the new vector and attributes."""
@@ -241,6 +253,11 @@ class PgvectorIndex:
     def close(self) -> None:
         """End the connection."""
         self._session.close()
+
+    @property
+    def _seconds(self) -> float:
+        """Longest wait for a response; the server itself ends a search after `timeout`."""
+        return self.address.timeout + _GRACE
 
     @property
     def _columns(self) -> dict[str, tuple[str, Column]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from crosstower.values.addresses.postgres_url import PASSWORDS, PostgresUrl
 URL = "CROSSTOWER_PGVECTOR_URL"
 LOCK = 7_221_842_073  # of PostgreSQL: CREATE … IF NOT EXISTS fails if two run at once
 _SECRETS = PASSWORDS | {"passfile"}
+_PREPARE_SECONDS = 10.0  # longest wait of a statement before the first transaction
 _PAUSE_SECONDS = 5.0  # after a failed connection, so that requests do not wait for it in turn
 _DEFAULTS = {
     "connect_timeout": 2,
@@ -81,12 +83,15 @@ class Session:
         """Close the connection: a bundle that is no longer served just goes out of scope."""
         self.close()
 
-    def run(self, work: Callable[[Any], Result], *, again: bool = False) -> Result:
+    def run(
+        self, work: Callable[[Any], Result], *, again: bool = False, seconds: float = math.inf
+    ) -> Result:
         """Return the result of `work`, one transaction that is given a cursor.
 
         Args:
             work: uses the cursor.
             again: repeat it once on a new connection if the old one was lost; for reads.
+            seconds: longest wait for the response to a statement.
 
         Raises:
             IndexUnavailableError: the database cannot be reached, or takes too long.
@@ -96,11 +101,11 @@ class Session:
         """
         errors = self._psycopg.errors
         try:
-            return self._once(work)
+            return self._once(work, seconds)
         except (self._psycopg.OperationalError, self._psycopg.InterfaceError) as error:
             lost = self._connection is not None and self._connection.closed
             if again and lost:
-                return self.run(work)
+                return self.run(work, seconds=seconds)
             raise IndexUnavailableError(
                 f"{self.shown}: {_first_line(error)}; see its server"
             ) from None
@@ -116,11 +121,12 @@ class Session:
         if self._connection is not None:
             self._connection.close()
 
-    def _once(self, work: Callable[[Any], Result]) -> Result:
+    def _once(self, work: Callable[[Any], Result], seconds: float) -> Result:
         with self._lock:  # transactions of one connection cannot overlap
             if self._connection is None or self._connection.closed:
                 self._connection = None
                 self._connection = self._opened()
+            self._connection.limit = seconds
             with self._connection.transaction(), self._connection.cursor(binary=True) as cursor:
                 return work(cursor)
 
@@ -130,7 +136,9 @@ class Session:
         self._paused_until = time.monotonic() + _PAUSE_SECONDS
         given = PostgresUrl.parse(self._url).names
         try:
-            connection = self._psycopg.connect(
+            connection = _package(
+                "crosstower.storage.limited_connection"
+            ).LimitedConnection.connect(
                 self._url,
                 autocommit=True,
                 prepare_threshold=None,  # a plan per condition; poolers need no sessions
@@ -141,6 +149,7 @@ class Session:
                 "index pgvector.url: cannot be read; expected"
                 " postgresql://USER:PASSWORD@HOST:5432/DATABASE"
             ) from None
+        connection.limit = _PREPARE_SECONDS
         self._prepare(connection)
         self._paused_until = 0.0
         return connection

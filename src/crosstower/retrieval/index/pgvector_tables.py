@@ -23,6 +23,7 @@ from crosstower.retrieval.index.vectors import Floats
 
 WIDEST = 2_000  # of an HNSW index of pgvector
 _BATCH, _LONGEST_KEY = 20_000, 500
+_SECONDS = 30.0  # longest wait for a response when an index is opened
 _MEMORY = 64, 4_096  # megabytes for building the graph, least and most
 
 
@@ -90,7 +91,9 @@ def find_table(session: Session, schema: str, name: str) -> Table:
 
     """
     query = f"SELECT width, text_ids, columns FROM {schema}.indexes WHERE name = %s"  # noqa: S608
-    found = session.run(lambda cursor: cursor.execute(query, [name]).fetchone(), again=True)
+    found = session.run(
+        lambda cursor: cursor.execute(query, [name]).fetchone(), again=True, seconds=_SECONDS
+    )
     if found is None:
         raise RunError(f"{session.shown}: no index '{schema}.{name}'; build the index again")
     columns = tuple(Column.model_validate(column) for column in found[2])

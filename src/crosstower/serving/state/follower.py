@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psycopg
 
 from crosstower.errors import ServeError
-from crosstower.serving.state.postgres_connection import LimitedConnection
+from crosstower.storage.limited_connection import LimitedConnection
 
 RESPONSE_SECONDS = 3.0
 """Longest wait for a response before the database counts as unavailable."""

@@ -15,12 +15,12 @@ from crosstower.serving.state.address import PostgresAddress
 from crosstower.serving.state.database import Database, StateUnavailableError
 from crosstower.serving.state.follower import RESPONSE_SECONDS, Follower
 from crosstower.serving.state.postgres_connection import (
-    LimitedConnection,
     Pool,
     PostgresConnection,
     connect,
 )
 from crosstower.serving.state.postgres_schema import prepare_schema
+from crosstower.storage.limited_connection import LimitedConnection
 
 # The row of `meta` is the turn of the writers: numbers are given and committed in one order.
 _BEGIN = """

@@ -1,27 +1,24 @@
-"""Connections to PostgreSQL whose statements end, even if the network swallows every packet."""
+"""Connections to PostgreSQL: their settings, the statements of the logs, and a pool."""
 
 from __future__ import annotations
 
 import math
 import select
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import conninfo, pq
-from psycopg.abc import PQGen
-from psycopg.waiting import Ready
 
 from crosstower.errors import ServeError
 from crosstower.serving.state.address import PostgresAddress
 from crosstower.serving.state.database import Rows
 from crosstower.serving.state.dialect import postgres_sql
+from crosstower.storage.limited_connection import LimitedConnection
 
-Result = TypeVar("Result")
 _GRACE = 3.0  # seconds beyond the server's own limit
 _IN_TRANSACTION = 5.0  # seconds between two statements: a paused process must let go of its lock
 _DEFAULTS: dict[str, Any] = {
@@ -42,36 +39,6 @@ SELECT set_config('search_path', quote_ident(%(schema)s), false),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit')
     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
 """
-
-
-class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that gives up on a server that does not respond.
-
-    `limit` is in seconds per statement; `reason` returns why to give up earlier, None to wait on.
-    """
-
-    limit: float = math.inf
-    reason: Callable[[], str | None] = staticmethod(lambda: None)
-
-    def wait(self, gen: PQGen[Result], *more: Any, **options: Any) -> Result:
-        """Consume a generator of psycopg, as far as the limit allows."""
-        return super().wait(self._limited(gen), *more, **options)
-
-    def _limited(self, gen: PQGen[Result]) -> PQGen[Result]:
-        end = time.monotonic() + self.limit
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if ready == Ready.NONE:  # psycopg wakes up ten times a second
-                    late = f"no response for {self.limit:g} seconds"
-                    reason = late if time.monotonic() > end else self.reason()
-                    if reason is not None:
-                        self.pgconn.finish()  # what it would have said is lost
-                        raise psycopg.OperationalError(reason)
-                wanted = gen.send(ready)
-        except StopIteration as done:
-            return done.value
 
 
 class PostgresConnection:

@@ -9,7 +9,7 @@ from crosstower.errors import ServeError
 from crosstower.serving.state.address import PostgresAddress
 from crosstower.serving.state.database import FORMAT
 from crosstower.serving.state.dialect import postgres_sql
-from crosstower.serving.state.postgres_connection import LimitedConnection
+from crosstower.storage.limited_connection import LimitedConnection
 
 _NAME = re.compile(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)")
 _META = b"CREATE TABLE meta (format BIGINT NOT NULL, commits BIGINT NOT NULL)"
