@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
@@ -14,7 +13,6 @@ from crosstower.data.counters.counted_source import (
     EventHistory,
     event_history,
 )
-from crosstower.data.layout import RESERVED_CODES, UNSEEN
 from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import QueryError, did_you_mean
@@ -27,9 +25,6 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
-from crosstower.values.codes import Vocabulary
-from crosstower.values.columns import to_ids
-from crosstower.values.ids import id_of
 
 
 @dataclass(frozen=True)
@@ -254,29 +249,6 @@ def filled_history(
     sequences = {n: c for n, c in ranking.columns.items() if isinstance(c, Sequence)}
     lengths = [c.max_len for n, c in sequences.items() if list(c.sources(n)) == [raw]]
     return (raw, max(lengths)) if lengths and raw in from_query else (None, 0)
-
-
-class QueryTable:
-    """A joined table whose key comes with the query."""
-
-    def __init__(self, joined: JoinedSource) -> None:
-        self.on = joined.on
-        ids = to_ids(joined.on, joined.table[joined.on])
-        order = ids.arg_sort(nulls_last=True)[: len(ids) - ids.null_count()]
-        self._keys, self._rows = Vocabulary(ids[order]), joined.table[order].drop(joined.on)
-
-    def columns_of(self, key: Any) -> dict[str, Any]:
-        """Return the columns of a key; all are missing for an unknown key.
-
-        Raises:
-            DataError: it cannot be a key.
-
-        """
-        known = id_of(key)
-        code = UNSEEN if known is None else self._keys.code_of(known)
-        if code == UNSEEN:
-            return dict.fromkeys(self._rows.columns)
-        return self._rows.row(code - RESERVED_CODES, named=True)
 
 
 def _advice(name: str, of_rows: Collection[str] | None) -> str:

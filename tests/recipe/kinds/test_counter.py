@@ -11,7 +11,7 @@ from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.kinds.counter import Counter, ScaledCount
-from crosstower.recipe.kinds.kind import Recalling
+from crosstower.recipe.kinds.learner import Recalling
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.validation import validate
 

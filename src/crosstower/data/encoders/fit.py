@@ -15,7 +15,7 @@ from crosstower.data.encoders.learned import Learned
 from crosstower.data.layout import Layout
 from crosstower.errors import DataError, RunError
 from crosstower.recipe.kinds.coded import TableLearner, coded_columns
-from crosstower.recipe.kinds.kind import Learner, Merging, Recalling, RowLearner
+from crosstower.recipe.kinds.learner import Learner, Merging, Recalling, RowLearner
 from crosstower.recipe.own_columns import ROW
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Regression

@@ -30,7 +30,8 @@ from crosstower.funnel.online.ranker_items import (
     raw_arrays,
 )
 from crosstower.funnel.online.request import RequestState, each, fail
-from crosstower.funnel.rows import QueryTable, RowMaker
+from crosstower.funnel.query_table import QueryTable
+from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.scorer import RawArrays, Scorer
 from crosstower.recipe.own_columns import ROW
 from crosstower.values.codes import U64

@@ -10,7 +10,8 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from crosstower.errors import DataError, did_you_mean
-from crosstower.recipe.kinds.kind import Column, Kind, Learner
+from crosstower.recipe.kinds.kind import Column, Kind
+from crosstower.recipe.kinds.learner import Learner
 from crosstower.values.codes import HashBuckets, Table, Vocabulary
 from crosstower.values.columns import settled
 from crosstower.values.ids import id_of

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.kinds.kind import Kind, Learner, Reading
+from crosstower.recipe.kinds.kind import Kind, Reading
+from crosstower.recipe.kinds.learner import Learner
 from crosstower.recipe.kinds.numeric import NumberLearner, Numeric, Ranked, Standardised
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.recipe.own_columns import place_name

@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from crosstower.recipe.kinds.kind import Kind, Learner, Reading
+from crosstower.recipe.kinds.kind import Kind, Reading
+from crosstower.recipe.kinds.learner import Learner
 from crosstower.recipe.kinds.numeric import (
     FittedNumber,
     NumberLearner,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from crosstower.errors import DataError
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.kinds.learner import Learner
 from crosstower.values.codes import Table
 from crosstower.values.columns import Cells, none_bad
 
@@ -81,58 +82,6 @@ class Reading:
     source: str
     read: Callable[..., Cells]
     values: tuple[str, ...] = ()
-
-
-class Learner(Protocol):
-    """Learns the state of a column from its values in the training rows."""
-
-    def add(self, values: pl.Series) -> None:
-        """Take in the cleaned values of one chunk."""
-        ...
-
-    def finish(self) -> Any:
-        """Return the state; there may have been no value at all."""
-        ...
-
-
-@runtime_checkable
-class RowLearner(Learner, Protocol):
-    """A learner that samples rows by their numbers."""
-
-    def add_rows(self, values: pl.Series, rows: NDArray[np.int64]) -> None:
-        """Take in the cleaned values of one chunk, instead of `add`.
-
-        Args:
-            values: `[B]`.
-            rows: `[B]`, the number of each row in the source.
-
-        """
-        ...
-
-
-@runtime_checkable
-class Merging(Protocol):
-    """A learner that takes in what another one has learned of other rows.
-
-    The result must depend neither on the order of merging nor on how the rows were divided.
-    """
-
-    def merge(self, other: Any) -> None:
-        """Take in a learner of the same column; a shared table is merged by its owner."""
-        ...
-
-
-@runtime_checkable
-class Recalling(Protocol):
-    """A learner that goes on from an earlier training; other states stay as they were."""
-
-    def memory(self) -> Any:
-        """Return as plain data what the next training goes on from."""
-        ...
-
-    def recall(self, memory: Any, state: Any) -> None:
-        """Go on from a memory, if any; `finish` gives a state of the same inputs as `state`."""
-        ...
 
 
 class Kind(FrozenModel):

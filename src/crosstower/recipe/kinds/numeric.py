@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.kinds.kind import CodeField, Column, Inputs, Learner
+from crosstower.recipe.kinds.kind import CodeField, Column, Inputs
+from crosstower.recipe.kinds.learner import Learner
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.values.codes import MISSING, RESERVED_CODES, Codes
 from crosstower.values.columns import Cells, floats_of, number_cells

@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from crosstower.recipe.kinds.kind import Column, Learner
+from crosstower.recipe.kinds.kind import Column
+from crosstower.recipe.kinds.learner import Learner
 from crosstower.recipe.kinds.numeric import Standardised
 from crosstower.recipe.kinds.registry import register_column
 from crosstower.values.columns import Cells, floats_of

@@ -7,8 +7,9 @@ from collections import Counter, deque
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import EventFacts, read_between
+from crosstower.serving.state.heads import StoredEvents
 from crosstower.serving.state.histories import Histories
-from crosstower.serving.state.state import State, StoredEvents
+from crosstower.serving.state.state import State
 from crosstower.values.ids import id_series
 
 _AT_ONCE = 2_000  # events; some milliseconds of the worker's thread

@@ -32,9 +32,10 @@ from crosstower.serving.http.treatment import ItemCharge, Treatment
 from crosstower.serving.retraining.history import History
 from crosstower.serving.retraining.summary import VersionsSummary, summarise
 from crosstower.serving.state.database import StateUnavailableError
+from crosstower.serving.state.heads import StoredEvents
 from crosstower.serving.state.impressions import impression_events
 from crosstower.serving.state.json_text import json_text
-from crosstower.serving.state.state import State, StoredEvents
+from crosstower.serving.state.state import State
 
 _WRITES = Needs("write")
 _MOST_LOGGED = 1_000_000  # characters of the query in the events of one list

@@ -12,8 +12,9 @@ from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.database import StateUnavailableError
+from crosstower.serving.state.heads import Heads
 from crosstower.serving.state.live_counts import LiveCounts
-from crosstower.serving.state.state import Heads, State
+from crosstower.serving.state.state import State
 
 _DRIFT_PLACES = 10  # the first places of a list count as shown
 

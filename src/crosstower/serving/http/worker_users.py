@@ -13,8 +13,9 @@ from crosstower.serving.http.event_counts import EventCounts
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.state.event_log import UserEvent, microseconds, moment
 from crosstower.serving.state.events import MOST_CHARACTERS
+from crosstower.serving.state.heads import Heads
 from crosstower.serving.state.histories import Histories
-from crosstower.serving.state.state import Heads, State
+from crosstower.serving.state.state import State
 from crosstower.values.ids import Id, given_id
 
 _SHOWN = 1_000  # items of a history

@@ -12,8 +12,9 @@ from crosstower.funnel.online.users import NO_LIVE_USER, LiveUser
 from crosstower.serving.state import event_log, user_table
 from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.event_log import UserEvent
+from crosstower.serving.state.heads import Heads
 from crosstower.serving.state.json_text import json_text
-from crosstower.serving.state.state import Heads, State
+from crosstower.serving.state.state import State
 from crosstower.values.ids import Id
 
 AHEAD = 60_000_000

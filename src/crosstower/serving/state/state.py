@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from crosstower.serving.state import event_log, item_log, spending, user_table, version_log
 from crosstower.serving.state.address import StateAddress
 from crosstower.serving.state.database import Database, StateUnavailableError
 from crosstower.serving.state.events import Event
+from crosstower.serving.state.heads import Heads, StoredEvents
 from crosstower.serving.state.item_log import Change
 from crosstower.serving.state.opening import open_database
 from crosstower.serving.state.version_log import VersionLog
@@ -31,32 +31,6 @@ SELECT (SELECT coalesce(max(sequence), 0) FROM item_changes),
   (SELECT coalesce(max(sequence), 0) FROM erasures)
 """
 _CHUNK = 1_000  # changes read at a time
-
-
-@dataclass(frozen=True)
-class Heads:
-    """Numbers of the newest rows when the file's version was `version`.
-
-    `items` is that of the newest change of an item, `events` of the newest event, `users` of the
-    newest attributes of a user, `deletions` of the newest deletion of events or users. `bundle` is
-    the bundle chosen last and its number.
-    """
-
-    version: int
-    items: int
-    events: int
-    users: int
-    deletions: int
-    bundle: tuple[int, Path] | None
-
-
-class StoredEvents(NamedTuple):
-    """Number of events that were stored, and of those already known; no others lie between."""
-
-    stored: int
-    known: int
-    after: int
-    last: int
 
 
 class State:
