@@ -55,6 +55,15 @@ def test_another_job_is_refused_by_name(job: Job, change: dict[str, Any], words:
     assert other.begin() == {}
 
 
+def test_a_file_is_not_a_folder_of_parts(job: Job) -> None:
+    file = job.output.folder.with_name("lists.parquet")
+    file.write_text("something else")
+    output = replace(job.output, folder=file)
+    with pytest.raises(RunError, match="is a file; give a folder"), output.locked():
+        pass
+    assert file.read_text() == "something else"
+
+
 def test_a_part_of_another_job_is_written_again(job: Job) -> None:
     job.output.begin()
     write_part(job.work, job.output, job.partitions[0], skip)
@@ -101,5 +110,6 @@ def test_the_totals_are_written_last(job: Job) -> None:
 def test_a_folder_that_cannot_be_made_is_an_error(job: Job) -> None:
     job.output.folder.rmdir()
     job.output.folder.write_text("a file")
-    with pytest.raises(RunError, match="out: cannot be written: "), job.output.locked():
+    below = replace(job.output, folder=job.output.folder / "lists")
+    with pytest.raises(RunError, match="lists: cannot be written: "), below.locked():
         pass

@@ -11,6 +11,7 @@ from crosstower.fitting.fit import fit
 from crosstower.ranking.predict import predict_file
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
+from crosstower.recipe.data import Join
 from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 
@@ -71,6 +72,30 @@ def test_finished_parts_are_kept_and_another_run_is_refused(
     (run.model_folder("wide_deep", 0) / "blend.json").unlink()
     with pytest.raises(RunError, match="the model is another"):
         predict_partitions(folder, str(rows), out, **given)  # type: ignore[arg-type]
+
+
+def test_a_joined_table_that_changed_is_another_job(
+    recipe: Recipe, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    rows, table = frame.drop("genre").with_row_index("key"), tmp_path / "genres.parquet"
+    rows.write_parquet(tmp_path / "rows.parquet")
+    genres = pl.DataFrame({"key": rows["key"], "genre": frame["genre"]})
+    genres.write_parquet(table)
+    data = recipe.data.model_copy(
+        update={
+            "path": str(tmp_path / "rows.parquet"),
+            "joins": (Join(path=str(table), on="key"),),
+        }
+    )
+    training = recipe.training.model_copy(update={"epochs": 1})
+    changes = {"data": data, "training": training}
+    run = fit(recipe.model_copy(update=changes), out=tmp_path / "run", quiet=True)
+    given = (str(run.folder), str(tmp_path / "rows.parquet"), str(tmp_path / "parts"))
+    assert predict_partitions(*given, partition_size=500)[0].kept == 0
+    assert predict_partitions(*given, partition_size=500)[0].kept == 3
+    genres[:-1].write_parquet(table)
+    with pytest.raises(RunError, match=r"digest of .*genres\.parquet is '\w+', the finished parts"):
+        predict_partitions(*given, partition_size=500)
 
 
 def test_a_bad_row_names_its_partition_and_row(

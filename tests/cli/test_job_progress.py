@@ -20,6 +20,13 @@ def test_the_bar_shows_rows_of_all_partitions() -> None:
     assert "700/1000" in text
 
 
+def test_a_log_file_has_no_bar() -> None:
+    log = io.StringIO()
+    with job_progress("users", console=Console(file=log)) as show:
+        show("users", 700, 1_000)
+    assert not log.getvalue()
+
+
 def test_rows_of_an_earlier_call_do_not_count_for_the_rate() -> None:
     clock = iter(range(100))
     progress = Progress(get_time=lambda: float(next(clock)))

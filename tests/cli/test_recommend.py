@@ -58,6 +58,10 @@ def test_lists_of_all_users(film_run: Run, tmp_path: Path, capsys: Capture) -> N
         (["--users", "all", "--user", "1"], 2, "--users: give no --user and no --query"),
         (["--user", "1", "-o", "lists"], 2, "--output: for batch jobs only; add --users all"),
         (["--user", "1", "--stages"], 2, "--stages: for batch jobs only"),
+        (["--user", "1", "--processes", "2"], 2, "--processes: for batch jobs only"),
+        (["--user", "1", "--engine", "ray"], 2, "--engine: for batch jobs only"),
+        (["--user", "1", "--partition-size", "9"], 2, "--partition-size: for batch jobs only"),
+        (["--user", "1", "--force"], 2, "--force: for batch jobs only"),
         (["--users", "none.parquet", "-o", "OUT"], 3, "none.parquet: no such file"),
         (["--users", "all", "-o", "OUT", "--where", "yaer > 3"], 2, "did you mean 'year'"),
         (["--users", "all", "-o", "OUT", "--candidates", "9"], 2, "has no ranker; drop it"),
@@ -105,9 +109,15 @@ def test_the_summary_names_what_is_kept_and_what_to_know(capsys: Capture) -> Non
     )
     out = capsys.readouterr().out
     assert out == (
-        "lists: 90 users, 900 rows, 3 parts (1 kept of an earlier call), 30 users/s\n"
-        "2 unknown users\n"
+        "lists: 90 users, 900 rows, 3 parts (1 kept from an earlier call), 30 users/s\n"
+        "unknown users: 2\n"
     )
+
+
+def test_a_job_that_was_finished_before_has_no_rate(capsys: Capture) -> None:
+    print_summary(JobSummary("out", 1, 1, 9, 9, {}, 0.1, 0.0), "users", "rows", as_json=False)
+    out = capsys.readouterr().out
+    assert out == "out: 9 users, 9 rows, 1 part (1 kept from an earlier call)\n"
 
 
 def test_help_has_examples(capsys: Capture) -> None:

@@ -1,4 +1,4 @@
-"""What is to know of scored rows, as counts that the parts of a job add up."""
+"""Notes on scored rows, as counts that are added up over the parts of a job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SKIPPED, _VALUES, _UNSEEN, _JOIN, _COUNT, _TYPE = (
 
 
 def counts_of(tally: Tally, steps: Sequence[TypeStep]) -> Counter[str]:
-    """Return a tally as flat counts, of which those of several parts can be added."""
+    """Return a tally as flat counts, which can be added up over parts."""
     found = Counter({_ROWS: tally.rows, _LEFT_OUT: tally.left_out})
     if tally.recognised is not None:
         found.update({_COMPARED: tally.recognised.compared, _KNOWN: tally.recognised.known})
@@ -51,7 +51,7 @@ def _matches(tally: Tally) -> dict[str, int]:
 
 
 def sentences_of(counts: Mapping[str, int], ranker: Ranker, *, blended: bool) -> list[str]:
-    """Return what to know of the rows of all parts, as one pass over all rows would tell.
+    """Return the notes on the rows of all parts, equal to those of a single pass.
 
     Args:
         counts: of `counts_of`, added.

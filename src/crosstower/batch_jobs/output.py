@@ -1,6 +1,6 @@
-"""The output folder of a batch job, and how a job goes on where it was stopped.
+"""The output folder of a batch job, which continues where it was stopped.
 
-- `_job.json`: what the job is, written first
+- `_job.json`: the facts of the job, written first
 - `part-00000.parquet`, …: one file per partition, each whole
 - `_SUCCESS`: the totals, written last
 
@@ -34,7 +34,7 @@ _ELSEWHERE = "choose another folder with -o, or give --force to start over"
 
 
 class JobFacts(FrozenModel):
-    """What a job is; two jobs with the same facts write the same parts.
+    """Facts of a job; two jobs with the same facts write the same parts.
 
     `model` and `input` name the run or bundle, and the files that are read; their digests stand
     for the contents. `settings` are the options that decide the output.
@@ -123,6 +123,8 @@ class OutputFolder:
         if isinstance(self.folder, Address):
             yield
             return
+        if self.folder.is_file():
+            raise RunError(f"{self.folder}: is a file; give a folder for the parts with -o")
         lock = FileLock(self.folder / _LOCK, timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from crosstower.data.sources.source import Source, open_source, require_columns
 from crosstower.ranking.predict import scored_frames, type_steps
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Precision
+from crosstower.recipe.data import Data
 from crosstower.training.run import Run
 
 PARTITION_ROWS = 1_000_000
@@ -43,10 +44,10 @@ def predict_partitions(
     force: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> tuple[JobSummary, list[str]]:
-    """Write predictions as partitioned Parquet; return the totals and what to know of the rows.
+    """Write predictions as partitioned Parquet; return the totals and notes on the rows.
 
     The rows of the parts are those that `predict_file` writes into one file. A part has the rows of
-    a file, or at most `partition_size` rows of a Parquet file. The same call goes on with a job
+    a file, or at most `partition_size` rows of a Parquet file. The same call continues a job
     that was stopped.
 
     Args:
@@ -89,6 +90,7 @@ def predict_partitions(
             "blend": blend,
             "precision": precision,
             "partition_size": partition_size,
+            **_digests_of_tables(scorer.ranker.run.recipe.data),
         },
         partitions=len(partitions),
     )
@@ -103,6 +105,12 @@ def predict_partitions(
         on_progress=on_progress,
     )
     return summary, sentences_of(summary.counts, scorer.ranker, blended=blend)
+
+
+def _digests_of_tables(data: Data) -> dict[str, str]:
+    """Return a digest per joined table and event log."""
+    paths = [table.path for table in data.joins] + [log.path for log in data.events if log.path]
+    return {f"digest of {path}": digest_of(open_source(path, data.csv)) for path in paths}
 
 
 @dataclass(frozen=True)

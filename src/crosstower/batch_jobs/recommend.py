@@ -42,7 +42,7 @@ def recommend_users(
 
     The lists are those of single requests: of a bundle those of its server, without live events
     and exploration; of a retrieval run those of `Retriever.recommend`. Memory does not grow with
-    the number of users. The same call goes on with a job that was stopped.
+    the number of users. The same call continues a job that was stopped.
 
     Args:
         model: path or address of a retrieval run or a bundle.

@@ -68,8 +68,8 @@ def run_job(
 ) -> JobSummary:
     """Do the partitions of a job that have no part yet, and return the totals.
 
-    Parts appear whole, and the file `_SUCCESS` appears last. The same call goes on with a job that
-    was stopped.
+    Parts appear whole, and the file `_SUCCESS` appears last. The same call continues a job that was
+    stopped.
 
     Args:
         work: of the job.

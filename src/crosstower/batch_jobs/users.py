@@ -184,7 +184,7 @@ def check_each_once(users: UsersOfFile) -> None:
     for user, place in _places(users.source, column, twice) if len(twice) else ():
         if user in seen:
             raise DataError(
-                f"user {user!r} is there twice: {seen[user]} and {place}; keep one row per user"
+                f"user {user!r} occurs twice: {seen[user]} and {place}; keep one row per user"
             )
         seen[user] = place
 

@@ -46,7 +46,8 @@ def job_progress(unit: str, *, console: Console | None = None) -> Generator[OnPr
         TimeRemainingColumn(),
     ]
     shown = console or Console(stderr=True)
-    with Progress(*columns, console=shown, transient=True) as progress:
+    hidden = not shown.is_interactive
+    with Progress(*columns, console=shown, transient=True, disable=hidden) as progress:
         task = None
 
         def show(_stage: str, done: int | None = None, total: int | None = None, /) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from crosstower.cli.options import RANK, Events, Force, Json, Model, RunArgument, Seed
+from crosstower.cli.options import RANK, Events, Json, Model, RunArgument, Seed
 from crosstower.errors import QueryError
 from crosstower.values.addresses.address import place_of
 
@@ -32,8 +32,8 @@ def predict(
             "-o",
             "--output",
             metavar="FILE",
-            help="Parquet file to write, with --partition-size a folder of parts"
-            " (default: predictions.parquet, predictions).",
+            help="Parquet file to write; a folder with --partition-size"
+            " (default: predictions.parquet, or predictions).",
         ),
     ] = None,
     column: Annotated[
@@ -55,17 +55,21 @@ def predict(
         typer.Option(
             min=1,
             metavar="ROWS",
-            help="Write one part per file, and per ROWS rows of a Parquet file; resumable.",
+            help="Write a folder: a part per file, or per ROWS rows of a Parquet file; resumable.",
         ),
     ] = None,
     processes: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Workers; needs --partition-size.")
+        int, typer.Option(min=1, metavar="N", help="Number of workers; needs --partition-size.")
     ] = 1,
     engine: Annotated[
         Literal["local", "ray"],
-        typer.Option(help="Workers here, or of a Ray cluster; needs --partition-size."),
+        typer.Option(
+            help="Processes of this machine, or workers of a Ray cluster; needs --partition-size."
+        ),
     ] = "local",
-    force: Force = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the output file, or parts of another job.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score raw rows and write the predictions to Parquet."""
@@ -109,7 +113,7 @@ def predict(
 
 
 def _in_parts(run: Path, data: str, output: Path, *, as_json: bool, **options: Any) -> None:
-    """Score rows partition by partition, and print the totals and what to know of the rows."""
+    """Score rows partition by partition, and print the totals and notes on the rows."""
     from crosstower.batch_jobs.predict import predict_partitions
     from crosstower.cli.job_progress import job_progress
     from crosstower.cli.recommend import print_summary

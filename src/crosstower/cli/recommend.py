@@ -46,22 +46,29 @@ def recommend(
     seed: Seed = None,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Batch: folder of Parquet parts."),
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Batch: folder of the Parquet files."
+        ),
     ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Batch: items that the ranker of a bundle scores (default: as the bundle says).",
+            help="Batch: number of items that the ranker scores (default: that of the bundle).",
         ),
     ] = None,
     stages: Annotated[
         bool, typer.Option("--stages", help="Batch: add the ranks and scores of the stages.")
     ] = False,
     partition_size: Annotated[
-        int, typer.Option(min=1, metavar="USERS", help="Batch: largest number of users of a part.")
-    ] = 50_000,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="USERS",
+            help="Batch: largest number of users per file (default: 50,000).",
+        ),
+    ] = None,
     processes: Processes = 1,
     engine: EngineOption = "local",
     force: Annotated[
@@ -72,17 +79,25 @@ def recommend(
     """Recommend items for a user or a query, or with --users for many users.
 
     A user's history is excluded if the recipe says so. With --users, the lists of each partition of
-    users are written to a Parquet file of FOLDER; the same command goes on after an interruption.
+    users are written to a Parquet file in FOLDER; run the command again after an interruption.
     """
     if users is None:
-        _refuse_batch_options(output=output, candidates=candidates, stages=stages)
+        _refuse_batch_options(
+            output=output is not None,
+            candidates=candidates is not None,
+            stages=stages,
+            partition_size=partition_size is not None,
+            processes=processes != 1,
+            engine=engine != "local",
+            force=force,
+        )
         _one(model, user, k=k, where=where, query=query, seed=seed, as_json=as_json)
         return
     if user is not None or query is not None:
         raise QueryError("--users: give no --user and no --query; a file can have query columns")
     if output is None:
         raise QueryError("--users: needs a folder for the lists; give one with -o FOLDER")
-    from crosstower.batch_jobs.recommend import recommend_users
+    from crosstower.batch_jobs.recommend import PARTITION_USERS, recommend_users
     from crosstower.cli.job_progress import job_progress
 
     with job_progress("users") as on_progress:
@@ -95,7 +110,7 @@ def recommend(
             candidates=candidates,
             stages=stages,
             seed=seed,
-            partition_size=partition_size,
+            partition_size=partition_size or PARTITION_USERS,
             processes=processes,
             engine=engine,
             force=force,
@@ -117,12 +132,13 @@ def print_summary(summary: JobSummary, read: str, written: str, *, as_json: bool
     if as_json:
         typer.echo(json.dumps(summary.plain(), indent=1))
         return
-    kept = f" ({summary.kept:,} kept of an earlier call)" if summary.kept else ""
+    kept = f" ({summary.kept:,} kept from an earlier call)" if summary.kept else ""
+    rate = f", {summary.rows_per_second:,.0f} {read}/s" if summary.kept < summary.partitions else ""
     typer.echo(
         f"{summary.output}: {summary.read:,} {read}, {summary.written:,} {written},"
-        f" {summary.partitions:,} parts{kept}, {summary.rows_per_second:,.0f} {read}/s"
+        f" {summary.partitions:,} part{'s' * (summary.partitions != 1)}{kept}{rate}"
     )
-    if notes := ", ".join(f"{count:,} {name}" for name, count in summary.counts.items() if count):
+    if notes := ", ".join(f"{name}: {count:,}" for name, count in summary.counts.items() if count):
         typer.echo(notes)
 
 
@@ -157,7 +173,7 @@ def _one(
     print_hits(found, as_json, nothing=nothing_left(retriever, user, where))
 
 
-def _refuse_batch_options(**given: Any) -> None:
-    for name, value in given.items():
-        if value:
-            raise QueryError(f"--{name}: for batch jobs only; add --users all or --users FILE")
+def _refuse_batch_options(**given: bool) -> None:
+    if name := next((name for name, there in given.items() if there), None):
+        option = name.replace("_", "-")
+        raise QueryError(f"--{option}: for batch jobs only; add --users all or --users FILE")

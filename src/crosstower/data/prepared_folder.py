@@ -1,7 +1,7 @@
 """A folder of prepared rows: an encoder and the rows that it encoded, for any number of trainings.
 
 - `recipe.yaml`: the recipe that the rows were prepared for
-- `encoder/`: the encoder, and what a later warm start goes on from
+- `encoder/`: the encoder, with its state for later warm starts
 - folders of shards, one per split of a ranker; `queries` and `items` of a retriever
 - files of the job, such as the targets of the valid and test rows
 - `prepared.json`: written last; a folder without it is incomplete
@@ -78,7 +78,7 @@ class PreparedFolder:
 
     @property
     def learned(self) -> Learned:
-        """What a warm start from a run of these rows goes on from."""
+        """State of the encoder for a warm start from a run of these rows."""
         return self._learned[1]
 
     def rows(self, name: str, memory_bytes: int) -> ShardedRows:
@@ -111,7 +111,7 @@ def write_prepared(
     Args:
         folder: of the files.
         recipe: all paths absolute.
-        fitted: the encoder, and what the next training goes on from.
+        fitted: the encoder, with its state for the next training.
         facts: statistics of the data.
         shards: by folder.
 

@@ -22,7 +22,7 @@ TARGETS = "targets-{}.parquet"
 
 
 def store_rows(prepared: Prepared, folder: Path) -> Shards:
-    """Write encoded rows as shards, and the targets and fingerprints beside them.
+    """Write encoded rows as shards, and the targets and fingerprints next to them.
 
     Args:
         prepared: rows in memory or on disk.

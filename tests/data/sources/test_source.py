@@ -72,7 +72,7 @@ BAD_PATHS = {
     "blank.csv": (b"\n\n", "cannot be read as csv"),
     "broken.parquet": (b"PAR1 and then nothing", "cannot be read as parquet"),
     "rows.xlsx": (b"PK", r"unknown kind of file '\.xlsx'"),
-    "twice.csv": (b"a,b,a\n1,2,3\n", "column 'a' is there twice"),
+    "twice.csv": (b"a,b,a\n1,2,3\n", "column 'a' occurs twice"),
 }
 
 
@@ -104,7 +104,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_a_frame_with_a_column_twice_is_an_error(data: object) -> None:
-    with pytest.raises(DataError, match="data frame: column 'a' is there twice"):
+    with pytest.raises(DataError, match="data frame: column 'a' occurs twice"):
         open_source(data)
 
 

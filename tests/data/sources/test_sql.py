@@ -78,7 +78,7 @@ def test_the_temporary_file_goes_with_the_source(database: Path, tmp_path: Path)
         ("SELECT nope FROM clicks ORDER BY i", r'the database refuses it: .*"nope" not found'),
         ("DROP TABLE clicks -- ORDER BY", "read-only mode"),
         ("SELECT i FROM clicks WHERE i > 99 ORDER BY i", "no rows; check its conditions"),
-        ("SELECT i, x AS i FROM clicks ORDER BY x", "column 'i' is there twice"),
+        ("SELECT i, x AS i FROM clicks ORDER BY x", "column 'i' occurs twice"),
     ],
 )
 def test_a_wrong_query_is_an_error_that_leaves_nothing(

@@ -39,6 +39,7 @@ def test_lazy_adam_names_what_row_wise_adagrad_saves() -> None:
     # per id: two moments of 64 floats and a step against one float
     assert f"saves {10**9 / 8 * (2 * 64 * 4 + 4 - 4) / 1e9:.2f} GB of state on each device" in words
     assert "let FBGEMM update tables" in words
+    assert "lazy_adam" not in advice(devices=8, ids=1000)  # nothing to save
     plain = advice(devices=8, **FUSED)
     assert "lazy_adam" not in plain
     assert "FBGEMM" not in plain

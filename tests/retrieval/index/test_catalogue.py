@@ -40,7 +40,7 @@ def test_items_are_added_replaced_and_removed(tmp_path: Path) -> None:
     [
         ([], np.empty((0, 3)), None, "no items"),
         ([1, 2], np.eye(3), None, "2 item ids for 3 vectors"),
-        ([1, 1, 2], np.eye(3), None, "item ids: 1 is there twice"),
+        ([1, 1, 2], np.eye(3), None, "item ids: 1 occurs twice"),
         ([1, None, 2], np.eye(3), None, "row 1 has none"),
         ([1, 2, 3], np.full((3, 3), np.inf), None, "item vectors: row 0 is not finite"),
         ([1, 2, 3], np.zeros(3), None, "expected .items, width., got shape"),

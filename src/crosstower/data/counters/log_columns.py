@@ -56,8 +56,7 @@ def open_path(path: str, dialect: Csv) -> Source:
     try:
         return open_source(path, dialect)
     except DataError as error:
-        reason = str(error).replace("check data.path", "check the path")
-        raise DataError(f"data.events: {reason}") from None
+        raise DataError(f"data.events: {error}") from None
 
 
 def open_log(base: Source, log: EventLog, data: Data, keys: Sequence[str]) -> Source:

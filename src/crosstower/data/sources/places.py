@@ -84,8 +84,8 @@ def _open_files(place: Place, version: TableVersion, dialect: Csv | None) -> Fil
     sizes = _expand(place) if isinstance(place, Path) else _expand_address(place)
     if not sizes:
         raise DataError(
-            f"{place}: no such file, folder or glob; check data.path"
-            f" (relative paths start at the recipe's folder; allowed: {', '.join(FORMATS)})"
+            f"{place}: no such file, folder or glob; check the path (those of a recipe start"
+            f" at its folder; allowed: {', '.join(FORMATS)})"
         )
     root = _root(place, alone=place in sizes)
     files = tuple(open_file(file, dialect, root=root) for file in sizes)

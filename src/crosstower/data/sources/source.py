@@ -143,4 +143,4 @@ def _open_frame(data: Any) -> FrameSource:
 def _check_unique(names: list[str], where: str) -> None:
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
-        raise DataError(f"{where}: column '{twice}' is there twice; rename or drop one of them")
+        raise DataError(f"{where}: column '{twice}' occurs twice; rename or drop one of them")

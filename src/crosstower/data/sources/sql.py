@@ -60,7 +60,7 @@ def open_sql(query: str, connection: str) -> SqlSource:
 
     Raises:
         DataError: a package is missing, the database cannot be reached, the query is wrong, a
-            column is there twice, or there are no rows.
+            column occurs twice, or there are no rows.
 
     """
     words = " ".join(query.split())
@@ -83,7 +83,7 @@ def _write(query: str, connection: str, path: Path, name: str) -> None:
         names = reader.schema.names
         twice = next((column for column in names if names.count(column) > 1), None)
         if twice is not None:
-            raise DataError(f"{name}: column '{twice}' is there twice; name one of them with AS")
+            raise DataError(f"{name}: column '{twice}' occurs twice; name one of them with AS")
         with ipc.new_file(sink, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)

@@ -43,7 +43,7 @@ def list_metrics(
         ks: lengths of the list to look at, at most K.
 
     Raises:
-        DataError: a k is below 1 or above K, or a pair is there twice.
+        DataError: a k is below 1 or above K, or a pair occurs twice.
 
     """
     _check(shown, relevant, ks)

@@ -12,6 +12,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.training import Training
 
 _LARGE = 100_000_000
+_WORTH = 10_000_000  # bytes of a device: less needs no advice
 _REMEDY = {
     "compute": "matrix products take most of a step: training.precision: bfloat16, a smaller rank"
     " or narrower layers are faster",
@@ -79,11 +80,12 @@ def _optimizer(settings: Training, work: Work, plan: Plan) -> Iterator[str]:
         saved = sum(
             t.rows * (t.state - state_of(rowwise, t.width)) for t in work.tables if t.width > 1
         )
-        saved = max(saved, 0) / plan.devices
-        yield (
-            f"embedding_optimizer: rowwise_adagrad instead of lazy_adam saves {saved / 1e9:,.2f} GB"
-            " of state on each device"
-        )
+        saved /= plan.devices
+        if saved >= _WORTH:
+            yield (
+                "embedding_optimizer: rowwise_adagrad instead of lazy_adam saves"
+                f" {saved / 1e9:,.2f} GB of state on each device"
+            )
     if plan.devices > 1 and not is_fused(settings) and work.tables:
         yield (
             "clip_norm: null, no embedding_weight_decay, and rowwise_adagrad or adagrad let FBGEMM"

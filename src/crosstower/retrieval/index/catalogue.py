@@ -51,7 +51,7 @@ class Catalogue:
             )
         twice = series.filter(series.is_duplicated())
         if len(twice):
-            raise QueryError(f"item ids: {twice[0]!r} is there twice; keep one row an item")
+            raise QueryError(f"item ids: {twice[0]!r} occurs twice; keep one row per item")
         self.ids, self.attributes = series, attributes
         self.active_mask = np.ones(len(series), dtype=bool)
         self._count = len(series)

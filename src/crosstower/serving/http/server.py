@@ -101,7 +101,7 @@ def _prepared(settings: Settings) -> Generator[Bundle]:
 def _chosen(state: State, base: Bundle) -> Bundle:
     """Return the version that was live last in place of a bundle, and let the workers serve it.
 
-    A server of several serves what the others do.
+    With several servers, that is the version that the others serve.
     """
     line, bundle = state.versions.last_choice(base.version), base
     if line is not None and line.live != 0:

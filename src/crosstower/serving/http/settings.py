@@ -101,7 +101,7 @@ class Settings(FrozenModel):
         """
         found = self.state if isinstance(self.state, Path) else self.temporary
         if found is None:
-            raise ServeError("temporary: missing; a state in PostgreSQL needs a folder beside it")
+            raise ServeError("temporary: missing; a state in PostgreSQL needs a folder as well")
         return found
 
     def to_environment(self) -> None:

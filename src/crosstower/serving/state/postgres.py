@@ -204,7 +204,7 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def _own_connection(self) -> Generator[LimitedConnection]:
-        """Yield a connection without a limit, beside those of the pool."""
+        """Yield a connection without a limit, in addition to those of the pool."""
         self._check()
         with connect(self._address, seconds=math.inf, reason=self._away) as raw:
             yield raw

@@ -34,7 +34,7 @@ _MADE: list[ShardedRows] = []
 def building_in(world: World, settings: Training) -> Generator[None]:
     """Return a context in which the tables of new models have the rows of this process alone.
 
-    Their values are drawn into TorchRec's memory, so that no table is there twice.
+    Their values are drawn into TorchRec's memory, so that no table occurs twice.
 
     Args:
         world: of the training.
