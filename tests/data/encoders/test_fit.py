@@ -121,3 +121,12 @@ def test_learners_without_merge_are_named() -> None:
     fit = EncoderFit(schema({"a": "numeric", "b": "numeric"}))
     fit._learners["b"] = _Stubborn()
     assert fit.unmerged() == ["b"]
+
+
+def test_numbers_beyond_the_range_of_floats_name_their_column() -> None:
+    fit = EncoderFit(
+        Schema.model_validate({"columns": {"size": "numeric"}, "tasks": {"y": "binary"}})
+    )
+    fit.add(pl.DataFrame({"size": [-1e300, 1e300], "y": [0, 1]}))
+    with pytest.raises(DataError, match=r"column 'size': .* got inf; .*transform: quantile"):
+        fit.finish()

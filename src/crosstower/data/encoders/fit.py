@@ -13,7 +13,7 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.labels import LabelFit
 from crosstower.data.encoders.learned import Learned
 from crosstower.data.layout import Layout
-from crosstower.errors import DataError, RunError
+from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.recipe.kinds.coded import TableLearner, coded_columns
 from crosstower.recipe.kinds.learner import Learner, Merging, Recalling, RowLearner
 from crosstower.recipe.own_columns import ROW
@@ -135,7 +135,7 @@ class EncoderFit:
 
     def draft(self) -> Encoder:
         """Return the encoder of the rows so far, of which there may be none."""
-        states = {name: learner.finish() for name, learner in self._learners.items()}
+        states = {name: _state_of(name, learner) for name, learner in self._learners.items()}
         if self.start is not None:
             return self._moved(states, self.start[0])
         labels = {name: fit.scale for name, fit in self._labels.items()}
@@ -174,6 +174,16 @@ class EncoderFit:
             memories={name: memory for name, memory in memories.items() if memory is not None},
             seen={name: table.seen() for name, table in tables.items()},
         )
+
+
+def _state_of(column: str, learner: Learner) -> Any:
+    try:
+        return learner.finish()
+    except RecipeError as error:  # of numbers whose squares exceed the range of floats
+        raise DataError(
+            f"column '{column}': its training values cannot be fitted: {error}; divide large"
+            " numbers, or set transform: quantile"
+        ) from error
 
 
 def _unreadable(column: str, cause: str) -> str:
