@@ -33,6 +33,8 @@ def test_an_address_has_the_parts_of_a_path() -> None:
         "https://user:hunter2@host/rows.csv",
         "hdfs://hunter2@node:8020/rows",
         "https://host/rows.csv?X-Amz-Signature=hunter2",
+        "az://container/rows.parquet?sv=2025-01-05&sig=hunter2",
+        "s3://bucket/rows/*.csv?X-Amz-Signature=hunter2",
         Path("s3://AKIAKEY:hunter2@bucket/rows"),
     ],
 )

@@ -21,6 +21,7 @@ CATALOG = "iceberg"
 """Scheme of tables of an Iceberg catalog, as in iceberg://CATALOG/NAMESPACE.TABLE."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(.*)", re.DOTALL)
+_QUERY = re.compile(r"\?[\w.-]+=[^/]*(?:&|$)")  # in a pattern, ? stands for one character
 _HOSTS = ("hdfs", "https", "http")  # their first part is a host, which may have a port
 
 
@@ -180,7 +181,7 @@ def _check(scheme: str, path: str, error: type[CrosstowerError]) -> None:
             " from the address and set the environment instead, such as AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY"
         )
-    if scheme in ("https", "http") and "?" in path:
+    if _QUERY.search(path) or (scheme in ("https", "http") and "?" in path):
         raise error(
             f"{scheme}://{host}/…?…: has a query, which may hold a signature that recipes and"
             " reports would show; give an address without a query, or download the file first"
