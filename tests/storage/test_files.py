@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from crosstower.storage.files import new_folder, replacing, same_file, sync_folder, write_atomic
+from crosstower.errors import RunError
+from crosstower.storage.files import (
+    new_folder,
+    refuse_unwritable,
+    replacing,
+    same_file,
+    sync_folder,
+    write_atomic,
+)
 from crosstower.values.addresses.address import place_of
 from crosstower.values.addresses.remote import exists, read_text
 
@@ -106,3 +114,16 @@ def test_a_file_at_an_address_appears_whole(bucket: str, tmp_path: Path) -> None
         assert read_text(place) == "first"
     assert read_text(place) == "second"
     assert list((tmp_path / "cache" / "uploads").iterdir()) == []
+
+
+def test_a_new_folder_needs_a_writable_folder_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_unwritable(tmp_path / "a" / "b", error=RunError)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file/run: cannot be made: .*file is a file"):
+        refuse_unwritable(tmp_path / "file" / "run", error=RunError)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(RunError, match=r"a/run: cannot be made: .* not writable"):
+        refuse_unwritable(tmp_path / "a" / "run", error=RunError)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -8,6 +8,7 @@ from typing import Any
 from crosstower.errors import RunError
 from crosstower.recipe.arguments import place_argument
 from crosstower.storage import folders
+from crosstower.storage.files import refuse_unwritable
 from crosstower.storage.folders import publish, work_folder
 from crosstower.training.run import MARKER, Run
 from crosstower.values.addresses.address import Address, place_of
@@ -41,8 +42,9 @@ def place_of_run(recipe: Any, out: Any, *, resume: bool) -> Path | None:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise RunError if the folder of a new run already exists."""
+    """Raise RunError if the folder of a new run already exists or cannot be made."""
     if not folder.exists():
+        refuse_unwritable(folder, error=RunError)
         return
     way = ""
     if (folder / MARKER).is_file():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstower.errors import CrosstowerError
 from crosstower.values.addresses.address import Address, Place
 from crosstower.values.addresses.cache import cache_folder
 from crosstower.values.addresses.remote import upload
@@ -78,6 +79,24 @@ def new_folder(path: Path) -> Generator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_unwritable(path: Path, *, error: type[CrosstowerError]) -> None:
+    """Raise an error of class `error` if a new file or folder cannot be made at a path.
+
+    Args:
+        path: of the new file or folder; folders above it may be missing.
+        error: class of the exception.
+
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise error(f"{path}: cannot be made: {above} is a file; choose another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise error(
+            f"{path}: cannot be made: the folder {above} is not writable; change its permissions,"
+            " or choose another place"
+        )
 
 
 def write_atomic(path: Place, content: bytes) -> None:

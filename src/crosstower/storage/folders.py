@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from crosstower.errors import CrosstowerError
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.storage.files import new_folder, same_file, write_atomic
+from crosstower.storage.files import new_folder, refuse_unwritable, same_file, write_atomic
 from crosstower.values.addresses.address import Address, Place
 from crosstower.values.addresses.cache import cache_folder, digest_of
 from crosstower.values.addresses.remote import delete, download, files_below, upload
@@ -112,10 +112,11 @@ def work_folder(address: Address) -> Path:
 
 
 def refuse_existing(place: Place, *, error: type[CrosstowerError]) -> None:
-    """Raise an error of class `error` if a new folder has a place that is taken."""
+    """Raise an error of class `error` if the place of a new folder is taken or not writable."""
     if isinstance(place, Path):
         if place.exists():
             raise error(f"{place}: already exists; remove it, or choose another folder")
+        refuse_unwritable(place, error=error)
         return
     try:
         found = files_below(place)
