@@ -210,6 +210,16 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
 
 
+def test_a_shard_that_was_changed_is_refused(recipe: Recipe, stored: Path, folder: Path) -> None:
+    path = stored / "train" / "000000.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"train/000000\.safetensors: damaged: its checksum"):
+        fit(recipe, out=folder / "run", prepared=stored, quiet=True)
+    assert not (folder / "run").exists()
+
+
 def test_the_manifest_names_every_file(stored: Path) -> None:
     manifest = json.loads((stored / "prepared.json").read_bytes())
     shards = [f"{n}/{s['file']}" for n, found in manifest["shards"].items() for s in found]

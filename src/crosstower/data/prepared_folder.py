@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -24,7 +24,7 @@ from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
-from crosstower.storage.documents import FileFacts, facts_of, fault_of, read_document
+from crosstower.storage.documents import FileFacts, facts_of, fault_of, read_document, size_fault_of
 from crosstower.storage.folders import local_folder
 from crosstower.values.addresses.address import Place, place_of
 
@@ -94,6 +94,22 @@ class PreparedFolder:
         """
         return ShardedRows(self.folder / name, self.shards[name], memory_bytes)
 
+    def shard_files(self) -> Iterator[tuple[Path, FileFacts]]:
+        """Yield the path of each shard with its size and checksum."""
+        for name, shards in self.shards.items():
+            for shard in shards:
+                yield self.folder / name / shard.file, shard.facts
+
+    def check_rows(self) -> None:
+        """Compare the checksums of all shards, which reads them once.
+
+        Raises:
+            RunError: a shard is damaged.
+
+        """
+        for path, facts in self.shard_files():
+            _refuse(path, fault_of(path, facts))
+
     @cached_property
     def _learned(self) -> tuple[Encoder, Learned]:
         return load_learned(self.folder / ENCODER)
@@ -132,7 +148,7 @@ def write_prepared(
 
 
 def open_prepared(place: str | Place) -> PreparedFolder:
-    """Return a folder of prepared rows; sizes and checksums of files are compared.
+    """Return a folder of prepared rows; checksums are compared, of shards only the sizes.
 
     Args:
         place: path or address; the files of an address are copied to the cache first.
@@ -145,25 +161,17 @@ def open_prepared(place: str | Place) -> PreparedFolder:
     if not (folder / MANIFEST).is_file():
         raise RunError(
             f"{folder}: no prepared rows ({MANIFEST} is missing); write them with: crosstower"
-            f" prepare RECIPE -o {folder}"
+            f" prepare RECIPE --out {folder}"
         )
     manifest = read_document(
         folder / MANIFEST, Manifest, newest=FORMAT, error=RunError, again=_AGAIN
     )
     for name, facts in manifest.files.items():
         _refuse(folder / name, fault_of(folder / name, facts))
-    for name, shards in manifest.shards.items():
-        for shard in shards:
-            _refuse(folder / name / shard.file, _fault(folder / name / shard.file, shard))
-    return PreparedFolder(folder, load_recipe(folder / RECIPE), manifest.facts, manifest.shards)
-
-
-def _fault(path: Path, shard: Shard) -> str | None:
-    """Return what is wrong with a shard by its size: reading all of it would take too long."""
-    if not path.is_file():
-        return "missing"
-    size = path.stat().st_size
-    return None if size == shard.file_bytes else f"{size:,} bytes of {shard.file_bytes:,}"
+    stored = PreparedFolder(folder, load_recipe(folder / RECIPE), manifest.facts, manifest.shards)
+    for path, facts in stored.shard_files():
+        _refuse(path, size_fault_of(path, facts))
+    return stored
 
 
 def _refuse(path: Path, fault: str | None) -> None:

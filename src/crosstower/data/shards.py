@@ -23,19 +23,20 @@ from crosstower.data.encoded_rows import BlockSize, EncodedRows, Rows
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.errors import RunError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.storage.documents import FileFacts, facts_of
 
 SHARD_BYTES = 128 << 20
 _LISTS = "lists"
 
 
 class Shard(FrozenModel):
-    """A file of encoded rows: its size, and the sizes of the blocks in it.
+    """A file of encoded rows: its size and checksum, and the sizes of the blocks in it.
 
     Blocks keep the order in which rows beyond `data.memory_mb` are shuffled.
     """
 
     file: str
-    file_bytes: int
+    facts: FileFacts
     blocks: tuple[BlockSize, ...]
 
     @property
@@ -82,8 +83,8 @@ class ShardWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{self.prefix}{len(self.shards):06d}.safetensors"
         write_block(Batch.concatenate(self._blocks), path)
-        size = path.stat().st_size
-        self.shards.append(Shard(file=path.name, file_bytes=size, blocks=tuple(self._sizes)))
+        shard = Shard(file=path.name, facts=facts_of(path), blocks=tuple(self._sizes))
+        self.shards.append(shard)
         self._blocks, self._sizes = [], []
 
 

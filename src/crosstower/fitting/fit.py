@@ -113,7 +113,7 @@ def fit(
     again = world.first(partial(_began, folder))
     resume, warm_start = resume or again, None if again else warm_start
     job, models, notes = check_recipe(recipe, world)
-    stored = _stored(prepared, recipe, data, warm_start)
+    stored = _stored(prepared, recipe, data, warm_start, world)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
     world.first(lambda: None if resume else refuse_existing(folder))
@@ -168,12 +168,16 @@ def _began(folder: Path) -> bool:
     return restarts() > 0 and (folder / "run.json").is_file()
 
 
-def _stored(prepared: Any, recipe: Recipe, data: Any, warm_start: Any) -> PreparedFolder | None:
-    """Return prepared rows that fit the recipe, if any are given."""
+def _stored(
+    prepared: Any, recipe: Recipe, data: Any, warm_start: Any, world: World
+) -> PreparedFolder | None:
+    """Return prepared rows that fit the recipe, if any are given; one process reads all shards."""
     if prepared is None:
         return None
     refuse_with_prepared(data, warm_start)
-    return prepared_for(prepared, recipe)
+    stored = prepared_for(prepared, recipe)
+    world.first(stored.check_rows)
+    return stored
 
 
 def _seeds(recipe: Recipe, count: int | None) -> range:

@@ -36,13 +36,21 @@ def fault_of(path: Path, facts: FileFacts) -> str | None:
     >>> fault_of(Path("nowhere"), FileFacts(bytes=1, sha256="ab"))
     'missing'
     """
+    fault = size_fault_of(path, facts)
+    if fault is not None:
+        return fault
+    return None if facts_of(path) == facts else "damaged: its checksum is another"
+
+
+def size_fault_of(path: Path, facts: FileFacts) -> str | None:
+    """Return what is wrong with a file by its size, None if it is as its facts say."""
     if not path.is_file():
         return "missing"
     size = path.stat().st_size
-    if size != facts.bytes:
-        what = "cut short" if size < facts.bytes else "longer than it was"
-        return f"{what}: {size:,} bytes of {facts.bytes:,}"
-    return None if facts_of(path) == facts else "damaged: its checksum is another"
+    if size == facts.bytes:
+        return None
+    what = "cut short" if size < facts.bytes else "longer than it was"
+    return f"{what}: {size:,} bytes of {facts.bytes:,}"
 
 
 def read_document(
