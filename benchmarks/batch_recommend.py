@@ -17,8 +17,8 @@ import polars as pl
 
 from benchmarks.machine import describe
 from benchmarks.serving_bundle import serving_bundle
-from crosstower.batch_jobs.recommend import recommend_users
 from crosstower.retrieval.files import USER
+from crosstower.serving.batch_jobs.recommend import recommend_users
 from crosstower.serving.bundle import Bundle
 
 NAMES = ("model", "users", "processes", "users/s", "whole job s", "CPU ms/user", "worker MB")

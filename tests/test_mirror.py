@@ -33,3 +33,8 @@ def test_every_source_file_with_logic_has_its_test_file() -> None:
 
 def test_no_exception_outlives_its_reason() -> None:
     assert [name for name in EXCEPTIONS if name not in lacking()] == []
+
+
+def test_the_root_of_the_package_stays_small() -> None:
+    names = {path.name for path in SOURCE.iterdir()} - {"__pycache__", "py.typed"}
+    assert len(names) <= 20

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.run import JobSummary
 from crosstower.cli.recommend import print_summary
+from crosstower.serving.batch_jobs.run import JobSummary
 from crosstower.serving.bundle import Bundle
 from crosstower.training.run import Run
 

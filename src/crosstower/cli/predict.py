@@ -114,9 +114,9 @@ def predict(
 
 def _in_parts(run: Path, data: str, output: Path, *, as_json: bool, **options: Any) -> None:
     """Score rows partition by partition, and print the totals and notes on the rows."""
-    from crosstower.batch_jobs.predict import predict_partitions
     from crosstower.cli.job_progress import job_progress
     from crosstower.cli.recommend import print_summary
+    from crosstower.serving.batch_jobs.predict import predict_partitions
 
     with job_progress("rows") as on_progress:
         summary, sentences = predict_partitions(

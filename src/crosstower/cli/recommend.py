@@ -11,7 +11,7 @@ from crosstower.cli.options import RETRIEVE, Count, Json, Query, Seed, Where, pa
 from crosstower.errors import QueryError
 
 if TYPE_CHECKING:
-    from crosstower.batch_jobs.run import JobSummary
+    from crosstower.serving.batch_jobs.run import JobSummary
 
 recommend_app = typer.Typer()
 
@@ -97,8 +97,8 @@ def recommend(
         raise QueryError("--users: give no --user and no --query; a file can have query columns")
     if output is None:
         raise QueryError("--users: needs a folder for the lists; give one with -o FOLDER")
-    from crosstower.batch_jobs.recommend import PARTITION_USERS, recommend_users
     from crosstower.cli.job_progress import job_progress
+    from crosstower.serving.batch_jobs.recommend import PARTITION_USERS, recommend_users
 
     with job_progress("users") as on_progress:
         summary = recommend_users(
@@ -153,10 +153,10 @@ def _one(
     as_json: bool,
 ) -> None:
     """Print one list."""
-    from crosstower.batch_jobs.models import is_bundle, refuse_seed
     from crosstower.cli.funnel import print_found
     from crosstower.cli.retrieval_tables import nothing_left, print_hits
     from crosstower.retrieval.retriever import Retriever
+    from crosstower.serving.batch_jobs.models import is_bundle, refuse_seed
     from crosstower.serving.bundle.bundle import Bundle
 
     given: dict[str, Any] = {"k": k, "where": where, "query": parsed_query(query)}

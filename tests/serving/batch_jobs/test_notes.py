@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from crosstower.batch_jobs.notes import counts_of, sentences_of
 from crosstower.data.counters.matches import CountMatch
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.ranking.ranker import Ranker
+from crosstower.serving.batch_jobs.notes import counts_of, sentences_of
 from crosstower.training.run import Run
 
 

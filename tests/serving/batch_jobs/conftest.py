@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.output import OutputFolder
-from crosstower.batch_jobs.partitions import partitions_of
 from crosstower.data.sources.source import open_source
+from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.partitions import partitions_of
 
 from .copying import FACTS, Copy, Job
 
@@ -25,4 +25,4 @@ def job(tmp_path: Path) -> Job:
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers import the faults."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])

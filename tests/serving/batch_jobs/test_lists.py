@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from crosstower.batch_jobs.lists import ListRows
 from crosstower.funnel.online.request import Ranked
 from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.serving.batch_jobs.lists import ListRows
 
 ITEMS = Catalogue(["a", "b", "c", "d"])
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstower.batch_jobs.lists import ListRows
 from crosstower.errors import BundleError, QueryError, RunError
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest
@@ -15,6 +14,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.retrieval.files import FOLDER
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
+from crosstower.serving.batch_jobs.lists import ListRows
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.bundle.manifest import NAME

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
-from crosstower.batch_jobs.partitions import Partition
-from crosstower.batch_jobs.parts import part_file
-from crosstower.batch_jobs.recommend import RecommendWork, recommend_users
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.retrieval.files import USER
 from crosstower.retrieval.retriever import Retriever
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.parts import part_file
+from crosstower.serving.batch_jobs.recommend import RecommendWork, recommend_users
 from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.http.app import create_app
 from crosstower.serving.http.settings import Limits, Settings
@@ -21,7 +21,7 @@ from crosstower.training.run import Run
 from crosstower.values.addresses.address import Address, place_of
 from crosstower.values.addresses.remote import delete, download
 
-from ..fixtures.funnels import Runs
+from ...fixtures.funnels import Runs
 
 
 def lists(folder: Path) -> pl.DataFrame:

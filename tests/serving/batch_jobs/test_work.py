@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.partitions import Partition
-from crosstower.batch_jobs.work import write_part
 from crosstower.errors import DataError, RunError
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.work import write_part
 
 from .copying import Job
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.users import AllUsers, UsersOfFile, check_each_once, users_of
 from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, QueryError
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
+from crosstower.serving.batch_jobs.users import AllUsers, UsersOfFile, check_each_once, users_of
 from crosstower.training.run import Run
 
 PLAIN = FunnelRequest(k=7, where="year > 1970")

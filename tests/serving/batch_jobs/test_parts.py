@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs import parts
-from crosstower.batch_jobs.parts import PartFacts, part_file, read_facts
+from crosstower.serving.batch_jobs import parts
+from crosstower.serving.batch_jobs.parts import PartFacts, part_file, read_facts
 
 
 def test_a_part_holds_its_rows_and_says_who_wrote_it(

@@ -7,13 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from crosstower.batch_jobs.models import digest_of_ranker
-from crosstower.batch_jobs.notes import counts_of, sentences_of
-from crosstower.batch_jobs.output import JobFacts
-from crosstower.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
-from crosstower.batch_jobs.parts import PartWriter
-from crosstower.batch_jobs.run import Engine, JobSummary, absolute, run_job
-from crosstower.batch_jobs.work import OnRows
 from crosstower.data.counters.counted_source import CountedSource, counted
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.reading import joined
@@ -22,6 +15,13 @@ from crosstower.ranking.predict import scored_frames, type_steps
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Precision
 from crosstower.recipe.data import Data
+from crosstower.serving.batch_jobs.models import digest_of_ranker
+from crosstower.serving.batch_jobs.notes import counts_of, sentences_of
+from crosstower.serving.batch_jobs.output import JobFacts
+from crosstower.serving.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
+from crosstower.serving.batch_jobs.parts import PartWriter
+from crosstower.serving.batch_jobs.run import Engine, JobSummary, absolute, run_job
+from crosstower.serving.batch_jobs.work import OnRows
 from crosstower.training.run import Run
 
 PARTITION_ROWS = 1_000_000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crosstower.batch_jobs.output import OutputFolder
-from crosstower.batch_jobs.partitions import Partition
-from crosstower.batch_jobs.parts import PartFacts
-from crosstower.batch_jobs.processes import OnEvent
-from crosstower.batch_jobs.work import Work, Worker, write_part
 from crosstower.data.daft_runner import map_pieces
 from crosstower.errors import CrosstowerError, RunError
+from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.parts import PartFacts
+from crosstower.serving.batch_jobs.processes import OnEvent
+from crosstower.serving.batch_jobs.work import Work, Worker, write_part
 
 
 class PartMaker:

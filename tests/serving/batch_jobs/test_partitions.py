@@ -6,17 +6,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.partitions import (
+from crosstower.data.reading import source_of
+from crosstower.data.sources.source import open_source
+from crosstower.errors import DataError, QueryError
+from crosstower.recipe.recipe import Data
+from crosstower.serving.batch_jobs.partitions import (
     Partition,
     digest_of,
     part_of,
     partitions_of,
     total_rows,
 )
-from crosstower.data.reading import source_of
-from crosstower.data.sources.source import open_source
-from crosstower.errors import DataError, QueryError
-from crosstower.recipe.recipe import Data
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.partitions import Partition
-from crosstower.batch_jobs.processes import Event, in_processes, in_this_process
 from crosstower.errors import DataError, RunError
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.processes import Event, in_processes, in_this_process
 
 from .copying import Copy, Job, KillOnce, crash
 

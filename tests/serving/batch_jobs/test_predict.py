@@ -5,7 +5,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.predict import predict_partitions
 from crosstower.errors import DataError, RunError
 from crosstower.fitting.fit import fit
 from crosstower.ranking.predict import predict_file
@@ -13,6 +12,7 @@ from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.data import Join
 from crosstower.recipe.recipe import Recipe
+from crosstower.serving.batch_jobs.predict import predict_partitions
 from crosstower.training.run import Run
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from crosstower.batch_jobs.output import JobFacts, OutputFolder
-from crosstower.batch_jobs.partitions import Partition, part_of
-from crosstower.batch_jobs.parts import PartWriter
-from crosstower.batch_jobs.work import OnRows
 from crosstower.data.sources.source import open_source
 from crosstower.errors import DataError
+from crosstower.serving.batch_jobs.output import JobFacts, OutputFolder
+from crosstower.serving.batch_jobs.partitions import Partition, part_of
+from crosstower.serving.batch_jobs.parts import PartWriter
+from crosstower.serving.batch_jobs.work import OnRows
 
 FACTS = JobFacts(
     job="copy",

@@ -15,11 +15,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from crosstower.batch_jobs.output import OutputFolder
-from crosstower.batch_jobs.partitions import Partition
-from crosstower.batch_jobs.parts import PartFacts
-from crosstower.batch_jobs.work import Work, write_part
 from crosstower.errors import CrosstowerError, RunError
+from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.parts import PartFacts
+from crosstower.serving.batch_jobs.work import Work, write_part
 
 ATTEMPTS = 3
 """Workers that a partition may lose before the job stops."""

@@ -12,22 +12,22 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.output import SUCCESS
-from crosstower.batch_jobs.run import run_job
 from crosstower.errors import CrosstowerWarning, DataError, QueryError, RunError
+from crosstower.serving.batch_jobs.output import SUCCESS
+from crosstower.serving.batch_jobs.run import run_job
 
 from .copying import FACTS, Copy, Job
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECONDS = 120
 DRIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from crosstower.batch_jobs.partitions import partitions_of
-from crosstower.batch_jobs.run import run_job
+from crosstower.serving.batch_jobs.partitions import partitions_of
+from crosstower.serving.batch_jobs.run import run_job
 from crosstower.data.sources.source import open_source
-from tests.batch_jobs.copying import FACTS, Copy, Wait
+from tests.serving.batch_jobs.copying import FACTS, Copy, Wait
 if __name__ == "__main__":
     data, out, mark = sys.argv[2:]
     work = Copy(data, Wait(Path(mark), 3))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from crosstower.batch_jobs.output import JOB, SUCCESS, OutputFolder
-from crosstower.batch_jobs.work import write_part
 from crosstower.errors import RunError
+from crosstower.serving.batch_jobs.output import JOB, SUCCESS, OutputFolder
+from crosstower.serving.batch_jobs.work import write_part
 
 from .copying import FACTS, Job
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crosstower.batch_jobs.models import OpenModel, digest_of_model, open_model
-from crosstower.batch_jobs.output import JobFacts
-from crosstower.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
-from crosstower.batch_jobs.parts import PartWriter
-from crosstower.batch_jobs.run import Engine, JobSummary, absolute, run_job
-from crosstower.batch_jobs.users import AllUsers, Users, UsersOfFile, check_each_once, users_of
-from crosstower.batch_jobs.work import OnRows
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import CrosstowerError, DataError, QueryError
 from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
 from crosstower.recipe.arguments import count_of
+from crosstower.serving.batch_jobs.models import OpenModel, digest_of_model, open_model
+from crosstower.serving.batch_jobs.output import JobFacts
+from crosstower.serving.batch_jobs.partitions import Partition, digest_of, part_of, partitions_of
+from crosstower.serving.batch_jobs.parts import PartWriter
+from crosstower.serving.batch_jobs.run import Engine, JobSummary, absolute, run_job
+from crosstower.serving.batch_jobs.users import (
+    AllUsers,
+    Users,
+    UsersOfFile,
+    check_each_once,
+    users_of,
+)
+from crosstower.serving.batch_jobs.work import OnRows
 from crosstower.values.addresses.address import Place
 
 PARTITION_USERS = 50_000

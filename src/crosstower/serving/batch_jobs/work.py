@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from crosstower.batch_jobs.output import OutputFolder
-from crosstower.batch_jobs.partitions import Partition
-from crosstower.batch_jobs.parts import PartFacts, PartWriter, part_file
 from crosstower.errors import CrosstowerError, RunError
+from crosstower.serving.batch_jobs.output import OutputFolder
+from crosstower.serving.batch_jobs.partitions import Partition
+from crosstower.serving.batch_jobs.parts import PartFacts, PartWriter, part_file
 
 OnRows = Callable[[int], None]
 """Called with the number of rows read since the last call."""

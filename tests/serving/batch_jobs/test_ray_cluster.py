@@ -9,15 +9,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosstower.batch_jobs.ray_cluster import PartMaker, on_ray
-from crosstower.batch_jobs.recommend import recommend_users
-from crosstower.batch_jobs.run import run_job
 from crosstower.errors import DataError, QueryError
+from crosstower.serving.batch_jobs.ray_cluster import PartMaker, on_ray
+from crosstower.serving.batch_jobs.recommend import recommend_users
+from crosstower.serving.batch_jobs.run import run_job
 from crosstower.training.run import Run
 
 from .copying import FACTS, Job
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "fixtures" / "ray_jobs.py"
 SECONDS = 600
 
