@@ -160,6 +160,15 @@ def test_a_wrong_traceparent_begins_a_new_trace(
     assert spans(exporter)[0].parent is None
 
 
+def test_baggage_is_neither_read_nor_logged(
+    traced: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = TRACEPARENT | {"baggage": "a user,user=never-logged;" + ";" * 2_000}
+    response = traced.post("/v1/recommend", json={"user": 1}, headers=headers)
+    assert response.headers["traceresponse"].startswith(f"00-{TRACE}-")
+    assert "user" not in caplog.text
+
+
 def test_tracing_that_the_environment_disables_has_no_ids(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

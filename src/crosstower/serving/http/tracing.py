@@ -173,4 +173,6 @@ def _exporter() -> str:
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    """Return the headers that name a span; baggage may name users, and a wrong one is logged."""
+    given = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    return {name: value for name, value in given if name != "baggage"}
