@@ -69,6 +69,10 @@ def test_a_role_that_may_only_write_rows_can_use_a_complete_schema(
         limited = schema.replace("//crosstower:", f"//{role}:")
         with State.open(limited) as state:
             assert state.put_users({1: {"a": 1}}) == 1
+            with pytest.raises(ServeError, match="nothing was erased; GRANT MAINTAIN ON events"):
+                state.erase_users([1])
+            postgres_server.execute(f"GRANT MAINTAIN ON {name}.events, {name}.users TO {role}")
+            assert state.erase_users([1]) == (1, 0)
         absent = f"{limited}_c"
         with pytest.raises(ServeError, match="cannot be used: permission denied for database"):
             State.open(absent)

@@ -118,6 +118,10 @@ class Database(ABC):
         """Return the bytes in use."""
 
     @abstractmethod
+    def check_scrub(self) -> None:
+        """Refuse to scrub where this process may not, before anything is deleted."""
+
+    @abstractmethod
     def scrub(self) -> None:
         """Remove what deleted rows have left behind."""
 

@@ -31,6 +31,12 @@ _BYTES = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
 WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relkind = 'r'
 """
+_KNOWS_MAINTAIN, _MAINTAIN = 170_000, "has_table_privilege(c.oid, 'MAINTAIN')"
+_MAY_VACUUM = """
+SELECT bool_and(pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE') OR {more})
+FROM pg_class c, pg_database d
+WHERE c.oid IN ('events'::regclass, 'users'::regclass) AND d.datname = current_database()
+"""
 _UNSENDABLE = (errors.DataError, errors.ProgramLimitExceeded)
 
 
@@ -162,6 +168,25 @@ class PostgresDatabase(Database):
         with self._explained(), self._pool.connection() as raw:
             found = raw.execute(_BYTES, (self._address.schema,)).fetchone()
         return 0 if found is None else found[0]
+
+    def check_scrub(self) -> None:
+        """Refuse a role that may not vacuum: PostgreSQL would skip its tables with a warning.
+
+        Raises:
+            ServeError: it may not; names what to grant.
+
+        """
+        with self._explained(), self._pool.connection() as raw:
+            newer = raw.info.server_version >= _KNOWS_MAINTAIN
+            found = raw.execute(_MAY_VACUUM.format(more=_MAINTAIN if newer else "false").encode())
+            if found.fetchone() == (True,):
+                return
+            role = raw.info.user
+        raise ServeError(
+            f"{self.place}: the role {role} may not vacuum the tables, so erased rows would stay;"
+            " nothing was erased; GRANT MAINTAIN ON events, users to it (PostgreSQL 17 or newer),"
+            " or use the role that owns the tables"
+        )
 
     def scrub(self) -> None:
         """Remove deleted rows from tables and indexes; readers and writers go on.

@@ -153,6 +153,9 @@ class SqliteDatabase(Database):
             )
         return (pages - free) * size
 
+    def check_scrub(self) -> None:
+        """Do nothing: a process that may write the file may rewrite it."""
+
     def scrub(self) -> None:
         """Rewrite the file without the remains of deleted rows; empty the write-ahead log.
 

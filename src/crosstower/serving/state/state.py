@@ -213,7 +213,11 @@ class State:
         Returns:
             Number of users that had attributes, and of events.
 
+        Raises:
+            ServeError: this role of PostgreSQL may not vacuum the tables; nothing is erased.
+
         """
+        self._database.check_scrub()
         with self._database.writing() as connection:
             found = user_table.erase(connection, users)
         self.scrub()
