@@ -1,5 +1,6 @@
 """Vectors in a real PostgreSQL with pgvector, compared with the exact index."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +154,18 @@ def test_a_password_is_neither_stored_nor_shown(
     assert PASSWORD in url
     assert PASSWORD not in (tmp_path / "index" / "index.json").read_text()
     assert PASSWORD not in str(PgvectorIndex.Options(url=url).model_dump())
+
+
+@pytest.mark.parametrize("name", ["db_schema", "table"])
+def test_names_in_a_saved_address_are_never_sql(
+    index: PgvectorIndex, tmp_path: Path, name: str
+) -> None:
+    index.save(tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    own = json.loads(path.read_text())[name]
+    path.write_text(path.read_text().replace(f'"{own}"', f'"{own}.x; DROP TABLE y"'))
+    with pytest.raises(RunError, match=r"should match pattern.*build the index again"):
+        open_index(path.parent)
 
 
 def test_a_database_that_swallows_every_packet_is_given_up(

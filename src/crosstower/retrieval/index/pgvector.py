@@ -45,13 +45,16 @@ _GRACE = 3.0  # seconds beyond the server's own limit
 
 
 class PgvectorAddress(FrozenModel):
-    """Where an index is; what `index.json` holds. Passwords are in the environment alone."""
+    """Where an index is; what `index.json` holds. Passwords are in the environment alone.
+
+    The names become SQL text, so they have the form of those that `build` makes.
+    """
 
     format: Literal[1] = 1
     kind: Literal["pgvector"] = "pgvector"
     url: str
-    db_schema: str
-    table: str
+    db_schema: str = Field(pattern=f"^{_SCHEMA}$")
+    table: str = Field(pattern=r"^items_[0-9a-f]{16}(_[0-9]+)?$")
     ef_search: int
     timeout: float
     width: int | None = None
