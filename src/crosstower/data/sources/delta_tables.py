@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from crosstower.data.sources.formats import CHUNK_ROWS
@@ -43,7 +44,9 @@ def open_delta(place: Place, version: TableVersion) -> TableSource:
     try:
         table = DeltaTable(str(place), version=version.number, storage_options=_options())
         if version.time is not None:
+            made = {one["version"]: one.get("timestamp") for one in table.history()}
             table.load_as_version(version.time)
+            _refuse_later(made.get(table.version()), version.time, name)
         data = table.to_pyarrow_dataset()
     except (DeltaError, OSError, ValueError) as error:
         raise DataError(
@@ -51,6 +54,20 @@ def open_delta(place: Place, version: TableVersion) -> TableSource:
             " it has, as in TABLE@v3 or TABLE@2026-01-31, or none for the newest one"
         ) from error
     return TableSource(name, tuple(data.schema.names), lambda columns: _batches(data, columns))
+
+
+def _refuse_later(made: int | None, time: datetime, name: str) -> None:
+    """Raise DataError for a time before the first version, which delta-rs would read.
+
+    Args:
+        made: time of the version that delta-rs chose, in milliseconds, if the table has it.
+        time: given.
+        name: for messages.
+
+    """
+    if made is not None and made > time.timestamp() * 1000:
+        first = datetime.fromtimestamp(made / 1000, UTC).isoformat(timespec="seconds")
+        raise DataError(f"{name}: no such version; the first one is of {first}, as in TABLE@v0")
 
 
 def _batches(data: Any, columns: Sequence[str]) -> Iterator[Any]:
