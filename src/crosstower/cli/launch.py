@@ -101,8 +101,9 @@ def _error_of(failures: Mapping[int, ProcessFailure]) -> BaseException:
         if failure.exitcode > 0:
             return SystemExit(failure.exitcode)
         return TrainingError(
-            f"rank {rank} was ended by {failure.signal_name()}; go on with --resume, or let the"
-            " processes start again by themselves with --max-restarts N"
+            f"rank {rank} was ended by {failure.signal_name()}; run the command again, with"
+            " --resume RUN if the folder of the run exists, or let the processes start again by"
+            " themselves with --max-restarts N"
         )
     if fault.trace:
         sys.stderr.write(f"rank {rank}:\n{fault.trace}")
