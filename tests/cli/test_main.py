@@ -115,3 +115,12 @@ def test_the_installed_command_runs() -> None:
     command = [sys.executable, "-c", "from crosstower.cli.main import main; main()", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
+
+
+def test_the_terminal_breaks_the_lines_of_a_help_text(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    code, out, _ = run(capsys, "serve", "--help")
+    paragraph = next(line for line in out.splitlines() if "Items and events that" in line)
+    assert (code, paragraph.strip().endswith("share a state in PostgreSQL.")) == (0, True)

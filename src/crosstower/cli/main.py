@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 import warnings
 from typing import Annotated
@@ -48,7 +50,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data_app, name="data", rich_help_panel=DATA)
+
+
+def _with_joined_lines(part: typer.Typer) -> typer.Typer:
+    """Let the terminal, not the source, break the lines of help paragraphs."""
+    for command in part.registered_commands:
+        text = command.callback and inspect.getdoc(command.callback)
+        command.help = text and re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    return part
+
+
+app.add_typer(_with_joined_lines(data_app), name="data", rich_help_panel=DATA)
 for part in (
     *(init_app, plan_app, prepare_app, fit_app, evaluate_app, demo_app),
     *(recommend_app, retrieval_app),
@@ -56,9 +68,9 @@ for part in (
     *(bundle_app, serve_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),
 ):
-    app.add_typer(part)
-app.add_typer(experiment_app, name="experiment", rich_help_panel=SERVE)
-app.add_typer(vectors_app, name="vectors", rich_help_panel=SERVE)
+    app.add_typer(_with_joined_lines(part))
+app.add_typer(_with_joined_lines(experiment_app), name="experiment", rich_help_panel=SERVE)
+app.add_typer(_with_joined_lines(vectors_app), name="vectors", rich_help_panel=SERVE)
 
 
 def _print_version(wanted: bool) -> None:
