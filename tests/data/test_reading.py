@@ -99,16 +99,16 @@ def test_vocabularies_know_training_rows_alone(files: tuple[Path, Run]) -> None:
 def test_an_interrupted_run_of_files_goes_on(
     files: tuple[Path, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, close = files[0] / "small.yaml", Trainer._close_epoch
+    path, evaluate = files[0] / "small.yaml", Trainer._evaluate
 
-    def stop(self: Trainer, *rest: Any) -> None:
-        close(self, *rest)
+    def stop(self: Trainer, *rest: Any, **options: Any) -> None:
+        evaluate(self, *rest, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trainer, "_close_epoch", stop)
+    monkeypatch.setattr(Trainer, "_evaluate", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(path, overrides=QUICK, out=tmp_path / "run", quiet=True)
-    monkeypatch.setattr(Trainer, "_close_epoch", close)
+    monkeypatch.setattr(Trainer, "_evaluate", evaluate)
     recipe = load_recipe(tmp_path / "run" / "recipe.yaml")
     resumed = fit(recipe, out=tmp_path / "run", resume=True, quiet=True)
     assert resumed.metrics["tasks"] == files[1].metrics["tasks"]

@@ -19,4 +19,5 @@ def test_what_is_served(client: TestClient, bundle: Bundle) -> None:
     assert len(found["sample_users"]) == 20
     assert found["metrics"]["ranking"]["tasks"]["click"]
     assert client.get("/healthz").json()["status"] == "ok"
-    assert client.get("/readyz").json() == {"status": "ready", "version": bundle.version}
+    ready = {"status": "ready", "version": bundle.version, "state_behind": 0.0}
+    assert client.get("/readyz").json() == ready

@@ -99,7 +99,7 @@ def sql_filter(where: str, columns: Mapping[str, tuple[str, Column]]) -> Sql:
 
     >>> columns = {"city": ("a0", Column(name="city", kind="text"))}
     >>> sql_filter("not city == 'Rome'", columns)
-    ('NOT (a0 = ANY(%s::text[]))', [['Rome']])
+    ('NOT ((a0 = ANY(%s::text[])))', [['Rome']])
 
     Args:
         where: the condition.
