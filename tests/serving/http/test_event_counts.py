@@ -92,7 +92,7 @@ def test_the_metrics_of_a_server_have_them(live_films: LiveFilms, start: Start) 
     assert client.post("/v1/events", json={"events": rows}).json() == {"stored": 9, "known": 1}
     client.post("/v1/recommend", json={"user": 3})
     service = service_of(client)
-    client.portal.call(service._in_thread, service._keep_up)  # type: ignore[union-attr]
+    client.portal.call(service._thread.do, service._keep_up)  # type: ignore[union-attr]
     text = client.get("/metrics").text
     assert 'crosstower_events_total{type="click"} 6.0' in text
     assert 'crosstower_history_events_total{outcome="unknown_item"} 1.0' in text

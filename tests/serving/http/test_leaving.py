@@ -78,14 +78,14 @@ def test_reads_whose_client_has_gone_are_not_computed(
     running: Running[FastAPI], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     service, gate, started = service_of(running), service_of(running).gates.live, []
-    monkeypatch.setattr(service, "_up_to_date", lambda: started.append(1) or service.live)
-    with held(service._thread):
+    monkeypatch.setattr(service._main, "up_to_date", lambda: started.append(1) or service.live)
+    with held(service._thread.executor):
         some = [sent(running, *read) for read in READS for _ in range(3)]
         running.until(lambda: gate.inside == len(some))
         for connection in some:
             connection.close()
         running.until(lambda: gate.inside == 0)
-        running.until(lambda: service._waiting == 0)
+        running.until(lambda: service._thread.waiting == 0)
     assert post(running, "/v1/rank", {"user": 5, "items": [1]})[0] == 200
     assert started == [1]
     assert not [r for r in caplog.records if r.levelname == "ERROR"]
@@ -103,7 +103,7 @@ def test_a_pipelining_client_that_is_cut_off_is_no_fault_of_the_server(
     running: Running[FastAPI], caplog: pytest.LogCaptureFixture
 ) -> None:
     service = service_of(running)
-    with held(service._thread):
+    with held(service._thread.executor):
         connection = sent(running, *READS[0])
         running.until(lambda: service.gates.live.inside == 1)
         connection.sendall(request("/v1/recommend", b"{}") * 50)
@@ -115,7 +115,7 @@ def test_a_pipelining_client_that_is_cut_off_is_no_fault_of_the_server(
 
 def test_a_client_that_stays_gets_its_response(running: Running[FastAPI]) -> None:
     service = service_of(running)
-    with held(service._thread):
+    with held(service._thread.executor):
         going, staying = (sent(running, *READS[0]) for _ in range(2))
         running.until(lambda: service.gates.live.inside == 2)
         going.close()
@@ -148,14 +148,14 @@ def test_a_swap_is_finished_though_its_client_has_gone(
 ) -> None:
     service, before = service_of(running), service_of(running).live
     opening, may = threading.Event(), threading.Event()
-    beside = service._beside
+    beside = service._main._beside
 
     def slow(path: Path) -> tuple[Live, int]:
         opening.set()
         assert may.wait(20)
         return beside(path)
 
-    monkeypatch.setattr(service, "_beside", slow)
+    monkeypatch.setattr(service._main, "_beside", slow)
     connection = sent(running, "POST", "/v1/model", {"path": str(bundle.folder)})
     assert opening.wait(10)
     connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 from collections import deque
@@ -47,6 +48,7 @@ class ProcessWorld(World):
             world_size=self.size,
             timeout=timedelta(seconds=timeout),
         )
+        atexit.register(_close)
         self.device, self.timeout = device, timeout
         self.rows = slice(0, 0)
         self.total: int | None = 0
@@ -203,3 +205,9 @@ def open_world(device: torch.device, *, timeout: float = TIMEOUT) -> World:
     if not _OPEN:  # the processes of `torchrun` are in one world from start to end
         _OPEN.append(ProcessWorld(device, timeout=timeout))
     return _OPEN[0]
+
+
+def _close() -> None:
+    """End the threads of the exchanges, which must not outlive the interpreter."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
