@@ -1,4 +1,4 @@
-"""Vectors outside of the process beside the embedded indexes: one query at a time, by condition.
+"""External vector engines compared with embedded indexes: one query at a time, by condition.
 
 pgvector uses the database of CROSSTOWER_PGVECTOR_URL, milvus the address of --milvus (Milvus Lite
 in a file if unset). Each item has a number from 0 to 999 that conditions compare.

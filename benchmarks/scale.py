@@ -1,4 +1,4 @@
-"""Training by one and by several processes: rows/s, memory and exchanged bytes, beside the plan.
+"""Training by one and several processes: rows/s, memory and bytes, compared with the plan.
 
     python -m benchmarks scale --ids 10_000_000 100_000_000 --processes 1 2
 

@@ -22,7 +22,7 @@ class SpeedMeter:
         self.restart()
 
     def restart(self) -> None:
-        """Start anew, after the time that an evaluation took."""
+        """Restart the measurement, so that the time of an evaluation does not count."""
         self._start, self._waited, self.rows = time.perf_counter(), self._waits.seconds, 0
 
     def speed(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The bundle that a worker serves: opened beside the old one, followed, and refused by name."""
+"""A worker opens the chosen bundle while it serves the old one, and keeps that if it cannot."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Dropout of parts: with real processes in `test_world.py`, here with a world that is told."""
+"""Dropout of a part of the rows, with a stand-in for the world."""
 
 from types import SimpleNamespace
 
