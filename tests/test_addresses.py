@@ -17,6 +17,7 @@ from crosstower.training.run import Run
 from crosstower.values.addresses.address import place_of
 from crosstower.values.addresses.remote import exists, input_file, read_text, upload
 
+from .cli.command_line import run
 from .conftest import RECIPE, rows
 from .fixtures.object_store import SECRET
 
@@ -48,14 +49,7 @@ class Shell:
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> str:
         """Run a command, check its exit code, and return all that it printed."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["crosstower", *map(str, arguments)])
-            try:
-                main()
-                found = 0
-            except SystemExit as stop:
-                found = int(stop.code or 0)
-        out, err = self.capsys.readouterr()
+        found, out, err = run(self.capsys, *arguments)
         self.said += out + err
         assert found == code, out + err
         return out + err

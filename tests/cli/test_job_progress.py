@@ -6,7 +6,8 @@ import re
 from rich.console import Console
 from rich.progress import Progress
 
-from crosstower.cli.job_progress import RateColumn, job_progress
+from crosstower.cli.job_progress import job_progress
+from crosstower.data.progress import RateColumn
 
 
 def test_the_bar_shows_rows_of_all_partitions() -> None:

@@ -1,33 +1,18 @@
 """The commands of a retrieval run: what they print and how they fail."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from crosstower.cli.main import main
 from crosstower.cli.retrieval_tables import example_query, nothing_left
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
 from ..fixtures.films import recipe, watches
-
-Capture = pytest.CaptureFixture[str]
-
-
-def command(capsys: Capture, *arguments: Any) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["crosstower", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
+from .command_line import Capture
+from .command_line import run as command
 
 
 def test_the_journey(tmp_path: Path, capsys: Capture) -> None:

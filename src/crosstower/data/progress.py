@@ -7,7 +7,9 @@ import io
 from typing import Any, Protocol
 
 from rich.console import Console
+from rich.progress import ProgressColumn, Task
 from rich.status import Status
+from rich.text import Text
 
 
 class OnProgress(Protocol):
@@ -46,6 +48,24 @@ def progress_on(status: Status) -> OnProgress:
             status.update(f"{stage}: {done:,} of {total:,}")
 
     return show
+
+
+class RateColumn(ProgressColumn):
+    """Units per second of a progress display, as soon as they are known.
+
+    Args:
+        unit: shown behind the number, such as " rows"; nothing by default.
+
+    """
+
+    def __init__(self, unit: str = "") -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Return the rate."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}{self._unit}/s")
 
 
 class NotebookLine(io.StringIO):

@@ -11,22 +11,13 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
-    ProgressColumn,
     SpinnerColumn,
-    Task,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
-from crosstower.data.progress import NotebookLine
+from crosstower.data.progress import NotebookLine, RateColumn
 from crosstower.evaluation.reports.content import epochs_of
-
-
-class _RowsPerSecond(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} rows/s")
 
 
 def training_bar(console: Console) -> Progress:
@@ -38,7 +29,7 @@ def training_bar(console: Console) -> Progress:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
-        _RowsPerSecond(),
+        RateColumn(" rows"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
