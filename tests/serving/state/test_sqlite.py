@@ -6,31 +6,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from crosstower.errors import CrosstowerError, ServeError
 from crosstower.serving.state import sqlite as module
-from crosstower.serving.state.events import Event
 from crosstower.serving.state.opening import FILE
 from crosstower.serving.state.sqlite import SqliteDatabase
 from crosstower.serving.state.state import State
 
-
-def table(state: State) -> dict[int | str, dict[str, Any] | None]:
-    """Return the items as a worker that reads all changes has them."""
-    return {change.id: change.row for change in state.changes_after(0)}
-
-
-def event_ids(state: State) -> set[str]:
-    with state.database.reading() as connection:
-        return {row[0] for row in connection.execute("SELECT event_id FROM events").fetchall()}
-
-
-def events(*ids: str) -> list[Event]:
-    return [Event(event_id=i, type="click") for i in ids]
-
+from .stored import event_ids, events, table
 
 LIMITED = """
 import resource, signal, sys

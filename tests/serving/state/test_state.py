@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from crosstower.errors import DataError, ServeError
-from crosstower.serving.state.events import Event
 from crosstower.serving.state.opening import FILE
 from crosstower.serving.state.state import State
+
+from .stored import event_ids, events, table
 
 WRITER = """
 import sys
@@ -38,20 +39,6 @@ state.close()
 def writer(folder: str, name: str, count: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WRITER, str(folder), name, str(count)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def table(state: State) -> dict[int | str, dict[str, Any] | None]:
-    """Return the items as a worker that reads all changes has them."""
-    return {change.id: change.row for change in state.changes_after(0)}
-
-
-def event_ids(state: State) -> set[str]:
-    with state.database.reading() as connection:
-        return {row[0] for row in connection.execute("SELECT event_id FROM events").fetchall()}
-
-
-def events(*ids: str) -> list[Event]:
-    return [Event(event_id=i, type="click") for i in ids]
 
 
 def test_rows_come_back_as_they_were(home: str) -> None:
