@@ -38,7 +38,13 @@ def test_the_journey(tmp_path: Path, capsys: Capture) -> None:
     watches(200, seed=3).write_parquet(tmp_path / "later.parquet")
     code, out, _ = command(capsys, "evaluate", run, "--data", tmp_path / "later.parquet", "--json")
     assert code == 0
-    assert set(json.loads(out)) == {"two_tower", "popularity", "item_knn", "ease"}
+    assert set(json.loads(out)) == {
+        "two_tower",
+        "popularity",
+        "item_knn",
+        "transition_graph",
+        "ease",
+    }
 
 
 def test_answers_as_json_hold_all_attributes(film_run: Run, capsys: Capture) -> None:

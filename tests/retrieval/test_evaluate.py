@@ -20,7 +20,7 @@ def test_a_test_file_is_evaluated(film_run: Run, tmp_path: Path) -> None:
         film_run, tmp_path / "later.parquet", tmp_path / "page.html"
     )
     metrics = metrics_of(report)
-    assert list(metrics) == ["two_tower", "popularity", "item_knn", "ease"]
+    assert list(metrics) == ["two_tower", "popularity", "item_knn", "transition_graph", "ease"]
     assert metrics["two_tower"]["recall@10"]["mean"] > metrics["popularity"]["recall@10"]["mean"]
     assert "these rows" in page.read_text()
     unknown = watches(10).with_columns(film=pl.lit("f99"))

@@ -25,7 +25,8 @@ def test_the_run_folder_holds_what_is_needed_later(film_run: Run) -> None:
     users = pl.read_parquet(folder / "users.parquet")
     assert users.columns == [USER, SEEN_ITEMS, "device"]
     assert users[SEEN_ITEMS].list.len().sum() == 4000
-    assert {p.stem for p in (folder / "baselines").iterdir()} == {"ease", "item_knn", "popularity"}
+    baselines = {p.stem for p in (folder / "baselines").iterdir()}
+    assert baselines == {"ease", "item_knn", "popularity", "transition_graph"}
     page = film_run.report.read_text()
     assert "NDCG@10 by epoch" in page
     assert "items never trained on (cold)" in page

@@ -18,7 +18,7 @@ from ..fixtures.films import GENRES, recipe, watches
 
 def test_the_model_beats_popularity_and_learns_from_histories(film_run: Run) -> None:
     metrics = film_run.metrics["retrieval"]
-    assert list(metrics) == ["two_tower", "ease", "item_knn", "popularity"]
+    assert list(metrics) == ["two_tower", "ease", "item_knn", "popularity", "transition_graph"]
     assert metrics["two_tower"]["recall@10"]["mean"] > 0.3
     assert (
         metrics["two_tower"]["recall@10"]["mean"] > metrics["popularity"]["recall@10"]["mean"] + 0.1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crosstower.retrieval.baselines.models import ItemKnn as ItemKnn
     from crosstower.retrieval.baselines.models import Popularity as Popularity
     from crosstower.retrieval.baselines.models import histories_of as histories_of
+    from crosstower.retrieval.baselines.transitions import TransitionGraph as TransitionGraph
     from crosstower.retrieval.index.ann import AnnIndex as AnnIndex
     from crosstower.retrieval.index.catalogue import Catalogue as Catalogue
     from crosstower.retrieval.index.exact import ExactIndex as ExactIndex
@@ -44,6 +45,7 @@ _MODULES = {
     "MilvusIndex": "index.milvus",
     "PgvectorIndex": "index.pgvector",
     "Popularity": "baselines.models",
+    "TransitionGraph": "baselines.transitions",
     "build_index": "indexing",
     "histories_of": "baselines.models",
     "recommend": "baselines.lists",
@@ -65,6 +67,7 @@ __all__ = [
     "MilvusIndex",
     "PgvectorIndex",
     "Popularity",
+    "TransitionGraph",
     "build_index",
     "histories_of",
     "recommend",

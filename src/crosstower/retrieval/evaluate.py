@@ -15,8 +15,12 @@ from crosstower.data.reading import source_of, undivided
 from crosstower.errors import DataError, RunError, notify
 from crosstower.evaluation.reports.content import DataFacts, RetrievalReport
 from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrieval_report
-from crosstower.retrieval.baselines.fit import omission_words, omitted_baselines
-from crosstower.retrieval.baselines.lists import recommend
+from crosstower.retrieval.baselines.fit import (
+    lists_of_queries,
+    omission_words,
+    omitted_baselines,
+    ordered,
+)
 from crosstower.retrieval.baselines.models import (
     Baseline,
     Ease,
@@ -24,6 +28,7 @@ from crosstower.retrieval.baselines.models import (
     Popularity,
     histories_of,
 )
+from crosstower.retrieval.baselines.transitions import TransitionGraph
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, queries_from_rows
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.items import ItemTable
@@ -132,18 +137,19 @@ def _omitted(run: Run, items: int) -> dict[str, str]:
 def _baselines(
     run: Run, queries: EvaluationQueries, k: int, items: int
 ) -> Iterator[tuple[str, Indices]]:
-    """Yield the lists of popularity, item-kNN and EASE^R with their default settings, in turn."""
+    """Yield the lists of the default baselines of users with their default settings, in turn."""
     counts = read(run.folder / FOLDER / "items.parquet")[COUNT].to_numpy().astype(np.float32)
     fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(counts)}
     if retrieval_section_of(run.recipe).user is not None:
         users = read(run.folder / FOLDER / "users.parquet")
         pairs = users.with_row_index("user").select("user", SEEN_ITEMS).explode(SEEN_ITEMS)
         known = pairs["user"].to_numpy().astype(np.int64), pairs[SEEN_ITEMS].to_numpy()
-        histories = histories_of(*known, shape=(users.height, items))
+        shape = users.height, items
+        histories = histories_of(*known, shape=shape)
         fits["item_knn"] = lambda: ItemKnn.fit(histories)
+        if ordered(run.recipe):
+            fits["transition_graph"] = lambda: TransitionGraph.of(*known, shape=shape)
         if not _omitted(run, items):
             fits["ease"] = lambda: Ease.fit(histories)
-    pairs = queries.earlier.pairs(queries.users)
-    query_histories = histories_of(*pairs, shape=(len(queries), items))
     for name, fit in fits.items():
-        yield name, recommend(fit(), query_histories, k, seen=queries.seen)
+        yield name, lists_of_queries(fit(), queries, k, items=items)

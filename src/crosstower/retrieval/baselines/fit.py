@@ -15,6 +15,7 @@ from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Text
+from crosstower.recipe.split import order_of
 from crosstower.retrieval.baselines.bm25 import Bm25
 from crosstower.retrieval.baselines.lists import best_items, recommend
 from crosstower.retrieval.baselines.models import (
@@ -26,12 +27,14 @@ from crosstower.retrieval.baselines.models import (
     Popularity,
     histories_of,
 )
+from crosstower.retrieval.baselines.transitions import TransitionGraph
+from crosstower.retrieval.data.evaluation_queries import EvaluationQueries
 from crosstower.retrieval.data.retrieval_data import RetrievalData
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import FOLDER, write_lists
 from crosstower.values.arrays import Indices
 
-Fit = Callable[[Any], Baseline]
+Fit = Callable[[RetrievalData], Baseline]
 
 
 def baseline_names(recipe: Recipe, items: int) -> list[str]:
@@ -44,18 +47,34 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
     section = retrieval_section_of(recipe)
     possible = ["popularity"]
     if section.user is not None:
-        possible += ["item_knn", *(["ease"] if items <= EASE_LIMIT else [])]
+        possible += ["item_knn", *(["transition_graph"] if ordered(recipe) else [])]
+        possible += ["ease"] if items <= EASE_LIMIT else []
     if _texts_of(recipe, query=True):
         possible.append("bm25")
     if section.baselines is None:
         return possible
     for name in section.baselines:
         if name not in possible and not (name == "implicit_als" and section.user is not None):
-            needs = "text in the query" if name == "bm25" else "retrieval.user"
-            if name == "ease" and section.user is not None:
-                needs = f"a catalogue of at most {EASE_LIMIT:,} items"
+            needs = _needs(name, users=section.user is not None)
             raise RecipeError(f"retrieval.baselines: {name} needs {needs}; remove it")
     return list(section.baselines)
+
+
+def ordered(recipe: Recipe) -> bool:
+    """Return whether a column orders the rows of a user."""
+    time = retrieval_section_of(recipe).time
+    return time is not None or order_of(recipe.data.split) is not None
+
+
+def _needs(name: str, *, users: bool) -> str:
+    """Return what a baseline needs that the recipe lacks."""
+    if name == "bm25":
+        return "text in the query"
+    if not users:
+        return "retrieval.user"
+    if name == "transition_graph":
+        return "retrieval.time, the column that orders a user's rows"
+    return f"a catalogue of at most {EASE_LIMIT:,} items"
 
 
 def omitted_baselines(recipe: Recipe, items: int) -> dict[str, str]:
@@ -87,17 +106,34 @@ def _lists(name: str, recipe: Recipe, data: RetrievalData) -> Indices:
     k = retrieval_section_of(recipe).k[-1]
     if name == "bm25":
         return _bm25(recipe, data, k)
-    histories, refit = _histories(data), recipe.training.refit
-    best, score, shown = _FITS[name][0], -math.inf, None
-    for fit in _FITS[name] if len(_FITS[name]) > 1 else ():
-        found, lists = _tried(fit(histories), data, k, tested=not refit)
-        if found > score:
-            best, score, shown = fit, found, lists
+    best, shown = _chosen(name, data, k, tested=not recipe.training.refit)
     if shown is not None:
         return shown
-    return _recommended(
-        best(_histories(data.with_valid()) if refit else histories), data, "test", k
-    )
+    return _recommended(best(data.with_valid() if recipe.training.refit else data), data, "test", k)
+
+
+def fitted_baseline(name: str, recipe: Recipe, data: RetrievalData) -> Baseline:
+    """Return a baseline whose setting is chosen on the valid queries.
+
+    Args:
+        name: of the baseline, except bm25.
+        recipe: with a retrieval section; with `training.refit` the rows are train and valid rows.
+        data: of the training.
+
+    """
+    best, _ = _chosen(name, data, retrieval_section_of(recipe).k[-1], tested=False)
+    return best(data.with_valid() if recipe.training.refit else data)
+
+
+def _chosen(name: str, data: RetrievalData, k: int, *, tested: bool) -> tuple[Fit, Indices | None]:
+    """Return the fit with the best NDCG on the valid queries, and its test lists if wanted."""
+    fits = _FITS[name]
+    best, score, shown = fits[0], -math.inf, None
+    for fit in fits if len(fits) > 1 else ():
+        found, lists = _tried(fit(data), data, k, tested=tested)
+        if found > score:
+            best, score, shown = fit, found, lists
+    return best, shown
 
 
 def _tried(
@@ -113,23 +149,51 @@ def _histories(data: RetrievalData) -> Any:
     return histories_of(*train, shape=(len(data.rows.users), len(data.items)))
 
 
+def _of_pairs(fit: Callable[[Any], Baseline]) -> Fit:
+    """Return a fit that reads the training pairs as a sparse matrix `[U, N]`."""
+    return lambda data: fit(_histories(data))
+
+
 _FITS: dict[str, tuple[Fit, ...]] = {
-    "popularity": (Popularity.fit,),
+    "popularity": (_of_pairs(Popularity.fit),),
     "item_knn": tuple(
-        lambda h, shrink=shrink: ItemKnn.fit(h, shrink=shrink) for shrink in (1.0, 10.0, 100.0)
+        _of_pairs(lambda h, shrink=shrink: ItemKnn.fit(h, shrink=shrink))
+        for shrink in (1.0, 10.0, 100.0)
     ),
-    "ease": tuple(lambda h, l2=l2: Ease.fit(h, l2=l2) for l2 in (100.0, 500.0, 2000.0)),
+    "transition_graph": tuple(
+        lambda data, window=window: TransitionGraph.fit(
+            data.train, items=len(data.items), window=window
+        )
+        for window in (1, 3, 10)
+    ),
+    "ease": tuple(_of_pairs(lambda h, l2=l2: Ease.fit(h, l2=l2)) for l2 in (100.0, 500.0, 2000.0)),
     "implicit_als": tuple(
-        lambda h, factors=factors: ImplicitAls.fit(h, factors=factors) for factors in (32, 64, 128)
+        _of_pairs(lambda h, factors=factors: ImplicitAls.fit(h, factors=factors))
+        for factors in (32, 64, 128)
     ),
 }
 
 
 def _recommended(baseline: Baseline, data: RetrievalData, split: str, k: int) -> Indices:
-    queries = data.evaluation[split]
-    pairs = queries.earlier.pairs(queries.users)
-    histories = histories_of(*pairs, shape=(len(queries), len(data.items)))
-    return recommend(baseline, histories, k, seen=queries.seen)
+    return lists_of_queries(baseline, data.evaluation[split], k, items=len(data.items))
+
+
+def lists_of_queries(
+    baseline: Baseline, queries: EvaluationQueries, k: int, *, items: int
+) -> Indices:
+    """Return a baseline's lists `[Q, k]` for the histories of queries.
+
+    Args:
+        baseline: a fitted one.
+        queries: Q of them.
+        k: at least 1.
+        items: N, size of the catalogue.
+
+    """
+    pairs, shape = queries.earlier.pairs(queries.users), (len(queries), items)
+    in_order = isinstance(baseline, TransitionGraph)
+    make = baseline.histories_of if in_order else histories_of
+    return recommend(baseline, make(*pairs, shape=shape), k, seen=queries.seen)
 
 
 def _ndcg(baseline: Baseline, data: RetrievalData, k: int) -> float:
