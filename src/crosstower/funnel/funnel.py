@@ -20,7 +20,6 @@ from crosstower.funnel.list_table import list_table
 from crosstower.funnel.online.blends import Blends
 from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.funnel import OnlineFunnel
-from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
 from crosstower.funnel.rows import RowMaker
@@ -31,6 +30,7 @@ from crosstower.recipe.blend import Diversity
 from crosstower.recipe.own_columns import ROW, raw_name
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices

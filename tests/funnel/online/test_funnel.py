@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online import popular
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.request import FunnelRequest, Ranked
+from crosstower.retrieval import popular_items as popular
 from crosstower.retrieval.files import COUNT, ID, SEEN_ITEMS
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live

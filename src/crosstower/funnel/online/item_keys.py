@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.ranker_items import RankerItems, RankerTable
+from crosstower.retrieval.online_items import OnlineItems
 from crosstower.values.codes import U64
 from crosstower.values.ids import Id, id_of
 

@@ -15,9 +15,9 @@ from crosstower.blending.rules.check import check_rules
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.blending.rules.rows import RuleRows
 from crosstower.funnel.online.catalogue import OnlineCatalogue
-from crosstower.funnel.online.items import OnlineItems
 from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState
 from crosstower.recipe.rules import Rules
+from crosstower.retrieval.online_items import OnlineItems
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
 

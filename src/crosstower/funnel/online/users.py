@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crosstower.errors import QueryError, did_you_mean
-from crosstower.funnel.online.items import OnlineItems
+from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id

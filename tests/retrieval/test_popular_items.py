@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online import popular as module
-from crosstower.funnel.online.items import OnlineItems
-from crosstower.funnel.online.popular import PopularItems
+from crosstower.retrieval import popular_items as module
 from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.online_items import OnlineItems
+from crosstower.retrieval.popular_items import PopularItems
 
 N = 40
 COUNTS = np.random.default_rng(1).integers(0, 30, N)

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from crosstower.errors import QueryError
-from crosstower.funnel.online.items import OnlineItems
 from crosstower.retrieval.index import ann
 from crosstower.retrieval.index.ann import AnnIndex
 from crosstower.retrieval.index.exact import ExactIndex
+from crosstower.retrieval.online_items import OnlineItems
 
 N, D = 300, 8
 RANDOM = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Popular items of an online funnel, for queries of which nothing else is known."""
+"""Popular items of a catalogue that changes, for queries of which nothing else is known."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from crosstower.funnel.online.items import OnlineItems
 from crosstower.retrieval.index.vectors import Floats
+from crosstower.retrieval.online_items import OnlineItems
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
 
