@@ -70,6 +70,38 @@ def test_rows_are_counted_and_parameters_are_bound(address: PostgresAddress) -> 
         assert list(connection.execute("SELECT 7 % 4")) == [(3,)]
 
 
+def test_a_process_that_stops_within_a_transaction_loses_it_after_any_statement(
+    address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_IN_TRANSACTION", 0.2)
+    rows = [("a",)] * 2
+    for write in (
+        lambda connection: connection.execute("INSERT INTO t VALUES (?)", ("a",)),
+        lambda connection: connection.executemany("INSERT INTO t VALUES (?)", rows),
+    ):
+        with connect(address, seconds=5) as raw:
+            connection = PostgresConnection(raw)
+            connection.execute("CREATE TEMP TABLE t (a TEXT)")
+            connection.execute("BEGIN")
+            write(connection)
+            time.sleep(1)
+            with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+                connection.execute("SELECT 1")
+
+
+def test_many_rows_are_written_whole(
+    address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TOGETHER", 3)
+    with connect(address, seconds=5) as raw:
+        connection = PostgresConnection(raw)
+        connection.execute("CREATE TEMP TABLE t (user TEXT PRIMARY KEY, x REAL)")
+        rows = [(f"a'\\{n}; --", 1 / (n + 3)) for n in range(8)]
+        assert connection.executemany("INSERT INTO t VALUES (?, ?)", rows).rowcount == 8
+        assert connection.executemany("DELETE FROM t WHERE user = ?", []).rowcount == 0
+        assert connection.execute("SELECT * FROM t ORDER BY user").fetchall() == rows
+
+
 class Opened:
     """Counts the connections that a pool opens."""
 

@@ -17,13 +17,17 @@ class StateUnavailableError(ServeError):
     """The database cannot be reached at the moment; a write was refused or its outcome is open."""
 
 
-class Rows(Protocol):
-    """Result of a statement."""
+class Written(Protocol):
+    """Result of statements that write."""
 
     @property
     def rowcount(self) -> int:
-        """Number of rows that the statement has written."""
+        """Number of rows that they have written."""
         ...
+
+
+class Rows(Written, Protocol):
+    """Result of a statement."""
 
     def fetchone(self) -> Any:
         """Return the next row, None at the end."""
@@ -45,7 +49,7 @@ class Connection(Protocol):
         """Run one statement."""
         ...
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Rows:
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Written:
         """Run a statement once per row of parameters."""
         ...
 

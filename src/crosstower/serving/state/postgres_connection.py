@@ -8,6 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -15,11 +17,12 @@ from psycopg import conninfo, pq
 
 from crosstower.errors import ServeError
 from crosstower.serving.state.address import PostgresAddress
-from crosstower.serving.state.database import Rows
+from crosstower.serving.state.database import Rows, Written
 from crosstower.serving.state.dialect import postgres_sql
 from crosstower.storage.limited_connection import LimitedConnection
 
 _GRACE = 3.0  # seconds beyond the server's own limit
+_TOGETHER = 500  # statements of one query
 _IN_TRANSACTION = 5.0  # seconds between two statements: a paused process must let go of its lock
 _DEFAULTS: dict[str, Any] = {
     "application_name": "crosstower",
@@ -41,6 +44,11 @@ SELECT set_config('search_path', quote_ident(%(schema)s), false),
 """
 
 
+@dataclass(frozen=True)
+class _Written:
+    rowcount: int
+
+
 class PostgresConnection:
     """Runs the statements of the logs on a connection of psycopg."""
 
@@ -51,11 +59,21 @@ class PostgresConnection:
         """Run one statement."""
         return self._raw.execute(postgres_sql(statement).encode(), values)
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Rows:
-        """Run a statement once per row of parameters."""
-        cursor = self._raw.cursor()
-        cursor.executemany(postgres_sql(statement).encode(), rows)
-        return cursor
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Written:
+        """Run a statement once per row of parameters.
+
+        `executemany` of psycopg uses a pipeline, within and after which the server does not apply
+        `idle_in_transaction_session_timeout`: a process that is paused then keeps its turn for
+        ever. Here the statements are sent as one query.
+        """
+        cursor, query = psycopg.ClientCursor(self._raw), postgres_sql(statement).encode()
+        written, rest = 0, iter(rows)
+        while part := [cursor.mogrify(query, row) for row in islice(rest, _TOGETHER)]:
+            cursor.execute(";".join(part).encode())
+            written += cursor.rowcount
+            while cursor.nextset():
+                written += cursor.rowcount
+        return _Written(written)
 
 
 def connect(
