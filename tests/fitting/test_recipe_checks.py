@@ -140,11 +140,6 @@ def test_baselines_take_over_shared_options(recipe_text: str, folder: Path) -> N
     assert run.info.models["mlp"] == {"name": "mlp", "embedding_dim": 4, "hidden": [8]}
 
 
-def test_overrides_go_with_a_file_only(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="overrides only go with a recipe file"):
-        quick(recipe, tmp_path / "a", overrides=["training.epochs=1"])
-
-
 def test_a_wrong_section_is_an_error_before_any_row_is_read(recipe: Recipe, tmp_path: Path) -> None:
     for section, words in (
         ({"calibration": Calibration(tasks={"clik": "platt"})}, "did you mean 'click'"),

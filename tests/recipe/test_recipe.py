@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstower.errors import RecipeError
-from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.recipe.recipe import Recipe, as_recipe, load_recipe, parse_recipe
 from crosstower.recipe.split import RandomSplit, TimeSplit
 
 SHORT = "schema: {columns: {user: categorical}, tasks: {click: binary}}"
@@ -180,9 +180,27 @@ def test_a_recipe_that_is_no_text_is_refused(given: Any) -> None:
         parse_recipe(given)
 
 
-@pytest.mark.parametrize("given", [5, {"training.epochs": 3}, [5], "training.epochs=3"])
-def test_overrides_that_are_no_texts_are_refused(given: Any) -> None:
-    with pytest.raises(RecipeError, match="overrides: expected a list of texts such as"):
-        parse_recipe(SHORT, given)
+def test_a_folder_that_is_none_is_refused() -> None:
     with pytest.raises(RecipeError, match="folder: expected a folder, got 5"):
         parse_recipe(SHORT, folder=cast("Path", 5))
+
+
+def test_overrides_change_a_copy_of_a_recipe_and_of_a_schema() -> None:
+    recipe = parse_recipe(SHORT)
+    changed = as_recipe(recipe, {"training.epochs": 3})
+    assert (changed.training.epochs, recipe.training.epochs) == (3, 30)
+    assert changed == as_recipe(recipe, ["training.epochs=3"])
+    assert as_recipe(recipe.schema_, {"model": "mlp"}).model == {"name": "mlp"}
+    assert as_recipe(recipe) is recipe
+
+
+def test_an_override_of_an_unknown_key_names_the_nearest() -> None:
+    recipe = parse_recipe(SHORT)
+    for wrong, words in (
+        ({"training.epoch": 3}, "training.epoch: unknown key; did you mean 'epochs'?"),
+        ({"trainin.epochs": 3}, "trainin: unknown key; did you mean 'training'?"),
+        ({"training.epochs": "many"}, "training.epochs: expected a valid integer, got 'many'"),
+    ):
+        with pytest.raises(RecipeError) as error:
+            as_recipe(recipe, wrong)
+        assert str(error.value).startswith(words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from crosstower.data.prepared_folder import (
     write_prepared,
 )
 from crosstower.data.progress import progress_console, progress_on
-from crosstower.data.reading import located, parts_of
+from crosstower.data.reading import Rows, located, parts_of
 from crosstower.errors import RecipeError, RunError
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.ranking.data import evaluation_columns
 from crosstower.recipe.arguments import place_argument
+from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
 from crosstower.storage.folders import publishing
@@ -46,9 +47,10 @@ def prepare(
     out: str | Place,
     *,
     data: Any = None,
+    train: Any = None,
     valid: Any = None,
     test: Any = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides | None = None,
     quiet: bool = False,
 ) -> PreparedFolder:
     """Write the encoder and the encoded rows of a recipe, for `fit(..., prepared=out)`.
@@ -56,10 +58,12 @@ def prepare(
     Args:
         recipe: a YAML file, a `Recipe` or a `Schema`.
         out: path or address of the new folder, which appears when it is complete.
-        data: a polars, pandas or Arrow table, or a path, instead of `data.path`.
-        valid: validation rows, given like `data`; needs `test`.
-        test: test rows; then `data` holds the training rows.
-        overrides: such as "data.memory_mb=4096"; only with a YAML file.
+        data: rows that the recipe divides, instead of `data.path`: a polars, pandas or Arrow table,
+            or a path.
+        train: training rows, if rows come divided, as in `fit`.
+        valid: validation rows; a tenth of the training rows if None.
+        test: test rows; nothing is tested if None.
+        overrides: of any recipe: {"data.memory_mb": 4096}, or texts: ["data.memory_mb=4096"].
         quiet: show no progress.
 
     Returns:
@@ -73,7 +77,8 @@ def prepare(
     """
     expected = "the new folder of prepared rows"
     place = place_argument("out", out, error=RunError, expected=expected)
-    recipe, data = located(*parts_of(as_recipe(recipe, list(overrides)), data, valid, test))
+    rows = Rows(data, train, valid, test)
+    recipe, data = located(*parts_of(as_recipe(recipe, overrides), rows))
     job, _, _ = check_recipe(recipe)
     fitted = EncoderFit(recipe.schema_)
     with publishing(place, MANIFEST, error=RunError) as aside:

@@ -19,13 +19,14 @@ from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
 from crosstower.recipe.counter_checks import check_counters, time_columns
 from crosstower.recipe.data import Data
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.overrides import Overrides, override
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Schema, Sequence
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
 from crosstower.recipe.validation import validate
-from crosstower.recipe.yaml_reader import anchor_paths, read_yaml, set_key
+from crosstower.recipe.yaml_reader import anchor_paths, read_yaml
 from crosstower.values.addresses.address import Address, Place, place_of
 from crosstower.values.addresses.remote import read_text
 
@@ -209,7 +210,7 @@ class Recipe(FrozenModel):
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
-def load_recipe(path: str | Place, overrides: list[str] | None = None) -> Recipe:
+def load_recipe(path: str | Place, overrides: Overrides | None = None) -> Recipe:
     """Read a recipe file; relative paths of data start at its folder.
 
     >>> import tempfile
@@ -220,7 +221,7 @@ def load_recipe(path: str | Place, overrides: list[str] | None = None) -> Recipe
 
     Args:
         path: path or address of a YAML file.
-        overrides: KEY=VALUE, such as "training.epochs=3".
+        overrides: {"training.epochs": 3}, or texts such as ["training.epochs=3"].
 
     Raises:
         RecipeError: the file is missing, is not YAML, or a key is wrong.
@@ -242,7 +243,7 @@ def load_recipe(path: str | Place, overrides: list[str] | None = None) -> Recipe
 
 def parse_recipe(
     text: str,
-    overrides: list[str] | None = None,
+    overrides: Overrides | None = None,
     *,
     folder: Place | None = None,
     name: str | None = None,
@@ -254,7 +255,7 @@ def parse_recipe(
 
     Args:
         text: YAML.
-        overrides: KEY=VALUE, such as "training.epochs=3".
+        overrides: {"training.epochs": 3}, or texts such as ["training.epochs=3"].
         folder: base of relative data paths.
         name: of a recipe without its own.
 
@@ -275,8 +276,7 @@ def parse_recipe(
         raise RecipeError(
             "the recipe is empty or not a mapping; expected keys such as data, schema and model"
         )
-    for override in _overrides(overrides):
-        set_key(plain, override)
+    override(plain, overrides)
     if name is not None:
         plain.setdefault("name", name)
     if folder is not None:
@@ -285,18 +285,8 @@ def parse_recipe(
     return validate(Recipe, plain)
 
 
-def _overrides(given: Any) -> list[str]:
-    """Return overrides, checked to be a list of texts."""
-    found = [] if given is None else given
-    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
-        raise RecipeError(
-            f"overrides: expected a list of texts such as 'training.epochs=3', got {given!r:.60}"
-        )
-    return list(found)
-
-
-def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:
-    """Return the recipe of a file or of a run folder, of a schema, or itself.
+def as_recipe(recipe: Any, overrides: Overrides | None = None) -> Recipe:
+    """Return the recipe of a file or of a run folder, of a schema, or itself, with overrides.
 
     Raises:
         RecipeError: it is something else, or the file is wrong.
@@ -305,9 +295,7 @@ def as_recipe(recipe: Any, overrides: list[str]) -> Recipe:
     if isinstance(recipe, Schema):
         recipe = Recipe(schema=recipe)
     if isinstance(recipe, Recipe):
-        if overrides:
-            raise RecipeError("overrides only go with a recipe file; change the Recipe instead")
-        return recipe
+        return parse_recipe(recipe.to_yaml(), overrides) if overrides else recipe
     if not isinstance(recipe, str | Path | Address):
         raise RecipeError(
             f"recipe: expected the path of a YAML file, a Recipe or a Schema, got"

@@ -73,38 +73,6 @@ def read_mapping(
     return plain
 
 
-def set_key(plain: dict[str, Any], override: str) -> None:
-    """Set a key of a recipe given as KEY=VALUE.
-
-    >>> plain = {"training": {"epochs": 1}}
-    >>> set_key(plain, "training.epochs=3")
-    >>> plain
-    {'training': {'epochs': 3}}
-
-    Args:
-        plain: the recipe.
-        override: such as "training.epochs=3".
-
-    Raises:
-        RecipeError: it is not KEY=VALUE, or a parent of the key is a value.
-
-    """
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"override '{override}': expected KEY=VALUE, as in training.epochs=3")
-    *parents, last = key.split(".")
-    place: Any = plain
-    for parent in parents:
-        if isinstance(place.get(parent), str) and parent == "model":
-            place[parent] = {"name": place[parent]}
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise RecipeError(
-                f"override '{override}': '{parent}' is a value without keys; override it as a whole"
-            )
-    place[last] = read_yaml(value)
-
-
 def anchor_paths(plain: dict[str, Any], folder: Place) -> None:
     """Make the data paths of a recipe absolute; addresses are.
 
