@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from crosstower.blending.blend_run import blend_run
 from crosstower.data.held_out import held_out_columns
-from crosstower.data.reading import PartsSource, parts_of, training_source, undivided
+from crosstower.data.reading import PartsSource, Rows, parts_of, training_source, undivided
 from crosstower.data.sources.source import SPLIT_COLUMN, FilteredSource, FrameSource
-from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.errors import CrosstowerWarning, DataError, RecipeError, RunError
 from crosstower.experiments.off_policy.evaluate import evaluate_policy
 from crosstower.fitting.fit import fit
 from crosstower.recipe.data import Data, Join
 from crosstower.recipe.recipe import Recipe, load_recipe, parse_recipe
+from crosstower.recipe.split import GivenSplit
 from crosstower.training.run import Run
 from crosstower.training.trainer import Trainer
 
@@ -78,7 +79,7 @@ def test_frames_equal_files(files: tuple[Path, Run], tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("data: {}", ""))
     run = fit(
         path,
-        data=parts["train"],
+        train=parts["train"],
         valid=parts["valid"].to_arrow(),
         test=parts["test"].to_pandas(),
         overrides=QUICK,
@@ -199,8 +200,6 @@ def test_other_rows_have_no_parts() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("{path: a.csv, valid: b.csv}", "test: missing, while data.valid is set"),
-        ("{path: a.csv, test: b.csv}", "valid: missing, while data.test is set"),
         ("{path: a.csv, valid: b.csv, test: c.csv, split: {kind: random}}", "there is nothing to"),
         ("{path: a.csv, valid: b.csv, test: b.csv}", "is repeated"),
         (
@@ -223,25 +222,43 @@ def test_the_recipe_of_files_is_read_back_as_it_is(tmp_path: Path) -> None:
 
 
 FRAME = pl.DataFrame({"a": [1]})
+PLAIN: dict[str, Any] = {"schema": {"columns": {"x": "numeric"}, "tasks": {"y": "binary"}}}
 
 
 @pytest.mark.parametrize(
     ("given_rows", "split", "words"),
     [
-        ({"data": FRAME, "valid": FRAME}, None, "no test rows"),
         ({"valid": FRAME, "test": FRAME}, None, "no train rows"),
-        ({"data": {"train": FRAME, "test": FRAME}}, None, "no valid rows"),
-        ({"data": FRAME, "valid": FRAME, "test": FRAME}, {"kind": "random"}, "left to split"),
+        ({"data": {"valid": FRAME, "test": FRAME}}, None, "no train rows"),
+        ({"data": FRAME, "train": FRAME}, None, "data and train are given"),
+        ({"data": {"train": FRAME}, "test": FRAME}, None, "data and test are given"),
+        ({"train": FRAME, "valid": FRAME, "test": FRAME}, {"kind": "random"}, "left to split"),
+        ({"train": FRAME}, {"kind": "time", "column": "t"}, "train rows are given"),
+        (
+            {"train": FRAME, "valid": FRAME},
+            {"kind": "given", "valid_fraction": 0.2},
+            "data.split.valid_fraction: 0.2 is set",
+        ),
     ],
 )
 def test_frames_that_do_not_go_together(
     given_rows: dict[str, Any], split: dict[str, str] | None, words: str
 ) -> None:
-    plain: dict[str, Any] = {"schema": {"columns": {"x": "numeric"}, "tasks": {"y": "binary"}}}
-    recipe = Recipe.model_validate(plain | ({"data": {"split": split}} if split else {}))
-    everything = {"data": None, "valid": None, "test": None} | given_rows
+    recipe = Recipe.model_validate(PLAIN | ({"data": {"split": split}} if split else {}))
     with pytest.raises(RecipeError, match=words):
-        parts_of(recipe, **everything)
+        parts_of(recipe, Rows(**given_rows))
+
+
+def test_training_rows_have_a_name_of_their_own() -> None:
+    recipe = Recipe.model_validate(PLAIN)
+    with pytest.warns(CrosstowerWarning, match="data= with valid= and test= is now train="):
+        changed, rows = parts_of(recipe, Rows(data=FRAME, valid=FRAME, test=FRAME))
+    assert (list(rows), changed.data.split) == (SPLIT, GivenSplit())
+    changed, rows = parts_of(recipe, Rows(train=FRAME))
+    assert (list(rows), changed.data.split) == (
+        ["train"],
+        GivenSplit(valid_fraction=0.1, test=False),
+    )
 
 
 def test_sources_that_say_too_little() -> None:
@@ -266,7 +283,7 @@ def test_a_part_without_a_column_is_named(tmp_path: Path) -> None:
 
 def test_frames_stand_beside_the_files_of_a_recipe(files: tuple[Path, Run]) -> None:
     recipe = load_recipe(files[0] / "small.yaml")
-    rows = parts_of(recipe, None, FRAME, None)[1]
+    rows = parts_of(recipe, Rows(valid=FRAME))[1]
     assert (rows["train"], rows["test"]) == (recipe.data.path, recipe.data.test)
     assert rows["valid"] is FRAME
 

@@ -252,9 +252,9 @@ def test_tables_in_place_of_a_file_are_asked_for_again(
 def test_rows_that_come_divided_go_on(
     frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = {"data": frame[:800], "valid": frame[800:1000], "test": frame[1000:]}
+    parts = {"train": frame[:800], "valid": frame[800:1000], "test": frame[1000:]}
     words = stop(monkeypatch, 3, SCHEMA, **parts, out=tmp_path / "cut")
-    assert "data=ROWS, valid=ROWS, test=ROWS, resume=True" in words
+    assert "train=ROWS, valid=ROWS, test=ROWS, resume=True" in words
     run = ct.fit(tmp_path / "cut", **parts, resume=True, finish=True, quiet=True)
     assert run.info.facts.rows == {"train": 800, "valid": 200, "test": 200}
 

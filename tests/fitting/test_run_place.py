@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from crosstower.errors import RunError, TrainingError
+from crosstower.errors import DataError, RunError, TrainingError
 from crosstower.fitting.fit import fit
-from crosstower.fitting.run_place import place_of_run, refuse_existing
+from crosstower.fitting.run_place import new_place, place_of_run, refuse_existing
 from crosstower.recipe.recipe import Recipe
 from crosstower.training.run import Run
 from crosstower.values.addresses.address import Address
@@ -42,8 +43,51 @@ def test_an_existing_folder_is_refused_with_the_way_on(recipe: Recipe, tmp_path:
         refuse_existing(tmp_path / "mine")
 
     run = fit(recipe, out=tmp_path / "run", quiet=True)
-    with pytest.raises(RunError, match="or go on with: "):
+    with pytest.raises(RunError, match="replace it with --overwrite, or go on with: "):
         refuse_existing(run.folder)
+
+
+def test_only_a_run_is_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+    run = fit(short(recipe), out=tmp_path / "run", quiet=True)
+    with pytest.raises(RunError, match="already exists"):
+        fit(short(recipe), out=run.folder, quiet=True)
+    (run.folder / "note").touch()
+    wrong = recipe.model_copy(update={"data": recipe.data.at(str(tmp_path / "none.parquet"))})
+    with pytest.raises(DataError, match="no such file"):
+        fit(wrong, out=run.folder, overwrite=True, quiet=True)
+    assert (run.folder / "note").exists()  # an error removes nothing
+    again = fit(short(recipe), out=run.folder, overwrite=True, quiet=True)
+    assert again.metrics["tasks"] == run.metrics["tasks"]
+    assert not (run.folder / "note").exists()
+
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RunError, match="overwrite replaces only runs, and it holds none"):
+        refuse_existing(tmp_path / "mine", overwrite=True)
+    for options, words in (
+        ({"resume": True}, "not allowed with resume"),
+        ({"warm_start": run}, "would remove the run that the new one starts from"),
+        ({"out": "s3://bucket/run"}, "at an address"),
+    ):
+        given: dict[str, Any] = {"out": run.folder, "overwrite": True, "quiet": True} | options
+        with pytest.raises(RunError, match=words):
+            fit(short(recipe), **given)
+
+
+def test_a_recipe_made_in_python_is_trained_in_a_temporary_folder(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run = fit(short(recipe), quiet=True)
+    assert (run.folder.parent.parent, run.folder.name) == (tmp_path, "small")
+    assert run.folder != fit(short(recipe), quiet=True).folder
+
+
+def test_a_recipe_file_and_several_processes_have_a_folder_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert new_place("feed", temporary=False) == Path("runs/feed")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert new_place("feed", temporary=True) == Path("runs/feed")
 
 
 def short(recipe: Recipe) -> Recipe:

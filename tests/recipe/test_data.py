@@ -26,6 +26,20 @@ def test_files_for_each_part_leave_nothing_to_divide() -> None:
     assert data(**given.model_dump()) == given
 
 
+def test_a_tenth_of_the_training_rows_validates_where_no_rows_do() -> None:
+    found = data(path="a", test="c")
+    assert found.split == GivenSplit(valid_fraction=0.1)
+    assert data(**found.model_dump()) == found
+    split = {"kind": "given", "valid_fraction": 0.3, "seed": 4}
+    assert data(path="a", test="c", split=split).split == GivenSplit(valid_fraction=0.3, seed=4)
+
+
+def test_without_test_rows_nothing_is_tested() -> None:
+    found = data(path="a", valid="b")
+    assert found.split == GivenSplit(test=False)
+    assert data(**found.model_dump()) == found
+
+
 def test_a_format_alone_is_short_for_a_time_format() -> None:
     found = data(path="a", times={"ts": "%d.%m.%Y"}).times
     assert found == {"ts": TimeFormat(format="%d.%m.%Y")}
@@ -42,8 +56,10 @@ def test_joined_tables_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("plain", "words"),
     [
-        ({"path": "a", "valid": "b"}, "test: missing"),
-        ({"path": "a", "test": "b"}, "valid: missing"),
+        (
+            {"path": "a", "valid": "b", "split": {"kind": "given", "valid_fraction": 0.2}},
+            "split.valid_fraction: 0.2 is set, but validation rows are given",
+        ),
         ({"path": "a", "valid": "b", "test": "b"}, "'b' is repeated"),
         ({"path": "a", "valid": "b", "test": "c", "split": {"kind": "random"}}, "drop data.split"),
         ({"path": "world:rentals", "valid": "b", "test": "c"}, "drop both and use data.split"),

@@ -37,6 +37,7 @@ def evaluate(
     """Print metrics and slices of a run and write its report."""
     from crosstower.cli.tables import print_reports
     from crosstower.ranking import results
+    from crosstower.training.history import untested
     from crosstower.training.run import Run
 
     opened, out_place = Run.open(run), None if out is None else place_of(out, error=RunError)
@@ -48,6 +49,8 @@ def evaluate(
         _evaluate_retrieval(opened, data, out_place, as_json)
         return
     if data is None:
+        if not opened.tested:
+            raise untested(opened)
         reports, page = results.write_results(opened), opened.report
         if out_place is not None:
             page = results.write_report_of(opened, reports, out_place)
@@ -64,9 +67,12 @@ def _evaluate_retrieval(run: Run, data: str | None, out: Place | None, as_json: 
     from crosstower.cli.retrieval_tables import print_retrieval
     from crosstower.retrieval import results
     from crosstower.retrieval.evaluate import evaluate_retrieval_on
+    from crosstower.training.history import untested
 
     if data is None:
         report, page = results.write_retrieval_results(run), run.report
+        if report is None:
+            raise untested(run)
         if out is not None:
             page = results.write_retrieval_report(run, report, out)
     else:

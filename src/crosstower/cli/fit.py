@@ -36,6 +36,9 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run folder or address (default: runs/NAME).")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run in the run folder.")
+    ] = False,
     warm_start: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +87,7 @@ def fit(
         overrides=override or [],
         seeds=seeds,
         out=out,
+        overwrite=overwrite,
         warm_start=warm_start,
         prepared=prepared,
         resume=resume,

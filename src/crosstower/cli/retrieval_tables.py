@@ -67,7 +67,8 @@ def print_index(facts: IndexFacts) -> None:
 def print_retrieval_run(run: Run) -> None:
     """Print the results of a retrieval run and a command to query it."""
     print_data(run)
-    print_retrieval(stored_report(run))
+    if run.tested:
+        print_retrieval(stored_report(run))
     print_training(run)
     console().print(f"query it: crosstower {example_query(run)}", highlight=False, soft_wrap=True)
 

@@ -14,7 +14,12 @@ from crosstower.evaluation.metrics.registry import metrics_of, title_of
 from crosstower.evaluation.metrics.summary import Summary
 from crosstower.evaluation.reports.content import TaskReport
 from crosstower.ranking.results import calibration_notes, stored_predictions, task_reports
-from crosstower.training.history import precision_words, refit_notes, training_figures
+from crosstower.training.history import (
+    precision_words,
+    refit_notes,
+    training_figures,
+    untested_notes,
+)
 from crosstower.training.run import Run
 
 _WIDTH = 100
@@ -85,7 +90,8 @@ def print_any_run(run: Run) -> None:
 def print_run(run: Run) -> None:
     """Print the results of a ranking run and the next command."""
     print_data(run)
-    print_reports(task_reports(run, stored_predictions(run)))
+    if run.tested:
+        print_reports(task_reports(run, stored_predictions(run)))
     print_training(run)
     print_blend_findings(run)
     out = console()
@@ -114,7 +120,8 @@ def print_data(run: Run) -> None:
     facts, out = run.info.facts, console()
     shares = ", ".join(f"{split} {rows:,}" for split, rows in facts.rows.items())
     out.print(f"{facts.source}: {shares} rows, split {facts.split}", highlight=False)
-    for note in (*facts.notes, *refit_notes(run), *calibration_notes(run)):
+    notes = (*facts.notes, *untested_notes(run), *refit_notes(run), *calibration_notes(run))
+    for note in notes:
         out.print(indented(note), highlight=False)
 
 

@@ -24,7 +24,9 @@ from crosstower.data.sources.sql import open_sql
 from crosstower.data.split import SPLITS
 from crosstower.errors import DataError, RecipeError
 from crosstower.recipe.csv import Csv
+from crosstower.recipe.data import given_split
 from crosstower.recipe.recipe import Data, Recipe
+from crosstower.recipe.renamed import warn_renamed
 from crosstower.recipe.split import GivenSplit, RandomSplit
 from crosstower.recipe.sql import anchored_connection
 from crosstower.values.addresses.address import anchored
@@ -122,57 +124,91 @@ def training_source(data: Data, frame: Any = None) -> Source:
             "data: the recipe's rows come divided, so one table does not say which row belongs"
             ' where; give {"train": ..., "valid": ..., "test": ...}'
         )
-    if data.path is None or data.valid is None or data.test is None:
+    if data.path is None or (data.valid is None and data.split.valid_fraction is None):
         raise RecipeError(
             "data: split is 'given', but no rows are; name files with data.path, data.valid and"
-            " data.test, or pass fit(..., data=..., valid=..., test=...)"
+            " data.test, or pass fit(..., train=..., valid=..., test=...)"
         )
-    parts = {"train": data.path, "valid": data.valid, "test": data.test}
+    named = {"train": data.path, "valid": data.valid, "test": data.test}
+    parts = {split: path for split, path in named.items() if path is not None}
     return joined(_parts(parts, data.csv), data)
 
 
-def parts_of(recipe: Recipe, data: Any, valid: Any, test: Any) -> tuple[Recipe, Any]:
-    """Return the recipe and the rows of a training whose valid and test rows are given apart.
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a call gives, each a table or a path; None where it does not.
+
+    `data` are rows that the recipe divides, the others come divided.
+    """
+
+    data: Any = None
+    train: Any = None
+    valid: Any = None
+    test: Any = None
+
+    def divided(self) -> Rows:
+        """Return the rows with `train` in place of its former name `data`, with a warning.
+
+        Raises:
+            RecipeError: both names are given.
+
+        """
+        parts = [name for name in SPLITS if getattr(self, name) is not None]
+        if self.data is None or not parts:
+            return self
+        if self.train is not None or isinstance(self.data, Mapping):
+            raise RecipeError(
+                f"fit: data and {' and '.join(parts)} are given; data are rows that the recipe"
+                " divides: give either data=, or train= with valid= and test="
+            )
+        warn_renamed(f"data= with {' and '.join(f'{name}=' for name in parts)}", "train=")
+        return replace(self, data=None, train=self.data)
+
+
+def parts_of(recipe: Recipe, given: Rows) -> tuple[Recipe, Any]:
+    """Return the recipe and the rows of a training whose rows may come divided.
 
     Args:
         recipe: as the user has it.
-        data: training rows; None takes those of `data.path`.
-        valid: validation rows, a table or a path; None without `test`.
-        test: test rows.
+        given: rows of the call; training rows that it lacks are those of `data.path`.
 
     Returns:
-        The recipe, its split 'given' if valid and test are, and the rows for `training_source`.
+        The recipe, its split 'given' if the rows come divided, and the rows for `training_source`.
 
     Raises:
-        RecipeError: one of `valid` and `test` is missing, training rows are, or the recipe
-            splits its rows itself.
+        RecipeError: there are no training rows, or the recipe splits its rows itself.
 
     """
-    mapping = isinstance(data, Mapping)
-    if valid is None and test is None and not mapping:
-        return recipe, _of_files(recipe.data, data)
-    if mapping:
-        rows = dict(cast("Mapping[str, Any]", data))
+    given = given.divided()
+    own = recipe.data
+    if isinstance(given.data, Mapping):
+        rows = dict(cast("Mapping[str, Any]", given.data))
+    elif given.data is not None or (given.train is given.valid is given.test is None):
+        return recipe, _of_files(own, given.data)
     else:
-        own = recipe.data
         rows = {
-            "train": own.path if data is None else data,
-            "valid": own.valid if valid is None else valid,
-            "test": own.test if test is None else test,
+            "train": own.path if given.train is None else given.train,
+            "valid": own.valid if given.valid is None else given.valid,
+            "test": own.test if given.test is None else given.test,
         }
-    missing = [name for name in SPLITS if rows.get(name) is None]
-    if missing:
+    rows = {name: part for name, part in rows.items() if part is not None}
+    if "train" not in rows:
+        raise RecipeError("fit: no train rows; give them with train=, or name them in data.path")
+    if "split" in own.model_fields_set and not isinstance(own.split, GivenSplit):
         raise RecipeError(
-            f"fit: no {missing[0]} rows; rows that come divided need data=, valid= and test="
+            f"fit: {' and '.join(rows)} rows are given, so nothing is left to split; drop"
+            f" data.split (got kind '{own.split.kind}'), or give all rows as data="
         )
-    split = recipe.data.split
-    if "split" in recipe.data.model_fields_set and not isinstance(split, GivenSplit):
-        raise RecipeError(
-            "fit: valid and test rows are given, so nothing is left to split; drop data.split (got"
-            f" kind '{split.kind}'), or drop valid= and test="
-        )
-    given = recipe.data.model_copy(update={"split": GivenSplit()})
-    return recipe.model_copy(update={"data": given}), rows
+    return recipe.model_copy(update={"data": _as_given(own, rows)}), rows
+
+
+def _as_given(data: Data, rows: Mapping[str, Any]) -> Data:
+    """Return the section of rows that come divided."""
+    try:
+        plain = given_split(data.split, valid="valid" in rows, test="test" in rows)
+    except ValueError as error:
+        raise RecipeError(f"data.{error}") from None
+    return data.model_copy(update={"split": GivenSplit.model_validate(plain)})
 
 
 def located(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
@@ -191,11 +227,9 @@ def located(recipe: Recipe, data: Any) -> tuple[Recipe, Any]:
     elif isinstance(data, Mapping):
         parts = cast("Mapping[str, Any]", data)
         keys = {"train": "path", "valid": "valid", "test": "test"}
-        if set(parts) != set(keys) or not all(
-            isinstance(p, str | PathLike) for p in parts.values()
-        ):
+        if not all(isinstance(p, str | PathLike) for p in parts.values()):
             return _anchored(recipe), data
-        named = {keys[name]: str(path) for name, path in parts.items()} | {"split": GivenSplit()}
+        named = {key: str(parts[name]) if name in parts else None for name, key in keys.items()}
     else:
         return _anchored(recipe), data
     rows = recipe.data.at("").model_copy(update=named)
@@ -230,9 +264,10 @@ def undivided(recipe: Recipe) -> Recipe:
 
 def _of_files(data: Data, frame: Any) -> Any:
     """Return rows that replace `data.path`, with the recipe's other files."""
-    if frame is None or data.valid is None or data.test is None:
+    if frame is None or (data.valid is None and data.test is None):
         return frame
-    return {"train": frame, "valid": data.valid, "test": data.test}
+    named = {"valid": data.valid, "test": data.test}
+    return {"train": frame} | {split: path for split, path in named.items() if path is not None}
 
 
 def _parts(rows: Mapping[str, Any], dialect: Csv) -> PartsSource:

@@ -38,6 +38,12 @@ Assignment = NDArray[np.int8]
 _SAMPLE = 1_000_000
 
 
+def splits_of(split: Split) -> tuple[str, ...]:
+    """Return the splits that need rows: all three, unless nothing is tested."""
+    tested = not isinstance(split, GivenSplit) or split.test
+    return SPLITS if tested else SPLITS[:2]
+
+
 @dataclass(frozen=True)
 class Others:
     """The rule for rows that a splitter does not divide; `columns` are those it looks at."""
@@ -102,7 +108,7 @@ def fit_splitter(
         case TimeSplit(column=column):
             return _by_time(source, clock_of(column), split)
         case GivenSplit():
-            return Splitter((SPLIT_COLUMN,), lambda f: _by_name(f, SPLIT_COLUMN))
+            return Splitter((SPLIT_COLUMN,), partial(_given, split=split))
         case LeaveLastOutSplit():
             return _leave_last_out(split, source, clock_of(split.time))
 
@@ -135,6 +141,14 @@ def _by_name(frame: pl.DataFrame, column: str, *, histories: bool = False) -> As
             f"split column '{column}': expected one of {', '.join(known)}, got {wrong!r}"
         )
     return codes.to_numpy()
+
+
+def _given(frame: pl.DataFrame, split: GivenSplit) -> Assignment:
+    codes = _by_name(frame, SPLIT_COLUMN)
+    if split.valid_fraction is None:
+        return codes
+    drawn = uniform(mix(_rows(frame), split.seed)) < split.valid_fraction
+    return np.where((codes == 0) & drawn, 1, codes).astype(np.int8)
 
 
 def _by_time(source: Source, clock: Clock, split: TimeSplit) -> Splitter:
@@ -235,6 +249,9 @@ def split_words(split: Split, clocks: Iterable[Clock] = ()) -> str:
     `clocks` add how time columns were read.
     """
     options = split.model_dump(exclude_none=True)
+    if isinstance(split, GivenSplit):
+        drawn = {"kind", "valid_fraction", "seed"} if split.valid_fraction is not None else {"kind"}
+        options = {key: value for key, value in options.items() if key in drawn}
     kind = str(options.pop("kind")).replace("_", " ")
     if "valid_from" in options:
         options.pop("fractions")

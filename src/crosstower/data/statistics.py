@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from crosstower.data.unseen import Unseen
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.tasks import Binary
+from crosstower.recipe.tasks import Binary, Task
 from crosstower.values.arrays import Indices
 from crosstower.values.moments import exact_sum
 
@@ -139,9 +139,15 @@ class DatasetCounter:
             self.implications = self.implications or Implications()
             self.implications.merge(other.implications)
 
-    def check(self, schema: Schema) -> None:
-        """Raise DataError for a split without rows or labels, or labels that are all equal."""
-        for split in SPLITS:
+    def check(self, schema: Schema, splits: Sequence[str] = SPLITS) -> None:
+        """Raise DataError for a split without rows or labels, or labels that are all equal.
+
+        Args:
+            schema: of the rows.
+            splits: those that need rows.
+
+        """
+        for split in splits:
             if self.rows[split] == 0:
                 counts = ", ".join(f"{s} {self.rows[s]:,}" for s in SPLITS)
                 raise DataError(
@@ -151,24 +157,8 @@ class DatasetCounter:
         if self.implications is not None:
             self.implications.check()
         for (name, split), count in self.labels.items():
-            if count.rows == 0:
-                raise DataError(
-                    f"task '{name}': no row of the {split} split has a label; change data.split, or"
-                    " remove the task"
-                )
-            binary = isinstance(schema.tasks[name], Binary)
-            if not binary and split == "train" and count.low == count.high:
-                raise DataError(
-                    f"task '{name}': all {count.rows:,} labels of the train split are"
-                    f" {count.low:g}, so there is nothing to learn; check the column"
-                    f" '{schema.tasks[name].column or name}', or remove the task"
-                )
-            if binary and count.low == count.high:
-                raise DataError(
-                    f"task '{name}': all {count.rows:,} labels of the {split} split are"
-                    f" {count.low:g}; a binary task needs both classes in every split: change"
-                    " data.split, give more rows, or check the task's positive or threshold"
-                )
+            if split in splits:
+                _check_labels(name, schema.tasks[name], split, count)
 
     def finish(
         self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()
@@ -183,6 +173,8 @@ class DatasetCounter:
         """
         rates: dict[str, dict[str, float]] = {}
         for (task, part), count in self.labels.items():
+            if count.rows == 0:  # nothing is tested
+                continue
             rates.setdefault(task, {})[part] = count.mean
         notes = self._missing(self.unseen.sentences("test values"))
         if self.implications is not None:
@@ -215,6 +207,28 @@ class DatasetCounter:
             if rows
         ]
         return skipped + unseen + missing + implied
+
+
+def _check_labels(name: str, task: Task, split: str, count: _LabelCount) -> None:
+    """Raise DataError if a split has no labels of a task, or labels that are all equal."""
+    if count.rows == 0:
+        raise DataError(
+            f"task '{name}': no row of the {split} split has a label; change data.split, or"
+            " remove the task"
+        )
+    binary = isinstance(task, Binary)
+    if not binary and split == "train" and count.low == count.high:
+        raise DataError(
+            f"task '{name}': all {count.rows:,} labels of the train split are"
+            f" {count.low:g}, so there is nothing to learn; check the column"
+            f" '{task.column or name}', or remove the task"
+        )
+    if binary and count.low == count.high:
+        raise DataError(
+            f"task '{name}': all {count.rows:,} labels of the {split} split are"
+            f" {count.low:g}; a binary task needs both classes in every split: change"
+            " data.split, give more rows, or check the task's positive or threshold"
+        )
 
 
 def _repeated(share: float) -> list[str]:

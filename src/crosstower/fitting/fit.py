@@ -23,14 +23,20 @@ from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.learned import Learned, load_learned, save_learned
 from crosstower.data.prepared_folder import PreparedFolder
 from crosstower.data.progress import progress_console, progress_on
-from crosstower.data.reading import located, parts_of
+from crosstower.data.reading import Rows, located, parts_of
 from crosstower.errors import RecipeError, TrainingError
 from crosstower.fitting.distributed_checks import check_processes
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
-from crosstower.fitting.run_place import place_of_run, published, refuse_existing
+from crosstower.fitting.run_place import (
+    new_place,
+    place_of_run,
+    published,
+    refuse_existing,
+    refuse_overwriting,
+)
 from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.fitting.worker import processes, restarts
@@ -39,6 +45,7 @@ from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of
 from crosstower.recipe.kinds.registry import COLUMNS
+from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
 from crosstower.retrieval.data.tower_columns import frozen_columns
@@ -58,11 +65,13 @@ def fit(
     recipe: str | Path | Recipe | Schema,
     *,
     data: Any = None,
+    train: Any = None,
     valid: Any = None,
     test: Any = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides | None = None,
     seeds: int | None = None,
     out: str | Place | None = None,
+    overwrite: bool = False,
     warm_start: Run | str | Path | None = None,
     prepared: str | Place | None = None,
     resume: bool = False,
@@ -74,13 +83,18 @@ def fit(
     Args:
         recipe: a YAML file, a `Recipe`, or a `Schema` (then everything else is default). To resume
             a run its folder will do.
-        data: a polars, pandas or Arrow table, or a path, instead of `data.path`.
-        valid: validation rows, given like `data`; needs `test`, and a recipe without split.
-        test: test rows; then `data` holds the training rows.
-        overrides: such as "training.epochs=3"; only with a YAML file.
+        data: rows that the recipe divides into train, validation and test rows, instead of
+            `data.path`: a polars, pandas or Arrow table, or a path.
+        train: training rows, if rows come divided; then the recipe has no split of its own.
+        valid: validation rows; a tenth of the training rows, drawn at random, if None.
+        test: test rows; if None, nothing is tested, and the report says so.
+        overrides: of any recipe: {"training.epochs": 3}, or texts: ["training.epochs=3"].
         seeds: number of trainings per model (for mean and sd), 1 if None.
-        out: the run folder, `runs/NAME` if None. It must not exist. The run of an address is
-            trained in the cache folder (`CROSSTOWER_CACHE`) and uploaded when it is finished.
+        out: the run folder. If None, it is `runs/NAME` for a recipe file, and a new folder of the
+            system's temporary folder for a recipe made in Python. The run of an address is trained
+            in the cache folder (`CROSSTOWER_CACHE`) and uploaded when it is finished.
+        overwrite: replace the run in `out`, as soon as the new rows are read; otherwise `out` must
+            not exist.
         warm_start: an earlier run of the same columns, tasks and models. The training goes on from
             its weights, optimiser states and statistics; `data` holds the rows since then.
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
@@ -99,15 +113,15 @@ def fit(
         TrainingError: the loss became NaN or the disk is full; the checkpoints stay.
 
     """
+    _check_ways(out, resume=resume, finish=finish, overwrite=overwrite)
     place = place_of_run(recipe, out, resume=resume)
     given = place if resume and out is None and place is not None else recipe
-    plain = as_recipe(given, list(overrides))
-    recipe, data = located(*parts_of(plain, data, valid, test))
-    folder, tables = place or Path("runs") / recipe.name, data is not None
-    if finish and not resume:
-        raise RecipeError("finish: ends a run that has begun, so it needs resume")
-    every_seed = _seeds(recipe, seeds)
-    device = pick_device(recipe.training.device)
+    plain, rows = as_recipe(given, overrides), Rows(data, train, valid, test)
+    recipe, data = located(*parts_of(plain, rows))
+    folder = place or new_place(recipe.name, temporary=not resume and _is_made(given))
+    tables = data is not None
+    every_seed, device = _seeds(recipe, seeds), pick_device(recipe.training.device)
+    free = partial(refuse_existing, folder, overwrite=overwrite, start=warm_start)
     check_processes(recipe.training, processes())
     world = open_world(device, timeout=recipe.training.timeout)
     again = world.first(partial(_began, folder))
@@ -116,7 +130,7 @@ def fit(
     stored = _stored(prepared, recipe, data, warm_start, world)
     start = start_of(warm_start, recipe, models, every_seed, resume=resume)
     earlier = continued(folder, recipe, seeds, tables=tables) if resume else None
-    world.first(lambda: None if resume else refuse_existing(folder))
+    world.first(lambda: None if resume else free())
     console = progress_console(quiet=quiet or world.rank > 0)
     spill = folder.parent / f".{folder.name}.rows"
     try:
@@ -148,6 +162,7 @@ def fit(
             notes=notes,
             learned=fitted.learned() if stored is None else stored.learned,
             start=start,
+            overwrite=overwrite,
         )
         if earlier is not None:
             begin = partial(going_on, earlier, job.facts, finish=finish)
@@ -161,6 +176,18 @@ def fit(
     world.first(lambda: _evaluate(run, data, console))
     copy = Path(world.first(lambda: published(run)))
     return run if copy == run.folder else Run.open(copy)
+
+
+def _check_ways(out: Any, *, resume: bool, finish: bool, overwrite: bool) -> None:
+    if overwrite:
+        refuse_overwriting(out, resume=resume)
+    if finish and not resume:
+        raise RecipeError("finish: ends a run that has begun, so it needs resume")
+
+
+def _is_made(recipe: Any) -> bool:
+    """Return whether a recipe was made in Python rather than written into a file."""
+    return isinstance(recipe, Recipe | Schema)
 
 
 def _began(folder: Path) -> bool:
@@ -238,11 +265,12 @@ def create_run(
     notes: Sequence[str],
     learned: Learned,
     start: Run | None = None,
+    overwrite: bool = False,
 ) -> Run:
     """Write the folder of a run that has not begun: encoder, recipe, and what is known of it.
 
     Args:
-        folder: must not exist.
+        folder: must not exist, unless it is overwritten.
         recipe: all paths absolute.
         models: model sections by name, the main model first.
         job: of the rows.
@@ -251,6 +279,7 @@ def create_run(
         notes: sentences for the report, in addition to those about the data.
         learned: what a warm start from this run goes on from.
         start: the run that this one starts from.
+        overwrite: remove the run in the folder, if there is one.
 
     """
     facts = job.facts
@@ -270,6 +299,8 @@ def create_run(
         job.save(aside)
         (aside / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         (aside / "run.json").write_text(info.model_dump_json(indent=1), encoding="utf-8")
+        if overwrite and folder.exists():
+            shutil.rmtree(folder)
     return Run(folder, recipe, info)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from crosstower.errors import RunError
+from crosstower.fitting.worker import processes
 from crosstower.recipe.arguments import place_argument
 from crosstower.storage import folders
 from crosstower.storage.files import refuse_unwritable
@@ -41,18 +43,67 @@ def place_of_run(recipe: Any, out: Any, *, resume: bool) -> Path | None:
     return place
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raise RunError if the folder of a new run already exists or cannot be made."""
+def new_place(name: str, *, temporary: bool) -> Path:
+    """Return where a run goes that was given no folder.
+
+    Args:
+        name: of the recipe.
+        temporary: in a new folder of the system's temporary folder, unless several processes train,
+            which would each make one.
+
+    """
+    if not temporary or processes() > 1:
+        return Path("runs") / name
+    return Path(tempfile.mkdtemp(prefix="crosstower-")) / name
+
+
+def refuse_existing(
+    folder: Path, *, overwrite: bool = False, start: Run | str | Path | None = None
+) -> None:
+    """Refuse the folder of a new run if it already exists or cannot be made.
+
+    Args:
+        folder: of the new run.
+        overwrite: replace a run; another folder never is.
+        start: the run that the new one starts from, which is not replaced.
+
+    Raises:
+        RunError: the folder is refused.
+
+    """
     if not folder.exists():
         refuse_unwritable(folder, error=RunError)
         return
-    way = ""
-    if (folder / MARKER).is_file():
-        way = f", or go on with: {Run.open(folder).resume}"
-    raise RunError(
-        f"{folder}: already exists and is never overwritten; choose another folder with --out,"
-        f" remove it{way}"
-    )
+    is_run, way = (folder / MARKER).is_file(), ""
+    if overwrite and not is_run:
+        way = "; overwrite replaces only runs, and it holds none"
+    elif overwrite and start is not None and Run.of(start).folder.resolve() == folder.resolve():
+        way = "; overwrite would remove the run that the new one starts from"
+    elif overwrite:
+        return
+    elif is_run:
+        way = f", replace it with --overwrite, or go on with: {Run.open(folder).resume}"
+    raise RunError(f"{folder}: already exists; choose another folder with --out, remove it{way}")
+
+
+def refuse_overwriting(out: Any, *, resume: bool) -> None:
+    """Refuse to overwrite a run that goes on, is at an address, or has several processes.
+
+    Args:
+        out: the folder of the run, as given.
+        resume: whether the run goes on.
+
+    Raises:
+        RunError: it is one of these.
+
+    """
+    if resume:
+        raise RunError("overwrite: not allowed with resume, which goes on with the run; drop one")
+    if processes() > 1 or (out is not None and isinstance(place_of(out, error=RunError), Address)):
+        raise RunError(
+            f"overwrite: not allowed for {out or 'this run'}, which is at an address or trained by"
+            " several processes; remove the run yourself, or choose another folder"
+        )
 
 
 def published(run: Run) -> str:

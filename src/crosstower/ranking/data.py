@@ -18,7 +18,7 @@ from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.shards import ShardedRows
 from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Source, require_columns
-from crosstower.data.split import SPLITS, split_words, splitter_of
+from crosstower.data.split import SPLITS, split_words, splits_of, splitter_of
 from crosstower.data.statistics import DatasetCounter, DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.ranking.passes import RowReading, encode, learn
@@ -162,7 +162,7 @@ def _counted(
 ) -> Prepared:
     """Check the counts of all rows, and put the parts together."""
     targets, census = found
-    census.check(encoder.schema)
+    census.check(encoder.schema, splits_of(recipe.data.split))
     joined = {split: pl.concat(frames) for split, frames in targets.items()}
     facts, fingerprints = census.finish(
         source=reading.source.name,

@@ -23,6 +23,7 @@ from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
+from crosstower.data.split import splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.registry import METRICS
@@ -146,12 +147,20 @@ class RankingJob:
         check_calibration(recipe.calibration, self.kinds)
         if recipe.blend is not None:
             check_blend(recipe.blend, self.kinds)
+            if "test" not in splits_of(recipe.data.split):
+                raise RecipeError(
+                    "blend: its effect is measured on test rows, and none are given; give them"
+                    " (test=, or data.test), or remove the section and score with"
+                    " run.predict(rows, blend=...)"
+                )
             if recipe.evaluation.group is None:
                 raise RecipeError(
                     "blend: whose rows stand in one list? Set evaluation.group to a column, such"
                     " as the user, the session or the request"
                 )
-        self.outputs = (VALID, TEST, REFIT) if recipe.training.refit else (VALID, TEST)
+        self.tested = "test" in splits_of(recipe.data.split)
+        self.outputs = (VALID, *((TEST,) if self.tested else ()))
+        self.outputs += (REFIT,) if recipe.training.refit else ()
 
     def read(
         self,
@@ -235,18 +244,20 @@ class RankingJob:
         Valid rows are always predicted by `model`, as `refit` has learnt their labels.
         """
         tested = model if refit is None else refit
-        valid = self._predict(model, "valid", "float32")
-        test = self._predict(tested, "test", "float32")
-        self.world.first(lambda: self._write(valid, test, folder))
+        frames = {VALID: self._predict(model, "valid", "float32")}
+        if self.tested:
+            frames[TEST] = self._predict(tested, "test", "float32")
+        self.world.first(lambda: self._write(frames, folder))
 
-    def _write(self, valid: pl.DataFrame, test: pl.DataFrame, folder: Path) -> None:
+    def _write(self, frames: dict[str, pl.DataFrame], folder: Path) -> None:
         section = self.recipe.calibration
         if section.active:
+            valid = frames[VALID]
             calibrators = fit_calibrators(section, self.kinds, _ranges(self.recipe), valid)
             calibrators.save(folder / CALIBRATION)
-            valid, test = (calibrated(frame, calibrators) for frame in (valid, test))
-        write_parquet(valid, folder / VALID)
-        write_parquet(test, folder / TEST)
+            frames = {name: calibrated(frame, calibrators) for name, frame in frames.items()}
+        for name, frame in frames.items():
+            write_parquet(frame, folder / name)
 
     def save(self, folder: Path) -> None:
         """Write what recognises the training rows, and the counts at the end of the event logs."""

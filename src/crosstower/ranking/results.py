@@ -33,6 +33,7 @@ from crosstower.training.history import (
     read_predictions,
     refit_notes,
     report_of,
+    untested_notes,
     write_figures,
 )
 from crosstower.training.run import CALIBRATION, Run
@@ -91,8 +92,11 @@ def metrics_of(reports: Sequence[TaskReport]) -> dict[str, Any]:
 
 
 def write_results(run: Run, *, peak_memory_mb: float | None = None) -> tuple[TaskReport, ...]:
-    """Evaluate the stored test predictions; write `metrics.json` and `report.html`."""
-    reports = task_reports(run, stored_predictions(run))
+    """Evaluate the stored test predictions; write `metrics.json` and `report.html`.
+
+    Without test rows there are no metrics, and the report says so.
+    """
+    reports = task_reports(run, stored_predictions(run)) if run.tested else ()
     write_report_of(run, reports, run.report)
     write_figures(run, {"tasks": metrics_of(reports)}, peak_memory_mb)
     publish_changes(run.folder, error=RunError)
@@ -146,7 +150,7 @@ def _mean(labels: pl.Series) -> float:
 
 def _facts(run: Run) -> DataFacts:
     facts = run.info.facts
-    notes = (*facts.notes, *refit_notes(run), *calibration_notes(run))
+    notes = (*facts.notes, *untested_notes(run), *refit_notes(run), *calibration_notes(run))
     return DataFacts(facts.source, facts.split, facts.rows, facts.base_rates, notes)
 
 

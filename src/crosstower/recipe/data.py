@@ -9,15 +9,9 @@ from pydantic import Field, model_validator
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.events import EventLogs
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.recipe.split import GivenSplit, RandomSplit, Split
+from crosstower.recipe.split import VALID_FRACTION, GivenSplit, RandomSplit, Split
 from crosstower.recipe.sql import check_query
 from crosstower.recipe.times import TimeFormat
-
-_OTHER_PART = {
-    "test": "valid: missing, while data.test is set; name the validation rows, such as a tenth of"
-    " the training rows in a separate file",
-    "valid": "test: missing, while data.valid is set; name the test rows",
-}
 
 
 class Join(FrozenModel):
@@ -55,7 +49,11 @@ class Data(FrozenModel):
         default=None,
         description="Validation rows: file, folder or glob. `path` then has the training rows.",
     )
-    test: str | None = Field(default=None, description="Test rows; needs `valid`.")
+    test: str | None = Field(
+        default=None,
+        description="Test rows. `path` then has the training rows, of which a share validates"
+        " without `valid`.",
+    )
     rows: int | None = Field(default=None, ge=1, description="Rows of a synthetic dataset.")
     seed: int = Field(default=0, ge=0, description="Seed of a synthetic dataset.")
     csv: Csv = Field(
@@ -140,8 +138,6 @@ class Data(FrozenModel):
         given = [name for name in ("valid", "test") if plain.get(name) is not None]
         if not given:
             return plain
-        if len(given) == 1:
-            raise ValueError(_OTHER_PART[given[0]])
         split = plain.get("split")
         kind = split.get("kind") if isinstance(split, dict) else getattr(split, "kind", None)
         if split is not None and kind != "given":
@@ -153,11 +149,35 @@ class Data(FrozenModel):
             raise ValueError(
                 "valid, test: not allowed with a synthetic dataset; drop both and use data.split"
             )
-        named = [str(plain.get(name)) for name in ("path", "valid", "test")]
+        named = [str(plain[name]) for name in ("path", *given) if plain.get(name) is not None]
         twice = next((name for name in named if named.count(name) > 1), None)
         if twice is not None:
             raise ValueError(
                 f"path, valid, test: '{twice}' is repeated; name three different files, as test"
                 " rows must not train the model or decide when it stops"
             )
-        return {**plain, "split": GivenSplit()}
+        return {**plain, "split": given_split(split, valid="valid" in given, test="test" in given)}
+
+
+def given_split(split: Any, *, valid: bool, test: bool) -> dict[str, Any]:
+    """Return the split of rows that come divided, as plain data.
+
+    Args:
+        split: a section of this kind, with options; anything else is ignored.
+        valid: whether validation rows are given; otherwise a share of the training rows validates.
+        test: whether test rows are given.
+
+    Raises:
+        ValueError: validation rows are given, and a share of the training rows as well.
+
+    """
+    given = split.model_dump() if isinstance(split, GivenSplit) else split
+    options: dict[str, Any] = given if isinstance(given, dict) else {}
+    share = options.get("valid_fraction")
+    if valid and share is not None:
+        raise ValueError(
+            f"split.valid_fraction: {share} is set, but validation rows are given; drop one"
+        )
+    if not valid and share is None:
+        share = VALID_FRACTION
+    return {**options, "kind": "given", "valid_fraction": share, "test": test}

@@ -122,14 +122,29 @@ class ColumnSplit(FrozenModel):
     )
 
 
+VALID_FRACTION = 0.1
+"""Share of the training rows that validates where no validation rows are given."""
+
+
 class GivenSplit(FrozenModel):
     """Separate files: `data.path` trains, `data.valid` validates and `data.test` tests.
 
-    >>> GivenSplit().kind
+    >>> GivenSplit(valid_fraction=0.2).kind
     'given'
     """
 
     kind: Literal["given"] = "given"
+    valid_fraction: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of the training rows that validates, drawn at random; only without"
+        f" validation rows, where {VALID_FRACTION} is the default.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of that draw.")
+    test: bool = Field(
+        default=True, description="Whether test rows are given; without them nothing is tested."
+    )
 
 
 Split = Annotated[

@@ -15,6 +15,7 @@ from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
+from crosstower.data.split import splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import mean_metrics
@@ -87,7 +88,9 @@ class RetrievalJob:
             )
         if section.objective == "contrastive" and recipe.model.get("normalise") is False:
             raise RecipeError("model.normalise: contrastive compares cosines; leave it true")
-        self.outputs = (TEST, REFIT) if recipe.training.refit else (TEST,)
+        self.tested = "test" in splits_of(recipe.data.split)
+        self.outputs = (TEST,) if self.tested else ()
+        self.outputs += (REFIT,) if recipe.training.refit else ()
 
     def read(
         self,
@@ -168,7 +171,9 @@ class RetrievalJob:
         return joint
 
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
-        """Write the list of each test query."""
+        """Write the list of each test query, if there are test rows."""
+        if not self.tested:
+            return
         ks = retrieval_section_of(self.recipe).k
         tested = _retriever(model if refit is None else refit)
         shown = evaluation_lists(tested, self.data, "test", ks[-1], world=self.world)
@@ -179,8 +184,9 @@ class RetrievalJob:
         write_catalogue(folder, self.recipe, self.data)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
-        """Write the lists of the baselines."""
-        write_baselines(folder, self.recipe, self.data, on_progress)
+        """Write the lists of the baselines, if there are test rows."""
+        if self.tested:
+            write_baselines(folder, self.recipe, self.data, on_progress)
 
 
 def _retriever(model: nn.Module) -> TwoTower:

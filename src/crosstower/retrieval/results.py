@@ -22,6 +22,7 @@ from crosstower.training.history import (
     history,
     metrics_of_models,
     refit_notes,
+    untested_notes,
     write_figures,
 )
 from crosstower.training.run import Run
@@ -51,16 +52,30 @@ def stored_report(run: Run) -> RetrievalReport:
     )
 
 
-def write_retrieval_results(run: Run, *, peak_memory_mb: float | None = None) -> RetrievalReport:
-    """Evaluate the stored lists; write `metrics.json` and `report.html`."""
-    report = stored_report(run)
+def write_retrieval_results(
+    run: Run, *, peak_memory_mb: float | None = None
+) -> RetrievalReport | None:
+    """Evaluate the stored lists; write `metrics.json` and `report.html`.
+
+    Without test rows there are no metrics, and the report says so.
+    """
+    report = stored_report(run) if run.tested else None
     write_retrieval_report(run, report, run.report)
-    counts = None if report.relevant_counts is None else report.relevant_counts.model_dump()
-    figures = {"retrieval": metrics_of(report), "relevant_counts": counts}
-    figures["omitted_baselines"] = omitted_baselines(run.recipe, report.items)
+    figures: dict[str, Any] = {"retrieval": {}}
+    if report is not None:
+        figures = _figures(run, report)
     write_figures(run, figures, peak_memory_mb)
     publish_changes(run.folder, error=RunError)
     return report
+
+
+def _figures(run: Run, report: RetrievalReport) -> dict[str, Any]:
+    counts = None if report.relevant_counts is None else report.relevant_counts.model_dump()
+    return {
+        "retrieval": metrics_of(report),
+        "relevant_counts": counts,
+        "omitted_baselines": omitted_baselines(run.recipe, report.items),
+    }
 
 
 def metrics_of(report: RetrievalReport) -> dict[str, Any]:
@@ -69,16 +84,16 @@ def metrics_of(report: RetrievalReport) -> dict[str, Any]:
 
 
 def write_retrieval_report(
-    run: Run, report: RetrievalReport, path: Place, *, facts: DataFacts | None = None
+    run: Run, report: RetrievalReport | None, path: Place, *, facts: DataFacts | None = None
 ) -> Place:
     """Write the HTML report."""
     main, known = next(iter(run.info.models)), run.info.facts
+    notes = (*known.notes, *untested_notes(run), *refit_notes(run))
     content = ReportContent(
         title=run.recipe.name,
         date=run.info.created,
         recipe=run.recipe.to_yaml(),
-        data=facts
-        or DataFacts(known.source, known.split, known.rows, {}, (*known.notes, *refit_notes(run))),
+        data=facts or DataFacts(known.source, known.split, known.rows, {}, notes),
         tasks=(),
         trainings=tuple(SeedHistory(s, history(run, main, s)) for s in run.info.seeds),
         environment=environment_of(run),

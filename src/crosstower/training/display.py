@@ -11,7 +11,12 @@ from crosstower.evaluation.metrics.registry import MetricKind, names_of, title_o
 from crosstower.evaluation.reports.content import SeedHistory
 from crosstower.evaluation.reports.notebook import Panel, html_table, run_figure
 from crosstower.evaluation.reports.task_report import labelled_calibration
-from crosstower.training.history import history, read_predictions
+from crosstower.training.history import (
+    history,
+    read_predictions,
+    training_figures,
+    untested_notes,
+)
 from crosstower.training.run import METRICS, Run
 
 _K = 10
@@ -24,6 +29,8 @@ def run_html(run: Run) -> str:
     title = f"{run.recipe.name}: {next(iter(run.info.models))}, {seeds}; rows: {rows}"
     if not (run.folder / METRICS).is_file():
         return html_table(title, [], [], notes=[f"Not finished; go on with: {run.resume}"])
+    if not run.tested:
+        return _untested_html(run, title)
     metrics, cells = run.metrics, list[list[str]]()
     if run.recipe.retrieval is not None:
         kept = [f"{name}@{_k(run)}" for name in names_of("list", shown="table")]
@@ -59,14 +66,25 @@ def plot_run(run: Run) -> Figure:
         key = str(trainings[0].history[-1]["monitor"])
         metric = key.rpartition(".")[2]
         return run_figure([Panel(key, f"{title_of(metric)} by epoch, valid rows")], trainings)
-    frame = read_predictions(run, main, seeds[0])
+    frame = read_predictions(run, main, seeds[0]) if run.tested else None
     panels = list[Panel]()
     for name, task in run.recipe.schema_.tasks.items():
         metric = _curve(task.kind)
         title = f"{name}: {title_of(metric)} by epoch, valid rows"
-        calibration = labelled_calibration(frame, name)
+        calibration = None if frame is None else labelled_calibration(frame, name)
         panels.append(Panel(f"{name}.{metric}", title, task.kind == "binary", calibration))
     return run_figure(panels, trainings)
+
+
+def _untested_html(run: Run, title: str) -> str:
+    """Return a table of the best validation metric per model and seed."""
+    cells = [
+        [model, seed, str(found["best_epoch"]), str(found["monitor"]), f"{found['best_value']:.4f}"]
+        for model, seeds in training_figures(run).items()
+        for seed, found in seeds.items()
+    ]
+    names = ["model", "seed", "best epoch", "metric", "valid rows"]
+    return html_table(title, names, cells, notes=untested_notes(run), links=[run.report])
 
 
 def _k(run: Run) -> int:

@@ -14,7 +14,7 @@ from crosstower.data.sources.source import Source
 from crosstower.errors import RunError
 from crosstower.evaluation.reports.content import ModelMetrics
 from crosstower.storage.files import write_atomic
-from crosstower.training.run import REFIT_FOLDER, TEST, Run
+from crosstower.training.run import REFIT_FOLDER, TEST, UNTESTED, Run
 
 
 def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.DataFrame:
@@ -25,6 +25,8 @@ def read_predictions(run: Run, model: str, seed: int, name: str = TEST) -> pl.Da
 
     """
     path = run.model_folder(model, seed) / name
+    if name == TEST and not run.tested:
+        raise untested(run)
     if not path.is_file():
         raise RunError(f"{path}: missing, the training has not finished; go on with: {run.resume}")
     try:
@@ -148,6 +150,21 @@ def refit_epochs(run: Run, model: str, seed: int) -> int | None:
 
 def _plain(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def untested(run: Run) -> RunError:
+    """Return the error of a run whose test rows are asked for, and which has none."""
+    return RunError(
+        f"{run.folder}: {UNTESTED}; train with test rows, or measure it on other rows with:"
+        f" crosstower evaluate {run.place} --data ROWS"
+    )
+
+
+def untested_notes(run: Run) -> tuple[str, ...]:
+    """Return what to know of a run without test rows."""
+    if run.tested:
+        return ()
+    return (f"{UNTESTED}: validation rows chose the best epoch, so their metrics are too good",)
 
 
 def refit_notes(run: Run) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
 VALID, TEST = "valid.parquet", "test.parquet"
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
 INDEX = "index"
+UNTESTED = "nothing was tested, as no test rows were given"
 
 
 class RunInfo(FrozenModel):
@@ -153,6 +154,12 @@ class Run:
         return load_encoder(self.folder / "encoder")
 
     @property
+    def tested(self) -> bool:
+        """Whether the run has test rows; without them `metrics` are empty."""
+        split = self.recipe.data.split
+        return not isinstance(split, GivenSplit) or split.test
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """Test metrics: {"tasks": {task: {model: {metric: {"mean", "sd"}}}}, ...}.
 
@@ -208,8 +215,10 @@ class Run:
         """How to go on with the run: a command, or a call where the rows were tables."""
         if not self.info.tables:
             return f"crosstower fit --resume {self.place}"
-        given = isinstance(self.recipe.data.split, GivenSplit)
-        rows = "data=ROWS, valid=ROWS, test=ROWS" if given else "data=ROWS"
+        rows, split = "data=ROWS", self.recipe.data.split
+        if isinstance(split, GivenSplit):
+            parts = [("valid", split.valid_fraction is None), ("test", split.test)]
+            rows = ", ".join(["train=ROWS", *(f"{name}=ROWS" for name, given in parts if given)])
         return f"crosstower.fit({str(self.place)!r}, {rows}, resume=True) from Python, same rows"
 
     def model_folder(self, model: str, seed: int) -> Path:

@@ -226,7 +226,13 @@ def _training_plots(content: ReportContent) -> list[Block]:
     svg = training_plot(content.trainings, key=None, name="loss")
     together = ", all tasks together" if len(content.tasks) > 1 else ""
     words = f"Mean loss of the training rows between evaluations{together}, one line per seed."
-    return [Plots([Plot("Training loss by epoch", words, svg)])]
+    plots = [Plot("Training loss by epoch", words, svg)]
+    if not content.tasks and content.retrieval is None:  # nothing was tested
+        key = str(content.trainings[0].history[-1]["monitor"])
+        svg = training_plot(content.trainings, key=key, name="monitor")
+        words = "Validation rows at each evaluation, one line per seed; the best is marked."
+        plots.append(Plot(f"{key} by epoch", words, svg))
+    return [Plots(plots)]
 
 
 def _retrieval_plots(content: ReportContent) -> list[Block]:

@@ -18,7 +18,7 @@ from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.layout import UNSEEN
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.source import Source
-from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words
+from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words, splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
@@ -131,7 +131,7 @@ def prepare_retrieval(
     sides = tower_columns_of(recipe)
     rows = read_positives(recipe, source, sides, on_progress)
     evaluation = queries_of(recipe, rows)
-    _check_splits(rows, evaluation)
+    _check_splits(rows, evaluation, splits_of(recipe.data.split))
     encoder = encoder or EncoderFit(recipe.schema_)
     if isinstance(encoder, EncoderFit):
         encoder = _fit(recipe, encoder, rows, sides)
@@ -226,9 +226,11 @@ def _lists(lists: pl.Series, rows: int) -> pl.Series:
     return lists.new_from_index(0, rows)
 
 
-def _check_splits(rows: PositiveRows, queries: dict[str, EvaluationQueries]) -> None:
+def _check_splits(
+    rows: PositiveRows, queries: dict[str, EvaluationQueries], splits: tuple[str, ...]
+) -> None:
     counts = {name: int((rows.split == i).sum()) for i, name in enumerate(SPLITS)}
-    empty = [n for n in SPLITS if counts[n] == 0 or (n in queries and not len(queries[n]))]
+    empty = [n for n in splits if counts[n] == 0 or (n in queries and not len(queries[n]))]
     if empty:
         words = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise DataError(
