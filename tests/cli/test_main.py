@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,7 @@ def test_errors_are_messages_with_exit_codes(
         "serve",
         "events",
         "demo",
+        "doctor",
         "data list",
         "experiment report",
     ],
@@ -115,6 +117,20 @@ def test_the_installed_command_runs() -> None:
     command = [sys.executable, "-c", "from crosstower.cli.main import main; main()", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    program = "import sys; sys.argv[0] = 'crosstower'; from crosstower.cli.main import main; main()"
+    for words, found in (("crosstower doc", "doctor"), ("crosstower doctor --fol", "--folder")):
+        asked = {"COMP_WORDS": words, "COMP_CWORD": f"{len(words.split()) - 1}"}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "_CROSSTOWER_COMPLETE": "complete_bash", **asked},
+        )
+        assert done.stdout.split() == [found]
 
 
 def test_the_terminal_breaks_the_lines_of_a_help_text(

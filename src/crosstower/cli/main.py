@@ -15,6 +15,7 @@ from crosstower.cli.blend import blend_app
 from crosstower.cli.bundle import bundle_app
 from crosstower.cli.data import data_app
 from crosstower.cli.demo.command import demo_app
+from crosstower.cli.doctor.command import doctor_app
 from crosstower.cli.evaluate import evaluate_app
 from crosstower.cli.events import events_app
 from crosstower.cli.experiment import experiment_app
@@ -47,7 +48,6 @@ app = typer.Typer(
     name="crosstower",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -67,6 +67,7 @@ for part in (
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),
+    doctor_app,
 ):
     app.add_typer(_with_joined_lines(part))
 app.add_typer(_with_joined_lines(experiment_app), name="experiment", rich_help_panel=SERVE)

@@ -1,0 +1,1 @@
+"""`crosstower doctor`: whether this installation and machine are fit for work."""

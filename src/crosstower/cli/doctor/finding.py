@@ -1,0 +1,27 @@
+"""One thing that was checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "note", "problem"]
+"""A note limits what can be done; a problem stops work."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was checked, what was found, and what to do about it.
+
+    Args:
+        check: name of the thing.
+        status: whether it is in order.
+        found: its state in words.
+        remedy: a command or an action; empty if there is nothing to do.
+
+    """
+
+    check: str
+    status: Status
+    found: str
+    remedy: str = ""

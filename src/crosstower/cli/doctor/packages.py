@@ -1,0 +1,86 @@
+"""Packages that Crosstower needs, and those of its extras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+from crosstower.cli.doctor.finding import Finding
+
+_OWN = "crosstower"
+_NOT_FOR_USERS = ("dev",)
+_BESIDE = {"distributed": (("torchrec", "1.8.0"), ("fbgemm-gpu-cpu", "1.8.0"))}
+_STANDS_FOR = {"fbgemm-gpu-cpu": "fbgemm-gpu"}  # the build for GPUs
+
+
+def check_core() -> Iterator[Finding]:
+    """Yield a finding per package without which nothing works."""
+    for needed in _requirements(None):
+        wrong = _wrong(needed)
+        if wrong:
+            remedy = f"pip install '{needed}'"
+            yield Finding(needed.name, "problem", wrong, remedy)
+        else:
+            yield Finding(needed.name, "ok", metadata.version(needed.name))
+
+
+def check_extras() -> Iterator[Finding]:
+    """Yield a finding per extra: installed, partly installed, or not."""
+    for extra in metadata.metadata(_OWN).get_all("Provides-Extra") or ():
+        if extra not in _NOT_FOR_USERS:
+            yield _extra(extra)
+
+
+def _extra(extra: str) -> Finding:
+    needed = list(_requirements(extra))
+    wrong = [f"{one.name} ({words})" for one in needed if (words := _wrong(one))]
+    beside = [f"{name}=={version}" for name, version in _BESIDE.get(extra, ()) if _absent(name)]
+    wrong += [f"{one.partition('==')[0]} (not installed)" for one in beside]
+    if not wrong:
+        return Finding(extra, "ok", "installed")
+    remedy = f"pip install '{_OWN}[{extra}]'"
+    if beside:
+        remedy += f" && pip install --no-deps {' '.join(beside)}"
+    total = len(needed) + len(_BESIDE.get(extra, ()))
+    if len(wrong) == total:
+        return Finding(extra, "ok", "not installed", remedy)
+    return Finding(extra, "note", f"incomplete: {', '.join(wrong)}", remedy)
+
+
+def _requirements(extra: str | None, seen: frozenset[str] = frozenset()) -> Iterator[Requirement]:
+    """Yield the packages of an extra, also those of extras that it includes; None for the core."""
+    for text in metadata.requires(_OWN) or ():
+        needed = Requirement(text)
+        of_extra = needed.marker is not None and "extra" in str(needed.marker)
+        if of_extra != (extra is not None):
+            continue
+        if needed.marker is not None and not needed.marker.evaluate({"extra": extra or ""}):
+            continue
+        if needed.name != _OWN:
+            yield needed
+            continue
+        for other in needed.extras - seen:
+            yield from _requirements(other, seen | {other})
+
+
+def _wrong(needed: Requirement) -> str:
+    """Return what is wrong with an installed package, an empty string if nothing is."""
+    try:
+        version = metadata.version(needed.name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+    if needed.specifier.contains(version, prereleases=True):
+        return ""
+    return f"{version} is installed, {needed.specifier} is needed"
+
+
+def _absent(name: str) -> bool:
+    for one in (name, _STANDS_FOR.get(name, name)):
+        try:
+            metadata.version(one)
+        except metadata.PackageNotFoundError:
+            continue
+        return False
+    return True
