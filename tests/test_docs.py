@@ -89,6 +89,9 @@ def commands(text: str) -> list[list[str]]:
 def check_arguments(words: list[str]) -> None:
     """Parse the arguments of `crosstower`, without running anything."""
     command: Any = get_command(app)
+    if words[0].startswith("--"):
+        assert any(words == option.opts for option in command.params), words
+        return
     while hasattr(command, "commands"):
         name, *words = words
         assert name in command.commands, name
