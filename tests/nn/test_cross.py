@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture, CrossNetwork
+from crosstower.nn.cross import (
+    CrossFull,
+    CrossGated,
+    CrossLowRank,
+    CrossMixture,
+    CrossNetwork,
+)
 
 B, W = 7, 8
 
@@ -57,6 +63,16 @@ def test_mixture_is_equation_3(inputs: tuple[torch.Tensor, torch.Tensor]) -> Non
         low = np.tanh(np.tanh(x @ p["down"][i]) @ p["core"][i])
         expected += gates[:, [i]] * x0 * (low @ p["up"][i] + p["bias"])
     np.testing.assert_allclose(layer(*inputs).detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gated_cross_is_that_of_gdcn(inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    layer = CrossGated(W)
+    randomise(layer)
+    x0, x = (t.double().numpy() for t in inputs)
+    p = doubles(layer)
+    gate = 1 / (1 + np.exp(-x @ p["gate.weight"].T))
+    expected = x0 * (x @ p["linear.weight"].T + p["linear.bias"]) * gate + x
+    np.testing.assert_allclose(layer(*inputs).detach(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_mixture_of_one_expert_needs_no_gate(inputs: tuple[torch.Tensor, torch.Tensor]) -> None:

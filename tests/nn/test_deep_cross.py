@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture
+from crosstower.nn.cross import CrossFull, CrossGated, CrossLowRank, CrossMixture
 from crosstower.nn.deep_cross import CrossOptions, deep_cross
 
 X0 = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
@@ -37,7 +37,13 @@ def test_a_stack_with_input_reads_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cross", "kind"), [("full", CrossFull), ("low_rank", CrossLowRank), ("mixture", CrossMixture)]
+    ("cross", "kind"),
+    [
+        ("full", CrossFull),
+        ("low_rank", CrossLowRank),
+        ("mixture", CrossMixture),
+        ("gated", CrossGated),
+    ],
 )
 def test_every_layer_is_of_the_kind_asked_for(cross: str, kind: type) -> None:
     layers = list(body(cross=cross, cross_layers=3).cross.layers)
@@ -53,6 +59,7 @@ def test_a_mixture_has_as_many_experts_as_asked_for() -> None:
     ("options", "words"),
     [
         ({"rank": 4}, "rank needs cross: low_rank or mixture"),
+        ({"rank": 4, "cross": "gated"}, "rank needs cross: low_rank or mixture"),
         ({"experts": 2}, "experts needs cross: mixture"),
         ({"cross": "low_rank", "experts": 2}, "experts needs cross: mixture"),
     ],

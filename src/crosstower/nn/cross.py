@@ -1,4 +1,4 @@
-"""Cross layers of DCN-V2 (Wang et al. 2021, arXiv 2008.13535).
+"""Cross layers of DCN-V2 (Wang et al. 2021, arXiv 2008.13535) and GDCN (Wang et al. 2023).
 
 x0 is the input of the network and x the input of the layer. Inputs and outputs are all `[B, W]`.
 """
@@ -91,6 +91,31 @@ class CrossMixture(nn.Module):
         experts = torch.einsum("ebs,esw->ebw", low, self.up) + self.bias
         gates = self.gate(x).softmax(dim=1)  # [B, experts]
         return x0 * torch.einsum("be,ebw->bw", gates, experts.to(gates.dtype)) + x
+
+
+class CrossGated(nn.Module):
+    """Gated cross layer: x0 ⊙ (W x + b) ⊙ σ(W_g x) + x, so that noisy crosses can be shut out.
+
+    Wang et al. 2023 (arXiv 2311.04635), section 4. The gate has no bias.
+
+    >>> import torch
+    >>> layer, x0 = CrossGated(8), torch.ones(2, 8)
+    >>> layer(x0, x0).shape
+    torch.Size([2, 8])
+
+    Args:
+        width: W.
+
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.gate = nn.Linear(width, width, bias=False)
+
+    def forward(self, x0: Tensor, x: Tensor) -> Tensor:
+        """Return the crossed features `[B, W]`."""
+        return x0 * self.linear(x) * self.gate(x).sigmoid() + x
 
 
 class CrossNetwork(nn.Module):

@@ -10,7 +10,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture, CrossNetwork
+from crosstower.nn.cross import (
+    CrossFull,
+    CrossGated,
+    CrossLowRank,
+    CrossMixture,
+    CrossNetwork,
+)
 from crosstower.nn.mlp import MLP
 from crosstower.recipe.frozen import FrozenModel
 
@@ -26,7 +32,7 @@ class CrossOptions(FrozenModel):
 
     """
 
-    cross: Literal["full", "low_rank", "mixture"] = Field(
+    cross: Literal["full", "low_rank", "mixture", "gated"] = Field(
         default="full", description="Form of a cross layer; see `CrossFull` and its siblings."
     )
     cross_layers: int = Field(default=2, ge=1, description="Number of cross layers.")
@@ -48,7 +54,7 @@ class CrossOptions(FrozenModel):
 
     @model_validator(mode="after")
     def _options_mean_something(self) -> Self:
-        if self.rank is not None and self.cross == "full":
+        if self.rank is not None and self.cross not in ("low_rank", "mixture"):
             raise ValueError("rank needs cross: low_rank or mixture")
         if "experts" in self.model_fields_set and self.cross != "mixture":
             raise ValueError("experts needs cross: mixture")
@@ -73,6 +79,7 @@ def deep_cross(width: int, options: CrossOptions) -> Stacked | Parallel | Stacke
         "full": partial(CrossFull, width),
         "low_rank": partial(CrossLowRank, width, rank=rank),
         "mixture": partial(CrossMixture, width, experts=options.experts, rank=rank),
+        "gated": partial(CrossGated, width),
     }[options.cross]
     cross = CrossNetwork([layer() for _ in range(options.cross_layers)])
     return _STRUCTURES[options.structure](cross, width, options.hidden, options.dropout)
