@@ -4,46 +4,63 @@ Shapes use the letters of the legend in `crosstower.data.layout`.
 """
 
 from crosstower.nn.chain import chained_logits
-from crosstower.nn.cross import CrossFull, CrossLowRank, CrossMixture, CrossNetwork
+from crosstower.nn.cross import CrossFull, CrossGated, CrossLowRank, CrossMixture, CrossNetwork
 from crosstower.nn.deep_cross import CrossOptions, Parallel, Stacked, StackedWithInput, deep_cross
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.experts import ExtractionLayer, Gate, MultiGateMixture, ProgressiveExtraction
+from crosstower.nn.field_attention import FieldAttention
+from crosstower.nn.fields import FieldInput, NumberFields
 from crosstower.nn.inputs import DenseInput, by_head
+from crosstower.nn.mask_block import FieldNorm, MaskBlock
 from crosstower.nn.mlp import MLP
+from crosstower.nn.pairs import DotProducts, factorised_pairs
 from crosstower.nn.pooling import AttentionPool, GruPool, max_pool
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.towers import Tower, unit_vectors
 from crosstower.nn.trunks import DeepCrossTrunk, MLPTrunk, WideDeepTrunk, build_trunk
+from crosstower.nn.two_streams import BilinearFusion, StreamGate
 from crosstower.nn.wide import WideLinear, wide_side
+from crosstower.nn.wukong_layer import WukongLayer
 
 __all__ = [
     "MLP",
     "AttentionPool",
+    "BilinearFusion",
     "CrossFull",
+    "CrossGated",
     "CrossLowRank",
     "CrossMixture",
     "CrossNetwork",
     "CrossOptions",
     "DeepCrossTrunk",
     "DenseInput",
+    "DotProducts",
     "EmbeddingStore",
     "ExtractionLayer",
+    "FieldAttention",
+    "FieldInput",
+    "FieldNorm",
     "Gate",
     "GruPool",
     "MLPTrunk",
+    "MaskBlock",
     "MultiGateMixture",
+    "NumberFields",
     "Parallel",
     "ProgressiveExtraction",
     "Stacked",
     "StackedWithInput",
+    "StreamGate",
     "TaskTowers",
     "Tower",
     "WideDeepTrunk",
     "WideLinear",
+    "WukongLayer",
     "build_trunk",
     "by_head",
     "chained_logits",
     "deep_cross",
+    "factorised_pairs",
     "max_pool",
     "unit_vectors",
     "wide_side",

@@ -51,10 +51,10 @@ class DenseInput(nn.Module):
         zeros = numbers.new_zeros((numbers.shape[0], self._zeros))
         parts = [self.embed(codes, lists), self.numbers(numbers), zeros]
         # Cast once here, not in every layer that reads it; products and sums stay narrow as well.
-        return torch.cat([_as_autocast(part) for part in parts], dim=1)
+        return torch.cat([as_autocast(part) for part in parts], dim=1)
 
 
-def _as_autocast(x: Tensor) -> Tensor:
+def as_autocast(x: Tensor) -> Tensor:
     """Return `x` in the dtype of autocast, if autocast is on."""
     device = x.device.type
     if not torch.is_autocast_enabled(device):
