@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ VARIANTS = [{"name": name} for name in model_names()]
 VARIANTS += [{"name": "wide_deep", "combine": "concat"}]
 VARIANTS += [
     {"name": "dcn_v2", "cross": cross, "structure": structure}
-    for cross in ("full", "low_rank", "mixture")
+    for cross in ("full", "low_rank", "mixture", "gated")
     for structure in ("stacked", "parallel", "stacked_with_input")
 ]
 VARIANTS += [
@@ -40,7 +41,14 @@ VARIANTS += [
     for name in ("shared_bottom", "mmoe", "ple", "esmm")
     for trunk in ("dcn_v2", "wide_deep")
 ]
-Variant = dict[str, str]
+VARIANTS += [
+    {"name": "gdcn", "structure": "stacked"},
+    {"name": "masknet", "structure": "parallel"},
+    {"name": "autoint", "hidden": ()},
+    {"name": "finalmlp", "gates": False},
+    {"name": "dlrm", "self_interaction": True},
+]
+Variant = dict[str, Any]
 
 
 def batch_of(layout: Layout, rows: int, seed: int = 0) -> Batch:
@@ -85,7 +93,9 @@ def both_forms(batch: Batch) -> tuple[Batch, Batch]:
     return replace(batch, lists=ragged), replace(batch, lists=table)
 
 
-all_variants = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(v.values()))
+all_variants = pytest.mark.parametrize(
+    "variant", VARIANTS, ids=lambda v: "-".join(map(str, v.values()))
+)
 all_layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 

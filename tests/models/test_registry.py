@@ -9,15 +9,22 @@ LAYOUT = Layout((CodeField("a", 5, "a"),), (), (), (Head("click", "binary"),))
 
 def test_models_are_found_by_name() -> None:
     assert model_names() == [
+        "autoint",
         "dcn_v2",
+        "deepfm",
+        "dlrm",
         "esmm",
+        "finalmlp",
+        "gdcn",
         "logistic_regression",
+        "masknet",
         "mlp",
         "mmoe",
         "ple",
         "shared_bottom",
         "two_tower",
         "wide_deep",
+        "wukong",
     ]
 
 

@@ -36,6 +36,22 @@ def test_the_operations_and_weights_are_those_of_the_layers() -> None:
     assert found.dense_states == 2
 
 
+def test_products_of_pairs_are_counted() -> None:
+    """DLRM: a bottom MLP 2-5-4, all products of 4 fields of width 4, and a top MLP 4+6-10-1."""
+    found = work({"name": "dlrm", "hidden": [10], "embedding_dim": 4, "numbers_hidden": [5]})
+    products = 2 * 5 + 5 * 4 + 10 * 10 + 10
+    assert found.operations == 2 * (products + 4 * 4 * 4)
+    assert found.dense_parameters == products + 5 + 4 + 10 + 1
+
+
+def test_attention_is_counted() -> None:
+    """AutoInt, 5 fields of width 4: projections to 4 times 6, scores, their sums and a head."""
+    options = {"hidden": [], "attention_layers": 1, "attention_width": 6, "attention_heads": 1}
+    found = work({"name": "autoint", "embedding_dim": 4, **options})
+    assert found.operations == 2 * (5 * 4 * 24 + 2 * 5 * 5 * 6 + 5 * 6)
+    assert found.dense_parameters == 2 * 4 + 4 * 24 + 5 * 6 + 1
+
+
 def test_the_activations_grow_with_the_widths() -> None:
     small, large = (work({"name": "mlp", "hidden": [w], "embedding_dim": 4}) for w in (100, 200))
     # Of a layer, ReLU keeps its output, dropout a mask and the head the dropped values.
