@@ -36,15 +36,18 @@ FACES = {
         rmse_difference_error roc_auc summarise task_metrics total_at_k_per_group
     """,
     "crosstower.models": """
-        Architecture DCNv2 ESMM LogisticRegression MMoE PLE PlainMLP SharedBottom TwoTower
-        WideDeep build config_of model_names register_model
+        Architecture AutoInt DCNv2 DLRM DeepFM ESMM FinalMLP GDCN LogisticRegression MMoE
+        MaskNet PLE PlainMLP SharedBottom TwoTower WideDeep Wukong build config_of
+        model_names register_model
     """,
     "crosstower.nn": """
-        AttentionPool CrossFull CrossLowRank CrossMixture CrossNetwork CrossOptions
-        DeepCrossTrunk DenseInput EmbeddingStore ExtractionLayer Gate GruPool MLP MLPTrunk
-        MultiGateMixture Parallel ProgressiveExtraction Stacked StackedWithInput TaskTowers
-        Tower WideDeepTrunk WideLinear build_trunk by_head chained_logits deep_cross max_pool
-        unit_vectors wide_side
+        AttentionPool BilinearFusion CrossFull CrossGated CrossLowRank CrossMixture
+        CrossNetwork CrossOptions DeepCrossTrunk DenseInput DotProducts EmbeddingStore
+        ExtractionLayer FieldAttention FieldInput FieldNorm Gate GruPool MLP MLPTrunk
+        MaskBlock MultiGateMixture NumberFields Parallel ProgressiveExtraction Stacked
+        StackedWithInput StreamGate TaskTowers Tower WideDeepTrunk WideLinear WukongLayer
+        build_trunk by_head chained_logits deep_cross factorised_pairs max_pool unit_vectors
+        wide_side
     """,
     "crosstower.retrieval": """
         AnnIndex Bm25 Catalogue Ease ExactIndex Hits ImplicitAls IndexFacts IndexItems
