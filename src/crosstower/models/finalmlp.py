@@ -97,7 +97,7 @@ class FinalMLP(nn.Module):
         self.input = FieldInput(layout, dim=config.embedding_dim)
         contexts = {"gate": config.gate, "second_gate": config.second_gate}
         self.gates = nn.ModuleList(
-            self._gate(config, _places(self.input.names, columns, where=key))
+            self._gate(config, _places(list(self.input.names), columns, where=key))
             for key, columns in contexts.items()
         )
         first, second = config.streams()
@@ -125,7 +125,7 @@ class FinalMLP(nn.Module):
         return by_head(self.layout, self.fusion(first, second))
 
 
-def _places(names: Sequence[str], columns: Sequence[str], *, where: str) -> list[int]:
+def _places(names: list[str], columns: Sequence[str], *, where: str) -> list[int]:
     for column in columns:
         if column not in names:
             raise RecipeError(
