@@ -41,6 +41,14 @@ def test_a_history_without_events_is_a_column(given: str) -> None:
     assert "  history: had\n" in recipe.to_yaml()
 
 
+def test_a_bag_may_be_the_history() -> None:
+    given = "retrieval.history={column: had, folds: 5}"
+    recipe = parse_recipe(RETRIEVAL, [given, "schema.columns.had={kind: bag}"])
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.history.folds == 5
+    assert parse_recipe(recipe.to_yaml()).retrieval == recipe.retrieval
+
+
 def test_events_extend_a_history_with_or_without_a_column() -> None:
     given = "{events: [click, purchase], length: 7}"
     recipe = parse_recipe(RETRIEVAL, [f"retrieval.history={given}"])
@@ -55,7 +63,9 @@ def test_events_extend_a_history_with_or_without_a_column() -> None:
         (["schema.tasks={click: binary}"], "which learns from positives; remove the tasks"),
         (["data.engine=daft"], "data.engine: daft is not allowed in a retrieval recipe"),
         (["evaluation.slices=[user]"], "evaluation: not allowed in a retrieval recipe"),
-        (["retrieval.history=user"], "'user' is not a sequence column of the schema"),
+        (["retrieval.history=user"], "'user' is not a sequence or bag column of the schema"),
+        (["retrieval.history={column: had, folds: 3}"], "folds: 'had' is a sequence"),
+        (["retrieval.history={column: had, folds: 1}"], "history.folds: expected a number"),
         (["retrieval.history=7"], r"history: expected a sequence column, or a mapping .*got 7"),
         (["retrieval.history={event: [a]}"], "history.event: unknown key; did you mean 'events'"),
         (["retrieval.history={events: [a, a]}"], "events: 'a' is named twice"),

@@ -74,6 +74,16 @@ class RetrievalStep(Protocol):
         ...
 
     @property
+    def distinct_queries(self) -> Tensor:
+        """Query vectors divided by the temperature `[Q, D]`, those that pairs share once."""
+        ...
+
+    @property
+    def owner(self) -> Tensor | None:
+        """The distinct query of each pair `[B]`, ascending; None if each pair has its own."""
+        ...
+
+    @property
     def positives(self) -> Tensor:
         """The item of each pair `[B]`, as a position in the catalogue."""
         ...

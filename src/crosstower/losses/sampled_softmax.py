@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from crosstower.losses.registry import RetrievalStep, register_loss
+from crosstower.losses.shared_softmax import shared_softmax_loss
 
 _BLOCK = 512
 
@@ -161,4 +162,7 @@ def _sampled_softmax(step: RetrievalStep) -> Tensor:
 
 @register_loss("full_softmax", kinds=("retrieval",))
 def _full_softmax(step: RetrievalStep) -> Tensor:
+    if step.owner is not None:
+        queries = step.distinct_queries
+        return shared_softmax_loss(queries, step.vectors(), step.owner, step.positives)
     return sampled_softmax_loss(step.scaled_queries, step.vectors(), step.positives)

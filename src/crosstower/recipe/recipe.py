@@ -22,7 +22,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.overrides import Overrides, override
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.rules import Rules
-from crosstower.recipe.schema import Schema, Sequence
+from crosstower.recipe.schema import Bag, Schema, Sequence
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
 from crosstower.recipe.validation import validate
@@ -136,11 +136,24 @@ class Recipe(FrozenModel):
                 f"data.engine: {self.data.engine} is not allowed in a retrieval recipe, whose"
                 " positives stay in memory; drop data.engine and data.runner"
             )
-        history = self.retrieval.history.column
-        if history is not None and not isinstance(self.schema_.columns.get(history), Sequence):
+        return self
+
+    @model_validator(mode="after")
+    def _history_is_a_list(self) -> Self:
+        if self.retrieval is None or self.retrieval.history.column is None:
+            return self
+        history = self.retrieval.history
+        column = self.schema_.columns.get(str(history.column))
+        if not isinstance(column, Sequence | Bag):
+            raise ValueError(  # noqa: TRY004 - pydantic reports ValueErrors only
+                f"retrieval.history: '{history.column}' is not a sequence or bag column of the"
+                " schema; add one: a sequence is filled with the user's earlier items, a bag with"
+                " the user's other items"
+            )
+        if "folds" in history.model_fields_set and not isinstance(column, Bag):
             raise ValueError(
-                f"retrieval.history: '{history}' is not a sequence column of the schema; add one,"
-                " which is filled with the user's earlier items"
+                f"retrieval.history.folds: '{history.column}' is a sequence, which has no folds;"
+                " drop folds, or declare the column as {kind: bag}"
             )
         return self
 

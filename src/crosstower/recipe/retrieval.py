@@ -53,7 +53,8 @@ EventType = Annotated[str, Field(min_length=1, max_length=64, pattern=r"\S")]
 class History(FrozenModel):
     """A user's history: the column that it fills, and the events that extend it in a server.
 
-    The text `had` is short for `{column: had}`.
+    A sequence column is filled with the user's earlier items. For data without an order, a bag is
+    filled with the user's other items. The text `had` is short for `{column: had}`.
 
     >>> History(column="had", events=("click", "purchase")).length
     100
@@ -61,8 +62,15 @@ class History(FrozenModel):
 
     column: str | None = Field(
         default=None,
-        description="Sequence column to fill with the user's earlier items; unset if the query"
-        " tower does not read them.",
+        description="Sequence column to fill with the user's earlier items, or bag to fill with the"
+        " other items; unset if the query tower reads neither.",
+    )
+    folds: int = Field(
+        default=2,
+        ge=2,
+        description="Bag: number of parts into which each epoch divides a user's training items at"
+        " random. The history of a row are the items of the other parts; all other items, if there"
+        " are as many folds as items.",
     )
     events: tuple[EventType, ...] = Field(
         default=(),
@@ -77,7 +85,8 @@ class History(FrozenModel):
 
     @model_serializer(mode="wrap")
     def _short(self, whole: SerializerFunctionWrapHandler) -> Any:
-        return whole(self) if self.events else self.column
+        plain = not self.events and "folds" not in self.model_fields_set
+        return self.column if plain else whole(self)
 
     @model_validator(mode="after")
     def _events_make_sense(self) -> Self:
@@ -115,8 +124,8 @@ class Retrieval(FrozenModel):
     )
     history: History = Field(
         default=History(),
-        description="Sequence column to fill with the user's earlier items, or a mapping that also"
-        " names the events that extend the history in a server.",
+        description="Sequence column to fill with the user's earlier items, or bag to fill with the"
+        " other items; or a mapping that also names the events that extend it in a server.",
     )
     segment: str | None = Field(
         default=None,

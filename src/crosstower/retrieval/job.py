@@ -34,6 +34,7 @@ from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
+from crosstower.retrieval.data.user_batches import UserBatches
 from crosstower.retrieval.files import lists_frame, write_catalogue
 from crosstower.retrieval.inference import evaluation_lists, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
@@ -129,12 +130,13 @@ class RetrievalJob:
         omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
-    def batches(self, seed: int) -> PairBatches:
-        """Return the training batches."""
-        world = self.world
-        return PairBatches(
-            self.data, self.batch_size, seed=seed, rank=world.rank, processes=world.size
-        )
+    def batches(self, seed: int) -> PairBatches | UserBatches:
+        """Return the training batches, by user if the history is an unordered set."""
+        place = {"seed": seed, "rank": self.world.rank, "processes": self.world.size}
+        if not self.data.query_encoder().unordered:
+            return PairBatches(self.data, self.batch_size, **place)
+        folds = retrieval_section_of(self.recipe).history.folds
+        return UserBatches(self.data, self.batch_size, folds=folds, **place)
 
     def objective(self) -> RetrievalObjective:
         """Return the objective of the recipe."""

@@ -205,13 +205,24 @@ class _Step:
         self._objective, self._towers, self._batch = objective, towers, batch
         self.section, self.all_positives = objective.section, batch.item
         self.own = objective.own(batch)
-        self.positives = batch.item[self.own]
-        objective.world.computing(len(batch))
-        self.queries = towers.queries(batch.query)
+        self.positives, self.owner = batch.item[self.own], batch.owner
+        if self.owner is None:
+            objective.world.computing(len(batch))
+        else:  # other processes have other queries, and another number of them
+            objective.world.computing_alone()
+        self._vectors = towers.queries(batch.query)
 
     @cached_property
-    def scaled_queries(self) -> Tensor:  # once: `scale` moves the temperature into its range
-        return self.queries * self._towers.scale()
+    def queries(self) -> Tensor:
+        return self._vectors if self.owner is None else self._vectors[self.owner]
+
+    @cached_property
+    def distinct_queries(self) -> Tensor:  # once: `scale` moves the temperature into its range
+        return self._vectors * self._towers.scale()
+
+    @cached_property
+    def scaled_queries(self) -> Tensor:
+        return self.distinct_queries if self.owner is None else self.distinct_queries[self.owner]
 
     def vectors(self, places: Tensor | None = None) -> Tensor:
         objective, device = self._objective, self.queries.device

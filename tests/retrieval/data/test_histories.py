@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstower.retrieval.data.histories import Histories, tails
+from crosstower.retrieval.data.histories import Histories, sets, tails
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=40), st.integers(1, 6))
@@ -24,3 +24,6 @@ def test_histories_are_the_rows_of_each_user_in_order(rows: list, length: int) -
     for who in range(5):
         kept = [i + 3 for i in expected[who][-length:]]
         assert last[who].tolist() == kept + [0] * (length - len(kept))
+    unpadded = sets(torch.from_numpy(found.items + 3), starts, ends, length=length)
+    for who in range(5):
+        assert unpadded[who : who + 1].values.tolist() == [i + 3 for i in expected[who][-length:]]

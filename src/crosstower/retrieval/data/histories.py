@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from crosstower.data.layout import PADDING
+from crosstower.data.ragged import Ragged
 from crosstower.values.arrays import Indices
 
 
@@ -50,3 +51,11 @@ def tails(values: Tensor, starts: Tensor, ends: Tensor, *, length: int) -> Tenso
     places = first.unsqueeze(1) + torch.arange(length)  # [B, L]
     found = values[places.clamp(max=len(values) - 1)]
     return torch.where(places < ends.unsqueeze(1), found, PADDING).int()
+
+
+def sets(values: Tensor, starts: Tensor, ends: Tensor, *, length: int) -> Ragged:
+    """Return the last `length` of `values[starts[i]:ends[i]]` for each i, without padding."""
+    counts = torch.minimum(ends - starts, torch.as_tensor(length))
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    places = torch.arange(int(offsets[-1])) + (ends - offsets[1:]).repeat_interleave(counts)
+    return Ragged(values[places].int(), offsets, length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
 
-_PREFETCH = 2
+PREFETCH = 2
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Pairs:
     """Training pairs: `query` `[B]` rows and `item` `[B]`, positions in the catalogue.
 
     `user` `[B]` are positions in the table of users. With several processes, each has the queries
-    of its part alone, and the items and users of all.
+    of its part alone, and the items and users of all. Pairs may share queries: `query` then has
+    distinct ones `[Q]`, and `owner` `[B]` is the query of each pair of this process.
     """
 
     query: Batch
     item: Tensor
     user: Tensor
+    owner: Tensor | None = None
 
     def __len__(self) -> int:
         """Return B."""
@@ -41,18 +43,23 @@ class Pairs:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Pairs:
         """Return the pairs on a device."""
-        item, user = (t.to(device, non_blocking=non_blocking) for t in (self.item, self.user))
-        return Pairs(self.query.to(device, non_blocking=non_blocking), item, user)
+        return self._each(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Pairs:
         """Return the pairs in page-locked memory, which a GPU reads without the CPU."""
-        return Pairs(self.query.pin_memory(), self.item.pin_memory(), self.user.pin_memory())
+        return self._each(lambda t: t.pin_memory())
 
     def record_stream(self, stream: Any) -> None:
         """Keep the memory of the tensors until the work queued on `stream` is done."""
         self.query.record_stream(stream)
-        self.item.record_stream(stream)
-        self.user.record_stream(stream)
+        for tensor in (self.item, self.user, self.owner):
+            if tensor is not None:
+                tensor.record_stream(stream)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Pairs:
+        """Return the pairs with every tensor changed alike."""
+        owner = None if self.owner is None else change(self.owner)
+        return Pairs(self.query.each(change), change(self.item), change(self.user), owner)
 
 
 class PairBatches:
@@ -89,7 +96,7 @@ class PairBatches:
 
     def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Pairs]:
         """Yield the batches of an epoch from number `start` on, prepared in the background."""
-        return prefetch(self._epoch(epoch, start), depth=_PREFETCH)
+        return prefetch(self._epoch(epoch, start), depth=PREFETCH)
 
     def _epoch(self, epoch: int, start: int) -> Iterator[Pairs]:
         generator = torch.Generator().manual_seed((self.seed << 20) + epoch)

@@ -17,14 +17,15 @@ from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.layout import UNSEEN
 from crosstower.data.progress import OnProgress, no_progress
+from crosstower.data.ragged import Lists
 from crosstower.data.sources.source import Source
 from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words, splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import DataError
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.schema import Sequence
+from crosstower.recipe.schema import Bag, Sequence
 from crosstower.retrieval.data.evaluation_queries import EvaluationQueries, evaluation_queries
-from crosstower.retrieval.data.histories import Histories, tails
+from crosstower.retrieval.data.histories import Histories, sets, tails
 from crosstower.retrieval.data.items import ItemTable
 from crosstower.retrieval.data.positive_rows import PositiveRows, read_positives
 from crosstower.retrieval.data.tower_columns import (
@@ -50,6 +51,7 @@ class QueryEncoder:
     def __init__(self, encoder: Encoder, sides: TowerColumns, ids: pl.Series) -> None:
         self.side, self.history = PartialEncoder(encoder, sides.query), sides.history
         self.length, self.codes = 0, torch.empty(0, dtype=torch.int32)
+        self.unordered = isinstance(encoder.schema.columns.get(sides.history or ""), Bag)
         if sides.history is not None:
             field = next(f for f in encoder.layout.lists if f.name == sides.history)
             self.length = field.length
@@ -60,11 +62,12 @@ class QueryEncoder:
         """Return `[B]` queries: compact columns, and `items[starts:ends]` as their histories."""
         return self.side.widen(compact, self.lists(items, starts, ends))
 
-    def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Tensor]:
-        """Return the histories `[B, L]`; empty if the recipe has none."""
+    def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Lists]:
+        """Return the histories of B queries; empty if the recipe has none."""
         if self.history is None:
             return {}
-        return {self.history: tails(self.codes[items], starts, ends, length=self.length)}
+        form = sets if self.unordered else tails
+        return {self.history: form(self.codes[items], starts, ends, length=self.length)}
 
 
 @dataclass(frozen=True)
@@ -208,16 +211,22 @@ def _fit(recipe: Recipe, fit: EncoderFit, rows: PositiveRows, sides: TowerColumn
     frame = pl.concat([rows.take(train), rows.items.cleaned[rows.item[train]]], how="horizontal")
     history = sides.history or ""
     column = recipe.schema_.columns.get(history)
-    if isinstance(column, Sequence):
+    if isinstance(column, Sequence | Bag):
         ids = rows.items.ids.gather(rows.item[train])
         lists = ids.reshape((-1, 1)) if column.table is None else ids.head(0).implode()
         frame = frame.with_columns(_lists(lists, len(train)).alias(history))
     fit.add(frame)
     encoder = fit.finish()
-    if not isinstance(column, Sequence):
+    if not isinstance(column, Sequence | Bag):
         return encoder
-    state = replace(encoder.states[history], length=column.max_len)
+    state = replace(encoder.states[history], length=column.max_len or _longest(rows))
     return replace(encoder, states=encoder.states | {history: state})
+
+
+def _longest(rows: PositiveRows) -> int:
+    """Return the length of the longest history of train and valid rows."""
+    known = rows.user[rows.split < SPLITS.index("test")]
+    return max(int(np.bincount(known, minlength=1).max()), 1)
 
 
 def _lists(lists: pl.Series, rows: int) -> pl.Series:

@@ -1,0 +1,153 @@
+"""Batches by user: histories are the items of other folds, never the row's own item."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from crosstower.data.ragged import Ragged
+from crosstower.data.sources.source import open_source
+from crosstower.recipe.recipe import Recipe
+from crosstower.retrieval.data.pairs import Pairs
+from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
+from crosstower.retrieval.data.user_batches import UserBatches
+
+USERS, ITEMS = 12, 30
+
+
+def rows() -> pl.DataFrame:
+    """Users with 1 to 12 items; one row of each user repeats a pair."""
+    random = np.random.default_rng(0)
+    parts = [(u, i) for u in range(USERS) for i in random.choice(ITEMS, u + 1, replace=False)]
+    parts += [next(p for p in parts if p[0] == u) for u in range(USERS)]
+    frame = pl.DataFrame(parts, schema=["user", "item"], orient="row")
+    held = pl.DataFrame({"user": [0, 1], "item": [40, 40]})
+    named = [
+        frame.with_columns(split=pl.lit("train")),
+        held.with_columns(split=pl.lit("valid")),
+        held.with_columns(item=pl.lit(41, pl.Int64), split=pl.lit("test")),
+    ]
+    return pl.concat(named).with_columns(device=pl.Series(["tv", "phone"] * 100)[: len(frame) + 4])
+
+
+def prepared(query: tuple[str, ...] = (), **history: Any) -> RetrievalData:
+    recipe = Recipe.model_validate(
+        {
+            "data": {"split": {"kind": "column", "column": "split"}},
+            "schema": {
+                "columns": {
+                    **dict.fromkeys(("item", *query), "categorical"),
+                    "had": {"kind": "bag", **history},
+                }
+            },
+            "model": {"item": ["item"]},
+            "retrieval": {"item": "item", "user": "user", "history": "had"},
+        }
+    )
+    return prepare_retrieval(recipe, open_source(rows()))
+
+
+def batches(data: RetrievalData, size: int = 16, epoch: int = 0, **options: Any) -> list[Pairs]:
+    return list(UserBatches(data, size, seed=3, **({"folds": 2} | options)).epoch(epoch))
+
+
+def histories(data: RetrievalData, batch: Pairs) -> list[list[int]]:
+    """Return the history of each pair, as places of items."""
+    lists, owner = batch.query.lists["had"], batch.owner
+    assert isinstance(lists, Ragged)
+    assert owner is not None
+    places = {code: place for place, code in enumerate(data.query_encoder().codes.tolist()[:-1])}
+    found = [[places[c] for c in lists[i : i + 1].values.tolist()] for i in range(len(lists))]
+    return [found[i] for i in owner.tolist()]
+
+
+def items_of(data: RetrievalData) -> dict[int, set[int]]:
+    starts = data.train.starts
+    return {u: set(data.train.items[starts[u] : starts[u + 1]].tolist()) for u in range(USERS)}
+
+
+@pytest.mark.parametrize("folds", [2, 3, 40])
+def test_a_history_has_the_users_other_items_and_never_the_rows_own(folds: int) -> None:
+    data = prepared()
+    known = items_of(data)
+    for epoch in range(3):
+        for batch in batches(data, folds=folds, epoch=epoch):
+            pairs = zip(batch.user.tolist(), batch.item.tolist(), strict=True)
+            for (user, item), had in zip(pairs, histories(data, batch), strict=True):
+                assert item not in had
+                assert len(had) == len(set(had))
+                assert set(had) < known[user]
+                others = len(known[user]) - 1
+                assert len(had) >= others - others // folds  # the row's fold is left out
+                if folds == 40:
+                    assert len(had) == others
+
+
+def test_an_epoch_has_every_row_once_with_the_rows_of_a_user_together() -> None:
+    data = prepared()
+    found = batches(data)
+    assert [len(batch) for batch in found] == [16] * 5 + [10]
+    assert len(UserBatches(data, 16, folds=2, seed=3)) == 6
+    users, items = (torch.cat([getattr(b, n) for b in found]) for n in ("user", "item"))
+    pairs = sorted(zip(users.tolist(), items.tolist(), strict=True))
+    own = np.repeat(np.arange(USERS), data.train.lengths()[:USERS])
+    assert pairs == sorted(zip(own.tolist(), data.train.items.tolist(), strict=True))
+    assert len(torch.unique_consecutive(users)) == USERS
+    assert sum(len(b.query) for b in found) <= 2 * USERS + len(found)  # shared
+
+
+def test_folds_are_drawn_anew_and_repeat_for_the_same_seed_and_epoch() -> None:
+    data = prepared()
+    first, again, other = (
+        [sorted(h) for b in batches(data, epoch=e) for h in histories(data, b)] for e in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+    rest = list(UserBatches(data, 16, folds=2, seed=3).epoch(0, start=4))
+    assert [b.item.tolist() for b in rest] == [b.item.tolist() for b in batches(data)[4:]]
+
+
+def test_long_histories_are_cut_at_random() -> None:
+    data = prepared(max_len=2)
+    last = [
+        (user, had)
+        for epoch in range(20)
+        for batch in batches(data, epoch=epoch)
+        for user, had in zip(batch.user.tolist(), histories(data, batch), strict=True)
+        if user == USERS - 1
+    ]
+    assert {len(had) for _, had in last} == {2}
+    assert {item for _, had in last for item in had} == items_of(data)[USERS - 1]
+
+
+def test_query_columns_of_a_row_stay_with_it() -> None:
+    data = prepared(query=("device",))
+    for batch in batches(data):
+        assert batch.owner is not None
+        assert batch.owner.tolist() == list(range(len(batch)))  # devices differ within a user
+        assert batch.query.codes.shape[0] == len(batch)
+
+
+def test_processes_have_the_parts_of_one() -> None:
+    data = prepared()
+    for whole, *parts in zip(
+        batches(data), *(batches(data, rank=r, processes=2) for r in (0, 1)), strict=True
+    ):
+        joined = [h for part in parts for h in histories(data, part)]
+        assert joined == histories(data, whole)
+        assert all(torch.equal(part.item, whole.item) for part in parts)
+
+
+def test_evaluation_reads_the_whole_history() -> None:
+    data = prepared()
+    queries = data.evaluation["test"]
+    assert data.query_encoder().unordered
+    lists = data.query_encoder().lists(
+        torch.from_numpy(queries.earlier.items),
+        torch.from_numpy(queries.earlier.starts[queries.users]),
+        torch.from_numpy(queries.earlier.starts[queries.users + 1]),
+    )["had"]
+    assert isinstance(lists, Ragged)
+    assert lists.counts.tolist() == [3, 4]  # train rows, repeats included, and the valid row
