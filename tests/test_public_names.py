@@ -50,9 +50,9 @@ FACES = {
         wide_side
     """,
     "crosstower.retrieval": """
-        AnnIndex Bm25 Catalogue Ease ExactIndex Hits ImplicitAls IndexFacts IndexItems
-        ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity build_index histories_of recommend
-        register_index
+        AnnIndex Bm25 Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls IndexFacts IndexItems
+        ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity TransitionGraph build_index
+        histories_of recommend register_index
     """,
     "crosstower.data.datasets.worlds": """
         DriftingFeed Session World description make world_names

@@ -19,7 +19,9 @@ SeenRule = Literal["ignored", "missed", "shown"]
 
 _RENAMED = {"valid_questions": "valid_queries", "seen_answers": "seen_relevant"}
 
-BaselineName = Literal["popularity", "item_knn", "transition_graph", "ease", "implicit_als", "bm25"]
+BaselineName = Literal[
+    "popularity", "item_knn", "transition_graph", "ease", "graph_filter", "implicit_als", "bm25"
+]
 
 
 class Negatives(FrozenModel):
@@ -179,7 +181,8 @@ class Retrieval(FrozenModel):
     baselines: tuple[BaselineName, ...] | None = Field(
         default=None,
         description="Default: popularity; item_knn and ease with users, transition_graph if their"
-        " rows are ordered by time; bm25 with text queries.",
+        " rows are ordered by time, graph_filter if their history is a bag; bm25 with text"
+        " queries.",
     )
 
     _former = former_keys(_RENAMED, where="retrieval")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crosstower.retrieval.baselines.bm25 import Bm25 as Bm25
+    from crosstower.retrieval.baselines.graph_filter import GraphFilter as GraphFilter
     from crosstower.retrieval.baselines.lists import recommend as recommend
     from crosstower.retrieval.baselines.models import Ease as Ease
     from crosstower.retrieval.baselines.models import ImplicitAls as ImplicitAls
@@ -36,6 +37,7 @@ _MODULES = {
     "Catalogue": "index.catalogue",
     "Ease": "baselines.models",
     "ExactIndex": "index.exact",
+    "GraphFilter": "baselines.graph_filter",
     "Hits": "index.index",
     "ImplicitAls": "baselines.models",
     "IndexFacts": "indexing",
@@ -58,6 +60,7 @@ __all__ = [
     "Catalogue",
     "Ease",
     "ExactIndex",
+    "GraphFilter",
     "Hits",
     "ImplicitAls",
     "IndexFacts",

@@ -14,9 +14,10 @@ from crosstower.data.progress import OnProgress
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.lists import list_metrics
 from crosstower.recipe.recipe import Recipe
-from crosstower.recipe.schema import Text
+from crosstower.recipe.schema import Bag, Text
 from crosstower.recipe.split import order_of
 from crosstower.retrieval.baselines.bm25 import Bm25
+from crosstower.retrieval.baselines.graph_filter import GraphFilter
 from crosstower.retrieval.baselines.lists import best_items, recommend
 from crosstower.retrieval.baselines.models import (
     EASE_LIMIT,
@@ -49,12 +50,14 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
     if section.user is not None:
         possible += ["item_knn", *(["transition_graph"] if ordered(recipe) else [])]
         possible += ["ease"] if items <= EASE_LIMIT else []
+        possible += ["graph_filter"] if _reads_a_set(recipe) else []
     if _texts_of(recipe, query=True):
         possible.append("bm25")
     if section.baselines is None:
         return possible
     for name in section.baselines:
-        if name not in possible and not (name == "implicit_als" and section.user is not None):
+        by_name = name in ("implicit_als", "graph_filter") and section.user is not None
+        if name not in possible and not by_name:
             needs = _needs(name, users=section.user is not None)
             raise RecipeError(f"retrieval.baselines: {name} needs {needs}; remove it")
     return list(section.baselines)
@@ -64,6 +67,12 @@ def ordered(recipe: Recipe) -> bool:
     """Return whether a column orders the rows of a user."""
     time = retrieval_section_of(recipe).time
     return time is not None or order_of(recipe.data.split) is not None
+
+
+def _reads_a_set(recipe: Recipe) -> bool:
+    """Return whether histories are unordered sets."""
+    history = retrieval_section_of(recipe).history.column
+    return isinstance(recipe.schema_.columns.get(history or ""), Bag)
 
 
 def _needs(name: str, *, users: bool) -> str:
@@ -167,6 +176,10 @@ _FITS: dict[str, tuple[Fit, ...]] = {
         for window in (1, 3, 10)
     ),
     "ease": tuple(_of_pairs(lambda h, l2=l2: Ease.fit(h, l2=l2)) for l2 in (100.0, 500.0, 2000.0)),
+    "graph_filter": tuple(
+        _of_pairs(lambda h, alpha=alpha: GraphFilter.fit(h, alpha=alpha))
+        for alpha in (0.03, 0.1, 0.3)
+    ),
     "implicit_als": tuple(
         _of_pairs(lambda h, factors=factors: ImplicitAls.fit(h, factors=factors))
         for factors in (32, 64, 128)
