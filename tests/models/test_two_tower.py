@@ -126,3 +126,10 @@ def test_a_frozen_query_tower_that_shares_all_is_refused() -> None:
                 two.freeze_query_tower()
         else:
             two.freeze_query_tower()
+
+
+def test_a_history_that_is_compared_with_the_item_is_refused() -> None:
+    history = ListField("seen", 8, "item", 4, "target", target="item")
+    layout = Layout(LAYOUT.codes, (), (history,), LAYOUT.heads)
+    with pytest.raises(RecipeError, match=r"column 'seen': pooling target compares it with 'item'"):
+        build(layout, {"name": "two_tower", "item": ["item"]})

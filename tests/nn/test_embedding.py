@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from crosstower.data.layout import RESERVED_CODES, UNSEEN, CodeField, Head, Layout, ListField
-from crosstower.models.registry import build
-from crosstower.nn.embedding import EmbeddingStore, device_of, offload_embeddings
+from crosstower.data.layout import RESERVED_CODES, UNSEEN, CodeField, ListField
+from crosstower.nn.embedding import EmbeddingStore
 
 CODES = (
     CodeField("user", 10, "user"),
@@ -78,21 +77,11 @@ def test_without_fields_the_output_is_empty() -> None:
     assert store(torch.empty(3, 0, dtype=torch.int32), {}).shape == (3, 0)
 
 
-def test_tables_move_alone_and_the_model_knows_where_it_computes() -> None:
-    """Without a GPU the device without memory stands for one."""
-    layout = Layout((CodeField("a", 9, "a"),), ("x",), (), (Head("click", "binary"),))
-    model = build(layout, {"name": "mlp"})
-    offload_embeddings(model, "meta")
-    places = {name: p.device.type for name, p in model.named_parameters()}
-    assert {name for name, place in places.items() if place == "meta"} == {"input.embed.tables.16"}
-    assert device_of(model) == torch.device("cpu")
-    assert device_of(EmbeddingStore(layout.codes, (), dim=4)) == torch.device("cpu")
-
-
 HISTORIES = [
     ListField(pooling, 9, "item", 6, pooling)  # type: ignore[arg-type]
     for pooling in ("mean", "sum", "max", "attention", "gru")
 ]
+HISTORIES.append(ListField("target", 9, "item", 6, "target", target="item"))
 
 
 def store_of_histories() -> EmbeddingStore:

@@ -1,6 +1,6 @@
 """Scores of one user's candidates against those of the same rows, scored whole."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
-from torch import nn
+from torch import Tensor, nn
 
 from crosstower.blending.blender import fit_blend
 from crosstower.data.batch import Batch
@@ -20,6 +20,7 @@ from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build, model_names
 from crosstower.nn.embedding import EmbeddingStore
+from crosstower.nn.target_attention import TargetAttention
 from crosstower.ranking import scorer as scores
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.blend import Blend
@@ -27,6 +28,8 @@ from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.schema import Schema
 
 POOLINGS = ("mean", "sum", "max", "attention", "gru")
+COMPARED = ("target",)
+"""Poolings that compare a history with the item; a two-tower model takes its mean instead."""
 OF_USER: dict[str, Any] = {
     "user": "categorical",
     "age": {"kind": "numeric", "transform": "bucketise", "boundaries": [30, 60]},
@@ -34,7 +37,10 @@ OF_USER: dict[str, Any] = {
     "likes": {"kind": "bag", "max_len": 3, "pooling": "max"},
     "asked": {"kind": "text", "hash_buckets": 50, "max_len": 8},
     "taste": {"kind": "vector", "width": 2},
-} | {p: {"kind": "sequence", "max_len": 4, "table": "item", "pooling": p} for p in POOLINGS}
+} | {
+    p: {"kind": "sequence", "max_len": 4, "table": "item", "pooling": p}
+    for p in (*POOLINGS, *COMPARED)
+}
 OF_ITEM: dict[str, Any] = {
     "item": "categorical",
     "price": "numeric",
@@ -67,7 +73,7 @@ def rows_of(count: int, seed: int, *, users: int) -> pl.DataFrame:
             "lat": random.uniform(40, 50, users),
             "lon": random.uniform(0, 10, users),
         }
-        | {p: random.integers(0, 30, (users, 3)).tolist() for p in POOLINGS}
+        | {p: random.integers(0, 30, (users, 3)).tolist() for p in (*POOLINGS, *COMPARED)}
     )
     item = pl.DataFrame(
         {
@@ -92,6 +98,8 @@ def scorer_of(name: str, columns: dict[str, Any], user: dict[str, Any]) -> Score
     """Return an untrained model whose weights are too large to hide anything."""
     crosses = {} if name == "two_tower" else {k: CROSSES[k] for k in CROSSES if k in columns}
     allowed = {n: c for n, c in columns.items() if n not in CROSSES} | crosses
+    if name == "two_tower":
+        allowed |= {n: allowed[n] | {"pooling": "mean"} for n in COMPARED if n in allowed}
     schema = Schema.model_validate({"columns": allowed, "tasks": TASKS})
     fit = EncoderFit(schema)
     fit.add(cleaned(schema, rows_of(10, 1, users=30), []))
@@ -176,16 +184,29 @@ def test_what_is_the_users_is_computed_on_one_row(
 
     monkeypatch.setattr(EmbeddingStore, "_pooled", noted)
     for place, module in scorer.model.named_modules():
+        if isinstance(module, TargetAttention):
+            monkeypatch.setattr(module, "forward", noted_rows(rows, "target", module.forward))
         if place.endswith("_tower"):
             module.register_forward_hook(lambda *a, at=place: rows.update({at: len(a[2])}))
     user, items, whole = sides(scorer, OF_USER)
     of_request(scorer, OF_USER, user, items)
-    lists = dict.fromkeys(("likes", "asked", *POOLINGS), 1)
+    lists = dict.fromkeys(("likes", "asked", *POOLINGS, *COMPARED), 1)
     lists |= {"tags": 7, "watched_by": 7, "title": 7}
     towers = {"query_tower": 1, "item_tower": 7} if name == "two_tower" else {}
     assert rows == lists | towers
+    rows.pop("target")
     scorer.score(whole)
     assert set(rows.values()) == {7}
+
+
+def noted_rows(rows: dict[str, int], name: str, forward: Callable[..., Tensor]) -> Any:
+    """Return a forward pass that notes how many histories it is given."""
+
+    def note(target: Tensor, values: Tensor, present: Tensor) -> Tensor:
+        rows[name] = len(values)
+        return forward(target, values, present)
+
+    return note
 
 
 def test_raw_columns_of_both_sides_reach_the_blend() -> None:

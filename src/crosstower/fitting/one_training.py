@@ -15,7 +15,7 @@ from torch import nn
 from crosstower.errors import RunError
 from crosstower.fitting.warm_start import freeze, write_start
 from crosstower.models.registry import build
-from crosstower.nn.embedding import offload_embeddings
+from crosstower.nn.table_devices import offload_embeddings
 from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Training
 from crosstower.storage.files import write_atomic

@@ -49,7 +49,8 @@ class TwoTower(nn.Module):
         config: options of the model.
 
     Raises:
-        RecipeError: `item` names an unknown column, or leaves a tower without columns.
+        RecipeError: `item` names an unknown column, or leaves a tower without columns; or a history
+            is compared with the item, which would tie the towers together.
 
     """
 
@@ -80,6 +81,7 @@ class TwoTower(nn.Module):
         super().__init__()
         self.layout, self.dim = layout, config.dim
         query, item = _sides(layout, config.item)
+        _check_pooling(layout)
         self.embed = EmbeddingStore(
             layout.codes, layout.lists, dim=config.embedding_dim, dropout=config.dropout
         )
@@ -178,3 +180,14 @@ def _sides(layout: Layout, item: tuple[str, ...]) -> tuple[list[str], list[str]]
             f" to the query tower; got [{', '.join(item)}] out of {', '.join(columns)}"
         )
     return query, list(item)
+
+
+def _check_pooling(layout: Layout) -> None:
+    """Refuse a history whose vector depends on the item: query vectors are computed without one."""
+    for field in layout.lists:
+        if field.target is not None:
+            raise RecipeError(
+                f"column '{field.name}': pooling {field.pooling} compares it with '{field.target}',"
+                " but a two-tower model computes query vectors without the item; set its pooling to"
+                " attention, gru or mean here, and use target in a ranker"
+            )

@@ -21,17 +21,19 @@ from crosstower.nn.places import (
 )
 from crosstower.nn.pooling import TRAINED, max_pool, ragged_max, without_tail
 from crosstower.nn.rows import LocalRows, Rows, normal_rows
+from crosstower.nn.target_attention import TARGETED, TargetAttention
 
 INIT_STD = 0.05
 
 
 @dataclass(frozen=True)
 class _Field:
-    """Look-up of one field: by its `column` of the codes, or pooled over a list."""
+    """Look-up of one field: by its `column` of the codes, or a list pooled for its `target`."""
 
     place: Place
     column: int | None = None
     pooling: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,13 @@ class EmbeddingStore(nn.Module):
         )
         self._sharded: dict[str, Rows] = {}
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
-        self._fields |= {f.name: _Field(places[f.table], pooling=f.pooling) for f in lists}
+        for f in lists:
+            self._fields[f.name] = _Field(places[f.table], None, f.pooling, f.target or "")
         self.pools = nn.ModuleDict()  # by the field's position, as its name may contain a dot
         for i, f in enumerate(lists):
-            if f.pooling in TRAINED:
+            if (kind := (TRAINED | TARGETED).get(f.pooling)) is not None:
                 width = int(places[f.table].width)
-                self.pools[str(i)] = TRAINED[f.pooling](width, f.length, dropout=dropout)
+                self.pools[str(i)] = kind(width, f.length, dropout=dropout)
         self._code_rows = code_rows_of([*(f for _, f in used), *lists], places)
         self._groups = grouped_by_width(used, places)
         self._lists = [f.name for f in lists]
@@ -194,7 +197,21 @@ class EmbeddingStore(nn.Module):
         width, offset = field.place.width, field.place.offset
         if field.column is not None:
             return self._look_up(codes[:, field.column].long() + offset, width)
+        if field.target:
+            return self._attended(name, self.field(field.target, codes, lists), lists[name])
         return self._pooled(name, lists[name]).expand(codes.shape[0], -1)
+
+    def _attended(self, name: str, target: Tensor, values: Lists) -> Tensor:
+        """Return `[B, D]` for targets `[B, D]` and lists of B rows, or one that they share."""
+        field, pool = self._fields[name].place, self.pools[str(self._lists.index(name))]
+        if isinstance(values, Ragged):
+            if isinstance(pool, TargetAttention) and len(values) == len(target):
+                rows = self._look_up(values.values.long() + field.offset, field.width)  # [V, D]
+                return pool.ragged(target, rows, values)
+            values = values.to_longest()
+        values = without_tail(values)
+        rows = self._look_up(values.long() + field.offset, field.width)  # [B, L, D]
+        return pool(target, rows, values != PADDING)
 
     def _pooled(self, name: str, values: Lists) -> Tensor:
         """Return `[B, D]` for a list field of B rows, or `[1, D]` for a list shared by all rows."""
@@ -281,18 +298,3 @@ class EmbeddingStore(nn.Module):
 
     def _rows(self, width: str) -> Rows:
         return self._sharded.get(width) or LocalRows(self.tables[width])
-
-
-def offload_embeddings(model: nn.Module, device: torch.device | str) -> None:
-    """Move the embedding tables of a model to `device`; its other parameters stay."""
-    for module in model.modules():
-        if isinstance(module, EmbeddingStore):
-            module.tables.to(device)
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Return the device that a model computes on, regardless of that of its embedding tables."""
-    stores = [m for m in model.modules() if isinstance(m, EmbeddingStore)]
-    tables = {id(p) for store in stores for p in store.tables.values()}
-    parameters = list(model.parameters())
-    return next((p for p in parameters if id(p) not in tables), parameters[0]).device

@@ -32,7 +32,7 @@ from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.registry import task_losses_of
 from crosstower.losses.task_balance import Balance, StaticBalance, UncertaintyBalance
-from crosstower.nn.embedding import device_of
+from crosstower.nn.table_devices import device_of
 from crosstower.nn.world import ALONE, World
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared, prepare
@@ -174,7 +174,8 @@ class RankingJob:
         self.prepared = prepare(
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
-        self.counted = source if isinstance(source, CountedSource) else None
+        counts = self.recipe.schema_.counts()
+        self.counted = source if counts and isinstance(source, CountedSource) else None
         facts = self.prepared.facts
         counted = tuple(match.sentence for match in count_matches(source))
         self._take(self.prepared, facts.model_copy(update={"notes": (*counted, *facts.notes)}))

@@ -17,7 +17,7 @@ from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.parts import filled_part_of
 from crosstower.data.sources.source import Chunk
 from crosstower.models.two_tower import TwoTower
-from crosstower.nn.embedding import device_of
+from crosstower.nn.table_devices import device_of
 from crosstower.nn.world import ALONE, World
 from crosstower.retrieval.data.histories import Histories
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData

@@ -23,7 +23,7 @@ from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.serving.export.exported import export_model, open_exported
 from crosstower.training.run import Run
 
-from ...ranking.test_scorer import EVERYTHING, OF_USER, TASKS, rows_of
+from ...ranking.test_scorer import COMPARED, EVERYTHING, OF_USER, TASKS, rows_of
 from ..conftest import Start
 
 
@@ -45,6 +45,7 @@ def trained(name: str, folder: Path) -> Run:
     model: dict[str, Any] = {"name": name}
     if name == "two_tower":
         columns = {n: c for n, c in columns.items() if n not in _CROSSES}
+        columns |= {n: columns[n] | {"pooling": "mean"} for n in COMPARED}
         model["item"] = [n for n in columns if n not in OF_USER]
     plain = {
         "name": name,

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from crosstower.errors import DataError
 from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.learner import Learner
 from crosstower.values.codes import Table
@@ -55,6 +56,7 @@ class ListField:
         length: maximum length of a list.
         pooling: how the model pools a list.
         dim: embedding width; the model's if None.
+        target: single-valued field of the same table that a target pooling compares values with.
 
     """
 
@@ -62,8 +64,9 @@ class ListField:
     size: int
     table: str
     length: int
-    pooling: Literal["mean", "sum", "max", "attention", "gru"] = "mean"
+    pooling: Literal["mean", "sum", "max", "attention", "gru", "target"] = "mean"
     dim: int | None = None
+    target: str | None = None
 
 
 Inputs = CodeField | ListField | tuple[str, ...]
@@ -113,6 +116,10 @@ class Kind(FrozenModel):
     def counts(self) -> tuple[EventCount, ...]:
         """Return the counts of earlier events that the column reads."""
         return ()
+
+    def event_list(self, name: str, columns: Mapping[str, Kind]) -> EventList | None:
+        """Return the earlier events that fill a column of this name; None if the data has it."""
+        return None
 
     def check(self, name: str, columns: Mapping[str, Kind]) -> None:
         """Raise ValueError if the options do not fit the other columns of the schema."""
