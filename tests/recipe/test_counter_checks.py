@@ -12,7 +12,7 @@ TASKS = "tasks: {click: binary}"
 
 def test_events_that_nothing_counts_are_refused() -> None:
     for data in ("events: log.csv", "time: at"):
-        with pytest.raises(RecipeError, match="not used, as no column counts events; add a column"):
+        with pytest.raises(RecipeError, match="not used, as no column reads events; add a column"):
             parse_recipe(f"data: {{{data}}}\nschema: {{columns: {{a: categorical}}, {TASKS}}}")
 
 
@@ -22,7 +22,7 @@ def test_a_retriever_has_no_counters() -> None:
       schema: {{columns: {{item_id: categorical, user_id: categorical, {COUNTER}}}}}
       retrieval: {{item: item_id, user: user_id}}
     """
-    with pytest.raises(RecipeError, match=r"schema\.columns\.n: counts change with time"):
+    with pytest.raises(RecipeError, match=r"schema\.columns\.n: events change with time"):
         parse_recipe(text)
 
 
@@ -44,10 +44,10 @@ def test_the_time_of_a_row_is_that_of_the_split_unless_named(data: str, time: st
 
 def test_what_is_missing_is_named() -> None:
     recipe = parse_recipe(f"schema: {{columns: {{{COUNTER}}}, {TASKS}}}")
-    with pytest.raises(RecipeError, match=r"data\.events: missing, but column 'n' counts events"):
+    with pytest.raises(RecipeError, match=r"data\.events: missing, but column 'n' reads events"):
         require_events(recipe.schema_, recipe.data)
     given = parse_recipe(f"data: {{events: rows}}\nschema: {{columns: {{{COUNTER}}}, {TASKS}}}")
-    with pytest.raises(RecipeError, match=r"data\.time: missing, but column 'n' counts the events"):
+    with pytest.raises(RecipeError, match=r"data\.time: missing, but column 'n' reads the events"):
         require_events(given.schema_, given.data)
 
 
@@ -57,3 +57,17 @@ def test_time_columns_are_those_of_rows_and_logs() -> None:
         f"schema: {{columns: {{{COUNTER}}}, {TASKS}}}"
     )
     assert time_columns(recipe.data) == ["at", "when"]
+
+
+def test_a_history_of_events_needs_them_and_a_ranker() -> None:
+    columns = "item: categorical, h: {kind: sequence, table: item, event: click, by: user}"
+    recipe = parse_recipe(f"schema: {{columns: {{{columns}}}, {TASKS}}}")
+    with pytest.raises(RecipeError, match=r"data\.events: missing, but column 'h' reads events"):
+        require_events(recipe.schema_, recipe.data)
+    text = f"""
+      data: {{events: log.csv, time: at}}
+      schema: {{columns: {{user: categorical, {columns}}}}}
+      retrieval: {{item: item, user: user, history: h}}
+    """
+    with pytest.raises(RecipeError, match=r"columns\.h: .* use .* retrieval\.history for the user"):
+        parse_recipe(text)

@@ -1,4 +1,4 @@
-"""Whether the counters of a recipe have their events and the times of rows."""
+"""Whether counters and histories of events have their events and the times of rows."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ from crosstower.recipe.split import order_of
 
 
 def check_counters(schema: Schema, data: Data, *, retrieves: bool) -> None:
-    """Refuse counters that no model can read, and event logs that no counter reads.
+    """Refuse columns of events that no model can read, and event logs that no column reads.
 
     Raises:
         ValueError: names the column, or the key of the recipe.
 
     """
-    counting = _counting(schema)
-    if not counting:
+    reading = _reading(schema)
+    if not reading:
         given = [key for key in ("events", "time") if getattr(data, key)]
         if given:
             raise ValueError(
-                f"data.{given[0]}: not used, as no column counts events; add a column of kind"
-                f" counter, or remove data.{given[0]}"
+                f"data.{given[0]}: not used, as no column reads events; add a column of kind"
+                f" counter, set event of a sequence, or remove data.{given[0]}"
             )
     elif retrieves:
         raise ValueError(
-            f"schema.columns.{counting[0]}: counts change with time, but a retriever computes item"
-            " vectors once; use counters in the ranking recipe"
+            f"schema.columns.{reading[0]}: events change with time, but a retriever computes item"
+            " vectors once; use counters in the ranking recipe, and retrieval.history for the"
+            " user's earlier items"
         )
 
 
 def require_events(schema: Schema, data: Data) -> str:
-    """Return the column with the time of each row, at which events are counted.
+    """Return the column with the time of each row, before which events are read.
 
     Raises:
         RecipeError: the recipe names no log of events, or no such column.
 
     """
-    name = _counting(schema)[0]
+    name = _reading(schema)[0]
     if not data.events:
         raise RecipeError(
-            f"data.events: missing, but column '{name}' counts events; name a log of events, or set"
-            " events: rows to count the rows and their labels"
+            f"data.events: missing, but column '{name}' reads events; name a log of events, or set"
+            " events: rows to read the rows and their labels"
         )
     time = data.time or order_of(data.split)
     if time is None:
         raise RecipeError(
-            f"data.time: missing, but column '{name}' counts the events before each row; name the"
+            f"data.time: missing, but column '{name}' reads the events before each row; name the"
             " time column of the rows"
         )
     return time
@@ -58,5 +59,6 @@ def time_columns(data: Data) -> list[str]:
     return [*([data.time] if data.time is not None else []), *of_logs]
 
 
-def _counting(schema: Schema) -> list[str]:
-    return [name for name, column in schema.columns.items() if column.counts()]
+def _reading(schema: Schema) -> list[str]:
+    columns = schema.columns
+    return [n for n, c in columns.items() if c.counts() or c.event_list(n, columns) is not None]

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import did_you_mean
 from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.kinds.bag import Bag
 from crosstower.recipe.kinds.categorical import Categorical
@@ -131,6 +132,11 @@ class Schema(FrozenModel):
     def counts(self) -> tuple[EventCount, ...]:
         """Return the counts of earlier events that the model reads, without repeats, in order."""
         return tuple(dict.fromkeys(n for c in self.columns.values() for n in c.counts()))
+
+    def event_lists(self) -> tuple[EventList, ...]:
+        """Return the histories that earlier events fill, in the order of their columns."""
+        lists = (c.event_list(name, self.columns) for name, c in self.columns.items())
+        return tuple(found for found in lists if found is not None)
 
     def part(self, names: list[str]) -> Schema:
         """Return a schema with some of the columns and no tasks."""

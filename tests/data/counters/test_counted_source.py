@@ -14,7 +14,7 @@ from crosstower.data.counters.counted_source import (
     counted_training_source,
 )
 from crosstower.data.sources.source import require_columns
-from crosstower.errors import DataError, RecipeError
+from crosstower.errors import CrosstowerWarning, DataError, RecipeError
 from crosstower.recipe.recipe import Recipe
 
 HOUR = 3_600
@@ -195,3 +195,56 @@ class TestFaults:
         source = counted_source_of(recipe_of("rows", {"clicks": COLUMNS["clicks"]}), rows_of(5, 0))
         with pytest.raises(DataError, match="a data frame that the run does not keep"):
             whole(source)
+
+
+HISTORY = {"kind": "sequence", "table": "item_id", "event": "click", "by": "user", "max_len": 4}
+
+
+def history_recipe(**history: Any) -> Recipe:
+    return recipe_of("rows", {"item_id": "categorical", "seen": HISTORY | history})
+
+
+def listed(recipe: Recipe, rows: pl.DataFrame) -> list[list[str]]:
+    source = counted_training_source(recipe, rows)
+    chunks = source.chunks(["item_id", "seen"])
+    return pl.concat([chunk.frame for chunk in chunks])["seen"].to_list()
+
+
+def test_a_history_lists_the_events_before_each_row() -> None:
+    rows = rows_of(200, 5)
+    found = listed(history_recipe(), rows)
+    log = [row for row in rows.sort("time", maintain_order=True).to_dicts() if row["click"] == 1]
+    for row, list_ in zip(rows.to_dicts(), found, strict=True):
+        earlier = [e for e in log if e["user"] == row["user"] and e["time"] < row["time"]]
+        assert list_ == [str(event["item_id"]) for event in earlier[-4:]]
+
+
+def test_later_rows_do_not_change_the_history_of_earlier_ones() -> None:
+    rows = rows_of(200, 6)
+    middle = pl.Series(rows["time"]).median()
+    other = rows.with_columns(
+        item_id=pl.when(pl.col("time") >= middle).then(100).otherwise("item_id"),
+        click=pl.when(pl.col("time") >= middle).then(1).otherwise("click"),
+    )
+    before = (rows["time"] <= middle).to_numpy()
+    found, changed = (np.array(listed(history_recipe(), r), dtype=object) for r in (rows, other))
+    assert (found[before] == changed[before]).all()
+    assert (found[~before] != changed[~before]).any()
+
+
+def test_a_history_that_the_rows_have_stays() -> None:
+    rows = rows_of(10, 7).with_columns(seen=pl.lit([3, 4]))
+    assert listed(history_recipe(), rows) == [[3, 4]] * 10
+
+
+def test_rows_without_a_user_or_a_time_have_an_empty_history() -> None:
+    rows = rows_of(60, 8).with_columns(
+        user=pl.when(pl.int_range(60) == 58).then(None).otherwise("user"),
+        time=pl.when(pl.int_range(60) == 59).then(None).otherwise("time"),
+        click=pl.when(pl.int_range(60) == 59).then(1).otherwise("click"),
+    )
+    recipe = recipe_of("rows", {"item_id": "categorical", "seen": HISTORY}, on_bad_rows="skip")
+    with pytest.warns(CrosstowerWarning, match="events left out, as they have no time: 1"):
+        found = listed(recipe, rows)
+    assert found[58:] == [[], []]
+    assert any(found[:58])

@@ -106,7 +106,7 @@ class TestFaults:
         with pytest.raises(DataError) as error:
             read(str(tmp_path / "log.parquet"))
         assert str(error.value) == (
-            "data.events: no event of type 'view', which column 'views' counts; did you mean"
+            "data.events: no event of type 'view', which column 'views' reads; did you mean"
             " 'views'?; the types are: buy, click, views"
         )
         with pytest.raises(DataError, match=r"no event of type 'view'.*types are: click, imp"):

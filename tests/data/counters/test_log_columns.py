@@ -83,7 +83,7 @@ class TestJoinedTables:
         assert frame["topic"].to_list() == ["old", "old"]
 
     def test_a_table_whose_key_the_log_lacks(self, tmp_path: Path, data: dict[str, Any]) -> None:
-        with pytest.raises(DataError, match="no column 'city', which is a key of a counter; name"):
+        with pytest.raises(DataError, match="no column 'city', which a counter or a history"):
             opened(tmp_path, ["city"], {}, data)
 
 
@@ -95,7 +95,7 @@ class TestFaults:
             opened(tmp_path, ["item_id"], {"type": "kind"})
 
     def test_a_name_that_is_no_key(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="'user_id' is a key of no counter and of no joined"):
+        with pytest.raises(DataError, match="'user_id' is read by no counter or history"):
             opened(tmp_path, ["item_id"], {"columns": {"user_id": "user"}})
 
     def test_a_log_that_is_not_there(self) -> None:

@@ -1,8 +1,8 @@
-"""Rows with the counts of earlier events added, each as of the time of its row."""
+"""Rows with the counts and lists of earlier events added, each as of the time of its row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosstower.data.counters.earlier_values import EarlierValues
 from crosstower.data.counters.event_log import event_clock, read_events
-from crosstower.data.counters.keys import hashes_of, keys_of
+from crosstower.data.counters.keys import NO_KEY, hashes_of, keys_of
 from crosstower.data.counters.matches import CountMatch
 from crosstower.data.counters.point_in_time import PointInTimeCounts
 from crosstower.data.reading import source_of, training_source
@@ -20,15 +21,16 @@ from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
 from crosstower.recipe.counter_checks import require_events
 from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class EventHistory:
-    """The events of a recipe's logs, read when they are first counted.
+    """The events of a recipe's logs, read when they are first counted or listed.
 
     Args:
-        recipe: with counters.
+        recipe: with counters or histories.
         rows: the rows of the recipe, for `data.events: rows`.
         time: time column of the rows.
 
@@ -46,28 +48,44 @@ class EventHistory:
             DataError: a log cannot be read, lacks a column, or has no event of a type that counts.
 
         """
-        return self._read[0]
+        return self._read.counts
+
+    @property
+    def values(self) -> dict[EventList, EarlierValues]:
+        """The values of all events; errors as those of `counts`."""
+        return self._read.values
 
     @property
     def until(self) -> int | None:
         """Time of the last event of the logs, in nanoseconds since 1970; None without events."""
-        return self._read[1]
+        return self._read.until
 
     @cached_property
-    def _read(self) -> tuple[dict[EventCount, PointInTimeCounts], int | None]:
-        events = read_events(self.recipe, self.rows, self.time)
-        counts = self.recipe.schema_.counts()
-        return {
-            count: PointInTimeCounts(count, *events.of(count)) for count in counts
-        }, events.until
+    def _read(self) -> _Read:
+        events, schema = read_events(self.recipe, self.rows, self.time), self.recipe.schema_
+        return _Read(
+            {count: PointInTimeCounts(count, *events.of(count)) for count in schema.counts()},
+            {found: EarlierValues(*events.listed(found)) for found in schema.event_lists()},
+            events.until,
+        )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is made of the events of all logs."""
+
+    counts: dict[EventCount, PointInTimeCounts]
+    values: dict[EventList, EarlierValues]
+    until: int | None
 
 
 @dataclass(frozen=True)
 class CountedSource:
-    """Rows of `base` with a column per count, named `EventCount.column`.
+    """Rows of `base` with a column per count and per list, named `column` of each.
 
-    A count is of the events before the row's time; it is null in rows without a time. `found`
-    holds the rows, and those with events, of the last complete pass; see `count_matches`.
+    They are of the events before the row's time. In rows without a time, counts are null and lists
+    empty. A list that the rows have already stays as it is, such as the history of a request.
+    `found` holds the rows, and those with events, of the last complete pass; see `count_matches`.
     """
 
     base: Source
@@ -82,12 +100,12 @@ class CountedSource:
         return self.base.name
 
     def columns(self) -> list[str]:
-        """Return the columns of the rows, and those of counts."""
-        return [*self.base.columns(), *self._counts]
+        """Return the columns of the rows, and those of counts and lists."""
+        return [*self.base.columns(), *self._added_columns]
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Chunk]:
-        """Yield the rows of `base` in order; events are read only if a count is asked for."""
-        counts = {name: count for name, count in self._counts.items() if name in columns}
+        """Yield the rows of `base` in order; events are read only if a column needs them."""
+        counts = {name: one for name, one in self._added_columns.items() if name in columns}
         if not counts:
             yield from self.base.chunks(columns)
             return
@@ -99,7 +117,8 @@ class CountedSource:
         for chunk in self.base.chunks(read):
             added = self._added(chunk.frame, keys, counts)
             for series in added:
-                totals[series.name] += (len(series), int((series > 0).sum()))
+                sizes = series.list.len() if isinstance(series.dtype, pl.List) else series
+                totals[series.name] += (len(series), int((sizes > 0).sum()))
             yield Chunk(
                 chunk.frame.with_columns(added).select(columns),
                 chunk.origin,
@@ -115,21 +134,28 @@ class CountedSource:
         return part
 
     def _added(
-        self, frame: pl.DataFrame, keys: Sequence[str], counts: dict[str, EventCount]
+        self, frame: pl.DataFrame, keys: Sequence[str], wanted: Mapping[str, EventCount | EventList]
     ) -> list[pl.Series]:
         times = self._clock.read(frame[self.history.time])
         there, instants = times.is_not_null(), times.fill_null(0).to_numpy()
         hashes = {key: hashes_of(frame[key]) for key in keys}
         added = list[pl.Series]()
-        for name, count in counts.items():
-            whole = keys_of([hashes[key] for key in count.by])
-            found = pl.Series(name, self.history.counts[count].at(whole, instants))
-            added.append(found if there.all() else found.set(~there, None))
+        for name, one in wanted.items():
+            whole = keys_of([hashes[key] for key in one.by])
+            if isinstance(one, EventList):
+                whole = np.where(there.to_numpy(), whole, np.uint64(NO_KEY))
+                values = self.history.values[one].at(whole, instants, length=one.length)
+                added.append(values.alias(name))
+            else:
+                found = pl.Series(name, self.history.counts[one].at(whole, instants))
+                added.append(found if there.all() else found.set(~there, None))
         return added
 
     @cached_property
-    def _counts(self) -> dict[str, EventCount]:
-        return {count.column: count for count in self.history.recipe.schema_.counts()}
+    def _added_columns(self) -> dict[str, EventCount | EventList]:
+        schema, given = self.history.recipe.schema_, set(self.base.columns())
+        added: dict[str, EventCount | EventList] = {one.column: one for one in schema.counts()}
+        return added | {o.column: o for o in schema.event_lists() if o.column not in given}
 
     @cached_property
     def _clock(self) -> Clock:
@@ -137,10 +163,11 @@ class CountedSource:
 
 
 def count_matches(source: Source) -> tuple[CountMatch, ...]:
-    """Return how many rows of a source had events in its last complete pass, by count."""
+    """Return how many rows of a source had events in its last complete pass, by count and list."""
     if not isinstance(source, CountedSource):
         return ()
-    counts = source.history.recipe.schema_.counts()
+    schema = source.history.recipe.schema_
+    counts = (*schema.counts(), *schema.event_lists())
     found = {count: source.found[count.column] for count in counts if count.column in source.found}
     return tuple(CountMatch(count, rows, some) for count, (rows, some) in found.items())
 
@@ -180,20 +207,20 @@ def counted_source_of(recipe: Recipe, frame: Any = None) -> Source:
 
 
 def counted(source: Source, recipe: Recipe) -> Source:
-    """Return rows to score with the counts of the events of the recipe's logs.
+    """Return rows to score with the counts and lists of the events of the recipe's logs.
 
     Raises:
         RecipeError: the recipe names no log of events, or no time column.
 
     """
-    counts = recipe.schema_.counts()
-    if not counts or {count.column for count in counts} <= set(source.columns()):
-        return source  # nothing to count, or counted already
+    wanted = (*recipe.schema_.counts(), *recipe.schema_.event_lists())
+    if {one.column for one in wanted} <= set(source.columns()):
+        return source  # nothing to read, or there already
     return CountedSource(source, event_history(recipe))
 
 
 def event_history(recipe: Recipe) -> EventHistory:
-    """Return the events of a recipe with counters, for rows to score.
+    """Return the events of a recipe with counters or histories, for rows to score.
 
     Raises:
         RecipeError: the recipe names no log of events, or no time column.

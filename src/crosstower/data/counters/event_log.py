@@ -21,9 +21,11 @@ from crosstower.data.times.clock import Clock
 from crosstower.data.times.clocks import fit_clock
 from crosstower.errors import DataError, did_you_mean, notify
 from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.events import IMPRESSION, EventLog
 from crosstower.recipe.own_columns import label_name, raw_name
 from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary
 from crosstower.recipe.times import ORDER, USUAL
 from crosstower.values.codes import U64
@@ -34,28 +36,41 @@ _SHOWN, _MOST_TYPES = 20, 1_000
 
 @dataclass(frozen=True)
 class Events:
-    """Events of all logs: `types` as places in `names`, `times`, and hashes by key column."""
+    """Events of all logs: `types` as places in `names`, and `times`.
+
+    `hashes` are by key column, `values` the texts of columns whose values are listed.
+    """
 
     names: tuple[str, ...]
     types: NDArray[np.int16]
     times: Times
     hashes: dict[str, U64]
+    values: dict[str, pl.Series]
     until: int | None
 
     def of(self, count: EventCount) -> tuple[U64, Times]:
         """Return the keys and the times of the events that count."""
-        chosen = np.isin(self.types, [self.names.index(name) for name in count.events])
+        chosen = self._chosen(count)
         return keys_of([self.hashes[name][chosen] for name in count.by]), self.times[chosen]
+
+    def listed(self, wanted: EventList) -> tuple[U64, Times, pl.Series]:
+        """Return the keys, the times and the values of the events that are listed."""
+        chosen = self._chosen(wanted)
+        keys = keys_of([self.hashes[name][chosen] for name in wanted.by])
+        return keys, self.times[chosen], self.values[wanted.value].filter(pl.Series(chosen))
+
+    def _chosen(self, wanted: EventCount | EventList) -> NDArray[np.bool_]:
+        return np.isin(self.types, [self.names.index(name) for name in wanted.events])
 
 
 def read_events(recipe: Recipe, rows: Callable[[], Source], time: str) -> Events:
-    """Return the events that the counters of a recipe count.
+    """Return the events that the columns of a recipe count or list.
 
-    Takes about 10 bytes per event, and 8 per column of keys and for event ids. Of events with the
-    same `event_id` the first counts.
+    Takes about 10 bytes per event, 8 per column of keys and for event ids, and the text of each
+    listed value. Of events with the same `event_id` the first counts.
 
     Args:
-        recipe: with counters and logs.
+        recipe: with counters or histories, and logs.
         rows: the rows of the recipe, where they are a log.
         time: time column of the rows.
 
@@ -63,9 +78,11 @@ def read_events(recipe: Recipe, rows: Callable[[], Source], time: str) -> Events
         DataError: a log cannot be read, lacks a column, or has no event of a type that counts.
 
     """
-    counts = recipe.schema_.counts()
-    names = tuple(dict.fromkeys(name for count in counts for name in count.events))
-    found = _Collector(names, tuple(dict.fromkeys(key for count in counts for key in count.by)))
+    lists = recipe.schema_.event_lists()
+    wanted = (*recipe.schema_.counts(), *lists)
+    names = tuple(dict.fromkeys(name for one in wanted for name in one.events))
+    keys = tuple(dict.fromkeys(key for one in wanted for key in one.by))
+    found = _Collector(names, keys, tuple(dict.fromkeys(one.value for one in lists)))
     for log in recipe.data.events:
         if not log.rows:
             found.add_log(recipe, log)
@@ -102,15 +119,18 @@ class _Collector:
 
     names: tuple[str, ...]
     keys: tuple[str, ...]
+    values: tuple[str, ...] = ()
     seen: dict[str, None] = field(default_factory=dict[str, None])
     until: int | None = None
     left_out: int = 0
     _parts: list[tuple[NDArray[Any], ...]] = field(default_factory=list[tuple[NDArray[Any], ...]])
+    _texts: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
 
     def add_log(self, recipe: Recipe, log: EventLog) -> None:
         """Read a log of events."""
         base = open_path(str(log.path), recipe.data.csv)
-        source = open_log(base, log, recipe.data, self.keys)
+        read = tuple(dict.fromkeys([*self.keys, *self.values]))
+        source = open_log(base, log, recipe.data, read)
         clock, places = event_clock(recipe, base, log.time), range(len(self.names))
         for chunk in source.chunks(source.columns()):
             types = text_of(chunk.frame[TYPE])
@@ -131,7 +151,7 @@ class _Collector:
         self.seen |= dict.fromkeys([IMPRESSION, *binary])
         counted = [name for name in binary if name in self.names]
         schema = recipe.schema_.with_tasks(counted).model_copy(update={"columns": {}})
-        columns = list(dict.fromkeys([*self.keys, time]))
+        columns = list(dict.fromkeys([*self.keys, *self.values, time]))
         cleaner = Cleaner(schema, columns, on_bad_rows=recipe.data.on_bad_rows)
         require_columns(source, cleaner.sources())
         clock = event_clock(recipe, source, time)
@@ -159,6 +179,7 @@ class _Collector:
         if EVENT_ID in frame.columns:
             ids = hashes_of(frame[EVENT_ID])
         hashes = [hashes_of(frame[key]) for key in self.keys]
+        self._texts.append(pl.DataFrame([text_of(frame[name]).alias(name) for name in self.values]))
         self._parts.append(
             (codes.filter(kept).to_numpy(), times.filter(kept).to_numpy(), ids, *hashes)
         )
@@ -168,11 +189,10 @@ class _Collector:
         missing = next((name for name in self.names if name not in self.seen), None)
         if missing is None:
             return
-        columns = recipe.schema_.columns.items()
-        name = next(n for n, c in columns if any(missing in k.events for k in c.counts()))
+        name = _reader_of(missing, recipe.schema_)
         shown = [*sorted(self.seen)[:_SHOWN], *(["..."] if len(self.seen) > _SHOWN else [])]
         raise DataError(
-            f"data.events: no event of type '{missing}', which column '{name}' counts"
+            f"data.events: no event of type '{missing}', which column '{name}' reads"
             f"{did_you_mean(missing, list(self.seen))}; the types are: {', '.join(shown)}"
         )
 
@@ -182,12 +202,25 @@ class _Collector:
             notify([f"data.events: events left out, as they have no time: {self.left_out:,}"])
         columns = zip(*self._parts, strict=True) if self._parts else ()
         types, times, ids, *hashes = (np.concatenate(parts) for parts in columns)
+        values = {n: pl.concat([part[n] for part in self._texts]) for n in self.values}
         if ids.any():
             kept = _first(ids)
             types, times = types[kept], times[kept]
             hashes = [part[kept] for part in hashes]
+            values = {name: texts.gather(kept) for name, texts in values.items()}
         by_column = dict(zip(self.keys, hashes, strict=True))
-        return Events(self.names, types, times, by_column, self.until)
+        return Events(self.names, types, times, by_column, values, self.until)
+
+
+def _reader_of(missing: str, schema: Schema) -> str:
+    """Return a column that reads events of a type."""
+    lists = {found.column: found.events for found in schema.event_lists()}
+    return next(
+        name
+        for name, column in schema.columns.items()
+        if any(missing in count.events for count in column.counts())
+        or missing in lists.get(next(iter(column.sources(name)), ""), ())
+    )
 
 
 def _first(ids: U64) -> NDArray[np.int64]:

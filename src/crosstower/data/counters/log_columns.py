@@ -81,8 +81,8 @@ def open_log(base: Source, log: EventLog, data: Data, keys: Sequence[str]) -> So
     for name in log.columns:
         if name not in allowed:
             raise DataError(
-                f"data.events.columns: '{name}' is a key of no counter and of no joined table;"
-                f" allowed: {', '.join(dict.fromkeys(allowed))}"
+                f"data.events.columns: '{name}' is read by no counter or history, and is no key"
+                f" of a joined table; allowed: {', '.join(dict.fromkeys(allowed))}"
             )
     tables = _tables(base, log, data, keys)
     added = {name for _, columns in tables for name in columns}
@@ -150,7 +150,7 @@ def _place(base: Source, log: EventLog, name: str) -> str:
             f"data.events: {base.name}: '{name}' may be {' or '.join(map(repr, found))}; {say}"
         )
     raise DataError(
-        f"data.events: {base.name}: no column '{name}', which is a key of a counter; {say}, or join"
-        f" a table that adds '{name}' to rows and events (data.joins); the columns are:"
+        f"data.events: {base.name}: no column '{name}', which a counter or a history reads; {say},"
+        f" or join a table that adds '{name}' to rows and events (data.joins); the columns are:"
         f" {', '.join(_possible(base, log)[:20])}"
     )

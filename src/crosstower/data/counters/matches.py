@@ -1,10 +1,11 @@
-"""Number of rows with events to count."""
+"""Number of rows with events to count or to list."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.values.durations import duration_text
 from crosstower.values.instants import SECOND
 
@@ -17,7 +18,7 @@ class CountMatch:
     "counts of 'click' by item_id within 7d: 3 of 4 rows have events (75.0%)"
     """
 
-    count: EventCount
+    count: EventCount | EventList
     rows: int
     found: int
 
@@ -29,10 +30,15 @@ class CountMatch:
     @property
     def sentence(self) -> str:
         """The count and its number of rows with events; advice if there are none."""
-        types = ", ".join(map(repr, self.count.events))
-        window = duration_text(self.count.window / SECOND)
-        what = f"counts of {types} by {', '.join(self.count.by)} within {window}"
+        what = _what(self.count)
         share = self.found / self.rows if self.rows else 0.0
         advice = "; check that rows and events write their keys alike, and that their times overlap"
         found = f"{self.found:,} of {self.rows:,} rows have events ({share:.1%})"
         return f"{what}: {found}{advice if self.low else ''}"
+
+
+def _what(count: EventCount | EventList) -> str:
+    types, keys = ", ".join(map(repr, count.events)), ", ".join(count.by)
+    if isinstance(count, EventList):
+        return f"history '{count.column}' of {types} by {keys}"
+    return f"counts of {types} by {keys} within {duration_text(count.window / SECOND)}"

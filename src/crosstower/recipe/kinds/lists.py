@@ -19,7 +19,7 @@ from crosstower.values.codes import Codes, Table
 from crosstower.values.columns import Cells
 from crosstower.values.lists import id_list_cells
 
-Pooling = Literal["mean", "sum", "max", "attention", "gru"]
+Pooling = Literal["mean", "sum", "max", "attention", "gru", "target"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class ListColumn(Coded):
     )
     max_len: Any = None
     pooling: Any = "mean"
+    target: Any = None
 
     def reader(self) -> Callable[[pl.Series], Cells]:
         """Return what reads lists of ids."""
@@ -102,7 +103,8 @@ class ListColumn(Coded):
     def inputs(self, name: str, state: ListState) -> ListField:
         """Return a field with a list of codes per row."""
         owner = self.table or name
-        return ListField(name, state.table.size, owner, state.length, self.pooling, self.dim)
+        length, pooling = state.length, self.pooling
+        return ListField(name, state.table.size, owner, length, pooling, self.dim, self.target)
 
     def coder(self, state: ListState) -> Callable[[pl.Series], tuple[Codes, NDArray[np.int64]]]:
         """Return what looks the ids of lists up."""

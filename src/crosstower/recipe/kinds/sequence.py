@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from crosstower.errors import did_you_mean
+from crosstower.recipe.event_list import EventList
+from crosstower.recipe.kinds.coded import Coded
+from crosstower.recipe.kinds.counter import Names
+from crosstower.recipe.kinds.kind import Kind
 from crosstower.recipe.kinds.lists import ListColumn, Pooling
 from crosstower.recipe.kinds.registry import register_column
+
+TARGET_POOLINGS = frozenset({"target"})
+"""Poolings that compare the values of a history with the row's own item."""
 
 
 @register_column("sequence")
 class Sequence(ListColumn):
     """An ordered history per row, oldest first; the last `max_len` values are kept.
 
-    `attention` is one transformer block read at the last value, and `gru` a recurrent layer; mean,
-    sum and max ignore the order.
+    `target` weighs each value by how it fits the row's own item (DIN). `attention` is one
+    transformer block read at the last value, and `gru` a recurrent layer; mean, sum and max ignore
+    the order.
+
+    With `event` the history is not read from the data: it lists the events of that type, from the
+    logs of `data.events`, which have the values of the row in the columns `by` and happened before
+    the row's time. Its ids are those of the column that owns its table.
     """
 
     keep_last: ClassVar[bool] = True
@@ -23,3 +37,102 @@ class Sequence(ListColumn):
     kind: Literal["sequence"] = "sequence"
     max_len: int = Field(default=50, ge=1)
     pooling: Pooling = "mean"
+    target: str | None = Field(
+        default=None,
+        description="With pooling target: categorical column that the history is compared with"
+        " (default: the one of the same table).",
+    )
+
+    event: Names | None = Field(
+        default=None,
+        description="Type of the earlier events that fill the history, or several types, from the"
+        " logs of data.events (default: the data has the column).",
+    )
+    by: Names | None = Field(
+        default=None,
+        description="With event: data columns whose values a row shares with its events, such as"
+        " user_id.",
+    )
+
+    @model_validator(mode="after")
+    def _events_have_a_key(self) -> Self:
+        if (self.event is None) != (self.by is None):
+            given, other = ("event", "by: user_id") if self.by is None else ("by", "event: click")
+            raise ValueError(
+                f"{given}: given alone; a history of earlier events needs their type and the key"
+                f" that they share with a row: add {other}, or remove {given}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _target_is_read(self) -> Self:
+        if self.target is not None and self.pooling not in TARGET_POOLINGS:
+            raise ValueError(
+                f"target: not read by pooling {self.pooling}; set pooling: target, or remove target"
+            )
+        return self
+
+    def check(self, name: str, columns: Mapping[str, Kind]) -> None:
+        """Raise ValueError if a shared table has no owner, or the target is not one column."""
+        super().check(name, columns)
+        self.event_list(name, columns)
+        if self.pooling in TARGET_POOLINGS:
+            self._target(name, columns)
+
+    def event_list(self, name: str, columns: Mapping[str, Kind]) -> EventList | None:
+        """Return the earlier events that fill the column: ids of the column that owns its table.
+
+        Raises:
+            ValueError: no single-valued column gives the ids.
+
+        """
+        if self.event is None or self.by is None:
+            return None
+        owner = columns.get(self.table or "")
+        if not isinstance(owner, Coded) or not owner.has_code:
+            raise ValueError(
+                f"column '{name}': event fills it with the ids of a categorical column; name that"
+                " column as its table, as in table: item_id"
+            )
+        (value,) = owner.sources(str(self.table))
+        return EventList(self.source or name, self.event, self.by, value, self.max_len)
+
+    def resolved(self, columns: Mapping[str, Kind]) -> Kind:
+        """Return the column with the width of its table's owner, and with its target."""
+        found = super().resolved(columns)
+        if self.pooling not in TARGET_POOLINGS:
+            return found
+        name = next(name for name, column in columns.items() if column is self)
+        return found.model_copy(update={"target": self._target(name, columns)})
+
+    def _target(self, name: str, columns: Mapping[str, Kind]) -> str:
+        """Return the column that the values are compared with.
+
+        Raises:
+            ValueError: no column shares the table, or several do and none is named.
+
+        """
+        table = self.table or name
+        found = [
+            n
+            for n, c in columns.items()
+            if isinstance(c, Coded) and c.has_code and (c.table or n) == table
+        ]
+        if self.target is not None and self.target not in found:
+            raise ValueError(
+                f"column '{name}': target '{self.target}' is not a categorical column of the table"
+                f" '{table}'{did_you_mean(self.target, found)}; allowed:"
+                f" {', '.join(found) or 'none'}"
+            )
+        if not found:
+            raise ValueError(
+                f"column '{name}': pooling {self.pooling} compares the history with the row's item,"
+                f" but no categorical column has the table '{table}'; share the item's table, as in"
+                " table: item_id"
+            )
+        if self.target is None and len(found) > 1:
+            raise ValueError(
+                f"column '{name}': pooling {self.pooling} compares the history with one column, but"
+                f" {', '.join(found)} have the table '{table}'; name one, as in target: {found[0]}"
+            )
+        return self.target or found[0]

@@ -66,7 +66,9 @@ def sentences_of(counts: Mapping[str, int], ranker: Ranker, *, blended: bool) ->
         tally.recognised.known = counts.get(_KNOWN, 0)
     into = {_SKIPPED: tally.skipped, _VALUES: tally.unseen.values, _UNSEEN: tally.unseen.unseen}
     joins = dict[tuple[str, str], JoinMatch]()
-    events = {count.column: CountMatch(count, 0, 0) for count in ranker.run.recipe.schema_.counts()}
+    schema = ranker.run.recipe.schema_
+    wanted = (*schema.counts(), *schema.event_lists())
+    events = {count.column: CountMatch(count, 0, 0) for count in wanted}
     for key, number in counts.items():
         kind, *names = key.split(_MARK)
         if kind in into and names:
