@@ -21,6 +21,9 @@ LISTS = (
     ListField("tags", 8, "tags", 3),
     ListField("seen", 12, "a", 4, "attention"),
     ListField("seen.before", 12, "a", 4, "gru"),
+    ListField("path", 12, "a", 4, "transformer", options=(("heads", 2),)),
+    ListField("tags.path", 8, "tags", 3, "bsarec", options=(("blocks", 1),)),
+    ListField("tags.steps", 8, "tags", 3, "hstu", options=(("blocks", 1),)),
 )
 ATTENDED = ListField("watched", 12, "a", 6, "target", target="a")
 """A history that is compared with the item; two-tower models refuse it."""

@@ -78,8 +78,8 @@ def test_without_fields_the_output_is_empty() -> None:
 
 
 HISTORIES = [
-    ListField(pooling, 9, "item", 6, pooling)  # type: ignore[arg-type]
-    for pooling in ("mean", "sum", "max", "attention", "gru")
+    ListField(pooling, 9, "item", 6, pooling)
+    for pooling in ("mean", "sum", "max", "attention", "gru", "transformer", "bsarec", "hstu")
 ]
 HISTORIES.append(ListField("target", 9, "item", 6, "target", target="item"))
 

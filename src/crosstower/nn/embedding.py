@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from crosstower.data.layout import PADDING, CodeField, ListField
+from crosstower.data.prefixes import Prefixes
 from crosstower.data.ragged import Lists, Ragged
 from crosstower.nn.places import (
     CodeRows,
@@ -19,9 +20,10 @@ from crosstower.nn.places import (
     places_of_tables,
     reserved_rows,
 )
-from crosstower.nn.pooling import TRAINED, max_pool, ragged_max, without_tail
+from crosstower.nn.pooling import max_pool, ragged_max, without_tail
 from crosstower.nn.rows import LocalRows, Rows, normal_rows
-from crosstower.nn.target_attention import TARGETED, TargetAttention
+from crosstower.nn.target_attention import TargetAttention
+from crosstower.nn.trained_pooling import SequencePool, build_pooling
 
 INIT_STD = 0.05
 
@@ -73,7 +75,10 @@ class EmbeddingStore(nn.Module):
         lists: list fields, pooled over their values; an empty list gives zeros.
         dim: D of fields that do not set their own; a shared table has the width of its first field.
         init_std: standard deviation of the initial rows.
-        dropout: within attention and recurrent pooling.
+        dropout: within trained pooling.
+
+    Raises:
+        RecipeError: a pooling does not exist, or has no such option.
 
     """
 
@@ -102,9 +107,9 @@ class EmbeddingStore(nn.Module):
             self._fields[f.name] = _Field(places[f.table], None, f.pooling, f.target or "")
         self.pools = nn.ModuleDict()  # by the field's position, as its name may contain a dot
         for i, f in enumerate(lists):
-            if (kind := (TRAINED | TARGETED).get(f.pooling)) is not None:
-                width = int(places[f.table].width)
-                self.pools[str(i)] = kind(width, f.length, dropout=dropout)
+            pool = build_pooling(f, int(places[f.table].width), dropout=dropout)
+            if pool is not None:
+                self.pools[str(i)] = pool
         self._code_rows = code_rows_of([*(f for _, f in used), *lists], places)
         self._groups = grouped_by_width(used, places)
         self._lists = [f.name for f in lists]
@@ -218,6 +223,10 @@ class EmbeddingStore(nn.Module):
         field = self._fields[name]
         if field.pooling in ("mean", "sum"):
             return self._bag(values, field)
+        pool = self._pool(name)
+        if isinstance(pool, SequencePool) and isinstance(values, Prefixes):
+            codes = values.values.long() + field.place.offset
+            return pool.prefixes(self._look_up(codes, field.place.width), values)
         if isinstance(values, Ragged):
             if field.pooling == "max":  # needs no padding to the longest list
                 codes = values.values.long() + field.place.offset
@@ -226,9 +235,7 @@ class EmbeddingStore(nn.Module):
         values = without_tail(values)
         present = values != PADDING
         rows = self._look_up(values.long() + field.place.offset, field.place.width)  # [B, L, D]
-        if field.pooling == "max":
-            return max_pool(rows, present)
-        return self.pools[str(self._lists.index(name))](rows, present)
+        return max_pool(rows, present) if pool is None else pool(rows, present)
 
     def _single(self, codes: Tensor, width: str) -> Tensor:
         columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")

@@ -127,8 +127,11 @@ class GruPool(nn.Module):
         return torch.where((count > 0).unsqueeze(1), self.out(self.drop(newest)), 0.0)
 
 
+UNTRAINED = ("mean", "sum", "max")
+"""Poolings without weights."""
+
 TRAINED: dict[str, type[AttentionPool | GruPool]] = {"attention": AttentionPool, "gru": GruPool}
-"""Poolings with weights, by name."""
+"""Poolings with weights that give one vector per list; `nn.sequences` gives one per value."""
 
 
 def without_tail(values: Tensor) -> Tensor:

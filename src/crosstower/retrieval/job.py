@@ -22,6 +22,7 @@ from crosstower.evaluation.metrics.lists import mean_metrics
 from crosstower.evaluation.metrics.registry import direction_of, monitored
 from crosstower.losses.registry import loss_of
 from crosstower.models.two_tower import TwoTower
+from crosstower.nn.trained_pooling import trains_every_position
 from crosstower.nn.world import ALONE, World
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.baselines.fit import (
@@ -31,6 +32,7 @@ from crosstower.retrieval.baselines.fit import (
     write_baselines,
 )
 from crosstower.retrieval.data.pairs import PairBatches
+from crosstower.retrieval.data.positions import PositionBatches
 from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
 from crosstower.retrieval.data.tower_columns import retrieval_section_of, tower_columns_of
@@ -131,12 +133,19 @@ class RetrievalJob:
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
     def batches(self, seed: int) -> PairBatches | UserBatches:
-        """Return the training batches, by user if the history is an unordered set."""
+        """Return the training batches; by user if the history is a set, or read at each place."""
         place = {"seed": seed, "rank": self.world.rank, "processes": self.world.size}
-        if not self.data.query_encoder().unordered:
-            return PairBatches(self.data, self.batch_size, **place)
-        folds = retrieval_section_of(self.recipe).history.folds
-        return UserBatches(self.data, self.batch_size, folds=folds, **place)
+        if self.data.query_encoder().unordered:
+            folds = retrieval_section_of(self.recipe).history.folds
+            return UserBatches(self.data, self.batch_size, folds=folds, **place)
+        kind = PositionBatches if self._every_position() else PairBatches
+        return kind(self.data, self.batch_size, **place)
+
+    def _every_position(self) -> bool:
+        """Return whether the encoder of the history gives a query per position."""
+        lists = {field.name: field.pooling for field in self.encoder.layout.lists}
+        history = self.data.sides.history
+        return history is not None and trains_every_position(lists[history])
 
     def objective(self) -> RetrievalObjective:
         """Return the objective of the recipe."""

@@ -9,8 +9,10 @@ from crosstower.data.encoders.fit import draft_layout
 from crosstower.errors import RecipeError
 from crosstower.recipe.event_list import EventList
 from crosstower.recipe.kinds.kind import ListField
+from crosstower.recipe.kinds.lists import ListState
 from crosstower.recipe.kinds.sequence import Sequence
 from crosstower.recipe.schema import Schema
+from crosstower.values.codes import HashBuckets
 
 
 def test_a_sequence_keeps_its_last_values() -> None:
@@ -82,3 +84,9 @@ def test_events_without_a_key_or_ids_are_refused(options: dict[str, str], messag
     history = {"kind": "sequence", "table": "item"} | options
     with pytest.raises(RecipeError, match=re.escape(message)):
         schema_of(item="categorical", tags="bag", seen=history)
+
+
+def test_options_of_the_pooling_reach_the_model() -> None:
+    column = Sequence(pooling="bsarec", heads=2, alpha=0.5)
+    field = column.inputs("seen", ListState(HashBuckets(9), 2))
+    assert field.options == (("heads", 2), ("alpha", 0.5))

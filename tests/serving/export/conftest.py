@@ -12,6 +12,7 @@ LAYOUT = Layout(
         ListField("seen", 12, "item", 4, "attention"),
         ListField("tags.all", 8, "tags.all", 3),
         ListField("numbers", 6, "numbers", 2, "sum"),
+        ListField("path", 12, "item", 4, "bsarec"),
     ),
     (Head("click", "binary"), Head("codes", "regression")),
     ("age", "price", "price"),

@@ -157,7 +157,7 @@ def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path) -> None:
 def test_a_signature_says_names_types_shapes_and_order() -> None:
     signature = signature_of(LAYOUT, SHARED)
     assert signature.input_names == [
-        "codes", "numbers", "lists.seen", "lists.tags.all", "lists.numbers",
+        "codes", "numbers", "lists.seen", "lists.tags.all", "lists.numbers", "lists.path",
     ]  # fmt: skip
     assert [i.shape for i in signature.inputs] == [
         ("candidates", 3), ("candidates", 3), (1, 4), ("candidates", 3), ("candidates", 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import polars as pl
@@ -57,6 +57,7 @@ class ListField:
         pooling: how the model pools a list.
         dim: embedding width; the model's if None.
         target: single-valued field of the same table that a target pooling compares values with.
+        options: names and values of the options of the pooling that differ from its defaults.
 
     """
 
@@ -64,9 +65,10 @@ class ListField:
     size: int
     table: str
     length: int
-    pooling: Literal["mean", "sum", "max", "attention", "gru", "target"] = "mean"
+    pooling: str = "mean"
     dim: int | None = None
     target: str | None = None
+    options: tuple[tuple[str, float], ...] = ()
 
 
 Inputs = CodeField | ListField | tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -18,8 +18,6 @@ from crosstower.recipe.kinds.kind import ListField
 from crosstower.values.codes import Codes, Table
 from crosstower.values.columns import Cells
 from crosstower.values.lists import id_list_cells
-
-Pooling = Literal["mean", "sum", "max", "attention", "gru", "target"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,20 @@ class ListColumn(Coded):
     def inputs(self, name: str, state: ListState) -> ListField:
         """Return a field with a list of codes per row."""
         owner = self.table or name
-        length, pooling = state.length, self.pooling
-        return ListField(name, state.table.size, owner, length, pooling, self.dim, self.target)
+        return ListField(
+            name,
+            state.table.size,
+            owner,
+            state.length,
+            self.pooling,
+            self.dim,
+            self.target,
+            tuple(self.pooling_options().items()),
+        )
+
+    def pooling_options(self) -> dict[str, float]:
+        """Return the options of the pooling that are given."""
+        return {}
 
     def coder(self, state: ListState) -> Callable[[pl.Series], tuple[Codes, NDArray[np.int64]]]:
         """Return what looks the ids of lists up."""

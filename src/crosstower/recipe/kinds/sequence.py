@@ -12,31 +12,58 @@ from crosstower.recipe.event_list import EventList
 from crosstower.recipe.kinds.coded import Coded
 from crosstower.recipe.kinds.counter import Names
 from crosstower.recipe.kinds.kind import Kind
-from crosstower.recipe.kinds.lists import ListColumn, Pooling
+from crosstower.recipe.kinds.lists import ListColumn
 from crosstower.recipe.kinds.registry import register_column
 
 TARGET_POOLINGS = frozenset({"target"})
 """Poolings that compare the values of a history with the row's own item."""
+
+_OPTIONS = ("blocks", "heads", "alpha", "cutoff")
 
 
 @register_column("sequence")
 class Sequence(ListColumn):
     """An ordered history per row, oldest first; the last `max_len` values are kept.
 
-    `target` weighs each value by how it fits the row's own item (DIN). `attention` is one
-    transformer block read at the last value, and `gru` a recurrent layer; mean, sum and max ignore
-    the order.
+    Mean, sum and max ignore the order. `attention` is one transformer block read at the last value,
+    and `gru` a recurrent layer. `transformer` (SASRec), `bsarec` and `hstu` encode every position
+    of the history, and a retriever learns from all of them at once. In a ranker, `target` weighs
+    each value by how it fits the row's own item (DIN).
 
     With `event` the history is not read from the data: it lists the events of that type, from the
     logs of `data.events`, which have the values of the row in the columns `by` and happened before
     the row's time. Its ids are those of the column that owns its table.
+
+    >>> Sequence(pooling="bsarec", heads=4).pooling_options()
+    {'heads': 4}
     """
 
     keep_last: ClassVar[bool] = True
 
     kind: Literal["sequence"] = "sequence"
     max_len: int = Field(default=50, ge=1)
-    pooling: Pooling = "mean"
+    pooling: str = Field(
+        default="mean",
+        min_length=1,
+        description="mean, sum, max, attention, gru, transformer, bsarec, hstu or target.",
+    )
+    blocks: int | None = Field(
+        default=None, ge=1, le=64, description="transformer, bsarec, hstu: blocks (default 2)."
+    )
+    heads: int | None = Field(
+        default=None, ge=1, description="transformer, bsarec, hstu: attention heads (default 1)."
+    )
+    alpha: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="bsarec: share of the frequency filter beside attention (default 0.7).",
+    )
+    cutoff: int | None = Field(
+        default=None,
+        ge=0,
+        description="bsarec: twice the highest frequency that counts as low (default 5).",
+    )
     target: str | None = Field(
         default=None,
         description="With pooling target: categorical column that the history is compared with"
@@ -136,3 +163,8 @@ class Sequence(ListColumn):
                 f" {', '.join(found)} have the table '{table}'; name one, as in target: {found[0]}"
             )
         return self.target or found[0]
+
+    def pooling_options(self) -> dict[str, float]:
+        """Return the options of the pooling that are given."""
+        given = {name: getattr(self, name) for name in _OPTIONS}
+        return {name: value for name, value in given.items() if value is not None}

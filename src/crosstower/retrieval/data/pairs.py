@@ -13,6 +13,7 @@ from torch import Tensor
 from crosstower.data.batch import Batch
 from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
+from crosstower.data.ragged import Lists
 from crosstower.retrieval.data.retrieval_data import QueryEncoder, RetrievalData
 
 PREFETCH = 2
@@ -100,10 +101,17 @@ class PairBatches:
 
     def _epoch(self, epoch: int, start: int) -> Iterator[Pairs]:
         generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
-        order = torch.randperm(len(self.rows), generator=generator)
-        for places in order.split(self.size)[start:]:
+        for places in self._order(generator).split(self.size)[start:]:
             rows = self._learned[places]
             part, _ = filled_part_of(len(rows), self.rank, self.processes)
             own = rows[part]
-            query = self._encoder.batch(self._queries[own], self._items, self._starts[own], own)
+            query = self._encoder.with_histories(self._queries[own], self._histories(own))
             yield Pairs(query, self._items[rows], self._user[rows])
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Return the numbers of the learned rows in the order of an epoch."""
+        return torch.randperm(len(self.rows), generator=generator)
+
+    def _histories(self, rows: Tensor) -> dict[str, Lists]:
+        """Return the histories of some training rows, by the name of their column."""
+        return self._encoder.lists(self._items, self._starts[rows], rows)

@@ -16,8 +16,9 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.encoders.partial import PartialEncoder
 from crosstower.data.layout import UNSEEN
+from crosstower.data.prefixes import Prefixes
 from crosstower.data.progress import OnProgress, no_progress
-from crosstower.data.ragged import Lists
+from crosstower.data.ragged import Lists, Ragged
 from crosstower.data.sources.source import Source
 from crosstower.data.split import HISTORY_ROWS, SPLITS, split_words, splits_of
 from crosstower.data.statistics import DatasetStats
@@ -60,7 +61,16 @@ class QueryEncoder:
 
     def batch(self, compact: Batch, items: Tensor, starts: Tensor, ends: Tensor) -> Batch:
         """Return `[B]` queries: compact columns, and `items[starts:ends]` as their histories."""
-        return self.side.widen(compact, self.lists(items, starts, ends))
+        return self.with_histories(compact, self.lists(items, starts, ends))
+
+    def with_histories(self, compact: Batch, histories: dict[str, Lists]) -> Batch:
+        """Return `[B]` queries: compact columns, and histories by the name of their column."""
+        return self.side.widen(compact, histories)
+
+    @property
+    def reads_columns(self) -> bool:
+        """Whether queries have columns besides the history."""
+        return bool(self.side.columns)
 
     def lists(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Lists]:
         """Return the histories of B queries; empty if the recipe has none."""
@@ -68,6 +78,26 @@ class QueryEncoder:
             return {}
         form = sets if self.unordered else tails
         return {self.history: form(self.codes[items], starts, ends, length=self.length)}
+
+    def prefixes(self, items: Tensor, starts: Tensor, ends: Tensor) -> dict[str, Lists]:
+        """Return the same histories, of which consecutive ones with one start share their items.
+
+        Args:
+            items: of all users.
+            starts: `[B]`, first item of each history, equal for those that share their items.
+            ends: `[B]`, place behind the last item, ascending where the start is the same.
+
+        """
+        if self.history is None:
+            return {}
+        first, group, sizes = torch.unique_consecutive(
+            starts, return_inverse=True, return_counts=True
+        )
+        counts = ends[sizes.cumsum(0) - 1] - first
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        places = torch.arange(int(offsets[-1])) + (first - offsets[:-1]).repeat_interleave(counts)
+        whole = Ragged(self.codes[items[places]], offsets, self.length)
+        return {self.history: Prefixes.of(whole, group=group, sizes=ends - starts)}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from torch.optim import Optimizer
 from crosstower.errors import TrainingError
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.rows import Share, building
+from crosstower.nn.trained_pooling import SequencePool
 from crosstower.nn.wide import WideLinear
 from crosstower.nn.world import World
 from crosstower.recipe.training import Training
-from crosstower.training.distributed.dropout import PartDropout
+from crosstower.training.distributed.dropout import ApartDropout, PartDropout
 from crosstower.training.distributed.tables import ALIGNED, Fused, ShardedRows
 from crosstower.training.distributed.world import ProcessWorld
 from crosstower.training.optimizers.fused_tables import FusedTables
@@ -107,10 +108,12 @@ def _parameter(rows: ShardedRows) -> nn.Parameter:
 
 
 def _replace_dropout(model: nn.Module, world: ProcessWorld) -> None:
+    packed = {id(m) for p in model.modules() if isinstance(p, SequencePool) for m in p.modules()}
     for module in list(model.modules()):
+        kind = ApartDropout if id(module) in packed else PartDropout
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
-                setattr(module, name, PartDropout(child.p, world))
+                setattr(module, name, kind(child.p, world))
 
 
 def sharded_rows(model: nn.Module) -> dict[str, ShardedRows]:

@@ -1,0 +1,91 @@
+"""HSTU: pointwise attention with gates (Zhai et al. 2024, arXiv 2402.17152).
+
+Shapes: see `crosstower.data.layout`.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crosstower.nn.sequences.attention import by_head, checked_heads, positions
+from crosstower.nn.sequences.registry import register_sequence
+from crosstower.nn.sequences.steps import Steps
+
+
+@register_sequence("hstu")
+class Hstu(nn.Module):
+    """Hierarchical sequential transduction units over embeddings with learnt positions.
+
+    x₀ = dropout(√D e + p), x = block(x), out = LN(x).
+
+    >>> import torch
+    >>> encode = Hstu(8, length=5, dropout=0.1)
+    >>> present = torch.tensor([[True, True, False], [True, True, True]])
+    >>> encode(torch.ones(2, 3, 8), Steps.of(present)).shape
+    torch.Size([2, 3, 8])
+
+    Args:
+        width: D.
+        length: largest L.
+        dropout: of the input and the output of each block.
+        blocks: number of blocks.
+        heads: of the attention, a divisor of D.
+
+    Raises:
+        RecipeError: D is not a multiple of the heads.
+
+    """
+
+    def __init__(
+        self, width: int, length: int, *, dropout: float, blocks: int = 2, heads: int = 1
+    ) -> None:
+        super().__init__()
+        self.position = positions(length, width)
+        self.drop = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            HstuBlock(width, heads, length, dropout=dropout) for _ in range(blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, rows: Tensor, steps: Steps) -> Tensor:
+        """Return `[B, L, D]` for embeddings `[B, L, D]`."""
+        x = rows * rows.shape[-1] ** 0.5 + F.embedding(steps.place, self.position)
+        x = self.drop(x)
+        for block in self.blocks:
+            x = block(x, steps)
+        return self.norm(x)
+
+
+class HstuBlock(nn.Module):
+    """U, V, Q, K = SiLU(W₁ LN(x)); out = x + dropout(W₂ (LN(A V) ⊙ U)), equations 1 to 3.
+
+    A = SiLU(QKᵀ + b) / N, causal and without a softmax, where b is a learnt bias by the distance of
+    two values in steps, per head, and N the largest length.
+
+    Args:
+        width: D.
+        heads: of the attention, a divisor of D.
+        length: N.
+        dropout: of the output.
+
+    """
+
+    def __init__(self, width: int, heads: int, length: int, *, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.length = checked_heads(width, heads), length
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project, self.out = nn.Linear(width, 4 * width), nn.Linear(width, width)
+        self.distance_bias = positions(length, heads)  # [N, heads]
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, steps: Steps) -> Tensor:
+        """Return `[B, L, D]` for values `[B, L, D]`."""
+        gate, value, query, key = F.silu(self.project(self.before(x))).chunk(4, -1)
+        query, key, value = (by_head(t, self.heads) for t in (query, key, value))
+        distance = steps.distance().clamp(max=self.length - 1)  # beyond it nothing is allowed
+        bias = F.embedding(distance, self.distance_bias).permute(2, 0, 1)  # [heads, L, L]
+        weights = F.silu(query @ key.transpose(2, 3) + bias) / self.length
+        weights = weights.masked_fill(~steps.allowed.unsqueeze(1), 0.0)
+        found = (weights @ value).transpose(1, 2).flatten(2)  # [B, L, D]
+        return x + self.drop(self.out(self.between(found) * gate))

@@ -1,0 +1,77 @@
+"""Encoders of histories by name: a new one is a file here with `@register_sequence`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from crosstower.errors import RecipeError
+from crosstower.nn.sequences.steps import Steps
+from crosstower.recipe.registry import Registry, itself
+
+
+class SequenceEncoder(Protocol):
+    """Interface of an encoder: a vector per value of a history, which reads no later value."""
+
+    def __call__(self, width: int, length: int, *, dropout: float, **options: Any) -> nn.Module:
+        """Build an encoder of histories of up to `length` values of `width`."""
+        ...
+
+    def forward(self, rows: Tensor, steps: Steps) -> Tensor:
+        """Return `[B, L, D]` for embeddings `[B, L, D]`."""
+        ...
+
+
+SEQUENCES = Registry[Any]("pooling", package="crosstower.nn.sequences")
+
+register_sequence = SEQUENCES.decorator(
+    "register_sequence",
+    itself,
+    doc="""Return a decorator that registers an encoder of histories, an `nn.Module`.
+
+    It is built with the width and the largest length of a history, and by name `dropout` and its
+    options. A retriever with such a history is trained at every position of it.
+
+    Args:
+        name: value of a sequence column's `pooling`.
+
+    Raises:
+        RecipeError: another module has registered the name.
+
+    """,
+)
+
+
+def build_sequence(
+    name: str, width: int, length: int, *, dropout: float, options: Mapping[str, Any], where: str
+) -> nn.Module:
+    """Return a new encoder.
+
+    Args:
+        name: of the encoder.
+        width: D.
+        length: largest number of values of a history.
+        dropout: within the encoder, in [0, 1).
+        options: options of the encoder that a recipe gives.
+        where: the key of the recipe that declares the column, for messages.
+
+    Raises:
+        RecipeError: there is no such encoder, or it has no such option.
+
+    """
+    kind = SEQUENCES.get(name, where=f"{where}.pooling")
+    known = inspect.signature(kind).parameters.values()
+    allowed = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name != "dropout"]
+    for option in options:
+        if option not in allowed:
+            raise RecipeError(
+                f"{where}.{option}: pooling {name} has no such option; allowed:"
+                f" {', '.join(allowed) or 'none'}"
+            )
+    try:
+        return kind(width, length, dropout=dropout, **options)
+    except RecipeError as error:
+        raise RecipeError(f"{where}.{error}") from None

@@ -1,0 +1,83 @@
+"""Pooling with weights by name: layers that give one vector, and encoders read at a value."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from crosstower.data.layout import PADDING, ListField
+from crosstower.data.prefixes import Prefixes
+from crosstower.errors import RecipeError
+from crosstower.nn.pooling import TRAINED, UNTRAINED
+from crosstower.nn.sequences.registry import SEQUENCES, build_sequence
+from crosstower.nn.sequences.steps import Steps, newest
+from crosstower.nn.target_attention import TARGETED
+
+_WEIGHTED = TRAINED | TARGETED
+
+
+class SequencePool(nn.Module):
+    """An encoder of `nn.sequences`, read at the newest value, or at the end of each prefix.
+
+    Args:
+        encoder: gives a vector per value.
+
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, rows: Tensor, present: Tensor) -> Tensor:
+        """Return `[B, D]` for rows `[B, L, D]` and their mask `[B, L]`; zeros for an empty list."""
+        return newest(self.encoder(rows, Steps.of(present)), present)
+
+    def prefixes(self, rows: Tensor, lists: Prefixes) -> Tensor:
+        """Return `[B, D]` for lists that share their values, each of which is encoded once.
+
+        Args:
+            rows: `[P, L, D]`, embeddings of `lists.values`.
+            lists: B prefixes.
+
+        """
+        steps = Steps.of(lists.values != PADDING, lists.first)
+        outputs = self.encoder(rows, steps).flatten(0, 1)
+        found = outputs[lists.newest.clamp(min=0)]
+        return torch.where((lists.newest >= 0).unsqueeze(1), found, 0.0)
+
+
+def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module | None:
+    """Return a new module that pools a list field; None if the pooling has no weights.
+
+    Args:
+        field: names the pooling and its options.
+        width: D.
+        dropout: within the module, in [0, 1).
+
+    Raises:
+        RecipeError: there is no such pooling, or it has no such option.
+
+    """
+    name, where = field.pooling, f"schema.columns.{field.name}"
+    if name not in UNTRAINED and name not in _WEIGHTED:
+        if SEQUENCES.find(name) is None:
+            allowed = [*UNTRAINED, *_WEIGHTED, *SEQUENCES.names()]
+            raise RecipeError(f"{where}.pooling: {SEQUENCES.unknown(name, allowed)}")
+        options = dict(field.options)
+        encoder = build_sequence(
+            name, width, field.length, dropout=dropout, options=options, where=where
+        )
+        return SequencePool(encoder)
+    for option, _ in field.options:
+        raise RecipeError(
+            f"{where}.{option}: pooling {name} has no such option; drop it, or use a pooling of"
+            f" {', '.join(SEQUENCES.names())}"
+        )
+    kind = _WEIGHTED.get(name)
+    return None if kind is None else kind(width, field.length, dropout=dropout)
+
+
+def trains_every_position(pooling: str) -> bool:
+    """Return whether a retriever with such a history learns from all its positions at once."""
+    known = pooling in UNTRAINED or pooling in _WEIGHTED
+    return not known and SEQUENCES.find(pooling) is not None
