@@ -22,7 +22,7 @@ LISTS = (
     ListField("seen", 12, "a", 4, "attention"),
     ListField("seen.before", 12, "a", 4, "gru"),
     ListField("path", 12, "a", 4, "transformer", options=(("heads", 2),)),
-    ListField("tags.path", 8, "tags", 3, "bsarec", options=(("blocks", 1),)),
+    ListField("tags.path", 8, "tags", 3, "bsarec", options=(("blocks", 1), ("cutoff", 1))),
     ListField("tags.steps", 8, "tags", 3, "hstu", options=(("blocks", 1),)),
 )
 ATTENDED = ListField("watched", 12, "a", 6, "target", target="a")
@@ -66,7 +66,7 @@ def batch_of(layout: Layout, rows: int, seed: int = 0) -> Batch:
     return Batch(
         torch.stack(codes, 1).int() if codes else torch.empty(rows, 0, dtype=torch.int32),
         torch.randn(rows, len(layout.numbers), generator=random),
-        {k: v.int() for k, v in lists.items()},
+        {k: v.gather(1, v.eq(0).int().argsort(dim=1, stable=True)).int() for k, v in lists.items()},
         torch.randint(0, 2, (rows, len(layout.heads)), generator=random).float(),
     )
 

@@ -161,6 +161,7 @@ def test_a_signature_says_names_types_shapes_and_order() -> None:
     ]  # fmt: skip
     assert [i.shape for i in signature.inputs] == [
         ("candidates", 3), ("candidates", 3), (1, 4), ("candidates", 3), ("candidates", 2),
+        ("candidates", 4),
     ]  # fmt: skip
     assert signature.inputs[0].fields == ("user", "item", "codes")
     assert signature.inputs[0].sizes == (9, 12, 7)
