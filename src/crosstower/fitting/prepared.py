@@ -120,7 +120,7 @@ def prepared_for(folder: str | Place, recipe: Recipe) -> PreparedFolder:
 
     """
     stored = open_prepared(folder)
-    differ = list(_differences(stored.recipe, recipe))
+    differ = list(differences(stored.recipe, recipe))
     if differ:
         more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
         raise RunError(
@@ -141,7 +141,7 @@ def refuse_with_prepared(data: Any, warm_start: Any) -> None:
         )
 
 
-def _differences(before: Recipe, after: Recipe) -> Iterator[str]:
+def differences(before: Recipe, after: Recipe) -> Iterator[str]:
     """Yield what makes the encoded rows of two recipes differ."""
     one, other = dict(_that_matters(before)), dict(_that_matters(after))
     for key in dict.fromkeys([*one, *other]):

@@ -25,6 +25,7 @@ from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Bag, Schema, Sequence
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
+from crosstower.recipe.tune import Tune
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import anchor_paths, read_yaml
 from crosstower.values.addresses.address import Address, Place, place_of
@@ -87,6 +88,7 @@ class Recipe(FrozenModel):
     retrieval: Retrieval | None = Field(
         default=None, description="Makes the recipe train a retriever."
     )
+    tune: Tune | None = Field(default=None, description="Options to search by `crosstower tune`.")
 
     @model_validator(mode="before")
     @classmethod
