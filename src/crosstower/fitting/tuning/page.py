@@ -70,11 +70,10 @@ def sentences_of(result: TuneResult) -> list[str]:
     if again is None:
         return [best]
     seeds = f"{again.seeds} seed{'s' if again.seeds > 1 else ''}"
-    words = (
-        f"Trained again with {seeds}, the best values reach {again} on validation rows. The best of"
-        " many trials is partly luck: judge it by the test rows, which no trial has seen."
-    )
-    return [best, words]
+    words = f"Trained again with {seeds}, the best values reach {again} on validation rows."
+    luck = "The best of many trials is partly luck: judge it by"
+    rows = "the test rows, which no trial has seen" if result.run.tested else "rows of a test set"
+    return [best, f"{words} {luck} {rows}."]
 
 
 def own_value(result: TuneResult) -> float | None:
@@ -110,7 +109,7 @@ def _sections(result: TuneResult, search: Search) -> Iterator[Section]:
     words = [f"Trial {n}: {error}" for n, error in failed.select("trial", "error").iter_rows()]
     yield Section("failed", "Failed trials", [Items("notes", words)] if words else [])
     source = Text("source", result.tuned.read_text(encoding="utf-8"))
-    test = Text("text", f"Report of the test rows: {result.run.report.relative_to(result.folder)}")
+    test = Text("text", f"Report of the winner: {result.run.report.relative_to(result.folder)}")
     yield Section("recipe", "Tuned recipe", [test, source])
 
 

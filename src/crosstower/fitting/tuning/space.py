@@ -72,9 +72,9 @@ def _name_section(model: dict[str, Any], recipe: Recipe, key: str) -> None:
     parts = key.split(".")
     if len(parts) < 3 or parts[0] != "model" or isinstance(model.get(parts[1]), dict):
         return
-    section = getattr(_config(recipe), parts[1], None)
-    if hasattr(section, "name"):
-        model[parts[1]] = {"name": section.name}
+    name = getattr(getattr(_config(recipe), parts[1], None), "name", None)
+    if name is not None:
+        model[parts[1]] = {"name": name}
 
 
 def _config(recipe: Recipe) -> BaseModel:
