@@ -31,7 +31,7 @@ from crosstower.training.job import Job
 from crosstower.values.addresses.address import Place
 
 _COLUMN_OPTIONS = frozenset({"dim", "pooling"})
-_TASK_OPTIONS = frozenset({"weight", "loss"})
+_TASK_OPTIONS = frozenset({"weight", "loss", "positive_weight", "label_smoothing"})
 _DATA_OPTIONS = frozenset({"memory_mb", "engine", "runner"})
 _RETRIEVAL_OPTIONS = frozenset(
     {
@@ -168,6 +168,7 @@ def _that_matters(recipe: Recipe) -> Iterator[tuple[str, object]]:
         yield f"schema.tasks.{name}", _without(task, _TASK_OPTIONS)
     for key, value in _without(plain["data"], _DATA_OPTIONS).items():
         yield f"data.{key}", value
+    yield "training.group", plain["training"]["group"]
     if plain["retrieval"] is not None:
         for key, value in _without(plain["retrieval"], _RETRIEVAL_OPTIONS).items():
             yield f"retrieval.{key}", value

@@ -45,7 +45,11 @@ class Evaluation(FrozenModel):
     ('city',)
     """
 
-    group: str | None = Field(default=None, description="Group column of gAUC, such as a user id.")
+    group: str | None = Field(
+        default=None,
+        description="Group column of gAUC, NDCG and MRR, such as a user id (default:"
+        " training.group).",
+    )
     slices: tuple[str, ...] = Field(
         default=(), description="Columns whose values the metrics are broken down by."
     )
@@ -157,6 +161,22 @@ class Recipe(FrozenModel):
                 f"retrieval.history.folds: '{history.column}' is a sequence, which has no folds;"
                 " drop folds, or declare the column as {kind: bag}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _group_is_of_rankers(self) -> Self:
+        """Evaluate by the group of the training unless another one is set."""
+        group = self.training.group
+        if group is None:
+            return self
+        if self.retrieval is not None:
+            raise ValueError(
+                f"training.group: '{group}' is for rankers, and a retrieval recipe learns from"
+                " single positives; remove the key"
+            )
+        if self.evaluation.group is None:
+            found = self.evaluation.model_copy(update={"group": group})
+            object.__setattr__(self, "evaluation", found)
         return self
 
     @model_validator(mode="after")
