@@ -21,6 +21,7 @@ NAMES = (
     "export",
     "retrieval",
     "contrastive",
+    "losses",
     "retrieve",
     "batch_recommend",
     "serve",
