@@ -96,7 +96,7 @@ def test_a_resumed_training_and_prepared_rows_give_the_same_weights(tmp_path: Pa
 def test_a_warm_start_goes_on_by_groups(tmp_path: Path) -> None:
     recipe = recipe_of(loss="ranknet")
     first = fit(recipe, data=split(rows()), out=tmp_path / "a", quiet=True)
-    second = fit(recipe, data=split(rows(seed=1)), out=tmp_path / "b", warm_start=first, quiet=True)
+    second = fit(recipe, data=split(rows()), out=tmp_path / "b", warm_start=first, quiet=True)
     start, end = (history(run, "mlp", 0)[0]["train_loss"] for run in (first, second))
     assert end < start
 
