@@ -22,6 +22,7 @@ NAMES = (
     "retrieval",
     "contrastive",
     "losses",
+    "ids_only",
     "retrieve",
     "batch_recommend",
     "serve",
