@@ -24,14 +24,8 @@ class Training(FrozenModel):
     batch_size: int | None = Field(
         default=None,
         ge=1,
-        description="Rows per step. Default: a power of two from 128 to 1024, with at least 100"
-        " steps per epoch if possible.",
-    )
-    group: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Column of a list of rows, such as the request or the session. Batches hold"
-        " whole groups, whose rows the losses ranknet, bpr, softmax and jrc compare.",
+        description="Rows per step. Default: a power of two from 32 to 1024 (a retriever, whose"
+        " batch gives negatives: 128 to 1024), with at least 100 steps per epoch if possible.",
     )
     optimizer: Literal["adamw", "adagrad"] = Field(
         default="adamw", description="Optimiser of dense layers."
@@ -139,15 +133,20 @@ class Training(FrozenModel):
             )
         return self
 
-    def batch_size_for(self, rows: int) -> int:
+    def batch_size_for(self, rows: int, *, smallest: int = 32) -> int:
         """Return the batch size for a number of training rows.
 
-        Few rows need small batches: with 20 steps per epoch, early stopping ends before anything is
-        learned.
+        Few rows need small batches: with 20 steps per epoch, a training of a few epochs ends before
+        anything is learned.
 
-        >>> [Training().batch_size_for(rows) for rows in (5_000, 39_000, 10_000_000)]
-        [128, 256, 1024]
+        >>> [Training().batch_size_for(rows) for rows in (2_700, 9_000, 39_000, 10_000_000)]
+        [32, 64, 256, 1024]
+
+        Args:
+            rows: of the training.
+            smallest: lower bound of the default.
+
         """
         if self.batch_size is not None:
             return self.batch_size
-        return min(max(2 ** (rows // 100).bit_length() // 2, 128), 1024)
+        return min(max(2 ** (rows // 100).bit_length() // 2, smallest), 1024)

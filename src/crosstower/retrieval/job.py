@@ -43,6 +43,9 @@ from crosstower.retrieval.objective import RetrievalObjective
 from crosstower.storage.files import write_parquet
 from crosstower.training.run import REFIT, TEST
 
+SMALLEST_BATCH = 128
+"""Smallest default batch: its items are the negatives of one another."""
+
 
 def retrieval_monitor(recipe: Recipe) -> tuple[str, bool]:
     """Return the metric of the valid queries to monitor, and whether higher is better.
@@ -118,7 +121,8 @@ class RetrievalJob:
     def _take(self, data: RetrievalData) -> None:
         self.data = data
         baseline_names(self.recipe, len(self.data.items))  # refuse one before the training
-        self.batch_size = self.recipe.training.batch_size_for(len(self.data.learned))
+        settings, pairs = self.recipe.training, len(self.data.learned)
+        self.batch_size = settings.batch_size_for(pairs, smallest=SMALLEST_BATCH)
 
     @property
     def encoder(self) -> Encoder:
@@ -131,10 +135,6 @@ class RetrievalJob:
         facts = self.data.facts
         omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
-
-    def notes(self) -> list[str]:
-        """Return nothing: the facts say everything about the pairs."""
-        return []
 
     def batches(self, seed: int) -> PairBatches | UserBatches:
         """Return the training batches; by user if the history is a set, or read at each place."""
