@@ -22,7 +22,7 @@ from crosstower.evaluation.metrics.registry import (
     ShownItems,
     register_metric,
 )
-from crosstower.evaluation.metrics.regression import mae, rmse
+from crosstower.evaluation.metrics.regression import mae, mse, rmse
 from crosstower.evaluation.metrics.summary import Difference, Summary, difference, summarise
 from crosstower.evaluation.metrics.tasks import task_metrics
 from crosstower.evaluation.metrics.uncertainty import (
@@ -53,6 +53,7 @@ __all__ = [
     "log_loss",
     "mae",
     "majority_rate",
+    "mse",
     "ndcg_per_group",
     "normalised_entropy",
     "register_metric",

@@ -28,7 +28,21 @@ def rmse(y: Floats, p: Floats) -> float:
         p: predictions `[B]`.
 
     """
-    return math.sqrt(np.mean((y - p) ** 2, dtype=np.float64)) if len(y) else math.nan
+    return math.sqrt(mse(y, p))
+
+
+def mse(y: Floats, p: Floats) -> float:
+    """Return the mean squared error, in the squared unit of the label; NaN without rows.
+
+    >>> mse(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    2.0
+
+    Args:
+        y: labels `[B]`.
+        p: predictions `[B]`.
+
+    """
+    return float(np.mean((y - p) ** 2, dtype=np.float64)) if len(y) else math.nan
 
 
 def mae(y: Floats, p: Floats) -> float:
@@ -54,6 +68,11 @@ def mae(y: Floats, p: Floats) -> float:
 )
 def _rmse(rows: LabelledPredictions) -> float:
     return rmse(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
+
+
+@register_metric("mse", kinds=_NUMBERS, title="MSE", better="lower")
+def _mse(rows: LabelledPredictions) -> float:
+    return mse(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
 
 
 @register_metric("mae", kinds=_NUMBERS, title="MAE", better="lower")
