@@ -21,8 +21,6 @@ NAMES = (
     "export",
     "retrieval",
     "contrastive",
-    "losses",
-    "ids_only",
     "retrieve",
     "batch_recommend",
     "serve",

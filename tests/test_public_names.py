@@ -19,8 +19,7 @@ FACES = {
         RandomSplit Ranker Rating Recipe RecipeError Regression Retrieval Retriever Run RunError
         Schema Sequence ServeError Text TimeSplit Training TrainingError Utility Vector
         blend_run evaluate_funnel evaluate_policy fit load_recipe losses make_bundle metrics
-        models nn parse_recipe register_column register_text_encoder remove_blend retrieval tune
-        worlds
+        models nn parse_recipe register_column register_text_encoder remove_blend retrieval worlds
     """,
     "crosstower.losses": """
         Balance Candidates GradNormBalance PCGradBalance PointwiseObjective RetrievalStep
@@ -33,7 +32,7 @@ FACES = {
         ShownItems Summary auc_difference_error auc_standard_error bootstrap_difference
         bootstrap_interval calibration_ratio catalogue_metrics difference
         expected_calibration_error group_auc list_metrics log_loss mae majority_rate
-        ndcg_per_group normalised_entropy register_metric reliability_curve rmse
+        mse ndcg_per_group normalised_entropy register_metric reliability_curve rmse
         rmse_difference_error roc_auc summarise task_metrics total_at_k_per_group
     """,
     "crosstower.models": """
@@ -53,7 +52,7 @@ FACES = {
     "crosstower.retrieval": """
         AnnIndex Bm25 Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls IndexFacts IndexItems
         ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity TransitionGraph build_index
-        histories_of recommend register_index
+        histories_of item_vectors recommend register_index user_vectors
     """,
     "crosstower.data.datasets.worlds": """
         DriftingFeed Session World description make world_names

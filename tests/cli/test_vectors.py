@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from crosstower.serving.state.state import State
+from crosstower.training.run import Run
 
 from ..fixtures.live_films import LiveFilms
 from ..retrieval.test_query_tower import changed_run, plus
@@ -33,6 +35,20 @@ def test_changed_vectors_travel_from_a_run_to_a_state(
     )
     with State.open(state) as opened:
         assert opened.last_sequence() == 60
+
+
+def test_all_vectors_of_a_run_are_written(film_run: Run, tmp_path: Path, capsys: Capture) -> None:
+    for options, found in ((["--users"], film_run.user_vectors()), ([], film_run.item_vectors())):
+        out = tmp_path / f"v{len(options)}.parquet"
+        code, words, _ = typed(capsys, "vectors", "export", film_run.folder, "-o", out, *options)
+        assert (code, f"{found.height} {'users' if options else 'items'}, 8 numbers" in words) == (
+            0,
+            True,
+        )
+        assert pl.read_parquet(out).equals(found)
+    wrong = ("vectors", "export", film_run.folder, "--since", tmp_path, "--users", "-o", "none")
+    code, _, words = typed(capsys, *wrong)
+    assert (code, "drop --users and --rows" in words) == (2, True)
 
 
 @pytest.mark.parametrize("more", [[], ["--state", "a", "--server", "http://b"]])

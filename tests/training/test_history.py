@@ -9,7 +9,7 @@ from crosstower.errors import RunError
 from crosstower.fitting.fit import fit
 from crosstower.ranking.results import write_results
 from crosstower.recipe.recipe import Recipe
-from crosstower.training.history import precision_words
+from crosstower.training.history import history, precision_words
 from crosstower.training.run import Run
 
 
@@ -40,6 +40,20 @@ def test_metrics_are_plain_json(run: Run) -> None:
     text = (run.folder / "metrics.json").read_text()
     assert "NaN" not in text
     assert json.loads(text)["tasks"]["click"]["Constant base rate"]["auc"]["mean"] == 0.5
+
+
+def test_the_history_is_a_row_per_evaluation(run: Run) -> None:
+    found = run.history()
+    assert found.columns[:5] == ["model", "seed", "epoch", "step", "train_loss"]
+    main = found.filter(model="wide_deep", seed=1)
+    records = history(run, "wide_deep", 1)
+    assert main["epoch"].to_list() == [1, 2, 3]
+    assert main["click.auc"].to_list() == [record["valid"]["click.auc"] for record in records]
+    best = main.filter("best_so_far")["click.log_loss"]
+    assert best.last() == main["click.log_loss"].min()
+    assert run.history("wide_deep").equals(found.filter(model="wide_deep"))
+    with pytest.raises(RunError, match="no model 'wide_dep'; did you mean 'wide_deep'"):
+        run.history("wide_dep")
 
 
 def test_reasons_of_the_precision_name_their_models(monkeypatch: pytest.MonkeyPatch) -> None:

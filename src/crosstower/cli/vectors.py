@@ -1,4 +1,4 @@
-"""`crosstower vectors`: publish changed item vectors without a new bundle."""
+"""`crosstower vectors`: write vectors, and publish changed ones without a new bundle."""
 
 from __future__ import annotations
 
@@ -12,25 +12,44 @@ from crosstower.cli.options import Force, Json, RunArgument, checked_state
 from crosstower.errors import DataError, QueryError
 
 vectors_app = typer.Typer(
-    help="Publish changed item vectors without a new bundle.", no_args_is_help=True
+    help="Write the vectors of a run, and publish changed ones without a new bundle.",
+    no_args_is_help=True,
 )
 
 
 @vectors_app.command(
-    "export", epilog="Example: crosstower vectors export runs/new --since bundle -o vectors.parquet"
+    "export",
+    epilog="Examples: crosstower vectors export runs/films -o items.parquet   |  "
+    " crosstower vectors export runs/films --users -o users.parquet   |  "
+    " crosstower vectors export runs/new --since bundle -o vectors.parquet",
 )
 def export(
     run: RunArgument,
-    since: Annotated[Path, typer.Option(metavar="BUNDLE", help="Bundle that the server serves.")],
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE", help="Write only what differs from this bundle, for a server."
+        ),
+    ] = None,
+    users: Annotated[
+        bool, typer.Option("--users", help="Write user vectors instead of item vectors.")
+    ] = False,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS", help="Rows with the columns of the tower (default: those of the run)."
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Parquet file.")
     ] = Path("vectors.parquet"),
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write the item vectors of a run that differ from those of a bundle, or are not in it.
+    """Write the vectors of a run as a Parquet file.
 
-    The query tower of the run must be that of the bundle, as after a fit with --from and
+    With --since, only the item vectors that differ from those of a bundle, or are not in it, are
+    written. The query tower of the run must be that of the bundle, as after a fit with --from and
     training.freeze=query_tower.
     """
     from dataclasses import asdict
@@ -39,6 +58,11 @@ def export(
 
     if output.exists() and not force:
         raise DataError(f"{output}: already exists; choose another with -o, or give --force")
+    if since is None:
+        _write_all(run, output, users=users, rows=rows, as_json=as_json)
+        return
+    if users or rows is not None:
+        raise QueryError("--since: compares item vectors of a catalogue; drop --users and --rows")
     found = export_vectors(run, since, output)
     if as_json:
         typer.echo(json.dumps({"output": str(output), **asdict(found)}, indent=1))
@@ -47,6 +71,22 @@ def export(
             f"{output}: {found.changed:,} changed vectors, and {found.new:,} of items that are not"
             f" in the bundle; {found.unchanged:,} are unchanged"
         )
+
+
+def _write_all(run: Path, output: Path, *, users: bool, rows: str | None, as_json: bool) -> None:
+    from crosstower.storage.files import write_parquet
+    from crosstower.training.run import Run
+
+    opened = Run.open(run)
+    found = opened.user_vectors(rows) if users else opened.item_vectors(rows)
+    write_parquet(found, output)
+    width = found["vector"].to_numpy().shape[1]
+    if as_json:
+        counts = {"output": str(output), "vectors": found.height, "width": width}
+        typer.echo(json.dumps(counts, indent=1))
+    else:
+        what = "users" if users else "items"
+        typer.echo(f"{output}: vectors of {found.height:,} {what}, {width} numbers each")
 
 
 @vectors_app.command(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from crosstower.retrieval.index.registry import register_index as register_index
     from crosstower.retrieval.indexing import IndexFacts as IndexFacts
     from crosstower.retrieval.indexing import build_index as build_index
+    from crosstower.retrieval.tower_vectors import item_vectors as item_vectors
+    from crosstower.retrieval.tower_vectors import user_vectors as user_vectors
 
 _MODULES = {
     "AnnIndex": "index.ann",
@@ -50,8 +52,10 @@ _MODULES = {
     "TransitionGraph": "baselines.transitions",
     "build_index": "indexing",
     "histories_of": "baselines.models",
+    "item_vectors": "tower_vectors",
     "recommend": "baselines.lists",
     "register_index": "index.registry",
+    "user_vectors": "tower_vectors",
 }
 
 __all__ = [
@@ -73,8 +77,10 @@ __all__ = [
     "TransitionGraph",
     "build_index",
     "histories_of",
+    "item_vectors",
     "recommend",
     "register_index",
+    "user_vectors",
 ]
 
 

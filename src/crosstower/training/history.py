@@ -65,16 +65,39 @@ def report_of(run: Run, source: Source) -> Path:
 
 def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
     """Return the record of each evaluation of a training."""
-    return records_in(run.model_folder(model, seed))
+    return _records(run.model_folder(model, seed))
 
 
-def records_in(folder: Path) -> list[dict[str, Any]]:
-    """Return the records in the folder of a training.
+def history_frame(run: Run, model: str | None = None) -> pl.DataFrame:
+    """Return a row per evaluation of each training: see `Run.history`.
 
     Raises:
-        RunError: there are none, or they are damaged.
+        RunError: the run has no such model, or a training has not begun.
 
     """
+    names = list(run.info.models) if model is None else [run.chosen(model, None)[0]]
+    rows = [
+        {"model": name, "seed": seed, **_row(record)}
+        for name in names
+        for seed in run.info.seeds
+        for record in history(run, name, seed)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "epoch": record["epoch"] + 1,
+        "step": record["step"],
+        "train_loss": record["train_loss"],
+        **record["valid"],
+        "best_so_far": record["better"],
+        "seconds": record["seconds"],
+        "rows_per_second": record["rows_per_second"],
+    }
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -151,7 +174,7 @@ def refit_epochs(run: Run, model: str, seed: int) -> int | None:
     """Return the epochs of the training on train and valid rows; None if there was none."""
     if not run.refitted(model, seed):
         return None
-    return len(records_in(run.model_folder(model, seed) / REFIT_FOLDER))  # one evaluation per epoch
+    return len(_records(run.model_folder(model, seed) / REFIT_FOLDER))  # one evaluation per epoch
 
 
 def _plain(value: float | None) -> float | None:

@@ -21,17 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from pydantic import Field
 from torch import nn
 
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.files import load_encoder
-from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.models.registry import build
 from crosstower.recipe.arguments import place_argument
 from crosstower.recipe.events import EventLog
-from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.registry import require_own
 from crosstower.recipe.renamed import stored_names
@@ -39,6 +36,7 @@ from crosstower.recipe.split import GivenSplit
 from crosstower.storage.documents import read_document
 from crosstower.storage.folders import local_folder, origin_of
 from crosstower.training.checkpoint import load_weights
+from crosstower.training.run_info import FORMAT, RunInfo
 from crosstower.training.trainer import BEST
 from crosstower.training.weight_files import is_stored
 from crosstower.values.addresses.address import Place
@@ -46,7 +44,6 @@ from crosstower.values.addresses.address import Place
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMAT = 2
 MARKER = "run.json"
 """File without which a folder is not a run."""
 CALIBRATION, BLEND = "calibration.json", "blend.json"
@@ -55,24 +52,6 @@ VALID, TEST = "valid.parquet", "test.parquet"
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
 INDEX = "index"
 UNTESTED = "nothing was tested, as no test rows were given"
-
-
-class RunInfo(FrozenModel):
-    """What `run.json` holds. `models` are the model sections by name, the main model first.
-
-    `tables` says that the rows were tables of Python, which the recipe cannot name. `warm_start` is
-    the folder of the run that the trainings start from.
-    """
-
-    format: Literal[2] = FORMAT
-    created: str
-    models: dict[str, dict[str, Any]]
-    seeds: tuple[int, ...]
-    facts: DatasetStats
-    environment: dict[str, str]
-    tables: bool = False
-    modules: dict[str, str] = Field(default={})
-    warm_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +183,41 @@ class Run:
         from crosstower.training.display import plot_run  # noqa: PLC0415 - reads runs
 
         return plot_run(self)
+
+    def history(self, model: str | None = None) -> pl.DataFrame:
+        """Return the evaluations on the validation rows, in the order of the training.
+
+        Args:
+            model: one of the run's models; all of them if None.
+
+        Returns:
+            A row per model, seed and evaluation: `epoch` from 1, `step`, `train_loss`, a column
+            TASK.METRIC per validation metric, `best_so_far` by the monitored metric, and `seconds`
+            and `rows_per_second` of the training since the evaluation before.
+
+        Raises:
+            RunError: the run has no such model, or a training has not begun.
+
+        """
+        from crosstower.training.history import history_frame  # noqa: PLC0415 - reads runs
+
+        return history_frame(self, model)
+
+    def item_vectors(
+        self, items: Any = None, *, model: str | None = None, seed: int | None = None
+    ) -> pl.DataFrame:
+        """Return the item vectors of a two-tower model: see `crosstower.retrieval.item_vectors`."""
+        from crosstower import retrieval  # noqa: PLC0415 - the package's face; it is above
+
+        return retrieval.item_vectors(self, items, model=model, seed=seed)
+
+    def user_vectors(
+        self, users: Any = None, *, model: str | None = None, seed: int | None = None
+    ) -> pl.DataFrame:
+        """Return the user vectors of a two-tower model: see `crosstower.retrieval.user_vectors`."""
+        from crosstower import retrieval  # noqa: PLC0415 - the package's face; it is above
+
+        return retrieval.user_vectors(self, users, model=model, seed=seed)
 
     @property
     def report(self) -> Path:

@@ -136,7 +136,7 @@ def check_queries(queries: NDArray[Any], k: int, *, width: int) -> Floats:
         QueryError: another width, a number that is not finite, or a k below 1.
 
     """
-    x = np.ascontiguousarray(queries, dtype=np.float32)
+    x = np.require(queries, np.float32, ["C", "W"])  # a column of a frame is read-only
     if x.ndim != 2 or x.shape[1] != width:
         raise QueryError(
             f"queries: expected [queries, {width}], got shape {list(x.shape)}; the index was built"

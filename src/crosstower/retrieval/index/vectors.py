@@ -53,7 +53,7 @@ class Vectors:
             QueryError: not a matrix, or a number is not finite.
 
         """
-        x = np.ascontiguousarray(vectors, dtype=np.float32)
+        x = np.require(vectors, np.float32, ["C", "W"])  # a column of a frame is read-only
         if x.ndim != 2:
             raise QueryError(f"item vectors: expected [items, width], got shape {list(x.shape)}")
         if not np.isfinite(x).all():

@@ -1,1 +1,0 @@
-"""Search of a recipe's options by validation: space, trials, study, result and page."""
