@@ -207,17 +207,17 @@ class Run:
         self, items: Any = None, *, model: str | None = None, seed: int | None = None
     ) -> pl.DataFrame:
         """Return the item vectors of a two-tower model: see `crosstower.retrieval.item_vectors`."""
-        from crosstower import retrieval  # noqa: PLC0415 - the package's face; it is above
+        import crosstower  # noqa: PLC0415 - the package's face; this room is below it
 
-        return retrieval.item_vectors(self, items, model=model, seed=seed)
+        return crosstower.retrieval.item_vectors(self, items, model=model, seed=seed)
 
     def user_vectors(
         self, users: Any = None, *, model: str | None = None, seed: int | None = None
     ) -> pl.DataFrame:
         """Return the user vectors of a two-tower model: see `crosstower.retrieval.user_vectors`."""
-        from crosstower import retrieval  # noqa: PLC0415 - the package's face; it is above
+        import crosstower  # noqa: PLC0415 - the package's face; this room is below it
 
-        return retrieval.user_vectors(self, users, model=model, seed=seed)
+        return crosstower.retrieval.user_vectors(self, users, model=model, seed=seed)
 
     @property
     def report(self) -> Path:
