@@ -78,6 +78,16 @@ def test_events_extend_a_history_with_or_without_a_column() -> None:
         (["retrieval.objective=full_softmax", "retrieval.log_q=false"], "drop negatives, log_q"),
         (["retrieval.objective=contrastive"], "set negatives.uniform"),
         (["retrieval.margin=0.1"], "allowed only with objective: contrastive"),
+        (["retrieval.objective=gbce"], "gbce needs uniform negatives; set negatives.uniform"),
+        (["retrieval.calibration=0.5"], "calibration: allowed only with objective: gbce"),
+        (
+            [
+                "retrieval.objective=gbce",
+                "retrieval.negatives={uniform: 9}",
+                "retrieval.margin=0.1",
+            ],
+            "margin, negative_weight: allowed only with objective: contrastive",
+        ),
         (["retrieval.negatives={in_batch: false}"], "keep in_batch, or set uniform or hard"),
         (["retrieval.negatives.hrad=1"], "did you mean 'hard'"),
         (["training.monitor=click.auc"], "expected TASK.METRIC with a task of retrieval"),

@@ -30,12 +30,13 @@ from crosstower.storage.folders import publishing
 from crosstower.training.job import Job
 from crosstower.values.addresses.address import Place
 
-_COLUMN_OPTIONS = frozenset({"dim", "pooling"})
+_COLUMN_OPTIONS = frozenset({"dim", "pooling", "blocks", "heads", "alpha", "cutoff"})
 _TASK_OPTIONS = frozenset({"weight", "loss"})
 _DATA_OPTIONS = frozenset({"memory_mb", "engine", "runner"})
 _RETRIEVAL_OPTIONS = frozenset(
     {
         *("objective", "negatives", "log_q", "mask_accidental", "margin", "negative_weight"),
+        "calibration",
         *("valid_queries", "k", "baselines"),
     }
 )

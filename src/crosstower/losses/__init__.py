@@ -5,6 +5,7 @@ Shapes use the letters of the legend in `crosstower.data.layout`.
 
 from crosstower.losses.contrastive import cosine_contrastive_loss
 from crosstower.losses.frequency import StreamingFrequency
+from crosstower.losses.gbce import gbce_loss
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import (
     PointwiseObjective,
@@ -29,6 +30,7 @@ __all__ = [
     "UncertaintyBalance",
     "cosine_contrastive_loss",
     "cross_entropy",
+    "gbce_loss",
     "mixed_log_q",
     "register_loss",
     "sampled_softmax_loss",

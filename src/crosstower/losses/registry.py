@@ -98,6 +98,11 @@ class RetrievalStep(Protocol):
         """The item of each pair of the whole batch; the `positives` are its `own`."""
         ...
 
+    @property
+    def items(self) -> int:
+        """Number of items in the catalogue."""
+        ...
+
     def shared_vectors(self, places: Tensor) -> Tensor:
         """Return item vectors `[n, D]` at positions that are the same in all processes."""
         ...

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from crosstower.losses.registry import RetrievalStep, register_loss
 from crosstower.losses.shared_softmax import shared_softmax_loss
-
-_BLOCK = 512
+from crosstower.losses.softmax_blocks import block_rows
 
 
 def sampled_softmax_loss(
@@ -87,10 +86,10 @@ class _Softmax(torch.autograd.Function):
         q_grad, c_grad = torch.empty_like(q), torch.zeros_like(c, dtype=torch.float32)
         total = offset.new_zeros((), dtype=torch.float64)
         # Blocks share their memory: allocating it for each block costs more than the products.
-        rows = min(len(q), _BLOCK)
+        rows = min(len(q), block_rows(len(c), q.device))
         products, scores = q.new_empty(rows, len(c)), offset.new_empty(rows, len(c))
-        for start in range(0, len(q), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        for start in range(0, len(q), rows):
+            part = slice(start, start + rows)
             at = positive[part].unsqueeze(1)
             product, logits = products[: len(at)], scores[: len(at)]  # [block, C]
             logits.copy_(torch.mm(q[part], c.T, out=product))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_BLOCK = 512
+from crosstower.losses.softmax_blocks import block_rows
 
 
 def shared_softmax_loss(queries: Tensor, items: Tensor, owner: Tensor, positive: Tensor) -> Tensor:
@@ -53,9 +53,10 @@ class _Softmax(torch.autograd.Function):
         ends = pairs.cumsum(0).tolist()
         q_grad, c_grad = torch.empty_like(q), torch.zeros_like(c, dtype=torch.float32)
         total = torch.zeros((), dtype=torch.float64, device=q.device)
-        scores = torch.empty(min(len(q), _BLOCK), len(c), device=q.device)
-        for start in range(0, len(q), _BLOCK):
-            part = slice(start, min(start + _BLOCK, len(q)))
+        rows = min(len(q), block_rows(len(c), q.device))
+        scores = torch.empty(rows, len(c), device=q.device)
+        for start in range(0, len(q), rows):
+            part = slice(start, min(start + rows, len(q)))
             own = slice(ends[start - 1] if start else 0, ends[part.stop - 1])
             at = owner[own] - start, positive[own]
             logits = scores[: part.stop - start].copy_(q[part] @ c.T)  # [block, N]

@@ -19,6 +19,14 @@ SeenRule = Literal["ignored", "missed", "shown"]
 
 _RENAMED = {"valid_questions": "valid_queries", "seen_answers": "seen_relevant"}
 
+_OWN_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sampled_softmax": (),
+    "full_softmax": (),
+    "contrastive": ("margin", "negative_weight"),
+    "gbce": ("calibration",),
+}
+"""Options of one built-in objective alone, by its name."""
+
 BaselineName = Literal[
     "popularity", "item_knn", "transition_graph", "ease", "graph_filter", "implicit_als", "bm25"
 ]
@@ -107,8 +115,9 @@ class Retrieval(FrozenModel):
     """Learn to retrieve the item of a row. Every row that matches `where` is a positive.
 
     `sampled_softmax` is the cross-entropy over sampled items with logQ correction, `full_softmax`
-    the cross-entropy over the whole catalogue (up to about 100,000 items), and `contrastive` the
-    cosine contrastive loss of SimpleX. Other names are losses that you registered.
+    the cross-entropy over the whole catalogue (up to about 100,000 items), `gbce` the generalised
+    binary cross-entropy of gSASRec, and `contrastive` the cosine contrastive loss of SimpleX. Other
+    names are losses that you registered.
 
     >>> Retrieval(item="film", user="user", where="liked == 1").objective
     'sampled_softmax'
@@ -161,6 +170,13 @@ class Retrieval(FrozenModel):
         default=10.0,
         gt=0,
         description="contrastive: weight of the mean over negatives; choose it by validation.",
+    )
+    calibration: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="gbce: share of the correction for sampled negatives; 0 is plain binary"
+        " cross-entropy.",
     )
     exclude_seen: bool = Field(
         default=True, description="Exclude the user's history from the lists."
@@ -231,23 +247,32 @@ class Retrieval(FrozenModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         given = self.model_fields_set
-        softmax = self.objective in ("sampled_softmax", "full_softmax")
         for name in ("time", "history"):
             if name in given and self.user is None:
                 raise ValueError(f"{name}: user is missing; set user: COLUMN, whose rows it uses")
-        n = self.negatives
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit_the_objective(self) -> Self:
+        given, n = self.model_fields_set, self.negatives
         if self.objective == "full_softmax" and given & {"negatives", "log_q", "mask_accidental"}:
             raise ValueError(
                 "objective: full_softmax uses every item; drop negatives, log_q and mask_accidental"
             )
-        if self.objective == "contrastive":
-            if n.uniform == 0 or given & {"log_q"} or "in_batch" in n.model_fields_set:
-                raise ValueError(
-                    "objective: contrastive needs uniform negatives; set negatives.uniform, and"
-                    " drop in_batch and log_q"
-                )
-        elif softmax and given & {"margin", "negative_weight"}:
-            raise ValueError("margin, negative_weight: allowed only with objective: contrastive")
+        if self.objective in ("contrastive", "gbce") and (
+            n.uniform == 0 or "log_q" in given or "in_batch" in n.model_fields_set
+        ):
+            raise ValueError(
+                f"objective: {self.objective} needs uniform negatives; set negatives.uniform, and"
+                " drop in_batch and log_q"
+            )
+        if self.objective in _OWN_OPTIONS:  # a loss of one's own may read any option
+            self._refuse_options_of_others()
         if self.objective == "sampled_softmax" and not (n.in_batch or n.uniform or n.hard):
             raise ValueError("negatives: none are left; keep in_batch, or set uniform or hard")
         return self
+
+    def _refuse_options_of_others(self) -> None:
+        for objective, options in _OWN_OPTIONS.items():
+            if objective != self.objective and set(options) & self.model_fields_set:
+                raise ValueError(f"{', '.join(options)}: allowed only with objective: {objective}")

@@ -25,7 +25,8 @@ from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.training.devices import autocast
 from crosstower.values.arrays import Indices
 
-_ROWS = 2_048
+_ROWS, _FEWEST = 2_048, 16
+_COMPARED = 1 << 23
 
 
 class ItemEncoder:
@@ -76,11 +77,13 @@ def item_vectors(
     return _by_parts(len(items), vectors, world)
 
 
-def _by_parts(count: int, vectors: Callable[[slice], Tensor], world: World) -> Tensor:
-    """Return vectors of `count` rows, some at a time, each process a part of them."""
+def _by_parts(
+    count: int, vectors: Callable[[slice], Tensor], world: World, *, most: int = _ROWS
+) -> Tensor:
+    """Return vectors of `count` rows, `most` at a time, each process a part of them."""
     parts: list[Tensor] = []
-    for start in range(0, count, _ROWS):
-        rows = min(_ROWS, count - start)
+    for start in range(0, count, most):
+        rows = min(most, count - start)
         part, fills = filled_part_of(rows, world.rank, world.size)
         found = vectors(slice(start + part.start, start + part.stop))
         parts.append(world.all_rows(found[:0] if fills else found, rows).cpu())
@@ -98,21 +101,27 @@ def query_vectors(
     precision: str = "float32",
     world: World = ALONE,
 ) -> Tensor:
-    """Return `[Q, D]` for query columns and the users of their histories; -1 has none."""
+    """Return `[Q, D]` for query columns and the users of their histories; -1 has none.
+
+    Queries are computed by the length of their histories, so that short ones need no padding.
+    """
     device = device_of(model)
     items = torch.from_numpy(histories.items)
     known = np.maximum(users, 0)
-    starts = torch.from_numpy(histories.starts[known])
-    ends = torch.from_numpy(
-        np.where(users < 0, histories.starts[known], histories.starts[known + 1])
-    )
+    begin = histories.starts[known]
+    end = np.where(users < 0, begin, histories.starts[known + 1])
+    order = torch.from_numpy(np.argsort(end - begin, kind="stable"))
+    starts, ends = torch.from_numpy(begin)[order], torch.from_numpy(end)[order]
 
     def vectors(part: slice) -> Tensor:
-        batch = encoder.batch(compact[part], items, starts[part], ends[part])
+        batch = encoder.batch(compact[order[part]], items, starts[part], ends[part])
         with autocast(device, precision):
             return model.queries(batch.to(device)).float()
 
-    return _by_parts(len(users), vectors, world)
+    # An encoder of histories compares all pairs of values.
+    most = min(max(_COMPARED // max(encoder.length, 1) ** 2, _FEWEST), _ROWS)
+    found = _by_parts(len(users), vectors, world, most=most)
+    return torch.empty_like(found).index_copy_(0, order, found)
 
 
 def evaluation_lists(

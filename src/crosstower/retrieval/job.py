@@ -31,6 +31,7 @@ from crosstower.retrieval.baselines.fit import (
     omitted_baselines,
     write_baselines,
 )
+from crosstower.retrieval.data.order import check_no_future
 from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.positions import PositionBatches
 from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs
@@ -108,7 +109,10 @@ class RetrievalJob:
     ) -> None:
         """Read and encode the rows."""
         del spill  # pairs and items stay in memory
-        self._take(prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress))
+        data = prepare_retrieval(self.recipe, source, encoder=encoder, on_progress=on_progress)
+        self._take(data)
+        if self._every_position():
+            check_no_future(self.recipe, data.rows)
 
     def store(self, folder: Path) -> Shards:
         """Write the positives and the items, raw and encoded."""

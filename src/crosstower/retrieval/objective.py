@@ -204,6 +204,7 @@ class _Step:
     def __init__(self, objective: RetrievalObjective, towers: TwoTower, batch: Pairs) -> None:
         self._objective, self._towers, self._batch = objective, towers, batch
         self.section, self.all_positives = objective.section, batch.item
+        self.items = len(objective.items)
         self.own = objective.own(batch)
         self.positives, self.owner = batch.item[self.own], batch.owner
         if self.owner is None:
