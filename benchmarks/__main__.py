@@ -21,6 +21,8 @@ NAMES = (
     "export",
     "retrieval",
     "contrastive",
+    "losses",
+    "ids_only",
     "retrieve",
     "batch_recommend",
     "serve",

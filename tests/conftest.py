@@ -17,6 +17,7 @@ from .fixtures.live_films import live_films
 from .fixtures.object_store import bucket, proxy, s3_server
 from .fixtures.postgres import own_postgres, postgres, postgres_server
 from .fixtures.several import together
+from .fixtures.tuned import tuned
 
 __all__ = [  # fixtures that several rooms use
     "bandit_report",
@@ -41,6 +42,7 @@ __all__ = [  # fixtures that several rooms use
     "s3_server",
     "search_run",
     "together",
+    "tuned",
 ]
 
 # Examples are the same in every run, and a busy machine fails no test.

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from crosstower.experiments.off_policy.evaluate import evaluate_policy as evaluate_policy
     from crosstower.experiments.off_policy.report import PolicyReport as PolicyReport
     from crosstower.fitting.fit import fit as fit
+    from crosstower.fitting.tuning.tune import tune as tune
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
     from crosstower.funnel.funnel import Funnel as Funnel
     from crosstower.funnel.report import FunnelReport as FunnelReport
@@ -108,6 +109,7 @@ _HOMES = {
     "experiments.off_policy.evaluate": "evaluate_policy",
     "experiments.off_policy.report": "PolicyReport",
     "fitting.fit": "fit",
+    "fitting.tuning.tune": "tune",
     "funnel.evaluation": "evaluate_funnel",
     "funnel.funnel": "Funnel",
     "funnel.report": "FunnelReport",
@@ -219,6 +221,7 @@ __all__ = [
     "register_text_encoder",
     "remove_blend",
     "retrieval",
+    "tune",
     "worlds",
 ]
 

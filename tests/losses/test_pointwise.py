@@ -2,18 +2,24 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.metrics import log_loss, mean_squared_error
 
 from crosstower.data.batch import Batch
 from crosstower.data.layout import CodeField, Head, Layout
+from crosstower.errors import RecipeError
 from crosstower.losses.pointwise import (
+    BatchGroups,
     PointwiseObjective,
     column_statistics,
+    cross_entropy,
     task_loss,
     task_losses,
 )
+from crosstower.losses.registry import LOSSES
 from crosstower.losses.task_balance import StaticBalance
 from crosstower.models.registry import build
+from crosstower.nn.world import ALONE
 
 NAN = math.nan
 LAYOUT = Layout((CodeField("a", 13, "a"),), ("x",), (), (Head("click", "binary"),))
@@ -108,3 +114,58 @@ def test_losses_come_in_the_order_of_the_heads_with_what_has_labels() -> None:
     assert losses[1] == task_loss("regression", logits["seconds"], labels[:, 1])
     assert losses[2] == 0
     assert labelled.tolist() == [True, True, False]
+
+
+HEADS = (Head("click", "binary"), Head("seconds", "regression"))
+
+
+def test_weights_multiply_the_loss_of_rows_and_leave_the_mean_over_rows() -> None:
+    logits = {"click": torch.randn(6), "seconds": torch.randn(6)}
+    labels = torch.stack([(torch.rand(6) < 0.5).float(), torch.randn(6)], 1)
+    labels[4] = NAN
+    weights = torch.rand(6, 2) * 3
+    weights[0] = 0.0
+    found, labelled = task_losses(logits, labels, HEADS, weights=weights)
+    rows = [0, 1, 2, 3, 5]
+    click = cross_entropy(logits["click"][rows], labels[rows, 0]) * weights[rows, 0]
+    seconds = (logits["seconds"][rows] - labels[rows, 1]) ** 2 * weights[rows, 1]
+    torch.testing.assert_close(found, torch.stack([click.sum(), seconds.sum()]) / 5)
+    assert labelled.all()
+
+
+def test_weights_of_1_change_nothing() -> None:
+    logits, labels = {"click": torch.randn(6)}, (torch.rand(6, 1) < 0.5).float()
+    plain = task_losses(logits, labels, HEADS[:1])[0]
+    assert torch.equal(task_losses(logits, labels, HEADS[:1], weights=torch.ones(6, 1))[0], plain)
+
+
+def test_a_loss_of_groups_compares_labelled_rows_and_is_a_mean_over_them() -> None:
+    groups = torch.tensor([7, 9, 7, 7, 9, 9])  # ids, not codes
+    labels = torch.tensor([[1.0], [0.0], [0.0], [NAN], [1.0], [0.0]])
+    logits = torch.randn(6)
+    batch = Batch(torch.zeros(6, 0), torch.zeros(6, 0), {}, labels, groups=groups)
+    losses = {"click": LOSSES.get("softmax")}
+    found, _ = task_losses(
+        {"click": logits}, labels, HEADS[:1], losses, groups=BatchGroups.of(batch, ALONE)
+    )
+    one = F.cross_entropy(logits[[0, 2]], torch.tensor(0))
+    other = F.cross_entropy(logits[[1, 4, 5]], torch.tensor(1))
+    torch.testing.assert_close(found[0], (one + other) / 5)
+
+
+def test_a_loss_of_groups_without_labels_is_zero_and_moves_nothing() -> None:
+    logits, labels = torch.randn(3, requires_grad=True), torch.full((3, 1), NAN)
+    for name in ("softmax", "ranknet", "bpr", "jrc"):
+        groups = BatchGroups(torch.tensor([0, 0, 1]))
+        losses = {"click": LOSSES.get(name)}
+        found, labelled = task_losses({"click": logits}, labels, HEADS[:1], losses, groups=groups)
+        found.sum().backward()
+        assert (found.item(), labelled.item()) == (0.0, False)
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_a_loss_of_groups_needs_groups() -> None:
+    losses = {"click": LOSSES.get("bpr")}
+    with pytest.raises(RecipeError, match="loss 'bpr': compares the rows of a group, and the bat"):
+        task_losses({"click": torch.zeros(2)}, torch.zeros(2, 1), HEADS[:1], losses)

@@ -133,3 +133,34 @@ def test_a_history_that_is_compared_with_the_item_is_refused() -> None:
     layout = Layout(LAYOUT.codes, (), (history,), LAYOUT.heads)
     with pytest.raises(RecipeError, match=r"column 'seen': pooling target compares it with 'item'"):
         build(layout, {"name": "two_tower", "item": ["item"]})
+
+
+def mixed(**options: object) -> TwoTower:
+    layout = Layout(LAYOUT.codes, (), (ListField("had", 8, "item", 3),), ())
+    chosen = {"dim": 4, "embedding_dim": 4, "normalise": False, "user_weight": 0.25} | options
+    built = build(layout, {"name": "two_tower", "item": ["item"], **chosen}).eval()
+    assert isinstance(built, TwoTower)
+    return built
+
+
+def test_a_query_is_the_weighted_sum_of_user_and_history() -> None:
+    two = mixed()
+    had = torch.tensor([[3, 5, 0], [0, 0, 0]]).int()
+    rows = Batch(
+        torch.tensor([[4, 0], [2, 0]]).int(), torch.empty(2, 0), {"had": had}, torch.empty(2, 0)
+    )
+    table, items = two.embed.tables["4"], 9  # users come first; code 2 is an unknown user
+    expected = torch.stack(
+        [0.25 * table[4] + 0.375 * (table[items + 3] + table[items + 5]), torch.zeros(4)]
+    )
+    torch.testing.assert_close(two.queries(rows), expected)
+    two.queries(rows).square().sum().backward()
+    assert two.query_tower.head.history.weight.grad is not None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "options", [{"embedding_dim": 8}, {"query_hidden": [4]}, {"item": ["item", "user"]}]
+)
+def test_a_mix_of_something_else_than_user_and_history_is_refused(options: dict) -> None:
+    with pytest.raises(RecipeError, match="user_weight: needs a query tower of one user column"):
+        mixed(**options)

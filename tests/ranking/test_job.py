@@ -13,7 +13,7 @@ import crosstower as ct
 from crosstower.errors import DataError, RecipeError
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC
 from crosstower.fitting.fit import fit
-from crosstower.ranking.job import ranking_monitor
+from crosstower.ranking.monitor import ranking_monitor
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.training.history import history
 

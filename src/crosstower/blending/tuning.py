@@ -101,13 +101,14 @@ def tune_blend(
         DataError: a column is missing, a label or prediction is unusable, or no row has any value.
 
     """
-    optuna, measures = _optuna(), Measures(utility, kinds, frame)
+    optuna = import_optuna("tuning a blend", "set blend.weights by hand")
+    measures = Measures(utility, kinds, frame)
     starts = _starts(utility, list(kinds))
     count = max(utility.trials, len(starts))
     if len(kinds) == 1 or not measures.possible():
         count = len(starts)  # all there is to try, or enough to say why nothing fits
     parts, tried = _Parts(kinds, frame), list[tuple[_Candidate, Figures]]()
-    with _quiet(optuna):
+    with quiet(optuna):
         study = _study(optuna, utility, starts)
         for number in range(count):
             trial = study.ask()
@@ -232,7 +233,7 @@ def _impossible(utility: Utility, measures: Measures, tried: list[Figures]) -> s
 
 
 @contextmanager
-def _quiet(optuna: Any) -> Generator[None]:
+def quiet(optuna: Any) -> Generator[None]:
     """Keep Optuna from logging each step."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -242,11 +243,21 @@ def _quiet(optuna: Any) -> Generator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _optuna() -> Any:
+def import_optuna(purpose: str, instead: str) -> Any:
+    """Return the module optuna.
+
+    Args:
+        purpose: what needs it, for the message.
+        instead: what to do without it.
+
+    Raises:
+        RecipeError: it is not installed.
+
+    """
     try:
         return importlib.import_module("optuna")
     except ImportError as error:
         raise RecipeError(
-            "tuning a blend needs the package optuna; install it with:"
-            " pip install 'crosstower[tune]', or set blend.weights by hand"
+            f"{purpose} needs the package optuna; install it with:"
+            f" pip install 'crosstower[tune]', or {instead}"
         ) from error

@@ -33,6 +33,7 @@ from crosstower.cli.retrain import retrain_app
 from crosstower.cli.retrieval import retrieval_app
 from crosstower.cli.rollback import rollback_app
 from crosstower.cli.serve import serve_app
+from crosstower.cli.tune import tune_app
 from crosstower.cli.vectors import vectors_app
 from crosstower.cli.versions import versions_app
 from crosstower.errors import CrosstowerError, CrosstowerWarning
@@ -62,7 +63,7 @@ def _with_joined_lines(part: typer.Typer) -> typer.Typer:
 
 app.add_typer(_with_joined_lines(data_app), name="data", rich_help_panel=DATA)
 for part in (
-    *(init_app, plan_app, prepare_app, fit_app, evaluate_app, demo_app),
+    *(init_app, plan_app, prepare_app, fit_app, tune_app, evaluate_app, demo_app),
     *(recommend_app, retrieval_app),
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -32,6 +32,8 @@ class Batch:
         lists: codes by list field: `Ragged`, or int32 `[B, L]` with 0 as padding.
         labels: `[B, T]`, float32, NaN for a missing label.
         whole: rows of the whole batch, if this is the part of one process of several.
+        groups: `[B]`, int64, the hash of each row's `training.group`; None without groups.
+        weights: `[B, T]`, float32, of the rows in each task's loss; None without weights.
 
     """
 
@@ -40,6 +42,8 @@ class Batch:
     lists: dict[str, Lists]
     labels: Tensor
     whole: int | None = field(default=None, kw_only=True)
+    groups: Tensor | None = field(default=None, kw_only=True)
+    weights: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         """Return B, the number of rows."""
@@ -53,7 +57,8 @@ class Batch:
     def __getitem__(self, rows: Tensor | slice) -> Batch:
         """Return some rows, in the given order."""
         lists = {name: column[rows] for name, column in self.lists.items()}
-        return Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
+        batch = Batch(self.codes[rows], self.numbers[rows], lists, self.labels[rows])
+        return batch.with_extras(self._more(lambda t: t[rows]))
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
         """Return the batch on `device`; tensors already there are not copied."""
@@ -80,7 +85,8 @@ class Batch:
             name: column.take(places) if isinstance(column, Ragged) else taken(column)
             for name, column in self.lists.items()
         }
-        return Batch(taken(self.codes), taken(self.numbers), lists, taken(self.labels))
+        batch = Batch(taken(self.codes), taken(self.numbers), lists, taken(self.labels))
+        return batch.with_extras(self._more(taken))
 
     def blank(self, rows: int) -> Batch:
         """Return `rows` rows of the same columns: all codes and numbers 0, all lists empty."""
@@ -95,7 +101,23 @@ class Batch:
                 lists[name] = Ragged(none, ends, column.length)
             else:
                 lists[name] = zeros(column)
-        return Batch(zeros(self.codes), zeros(self.numbers), lists, zeros(self.labels))
+        batch = Batch(zeros(self.codes), zeros(self.numbers), lists, zeros(self.labels))
+        return batch.with_extras(self._more(zeros))
+
+    def _more(self, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """Return the groups and the weights that there are, changed alike."""
+        return {name: change(tensor) for name, tensor in self.extras().items()}
+
+    def extras(self) -> dict[str, Tensor]:
+        """Return the groups and the weights that there are, by name."""
+        found = {"groups": self.groups, "weights": self.weights}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+    def with_extras(self, extras: Mapping[str, Tensor]) -> Self:
+        """Return the batch with groups and weights, given as `extras` returns them."""
+        if not extras:
+            return self
+        return replace(self, groups=extras.get("groups"), weights=extras.get("weights"))
 
     def values(self, name: str) -> Tensor:
         """Return all codes of a list field, row by row; padding is among them if it is padded."""
@@ -103,12 +125,12 @@ class Batch:
         return column.values if isinstance(column, Ragged) else column
 
     def tensors(self) -> list[Tensor]:
-        """Return all tensors: codes, numbers, labels, then those of each list field."""
+        """Return all tensors: codes, numbers, labels, of each list field, groups and weights."""
         found = [self.codes, self.numbers, self.labels]
         for column in self.lists.values():
             ragged = isinstance(column, Ragged)
             found += [column.values, column.offsets] if ragged else [column]
-        return found
+        return found + list(self.extras().values())
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Return the batch with every tensor changed alike, in the order of `tensors`."""
@@ -117,7 +139,8 @@ class Batch:
             name: column.each(change) if isinstance(column, Ragged) else change(column)
             for name, column in self.lists.items()
         }
-        return replace(self, codes=codes, numbers=numbers, lists=lists, labels=labels)
+        changed = replace(self, codes=codes, numbers=numbers, lists=lists, labels=labels)
+        return changed.with_extras(self._more(change))
 
     @staticmethod
     def concatenate(batches: list[Batch]) -> Batch:
@@ -126,12 +149,13 @@ class Batch:
             return batches[0]
         names = batches[0].lists
         lists = {name: joined_lists([b.lists[name] for b in batches]) for name in names}
+        more = {n: torch.cat([b.extras()[n] for b in batches]) for n in batches[0].extras()}
         return Batch(
             torch.cat([b.codes for b in batches]),
             torch.cat([b.numbers for b in batches]),
             lists,
             torch.cat([b.labels for b in batches]),
-        )
+        ).with_extras(more)
 
 
 def _recorded(tensor: Tensor, stream: Any) -> Tensor:

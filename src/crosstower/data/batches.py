@@ -15,7 +15,7 @@ from crosstower.data.encoded_rows import EncodedRows
 from crosstower.data.parts import filled_part_of
 from crosstower.data.prefetch import prefetch
 
-_PREFETCH = 2
+PREFETCHED = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Batches:
 
     def epoch(self, epoch: int = 0, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start` on, prepared in the background."""
-        return prefetch(self._epoch(epoch, start), depth=_PREFETCH)
+        return prefetch(self._epoch(epoch, start), depth=PREFETCHED)
 
     def _epoch(self, epoch: int, start: int) -> Iterator[Batch]:
         generator = None

@@ -23,6 +23,7 @@ from crosstower.data.times.clock import Clock
 from crosstower.errors import DataError
 from crosstower.recipe.kinds.kind import Reading, readings_of
 from crosstower.recipe.own_columns import (
+    GROUP,
     MARK,
     ROW,
     amount_name,
@@ -30,6 +31,7 @@ from crosstower.recipe.own_columns import (
     raw_name,
     time_name,
     truth_name,
+    weight_name,
 )
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary, Rating, Regression, Task
@@ -45,6 +47,8 @@ class Cleaner:
 
     `amounts` are columns that must hold a finite number of at least 0 in every row, such as the
     bid that a blend multiplies with. `clocks` read columns that must hold a time in every row.
+    `group` is a column that must hold an id in every row, and `weights` has by task a column that
+    must hold a number of at least 0.
     `on_bad_rows`: 'error' stops at the first bad cell, 'skip' drops the row and counts it.
     `implied` counts the labels by (task, the task it needs) that are missing and 0. `with_labels`
     False leaves labels out (prediction).
@@ -56,6 +60,8 @@ class Cleaner:
     with_labels: bool = True
     amounts: Sequence[str] = ()
     clocks: Sequence[Clock] = ()
+    group: str | None = None
+    weights: Mapping[str, str] = field(default_factory=dict[str, str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
@@ -69,6 +75,9 @@ class Cleaner:
         readings += [Reading(label.name, label.source, read) for label, read in readers.items()]
         readings += [Reading(truth_name(n), c, number_cells) for n, c in truths.items() if c]
         readings += [Reading(amount_name(name), name, _amount_cells) for name in self.amounts]
+        if self.group is not None:
+            readings.append(Reading(GROUP, self.group, _group_cells))
+        readings += [Reading(weight_name(n), c, _weight_cells) for n, c in self.weights.items()]
         times = {clock: time_name(clock.column) for clock in self.clocks}
         readings += [Reading(n, c.column, partial(_time_cells, clock=c)) for c, n in times.items()]
         self._plan = _Plan(readings, labels, extras)
@@ -253,6 +262,17 @@ def _amount_cells(raw: pl.Series) -> Cells:
     cells = number_cells(raw)
     bad = cells.bad | cells.values.is_null() | (cells.values < 0).fill_null(value=False)
     return Cells(cells.values, bad, "an amount of at least 0", "fill it in")
+
+
+def _weight_cells(raw: pl.Series) -> Cells:
+    """Return sample weights, which must be there and not be negative."""
+    return replace(_amount_cells(raw), expected="a weight of at least 0")
+
+
+def _group_cells(raw: pl.Series) -> Cells:
+    """Return the text of each row's group, which must be there."""
+    found = text_of(raw)
+    return Cells(found, found.is_null(), "the id of a group", "fill it in")
 
 
 def _time_cells(raw: pl.Series, clock: Clock) -> Cells:

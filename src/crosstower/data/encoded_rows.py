@@ -200,6 +200,16 @@ class EncodedRows:
         """Number of blocks."""
         return len(self._sizes)
 
+    @property
+    def bytes(self) -> int:
+        """Size of all rows."""
+        return sum(size.bytes for size in self._sizes)
+
+    @property
+    def in_one_window(self) -> bool:
+        """Whether `windows` yields all rows at once."""
+        return self._held is not None or not self._sizes
+
     def _groups(self, order: list[int]) -> Iterator[list[int]]:
         group, taken = list[int](), 0
         for block in order:
@@ -263,13 +273,15 @@ def _room(like: Batch, rows: int, values: Mapping[str, int]) -> Batch:
             lists[name] = Ragged(column.values.new_empty(values[name]), offsets, column.length)
         else:
             lists[name] = empty(column)
-    return Batch(empty(like.codes), empty(like.numbers), lists, empty(like.labels))
+    room = Batch(empty(like.codes), empty(like.numbers), lists, empty(like.labels))
+    return room.with_extras({name: empty(tensor) for name, tensor in like.extras().items()})
 
 
 def _fixed(batch: Batch) -> list[Tensor]:
     """Return the tensors `[B, ...]`."""
     padded = [column for column in batch.lists.values() if isinstance(column, Tensor)]
-    return [batch.codes, batch.numbers, batch.labels, *padded]
+    more = batch.extras().values()
+    return [batch.codes, batch.numbers, batch.labels, *padded, *more]
 
 
 def _values(batch: Batch) -> dict[str, Tensor]:

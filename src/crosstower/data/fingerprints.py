@@ -57,7 +57,7 @@ def _sums_of_lists(lists: Ragged, factors: U64) -> U64:
 
 
 def labelled_hashes(inputs: U64, batch: Batch) -> U64:
-    """Return a hash `[B]` of the inputs and labels of each row.
+    """Return a hash `[B]` of the inputs, labels, group and weights of each row.
 
     Args:
         inputs: `row_hashes` of the batch.
@@ -67,6 +67,11 @@ def labelled_hashes(inputs: U64, batch: Batch) -> U64:
     hashes, labels = inputs, batch.labels.numpy() + np.float32(0.0)  # no -0.0
     for column in np.where(np.isnan(labels), np.float32(np.nan), labels).T:
         hashes = mix(hashes ^ mix(np.ascontiguousarray(column).view(np.int32)))
+    if batch.groups is not None:
+        hashes = mix(hashes ^ mix(batch.groups.numpy()))
+    if batch.weights is not None:
+        for column in batch.weights.numpy().T:
+            hashes = mix(hashes ^ mix(np.ascontiguousarray(column).view(np.int32)))
     return hashes
 
 

@@ -26,7 +26,7 @@ from crosstower.recipe.frozen import FrozenModel
 from crosstower.storage.documents import FileFacts, facts_of
 
 SHARD_BYTES = 128 << 20
-_LISTS = "lists"
+_LISTS, _MORE = "lists", "more"
 
 
 class Shard(FrozenModel):
@@ -92,7 +92,8 @@ def write_block(block: Batch, path: Path) -> None:
     """Write encoded rows as one safetensors file."""
     lengths = {n: c.length if isinstance(c, Ragged) else None for n, c in block.lists.items()}
     tensors = {str(i): tensor.contiguous() for i, tensor in enumerate(block.tensors())}
-    save_file(tensors, path, {_LISTS: json.dumps(lengths)})
+    more = list(block.extras())
+    save_file(tensors, path, {_LISTS: json.dumps(lengths), _MORE: json.dumps(more)})
 
 
 def read_block(path: Path) -> Batch:
@@ -104,7 +105,9 @@ def read_block(path: Path) -> Batch:
     """
     try:
         with safe_open(path, "pt") as opened:
-            lengths: dict[str, int | None] = json.loads(opened.metadata()[_LISTS])
+            known = opened.metadata()
+            lengths: dict[str, int | None] = json.loads(known[_LISTS])
+            more: list[str] = json.loads(known.get(_MORE, "[]"))
             tensors = iter([opened.get_tensor(str(i)) for i in range(len(opened.keys()))])
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
@@ -114,7 +117,8 @@ def read_block(path: Path) -> Batch:
     for name, length in lengths.items():
         values = next(tensors)
         lists[name] = values if length is None else Ragged(values, next(tensors), length)
-    return Batch(codes, numbers, lists, labels)
+    extras = {name: next(tensors) for name in more}
+    return Batch(codes, numbers, lists, labels).with_extras(extras)
 
 
 class Window:
@@ -195,10 +199,15 @@ class ShardedRows(EncodedRows):
 
     def windows(self, order: list[int]) -> Iterator[Rows]:
         """Yield all rows at once if they fit into the memory, or blocks in the given order."""
-        if sum(size.bytes for size in self._sizes) > self.memory_bytes:
+        if not self.in_one_window:
             yield from super().windows(order)
         elif self._parts:
             yield self._parts[0] if len(self._parts) == 1 else Window(self._parts)
+
+    @property
+    def in_one_window(self) -> bool:
+        """Whether `windows` yields all rows at once."""
+        return self.bytes <= self.memory_bytes
 
     def block(self, number: int) -> Batch:
         """Return the rows of one block."""

@@ -99,7 +99,8 @@ def fit(
         warm_start: an earlier run of the same columns, tasks and models. The training goes on from
             its weights, optimiser states and statistics; `data` holds the rows since then.
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
-            `dim` and `pooling`, tasks' `weight` and `loss`, model and training may differ.
+            `dim` and `pooling`, tasks' `weight`, `loss`, `positive_weight` and `label_smoothing`,
+            model and training may differ.
         resume: continue the run in `out`. Finished trainings are kept, unless the recipe has more
             `training.epochs` or `training.patience` than before.
         finish: with `resume`, end the run now: its best weights are tested and reported, trainings
@@ -288,7 +289,7 @@ def create_run(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         models=models,
         seeds=seeds,
-        facts=facts.model_copy(update={"notes": (*facts.notes, *notes)}),
+        facts=facts.model_copy(update={"notes": (*facts.notes, *job.notes(), *notes)}),
         environment=_environment() | {"batch size": str(job.batch_size)},
         tables=tables,
         modules=MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +30,9 @@ from crosstower.training.checkpoint import (
 from crosstower.training.distributed.checkpoints import make_ordinary
 from crosstower.training.distributed.shard import building_in, shard
 from crosstower.training.job import Job
+from crosstower.training.observers import Observers
 from crosstower.training.progress import Watcher
-from crosstower.training.protocols import Objective
+from crosstower.training.protocols import Objective, Observer
 from crosstower.training.run import (
     BLEND,
     CALIBRATION,
@@ -90,13 +92,27 @@ class OneTraining:
         train and valid rows; `finish` leaves it out.
         """
         settings, job = self.run.recipe.training, self.job
-        model = self._new_model(self.world)
-        position = self._trained(model, job, bar, settings, finish=finish)
+        position, model = self.train(bar, finish=finish)
         load_weights(self.folder / BEST, model, world=self.world)
         refit = None
         if settings.refit and not finish:
             refit = self._refitted(bar, position)
         job.conclude(model, self.folder, refit)
+
+    def train(
+        self, bar: Progress, *, observers: Sequence[Observer] = (), finish: bool = False
+    ) -> tuple[Position, nn.Module]:
+        """Train (or go on) without a look at the test rows; return where it ended, and the model.
+
+        Args:
+            bar: shows the progress.
+            observers: of the training, in addition to the bar and the log.
+            finish: end now, with the best weights so far.
+
+        """
+        model, settings = self._new_model(self.world), self.run.recipe.training
+        position = self._trained(model, self.job, bar, settings, observers=observers, finish=finish)
+        return position, model
 
     def _refitted(self, bar: Progress, position: Position) -> nn.Module:
         """Return a model trained on train and valid rows for as many epochs as were best."""
@@ -167,6 +183,7 @@ class OneTraining:
         bar: Progress,
         settings: Training,
         *,
+        observers: Sequence[Observer] = (),
         finish: bool = False,
         place: Path | None = None,
     ) -> Position:
@@ -189,7 +206,7 @@ class OneTraining:
             monitor=monitor,
             higher_is_better=higher,
             folder=folder,
-            observer=watcher,
+            observer=Observers([watcher, *observers]),
             device=self.device,
             horizon=self.run.recipe.training.epochs,
             world=self.world,

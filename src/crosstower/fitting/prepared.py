@@ -31,7 +31,7 @@ from crosstower.training.job import Job
 from crosstower.values.addresses.address import Place
 
 _COLUMN_OPTIONS = frozenset({"dim", "pooling", "blocks", "heads", "alpha", "cutoff"})
-_TASK_OPTIONS = frozenset({"weight", "loss"})
+_TASK_OPTIONS = frozenset({"weight", "loss", "positive_weight", "label_smoothing"})
 _DATA_OPTIONS = frozenset({"memory_mb", "engine", "runner"})
 _RETRIEVAL_OPTIONS = frozenset(
     {
@@ -121,7 +121,7 @@ def prepared_for(folder: str | Place, recipe: Recipe) -> PreparedFolder:
 
     """
     stored = open_prepared(folder)
-    differ = list(_differences(stored.recipe, recipe))
+    differ = list(differences(stored.recipe, recipe))
     if differ:
         more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
         raise RunError(
@@ -142,7 +142,7 @@ def refuse_with_prepared(data: Any, warm_start: Any) -> None:
         )
 
 
-def _differences(before: Recipe, after: Recipe) -> Iterator[str]:
+def differences(before: Recipe, after: Recipe) -> Iterator[str]:
     """Yield what makes the encoded rows of two recipes differ."""
     one, other = dict(_that_matters(before)), dict(_that_matters(after))
     for key in dict.fromkeys([*one, *other]):
@@ -169,6 +169,7 @@ def _that_matters(recipe: Recipe) -> Iterator[tuple[str, object]]:
         yield f"schema.tasks.{name}", _without(task, _TASK_OPTIONS)
     for key, value in _without(plain["data"], _DATA_OPTIONS).items():
         yield f"data.{key}", value
+    yield "training.group", plain["training"]["group"]
     if plain["retrieval"] is not None:
         for key, value in _without(plain["retrieval"], _RETRIEVAL_OPTIONS).items():
             yield f"retrieval.{key}", value

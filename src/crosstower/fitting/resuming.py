@@ -32,6 +32,7 @@ MAY_CHANGE = (
 )
 """Options that a resumed training may change; the recipe of the run is updated."""
 
+_SEARCH = "tune"  # a section that no training reads
 _ROWS = ("path", "sql", "connection", "valid", "test")
 _WHERE = ("name", *(f"data.{key}" for key in _ROWS))  # the rows themselves are compared
 
@@ -67,7 +68,8 @@ def _resumed(run: Run, recipe: Recipe, *, tables: bool) -> Run:
         dict(_flat(r.model_dump(mode="json", by_alias=True))) for r in (run.recipe, recipe)
     )
     differ = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    wrong = [key for key in differ if key not in (*MAY_CHANGE, *_WHERE)]
+    kept = (*MAY_CHANGE, *_WHERE)
+    wrong = [key for key in differ if key not in kept and key.partition(".")[0] != _SEARCH]
     if wrong:
         pairs = (f"{k}: {before.get(k)!r}, now {after.get(k)!r}" for k in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -78,12 +79,23 @@ def task_loss(
 
 
 def _summed_loss(
-    kind: HeadKind, logits: Tensor, labels: Tensor, loss: Loss | None
+    kind: HeadKind,
+    logits: Tensor,
+    labels: Tensor,
+    loss: Loss | None,
+    *,
+    weights: Tensor | None = None,
+    groups: BatchGroups | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the sum of one head's loss over its labelled rows, and their number."""
     known = ~labels.isnan()
     chosen = LOSSES.get(DEFAULT_LOSS[kind]) if loss is None else loss
-    found = _row_losses(chosen, logits, labels.nan_to_num(0.0))
+    if chosen.grouped:
+        found = _grouped_losses(chosen, logits, labels, groups)
+    else:
+        found = _row_losses(chosen, logits, labels.nan_to_num(0.0))
+    if weights is not None:
+        found = found * weights
     return torch.where(known, found, 0.0).sum(), known.sum()
 
 
@@ -93,8 +105,13 @@ def task_losses(
     heads: Sequence[Head],
     losses: Mapping[str, Loss] | None = None,
     world: World = ALONE,
+    *,
+    weights: Tensor | None = None,
+    groups: BatchGroups | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return each head's loss `[T]`, and whether it has any label `[T]`.
+
+    A loss is the sum over the labelled rows, each times its weight, divided by their number.
 
     >>> import torch, crosstower as ct
     >>> heads = (ct.Head("click", "binary"), ct.Head("watch_time", "regression"))
@@ -109,11 +126,20 @@ def task_losses(
         heads: in the order of the labels.
         losses: by head; a head without one has the loss of its kind.
         world: whose processes each have a part of the rows; the losses are those of all rows.
+        weights: `[B, T]`, 0 or more; 1 if None.
+        groups: of the rows, for losses that compare them.
 
     """
     own = losses or {}
     found = [
-        _summed_loss(head.kind, logits[head.name], labels[:, i], own.get(head.name))
+        _summed_loss(
+            head.kind,
+            logits[head.name],
+            labels[:, i],
+            own.get(head.name),
+            weights=None if weights is None else weights[:, i],
+            groups=groups,
+        )
         for i, head in enumerate(heads)
     ]
     totals = torch.stack([total for total, _ in found])
@@ -122,14 +148,69 @@ def task_losses(
     return totals / counts.clamp(min=1), counts > 0
 
 
-def _row_losses(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class BatchGroups:
+    """The groups of all rows of a batch, of which this process may have a part.
+
+    Args:
+        codes: `[total]`, int64 codes from 0, of the rows of all processes.
+        world: whose processes each have a part of the rows.
+
+    """
+
+    codes: Tensor
+    world: World = ALONE
+
+    @staticmethod
+    def of(batch: Batch, world: World) -> BatchGroups | None:
+        """Return the groups of a batch; None if its rows have none."""
+        if batch.groups is None:
+            return None
+        own = batch.groups[: _rows_in(batch.total, world)]
+        ids = world.all_rows(own, batch.total)
+        return BatchGroups(torch.unique(ids, return_inverse=True)[1], world)
+
+
+def _rows_in(total: int, world: World) -> int:
+    """Return the rows of this process, without one that only fills an empty part."""
+    return len(range(total)[world.part(total)])
+
+
+def _grouped_losses(
+    loss: Loss, logits: Tensor, labels: Tensor, groups: BatchGroups | None
+) -> Tensor:
+    """Return the loss of each row of this process `[B]`, compared with the rows of all.
+
+    Every process computes the losses of all rows and keeps those of its own, so that a group may be
+    divided among processes.
+
+    Raises:
+        RecipeError: the rows have no groups, or the function returns something else.
+
+    """
+    if groups is None:
+        raise RecipeError(
+            f"loss '{loss.name}': compares the rows of a group, and the batch has no groups; set"
+            " training.group to a column, such as the request or the session"
+        )
+    total, world = len(groups.codes), groups.world
+    rows = _rows_in(total, world)
+    table = torch.stack([logits, labels.nan_to_num(0.0), (~labels.isnan()).to(logits.dtype)], 1)
+    every = world.all_rows(table[:rows], total)  # [total, 3]
+    known = every[:, 2].detach() > 0
+    found = _row_losses(loss, every[known, 0], every[known, 1].detach(), groups.codes[known])
+    whole = every.new_zeros(total).masked_scatter(known, found)[world.part(total)]
+    return torch.cat([whole, logits[rows:] * 0.0])
+
+
+def _row_losses(loss: Loss, logits: Tensor, labels: Tensor, *groups: Tensor) -> Tensor:
     """Return the loss of each row `[B]`.
 
     Raises:
         RecipeError: the function returns something else.
 
     """
-    found: Any = loss.compute(logits, labels)
+    found: Any = loss.compute(logits, labels, *groups)
     if not isinstance(found, Tensor) or found.shape != logits.shape:
         given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise RecipeError(
@@ -177,7 +258,15 @@ class PointwiseObjective:
         self.world.computing(batch.total)
         full = {name: logit.float() for name, logit in model(batch).items()}
         heads = self.layout.heads
-        losses, labelled = task_losses(full, batch.labels, heads, self.losses, self.world)
+        losses, labelled = task_losses(
+            full,
+            batch.labels,
+            heads,
+            self.losses,
+            self.world,
+            weights=batch.weights,
+            groups=BatchGroups.of(batch, self.world),
+        )
         return self.balance.total(losses, labelled)
 
     def rows(self, batch: Any) -> Tensor:

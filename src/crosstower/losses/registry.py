@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
-from typing import Literal, Protocol
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any, Literal, Protocol, get_type_hints
 
+from pydantic import create_model
 from torch import Tensor
 
+from crosstower.errors import RecipeError
+from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.registry import Registry
 from crosstower.recipe.retrieval import Retrieval
-from crosstower.recipe.tasks import HeadKind, Task
+from crosstower.recipe.tasks import Binary, HeadKind, Task
+from crosstower.recipe.validation import validate
 
 LossKind = Literal["binary", "regression", "rating", "retrieval"]
 
@@ -30,6 +36,8 @@ class Loss:
     compute: Callable[..., Tensor]
     _: KW_ONLY
     kinds: tuple[LossKind, ...]
+    grouped: bool = False
+    calibrated: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,12 +137,18 @@ register_loss = LOSSES.decorator(
 
     A loss of tasks takes logits `[B]` and labels `[B]` and returns one value per row `[B]`; rows
     without a label are excluded from the mean. Labels are 0 or 1 for a binary task, in [0, 1] for a
-    rating, standardised for a regression. A loss of kind "retrieval" takes a `RetrievalStep` and
-    returns the mean loss of the batch, a scalar. `docs/extending.md` has examples.
+    rating, standardised for a regression. Keyword arguments of the function are options of the
+    recipe, as in `loss: {name: jrc, alpha: 0.9}`. A loss of kind "retrieval" takes a
+    `RetrievalStep` and returns the mean loss of the batch, a scalar. `docs/extending.md` has
+    examples.
 
     Args:
         name: value of a task's `loss`, or of `retrieval.objective`.
         kinds: kinds of tasks that it applies to, or "retrieval".
+        grouped: whether it compares the rows of a group (`training.group`). It then takes the
+            labelled rows of whole groups, and their groups `[B]` as codes from 0.
+        calibrated: whether its logits are log odds or predictions; False if only their order
+            counts.
 
     Raises:
         RecipeError: another module has registered the name.
@@ -159,17 +173,83 @@ def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
 
 
 def task_losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:
-    """Return the loss of each task.
+    """Return the loss of each task, with its options, class weights and smoothed labels.
 
     Raises:
-        RecipeError: a task names a loss that does not exist, or that is for another kind.
+        RecipeError: a task names a loss that does not exist, or that is for another kind; an
+            option is wrong, or the loss has no use for it.
 
     """
-    return {
-        name: LOSSES.get(
-            task.loss or DEFAULT_LOSS[task.kind],
-            where=f"schema.tasks.{name}.loss: for {task.kind}",
-            fits=lambda loss, kind=task.kind: kind in loss.kinds,
-        )
-        for name, task in tasks.items()
+    return {name: _task_loss_of(name, task) for name, task in tasks.items()}
+
+
+def _task_loss_of(name: str, task: Task) -> Loss:
+    key = f"schema.tasks.{name}.loss"
+    loss = LOSSES.get(
+        task.loss_name or DEFAULT_LOSS[task.kind],
+        where=f"{key}: for {task.kind}",
+        fits=lambda loss: task.kind in loss.kinds,
+    )
+    loss = replace(loss, compute=_with_options(loss, task.loss_options, where=key))
+    if not isinstance(task, Binary):
+        return loss
+    _check_labels(name, task, loss)
+    return with_labels(loss, weight=task.positive_weight, smoothing=task.label_smoothing)
+
+
+def _with_options(loss: Loss, given: Mapping[str, Any], *, where: str) -> Callable[..., Tensor]:
+    """Return the function of a loss with checked options."""
+    if not given:
+        return loss.compute
+    hints = get_type_hints(loss.compute, include_extras=True)
+    known: dict[str, Any] = {
+        name: (hints.get(name, Any), parameter.default)
+        for name, parameter in signature(loss.compute).parameters.items()
+        if parameter.kind is Parameter.KEYWORD_ONLY
     }
+    options = create_model("Options", __base__=FrozenModel, **known)
+    return partial(loss.compute, **validate(options, dict(given), where=where).model_dump())
+
+
+def _check_labels(name: str, task: Binary, loss: Loss) -> None:
+    """Refuse class weights and smoothing that a loss would not follow."""
+    where = f"schema.tasks.{name}"
+    if task.positive_weight != 1.0 and not loss.calibrated:
+        raise RecipeError(
+            f"{where}.positive_weight: {task.positive_weight:g} has no effect on the order that"
+            f" loss '{loss.name}' learns; remove it, or use cross_entropy or jrc"
+        )
+    if task.label_smoothing > 0.0 and loss.grouped:
+        raise RecipeError(
+            f"{where}.label_smoothing: {task.label_smoothing:g} needs a loss of single rows, and"
+            f" '{loss.name}' compares rows by their labels; remove it, or use cross_entropy"
+        )
+
+
+def with_labels(loss: Loss, *, weight: float = 1.0, smoothing: float = 0.0) -> Loss:
+    """Return the loss of a binary task with a weight of positives and smoothed labels.
+
+    The label y becomes y · (1 - smoothing) + smoothing / 2 (Szegedy et al. 2016), and the loss of
+    a row with y = 1 is multiplied by `weight`.
+
+    >>> import torch
+    >>> loss = with_labels(LOSSES.get("cross_entropy"), weight=3.0)
+    >>> loss.compute(torch.zeros(2), torch.tensor([1.0, 0.0]))
+    tensor([2.0794, 0.6931])
+
+    Args:
+        loss: of a binary task.
+        weight: of rows with the label 1, above 0.
+        smoothing: in [0, 1).
+
+    """
+    if weight == 1.0 and smoothing == 0.0:
+        return loss
+    compute = loss.compute
+
+    def changed(logits: Tensor, labels: Tensor, *groups: Tensor) -> Tensor:
+        smoothed = labels * (1.0 - smoothing) + smoothing / 2.0
+        found = compute(logits, smoothed if smoothing else labels, *groups)
+        return found * labels.new_tensor(weight).where(labels == 1.0, 1.0)
+
+    return replace(loss, compute=changed)

@@ -76,6 +76,14 @@ class TwoTower(nn.Module):
         learn_temperature: bool = Field(
             default=True, description="Within 0.01 to 100; a start outside widens the range."
         )
+        user_weight: float | None = Field(
+            default=None,
+            ge=0,
+            le=1,
+            description="Weight g of the user's embedding in the query vector; the pooled history,"
+            " times a trained matrix, has 1 - g (SimpleX). The query tower then reads a user column"
+            " and a list column of width `dim`, and nothing else.",
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -93,7 +101,11 @@ class TwoTower(nn.Module):
             dropout=config.dropout,
             normalise=config.normalise,
         )
-        self.query_tower: Tower = tower(query, hidden=config.query_hidden)
+        if config.user_weight is not None:
+            _check_mix(layout, query, self.embed, config)
+        self.query_tower: Tower = tower(
+            query, hidden=config.query_hidden, user_weight=config.user_weight
+        )
         self.item_tower: Tower = tower(item, hidden=config.item_hidden)
         heads = max(len(layout.heads), 1)  # a retriever has no heads: one temperature, no bias
         start = math.log(config.temperature)
@@ -191,3 +203,19 @@ def _check_pooling(layout: Layout) -> None:
                 " but a two-tower model computes query vectors without the item; set its pooling to"
                 " attention, gru or mean here, and use target in a ranker"
             )
+
+
+def _check_mix(
+    layout: Layout, query: list[str], store: EmbeddingStore, config: TwoTower.Config
+) -> None:
+    """Refuse a mix of user and history for a query tower that reads something else."""
+    singles = [f.name for f in layout.codes if f.name in query]
+    lists = [f.name for f in layout.lists if f.name in query]
+    fits = len(singles) == len(lists) == 1 and len(query) == 2 and not config.query_hidden
+    if fits and all(store.width(name) == config.dim for name in query):
+        return
+    raise RecipeError(
+        "model.user_weight: needs a query tower of one user column and one list column, both of"
+        f" width dim ({config.dim}), without query_hidden; it reads {', '.join(query)}: set"
+        f" embedding_dim: {config.dim}, and drop the other columns, or drop user_weight"
+    )

@@ -13,6 +13,7 @@ from crosstower.data.layout import Layout
 from crosstower.data.request import Request
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.mlp import MLP
+from crosstower.nn.user_history import UserHistoryMix
 
 SHORTEST = 1e-3
 """Length below which a vector is divided by SHORTEST instead of by its length."""
@@ -65,6 +66,8 @@ class Tower(nn.Module):
         dim: D.
         dropout: after each dense layer, in [0, 1).
         normalise: scale vectors to length 1, so that a dot product is a cosine; see `unit_vectors`.
+        user_weight: weight of the first of two fields of width D, a user and a history, which
+            `UserHistoryMix` sums up instead of a linear layer; None without.
 
     """
 
@@ -78,6 +81,7 @@ class Tower(nn.Module):
         dim: int,
         dropout: float,
         normalise: bool,
+        user_weight: float | None = None,
     ) -> None:
         super().__init__()
         self._columns = frozenset(columns)
@@ -96,6 +100,8 @@ class Tower(nn.Module):
         # A single field of the vector's width is the vector: the item's embedding itself.
         plain = len(self._fields) == 1 and not numbers and not hidden and width == dim
         self.head = nn.Identity() if plain else nn.Linear(self.mlp.output_width, dim)
+        if user_weight is not None:
+            self.head = UserHistoryMix(dim, user_weight=user_weight)
         self.finish = unit_vectors if normalise else nn.Identity()
 
     @property

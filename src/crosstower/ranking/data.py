@@ -57,6 +57,8 @@ def evaluation_columns(recipe: Recipe) -> list[str]:
     named = {
         "evaluation.group": [evaluation.group],
         "evaluation.slices": evaluation.slices,
+        "training.group": [recipe.training.group],
+        "sample_weight": list(recipe.schema_.sample_weights().values()),
         "calibration.by": [recipe.calibration.by],
         "blend": blended,
     }
@@ -112,6 +114,8 @@ def prepare(
         on_bad_rows=recipe.data.on_bad_rows,
         amounts=recipe.amounts,
         clocks=splitter.clocks,
+        group=recipe.training.group,
+        weights=schema.sample_weights(),
     )
     times = [clock.column for clock in splitter.clocks]
     columns = list(dict.fromkeys([*named, *splitter.columns, *times]))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
-from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -20,14 +18,16 @@ from crosstower.data.counters.files import FOLDER as COUNTERS
 from crosstower.data.counters.files import counts_at_end, save_counts
 from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
+from crosstower.data.grouped_batches import GroupedBatches, check_memory
 from crosstower.data.prepared_folder import PreparedFolder, Shards
 from crosstower.data.progress import OnProgress
 from crosstower.data.sources.source import Source
 from crosstower.data.split import splits_of
 from crosstower.data.statistics import DatasetStats
 from crosstower.errors import RecipeError
-from crosstower.evaluation.metrics.registry import METRICS
-from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, task_metrics
+from crosstower.evaluation.metrics.tasks import (
+    task_metrics,
+)
 from crosstower.losses.gradient_balance import GradNormBalance, PCGradBalance
 from crosstower.losses.pointwise import PointwiseObjective
 from crosstower.losses.registry import task_losses_of
@@ -36,6 +36,8 @@ from crosstower.nn.table_devices import device_of
 from crosstower.nn.world import ALONE, World
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared, prepare
+from crosstower.ranking.group_notes import check_groups, group_notes, uncalibrated_notes
+from crosstower.ranking.monitor import all_loss, ranking_monitor
 from crosstower.ranking.prepared_rows import load_rows, store_rows
 from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.blend import check_blend
@@ -47,49 +49,6 @@ from crosstower.training.run import CALIBRATION, REFIT, TEST, VALID
 from crosstower.training.trainer import predict_logits
 
 _VALIDATION_ROWS = 8192
-
-
-def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
-    """Return TASK.METRIC to watch, and whether higher is better.
-
-    Raises:
-        RecipeError: there is no such metric, or it needs groups.
-
-    """
-    tasks = recipe.schema_.tasks
-    first = next(iter(tasks))
-    if recipe.training.monitor == ALL_LOSS:
-        return ALL_LOSS, False
-    monitor = recipe.training.monitor or f"{first}.{DEFAULT_METRIC[tasks[first].kind]}"
-    task, _, metric = monitor.rpartition(".")
-    kind = tasks[task].kind
-    watched = METRICS.get(
-        metric,
-        where=f"training.monitor: for a {kind} task",
-        fits=lambda found: kind in found.kinds and found.better is not None,
-    )
-    if watched.grouped and recipe.evaluation.group is None:
-        raise RecipeError(f"training.monitor: '{monitor}' needs evaluation.group: COLUMN")
-    return monitor, watched.better == "higher"
-
-
-def _all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
-    """Return the weighted mean over tasks of the loss relative to that of a constant prediction.
-
-    The normalised entropy of a binary task, MSE / variance of the others: both are 1 for a model
-    that has learnt nothing, whatever the task's base rate or unit.
-    """
-    total, weights = 0.0, 0.0
-    for name, task in recipe.schema_.tasks.items():
-        if task.kind == "binary":
-            relative = metrics[f"{name}.normalised_entropy"]
-        else:
-            constant = metrics[f"{name}.rmse_of_mean"]
-            if constant == 0.0:  # labels that are equal here tell models apart by no ratio
-                continue
-            relative = (metrics[f"{name}.rmse"] / constant) ** 2
-        total, weights = total + task.weight * relative, weights + task.weight
-    return total / weights if weights else math.nan
 
 
 def _ranges(recipe: Recipe) -> dict[str, tuple[float, float]]:
@@ -141,8 +100,9 @@ class RankingJob:
 
     def __init__(self, recipe: Recipe, world: World = ALONE) -> None:
         self.recipe, self.world = recipe, world
-        self.monitor = ranking_monitor(recipe)
         self.losses = task_losses_of(recipe.schema_.tasks)
+        check_groups(self.losses, recipe.training.group)
+        self.monitor = ranking_monitor(recipe)
         self.kinds = recipe.schema_.kinds()
         check_calibration(recipe.calibration, self.kinds)
         if recipe.blend is not None:
@@ -192,12 +152,24 @@ class RankingJob:
         self.counted, self.stored = None, stored.folder
 
     def _take(self, prepared: Prepared, facts: DatasetStats) -> None:
+        if self.recipe.training.group is not None:
+            check_memory(prepared.rows["train"])
         self.prepared, self.encoder, self.facts = prepared, prepared.encoder, facts
         self.batch_size = self.recipe.training.batch_size_for(facts.rows["train"])
 
-    def batches(self, seed: int) -> Batches:
-        """Return the training batches."""
-        return self._batches("train", self.batch_size, seed)
+    def batches(self, seed: int) -> Batches | GroupedBatches:
+        """Return the training batches, of whole groups if the recipe names a group."""
+        if self.recipe.training.group is None:
+            return self._batches("train", self.batch_size, seed)
+        rows, world = self.prepared.rows["train"], self.world
+        return GroupedBatches(rows, self.batch_size, seed, world.rank, world.size)
+
+    def notes(self) -> list[str]:
+        """Return sentences about the groups and the losses of the training."""
+        group = self.recipe.training.group
+        rows = self.prepared.rows["train"]
+        found = [] if group is None else group_notes(group, rows, self.losses, self.batch_size)
+        return [*found, *uncalibrated_notes(self.losses, self.recipe.calibration)]
 
     def _batches(self, split: str, size: int, seed: int | None = None) -> Batches:
         rows, world = self.prepared.rows[split], self.world
@@ -219,11 +191,14 @@ class RankingJob:
         for name, task in self.recipe.schema_.tasks.items():
             y = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
             p = frame[f"{name}{PREDICTION}"].to_numpy()
-            groups = frame[group] if group is not None and task.kind == "binary" else None
-            results = task_metrics(task.kind, y, p, groups)
+            groups = frame[group] if group is not None else None
+            weights = None
+            if task.sample_weight is not None:
+                weights = frame[task.sample_weight].cast(pl.Float64).to_numpy()
+            results = task_metrics(task.kind, y, p, groups, weights)
             metrics |= {f"{name}.{metric}": float(value) for metric, value in results.items()}
         if len(self.recipe.schema_.tasks) > 1 or self.monitor[0] == ALL_LOSS:
-            metrics[ALL_LOSS] = _all_loss(self.recipe, metrics)
+            metrics[ALL_LOSS] = all_loss(self.recipe, metrics)
         return metrics
 
     def with_valid(self) -> RankingJob:

@@ -77,6 +77,7 @@ def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
             models=frames,
             constant=run.info.facts.base_rates[name]["train"],
             group=evaluation.group,
+            weight=task.sample_weight,
             slices=evaluation.slices,
             id_columns=names,
             true_probability=task.true_probability if isinstance(task, Binary) else None,

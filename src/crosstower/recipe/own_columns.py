@@ -12,6 +12,7 @@ from crosstower.errors import DataError
 MARK = "\0"
 ROW = f"{MARK}row"
 SPLIT = f"{MARK}split"
+GROUP = f"{MARK}group"
 
 
 def raw_name(column: str) -> str:
@@ -22,6 +23,11 @@ def raw_name(column: str) -> str:
 def label_name(task: str) -> str:
     """Return the name of a task's labels."""
     return f"{MARK}label:{task}"
+
+
+def weight_name(task: str) -> str:
+    """Return the name of the rows' weights in a task's loss."""
+    return f"{MARK}weight:{task}"
 
 
 def truth_name(task: str) -> str:

@@ -25,6 +25,7 @@ from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Bag, Schema, Sequence
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
+from crosstower.recipe.tune import Tune
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import anchor_paths, read_yaml
 from crosstower.values.addresses.address import Address, Place, place_of
@@ -44,7 +45,11 @@ class Evaluation(FrozenModel):
     ('city',)
     """
 
-    group: str | None = Field(default=None, description="Group column of gAUC, such as a user id.")
+    group: str | None = Field(
+        default=None,
+        description="Group column of gAUC, NDCG and MRR, such as a user id (default:"
+        " training.group).",
+    )
     slices: tuple[str, ...] = Field(
         default=(), description="Columns whose values the metrics are broken down by."
     )
@@ -87,6 +92,7 @@ class Recipe(FrozenModel):
     retrieval: Retrieval | None = Field(
         default=None, description="Makes the recipe train a retriever."
     )
+    tune: Tune | None = Field(default=None, description="Options to search by `crosstower tune`.")
 
     @model_validator(mode="before")
     @classmethod
@@ -155,6 +161,22 @@ class Recipe(FrozenModel):
                 f"retrieval.history.folds: '{history.column}' is a sequence, which has no folds;"
                 " drop folds, or declare the column as {kind: bag}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _group_is_of_rankers(self) -> Self:
+        """Evaluate by the group of the training unless another one is set."""
+        group = self.training.group
+        if group is None:
+            return self
+        if self.retrieval is not None:
+            raise ValueError(
+                f"training.group: '{group}' is for rankers, and a retrieval recipe learns from"
+                " single positives; remove the key"
+            )
+        if self.evaluation.group is None:
+            found = self.evaluation.model_copy(update={"group": group})
+            object.__setattr__(self, "evaluation", found)
         return self
 
     @model_validator(mode="after")

@@ -124,6 +124,11 @@ class Schema(FrozenModel):
         given = {n: t.true_probability for n, t in self.tasks.items() if isinstance(t, Binary)}
         return {name: column for name, column in given.items() if column is not None}
 
+    def sample_weights(self) -> dict[str, str]:
+        """Return the column of sample weights of each task that has one."""
+        given = {name: task.sample_weight for name, task in self.tasks.items()}
+        return {name: column for name, column in given.items() if column is not None}
+
     def sources(self) -> list[str]:
         """Return the data columns that the model reads, without repeats, in order."""
         names = (s for n, c in self.columns.items() for s in c.sources(n))

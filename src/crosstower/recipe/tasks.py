@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
 
@@ -12,14 +12,55 @@ HeadKind = Literal["binary", "regression", "rating"]
 """Kind of a task: decides its loss, its metrics and the scale of its predictions."""
 
 
+class NamedLoss(FrozenModel):
+    """A loss with its options, which the loss itself checks.
+
+    >>> NamedLoss(name="jrc", alpha=0.9).options
+    {'alpha': 0.9}
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(min_length=1, description="Name of the loss.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, by name."""
+        return dict(self.model_extra or {})
+
+
 class _Task(FrozenModel):
     column: str | None = Field(
         default=None, description="Label column (default: the name of the task)."
     )
     weight: float = Field(default=1.0, gt=0, description="Weight of the task's loss in the sum.")
-    loss: str | None = Field(
-        default=None, min_length=1, description="Loss by name; that of the task's kind if unset."
+    loss: str | NamedLoss | None = Field(
+        default=None,
+        description="Loss by name, or {name: ..., OPTION: ...}; that of the task's kind if unset.",
     )
+    sample_weight: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of the rows' weights in the task's loss: numbers of at least 0.",
+    )
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_has_a_name(cls, loss: Any) -> Any:
+        name = loss.get("name") if isinstance(loss, dict) else loss
+        if loss is None or isinstance(loss, NamedLoss) or (isinstance(name, str) and name):
+            return loss
+        raise ValueError(f"expected a name, or {{name: ..., OPTION: ...}}, got {loss!r}")
+
+    @property
+    def loss_name(self) -> str | None:
+        """Name of the loss; None for that of the task's kind."""
+        return self.loss.name if isinstance(self.loss, NamedLoss) else self.loss
+
+    @property
+    def loss_options(self) -> dict[str, Any]:
+        """Options of the loss."""
+        return self.loss.options if isinstance(self.loss, NamedLoss) else {}
 
 
 class Binary(_Task):
@@ -44,6 +85,19 @@ class Binary(_Task):
     true_probability: str | None = Field(
         default=None,
         description="Column of the true probability (synthetic data), for the best possible AUC.",
+    )
+    positive_weight: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Weight of rows with the label 1 in the loss; predictions are corrected for"
+        " it.",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of a label that is moved to the middle: y becomes y (1 - s) + s / 2.",
     )
 
     @model_validator(mode="after")

@@ -27,6 +27,12 @@ class Training(FrozenModel):
         description="Rows per step. Default: a power of two from 32 to 1024 (a retriever, whose"
         " batch gives negatives: 128 to 1024), with at least 100 steps per epoch if possible.",
     )
+    group: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column of a list of rows, such as the request or the session. Batches hold"
+        " whole groups, whose rows the losses ranknet, bpr, softmax and jrc compare.",
+    )
     optimizer: Literal["adamw", "adagrad"] = Field(
         default="adamw", description="Optimiser of dense layers."
     )

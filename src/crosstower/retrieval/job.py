@@ -140,6 +140,10 @@ class RetrievalJob:
         omitted = omission_words(omitted_baselines(self.recipe, len(self.data.items)))
         return facts.model_copy(update={"notes": (*facts.notes, *omitted)})
 
+    def notes(self) -> list[str]:
+        """Return nothing: the facts say everything about the pairs."""
+        return []
+
     def batches(self, seed: int) -> PairBatches | UserBatches:
         """Return the training batches; by user if the history is a set, or read at each place."""
         place = {"seed": seed, "rank": self.world.rank, "processes": self.world.size}

@@ -65,7 +65,7 @@ def report_of(run: Run, source: Source) -> Path:
 
 def history(run: Run, model: str, seed: int) -> list[dict[str, Any]]:
     """Return the record of each evaluation of a training."""
-    return _records(run.model_folder(model, seed))
+    return records_in(run.model_folder(model, seed))
 
 
 def history_frame(run: Run, model: str | None = None) -> pl.DataFrame:
@@ -97,7 +97,13 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _records(folder: Path) -> list[dict[str, Any]]:
+def records_in(folder: Path) -> list[dict[str, Any]]:
+    """Return the records in the folder of a training.
+
+    Raises:
+        RunError: there are none, or they are damaged.
+
+    """
     path = folder / "metrics.jsonl"
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -174,7 +180,7 @@ def refit_epochs(run: Run, model: str, seed: int) -> int | None:
     """Return the epochs of the training on train and valid rows; None if there was none."""
     if not run.refitted(model, seed):
         return None
-    return len(_records(run.model_folder(model, seed) / REFIT_FOLDER))  # one evaluation per epoch
+    return len(records_in(run.model_folder(model, seed) / REFIT_FOLDER))  # one evaluation per epoch
 
 
 def _plain(value: float | None) -> float | None:

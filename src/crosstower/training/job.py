@@ -76,6 +76,10 @@ class Job(Protocol):
         """The metric of early stopping, and whether higher is better."""
         ...
 
+    def notes(self) -> list[str]:
+        """Return sentences about the training rows for the report."""
+        ...
+
     def batches(self, seed: int) -> Stream:
         """Return the training batches of `batch_size` rows."""
         ...

@@ -8,6 +8,8 @@ from crosstower.errors import DataError
 from crosstower.fitting.fit import fit
 from crosstower.recipe.recipe import Recipe, parse_recipe
 
+from ...fixtures.films import watches
+
 
 def written(frame: pl.DataFrame, **options: str) -> Recipe:
     text = starter_retrieval_recipe(open_source(frame), path="rows.parquet", name="mine", **options)  # type: ignore[arg-type]
@@ -63,3 +65,32 @@ def test_places_in_a_users_history_order_it() -> None:
     assert recipe.retrieval is not None
     assert recipe.retrieval.time == "position"
     assert "position" not in recipe.schema_.columns
+
+
+def test_pairs_of_ids_without_an_order_have_a_set_as_history(tmp_path) -> None:
+    frame = watches().select("user", "film")
+    recipe = written(frame, item="film", user="user")
+    assert recipe.retrieval is not None
+    assert recipe.retrieval.history.column == "history"
+    assert recipe.schema_.columns["history"].kind == "bag"
+    assert recipe.retrieval.time is None
+    assert set(recipe.schema_.columns) == {"film", "history"}
+    settings = {
+        "training.batch_size": 128,
+        "retrieval.exclude_seen": "false",
+        "retrieval.baselines": "[popularity, graph_filter]",
+        "retrieval.k": "[10]",
+    }
+    changed = parse_recipe(recipe.to_yaml(), [f"{k}={v}" for k, v in settings.items()])
+    run = fit(changed, data=frame, out=tmp_path / "run", quiet=True)
+    found = run.metrics["retrieval"]
+    # A third of the films fits a user; popularity knows no user.
+    assert found["two_tower"]["recall@10"]["mean"] > 1.8 * found["popularity"]["recall@10"]["mean"]
+    assert found["graph_filter"]["recall@10"]["mean"] > found["popularity"]["recall@10"]["mean"]
+
+
+def test_other_columns_keep_the_usual_settings_of_an_unordered_table() -> None:
+    recipe = written(watches().select("user", "film", "device"), item="film", user="user")
+    assert recipe.schema_.columns["history"].kind == "bag"
+    assert "normalise" not in recipe.model
+    assert recipe.training.embedding_learning_rate is None

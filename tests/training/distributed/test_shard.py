@@ -18,7 +18,7 @@ from ...fixtures.processes import FIXTURES, must_succeed
 
 pytest.importorskip("torchrec")
 
-ON_THREE = ["dcn_v2", "dcn_v2, clipped", "wide_deep, concat", "sampled_softmax"]
+ON_THREE = ["dcn_v2", "dcn_v2, clipped", "wide_deep, concat", "mlp, pairwise", "sampled_softmax"]
 
 
 def trained(names: list[str], size: int, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,14 @@ from crosstower.data.sources.source import Source, require_columns
 from crosstower.errors import DataError
 
 _SMALL = 20_000
+_IDS_MODEL = ["  normalise: false", "  temperature: 1.0", "  learn_temperature: false"]
+_IDS_TRAINING = [
+    "training:",
+    "  batch_size: 4096",
+    "  embedding_learning_rate: 0.01",
+    "  epochs: 100  # early stopping usually ends earlier",
+]
+"""Settings of ids alone, which `python -m benchmarks ids_only` compares with other models."""
 
 
 def starter_retrieval_recipe(
@@ -43,20 +51,30 @@ def starter_retrieval_recipe(
         raise DataError(f"{source.name}: no query column; name the user id with --user COLUMN")
     id_guess = Guess({"kind": "categorical"}, f"{frame[item].n_unique():,} distinct; the item")
     columns = {item: id_guess} | {c: guesses[c] for c in own}
-    if user is not None:
-        section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": "attention"}
-        columns["history"] = Guess(section, f"earlier items of {user}, filled from the rows")
-    columns |= {c: g for c, g in guesses.items() if c not in own}
     times = order_columns(frame, guesses)
+    alone = user is not None and not (times or query or own)  # pairs of ids, without an order
+    if user is not None:
+        columns["history"] = _history(item, user, unordered=not times)
+    columns |= {c: g for c, g in guesses.items() if c not in own}
     split = split_of(frame, guesses)
     if user is not None and times and split["kind"] != "column":
         split = {"kind": "leave_last_out", "group": user, "time": times[0]}
     lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in columns.items())]
     lines += ["model:", "  name: two_tower", f"  item: {plain([item, *own])}  # the item tower"]
-    lines += ["  embedding_dim: 64", "  dim: 64", "retrieval:", f"  item: {plain(item)}"]
+    lines += ["  embedding_dim: 64", "  dim: 64", *(_IDS_MODEL if alone else [])]
+    lines += ["retrieval:", f"  item: {plain(item)}"]
     lines += _retrieval(frame, user, times, labels, item)
+    lines += _IDS_TRAINING if alone else []
     return "\n".join(lines) + "\n"
+
+
+def _history(item: str, user: str, *, unordered: bool) -> Guess:
+    """Return the column of a user's history: a set of items if nothing orders them."""
+    if unordered:
+        return Guess({"kind": "bag"}, f"other items of {user}, filled from the rows")
+    section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": "attention"}
+    return Guess(section, f"earlier items of {user}, filled from the rows")
 
 
 def _belongs_to(frame: pl.DataFrame, column: str, item: str) -> bool:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from crosstower.data.batch import Batch
+from crosstower.data.encoders.groups import encode_groups
 from crosstower.data.encoders.labels import decode_logits, encode_labels
 from crosstower.data.layout import CodeField, Head, Layout, ListField
 from crosstower.data.ragged import Lists, Ragged
@@ -72,10 +73,12 @@ class Encoder:
             numbers[:, place : place + one.size] = one.encode(frame[one.name])
             place += one.size
         lists = {one.name: _lists(one.encode(frame[one.name]), one.size) for one in plan.lists}
-        labels = torch.empty(rows, 0)
-        if self.only is None:
-            labels = torch.from_numpy(encode_labels(self.schema, self.label_scales, frame))
-        return Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
+        if self.only is not None:
+            labels = torch.empty(rows, 0)
+            return Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
+        labels = torch.from_numpy(encode_labels(self.schema, self.label_scales, frame))
+        batch = Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
+        return batch.with_extras(encode_groups(self.schema, frame))
 
     def decode(
         self, logits: Mapping[str, NDArray[Any]], *, kept: Mapping[str, float] | None = None

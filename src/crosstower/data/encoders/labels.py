@@ -87,12 +87,13 @@ def decode_logits(
     A conditional regression becomes its expectation over all rows, by the law of total
     expectation: E[y] = P(event) · E[y | event] + (1 - P(event)) · otherwise. Where the training
     rows `kept` a share of the event's negatives only, its odds are multiplied by that share, which
-    is the prior correction; the event's own probability is left to the calibrators.
+    is the prior correction; the event's own probability is left to the calibrators. The odds of a
+    binary task are divided by its `positive_weight`, which the training multiplied them by.
     """
     values = {n: _decoded(t, scales.get(n), logits[n]) for n, t in schema.tasks.items()}
     for name, task in schema.tasks.items():
         if isinstance(task, Regression) and task.when is not None:
-            shift = math.log(kept.get(task.when, 1.0))
+            shift = math.log(kept.get(task.when, 1.0)) + _weighting(schema.tasks[task.when])
             p = expit(logits[task.when].astype(np.float64) + shift)
             values[name] = p * values[name] + (1.0 - p) * otherwise.get(name, 0.0)
     return values
@@ -101,12 +102,17 @@ def decode_logits(
 def _decoded(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]) -> Floats:
     x = logits.astype(np.float64)
     if isinstance(task, Binary):
-        return expit(x)
+        return expit(x + _weighting(task))
     if isinstance(task, Rating):
         return task.low + (task.high - task.low) * expit(x)
     mean, sd = scale or (0.0, 1.0)
     x = np.expm1(x * sd + mean) if task.log1p else x * sd + mean
     return x if task.clip is None else np.clip(x, *task.clip)
+
+
+def _weighting(task: Task) -> float:
+    """Return what takes the weight of positives out of the log odds of a binary task."""
+    return -math.log(task.positive_weight) if isinstance(task, Binary) else 0.0
 
 
 def _scaled(task: Regression, y: Floats) -> Floats:

@@ -78,7 +78,7 @@ def ndcg_per_group(groups: Groups, score: Values, gain: Values, k: int) -> Group
         DataError: lengths differ, a score is NaN, a gain is negative or infinite, or k is below 1.
 
     """
-    rows = _order(groups, score, gain, k, losses=False)
+    rows = order_groups(groups, score, gain, k, losses=False)
     discount = 1.0 / np.log2(np.arange(rows.longest(k)) + 2.0)
     best = rows.by_gain().expected(discount)
     known = best > 0.0
@@ -106,7 +106,7 @@ def total_at_k_per_group(groups: Groups, score: Values, gain: Values, k: int) ->
         DataError: lengths differ, a score is NaN, a gain is infinite, or k is below 1.
 
     """
-    rows = _order(groups, score, gain, k, losses=True)
+    rows = order_groups(groups, score, gain, k, losses=True)
     values = rows.expected(np.ones(rows.longest(k)))
     return GroupValues(rows.groups, values, rows.seen - len(values))
 
@@ -186,7 +186,7 @@ def _resampled_means(values: Floats, repeats: int, seed: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Order:
+class GroupOrder:
     """Rows that count, by group and then by falling score.
 
     `groups` `[G]` are ids, `code` `[B]` is each row's place among them; `seen` counts the groups
@@ -203,24 +203,19 @@ class _Order:
         """Return how many places can be filled: k, or the rows of the largest group."""
         return min(k, int(np.bincount(self.code).max(initial=0)))
 
-    def by_gain(self) -> _Order:
+    def by_gain(self) -> GroupOrder:
         """Return the best order: by gain. Rows without any add nothing and are dropped."""
         frame = pl.DataFrame({"code": self.code, "gain": self.gain}).filter(pl.col("gain") > 0.0)
         frame = frame.sort("code", "gain", descending=[False, True])
         code, gain = (frame[name].to_numpy() for name in ("code", "gain"))
-        return _Order(self.groups, code, gain, gain, self.seen)
+        return GroupOrder(self.groups, code, gain, gain, self.seen)
 
     def expected(self, weights: Floats) -> Floats:
         """Return `[G]` the sum of weight x gain over places; `weights` has one per place.
 
         Rows of equal score form a block; each is equally likely at each place of its block.
         """
-        new = np.ones(len(self.code), dtype=np.bool_)
-        new[1:] = (self.code[1:] != self.code[:-1]) | (self.score[1:] != self.score[:-1])
-        first = np.flatnonzero(new)  # [blocks]
-        owner, size = self.code[first], np.diff(first, append=len(new))
-        rows = np.bincount(self.code, minlength=len(self.groups))  # [G]
-        start = first - (np.cumsum(rows) - rows)[owner]  # places before the block, in its group
+        first, owner, size, start = self.ties()
         reach = np.append(0.0, np.cumsum(weights))
         ends = (np.minimum(place, len(weights)) for place in (start, start + size))
         before, after = (reach[end] for end in ends)
@@ -228,8 +223,35 @@ class _Order:
         totals = np.bincount(owner, mean_gain * (after - before), len(self.groups))
         return totals.astype(np.float64)
 
+    def ties(self) -> tuple[Indices, Indices, Indices, Indices]:
+        """Return the blocks of rows of equal score, in order.
 
-def _order(groups: Groups, score: Values, gain: Values, k: int, *, losses: bool) -> _Order:
+        Returns:
+            The first row of each block, its group, its number of rows, and the rows of its group
+            before it.
+
+        """
+        new = np.ones(len(self.code), dtype=np.bool_)
+        new[1:] = (self.code[1:] != self.code[:-1]) | (self.score[1:] != self.score[:-1])
+        first = np.flatnonzero(new)  # [blocks]
+        owner, size = self.code[first], np.diff(first, append=len(new))
+        rows = np.bincount(self.code, minlength=len(self.groups))  # [G]
+        return first, owner, size, first - (np.cumsum(rows) - rows)[owner]
+
+
+def order_groups(
+    groups: Groups, score: Values, gain: Values, k: int, *, losses: bool
+) -> GroupOrder:
+    """Return the rows that count, in order; `ndcg_per_group` documents the arguments.
+
+    Args:
+        groups: `[B]`.
+        score: `[B]`.
+        gain: `[B]`.
+        k: list length.
+        losses: whether gains may be negative.
+
+    """
     _check(groups, score, gain, k)
     frame = pl.DataFrame({"group": group_ids(groups), "score": score, "gain": gain})
     frame = frame.with_columns(pl.col("score", "gain").cast(pl.Float64))
@@ -240,7 +262,7 @@ def _order(groups: Groups, score: Values, gain: Values, k: int, *, losses: bool)
     frame = frame.sort("group", "score", descending=[False, True])
     ids, code = frame["group"].unique(maintain_order=True), frame["group"].rle_id().cast(pl.Int64)
     arrays = (column.to_numpy() for column in (code, frame["score"], frame["gain"]))
-    return _Order(ids, *arrays, seen=seen)
+    return GroupOrder(ids, *arrays, seen=seen)
 
 
 def _check(groups: Groups, score: Values, gain: Values, k: int) -> None:

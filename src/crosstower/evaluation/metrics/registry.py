@@ -37,7 +37,8 @@ class LabelledPredictions:
         labels: `[B]`, finite; 0 or 1 for a binary task.
         predictions: `[B]` in the unit of the labels; probabilities for a binary task.
         kind: of the task.
-        groups: `[B]` ids of `evaluation.group`, None without one or if the task is not binary.
+        groups: `[B]` ids of `evaluation.group`, None without one or for a regression.
+        weights: `[B]` sample weights of the task, None without them.
 
     """
 
@@ -45,6 +46,7 @@ class LabelledPredictions:
     predictions: Floats
     kind: HeadKind
     groups: Groups | None = None
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Metric:
     better: Literal["higher", "lower"] | None = None
     shown: tuple[Place, ...] = ("report", "table", "card", "funnel")
     grouped: bool = False
+    weighted: bool = False
 
     @property
     def heading(self) -> str:
@@ -121,6 +124,7 @@ register_metric = METRICS.decorator(
         better: direction; None for a metric that cannot be monitored.
         shown: places where it is shown.
         grouped: whether it needs groups and is omitted without `evaluation.group`.
+        weighted: whether it needs weights and is omitted without the task's `sample_weight`.
 
     Raises:
         RecipeError: another module has registered the name.

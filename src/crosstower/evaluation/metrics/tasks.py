@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from crosstower.errors import DataError
+from crosstower.evaluation.metrics.grouped import TOP
 from crosstower.evaluation.metrics.registry import (
     Floats,
     Groups,
@@ -24,13 +25,27 @@ from crosstower.recipe.tasks import HeadKind
 DEFAULT_METRIC: dict[HeadKind, str] = {"binary": "log_loss", "regression": "rmse", "rating": "rmse"}
 """The metric to monitor where the recipe names none: the one nearest to the loss."""
 
+WEIGHTED_METRIC: dict[HeadKind, str] = {
+    "binary": "weighted_log_loss",
+    "regression": "weighted_rmse",
+    "rating": "weighted_rmse",
+}
+"""The same for a task with sample weights."""
+
+RANKING_METRIC = f"ndcg@{TOP}"
+"""The same for a loss that learns an order."""
+
 
 def task_metrics(
-    kind: HeadKind, y: Floats, p: Floats, groups: Groups | None = None
+    kind: HeadKind,
+    y: Floats,
+    p: Floats,
+    groups: Groups | None = None,
+    weights: Floats | None = None,
 ) -> dict[str, float]:
     """Return every registered metric of a kind of task, over the rows with a label.
 
-    Without `groups` the metrics that need them, such as gAUC, are omitted.
+    Without `groups` or `weights` the metrics that need them, such as gAUC, are omitted.
 
     >>> found = task_metrics("binary", np.array([0.0, 1.0, np.nan]), np.array([0.2, 0.7, 0.5]))
     >>> found["auc"], round(found["log_loss"], 4)
@@ -40,17 +55,23 @@ def task_metrics(
         kind: of the task.
         y: labels `[B]`, NaN where missing.
         p: predictions `[B]`; probabilities of a binary task.
-        groups: `[B]`, group ids; only for a binary task.
+        groups: `[B]`, group ids; not used for a regression.
+        weights: `[B]`, sample weights, 0 or more.
 
     Raises:
         DataError: lengths differ, a prediction is not finite, or a label or a prediction is
             outside the range of its kind.
 
     """
+    if weights is not None:
+        if len(weights) != len(y):
+            raise DataError(f"metrics need one weight a label, got {len(weights)} and {len(y)}")
+        weights = weights[~np.isnan(y)]
     y, p, groups = drop_missing(y, p, groups)
     _check_binary(y, p) if kind == "binary" else _check_finite(y, p)
-    rows = LabelledPredictions(y, p, kind, groups if kind == "binary" else None)
+    rows = LabelledPredictions(y, p, kind, None if kind == "regression" else groups, weights)
     found = [m for m in metrics_of(kind) if rows.groups is not None or not m.grouped]
+    found = [m for m in found if rows.weights is not None or not m.weighted]
     return {metric.name: number_of(metric, rows) for metric in found}
 
 

@@ -114,7 +114,7 @@ class Plots:
     """Plots side by side, `subject` being read aloud before each title."""
 
     plots: Sequence[Plot]
-    size: Literal["", "pair", "narrow"] = ""
+    size: Literal["", "pair", "narrow", "wide"] = ""
     subject: str = ""
     kind: ClassVar = "plots"
 

@@ -67,13 +67,15 @@ class _Test:
     frame: pl.DataFrame
     labels: Values
     groups: pl.Series | None
+    weights: Values | None
 
     @property
     def metric(self) -> str:
         return "auc" if self.kind == "binary" else "rmse"
 
     def score(self, name: str, role: Role, predictions: Sequence[Values]) -> _Scored:
-        results = [task_metrics(self.kind, self.labels, p, self.groups) for p in predictions]
+        given = self.groups, self.weights
+        results = [task_metrics(self.kind, self.labels, p, *given) for p in predictions]
         summaries = {m: Summary.of([r[m] for r in results]) for m in results[0]}
         return _Scored(ModelMetrics(name, role, summaries), tuple(predictions))
 
@@ -91,6 +93,7 @@ def task_report(
     models: Mapping[str, Sequence[pl.DataFrame]],
     constant: float,
     group: str | None = None,
+    weight: str | None = None,
     slices: Sequence[str] = (),
     id_columns: Collection[str] = (),
     true_probability: str | None = None,
@@ -105,7 +108,8 @@ def task_report(
         models: predictions on the test rows, one frame per seed; the first model is ours, the
             others are baselines. All frames hold the same rows in the same order.
         constant: mean training label, which the constant baseline predicts.
-        group: column for the gAUC of a binary task.
+        group: column for the metrics of groups, such as gAUC.
+        weight: column of sample weights, for the weighted metrics.
         slices: columns to break metrics down by, for the first seed of our model.
         id_columns: those of `slices` whose numbers are names, as in a zip code.
         true_probability: column with the true probability of a binary task.
@@ -116,7 +120,8 @@ def task_report(
         DataError: a column is missing, or the frames do not hold the same rows.
 
     """
-    test = _labelled(task, kind, models, [c for c in (group, true_probability) if c], group)
+    columns = [c for c in (group, weight, true_probability) if c]
+    test = _labelled(task, kind, models, columns, group=group, weight=weight)
     scored = [
         test.score(name, "model" if i == 0 else "baseline", [_predictions(test, f) for f in frames])
         for i, (name, frames) in enumerate(models.items())
@@ -143,7 +148,9 @@ def _labelled(
     kind: HeadKind,
     models: Mapping[str, Sequence[pl.DataFrame]],
     columns: list[str],
+    *,
     group: str | None,
+    weight: str | None,
 ) -> _Test:
     if not models or not all(models.values()):
         raise DataError(f"task '{task}': needs predictions of at least one seed of every model")
@@ -160,8 +167,9 @@ def _labelled(
                 )
     labels = frame[task].cast(pl.Float64)
     frame = frame.filter(_known(labels))
-    groups = frame[group] if group is not None and kind == "binary" else None
-    return _Test(task, kind, frame, frame[task].cast(pl.Float64).to_numpy(), groups)
+    groups = None if group is None else frame[group]
+    weights = None if weight is None else frame[weight].cast(pl.Float64).to_numpy()
+    return _Test(task, kind, frame, frame[task].cast(pl.Float64).to_numpy(), groups, weights)
 
 
 def _known(labels: pl.Series) -> pl.Series:

@@ -1,0 +1,1 @@
+"""Search of a recipe's options by validation: space, trials, study, result and page."""

@@ -1,0 +1,210 @@
+"""Search space of a tuning: from values of options to a recipe. No Optuna."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from crosstower.errors import RecipeError, did_you_mean
+from crosstower.fitting.prepared import differences
+from crosstower.fitting.recipe_checks import check_recipe
+from crosstower.models.registry import config_of
+from crosstower.recipe.overrides import override
+from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.training import Training
+from crosstower.recipe.tune import Dimension
+from crosstower.recipe.validation import validate
+from crosstower.recipe.yaml_reader import read_yaml
+from crosstower.training.optimizers.assign import EMBEDDING_RATES
+
+Space = Mapping[str, Dimension]
+"""Dimensions by the dotted key of an option."""
+
+_SECTIONS = ("model", "training", "retrieval", "schema", "calibration")
+_MEASURED = {
+    "training.monitor": "it is the metric that trials are compared by",
+    "training.seed": "all trials have the same seed; --seeds trains the winner with several",
+    "training.device": "it changes no result",
+    "training.refit": "trials are compared by validation rows, which a refit trains on",
+    "training.trackers": "it changes no result",
+    "retrieval.item": "trials would be measured on other lists",
+    "retrieval.user": "trials would be measured on other lists",
+    "retrieval.items": "trials would be measured on other lists",
+    "retrieval.where": "trials would be measured on other lists",
+    "retrieval.k": "trials would be measured on other lists",
+    "retrieval.valid_queries": "trials would be measured on other lists",
+    "retrieval.exclude_seen": "trials would be measured on other lists",
+    "retrieval.seen_relevant": "trials would be measured on other lists",
+    "model.name": "each model has options of its own; tune the models one after the other",
+}
+
+
+def plain_of(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain data, without its `tune` section."""
+    plain: dict[str, Any] = read_yaml(recipe.to_yaml())
+    plain.pop("tune", None)
+    return plain
+
+
+def applied(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with other values of some options, without its `tune` section.
+
+    Args:
+        recipe: to change.
+        values: by dotted key, such as `{"training.epochs": 3}`.
+
+    Raises:
+        RecipeError: the values do not fit the recipe.
+
+    """
+    plain = plain_of(recipe)
+    for key in values:
+        _name_section(plain["model"], recipe, key)
+    override(plain, {key: _plain(value) for key, value in values.items()})
+    return validate(Recipe, plain)
+
+
+def _name_section(model: dict[str, Any], recipe: Recipe, key: str) -> None:
+    """Write out a section of the model that is left out or given by its name, such as its trunk."""
+    parts = key.split(".")
+    if len(parts) < 3 or parts[0] != "model" or isinstance(model.get(parts[1]), dict):
+        return
+    name = getattr(getattr(_config(recipe), parts[1], None), "name", None)
+    if name is not None:
+        model[parts[1]] = {"name": name}
+
+
+def _config(recipe: Recipe) -> BaseModel:
+    options = {k: v for k, v in recipe.model.items() if k != "name"}
+    return validate(config_of(str(recipe.model["name"])), options, where="model")
+
+
+def check_space(recipe: Recipe, space: Space) -> None:
+    """Refuse a space with an option or a value that the recipe does not take.
+
+    Every choice and both ends of every range are set in the recipe, one at a time.
+
+    Raises:
+        RecipeError: names the key and the value.
+
+    """
+    check_recipe(recipe)
+    if not space:
+        raise RecipeError(
+            "tune.space: nothing to search; name options, such as training.learning_rate: {low:"
+            " 0.0001, high: 0.01, log: true}"
+        )
+    for key, dimension in space.items():
+        _check_key(key)
+        for value in dimension.ends():
+            try:
+                check_recipe(applied(recipe, {key: value}))
+            except RecipeError as error:
+                raise RecipeError(
+                    f"tune.space.{key}: {encoded(value)} is refused: {error}"
+                ) from error
+
+
+def _check_key(key: str) -> None:
+    section = key.partition(".")[0]
+    if section not in _SECTIONS or section == key:
+        hint = did_you_mean(section, list(_SECTIONS))
+        raise RecipeError(
+            f"tune.space.{key}: expected an option of {', '.join(_SECTIONS)}, such as"
+            f" training.learning_rate{hint}"
+        )
+    for fixed, reason in _MEASURED.items():
+        if key == fixed or key.startswith(f"{fixed}."):
+            raise RecipeError(f"tune.space.{key}: cannot be searched, as {reason}; remove it")
+
+
+def encodes_again(recipe: Recipe, space: Space) -> bool:
+    """Return whether trials differ in how rows are encoded, so that each must read them itself."""
+    return any(
+        list(differences(recipe, applied(recipe, {key: value})))
+        for key, dimension in space.items()
+        for value in dimension.ends()
+    )
+
+
+def current_values(recipe: Recipe, space: Space) -> dict[str, Any]:
+    """Return the recipe's own value of every option whose dimension contains it."""
+    whole = recipe.model_dump(mode="json", by_alias=True)
+    whole["model"] = _config(recipe).model_dump(mode="json")
+    whole["training"]["embedding_learning_rate"] = embedding_rate(recipe.training)
+    values = {key: _walked(whole, key) for key in space}
+    return {key: value for key, value in values.items() if contains(space[key], value)}
+
+
+def embedding_rate(settings: Training) -> float:
+    """Return the learning rate of the embeddings, that of their optimiser if none is set."""
+    given = settings.embedding_learning_rate
+    return EMBEDDING_RATES[settings.embedding_optimizer] if given is None else given
+
+
+def contains(dimension: Dimension, value: Any) -> bool:
+    """Return whether a value is one of a dimension's.
+
+    >>> contains(Dimension(low=1, high=4), 3), contains(Dimension(choices=(None, 8)), 4)
+    (True, False)
+    """
+    if dimension.choices:
+        return encoded(value) in map(encoded, dimension.choices)
+    low, high = dimension.low, dimension.high
+    if isinstance(value, bool) or not isinstance(value, int | float) or low is None or high is None:
+        return False
+    if not low <= value <= high or (dimension.whole and value != int(value)):
+        return False
+    steps = 0.0 if dimension.step is None else (value - low) / dimension.step
+    return abs(steps - round(steps)) < 1e-9 if dimension.step is not None else True
+
+
+def suggested(trial: Any, space: Space) -> dict[str, Any]:
+    """Return the values that an Optuna trial tries, by option."""
+    return {key: _suggest(trial, key, dimension) for key, dimension in space.items()}
+
+
+def _suggest(trial: Any, key: str, dimension: Dimension) -> Any:
+    if dimension.choices:
+        return decoded(trial.suggest_categorical(key, [encoded(c) for c in dimension.choices]))
+    low, high, log = dimension.low, dimension.high, dimension.log
+    if dimension.whole:
+        return trial.suggest_int(key, low, high, log=log, step=dimension.step or 1)
+    return trial.suggest_float(key, low, high, log=log, step=dimension.step)
+
+
+def encoded(value: Any) -> str:
+    """Return a choice as text, which Optuna stores.
+
+    >>> encoded((128, 64)), encoded(None)
+    ('[128, 64]', 'null')
+    """
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def decoded(text: str) -> Any:
+    """Return the choice of a text by `encoded`."""
+    return json.loads(text)
+
+
+def stored_values(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as Optuna stores them: choices as text."""
+    return {k: encoded(v) if space[k].choices else v for k, v in values.items()}
+
+
+def given_values(space: Space, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values from those that Optuna stores."""
+    return {k: decoded(v) if space[k].choices else v for k, v in stored.items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _walked(plain: Any, key: str) -> Any:
+    for part in key.split("."):
+        plain = plain.get(part) if isinstance(plain, dict) else None
+    return plain
