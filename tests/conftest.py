@@ -8,6 +8,7 @@ from hypothesis import settings
 from crosstower.recipe.recipe import Recipe, parse_recipe
 
 from .fixtures.bandit import bandit_report, bandit_rows, bandit_run
+from .fixtures.compared import rankers, retrievers
 from .fixtures.counted_films import counted_films
 from .fixtures.counted_rows import counted_run
 from .fixtures.feed import feed_recipe, feed_run
@@ -38,7 +39,9 @@ __all__ = [  # fixtures that several rooms use
     "postgres",
     "postgres_server",
     "proxy",
+    "rankers",
     "rentals",
+    "retrievers",
     "s3_server",
     "search_run",
     "together",

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from crosstower.evaluation import metrics as metrics
     from crosstower.experiments.off_policy.evaluate import evaluate_policy as evaluate_policy
     from crosstower.experiments.off_policy.report import PolicyReport as PolicyReport
+    from crosstower.fitting.comparing.compare import compare as compare
     from crosstower.fitting.fit import fit as fit
     from crosstower.fitting.tuning.tune import tune as tune
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
@@ -108,6 +109,7 @@ _HOMES = {
     ),
     "experiments.off_policy.evaluate": "evaluate_policy",
     "experiments.off_policy.report": "PolicyReport",
+    "fitting.comparing.compare": "compare",
     "fitting.fit": "fit",
     "fitting.tuning.tune": "tune",
     "funnel.evaluation": "evaluate_funnel",
@@ -207,6 +209,7 @@ __all__ = [
     "Utility",
     "Vector",
     "blend_run",
+    "compare",
     "evaluate_funnel",
     "evaluate_policy",
     "fit",

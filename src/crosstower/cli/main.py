@@ -13,6 +13,7 @@ import typer
 from crosstower import __version__
 from crosstower.cli.blend import blend_app
 from crosstower.cli.bundle import bundle_app
+from crosstower.cli.compare import compare_app
 from crosstower.cli.data import data_app
 from crosstower.cli.demo.command import demo_app
 from crosstower.cli.doctor.command import doctor_app
@@ -63,7 +64,7 @@ def _with_joined_lines(part: typer.Typer) -> typer.Typer:
 
 app.add_typer(_with_joined_lines(data_app), name="data", rich_help_panel=DATA)
 for part in (
-    *(init_app, plan_app, prepare_app, fit_app, tune_app, evaluate_app, demo_app),
+    *(init_app, plan_app, prepare_app, fit_app, tune_app, evaluate_app, compare_app, demo_app),
     *(recommend_app, retrieval_app),
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),

@@ -1,0 +1,1 @@
+"""Finished runs side by side: metrics, paired tests and learning curves."""
