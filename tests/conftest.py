@@ -18,6 +18,7 @@ from .fixtures.live_films import live_films
 from .fixtures.object_store import bucket, proxy, s3_server
 from .fixtures.postgres import own_postgres, postgres, postgres_server
 from .fixtures.several import together
+from .fixtures.sourced_films import sourced_films
 from .fixtures.tuned import tuned
 
 __all__ = [  # fixtures that several rooms use
@@ -44,6 +45,7 @@ __all__ = [  # fixtures that several rooms use
     "retrievers",
     "s3_server",
     "search_run",
+    "sourced_films",
     "together",
     "tuned",
 ]

@@ -29,7 +29,7 @@ def bundle(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder or address to create.")
     ],
-    candidates: Candidates = 200,
+    candidates: Candidates = None,
     index: Annotated[
         str,
         typer.Option(

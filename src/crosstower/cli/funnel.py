@@ -32,7 +32,7 @@ def funnel(
     ranking: Annotated[
         Path, typer.Argument(metavar="RANKING", help="Ranking run, with its blend if any.")
     ],
-    candidates: Candidates = 200,
+    candidates: Candidates = None,
     k: Count = 10,
     data: Annotated[
         str | None,
@@ -151,11 +151,13 @@ def print_found(found: pl.DataFrame, as_json: bool) -> None:
         typer.echo("no item matches")
         return
     scores = [name for name in found.columns if name.endswith("__prediction")]
-    fixed = ["rank", "item_id", "score", "retrieval_rank", *scores]
+    sources = ["sources"] if "sources" in found.columns else []
+    fixed = ["rank", "item_id", "score", "retrieval_rank", *sources, *scores]
     others = ("retrieval_score", "blend__score", *fixed)
     attributes = [name for name in found.columns if name not in others]
     names = [*fixed, *attributes[:_SHOWN]]
-    titles = ["", "Item", "Score", "Retrieved", *(n.removesuffix("__prediction") for n in scores)]
+    titles = ["", "Item", "Score", "Retrieved", *(["Sources"] if sources else [])]
+    titles += [name.removesuffix("__prediction") for name in scores]
     rows = [[cell_of(value) for value in row] for row in found.select(names).iter_rows()]
     print_table(None, [*titles, *attributes[:_SHOWN]], rows)
 

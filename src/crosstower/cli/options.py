@@ -34,7 +34,13 @@ Overrides = Annotated[
 ]
 Count = Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of items.")]
 Candidates = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Retrieved items that the ranker scores.")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Retrieved items that the ranker scores (default: 200, or the sum of the quotas of"
+        " the recipe's sources).",
+    ),
 ]
 Where = Annotated[
     str | None,

@@ -114,5 +114,14 @@ def cell_of(value: Any, widest: int = _WIDEST) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.4f}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(_part_of, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        widest = max(widest, _WIDEST_SLICE)
     return text if len(text) <= widest else f"{text[: widest - 1]}…"
+
+
+def _part_of(value: Any) -> str:
+    """Return an element of a list; of a source that found an item, its name and the rank."""
+    if isinstance(value, dict) and "source" in value:
+        return f"{value['source']} {value['rank']}"
+    return str(value)

@@ -48,6 +48,7 @@ from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe
 from crosstower.recipe.schema import Schema
+from crosstower.recipe.sources import kinds_of
 from crosstower.retrieval.data.tower_columns import frozen_columns
 from crosstower.storage.files import new_folder
 from crosstower.training.devices import pick_device
@@ -292,7 +293,7 @@ def create_run(
         facts=facts.model_copy(update={"notes": (*facts.notes, *job.notes(), *notes)}),
         environment=_environment() | {"batch size": str(job.batch_size)},
         tables=tables,
-        modules=MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values()),
+        modules=_own_modules(recipe, models),
         warm_start=None if start is None else str(start.folder.resolve()),
     )
     with new_folder(folder) as aside:  # a folder that exists can always be opened
@@ -304,6 +305,18 @@ def create_run(
         if overwrite and folder.exists():
             shutil.rmtree(folder)
     return Run(folder, recipe, info)
+
+
+def _own_modules(recipe: Recipe, models: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return {name: module} of the entries of one's own that a run needs."""
+    found = MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values())
+    if recipe.sources is None:
+        return found
+    from crosstower.retrieval.sources.registry import (  # noqa: PLC0415 - a ranker needs none of it
+        SOURCES,
+    )
+
+    return found | SOURCES.own(kinds_of(recipe.sources).values())
 
 
 def _environment() -> dict[str, str]:

@@ -22,6 +22,7 @@ from crosstower.funnel.online.counters import OnlineCounters
 from crosstower.funnel.online.funnel import OnlineFunnel
 from crosstower.funnel.online.ranker import OnlineRanker
 from crosstower.funnel.online.request import FunnelRequest, Ranked, with_missing_columns
+from crosstower.funnel.retrieved import queries_of, retrieve_candidates
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION, RAW, Scorer
@@ -36,6 +37,9 @@ from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float32]
+
+CANDIDATES = 200
+"""Items that the ranker scores per query, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Funnel:
         retrieval: Run | str | Path,
         ranking: Run | str | Path,
         *,
-        candidates: int = 200,
+        candidates: int | None = None,
         seed: int | None = None,
         rules: Rules | None = None,
     ) -> Funnel:
@@ -74,7 +78,8 @@ class Funnel:
         Args:
             retrieval: a run that retrieves, or its folder.
             ranking: a run that ranks, or its folder.
-            candidates: how many items the ranker gets; all of a catalogue that has fewer.
+            candidates: how many items the ranker gets; all of a catalogue that has fewer. By
+                default 200, or the sum of the quotas of the recipe's sources.
             seed: of both models; the first one of each run if None.
             rules: of the lists; those of the ranking recipe, or else of the retrieval recipe, if
                 None.
@@ -87,10 +92,11 @@ class Funnel:
         """
         retrieval, ranking = Run.of(retrieval), Run.of(ranking)
         _check_kinds(retrieval, ranking)
-        count_of("candidates", candidates, error=QueryError)
+        if candidates is not None:
+            count_of("candidates", candidates, error=QueryError)
         retriever = Retriever.open(retrieval, seed=seed)
         scorer = Ranker.open(ranking, seed=seed).scorer()
-        size = min(candidates, len(retriever.catalogue))
+        size = candidates_or_default(candidates, retriever)
         rules = rules or ranking.recipe.rules or retrieval.recipe.rules or Rules()
         check_rules(rules, retriever.catalogue.kinds, vectors=True)
         return Funnel(retriever, ranking, scorer, size, rules)
@@ -119,11 +125,10 @@ class Funnel:
         size = self.candidates
         return OnlineFunnel(self.retriever, ranker, candidates=size, rules=self.rules)
 
-    @cached_property
+    @property
     def items(self) -> OnlineItems:
         """The items, as rules read them."""
-        retriever = self.retriever
-        return OnlineItems(retriever.catalogue, retriever.index, lambda: retriever.vectors)
+        return self.retriever.online_items
 
     def recommend(
         self,
@@ -153,8 +158,9 @@ class Funnel:
 
         Returns:
             Columns `rank`, `item_id`, `score` (which sorts the list, except for diversity),
-            `retrieval_score`, `retrieval_rank`, `TASK__prediction` per task, `blend__score` if
-            there is a blend, and the item's attributes.
+            `retrieval_score`, `retrieval_rank`, `sources` if the recipe has sources,
+            `TASK__prediction` per task, `blend__score` if there is a blend, and the item's
+            attributes.
 
         Raises:
             QueryError: k, the query or the condition is wrong, the recipe has no users, the ranker
@@ -211,15 +217,14 @@ class Funnel:
             where: a condition on the attributes of items.
 
         Returns:
-            Candidates, best first, and their inner products `[Q, C]`.
+            Candidates, best first, and their inner products `[Q, C]`, or scores of the merge of
+            several sources.
 
         """
-        catalogue, exclude = self.retriever.catalogue, None
-        if retrieval_section_of(self.retriever.run.recipe).exclude_seen:
-            exclude = [catalogue.ids.gather(places) for places in history]
-        hits = self.retriever.index.search(vectors, self.candidates, where=where, exclude=exclude)
-        known = catalogue.places_of(hits.catalogue.ids)  # an index may keep an order of its own
-        return np.append(known, -1)[hits.places], hits.scores
+        found = retrieve_candidates(
+            self.retriever, vectors, queries_of(history), self.candidates, where=where
+        )
+        return found.places, found.scores
 
     def check_k(self, k: int) -> None:
         """Refuse lists of no items, or of more items than there are candidates.
@@ -281,6 +286,20 @@ class Funnel:
         names += [BLEND_SCORE] if self.scorer.blend is not None else []
         kinds = {ROW: pl.Int64()} | dict.fromkeys(names, pl.Float64())
         return pl.DataFrame(schema=kinds | dict.fromkeys(raw, pl.String()))
+
+
+def candidates_or_default(candidates: int | None, retriever: Retriever) -> int:
+    """Return the number of candidates of a funnel, at most the items of the catalogue.
+
+    Args:
+        candidates: as given; None for 200, or the sum of the quotas of the sources.
+        retriever: has the items and the sources.
+
+    """
+    if candidates is None:
+        sources = retriever.sources
+        candidates = CANDIDATES if sources is None else sources.total
+    return min(candidates, len(retriever.catalogue))
 
 
 def _check_kinds(retrieval: Run, ranking: Run) -> None:

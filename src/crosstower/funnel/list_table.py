@@ -29,6 +29,8 @@ def list_table(found: Ranked, catalogue: Catalogue, item_column: str) -> pl.Data
         "retrieval_score": found.retrieval_score,
         "retrieval_rank": found.retrieval_rank,
     }
+    if found.sources is not None:
+        columns["sources"] = found.sources.series()
     columns |= {f"{task}{PREDICTION}": p for task, p in found.predictions.items()}
     if found.blend_score is not None:
         columns[BLEND_SCORE] = found.blend_score

@@ -23,6 +23,7 @@ from crosstower.recipe.overrides import Overrides, override
 from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.rules import Rules
 from crosstower.recipe.schema import Bag, Schema, Sequence
+from crosstower.recipe.sources import Sources
 from crosstower.recipe.split import order_of
 from crosstower.recipe.training import Training
 from crosstower.recipe.tune import Tune
@@ -93,6 +94,11 @@ class Recipe(FrozenModel):
         default=None, description="Makes the recipe train a retriever."
     )
     tune: Tune | None = Field(default=None, description="Options to search by `crosstower tune`.")
+    sources: Sources | None = Field(
+        default=None,
+        description="Sources of the candidates of a funnel, with quotas (default: the retrieval"
+        " model alone).",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +118,15 @@ class Recipe(FrozenModel):
             message = f"name: expected text, as in model: {{name: dcn_v2}}, got {model['name']!r}"
             raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors only
         return model
+
+    @model_validator(mode="after")
+    def _sources_of_a_retriever(self) -> Self:
+        if self.sources is not None and self.retrieval is None:
+            raise ValueError(
+                "sources: not allowed without a retrieval section; move them into the recipe of the"
+                " retriever"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ranks_or_retrieves(self) -> Self:

@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from crosstower.retrieval.indexing import build_index as build_index
     from crosstower.retrieval.tower_vectors import item_vectors as item_vectors
     from crosstower.retrieval.tower_vectors import user_vectors as user_vectors
+    from crosstower.retrieval.sources.registry import register_source as register_source
+    from crosstower.retrieval.sources.rows import SourceRows as SourceRows
+    from crosstower.retrieval.sources.source import CandidateSource as CandidateSource
+    from crosstower.retrieval.sources.source import SourceQuery as SourceQuery
 
 _MODULES = {
     "AnnIndex": "index.ann",
     "Bm25": "baselines.bm25",
+    "CandidateSource": "sources.source",
     "Catalogue": "index.catalogue",
     "Ease": "baselines.models",
     "ExactIndex": "index.exact",
@@ -49,6 +54,8 @@ _MODULES = {
     "MilvusIndex": "index.milvus",
     "PgvectorIndex": "index.pgvector",
     "Popularity": "baselines.models",
+    "SourceQuery": "sources.source",
+    "SourceRows": "sources.rows",
     "TransitionGraph": "baselines.transitions",
     "build_index": "indexing",
     "histories_of": "baselines.models",
@@ -56,11 +63,13 @@ _MODULES = {
     "recommend": "baselines.lists",
     "register_index": "index.registry",
     "user_vectors": "tower_vectors",
+    "register_source": "sources.registry",
 }
 
 __all__ = [
     "AnnIndex",
     "Bm25",
+    "CandidateSource",
     "Catalogue",
     "Ease",
     "ExactIndex",
@@ -74,6 +83,8 @@ __all__ = [
     "MilvusIndex",
     "PgvectorIndex",
     "Popularity",
+    "SourceQuery",
+    "SourceRows",
     "TransitionGraph",
     "build_index",
     "histories_of",
@@ -81,6 +92,7 @@ __all__ = [
     "recommend",
     "register_index",
     "user_vectors",
+    "register_source",
 ]
 
 

@@ -41,6 +41,8 @@ from crosstower.retrieval.data.user_batches import UserBatches
 from crosstower.retrieval.files import lists_frame, write_catalogue
 from crosstower.retrieval.inference import evaluation_lists, hard_lists
 from crosstower.retrieval.objective import RetrievalObjective
+from crosstower.retrieval.sources.checks import check_quotas, check_sources
+from crosstower.retrieval.sources.files import write_sources
 from crosstower.storage.files import write_parquet
 from crosstower.training.run import REFIT, TEST
 
@@ -88,6 +90,7 @@ class RetrievalJob:
         self.monitor = retrieval_monitor(recipe)
         loss_of("retrieval", section.objective, where="retrieval.objective")
         tower_columns_of(recipe)
+        check_sources(recipe)
         if recipe.model["name"] != "two_tower":
             raise RecipeError(
                 f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
@@ -127,6 +130,7 @@ class RetrievalJob:
         baseline_names(self.recipe, len(self.data.items))  # refuse one before the training
         settings, pairs = self.recipe.training, len(self.data.learned)
         self.batch_size = settings.batch_size_for(pairs, smallest=SMALLEST_BATCH)
+        check_quotas(self.recipe, len(self.data.items))
 
     @property
     def encoder(self) -> Encoder:
@@ -203,8 +207,9 @@ class RetrievalJob:
         self.world.first(lambda: write_parquet(lists_frame(shown), folder / TEST))
 
     def save(self, folder: Path) -> None:
-        """Write items, users with their histories, and the test queries."""
+        """Write items, users with their histories, the test queries, and the sources."""
         write_catalogue(folder, self.recipe, self.data)
+        write_sources(folder, self.recipe, self.data)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
         """Write the lists of the baselines, if there are test rows."""

@@ -64,6 +64,11 @@ class OnlineItems:
         return 0 if self.newer is None else len(self.newer.catalogue.ids)
 
     @property
+    def first_newer(self) -> int:
+        """Place of the first newer item, the number of items of the index."""
+        return self._count
+
+    @property
     def _count(self) -> int:
         return len(self._base.active_mask)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from crosstower.retrieval.index.vectors import Floats
 from crosstower.retrieval.online_items import OnlineItems
@@ -15,20 +17,17 @@ from crosstower.values.ids import Id
 _FIRST = 5_000  # items that are looked at before all others are
 
 
-class PopularItems:
-    """Items by their number of training rows, of all queries or of a segment.
+class PopularOrder:
+    """Places of items by their number of training rows, of all queries or of a segment.
 
     Args:
-        items: the catalogue as it is now.
-        counts: training rows of the items of the index `[N]`.
+        counts: training rows of the items `[N]`.
         segments: training rows per segment and item, from `read_segments`.
 
     """
 
-    def __init__(
-        self, items: OnlineItems, counts: Indices, segments: pl.DataFrame | None = None
-    ) -> None:
-        self._items, self._counts = items, counts
+    def __init__(self, counts: Indices, segments: pl.DataFrame | None = None) -> None:
+        self.counts = counts
         self._by_count = np.argsort(-counts, kind="stable")
         self._ends = dict[str, tuple[int, int]]()  # where a segment's items begin and end
         if segments is not None:
@@ -41,6 +40,44 @@ class PopularItems:
             names = [str(name) for name in sizes["segment"]]
             self._ends = dict(zip(names, zip([0, *ends], ends, strict=False), strict=True))
 
+    def has(self, segment: Id) -> bool:
+        """Return whether a segment has training rows."""
+        return str(segment) in self._ends
+
+    def parts(self, segment: Id | None) -> Iterator[tuple[Indices, Indices]]:
+        """Yield items and their rows, the most popular ones first.
+
+        Items without a row of the segment follow in the order of all rows, with 0 rows.
+
+        Args:
+            segment: a segment that `has` knows; None for all queries.
+
+        """
+        own = np.empty(0, np.int64)
+        if segment is not None:
+            part = slice(*self._ends[str(segment)])
+            own = self._own[part]
+            yield own, self._rows[part]
+        for some in (self._by_count[:_FIRST], self._by_count[_FIRST:]):
+            others = some[~np.isin(some, own)] if len(own) else some
+            yield others, self.counts[others] if segment is None else np.zeros(len(others), int)
+
+
+class PopularItems:
+    """The most popular items of a catalogue as it is now.
+
+    Args:
+        items: the catalogue.
+        counts: training rows of the items of the index `[N]`.
+        segments: training rows per segment and item, from `read_segments`.
+
+    """
+
+    def __init__(
+        self, items: OnlineItems, counts: Indices, segments: pl.DataFrame | None = None
+    ) -> None:
+        self._items, self._counts, self._order = items, counts, PopularOrder(counts, segments)
+
     def training_rows(self, places: Indices) -> Indices:
         """Return the number of training rows of the items at `places` `[n]`, 0 for new items."""
         base, newer = places.copy(), places >= len(self._counts)
@@ -51,14 +88,12 @@ class PopularItems:
 
     def has(self, segment: Id) -> bool:
         """Return whether a segment has training rows."""
-        return str(segment) in self._ends
+        return self._order.has(segment)
 
     def best(
         self, k: int, *, where: str | None, excluded: Indices, segment: Id | None = None
     ) -> tuple[Indices, Floats]:
         """Return the places of the most popular items, best first, and their training rows.
-
-        Items without a row of the segment follow in the order of all rows, with 0 rows.
 
         Args:
             k: at most so many.
@@ -70,25 +105,40 @@ class PopularItems:
             QueryError: the condition is wrong.
 
         """
-        places, counts, missing = [np.empty(0, np.int64)], [np.empty(0, np.int64)], k
-        for some, rows in self._parts(segment):
-            now = self._items.current(some)
-            kept = np.flatnonzero((now >= 0) & ~np.isin(now, excluded))
-            kept = kept[self._items.fits(now[kept], where)][:missing]
-            places.append(now[kept])
-            counts.append(rows[kept])
-            missing -= len(kept)
-            if missing <= 0:
-                break
-        return np.concatenate(places), np.concatenate(counts).astype(np.float32)
+        parts = self._order.parts(segment)
+        places, counts = first_fitting(parts, self._items, k, where=where, excluded=excluded)
+        return places, counts.astype(np.float32)
 
-    def _parts(self, segment: Id | None) -> Iterator[tuple[Indices, Indices]]:
-        """Yield items and their rows, the most popular ones first."""
-        own = np.empty(0, np.int64)
-        if segment is not None:
-            part = slice(*self._ends[str(segment)])
-            own = self._own[part]
-            yield own, self._rows[part]
-        for some in (self._by_count[:_FIRST], self._by_count[_FIRST:]):
-            others = some[~np.isin(some, own)] if len(own) else some
-            yield others, self._counts[others] if segment is None else np.zeros(len(others), int)
+
+def first_fitting(
+    parts: Iterable[tuple[Indices, NDArray[Any]]],
+    items: OnlineItems,
+    k: int,
+    *,
+    where: str | None,
+    excluded: Indices,
+) -> tuple[Indices, NDArray[np.float64]]:
+    """Return the first k items that are there and may be shown, where they are now, and scores.
+
+    Args:
+        parts: places of the index and scores, best first; read only as far as necessary.
+        items: the catalogue as it is now.
+        k: at most so many.
+        where: a condition on the attributes.
+        excluded: places to leave out.
+
+    Raises:
+        QueryError: the condition is wrong.
+
+    """
+    places, scores, missing = [np.empty(0, np.int64)], [np.empty(0)], k
+    for some, score in parts:
+        now = items.current(some)
+        kept = np.flatnonzero((now >= 0) & ~np.isin(now, excluded))
+        kept = kept[items.fits(now[kept], where)][:missing]
+        places.append(now[kept])
+        scores.append(score[kept])
+        missing -= len(kept)
+        if missing <= 0:
+            break
+    return np.concatenate(places), np.concatenate(scores).astype(np.float64)

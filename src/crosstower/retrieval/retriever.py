@@ -27,8 +27,13 @@ from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.inference import ItemEncoder
+from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.similar import similar_items
+from crosstower.retrieval.sourced_list import of_sources
+from crosstower.retrieval.sources.files import open_sources
+from crosstower.retrieval.sources.merge import SourceRanks
+from crosstower.retrieval.sources.sources import Sources
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.training.run import INDEX, Run
 from crosstower.values.ids import given_id
@@ -105,6 +110,16 @@ class Retriever:
         return Catalogue(self.items[ID], self.items.drop(ID, COUNT))
 
     @cached_property
+    def sources(self) -> Sources | None:
+        """The sources of candidates; None if the recipe names none.
+
+        Raises:
+            RunError: a file is missing or damaged.
+
+        """
+        return open_sources(self.run)
+
+    @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """Item vectors `[N, D]`, by position."""
         return self.vectors_of(self.items, f"{self.run.folder}: items")
@@ -136,6 +151,9 @@ class Retriever:
     ) -> pl.DataFrame:
         """Return the best items for a user: rank, item_id, score and the item's attributes.
 
+        If the recipe has sources, the items are those of their merge, and the column `sources`
+        tells which sources found each item.
+
         Args:
             user: an id; an unknown user has an empty history, with a `CrosstowerWarning`. If the
                 query has no other information, popular items are returned.
@@ -150,6 +168,9 @@ class Retriever:
             QueryError: the recipe has no users, or the query, an id or the condition is wrong.
 
         """
+        if self.sources is not None:
+            found = of_sources(self, user, k=k, where=where, query=query, history=history)
+            return self._frame(*found)
         if not history and self.nothing_known(user, query):
             return self._frame(self.popular(k, where=where))
         vector, seen = self.query(user, query, history=history)
@@ -159,6 +180,11 @@ class Retriever:
             else None
         )
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
+
+    @cached_property
+    def online_items(self) -> OnlineItems:
+        """The items and the index, to search by place."""
+        return OnlineItems(self.catalogue, self.index, lambda: self.vectors)
 
     def nothing_known(self, user: str | int | None, query: Mapping[str, Any] | None) -> bool:
         """Return whether the query tower has no information; warn about an unknown user."""
@@ -282,8 +308,10 @@ class Retriever:
         texts = {n: c for n, c in columns.items() if n in self._sides.query}
         return [c.source or n for n, c in texts.items() if isinstance(c, Text)]
 
-    def _frame(self, hits: Hits) -> pl.DataFrame:
+    def _frame(self, hits: Hits, sources: SourceRanks | None = None) -> pl.DataFrame:
         found = hits.frame().drop("query")
+        if sources is not None:
+            found = found.with_columns(sources.series())
         places = self.catalogue.places_of(found["item_id"])
         shown = attribute_names(self._attributes, found.columns)
         attributes = self.catalogue.attributes[places].select(self._attributes).rename(shown)

@@ -1,4 +1,4 @@
-"""Candidates of requests: the nearest items, or popular ones where nothing is known."""
+"""Candidates of requests: of one or several sources, or popular ones where nothing is known."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Ranked, RequestState, each, fail
+from crosstower.retrieval.sources.merge import Merged
+from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.values.arrays import Indices
 
 
 def retrieve(states: Sequence[RequestState], catalogue: OnlineCatalogue) -> None:
     """Find the candidates of requests; one that fails does not stop the others.
 
-    Requests of the same size and condition are searched at once. Popular items replace the
-    retrieved ones of a request without a vector.
+    Requests of the same size and condition are searched at once, then each is merged with the
+    other sources. Popular items are the candidates of a request for which nothing is found.
 
     Args:
         states: of the requests.
@@ -27,15 +29,23 @@ def retrieve(states: Sequence[RequestState], catalogue: OnlineCatalogue) -> None
     """
     groups: dict[tuple[int, str | None], list[RequestState]] = {}
     for state in states:
-        if state.vector is not None and state.error is None:
-            groups.setdefault((state.size, state.where), []).append(state)
-    for alike in groups.values():
-        _search(alike, catalogue)
-    popular = [state for state in states if state.vector is None]
-    each(popular, lambda state: _take_popular(state, catalogue))
+        size = nearest_size(catalogue, state.size)
+        if state.vector is not None and state.error is None and size:
+            groups.setdefault((size, state.where), []).append(state)
+    for (size, _), alike in groups.items():
+        _search(alike, catalogue, size)
+    each(states, lambda state: _take_found(state, catalogue))
 
 
-def candidates_of(places: Indices, scores: NDArray[np.float32]) -> Ranked:
+def nearest_size(catalogue: OnlineCatalogue, size: int) -> int:
+    """Return how many of `size` candidates the retrieval model finds; 0 if it is no source."""
+    sources = catalogue.sources
+    if sources is None:
+        return size
+    return 0 if sources.model is None else sources.quota(sources.model, size)
+
+
+def candidates_of(places: Indices, scores: NDArray[np.float32] | NDArray[np.float64]) -> Ranked:
     """Return candidates in the order of retrieval."""
     score = scores.astype(np.float64)
     return Ranked(
@@ -47,18 +57,49 @@ def candidates_of(places: Indices, scores: NDArray[np.float32]) -> Ranked:
     )
 
 
-def _search(alike: Sequence[RequestState], catalogue: OnlineCatalogue) -> None:
-    first, vectors = alike[0], [state.vector for state in alike if state.vector is not None]
+def of_sources(
+    state: RequestState, catalogue: OnlineCatalogue, size: int, where: str | None
+) -> Merged | None:
+    """Return the candidates of all sources for a request, None without sources.
+
+    Raises:
+        QueryError: the condition is wrong.
+
+    """
+    if catalogue.sources is None:
+        return None
+    return catalogue.sources.found(
+        SourceQuery(state.user.history, state.segment),
+        state.nearest,
+        catalogue.items,
+        size,
+        where=where,
+        excluded=state.excluded,
+    )
+
+
+def _search(alike: Sequence[RequestState], catalogue: OnlineCatalogue, size: int) -> None:
+    vectors = [state.vector for state in alike if state.vector is not None]
     excluded = [state.excluded for state in alike]
     try:
         found = catalogue.items.nearest_each(
-            np.concatenate(vectors), first.size, where=first.where, excluded=excluded
+            np.concatenate(vectors), size, where=alike[0].where, excluded=excluded
         )
     except CrosstowerError as error:
         fail(alike, error)
         return
-    for state, one in zip(alike, found, strict=True):
-        state.found = candidates_of(*one)
+    for state, (places, scores) in zip(alike, found, strict=True):
+        state.nearest = places, scores.astype(np.float64)
+
+
+def _take_found(state: RequestState, catalogue: OnlineCatalogue) -> None:
+    found = of_sources(state, catalogue, state.size, state.where)
+    if found is not None and len(found.places):
+        state.found = replace(candidates_of(found.places, found.scores), sources=found.sources)
+    elif found is None and state.vector is not None:
+        state.found = candidates_of(*state.nearest)
+    else:
+        _take_popular(state, catalogue)
 
 
 def _take_popular(state: RequestState, catalogue: OnlineCatalogue) -> None:

@@ -38,8 +38,9 @@ class OnlineCatalogue:
     """Items to find and to change.
 
     `ranked` has them as the ranker reads them, by place; None without a ranker. `id_column` is the
-    column of the item's id, `popular` has the items with most training rows, `keys` the values of
-    items by which events are counted.
+    column of the item's id, `popular` has the items with most training rows, `sources` are those
+    of the candidates (None for the retrieval model alone), `keys` the values of items by which
+    events are counted.
 
     Args:
         retriever: has the items and encodes them as vectors.
@@ -62,6 +63,7 @@ class OnlineCatalogue:
             self.ranked = RankerTable(ranker.items.encode(catalogue.attributes, strict=False))
         counts = retriever.items[COUNT].to_numpy()
         self.popular = PopularItems(self.items, counts, read_segments(retriever.run.folder))
+        self.sources = retriever.sources
         self.keys = ItemKeys(self.items, self.ranked)
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> EncodedItems:

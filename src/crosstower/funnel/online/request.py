@@ -21,6 +21,9 @@ from crosstower.funnel.online.users import NOBODY, RequestUser
 from crosstower.ranking.scorer import RawArrays, Scores
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.queries import NO_ITEMS, Queries
+from crosstower.retrieval.sources.merge import SourceRanks
+from crosstower.retrieval.sources.source import Part
+from crosstower.retrieval.sources.sources import NOTHING
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id
@@ -106,7 +109,8 @@ class Ranked:
     `retrieval_rank` is 0 for candidates that rules have added. `explanation` and `counted`, the
     counts of events that the ranker has read, are set if the request wants an explanation.
     `charges` are the places that were charged to the budget of a campaign. `began` is the time of
-    `time.perf_counter` at which the first stage began.
+    `time.perf_counter` at which the first stage began. `sources` tells which sources found each
+    candidate; None without sources, where the retrieval model found all.
     """
 
     places: Indices
@@ -131,6 +135,7 @@ class Ranked:
     charges: tuple[tuple[int, Charge], ...] = ()
     counted: Counted | None = None
     began: float = 0.0
+    sources: SourceRanks | None = None
 
     def take(self, at: Indices) -> Ranked:
         """Return the candidates at `at`, in that order."""
@@ -144,6 +149,7 @@ class Ranked:
             self,
             draw=draw,
             counted=None if self.counted is None else self.counted.take(at),
+            sources=None if self.sources is None else self.sources.take(at),
             places=self.places[at],
             score=self.score[at],
             predictions={task: values[at] for task, values in self.predictions.items()},
@@ -160,8 +166,8 @@ class RequestState:
     `rules` are those of the bundle and the request, `where` is its condition with theirs.
     `size` is the number of candidates, `row` the query as the retriever reads it (None where
     popular items stand in for the retrieved ones) and `vector` `[1, D]` the encoded query;
-    `excluded` are places to leave out. `found` are the candidates that the ranker can read; they
-    get `logits` `[C]` by task, then `scores`.
+    `nearest` are the items nearest to it, `excluded` places to leave out. `found` are the
+    candidates that the ranker can read; they get `logits` `[C]` by task, then `scores`.
     """
 
     request: FunnelRequest
@@ -172,6 +178,7 @@ class RequestState:
     segment: Id | None = None
     row: EncodedRow | None = None
     vector: NDArray[np.float32] | None = None
+    nearest: Part = NOTHING
     excluded: Indices = field(default_factory=lambda: NO_ITEMS)
     found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
     blend: FittedBlend | None = None

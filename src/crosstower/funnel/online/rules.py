@@ -14,10 +14,12 @@ from crosstower.blending.rules.apply import apply_rules
 from crosstower.blending.rules.check import check_rules
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.blending.rules.rows import RuleRows
+from crosstower.funnel.online.candidates import nearest_size, of_sources
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Explanation, FunnelRequest, Ranked, RequestState
 from crosstower.recipe.rules import Rules
 from crosstower.retrieval.online_items import OnlineItems
+from crosstower.retrieval.sources.sources import NOTHING
 from crosstower.values.arrays import Indices
 from crosstower.values.ids import given_id
 
@@ -73,18 +75,23 @@ class FunnelRules:
         places = places[np.sort(np.unique(places, return_index=True)[1])]
         if not len(places):
             return
-        if state.vector is None:
-            scores = self._catalogue.popular.training_rows(places)
-        else:
-            scores = self._items.vectors(places) @ state.vector[0]
-        scores = np.concatenate([found.score, scores.astype(np.float64)])
+        scores = np.concatenate([found.score, self._scores(state, places)])
         state.found = replace(
             found,
             places=np.concatenate([found.places, places]),
             score=scores,
             retrieval_rank=np.append(np.arange(1, len(found.places) + 1), np.zeros_like(places)),
             retrieval_score=scores,
+            sources=None if found.sources is None else found.sources.extended(len(places)),
         )
+
+    def _scores(self, state: RequestState, places: Indices) -> NDArray[np.float64]:
+        """Return scores of added candidates on the scale of those that were retrieved."""
+        if state.found.sources is not None:
+            return np.zeros(len(places))  # no source has found them
+        if state.vector is None:
+            return self._catalogue.popular.training_rows(places).astype(np.float64)
+        return (self._items.vectors(places) @ state.vector[0]).astype(np.float64)
 
     def order(self, state: RequestState) -> None:
         """Apply the rules of a request to its candidates, which are in order."""
@@ -109,12 +116,22 @@ class FunnelRules:
 
     def _for_slot(self, state: RequestState, where: str) -> Indices:
         where = where if state.where is None else f"({where}) and ({state.where})"
-        vector, excluded = state.vector, state.excluded
-        if vector is None:
-            return self._catalogue.popular.best(
-                _SLOT_CANDIDATES, where=where, excluded=excluded, segment=state.segment
-            )[0]
-        return self._items.nearest(vector, _SLOT_CANDIDATES, where=where, excluded=excluded)[0]
+        vector, excluded, nearest = state.vector, state.excluded, NOTHING
+        if vector is not None:
+            size = nearest_size(self._catalogue, _SLOT_CANDIDATES)
+            if size:
+                places, scores = self._items.nearest(vector, size, where=where, excluded=excluded)
+                nearest = places, scores.astype(np.float64)
+        found = of_sources(
+            replace(state, nearest=nearest), self._catalogue, _SLOT_CANDIDATES, where
+        )
+        if found is not None and len(found.places):
+            return found.places
+        if found is None and vector is not None:
+            return nearest[0]
+        return self._catalogue.popular.best(
+            _SLOT_CANDIDATES, where=where, excluded=excluded, segment=state.segment
+        )[0]
 
     def _pinned(self, state: RequestState, rules: Rules) -> Indices:
         places = self._items.places_of([pin.item for pin in rules.pin])

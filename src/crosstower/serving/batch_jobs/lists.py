@@ -11,6 +11,7 @@ import polars as pl
 from crosstower.funnel.online.request import Ranked
 from crosstower.ranking.scorer import BLEND_SCORE, PREDICTION
 from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.sources.merge import SourceRanks
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,11 @@ class ListRows:
     Args:
         catalogue: of the items.
         k: length of a list.
-        stages: whether to add `retrieval_rank`, `retrieval_score`, `TASK__prediction` per task, and
-            `blend__score` if there is a blend.
+        stages: whether to add `retrieval_rank`, `retrieval_score`, `sources` if there are any,
+            `TASK__prediction` per task, and `blend__score` if there is a blend.
         tasks: of the ranker; empty without one.
         blended: whether there is a blend.
+        sources: names of the sources of candidates; empty for the retrieval model alone.
 
     """
 
@@ -32,6 +34,7 @@ class ListRows:
     stages: bool = False
     tasks: tuple[str, ...] = ()
     blended: bool = False
+    sources: tuple[str, ...] = ()
 
     def frame(self, keys: pl.Series, lists: Sequence[Ranked]) -> pl.DataFrame:
         """Return the rows of the lists `[Q]` whose users, or rows, are `keys` `[Q]`."""
@@ -54,6 +57,8 @@ class ListRows:
         # Candidates that rules have added were not retrieved.
         ranks = pl.Series("retrieval_rank", rank)
         found = [ranks.set(ranks == 0, None), pl.Series("retrieval_score", score)]
+        if self.sources:
+            found.append(self._sources(lists))
         for task in self.tasks:
             values = [one.predictions.get(task, np.empty(0)) for one in lists]
             found.append(pl.Series(f"{task}{PREDICTION}", self._joined(values, np.float64)))
@@ -61,6 +66,14 @@ class ListRows:
             scores = [_given(one.blend_score) for one in lists]
             found.append(pl.Series(BLEND_SCORE, self._joined(scores, np.float64)))
         return found
+
+    def _sources(self, lists: Sequence[Ranked]) -> pl.Series:
+        """Return the sources of each item; popular items that stand in for others have none."""
+        parts = [SourceRanks.none(self.sources)]
+        for one in lists:
+            own = one.sources or SourceRanks.none(self.sources).extended(len(one.places))
+            parts.append(own.take(np.arange(min(len(one.places), self.k))))
+        return SourceRanks.concatenate(parts).series()
 
     def _joined(self, parts: Sequence[np.ndarray], kind: type[np.number]) -> np.ndarray:
         """Return the first `k` of each part, one after the other."""

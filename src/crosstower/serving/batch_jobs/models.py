@@ -14,6 +14,7 @@ from crosstower.ranking.ranker import Ranker
 from crosstower.retrieval.files import FOLDER
 from crosstower.retrieval.queries import Queries
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.sources.files import SOURCES_FOLDER
 from crosstower.serving.batch_jobs.lists import ListRows
 from crosstower.serving.bundle.bundle import Bundle
 from crosstower.serving.bundle.live import Live
@@ -74,13 +75,14 @@ class OpenModel:
 
     def list_rows(self, k: int, *, stages: bool) -> ListRows:
         """Return what makes rows of lists."""
-        ranker = self.funnel.ranker
+        ranker, sources = self.funnel.ranker, self.funnel.catalogue.sources
         return ListRows(
             self.funnel.retriever.catalogue,
             k,
             stages=stages,
             tasks=() if ranker is None else tuple(ranker.tasks),
             blended=ranker is not None and ranker.blends.own is not None,
+            sources=() if sources is None else sources.names,
         )
 
 
@@ -136,14 +138,16 @@ def open_model(place: str | Place, *, seed: int | None = None, check: bool = Tru
 def digest_of_model(opened: OpenModel) -> str:
     """Return 12 or more hexadecimal digits that stand for the content of a model.
 
-    That of a run covers weights, encoder, items, users and index.
+    That of a run covers weights, encoder, items, users, index and sources.
     """
     if opened.version is not None:
         return opened.version
     retriever = opened.funnel.retriever
     tables = [retriever.run.folder / FOLDER / name for name in ("items.parquet", "users.parquet")]
     index = sorted(retriever.index_folder.rglob("*"))
-    return _digest_of_run(retriever.run, retriever.name, retriever.seed, [*tables, *index])
+    sources = sorted((retriever.run.folder / FOLDER / SOURCES_FOLDER).rglob("*"))
+    others = [*tables, *index, *sources]
+    return _digest_of_run(retriever.run, retriever.name, retriever.seed, others)
 
 
 def digest_of_ranker(ranker: Ranker) -> str:

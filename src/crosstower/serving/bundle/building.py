@@ -17,7 +17,7 @@ from crosstower.data.progress import OnProgress, no_progress
 from crosstower.data.sources.joins import JoinMatch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import reference_of
-from crosstower.funnel.funnel import Funnel
+from crosstower.funnel.funnel import CANDIDATES, Funnel
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
@@ -60,7 +60,7 @@ def make_bundle(
     *,
     index: str = "auto",
     index_options: Mapping[str, Any] | None = None,
-    candidates: int = 200,
+    candidates: int | None = None,
     seed: int | None = None,
     data: Any = None,
     rules: Rules | str | Path | None = None,
@@ -76,7 +76,8 @@ def make_bundle(
         index: engine of the index of the items; auto is approximate from 20,000 items on if its
             recall@10 is at least 0.95.
         index_options: of that engine.
-        candidates: how many items the ranker gets.
+        candidates: how many items the ranker gets; by default 200, or the sum of the quotas of the
+            sources of the retrieval run.
         seed: of both models; the first one of each run if None.
         data: the rows again, where the ranker was trained on a data frame and its blend may be
             fitted again by content types that were not stored.
@@ -95,11 +96,13 @@ def make_bundle(
     """
     place = place_argument("out", out, error=BundleError, expected="the folder to write")
     refuse_existing(place, error=BundleError)
-    count_of("candidates", candidates, error=BundleError)
+    if candidates is not None:
+        count_of("candidates", candidates, error=BundleError)
     given: Any = [runs] if isinstance(runs, Run | str | Path) else runs
     if not isinstance(given, Sequence):
         raise BundleError(f"runs: expected one or two runs or their folders, got {described(runs)}")
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
+    candidates = candidates or _candidates(retrieval)
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     exploration = given_exploration(explore)
     try:
@@ -247,6 +250,12 @@ class _Maker:
 def _recipe_rules(*runs: Run | None) -> Rules | None:
     """Return the rules of the first run whose recipe has some."""
     return next((r.recipe.rules for r in runs if r is not None and r.recipe.rules), None)
+
+
+def _candidates(retrieval: Run | None) -> int:
+    """Return the default number of candidates: the quotas of the sources, if there are any."""
+    sources = None if retrieval is None else retrieval.recipe.sources
+    return CANDIDATES if sources is None else sum(source.quota for source in sources.values())
 
 
 def _by_kind(runs: Sequence[Run]) -> tuple[Run | None, Run | None]:

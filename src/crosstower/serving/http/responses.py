@@ -74,7 +74,15 @@ def _item(found: Ranked, i: int, item_id: Any) -> dict[str, Any]:
         "blend_score": _number(found.blend_score, i),
         "team": None,
         "moves": {rule: int(places[i]) for rule, places in moved.items() if places[i]},
+        "sources": _sources(found, i) if found.explanation is not None else None,
     }
+
+
+def _sources(found: Ranked, i: int) -> dict[str, Any] | None:
+    """Return {source: its rank and score} of a candidate, None without sources."""
+    if found.sources is None:
+        return None
+    return {name: {"rank": r, "score": s} for name, (r, s) in found.sources.of(i).items()}
 
 
 def _drawn(found: Ranked, count: int) -> list[dict[str, Any]]:
@@ -135,6 +143,7 @@ def _stages(found: Ranked, ids: list[Any]) -> dict[str, Any]:
             "ranked_rank": columns[2][i],
             "blended_rank": columns[3][i],
             "type": columns[4][i],
+            "sources": _sources(found, i),
         }
         for i in range(count)
     ]

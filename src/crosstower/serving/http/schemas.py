@@ -171,6 +171,13 @@ class _Response(FrozenModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class SourceHit(_Response):
+    """Rank and score of a candidate in a source that found it."""
+
+    rank: int
+    score: float
+
+
 class ListItem(_Response):
     """An item of a response; stages that the bundle lacks are null."""
 
@@ -193,6 +200,9 @@ class ListItem(_Response):
         default=None, description="Arm whose ranking picked the item of an interleaved list."
     )
     moves: dict[str, int] = Field(default={}, description="Places up by rule, with `explain`.")
+    sources: dict[str, SourceHit] | None = Field(
+        default=None, description="Sources that found the item, with `explain`."
+    )
     counts: dict[str, list[int]] | None = Field(
         default=None,
         description="Events that the ranker has counted by column, with `explain`; of a ratio also"
@@ -212,6 +222,9 @@ class Candidate(_Response):
     ranked_rank: int | None
     blended_rank: int | None
     type: str | None
+    sources: dict[str, SourceHit] | None = Field(
+        default=None, description="Sources that found the candidate; null without sources."
+    )
 
 
 class Stages(_Response):

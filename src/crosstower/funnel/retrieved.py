@@ -1,0 +1,147 @@
+"""The candidates of many queries, of one or several sources. Shapes: Q queries, C candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.sources.merge import Merged
+from crosstower.retrieval.sources.source import Part, SourceQuery
+from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.values.arrays import Indices
+from crosstower.values.ids import Id
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Candidates of Q queries.
+
+    Args:
+        places: `[Q, C]` in the catalogue, best first, -1 where there are fewer.
+        scores: `[Q, C]`, inner products, or scores of the merge.
+        names: S sources; none if the retrieval model found all.
+        ranks: `[Q, C, S]`, from 1; 0 where the source has not found the candidate.
+
+    """
+
+    places: Indices
+    scores: NDArray[np.float32]
+    names: tuple[str, ...]
+    ranks: NDArray[np.int32]
+
+    @staticmethod
+    def joined(parts: Sequence[Retrieved]) -> Retrieved:
+        """Return the candidates of all parts, in order."""
+        width = max(part.places.shape[1] for part in parts)
+        places, scores, ranks = (
+            np.concatenate([_wide(getattr(part, name), width, fill) for part in parts])
+            for name, fill in (("places", -1), ("scores", -np.inf), ("ranks", 0))
+        )
+        return Retrieved(places, scores, parts[0].names, ranks)
+
+
+def retrieve_candidates(
+    retriever: Retriever,
+    vectors: NDArray[np.float32],
+    queries: Sequence[SourceQuery],
+    size: int,
+    *,
+    where: str | None = None,
+) -> Retrieved:
+    """Return the candidates of queries, without the histories if the recipe says so.
+
+    Args:
+        retriever: with its index and its sources.
+        vectors: `[Q, D]` of the queries.
+        queries: their histories and segments.
+        size: maximum number of candidates per query.
+        where: a condition on the attributes of items.
+
+    Raises:
+        QueryError: the condition is wrong.
+
+    """
+    sources = retriever.sources
+    if sources is None:
+        places, scores = _nearest(retriever, vectors, queries, size, where)
+        return Retrieved(places, scores, (), np.zeros((*places.shape, 0), np.int32))
+    size_of_model = 0 if sources.model is None else sources.quota(sources.model, size)
+    nearest = _nearest_parts(retriever, vectors, queries, size_of_model, where)
+    hidden = retrieval_section_of(retriever.run.recipe).exclude_seen
+    found = [
+        sources.found(
+            query,
+            part,
+            retriever.online_items,
+            size,
+            where=where,
+            excluded=query.history if hidden else query.history[:0],
+        )
+        for query, part in zip(queries, nearest, strict=True)
+    ]
+    return _stacked(found, sources.names)
+
+
+def queries_of(
+    histories: Sequence[Indices], segments: Sequence[Id | None] | None = None
+) -> list[SourceQuery]:
+    """Return the queries of sources, from histories and segments `[Q]`."""
+    known = [None] * len(histories) if segments is None else segments
+    return [SourceQuery(places, one) for places, one in zip(histories, known, strict=True)]
+
+
+def _nearest_parts(
+    retriever: Retriever,
+    vectors: NDArray[np.float32],
+    queries: Sequence[SourceQuery],
+    size: int,
+    where: str | None,
+) -> list[Part]:
+    """Return what the retrieval model finds for each query; nothing if it is no source."""
+    if not size:
+        return [NOTHING] * len(queries)
+    places, scores = _nearest(retriever, vectors, queries, size, where)
+    return [
+        (row[row >= 0], score[row >= 0].astype(np.float64))
+        for row, score in zip(places, scores, strict=True)
+    ]
+
+
+def _nearest(
+    retriever: Retriever,
+    vectors: NDArray[np.float32],
+    queries: Sequence[SourceQuery],
+    size: int,
+    where: str | None,
+) -> tuple[Indices, NDArray[np.float32]]:
+    """Return places `[Q, C]`, -1 where there are fewer, and inner products."""
+    catalogue, exclude = retriever.catalogue, None
+    if retrieval_section_of(retriever.run.recipe).exclude_seen:
+        exclude = [catalogue.ids.gather(query.history) for query in queries]
+    hits = retriever.index.search(vectors, size, where=where, exclude=exclude)
+    known = catalogue.places_of(hits.catalogue.ids)  # an index may keep an order of its own
+    return np.append(known, -1)[hits.places], hits.scores
+
+
+def _stacked(found: Sequence[Merged], names: tuple[str, ...]) -> Retrieved:
+    width = max((len(one.places) for one in found), default=0)
+    shape = len(found), width
+    places, scores = np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32)
+    ranks = np.zeros((*shape, len(names)), np.int32)
+    for row, one in enumerate(found):
+        count = len(one.places)
+        places[row, :count], scores[row, :count] = one.places, one.scores
+        ranks[row, :count] = one.sources.ranks
+    return Retrieved(places, scores, names, ranks)
+
+
+def _wide(values: NDArray[Any], width: int, fill: float) -> NDArray[Any]:
+    """Return values `[Q, C, ...]` padded to `[Q, width, ...]`."""
+    pad = [(0, 0), (0, width - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
+    return np.pad(values, pad, constant_values=fill)

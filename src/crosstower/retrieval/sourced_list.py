@@ -1,0 +1,67 @@
+"""A list of a retrieval run with several sources, for one user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crosstower.errors import QueryError
+from crosstower.recipe.arguments import count_of
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
+from crosstower.retrieval.index.index import Hits
+from crosstower.retrieval.queries import NO_ITEMS
+from crosstower.retrieval.sources.merge import SourceRanks
+from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.values.ids import Id, given_id
+
+if TYPE_CHECKING:
+    from crosstower.retrieval.retriever import Retriever
+
+
+def of_sources(
+    retriever: Retriever,
+    user: str | int | None,
+    *,
+    k: int,
+    where: str | None,
+    query: Mapping[str, Any] | None,
+    history: Sequence[str | int] | None,
+) -> tuple[Hits, SourceRanks | None]:
+    """Return the best items of all sources, as a funnel without a ranker does.
+
+    Popular items are returned if no source finds an item. Arguments and errors are those of
+    `Retriever.recommend`.
+    """
+    count_of("k", k, error=QueryError)
+    sources, items, nearest = retriever.sources, retriever.online_items, NOTHING
+    nothing = not history and retriever.nothing_known(user, query)
+    vector, seen = retriever.query(user, query, history=history)
+    out = seen if retrieval_section_of(retriever.run.recipe).exclude_seen else NO_ITEMS
+    if sources is None:
+        raise QueryError("the recipe has no sources")
+    if sources.model is not None and not nothing:
+        size = sources.quota(sources.model, k)
+        places, scores = items.nearest(vector, size, where=where, excluded=out)
+        nearest = places, scores.astype(np.float64)
+    asked = SourceQuery(seen, _segment(retriever, user, query))
+    found = sources.found(asked, nearest, items, k, where=where, excluded=out)
+    if not len(found.places):
+        return retriever.popular(k, where=where), None
+    scores = found.scores[None].astype(np.float32)
+    return Hits(retriever.catalogue, found.places[None], scores), found.sources
+
+
+def _segment(
+    retriever: Retriever, user: str | int | None, query: Mapping[str, Any] | None
+) -> Id | None:
+    """Return the segment of a query, or of the user's last row; None if it is unknown."""
+    name = retrieval_section_of(retriever.run.recipe).segment
+    if name is None:
+        return None
+    known = None if user is None else retriever.queries.known(user)
+    own = {} if known is None else known.row
+    value = (query or {}).get(name, own.get(name))
+    return None if value in (None, "") else given_id(f"query: '{name}'", value)
