@@ -51,9 +51,10 @@ FACES = {
         wide_side
     """,
     "crosstower.retrieval": """
-        AnnIndex Bm25 Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls IndexFacts IndexItems
-        ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity TransitionGraph build_index
-        histories_of item_vectors recommend register_index user_vectors
+        AnnIndex Bm25 CandidateSource Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls
+        IndexFacts IndexItems ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity
+        TransitionGraph build_index histories_of item_vectors recommend register_index
+        register_source user_vectors
     """,
     "crosstower.data.datasets.worlds": """
         DriftingFeed Session World description make world_names

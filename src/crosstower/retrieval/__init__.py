@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from crosstower.retrieval.index.registry import register_index as register_index
     from crosstower.retrieval.indexing import IndexFacts as IndexFacts
     from crosstower.retrieval.indexing import build_index as build_index
+    from crosstower.retrieval.sources.registry import register_source as register_source
+    from crosstower.retrieval.sources.source import CandidateSource as CandidateSource
     from crosstower.retrieval.tower_vectors import item_vectors as item_vectors
     from crosstower.retrieval.tower_vectors import user_vectors as user_vectors
-    from crosstower.retrieval.sources.registry import register_source as register_source
-    from crosstower.retrieval.sources.rows import SourceRows as SourceRows
-    from crosstower.retrieval.sources.source import CandidateSource as CandidateSource
-    from crosstower.retrieval.sources.source import SourceQuery as SourceQuery
 
 _MODULES = {
     "AnnIndex": "index.ann",
@@ -54,16 +52,14 @@ _MODULES = {
     "MilvusIndex": "index.milvus",
     "PgvectorIndex": "index.pgvector",
     "Popularity": "baselines.models",
-    "SourceQuery": "sources.source",
-    "SourceRows": "sources.rows",
     "TransitionGraph": "baselines.transitions",
     "build_index": "indexing",
     "histories_of": "baselines.models",
     "item_vectors": "tower_vectors",
     "recommend": "baselines.lists",
     "register_index": "index.registry",
-    "user_vectors": "tower_vectors",
     "register_source": "sources.registry",
+    "user_vectors": "tower_vectors",
 }
 
 __all__ = [
@@ -83,16 +79,14 @@ __all__ = [
     "MilvusIndex",
     "PgvectorIndex",
     "Popularity",
-    "SourceQuery",
-    "SourceRows",
     "TransitionGraph",
     "build_index",
     "histories_of",
     "item_vectors",
     "recommend",
     "register_index",
-    "user_vectors",
     "register_source",
+    "user_vectors",
 ]
 
 

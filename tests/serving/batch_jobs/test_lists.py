@@ -5,6 +5,7 @@ import polars as pl
 
 from crosstower.funnel.online.request import Ranked
 from crosstower.retrieval.index.catalogue import Catalogue
+from crosstower.retrieval.sources.merge import merged
 from crosstower.serving.batch_jobs.lists import ListRows
 
 ITEMS = Catalogue(["a", "b", "c", "d"])
@@ -60,3 +61,23 @@ def test_parts_have_the_same_types_with_and_without_lists() -> None:
     full = ranked([1], predictions={"click": np.array([0.5])}, blend_score=np.array([1.0]))
     assert rows.frame(keys, [full]).schema == rows.frame(keys, [ranked([])]).schema
     assert rows.frame(keys[:0], []).schema == rows.frame(keys, [full]).schema
+
+
+def test_sources_of_each_item_are_a_column_of_stages() -> None:
+    names = ("two_tower", "popular")
+    found = merged(
+        names, [(np.array([2, 0]), np.ones(2)), (np.array([0]), np.array([9.0]))], size=3
+    )
+    one = ranked(found.places.tolist(), sources=found.sources)
+    rows = ListRows(ITEMS, 3, stages=True, sources=names)
+    frame = rows.frame(pl.Series("user_id", [1, 2, 3]), [one, ranked([3]), ranked([])])
+    assert frame["sources"].to_list() == [
+        [
+            {"source": "two_tower", "rank": 2, "score": 1.0},
+            {"source": "popular", "rank": 1, "score": 9.0},
+        ],
+        [{"source": "two_tower", "rank": 1, "score": 1.0}],
+        [],  # a popular item that stands in
+    ]
+    empty = rows.frame(pl.Series("user_id", [], dtype=pl.Int64), [])
+    assert empty.schema == frame.schema

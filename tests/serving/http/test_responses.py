@@ -2,7 +2,12 @@
 
 from fastapi.testclient import TestClient
 
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.bundle.live import Live
+
+from ...fixtures.sourced_films import SourcedFilms
+from ..conftest import Start
 
 
 def test_what_is_served(client: TestClient, bundle: Bundle) -> None:
@@ -21,3 +26,38 @@ def test_what_is_served(client: TestClient, bundle: Bundle) -> None:
     assert client.get("/healthz").json()["status"] == "ok"
     ready = {"status": "ready", "version": bundle.version, "state_behind": 0.0}
     assert client.get("/readyz").json() == ready
+
+
+def test_sources_of_candidates_are_shown(start: Start, sourced_films: SourcedFilms) -> None:
+    """The same as in Python."""
+    client = start(sourced_films.bundle.folder)
+    body = {"user": 3, "k": 4, "query": {"country": "FR", "device": "tv"}}
+    found = client.post("/v1/recommend", json={**body, "stages": True}).json()
+    funnel = Live.open(sourced_films.bundle).needs_funnel
+    expected = funnel.recommend(FunnelRequest(3, body["query"], k=4))
+    assert expected.sources is not None
+    for row, candidate in enumerate(found["stages"]["candidates"]):
+        own = {n: {"rank": r, "score": s} for n, (r, s) in expected.sources.of(row).items()}
+        assert candidate["sources"] == own
+        if row < 4:
+            assert found["items"][row]["sources"] == own
+
+
+def test_items_and_events_sent_to_a_server_reach_the_sources(
+    start: Start, sourced_films: SourcedFilms
+) -> None:
+    client = start(sourced_films.bundle.folder)
+    item = {"film": "f77", "genre": 1, "released": "2031-05-01"}
+    assert client.put("/v1/items", json={"items": [item]}).status_code == 200
+    assert client.delete("/v1/items", params={"id": "f29"}).status_code == 200
+    events = [
+        {"event_id": film, "type": "click", "user": 999, "item_id": film} for film in ("f01", "f04")
+    ]
+    assert client.post("/v1/events", json={"events": events}).status_code == 200
+    body = {"user": 999, "k": 3, "query": {"device": "tv"}, "stages": True}
+    found = client.post("/v1/recommend", json=body).json()["stages"]["candidates"]
+    ranks = {c["item_id"]: {n: s["rank"] for n, s in c["sources"].items()} for c in found}
+    assert ranks["f77"]["new"] == 1
+    assert "f29" not in ranks
+    assert ranks["f04"]["seen"] == 1
+    assert any("item_knn" in of for of in ranks.values())

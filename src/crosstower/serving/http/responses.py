@@ -74,7 +74,7 @@ def _item(found: Ranked, i: int, item_id: Any) -> dict[str, Any]:
         "blend_score": _number(found.blend_score, i),
         "team": None,
         "moves": {rule: int(places[i]) for rule, places in moved.items() if places[i]},
-        "sources": _sources(found, i) if found.explanation is not None else None,
+        "sources": _sources(found, i),
     }
 
 

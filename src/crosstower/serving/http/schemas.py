@@ -201,7 +201,7 @@ class ListItem(_Response):
     )
     moves: dict[str, int] = Field(default={}, description="Places up by rule, with `explain`.")
     sources: dict[str, SourceHit] | None = Field(
-        default=None, description="Sources that found the item, with `explain`."
+        default=None, description="Sources that found the item; null without sources."
     )
     counts: dict[str, list[int]] | None = Field(
         default=None,
