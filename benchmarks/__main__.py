@@ -17,6 +17,7 @@ NAMES = (
     "rechub",
     "ann",
     "rank",
+    "rankers",
     "rules",
     "export",
     "retrieval",
