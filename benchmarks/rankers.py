@@ -3,10 +3,11 @@
     python -m benchmarks rankers [--data adult ...] [--seeds 5] [--out runs/rankers]
 
 `adult` and `movielens` are the examples without hashed crosses, so that all models read the same
-columns. `second_order` is a click log drawn from a factorisation machine, whose best AUC is known;
-`--rows` is its size. Each model stops early by its validation loss, and the test rows are read once
-per training. With several `--rates`, the learning rate of each model is the one with the lowest
-validation loss of the first seed.
+columns; `movielens_history` adds the last 50 films that the user liked before the row, pooled by
+target attention. `second_order` is a click log drawn from a factorisation machine, whose best AUC
+is known; `--rows` is its size. Each model stops early by its validation loss, and the test rows are
+read once per training. With several `--rates`, the learning rate of each model is the one with the
+lowest validation loss of the first seed.
 
 Each training writes OUT/DATA/MODEL/SEED-RATE.json. Those that exist are kept, so that an
 interrupted benchmark goes on; `--table` prints what is there and trains nothing.
@@ -16,6 +17,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +35,16 @@ from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.schema import Schema
 
 LINEAR = "logistic_regression"
+HISTORY = (
+    "data.events=rows",
+    "data.time=timestamp",
+    "schema.columns.liked_before.kind=sequence",
+    "schema.columns.liked_before.table=movie_id",
+    "schema.columns.liked_before.event=liked",
+    "schema.columns.liked_before.by=user_id",
+    "schema.columns.liked_before.max_len=50",
+    "schema.columns.liked_before.pooling=target",
+)
 
 
 @dataclass(frozen=True)
@@ -153,9 +165,9 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.4f}{sd}"
 
 
-def of_example(name: str, folder: Path, _rows: int) -> Data:
+def of_example(name: str, folder: Path, _rows: int, *, overrides: Sequence[str] = ()) -> Data:
     """Return an example without its hashed crosses, which only wide sides read."""
-    recipe = load_recipe(example(name, folder))
+    recipe = load_recipe(example(name, folder), overrides)
     plain = recipe.schema_.plain()
     plain["columns"] = {n: c for n, c in plain["columns"].items() if kind_of(c) != "cross"}
     evaluation = recipe.evaluation.model_copy(update={"baselines": (), "slices": ()})
@@ -183,5 +195,6 @@ def second_order(folder: Path, rows: int) -> Data:
 DATA = {
     "adult": partial(of_example, "adult"),
     "movielens": partial(of_example, "movielens"),
+    "movielens_history": partial(of_example, "movielens", overrides=HISTORY),
     "second_order": second_order,
 }
