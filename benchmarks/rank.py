@@ -6,6 +6,8 @@ Requests: 26 columns of ids and 13 numbers, half of them the user's, and a histo
 attention pools. `repeated` gives every candidate the user's columns, as a file would; `once` pools
 the history once and runs a query tower on one row. In turn, call by call.
 
+Models: one forward pass of each ranker at an equal number of dense parameters, in turn.
+
 Batches: DCN-V2 as `python -m benchmarks train` has it, on its click log, with the peers'
 predictions beside ours: of tensors, and of raw rows in Parquet as `crosstower predict` reads them.
 """
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from benchmarks.batch_scoring import compare
 from benchmarks.click_log import column_sizes
 from benchmarks.machine import describe
+from benchmarks.rank_models import compare_models
 from crosstower.data.batch import Batch
 from crosstower.data.layout import PADDING, RESERVED_CODES, CodeField, Head, Layout, ListField
 from crosstower.data.request import Request
@@ -44,7 +47,7 @@ Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def main(arguments: list[str]) -> None:
-    """Print the two tables."""
+    """Print the three tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks rank", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--ids", type=int, default=1_000_000)
@@ -52,13 +55,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--rows", type=int, default=500_000, help="Of the click log.")
     parser.add_argument("--peers", nargs="*", default=[], metavar="NAME=PYTHON")
-    parser.add_argument("--only", choices=("requests", "batches"))
+    parser.add_argument("--only", choices=("requests", "models", "batches"))
     options = parser.parse_args(arguments)
     settings = {"ids": options.ids, "calls": options.calls, "rows": options.rows, "seed": 0}
     print(describe(threads=torch.get_num_threads(), **settings))
-    if options.only != "batches":
+    if options.only in (None, "requests"):
         _requests(options)
-    if options.only != "requests":
+    if options.only in (None, "models"):
+        compare_models(layout_of(options.ids), calls=options.calls // 5)
+    if options.only in (None, "batches"):
         compare(rows=options.rows, ids=options.ids, peers=options.peers)
 
 
