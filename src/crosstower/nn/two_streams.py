@@ -69,7 +69,7 @@ class BilinearFusion(nn.Module):
         self._heads = heads
         self.linear = nn.Linear(first + second, outputs)
         wide, narrow = first // heads, second // heads
-        scale = (2 / (first + second)) ** 0.5  # Glorot & Bengio 2010
+        scale = (heads * wide * narrow) ** -0.5  # so that widths do not change the size of logits
         self.bilinear = nn.Parameter(scale * torch.randn(outputs, heads, wide, narrow))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
