@@ -47,7 +47,7 @@ def test_a_gate_reads_the_columns_that_it_is_given() -> None:
         ({"gate": ["tagz"]}, r"model\.gate: no column 'tagz'; did you mean 'tags'\?"),
         ({"second_gate": ["z"]}, r"model\.second_gate: no column 'z'.*allowed: a, b, tags, x, y"),
         ({"fusion_heads": 3}, r"divisor of both last widths \[4, 8\], got 3"),
-        ({"gates": False}, "gate_hidden needs gates: true"),
+        ({"gates": False}, "gate_hidden: only with gates: true"),
     ],
 )
 def test_options_that_do_not_fit_are_errors(options: dict[str, object], words: str) -> None:

@@ -45,7 +45,7 @@ def test_the_ratio_is_that_of_the_masks_hidden_layer() -> None:
 
 
 def test_options_of_parallel_blocks_need_them() -> None:
-    with pytest.raises(RecipeError, match="block_width and blocks needs structure: parallel"):
+    with pytest.raises(RecipeError, match="block_width, blocks: only with structure: parallel"):
         model_of(OPTIONS | {"blocks": 2, "block_width": 8})
 
 

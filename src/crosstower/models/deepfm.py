@@ -79,6 +79,7 @@ class DeepFM(nn.Module):
         """Return {head: logits `[B]`} for B encoded rows."""
         fields = self.input(batch.codes, batch.numbers, batch.lists)  # [B, F, D]
         linear = self.wide(batch.codes, batch.numbers, batch.lists)  # [B, T]
-        second = factorised_pairs(fields) @ self.factors  # [B, T]
+        pairs = factorised_pairs(fields).unsqueeze(2)  # [B, D, 1]
+        second = (pairs * self.factors).sum(1)  # [B, T]; not a product, which autocast would round
         deep = self.head(self.mlp(fields.flatten(1)))
         return by_head(self.layout, linear + second + deep)

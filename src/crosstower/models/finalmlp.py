@@ -88,7 +88,7 @@ class FinalMLP(nn.Module):
                 )
             given = sorted({"gate", "second_gate", "gate_hidden"} & self.model_fields_set)
             if given and not self.gates:
-                raise ValueError(f"{' and '.join(given)} needs gates: true")
+                raise ValueError(f"{', '.join(given)}: only with gates: true")
             return self
 
     def __init__(self, layout: Layout, config: Config) -> None:

@@ -75,7 +75,7 @@ class MaskNet(nn.Module):
         def _options_mean_something(self) -> Self:
             given = sorted(_PARALLEL & self.model_fields_set)
             if given and self.structure == "serial":
-                raise ValueError(f"{' and '.join(given)} needs structure: parallel")
+                raise ValueError(f"{', '.join(given)}: only with structure: parallel")
             return self
 
     def __init__(self, layout: Layout, config: Config) -> None:
