@@ -74,6 +74,7 @@ def test_errors_are_messages_with_exit_codes(
         "events",
         "demo",
         "doctor",
+        "validate",
         "data list",
         "experiment report",
     ],

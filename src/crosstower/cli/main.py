@@ -35,6 +35,7 @@ from crosstower.cli.retrieval import retrieval_app
 from crosstower.cli.rollback import rollback_app
 from crosstower.cli.serve import serve_app
 from crosstower.cli.tune import tune_app
+from crosstower.cli.validate import validate_app
 from crosstower.cli.vectors import vectors_app
 from crosstower.cli.versions import versions_app
 from crosstower.errors import CrosstowerError, CrosstowerWarning
@@ -69,7 +70,7 @@ for part in (
     *(predict_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),
-    doctor_app,
+    *(validate_app, doctor_app),
 ):
     app.add_typer(_with_joined_lines(part))
 app.add_typer(_with_joined_lines(experiment_app), name="experiment", rich_help_panel=SERVE)

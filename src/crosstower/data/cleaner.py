@@ -39,6 +39,17 @@ from crosstower.values.columns import Cells, none_bad, number_cells, numbers_of,
 from crosstower.values.ids import text_of_value
 
 OnBadRows = Literal["error", "skip"]
+_SHOWN_CELLS = 3
+
+
+@dataclass
+class BadCells:
+    """The bad cells of a column that were skipped: their number, what was expected, the first."""
+
+    expected: str
+    advice: str
+    count: int = 0
+    first: list[str] = field(default_factory=list[str])
 
 
 @dataclass
@@ -50,6 +61,7 @@ class Cleaner:
     `group` is a column that must hold an id in every row, and `weights` has by task a column that
     must hold a number of at least 0.
     `on_bad_rows`: 'error' stops at the first bad cell, 'skip' drops the row and counts it.
+    `bad_cells` are those of rows left out, by column.
     `implied` counts the labels by (task, the task it needs) that are missing and 0. `with_labels`
     False leaves labels out (prediction).
     """
@@ -64,6 +76,7 @@ class Cleaner:
     weights: Mapping[str, str] = field(default_factory=dict[str, str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    bad_cells: dict[str, BadCells] = field(default_factory=dict[str, BadCells])
 
     def __post_init__(self) -> None:
         """Decide how every column is read."""
@@ -120,6 +133,7 @@ class Cleaner:
         cleaner = copy(self)
         cleaner.on_bad_rows = on_bad_rows or self.on_bad_rows
         cleaner.skipped = Counter() if skipped is None else skipped
+        cleaner.bad_cells = {}
         cleaner.implied = Counter() if implied is None else implied
         return cleaner
 
@@ -151,8 +165,18 @@ class Cleaner:
                 f" {cells.advice}, or set data.on_bad_rows: skip"
             )
         if bad.any():
-            self.skipped[source.removeprefix(MARK)] += int(bad.sum())
+            self._note(cells, chunk, source)
         return ~bad.to_numpy()
+
+    def _note(self, cells: Cells, chunk: Chunk, source: str) -> None:
+        """Count the bad cells of a column, and keep the first."""
+        column, count = source.removeprefix(MARK), int(cells.bad.sum())
+        self.skipped[column] += count
+        known = self.bad_cells.setdefault(column, BadCells(cells.expected, cells.advice))
+        known.count += count
+        for row in cells.bad.arg_true()[: _SHOWN_CELLS - len(known.first)]:
+            cell = _shown(chunk.frame[source][row])
+            known.first.append(f"row {chunk.first_row + row} of {chunk.origin}: {cell}")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from crosstower.cli.init.giveaways import TELLING, repeated_rows, single_auc
 from crosstower.cli.init.guesses import Guess, plain, positive_text
 from crosstower.data.split import SPLITS
+from crosstower.fitting.validation.giveaways import TELLING, repeated_rows, single_auc
 from crosstower.recipe.split import Split
 
 CHECK = "# Check: "

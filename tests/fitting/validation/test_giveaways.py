@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosstower.cli.init.giveaways import repeated_rows, single_auc
+from crosstower.fitting.validation.giveaways import repeated_rows, single_auc
 from crosstower.recipe.split import RandomSplit, TimeSplit
 
 RANDOM = np.random.default_rng(0)
