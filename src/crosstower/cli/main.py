@@ -20,6 +20,7 @@ from crosstower.cli.doctor.command import doctor_app
 from crosstower.cli.evaluate import evaluate_app
 from crosstower.cli.events import events_app
 from crosstower.cli.experiment import experiment_app
+from crosstower.cli.explain import explain_app
 from crosstower.cli.export import export_app
 from crosstower.cli.fit import fit_app
 from crosstower.cli.funnel import funnel_app
@@ -67,7 +68,7 @@ app.add_typer(_with_joined_lines(data_app), name="data", rich_help_panel=DATA)
 for part in (
     *(init_app, plan_app, prepare_app, fit_app, tune_app, evaluate_app, compare_app, demo_app),
     *(recommend_app, retrieval_app),
-    *(predict_app, blend_app, funnel_app, off_policy_app),
+    *(predict_app, explain_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),
     *(validate_app, doctor_app),

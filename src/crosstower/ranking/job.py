@@ -37,6 +37,7 @@ from crosstower.nn.world import ALONE, World
 from crosstower.ranking.calibration.calibrators import fit_calibrators
 from crosstower.ranking.data import Prepared, prepare
 from crosstower.ranking.group_notes import check_groups, group_notes, uncalibrated_notes
+from crosstower.ranking.importance import write_importance
 from crosstower.ranking.monitor import all_loss, ranking_monitor
 from crosstower.ranking.prepared_rows import load_rows, store_rows
 from crosstower.ranking.scorer import PREDICTION, calibrated
@@ -45,7 +46,7 @@ from crosstower.recipe.calibration import check_calibration
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
 from crosstower.recipe.tasks import Rating, Regression
 from crosstower.storage.files import write_parquet
-from crosstower.training.run import CALIBRATION, REFIT, TEST, VALID
+from crosstower.training.run import CALIBRATION, REFIT, TEST, VALID, Run
 from crosstower.training.trainer import predict_logits
 
 _VALIDATION_ROWS = 8192
@@ -247,7 +248,10 @@ class RankingJob:
             shutil.copytree(self.stored / COUNTERS, folder / COUNTERS)
 
     def finish(self, folder: Path, on_progress: OnProgress) -> None:
-        """Do nothing: a ranker's baselines are models."""
+        """Write the importance of the columns on the validation rows."""
+        del on_progress
+        rows, targets = self.prepared.rows["valid"], self.prepared.targets["valid"]
+        write_importance(Run.open(folder), rows, targets)
 
     def _predict(self, model: nn.Module, split: str, precision: str) -> pl.DataFrame:
         logits = predict_logits(

@@ -18,6 +18,8 @@ from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
 from crosstower.errors import RunError, notify
 from crosstower.ranking.calibration.calibrators import Calibrators, load_calibrators
+from crosstower.ranking.explain import Explanation
+from crosstower.ranking.explain_rows import explain_rows
 from crosstower.ranking.scored_rows import RowScorer
 from crosstower.ranking.scorer import Precision, Scorer
 from crosstower.training.run import BLEND, CALIBRATION, Run
@@ -162,6 +164,36 @@ class Ranker:
         blended = blend and not with_labels
         rows = self._rows(columns, precision, tally, blend=blended)
         yield from rows.targets(source) if with_labels else rows.predictions(source)
+
+    def explain(
+        self,
+        data: Any,
+        *,
+        rows: Sequence[int] | None = None,
+        background: int = 128,
+        seed: int = 0,
+    ) -> tuple[Explanation, ...]:
+        """Return what each column moved in the predictions of some rows.
+
+        The contributions of a task's columns sum to the prediction minus the base, the mean
+        prediction of validation rows that the run keeps. They are Shapley values by sampling: see
+        `crosstower.ranking.explain.shapley_values`. Several rows may be the candidates of one
+        request.
+
+        Args:
+            data: a row as a mapping, rows as a list of mappings, a path, or a polars, pandas or
+                Arrow table; labels are not needed.
+            rows: numbers of the rows to explain, from 0; all of them if None.
+            background: number of validation rows to compare with; more give smaller errors.
+            seed: of the orders in which columns are exchanged.
+
+        Raises:
+            DataError: a column is missing, a cell is bad, or there is no such row.
+            RunError: the run keeps no background rows.
+
+        """
+        scorer = self.scorer().of_rows()
+        return explain_rows(self.run, scorer, data, rows=rows, background=background, seed=seed)
 
     def _rows(
         self, columns: Sequence[str], precision: Precision, tally: Tally | None, *, blend: bool

@@ -22,6 +22,7 @@ from crosstower.evaluation.reports.report import write_report
 from crosstower.evaluation.reports.task_report import task_report
 from crosstower.ranking.calibration.calibrators import load_calibrators
 from crosstower.ranking.data import evaluation_columns
+from crosstower.ranking.importance import importance_content
 from crosstower.ranking.ranker import Ranker
 from crosstower.recipe.schema import Categorical
 from crosstower.recipe.tasks import Binary
@@ -69,6 +70,7 @@ def new_predictions(run: Run, source: Source) -> tuple[dict[str, list[pl.DataFra
 def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
     """Return the evaluation of every task."""
     schema, evaluation = run.recipe.schema_, run.recipe.evaluation
+    important = importance_content(run)
     names = [c.source or n for n, c in schema.columns.items() if isinstance(c, Categorical)]
     return tuple(
         task_report(
@@ -82,6 +84,7 @@ def task_reports(run: Run, frames: Predictions) -> tuple[TaskReport, ...]:
             id_columns=names,
             true_probability=task.true_probability if isinstance(task, Binary) else None,
             calibrated_by=run.recipe.calibration.by,
+            importance=important.get(name),
         )
         for name, task in schema.tasks.items()
     )

@@ -50,7 +50,7 @@ class RowScorer:
         tasks = self.recipe.schema_.tasks
         advice = "keep other columns (--column, columns= in Python), or rename it"
         check_kept(self.columns, tasks, where=source.name, advice=advice)
-        for chunk, frame, batch in self._encoded(source, with_labels=False):
+        for chunk, frame, batch in self.encoded(source, with_labels=False):
             scores = self.scorer.score_encoded(batch, self.scorer.raw(frame))
             scores = _in_place(scores.select(~cs.ends_with(RAW)), frame, chunk)
             kept = {name: chunk.frame[name] for name in self.columns}
@@ -63,15 +63,24 @@ class RowScorer:
             DataError: as `predictions`, or a label is bad.
 
         """
-        for _, frame, batch in self._encoded(source, with_labels=True):
+        for _, frame, batch in self.encoded(source, with_labels=True):
             scores = self.scorer.score_encoded(batch, self.scorer.raw(frame))
             known = targets_of(frame, self.recipe.schema_, list(self.columns))
             yield pl.DataFrame(known.to_dict() | scores.to_dict())
 
-    def _encoded(
+    def encoded(
         self, source: Source, *, with_labels: bool
     ) -> Iterator[tuple[Chunk, pl.DataFrame, Batch]]:
-        """Yield chunks with their good rows, cleaned and encoded ahead by a thread."""
+        """Yield chunks with their good rows, cleaned and encoded ahead by a thread.
+
+        Args:
+            source: of the rows.
+            with_labels: clean the labels as well.
+
+        Raises:
+            DataError: as `predictions`.
+
+        """
         self._check_blend(source)
         cleaner = self.scorer.cleaner(
             extras=self.columns,

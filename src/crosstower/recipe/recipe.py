@@ -39,6 +39,17 @@ ALL_LOSS = "all.loss"
 """Value of `training.monitor` for the combined loss of all tasks."""
 
 
+class Importance(FrozenModel):
+    """Permutation importance of the columns, on a sample of the validation rows.
+
+    >>> Importance(rows=500).repeats
+    5
+    """
+
+    rows: int = Field(default=2000, ge=1, description="Validation rows that are shuffled.")
+    repeats: int = Field(default=5, ge=1, description="Shuffles per column, for error bars.")
+
+
 class Evaluation(FrozenModel):
     """Groups, slices and baselines of the report.
 
@@ -58,6 +69,18 @@ class Evaluation(FrozenModel):
         default=("logistic_regression", "mlp"),
         description="Models that are trained for comparison, with their default options.",
     )
+    importance: Importance | None = Field(
+        default=Importance(),
+        description="Permutation importance of the columns in the report; false omits it and the"
+        " background rows of explanations.",
+    )
+
+    @field_validator("importance", mode="before")
+    @classmethod
+    def _on_or_off(cls, given: Any) -> Any:
+        if isinstance(given, bool):
+            return Importance() if given else None
+        return given
 
 
 class Recipe(FrozenModel):

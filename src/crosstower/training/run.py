@@ -7,6 +7,8 @@
 - `models/NAME/seed-S/`: best and last checkpoint, metrics.jsonl, the predictions of valid.parquet
   and test.parquet, and calibration.json, blend.json and refit.safetensors where there are any
   (weights beyond 2 GB are several files, and best.safetensors.index.json names them)
+- `importance.json`, `background.safetensors`: permutation importance, and encoded validation rows
+  that explanations compare with (rankers, unless `evaluation.importance` is false)
 - `metrics.json`: test metrics of every model, mean and sd over seeds
 - `report.html`
 """
@@ -48,6 +50,7 @@ MARKER = "run.json"
 """File without which a folder is not a run."""
 CALIBRATION, BLEND = "calibration.json", "blend.json"
 BLENDED, METRICS, REPORT = "blended.json", "metrics.json", "report.html"
+IMPORTANCE, BACKGROUND = "importance.json", "background.safetensors"
 VALID, TEST = "valid.parquet", "test.parquet"
 REFIT, REFIT_FOLDER = "refit.safetensors", "refit"
 INDEX = "index"

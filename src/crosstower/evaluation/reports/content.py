@@ -68,6 +68,22 @@ class Slices:
 
 
 @dataclass(frozen=True)
+class ColumnImportance:
+    """By how much shuffling a column makes `metric` worse: (column, mean, sd), largest first.
+
+    `value` is the metric of the `rows` validation rows as they are. `mean` and `sd` are over the
+    repeats, and None where they are undefined. `by_group` are the columns shuffled among groups.
+    """
+
+    metric: str
+    value: float | None
+    rows: int
+    repeats: int
+    columns: tuple[tuple[str, float | None, float | None], ...]
+    by_group: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TaskReport:
     """The report of one task; `task_report` builds it from predictions.
 
@@ -83,6 +99,7 @@ class TaskReport:
     calibration: CalibrationCurve | None
     effect: CalibrationEffect | None = None
     slices: tuple[Slices, ...] = ()
+    importance: ColumnImportance | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from crosstower.evaluation.metrics.registry import metrics_of, names_of, title_of
 from crosstower.evaluation.reports.content import (
@@ -14,6 +14,7 @@ from crosstower.evaluation.reports.content import (
     TaskReport,
 )
 from crosstower.evaluation.reports.page import (
+    NOT_DEFINED,
     Block,
     Card,
     Facts,
@@ -110,6 +111,7 @@ def _task(task: TaskReport, content: ReportContent, name: str) -> Section:
         _lift(task),
         *([Plots(plots)] if plots else []),
         *_effect(task),
+        *_importance(task),
     ]
     for slices in task.slices:
         titles = [_TITLES.get(c) or title_of(c) for c in slices.table.columns]
@@ -160,6 +162,29 @@ def _effect(task: TaskReport) -> Iterator[Block]:
         yield frame_table(f"Calibration of {task.name} by type", columns, task.effect.by_type)
     words = f"Fitted to the validation rows, shown for {task.models[0].name}, first seed."
     yield Text("note", f"{words} The metrics above are those after calibration.")
+
+
+def _importance(task: TaskReport) -> Iterator[Block]:
+    found = task.importance
+    if found is None:
+        return
+    title = title_of(found.metric)
+    rows = [[name, _or_dash(signed, x), _or_dash(number, sd)] for name, x, sd in found.columns]
+    yield Text("heading", "Importance of the columns")
+    yield Table(f"Importance for {task.name}", ["Column", f"{title} lost", "sd"], rows)
+    words = (
+        f"By how much {title} of {found.rows:,} validation rows"
+        f" ({_or_dash(number, found.value)}) becomes worse if the"
+        f" values of a column are shuffled, mean and sd of {found.repeats} shuffles."
+        f" {task.models[0].name}, first seed. Columns that say the same share their importance."
+    )
+    if found.by_group:
+        words += f" Shuffled among groups: {', '.join(found.by_group)}."
+    yield Text("note", words)
+
+
+def _or_dash(shown: Callable[[float], str], value: float | None) -> str:
+    return NOT_DEFINED if value is None else shown(value)
 
 
 def _retrieval(found: RetrievalReport, content: ReportContent) -> Section:

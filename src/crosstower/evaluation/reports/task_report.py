@@ -24,6 +24,7 @@ from crosstower.evaluation.metrics.uncertainty import (
 from crosstower.evaluation.reports.calibration_content import CalibrationEffect, calibration_effect
 from crosstower.evaluation.reports.content import (
     CalibrationCurve,
+    ColumnImportance,
     Lift,
     ModelMetrics,
     Role,
@@ -98,6 +99,7 @@ def task_report(
     id_columns: Collection[str] = (),
     true_probability: str | None = None,
     calibrated_by: str | None = None,
+    importance: ColumnImportance | None = None,
 ) -> TaskReport:
     """Evaluate one task from the predictions of a model and its baselines.
 
@@ -115,6 +117,7 @@ def task_report(
         true_probability: column with the true probability of a binary task.
         calibrated_by: column of the types that calibration was fitted for. A column `task__raw`
             holds the predictions before calibration.
+        importance: of the columns, for the report.
 
     Raises:
         DataError: a column is missing, or the frames do not hold the same rows.
@@ -140,6 +143,7 @@ def task_report(
         calibration=_calibration(test.labels, model.predictions[0]),
         effect=_effect(test, calibrated_by),
         slices=tuple(_slices(test, slices, id_columns)),
+        importance=importance,
     )
 
 
