@@ -9,6 +9,7 @@ NAMES = (
     "vocabulary",
     "warm_start",
     "counters",
+    "position_bias",
     "precision",
     "data",
     "prepare",

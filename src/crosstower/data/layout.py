@@ -17,7 +17,10 @@ All docstrings use these letters for shapes:
 Codes are dense integers. 0, 1 and 2 mean padding, missing and unseen in every field.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from crosstower.recipe.kinds.kind import CodeField, ListField
 from crosstower.recipe.tasks import HeadKind
@@ -93,3 +96,20 @@ class Layout:
         names = [f.name for f in self.codes if f.dim != 0]
         names += [*self.columns_of_numbers(), *(f.name for f in self.lists)]
         return list(dict.fromkeys(names))
+
+    def only(self, columns: Collection[str]) -> Layout:
+        """Return the inputs of some columns, with all outputs."""
+        owners = self.columns_of_numbers()
+        numbers = [(n, o) for n, o in zip(self.numbers, owners, strict=True) if o in columns]
+        return replace(
+            self,
+            codes=tuple(field for field in self.codes if field.name in columns),
+            numbers=tuple(name for name, _ in numbers),
+            lists=tuple(field for field in self.lists if field.name in columns),
+            number_columns=tuple(owner for _, owner in numbers),
+        )
+
+    def without(self, columns: Collection[str]) -> Layout:
+        """Return the inputs of all columns but some, with all outputs."""
+        names = [*(f.name for f in (*self.codes, *self.lists)), *self.columns_of_numbers()]
+        return self.only([name for name in names if name not in columns])

@@ -139,7 +139,8 @@ class OneTraining:
         settings = self.run.recipe.training
         torch.manual_seed(self.seed)
         with building_in(world, settings):
-            model = build(self.job.encoder.layout, self.run.info.models[self.name])
+            section, bias = self.run.info.models[self.name], self.run.recipe.bias
+            model = build(self.job.encoder.layout, section, bias)
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")

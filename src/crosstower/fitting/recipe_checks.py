@@ -49,7 +49,7 @@ def _job_of(recipe: Recipe, world: World) -> Job:
 
 
 def _unread(recipe: Recipe, models: dict[str, dict[str, Any]]) -> list[str]:
-    unread, layout = dict[str, list[str]](), draft_layout(recipe.schema_)
+    unread, layout = dict[str, list[str]](), draft_layout(recipe.served_schema)
     for name, model in models.items():
         try:
             built = build_empty(layout, model)

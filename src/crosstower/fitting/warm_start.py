@@ -225,7 +225,7 @@ def write_start(
 
     """
     tensors, before = read_checkpoint(_checkpoint(earlier, name, seed))
-    empty = build_empty(earlier.encoder.layout, earlier.info.models[name])
+    empty = build_empty(earlier.encoder.layout, earlier.info.models[name], earlier.recipe.bias)
     rows = Rows(code_sources(earlier.encoder, encoder), code_rows(empty), code_rows(model))
     carry_weights(tensors, model, rows)
     optimizers = build_optimizers(model, settings)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from crosstower.data.batch import Batch
 from crosstower.data.layout import Layout
 from crosstower.errors import RecipeError
+from crosstower.nn.position_bias import PositionBias
+from crosstower.recipe.bias import Bias
 from crosstower.recipe.frozen import FrozenModel
 from crosstower.recipe.registry import Registry, itself
 from crosstower.recipe.validation import validate
@@ -75,7 +77,7 @@ def config_of(name: str) -> type[FrozenModel]:
     return MODELS.get(name, where="model.name").Config
 
 
-def build(layout: Layout, model: dict[str, Any]) -> nn.Module:
+def build(layout: Layout, model: dict[str, Any], bias: Bias | None = None) -> nn.Module:
     """Return a new model for the `model` section of a recipe.
 
     >>> import crosstower as ct
@@ -87,11 +89,14 @@ def build(layout: Layout, model: dict[str, Any]) -> nn.Module:
     Args:
         layout: fields, numbers and heads, from a fitted encoder.
         model: `name` and options.
+        bias: columns that only a bias tower reads, which goes with the model in training.
 
     Raises:
         RecipeError: an unknown name or option, or a layout without inputs.
 
     """
+    if bias is not None:
+        return PositionBias(build(layout.without(bias.columns), model), layout, bias)
     name = str(model["name"])
     options = {k: v for k, v in model.items() if k != "name"}
     kind = MODELS.get(name, where="model.name")
@@ -101,16 +106,17 @@ def build(layout: Layout, model: dict[str, Any]) -> nn.Module:
     return kind(layout, config)
 
 
-def build_empty(layout: Layout, model: dict[str, Any]) -> nn.Module:
+def build_empty(layout: Layout, model: dict[str, Any], bias: Bias | None = None) -> nn.Module:
     """Return a new model without weights, which checks its options at no cost.
 
     Args:
         layout: fields and heads of the model.
         model: the `model` section of a recipe.
+        bias: as for `build`.
 
     Raises:
         RecipeError: an unknown name or option, or a layout without inputs.
 
     """
     with torch.device("meta"):
-        return build(layout, model)
+        return build(layout, model, bias)

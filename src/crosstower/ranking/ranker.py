@@ -13,10 +13,12 @@ from torch import nn
 
 from crosstower.blending.blender import FittedBlend, load_blend
 from crosstower.data.counters.counted_source import counted_source_of
+from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.fingerprints import Fingerprints, Recognised
 from crosstower.data.sources.source import Source
 from crosstower.data.tally import Tally
 from crosstower.errors import RunError, notify
+from crosstower.nn.position_bias import PositionBias
 from crosstower.ranking.calibration.calibrators import Calibrators, load_calibrators
 from crosstower.ranking.explain import Explanation
 from crosstower.ranking.explain_rows import explain_rows
@@ -64,13 +66,20 @@ class Ranker:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The network.
+        """The network as it serves: without the bias tower of its training.
 
         Raises:
             RunError: its weights are damaged.
 
         """
-        return self.run.model(self.name, seed=self.seed)
+        model = self.run.model(self.name, seed=self.seed)
+        return model.served() if isinstance(model, PositionBias) else model
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder of the columns that the network reads."""
+        bias = self.run.recipe.bias
+        return self.run.encoder if bias is None else self.run.encoder.without(bias.columns)
 
     @cached_property
     def calibrators(self) -> Calibrators | None:
@@ -91,11 +100,15 @@ class Ranker:
             RunError: there is no such precision.
 
         """
-        return Scorer(self.run.encoder, self.model, self.calibrators, self.blend, precision)
+        return Scorer(self.encoder, self.model, self.calibrators, self.blend, precision)
 
     def tally(self) -> Tally:
-        """Return what counts rows while they are scored, and recognises the training rows."""
-        known = Fingerprints.load(self.run.folder)
+        """Return what counts rows while they are scored, and recognises the training rows.
+
+        Those of a run with a bias tower are not recognised, as they are scored without their bias
+        columns.
+        """
+        known = Fingerprints.load(self.run.folder) if self.run.recipe.bias is None else None
         return Tally(recognised=None if known is None else Recognised(known))
 
     def predict(

@@ -106,7 +106,7 @@ class RowScorer:
     def _check_blend(self, source: Source) -> None:
         """Refuse rows without a column that only the blend reads, and say how to go without."""
         blend, present = self.scorer.blend, source.columns()
-        own = {*self.recipe.schema_.sources(), *self.columns}
+        own = {*self.recipe.served_schema.sources(), *self.columns}
         for name in blend.columns if blend is not None else []:
             if name not in present and name not in own:
                 raise DataError(

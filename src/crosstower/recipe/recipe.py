@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from crosstower.errors import RecipeError, did_you_mean
 from crosstower.recipe.arguments import described, place_argument
+from crosstower.recipe.bias import Bias, check_bias
 from crosstower.recipe.blend import Blend
 from crosstower.recipe.calibration import Calibration
 from crosstower.recipe.chains import binary_tasks, chain_of, with_chain
@@ -112,6 +113,11 @@ class Recipe(FrozenModel):
     )
     blend: Blend | None = Field(default=None, description="Blend of the tasks into one score.")
     rules: Rules | None = Field(default=None, description="Rules of the lists that are served.")
+    bias: Bias | None = Field(
+        default=None,
+        description="Columns of how a row was shown, such as [position, device], read by a tower"
+        " that serving leaves out; or its options.",
+    )
     evaluation: Evaluation = Field(default=Evaluation(), description="Options of the report.")
     retrieval: Retrieval | None = Field(
         default=None, description="Makes the recipe train a retriever."
@@ -251,6 +257,11 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _bias_is_read_alone(self) -> Self:
+        check_bias(self.bias, self.schema_, retrieves=self.retrieval is not None)
+        return self
+
+    @model_validator(mode="after")
     def _monitor_names_a_task(self) -> Self:
         monitor, tasks = self.training.monitor, list(self.schema_.tasks)
         if self.retrieval is not None:
@@ -263,6 +274,11 @@ class Recipe(FrozenModel):
                 f" got '{monitor}'"
             )
         return self
+
+    @property
+    def served_schema(self) -> Schema:
+        """The schema without the columns of the bias tower, which serving leaves out."""
+        return self.schema_ if self.bias is None else self.schema_.without(self.bias.columns)
 
     @property
     def amounts(self) -> tuple[str, ...]:

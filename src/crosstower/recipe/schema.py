@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -147,6 +147,11 @@ class Schema(FrozenModel):
         """Return a schema with some of the columns and no tasks."""
         kept = {n: c for n, c in self.columns.items() if n in names}
         return self.model_copy(update={"columns": kept, "tasks": {}})
+
+    def without(self, names: Collection[str]) -> Schema:
+        """Return a schema without some of the columns, and with all tasks."""
+        kept = {n: c for n, c in self.columns.items() if n not in names}
+        return self.model_copy(update={"columns": kept})
 
     def with_tasks(self, names: list[str]) -> Schema:
         """Return a schema with some of the tasks and those that their labels depend on."""

@@ -278,7 +278,7 @@ class Run:
         folder = self.model_folder(name, seed)
         if name in self.info.modules:
             require_own({name: self.info.modules[name]}, where=str(self.folder))
-        model = build(self.encoder.layout, self.info.models[name])
+        model = build(self.encoder.layout, self.info.models[name], self.recipe.bias)
         load_weights(folder / (REFIT if self.refitted(name, seed) else BEST), model)
         return model.eval()
 

@@ -5,8 +5,8 @@ The same `Encoder` serves training, batch scoring, export and the server, so not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, cast
 
@@ -53,6 +53,11 @@ class Encoder:
     def layout(self) -> Layout:
         """The inputs and outputs of a model for this encoder."""
         return self._plan.layout
+
+    def without(self, names: Collection[str]) -> Encoder:
+        """Return the encoder of all columns but some, which no other column shares."""
+        states = {name: state for name, state in self.states.items() if name not in names}
+        return replace(self, schema=self.schema.without(names), states=states)
 
     def encode(self, frame: pl.DataFrame) -> Batch:
         """Return cleaned rows as tensors; labels are NaN where the frame has none.

@@ -93,7 +93,7 @@ def evaluate_policy(
     run = Run.of(run)
     task, ranker = _reward_task(run, reward), Ranker.open(run)
     scorer, tally = ranker.scorer().of_rows(), ranker.tally()
-    reads = list(dict.fromkeys([*run.recipe.schema_.sources(), *scorer.columns]))
+    reads = list(dict.fromkeys([*run.recipe.served_schema.sources(), *scorer.columns]))
     _check_counts(refits, target, target_actions)
     more = (slot, target, target_actions)
     named = [action, propensity, *(name for name in more if name), *(item_columns or ())]

@@ -41,7 +41,7 @@ def work_of(recipe: Recipe, layout: Layout, *, devices: int) -> Work:
 
     """
     small = _small(layout)
-    model = build(small, recipe.model)
+    model = build(small, recipe.model, recipe.bias)
     tables = tuple(_tables(model, layout, recipe.training, devices=devices))
     held = {id(p) for m in model.modules() for p in _table_parameters(m)}
     dense = sum(p.numel() for p in model.parameters() if id(p) not in held)

@@ -184,7 +184,7 @@ class _Maker:
     def match(self, ranking: Run) -> None:
         """Count the items and users that find their keys in the tables that the ranker joins."""
         retriever = Retriever.open(Run.open(self.folder / RETRIEVAL))
-        rows = RowMaker.of(retriever, ranking, ranking.recipe.schema_.sources())
+        rows = RowMaker.of(retriever, ranking, ranking.recipe.served_schema.sources())
         matches = rows.join_matches(_users(retriever, rows.user))
         self.joins = tuple(match.without_folder() for match in matches)
 
@@ -242,7 +242,7 @@ class _Maker:
         if self.attributes is not None:
             items = self.attributes
             short = [c for c in items.columns if _is_short(items[c])]
-            read = {*names, *run.recipe.schema_.sources()}
+            read = {*names, *run.recipe.served_schema.sources()}
             names = [n for n in [*names, *short] if n in read and n in items.columns]
         return list(dict.fromkeys(names))
 
