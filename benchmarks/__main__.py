@@ -22,6 +22,7 @@ NAMES = (
     "rules",
     "export",
     "retrieval",
+    "sequences",
     "contrastive",
     "losses",
     "ids_only",

@@ -3,7 +3,7 @@
 from benchmarks.machine import example_runs
 from benchmarks.quality import number
 
-EXAMPLES = ("amazon_beauty", "movielens_retrieval", "clothing_search")
+EXAMPLES = ("amazon_beauty", "amazon_sports", "movielens_retrieval", "clothing_search")
 METRICS = ("recall@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10")
 
 

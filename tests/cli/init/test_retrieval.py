@@ -65,6 +65,13 @@ def test_places_in_a_users_history_order_it() -> None:
     assert recipe.retrieval is not None
     assert recipe.retrieval.time == "position"
     assert "position" not in recipe.schema_.columns
+    assert recipe.schema_.columns["history"].pooling == "bsarec"
+    assert (recipe.model["dropout"], recipe.model["normalise"]) == (0.5, False)
+    assert recipe.training.batch_size == 256
+    given = frame.with_columns(split=pl.Series(["train", "train", "train", "valid", "test"] * 40))
+    by_column = written(given, item="item", user="user")
+    assert by_column.data.split.kind == "column"  # it need not follow the order
+    assert by_column.schema_.columns["history"].pooling == "attention"
 
 
 def test_pairs_of_ids_without_an_order_have_a_set_as_history(tmp_path) -> None:

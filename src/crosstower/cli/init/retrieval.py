@@ -10,6 +10,10 @@ from crosstower.data.sources.source import Source, require_columns
 from crosstower.errors import DataError
 
 _SMALL = 20_000
+_ORDERED_MODEL = ["  dropout: 0.5"]
+_ORDERED_TRAINING = ["training:", "  batch_size: 256", "  epochs: 100", "  patience: 10"]
+"""Settings of ordered histories, those of examples/amazon_beauty.yaml."""
+
 _IDS_MODEL = ["  normalise: false", "  temperature: 1.0", "  learn_temperature: false"]
 _IDS_TRAINING = [
     "training:",
@@ -53,27 +57,30 @@ def starter_retrieval_recipe(
     columns = {item: id_guess} | {c: guesses[c] for c in own}
     times = order_columns(frame, guesses)
     alone = user is not None and not (times or query or own)  # pairs of ids, without an order
-    if user is not None:
-        columns["history"] = _history(item, user, unordered=not times)
-    columns |= {c: g for c, g in guesses.items() if c not in own}
     split = split_of(frame, guesses)
-    if user is not None and times and split["kind"] != "column":
+    ordered = user is not None and bool(times) and split["kind"] != "column"
+    if ordered:
         split = {"kind": "leave_last_out", "group": user, "time": times[0]}
+    if user is not None:
+        pooling = "bsarec" if ordered else "attention" if times else None
+        columns["history"] = _history(item, user, pooling)
+    columns |= {c: g for c, g in guesses.items() if c not in own}
     lines = [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in columns.items())]
     lines += ["model:", "  name: two_tower", f"  item: {plain([item, *own])}  # the item tower"]
-    lines += ["  embedding_dim: 64", "  dim: 64", *(_IDS_MODEL if alone else [])]
+    lines += ["  embedding_dim: 64", "  dim: 64", *(_ORDERED_MODEL if ordered else [])]
+    lines += _IDS_MODEL if alone or ordered else []
     lines += ["retrieval:", f"  item: {plain(item)}"]
     lines += _retrieval(frame, user, times, labels, item)
-    lines += _IDS_TRAINING if alone else []
+    lines += _IDS_TRAINING if alone else _ORDERED_TRAINING if ordered else []
     return "\n".join(lines) + "\n"
 
 
-def _history(item: str, user: str, *, unordered: bool) -> Guess:
-    """Return the column of a user's history: a set of items if nothing orders them."""
-    if unordered:
+def _history(item: str, user: str, pooling: str | None) -> Guess:
+    """Return the column of a user's history: a set of items if there is no pooling in order."""
+    if pooling is None:
         return Guess({"kind": "bag"}, f"other items of {user}, filled from the rows")
-    section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": "attention"}
+    section = {"kind": "sequence", "table": item, "max_len": 50, "pooling": pooling}
     return Guess(section, f"earlier items of {user}, filled from the rows")
 
 
