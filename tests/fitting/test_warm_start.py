@@ -188,8 +188,12 @@ def test_a_rare_id_comes_in_once_it_has_been_seen_often_enough(tmp_path: Path) -
     assert users(two) == sorted(counts.filter(pl.col("count") >= 4)["user_id"])
 
 
-def test_a_retriever_goes_on_with_its_items(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pooling", ["attention", "bsarec"])
+def test_a_retriever_goes_on_with_its_items(pooling: str, tmp_path: Path) -> None:
     section = films.recipe(tmp_path, training={"epochs": 1})
+    plain = yaml.safe_load(section.to_yaml())
+    plain["schema"]["columns"]["had"]["pooling"] = pooling
+    section = Recipe.model_validate(plain)
     rows = films.watches().sort("time")
     parts = [rows.filter(pl.col("film") < "f30"), rows.filter(pl.col("film") >= "f15")]
     data = section.data.model_copy(update={"path": None})
@@ -210,6 +214,10 @@ def test_a_retriever_goes_on_with_its_items(tmp_path: Path) -> None:
         store = next(m for m in model.modules() if isinstance(m, EmbeddingStore))
         vectors.append(store.field("film", codes_of(run, codes), {}))
     assert torch.equal(*vectors)
+    layers = {n: p for n, p in start.named_parameters() if ".pools." in n}
+    assert layers
+    known = dict(one.model("two_tower").named_parameters())
+    assert all(torch.equal(parameter, known[name]) for name, parameter in layers.items())
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_every_objective_learns(tmp_path: Path, retrieval: dict[str, Any]) -> No
     assert metrics["two_tower"]["recall@10"]["mean"] > known + 0.08
 
 
-@pytest.mark.parametrize("pooling", ["mean", "gru"])
+@pytest.mark.parametrize("pooling", ["mean", "gru", "transformer", "bsarec", "hstu"])
 def test_every_pooling_learns(tmp_path: Path, pooling: str) -> None:
     columns = {
         "had": {"kind": "sequence", "table": "film", "max_len": 5, "pooling": pooling},
