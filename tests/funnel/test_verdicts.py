@@ -37,6 +37,27 @@ DOWN = Change(0.21, 0.19, Estimate(-0.02, -0.03, -0.011))
             "Diversity lowers NDCG@5 from 0.210 to 0.190 (-0.020, 95 % -0.030 to -0.011).",
         ),
         (
+            "without item_knn",
+            "ranked",
+            DOWN,
+            "Without item_knn, NDCG@5 would fall to 0.190 (-0.020, 95 % -0.030 to -0.011).",
+        ),
+        (
+            "without popular",
+            "ranked",
+            UP,
+            "Without popular, NDCG@5 would rise to 0.270 (+0.060, 95 % +0.050 to +0.070).",
+        ),
+        (
+            "without popular",
+            "ranked",
+            SAME,
+            (
+                "Without popular, NDCG@5 would not change significantly: 0.212 (+0.002, 95 %"
+                " -0.004 to +0.008)."
+            ),
+        ),
+        (
             "all items blended",
             "blended",
             UP,

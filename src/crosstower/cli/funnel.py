@@ -110,10 +110,22 @@ def print_funnel(report: FunnelReport) -> None:
     ]
     title = f"{report.relevant:,} relevant items: lost and gained per stage"
     print_table(title, ["", "Lost", "Gained", "Left", "Share left"], steps)
+    if report.sources:
+        print_table("Relevant items per source of candidates", *_sources(report))
     out = console()
     for sentence in (*report.verdicts, *(f"Note: {note}." for note in report.notes)):
         out.print(sentence, highlight=False)
     out.print(f"{report.ranking}/funnel.json", highlight=False, soft_wrap=True)
+
+
+def _sources(report: FunnelReport) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and the rows of the table of sources."""
+    share = 100 / report.relevant
+    rows = [
+        [s.name, f"{s.quota:,}", f"{s.found:,}", f"{share * s.found:.1f} %", f"{s.alone:,}"]
+        for s in report.sources
+    ]
+    return ["", "Quota", "Found", "Share", "By no other"], rows
 
 
 def _check_options(asks: bool, *, where: str | None, data: str | None, column: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,16 @@ from crosstower.funnel.report import (
     stages_of,
     values_of,
 )
+from crosstower.funnel.retrieved import Retrieved, queries_of, retrieve_candidates
 from crosstower.funnel.ruled import rule_notes, ruled_lists
+from crosstower.funnel.source_figures import found_by_others, source_figures
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
     PERFECT,
     POPULAR,
     RETRIEVED,
+    WITHOUT,
     best_order,
     lists_of,
     padded,
@@ -61,13 +64,19 @@ _FEWEST = 20  # queries; a mean of fewer is meaningless
 class FunnelLists:
     """Lists `[Q, k]` of every stage, and the candidates `[Q, C]` behind them.
 
-    `covered` `[Q]` masks the queries of stages that were evaluated on a sample only.
+    `found` has the same candidates with their sources. `covered` `[Q]` masks the queries of stages
+    that were evaluated on a sample only.
     """
 
     shown: dict[str, Indices]
-    candidates: Indices
+    found: Retrieved
     covered: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
     notes: tuple[str, ...] = ()
+
+    @property
+    def candidates(self) -> Indices:
+        """The candidates `[Q, C]`."""
+        return self.found.places
 
 
 def evaluate_funnel(
@@ -85,7 +94,8 @@ def evaluate_funnel(
 
     The stages are: popular items, retrieved items, `ranked` by the first task of the ranker,
     `blended` and `diversified` if the ranking run has them, ranked and blended over all items (as
-    if retrieval missed nothing), the best order of the candidates, and perfect lists. All of them
+    if retrieval missed nothing), the best order of the candidates, and perfect lists. If the
+    retrieval recipe has sources, the last of the ranker's lists is also made without each. All
     exclude the user's history if the retrieval recipe does.
 
     Args:
@@ -145,9 +155,10 @@ def funnel_lists(
 ) -> FunnelLists:
     """Return the lists of all stages; arguments as in `evaluate_funnel`."""
     evaluation, every = queries.evaluation, np.arange(len(queries))
-    candidates = _candidates(funnel, queries)
+    found = _candidates(funnel, queries)
+    candidates = found.places
     shown = {POPULAR: popular_lists(funnel, queries, k), RETRIEVED: padded(candidates, k)}
-    ranker = _Ranker(funnel, queries, k, on_progress)
+    ranker = _Ranker(funnel, queries, k, on_progress, found)
     ranked, notes = ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
     shown |= ranked
     items = len(funnel.retriever.catalogue.ids)
@@ -158,26 +169,28 @@ def funnel_lists(
             f"all {items:,} items were not ranked, as that exceeds the limit; raise the limit"
         )
     else:
-        whole, more = ranker.lists(some, ranker.all_items, words="ranking all items", of_all=True)
+        all_items = replace(ranker, found=None)
+        whole, more = all_items.lists(some, ranker.all_items, words="ranking all items")
         notes += more
-        shown |= {f"{ALL_ITEMS}{name}": found for name, found in whole.items()}
+        shown |= {f"{ALL_ITEMS}{name}": ranked for name, ranked in whole.items()}
         given = {f"{ALL_ITEMS}{name}": np.isin(every, some) for name in whole}
     if 0 < len(some) < len(queries) and given:
         drawn = f"a sample of {len(some):,} queries, seed {seed}"
         notes.append(f"ranked over all {items:,} items: {drawn}")
     shown[BEST_ORDER] = best_order(candidates, evaluation.relevant, k)
     shown[PERFECT] = perfect(evaluation.relevant, queries=len(queries), k=k)
-    return FunnelLists(shown, candidates, given, tuple(notes))
+    return FunnelLists(shown, found, given, tuple(notes))
 
 
 @dataclass(frozen=True)
 class _Ranker:
-    """Ranks items for queries, one block of rows at a time."""
+    """Ranks items for queries, one block of rows at a time; `found` if they are candidates."""
 
     funnel: Funnel
     queries: FunnelQueries
     k: int
     on_progress: OnProgress
+    found: Retrieved | None
 
     def lists(
         self,
@@ -185,7 +198,6 @@ class _Ranker:
         candidates: Callable[[Indices], Indices],
         *,
         words: str,
-        of_all: bool = False,
     ) -> tuple[dict[str, Indices], list[str]]:
         """Return the lists `[Q, k]` by stage, and notes about rows that could not be scored.
 
@@ -196,7 +208,7 @@ class _Ranker:
         for start in range(0, len(queries), max(_BLOCK // width, 1)):
             part = queries[start : start + max(_BLOCK // width, 1)]
             places = candidates(part)
-            block = self._block(part, places, skipped, of_all=of_all)
+            block = self._block(part, places, skipped)
             for name, shown in block.items():
                 whole = lists.setdefault(name, np.full((len(self.queries), self.k), -1, np.int64))
                 whole[part] = shown
@@ -217,30 +229,38 @@ class _Ranker:
         places[row[mine], item[mine]] = -1
         return places
 
-    def _block(
-        self, part: Indices, places: Indices, skipped: Counter[str], *, of_all: bool
-    ) -> dict[str, Indices]:
+    def _block(self, part: Indices, places: Indices, skipped: Counter[str]) -> dict[str, Indices]:
         query, column = np.nonzero(places >= 0)
         item = places[query, column]
         scored = self.funnel.score(self.queries.columns, part[query], item, skipped=skipped)
         row = scored[ROW].to_numpy()
-        diversity = None if of_all else self.funnel.diversity
+        diversity = None if self.found is None else self.funnel.diversity
         ranks = stage_ranks(scored, query[row], task=self.funnel.task, diversity=diversity)
         shape = len(part), self.k
-        query, item = query[row], item[row]
+        query, column, item = query[row], column[row], item[row]
         lists = {name: lists_of(rank, query, item, shape=shape) for name, rank in ranks.items()}
-        if of_all:
+        if self.found is None:
             return lists
-        return lists | ruled_lists(self.funnel, scored, ranks, query, item, shape=shape)
+        lists |= ruled_lists(self.funnel, scored, ranks, query, item, shape=shape)
+        for source, name in enumerate(self.found.names if len(self.found.names) > 1 else ()):
+            kept = np.flatnonzero(found_by_others(self.found, source)[part[query], column])
+            few = stage_ranks(scored[kept], query[kept], task=self.funnel.task, diversity=diversity)
+            last = list(few.values())[-1]
+            lists[f"{WITHOUT}{name}"] = lists_of(last, query[kept], item[kept], shape=shape)
+        return lists
 
 
-def _candidates(funnel: Funnel, queries: FunnelQueries) -> Indices:
-    size, parts = 2_048, list[Indices]()
+def _candidates(funnel: Funnel, queries: FunnelQueries) -> Retrieved:
+    size, parts = 2_048, list[Retrieved]()
     for start in range(0, len(queries), size):
         part = range(start, min(start + size, len(queries)))
-        history = [queries.history(query) for query in part]
-        parts.append(funnel.retrieve(queries.vectors[start : start + size], history)[0])
-    return np.concatenate(parts)
+        asked = queries_of(
+            [queries.history(query) for query in part],
+            None if queries.segments is None else queries.segments[start : start + size],
+        )
+        vectors = queries.vectors[start : start + size]
+        parts.append(retrieve_candidates(funnel.retriever, vectors, asked, funnel.candidates))
+    return Retrieved.joined(parts)
 
 
 def _report(
@@ -264,6 +284,9 @@ def _report(
     lifts = lifts_of(values, seed=seed)
     steps = steps_of(lists.candidates, lists.shown, relevant)
     items = len(funnel.retriever.catalogue.ids)
+    sources = funnel.retriever.sources
+    quotas = {} if sources is None else sources.quotas
+    figures = source_figures(lists.found, quotas, relevant)
     sizes = {"relevant": len(relevant[0]), "candidates": funnel.candidates, "items": items, "k": k}
     return FunnelReport(
         retrieval=str(funnel.retriever.run.folder),
@@ -274,8 +297,9 @@ def _report(
         stages=stages_of(values, seed=seed),
         lifts=lifts,
         steps=steps,
-        verdicts=verdicts_of(steps, lifts, **sizes),
+        verdicts=verdicts_of(steps, lifts, sources=figures, **sizes),
         notes=(*queries.notes, *rule_notes(funnel.rules), *lists.notes),
+        sources=figures,
     )
 
 

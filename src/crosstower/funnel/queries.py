@@ -39,19 +39,25 @@ from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 from crosstower.values.arrays import Indices
+from crosstower.values.columns import to_ids
+from crosstower.values.ids import Id
 
 _TEST = SPLITS.index("test")
 
 
 @dataclass(frozen=True)
 class FunnelQueries:
-    """Q queries: relevant items and histories, raw query columns `[Q]`, vectors `[Q, D]`."""
+    """Q queries: relevant items and histories, raw query columns `[Q]`, vectors `[Q, D]`.
+
+    `segments` `[Q]` are those of the queries' rows; None if the retrieval recipe has no segment.
+    """
 
     source: str
     evaluation: EvaluationQueries
     columns: pl.DataFrame
     vectors: NDArray[np.float32]
     notes: tuple[str, ...]
+    segments: tuple[Id | None, ...] | None = None
 
     def __len__(self) -> int:
         """Return Q."""
@@ -77,6 +83,7 @@ class FunnelQueries:
             self.columns[kept],
             self.vectors[kept],
             (*self.notes, note),
+            None if self.segments is None else tuple(self.segments[i] for i in kept.tolist()),
         )
 
     def history(self, query: int) -> Indices:
@@ -207,7 +214,14 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
         columns=_columns(funnel, found, frame, columns),
         vectors=vectors.numpy(),
         notes=(*skipped, *found.notes, *_seen_words(queries)),
+        segments=_segments(run.recipe, frame),
     )
+
+
+def _segments(recipe: Recipe, frame: pl.DataFrame) -> tuple[Id | None, ...] | None:
+    """Return the segments `[Q]` of rows, None if the recipe has none."""
+    name = retrieval_section_of(recipe).segment
+    return None if name is None else tuple(to_ids(name, frame[raw_name(name)]).to_list())
 
 
 def _seen_words(queries: EvaluationQueries) -> list[str]:

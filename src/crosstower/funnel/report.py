@@ -19,6 +19,7 @@ from crosstower.evaluation.metrics.per_user import (
 )
 from crosstower.evaluation.metrics.registry import names_of, title_of
 from crosstower.evaluation.reports.notebook import html_table
+from crosstower.funnel.source_figures import SourceFigures
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -28,6 +29,7 @@ from crosstower.funnel.stages import (
     RANKED,
     RETRIEVED,
     RULED,
+    WITHOUT,
     Pairs,
     Step,
 )
@@ -99,6 +101,7 @@ class FunnelReport:
         steps: relevant items lost and gained per stage.
         verdicts: findings in words.
         notes: remarks about the rows.
+        sources: relevant items per source of candidates; none for the retrieval model alone.
 
     """
 
@@ -115,6 +118,7 @@ class FunnelReport:
     steps: tuple[Step, ...]
     verdicts: tuple[str, ...]
     notes: tuple[str, ...]
+    sources: tuple[SourceFigures, ...] = ()
 
     def stage(self, name: str) -> Stage:
         """Return a stage by name."""
@@ -185,13 +189,15 @@ def stages_of(values: Values, *, seed: int = 0) -> tuple[Stage, ...]:
 def lifts_of(values: Values, *, seed: int = 0) -> tuple[Lift, ...]:
     """Return what each stage changes against the one before it, over the same queries.
 
-    After these: what the ranker and the blend would show had they had all items, and the best
-    order of the candidates against the funnel's last stage.
+    After these: what the ranker and the blend would show had they had all items, the best order
+    of the candidates against the funnel's last stage, and the lists without each source.
     """
     order = [name for name in _ORDER if name in values]
     pairs = list(zip(order[1:], order[:-1], strict=True))
     pairs += [(f"{ALL_ITEMS}{name}", name) for name in (RANKED, BLENDED)]
     pairs.append((BEST_ORDER, order[-1]))
+    ranked = [name for name in order if name != RULED]
+    pairs += [(name, ranked[-1]) for name in values if name.startswith(WITHOUT)]
     return tuple(
         Lift(stage, over, _changes(values[stage], values[over], seed))
         for stage, over in pairs

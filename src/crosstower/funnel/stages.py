@@ -23,7 +23,7 @@ Pairs = tuple[Indices, Indices]
 
 POPULAR, RETRIEVED, RANKED = "popular", "retrieved", "ranked"
 BLENDED, DIVERSIFIED, RULED = "blended", "diversified", "ruled"
-ALL_ITEMS = "all items "
+ALL_ITEMS, WITHOUT = "all items ", "without "
 BEST_ORDER, PERFECT = "perfect order of the retrieved", "perfect"
 STEPS = {RANKED: "ranking", BLENDED: "blending", DIVERSIFIED: "diversity", RULED: "rules"}
 
@@ -71,7 +71,7 @@ def lists_of(rank: Indices, query: Indices, item: Indices, *, shape: tuple[int, 
 def best_order(candidates: Indices, relevant: Pairs, k: int) -> Indices:
     """Return the first k candidates `[Q, k]` if the relevant ones came first, in their order."""
     query = np.repeat(np.arange(len(candidates)), candidates.shape[1])
-    hit = _in(relevant, (query, candidates.ravel())).reshape(candidates.shape)
+    hit = are_in(relevant, (query, candidates.ravel())).reshape(candidates.shape)
     later = np.where(candidates < 0, 2, np.where(hit, 0, 1))
     order = np.argsort(later, axis=1, kind="stable")[:, :k]
     return padded(np.take_along_axis(candidates, order, axis=1), k)
@@ -120,14 +120,14 @@ def steps_of(
     stages = {"retrieval": candidates} | {STEPS[n]: lists[n] for n in STEPS if n in lists}
     for name, shown in stages.items():
         query = np.repeat(np.arange(len(shown)), shown.shape[1])
-        now = _in((query, shown.ravel()), relevant)
+        now = are_in((query, shown.ravel()), relevant)
         lost, gained = int((before & ~now).sum()), int((~before & now).sum())
         steps.append(Step(name, lost, gained, int(now.sum())))
         before = now
     return tuple(steps)
 
 
-def _in(pairs: Pairs, wanted: Pairs) -> NDArray[np.bool_]:
+def are_in(pairs: Pairs, wanted: Pairs) -> NDArray[np.bool_]:
     """Return which of the wanted (query, item) pairs are among `pairs`; item -1 never is."""
     width = int(max(pairs[1].max(initial=0), wanted[1].max(initial=0))) + 2
     known, sought = (query * width + item + 1 for query, item in (pairs, wanted))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosstower.funnel.report import TRUE_VALUE, Change, Lift
+from crosstower.funnel.source_figures import SourceFigures, source_sentences
 from crosstower.funnel.stages import (
     ALL_ITEMS,
     BEST_ORDER,
@@ -18,6 +19,7 @@ from crosstower.funnel.stages import (
     RANKED,
     RETRIEVED,
     RULED,
+    WITHOUT,
     Step,
 )
 
@@ -42,9 +44,11 @@ def verdicts_of(
     candidates: int,
     items: int,
     k: int,
+    sources: Sequence[SourceFigures] = (),
 ) -> tuple[str, ...]:
     """Return the sentences of a report; arguments as in `FunnelReport`."""
     sentences = [found_verdict(steps[0], relevant=relevant, candidates=candidates, items=items)]
+    sentences += source_sentences(sources, relevant)
     hurts = False
     for lift in lifts:
         sentences.append(lift_verdict(lift, f"ndcg@{k}"))
@@ -79,6 +83,8 @@ def lift_verdict(lift: Lift, metric: str) -> str:
     change, words = lift.changes[metric], _title(metric)
     if lift.stage.startswith(ALL_ITEMS):
         return _without_retrieval(lift, change, words)
+    if lift.stage.startswith(WITHOUT):
+        return _without_source(lift.stage.removeprefix(WITHOUT), change, words)
     if lift.stage == BEST_ORDER:
         return f"The best order of the candidates would reach {words} {_number(change.after)}."
     subject, before, after = _SUBJECTS[lift.stage], _number(change.before), _number(change.after)
@@ -103,6 +109,14 @@ def _without_retrieval(lift: Lift, change: Change, words: str) -> str:
         f"If retrieval returned all items, {words} would be {would}: it removes items that are"
         " ranked too high."
     )
+
+
+def _without_source(source: str, change: Change, words: str) -> str:
+    would = f"{_number(change.after)} {_interval(change)}"
+    if not change.difference.is_real:
+        return f"Without {source}, {words} would not change significantly: {would}."
+    verb = "fall" if change.difference.mean < 0 else "rise"
+    return f"Without {source}, {words} would {verb} to {would}."
 
 
 def _title(metric: str) -> str:

@@ -32,13 +32,13 @@ class Sources:
         quotas: Mapping[str, int],
         model: str | None = None,
     ) -> None:
-        self._sources, self._quotas, self.model = dict(sources), dict(quotas), model
+        self._sources, self.quotas, self.model = dict(sources), dict(quotas), model
         self.names = tuple(self._sources)
 
     @property
     def total(self) -> int:
         """The sum of the quotas."""
-        return sum(self._quotas.values())
+        return sum(self.quotas.values())
 
     def quota(self, name: str, size: int) -> int:
         """Return the quota of a source for lists of `size` candidates.
@@ -46,7 +46,7 @@ class Sources:
         Above the sum of the quotas, all quotas grow in proportion; below it, they stay, and the
         merged list is cut.
         """
-        return math.ceil(self._quotas[name] * max(size / self.total, 1.0))
+        return math.ceil(self.quotas[name] * max(size / self.total, 1.0))
 
     def found(
         self,
