@@ -40,6 +40,7 @@ from crosstower.retrieval.index.vectors import Vectors, top_places
 from crosstower.retrieval.inference import query_vectors
 from crosstower.retrieval.results import write_retrieval_report
 from crosstower.retrieval.retriever import Retriever
+from crosstower.retrieval.sources.advice import serving_advice
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import report_of
 from crosstower.training.run import Run
@@ -93,6 +94,7 @@ def evaluate_retrieval_on(
             queries.counts,
         ),
         section.k,
+        advice=serving_advice(run.recipe, run.place, len(table)),
     )
     left_out = [f"{n:,} rows left out for '{c}'" for c, n in rows.skipped.items()]
     left_out += omission_words(_omitted(run, len(table)))

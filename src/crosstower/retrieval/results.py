@@ -16,6 +16,7 @@ from crosstower.evaluation.reports.retrieval_report import RelevantItems, retrie
 from crosstower.retrieval.baselines.fit import omitted_baselines
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.files import COUNT, FOLDER, load_lists, read, read_queries
+from crosstower.retrieval.sources.advice import serving_advice
 from crosstower.storage.folders import publish_changes
 from crosstower.training.history import (
     environment_of,
@@ -49,6 +50,7 @@ def stored_report(run: Run) -> RetrievalReport:
         ((name, load_lists(folder / "baselines" / f"{name}.parquet")) for name in names),
         RelevantItems(queries.relevant, queries.cold, counts, run.info.facts.relevant_counts),
         retrieval_section_of(run.recipe).k,
+        advice=serving_advice(run.recipe, run.place, len(counts)),
     )
 
 

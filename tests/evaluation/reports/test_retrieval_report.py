@@ -44,6 +44,13 @@ def test_a_difference_beyond_the_noise_is_told_and_no_other() -> None:
     assert verdict.startswith("two_tower is better than popularity: NDCG@10 +")
     turned = retrieval_report({"m": [RANDOM_LISTS]}, [("b", GOOD)], ANSWERED, [10]).verdicts[0]
     assert turned.startswith("m is worse than b: NDCG@10 -")
+    assert turned.endswith(").")
+    advice = {"b": "Use b.", "c": "Use c."}
+    advised = retrieval_report(
+        {"m": [RANDOM_LISTS]}, [("b", GOOD), ("c", RANDOM_LISTS)], ANSWERED, [10], advice=advice
+    ).verdicts
+    assert advised[0] == f"{turned} Use b."
+    assert "Use c." not in advised[1]
     same = retrieval_report({"m": [GOOD]}, [("b", GOOD)], ANSWERED, [10]).verdicts[0]
     assert same.startswith("m does not differ significantly from b: NDCG@10 +0.0000")
 

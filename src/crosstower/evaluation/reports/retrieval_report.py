@@ -18,6 +18,8 @@ from crosstower.values.arrays import Indices
 
 Pairs = tuple[Indices, Indices]
 
+NO_ADVICE: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True)
 class RelevantItems:
@@ -38,6 +40,8 @@ def retrieval_report(
     baselines: Iterable[tuple[str, Indices]],
     targets: RelevantItems,
     ks: Sequence[int],
+    *,
+    advice: Mapping[str, str] = NO_ADVICE,
 ) -> RetrievalReport:
     """Return the evaluation of models and baselines.
 
@@ -47,6 +51,7 @@ def retrieval_report(
             one of them are in memory.
         targets: the queries and their relevant items.
         ks: list lengths of the metrics.
+        advice: sentence by baseline, for one that is better than the model.
 
     """
     headline = 10 if 10 in ks else ks[-1]
@@ -59,7 +64,9 @@ def retrieval_report(
     for name, shown in baselines:
         models.append(_model(name, [shown], targets, ks, baseline=True))
         gap = ndcg - _ndcg(shown, targets, headline)
-        verdicts.append(_verdict(main, name, gap, headline))
+        verdict = _verdict(main, name, gap, headline)
+        worse = verdict.startswith(f"{main.name} is worse") and name in advice
+        verdicts.append(f"{verdict} {advice[name]}" if worse else verdict)
         recalls[name] = _recalls(shown, slices, targets, headline)
     rows = [int(kept.sum()) for kept in slices.values()]
     table = pl.DataFrame({"slice": list(slices), "rows": rows} | recalls)
