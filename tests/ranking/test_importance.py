@@ -34,7 +34,7 @@ def rows(requests: int = 150) -> pl.DataFrame:
     return pl.DataFrame(frame)
 
 
-def trained(folder: Path, **evaluation: Any) -> Run:
+def trained(folder: Path, *, bias: Any = None, **evaluation: Any) -> Run:
     recipe = ct.Recipe.model_validate(
         {
             "schema": {
@@ -43,6 +43,7 @@ def trained(folder: Path, **evaluation: Any) -> Run:
             },
             "data": {"split": {"kind": "group", "column": "request", "fractions": [0.5, 0.3, 0.2]}},
             "model": {"name": "logistic_regression"},
+            "bias": bias,
             "evaluation": {"baselines": [], **evaluation},
             "training": {"epochs": 8, "batch_size": 32, "precision": "float32"},
         }
@@ -69,6 +70,17 @@ def test_without_it_there_is_neither_file_nor_section(tmp_path: Path) -> None:
     assert not (run.folder / IMPORTANCE).exists()
     assert not (run.folder / BACKGROUND).exists()
     assert "Importance of the columns" not in (run.folder / "report.html").read_text()
+
+
+def test_columns_that_serving_leaves_out_are_left_out(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", bias=["noise"], importance={"rows": 100})
+    found = read_importance(run.folder)
+    assert found is not None
+    lost = {name: spread.mean or 0.0 for name, spread in found.tasks["click"].columns.items()}
+    assert list(lost) == ["mood", "quality"]
+    assert lost["quality"] > lost["mood"]
+    (explained,) = Ranker.open(run).explain(rows(5), rows=[3], background=8)
+    assert set(explained.tasks["click"].contributions) == {"mood", "quality"}
 
 
 def test_columns_of_a_group_are_shuffled_among_groups(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from crosstower.data.encoders.encoder import Encoder
 from crosstower.data.encoders.fit import EncoderFit
 from crosstower.data.ragged import padded
 from crosstower.data.sources.source import Chunk
-from crosstower.ranking.mixed_rows import ColumnMixer
+from crosstower.ranking.mixed_rows import ColumnMixer, with_layout
 from crosstower.recipe.schema import Schema
 
 COLUMNS = {
@@ -52,3 +52,15 @@ def test_mixed_rows_are_those_that_raw_cells_would_give() -> None:
     assert torch.equal(found.codes, expected.codes)  # crosses among them
     assert torch.equal(found.numbers, expected.numbers)
     assert padded(found.lists["tags"]).tolist() == padded(expected.lists["tags"]).tolist()
+
+
+def test_rows_keep_the_columns_of_another_layout() -> None:
+    schema, fitted = encoder()
+    served = fitted.without(["item", "pair", "age"])
+    rows = fitted.encode(cleaned(schema, FRAME))
+    found = with_layout(rows, fitted.layout, served.layout)
+    expected = served.encode(cleaned(served.schema, FRAME))
+    assert torch.equal(found.codes, expected.codes)
+    assert torch.equal(found.numbers, expected.numbers)
+    assert list(found.lists) == list(expected.lists) == ["tags"]
+    assert with_layout(rows, fitted.layout, fitted.layout) is rows

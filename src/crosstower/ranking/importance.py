@@ -21,7 +21,7 @@ from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.evaluation.metrics.registry import direction_of
 from crosstower.evaluation.metrics.tasks import RANKING_METRIC, task_metrics
 from crosstower.evaluation.reports.content import ColumnImportance
-from crosstower.ranking.mixed_rows import ColumnMixer
+from crosstower.ranking.mixed_rows import ColumnMixer, with_layout
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.frozen import FrozenModel
@@ -99,7 +99,8 @@ def write_importance(run: Run, rows: EncodedRows, targets: pl.DataFrame) -> None
     groups = None if group is None else group_ids(targets[group])
     chosen = sample(len(rows), section.rows, groups)
     kept = None if groups is None else groups[chosen]
-    given = LabelledRows(take(rows, chosen), targets[chosen], kept)
+    batch = with_layout(take(rows, chosen), run.encoder.layout, ranker.encoder.layout)
+    given = LabelledRows(batch, targets[chosen], kept)
     metrics = {task: importance_metric(run.recipe, task) for task in run.recipe.schema_.tasks}
     by_group, tasks = importance_of(ranker.scorer(), given, metrics, repeats=section.repeats)
     document = Importance(

@@ -67,6 +67,28 @@ class ColumnMixer:
         )
 
 
+def with_layout(rows: Batch, layout: Layout, wanted: Layout) -> Batch:
+    """Return encoded rows with some of their columns, such as those that serving reads.
+
+    Args:
+        rows: encoded.
+        layout: of the rows.
+        wanted: has no column that `layout` lacks.
+
+    """
+    if wanted == layout:
+        return rows
+    codes = [field.name for field in layout.codes]
+    places = [codes.index(field.name) for field in wanted.codes]
+    numbers = [layout.numbers.index(name) for name in wanted.numbers]
+    return Batch(
+        rows.codes[:, places],
+        rows.numbers[:, numbers],
+        {field.name: rows.lists[field.name] for field in wanted.lists},
+        rows.labels,
+    )
+
+
 def _read(layout: Layout) -> Iterator[str]:
     """Yield the columns of a layout, each once."""
     names = [field.name for field in layout.codes]
