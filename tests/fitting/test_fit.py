@@ -46,7 +46,8 @@ def test_a_run_folder_holds_everything(recipe: Recipe, tmp_path: Path) -> None:
     }
     encoder = {f for f in files if f.startswith("encoder/")}
     alone = {"recipe.yaml", "run.json", "metrics.json", "report.html", "fingerprints.parquet"}
-    assert files - encoder == trainings | alone
+    explained = {"importance.json", "background.safetensors"}
+    assert files - encoder == trainings | alone | explained
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["a"]
 
 
