@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[0.001])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--patience", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=200_000, help="Of second_order.")
+    parser.add_argument("--rows", type=int, default=100_000, help="Of second_order.")
     parser.add_argument("--out", type=Path, default=Path("runs/rankers"))
     parser.add_argument("--table", action="store_true", help="Train nothing.")
     options = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ import polars as pl
 
 from crosstower.recipe.schema import Schema
 
-SIZES = (2000, 1000, 500, 200, 100, 50, 20, 10)
+SIZES = (200, 150, 100, 80, 50, 30, 20, 10)
 FACTORS, NUMBERS, RARITY = 4, 4, 1.0
 LINEAR, PAIRS, SLOPES = 0.5, 1.0, 0.1
 SCHEMA = Schema.model_validate(
