@@ -250,6 +250,10 @@ def _anchored(recipe: Recipe) -> Recipe:
     if data.connection is not None:
         paths["connection"] = anchored_connection(data.connection, Path.cwd())
     sections: dict[str, Any] = {"data": data.model_copy(update=paths)}
+    given = recipe.training.pretrained
+    if given:
+        moved = {n: one.model_copy(update={"path": absolute(one.path)}) for n, one in given.items()}
+        sections["training"] = recipe.training.model_copy(update={"pretrained": moved})
     if recipe.retrieval is not None:
         items = {"items": absolute(recipe.retrieval.items)}
         sections["retrieval"] = recipe.retrieval.model_copy(update=items)

@@ -28,6 +28,7 @@ from crosstower.errors import RecipeError, TrainingError
 from crosstower.fitting.distributed_checks import check_processes
 from crosstower.fitting.one_training import OneTraining
 from crosstower.fitting.prepared import prepared_for, refuse_with_prepared
+from crosstower.fitting.pretrained import check_vectors
 from crosstower.fitting.recipe_checks import check_recipe
 from crosstower.fitting.resuming import blend_again, continued, going_on, named
 from crosstower.fitting.run_place import (
@@ -285,6 +286,7 @@ def create_run(
         overwrite: remove the run in the folder, if there is one.
 
     """
+    check_vectors(recipe, job.encoder)
     facts = job.facts
     info = RunInfo(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

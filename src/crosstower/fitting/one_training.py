@@ -14,6 +14,7 @@ from rich.progress import Progress
 from torch import nn
 
 from crosstower.errors import RunError
+from crosstower.fitting.pretrained import freeze_pretrained, start_from_vectors
 from crosstower.fitting.warm_start import freeze, write_start
 from crosstower.models.registry import build
 from crosstower.nn.table_devices import offload_embeddings
@@ -120,8 +121,9 @@ class OneTraining:
         settings = self.run.recipe.training.model_copy(
             update={"epochs": epochs, "precision": position.precision}
         )
-        model, place = self._new_model(self.world), self.folder / REFIT_FOLDER
+        place = self.folder / REFIT_FOLDER
         self.world.first(lambda: self._drop_stale(place, settings))
+        model = self._new_model(self.world, place)
         self._trained(model, self.job.with_valid(), bar, settings, place=place)
         load_weights(place / BEST, model, world=self.world)
         self.world.first(lambda: same_tensors(place / BEST, self.folder / REFIT))
@@ -135,17 +137,23 @@ class OneTraining:
         if read_position(last).limits != limits_of(settings):
             shutil.rmtree(place)
 
-    def _new_model(self, world: World) -> nn.Module:
-        settings = self.run.recipe.training
+    def _new_model(self, world: World, place: Path | None = None) -> nn.Module:
+        """Return a new model; `place` is the folder of its training, that of the first if None."""
+        recipe, settings = self.run.recipe, self.run.recipe.training
+        last = (place or self.folder) / LAST
         torch.manual_seed(self.seed)
         with building_in(world, settings):
-            section, bias = self.run.info.models[self.name], self.run.recipe.bias
+            section, bias = self.run.info.models[self.name], recipe.bias
             model = build(self.job.encoder.layout, section, bias)
+        if not world.first(lambda: is_stored(last)):  # otherwise a checkpoint has the vectors
+            main = self.name == next(iter(self.run.info.models))
+            start_from_vectors(model, recipe, self.job.encoder, world, main=main)
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
         shard(model, world)
         freeze(model, settings)
+        freeze_pretrained(model, recipe)
         return model
 
     def _start_warm(

@@ -6,6 +6,7 @@ from typing import Any
 
 from crosstower.data.encoders.fit import draft_layout
 from crosstower.errors import RecipeError
+from crosstower.fitting.pretrained import check_pretrained
 from crosstower.models.registry import MODELS, build_empty, config_of
 from crosstower.nn.wide import unread_crosses
 from crosstower.nn.world import ALONE, World
@@ -31,6 +32,7 @@ def check_recipe(
         RecipeError: names the section and the key.
 
     """
+    check_pretrained(recipe)
     job, models = _job_of(recipe, world), models_of(recipe)
     return job, models, _unread(recipe, models)
 

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
+
+
+class Pretrained(FrozenModel):
+    """Vectors that the embedding of a column starts from.
+
+    >>> Pretrained(path="items.parquet", freeze=True).freeze
+    True
+    """
+
+    path: str = Field(description="File of ids and vectors: the column's name and `vector`.")
+    freeze: bool = Field(
+        default=False, description="Whether the embedding stays as given; then all values need one."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, plain: Any) -> Any:
+        return {"path": plain} if isinstance(plain, str) else plain
 
 
 class Training(FrozenModel):
@@ -122,6 +140,11 @@ class Training(FrozenModel):
         default=None,
         description="Part of a retriever that a warm start leaves unchanged: query_tower, so that"
         " new item vectors fit the queries of a served bundle.",
+    )
+    pretrained: dict[str, Pretrained] = Field(
+        default={},
+        description="Vectors that embeddings start from, by column: {COLUMN: {path, freeze}}, or"
+        " {COLUMN: PATH}.",
     )
     refit: bool = Field(
         default=False,

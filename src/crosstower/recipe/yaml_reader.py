@@ -87,6 +87,7 @@ def anchor_paths(plain: dict[str, Any], folder: Place) -> None:
     holders = [(holder, "path") for holder in [data, *joins, *logs]]
     holders += [(plain.get("retrieval"), "items")]
     holders += [(data, "valid"), (data, "test")]
+    holders += [(given, "path") for given in _pretrained(plain.get("training"))]
     for holder, key in holders:
         if not isinstance(holder, dict):
             continue
@@ -95,6 +96,16 @@ def anchor_paths(plain: dict[str, Any], folder: Place) -> None:
             holder[key] = anchored(path, folder)
     if isinstance(data, dict) and isinstance(data.get("connection"), str):
         data["connection"] = anchored_connection(data["connection"], folder)
+
+
+def _pretrained(training: Any) -> list[Any]:
+    """Return the given vectors of a section, which then holds each as a mapping."""
+    given = training.get("pretrained") if isinstance(training, dict) else None
+    if not isinstance(given, dict):
+        return []
+    for name, one in given.items():
+        given[name] = {"path": one} if isinstance(one, str) else one
+    return list(given.values())
 
 
 def _event_logs(data: Any) -> list[Any]:

@@ -69,7 +69,8 @@ def fused_optimizer(settings: Training) -> Fused | None:
 
     """
     plain = settings.clip_norm is None and settings.embedding_weight_decay == 0.0
-    if settings.embedding_optimizer in _FUSED and plain and settings.freeze is None:
+    frozen = settings.freeze is not None or any(g.freeze for g in settings.pretrained.values())
+    if settings.embedding_optimizer in _FUSED and plain and not frozen:
         return Fused(settings.embedding_optimizer, _EPS)
     return None
 
