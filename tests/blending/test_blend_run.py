@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def test_the_blend_is_fitted_on_valid_and_shown_on_test(run: Run) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
+def test_a_notebook_shows_orders_findings_and_distributions(run: Run) -> None:
+    result = blend_run(run, PROBIT)
+    orders = len(result.orders)
+    assert repr(result) == f"BlendResult(like 1, comment 2; {orders} orders, '{result.page}')"
+    html = result._repr_html_()
+    for words in (*(order.name for order in result.orders), *result.sentences, "blend.html"):
+        assert escape(words) in html
+    axes = result.plot().axes
+    titles = [one.get_title() for one in axes]
+    assert titles[:2] == ["like: prediction, share of rows", "like: in the blend, share of rows"]
+    assert axes[0].get_legend_handles_labels()[1] == ["photo", "video"]
+
+
 def test_scoring_gives_the_blend_from_then_on(run: Run) -> None:
     frame = worlds.make("feed_engagement", rows=ROWS).frame.drop("like", "comment")
     assert "blend__score" not in run.predict(frame.head(5)).columns

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from crosstower.blending.blender import FittedBlend, fit_blend
 from crosstower.blending.comparison import ComparisonSpec, Measured, compare
@@ -34,8 +35,10 @@ from crosstower.blending.utility import Utility
 from crosstower.data.progress import OnProgress, no_progress
 from crosstower.errors import RecipeError, RunError
 from crosstower.evaluation.metrics.summary import Summary
+from crosstower.evaluation.reports.blend_content import Distribution
 from crosstower.evaluation.reports.blend_report import write_blend_report
 from crosstower.evaluation.reports.content import ModelMetrics
+from crosstower.evaluation.reports.notebook import distribution_figure, html_table
 from crosstower.recipe.arguments import check_kinds, count_of
 from crosstower.recipe.blend import Blend, Diversity, check_blend
 from crosstower.storage.files import write_atomic, write_parquet
@@ -54,6 +57,7 @@ class BlendResult:
         sentences: findings in words.
         notes: remarks about the rows.
         page: path of the HTML page.
+        distributions: histograms per task and content type, before and after the transform.
 
     """
 
@@ -63,6 +67,32 @@ class BlendResult:
     sentences: tuple[str, ...]
     notes: tuple[str, ...]
     page: Path
+    distributions: tuple[Distribution, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return one line: weights and page."""
+        weights = ", ".join(f"{task} {w:g}" for task, w in self.blend.weights.items())
+        return f"BlendResult({weights}; {len(self.orders)} orders, '{self.page}')"
+
+    def _repr_html_(self) -> str:
+        """Return the metrics per order and the findings as a table, for notebooks."""
+        names = list(dict.fromkeys(n for order in self.orders for n in order.metrics))
+        rows = [
+            [order.name, *(_cell(order.metrics.get(name)) for name in names)]
+            for order in self.orders
+        ]
+        title = f"blend by {self.comparison.user}, first {self.comparison.k}"
+        notes = (*self.sentences, *self.notes)
+        return html_table(title, ["order", *names], rows, notes=notes, links=[self.page])
+
+    def plot(self) -> Figure:
+        """Return a figure: predictions per task and content type, before and after the blend.
+
+        Returns:
+            A matplotlib figure, which notebooks show.
+
+        """
+        return distribution_figure(self.distributions)
 
     def plain(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -208,6 +238,7 @@ def _finish(
         sentences=result.sentences,
         notes=result.notes,
     )
+    result = replace(result, distributions=content.distributions)
     write_blend_report(result.page, content)
     in_order = ordered_rows(fitted[0], rows[0].test, measured[0], comparison.user)
     write_parquet(in_order, run.folder / "blended.parquet")
@@ -231,6 +262,10 @@ def _over_seeds(seeds: list[list[Measured]]) -> list[ModelMetrics]:
         summaries = {n: Summary.of([value.get(n, 0.0) for value in values]) for n in names}
         orders.append(ModelMetrics(first.name, first.role, summaries, first.intervals))
     return orders
+
+
+def _cell(summary: Summary | None) -> str:
+    return "–" if summary is None or not np.isfinite(summary.mean) else f"{summary.mean:.4g}"
 
 
 def _plain(order: ModelMetrics) -> dict[str, Any]:

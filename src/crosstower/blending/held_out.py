@@ -10,13 +10,15 @@ import polars as pl
 
 from crosstower.blending.utility import Utility
 from crosstower.data.counters.counted_source import counted_training_source
-from crosstower.data.held_out import held_out_columns
+from crosstower.data.held_out import held_out_columns, split_columns
 from crosstower.errors import RecipeError, RunError
 from crosstower.evaluation.metrics.auc import group_ids
 from crosstower.recipe.blend import Blend, Diversity
 from crosstower.recipe.own_columns import label_name
 from crosstower.training.history import read_predictions
 from crosstower.training.run import TEST, VALID, Run
+
+_VALID = "valid"
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,31 @@ def held_out(
         HeldOut(_beside(run, rows.valid, extra["valid"]), _beside(run, rows.test, extra["test"]))
         for rows in found
     ]
+
+
+def valid_rows(run: Run, model: str, seed: int, columns: Sequence[str]) -> pl.DataFrame:
+    """Return the stored predictions of the validation rows, with raw columns of these rows.
+
+    Columns that were not stored with the predictions are read from the recipe's data again.
+
+    Raises:
+        RunError: predictions are missing, the run was trained on a data frame and a column was not
+            stored, or the rows have changed.
+        DataError: the data has no such column.
+
+    """
+    found = read_predictions(run, model, seed, VALID)
+    missing = [name for name in columns if name not in found.columns]
+    if not missing:
+        return found
+    if not run.recipe.data.is_named:
+        raise RunError(
+            f"{run.folder}: was trained on a data frame, which a run does not store, and its"
+            f" predictions lack {', '.join(missing)}; name it in evaluation.slices, train again"
+        )
+    source = counted_training_source(run.recipe)
+    extra = split_columns(run.recipe, source, missing, with_labels=True, splits=(_VALID,))
+    return _beside(run, found, extra[_VALID])
 
 
 def _beside(run: Run, stored: pl.DataFrame, extra: pl.DataFrame) -> pl.DataFrame:

@@ -81,3 +81,9 @@ class MMoE(nn.Module):
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         mixed = self.mixture(x0)  # T of [B, H]
         return by_head(self.layout, self.towers(mixed, batch))
+
+    def gates(self, batch: Batch) -> dict[str, Tensor]:
+        """Return {head: weights of the experts `[B, E]`} for B encoded rows."""
+        x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
+        heads = [head.name for head in self.layout.heads]
+        return dict(zip(heads, self.mixture.weights(x0), strict=True))

@@ -36,8 +36,12 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor, experts: Tensor) -> Tensor:
         """Return `[B, H]` for the gate's input `[B, W]` and the experts' outputs `[B, E, H]`."""
-        weights = self.linear(x).softmax(dim=1)  # [B, E]
+        weights = self.weights(x)
         return torch.einsum("be,beh->bh", weights, experts.to(weights.dtype))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Return the weights `[B, E]` of the experts, which sum to 1, for the input `[B, W]`."""
+        return self.linear(x).softmax(dim=1)
 
 
 class MultiGateMixture(nn.Module):
@@ -68,6 +72,10 @@ class MultiGateMixture(nn.Module):
         """Return T tensors `[B, H]`, one per task, for x `[B, W]`."""
         outputs = torch.stack([expert(x) for expert in self.experts], dim=1)  # [B, E, H]
         return [gate(x, outputs) for gate in self.gates]
+
+    def weights(self, x: Tensor) -> list[Tensor]:
+        """Return T tensors `[B, E]`, the weights of the experts per task, for x `[B, W]`."""
+        return [gate.weights(x) for gate in self.gates]  # pyright: ignore[reportCallIssue]
 
 
 class ExtractionLayer(nn.Module):

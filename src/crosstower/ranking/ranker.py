@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,11 @@ from crosstower.nn.position_bias import PositionBias
 from crosstower.ranking.calibration.calibrators import Calibrators, load_calibrators
 from crosstower.ranking.explain import Explanation
 from crosstower.ranking.explain_rows import explain_rows
+from crosstower.ranking.gates import gate_weights
 from crosstower.ranking.scored_rows import RowScorer
 from crosstower.ranking.scorer import Precision, Scorer
+from crosstower.ranking.side_by_side import columns_of, fit_blends, with_scores
+from crosstower.recipe.blend import Blend
 from crosstower.training.run import BLEND, CALIBRATION, Run
 
 
@@ -116,7 +119,7 @@ class Ranker:
         data: Any,
         *,
         columns: Sequence[str] = (),
-        blend: bool = True,
+        blend: bool | Mapping[str, Blend] = True,
         precision: Precision = "float32",
     ) -> pl.DataFrame:
         """Return a prediction per row of a file or a data frame, in their order.
@@ -130,19 +133,50 @@ class Ranker:
         Args:
             data: a path, or a polars, pandas or Arrow table; labels are not needed.
             columns: raw columns to return with the predictions.
-            blend: score by the blend that the run keeps as well, which may read a column more.
+            blend: score by the blend that the run keeps as well, which may read a column more; or
+                blends by name to compare, each a column NAME__score. They are fitted on the stored
+                validation predictions, without diversity.
             precision: see `score`.
 
         Raises:
             DataError: a column is missing, or a cell is bad.
-            RunError: there is no such precision.
+            RecipeError: a blend does not fit the tasks.
+            RunError: there is no such precision, or a column that a blend reads is not stored.
 
         """
+        if isinstance(blend, Mapping):
+            return self._side_by_side(data, columns, blend, precision)
         source, tally = counted_source_of(self.run.recipe, data), self.tally()
         rows = self._rows(columns, precision, tally, blend=blend)
         scored = pl.concat(list(rows.predictions(source)))
         notify(tally.warnings())
         return scored
+
+    def _side_by_side(
+        self, data: Any, columns: Sequence[str], blends: Mapping[str, Blend], precision: Precision
+    ) -> pl.DataFrame:
+        fitted = fit_blends(self.run, self.name, self.seed, blends)
+        read = [name for name in columns_of(blends) if name not in columns]
+        found = self.predict(data, columns=[*columns, *read], blend=False, precision=precision)
+        return with_scores(found, fitted).drop(read)
+
+    def gates(self, data: Any, *, by: str | None = None) -> pl.DataFrame:
+        """Return the mean weight of each expert for each task, of an mmoe model.
+
+        Args:
+            data: rows: a polars, pandas or Arrow table, or a path; labels are not needed.
+            by: raw column by whose values the rows are grouped, such as a content type.
+
+        Returns:
+            `by` if given, `task`, `expert` from 0, `weight`, which sums to 1 per task, and `sd`
+            over the rows.
+
+        Raises:
+            RunError: the model has no gates.
+            DataError: a column is missing, or a cell is bad.
+
+        """
+        return gate_weights(self, data, by)
 
     def score(
         self,

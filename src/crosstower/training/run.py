@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from crosstower.data.encoders.files import load_encoder
 from crosstower.errors import RecipeError, RunError, did_you_mean
 from crosstower.models.registry import build
 from crosstower.recipe.arguments import place_argument
+from crosstower.recipe.blend import Blend
 from crosstower.recipe.events import EventLog
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.registry import require_own
@@ -294,7 +295,7 @@ class Run:
         columns: Sequence[str] = (),
         model: str | None = None,
         seed: int | None = None,
-        blend: bool = True,
+        blend: bool | Mapping[str, Blend] = True,
         precision: Literal["float32", "bfloat16"] = "float32",
     ) -> pl.DataFrame:
         """Return a prediction per row of a file or a data frame: `Ranker.open` and its `predict`.
@@ -304,7 +305,8 @@ class Run:
             columns: raw columns to return with the predictions.
             model: one of the run's models; the main one if None.
             seed: one of the run's seeds; the first if None.
-            blend: score by the blend that the run keeps as well.
+            blend: score by the blend that the run keeps as well; or blends by name to compare, each
+                a column NAME__score.
             precision: of the matrix products.
 
         Raises:
@@ -316,3 +318,9 @@ class Run:
 
         ranker = Ranker.open(self, model=model, seed=seed)
         return ranker.predict(data, columns=columns, blend=blend, precision=precision)
+
+    def gates(self, data: Any, *, by: str | None = None) -> pl.DataFrame:
+        """Return the mean weights of the experts of an mmoe model: see `Ranker.gates`."""
+        from crosstower import Ranker  # noqa: PLC0415 - the package's face; this room is below it
+
+        return Ranker.open(self).gates(data, by=by)

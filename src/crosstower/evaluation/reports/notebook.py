@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from crosstower.evaluation.reports.blend_content import Distribution
 from crosstower.evaluation.reports.content import CalibrationCurve, SeedHistory
 from crosstower.evaluation.reports.plots import (
     Palette,
@@ -75,6 +76,29 @@ def run_figure(panels: Sequence[Panel], trainings: Sequence[SeedHistory]) -> Fig
             axes.extend(pair)
         for one in axes:
             style_axes(one, _LIGHT)
+    return figure
+
+
+def distribution_figure(distributions: Sequence[Distribution]) -> Figure:
+    """Return a figure with one row per task: histograms by content type, before and after a blend.
+
+    Args:
+        distributions: at least one.
+
+    """
+    size, titles = (8.0, 2.8 * len(distributions)), ("prediction", "in the blend")
+    figure = NotebookFigure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(distributions), 2, squeeze=False)
+    for found, pair in zip(distributions, axes, strict=True):
+        sides = (found.before, found.before_edges), (found.after, found.after_edges)
+        for one, (counts, edges), words in zip(pair, sides, titles, strict=True):
+            for number, (kind, count) in enumerate(counts.items()):
+                colour = _LIGHT.series[number % len(_LIGHT.series)]
+                shares = count / max(count.sum(), 1.0)
+                one.stairs(shares, edges, color=colour, label=kind)
+            one.set_title(f"{found.task}: {words}, share of rows", fontsize=10, color=_LIGHT.ink)
+            style_axes(one, _LIGHT)
+        pair[0].legend(fontsize=8, frameon=False)
     return figure
 
 
