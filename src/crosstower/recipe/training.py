@@ -64,7 +64,8 @@ class Training(FrozenModel):
     embedding_learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="Default: 0.001 for lazy_adam, 0.02 for rowwise_adagrad and adagrad.",
+        description="Default: 0.001 for lazy_adam (0.01 in a retriever), 0.02 for rowwise_adagrad"
+        " and adagrad.",
     )
     embedding_weight_decay: float = Field(
         default=0.0, ge=0, description="Decoupled weight decay of embeddings."

@@ -1,5 +1,6 @@
 """Batches by user: histories are the items of other folds, never the row's own item."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,18 @@ import torch
 
 from crosstower.data.ragged import Ragged
 from crosstower.data.sources.source import open_source
+from crosstower.fitting.fit import fit
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.data.pairs import Pairs
 from crosstower.retrieval.data.retrieval_data import RetrievalData, prepare_retrieval
 from crosstower.retrieval.data.user_batches import UserBatches
+from crosstower.retrieval.retriever import Retriever
+from crosstower.serving.bundle import make_bundle
+from crosstower.serving.bundle.live import Live
+from crosstower.training.run import Run
+
+from ...fixtures import films
 
 USERS, ITEMS = 12, 30
 
@@ -151,3 +160,49 @@ def test_evaluation_reads_the_whole_history() -> None:
     )["had"]
     assert isinstance(lists, Ragged)
     assert lists.counts.tolist() == [3, 4]  # train rows, repeats included, and the valid row
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on a set as history, mixed with the user's embedding."""
+    folder = tmp_path_factory.mktemp("sets")
+    section = films.recipe(folder).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    section["schema"] = {
+        "columns": {"user": "categorical", "film": "categorical", "had": {"kind": "bag"}}
+    }
+    section["data"] = {"split": {"kind": "random"}}
+    section["model"] = {
+        "item": ["film"], "embedding_dim": 8, "dim": 8, "user_weight": 0.3,
+    }  # fmt: skip
+    section["retrieval"] |= {"time": None, "items": None, "objective": "full_softmax"}
+    section["retrieval"] = {k: v for k, v in section["retrieval"].items() if v is not None}
+    recipe = Recipe.model_validate(section)
+    return fit(recipe, data=films.watches(), out=folder / "run", quiet=True)
+
+
+def test_a_list_depends_on_the_set_alone_and_not_on_its_order(trained: Run, tmp_path: Path) -> None:
+    drama, other = [f"f{i:02d}" for i in range(0, 24, 3)], [f"f{i:02d}" for i in range(1, 25, 3)]
+    retriever = Retriever.open(trained)
+    first = retriever.recommend(history=drama, k=5)["item_id"].to_list()
+    assert retriever.recommend(history=drama[::-1], k=5)["item_id"].to_list() == first
+    assert {int(item[1:]) % 3 for item in first} == {0}
+    assert {int(i[1:]) % 3 for i in retriever.recommend(history=other, k=5)["item_id"]} == {1}
+    live = Live.open(make_bundle([trained], tmp_path / "bundle"))  # what a server answers with
+    found = live.needs_funnel.recommend(FunnelRequest(user=4, k=5))
+    ids = retriever.catalogue.ids.gather(found.places)
+    assert ids.to_list() == retriever.recommend(4, k=5)["item_id"].to_list()
+
+
+def test_a_run_starts_from_an_earlier_one_with_longer_sets(trained: Run, tmp_path: Path) -> None:
+    rows = films.watches(6000, seed=5).with_columns(film=pl.col("film").replace("f03", "f99"))
+    recipe = trained.recipe.model_copy(
+        update={"training": trained.recipe.training.model_copy(update={"epochs": 1})}
+    )
+    again = fit(recipe, data=rows, out=tmp_path / "run", warm_start=trained, quiet=True)
+    lengths = [run.encoder.states["had"].length for run in (trained, again)]
+    assert lengths[0] < lengths[1]
+    before, after = (
+        run.metrics["retrieval"]["two_tower"]["ndcg@10"]["mean"] for run in (trained, again)
+    )
+    assert after > 0.8 * before  # one epoch from random vectors would give a third
+    assert Retriever.open(again).recommend(history=["f99"], k=5).height == 5

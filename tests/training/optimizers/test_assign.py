@@ -62,6 +62,16 @@ def test_each_embedding_optimiser_has_a_rate_of_its_own() -> None:
     assert found == {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02, "adagrad": 0.02}
 
 
+@pytest.mark.parametrize(("heads", "rate"), [((), 0.01), (LAYOUT.heads, 1e-3)])
+def test_the_embeddings_of_a_retriever_have_a_larger_rate(heads: tuple, rate: float) -> None:
+    layout = Layout((*LAYOUT.codes, CodeField("b", 9, "b")), (), (), heads)
+    two = build(layout, {"name": "two_tower", "item": ["b"]})
+    (tables,) = [o for o in build_optimizers(two, Training()) if type(o) is LazyAdam]
+    assert tables.param_groups[0]["lr"] == rate
+    given = build_optimizers(two, Training(embedding_learning_rate=0.5))[-1]
+    assert given.param_groups[0]["lr"] == 0.5
+
+
 def test_biases_do_not_decay() -> None:
     dense = build_optimizers(model(), Training(weight_decay=0.3))[0]
     decay = {p.ndim > 1: g["weight_decay"] for g in dense.param_groups for p in g["params"]}

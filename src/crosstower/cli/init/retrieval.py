@@ -11,14 +11,20 @@ from crosstower.errors import DataError
 
 _SMALL = 20_000
 _ORDERED_MODEL = ["  dropout: 0.5"]
-_ORDERED_TRAINING = ["training:", "  batch_size: 256", "  epochs: 100", "  patience: 10"]
+_ORDERED_TRAINING = [
+    "training:",
+    "  batch_size: 256",
+    "  embedding_learning_rate: 0.001",
+    "  epochs: 100",
+    "  patience: 10",
+]
 """Settings of ordered histories, those of examples/amazon_beauty.yaml."""
 
 _IDS_MODEL = ["  normalise: false", "  temperature: 1.0", "  learn_temperature: false"]
 _IDS_TRAINING = [
     "training:",
     "  batch_size: 4096",
-    "  embedding_learning_rate: 0.01",
+    "  embedding_learning_rate: 0.02",
     "  epochs: 100  # early stopping usually ends earlier",
 ]
 """Settings of ids alone, which `python -m benchmarks ids_only` compares with other models."""

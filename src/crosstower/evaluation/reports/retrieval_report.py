@@ -35,6 +35,14 @@ class RelevantItems:
     relevant_counts: RelevantCounts | None = None
 
 
+POPULARITY = "popularity"
+_NOTHING_LEARNT = (
+    "{model} has learnt nothing about users or queries that helps here: popularity gives everyone"
+    " the same list. Look at the training curve (raise training.embedding_learning_rate or"
+    " training.patience if it is flat); otherwise these rows may hold no preferences."
+)
+
+
 def retrieval_report(
     lists: Mapping[str, Sequence[Indices]],
     baselines: Iterable[tuple[str, Indices]],
@@ -67,6 +75,8 @@ def retrieval_report(
         verdict = _verdict(main, name, gap, headline)
         worse = verdict.startswith(f"{main.name} is worse") and name in advice
         verdicts.append(f"{verdict} {advice[name]}" if worse else verdict)
+        if name == POPULARITY and not verdict.startswith(f"{main.name} is better"):
+            verdicts.append(_NOTHING_LEARNT.format(model=main.name))
         recalls[name] = _recalls(shown, slices, targets, headline)
     rows = [int(kept.sum()) for kept in slices.values()]
     table = pl.DataFrame({"slice": list(slices), "rows": rows} | recalls)
@@ -95,8 +105,8 @@ def _model(
     return ModelMetrics(name, "baseline" if baseline else "model", metrics)
 
 
-def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -> str:
-    """Return a sentence about the model's NDCG minus that of baseline `name`, per query `[Q]`."""
+def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -> tuple[str, bool]:
+    """Return a sentence about the gap `[Q]` to the NDCG of baseline `name`, and if it is better."""
     gap = gap[~np.isnan(gap)]
     sd = model.metrics[f"ndcg@{k}"].sd or 0.0
     error = math.hypot(float(np.std(gap)) / math.sqrt(max(len(gap), 1)), sd)

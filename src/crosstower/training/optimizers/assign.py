@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from crosstower.models.two_tower import TwoTower
 from crosstower.nn.embedding import EmbeddingStore
 from crosstower.nn.wide import WideLinear
 from crosstower.nn.world import ALONE, World
@@ -22,6 +23,9 @@ from crosstower.training.optimizers.lazy_adam import LazyAdam
 from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 
 EMBEDDING_RATES = {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02, "adagrad": 0.02}
+# Ids to retrieve have few rows each: at 0.001, their vectors stay random for several epochs, and
+# early stopping may end before anything is learnt.
+RETRIEVAL_RATES = EMBEDDING_RATES | {"lazy_adam": 0.01}
 _EMBEDDING_OPTIMIZERS: dict[str, type[LazyAdam | RowwiseAdagrad]] = {
     "lazy_adam": LazyAdam,
     "rowwise_adagrad": RowwiseAdagrad,
@@ -62,18 +66,26 @@ def build_optimizers(model: nn.Module, settings: Training) -> list[Optimizer]:
             optimizers.append(torch.optim.Adagrad([decayed, plain], lr=rate, eps=_EPS))
     if tables:
         name, decay = settings.embedding_optimizer, settings.embedding_weight_decay
-        rate = settings.embedding_learning_rate or EMBEDDING_RATES[name]
+        rate = _embedding_rate(model, settings)
         optimizers.append(_EMBEDDING_OPTIMIZERS[name](tables, lr=rate, weight_decay=decay))
     if wide:
         s = settings
         rule = FTRL(wide, alpha=s.wide_alpha, beta=s.wide_beta, l1=s.wide_l1, l2=s.wide_l2)
         optimizers.append(rule)
     if fused:
-        rate = settings.embedding_learning_rate or EMBEDDING_RATES[settings.embedding_optimizer]
+        rate = _embedding_rate(model, settings)
         # Its place is that of the tables' optimiser, as in a checkpoint of one process.
         place = len(optimizers) if tables else min(len(optimizers), 1 if dense else 0)
         optimizers.insert(place, FusedTables(fused, lr=rate))
     return optimizers
+
+
+def _embedding_rate(model: nn.Module, settings: Training) -> float:
+    """Return the rate of the settings, or the default of the optimiser for this kind of model."""
+    name = settings.embedding_optimizer
+    retrieves = isinstance(model, TwoTower) and not model.layout.heads
+    default = RETRIEVAL_RATES if retrieves else EMBEDDING_RATES
+    return settings.embedding_learning_rate or default[name]
 
 
 def set_learning_rates(
