@@ -18,6 +18,12 @@ from crosstower.training.run import Run
 EXAMPLES = ("lastfm", "movielens_retrieval")
 WEIGHTS = (1.0, 10.0, 50.0, 100.0, 150.0, 300.0)
 MODEL = ("model.normalise=true", "retrieval.objective=contrastive")
+USERS = (  # of examples whose history is a set: queries are users' embeddings
+    "retrieval.history=null",
+    "schema.columns={user: categorical, item: categorical}",
+    "training.embedding_learning_rate=0.03",
+)
+SETS = ("lastfm", "movielens_1m")
 
 
 def main(arguments: list[str]) -> None:
@@ -42,7 +48,7 @@ def compare(name: str, options: argparse.Namespace) -> None:
             recipe = example(name, Path(folder))
             run = fit(
                 recipe,
-                overrides=overrides(weight, options),
+                overrides=[*overrides(weight, options), *(USERS if name in SETS else ())],
                 seeds=options.seeds,
                 out=Path(folder) / "run",
                 quiet=True,
