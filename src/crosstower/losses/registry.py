@@ -88,7 +88,10 @@ class RetrievalStep(Protocol):
 
     @property
     def owner(self) -> Tensor | None:
-        """The distinct query of each pair `[B]`, ascending; None if each pair has its own."""
+        """The distinct query of each pair `[B]`; None if each pair has its own.
+
+        With full_softmax, it is ascending.
+        """
         ...
 
     @property

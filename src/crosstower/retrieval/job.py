@@ -152,8 +152,9 @@ class RetrievalJob:
         """Return the training batches; by user if the history is a set, or read at each place."""
         place = {"seed": seed, "rank": self.world.rank, "processes": self.world.size}
         if self.data.query_encoder().unordered:
-            folds = retrieval_section_of(self.recipe).history.folds
-            return UserBatches(self.data, self.batch_size, folds=folds, **place)
+            section = retrieval_section_of(self.recipe)
+            folds, whole = section.history.folds, section.objective == "full_softmax"
+            return UserBatches(self.data, self.batch_size, folds=folds, by_user=whole, **place)
         kind = PositionBatches if self._every_position() else PairBatches
         return kind(self.data, self.batch_size, **place)
 

@@ -59,7 +59,8 @@ def prepared(query: tuple[str, ...] = (), **history: Any) -> RetrievalData:
 
 
 def batches(data: RetrievalData, size: int = 16, epoch: int = 0, **options: Any) -> list[Pairs]:
-    return list(UserBatches(data, size, seed=3, **({"folds": 2} | options)).epoch(epoch))
+    chosen = {"folds": 2, "by_user": True} | options
+    return list(UserBatches(data, size, seed=3, **chosen).epoch(epoch))
 
 
 def histories(data: RetrievalData, batch: Pairs) -> list[list[int]]:
@@ -77,12 +78,15 @@ def items_of(data: RetrievalData) -> dict[int, set[int]]:
     return {u: set(data.train.items[starts[u] : starts[u + 1]].tolist()) for u in range(USERS)}
 
 
+@pytest.mark.parametrize("by_user", [True, False])
 @pytest.mark.parametrize("folds", [2, 3, 40])
-def test_a_history_has_the_users_other_items_and_never_the_rows_own(folds: int) -> None:
+def test_a_history_has_the_users_other_items_and_never_the_rows_own(
+    folds: int, *, by_user: bool
+) -> None:
     data = prepared()
     known = items_of(data)
     for epoch in range(3):
-        for batch in batches(data, folds=folds, epoch=epoch):
+        for batch in batches(data, folds=folds, epoch=epoch, by_user=by_user):
             pairs = zip(batch.user.tolist(), batch.item.tolist(), strict=True)
             for (user, item), had in zip(pairs, histories(data, batch), strict=True):
                 assert item not in had
@@ -98,13 +102,23 @@ def test_an_epoch_has_every_row_once_with_the_rows_of_a_user_together() -> None:
     data = prepared()
     found = batches(data)
     assert [len(batch) for batch in found] == [16] * 5 + [10]
-    assert len(UserBatches(data, 16, folds=2, seed=3)) == 6
+    assert len(UserBatches(data, 16, folds=2, by_user=True, seed=3)) == 6
     users, items = (torch.cat([getattr(b, n) for b in found]) for n in ("user", "item"))
     pairs = sorted(zip(users.tolist(), items.tolist(), strict=True))
     own = np.repeat(np.arange(USERS), data.train.lengths()[:USERS])
     assert pairs == sorted(zip(own.tolist(), data.train.items.tolist(), strict=True))
     assert len(torch.unique_consecutive(users)) == USERS
     assert sum(len(b.query) for b in found) <= 2 * USERS + len(found)  # shared
+
+
+def test_shuffled_rows_share_the_queries_of_their_batch() -> None:
+    data = prepared()
+    found = batches(data, by_user=False)
+    (whole,) = batches(data, size=1000, by_user=False)
+    assert len(whole.query) == 2 * USERS - 1  # the first user has one item
+    users = torch.cat([batch.user for batch in found])
+    assert len(torch.unique_consecutive(users)) > 3 * USERS
+    assert torch.equal(users.sort().values, whole.user.sort().values)
 
 
 def test_folds_are_drawn_anew_and_repeat_for_the_same_seed_and_epoch() -> None:
@@ -114,7 +128,7 @@ def test_folds_are_drawn_anew_and_repeat_for_the_same_seed_and_epoch() -> None:
     )
     assert first == again
     assert first != other
-    rest = list(UserBatches(data, 16, folds=2, seed=3).epoch(0, start=4))
+    rest = list(UserBatches(data, 16, folds=2, by_user=True, seed=3).epoch(0, start=4))
     assert [b.item.tolist() for b in rest] == [b.item.tolist() for b in batches(data)[4:]]
 
 
@@ -139,11 +153,11 @@ def test_query_columns_of_a_row_stay_with_it() -> None:
         assert batch.query.codes.shape[0] == len(batch)
 
 
-def test_processes_have_the_parts_of_one() -> None:
+@pytest.mark.parametrize("by_user", [True, False])
+def test_processes_have_the_parts_of_one(*, by_user: bool) -> None:
     data = prepared()
-    for whole, *parts in zip(
-        batches(data), *(batches(data, rank=r, processes=2) for r in (0, 1)), strict=True
-    ):
+    several = [batches(data, rank=r, processes=2, by_user=by_user) for r in (0, 1)]
+    for whole, *parts in zip(batches(data, by_user=by_user), *several, strict=True):
         joined = [h for part in parts for h in histories(data, part)]
         assert joined == histories(data, whole)
         assert all(torch.equal(part.item, whole.item) for part in parts)

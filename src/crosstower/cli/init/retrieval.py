@@ -9,7 +9,8 @@ from crosstower.cli.init.guesses import Guess, column_line, first_rows, guess, p
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.errors import DataError
 
-_SMALL = 20_000
+_SMALL, _SMALL_IF_SHARED = 20_000, 100_000
+"""Items up to which the full softmax is quick; queries that rows share make it cheaper."""
 _ORDERED_MODEL = ["  dropout: 0.5"]
 _ORDERED_TRAINING = [
     "training:",
@@ -107,6 +108,6 @@ def _retrieval(
     binary = [c for c in labels if set(frame[c].drop_nulls().unique().to_list()) <= {0, 1}]
     if binary and binary[0].isidentifier():
         lines.append(f'  where: "{binary[0]} == 1"  # positives')
-    if frame[item].n_unique() <= _SMALL:
+    if frame[item].n_unique() <= (_SMALL if times or user is None else _SMALL_IF_SHARED):
         lines.append("  objective: full_softmax  # sampled_softmax above about 100,000 items")
     return lines

@@ -105,8 +105,8 @@ def _model(
     return ModelMetrics(name, "baseline" if baseline else "model", metrics)
 
 
-def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -> tuple[str, bool]:
-    """Return a sentence about the gap `[Q]` to the NDCG of baseline `name`, and if it is better."""
+def _verdict(model: ModelMetrics, name: str, gap: NDArray[np.float64], k: int) -> str:
+    """Return a sentence about the model's NDCG minus that of baseline `name`, per query `[Q]`."""
     gap = gap[~np.isnan(gap)]
     sd = model.metrics[f"ndcg@{k}"].sd or 0.0
     error = math.hypot(float(np.std(gap)) / math.sqrt(max(len(gap), 1)), sd)

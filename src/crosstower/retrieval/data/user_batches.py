@@ -1,4 +1,4 @@
-"""Batches of training pairs by user, whose history is the unordered set of the other items."""
+"""Batches of training pairs whose history is the unordered set of the user's other items."""
 
 from __future__ import annotations
 
@@ -31,17 +31,20 @@ class _Folds:
 
 
 class UserBatches:
-    """Batches of `size` pairs, those of a user together, as a function of (seed, epoch).
+    """Batches of `size` pairs, shuffled per epoch as a function of (seed, epoch).
 
     Each epoch divides the distinct items of a user at random into `folds` parts of equal size. The
     history of a row are the items of its user's other parts: never its own item, and all other
-    items if there are as many folds as items. The rows of a part share one query, so the cost of a
-    loss over the whole catalogue is that of its queries, not of its rows.
+    items if there are as many folds as items. The rows of a part that are in a batch share one
+    query. With `by_user`, the rows of a user are in one batch, so that the cost of a loss over the
+    whole catalogue is that of its queries, not of its rows. Sampled losses need shuffled rows:
+    else many in-batch negatives of a row are items of its own user.
 
     Args:
         data: of the training; the history is a bag column.
         size: pairs per batch, of all processes together.
         folds: number of parts.
+        by_user: keep the rows of a user together.
         seed: of the orders and parts.
         rank: number of this process.
         processes: number of processes.
@@ -54,12 +57,13 @@ class UserBatches:
         size: int,
         *,
         folds: int,
+        by_user: bool,
         seed: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self.size, self.seed, self.folds, self.rows = size, seed, folds, data.learned
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self._by_user = rank, processes, by_user
         self._encoder, self._queries = data.query_encoder(), data.queries
         self._learned = torch.from_numpy(data.learned)
         self._items = torch.from_numpy(data.train.items)
@@ -83,8 +87,10 @@ class UserBatches:
     def _epoch(self, epoch: int, start: int) -> Iterator[Pairs]:
         generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
         folds = self._divided(generator)
-        turn = torch.randperm(len(self._pair_counts), generator=generator)[self._user]
-        turn = turn * self.folds + folds.fold
+        turn = torch.randperm(len(self._user), generator=generator)
+        if self._by_user:
+            turn = torch.randperm(len(self._pair_counts), generator=generator)[self._user]
+            turn = turn * self.folds + folds.fold
         order = self._learned[torch.argsort(turn[self._learned], stable=True)]
         for rows in order.split(self.size)[start:]:
             part, _ = filled_part_of(len(rows), self.rank, self.processes)
@@ -110,8 +116,13 @@ class UserBatches:
         key = self._user[rows] * self.folds + folds.fold[rows]
         if not self._constant:  # each row has query columns of its own
             key = torch.arange(len(rows))
-        _, owner, counts = torch.unique_consecutive(key, return_inverse=True, return_counts=True)
-        asking = rows[counts.cumsum(0) - counts]
+        order = torch.arange(len(rows)) if self._by_user else torch.argsort(key, stable=True)
+        _, place, counts = torch.unique_consecutive(
+            key[order], return_inverse=True, return_counts=True
+        )
+        owner = torch.empty_like(place)
+        owner[order] = place
+        asking = rows[order[counts.cumsum(0) - counts]]
         lists = self._histories(self._user[asking], folds.fold[asking], folds)
         return self._encoder.side.widen(self._queries[asking], lists), owner
 
