@@ -25,8 +25,8 @@ FACES = {
     "crosstower.losses": """
         Balance Candidates GradNormBalance PCGradBalance PointwiseObjective RetrievalStep
         StaticBalance StreamingFrequency UncertaintyBalance cosine_contrastive_loss
-        cross_entropy mixed_log_q register_loss sampled_softmax_loss squared_error task_loss
-        task_losses
+        cross_entropy gbce_loss mixed_log_q register_loss sampled_softmax_loss squared_error
+        task_loss task_losses
     """,
     "crosstower.evaluation.metrics": """
         Difference GroupAuc GroupValues LabelledPredictions RankedLists ReliabilityCurve
@@ -42,13 +42,13 @@ FACES = {
         model_names register_model
     """,
     "crosstower.nn": """
-        AttentionPool BilinearFusion CrossFull CrossGated CrossLowRank CrossMixture
+        AttentionPool BilinearFusion Bsarec CrossFull CrossGated CrossLowRank CrossMixture
         CrossNetwork CrossOptions DeepCrossTrunk DenseInput DotProducts EmbeddingStore
-        ExtractionLayer FieldAttention FieldInput FieldNorm Gate GruPool MLP MLPTrunk
+        ExtractionLayer FieldAttention FieldInput FieldNorm Gate GruPool Hstu MLP MLPTrunk
         MaskBlock MultiGateMixture NumberFields Parallel ProgressiveExtraction Stacked
-        StackedWithInput StreamGate TaskTowers Tower WideDeepTrunk WideLinear WukongLayer
-        build_trunk by_head chained_logits deep_cross factorised_pairs max_pool unit_vectors
-        wide_side
+        StackedWithInput Steps StreamGate TaskTowers Tower Transformer WideDeepTrunk
+        WideLinear WukongLayer build_trunk by_head chained_logits deep_cross factorised_pairs
+        max_pool register_sequence unit_vectors wide_side
     """,
     "crosstower.retrieval": """
         AnnIndex Bm25 CandidateSource Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls

@@ -42,9 +42,11 @@ from crosstower.fitting.together import begin_once, read_once
 from crosstower.fitting.warm_start import freeze_notes, start_notes, start_of
 from crosstower.fitting.worker import processes, restarts
 from crosstower.models.registry import MODELS
+from crosstower.nn.sequences.registry import SEQUENCES
 from crosstower.nn.world import World
 from crosstower.ranking.results import write_results
 from crosstower.recipe.arguments import count_of
+from crosstower.recipe.kinds.lists import ListColumn
 from crosstower.recipe.kinds.registry import COLUMNS
 from crosstower.recipe.overrides import Overrides
 from crosstower.recipe.recipe import Recipe, as_recipe
@@ -311,7 +313,9 @@ def create_run(
 
 def _own_modules(recipe: Recipe, models: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Return {name: module} of the entries of one's own that a run needs."""
-    found = MODELS.own(models) | COLUMNS.own(c.kind for c in recipe.schema_.columns.values())
+    columns = recipe.schema_.columns.values()
+    found = MODELS.own(models) | COLUMNS.own(column.kind for column in columns)
+    found |= SEQUENCES.own(c.pooling for c in columns if isinstance(c, ListColumn))
     if recipe.sources is None:
         return found
     from crosstower.retrieval.sources.registry import (  # noqa: PLC0415 - a ranker needs none of it

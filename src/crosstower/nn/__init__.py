@@ -15,6 +15,11 @@ from crosstower.nn.mask_block import FieldNorm, MaskBlock
 from crosstower.nn.mlp import MLP
 from crosstower.nn.pairs import DotProducts, factorised_pairs
 from crosstower.nn.pooling import AttentionPool, GruPool, max_pool
+from crosstower.nn.sequences.bsarec import Bsarec
+from crosstower.nn.sequences.hstu import Hstu
+from crosstower.nn.sequences.registry import register_sequence
+from crosstower.nn.sequences.steps import Steps
+from crosstower.nn.sequences.transformer import Transformer
 from crosstower.nn.task_towers import TaskTowers
 from crosstower.nn.towers import Tower, unit_vectors
 from crosstower.nn.trunks import DeepCrossTrunk, MLPTrunk, WideDeepTrunk, build_trunk
@@ -26,6 +31,7 @@ __all__ = [
     "MLP",
     "AttentionPool",
     "BilinearFusion",
+    "Bsarec",
     "CrossFull",
     "CrossGated",
     "CrossLowRank",
@@ -42,6 +48,7 @@ __all__ = [
     "FieldNorm",
     "Gate",
     "GruPool",
+    "Hstu",
     "MLPTrunk",
     "MaskBlock",
     "MultiGateMixture",
@@ -50,9 +57,11 @@ __all__ = [
     "ProgressiveExtraction",
     "Stacked",
     "StackedWithInput",
+    "Steps",
     "StreamGate",
     "TaskTowers",
     "Tower",
+    "Transformer",
     "WideDeepTrunk",
     "WideLinear",
     "WukongLayer",
@@ -62,6 +71,7 @@ __all__ = [
     "deep_cross",
     "factorised_pairs",
     "max_pool",
+    "register_sequence",
     "unit_vectors",
     "wide_side",
 ]
