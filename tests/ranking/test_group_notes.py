@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import crosstower as ct
+from crosstower.data.sources.source import Chunk
 from crosstower.errors import DataError, RecipeError
 from crosstower.fitting.fit import fit
 from crosstower.fitting.prepared import prepare
@@ -146,3 +147,15 @@ def test_the_weight_of_positives_is_taken_out_of_predictions(tmp_path: Path) -> 
     )
     test = pl.read_parquet(run.model_folder("mlp", 0) / "test.parquet")
     assert test["click__prediction"].mean() == pytest.approx(0.2, abs=0.04)
+
+
+def test_a_bundle_scores_rows_without_groups_weights_and_labels(tmp_path: Path) -> None:
+    recipe = recipe_of(loss="jrc", sample_weight="w", positive_weight=3.0)
+    run = fit(recipe, data=split(rows()), out=tmp_path / "a", quiet=True)
+    bundle = ct.make_bundle(run, tmp_path / "bundle")
+    new = rows(seed=2).select("item", "x").head(20)
+    expected = run.predict(new)["click__prediction"]
+    assert bundle.ranker.predict(new)["click__prediction"].equals(expected)
+    scorer = bundle.fastest(bundle.ranker.scorer())[0]
+    served = scorer.score(scorer.cleaner().clean(Chunk(new, "rows", 0, 0)))["click__prediction"]
+    assert served.to_list() == pytest.approx(expected.to_list(), abs=1e-6)

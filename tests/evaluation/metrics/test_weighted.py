@@ -48,6 +48,13 @@ def test_without_weight_there_is_no_value() -> None:
     assert math.isnan(weighted_auc(np.array([0, 1]), np.array([0.1, 0.2]), np.array([0.0, 1.0])))
 
 
+@pytest.mark.parametrize("wrong", [-0.5, np.nan])
+def test_a_negative_or_missing_weight_is_refused_with_its_row(wrong: float) -> None:
+    weights = np.where(np.arange(200) == 7, wrong, 1.0)
+    with pytest.raises(DataError, match=rf"weight of at least 0, got {wrong} in row 7"):
+        task_metrics("binary", Y, P, None, weights)
+
+
 def test_a_weight_per_label_is_needed() -> None:
     with pytest.raises(DataError, match="one weight a label, got 3 and 200"):
         task_metrics("binary", Y, P, None, np.ones(3))

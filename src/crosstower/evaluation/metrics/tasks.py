@@ -59,13 +59,14 @@ def task_metrics(
         weights: `[B]`, sample weights, 0 or more.
 
     Raises:
-        DataError: lengths differ, a prediction is not finite, or a label or a prediction is
-            outside the range of its kind.
+        DataError: lengths differ, a prediction is not finite, a weight is negative or missing, or
+            a label or a prediction is outside the range of its kind.
 
     """
     if weights is not None:
         if len(weights) != len(y):
             raise DataError(f"metrics need one weight a label, got {len(weights)} and {len(y)}")
+        refuse(~(weights >= 0.0), weights, "expected a sample weight of at least 0")
         weights = weights[~np.isnan(y)]
     y, p, groups = drop_missing(y, p, groups)
     _check_binary(y, p) if kind == "binary" else _check_finite(y, p)
