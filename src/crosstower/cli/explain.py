@@ -46,7 +46,11 @@ def explain(
     background: Annotated[
         int,
         typer.Option(
-            min=1, metavar="N", help="Validation rows to compare with; more give smaller errors."
+            min=1,
+            max=256,
+            metavar="N",
+            help="Validation rows to compare with, of those that the run keeps; more give smaller"
+            " errors.",
         ),
     ] = 128,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Columns to show per task.")] = 20,

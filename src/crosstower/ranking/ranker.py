@@ -231,7 +231,8 @@ class Ranker:
             data: a row as a mapping, rows as a list of mappings, a path, or a polars, pandas or
                 Arrow table; labels are not needed.
             rows: numbers of the rows to explain, from 0; all of them if None.
-            background: number of validation rows to compare with; more give smaller errors.
+            background: number of validation rows to compare with, of the up to 256 that the run
+                keeps; more give smaller errors.
             seed: of the orders in which columns are exchanged.
 
         Raises:
