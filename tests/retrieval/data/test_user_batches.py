@@ -173,7 +173,7 @@ def test_evaluation_reads_the_whole_history() -> None:
         torch.from_numpy(queries.earlier.starts[queries.users + 1]),
     )["had"]
     assert isinstance(lists, Ragged)
-    assert lists.counts.tolist() == [3, 4]  # train rows, repeats included, and the valid row
+    assert lists.counts.tolist() == [2, 3]  # the items of train rows, once each, and of valid rows
 
 
 @pytest.fixture(scope="module")

@@ -54,8 +54,12 @@ def tails(values: Tensor, starts: Tensor, ends: Tensor, *, length: int) -> Tenso
 
 
 def sets(values: Tensor, starts: Tensor, ends: Tensor, *, length: int) -> Ragged:
-    """Return the last `length` of `values[starts[i]:ends[i]]` for each i, without padding."""
+    """Return the distinct values among the last `length` of `values[starts[i]:ends[i]]`."""
     counts = torch.minimum(ends - starts, torch.as_tensor(length))
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     places = torch.arange(int(offsets[-1])) + (ends - offsets[1:]).repeat_interleave(counts)
-    return Ragged(values[places].int(), offsets, length)
+    owners = torch.arange(len(counts)).repeat_interleave(counts)
+    pairs = torch.unique(torch.stack([owners, values[places].long()], 1), dim=0)  # [V, 2]
+    distinct = torch.bincount(pairs[:, 0], minlength=len(counts))
+    offsets = torch.cat([distinct.new_zeros(1), distinct.cumsum(0)])
+    return Ragged(pairs[:, 1].int(), offsets, length)
