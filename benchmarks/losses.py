@@ -6,6 +6,7 @@ by the validation NDCG@10 of clicks, so that losses differ in nothing else. Log 
 those of the plain predictions and, after the arrow, of predictions calibrated on the validation
 rows (Platt). NDCG of relevance uses the true relevance of the world, which clicks show only through
 position bias.
+Its difference to that of the first loss is over seeds with the same rows.
 """
 
 import argparse
@@ -107,16 +108,20 @@ def _figures(scored: pl.DataFrame, relevance: pl.Series) -> dict[str, float]:
 
 
 def _print(name: str, found: list[dict[str, Any]]) -> None:
-    print(f"{name}\n\n| loss | NDCG@10 of clicks | NDCG@10 of relevance | AUC | log loss | ECE |"
-          " epochs |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    heads = ["loss", "NDCG@10 of clicks", "NDCG@10 of relevance", "AUC", "log loss", "ECE"]
+    heads += ["relevance over the first loss, paired", "epochs"]
+    print(f"{name}\n\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+    first = [figures for figures in found if figures["loss"] == found[0]["loss"]]
     for loss in dict.fromkeys(figures["loss"] for figures in found):
         rows = [figures for figures in found if figures["loss"] == loss]
         cells = [_spread([row[column] for row in rows]) for column in COLUMNS]
         for place in (3, 4):
             after = statistics.mean(row[f"{COLUMNS[place]}_calibrated"] for row in rows)
             cells[place] += f" → {after:.4f}"
+        key = "relevance_ndcg@10"
+        gains = [row[key] - one[key] for row, one in zip(rows, first, strict=False)]
         epochs = statistics.mean(row["epochs"] for row in rows)
-        print(f"| {loss} | {' | '.join(cells)} | {epochs:.1f} |")
+        print(f"| {loss} | {' | '.join(cells)} | {_spread(gains)} | {epochs:.1f} |")
     print(flush=True)
 
 
