@@ -55,7 +55,8 @@ def _print(result: Comparison) -> None:
         ]
         print_table(f"{task.name}: {task.rows:,} test rows", ["", *titles.values()], rows)
         tests = tests_table(task)
-        print_table(f"{task.name}: differences to {result.runs[0]}", tests.columns, tests.rows)
+        short = [[part.partition(" over ")[0] for part in row] for row in tests.rows]
+        print_table(f"{task.name}: differences to {result.runs[0]}", tests.columns, short)
     out = console()
     for sentence in [*sentences_of(result), *result.notes]:
         out.print(indented(sentence), highlight=False)

@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator
 
 from crosstower.evaluation.metrics.paired_tests import PairedTest
 from crosstower.evaluation.metrics.registry import title_of
-from crosstower.evaluation.reports.blend_plots import MOST_TYPES, type_key
 from crosstower.evaluation.reports.content import ModelMetrics, epochs_of
 from crosstower.evaluation.reports.page import (
     NOT_DEFINED,
@@ -139,8 +138,14 @@ def _curves(curves: Sequence[Curves]) -> Iterator[Block]:
     ]
     loss = curves_plot(curves, None, name="loss")
     yield Plots([*plots, Plot("training loss", "", loss, "epoch", "loss")], "pair", "By epoch")
-    keys = [Key(type_key(min(i, MOST_TYPES), line=True), one.run) for i, one in enumerate(curves)]
+    keys = [Key(_key(i), one.run) for i, one in enumerate(curves)]
     yield Items("legend", keys)
+
+
+def _key(place: int) -> str:
+    colour = f"var(--series-{place})" if place < len(SERIES) else "var(--soft)"
+    line = f'<path d="M0 6h26" style="stroke: {colour}; stroke-width: 2.2"/>'
+    return f'<svg class="key" viewBox="0 0 26 12" aria-hidden="true">{line}</svg>'
 
 
 def curves_plot(curves: Sequence[Curves], metric: str | None, *, name: str) -> str:
