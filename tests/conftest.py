@@ -19,6 +19,7 @@ from .fixtures.object_store import bucket, proxy, s3_server
 from .fixtures.postgres import own_postgres, postgres, postgres_server
 from .fixtures.several import together
 from .fixtures.sourced_films import sourced_films
+from .fixtures.tracked import store
 from .fixtures.tuned import tuned
 
 __all__ = [  # fixtures that several rooms use
@@ -46,6 +47,7 @@ __all__ = [  # fixtures that several rooms use
     "s3_server",
     "search_run",
     "sourced_films",
+    "store",
     "together",
     "tuned",
 ]

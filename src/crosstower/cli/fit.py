@@ -20,6 +20,7 @@ fit_app = typer.Typer()
     epilog="Examples: crosstower fit recipe.yaml -o training.epochs=3 --seeds 5   |  "
     " crosstower fit --resume runs/recipe   |   crosstower fit recipe.yaml --from runs/yesterday"
     "   |   crosstower fit recipe.yaml --processes 2 --max-restarts 3"
+    "   |   crosstower fit recipe.yaml --track mlflow --track tensorboard"
     "   |   crosstower fit s3://shop/recipe.yaml --out s3://shop/runs/first",
 )
 def fit(
@@ -72,6 +73,12 @@ def fit(
             help="Restarts from the last checkpoint if one of several processes ends unexpectedly.",
         ),
     ] = 0,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Tracker: mlflow, tensorboard or wandb (offline); repeatable."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train the model and its baselines, test them once and write a report."""
@@ -84,7 +91,7 @@ def fit(
 
     run = train(
         recipe,
-        overrides=override or [],
+        overrides=[*(override or []), *_trackers(track)],
         seeds=seeds,
         out=out,
         overwrite=overwrite,
@@ -101,3 +108,8 @@ def fit(
     from crosstower.cli.tables import print_any_run
 
     print_any_run(run)
+
+
+def _trackers(names: list[str] | None) -> list[str]:
+    """Return the override that names trackers, none without any."""
+    return [f"training.trackers={json.dumps(names)}"] if names else []

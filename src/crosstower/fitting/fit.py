@@ -7,6 +7,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -61,6 +62,7 @@ from crosstower.training.job import Job
 from crosstower.training.progress import training_bar
 from crosstower.training.run import BLENDED, Run
 from crosstower.training.run_info import RunInfo
+from crosstower.training.trackers.tracking import Tracking
 from crosstower.values.addresses.address import Place
 
 _LIBRARIES = ("torch", "polars", "numpy", "pyarrow")
@@ -224,6 +226,7 @@ def _train(
     run: Run, job: Job, device: torch.device, console: Console, *, finish: bool, world: World
 ) -> None:
     """Train every model with every seed, as far as that has not been done."""
+    tracking = Tracking(run, active=world.rank == 0)
     with naming_lost(world), training_bar(console) as bar:
         for name in run.info.models:
             for seed in run.info.seeds:
@@ -232,7 +235,8 @@ def _train(
                     continue
                 if words := world.first(training.reopen):
                     console.print(words, markup=False, highlight=False, soft_wrap=True)
-                training.go(bar, finish=finish)
+                with tracking.training(name, seed) as observers:
+                    replace(training, observers=observers).go(bar, finish=finish)
     with console.status("evaluating") as status:
         world.first(lambda: job.finish(run.folder, progress_on(status)))
 
@@ -253,6 +257,7 @@ def _evaluate(run: Run, data: Any, console: Console) -> None:
         # A blend made by hand since then stays.
         if run.recipe.blend is not None and not (run.folder / BLENDED).is_file():
             blend_run(run, on_progress=shown)
+    Tracking(run, active=True).conclude()
 
 
 def _peak_memory_mb() -> float:

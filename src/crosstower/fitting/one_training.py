@@ -50,7 +50,10 @@ from crosstower.training.weight_files import is_stored, remove_stored, same_tens
 
 @dataclass(frozen=True)
 class OneTraining:
-    """One model with one seed, trained by the processes of a world together."""
+    """One model with one seed, trained by the processes of a world together.
+
+    `observers` see the training in addition to the bar and the log; a refit they do not see.
+    """
 
     run: Run
     job: Job
@@ -58,6 +61,7 @@ class OneTraining:
     name: str
     seed: int
     world: World = ALONE
+    observers: Sequence[Observer] = ()
 
     @cached_property
     def folder(self) -> Path:
@@ -100,19 +104,16 @@ class OneTraining:
             refit = self._refitted(bar, position)
         job.conclude(model, self.folder, refit)
 
-    def train(
-        self, bar: Progress, *, observers: Sequence[Observer] = (), finish: bool = False
-    ) -> tuple[Position, nn.Module]:
+    def train(self, bar: Progress, *, finish: bool = False) -> tuple[Position, nn.Module]:
         """Train (or go on) without a look at the test rows; return where it ended, and the model.
 
         Args:
             bar: shows the progress.
-            observers: of the training, in addition to the bar and the log.
             finish: end now, with the best weights so far.
 
         """
         model, settings = self._new_model(self.world), self.run.recipe.training
-        position = self._trained(model, self.job, bar, settings, observers=observers, finish=finish)
+        position = self._trained(model, self.job, bar, settings, finish=finish)
         return position, model
 
     def _refitted(self, bar: Progress, position: Position) -> nn.Module:
@@ -192,7 +193,6 @@ class OneTraining:
         bar: Progress,
         settings: Training,
         *,
-        observers: Sequence[Observer] = (),
         finish: bool = False,
         place: Path | None = None,
     ) -> Position:
@@ -215,7 +215,7 @@ class OneTraining:
             monitor=monitor,
             higher_is_better=higher,
             folder=folder,
-            observer=Observers([watcher, *observers]),
+            observer=Observers([watcher, *(self.observers if place is None else ())]),
             device=self.device,
             horizon=self.run.recipe.training.epochs,
             world=self.world,

@@ -14,6 +14,7 @@ from crosstower.ranking.job import RankingJob
 from crosstower.recipe.chains import chain_of
 from crosstower.recipe.recipe import CHAINED, Recipe
 from crosstower.training.job import Job
+from crosstower.training.trackers.tracker import check_installed
 
 
 def check_recipe(
@@ -33,6 +34,7 @@ def check_recipe(
 
     """
     check_pretrained(recipe)
+    check_installed(recipe.training.trackers)
     job, models = _job_of(recipe, world), models_of(recipe)
     return job, models, _unread(recipe, models)
 

@@ -26,6 +26,7 @@ MAY_CHANGE = (
     "training.timeout",
     "training.device",
     "training.tables",
+    "training.trackers",
     "data.memory_mb",
     "data.engine",
     "data.runner",

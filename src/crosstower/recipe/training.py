@@ -152,6 +152,9 @@ class Training(FrozenModel):
         description="Retrain on train and validation rows for the best number of epochs, and test"
         " those weights.",
     )
+    trackers: tuple[Literal["mlflow", "tensorboard", "wandb"], ...] = Field(
+        default=(), description="Trackers of metrics, parameters and the report."
+    )
     seed: int = Field(default=0, ge=0, description="First seed of the trainings.")
 
     @model_validator(mode="after")

@@ -169,10 +169,11 @@ class TrialRunner:
                 notes=notes,
                 learned=learned,
             )
-            training = OneTraining(run, job, pick_device(tried.training.device), main, seed)
             watcher = TrialWatcher(trial, job.monitor[0], self.parent)
+            device = pick_device(tried.training.device)
+            training = OneTraining(run, job, device, main, seed, observers=[watcher])
             with training_bar(self.console) as bar:
-                position, _ = training.train(bar, observers=[watcher])
+                position, _ = training.train(bar)
         finally:
             shutil.rmtree(spill, ignore_errors=True)
             _note(place, trial, main, seed)
