@@ -64,4 +64,4 @@ def test_offline_runs_hold_metrics_options_and_the_report(store: Path) -> None:
     assert {"report.html", "metrics.json"} <= files
     assert "requirements.txt" not in files
     environment = [r for r in training if r.HasField("run")]
-    assert all(not r.run.host for r in environment)
+    assert {r.run.host for r in environment} == {"localhost"}

@@ -37,6 +37,7 @@ def open_tracker(subject: Subject) -> WandbRun:
         reinit="create_new",
         settings=package.Settings(
             silent=True,
+            host="localhost",
             console="off",
             disable_git=True,
             disable_code=True,
