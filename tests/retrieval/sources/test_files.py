@@ -1,12 +1,15 @@
 """Files of sources in a run folder."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from crosstower.errors import DataError, RunError
+from crosstower.fitting.fit import fit
 from crosstower.recipe.sources import Source
 from crosstower.retrieval.sources.files import open_sources, write_sources
 from crosstower.retrieval.sources.rows import SourceRows
@@ -50,3 +53,24 @@ def test_written_arrays_are_read_back(film_rows: SourceRows, tmp_path: Path) -> 
     assert sorted(path.name for path in folder.iterdir()) == sorted(SOURCES)
     counts = np.load(folder / "trending" / "counts.npy", allow_pickle=False)
     assert counts.shape == (32,)
+
+
+def test_two_processes_and_a_warm_start_learn_the_same_sources(
+    sourced_films: SourcedFilms, tmp_path: Path
+) -> None:
+    pytest.importorskip("torchrec")
+    quick = sourced_films.retrieval.recipe.training.model_copy(update={"epochs": 1})
+    recipe = sourced_films.retrieval.recipe.model_copy(update={"training": quick})
+    (tmp_path / "films.yaml").write_text(recipe.to_yaml())
+    command = [sys.executable, "-m", "crosstower", "fit", "films.yaml", "--out", "two"]
+    subprocess.run([*command, "--processes", "2"], cwd=tmp_path, check=True, capture_output=True)
+    warm = fit(recipe, out=tmp_path / "warm", warm_start=sourced_films.retrieval, quiet=True)
+    expected = files_of(sourced_films.retrieval.folder)
+    assert len(expected) > len(SOURCES)
+    assert files_of(tmp_path / "two") == expected
+    assert files_of(warm.folder) == expected
+
+
+def files_of(run: Path) -> dict[str, bytes]:
+    folder = run / "retrieval" / "sources"
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.npy")}

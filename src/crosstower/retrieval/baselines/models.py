@@ -21,6 +21,7 @@ from crosstower.values.arrays import Indices
 Histories = Any  # scipy.sparse.csr_array, which has no type of its own to say so
 Scores = NDArray[np.float32]
 _USER_BLOCK = 1_024
+_DENSE = 0.1  # share of entries from which a dense matrix is faster
 EASE_LIMIT = 20_000
 
 
@@ -129,12 +130,12 @@ class ItemKnn:
         transposed = histories.T.tocsr()
         blocks: list[Any] = []
         for start in range(0, histories.shape[1], _USER_BLOCK):
-            both = (transposed[start : start + _USER_BLOCK] @ histories).toarray()
-            rows = np.arange(start, start + len(both))
-            both[np.arange(len(both)), rows] = 0.0
-            scale = np.sqrt(counts[rows, None] * counts) + shrink  # 0 for items without users
-            np.divide(both, scale, out=both, where=scale > 0)
-            blocks.append(sparse.csr_array(_largest(both, neighbours)))
+            both = (transposed[start : start + _USER_BLOCK] @ histories).tocoo()
+            scale = np.sqrt(counts[start + both.row] * counts[both.col]) + shrink
+            similarity = np.where(both.col == start + both.row, 0.0, both.data / scale)
+            places = both.row, both.col
+            block = sparse.csr_array((similarity.astype(np.float32), places), shape=both.shape)
+            blocks.append(strongest(block, neighbours))
         return ItemKnn(sparse.vstack(blocks).tocsr())
 
     def scores(self, histories: Histories) -> Scores:
@@ -251,9 +252,33 @@ class ImplicitAls:
         return np.asarray(users @ self.model.item_factors.T, dtype=np.float32)
 
 
+def strongest(block: Any, count: int) -> Any:
+    """Return a sparse matrix with the largest `count` entries of each row, by absolute value.
+
+    >>> strongest(sparse.csr_array([[0.2, -0.9, 0.5], [0.0, 0.0, 0.1]]), 2).toarray().tolist()
+    [[0.0, -0.9, 0.5], [0.0, 0.0, 0.1]]
+
+    Args:
+        block: `[n, N]`.
+        count: most entries per row.
+
+    """
+    if block.nnz > _DENSE * block.shape[0] * block.shape[1]:
+        return sparse.csr_array(_largest(block.toarray(), count))
+    block.sum_duplicates()
+    block.eliminate_zeros()
+    sizes = np.diff(block.indptr)
+    row = np.repeat(np.arange(block.shape[0]), sizes)
+    order = np.lexsort((-np.abs(block.data), row))
+    rank = np.arange(len(order)) - np.repeat(block.indptr[:-1], sizes)
+    kept = np.sort(order[rank < count])
+    places = row[kept], block.indices[kept]
+    return sparse.csr_array((block.data[kept], places), shape=block.shape)
+
+
 def _largest(matrix: Scores, count: int) -> Scores:
-    """Return the matrix with all but the largest `count` entries of each row set to 0."""
+    """Return a dense matrix with all but the largest `count` entries of each row set to 0."""
     if count < matrix.shape[1]:
-        small = np.argpartition(-matrix, count, axis=1)[:, count:]
+        small = np.argpartition(-np.abs(matrix), count, axis=1)[:, count:]
         np.put_along_axis(matrix, small, 0.0, 1)
     return matrix

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.retrieval.baselines.models import strongest
 from crosstower.retrieval.sources.source import (
     Arrays,
     CandidateSource,
@@ -101,7 +101,7 @@ def table_of(matrix: Any, neighbours: int) -> Arrays:
         DataError: all entries are 0.
 
     """
-    rows = [_strongest(row, neighbours) for row in _blocks(matrix)]
+    rows = [strongest(block, neighbours) for block in _blocks(matrix)]
     table = sparse.vstack(rows).tocsr()
     if not table.nnz:
         raise DataError(
@@ -118,15 +118,3 @@ def _blocks(matrix: Any, rows: int = 1_024) -> Iterator[Any]:
     for start in range(0, matrix.shape[0], rows):
         block = matrix[start : start + rows]
         yield sparse.csr_array(block)
-
-
-def _strongest(block: Any, count: int) -> Any:
-    """Return a block with the `count` strongest entries of each row."""
-    block.sum_duplicates()
-    sizes = np.diff(block.indptr)
-    row = np.repeat(np.arange(block.shape[0]), sizes)
-    order = np.lexsort((-np.abs(block.data), row))
-    rank = np.arange(len(order)) - np.repeat(block.indptr[:-1], sizes)
-    kept: NDArray[Any] = np.sort(order[(rank < count) & (block.data[order] != 0)])
-    places = row[kept], block.indices[kept]
-    return sparse.csr_array((block.data[kept], places), shape=block.shape)
