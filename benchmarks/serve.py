@@ -5,7 +5,8 @@ multi-task DCN-V2, calibration and a blend by content type. Requests are due at 
 or not earlier ones are answered, from sixteen threads of a process of its own on the same machine;
 latency counts from when a request was due. Throughput is of closed loops of
 --connections a worker. The bare calls are the index's search and the model's forward alone, in a
-loop in one process, for other users and candidates each time.
+loop in one process, for other users and candidates each time. With --sources, candidates come from
+the model, item-kNN, the transition graph and popular items, 500 in all.
 """
 
 import argparse
@@ -140,6 +141,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--max-batch-size", type=int, default=8, help="Of crosstower serve.")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--folder", type=Path, help="Keeps the trained bundle for the next time.")
+    parser.add_argument("--sources", action="store_true", help="Candidates of four sources.")
     parser.add_argument("--mixed", action="store_true", help="Recommendations beside events.")
     parser.add_argument("--event-rate", type=float, default=200, help="Of --mixed, per second.")
     parser.add_argument("--overload", action="store_true", help="Ask for more than it can do.")
@@ -151,7 +153,7 @@ def main(arguments: list[str]) -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).absolute()
-        bundle = serving_bundle(folder, options.items, live=options.mixed)
+        bundle = serving_bundle(folder, options.items, live=options.mixed, sources=options.sources)
         print(describe(items=options.items, candidates=CANDIDATES, rate=options.rate, k=K))
         if options.mixed:
             beside_events(bundle.folder, options)

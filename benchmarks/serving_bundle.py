@@ -47,7 +47,11 @@ def rows(items: int, users: int = USERS) -> pl.DataFrame:
     )
 
 
-def recipes(*, live: bool) -> tuple[Recipe, Recipe]:
+SOURCES = {"two_tower": 200, "item_knn": 150, "transition_graph": 100, "popular": 50}
+"""Quotas that sum up to `CANDIDATES`."""
+
+
+def recipes(*, live: bool, sources: bool = False) -> tuple[Recipe, Recipe]:
     split = {"kind": "random"}
     training = {"epochs": 1, "batch_size": 2_048}
     retrieval = {
@@ -65,6 +69,7 @@ def recipes(*, live: bool) -> tuple[Recipe, Recipe]:
             **({"history": {"events": ["click"]}} if live else {}),
         },
         "training": training,
+        **({"sources": SOURCES} if sources else {}),
     }
     ranking = {
         "name": "ranking",
@@ -86,7 +91,13 @@ def recipes(*, live: bool) -> tuple[Recipe, Recipe]:
 
 
 def serving_bundle(
-    folder: Path, items: int, *, live: bool = False, users: int = USERS, index: str = "ann"
+    folder: Path,
+    items: int,
+    *,
+    live: bool = False,
+    sources: bool = False,
+    users: int = USERS,
+    index: str = "ann",
 ) -> Bundle:
     """Train both models for one epoch and return their bundle; an existing one is used.
 
@@ -94,14 +105,18 @@ def serving_bundle(
         folder: of runs and bundles.
         items: size of the catalogue.
         live: whether click events extend histories.
+        sources: whether candidates come from four sources.
         users: number of users.
         index: of the items.
 
     """
-    folder = folder / "live" if live else folder
+    folder = folder / "live" if live else folder / "sources" if sources else folder
     place = folder / f"bundle-{items}"
     if not place.is_dir():
         frame = rows(items, users)
-        runs = [fit(r, data=frame, out=folder / f"{r.name}-{items}") for r in recipes(live=live)]
+        runs = [
+            fit(r, data=frame, out=folder / f"{r.name}-{items}")
+            for r in recipes(live=live, sources=sources)
+        ]
         make_bundle(runs, place, candidates=CANDIDATES, data=frame, index=index)
     return Bundle.open(place)
