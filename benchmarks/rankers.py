@@ -170,7 +170,9 @@ def of_example(name: str, folder: Path, _rows: int, *, overrides: Sequence[str] 
     recipe = load_recipe(example(name, folder), overrides)
     plain = recipe.schema_.plain()
     plain["columns"] = {n: c for n, c in plain["columns"].items() if kind_of(c) != "cross"}
-    evaluation = recipe.evaluation.model_copy(update={"baselines": (), "slices": ()})
+    evaluation = recipe.evaluation.model_copy(
+        update={"baselines": (), "slices": (), "importance": None}
+    )
     changes = {"schema_": Schema.model_validate(plain), "evaluation": evaluation}
     return Data(recipe.model_copy(update=changes))
 
@@ -187,7 +189,7 @@ def second_order(folder: Path, rows: int) -> Data:
     paths = {name: str(folder / f"{name}.parquet") for name in parts}
     for name, chosen in parts.items():
         frame[chosen].write_parquet(paths[name])
-    recipe = {"data": paths, "schema": SCHEMA, "evaluation": {"baselines": []}}
+    recipe = {"data": paths, "schema": SCHEMA, "evaluation": {"baselines": [], "importance": False}}
     best = roc_auc_score(frame[parts["test"]]["click"], probability[parts["test"]])
     return Data(Recipe.model_validate({"name": "second_order", **recipe}), float(best))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -45,6 +45,8 @@ class AutoInt(nn.Module):
 
     class Config(FrozenModel):
         """Options of AutoInt."""
+
+        space: ClassVar[dict[str, Any]] = {"attention_layers": {"low": 1, "high": 3}}
 
         embedding_dim: int = Field(default=16, ge=1, description="D of all fields.")
         attention_layers: int = Field(default=2, ge=1, description="Number of attention layers.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -49,6 +49,8 @@ class MaskNet(nn.Module):
 
     class Config(FrozenModel):
         """Options of MaskNet."""
+
+        space: ClassVar[dict[str, Any]] = {"reduction_ratio": {"low": 0.5, "high": 2.0}}
 
         embedding_dim: int = Field(default=16, ge=1, description="D of all fields.")
         structure: Literal["serial", "parallel"] = Field(

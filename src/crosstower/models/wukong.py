@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -44,6 +45,13 @@ class Wukong(nn.Module):
 
     class Config(FrozenModel):
         """Options of Wukong."""
+
+        space: ClassVar[dict[str, Any]] = {
+            "layers": {"low": 1, "high": 4},
+            "machine_fields": [4, 8, 16],
+            "linear_fields": [4, 8, 16],
+            "rank": [4, 8, 16],
+        }
 
         embedding_dim: int = Field(default=16, ge=1, description="D of all fields.")
         layers: int = Field(default=2, ge=1, description="Number of Wukong layers.")

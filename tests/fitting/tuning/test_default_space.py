@@ -37,6 +37,19 @@ def test_every_model_has_a_space_that_it_takes_and_that_holds_the_recipe(name: s
     assert set(current_values(recipe, space)) == set(space)
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("autoint", {"attention_layers", "hidden", "embedding_dim"}),
+        ("masknet", {"reduction_ratio", "hidden"}),
+        ("gdcn", {"cross_layers", "hidden"}),
+        ("wukong", {"layers", "machine_fields", "linear_fields", "rank"}),
+    ],
+)
+def test_options_of_rankers_are_tuned(name: str, keys: set[str]) -> None:
+    assert {f"model.{key}" for key in keys} <= set(default_space(recipe_of(name)))
+
+
 def test_a_retriever_has_one_too() -> None:
     recipe = parse_recipe(RETRIEVES)
     space = default_space(recipe)
