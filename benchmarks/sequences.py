@@ -22,7 +22,6 @@ ENCODERS: dict[str, list[str]] = {
     "attention": [
         f"{COLUMN}.pooling=attention",
         f"{COLUMN}.max_len=20",
-        "training.batch_size=512",
         "training.embedding_learning_rate=0.003",
     ],
 }
@@ -34,7 +33,8 @@ SETTINGS: dict[str, list[str]] = {
         "training.learning_rate=0.0005",
         "training.embedding_learning_rate=0.0005",
     ],
-    "batch 512": ["training.batch_size=512"],
+    "batch 256": ["training.batch_size=256"],
+    "batch 1024": ["training.batch_size=1024"],
     "alpha 0.5": [f"{COLUMN}.alpha=0.5"],
     "alpha 0.9": [f"{COLUMN}.alpha=0.9"],
     "cutoff 9": [f"{COLUMN}.cutoff=9"],

@@ -67,7 +67,7 @@ def test_places_in_a_users_history_order_it() -> None:
     assert "position" not in recipe.schema_.columns
     assert recipe.schema_.columns["history"].pooling == "bsarec"
     assert (recipe.model["dropout"], recipe.model["normalise"]) == (0.5, False)
-    assert recipe.training.batch_size == 256
+    assert recipe.training.batch_size == 512
     given = frame.with_columns(split=pl.Series(["train", "train", "train", "valid", "test"] * 40))
     by_column = written(given, item="item", user="user")
     assert by_column.data.split.kind == "column"  # it need not follow the order

@@ -14,7 +14,7 @@ _SMALL, _SMALL_IF_SHARED = 20_000, 100_000
 _ORDERED_MODEL = ["  dropout: 0.5"]
 _ORDERED_TRAINING = [
     "training:",
-    "  batch_size: 256",
+    "  batch_size: 512",
     "  embedding_learning_rate: 0.001",
     "  epochs: 100",
     "  patience: 10",
