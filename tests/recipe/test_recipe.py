@@ -83,8 +83,11 @@ def test_the_json_schema_knows_every_section() -> None:
         "calibration",
         "blend",
         "rules",
+        "bias",
         "evaluation",
         "retrieval",
+        "tune",
+        "sources",
     }
     assert "Encoded rows beyond this size" in str(schema)
 
