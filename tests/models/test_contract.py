@@ -25,15 +25,18 @@ LISTS = (
     ListField("tags.path", 8, "tags", 3, "bsarec", options=(("blocks", 1), ("cutoff", 1))),
     ListField("tags.steps", 8, "tags", 3, "hstu", options=(("blocks", 1),)),
 )
-ATTENDED = ListField("watched", 12, "a", 6, "target", target="a")
-"""A history that is compared with the item; two-tower models refuse it."""
+ATTENDED = tuple(
+    ListField(f"watched, {name}", 12, "a", 6, name, target="a")
+    for name in ("target", "bst", "hstu")
+)
+"""Histories that are compared with the item; two-tower models refuse them."""
 CLICK, LIKE = Head("click", "binary"), Head("like", "binary")
 LAYOUTS = {
     "codes": Layout(CODES[:2], (), (), (CLICK,)),
     "numbers": Layout((), ("x", "y"), (), (CLICK,)),
     "lists": Layout((), (), LISTS, (CLICK,)),
     "everything": Layout(CODES, ("x",), LISTS, (CLICK, LIKE, Head("stars", "rating"))),
-    "target": Layout(CODES, (), (*LISTS[:1], ATTENDED), (CLICK, LIKE)),
+    "target": Layout(CODES, (), (*LISTS[:1], *ATTENDED), (CLICK, LIKE)),
 }
 VARIANTS = [{"name": name} for name in model_names()]
 VARIANTS += [{"name": "wide_deep", "combine": "concat"}]
@@ -74,7 +77,7 @@ def batch_of(layout: Layout, rows: int, seed: int = 0) -> Batch:
 def options_for(layout: Layout, variant: Variant) -> dict[str, object]:
     """Return the variant; a two-tower model is told which columns are the item's."""
     columns = layout.columns()
-    if variant["name"] == "two_tower" and ATTENDED in layout.lists:
+    if variant["name"] == "two_tower" and ATTENDED[0] in layout.lists:
         pytest.skip("query vectors are computed without the item")
     sides = {"item": columns[len(columns) // 2 :]} if variant["name"] == "two_tower" else {}
     return variant | sides
@@ -192,7 +195,7 @@ def test_every_option_is_described_by_a_default() -> None:
 def test_ragged_lists_train_as_padded_ones(variant: Variant, rows: int) -> None:
     """Logits, losses and gradients are the same to rounding."""
     more = ListField("summed", 8, "tags", 3, "sum"), ListField("highest", 9, "highest", 5, "max")
-    attended = () if variant["name"] == "two_tower" else (ATTENDED,)
+    attended = () if variant["name"] == "two_tower" else ATTENDED
     layout = replace(LAYOUTS["everything"], lists=(*LISTS, *more, *attended))
     found = list[tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]]()
     for batch in both_forms(batch_of(layout, rows)):

@@ -20,7 +20,7 @@ from crosstower.data.sources.source import Chunk
 from crosstower.errors import QueryError, RunError
 from crosstower.models.registry import build, model_names
 from crosstower.nn.embedding import EmbeddingStore
-from crosstower.nn.target_attention import TargetAttention
+from crosstower.nn.trained_pooling import TARGETED
 from crosstower.ranking import scorer as scores
 from crosstower.ranking.scorer import Scorer
 from crosstower.recipe.blend import Blend
@@ -28,7 +28,7 @@ from crosstower.recipe.own_columns import raw_name
 from crosstower.recipe.schema import Schema
 
 POOLINGS = ("mean", "sum", "max", "attention", "gru")
-COMPARED = ("target",)
+COMPARED = ("target", "bst", "hstu")
 """Poolings that compare a history with the item; a two-tower model takes its mean instead."""
 OF_USER: dict[str, Any] = {
     "user": "categorical",
@@ -41,6 +41,7 @@ OF_USER: dict[str, Any] = {
     p: {"kind": "sequence", "max_len": 4, "table": "item", "pooling": p}
     for p in (*POOLINGS, *COMPARED)
 }
+OF_USER["hstu"] |= {"target": "item"}
 OF_ITEM: dict[str, Any] = {
     "item": "categorical",
     "price": "numeric",
@@ -99,7 +100,8 @@ def scorer_of(name: str, columns: dict[str, Any], user: dict[str, Any]) -> Score
     crosses = {} if name == "two_tower" else {k: CROSSES[k] for k in CROSSES if k in columns}
     allowed = {n: c for n, c in columns.items() if n not in CROSSES} | crosses
     if name == "two_tower":
-        allowed |= {n: allowed[n] | {"pooling": "mean"} for n in COMPARED if n in allowed}
+        plain = {"pooling": "mean", "target": None}
+        allowed |= {n: allowed[n] | plain for n in COMPARED if n in allowed}
     schema = Schema.model_validate({"columns": allowed, "tasks": TASKS})
     fit = EncoderFit(schema)
     fit.add(cleaned(schema, rows_of(10, 1, users=30), []))
@@ -184,8 +186,9 @@ def test_what_is_the_users_is_computed_on_one_row(
 
     monkeypatch.setattr(EmbeddingStore, "_pooled", noted)
     for place, module in scorer.model.named_modules():
-        if isinstance(module, TargetAttention):
-            monkeypatch.setattr(module, "forward", noted_rows(rows, "target", module.forward))
+        for pooling, kind in TARGETED.items():
+            if isinstance(module, kind):
+                monkeypatch.setattr(module, "forward", noted_rows(rows, pooling, module.forward))
         if place.endswith("_tower"):
             module.register_forward_hook(lambda *a, at=place: rows.update({at: len(a[2])}))
     user, items, whole = sides(scorer, OF_USER)
@@ -194,7 +197,7 @@ def test_what_is_the_users_is_computed_on_one_row(
     lists |= {"tags": 7, "watched_by": 7, "title": 7}
     towers = {"query_tower": 1, "item_tower": 7} if name == "two_tower" else {}
     assert rows == lists | towers
-    rows.pop("target")
+    rows.pop("target")  # needs no padding for whole rows
     scorer.score(whole)
     assert set(rows.values()) == {7}
 

@@ -208,15 +208,12 @@ class EmbeddingStore(nn.Module):
 
     def _attended(self, name: str, target: Tensor, values: Lists) -> Tensor:
         """Return `[B, D]` for targets `[B, D]` and lists of B rows, or one that they share."""
-        field, pool = self._fields[name].place, self.pools[str(self._lists.index(name))]
-        if isinstance(values, Ragged):
-            if isinstance(pool, TargetAttention) and len(values) == len(target):
-                rows = self._look_up(values.values.long() + field.offset, field.width)  # [V, D]
-                return pool.ragged(target, rows, values)
-            values = values.to_longest()
-        values = without_tail(values)
-        rows = self._look_up(values.long() + field.offset, field.width)  # [B, L, D]
-        return pool(target, rows, values != PADDING)
+        place, pool = self._fields[name].place, self.pools[str(self._lists.index(name))]
+        whole = isinstance(values, Ragged) and len(values) == len(target)
+        if whole and isinstance(pool, TargetAttention):  # needs no padding
+            rows = self._look_up(values.values.long() + place.offset, place.width)  # [V, D]
+            return pool.ragged(target, rows, values)
+        return pool(target, *self._padded(values, place))
 
     def _pooled(self, name: str, values: Lists) -> Tensor:
         """Return `[B, D]` for a list field of B rows, or `[1, D]` for a list shared by all rows."""
@@ -227,15 +224,16 @@ class EmbeddingStore(nn.Module):
         if isinstance(pool, SequencePool) and isinstance(values, Prefixes):
             codes = values.values.long() + field.place.offset
             return pool.prefixes(self._look_up(codes, field.place.width), values)
-        if isinstance(values, Ragged):
-            if field.pooling == "max":  # needs no padding to the longest list
-                codes = values.values.long() + field.place.offset
-                return ragged_max(self._look_up(codes, field.place.width), values)
-            values = values.to_longest()
-        values = without_tail(values)
-        present = values != PADDING
-        rows = self._look_up(values.long() + field.place.offset, field.place.width)  # [B, L, D]
+        if isinstance(values, Ragged) and field.pooling == "max":  # needs no padding
+            codes = values.values.long() + field.place.offset
+            return ragged_max(self._look_up(codes, field.place.width), values)
+        rows, present = self._padded(values, field.place)
         return max_pool(rows, present) if pool is None else pool(rows, present)
+
+    def _padded(self, values: Lists, place: Place) -> tuple[Tensor, Tensor]:
+        """Return the embeddings `[B, L, D]` of lists, and which values are present, `[B, L]`."""
+        table = without_tail(values.to_longest() if isinstance(values, Ragged) else values)
+        return self._look_up(table.long() + place.offset, place.width), table != PADDING
 
     def _single(self, codes: Tensor, width: str) -> Tensor:
         columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")

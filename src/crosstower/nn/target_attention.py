@@ -77,7 +77,3 @@ class TargetAttention(nn.Module):
             + F.linear(target * rows, of_product)
         )
         return self.out(self.activation(hidden)).squeeze(-1)
-
-
-TARGETED: dict[str, type[TargetAttention]] = {"target": TargetAttention}
-"""Poolings that compare the values of a list with the row's own value, by name."""

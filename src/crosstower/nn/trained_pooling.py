@@ -8,12 +8,22 @@ from torch import Tensor, nn
 from crosstower.data.layout import PADDING, ListField
 from crosstower.data.prefixes import Prefixes
 from crosstower.errors import RecipeError
+from crosstower.nn.bst import BehaviourTransformer
 from crosstower.nn.pooling import TRAINED, UNTRAINED
-from crosstower.nn.sequences.registry import SEQUENCES, build_sequence
+from crosstower.nn.sequences.registry import SEQUENCES, build_sequence, built
 from crosstower.nn.sequences.steps import Steps, newest
-from crosstower.nn.target_attention import TARGETED
+from crosstower.nn.target_attention import TargetAttention
+from crosstower.nn.target_hstu import TargetHstu
 
-_WEIGHTED = TRAINED | TARGETED
+TARGETED: dict[str, type[TargetAttention | BehaviourTransformer | TargetHstu]] = {
+    "target": TargetAttention,
+    "bst": BehaviourTransformer,
+    "hstu": TargetHstu,
+}
+"""Poolings of a list with a `target`, the row's own value that it is compared with."""
+
+_WEIGHTED = {*TRAINED, *TARGETED} - {"hstu"}
+"""Poolings with weights that are no encoder of every position."""
 
 
 class SequencePool(nn.Module):
@@ -59,11 +69,19 @@ def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module 
 
     """
     name, where = field.pooling, f"schema.columns.{field.name}"
+    options = dict(field.options)
+    if field.target is not None or name in ("target", "bst"):
+        kind = TARGETED.get(name)
+        if kind is None or field.target is None:
+            raise RecipeError(
+                f"{where}.pooling: {name} with target {field.target!r}; expected one of"
+                f" {', '.join(TARGETED)} and a column of the same table"
+            )
+        return built(kind, name, width, field.length, dropout=dropout, options=options, where=where)
     if name not in UNTRAINED and name not in _WEIGHTED:
         if SEQUENCES.find(name) is None:
             allowed = [*UNTRAINED, *_WEIGHTED, *SEQUENCES.names()]
             raise RecipeError(f"{where}.pooling: {SEQUENCES.unknown(name, allowed)}")
-        options = dict(field.options)
         encoder = build_sequence(
             name, width, field.length, dropout=dropout, options=options, where=where
         )
@@ -73,7 +91,7 @@ def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module 
             f"{where}.{option}: pooling {name} has no such option; drop it, or use a pooling of"
             f" {', '.join(SEQUENCES.names())}"
         )
-    kind = _WEIGHTED.get(name)
+    kind = TRAINED.get(name)
     return None if kind is None else kind(width, field.length, dropout=dropout)
 
 

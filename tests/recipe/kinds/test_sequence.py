@@ -37,6 +37,11 @@ def test_the_target_is_the_item_of_the_same_table() -> None:
     assert (field.target, field.dim) == ("item", 5)
     named = schema_of(item="categorical", other=other, seen=history | {"target": "other"})
     assert draft_layout(named).lists[0].target == "other"
+    for pooling, target in (("bst", "item"), ("hstu", None)):
+        compared = schema_of(item="categorical", seen=history | {"pooling": pooling})
+        assert draft_layout(compared).lists[0].target == target
+    hstu = schema_of(item="categorical", seen=history | {"pooling": "hstu", "target": "item"})
+    assert draft_layout(hstu).lists[0].target == "item"
     owner = {"kind": "sequence", "pooling": "target"}
     owned = schema_of(seen=owner, item={"kind": "categorical", "table": "seen"})
     assert draft_layout(owned).lists[0].target == "item"
@@ -51,7 +56,10 @@ def test_the_target_is_the_item_of_the_same_table() -> None:
             {"table": "item", "pooling": "target", "target": "itm"},
             "target 'itm' is not a categorical column of the table 'item'; did you mean 'item'?",
         ),
-        ({"table": "item", "target": "item"}, "target: not read by pooling mean"),
+        (
+            {"table": "item", "target": "item"},
+            "target: not read by pooling mean; set pooling to target, bst or hstu",
+        ),
     ],
 )
 def test_a_target_that_is_not_one_column_is_refused(options: dict[str, str], message: str) -> None:

@@ -15,7 +15,20 @@ from crosstower.serving.export.sample import sample
 from ...ranking.test_scorer import EVERYTHING, OF_USER, cleaned, rows_of, scorer_of
 
 COUNTS = (1, 2, 7, 500)
-SOME = ("user", "age", "hour", "attention", "target", "item", "tags", "title", "both", "wide")
+SOME = (
+    "user",
+    "age",
+    "hour",
+    "attention",
+    "target",
+    "bst",
+    "hstu",
+    "item",
+    "tags",
+    "title",
+    "both",
+    "wide",
+)
 CASES = [("wide_deep", "every column", True), ("dcn_v2", "every column", False)]
 CASES += [(name, "some columns", True) for name in model_names()]
 CASES += [("two_tower", "some columns", False)]

@@ -45,7 +45,7 @@ def trained(name: str, folder: Path) -> Run:
     model: dict[str, Any] = {"name": name}
     if name == "two_tower":
         columns = {n: c for n, c in columns.items() if n not in _CROSSES}
-        columns |= {n: columns[n] | {"pooling": "mean"} for n in COMPARED}
+        columns |= {n: columns[n] | {"pooling": "mean", "target": None} for n in COMPARED}
         model["item"] = [n for n in columns if n not in OF_USER]
     plain = {
         "name": name,

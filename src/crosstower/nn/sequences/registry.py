@@ -63,6 +63,25 @@ def build_sequence(
 
     """
     kind = SEQUENCES.get(name, where=f"{where}.pooling")
+    return built(kind, name, width, length, dropout=dropout, options=options, where=where)
+
+
+def built(
+    kind: Any,
+    name: str,
+    width: int,
+    length: int,
+    *,
+    dropout: float,
+    options: Mapping[str, Any],
+    where: str,
+) -> nn.Module:
+    """Return a new module of a class whose options are keyword arguments; else as above.
+
+    Raises:
+        RecipeError: the class has no such option, or a value does not fit.
+
+    """
     known = inspect.signature(kind).parameters.values()
     allowed = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name != "dropout"]
     for option in options:

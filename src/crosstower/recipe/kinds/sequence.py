@@ -15,8 +15,8 @@ from crosstower.recipe.kinds.kind import Kind
 from crosstower.recipe.kinds.lists import ListColumn
 from crosstower.recipe.kinds.registry import register_column
 
-TARGET_POOLINGS = frozenset({"target"})
-"""Poolings that compare the values of a history with the row's own item."""
+_COMPARING = ("target", "bst")
+"""Poolings that always compare a history with the row's own item; hstu does if it has a target."""
 
 _OPTIONS = ("blocks", "heads", "alpha", "cutoff")
 
@@ -27,8 +27,11 @@ class Sequence(ListColumn):
 
     Mean, sum and max ignore the order. `attention` is one transformer block read at the last value,
     and `gru` a recurrent layer. `transformer` (SASRec), `bsarec` and `hstu` encode every position
-    of the history, and a retriever learns from all of them at once. In a ranker, `target` weighs
-    each value by how it fits the row's own item (DIN).
+    of the history, and a retriever learns from all of them at once.
+
+    In a ranker, a history may be compared with the row's own item: `target` weighs each value by
+    how it fits the item (DIN), `bst` is a transformer block over history and item, and `hstu` with
+    a `target` encodes the item after the history.
 
     With `event` the history is not read from the data: it lists the events of that type, from the
     logs of `data.events`, which have the values of the row in the columns `by` and happened before
@@ -45,13 +48,15 @@ class Sequence(ListColumn):
     pooling: str = Field(
         default="mean",
         min_length=1,
-        description="mean, sum, max, attention, gru, transformer, bsarec, hstu or target.",
+        description="mean, sum, max, attention, gru, transformer, bsarec, hstu, target or bst.",
     )
     blocks: int | None = Field(
         default=None, ge=1, le=64, description="transformer, bsarec, hstu: blocks (default 2)."
     )
     heads: int | None = Field(
-        default=None, ge=1, description="transformer, bsarec, hstu: attention heads (default 1)."
+        default=None,
+        ge=1,
+        description="transformer, bsarec, hstu, bst: attention heads (default 1).",
     )
     alpha: float | None = Field(
         default=None,
@@ -66,10 +71,9 @@ class Sequence(ListColumn):
     )
     target: str | None = Field(
         default=None,
-        description="With pooling target: categorical column that the history is compared with"
-        " (default: the one of the same table).",
+        description="With pooling target, bst or hstu: categorical column that the history is"
+        " compared with (default of target and bst: the one of the same table).",
     )
-
     event: Names | None = Field(
         default=None,
         description="Type of the earlier events that fill the history, or several types, from the"
@@ -93,17 +97,22 @@ class Sequence(ListColumn):
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:
-        if self.target is not None and self.pooling not in TARGET_POOLINGS:
+        if self.target is not None and self.pooling not in (*_COMPARING, "hstu"):
             raise ValueError(
-                f"target: not read by pooling {self.pooling}; set pooling: target, or remove target"
+                f"target: not read by pooling {self.pooling}; set pooling to target, bst or hstu,"
+                " or remove target"
             )
         return self
+
+    @property
+    def _compares(self) -> bool:
+        return self.pooling in _COMPARING or self.target is not None
 
     def check(self, name: str, columns: Mapping[str, Kind]) -> None:
         """Raise ValueError if a shared table has no owner, or the target is not one column."""
         super().check(name, columns)
         self.event_list(name, columns)
-        if self.pooling in TARGET_POOLINGS:
+        if self._compares:
             self._target(name, columns)
 
     def event_list(self, name: str, columns: Mapping[str, Kind]) -> EventList | None:
@@ -127,7 +136,7 @@ class Sequence(ListColumn):
     def resolved(self, columns: Mapping[str, Kind]) -> Kind:
         """Return the column with the width of its table's owner, and with its target."""
         found = super().resolved(columns)
-        if self.pooling not in TARGET_POOLINGS:
+        if not self._compares:
             return found
         name = next(name for name, column in columns.items() if column is self)
         return found.model_copy(update={"target": self._target(name, columns)})
