@@ -5,8 +5,9 @@ from typing import Any
 import polars as pl
 
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.rows import RowMaker
+from crosstower.funnel.rows import RowMaker, filled_history
 from crosstower.recipe.data import Join
+from crosstower.recipe.recipe import parse_recipe
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.run import Run
 
@@ -32,3 +33,22 @@ def test_joined_columns_need_not_be_in_the_item_table(cinema: Runs) -> None:
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
     assert funnel.rows.from_items == ("film",)
     assert funnel.rows.from_query == ("user", "device", "hour")
+
+
+def test_the_history_of_the_retriever_fills_one_that_events_fill_offline() -> None:
+    retrieval = parse_recipe("""
+      schema: {columns: {film: categorical, had: {kind: sequence, table: film}}}
+      retrieval: {item: film, user: user, history: had}
+    """)
+    ranking = parse_recipe("""
+      data: {events: rows, time: at}
+      schema:
+        columns:
+          film: categorical
+          had: {kind: sequence, table: film, event: like, by: user, max_len: 7}
+        tasks: {like: binary}
+    """).schema_
+    assert ranking.sources() == ["film", "had"]
+    assert filled_history(retrieval, ranking, ["had"]) == ("had", 7)
+    renamed = ranking.model_copy(update={"columns": {"seen": ranking.columns["had"]}})
+    assert filled_history(retrieval, renamed, ["seen"]) == (None, 0)
