@@ -209,11 +209,12 @@ class EmbeddingStore(nn.Module):
     def _attended(self, name: str, target: Tensor, values: Lists) -> Tensor:
         """Return `[B, D]` for targets `[B, D]` and lists of B rows, or one that they share."""
         place, pool = self._fields[name].place, self.pools[str(self._lists.index(name))]
-        whole = isinstance(values, Ragged) and len(values) == len(target)
-        if whole and isinstance(pool, TargetAttention):  # needs no padding
-            rows = self._look_up(values.values.long() + place.offset, place.width)  # [V, D]
-            return pool.ragged(target, rows, values)
-        return pool(target, *self._padded(values, place))
+        if isinstance(values, Tensor) or not isinstance(pool, TargetAttention):
+            return pool(target, *self._padded(values, place))
+        if len(values) != len(target):  # one list for all rows
+            return pool(target, *self._padded(values, place))
+        rows = self._look_up(values.values.long() + place.offset, place.width)  # [V, D]
+        return pool.ragged(target, rows, values)  # needs no padding
 
     def _pooled(self, name: str, values: Lists) -> Tensor:
         """Return `[B, D]` for a list field of B rows, or `[1, D]` for a list shared by all rows."""
