@@ -23,6 +23,7 @@ from crosstower.training.history import (
 from crosstower.training.run import Run
 
 _WIDTH = 100
+_MOST_METRICS = 5  # with their sd
 
 
 def console() -> Console:
@@ -53,8 +54,7 @@ def print_table(title: str | None, names: Sequence[str], rows: Sequence[Sequence
 def print_reports(reports: Sequence[TaskReport]) -> None:
     """Print the metrics of all models per task, and the verdicts."""
     for report in reports:
-        shown = metrics_of(report.kind, shown="table")
-        metrics = {m.name: m.heading for m in shown if _given(report, m.name)}
+        metrics = _shown_metrics(report)
         rows = [
             [f"{m.name} *" if m.role == "model" else m.name]
             + [cell(m.metrics.get(metric)) for metric in metrics]
@@ -159,8 +159,16 @@ def indented(sentence: str) -> Padding:
     return Padding(sentence, (0, 0, 0, 2), expand=False)
 
 
-def _given(report: TaskReport, metric: str) -> bool:
-    return metric in report.models[0].metrics
+def _shown_metrics(report: TaskReport) -> dict[str, str]:
+    """Return the headings of as many metrics as fit into a line; the page of the report has all.
+
+    Accuracy goes first, as a sentence compares it with the majority class.
+    """
+    known = report.models[0].metrics
+    found = {m.name: m.heading for m in metrics_of(report.kind, shown="table") if m.name in known}
+    if len(found) > _MOST_METRICS:
+        found.pop("accuracy", None)
+    return dict(list(found.items())[:_MOST_METRICS])
 
 
 def cell(summary: Summary | None) -> str:

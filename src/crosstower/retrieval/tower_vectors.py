@@ -42,6 +42,20 @@ def item_vectors(
 ) -> pl.DataFrame:
     """Return the item vectors of a two-tower model.
 
+    >>> import numpy as np, polars as pl, crosstower as ct
+    >>> random = np.random.default_rng(0)
+    >>> user, item = random.integers(0, 9, 200), random.integers(0, 50, 200)
+    >>> rows = pl.DataFrame({"user": user, "item": item})
+    >>> recipe = ct.parse_recipe('''
+    ... schema: {columns: {user: categorical, item: categorical}}
+    ... model: {name: two_tower, item: [item], dim: 4}
+    ... retrieval: {user: user, item: item, baselines: [popularity]}
+    ... training: {epochs: 1}
+    ... ''')
+    >>> run = ct.fit(recipe, data=rows, quiet=True)
+    >>> item_vectors(run)["vector"].to_numpy().shape
+    (50, 4)
+
     Args:
         run: a retrieval run, or a ranking run with a two-tower model.
         items: rows with the columns of the item tower: a polars, pandas or Arrow table, or a path.
@@ -73,6 +87,20 @@ def user_vectors(
     run: Run, users: Any = None, *, model: str | None = None, seed: int | None = None
 ) -> pl.DataFrame:
     """Return the query vectors of users of a two-tower model.
+
+    >>> import numpy as np, polars as pl, crosstower as ct
+    >>> random = np.random.default_rng(0)
+    >>> user, item = random.integers(0, 9, 200), random.integers(0, 50, 200)
+    >>> rows = pl.DataFrame({"user": user, "item": item})
+    >>> recipe = ct.parse_recipe('''
+    ... schema: {columns: {user: categorical, item: categorical}}
+    ... model: {name: two_tower, item: [item], dim: 4}
+    ... retrieval: {user: user, item: item, baselines: [popularity]}
+    ... training: {epochs: 1}
+    ... ''')
+    >>> run = ct.fit(recipe, data=rows, quiet=True)
+    >>> user_vectors(run, [3, 4]).columns
+    ['user', 'vector']
 
     Args:
         run: a retrieval run with users, or a ranking run with a two-tower model.
