@@ -101,7 +101,7 @@ def test_values_in_no_training_row_are_counted(recipe: Recipe) -> None:
     ids = ["a", "b"] * 25 + ["a"] * 4 + ["new"] * 6
     found = list(check_unseen(seen(recipe, rows(id=ids))))
     assert [(one.severity, one.sentence) for one in found] == [
-        ("warning", "column 'id': 60.0% of the test values are in no training row, such as new")
+        ("warning", "column 'id': 6 of 10 test values (60.0%) are in no training row, such as new")
     ]
 
 

@@ -94,8 +94,10 @@ def check_unseen(seen: SeenRows, splits: tuple[str, ...] = HELD_OUT) -> Iterator
             if not strange:
                 continue
             share = strange / total
-            words = f"column '{name}': {share:.1%} of the {split} values are in no training row"
-            words += f", such as {', '.join(shown)}"
+            words = (
+                f"column '{name}': {strange:,} of {total:,} {split} values ({share:.1%}) are in no"
+            )
+            words += f" training row, such as {', '.join(shown)}"
             severity = "warning" if share >= _UNSEEN else "note"
             yield Finding(check="unseen", severity=severity, sentence=words)
 

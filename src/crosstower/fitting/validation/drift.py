@@ -50,8 +50,10 @@ def check_unseen_by(seen: SeenRows, new: SeenRows) -> Iterator[Finding]:
         strange, total, shown = values.unknown(NEW, seen.values.get(name))
         if strange:
             share = strange / total
-            words = f"column '{name}': {share:.1%} of the values are in no training row of the"
-            words += f" run, such as {', '.join(shown)}"
+            words = (
+                f"column '{name}': {strange:,} of {total:,} values ({share:.1%}) are in no training"
+            )
+            words += f" row of the run, such as {', '.join(shown)}"
             severity = "warning" if share >= _MUCH else "note"
             yield Finding(check="unseen", severity=severity, sentence=words)
 
