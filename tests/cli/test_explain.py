@@ -17,7 +17,7 @@ def test_rows_of_a_file_and_of_json_are_explained(here: Path, capsys: Capture) -
     assert code == 0, err
     assert "row 7, click: 0." in out
     assert "watch_time" not in out
-    assert "2 more columns moved it by" in out
+    assert "2 more columns contribute" in out
     frame = pl.read_parquet("rows.parquet")
     rows = json.dumps([frame.row(place, named=True) for place in (7, 8)], default=str)
     (seventh, eighth) = json.loads(run(capsys, "explain", "run", rows, "--json", *few)[1])

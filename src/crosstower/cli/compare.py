@@ -24,7 +24,9 @@ compare_app = typer.Typer()
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN RUN…", help="Runs written by fit; the first is the reference."),
+        typer.Argument(
+            metavar="RUN", help="Two or more runs written by fit; the first is the reference."
+        ),
     ],
     page: Annotated[
         Path | None,

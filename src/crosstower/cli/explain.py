@@ -1,4 +1,4 @@
-"""`crosstower explain`: what each column moved in the predictions of rows."""
+"""`crosstower explain`: contributions of columns to the predictions of rows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def explain(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Show what each column moved in a prediction.
+    """Show how much each column contributes to a prediction.
 
     The contributions sum to the prediction minus the base, the mean prediction of validation rows.
     """
@@ -111,10 +111,10 @@ def _print(explanation: Explanation, task: str, top: int) -> None:
         for name, moved in pairs[:top]
     ]
     title = f"row {explanation.row}, {task}: {found.base:.4f} (base) to {found.prediction:.4f}"
-    print_table(title, ["column", "value", "moved by", "error"], lines)
+    print_table(title, ["column", "value", "contribution", "error"], lines)
     if len(pairs) > top:
         rest = sum(value for _, value in pairs[top:])
-        words = f"{len(pairs) - top} more columns moved it by {rest:+.4f} together."
+        words = f"{len(pairs) - top} more columns contribute {rest:+.4f} together."
         console().print(indented(words), highlight=False)
 
 

@@ -31,7 +31,7 @@ def tune(
     ] = None,
     jobs: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Trials at the same time, in a process each."),
+        typer.Option(min=1, metavar="N", help="Trials that run in parallel, one process each."),
     ] = 1,
     seeds: Annotated[
         int | None,
@@ -43,7 +43,7 @@ def tune(
         Path | None, typer.Option(metavar="FOLDER", help="Folder (default: runs/NAME-tune).")
     ] = None,
     show_space: Annotated[
-        bool, typer.Option("--show-space", help="Print the tune section and search nothing.")
+        bool, typer.Option("--show-space", help="Print the search space as a tune section.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -220,7 +220,7 @@ class Ranker:
         background: int = 128,
         seed: int = 0,
     ) -> tuple[Explanation, ...]:
-        """Return what each column moved in the predictions of some rows.
+        """Return how much each column contributes to the predictions of some rows.
 
         The contributions of a task's columns sum to the prediction minus the base, the mean
         prediction of validation rows that the run keeps. They are Shapley values by sampling: see
