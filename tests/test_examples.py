@@ -169,7 +169,7 @@ def items_of(run: Run) -> Path:
 
 
 def test_restaurants_that_are_found_fit_the_question(tmp_path: Path) -> None:
-    """The world knows how relevant each restaurant is; clicks alone were learnt from."""
+    """The world knows how relevant each restaurant is; clicks alone were learned from."""
     run = fit(ROOT / "examples" / "restaurant_search.yaml", out=tmp_path / "run", quiet=True)
     retriever, table = Retriever.open(run), restaurant_table()
     random = np.random.default_rng(0)

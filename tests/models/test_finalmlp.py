@@ -37,8 +37,8 @@ def test_a_gate_reads_the_columns_that_it_is_given() -> None:
     model = model_of(OPTIONS | {"gate": ["a", "x"]})
     names = model.input.names
     assert [names[i] for i in model.gates[0].places] == ["a", "x"]
-    assert model.gates[0].learnt is None
-    assert model.gates[1].learnt is not None
+    assert model.gates[0].learned is None
+    assert model.gates[1].learned is not None
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ def test_a_gate_is_twice_a_sigmoid_of_its_context(context: tuple[int, ...]) -> N
     torch.manual_seed(0)
     gate = StreamGate(fields=3, dim=4, context=context, hidden=(6,))
     if context:
-        assert gate.learnt is None
+        assert gate.learned is None
         c = np.concatenate([double(FIELDS)[:, i] for i in context], axis=1)
     else:
-        assert gate.learnt is not None
-        c = double(gate.learnt)
+        assert gate.learned is not None
+        c = double(gate.learned)
     first = gate.hidden.layers[0]
     hidden = np.maximum(c @ double(first.weight).T + double(first.bias), 0)
     logits = hidden @ double(gate.gate.weight).T + double(gate.gate.bias)

@@ -176,22 +176,22 @@ def test_codes_and_numbers_do_not_depend_on_the_source(kind: str, data: st.DataO
             for way, open_ in files(pl.DataFrame({"row": range(len(values)), NAME: make(values)}),
                                     Path(folder)).items()
         }  # fmt: skip
-        learnt = data.draw(st.sampled_from(sorted(tables)))
-        encoder = fitted(schema, tables[learnt]())
-        expected = encoded(encoder, tables[learnt]())
+        learned = data.draw(st.sampled_from(sorted(tables)))
+        encoder = fitted(schema, tables[learned]())
+        expected = encoded(encoder, tables[learned]())
         others = st.lists(st.sampled_from(sorted(tables)), min_size=3, max_size=8, unique=True)
         for name in data.draw(others):
-            assert encoded(encoder, tables[name]()) == expected, (learnt, name)
+            assert encoded(encoder, tables[name]()) == expected, (learned, name)
     row = RowEncoder(encoder, list(columns))
     for form, make in forms.items():
         if form == "Float32":
             continue
         for place, value in enumerate(make(values).to_list()):
             single = row.encode({NAME: value})
-            assert single.codes.tolist() == expected["codes"][place], (learnt, form, value)
+            assert single.codes.tolist() == expected["codes"][place], (learned, form, value)
             np.testing.assert_array_equal(single.numbers, expected["numbers"][place])
             for name, lists in single.lists.items():
-                assert padded(lists)[0].tolist() == expected[name][place], (learnt, form, value)
+                assert padded(lists)[0].tolist() == expected[name][place], (learned, form, value)
 
 
 RECIPE = """

@@ -104,7 +104,7 @@ def going_on(run: Run, facts: DatasetStats, *, finish: bool) -> Run:
         finish: whether to end the trainings that have begun, and to leave out the others.
 
     Raises:
-        RunError: the rows are not those that the run began with, or nothing has been learnt yet.
+        RunError: the rows are not those that the run began with, or nothing has been learned yet.
 
     """
     _check_rows(run, facts)
@@ -156,7 +156,7 @@ def _begun(run: Run) -> Run:
     for each of them.
 
     Raises:
-        RunError: nothing has been learnt yet.
+        RunError: nothing has been learned yet.
 
     """
     main = next(iter(run.info.models))

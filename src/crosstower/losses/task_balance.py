@@ -84,7 +84,7 @@ class StaticBalance:
 
 
 class UncertaintyBalance:
-    """Uncertainty weighting: Σ_t w_t · (c_t · exp(-s_t) · L_t + s_t / 2), s_t = log σ_t² learnt.
+    """Uncertainty weighting: Σ_t w_t · (c_t · exp(-s_t) · L_t + s_t / 2), s_t = log σ_t² learned.
 
     Kendall et al. 2018, "Multi-Task Learning Using Uncertainty to Weigh Losses", equations 7 and
     10: c_t is 1/2 for a squared error and 1 for a cross-entropy. σ_t² of a regression converges to

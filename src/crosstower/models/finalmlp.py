@@ -64,7 +64,7 @@ class FinalMLP(nn.Module):
         )
         gates: bool = Field(default=True, description="Whether gates weight the features.")
         gate: tuple[str, ...] = Field(
-            default=(), description="Columns that the first gate reads; none: a learnt vector."
+            default=(), description="Columns that the first gate reads; none: a learned vector."
         )
         second_gate: tuple[str, ...] = Field(
             default=(), description="Columns that the second gate reads."

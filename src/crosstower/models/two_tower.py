@@ -23,7 +23,7 @@ from crosstower.nn.towers import Tower
 from crosstower.recipe.frozen import FrozenModel
 
 COLDEST, HOTTEST = 0.01, 100.0
-"""Range of a learnt temperature, widened to include its initial value."""
+"""Range of a learned temperature, widened to include its initial value."""
 
 
 @register_model("two_tower")
@@ -72,7 +72,7 @@ class TwoTower(nn.Module):
         )
         dropout: float = Field(default=0.1, ge=0, lt=1, description="After each dense layer.")
         normalise: bool = Field(default=True, description="Scale vectors to length 1.")
-        temperature: float = Field(default=0.3, gt=0, description="Initial value, if it is learnt.")
+        temperature: float = Field(default=0.3, gt=0, description="Initial value, if learned.")
         learn_temperature: bool = Field(
             default=True, description="Within 0.01 to 100; a start outside widens the range."
         )
@@ -132,9 +132,9 @@ class TwoTower(nn.Module):
     def temperature(self) -> Tensor:
         """Return the temperature of each head `[T]`.
 
-        A learnt one stays between `COLDEST` and `HOTTEST`, as CLIP limits its scale to 100 (Radford
-        et al. 2021): on separable data it would fall without end. The parameter itself is clamped,
-        so that its gradient can lead it away from the limit again.
+        A learned one stays between `COLDEST` and `HOTTEST`, as CLIP limits its scale to 100
+        (Radford et al. 2021): on separable data it would fall without end. The parameter itself is
+        clamped, so that its gradient can lead it away from the limit again.
         """
         if self.training and self.log_temperature.requires_grad:
             with torch.no_grad():

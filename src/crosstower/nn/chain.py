@@ -12,8 +12,8 @@ from torch import Tensor
 def chained_logits(logits: Sequence[Tensor]) -> list[Tensor]:
     """Return the log-odds of P(1), P(1)·P(2 | 1), P(1)·P(2 | 1)·P(3 | 2), ...
 
-    Ma et al. 2018, "Entire Space Multi-Task Model", equation 2: pCTCVR = pCTR · pCVR, learnt on all
-    impressions. log p and log q, with q_k = 1 - P(1)·…·P(k), are both accumulated in log space:
+    Ma et al. 2018, "Entire Space Multi-Task Model", equation 2: pCTCVR = pCTR · pCVR, learned
+    on all impressions. log p and log q, with q_k = 1 - P(1)·…·P(k), are accumulated in log space:
     q_k = q_{k-1} + P(1)·…·P(k-1)·(1 - P(k | k-1)). Very rare and near-certain events therefore keep
     their precision, and a confident wrong chain still has a gradient.
 

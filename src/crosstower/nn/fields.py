@@ -60,7 +60,7 @@ class FieldInput(nn.Module):
 
 
 class NumberFields(nn.Module):
-    """One vector per numeric column: x v, with a learnt v of width D.
+    """One vector per numeric column: x v, with a learned v of width D.
 
     Song et al. 2019 (arXiv 1810.11921), section 4.2. A column with several components x_c, such as
     a vector or a number with an indicator of missing values, has one vector: Σ_c x_c v_c. Columns

@@ -47,7 +47,7 @@ def ragged_max(rows: Tensor, lists: Ragged) -> Tensor:
 class AttentionPool(nn.Module):
     """One transformer block, read at the newest value (Vaswani et al. 2017; SASRec, Kang 2018).
 
-    y = x_n + MHA(LN(x_n), LN(x)), out = LN(y + FFN(LN(y))), where x is the rows plus a learnt
+    y = x_n + MHA(LN(x_n), LN(x)), out = LN(y + FFN(LN(y))), where x is the rows plus a learned
     embedding of their age in steps. Only the newest position is a query, so the cost is linear in
     L.
 

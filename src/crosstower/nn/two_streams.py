@@ -15,7 +15,7 @@ class StreamGate(nn.Module):
 
     Mao et al. 2023 (arXiv 2304.00902), stream-specific feature selection: 2 σ(MLP(c)) ⊙ x. The
     context c is the fields of some columns, such as those of the user; without columns, it is a
-    learnt vector.
+    learned vector.
 
     >>> import torch
     >>> StreamGate(fields=3, dim=4, context=(0,), hidden=(8,))(torch.ones(5, 3, 4)).shape
@@ -24,7 +24,7 @@ class StreamGate(nn.Module):
     Args:
         fields: F.
         dim: D.
-        context: positions of the fields that the gate reads; none for a learnt vector.
+        context: positions of the fields that the gate reads; none for a learned vector.
         hidden: widths of the gate's dense layers.
 
     """
@@ -34,13 +34,13 @@ class StreamGate(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("places", torch.tensor(context, dtype=torch.long), persistent=False)
-        self.learnt = None if context else nn.Parameter(torch.randn(1, dim))
+        self.learned = None if context else nn.Parameter(torch.randn(1, dim))
         self.hidden = MLP(dim * max(len(context), 1), hidden)
         self.gate = nn.Linear(self.hidden.output_width, fields * dim)
 
     def forward(self, fields: Tensor) -> Tensor:
         """Return `[B, F * D]` for fields `[B, F, D]`."""
-        context = self.learnt
+        context = self.learned
         if context is None:
             context = fields.index_select(1, self.get_buffer("places")).flatten(1)
         return 2 * self.gate(self.hidden(context)).sigmoid() * fields.flatten(1)

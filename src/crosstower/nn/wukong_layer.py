@@ -15,8 +15,8 @@ class WukongLayer(nn.Module):
 
     Zhang et al. 2024 (arXiv 2403.02545), section 3: X' = LN([FMB(X), LCB(X)] + W X), where
     FMB(X) = MLP(LN(X Xᵀ Y)) gives F_m fields and LCB(X) = W_L X gives F_l fields. W is the
-    identity if F_m + F_l = F. Y `[F, rank]` is a learnt matrix; the paper's attentive form of it is
-    not implemented.
+    identity if F_m + F_l = F. Y `[F, rank]` is a learned matrix; the paper's attentive form of it
+    is not implemented.
 
     >>> import torch
     >>> layer = WukongLayer(5, 8, machine_fields=2, linear_fields=3, rank=4, hidden=(16,))

@@ -218,7 +218,7 @@ class RankingJob:
     def conclude(self, model: nn.Module, folder: Path, refit: nn.Module | None = None) -> None:
         """Write labels and predictions of valid and test rows, calibrated on the valid ones.
 
-        Valid rows are always predicted by `model`, as `refit` has learnt their labels.
+        Valid rows are always predicted by `model`, as `refit` has learned their labels.
         """
         tested = model if refit is None else refit
         frames = {VALID: self._predict(model, "valid", "float32")}

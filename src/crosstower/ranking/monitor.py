@@ -52,7 +52,7 @@ def all_loss(recipe: Recipe, metrics: Mapping[str, float]) -> float:
     """Return the weighted mean over tasks of the loss relative to that of a constant prediction.
 
     The normalised entropy of a binary task, MSE / variance of the others: both are 1 for a model
-    that has learnt nothing, whatever the task's base rate or unit.
+    that has learned nothing, whatever the task's base rate or unit.
     """
     total, weights = 0.0, 0.0
     for name, task in recipe.schema_.tasks.items():

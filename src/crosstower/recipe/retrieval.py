@@ -79,7 +79,7 @@ class History(FrozenModel):
         default=2,
         ge=2,
         description="Bag: number of parts into which each epoch divides a user's training items at"
-        " random. The history of a row are the items of the other parts; all other items, if there"
+        " random. The history of a row is the items of the other parts; all other items, if there"
         " are as many folds as items.",
     )
     events: tuple[EventType, ...] = Field(

@@ -1,4 +1,4 @@
-"""Conditional labels: what is learnt of them, and how their expectation is composed."""
+"""Conditional labels: what is learned of them, and how their expectation is composed."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def learn(**options: object) -> tuple[Encoder, pl.DataFrame]:
     return fit.finish(), frame
 
 
-def test_only_rows_where_the_event_happened_are_learnt_from() -> None:
+def test_only_rows_where_the_event_happened_are_learned_from() -> None:
     encoder, frame = learn()
     mean, sd = encoder.label_scales["seconds"]
     assert (mean, sd) == (30.0, pytest.approx(np.std([10, 20, 60])))

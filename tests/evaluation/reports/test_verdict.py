@@ -47,7 +47,7 @@ def test_auc(auc, classes, sentence):
         (
             0.8912,
             (
-                "Accuracy 0.891 equals the majority class (0.891): the model has learnt nothing"
+                "Accuracy 0.891 equals the majority class (0.891): the model has learned nothing"
                 " that accuracy shows."
             ),
         ),

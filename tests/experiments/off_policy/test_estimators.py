@@ -51,7 +51,7 @@ class Bandit:
             self.policy[context, action],
             predicted=model[context, action],
             predicted_target=expected,
-            refits=np.stack([expected, expected]),  # the model is given, not learnt
+            refits=np.stack([expected, expected]),  # the model is given, not learned
         )
 
 
@@ -190,7 +190,7 @@ def test_the_direct_methods_error_is_that_of_rows_and_of_models_together():
 
 
 def test_with_refits_the_direct_methods_interval_holds_the_truth_as_often_as_it_says():
-    """The model is a mean of each context and action, learnt from as many rows as are judged."""
+    """The model is a mean of each context and action, learned from as many rows as are judged."""
     bandit, rows, held = Bandit(), 1500, {"rows alone": 0, "refits": 0}
 
     def table(context, action, reward):
@@ -202,11 +202,11 @@ def test_with_refits_the_direct_methods_interval_holds_the_truth_as_often_as_it_
         return (bandit.policy * means.reshape(CONTEXTS, ACTIONS)).sum(axis=1)
 
     for seed in range(200):
-        learnt, random = bandit.log(rows, 2 * seed), np.random.default_rng(seed)
+        learned, random = bandit.log(rows, 2 * seed), np.random.default_rng(seed)
         context = bandit.log(rows, 2 * seed + 1)[0]
         draws = random.integers(0, rows, (20, rows))
-        refits = np.stack([table(*(column[d] for column in learnt))[context] for d in draws])
-        expected = table(*learnt)[context]
+        refits = np.stack([table(*(column[d] for column in learned))[context] for d in draws])
+        expected = table(*learned)[context]
         for name, models in {"rows alone": refits[[0, 0]], "refits": refits}.items():
             low, high = direct_method(expected, models).interval()
             held[name] += low < bandit.value < high

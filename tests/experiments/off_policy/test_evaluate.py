@@ -40,7 +40,7 @@ def test_the_estimates_hold_the_true_values_of_the_policies(
     truths = {"model": CHANCE[context, best].mean(), "uniform": CHANCE[context].mean()}
     logged = bandit_report.policies["logged"]["logged"]
     assert logged.value == pytest.approx(test["click"].mean())
-    assert truths["model"] - logged.value > 8 * logged.standard_error  # the run has learnt
+    assert truths["model"] - logged.value > 8 * logged.standard_error  # the run has learned
     for name, truth in truths.items():
         for estimator in WEIGHTED:
             found = bandit_report.policies[name][estimator]

@@ -176,7 +176,7 @@ def _importance(task: TaskReport) -> Iterator[Block]:
         f"By how much {title} of {found.rows:,} validation rows"
         f" ({_or_dash(number, found.value)}) becomes worse if the"
         f" values of a column are shuffled, mean and sd of {found.repeats} shuffles."
-        f" {task.models[0].name}, first seed. Columns that say the same share their importance."
+        f" {task.models[0].name}, first seed. Redundant columns share their importance."
     )
     if found.by_group:
         words += f" Shuffled among groups: {', '.join(found.by_group)}."

@@ -37,7 +37,7 @@ class RelevantItems:
 
 POPULARITY = "popularity"
 _NOTHING_LEARNT = (
-    "{model} has learnt nothing about users or queries that helps here: popularity gives everyone"
+    "{model} has learned nothing about users or queries that helps here: popularity gives everyone"
     " the same list. Look at the training curve (raise training.embedding_learning_rate or"
     " training.patience if it is flat); otherwise these rows may hold no preferences."
 )

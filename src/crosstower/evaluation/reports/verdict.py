@@ -44,7 +44,7 @@ def accuracy_verdict(accuracy: Summary, *, majority_rate: float, rows: int) -> s
     """Say whether an accuracy, over `rows` > 0 rows, beats always predicting the majority class.
 
     >>> accuracy_verdict(Summary(0.891), majority_rate=0.891, rows=10_000)
-    'Accuracy 0.891 equals the majority class (0.891): the model has learnt nothing that accuracy
+    'Accuracy 0.891 equals the majority class (0.891): the model has learned nothing that accuracy
      shows.'
     """
     given, gap = f"Accuracy {accuracy.mean:.3f}", accuracy.mean - majority_rate
@@ -52,7 +52,7 @@ def accuracy_verdict(accuracy: Summary, *, majority_rate: float, rows: int) -> s
     error = math.sqrt(accuracy.mean * (1.0 - accuracy.mean) / rows)
     if abs(gap) < 0.0005:
         return (
-            f"{given} equals the majority class ({majority_rate:.3f}): the model has learnt"
+            f"{given} equals the majority class ({majority_rate:.3f}): the model has learned"
             " nothing that accuracy shows."
         )
     if abs(gap) <= 2.0 * math.hypot(accuracy.sd or 0.0, error):

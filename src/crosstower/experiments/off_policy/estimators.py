@@ -142,7 +142,7 @@ def direct_method(
 
     As wrong as the model is. Its standard error is known from `refits` alone: the variance of the
     mean over rows plus that over models that were trained again, each on rows drawn with
-    replacement from the training rows (the bootstrap, Efron 1979). It covers what the model learnt
+    replacement from the training rows (the bootstrap, Efron 1979). It covers what the model learned
     from too few rows, not what its form cannot express; `doubly_robust` shows the latter.
 
     Args:

@@ -29,7 +29,7 @@ def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scor
 
     Training rows are drawn with replacement from the training rows, valid rows from the valid
     rows, with a seed of its own each; the encoder, the stopping point and the calibration are
-    learnt anew. All rows of the run are held in memory.
+    learned anew. All rows of the run are held in memory.
 
     Args:
         run: of a ranker, trained from files or a world.

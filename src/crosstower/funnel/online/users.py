@@ -1,4 +1,4 @@
-"""The user of a request: training rows, and what a server has learnt since."""
+"""The user of a request: training rows, and what a server has learned since."""
 
 from __future__ import annotations
 

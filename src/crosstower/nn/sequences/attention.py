@@ -83,5 +83,5 @@ def checked_heads(width: int, heads: int) -> int:
 
 
 def positions(length: int, width: int) -> nn.Parameter:
-    """Return learnt embeddings `[L, D]` of positions, N(0, 0.05²) at the start."""
+    """Return learned embeddings `[L, D]` of positions, N(0, 0.05²) at the start."""
     return nn.Parameter(torch.randn(length, width) * 0.05)

@@ -111,7 +111,7 @@ class BsarecBlock(nn.Module):
 
 
 class FrequencyFilter(nn.Module):
-    """low + β² (x - low): a low-pass filter, and the rest by a learnt factor β² per dimension.
+    """low + β² (x - low): a low-pass filter, and the rest by a learned factor β² per dimension.
 
     The low-pass filter of a row of N values keeps its lowest c // 2 + 1 frequencies. At the last
     value this is Σ_d k_d x_{n-d} with k_d = (1 / N) Σ_f w_f cos(2π f d / N) over these frequencies

@@ -15,7 +15,7 @@ from crosstower.nn.sequences.steps import Steps
 
 @register_sequence("hstu")
 class Hstu(nn.Module):
-    """Hierarchical sequential transduction units over embeddings with learnt positions.
+    """Hierarchical sequential transduction units over embeddings with learned positions.
 
     x₀ = dropout(√D e + p), x = block(x), out = LN(x).
 
@@ -60,8 +60,8 @@ class Hstu(nn.Module):
 class HstuBlock(nn.Module):
     """U, V, Q, K = SiLU(W₁ LN(x)); out = x + dropout(W₂ (LN(A V) ⊙ U)), equations 1 to 3.
 
-    A = SiLU(QKᵀ + b) / N, causal and without a softmax, where b is a learnt bias by the distance of
-    two values in steps, per head, and N the largest length.
+    A = SiLU(QKᵀ + b) / N, causal and without a softmax, where b is a learned bias by the distance
+    of two values in steps, per head, and N the largest length.
 
     Args:
         width: D.

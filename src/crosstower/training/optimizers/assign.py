@@ -24,7 +24,7 @@ from crosstower.training.optimizers.rowwise_adagrad import RowwiseAdagrad
 
 EMBEDDING_RATES = {"lazy_adam": 1e-3, "rowwise_adagrad": 0.02, "adagrad": 0.02}
 # Ids to retrieve have few rows each: at 0.001, their vectors stay random for several epochs, and
-# early stopping may end before anything is learnt.
+# early stopping may end before anything is learned.
 RETRIEVAL_RATES = EMBEDDING_RATES | {"lazy_adam": 0.01}
 _EMBEDDING_OPTIMIZERS: dict[str, type[LazyAdam | RowwiseAdagrad]] = {
     "lazy_adam": LazyAdam,
