@@ -40,8 +40,11 @@ def counting(live_films: LiveFilms, tmp_path_factory: pytest.TempPathFactory) ->
 
     def make(folder: Path) -> None:
         plain = yaml.safe_load(live_films.ranking.recipe.to_yaml())
+        rows().drop("had").write_parquet(folder / "rows.parquet")  # events fill the history
+        path = str(folder / "rows.parquet")
         plain["schema"]["columns"] |= COUNTERS
-        plain["data"] |= {"events": "rows", "time": "time"}
+        plain["schema"]["columns"]["had"] |= {"event": "liked", "by": "user"}
+        plain["data"] |= {"path": path, "events": "rows", "time": "time"}
         ranking = fit(Recipe.model_validate(plain), out=folder / "ranking", quiet=True)
         bundle = make_bundle([live_films.retrieval, ranking], folder / "bundle", candidates=20)
         labels = {"window": "1m", "positives": ["liked"]}
@@ -81,6 +84,19 @@ def test_rows_count_the_events_before_them(counting: Path) -> None:
         assert row[shown] == sum(e[0] == "impression" and e[2] == row["film"] for e in inside)
         mine = [e for e in inside if e[0] == "liked"]
         assert row[clicks] == sum(e[3:] == (row["user"], row["genre"]) for e in mine)
+
+
+def test_rows_have_the_history_of_events_before_them(counting: Path) -> None:
+    version = counting / "bundle.versions" / "0001"
+    recipe = Run.open(version / "ranking").recipe
+    trained = pl.read_parquet(version / "ranking.parquet")
+    newest = trained.filter(pl.col("time") > START).sample(40, seed=1)
+    found = with_counts(newest, recipe)
+    events = sorted((e for e in log(version) if e[0] == "liked"), key=lambda e: e[1])
+    for row in found.iter_rows(named=True):
+        mine = [e[2] for e in events if e[3] == row["user"] and e[1] < row["time"]]
+        assert row["had"] == mine[-5:]
+    assert any(row["had"] for row in found.iter_rows(named=True))
 
 
 def test_the_bundle_goes_on_from_the_last_event(counting: Path) -> None:

@@ -1,4 +1,4 @@
-"""Logs of the events that counters of a retrained ranker count."""
+"""Logs of the events that counters and histories of a retrained ranker read."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MICROSECOND = 1_000  # nanoseconds
 def event_logs(
     stage: Stage, folder: Path, base: pl.DataFrame, events: pl.DataFrame
 ) -> tuple[EventLog, ...]:
-    """Write the events of a server next to a version, and return all logs; none without counters.
+    """Write the events of a server next to a version, and return all logs; none if it reads none.
 
     Args:
         stage: that ranks.
         folder: of the version.
         base: its base rows, which are a log themselves if the recipe says so.
-        events: after `logs_end`, with the keys of counters.
+        events: after `logs_end`, with the columns that the ranker needs.
 
     """
-    if not stage.counts:
+    if not stage.event_columns:
         return ()
     logs = list[EventLog]()
     for log in stage.recipe.data.events:
@@ -47,7 +47,7 @@ def event_logs(
 
 
 def logs_end(stage: Stage, base: pl.DataFrame, until: datetime) -> datetime | None:
-    """Return the time of the last event of a recipe's own logs; None without events or counters.
+    """Return the time of the last event of a recipe's own logs; None without events or use of them.
 
     A server counts its events after it, and so does a retraining.
 
@@ -61,7 +61,7 @@ def logs_end(stage: Stage, base: pl.DataFrame, until: datetime) -> datetime | No
 
     """
     recipe, ends = stage.recipe, list[Any]()
-    for log in recipe.data.events if stage.counts else ():
+    for log in recipe.data.events if stage.event_columns else ():
         if log.path is None:
             ends.append(base.filter(pl.col(stage.time) < until)[stage.time].max())
             continue
@@ -75,15 +75,17 @@ def logs_end(stage: Stage, base: pl.DataFrame, until: datetime) -> datetime | No
 
 
 def with_counts(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-    """Return rows with the counts that a recipe reads, at the times of the rows.
+    """Return rows with the counts and histories that a recipe reads, at the times of the rows.
 
     Raises:
         DataError: a log of the recipe cannot be read.
 
     """
-    counts = [count.column for count in recipe.schema_.counts()]
-    if not counts:
+    schema = recipe.schema_
+    lists = [one.column for one in schema.event_lists() if one.column not in rows.columns]
+    added = [*(count.column for count in schema.counts()), *lists]
+    if not added:
         return rows
     source = counted_source_of(recipe, rows)
-    chunks = source.chunks([*rows.columns, *counts])
+    chunks = source.chunks([*rows.columns, *added])
     return pl.concat([chunk.frame for chunk in chunks])

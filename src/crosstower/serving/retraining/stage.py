@@ -17,6 +17,7 @@ from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.ranking.data import evaluation_columns
 from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
@@ -72,17 +73,21 @@ class Stage:
 
     @cached_property
     def event_keys(self) -> tuple[str, ...]:
-        """Data columns of events that counters need, before joins."""
-        return self._before_joins([key for count in self.counts for key in count.by])
+        """Data columns of events that counters and histories need, before joins."""
+        keys = [key for one in self.event_columns for key in one.by]
+        values = [one.value for one in self.recipe.schema_.event_lists()]
+        return self._before_joins([*keys, *values])
 
     @property
-    def counts(self) -> tuple[EventCount, ...]:
-        """Counts of events that the model reads."""
-        return self.recipe.schema_.counts()
+    def event_columns(self) -> tuple[EventCount | EventList, ...]:
+        """Counts and histories that earlier events give the model."""
+        schema = self.recipe.schema_
+        return (*schema.counts(), *schema.event_lists())
 
     def _before_joins(self, names: Sequence[str]) -> tuple[str, ...]:
-        joined = {name for added in self.added.values() for name in added}
-        own = [n for n in names if n not in joined and not n.startswith(MARK)]
+        added = {name for more in self.added.values() for name in more}
+        added |= {one.column for one in self.recipe.schema_.event_lists()}
+        own = [n for n in names if n not in added and not n.startswith(MARK)]
         return tuple(dict.fromkeys([*own, *self.added]))
 
     def base(self, given: str | None, extra: Sequence[str]) -> pl.DataFrame:

@@ -92,11 +92,11 @@ class EventRowMaker:
         return EventRows(impressions, positives, counted, tuple(self._notes))
 
     def _counted(self, events: pl.DataFrame, after: datetime | None) -> pl.DataFrame:
-        """Return the events that counters count, with the columns of their keys.
+        """Return the events that counters and histories read, with the columns that these need.
 
         As in a server, the attributes of users are no keys of their events.
         """
-        types = {kind for stage in self.stages for n in stage.counts for kind in n.events}
+        types = {kind for stage in self.stages for n in stage.event_columns for kind in n.events}
         events = events.filter(pl.col("type").is_in(list(types)))
         if after is not None:
             events = events.filter(pl.col("time") > after)

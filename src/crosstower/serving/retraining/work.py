@@ -128,8 +128,8 @@ class Work:
         on_progress("labelling the events")
         labels = self.plan.labels
         types = {labels.impression, *(label.event for label in self.tasks.values())}
-        counts = [count for stage in self.stages for count in stage.counts]
-        types |= {*self.positives, *(kind for count in counts for kind in count.events)}
+        read = [one for stage in self.stages for one in stage.event_columns]
+        types |= {*self.positives, *(kind for one in read for kind in one.events)}
         needed = list(dict.fromkeys(n for s in self.stages for n in (*s.needed, *s.event_keys)))
         events = events_frame(self.state, sorted(types), [*needed, "propensity"])
         events = events.filter(pl.col("time") < self.until)
