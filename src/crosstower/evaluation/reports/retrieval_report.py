@@ -36,10 +36,10 @@ class RelevantItems:
 
 
 POPULARITY = "popularity"
-_NOTHING_LEARNT = (
-    "{model} has learned nothing about users or queries that helps here: popularity gives everyone"
-    " the same list. Look at the training curve (raise training.embedding_learning_rate or"
-    " training.patience if it is flat); otherwise these rows may hold no preferences."
+_NOTHING_LEARNED = (
+    "Nothing shows that {model} has learned about users or queries: popularity gives everyone the"
+    " same list. Look at the training curve: if it still rises at the end, raise training.epochs;"
+    " if it is flat, raise training.embedding_learning_rate or training.patience."
 )
 
 
@@ -76,7 +76,7 @@ def retrieval_report(
         worse = verdict.startswith(f"{main.name} is worse") and name in advice
         verdicts.append(f"{verdict} {advice[name]}" if worse else verdict)
         if name == POPULARITY and not verdict.startswith(f"{main.name} is better"):
-            verdicts.append(_NOTHING_LEARNT.format(model=main.name))
+            verdicts.append(_NOTHING_LEARNED.format(model=main.name))
         recalls[name] = _recalls(shown, slices, targets, headline)
     rows = [int(kept.sum()) for kept in slices.values()]
     table = pl.DataFrame({"slice": list(slices), "rows": rows} | recalls)
