@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from crosstower.errors import RecipeError
-from crosstower.nn.sequences.steps import Steps
 from crosstower.recipe.registry import Registry, itself
-
-
-class SequenceEncoder(Protocol):
-    """Interface of an encoder: a vector per value of a history, which reads no later value."""
-
-    def __call__(self, width: int, length: int, *, dropout: float, **options: Any) -> nn.Module:
-        """Build an encoder of histories of up to `length` values of `width`."""
-        ...
-
-    def forward(self, rows: Tensor, steps: Steps) -> Tensor:
-        """Return `[B, L, D]` for embeddings `[B, L, D]`."""
-        ...
-
 
 SEQUENCES = Registry[Any]("pooling", package="crosstower.nn.sequences")
 
@@ -33,7 +19,9 @@ register_sequence = SEQUENCES.decorator(
     doc="""Return a decorator that registers an encoder of histories, an `nn.Module`.
 
     It is built with the width and the largest length of a history, and by name `dropout` and its
-    options. A retriever with such a history is trained at every position of it.
+    options. `forward(rows, steps)` takes embeddings `[B, L, D]` and `Steps`, and returns
+    `[B, L, D]`, of which no value depends on a later one. A retriever with such a history is
+    trained at every position of it.
 
     Args:
         name: value of a sequence column's `pooling`.
