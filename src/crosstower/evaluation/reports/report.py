@@ -42,8 +42,8 @@ _TITLES = {"slice": "Value", "rows": "Rows"}  # of columns that are no metrics
 _RETRIEVAL_NOTE = (
     "Recall, hit rate, NDCG, MRR and MAP are means over the queries. Coverage is the share of the"
     " catalogue that is shown to anyone, popularity the mean number of training rows of the items"
-    " shown, novelty the mean of −log₂ of an item's share of them. Settings of item_knn,"
-    " transition_graph, ease and implicit_als are chosen on the validation queries."
+    " shown, novelty the mean of −log₂ of an item's share of them. Settings of the baselines"
+    " are chosen on the validation queries."
 )
 _HEADLINE: dict[HeadKind, str] = {"binary": "auc", "regression": "rmse", "rating": "rmse"}
 

@@ -146,7 +146,7 @@ class TrialRunner:
         if value is None or not math.isfinite(value):
             return self._failed(trial, f"the monitored metric was {value} at all evaluations")
         self.study.tell(trial, value)
-        return f"{value:.5g}, {position.epoch} epochs"
+        return f"{value:.5g}, {position.epoch} epoch{'s' if position.epoch > 1 else ''}"
 
     def _failed(self, trial: Trial, error: str) -> str:
         self.study.tell(trial, None, error=error)
