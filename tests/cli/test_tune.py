@@ -39,6 +39,14 @@ def test_the_default_space_is_shown_as_a_section(here: Path, capsys: Capture) ->
     (here / "own.yaml").write_text(text + out)
     assert run(capsys, "tune", "own.yaml", "--show-space") == (0, out, "")
     assert not (here / "runs").exists()
+    towers = "model={name: two_tower, item: [genre]}"  # two options with the same choices
+    code, out, _ = run(
+        capsys, "tune", "small.yaml", "--show-space", "-o", "tune=null", "-o", towers
+    )
+    assert code == 0
+    assert "query_hidden" in out
+    assert "item_hidden" in out
+    assert not set("&*") & set(out)
 
 
 def test_a_wrong_space_is_one_message(here: Path, capsys: Capture) -> None:

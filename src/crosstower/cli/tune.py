@@ -79,7 +79,8 @@ def _space_text(recipe: Path, overrides: list[str]) -> str:
         else dimension.model_dump(mode="json", exclude_defaults=True)
         for key, dimension in space.items()
     }
-    return yaml.safe_dump({"tune": {"space": plain}}, sort_keys=False, default_flow_style=None)
+    separate = json.loads(json.dumps(plain))  # YAML writes a list that occurs twice as an alias
+    return yaml.safe_dump({"tune": {"space": separate}}, sort_keys=False, default_flow_style=None)
 
 
 def _plain(result: TuneResult) -> dict[str, object]:
