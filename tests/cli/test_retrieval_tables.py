@@ -37,6 +37,10 @@ FOUND = pl.DataFrame(
         (["a", 1], "a, 1"),
         ("x" * 24, "x" * 24),
         ("x" * 25, "x" * 23 + "…"),
+        (
+            [{"source": f"a long name {n}", "rank": n, "score": 0.5} for n in (1, 2, 3, 4)],
+            "a long name 1 1, a long name 2 2, a long name 3 3, a long name 4 4",
+        ),
     ],
 )
 def test_a_cell_is_one_short_text(value: object, expected: str) -> None:

@@ -109,14 +109,14 @@ def print_retrieval(report: RetrievalReport) -> None:
 
 
 def cell_of(value: Any, widest: int = _WIDEST) -> str:
-    """Return a value as the cell of a table, truncated to `widest` characters."""
+    """Return a value as the cell of a table, truncated to `widest` characters; sources are not."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):
         return f"{value:.4f}"
     text = ", ".join(map(_part_of, value)) if isinstance(value, list) else str(value)
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        widest = max(widest, _WIDEST_SLICE)
+        return text
     return text if len(text) <= widest else f"{text[: widest - 1]}…"
 
 
