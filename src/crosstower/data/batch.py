@@ -105,11 +105,11 @@ class Batch:
         return batch.with_extras(self._more(zeros))
 
     def _more(self, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """Return the groups and the weights that there are, changed alike."""
+        """Return groups and weights, where given, with a function applied to each."""
         return {name: change(tensor) for name, tensor in self.extras().items()}
 
     def extras(self) -> dict[str, Tensor]:
-        """Return the groups and the weights that there are, by name."""
+        """Return groups and weights by name, where given."""
         found = {"groups": self.groups, "weights": self.weights}
         return {name: tensor for name, tensor in found.items() if tensor is not None}
 

@@ -44,7 +44,7 @@ _SHOWN_CELLS = 3
 
 @dataclass
 class BadCells:
-    """The bad cells of a column that were skipped: their number, what was expected, the first."""
+    """Skipped bad cells of a column: their number, the expected value and the first examples."""
 
     expected: str
     advice: str

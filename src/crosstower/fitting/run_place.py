@@ -87,7 +87,7 @@ def refuse_existing(
 
 
 def refuse_overwriting(out: Any, *, resume: bool) -> None:
-    """Refuse to overwrite a run that goes on, is at an address, or has several processes.
+    """Refuse to overwrite a run that is resumed, at an address, or trained by several processes.
 
     Args:
         out: the folder of the run, as given.

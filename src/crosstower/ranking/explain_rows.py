@@ -75,7 +75,7 @@ def background_of(run: Run, most: int) -> Batch:
 def _chosen(
     recipe: Recipe, scorer: Scorer, source: Source, rows: Sequence[int] | None
 ) -> Iterator[tuple[int, dict[str, Any], Batch, pl.DataFrame]]:
-    """Yield the number, the raw values, the encoded row and what calibration reads of it."""
+    """Yield number, raw values, encoded row and calibration columns of each row."""
     wanted, seen = None if rows is None else set(rows), 0
     for chunk, frame, batch in RowScorer(recipe, scorer).encoded(source, with_labels=False):
         raw = scorer.raw(frame)

@@ -196,7 +196,7 @@ def untested(run: Run) -> RunError:
 
 
 def untested_notes(run: Run) -> tuple[str, ...]:
-    """Return what to know of a run without test rows."""
+    """Return notes about a run without test rows."""
     if run.tested:
         return ()
     return (f"{UNTESTED}: validation rows chose the best epoch, so their metrics are too good",)

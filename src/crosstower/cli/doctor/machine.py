@@ -19,7 +19,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def check_machine(folder: Path, port: int) -> Iterator[Finding]:
-    """Yield what a training and a server need of the machine.
+    """Yield a finding per resource that training and serving need.
 
     Args:
         folder: that runs are written to.

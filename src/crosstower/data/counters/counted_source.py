@@ -72,7 +72,7 @@ class EventHistory:
 
 @dataclass(frozen=True)
 class _Read:
-    """What is made of the events of all logs."""
+    """Counts and lists of the events of all logs."""
 
     counts: dict[EventCount, PointInTimeCounts]
     values: dict[EventList, EarlierValues]

@@ -111,7 +111,7 @@ def _decoded(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]
 
 
 def _weighting(task: Task) -> float:
-    """Return what takes the weight of positives out of the log odds of a binary task."""
+    """Return the shift of a binary task's log odds that undoes the weight of positives."""
     return -math.log(task.positive_weight) if isinstance(task, Binary) else 0.0
 
 

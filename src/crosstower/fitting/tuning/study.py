@@ -1,4 +1,4 @@
-"""Trials of a tuning in an SQLite file that its processes share: asked for, told, taken up again.
+"""Trials of a tuning, in an SQLite file that its processes share.
 
 The sampler is Optuna's TPE (Bergstra et al. 2011), the pruner its median rule: a trial ends early
 if its best value so far is worse than the median of the earlier trials at the same evaluation.
@@ -177,7 +177,7 @@ class Study:
 
 
 class Trial:
-    """One trial: its number and values, and what is told of it while it runs.
+    """One running trial: its number, values and reported evaluations.
 
     Args:
         asked: Optuna's trial.

@@ -191,7 +191,7 @@ def words_of(error: Exception) -> str:
 
 
 def _read(job: Any, recipe: Recipe, rows: TrialRows, spill: Path) -> Any:
-    """Give the job its rows; return what a warm start goes on from."""
+    """Give the job its rows; return the encoder state that a warm start continues."""
     if rows.prepared is not None:
         stored = prepared_for(rows.prepared, recipe)
         job.load(stored)

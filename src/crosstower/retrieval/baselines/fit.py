@@ -76,7 +76,7 @@ def _reads_a_set(recipe: Recipe) -> bool:
 
 
 def _needs(name: str, *, users: bool) -> str:
-    """Return what a baseline needs that the recipe lacks."""
+    """Return the requirement of a baseline that the recipe does not meet."""
     if name == "bm25":
         return "text in the query"
     if not users:

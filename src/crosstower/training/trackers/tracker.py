@@ -17,7 +17,7 @@ _MODULES = {"mlflow": "mlflow_runs", "tensorboard": "tensorboard_files", "wandb"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tracked: a training, or a whole run.
+    """Subject of tracking: a training, or a whole run.
 
     Args:
         folder: of the run.

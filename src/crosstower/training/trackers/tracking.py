@@ -1,4 +1,4 @@
-"""Tracking of a run: its trainings, then its test metrics and report, in every tracker asked for.
+"""Tracking of a run: its trainings, then its test metrics and report, in each of its trackers.
 
 A tracker that fails is left out from there on, with a warning; the training goes on.
 """
