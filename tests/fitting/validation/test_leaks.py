@@ -61,6 +61,12 @@ def test_a_history_with_the_item_of_its_row_is_a_problem() -> None:
     assert found.sentence.startswith("column 'tags': holds the row's own 'item'")
 
 
+def test_ids_that_are_texts_in_a_list_and_numbers_in_a_column_are_compared() -> None:
+    assert leaks(**honest() | {"had": [[str(item)] for item in EARLIER]}) == []
+    (found,) = leaks(**honest() | {"had": [[str(item)] for item in ITEMS]})
+    assert found.sentence.startswith("column 'had': ends with the row's own 'item'")
+
+
 def test_histories_that_are_all_empty_say_nothing() -> None:
     nothing = pl.Series([[]] * ROWS, dtype=pl.List(pl.Int64))
     assert leaks(**honest() | {"had": nothing}) == []

@@ -52,9 +52,11 @@ def _own_items(seen: SeenRows) -> Iterator[Finding]:
         rows = seen.frame.select(PLACE, name, owner).filter(pl.col(name).list.len() > 0)
         if not rows.height:
             continue
-        own: Any = pl.col(owner)
+        # As texts: ids of a list may be texts where those of the column are numbers.
+        own: Any = pl.col(owner).cast(pl.String)
+        values = pl.col(name).cast(pl.List(pl.String))
         newest = isinstance(columns[name], Sequence)
-        holds = pl.col(name).list.last() == own if newest else pl.col(name).list.contains(own)
+        holds = values.list.last() == own if newest else values.list.contains(own)
         found = rows.filter(holds)
         if found.height < _OWN * rows.height:
             continue
