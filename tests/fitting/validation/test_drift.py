@@ -58,6 +58,19 @@ def test_the_index_of_categories_is_the_formula() -> None:
     assert stability(expected[:499], actual) is None
 
 
+def test_ids_that_are_numbers_in_one_of_the_files_only_are_compared() -> None:
+    numbers = rows(0).with_columns(c=pl.when(pl.col("c") == "a").then(1).otherwise(2))
+    texts = rows(1).with_columns(
+        c=pl.when(pl.col("c") == "a").then(pl.lit("1")).otherwise(pl.lit("x"))
+    )
+    (found,) = check_unseen_by(seen(numbers), seen(texts, divided=False))
+    assert f"{(rows(1)['c'] == 'b').sum():,} of {ROWS:,} values" in found.sentence
+    assert found.sentence.endswith("such as x")
+    (known,) = check_unseen_by(seen(texts), seen(numbers, divided=False))
+    assert known.sentence.endswith("such as 2")
+    assert stability(pl.Series([1, 2] * 500), pl.Series(["1", "2"] * 500)) == 0.0
+
+
 def test_values_that_the_run_never_saw_are_counted() -> None:
     strange = rows(1).with_columns(c=pl.when(pl.col("x") > 0).then(pl.lit("new")).otherwise("c"))
     (found,) = check_unseen_by(seen(rows(0)), seen(strange, divided=False))

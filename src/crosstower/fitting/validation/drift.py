@@ -73,6 +73,8 @@ def stability(expected: pl.Series, actual: pl.Series) -> float | None:
         drift = ScoreDrift({"": reference_of(expected.to_numpy())}, size=len(actual))
         drift.add({"": actual.cast(pl.Float64).to_numpy()})
         return drift.psi()[""]
+    if expected.dtype != actual.dtype:  # ids, all of which are numbers in one of them only
+        expected, actual = expected.cast(pl.String), actual.cast(pl.String)
     top = expected.value_counts(sort=True).head(_TOP)[expected.name]
     e, a = (_shares(one, top) for one in (expected, actual))
     return float(((a - e) * np.log(a / e)).sum())

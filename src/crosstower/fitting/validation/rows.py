@@ -104,7 +104,9 @@ class ValueCounts:
         frame = pl.DataFrame({"value": values, "split": splits})
         if values.dtype == pl.List:
             frame = frame.explode("value")
-        found = frame.drop_nulls("value").group_by("value", "split").len("rows")
+        # As texts: ids are numbers in rows where all of them are, and texts in others.
+        texts = frame.drop_nulls("value").with_columns(pl.col("value").cast(pl.String))
+        found = texts.group_by("value", "split").len("rows")
         both = found if self.counts is None else pl.concat([self.counts, found])
         self.counts = both.group_by("value", "split").agg(pl.col("rows").sum())
 
