@@ -77,10 +77,26 @@ def test_a_source_may_score_new_items_itself(items: OnlineItems) -> None:
     assert ids_of(items, source, 2) == [5, 4]
 
 
+def test_an_item_that_loses_its_time_is_not_recent(items: OnlineItems) -> None:
+    times = np.arange(2000.0, 2000 + N)
+    source = RecentSource(RecentOptions(column="year"), {"times": times})
+    table = pl.DataFrame({"kind": ["a"], "year": [None]}, schema=items.schema)
+    items.put(pl.Series([7]), table, np.ones((1, N), np.float32))
+    assert ids_of(items, source, 2) == [6, 5]
+
+
+def test_without_a_column_a_changed_item_keeps_its_time(items: OnlineItems) -> None:
+    source = RecentSource(RecentOptions(), {"times": np.arange(2000.0, 2000 + N)})
+    put(items, [6, 99], [1950, 1950])
+    assert ids_of(items, source, 3) == [99, 7, 6]
+
+
 def test_quotas_grow_with_the_number_of_candidates() -> None:
     sources = Sources({"a": Ascending(NoOptions(), {})}, {"a": 3, "b": 7})
     assert sources.total == 10
     assert [sources.quota("a", size) for size in (1, 10, 11, 20)] == [3, 3, 4, 6]
+    halves = Sources({"a": Ascending(NoOptions(), {})}, {"a": 50, "b": 50})
+    assert halves.quota("a", 110) == 55
 
 
 def test_the_model_is_one_of_the_sources(items: OnlineItems) -> None:

@@ -87,13 +87,14 @@ class RecentSource(CandidateSource):
         if self.options.column is not None:
             return numbers_of(attributes[self.options.column])
         added = known < 0
-        return np.where(added, self._latest + np.cumsum(added), np.nan)
+        own = self._times[np.where(added, 0, known)]  # a changed item keeps its first row
+        return np.where(added, self._latest + np.cumsum(added), own)
 
 
 def numbers_of(column: pl.Series) -> Floats:
-    """Return dates, times or numbers, also as text, as numbers `[n]`; NaN where there is none.
+    """Return dates, times or numbers, also as text, as numbers `[n]`; NaN where none is finite.
 
-    >>> numbers_of(pl.Series(["1970-01-02", "7", "soon", None])).tolist()
+    >>> numbers_of(pl.Series(["1970-01-02", "7", "soon", "inf"])).tolist()
     [86400.0, 7.0, nan, nan]
     """
     if column.dtype == pl.String:
@@ -104,7 +105,8 @@ def numbers_of(column: pl.Series) -> Floats:
         numbers = column.cast(pl.Float64)
     else:
         numbers = pl.repeat(None, len(column), dtype=pl.Float64, eager=True)
-    return numbers.fill_null(float("nan")).to_numpy().astype(np.float64)
+    found = numbers.fill_null(float("nan")).to_numpy().astype(np.float64)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _first_rows(rows: SourceRows) -> Floats:

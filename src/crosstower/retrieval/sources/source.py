@@ -93,7 +93,7 @@ class CandidateSource(ABC):
         """
 
     def newer(self, attributes: pl.DataFrame, known: Indices) -> Floats | None:
-        """Return scores `[n]` of items that were added or changed, NaN for no item of the source.
+        """Return scores `[n]` of items that were added or changed; with NaN, one is not found.
 
         They are compared with those of `parts`. By default, None: a changed item keeps the score
         of its id, and a new item is not found.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -46,7 +45,7 @@ class Sources:
         Above the sum of the quotas, all quotas grow in proportion; below it, they stay, and the
         merged list is cut.
         """
-        return math.ceil(self.quotas[name] * max(size / self.total, 1.0))
+        return -(-self.quotas[name] * max(size, self.total) // self.total)  # rounded up
 
     def found(
         self,
@@ -102,7 +101,8 @@ def found_by(
     if newer is None:
         return first_fitting(source.parts(query), items, k, where=where, excluded=excluded)
     own, scores = newer
-    hidden = np.concatenate([excluded, own])  # their scores are those of `newer`
+    every = np.arange(items.newer_count) + items.first_newer
+    hidden = np.concatenate([excluded, every])  # their scores are those of `newer`
     old = first_fitting(source.parts(query), items, k, where=where, excluded=hidden)
     new = first_fitting([(own, scores)], items, k, where=where, excluded=excluded)
     places, both = np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]])
