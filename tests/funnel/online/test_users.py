@@ -214,6 +214,14 @@ def test_only_a_segment_gives_its_popular_items(only: OnlineFunnel) -> None:
         only.recommend(FunnelRequest(query={"country": [1]}, k=8))
 
 
+def test_a_query_without_a_direction_gets_popular_items(
+    only: OnlineFunnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = np.zeros((1, 8), np.float32)
+    monkeypatch.setattr(only.retriever.queries, "vectors", lambda *_: nothing)
+    assert only.recommend(FunnelRequest(history=("f01",), k=8)).fallback == "popular"
+
+
 def test_a_segment_beside_other_columns_changes_nothing(funnel: OnlineFunnel) -> None:
     alone = funnel.recommend(FunnelRequest(query={"device": "tv"}, k=8))
     both = funnel.recommend(FunnelRequest(query={"device": "tv", "country": "FR"}, k=8))

@@ -199,7 +199,8 @@ class OnlineFunnel:
     def _encode(self, state: RequestState) -> None:
         """Compute the vector of a query, unless popular items stand in for the retrieved ones."""
         if state.row is not None:
-            state.vector = self._queries.vectors([state.row], [state.user.history])
+            vector = self._queries.vectors([state.row], [state.user.history])
+            state.vector = vector if vector.any() else None  # 0 for a bag of new items alone
 
     @cached_property
     def _unread_segment(self) -> str | None:
