@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 import crosstower as ct
 from crosstower.errors import CrosstowerWarning, QueryError, RunError
+from crosstower.funnel.online.request import FunnelRequest
 from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.retriever import Retriever
+from crosstower.serving.bundle.live import Live
 from crosstower.training.run import Run
 
 from ..fixtures.films import GENRES, films, recipe, watches
+from ..fixtures.live_films import LiveFilms
 
 
 @pytest.mark.parametrize("user", [0, 1, 2, "4"])
@@ -124,3 +128,32 @@ def test_a_run_that_ranks_is_refused(folder: Path, recipe: ct.Recipe) -> None:
     ranker = ct.fit(recipe, out=folder / "run", quiet=True, overrides=[])
     with pytest.raises(RunError, match="without a retrieval section"):
         Retriever.open(ranker)
+
+
+@pytest.mark.parametrize(
+    ("user", "history"), [(3, []), (3, ["x"]), (None, ["x"]), (None, ["f01"]), ("new", ["f01"])]
+)
+@pytest.mark.filterwarnings("ignore::crosstower.CrosstowerWarning")
+def test_popular_items_stand_in_for_an_empty_history(
+    live_films: LiveFilms, user: int | str | None, history: list[str]
+) -> None:
+    retriever = Retriever.open(live_films.only.folder / "retrieval")
+    found = retriever.recommend(user, k=6, history=history)
+    popular = retriever.popular(6).scores[0].tolist()
+    funnel = Live.open(live_films.only).needs_funnel
+    request = FunnelRequest(user, k=6, history=tuple(history))
+    stands_in = funnel.recommend(request).fallback is not None
+    assert stands_in == (history != ["f01"])
+    assert (found["score"].to_list() == popular) == stands_in
+
+
+def test_a_query_without_a_direction_gets_popular_items(
+    film_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = Retriever.open(film_run)
+    nothing = np.zeros((1, 8), np.float32)
+    monkeypatch.setattr(retriever.queries, "vectors", lambda *_: nothing)
+    popular = retriever.popular(4)
+    assert retriever.recommend(7, k=4)["item_id"].to_list() == retriever.catalogue.ids_at(
+        popular.places[0]
+    )

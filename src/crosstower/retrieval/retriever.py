@@ -21,13 +21,14 @@ from crosstower.retrieval.data.tower_columns import (
     retrieval_section_of,
     tower_columns_of,
 )
-from crosstower.retrieval.files import COUNT, FOLDER, ID, read
+from crosstower.retrieval.files import COUNT, FOLDER, ID, read, read_segments
 from crosstower.retrieval.index.catalogue import Catalogue
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.index import Hits, ItemIndex
 from crosstower.retrieval.index.open import open_index
 from crosstower.retrieval.inference import ItemEncoder
 from crosstower.retrieval.online_items import OnlineItems
+from crosstower.retrieval.popular_items import PopularItems
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.retrieval.similar import similar_items
 from crosstower.retrieval.sourced_list import of_sources
@@ -36,7 +37,7 @@ from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.sources import Sources
 from crosstower.retrieval.unknown_user import unknown_items, unknown_words
 from crosstower.training.run import INDEX, Run
-from crosstower.values.ids import given_id
+from crosstower.values.ids import Id, given_id
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Retriever:
         Args:
             user: an id; an unknown user has an empty history, with a `CrosstowerWarning`. If the
                 query has no other information, popular items are returned.
-            k: number of items; fewer only if fewer exist.
+            k: number of items; fewer only if fewer exist, or if the sources find fewer.
             where: a condition on attributes, such as "year >= 2000".
             query: data columns of the query, such as {"device": "tv"}; they replace those of the
                 user's last row.
@@ -171,14 +172,11 @@ class Retriever:
         if self.sources is not None:
             found = of_sources(self, user, k=k, where=where, query=query, history=history)
             return self._frame(*found)
-        if not history and self.nothing_known(user, query):
-            return self._frame(self.popular(k, where=where))
         vector, seen = self.query(user, query, history=history)
-        exclude = (
-            [self.catalogue.ids.gather(seen)]
-            if retrieval_section_of(self.run.recipe).exclude_seen
-            else None
-        )
+        out = seen if retrieval_section_of(self.run.recipe).exclude_seen else NO_ITEMS
+        if self.nothing_known(user, query, seen) or not vector.any():
+            return self._frame(self.popular(k, where=where, excluded=out))
+        exclude = [self.catalogue.ids.gather(out)] if len(out) else None
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
 
     @cached_property
@@ -186,22 +184,36 @@ class Retriever:
         """The items and the index, to search by place."""
         return OnlineItems(self.catalogue, self.index, lambda: self.vectors)
 
-    def nothing_known(self, user: str | int | None, query: Mapping[str, Any] | None) -> bool:
+    def nothing_known(
+        self,
+        user: str | int | None,
+        query: Mapping[str, Any] | None,
+        history: NDArray[np.int64],
+    ) -> bool:
         """Return whether the query tower has no information; warn about an unknown user."""
-        self.queries.check_user(user)
-        if user is not None and self.queries.place_of(user) >= 0:
-            return False
-        nothing = not query and self.queries.history_only
-        if user is not None:
-            notify([unknown_words(user, popular=nothing)])
-        return nothing
+        trained = user is not None and self.queries.place_of(user) >= 0
+        read = bool(query) or not self.queries.history_only or len(history) > 0
+        if user is not None and not (trained or len(history)):
+            notify([unknown_words(user, popular=not read)])
+        return not read and not (trained and self.queries.columns)
 
-    def popular(self, k: int, *, where: str | None = None) -> Hits:
-        """Return the items with most training rows; the scores are the numbers of rows."""
+    @cached_property
+    def popular_items(self) -> PopularItems:
+        """The items by their number of training rows, also per segment."""
         counts = self.items[COUNT].to_numpy()
-        order = np.argsort(-counts, kind="stable")
-        first = order[np.isin(order, self.catalogue.allowed(where))][:k]
-        return Hits(self.catalogue, first[None], counts[first][None].astype(np.float32))
+        return PopularItems(self.online_items, counts, read_segments(self.run.folder))
+
+    def popular(
+        self,
+        k: int,
+        *,
+        where: str | None = None,
+        excluded: NDArray[np.int64] = NO_ITEMS,
+        segment: Id | None = None,
+    ) -> Hits:
+        """Return the items with most training rows; the scores are the numbers of rows."""
+        places, counts = self.popular_items.best(k, where=where, excluded=excluded, segment=segment)
+        return Hits(self.catalogue, places[None], counts[None])
 
     def search(
         self,

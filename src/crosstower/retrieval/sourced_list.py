@@ -15,6 +15,7 @@ from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
+from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id
 
 if TYPE_CHECKING:
@@ -37,31 +38,55 @@ def of_sources(
     """
     count_of("k", k, error=QueryError)
     sources, items, nearest = retriever.sources, retriever.online_items, NOTHING
-    nothing = not history and retriever.nothing_known(user, query)
-    vector, seen = retriever.query(user, query, history=history)
-    out = seen if retrieval_section_of(retriever.run.recipe).exclude_seen else NO_ITEMS
     if sources is None:
         raise QueryError("the recipe has no sources")
+    read, segment = _read(retriever, query), _segment(retriever, user, query)
+    vector, seen = retriever.query(user, read, history=history)
+    nothing = _nothing_known(retriever, user, read, seen, segment) or not vector.any()
+    out = seen if retrieval_section_of(retriever.run.recipe).exclude_seen else NO_ITEMS
     if sources.model is not None and not nothing:
         size = sources.quota(sources.model, k)
         places, scores = items.nearest(vector, size, where=where, excluded=out)
         nearest = places, scores.astype(np.float64)
-    asked = SourceQuery(seen, _segment(retriever, user, query))
+    asked = SourceQuery(seen, segment)
     found = sources.found(asked, nearest, items, k, where=where, excluded=out)
     if not len(found.places):
-        return retriever.popular(k, where=where), None
+        return retriever.popular(k, where=where, excluded=out, segment=segment), None
     scores = found.scores[None].astype(np.float32)
     return Hits(retriever.catalogue, found.places[None], scores), found.sources
+
+
+def _read(retriever: Retriever, query: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a query without the segment, if the query tower does not read it."""
+    segment = retrieval_section_of(retriever.run.recipe).segment
+    unread = None if segment in retriever.queries.columns else segment
+    return {name: value for name, value in (query or {}).items() if name != unread}
+
+
+def _nothing_known(
+    retriever: Retriever,
+    user: str | int | None,
+    read: Mapping[str, Any],
+    history: Indices,
+    segment: Id | None,
+) -> bool:
+    """Return whether the query tower has no information, as for a query that has a segment only."""
+    nothing = retriever.nothing_known(user, read, history)
+    trained = user is not None and retriever.queries.place_of(user) >= 0
+    return nothing or (segment is not None and not (read or trained or len(history)))
 
 
 def _segment(
     retriever: Retriever, user: str | int | None, query: Mapping[str, Any] | None
 ) -> Id | None:
-    """Return the segment of a query, or of the user's last row; None if it is unknown."""
+    """Return the segment of a query, or of the user's last row; None if it has no training rows."""
     name = retrieval_section_of(retriever.run.recipe).segment
     if name is None:
         return None
     known = None if user is None else retriever.queries.known(user)
     own = {} if known is None else known.row
     value = (query or {}).get(name, own.get(name))
-    return None if value in (None, "") else given_id(f"query: '{name}'", value)
+    if value in (None, ""):
+        return None
+    found = given_id(f"query: '{name}'", value)
+    return found if retriever.popular_items.has(found) else None

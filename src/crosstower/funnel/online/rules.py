@@ -89,7 +89,7 @@ class FunnelRules:
         """Return scores of added candidates on the scale of those that were retrieved."""
         if state.found.sources is not None:
             return np.zeros(len(places))  # no source has found them
-        if state.vector is None:
+        if state.vector is None or state.found.fallback is not None:
             return self._catalogue.popular.training_rows(places).astype(np.float64)
         return (self._items.vectors(places) @ state.vector[0]).astype(np.float64)
 
