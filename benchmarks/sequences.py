@@ -78,7 +78,8 @@ def row(which: str, name: str, overrides: list[str], seeds: int, *, choose: bool
 
     with tempfile.TemporaryDirectory() as folder:
         recipe, out = example(name, Path(folder)), Path(folder) / "run"
-        changes = ["retrieval.baselines=[]", *overrides]
+        once = ["training.refit=false"] if choose else []
+        changes = ["retrieval.baselines=[]", *once, *overrides]
         run = fit(recipe, seeds=seeds, out=out, quiet=True, overrides=changes)
         epochs = [history(run, "two_tower", seed) for seed in run.info.seeds]
         tested = run.metrics["retrieval"]["two_tower"]

@@ -18,6 +18,7 @@ _ORDERED_TRAINING = [
     "  embedding_learning_rate: 0.001",
     "  epochs: 100",
     "  patience: 10",
+    "  refit: true  # then train on train and valid rows, for the best number of epochs",
 ]
 """Settings of ordered histories, those of examples/amazon_beauty.yaml."""
 
