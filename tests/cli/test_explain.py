@@ -6,6 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from crosstower.cli import explain
+from crosstower.ranking.explain import Explanation, TaskExplanation
+
 from .command_line import Capture, run
 
 
@@ -41,3 +44,15 @@ def test_rows_of_a_file_and_of_json_are_explained(here: Path, capsys: Capture) -
         code, _, err = run(capsys, "explain", "run", *options)
         assert code in (2, 3), err
         assert words in err
+
+
+def test_long_lists_are_cut_and_missing_values_are_dashes(capsys: Capture) -> None:
+    moved = {"history": 0.25, "price": -0.05, "city": 0.0}
+    task = TaskExplanation(0.7, 0.5, moved, dict.fromkeys(moved, 0.01))
+    values = {"history": [str(n) for n in range(100, 150)], "price": 1e-05, "city": None}
+    explain._print(Explanation(3, values, {"click": task}), "click", 20)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "row 3, click: 0.5000 (base) to 0.7000" in lines
+    assert "history 100, 101, 102, 103, 104, 105, 106, 107,… +0.2500 0.0100" in lines
+    assert "price 1e-05 -0.0500 0.0100" in lines
+    assert "city – +0.0000 0.0100" in lines

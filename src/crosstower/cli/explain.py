@@ -13,6 +13,7 @@ from crosstower.errors import QueryError
 if TYPE_CHECKING:
     from crosstower.ranking.explain import Explanation
 
+_WIDEST = 40
 explain_app = typer.Typer()
 
 
@@ -107,8 +108,13 @@ def _print(explanation: Explanation, task: str, top: int) -> None:
     found = explanation.tasks[task]
     pairs = sorted(found.contributions.items(), key=lambda pair: -abs(pair[1]))
     lines = [
-        [name, f"{_value(explanation, name):.40}", f"{moved:+.4f}", f"{found.errors[name]:.4f}"]
-        for name, moved in pairs[:top]
+        [
+            name,
+            _value(explanation.values.get(name)),
+            f"{contribution:+.4f}",
+            f"{found.errors[name]:.4f}",
+        ]
+        for name, contribution in pairs[:top]
     ]
     title = f"row {explanation.row}, {task}: {found.base:.4f} (base) to {found.prediction:.4f}"
     print_table(title, ["column", "value", "contribution", "error"], lines)
@@ -118,6 +124,8 @@ def _print(explanation: Explanation, task: str, top: int) -> None:
         console().print(indented(words), highlight=False)
 
 
-def _value(explanation: Explanation, column: str) -> str:
-    value = explanation.values.get(column)
-    return "–" if value is None else str(value)
+def _value(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

@@ -60,10 +60,11 @@ def group_notes(
     for place, (name, loss) in enumerate(losses.items()):
         if loss.grouped:
             equal = len(sizes) - _with_order(codes, labels[:, place], len(sizes))
-            notes.append(
-                f"task '{name}': in {equal:,} of {len(sizes):,} groups of the training rows all"
-                f" labels are equal or missing; loss '{loss.name}' learns no order from them"
-            )
+            if equal:
+                notes.append(
+                    f"task '{name}': in {equal:,} of {len(sizes):,} groups of the training rows all"
+                    f" labels are equal or missing; loss '{loss.name}' learns no order from them"
+                )
     return notes
 
 
