@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,40 @@ def test_only_a_run_is_overwritten(recipe: Recipe, tmp_path: Path) -> None:
         given: dict[str, Any] = {"out": run.folder, "overwrite": True, "quiet": True} | options
         with pytest.raises(RunError, match=words):
             fit(short(recipe), **given)
+
+
+def test_a_file_called_run_json_does_not_make_a_run(recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"command": "mine"}')
+    with pytest.raises(RunError, match=r"remove it$"):
+        fit(short(recipe), out=folder, quiet=True)
+    with pytest.raises(RunError, match="overwrite replaces only runs, and it holds none"):
+        fit(short(recipe), out=folder, overwrite=True, quiet=True)
+    assert (folder / "run.json").exists()
+
+
+def test_overwriting_removes_nothing_but_the_run(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fit(short(recipe), out=tmp_path / "run", quiet=True)
+
+    def refused(words: str, recipe: Recipe = recipe, folder: Path = run.folder) -> None:
+        with pytest.raises(RunError, match=words):
+            refuse_existing(folder, overwrite=True, recipe=recipe)
+
+    refuse_existing(run.folder, overwrite=True, recipe=recipe)
+    rows = run.folder / "rows.parquet"
+    inside = recipe.model_copy(update={"data": recipe.data.at(str(rows))})
+    refused(r"would remove .*rows\.parquet, which the recipe reads", inside)
+    (tmp_path / "link").symlink_to(run.folder)
+    refused("replaces no symbolic link; give the folder .*run itself", folder=tmp_path / "link")
+    with monkeypatch.context() as there:
+        there.chdir(run.folder)
+        refused("would remove the current working directory", folder=Path())
+    shutil.copytree(run.folder, tmp_path / "child")
+    (tmp_path / "child").rename(run.folder / "models" / "child")
+    refused("would remove another run in it, .*child")
 
 
 def test_a_recipe_made_in_python_is_trained_in_a_temporary_folder(

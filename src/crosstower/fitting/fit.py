@@ -129,7 +129,7 @@ def fit(
     folder = place or new_place(recipe.name, temporary=not resume and _is_made(given))
     tables = data is not None
     every_seed, device = _seeds(recipe, seeds), pick_device(recipe.training.device)
-    free = partial(refuse_existing, folder, overwrite=overwrite, start=warm_start)
+    free = partial(refuse_existing, folder, overwrite=overwrite, start=warm_start, recipe=recipe)
     check_processes(recipe.training, processes())
     world = open_world(device, timeout=recipe.training.timeout)
     again = world.first(partial(_began, folder))

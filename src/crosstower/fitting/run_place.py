@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from crosstower.errors import RunError
 from crosstower.fitting.worker import processes
 from crosstower.recipe.arguments import place_argument
+from crosstower.recipe.recipe import Recipe
 from crosstower.storage import folders
+from crosstower.storage.documents import read_document
 from crosstower.storage.files import refuse_unwritable
 from crosstower.storage.folders import publish, work_folder
 from crosstower.training.run import MARKER, Run
+from crosstower.training.run_info import FORMAT, RunInfo
 from crosstower.values.addresses.address import Address, place_of
 
 
@@ -58,7 +62,11 @@ def new_place(name: str, *, temporary: bool) -> Path:
 
 
 def refuse_existing(
-    folder: Path, *, overwrite: bool = False, start: Run | str | Path | None = None
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    start: Run | str | Path | None = None,
+    recipe: Recipe | None = None,
 ) -> None:
     """Refuse the folder of a new run if it already exists or cannot be made.
 
@@ -66,6 +74,7 @@ def refuse_existing(
         folder: of the new run.
         overwrite: replace a run; another folder never is.
         start: the run that the new one starts from, which is not replaced.
+        recipe: of the new run; a folder with files that it reads is not replaced.
 
     Raises:
         RunError: the folder is refused.
@@ -74,16 +83,56 @@ def refuse_existing(
     if not folder.exists():
         refuse_unwritable(folder, error=RunError)
         return
-    is_run, way = (folder / MARKER).is_file(), ""
-    if overwrite and not is_run:
-        way = "; overwrite replaces only runs, and it holds none"
-    elif overwrite and start is not None and Run.of(start).folder.resolve() == folder.resolve():
-        way = "; overwrite would remove the run that the new one starts from"
-    elif overwrite:
-        return
-    elif is_run:
-        way = f", replace it with --overwrite, or go on with: {Run.open(folder).resume}"
+    is_run = _is_run(folder)
+    if overwrite:
+        reason = _kept(folder, start, recipe) if is_run else "replaces only runs, and it holds none"
+        if reason is None:
+            return
+        way = f"; overwrite {reason}"
+    else:
+        way = f", replace it with --overwrite, or go on with: {_resume(folder)}" if is_run else ""
     raise RunError(f"{folder}: already exists; choose another folder with --out, remove it{way}")
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, rather than a file of the same name."""
+    try:
+        read_document(folder / MARKER, RunInfo, newest=FORMAT, error=RunError, again="train again")
+    except RunError:
+        return False
+    return (folder / "recipe.yaml").is_file()
+
+
+def _resume(folder: Path) -> str:
+    return Run.open(folder).resume
+
+
+def _kept(folder: Path, start: Run | str | Path | None, recipe: Recipe | None) -> str | None:
+    """Return why a run is not replaced; None if it may be."""
+    whole = folder.resolve()
+    if folder.is_symlink():
+        return f"replaces no symbolic link; give the folder {whole} itself"
+    if Path.cwd().is_relative_to(whole):
+        return "would remove the current working directory; change to another one"
+    if start is not None and Run.of(start).folder.resolve() == whole:
+        return "would remove the run that the new one starts from"
+    if inner := next((p.parent for p in folder.glob(f"*/**/{MARKER}")), None):
+        return f"would remove another run in it, {inner}"
+    read = next((p for p in _paths(recipe) if Path(p).resolve().is_relative_to(whole)), None)
+    return None if read is None else f"would remove {read}, which the recipe reads"
+
+
+def _paths(recipe: Recipe | None) -> Iterator[str]:
+    """Yield the texts of a recipe that are absolute paths."""
+    left: list[Any] = [] if recipe is None else [recipe.model_dump(mode="json")]
+    while left:
+        one = left.pop()
+        if isinstance(one, str) and Path(one).is_absolute():
+            yield one
+        elif isinstance(one, dict):
+            left += one.values()  # type: ignore[reportUnknownMemberType]
+        elif isinstance(one, list):
+            left += one
 
 
 def refuse_overwriting(out: Any, *, resume: bool) -> None:
