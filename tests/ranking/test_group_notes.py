@@ -159,3 +159,12 @@ def test_a_bundle_scores_rows_without_groups_weights_and_labels(tmp_path: Path) 
     scorer = bundle.fastest(bundle.ranker.scorer())[0]
     served = scorer.score(scorer.cleaner().clean(Chunk(new, "rows", 0, 0)))["click__prediction"]
     assert served.to_list() == pytest.approx(expected.to_list(), abs=1e-6)
+
+
+@pytest.mark.parametrize("empty", ["train", "valid"])
+def test_weights_that_leave_no_row_are_refused(empty: str, tmp_path: Path) -> None:
+    frame = split(rows())
+    frame[empty] = frame[empty].with_columns(w=pl.lit(0))
+    words = f"task 'click': all labelled {empty} rows have the weight 0 in 'w'; give some"
+    with pytest.raises(DataError, match=words):
+        fit(recipe_of(sample_weight="w"), data=frame, out=tmp_path / "a", quiet=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from crosstower.data.batch import Batch
 from crosstower.data.cleaner import Cleaner
 from crosstower.data.daft_runner import open_daft
 from crosstower.data.encoded_rows import EncodedRows
@@ -20,11 +21,12 @@ from crosstower.data.sources.joins import join_matches
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.data.split import SPLITS, split_words, splits_of, splitter_of
 from crosstower.data.statistics import DatasetCounter, DatasetStats
-from crosstower.errors import RecipeError
+from crosstower.errors import DataError, RecipeError
 from crosstower.ranking.passes import RowReading, encode, learn
 from crosstower.ranking.piecewise import PieceByPiece
 from crosstower.recipe.own_columns import check_kept
 from crosstower.recipe.recipe import Recipe
+from crosstower.recipe.schema import Schema
 
 _MEMORY_SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
@@ -167,6 +169,7 @@ def _counted(
     """Check the counts of all rows, and put the parts together."""
     targets, census = found
     census.check(encoder.schema, splits_of(recipe.data.split))
+    _check_weights(encoder.schema, rows)
     joined = {split: pl.concat(frames) for split, frames in targets.items()}
     facts, fingerprints = census.finish(
         source=reading.source.name,
@@ -174,3 +177,23 @@ def _counted(
         joins=join_matches(reading.source),
     )
     return Prepared(encoder, dict(rows), joined, facts, fingerprints)
+
+
+def _check_weights(schema: Schema, rows: Mapping[str, EncodedRows]) -> None:
+    """Refuse a task whose labelled rows all have the weight 0: nothing is learned or compared."""
+    for place, (name, task) in enumerate(schema.tasks.items()):
+        for split in ("train", "valid") if task.sample_weight is not None else ():
+            if not any(_counts(rows[split].block(n), place) for n in range(rows[split].blocks)):
+                raise DataError(
+                    f"task '{name}': all labelled {split} rows have the weight 0 in"
+                    f" '{task.sample_weight}'; give some of them a weight above 0, or remove"
+                    " sample_weight"
+                )
+
+
+def _counts(block: Batch, place: int) -> bool:
+    """Return whether a labelled row of a block has a weight above 0 in a task."""
+    if block.weights is None:
+        return True
+    labelled = ~block.labels[:, place].isnan()
+    return bool((labelled & (block.weights[:, place] > 0)).any())
