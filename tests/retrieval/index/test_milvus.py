@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,21 +83,36 @@ def test_many_exclusions_are_left_to_the_engine(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Milvus Lite that serves gRPC."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
-    folder = tmp_path_factory.mktemp("served")
-    with subprocess.Popen(
-        [*command, "--data-dir", str(folder), "--port", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()  # it listens
-        yield f"http://127.0.0.1:{port}"
-        process.kill()
+    """Address of a Milvus Lite that serves gRPC; one that does not come up is started again."""
+    for _ in range(3):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
+        folder = tmp_path_factory.mktemp("served")
+        with subprocess.Popen(
+            [*command, "--data-dir", str(folder), "--port", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            listens = listening(port, process)
+            if listens:
+                yield f"http://127.0.0.1:{port}"
+            process.kill()
+        if listens:
+            return
+    pytest.fail("Milvus Lite did not start")
+
+
+def listening(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until something listens on a port; False if it takes more than a minute."""
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_server_is_searched_as_a_file_is(server: str, exact: ExactIndex, tmp_path: Path) -> None:
