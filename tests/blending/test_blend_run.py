@@ -78,6 +78,7 @@ def test_a_notebook_shows_orders_findings_and_distributions(run: Run) -> None:
     assert axes[0].get_legend_handles_labels()[1] == ["photo", "video"]
 
 
+@pytest.mark.filterwarnings("ignore::crosstower.errors.CrosstowerWarning")
 def test_scoring_gives_the_blend_from_then_on(run: Run) -> None:
     frame = worlds.make("feed_engagement", rows=ROWS).frame.drop("like", "comment")
     assert "blend__score" not in run.predict(frame.head(5)).columns

@@ -92,7 +92,7 @@ def test_a_folder_that_is_there_is_never_overwritten(recipe: Recipe, tmp_path: P
     ("override", "error", "words"),
     [
         ("data.path=nothing.parquet", DataError, "no such file"),
-        ("model.name=dcn", RecipeError, "no model 'dcn'; did you mean 'dcn_v2'"),
+        ("model.name=dcn_v3", RecipeError, "no model 'dcn_v3'; did you mean 'dcn_v2'"),
         ("model.hiden=[3]", RecipeError, "model.hiden: unknown key; did you mean 'hidden'"),
         ("model.wide_columns=[gender]", RecipeError, "no coded column 'gender'; did you mean"),
         ("evaluation.baselines=[none]", RecipeError, "no model 'none'"),

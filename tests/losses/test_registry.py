@@ -19,6 +19,7 @@ LOGITS, LABELS = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 0.0, float("
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     LOSSES.load()
+    LOSSES.load()
     entries, modules = dict(LOSSES.entries), dict(LOSSES.modules)
     yield
     LOSSES.entries, LOSSES.modules = entries, modules
@@ -31,6 +32,7 @@ def test_each_kind_has_its_built_in_losses() -> None:
         "contrastive": ("retrieval",),
         "cross_entropy": ("binary", "rating"),
         "full_softmax": ("retrieval",),
+        "gbce": ("retrieval",),
         "jrc": ("binary",),
         "ranknet": ("binary", "rating"),
         "sampled_softmax": ("retrieval",),

@@ -260,10 +260,11 @@ def test_numbers_of_the_query_are_described() -> None:
 def test_a_registered_loss_gets_what_the_batch_is_compared_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    LOSSES.load()
     monkeypatch.setattr(LOSSES, "entries", dict(LOSSES.entries))
     monkeypatch.setattr(LOSSES, "modules", dict(LOSSES.modules))
 
-    @register_loss("bpr", kinds=("retrieval",))
+    @register_loss("one_negative", kinds=("retrieval",))
     def bpr(step: RetrievalStep) -> Tensor:
         drawn = step.candidates()
         positive = (step.scaled_queries * step.vectors(step.positives)).sum(1, keepdim=True)
@@ -275,7 +276,7 @@ def test_a_registered_loss_gets_what_the_batch_is_compared_with(
         return step.queries
 
     towers, batch = model(), pairs(torch.tensor([1, 2]), torch.tensor([4, 0]))
-    loss = objective(2, objective="bpr", negatives={"uniform": 7}).loss(towers, batch)
+    loss = objective(2, objective="one_negative", negatives={"uniform": 7}).loss(towers, batch)
     loss.backward()
     assert 0.0 < loss.item() < 5.0
     with pytest.raises(RecipeError, match=r"loss 'shapeless' must return .* got shape \[2, 4\]"):

@@ -36,7 +36,7 @@ def test_tables_show_metrics_in_a_fixed_order() -> None:
         "auc", "gauc", "log_loss", "ece", "accuracy", "ndcg@10", "weighted_log_loss", "weighted_auc"
     )  # fmt: skip
     assert names_of("regression", shown="report") == (
-        "rmse", "mae", "mean_prediction", "mean_label", "bias_sds", "weighted_rmse"
+        "rmse", "mse", "mae", "mean_prediction", "mean_label", "bias_sds", "weighted_rmse"
     )  # fmt: skip
     assert names_of("list", "catalogue", shown="card") == ("recall", "ndcg", "mrr", "coverage")
     assert monitored("list") == ("recall", "ndcg", "mrr", "hit_rate", "map")

@@ -71,7 +71,7 @@ def test_metrics_of_published_files_equal_an_oracle(
     one = load_recipe(ROOT / "examples" / f"{example}.yaml", QUICK)
     run = fit(
         one,
-        data=parts["train"],
+        train=parts["train"],
         valid=parts["valid"],
         test=parts["test"],
         out=tmp_path / "run",

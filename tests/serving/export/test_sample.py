@@ -33,6 +33,7 @@ def test_shared_columns_have_one_value() -> None:
         "seen": 1,
         "tags.all": 50,
         "numbers": 50,
+        "path": 50,
     }
 
 

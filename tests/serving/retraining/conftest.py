@@ -48,6 +48,8 @@ def weak(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     def make(folder: Path) -> None:
         runs = []
         for recipe in rentals_recipes(folder):
+            training = recipe.training.model_copy(update={"batch_size": 128})
+            recipe = recipe.model_copy(update={"training": training})  # noqa: PLW2901
             frame = make_world("rentals", rows=1_500, seed=5).frame
             shuffled = frame.select(pl.col("click", "booking").shuffle(seed=1))
             runs.append(

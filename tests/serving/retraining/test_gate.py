@@ -36,7 +36,7 @@ def test_a_weak_bundle_is_refused_and_may_be_replaced(
 ) -> None:
     found = judge(bundle.folder, weak.folder, newest, limits=QUICK)
     assert not found.passed
-    assert any(reason.startswith("click: AUC is 0.") for reason in found.reasons)
+    assert any(reason.startswith("click: AUC is 0.") for reason in found.reasons), found.reasons
     assert all(c.gain < 0.0 for c in found.figures.comparisons)
     better = judge(weak.folder, bundle.folder, newest, limits=QUICK)
     assert better.passed
