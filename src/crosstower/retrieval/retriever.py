@@ -174,7 +174,7 @@ class Retriever:
             return self._frame(*found)
         vector, seen = self.query(user, query, history=history)
         out = seen if retrieval_section_of(self.run.recipe).exclude_seen else NO_ITEMS
-        if self.nothing_known(user, query, seen) or not vector.any():
+        if self.nothing_known(user, query, seen) or (len(seen) > 0 and not vector.any()):
             return self._frame(self.popular(k, where=where, excluded=out))
         exclude = [self.catalogue.ids.gather(out)] if len(out) else None
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))

@@ -42,7 +42,8 @@ def of_sources(
         raise QueryError("the recipe has no sources")
     read, segment = _read(retriever, query), _segment(retriever, user, query)
     vector, seen = retriever.query(user, read, history=history)
-    nothing = _nothing_known(retriever, user, read, seen, segment) or not vector.any()
+    nothing = _nothing_known(retriever, user, read, seen, segment)
+    nothing = nothing or (len(seen) > 0 and not vector.any())
     out = seen if retrieval_section_of(retriever.run.recipe).exclude_seen else NO_ITEMS
     if sources.model is not None and not nothing:
         size = sources.quota(sources.model, k)

@@ -200,7 +200,8 @@ class OnlineFunnel:
         """Compute the vector of a query, unless popular items stand in for the retrieved ones."""
         if state.row is not None:
             vector = self._queries.vectors([state.row], [state.user.history])
-            state.vector = vector if vector.any() else None  # 0 for a bag of new items alone
+            new = len(state.user.history) > 0 and not vector.any()  # a bag of new items alone
+            state.vector = None if new else vector
 
     @cached_property
     def _unread_segment(self) -> str | None:
