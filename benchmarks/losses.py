@@ -1,4 +1,4 @@
-"""Losses of a ranker: the order within requests, and calibration beside it.
+"""Losses of a ranker, compared by the order within requests and by calibration.
 
 One model per loss and seed on the clicks of the restaurants and rentals worlds, of which each seed
 draws its own rows. A tenth of the requests validates and a fifth tests. Every training stops early

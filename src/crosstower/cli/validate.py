@@ -79,7 +79,7 @@ def _found(
 
 def _show(found: Validation) -> None:
     from crosstower.cli.tables import console, indented, print_table
-    from crosstower.fitting.validation.page import summary_words
+    from crosstower.fitting.validation.page import period_cells, summary_words
 
     out = console()
     rows = ", ".join(f"{split} {count:,}" for split, count in found.rows.items())
@@ -91,13 +91,5 @@ def _show(found: Validation) -> None:
             out.print(indented(f"  {row}"), highlight=False)
     if found.periods:
         tasks = list(found.periods[0].means)
-        cells = [
-            [
-                one.start,
-                f"{one.rows:,}",
-                *("–" if one.means[t] is None else f"{one.means[t]:.4g}" for t in tasks),
-            ]
-            for one in found.periods
-        ]
-        print_table("Mean labels by period", ["from", "rows", *tasks], cells)
+        print_table("Mean labels by period", ["from", "rows", *tasks], period_cells(found))
     out.print(summary_words(found), highlight=False)

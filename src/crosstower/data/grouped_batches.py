@@ -24,9 +24,10 @@ class GroupedBatches:
     """Batches of about `size` rows, in which each group is whole.
 
     Groups come in a new order in every epoch, a function of (seed, epoch) alone. A group of more
-    than `size` rows is divided at random into pieces of at most `size`, anew in every epoch. An
-    epoch has B = max(1, rows // size) batches: a piece belongs to the batch in which its first row
-    falls if the rows are cut into B equal parts, so a batch may be longer or shorter than `size`.
+    than `size` rows is divided at random into pieces of at most `size`; each epoch divides it
+    differently. An epoch has B = max(1, rows // size) batches: a piece belongs to the batch in
+    which its first row falls if the rows are cut into B equal parts, so a batch may be longer or
+    shorter than `size`.
 
     Several processes go over the same batches, and each takes its part of the rows, whatever their
     groups. A process whose part is empty takes the first row without its labels.

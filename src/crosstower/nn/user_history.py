@@ -30,6 +30,6 @@ class UserHistoryMix(nn.Module):
         nn.init.eye_(self.history.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `[B, D]` for the user's embedding beside the pooled history `[B, 2D]`."""
+        """Return `[B, D]` from the user's embedding and the pooled history, `[B, 2D]`."""
         user, pooled = x.chunk(2, dim=1)
         return self.user_weight * user + (1 - self.user_weight) * self.history(pooled)

@@ -16,7 +16,7 @@ from ...fixtures.tracked import tracked_run
 
 
 class Notes:
-    """A tracker that keeps what it is told, and fails at a given call."""
+    """A tracker that records its calls, and fails at a given one."""
 
     def __init__(self, subject: Subject, fails: str) -> None:
         self.subject, self.fails = subject, fails

@@ -53,6 +53,11 @@ def summary_words(found: Validation) -> str:
     return ", ".join(words) or "no problems"
 
 
+def period_cells(found: Validation) -> list[list[str]]:
+    """Return the start, the rows and the mean label of each task, a line per period."""
+    return [[one.start, f"{one.rows:,}", *map(_cell, one.means.values())] for one in found.periods]
+
+
 def _sections(found: Validation) -> Iterator[Section]:
     for severity, title in _TITLES.items():
         ones = [one for one in found.findings if one.severity == severity]
@@ -62,10 +67,7 @@ def _sections(found: Validation) -> Iterator[Section]:
         table = Table(
             "Mean labels by period",
             ["From", "Rows", *tasks],
-            [
-                [one.start, f"{one.rows:,}", *(_cell(one.means[task]) for task in tasks)]
-                for one in found.periods
-            ],
+            period_cells(found),
         )
         known = [
             task for task in tasks if any(one.means[task] is not None for one in found.periods)

@@ -98,7 +98,7 @@ class UserBatches:
             yield Pairs(query, self._items[rows], self._user[rows], owner)
 
     def _divided(self, generator: torch.Generator) -> _Folds:
-        """Return each user's items in folds of equal size, drawn anew."""
+        """Return each user's items in newly drawn folds of equal size."""
         mixed = torch.randperm(len(self._pair_user), generator=generator)
         order = mixed[torch.argsort(self._pair_user[mixed], stable=True)]  # by user, then random
         ends = self._pair_counts.cumsum(0)

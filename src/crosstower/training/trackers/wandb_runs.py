@@ -61,7 +61,7 @@ class WandbRun:
         self._run = run
 
     def last_step(self) -> int:
-        """Return -1: each run starts anew."""
+        """Return -1: each run starts from the beginning."""
         return -1
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
