@@ -17,6 +17,7 @@ from crosstower.errors import DataError
 
 KEY = uuid.UUID("7810106d-e6cc-483a-b619-094a6cbf592e")
 DAY = dt.date(2024, 1, 31)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ DAY = dt.date(2024, 1, 31)
         (pa.array([[1], None, [2, 3]], pa.list_view(pa.int64())), [[1], None, [2, 3]]),
         (pa.RunEndEncodedArray.from_arrays([2, 3], [5, 6]), [5, 5, 6]),
         (pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(["x"])), ["x"]),
+        (pa.array([0, None], pa.timestamp("ms", "+05:30")), [EPOCH, None]),
+        (pa.array([0], pa.timestamp("ns", "-03:00")), [EPOCH]),
     ],
 )
 def test_arrow_types_that_polars_lacks_are_read(array: Any, expected: list) -> None:
@@ -110,6 +113,17 @@ def test_a_value_without_a_type_is_refused_with_its_row(value: object) -> None:
 )
 def test_columns_of_pandas(column: Any, expected: list) -> None:
     assert frame_of(pd.DataFrame({"c": column}))["c"].to_list() == expected
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", dt.UTC, dt.timezone(dt.timedelta(hours=5, minutes=30))]
+)
+def test_pandas_times_of_a_zone_keep_their_instants(zone: str | dt.tzinfo, unit: Any) -> None:
+    times = pd.Series(pd.to_datetime([EPOCH, None]), index=[4, 4]).dt.tz_convert(zone)
+    for column in (times.dt.as_unit(unit), times.dt.as_unit(unit).astype("category")):
+        assert frame_of(column.to_frame("c"))["c"].to_list() == [EPOCH, None]
 
 
 def test_pandas_numbers_without_a_type_are_refused() -> None:

@@ -65,11 +65,7 @@ def _of_arrow(name: str, column: Any) -> pl.Series:
         return _of_arrow(name, pa.chunked_array([_decoded(c) for c in _chunks(column)]))
     if pa.types.is_dictionary(kind) and not _is_text(kind.value_type):
         return _of_arrow(name, column.cast(kind.value_type))
-    if pa.types.is_decimal256(kind):
-        column = column.cast(pa.string())
-    elif pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
-        # A cast of Arrow 26 loses the values of views.
-        column = pa.array(column.to_pylist(), pa.large_list(kind.value_type))
+    column = _as_known_type(column)
     try:
         series = pl.Series(name, pl.from_arrow(column))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -78,6 +74,20 @@ def _of_arrow(name: str, column: Any) -> pl.Series:
         ) from error
     # Bytes of one width are keys such as digests; those of any width are mostly texts.
     return series.bin.encode("hex") if pa.types.is_fixed_size_binary(kind) else series
+
+
+def _as_known_type(column: Any) -> Any:
+    """Cast a column of plain values whose type polars lacks to one that it has."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and (kind.tz or "").startswith(("+", "-")):
+        # Of the zones that are offsets, polars knows those of whole hours only.
+        return column.cast(pa.timestamp(kind.unit, "UTC"))
+    if pa.types.is_decimal256(kind):
+        return column.cast(pa.string())
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        # A cast of Arrow 26 loses the values of views.
+        return pa.array(column.to_pylist(), pa.large_list(kind.value_type))
+    return column
 
 
 def _is_text(kind: Any) -> bool:
@@ -102,12 +112,18 @@ def _of_pandas(name: str, column: Any) -> pl.Series:
         column = column.sparse.to_dense()
     if kind == "category":
         inner = str(column.cat.categories.dtype)
-        if inner.startswith(("object", "period", "interval")):
+        if inner.startswith(("object", "period", "interval", "datetime64")):
             return _of_pandas(name, column.astype(inner))
     if kind == "object":
         # A NaN of pandas means missing, and so it does in the other columns.
         values = (None if isinstance(v, float) and math.isnan(v) else v for v in column.tolist())
         return series_of(name, list(values))
+    zone = getattr(column.dtype, "tz", None)
+    if zone is not None:
+        # Arrow reads `Series.values`, which pandas 3.1 deprecates for times of a zone.
+        utc = pa.array(column.dt.tz_convert(None), from_pandas=True)
+        zone_name = pa.scalar(dt.datetime.fromtimestamp(0, zone)).type.tz
+        return _of_arrow(name, utc.cast(pa.timestamp(utc.type.unit, zone_name)))
     try:
         return pl.from_pandas(column.reset_index(drop=True)).alias(name)
     except (pa.ArrowException, TypeError, ValueError, pl.exceptions.PolarsError) as error:
