@@ -25,8 +25,12 @@ def dense(expert: torch.nn.Module, x: Array) -> Array:
     return x
 
 
+def weight_of(gate: torch.nn.Module) -> Array:
+    return gate.linear.weight.detach().numpy()
+
+
 def gated(gate: torch.nn.Module, x: Array, experts: list[Array]) -> Array:
-    weights = softmax(x @ gate.linear.weight.detach().numpy().T, axis=1)
+    weights = softmax(x @ weight_of(gate).T, axis=1)
     assert weights.shape[1] == len(experts)
     return sum(weights[:, [i]] * expert for i, expert in enumerate(experts))
 
@@ -63,9 +67,15 @@ def test_ple_is_that_of_the_paper(specific: int, shared: int, levels: int) -> No
             common = gated(layer.shared_gate, common, everything)
         else:
             assert layer.shared_gate is None
+            gates = [
+                softmax(x @ weight_of(g).T, axis=1)
+                for x, g in zip(inputs, layer.gates, strict=True)
+            ]
         inputs = outputs
     for output, expected in zip(model(X), inputs, strict=True):
         np.testing.assert_allclose(output.detach(), expected, rtol=1e-12)
+    for weights, expected in zip(model.weights(X), gates, strict=True):
+        np.testing.assert_allclose(weights.detach(), expected, rtol=1e-12)
 
 
 def test_a_task_does_not_reach_the_experts_of_another() -> None:

@@ -58,6 +58,9 @@ class MMoE(nn.Module):
         )
         dropout: float = Field(default=0.1, ge=0, lt=1, description="Within the towers.")
 
+    specific_experts = 0
+    """Number of experts of one task alone."""
+
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
         self.layout = layout

@@ -63,6 +63,7 @@ class PLE(nn.Module):
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
         self.layout = layout
+        self.specific_experts = config.specific_experts
         self.input = DenseInput(layout, dim=config.embedding_dim)
         self.extraction = ProgressiveExtraction(
             self.input.output_width,
@@ -85,3 +86,12 @@ class PLE(nn.Module):
         x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
         extracted = self.extraction(x0)  # T of [B, H]
         return by_head(self.layout, self.towers(extracted, batch))
+
+    def gates(self, batch: Batch) -> dict[str, Tensor]:
+        """Return {head: weights of the experts `[B, E]`} of the last level, for B encoded rows.
+
+        The first `specific_experts` of the E experts are the head's own, the others are shared.
+        """
+        x0 = self.input(batch.codes, batch.numbers, batch.lists)  # [B, W]
+        heads = [head.name for head in self.layout.heads]
+        return dict(zip(heads, self.extraction.weights(x0), strict=True))

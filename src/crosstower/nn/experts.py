@@ -139,6 +139,18 @@ class ExtractionLayer(nn.Module):
         everything = [output for experts in own for output in experts] + common
         return tasks, self.shared_gate(shared_input, torch.stack(everything, dim=1))
 
+    def weights(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return T tensors `[B, E]`, the weights of each task's own experts, then the shared ones.
+
+        Args:
+            inputs: T tensors `[B, W]`, one per task.
+
+        """
+        return [
+            gate.weights(x)  # pyright: ignore[reportCallIssue]
+            for x, gate in zip(inputs, self.gates, strict=True)
+        ]
+
 
 class ProgressiveExtraction(nn.Module):
     """A stack of extraction layers (PLE, Tang et al. 2020, section 4.3).
@@ -186,7 +198,22 @@ class ProgressiveExtraction(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return T tensors `[B, H]`, one per task, for x `[B, W]`."""
+        return self._through(self.layers, x)
+
+    def weights(self, x: Tensor) -> list[Tensor]:
+        """Return T tensors `[B, E]`, the weights of the experts of the last layer per task.
+
+        The experts of a task come first, then the shared ones.
+
+        Args:
+            x: input `[B, W]`.
+
+        """
+        inputs = self._through(self.layers[:-1], x)
+        return self.layers[-1].weights(inputs)  # pyright: ignore[reportCallIssue]
+
+    def _through(self, layers: nn.ModuleList, x: Tensor) -> list[Tensor]:
         inputs, shared = [x] * self.tasks, x
-        for layer in self.layers:
+        for layer in layers:
             inputs, shared = layer(inputs, shared)
         return inputs

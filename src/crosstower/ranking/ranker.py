@@ -161,15 +161,15 @@ class Ranker:
         return with_scores(found, fitted).drop(read)
 
     def gates(self, data: Any, *, by: str | None = None) -> pl.DataFrame:
-        """Return the mean weight of each expert for each task, of an mmoe model.
+        """Return the mean weight of each expert for each task, of an mmoe or ple model.
 
         Args:
             data: rows: a polars, pandas or Arrow table, or a path; labels are not needed.
             by: raw column by whose values the rows are grouped, such as a content type.
 
         Returns:
-            `by` if given, `task`, `expert` from 0, `weight`, which sums to 1 per task, and `sd`
-            over the rows.
+            `by` if given, `task`, `expert` from 0, `shared`, whether all tasks share the expert,
+            `weight`, which sums to 1 per task, and `sd` over the rows.
 
         Raises:
             RunError: the model has no gates.

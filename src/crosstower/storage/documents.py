@@ -69,7 +69,7 @@ def read_document(
         kind: what it holds.
         newest: the format that can be read.
         error: what is raised.
-        again: says how to make the file anew.
+        again: how to create the file again, for the message.
         damaged: the word for a file that cannot be read.
 
     Raises:

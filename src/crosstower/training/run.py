@@ -320,7 +320,7 @@ class Run:
         return ranker.predict(data, columns=columns, blend=blend, precision=precision)
 
     def gates(self, data: Any, *, by: str | None = None) -> pl.DataFrame:
-        """Return the mean weights of the experts of an mmoe model: see `Ranker.gates`."""
+        """Return the mean weights of the experts of an mmoe or ple model: see `Ranker.gates`."""
         from crosstower import Ranker  # noqa: PLC0415 - the package's face; this room is below it
 
         return Ranker.open(self).gates(data, by=by)

@@ -20,6 +20,7 @@ from crosstower.evaluation.metrics.paired_tests import (
 from crosstower.evaluation.metrics.per_user import GroupValues
 from crosstower.evaluation.metrics.regression import rmse
 from crosstower.evaluation.metrics.summary import Summary
+from crosstower.evaluation.metrics.uncertainty import auc_difference_error
 
 RANDOM = np.random.default_rng(0)
 
@@ -49,6 +50,43 @@ def test_the_test_of_auc_is_delongs(levels):
     assert found.p == pytest.approx(p)
     assert found.low == pytest.approx(value - stats.norm.ppf(0.975) * abs(value / z), abs=1e-6)
     assert found.method == "DeLong"
+
+
+# Albumin, total protein, K-G score, and whether surgery helped, of 43 patients.
+OVARIAN = """
+3.0 5.8 10 0  3.2 6.3  5 1  3.9 6.8  3 1  2.8 4.8  6 0  3.2 5.8  3 1  0.9 4.0  5 0
+2.5 5.7  8 0  1.6 5.6  5 1  3.8 5.7  5 1  3.7 6.7  6 1  3.2 5.4  4 1  3.8 6.6  6 1
+4.1 6.6  5 1  3.6 5.7  5 1  4.3 7.0  4 1  3.6 6.7  4 0  2.3 4.4  6 1  4.2 7.6  4 0
+4.0 6.6  6 0  3.5 5.8  6 1  3.8 6.8  7 1  3.0 4.7  8 0  4.5 7.4  5 1  3.7 7.4  5 1
+3.1 6.6  6 1  4.1 8.2  6 1  4.3 7.0  5 1  4.3 6.5  4 1  3.2 5.1  5 1  2.6 4.7  6 1
+3.3 6.8  6 0  1.7 4.0  7 0  3.7 6.1  5 1  3.3 6.3  7 1  4.2 7.7  6 1  3.5 6.2  5 1
+2.9 5.7  9 0  2.1 4.8  7 1  2.8 6.2  8 0  4.0 7.0  7 1  3.3 5.7  6 1  3.7 6.9  5 1
+3.6 6.6  5 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "auc", "contrast"),
+    [
+        (0, 0.7366, (0.0108, 0.0953, -0.1761, 0.1976, 0.0127, 0.9102)),
+        (1, 0.6478, (-0.0780, 0.1046, -0.2830, 0.1271, 0.5554, 0.4561)),
+    ],
+)
+def test_delongs_own_example_is_as_published(column, auc, contrast):
+    """The ovarian cancer patients of DeLong et al. 1988, section 5, with the figures of SAS/STAT.
+
+    User's Guide, the LOGISTIC procedure, example "Comparing Receiver Operating Characteristic
+    Curves": difference, standard error, interval, chi-square and p-value of each test against the
+    K-G score, without the six patients with missing values.
+    """
+    *tests, score, helped = np.array(OVARIAN.split(), dtype=float).reshape(-1, 4).T
+    y, a = 1 - helped, -tests[column]
+    aucs = roc_auc(y, a), roc_auc(y, score)
+    assert aucs == pytest.approx((auc, 0.7258), abs=5e-5)
+    found = auc_test(y, a, score, Summary(aucs[0]), Summary(aucs[1]))
+    error, chi_square = auc_difference_error(y, a, score), stats.chi2.isf(found.p, 1)
+    computed = (found.value, error, found.low, found.high, chi_square, found.p)
+    assert computed == pytest.approx(contrast, abs=6e-5)
 
 
 def test_no_difference_is_rejected_at_its_level():

@@ -1,4 +1,4 @@
-"""Trainings on drawn rows give the direct method its error."""
+"""Bootstrap refits give the direct method its standard error."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ...fixtures.bandit import (
 )
 
 
-def test_trainings_on_drawn_rows_give_the_direct_method_its_error(
+def test_refits_give_the_direct_method_a_standard_error(
     bandit_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = evaluate_policy(bandit_run, **ASK, temperature=0.1, refits=2)
@@ -37,7 +37,7 @@ def test_trainings_on_drawn_rows_give_the_direct_method_its_error(
     )
 
 
-def test_a_run_of_a_frame_cannot_be_trained_again(
+def test_refits_of_a_run_of_a_frame_are_refused(
     tmp_path: Path, bandit_rows: pl.DataFrame
 ) -> None:
     recipe = parse_recipe(RECIPE, ["training.epochs=1"])

@@ -27,9 +27,9 @@ _TRIES = 3  # draws of a refit that may lack a class before it is an error
 def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scorer]:
     """Return scorers of `count` trainings of the run's main model, each on a bootstrap sample.
 
-    Training rows are drawn with replacement from the training rows, valid rows from the valid
-    rows, with a seed of its own each; the encoder, the stopping point and the calibration are
-    learned anew. All rows of the run are held in memory.
+    Training rows are drawn with replacement from the training rows, and valid rows from the valid
+    rows. Each refit has its own seed and fits its own encoder, number of epochs and calibration.
+    All rows of the run are held in memory.
 
     Args:
         run: of a ranker, trained from files or a world.
@@ -53,7 +53,7 @@ def refit_scorers(run: Run, count: int, *, on_progress: OnProgress) -> list[Scor
     recipe, scorers = _alone(run.recipe), list[Scorer]()
     for number in range(count):
         scorers.append(_refit(recipe, rows, number))
-        on_progress("training again", number + 1, count)
+        on_progress("refits", number + 1, count)
     return scorers
 
 
