@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crosstower.values.moments import Moments, UniformSample, exact_sum
+from crosstower.values.moments import Moments, Summary, UniformSample, exact_sum
 
 Finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -56,6 +56,20 @@ def test_sums_are_those_of_fractions(numbers: list[float]) -> None:
     moments.add(x)
     squares = sum(Fraction(number) ** 2 for number in numbers)
     assert Fraction(moments.total_of_squares, 1 << 2148) == squares
+
+
+@given(st.lists(st.lists(Any_float, max_size=9), max_size=6))
+def test_a_summary_of_parts_is_that_of_all(parts: list[list[float]]) -> None:
+    merged, x = Summary(), np.array([number for part in parts for number in part], dtype=float)
+    for part in parts:
+        one = Summary()
+        one.add(np.array(part, dtype=float))
+        merged.merge(one)
+    assert merged.count == len(x)
+    assert Fraction(merged.total, 1 << 1074) == sum(map(Fraction, x))
+    assert (merged.low, merged.high) == (x.min(initial=math.inf), x.max(initial=-math.inf))
+    mean = sum(map(Fraction, x)) / len(x) if len(x) else 0
+    assert merged.mean == float(mean)
 
 
 @given(st.lists(st.lists(Any_float, max_size=9), max_size=6), st.randoms())

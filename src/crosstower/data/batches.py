@@ -71,10 +71,10 @@ class Batches:
                     parts.append(window[own] if places is None else window.take(places[own]))
                 seen, at = seen + end - at, end
                 if seen % self.size == 0 and parts:
-                    yield self._whole(number, parts)
+                    yield self._part(number, Batch.concatenate(parts))
                     parts = []
         if parts:
-            yield self._whole(len(self) - 1, parts)
+            yield self._part(len(self) - 1, Batch.concatenate(parts))
 
     def _chosen(self, number: int, filled: int, at: int, end: int) -> range:
         """Return which rows `at` to `end` of a window, a piece of a batch, this process takes.
@@ -86,12 +86,14 @@ class Batches:
             end: row behind the piece.
 
         """
+        if self.processes == 1:
+            return range(at, end)
         part, _ = filled_part_of(self._rows_of(number), self.rank, self.processes)
         low = max(part.start - filled, 0)
         return range(at, end)[low : max(part.stop - filled, low)]
 
-    def _whole(self, number: int, parts: list[Batch]) -> Batch:
-        batch = Batch.concatenate(parts)
+    def _part(self, number: int, batch: Batch) -> Batch:
+        """Return the rows of a batch that this process takes, marked as its part of the batch."""
         if self.processes == 1:
             return batch
         total = self._rows_of(number)

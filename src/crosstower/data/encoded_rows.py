@@ -273,14 +273,15 @@ def _room(like: Batch, rows: int, values: Mapping[str, int]) -> Batch:
             lists[name] = Ragged(column.values.new_empty(values[name]), offsets, column.length)
         else:
             lists[name] = empty(column)
-    room = Batch(empty(like.codes), empty(like.numbers), lists, empty(like.labels))
-    return room.with_extras({name: empty(tensor) for name, tensor in like.extras().items()})
+    groups, weights = (None if t is None else empty(t) for t in (like.groups, like.weights))
+    codes, numbers, labels = empty(like.codes), empty(like.numbers), empty(like.labels)
+    return Batch(codes, numbers, lists, labels, groups=groups, weights=weights)
 
 
 def _fixed(batch: Batch) -> list[Tensor]:
     """Return the tensors `[B, ...]`."""
     padded = [column for column in batch.lists.values() if isinstance(column, Tensor)]
-    more = batch.extras().values()
+    more = [tensor for tensor in (batch.groups, batch.weights) if tensor is not None]
     return [batch.codes, batch.numbers, batch.labels, *padded, *more]
 
 

@@ -56,12 +56,13 @@ def _sums_of_lists(lists: Ragged, factors: U64) -> U64:
     return sums[offsets[1:]] - sums[offsets[:-1]]  # modulo 2^64, as everything here
 
 
-def labelled_hashes(inputs: U64, batch: Batch) -> U64:
-    """Return a hash `[B]` of the inputs, labels, group and weights of each row.
+def numbered_hashes(inputs: U64, batch: Batch, numbers: NDArray[np.int64]) -> tuple[U64, U64]:
+    """Return two hashes `[B]` of the inputs, labels, group, weights and number of each row.
 
     Args:
         inputs: `row_hashes` of the batch.
         batch: encoded rows.
+        numbers: `[B]`, the number of each row in the source.
 
     """
     hashes, labels = inputs, batch.labels.numpy() + np.float32(0.0)  # no -0.0
@@ -72,7 +73,8 @@ def labelled_hashes(inputs: U64, batch: Batch) -> U64:
     if batch.weights is not None:
         for column in batch.weights.numpy().T:
             hashes = mix(hashes ^ mix(np.ascontiguousarray(column).view(np.int32)))
-    return hashes
+    first, second = (mix(hashes ^ mix(numbers, seed=seed), seed=seed) for seed in (1, 2))
+    return first, second
 
 
 @dataclass
@@ -84,10 +86,9 @@ class NumberedRows:
 
     sums: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
-    def add(self, split: str, hashes: U64, rows: NDArray[np.int64]) -> None:
-        """Take in rows of a split by their `labelled_hashes` and row numbers, both `[B]`."""
-        halves = (mix(hashes ^ mix(rows, seed=seed), seed=seed).sum() for seed in (1, 2))
-        self._add(split, *map(int, halves))
+    def add(self, split: str, first: U64, second: U64) -> None:
+        """Take in rows of a split by their `numbered_hashes`, both `[B]`."""
+        self._add(split, int(first.sum()), int(second.sum()))
 
     def merge(self, other: NumberedRows) -> None:
         """Take in other rows."""
@@ -195,10 +196,10 @@ class FingerprintCounter:
 
         """
         inputs = row_hashes(batch)
-        both = labelled_hashes(inputs, batch)
+        first, second = numbered_hashes(inputs, batch, numbers)
         for split, chosen in rows.items():
             (self.trained if split == "train" else self.held_out).add(inputs[chosen])
-            self.numbered.add(split, both[chosen], numbers[chosen])
+            self.numbered.add(split, first[chosen], second[chosen])
 
     def merge(self, other: FingerprintCounter) -> None:
         """Take in the hashes of other rows."""

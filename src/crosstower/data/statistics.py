@@ -23,7 +23,7 @@ from crosstower.recipe.frozen import FrozenModel, former_keys
 from crosstower.recipe.schema import Schema
 from crosstower.recipe.tasks import Binary, Task
 from crosstower.values.arrays import Indices
-from crosstower.values.moments import exact_sum
+from crosstower.values.moments import Summary
 
 _REPEATED = 0.01
 
@@ -52,38 +52,11 @@ class DatasetStats(FrozenModel):
 
 
 @dataclass
-class _LabelCount:
-    rows: int = 0
-    total: int = 0
-    low: float = float("inf")
-    high: float = float("-inf")
-
-    def add(self, labels: pl.Series) -> None:
-        known = labels.drop_nulls()
-        if len(known):
-            self.rows += len(known)
-            self.total += exact_sum(known.to_numpy())
-            self.low = min(self.low, float(known.min()))  # type: ignore[arg-type]
-            self.high = max(self.high, float(known.max()))  # type: ignore[arg-type]
-
-    @property
-    def mean(self) -> float:
-        return self.total / (self.rows * exact_sum(np.ones(1)))
-
-    def merge(self, other: _LabelCount) -> None:
-        self.rows += other.rows
-        self.total += other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-
-
-@dataclass
 class DatasetCounter:
     """Counters that grow chunk by chunk; memory does not grow with rows."""
 
     rows: Counter[str] = field(default_factory=Counter[str])
-    labels: dict[tuple[str, str], _LabelCount] = field(
-        default_factory=dict[tuple[str, str], _LabelCount]
-    )
+    labels: dict[tuple[str, str], Summary] = field(default_factory=dict[tuple[str, str], Summary])
     unseen: Unseen = field(default_factory=Unseen)
     skipped: Counter[str] = field(default_factory=Counter[str])
     implied: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
@@ -121,7 +94,8 @@ class DatasetCounter:
             self.rows[split] += len(chosen)
             part = labels[chosen]
             for task in labels.columns:
-                self.labels.setdefault((task, split), _LabelCount()).add(part[task])
+                known = part[task].drop_nulls().to_numpy()
+                self.labels.setdefault((task, split), Summary()).add(known)
 
     def merge(self, other: DatasetCounter) -> None:
         """Take in the counts of other rows; the order of merging does not matter."""
@@ -132,7 +106,7 @@ class DatasetCounter:
         ):
             mine.update(theirs)  # type: ignore[arg-type] - keys of the same type
         for key, count in other.labels.items():
-            self.labels.setdefault(key, _LabelCount()).merge(count)
+            self.labels.setdefault(key, Summary()).merge(count)
         self.unseen.merge(other.unseen)
         self.hashes.merge(other.hashes)
         if other.implications is not None:
@@ -156,9 +130,9 @@ class DatasetCounter:
                 )
         if self.implications is not None:
             self.implications.check()
-        for (name, split), count in self.labels.items():
+        for (name, split), labels in self.labels.items():
             if split in splits:
-                _check_labels(name, schema.tasks[name], split, count)
+                _check_labels(name, schema.tasks[name], split, labels)
 
     def finish(
         self, *, source: str, split: str, joins: tuple[JoinMatch, ...] = ()
@@ -172,10 +146,9 @@ class DatasetCounter:
 
         """
         rates: dict[str, dict[str, float]] = {}
-        for (task, part), count in self.labels.items():
-            if count.rows == 0:  # nothing is tested
-                continue
-            rates.setdefault(task, {})[part] = count.mean
+        for (task, part), labels in self.labels.items():
+            if labels.count:
+                rates.setdefault(task, {})[part] = labels.mean
         notes = self._missing(self.unseen.sentences("test values"))
         if self.implications is not None:
             notes += self.implications.notes()
@@ -196,10 +169,10 @@ class DatasetCounter:
         """Return sentences about what was skipped, unseen or missing."""
         skipped = [f"{n:,} rows left out for '{c}'" for c, n in self.skipped.items()]
         missing = [
-            f"{task}: {self.rows[split] - count.rows:,} of {self.rows[split]:,} {split} rows have"
+            f"{task}: {self.rows[split] - labels.count:,} of {self.rows[split]:,} {split} rows have"
             " no label"
-            for (task, split), count in self.labels.items()
-            if count.rows < self.rows[split]
+            for (task, split), labels in self.labels.items()
+            if labels.count < self.rows[split]
         ]
         implied = [
             f"{task}: {rows:,} rows without a label count as 0, as {needs} is 0 there"
@@ -209,24 +182,24 @@ class DatasetCounter:
         return skipped + unseen + missing + implied
 
 
-def _check_labels(name: str, task: Task, split: str, count: _LabelCount) -> None:
+def _check_labels(name: str, task: Task, split: str, labels: Summary) -> None:
     """Raise DataError if a split has no labels of a task, or labels that are all equal."""
-    if count.rows == 0:
+    if labels.count == 0:
         raise DataError(
             f"task '{name}': no row of the {split} split has a label; change data.split, or"
             " remove the task"
         )
     binary = isinstance(task, Binary)
-    if not binary and split == "train" and count.low == count.high:
+    if not binary and split == "train" and labels.low == labels.high:
         raise DataError(
-            f"task '{name}': all {count.rows:,} labels of the train split are"
-            f" {count.low:g}, so there is nothing to learn; check the column"
+            f"task '{name}': all {labels.count:,} labels of the train split are"
+            f" {labels.low:g}, so there is nothing to learn; check the column"
             f" '{task.column or name}', or remove the task"
         )
-    if binary and count.low == count.high:
+    if binary and labels.low == labels.high:
         raise DataError(
-            f"task '{name}': all {count.rows:,} labels of the {split} split are"
-            f" {count.low:g}; a binary task needs both classes in every split: change"
+            f"task '{name}': all {labels.count:,} labels of the {split} split are"
+            f" {labels.low:g}; a binary task needs both classes in every split: change"
             " data.split, give more rows, or check the task's positive or threshold"
         )
 

@@ -141,6 +141,47 @@ def spread(count: int, mean: float, squares: float) -> float:
 
 
 @dataclass
+class Summary:
+    """Count, mean, minimum and maximum of numbers; the sum is exact, as in `Moments`.
+
+    >>> summary = Summary()
+    >>> summary.add(np.array([1.0, 4.0]))
+    >>> summary.count, summary.mean, summary.low, summary.high
+    (2, 2.5, 1.0, 4.0)
+
+    Args:
+        count: of the numbers.
+        total: their sum in units of 2^-1074.
+        low: minimum; infinite without numbers.
+        high: maximum; minus infinity without numbers.
+
+    """
+
+    count: int = 0
+    total: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+
+    def add(self, x: Floats) -> None:
+        """Take in finite values."""
+        if len(x):
+            self.count += len(x)
+            self.total += exact_sum(x)
+            self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
+
+    def merge(self, other: Summary) -> None:
+        """Take in the numbers of another summary."""
+        self.count += other.count
+        self.total += other.total
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+
+    @property
+    def mean(self) -> float:
+        """Mean; 0 without numbers."""
+        return _ratio(self.total, self.count << _DIGITS) if self.count else 0.0
+
+
+@dataclass
 class UniformSample:
     """A uniform sample of at most `size` numbers.
 
