@@ -9,9 +9,9 @@ import pytest
 
 from crosstower.errors import DataError, QueryError, RunError
 from crosstower.fitting.fit import fit
-from crosstower.funnel.evaluation import evaluate_funnel
+from crosstower.funnel.evaluation import evaluate_funnel, funnel_lists
 from crosstower.funnel.funnel import Funnel
-from crosstower.funnel.queries import queries_of_run
+from crosstower.funnel.queries import queries_of_rows, queries_of_run
 from crosstower.training.run import Run
 
 from ..fixtures.funnels import Runs, films_recipes, watches
@@ -107,3 +107,19 @@ def test_a_ranker_reads_the_history_that_the_retriever_reads(live_films: LiveFil
     given = queries_of_run(funnel, ["had"], lambda _stage, _rows: None)  # as the rows have it
     assert given.columns["had"].list.len().max() == 4
     assert evaluate_funnel(funnel).stage("ranked").queries == len(found)
+
+
+def test_nothing_is_known_of_a_new_user_whose_history_alone_is_read(live_films: LiveFilms) -> None:
+    only = live_films.retrieval.folder.parent / "only"
+    funnel = Funnel.open(only, live_films.ranking, candidates=6)
+    old, new = live_rows().tail(2).with_columns(film=pl.Series(["f00", "f01"])).iter_slices(1)
+    rows = pl.concat([old, new.with_columns(user=pl.lit(1_000, pl.Int64))])
+    queries = queries_of_rows(funnel, rows, ["device"], lambda _stage, _rows: None)
+    assert queries.evaluation.ids.to_list() == [59, 1_000]
+    assert queries.informed.tolist() == [True, False]
+    assert queries.sampled(1, seed=0).informed.shape == (1,)
+    found = funnel_lists(funnel, queries, k=3, limit=10**6)
+    popular = funnel.retriever.popular(6, segment=new["country"][0])
+    assert found.candidates[1].tolist() == popular.places[0].tolist()
+    other = Funnel.open(live_films.retrieval, live_films.ranking)
+    assert queries_of_rows(other, rows, [], lambda _stage, _rows: None).informed.all()

@@ -258,8 +258,16 @@ def _candidates(funnel: Funnel, queries: FunnelQueries) -> Retrieved:
             [queries.history(query) for query in part],
             None if queries.segments is None else queries.segments[start : start + size],
         )
-        vectors = queries.vectors[start : start + size]
-        parts.append(retrieve_candidates(funnel.retriever, vectors, asked, funnel.candidates))
+        mine = slice(start, start + size)
+        parts.append(
+            retrieve_candidates(
+                funnel.retriever,
+                queries.vectors[mine],
+                asked,
+                funnel.candidates,
+                informed=queries.informed[mine],
+            )
+        )
     return Retrieved.joined(parts)
 
 

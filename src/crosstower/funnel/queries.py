@@ -50,6 +50,7 @@ class FunnelQueries:
     """Q queries: relevant items and histories, raw query columns `[Q]`, vectors `[Q, D]`.
 
     `segments` `[Q]` are those of the queries' rows; None if the retrieval recipe has no segment.
+    `informed` `[Q]` tells whether the query tower knows anything of a query.
     """
 
     source: str
@@ -57,6 +58,7 @@ class FunnelQueries:
     columns: pl.DataFrame
     vectors: NDArray[np.float32]
     notes: tuple[str, ...]
+    informed: NDArray[np.bool_]
     segments: tuple[Id | None, ...] | None = None
 
     def __len__(self) -> int:
@@ -83,6 +85,7 @@ class FunnelQueries:
             self.columns[kept],
             self.vectors[kept],
             (*self.notes, note),
+            self.informed[kept],
             None if self.segments is None else tuple(self.segments[i] for i in kept.tolist()),
         )
 
@@ -126,11 +129,11 @@ def queries_of_run(
             " again; give rows to evaluate on (data)"
         )
     source = training_source(run.recipe.data)
-    rows = _positives(funnel.retriever, run.recipe, source, on_progress)
+    rows = positives_of(funnel.retriever, run.recipe, source, on_progress)
     section = retrieval_section_of(run.recipe)
     by_user = section.user is not None
     queries = evaluation_queries(rows, _TEST, by_user=by_user, seen=section.seen_rule)
-    _check_same(run, queries)
+    check_same(run, queries)
     tested = rows.frame[ROW].to_numpy()[rows.split == _TEST]
     notes = leak_notes(run.recipe, funnel.ranking.recipe, source, tested)
     return _with_columns(funnel, _Found(source, rows, queries, notes), columns)
@@ -150,7 +153,7 @@ def queries_of_rows(
     source = source_of(run.recipe.data, data)
     recipe = undivided(run.recipe)
     rows, section = (
-        _positives(funnel.retriever, recipe, source, on_progress),
+        positives_of(funnel.retriever, recipe, source, on_progress),
         retrieval_section_of(recipe),
     )
     queries = queries_from_rows(
@@ -179,9 +182,21 @@ def _is_path_of(data: Any, recipe: Recipe) -> bool:
     return Path(data).resolve() == Path(path).resolve()
 
 
-def _positives(
+def positives_of(
     retriever: Retriever, recipe: Recipe, source: Source, on_progress: OnProgress
 ) -> PositiveRows:
+    """Return the positives of a source, with the items of a retriever.
+
+    Args:
+        retriever: has the items.
+        recipe: of the retriever, or one that divides the rows otherwise.
+        source: of the rows.
+        on_progress: called with the number of rows read.
+
+    Raises:
+        DataError: a column is missing, no row is a positive, or an item is not in the catalogue.
+
+    """
     table = ItemTable(retriever.items[ID], retriever.catalogue.attributes, pl.DataFrame())
     return read_positives(recipe, source, tower_columns_of(recipe), on_progress, items=table)
 
@@ -214,8 +229,23 @@ def _with_columns(funnel: Funnel, found: _Found, columns: Sequence[str]) -> Funn
         columns=_columns(funnel, found, frame, columns),
         vectors=vectors.numpy(),
         notes=(*skipped, *found.notes, *_seen_words(queries)),
+        informed=_informed(funnel.retriever, queries, vectors.numpy()),
         segments=_segments(run.recipe, frame),
     )
+
+
+def _informed(
+    retriever: Retriever, queries: EvaluationQueries, vectors: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return of which queries the query tower knows anything `[Q]`, by the rule of a server.
+
+    The row of a query gives its columns. A user without an earlier row is unknown.
+    """
+    tower, new = retriever.queries, queries.cold()
+    if not tower.history_only:
+        return new | vectors.any(axis=1)
+    reads = tower.reads_history or bool(tower.columns)
+    return ~new & vectors.any(axis=1) & reads
 
 
 def _segments(recipe: Recipe, frame: pl.DataFrame) -> tuple[Id | None, ...] | None:
@@ -256,8 +286,13 @@ def _histories(funnel: Funnel, queries: EvaluationQueries) -> pl.Series:
     return pl.Series(funnel.rows.history, lists, dtype=pl.List(ids.dtype))
 
 
-def _check_same(run: Run, queries: EvaluationQueries) -> None:
-    """Refuse rows whose queries are not those that the training stored."""
+def check_same(run: Run, queries: EvaluationQueries) -> None:
+    """Refuse rows whose queries are not those that the training stored.
+
+    Raises:
+        RunError: the rows have changed.
+
+    """
     stored = read_queries(run)
     same = len(stored.ids) == len(queries) and stored.ids.equals(queries.ids)
     if not same or not all(

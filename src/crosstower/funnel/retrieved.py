@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.retriever import Retriever
-from crosstower.retrieval.sources.merge import Merged
+from crosstower.retrieval.sources.merge import Merged, SourceRanks
 from crosstower.retrieval.sources.source import Part, SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
 from crosstower.values.arrays import Indices
@@ -45,6 +45,11 @@ class Retrieved:
         )
         return Retrieved(places, scores, parts[0].names, ranks)
 
+    def take(self, queries: Indices) -> Retrieved:
+        """Return the candidates of some queries, in their order."""
+        places, scores, ranks = self.places[queries], self.scores[queries], self.ranks[queries]
+        return Retrieved(places, scores, self.names, ranks)
+
 
 def retrieve_candidates(
     retriever: Retriever,
@@ -53,8 +58,11 @@ def retrieve_candidates(
     size: int,
     *,
     where: str | None = None,
+    informed: NDArray[np.bool_] | None = None,
 ) -> Retrieved:
     """Return the candidates of queries, without the histories if the recipe says so.
+
+    As in a server, popular items are the candidates of a query for which nothing is found.
 
     Args:
         retriever: with its index and its sources.
@@ -62,30 +70,67 @@ def retrieve_candidates(
         queries: their histories and segments.
         size: maximum number of candidates per query.
         where: a condition on the attributes of items.
+        informed: `[Q]`, whether the query tower knows anything of a query; otherwise the retrieval
+            model finds nothing. All of them if None.
 
     Raises:
         QueryError: the condition is wrong.
 
     """
     sources = retriever.sources
+    known = np.ones(len(queries), dtype=bool) if informed is None else informed
     if sources is None:
         places, scores = _nearest(retriever, vectors, queries, size, where)
-        return Retrieved(places, scores, (), np.zeros((*places.shape, 0), np.int32))
+        ranks = np.zeros((*places.shape, 0), np.int32)
+        found = Retrieved(places, scores, (), ranks)
+        return _with_popular(found, ~known, retriever, queries, size=size, where=where)
     size_of_model = 0 if sources.model is None else sources.quota(sources.model, size)
     nearest = _nearest_parts(retriever, vectors, queries, size_of_model, where)
-    hidden = retrieval_section_of(retriever.run.recipe).exclude_seen
-    found = [
+    merged = [
         sources.found(
             query,
-            part,
+            part if knows else NOTHING,
             retriever.online_items,
             size,
             where=where,
-            excluded=query.history if hidden else query.history[:0],
+            excluded=_excluded(retriever, query),
         )
-        for query, part in zip(queries, nearest, strict=True)
+        for query, part, knows in zip(queries, nearest, known, strict=True)
     ]
-    return _stacked(found, sources.names)
+    nothing = np.array([not len(one.places) for one in merged], dtype=bool)
+    found = _stacked(merged, sources.names)
+    return _with_popular(found, nothing, retriever, queries, size=size, where=where)
+
+
+def _excluded(retriever: Retriever, query: SourceQuery) -> Indices:
+    hidden = retrieval_section_of(retriever.run.recipe).exclude_seen
+    return query.history if hidden else query.history[:0]
+
+
+def _with_popular(
+    found: Retrieved,
+    chosen: NDArray[np.bool_],
+    retriever: Retriever,
+    queries: Sequence[SourceQuery],
+    *,
+    size: int,
+    where: str | None,
+) -> Retrieved:
+    """Return candidates with popular items, which no source has found, for the chosen queries."""
+    if not chosen.any():
+        return found
+    popular, rows = retriever.popular_items, list[Merged]()
+    for query in np.flatnonzero(chosen).tolist():
+        one = queries[query]
+        segment = one.segment if one.segment is not None and popular.has(one.segment) else None
+        excluded = _excluded(retriever, one)
+        places, counts = popular.best(size, where=where, excluded=excluded, segment=segment)
+        ranks = np.zeros((len(places), len(found.names)), np.int64)
+        unfound = SourceRanks(found.names, ranks, np.full(ranks.shape, np.nan))
+        rows.append(Merged(places, counts.astype(np.float64), unfound))
+    order = np.arange(len(queries))
+    order[chosen] = len(queries) + np.arange(len(rows))
+    return Retrieved.joined([found, _stacked(rows, found.names)]).take(order)
 
 
 def queries_of(

@@ -52,13 +52,15 @@ def source_figures(
 def found_by_others(found: Retrieved, source: int) -> NDArray[np.bool_]:
     """Return which candidates `[Q, C]` remain without a source.
 
+    Popular items that no source has found remain.
+
     >>> ranks = np.array([[[1, 0], [0, 2], [3, 1]]])
     >>> one = Retrieved(np.array([[7, 8, 9]]), np.zeros((1, 3)), ("a", "b"), ranks)
     >>> found_by_others(one, 0).tolist()
     [[False, True, True]]
     """
     others = np.delete(found.ranks, source, axis=2)
-    return np.asarray((others > 0).any(axis=2))
+    return np.asarray((others > 0).any(axis=2) | (found.ranks[:, :, source] == 0))
 
 
 def source_sentences(figures: Sequence[SourceFigures], relevant: int) -> list[str]:
