@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import lightgcn
 from crosstower.evaluation.metrics.lists import list_metrics
+from crosstower.retrieval.baselines.bspm import Bspm
 from crosstower.retrieval.baselines.graph_filter import GraphFilter
 from crosstower.retrieval.baselines.lists import best_items
 from crosstower.retrieval.baselines.models import Ease, ItemKnn, Popularity
@@ -130,6 +131,15 @@ PEERS = (
         "graph filter (GF-CF)",
         baseline(GraphFilter),
         lambda random: {
+            "alpha": log_uniform(random, 0.005, 1.0),
+            "width": pick(random, (64, 128, 256, 512)),
+        },
+    ),
+    Peer(
+        "BSPM",
+        baseline(Bspm),
+        lambda random: {
+            "sharpening": log_uniform(random, 0.1, 3.0),
             "alpha": log_uniform(random, 0.005, 1.0),
             "width": pick(random, (64, 128, 256, 512)),
         },

@@ -51,7 +51,7 @@ FACES = {
         max_pool register_sequence unit_vectors wide_side
     """,
     "crosstower.retrieval": """
-        AnnIndex Bm25 CandidateSource Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls
+        AnnIndex Bm25 Bspm CandidateSource Catalogue Ease ExactIndex GraphFilter Hits ImplicitAls
         IndexFacts IndexItems ItemIndex ItemKnn MilvusIndex PgvectorIndex Popularity
         TransitionGraph build_index histories_of item_vectors recommend register_index
         register_source user_vectors

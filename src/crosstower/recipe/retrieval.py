@@ -28,7 +28,14 @@ _OWN_OPTIONS: dict[str, tuple[str, ...]] = {
 """Options of one built-in objective alone, by its name."""
 
 BaselineName = Literal[
-    "popularity", "item_knn", "transition_graph", "ease", "graph_filter", "implicit_als", "bm25"
+    "popularity",
+    "item_knn",
+    "transition_graph",
+    "ease",
+    "graph_filter",
+    "bspm",
+    "implicit_als",
+    "bm25",
 ]
 
 
@@ -198,7 +205,7 @@ class Retrieval(FrozenModel):
         default=None,
         description="Default: popularity; item_knn and ease with users, transition_graph if their"
         " rows are ordered by time, graph_filter if their history is a bag; bm25 with text"
-        " queries.",
+        " queries. bspm and implicit_als are fitted only if named.",
     )
 
     _former = former_keys(_RENAMED, where="retrieval")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crosstower.retrieval.baselines.bm25 import Bm25 as Bm25
+    from crosstower.retrieval.baselines.bspm import Bspm as Bspm
     from crosstower.retrieval.baselines.graph_filter import GraphFilter as GraphFilter
     from crosstower.retrieval.baselines.lists import recommend as recommend
     from crosstower.retrieval.baselines.models import Ease as Ease
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "AnnIndex": "index.ann",
     "Bm25": "baselines.bm25",
+    "Bspm": "baselines.bspm",
     "CandidateSource": "sources.source",
     "Catalogue": "index.catalogue",
     "Ease": "baselines.models",
@@ -65,6 +67,7 @@ _MODULES = {
 __all__ = [
     "AnnIndex",
     "Bm25",
+    "Bspm",
     "CandidateSource",
     "Catalogue",
     "Ease",

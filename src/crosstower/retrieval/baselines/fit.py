@@ -17,6 +17,7 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.recipe.schema import Bag, Text
 from crosstower.recipe.split import order_of
 from crosstower.retrieval.baselines.bm25 import Bm25
+from crosstower.retrieval.baselines.bspm import Bspm
 from crosstower.retrieval.baselines.graph_filter import GraphFilter
 from crosstower.retrieval.baselines.lists import best_items, recommend
 from crosstower.retrieval.baselines.models import (
@@ -37,6 +38,9 @@ from crosstower.values.arrays import Indices
 
 Fit = Callable[[RetrievalData], Baseline]
 
+_BY_NAME = ("graph_filter", "bspm", "implicit_als")
+"""Baselines of any recipe with users that names them."""
+
 
 def baseline_names(recipe: Recipe, items: int) -> list[str]:
     """Return the baselines of a recipe; by default all that its data allows.
@@ -56,7 +60,7 @@ def baseline_names(recipe: Recipe, items: int) -> list[str]:
     if section.baselines is None:
         return possible
     for name in section.baselines:
-        by_name = name in ("implicit_als", "graph_filter") and section.user is not None
+        by_name = name in _BY_NAME and section.user is not None
         if name not in possible and not by_name:
             needs = _needs(name, users=section.user is not None)
             raise RecipeError(f"retrieval.baselines: {name} needs {needs}; remove it")
@@ -179,6 +183,9 @@ _FITS: dict[str, tuple[Fit, ...]] = {
     "graph_filter": tuple(
         _of_pairs(lambda h, alpha=alpha: GraphFilter.fit(h, alpha=alpha))
         for alpha in (0.03, 0.1, 0.3)
+    ),
+    "bspm": tuple(
+        _of_pairs(lambda h, time=time: Bspm.fit(h, sharpening=time)) for time in (0.5, 1.0, 2.0)
     ),
     "implicit_als": tuple(
         _of_pairs(lambda h, factors=factors: ImplicitAls.fit(h, factors=factors))
