@@ -29,6 +29,10 @@ def init(
     user: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="User id column; needs --item.")
     ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Time column, which orders the rows; else inferred."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="RECIPE", help="Recipe to write.")
     ] = Path("recipe.yaml"),
@@ -66,9 +70,11 @@ def init(
     dialect = Csv(delimiter=delimiter, encoding=encoding, null_values=nulls)
     source = source_of(Data(path=data, csv=dialect))
     if item is None:
-        text = starter_recipe(source, path=path, name=output.stem, tasks=task or [])
+        text = starter_recipe(source, path=path, name=output.stem, tasks=task or [], time=time)
     else:
-        text = starter_retrieval_recipe(source, path=path, name=output.stem, item=item, user=user)
+        text = starter_retrieval_recipe(
+            source, path=path, name=output.stem, item=item, user=user, time=time
+        )
     if dialect != Csv():
         section = json.dumps(dialect.model_dump(mode="json", exclude_defaults=True))
         text = text.replace("\ndata:\n", f"\ndata:\n  csv: {section}\n", 1)

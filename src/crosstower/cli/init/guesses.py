@@ -24,7 +24,7 @@ from crosstower.data.split import SPLITS
 
 _CHUNKS = 4
 FEW = 20
-_MANY = 100  # rows from which a value per row is no accident
+MANY = 100  # rows from which a value per row is no accident
 _SKEWED = 5.0
 _SPLITS = (set(SPLITS), set(SPLITS[:1] + SPLITS[2:]))
 
@@ -99,12 +99,12 @@ def _guess_role(series: pl.Series) -> Guess | None:
 
 
 def _is_key(series: pl.Series) -> bool:
-    return names_id(series.name) and series.n_unique() == len(series) >= _MANY
+    return names_id(series.name) and series.n_unique() == len(series) >= MANY
 
 
 def _numbers_rows(series: pl.Series) -> bool:
     """Return whether a column increases by one per row."""
-    if not series.dtype.is_integer() or len(series) < _MANY or series.null_count():
+    if not series.dtype.is_integer() or len(series) < MANY or series.null_count():
         return False
     return bool((series.diff()[1:] == 1).all())
 
@@ -115,44 +115,8 @@ def _is_order(series: pl.Series) -> bool:
     if not series.dtype.is_integer() or series.null_count() or names_id(series.name):
         return False
     named = (names_order(series.name) or names_time(series.name)) and distinct > 2
-    rising = len(series) >= _MANY and distinct > 0.9 * len(series) and series.is_sorted()
+    rising = len(series) >= MANY and distinct > 0.9 * len(series) and series.is_sorted()
     return named or rising
-
-
-def with_orders(
-    frame: pl.DataFrame,
-    guesses: dict[str, Guess],
-    user: str,
-    *,
-    but: Callable[[str], bool] = lambda _name: False,
-) -> dict[str, Guess]:
-    """Return the guesses, with columns that number the rows of each user as orders.
-
-    Args:
-        frame: the first rows.
-        guesses: guess per column.
-        user: user id column.
-        but: returns whether the guess of a column name must not change.
-
-    """
-    if frame.height < _MANY or frame.height < 2 * frame[user].n_unique():
-        return guesses
-    names = [n for n, g in guesses.items() if g.section and n != user and not but(n)]
-    found = [n for n in names if frame[n].dtype.is_integer() and _counts_up(frame, n, user)]
-    return guesses | {n: Guess(None, f"orders the rows of each {user}", "order") for n in found}
-
-
-def _counts_up(frame: pl.DataFrame, name: str, user: str) -> bool:
-    """Return whether the n rows of each user have the numbers 0 to n - 1, or 1 to n.
-
-    One user in a hundred may differ, as a sample may have only some of a user's rows.
-    """
-    column = pl.col(name)
-    spread, rows = column.max() - column.min(), pl.len()
-    dense = (column.n_unique() == rows) & (spread == rows - 1)
-    start = int(frame[name].min() or 0)  # type: ignore[arg-type]
-    counts = frame.group_by(user).agg(fits=dense & (column.min() == start))["fits"]
-    return start in (0, 1) and float(counts.mean() or 0.0) > 0.99  # type: ignore[arg-type]
 
 
 def is_split(series: pl.Series) -> bool:

@@ -17,15 +17,17 @@ from crosstower.cli.init.guesses import (
     guess,
     plain,
     positive_text,
-    with_orders,
 )
+from crosstower.cli.init.orders import with_orders, with_time
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.errors import DataError
 from crosstower.models.registry import config_of, model_names
 from crosstower.recipe.recipe import Recipe
 
 
-def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str] = ()) -> str:
+def starter_recipe(
+    source: Source, *, path: str, name: str, tasks: Sequence[str] = (), time: str | None = None
+) -> str:
     """Return a commented YAML recipe for the rows of `source`.
 
     Lines that start with `CHECK` are warnings about the columns or the split.
@@ -35,13 +37,14 @@ def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str]
         path: value of `data.path`.
         name: name of the recipe.
         tasks: label columns; inferred from their names if empty.
+        time: column by which the rows are split; inferred if None.
 
     Raises:
-        DataError: no column looks like a label, or no feature is left.
+        DataError: no column looks like a label, no feature is left, or `time` is no time.
 
     """
     frame = first_rows(source)
-    require_columns(source, tasks)
+    require_columns(source, [*tasks, *([time] if time else [])])
     labels = list(tasks) or [c for c in frame.columns if _may_be_label(frame[c])][:1]
     if not labels:
         raise DataError(
@@ -52,6 +55,7 @@ def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str]
     users = [c for c, g in guesses.items() if g.section and names_user(c)][:1]
     for user in users:
         guesses = with_orders(frame, guesses, user, but=names_position)
+    guesses = with_time(frame, guesses, time)
     task_lines = [_task_line(frame[c]) for c in labels]
     guesses = without_giveaways(frame, guesses, labels[0])
     if not any(guess.section for guess in guesses.values()):
@@ -59,7 +63,7 @@ def starter_recipe(source: Source, *, path: str, name: str, tasks: Sequence[str]
         raise DataError(
             f"{source.name}: no feature column besides {', '.join(labels)}{left}; add one"
         )
-    split = split_of(frame, guesses)
+    split = {"kind": "time", "column": time} if time else split_of(frame, guesses)
     lines = checks(frame, guesses, labels, split)
     lines += [f"name: {name}", "data:", f"  path: {plain(path)}", *split_lines(split, guesses)]
     lines += ["schema:", "  columns:", *(column_line(c, g) for c, g in guesses.items())]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from crosstower.cli.init.checks import order_columns, split_lines, split_of
-from crosstower.cli.init.guesses import Guess, column_line, first_rows, guess, plain, with_orders
+from crosstower.cli.init.guesses import Guess, column_line, first_rows, guess, plain
+from crosstower.cli.init.orders import with_orders, with_time
 from crosstower.data.sources.source import Source, require_columns
 from crosstower.errors import DataError
 
@@ -33,7 +34,13 @@ _IDS_TRAINING = [
 
 
 def starter_retrieval_recipe(
-    source: Source, *, path: str, name: str, item: str, user: str | None = None
+    source: Source,
+    *,
+    path: str,
+    name: str,
+    item: str,
+    user: str | None = None,
+    time: str | None = None,
 ) -> str:
     """Return a commented YAML recipe that retrieves `item`.
 
@@ -45,17 +52,19 @@ def starter_retrieval_recipe(
         name: name of the recipe.
         item: item id column.
         user: user id column; without it, every row is its own query.
+        time: column that orders the rows; inferred if None.
 
     Raises:
-        DataError: a column is missing, or no query column is left.
+        DataError: a column is missing, no query column is left, or `time` is no time.
 
     """
-    require_columns(source, [item, *([user] if user else [])])
+    require_columns(source, [column for column in (item, user, time) if column])
     frame = first_rows(source)
     others = [c for c in frame.columns if c not in (item, user)]
     guesses = {c: guess(frame[c]) for c in others}
     if user is not None:
         guesses = with_orders(frame, guesses, user)
+    guesses = with_time(frame, guesses, time)
     labels = [c for c in others if guesses[c].role == "label"]
     own = [c for c in others if guesses[c].section and _belongs_to(frame, c, item)]
     query = [c for c in others if guesses[c].section and c not in own]
