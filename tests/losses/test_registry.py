@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from crosstower.data.layout import Head
@@ -12,6 +13,7 @@ from crosstower.errors import RecipeError
 from crosstower.losses.pointwise import cross_entropy, task_loss, task_losses
 from crosstower.losses.registry import LOSSES, Loss, loss_of, register_loss, task_losses_of
 from crosstower.recipe.schema import Schema
+from crosstower.recipe.tasks import Binary
 
 LOGITS, LABELS = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 0.0, float("nan")])
 
@@ -94,7 +96,8 @@ def test_a_loss_takes_its_options_from_the_recipe() -> None:
         ({"loss": {"name": "jrc", "alpha": 2}}, "a.loss.alpha: expected a number less than or eq"),
         ({"loss": {"name": "jrc", "alfa": 1}}, "a.loss.alfa: unknown key; did you mean 'alpha'"),
         ({"loss": {"name": "bpr", "alpha": 1}}, "a.loss.alpha: unknown key; allowed: "),
-        ({"loss": "bpr", "positive_weight": 2}, "positive_weight: 2 has no effect on the order"),
+        ({"loss": "bpr", "class_weight": {1: 2}}, "{0: 1.0, 1: 2.0} has no effect on the order"),
+        ({"loss": "bpr", "class_weight": "balanced"}, "class_weight: balanced has no effect"),
         ({"loss": "jrc", "label_smoothing": 0.1}, "label_smoothing: 0.1 needs a loss of single"),
     ],
 )
@@ -103,10 +106,42 @@ def test_options_that_do_not_fit_are_named(task: dict[str, Any], words: str) -> 
         losses_of(task)
 
 
-def test_weights_of_positives_and_smoothing_change_the_loss_of_rows() -> None:
-    (found,) = losses_of({"positive_weight": 3.0, "label_smoothing": 0.2}).values()
+def test_class_weights_and_smoothing_change_the_loss_of_rows() -> None:
+    (found,) = losses_of({"class_weight": {0: 2, 1: 3}, "label_smoothing": 0.2}).values()
     logits, labels = LOGITS[:2].double(), LABELS[:2].double()
     p = 1 / (1 + np.exp(-logits.numpy()))
     expected = [-3 * (0.9 * np.log(p[0]) + 0.1 * np.log(1 - p[0])),
-                -(0.1 * np.log(p[1]) + 0.9 * np.log(1 - p[1]))]  # fmt: skip
+                -2 * (0.1 * np.log(p[1]) + 0.9 * np.log(1 - p[1]))]  # fmt: skip
     np.testing.assert_allclose(found.compute(logits, labels), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [{0: 2, 1: 20}, "balanced"])
+def test_class_weights_are_those_of_scikit_learns_logistic_regression(weights: Any) -> None:
+    """The minimiser of the loss over linear logits, by Newton's method."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(400, 2))
+    y = (random.random(400) < 1 / (1 + np.exp(2.5 - x @ [1.0, -0.5]))).astype(float)
+    peer = LogisticRegression(C=np.inf, class_weight=weights, solver="newton-cholesky", tol=1e-10)
+    peer.fit(x, y)
+    tasks = Schema.model_validate(
+        {"columns": {"u": "numeric"}, "tasks": {"a": {"kind": "binary", "class_weight": weights}}}
+    ).tasks
+    (loss,) = task_losses_of(tasks, {"a": y.mean()}).values()
+    rows, labels = torch.from_numpy(np.column_stack([x, np.ones(400)])), torch.from_numpy(y)
+    beta = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    for _ in range(40):
+        p = (rows @ beta).sigmoid()
+        scale = loss.compute(p.logit(), labels) / cross_entropy(p.logit(), labels)  # w of the row
+        (gradient,) = torch.autograd.grad(loss.compute(rows @ beta, labels).sum(), beta)
+        hessian = rows.T @ ((scale * p * (1 - p))[:, None] * rows)
+        beta = (beta - torch.linalg.solve(hessian, gradient)).detach().requires_grad_()
+    expected = [*peer.coef_[0], peer.intercept_[0]]
+    np.testing.assert_allclose(beta.detach(), expected, rtol=1e-6)
+
+
+def test_balanced_weights_need_the_share_of_positives() -> None:
+    tasks = Schema.model_validate(
+        {"columns": {"u": "numeric"}, "tasks": {"a": Binary(class_weight="balanced")}}
+    ).tasks
+    with pytest.raises(RecipeError, match=r"tasks\.a\.class_weight: balanced, but the share of"):
+        task_losses_of(tasks, {})

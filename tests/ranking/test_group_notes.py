@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import crosstower as ct
 from crosstower.data.sources.source import Chunk
@@ -133,24 +134,28 @@ def test_rows_beyond_the_memory_are_refused_before_a_run_is_written(tmp_path: Pa
     assert not (tmp_path / "a").exists()
 
 
-def test_the_weight_of_positives_is_taken_out_of_predictions(tmp_path: Path) -> None:
-    """Odds are multiplied by 5 in training, and predictions are right all the same."""
+@pytest.mark.parametrize("weights", [{0: 2, 1: 10}, "balanced"])
+def test_class_weights_are_taken_out_of_predictions(weights: Any, tmp_path: Path) -> None:
+    """Odds are multiplied by 5, or about 4, in training, and predictions are right all the same."""
     random = np.random.default_rng(1)
     frame = pl.DataFrame({"x": random.normal(size=3000), "item": random.integers(0, 3, 3000)})
     frame = frame.with_columns(click=random.random(3000) < 0.2, request=pl.int_range(3000))
-    plain = recipe_of(positive_weight=5.0)
+    plain = recipe_of(class_weight=weights)
     training = plain.training.model_copy(
         update={"group": None, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3}
     )
-    run = fit(
-        plain.model_copy(update={"training": training}), data=frame, out=tmp_path / "a", quiet=True
-    )
+    recipe = plain.model_copy(update={"training": training})
+    run = fit(recipe, data=frame, out=tmp_path / "a", quiet=True)
     test = pl.read_parquet(run.model_folder("mlp", 0) / "test.parquet")
     assert test["click__prediction"].mean() == pytest.approx(0.2, abs=0.04)
+    batch = run.encoder.encode(ct.Ranker.open(run).scorer().cleaner().clean(Chunk(frame, "", 0, 0)))
+    with torch.no_grad():
+        logits = run.model()(batch)["click"]
+    assert logits.sigmoid().mean() == pytest.approx(0.53, abs=0.06)  # of odds 4.5 times as high
 
 
 def test_a_bundle_scores_rows_without_groups_weights_and_labels(tmp_path: Path) -> None:
-    recipe = recipe_of(loss="jrc", sample_weight="w", positive_weight=3.0)
+    recipe = recipe_of(loss="jrc", sample_weight="w", class_weight={1: 3.0})
     run = fit(recipe, data=split(rows()), out=tmp_path / "a", quiet=True)
     bundle = ct.make_bundle(run, tmp_path / "bundle")
     new = rows(seed=2).select("item", "x").head(20)

@@ -105,7 +105,7 @@ def fit(
         warm_start: an earlier run of the same columns, tasks and models. The training goes on from
             its weights, optimiser states and statistics; `data` holds the rows since then.
         prepared: a folder of encoded rows that `crosstower prepare` wrote for this recipe. Columns'
-            `dim` and `pooling`, tasks' `weight`, `loss`, `positive_weight` and `label_smoothing`,
+            `dim` and `pooling`, tasks' `weight`, `loss`, `class_weight` and `label_smoothing`,
             model and training may differ.
         resume: continue the run in `out`. Finished trainings are kept, unless the recipe has more
             `training.epochs` or `training.patience` than before.

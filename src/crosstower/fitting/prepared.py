@@ -31,7 +31,7 @@ from crosstower.training.job import Job
 from crosstower.values.addresses.address import Place
 
 _COLUMN_OPTIONS = frozenset({"dim", "pooling", "blocks", "heads", "alpha", "cutoff"})
-_TASK_OPTIONS = frozenset({"weight", "loss", "positive_weight", "label_smoothing"})
+_TASK_OPTIONS = frozenset({"weight", "loss", "class_weight", "label_smoothing"})
 _DATA_OPTIONS = frozenset({"memory_mb", "engine", "runner"})
 _RETRIEVAL_OPTIONS = frozenset(
     {

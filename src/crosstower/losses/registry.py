@@ -175,18 +175,25 @@ def loss_of(kind: LossKind, name: str, *, where: str) -> Loss:
     return LOSSES.get(name, where=f"{where}: for {kind}", fits=lambda loss: kind in loss.kinds)
 
 
-def task_losses_of(tasks: Mapping[str, Task]) -> dict[str, Loss]:
+def task_losses_of(
+    tasks: Mapping[str, Task], shares: Mapping[str, float] | None = None
+) -> dict[str, Loss]:
     """Return the loss of each task, with its options, class weights and smoothed labels.
+
+    Args:
+        tasks: by name.
+        shares: of the label 1 among the training rows, by task with `class_weight: balanced`. None
+            before the rows are read: the classes of such a task then have the same weight.
 
     Raises:
         RecipeError: a task names a loss that does not exist, or that is for another kind; an
-            option is wrong, or the loss has no use for it.
+            option is wrong, or the loss has no use for it; a share is missing.
 
     """
-    return {name: _task_loss_of(name, task) for name, task in tasks.items()}
+    return {name: _task_loss_of(name, task, shares) for name, task in tasks.items()}
 
 
-def _task_loss_of(name: str, task: Task) -> Loss:
+def _task_loss_of(name: str, task: Task, shares: Mapping[str, float] | None) -> Loss:
     key = f"schema.tasks.{name}.loss"
     loss = LOSSES.get(
         task.loss_name or DEFAULT_LOSS[task.kind],
@@ -197,7 +204,13 @@ def _task_loss_of(name: str, task: Task) -> Loss:
     if not isinstance(task, Binary):
         return loss
     _check_labels(name, task, loss)
-    return with_labels(loss, weight=task.positive_weight, smoothing=task.label_smoothing)
+    if task.class_weight == "balanced" and shares is not None and name not in shares:
+        raise RecipeError(
+            f"schema.tasks.{name}.class_weight: balanced, but the share of the label 1 is unknown,"
+            " as the rows were prepared without it; prepare them again"
+        )
+    weights = task.class_weights((shares or {}).get(name))
+    return with_labels(loss, weights=weights, smoothing=task.label_smoothing)
 
 
 def _with_options(loss: Loss, given: Mapping[str, Any], *, where: str) -> Callable[..., Tensor]:
@@ -217,10 +230,10 @@ def _with_options(loss: Loss, given: Mapping[str, Any], *, where: str) -> Callab
 def _check_labels(name: str, task: Binary, loss: Loss) -> None:
     """Refuse class weights and smoothing that a loss would not follow."""
     where = f"schema.tasks.{name}"
-    if task.positive_weight != 1.0 and not loss.calibrated:
+    if task.class_weight not in (None, {0: 1.0, 1: 1.0}) and not loss.calibrated:
         raise RecipeError(
-            f"{where}.positive_weight: {task.positive_weight:g} has no effect on the order that"
-            f" loss '{loss.name}' learns; remove it, or use cross_entropy or jrc"
+            f"{where}.class_weight: {task.class_weight} has no effect on the order that loss"
+            f" '{loss.name}' learns; remove it, or use cross_entropy or jrc"
         )
     if task.label_smoothing > 0.0 and loss.grouped:
         raise RecipeError(
@@ -229,30 +242,32 @@ def _check_labels(name: str, task: Binary, loss: Loss) -> None:
         )
 
 
-def with_labels(loss: Loss, *, weight: float = 1.0, smoothing: float = 0.0) -> Loss:
-    """Return the loss of a binary task with a weight of positives and smoothed labels.
+def with_labels(
+    loss: Loss, *, weights: tuple[float, float] = (1.0, 1.0), smoothing: float = 0.0
+) -> Loss:
+    """Return the loss of a binary task with class weights and smoothed labels.
 
     The label y becomes y · (1 - smoothing) + smoothing / 2 (Szegedy et al. 2016), and the loss of
-    a row with y = 1 is multiplied by `weight`.
+    a row is multiplied by the weight of y.
 
     >>> import torch
-    >>> loss = with_labels(LOSSES.get("cross_entropy"), weight=3.0)
+    >>> loss = with_labels(LOSSES.get("cross_entropy"), weights=(1.0, 3.0))
     >>> loss.compute(torch.zeros(2), torch.tensor([1.0, 0.0]))
     tensor([2.0794, 0.6931])
 
     Args:
         loss: of a binary task.
-        weight: of rows with the label 1, above 0.
+        weights: of rows with the labels 0 and 1, above 0.
         smoothing: in [0, 1).
 
     """
-    if weight == 1.0 and smoothing == 0.0:
+    if weights == (1.0, 1.0) and smoothing == 0.0:
         return loss
-    compute = loss.compute
+    compute, (negative, positive) = loss.compute, weights
 
     def changed(logits: Tensor, labels: Tensor, *groups: Tensor) -> Tensor:
         smoothed = labels * (1.0 - smoothing) + smoothing / 2.0
         found = compute(logits, smoothed if smoothing else labels, *groups)
-        return found * labels.new_tensor(weight).where(labels == 1.0, 1.0)
+        return found * labels.new_tensor(positive).where(labels == 1.0, negative)
 
     return replace(loss, compute=changed)

@@ -156,6 +156,8 @@ class RankingJob:
         if self.recipe.training.group is not None:
             check_memory(prepared.rows["train"])
         self.prepared, self.encoder, self.facts = prepared, prepared.encoder, facts
+        shares = {name: mean for name, (mean, _) in self.encoder.label_scales.items()}
+        self.losses = task_losses_of(self.recipe.schema_.tasks, shares)
         self.batch_size = self.recipe.training.batch_size_for(facts.rows["train"])
 
     def batches(self, seed: int) -> Batches | GroupedBatches:

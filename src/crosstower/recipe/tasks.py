@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.recipe.renamed import warn_renamed
 
 HeadKind = Literal["binary", "regression", "rating"]
 """Kind of a task: decides its loss, its metrics and the scale of its predictions."""
+_LABELS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1}
 
 
 class NamedLoss(FrozenModel):
@@ -86,12 +89,10 @@ class Binary(_Task):
         default=None,
         description="Column of the true probability (synthetic data), for the best possible AUC.",
     )
-    positive_weight: float = Field(
-        default=1.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Weight of rows with the label 1 in the loss; predictions are corrected for"
-        " it.",
+    class_weight: Literal["balanced"] | dict[int, float] | None = Field(
+        default=None,
+        description="Weights in the loss of rows by label, {0: W, 1: W}, or balanced: the inverse"
+        " of the labels' shares. Predictions are corrected for them.",
     )
     label_smoothing: float = Field(
         default=0.0,
@@ -99,6 +100,54 @@ class Binary(_Task):
         lt=1,
         description="Share of a label that is moved to the middle: y becomes y (1 - s) + s / 2.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_weight(cls, plain: Any) -> Any:
+        if not isinstance(plain, dict) or "positive_weight" not in plain:
+            return plain
+        rest = {key: value for key, value in plain.items() if key != "positive_weight"}
+        if rest.get("class_weight") is not None:
+            raise ValueError("positive_weight is an old name of class_weight; remove it")
+        weight = plain["positive_weight"]
+        warn_renamed(f"positive_weight: {weight}", f"class_weight: {{1: {weight}}}")
+        return {**rest, "class_weight": {1: weight}}
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _weights_of_both_classes(cls, given: Any) -> Any:
+        if given is None or given == "balanced":
+            return given
+        example = "{0: 1, 1: 20}"
+        if not isinstance(given, dict) or not given or not set(given) <= set(_LABELS):
+            raise ValueError(f"expected balanced, or weights such as {example}, got {given!r}")
+        weights = {_LABELS[label]: weight for label, weight in given.items()}
+        if not all(isinstance(w, (int, float)) and 0.0 < w < math.inf for w in weights.values()):
+            raise ValueError(f"expected finite weights above 0, such as {example}, got {given!r}")
+        return {0: 1.0, 1: 1.0} | weights
+
+    def __hash__(self) -> int:
+        """Return a hash; one of the fields may be a dict, which has none."""
+        return hash(self.model_dump_json())
+
+    def class_weights(self, share: float | None) -> tuple[float, float]:
+        """Return the weights of the labels 0 and 1.
+
+        `balanced` is that of scikit-learn, n / (2 · n_c) for the n_c of n rows with the label c.
+
+        >>> Binary(class_weight="balanced").class_weights(0.1)
+        (0.5555555555555556, 5.0)
+
+        Args:
+            share: of the label 1 among the training rows, which `balanced` needs. Both weights are
+                1 if it is None, 0 or 1.
+
+        """
+        if isinstance(self.class_weight, dict):
+            return self.class_weight[0], self.class_weight[1]
+        if self.class_weight is None or share is None or share in (0.0, 1.0):
+            return 1.0, 1.0
+        return 0.5 / (1.0 - share), 0.5 / share
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:

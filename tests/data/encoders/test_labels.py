@@ -114,3 +114,24 @@ def test_left_out_negatives_are_made_up_for_in_the_expectation() -> None:
     decoded = encoder.decode(logits, kept={"watched": 0.1})
     np.testing.assert_allclose(decoded["seconds"], 0.1 * 50 + 0.9 * 2.0)
     np.testing.assert_allclose(decoded["watched"], 100 / 190)  # left to its calibrator
+
+
+def test_predictions_of_balanced_classes_are_corrected_by_the_share(tmp_path: Path) -> None:
+    """Four of six known labels are 1: odds are multiplied by 1 / 2 in training."""
+    schema = Schema.model_validate(
+        {
+            "columns": {"user": "categorical"},
+            "tasks": {
+                "watched": {"kind": "binary", "class_weight": "balanced"},
+                "seconds": {"kind": "regression", "when": "watched"},
+            },
+        }
+    )
+    fit = EncoderFit(schema)
+    fit.add(clean(schema, ROWS))
+    save_encoder(fit.finish(), tmp_path / "encoder")
+    encoder = load_encoder(tmp_path / "encoder")
+    assert encoder.label_scales["watched"][0] == pytest.approx(4 / 6)
+    found = encoder.decode({"watched": np.zeros(1), "seconds": np.zeros(1)})
+    np.testing.assert_allclose(found["watched"], 2 / 3)
+    np.testing.assert_allclose(found["seconds"], 2 / 3 * 30 + 1 / 3 * 2)

@@ -37,9 +37,7 @@ def test_refits_give_the_direct_method_a_standard_error(
     )
 
 
-def test_refits_of_a_run_of_a_frame_are_refused(
-    tmp_path: Path, bandit_rows: pl.DataFrame
-) -> None:
+def test_refits_of_a_run_of_a_frame_are_refused(tmp_path: Path, bandit_rows: pl.DataFrame) -> None:
     recipe = parse_recipe(RECIPE, ["training.epochs=1"])
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": None})})
     run = fit(recipe, data=bandit_rows, out=tmp_path / "run", quiet=True)

@@ -30,8 +30,9 @@ from crosstower.values.codes import Table
 class Encoder:
     """The fitted state of a schema.
 
-    `states` holds what each column learned, `label_scales` (mean, sd) of regression labels, and
-    `otherwise` the mean label of conditional ones in rows where their event did not happen.
+    `states` holds what each column learned, `label_scales` (mean, sd) of the labels of regressions
+    and of balanced binary tasks, and `otherwise` the mean label of conditional ones in rows where
+    their event did not happen.
 
     With `only` it encodes some of the columns, from frames that hold only those; see
     `PartialEncoder`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ from crosstower.recipe.kinds.coded import TableLearner, coded_columns
 from crosstower.recipe.kinds.learner import Learner, Merging, Recalling, RowLearner
 from crosstower.recipe.own_columns import ROW
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.tasks import Regression
+from crosstower.recipe.tasks import Binary, Regression, Task
 from crosstower.values.codes import UNSEEN, Vocabulary
 from crosstower.values.vocabulary_fit import VocabularyFit
 
@@ -48,7 +48,7 @@ class EncoderFit:
     _labels: dict[str, LabelFit] = field(default_factory=dict[str, LabelFit])
 
     def __post_init__(self) -> None:
-        """Set up what each column and each regression learns."""
+        """Set up the learner of each column, and of labels with a scale or a share."""
         columns = self.schema.columns
         coded = coded_columns(columns)
         tables = {coded[name].table or name for name in self.frozen if name in coded}
@@ -60,7 +60,7 @@ class EncoderFit:
         learners |= {n: learner for n, learner in others.items() if learner is not None}
         self._learners = {name: learners[name] for name in columns if name in learners}
         for name, task in self.schema.tasks.items():
-            if isinstance(task, Regression):
+            if isinstance(task, Regression) or _balanced(task):
                 self._labels[name] = LabelFit(name, task)
         if self.start is not None:
             self._go_on(*self.start)
@@ -139,7 +139,7 @@ class EncoderFit:
         if self.start is not None:
             return self._moved(states, self.start[0])
         labels = {name: fit.scale for name, fit in self._labels.items()}
-        others = {n: f.others.mean for n, f in self._labels.items() if f.task.when is not None}
+        others = {n: f.others.mean for n, f in self._labels.items() if _conditional(f.task)}
         return Encoder(self.schema, states, labels, others)
 
     def _moved(self, states: dict[str, Any], before: Encoder) -> Encoder:
@@ -150,7 +150,8 @@ class EncoderFit:
             for name, state in states.items()
             if isinstance(self._learners[name], moving) and name not in self._kept
         }
-        return Encoder(self.schema, before.states | moved, before.label_scales, before.otherwise)
+        labels = {name: fit.scale for name, fit in self._labels.items()} | before.label_scales
+        return Encoder(self.schema, before.states | moved, labels, before.otherwise)
 
     def left_out(self) -> dict[str, int]:
         """Return by frozen table how many values would be new in it."""
@@ -199,3 +200,11 @@ def draft_layout(schema: Schema) -> Layout:
     Learnt vocabularies are empty, lists have one value, and no number is missing.
     """
     return EncoderFit(schema).draft().layout
+
+
+def _balanced(task: Task) -> TypeGuard[Binary]:
+    return isinstance(task, Binary) and task.class_weight == "balanced"
+
+
+def _conditional(task: Task) -> bool:
+    return isinstance(task, Regression) and task.when is not None

@@ -23,20 +23,24 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class LabelFit:
-    """Learns the scale of a regression's labels from its training chunks.
+    """Learns the mean and standard deviation of a task's labels from its training chunks.
 
     With `when`, only rows where that event happened count; `otherwise` is the mean of the others.
     """
 
     name: str
-    task: Regression
+    task: Regression | Binary
     moments: Moments = field(default_factory=Moments)
     others: Moments = field(default_factory=Moments)
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in the labels of one chunk of cleaned rows."""
-        y, happened = floats_of(frame[label_name(self.name)]), _happened(self.task, frame)
+        y = floats_of(frame[label_name(self.name)])
         known = ~np.isnan(y)
+        if isinstance(self.task, Binary):
+            self.moments.add(y[known])
+            return
+        happened = _happened(self.task, frame)
         self.moments.add(_scaled(self.task, y[known & (happened == 1)]))
         self.others.add(y[known & (happened == 0)])
 
@@ -87,13 +91,14 @@ def decode_logits(
     A conditional regression becomes its expectation over all rows, by the law of total
     expectation: E[y] = P(event) · E[y | event] + (1 - P(event)) · otherwise. Where the training
     rows `kept` a share of the event's negatives only, its odds are multiplied by that share, which
-    is the prior correction; the event's own probability is left to the calibrators. The odds of a
-    binary task are divided by its `positive_weight`, which the training multiplied them by.
+    is the prior correction; the event's own probability is left to the calibrators. Class weights
+    multiply the odds of a binary task in training, and are divided out again.
     """
     values = {n: _decoded(t, scales.get(n), logits[n]) for n, t in schema.tasks.items()}
     for name, task in schema.tasks.items():
         if isinstance(task, Regression) and task.when is not None:
-            shift = math.log(kept.get(task.when, 1.0)) + _weighting(schema.tasks[task.when])
+            shift = math.log(kept.get(task.when, 1.0))
+            shift += _unweighting(schema.tasks[task.when], scales.get(task.when))
             p = expit(logits[task.when].astype(np.float64) + shift)
             values[name] = p * values[name] + (1.0 - p) * otherwise.get(name, 0.0)
     return values
@@ -102,7 +107,7 @@ def decode_logits(
 def _decoded(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]) -> Floats:
     x = logits.astype(np.float64)
     if isinstance(task, Binary):
-        return expit(x + _weighting(task))
+        return expit(x + _unweighting(task, scale))
     if isinstance(task, Rating):
         return task.low + (task.high - task.low) * expit(x)
     mean, sd = scale or (0.0, 1.0)
@@ -110,9 +115,12 @@ def _decoded(task: Task, scale: tuple[float, float] | None, logits: NDArray[Any]
     return x if task.clip is None else np.clip(x, *task.clip)
 
 
-def _weighting(task: Task) -> float:
-    """Return the shift of a binary task's log odds that undoes the weight of positives."""
-    return -math.log(task.positive_weight) if isinstance(task, Binary) else 0.0
+def _unweighting(task: Task, scale: tuple[float, float] | None) -> float:
+    """Return the shift of a binary task's log odds that undoes its class weights."""
+    if not isinstance(task, Binary):
+        return 0.0
+    negative, positive = task.class_weights(scale and scale[0])
+    return math.log(negative / positive)
 
 
 def _scaled(task: Regression, y: Floats) -> Floats:
