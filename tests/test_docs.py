@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from crosstower.fitting.plan.planning import RESERVED
 from crosstower.models.registry import config_of
 from crosstower.recipe.recipe import Recipe, Training
 from crosstower.recipe.registry import Registry
+from crosstower.recipe.retrieval import Retrieval
 from crosstower.recipe.validation import validate
 from crosstower.recipe.yaml_reader import read_yaml
 from crosstower.serving.http.schemas import EventsRequest, RecommendRequest
@@ -255,3 +257,39 @@ def test_every_training_key_and_its_default_is_documented() -> None:
     shown = read_yaml(text)["training"]
     assert set(shown) == set(Training.model_fields)
     assert validate(Training, shown) == Training()
+
+
+def with_columns(**columns: Any) -> dict[str, Any]:
+    return {"schema": {**SCHEMA, "columns": {"item_id": "categorical", **columns}}}
+
+
+PARTS: dict[str, Callable[[Any], tuple[type, Any]]] = {
+    "model": lambda of: (Recipe, {"schema": SCHEMA, "model": of}),
+    "data": lambda of: (Recipe, {"schema": SCHEMA, "data": of}),
+    "split": lambda of: (Recipe, {"schema": SCHEMA, "data": {"path": "rows.csv", "split": of}}),
+    "click": lambda of: (Recipe, {"schema": {**SCHEMA, "tasks": {"click": of}}}),
+    "tasks": lambda of: (Recipe, {"schema": {**SCHEMA, "tasks": of}}),
+    "pooling": lambda of: (
+        Recipe,
+        with_columns(history={"kind": "sequence", "table": "item_id", "pooling": of}),
+    ),
+    "training": lambda of: (Training, of),
+    "retrieval": lambda of: (Retrieval, {"item": "item_id", "user": "user_id", **of}),
+}
+"""What a key of an inline recipe belongs to; any other key is a column."""
+
+
+def test_the_recipes_of_the_migration_page_are_valid() -> None:
+    text = (ROOT / "docs" / "migration.md").read_text()
+    ours = [row.rsplit(" | ", 1)[1] for row in re.findall(r"^\| .+ \|$", text, re.M)]
+    found = {yaml for cell in ours for yaml in re.findall(r"`(\w+: [^`]+)`", cell)}
+    found -= {"history: [...]", "schema: {columns: …}"}
+    assert len(found) > 25
+    for part in found:
+        ((key, value),) = read_yaml(part.replace("NAME", "name")).items()
+        column = (Recipe, with_columns(**{key: value}))
+        kind, plain = PARTS[key](value) if key in PARTS else column
+        checked = validate(kind, plain)
+        if key == "model":
+            options = {k: v for k, v in checked.model.items() if k != "name"}
+            validate(config_of(checked.model["name"]), options, where="model")
