@@ -6,6 +6,7 @@ from typing import Any
 
 from crosstower.data.encoders.fit import draft_layout
 from crosstower.errors import RecipeError
+from crosstower.fitting.attention_memory import attention_notes
 from crosstower.fitting.pretrained import check_pretrained
 from crosstower.models.registry import MODELS, build_empty, config_of
 from crosstower.nn.wide import unread_crosses
@@ -27,7 +28,7 @@ def check_recipe(
 
     Returns:
         The job, without rows so far, the model sections by name, and sentences about crosses that
-        models do not read.
+        models do not read and histories whose attention takes much memory.
 
     Raises:
         RecipeError: names the section and the key.
@@ -36,7 +37,8 @@ def check_recipe(
     check_pretrained(recipe)
     check_installed(recipe.training.trackers)
     job, models = _job_of(recipe, world), models_of(recipe)
-    return job, models, _unread(recipe, models)
+    notes = [*_unread(recipe, models), *attention_notes(recipe.schema_)]
+    return job, models, notes
 
 
 def _job_of(recipe: Recipe, world: World) -> Job:
