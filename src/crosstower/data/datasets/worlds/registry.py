@@ -11,6 +11,7 @@ import polars as pl
 from crosstower.data.datasets.worlds.app_installs import app_installs, app_installs_schema
 from crosstower.data.datasets.worlds.drifting_feed import drifting_feed, drifting_feed_schema
 from crosstower.data.datasets.worlds.feed_engagement import feed_engagement, feed_engagement_schema
+from crosstower.data.datasets.worlds.holiday_homes import holiday_homes, holiday_homes_schema
 from crosstower.data.datasets.worlds.impressions import generator
 from crosstower.data.datasets.worlds.rentals import rentals, rentals_schema
 from crosstower.data.datasets.worlds.restaurants import restaurants, restaurants_schema
@@ -77,6 +78,10 @@ _WORLDS = {
     "rentals": _Entry(
         "searches for a place to stay: clicks and bookings, with position bias",
         20_000, rentals, rentals_schema, ("city",),
+    ),
+    "holiday_homes": _Entry(
+        "named holiday homes: clicks and bookings of users with a taste and a budget",
+        20_000, holiday_homes, holiday_homes_schema, ("landscape",),
     ),
     "restaurants": _Entry(
         "searches for a place to eat: clicks, visits and ratings, with position bias",
