@@ -1,10 +1,12 @@
+"""The whole tour: every run and every funnel, those that find nothing included."""
+
 from pathlib import Path
 
 from ..command_line import Capture, run
 
 
-def test_the_demo_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
-    code, out, _ = run(capsys, "demo", "--rows", "4000")
+def test_the_tour_tells_chance_from_skill(here: Path, capsys: Capture) -> None:
+    code, out, _ = run(capsys, "demo", "--full", "--rows", "4000")
     assert code == 0
     assert "Best possible" in out
     assert (

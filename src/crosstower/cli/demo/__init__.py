@@ -1,1 +1,1 @@
-"""`crosstower demo`: trained runs and a funnel on a synthetic dataset."""
+"""`crosstower demo`: a funnel of holiday homes with its page, or a tour of all stages."""
