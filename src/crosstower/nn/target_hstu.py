@@ -50,9 +50,8 @@ class TargetHstu(nn.Module):
 
         """
         encoder, steps, count = self.encoder, Steps.of(present), present.sum(1)
-        scale, place = rows.shape[-1] ** 0.5, encoder.position
-        x = encoder.drop(rows * scale + F.embedding(steps.place, place))  # [B, L, D]
-        y = encoder.drop(target * scale + F.embedding(count, place))  # [B, D]
+        x = encoder.placed(rows, steps.place)  # [B, L, D]
+        y = encoder.placed(target, count)  # [B, D]
         for number, block in enumerate(encoder.blocks, 1):
             y = _read(block, y, x, present)  # pyright: ignore[reportArgumentType]
             if number < len(encoder.blocks):

@@ -5,19 +5,20 @@ Shapes: see `crosstower.data.layout`.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosstower.nn.sequences.attention import by_head, checked_heads, positions
 from crosstower.nn.sequences.registry import register_sequence
+from crosstower.nn.sequences.stack import Stack
 from crosstower.nn.sequences.steps import Steps
 
 
 @register_sequence("hstu")
-class Hstu(nn.Module):
-    """Hierarchical sequential transduction units over embeddings with learned positions.
-
-    x₀ = dropout(√D e + p), x = block(x), out = LN(x).
+class Hstu(Stack):
+    """A stack of hierarchical sequential transduction units, with learned positions.
 
     >>> import torch
     >>> encode = Hstu(8, length=5, dropout=0.1)
@@ -40,21 +41,8 @@ class Hstu(nn.Module):
     def __init__(
         self, width: int, length: int, *, dropout: float, blocks: int = 2, heads: int = 1
     ) -> None:
-        super().__init__()
-        self.position = positions(length, width)
-        self.drop = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            HstuBlock(width, heads, length, dropout=dropout) for _ in range(blocks)
-        )
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, rows: Tensor, steps: Steps) -> Tensor:
-        """Return `[B, L, D]` for embeddings `[B, L, D]`."""
-        x = rows * rows.shape[-1] ** 0.5 + F.embedding(steps.place, self.position)
-        x = self.drop(x)
-        for block in self.blocks:
-            x = block(x, steps)
-        return self.norm(x)
+        block = partial(HstuBlock, width, heads, length, dropout=dropout)
+        super().__init__(width, length, block, blocks=blocks, dropout=dropout)
 
 
 class HstuBlock(nn.Module):

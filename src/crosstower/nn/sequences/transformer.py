@@ -5,20 +5,19 @@ Shapes: see `crosstower.data.layout`.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from functools import partial
+
 from torch import Tensor, nn
 
-from crosstower.nn.sequences.attention import CausalAttention, FeedForward, positions
+from crosstower.nn.sequences.attention import CausalAttention, FeedForward
 from crosstower.nn.sequences.registry import register_sequence
+from crosstower.nn.sequences.stack import Stack
 from crosstower.nn.sequences.steps import Steps
 
 
 @register_sequence("transformer")
-class Transformer(nn.Module):
-    """Learnt positions, pre-norm transformer blocks, and a final normalisation.
-
-    x₀ = dropout(√D e + p), x = block(x), out = LN(x), where p is the embedding of the position in
-    the history, counted from the oldest value.
+class Transformer(Stack):
+    """A stack of pre-norm transformer blocks: learned positions, and a final normalisation.
 
     >>> import torch
     >>> encode = Transformer(8, length=5, dropout=0.1)
@@ -41,21 +40,8 @@ class Transformer(nn.Module):
     def __init__(
         self, width: int, length: int, *, dropout: float, blocks: int = 2, heads: int = 1
     ) -> None:
-        super().__init__()
-        self.position = positions(length, width)
-        self.drop = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(width, heads, dropout=dropout) for _ in range(blocks)
-        )
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, rows: Tensor, steps: Steps) -> Tensor:
-        """Return `[B, L, D]` for embeddings `[B, L, D]`."""
-        x = rows * rows.shape[-1] ** 0.5 + F.embedding(steps.place, self.position)
-        x = self.drop(x)
-        for block in self.blocks:
-            x = block(x, steps)
-        return self.norm(x)
+        block = partial(TransformerBlock, width, heads, dropout=dropout)
+        super().__init__(width, length, block, blocks=blocks, dropout=dropout)
 
 
 class TransformerBlock(nn.Module):
