@@ -41,6 +41,7 @@ from benchmarks.machine import data_folder, describe
 
 DATA = ("lastfm-unordered", "ml-1m-unordered")
 DEFAULTS, TUNED = "crosstower, defaults", "crosstower, tuned"
+GRAPH = "crosstower, graph layers"
 SPLITS = ("train", "valid", "test")
 
 
@@ -146,6 +147,22 @@ def ours_drawn(random: np.random.Generator) -> Settings:
     }
 
 
+def graph_drawn(random: np.random.Generator) -> Settings:
+    """Settings of LightGCN: user and item embeddings, with layers over the training graph."""
+    width = pick(random, (64, 128, 256))
+    return {
+        "schema.columns": "{user: categorical, item: categorical}",
+        "retrieval.history": "{}",
+        "model.graph_layers": pick(random, (1, 2, 3)),
+        "model.dim": width,
+        "model.embedding_dim": width,
+        "training.embedding_learning_rate": log_uniform(random, 0.002, 0.03),
+        "training.embedding_weight_decay": pick(random, (0.0, 0.001, 0.01)),
+        "training.batch_size": pick(random, (1024, 4096)),
+        "model.temperature": log_uniform(random, 0.1, 1.0),
+    }
+
+
 def ours_tried(data: Table, settings: Settings) -> dict[str, Any]:
     found = fit_ours(data, settings, 0, refit=False)
     return {"settings": settings, "found": {}, "valid": found["valid"]}
@@ -228,6 +245,7 @@ def spread(values: list[float]) -> str:
 MODELS = {
     DEFAULTS: Model(ours_tried, ours_tested, None, seeds=True),
     TUNED: Model(ours_tried, ours_tested, ours_drawn, seeds=True),
+    GRAPH: Model(ours_tried, ours_tested, graph_drawn, seeds=True),
 } | {
     peer.name: Model(partial(peer_tried, peer), partial(peer_tested, peer), peer.draw, peer.seeds)
     for peer in PEERS

@@ -164,3 +164,47 @@ def test_a_query_is_the_weighted_sum_of_user_and_history() -> None:
 def test_a_mix_of_something_else_than_user_and_history_is_refused(options: dict) -> None:
     with pytest.raises(RecipeError, match="user_weight: needs a query tower of one user column"):
         mixed(**options)
+
+
+def in_a_graph(*, heads: tuple[Head, ...] = (), **options: object) -> TwoTower:
+    lists = (ListField("had", 8, "item", 3), ListField("tags", 5, "tags", 3))
+    layout = Layout(LAYOUT.codes, (), lists[: 1 + bool(options.pop("tags", False))], heads)
+    chosen = {"dim": 4, "embedding_dim": 4, "graph_layers": 2, "normalise": False} | options
+    built = build(layout, {"name": "two_tower", "item": ["item"], **chosen})
+    assert isinstance(built, TwoTower)
+    return built
+
+
+def test_both_towers_read_vectors_that_went_through_the_graph() -> None:
+    two = in_a_graph(user_weight=1.0)
+    assert two.graph is not None
+    two.graph.connect(torch.tensor([[3, 4], [9 + 5, 9 + 5]]))  # users 3 and 4 have item 5
+    codes = torch.tensor([[3, 5], [4, 6]]).int()
+    rows = Batch(codes, torch.empty(2, 0), {"had": torch.zeros(2, 1).int()}, torch.empty(2, 0))
+    table, half = two.embed.tables["4"], 0.5**0.5
+    expected = torch.stack([table[3] + half * table[14] + (table[3] + table[4]) / 2,
+                            table[4] + half * table[14] + (table[3] + table[4]) / 2])  # fmt: skip
+    torch.testing.assert_close(two.queries(rows), expected / 3)
+    items = torch.stack([2 * table[14] + half * (table[3] + table[4]), table[15]]) / 3
+    torch.testing.assert_close(two.items(rows), items)
+    torch.testing.assert_close(two.eval().items(rows), items)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tags": True}, "graph_layers: needs an item tower of one categorical column"),
+        ({"item": ["item", "user"]}, "graph_layers: needs an item tower of one categorical"),
+        ({"heads": LAYOUT.heads}, "graph_layers: is of retrieval"),
+    ],
+)
+def test_a_graph_of_something_else_than_users_and_items_is_refused(
+    options: dict, words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        in_a_graph(**options)
+
+
+def test_a_tower_in_a_graph_cannot_be_frozen() -> None:
+    with pytest.raises(RecipeError, match="none stay as they are when others learn"):
+        in_a_graph(item_hidden=[4]).freeze_query_tower()

@@ -200,6 +200,7 @@ class OneTraining:
         folder, words = place or self.folder, " refit" if place is not None else ""
         folder.mkdir(parents=True, exist_ok=True)
         monitor, higher = job.monitor
+        job.prepare_model(model)
         objective = job.objective()
         if self.run.info.warm_start is not None:
             self.world.first(lambda: self._start_warm(folder / LAST, model, settings, objective))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import cast
 
 import torch
 from pydantic import Field
@@ -19,6 +20,8 @@ from crosstower.errors import RecipeError, did_you_mean
 from crosstower.models.registry import register_model
 from crosstower.nn.embedding import EmbeddingStore, Inputs
 from crosstower.nn.inputs import by_head
+from crosstower.nn.pooling import UNTRAINED
+from crosstower.nn.propagated_rows import PropagatedRows
 from crosstower.nn.towers import Tower
 from crosstower.recipe.frozen import FrozenModel
 
@@ -84,6 +87,13 @@ class TwoTower(nn.Module):
             " times a trained matrix, has 1 - g (SimpleX). The query tower then reads a user column"
             " and a list column of width `dim`, and nothing else.",
         )
+        graph_layers: int = Field(
+            default=0,
+            ge=0,
+            le=8,
+            description="In retrieval of ids alone: number of times that the vectors of users and"
+            " items are passed through the graph of the training rows (LightGCN).",
+        )
 
     def __init__(self, layout: Layout, config: Config) -> None:
         super().__init__()
@@ -103,6 +113,9 @@ class TwoTower(nn.Module):
         )
         if config.user_weight is not None:
             _check_mix(layout, query, self.embed, config)
+        if config.graph_layers:
+            _check_graph(layout, query, item, self.embed)
+            self.embed.propagate(item[0], config.graph_layers)
         self.query_tower: Tower = tower(
             query, hidden=config.query_hidden, user_weight=config.user_weight
         )
@@ -124,6 +137,12 @@ class TwoTower(nn.Module):
         score = (self.queries(batch) * self.items(batch)).sum(1, keepdim=True)
         score = score.expand(batch.codes.shape[0], 1)  # all rows of a request may share both towers
         return by_head(self.layout, score / self.temperature() + self.bias)
+
+    @property
+    def graph(self) -> PropagatedRows | None:
+        """Vectors of users and items with `graph_layers`, None without."""
+        found = list(self.embed.propagated.values())
+        return cast("PropagatedRows", found[0]) if found else None
 
     def scale(self) -> Tensor:
         """Return 1 / temperature of the first head, the scale of a retriever's scores."""
@@ -218,4 +237,25 @@ def _check_mix(
         "model.user_weight: needs a query tower of one user column and one list column, both of"
         f" width dim ({config.dim}), without query_hidden; it reads {', '.join(query)}: set"
         f" embedding_dim: {config.dim}, and drop the other columns, or drop user_weight"
+    )
+
+
+def _check_graph(layout: Layout, query: list[str], item: list[str], store: EmbeddingStore) -> None:
+    """Refuse a ranker, and towers that read something else than the ids of users and items."""
+    if layout.heads:
+        raise RecipeError(
+            "model.graph_layers: is of retrieval, whose rows are pairs of users and items; remove"
+            " it, or declare a retrieval section"
+        )
+    singles = {f.name for f in layout.codes}
+    lists = {f.name for f in layout.lists if f.table == item[0] and f.pooling in UNTRAINED}
+    users = [name for name in query if name in singles]
+    fits = len(item) == 1 and item[0] in singles and {*query} <= {*users, *lists}
+    if fits and len(users) <= 1 and all(store.width(n) == store.width(item[0]) for n in query):
+        return
+    raise RecipeError(
+        "model.graph_layers: needs an item tower of one categorical column, and a query tower of a"
+        f" user column, a history of the item's table with pooling {', '.join(UNTRAINED)}, or both,"
+        f" all of one width; got item [{', '.join(item)}] and query [{', '.join(query)}]: drop"
+        " graph_layers, or all other columns"
     )

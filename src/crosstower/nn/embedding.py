@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from crosstower.nn.places import (
     reserved_rows,
 )
 from crosstower.nn.pooling import max_pool, ragged_max, without_tail
+from crosstower.nn.propagated_rows import PropagatedRows
 from crosstower.nn.rows import LocalRows, Rows, normal_rows
 from crosstower.nn.target_attention import TargetAttention
 from crosstower.nn.trained_pooling import SequencePool, build_pooling
@@ -102,6 +104,7 @@ class EmbeddingStore(nn.Module):
             }
         )
         self._sharded: dict[str, Rows] = {}
+        self.propagated = nn.ModuleDict()
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
         for f in lists:
             self._fields[f.name] = _Field(places[f.table], None, f.pooling, f.target or "")
@@ -302,5 +305,12 @@ class EmbeddingStore(nn.Module):
     def _look_up(self, rows: Tensor, width: str) -> Tensor:
         return self._rows(width).look_up(rows)
 
+    def propagate(self, name: str, layers: int) -> None:
+        """Pass the table of a field, and of all of its width, through a graph."""
+        width = self._fields[name].place.width
+        self.propagated[width] = PropagatedRows(self.tables[width], layers)
+
     def _rows(self, width: str) -> Rows:
+        if width in self.propagated:
+            return cast("PropagatedRows", self.propagated[width])
         return self._sharded.get(width) or LocalRows(self.tables[width])

@@ -178,6 +178,9 @@ class RankingJob:
         rows, world = self.prepared.rows[split], self.world
         return Batches(rows, size, seed=seed, rank=world.rank, processes=world.size)
 
+    def prepare_model(self, model: nn.Module) -> None:
+        """Do nothing: a ranker reads rows in batches alone."""
+
     def objective(self) -> PointwiseObjective:
         """Return the losses of the tasks, weighed against one another."""
         balance = balance_of(self.recipe)

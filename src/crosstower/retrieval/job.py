@@ -32,6 +32,7 @@ from crosstower.retrieval.baselines.fit import (
     write_baselines,
 )
 from crosstower.retrieval.data.order import check_no_future
+from crosstower.retrieval.data.pair_graph import check_graph, connect
 from crosstower.retrieval.data.pairs import PairBatches
 from crosstower.retrieval.data.positions import PositionBatches
 from crosstower.retrieval.data.prepared_pairs import load_pairs, store_pairs
@@ -91,6 +92,7 @@ class RetrievalJob:
         loss_of("retrieval", section.objective, where="retrieval.objective")
         tower_columns_of(recipe)
         check_sources(recipe)
+        check_graph(recipe, world)
         if recipe.model["name"] != "two_tower":
             raise RecipeError(
                 f"model.name: {recipe.model['name']} does not retrieve; a retrieval recipe takes:"
@@ -163,6 +165,10 @@ class RetrievalJob:
         lists = {field.name: field.pooling for field in self.encoder.layout.lists}
         history = self.data.sides.history
         return history is not None and trains_every_position(lists[history])
+
+    def prepare_model(self, model: nn.Module) -> None:
+        """Give a model with `graph_layers` the graph of the training rows."""
+        connect(_retriever(model), self.data)
 
     def objective(self) -> RetrievalObjective:
         """Return the objective of the recipe."""

@@ -57,6 +57,9 @@ def _tensors(retriever: Retriever, columns: list[str]) -> dict[str, torch.Tensor
     fields = [*encoder.layout.codes, *encoder.layout.lists]
     read = {field.table for field in fields if field.name in columns}
     parameters = dict(model.embed.named_parameters())
+    parameters |= {
+        f"tables.{w}": p.get_buffer("vectors") for w, p in model.embed.propagated.items()
+    }
     for parameter, parts in model.embed.code_rows().items():
         for part in parts:
             if part.table in read:

@@ -84,6 +84,10 @@ class Job(Protocol):
         """Return the training batches of `batch_size` rows."""
         ...
 
+    def prepare_model(self, model: nn.Module) -> None:
+        """Give a new model what it takes from the training rows, apart from batches."""
+        ...
+
     def objective(self) -> Objective:
         """Return the training objective."""
         ...
