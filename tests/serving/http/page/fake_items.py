@@ -18,6 +18,12 @@ TRANSFORMS = {
 }
 
 
+def made_up_sources(rank: int, score: float) -> dict[str, dict[str, float]]:
+    """Return the sources that found a candidate: two, one, or none, by its rank in retrieval."""
+    found = {"two_tower": {"rank": rank, "score": score}, "popular": {"rank": 2, "score": 1_234.0}}
+    return {name: found[name] for name in list(found)[: (rank + 1) % 3]}
+
+
 def made_up_items(count: int = 1500) -> pl.DataFrame:
     """Return items of three types; the first one's title is an attack."""
     random = np.random.default_rng(7)

@@ -21,7 +21,7 @@ from crosstower.data.filters.filter import parse_filter
 from crosstower.errors import QueryError
 
 from . import fake_loop
-from .fake_items import CRUEL_NAME, TRANSFORMS, made_up_items
+from .fake_items import CRUEL_NAME, TRANSFORMS, made_up_items, made_up_sources
 
 PAGE = Path(crosstower.serving.http.__file__).parent / "page"
 POLICY = (
@@ -46,6 +46,7 @@ class FakeBundle:
     """What the server serves. Tests change its fields before they open the page."""
 
     stages: list[str] = field(default_factory=lambda: ["retrieve", "rank", "blend"])
+    has_sources: bool = False
     blend: dict[str, Any] | None = field(
         default_factory=lambda: {
             "weights": {"like": 1.0, "comment": 2.0},
@@ -190,6 +191,10 @@ class FakeBundle:
             listed[-1]["blended_rank"] = row["rank"] if blended else None
             listed[-1]["blend_score"] = row["score"] if blended else None
             listed[-1]["type"] = row[column]
+            if self.has_sources and row["retrieval_rank"] is not None:
+                listed[-1]["sources"] = made_up_sources(
+                    row["retrieval_rank"], row["retrieval_score"]
+                )
         first = [
             candidate
             | {"counts": {"clicks": [1_200], "ctr": [3, 40]}}

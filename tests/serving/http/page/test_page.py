@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,6 +124,28 @@ def test_an_item_shows_the_counts_that_the_ranker_read(page: Page) -> None:
     other.nth(place).press("Enter")
     expect(page.get_by_role("dialog").locator("section", has_text="Scores")).to_be_visible()
     expect(section).to_have_count(0)  # only shown items have them
+
+
+def test_items_show_the_sources_that_found_them(
+    browser: Browser, bundle: FakeBundle, url: str
+) -> None:
+    bundle.has_sources = True
+    with tab(browser, viewport={"width": 1280, "height": 800}) as page:
+        open_page(page, url)
+        column = page.locator(".column[data-stage=retrieved]")
+        expect(column.locator(".keys")).to_contain_text("by ranks in the sources")
+        lines = column.locator(".item .attributes")
+        expect(lines.nth(0)).to_have_text("two_tower · popular")
+        expect(lines.nth(1)).to_have_text("added by rules")
+        expect(lines.nth(2)).to_have_text("two_tower")
+        column.locator(".item").first.press("Enter")
+        section = page.get_by_role("dialog").locator("section", has_text="Sources that found it")
+        rows = section.locator("tbody").get_by_role("row")
+        expect(rows).to_have_text([re.compile(r"^two_tower1[0-9.]+$"), "popular21,234"])
+        page.keyboard.press("Escape")
+        column.locator(".item").nth(1).press("Enter")
+        expect(page.get_by_role("dialog").locator("section", has_text="Scores")).to_be_visible()
+        expect(section).to_have_count(0)
 
 
 def test_names_are_text_and_large_ids_exact(page: Page) -> None:

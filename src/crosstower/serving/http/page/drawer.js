@@ -48,6 +48,7 @@ function searchView(words, items, { column }, openItem) {
 
 function itemView(item, { model, column, candidateOf, attributesOf, countsOf }, openItem) {
   const counts = Object.entries(countsOf(item.item_id) ?? {});
+  const sources = Object.entries(candidateOf(item.item_id)?.sources ?? {});
   const candidate = candidateOf(item.item_id);
   const attributes = item.attributes ?? attributesOf(item);
   const similar =
@@ -58,6 +59,7 @@ function itemView(item, { model, column, candidateOf, attributesOf, countsOf }, 
       candidate
         ? section("Scores", scoresTable(candidate, model))
         : el("p", { class: "help" }, "Not among the candidates of this request."),
+      sources.length > 0 && section("Sources that found it", sourcesTable(sources)),
       counts.length > 0 && section("Counts of events, as the ranker read them", countsTable(counts)),
       section("Attributes", attributesTable(attributes)),
       similar,
@@ -80,10 +82,19 @@ function scoresTable(candidate, model) {
   ]);
   rows.push(["Final order", candidate.rank, null]);
   const kept = rows.filter(([, rank, value]) => rank != null || value != null);
+  return ranksTable("Stage", kept);
+}
+
+/** Rank and score of a candidate in each source; `sources`: [[name, { rank, score }]]. */
+const sourcesTable = (sources) =>
+  ranksTable("Source", sources.map(([name, found]) => [name, found.rank, found.score]));
+
+/** A table of [name, rank, score]; a rank or a score may be missing. */
+function ranksTable(title, rows) {
   const cells = (values, tag) =>
     values.map((text) => el(tag, tag === "th" ? { scope: "col" } : {}, text));
-  const head = el("tr", {}, ...cells(["Stage", "Rank", "Score"], "th"));
-  const body = kept.map(([name, rank, value]) =>
+  const head = el("tr", {}, ...cells([title, "Rank", "Score"], "th"));
+  const body = rows.map(([name, rank, value]) =>
     el(
       "tr",
       {},

@@ -22,10 +22,11 @@ export function stagesOf(model, response, blended) {
     stages.push({
       key: "retrieved",
       title: "Retrieved",
-      by: response.fallback === "popular" ? "popularity" : "retrieval score",
+      by: orderOf(response),
       total: counts.retrieved,
       rankOf: (c) => c.retrieval_rank,
       scoreOf: (c) => c.retrieval_score,
+      sourcesOf: (c) => c.sources,
     });
   }
   if (model.stages.includes("rank") && response.candidates.some((c) => c.ranked_rank != null)) {
@@ -67,6 +68,19 @@ export function stagesOf(model, response, blended) {
     stage.move = from && { key: "moved", of };
   });
   return stages;
+}
+
+/** What the retrieved items are ordered by. */
+function orderOf({ fallback, candidates }) {
+  if (fallback) return "popularity";
+  return candidates.some((c) => c.sources) ? "ranks in the sources" : "retrieval score";
+}
+
+/** The sources that found a candidate, as a line of text; null without sources. */
+function sourcesText(sources) {
+  if (!sources) return null;
+  const names = Object.keys(sources);
+  return el("span", { class: "attributes" }, names.length ? names.join(" · ") : "added by rules");
 }
 
 /**
@@ -168,13 +182,19 @@ function itemRow(candidate, stage, { scale, own, view }) {
       view.attributesOf(candidate),
       view.column,
       candidate.type,
-      stage.movesOf && movesText(stage.movesOf(candidate)),
+      lineOf(stage, candidate),
     ),
     el("span", { class: "score" }, score(value), bar),
     stage.move?.of(candidate),
     own && moveText(own.get(candidate.item_id), rank, "the bundle's blend"),
   );
   return el("li", { "data-id": `${candidate.item_id}` }, button, view.add && addButton(candidate, view));
+}
+
+/** What stands below an item instead of its attributes, null for these. */
+function lineOf(stage, candidate) {
+  if (stage.movesOf) return movesText(stage.movesOf(candidate));
+  return stage.sourcesOf ? sourcesText(stage.sourcesOf(candidate)) : null;
 }
 
 function addButton(candidate, { add }) {
