@@ -1,8 +1,8 @@
 """Popular items as a source: of all rows, of a segment, and of a window."""
 
 from dataclasses import replace
-from datetime import timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,7 +11,9 @@ from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.sources.popular import PopularOptions, PopularSource
 from crosstower.retrieval.sources.rows import SourceRows
 from crosstower.retrieval.sources.source import SourceQuery
+from crosstower.retrieval.sources.trend import window_of
 from crosstower.values.ids import Id
+from crosstower.values.instants import SECOND
 
 from ...fixtures.sourced_films import watched
 
@@ -53,11 +55,34 @@ def test_the_segment_comes_first(film_rows: SourceRows) -> None:
 
 def test_a_window_ends_with_the_last_training_row(film_rows: SourceRows) -> None:
     rows = trained(watched())
-    newest = rows.filter(pl.col("time") > rows["time"].max() - timedelta(hours=1))
+    seconds = rows["time"].dt.epoch("s")
+    start = window_of(3_600.0).start(int(seconds.max()) * SECOND + 1) / SECOND  # type: ignore[call-overload]
+    newest = rows.filter(seconds >= start)
     source = fitted(PopularOptions(window=3_600.0), film_rows)
     found = counts_of(source, film_rows.items.ids, None)
     assert found == dict(newest.group_by("film").len().iter_rows())
     assert 0 < len(found) < 30
+
+
+def test_events_of_a_server_move_the_window(film_rows: SourceRows) -> None:
+    source, ids = fitted(PopularOptions(window=3_600.0), film_rows), film_rows.items.ids
+    before, trend = counts_of(source, ids, None), source.trend
+    assert trend is not None
+    times = trend.until + np.array([60, 120, 121]) * SECOND
+    trend.add(pl.Series(["f03", "new", "f03"]), times, now=int(times[1]))
+    rows, added = trained(watched()), 1  # the last event is of the future
+    seconds = rows["time"].dt.epoch("s")
+    start = window_of(3_600.0).start(int(times[1]) + 1) / SECOND
+    kept = rows.filter(seconds >= start)["film"].value_counts()
+    wanted = dict(kept.iter_rows())
+    wanted["f03"] = wanted.get("f03", 0) + added
+    assert counts_of(source, ids, None) == wanted != before
+    newer = source.newer(pl.DataFrame({"film": ["new", "other"]}), np.array([-1, -1]))
+    assert newer is not None
+    np.testing.assert_array_equal(newer, [1.0, np.nan])
+    trend.advance(int(times[2]))
+    assert counts_of(source, ids, None)["f03"] == wanted["f03"] + 1
+    assert fitted(PopularOptions(), film_rows).newer(pl.DataFrame(), np.array([])) is None
 
 
 def test_rows_without_times_or_segments_are_refused(

@@ -7,16 +7,28 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
+from crosstower.data.counters.keys import hashes_of
 from crosstower.errors import DataError
 from crosstower.recipe.frozen import FrozenModel
+from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.popular_items import PopularOrder
 from crosstower.retrieval.sources.registry import register_source
 from crosstower.retrieval.sources.rows import SourceRows
-from crosstower.retrieval.sources.source import Arrays, CandidateSource, Part, SourceQuery
+from crosstower.retrieval.sources.source import (
+    Arrays,
+    CandidateSource,
+    Floats,
+    Part,
+    SourceQuery,
+)
+from crosstower.retrieval.sources.trend import Trend, window_of
 from crosstower.values.arrays import Indices
 from crosstower.values.durations import Duration, duration_text
+
+_EVER = -(2**53)  # microseconds since 1970, long ago
 
 
 class PopularOptions(FrozenModel):
@@ -28,13 +40,17 @@ class PopularOptions(FrozenModel):
     )
     window: Duration | None = Field(
         default=None,
-        description="Count only the rows of this time before the last training row, such as 7d.",
+        description="Count only the rows of this time before the newest one, such as 7d; in a"
+        " server also the events of retrieval.history.",
     )
 
 
 @register_source("popular")
 class PopularSource(CandidateSource):
-    """Items by their number of training rows; items without a row are not found."""
+    """Items by their number of training rows; items without a row are not found.
+
+    With a window and without segments, `trend` counts the events of a server as well.
+    """
 
     Options = PopularOptions
 
@@ -45,6 +61,10 @@ class PopularSource(CandidateSource):
             names = ("segment", "item", "rows")
             segments = pl.DataFrame({name: np.asarray(arrays[name]) for name in names})
         self._order = PopularOrder(np.asarray(arrays["counts"]), segments)
+        self.trend: Trend | None = None
+        if options.window is not None and Trend.has(arrays):
+            self.trend = Trend(options.window, arrays)
+            self._seen = self.trend.version
 
     @classmethod
     def fit(cls, options: PopularOptions, rows: SourceRows) -> Arrays:
@@ -55,7 +75,12 @@ class PopularSource(CandidateSource):
 
         """
         kept = np.arange(len(rows.item)) if options.window is None else _newest(rows, options)
-        found = {"counts": rows.counts(kept)}
+        found: dict[str, NDArray[Any]] = {"counts": rows.counts(kept)}
+        if not options.segment and options.window is not None:
+            ids = rows.items.ids
+            trend = Trend.fit(options.window, ids.gather(rows.item[kept]), _times(rows)[kept])
+            column = retrieval_section_of(rows.recipe).item
+            found |= {"keys": hashes_of(ids), "column": np.array([column], dtype=np.str_), **trend}
         if not options.segment:
             return found
         if rows.segment is None:
@@ -74,21 +99,44 @@ class PopularSource(CandidateSource):
 
     def parts(self, query: SourceQuery) -> Iterator[Part]:
         """Yield items with rows, those of the segment first."""
-        segment = query.segment
-        if segment is not None and not self._order.has(segment):
+        segment, order = query.segment, self._current()
+        if segment is not None and not order.has(segment):
             segment = None
-        for places, counts in self._order.parts(segment):
-            kept = self._order.counts[places] > 0
+        for places, counts in order.parts(segment):
+            kept = order.counts[places] > 0
             yield places[kept], counts[kept].astype(np.float64)
+
+    def newer(self, attributes: pl.DataFrame, known: Indices) -> Floats | None:
+        """Return the counts of items that were added or changed, if events are counted."""
+        del known
+        if self.trend is None:
+            return None
+        counts = self.trend.counts(attributes[str(self.arrays["column"][0])])
+        return np.where(counts > 0, counts, np.nan)
+
+    def _current(self) -> PopularOrder:
+        """Return the order of the items, with the events so far."""
+        trend = self.trend
+        if trend is not None and trend.version != self._seen:
+            counts = trend.counts_of(np.asarray(self.arrays["keys"]))
+            self._order, self._seen = PopularOrder(counts), trend.version
+        return self._order
 
 
 def _newest(rows: SourceRows, options: PopularOptions) -> Indices:
-    """Return the rows within the window before the last one."""
+    """Return the rows within the window that ends with the last one."""
     window = options.window or 0.0
     if rows.seconds is None:
         raise DataError(
             f"window: {duration_text(window)} needs the time of each row;"
             " set retrieval.time to a column of dates or times, or drop window"
         )
-    seconds = rows.seconds.fill_null(-np.inf).to_numpy()
-    return np.flatnonzero(seconds > seconds.max(initial=-np.inf) - window)
+    times = _times(rows)
+    return np.flatnonzero(times >= window_of(window).start(int(times.max()) + 1))
+
+
+def _times(rows: SourceRows) -> NDArray[np.int64]:
+    """Return the time of each row `[R]` in nanoseconds since 1970; the least for a missing one."""
+    seconds = pl.Series([], dtype=pl.Float64) if rows.seconds is None else rows.seconds
+    microseconds = (seconds * 1e6).round().cast(pl.Int64)
+    return microseconds.fill_null(_EVER).to_numpy() * 1_000

@@ -10,6 +10,7 @@ from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.popular_items import first_fitting
 from crosstower.retrieval.sources.merge import Merged, merged
 from crosstower.retrieval.sources.source import CandidateSource, Part, SourceQuery
+from crosstower.retrieval.sources.trend import Trend
 from crosstower.values.arrays import Indices
 
 NOTHING: Part = np.empty(0, np.int64), np.empty(0)
@@ -38,6 +39,12 @@ class Sources:
     def total(self) -> int:
         """The sum of the quotas."""
         return sum(self.quotas.values())
+
+    @property
+    def trends(self) -> list[Trend]:
+        """The trends of sources that count events."""
+        found = (getattr(source, "trend", None) for source in self._sources.values())
+        return [trend for trend in found if isinstance(trend, Trend)]
 
     def quota(self, name: str, size: int) -> int:
         """Return the quota of a source for lists of `size` candidates.

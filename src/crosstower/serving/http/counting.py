@@ -14,6 +14,7 @@ from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.serving.bundle.live import Live
 from crosstower.serving.state.event_keys import ITEM, USER, EventKeys, TableKeys
 from crosstower.serving.state.live_counts import LiveCounts
+from crosstower.serving.state.live_trends import LiveTrends
 from crosstower.serving.state.state import State
 
 
@@ -33,6 +34,22 @@ def live_counts(live: Live, state: State) -> LiveCounts | None:
         return LiveCounts(state, counters, load, _keys_of_rows(counters.keys, ranking.recipe))
     items, keys = funnel.catalogue.keys, _keys_of_funnel(counters.keys, ranking.recipe, funnel)
     return LiveCounts(state, counters, load, keys, lambda: (items.puts, items.moved))
+
+
+def live_trends(live: Live, state: State) -> LiveTrends | None:
+    """Return the trends of a bundle's sources with the events of a state; None without any.
+
+    Events count if `retrieval.history.events` names their type.
+
+    Raises:
+        ServeError: the state is damaged or cannot be read.
+
+    """
+    if live.funnel is None or live.funnel.catalogue.sources is None:
+        return None
+    events = retrieval_section_of(live.funnel.retriever.run.recipe).history.events
+    trends = live.funnel.catalogue.sources.trends
+    return LiveTrends(state, trends, events) if trends and events else None
 
 
 def _keys_of_funnel(columns: Sequence[str], ranking: Recipe, funnel: OnlineFunnel) -> EventKeys:

@@ -7,13 +7,14 @@ import numpy as np
 from crosstower.evaluation.metrics.drift import ScoreDrift
 from crosstower.funnel.online.request import Ranked
 from crosstower.serving.bundle.live import Live
-from crosstower.serving.http.counting import live_counts
+from crosstower.serving.http.counting import live_counts, live_trends
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.worker_users import WorkerUsers
 from crosstower.serving.state.database import StateUnavailableError
 from crosstower.serving.state.heads import Heads
 from crosstower.serving.state.live_counts import LiveCounts
+from crosstower.serving.state.live_trends import LiveTrends
 from crosstower.serving.state.state import State
 
 _DRIFT_PLACES = 10  # the first places of a list count as shown
@@ -45,6 +46,7 @@ class Served:
         self.number = number
         self.live, self._state, self._items, self._metrics = live, state, items, metrics
         self._counts: LiveCounts | None = None
+        self._trends: LiveTrends | None = None
         self._applied = applied
         self._heads: Heads | None = None  # of the state when it last caught up
         self._drift = ScoreDrift(live.bundle.manifest.reference)
@@ -78,12 +80,18 @@ class Served:
             self._counts.catch_up()
         elif self._heads is None:  # events are counted by columns of all items
             self._counts = live_counts(self.live, self._state)
+        if self._heads is None:
+            self._trends = live_trends(self.live, self._state)
         if users is not None:
             users.catch_up(heads)
 
     def renew(self) -> bool:
-        """Recount some events after deletions; return whether there is more to do."""
-        return self._counts is not None and self._counts.renew()
+        """Follow trends, and recount some events after deletions; return whether there is more.
+
+        A server calls it once a second.
+        """
+        more = self._trends is not None and self._trends.renew()
+        return (self._counts is not None and self._counts.renew()) or more
 
     def record(self, found: Ranked) -> None:
         """Record the metrics of a list: data and models."""

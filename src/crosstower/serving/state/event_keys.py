@@ -123,7 +123,7 @@ class EventKeys:
 
     def of(self, events: Sequence[CountedEvent]) -> Parts:
         """Return the hashes of events."""
-        users, items = _ids([e.user for e in events]), _ids([e.item_id for e in events])
+        users, items = ids_of([e.user for e in events]), ids_of([e.item_id for e in events])
         hashed = {USER: hashes_of(users), ITEM: hashes_of(items)}
         own = {name: np.zeros(len(events), dtype=np.uint64) for name in self._needed}
         own |= {name: hashed[self._ids[name]] for name in self._needed if name in self._ids}
@@ -155,8 +155,12 @@ class EventKeys:
                 into[name][place] = next((part for part in parts if part != NO_KEY), NO_KEY)
 
 
-def _ids(texts: Sequence[str | None]) -> pl.Series:
-    """Return canonical ids of their JSON."""
+def ids_of(texts: Sequence[str | None]) -> pl.Series:
+    """Return canonical ids of their JSON.
+
+    >>> ids_of(['"f1"', "7", None]).to_list()
+    ['f1', '7', None]
+    """
     if any(text is not None and "\\" in text for text in texts):
         return id_series([None if text is None else json.loads(text) for text in texts])
     return pl.Series(texts, dtype=pl.String).str.strip_chars('"')
