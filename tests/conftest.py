@@ -17,6 +17,7 @@ from .fixtures.funnels import blended, bundle, cinema, live, rentals
 from .fixtures.live_films import live_films
 from .fixtures.object_store import bucket, proxy, s3_server
 from .fixtures.postgres import own_postgres, postgres, postgres_server
+from .fixtures.retrieved_films import retrieved_films
 from .fixtures.several import together
 from .fixtures.sourced_films import sourced_films
 from .fixtures.tracked import store
@@ -43,6 +44,7 @@ __all__ = [  # fixtures that several rooms use
     "proxy",
     "rankers",
     "rentals",
+    "retrieved_films",
     "retrievers",
     "s3_server",
     "search_run",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from crosstower.fitting.fit import fit as fit
     from crosstower.fitting.tuning.tune import tune as tune
     from crosstower.funnel.evaluation import evaluate_funnel as evaluate_funnel
+    from crosstower.funnel.features import retrieval_features as retrieval_features
     from crosstower.funnel.funnel import Funnel as Funnel
     from crosstower.funnel.report import FunnelReport as FunnelReport
     from crosstower.ranking.ranker import Ranker as Ranker
@@ -113,6 +114,7 @@ _HOMES = {
     "fitting.fit": "fit",
     "fitting.tuning.tune": "tune",
     "funnel.evaluation": "evaluate_funnel",
+    "funnel.features": "retrieval_features",
     "funnel.funnel": "Funnel",
     "funnel.report": "FunnelReport",
     "ranking.ranker": "Ranker",
@@ -224,6 +226,7 @@ __all__ = [
     "register_text_encoder",
     "remove_blend",
     "retrieval",
+    "retrieval_features",
     "tune",
     "worlds",
 ]

@@ -22,6 +22,7 @@ from crosstower.cli.events import events_app
 from crosstower.cli.experiment import experiment_app
 from crosstower.cli.explain import explain_app
 from crosstower.cli.export import export_app
+from crosstower.cli.features import features_app
 from crosstower.cli.fit import fit_app
 from crosstower.cli.funnel import funnel_app
 from crosstower.cli.init.command import init_app
@@ -67,7 +68,7 @@ def _with_joined_lines(part: typer.Typer) -> typer.Typer:
 app.add_typer(_with_joined_lines(data_app), name="data", rich_help_panel=DATA)
 for part in (
     *(init_app, plan_app, prepare_app, fit_app, tune_app, evaluate_app, compare_app, demo_app),
-    *(recommend_app, retrieval_app),
+    *(recommend_app, retrieval_app, features_app),
     *(predict_app, explain_app, blend_app, funnel_app, off_policy_app),
     *(bundle_app, serve_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),

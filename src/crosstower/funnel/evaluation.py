@@ -32,6 +32,7 @@ from crosstower.funnel.report import (
     values_of,
 )
 from crosstower.funnel.retrieved import Retrieved, queries_of, retrieve_candidates
+from crosstower.funnel.retrieved_columns import SCORE, SOURCES, score_column, source_column
 from crosstower.funnel.ruled import rule_notes, ruled_lists
 from crosstower.funnel.source_figures import found_by_others, source_figures
 from crosstower.funnel.stages import (
@@ -158,7 +159,7 @@ def funnel_lists(
     found = _candidates(funnel, queries)
     candidates = found.places
     shown = {POPULAR: popular_lists(funnel, queries, k), RETRIEVED: padded(candidates, k)}
-    ranker = _Ranker(funnel, queries, k, on_progress, found)
+    ranker = _Ranker(funnel, queries, k, on_progress, found, found)
     ranked, notes = ranker.lists(every, lambda part: candidates[part], words="ranking candidates")
     shown |= ranked
     items = len(funnel.retriever.catalogue.ids)
@@ -184,12 +185,16 @@ def funnel_lists(
 
 @dataclass(frozen=True)
 class _Ranker:
-    """Ranks items for queries, one block of rows at a time; `found` if they are candidates."""
+    """Ranks items for queries, one block of rows at a time.
+
+    `retrieved` are the candidates of the queries, `found` the same if they are what is ranked.
+    """
 
     funnel: Funnel
     queries: FunnelQueries
     k: int
     on_progress: OnProgress
+    retrieved: Retrieved
     found: Retrieved | None
 
     def lists(
@@ -229,10 +234,28 @@ class _Ranker:
         places[row[mine], item[mine]] = -1
         return places
 
+    def _columns_of_retrieval(self, query: Indices, item: Indices) -> list[pl.Series]:
+        """Return the columns of retrieval `[rows]` that the ranker reads."""
+        wanted, retriever, columns = (
+            self.funnel.rows.retrieved,
+            self.funnel.retriever,
+            list[pl.Series](),
+        )
+        if SCORE in wanted:
+            vectors, known = self.queries.vectors[query], self.queries.informed[query]
+            columns.append(score_column(vectors, retriever.online_items.vectors(item), known))
+        if SOURCES in wanted and retriever.sources is not None:
+            ranks = self.retrieved.ranks_of(query, item)
+            columns.append(source_column(ranks, retriever.sources.quotas))
+        return columns
+
     def _block(self, part: Indices, places: Indices, skipped: Counter[str]) -> dict[str, Indices]:
         query, column = np.nonzero(places >= 0)
         item = places[query, column]
-        scored = self.funnel.score(self.queries.columns, part[query], item, skipped=skipped)
+        columns = self._columns_of_retrieval(part[query], item)
+        scored = self.funnel.score(
+            self.queries.columns, part[query], item, retrieved=columns, skipped=skipped
+        )
         row = scored[ROW].to_numpy()
         diversity = None if self.found is None else self.funnel.diversity
         ranks = stage_ranks(scored, query[row], task=self.funnel.task, diversity=diversity)

@@ -248,6 +248,7 @@ class Funnel:
         query: Indices,
         item: Indices,
         *,
+        retrieved: Sequence[pl.Series] = (),
         skipped: Counter[str] | None = None,
     ) -> pl.DataFrame:
         """Return the ranker's scores of (query, item) rows.
@@ -256,6 +257,7 @@ class Funnel:
             queries: `[Q]` raw columns of queries, with those that the ranker needs.
             query: `[rows]` places among them.
             item: `[rows]` places in the catalogue.
+            retrieved: `[rows]` the columns of retrieval, if the ranker reads some.
             skipped: counts up, by column, the rows that are left out; a row may count for several.
 
         Returns:
@@ -274,7 +276,8 @@ class Funnel:
         on_bad_rows = self.ranking.recipe.data.on_bad_rows
         cleaner = self.scorer.cleaner(on_bad_rows=on_bad_rows, skipped=counts)
         parts: list[pl.DataFrame] = []
-        for chunk in self.rows.source(queries, query, item).chunks(cleaner.sources()):
+        source = self.rows.source(queries, query, item, retrieved)
+        for chunk in source.chunks(cleaner.sources()):
             frame = cleaner.clean(chunk)
             scores = self.scorer.score(frame).select(~cs.ends_with(RAW))
             raw = [frame[raw_name(name)].alias(name) for name in kept]

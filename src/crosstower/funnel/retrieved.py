@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crosstower.funnel.retrieved_columns import ranks_at
 from crosstower.retrieval.data.tower_columns import retrieval_section_of
 from crosstower.retrieval.retriever import Retriever
 from crosstower.retrieval.sources.merge import Merged, SourceRanks
@@ -49,6 +50,21 @@ class Retrieved:
         """Return the candidates of some queries, in their order."""
         places, scores, ranks = self.places[queries], self.scores[queries], self.ranks[queries]
         return Retrieved(places, scores, self.names, ranks)
+
+    def ranks_of(self, query: Indices, item: Indices) -> Indices:
+        """Return the ranks `[n, S]` of (query, item) pairs; 0 for items that were not found.
+
+        >>> ranks = np.array([[[1, 0], [0, 2]]])
+        >>> found = Retrieved(np.array([[7, 3]]), np.zeros((1, 2)), ("a", "b"), ranks)
+        >>> found.ranks_of(np.array([0, 0]), np.array([3, 4])).tolist()
+        [[0, 2], [0, 0]]
+        """
+        own, row = np.unique(query, return_inverse=True)
+        at, column = np.nonzero(self.places[own] >= 0)
+        places = self.places[own][at, column]
+        width = int(max(places.max(initial=0), item.max(initial=0))) + 1
+        ranks = self.ranks[own][at, column]
+        return ranks_at(at * width + places, ranks, row * width + item)
 
 
 def retrieve_candidates(

@@ -16,6 +16,7 @@ from crosstower.data.counters.counted_source import (
 from crosstower.data.sources.joins import JoinedSource, JoinMatch, join, table_matches
 from crosstower.data.sources.source import FrameSource, Source
 from crosstower.errors import QueryError, did_you_mean
+from crosstower.funnel.retrieved_columns import read_columns
 from crosstower.recipe.csv import Csv
 from crosstower.recipe.data import Join
 from crosstower.recipe.event_count import EventCount
@@ -38,7 +39,8 @@ class RowMaker:
     A sequence that the retrieval recipe fills with the user's history is filled for the ranker as
     well: `history` is its raw column, `history_length` the most items that the ranker reads of it.
     Counts of events are read by their keys, which are columns like any other. Rows of evaluated
-    queries count the `events` before the time of the query.
+    queries count the `events` before the time of the query. `retrieved` are the columns of
+    retrieval that the ranker reads, which the funnel fills.
 
     `query_columns` are those of the retrieval recipe, `user` is the column of the user's id (None
     if it has no users), `from_items` and `from_query` are the columns that the ranker needs.
@@ -54,6 +56,7 @@ class RowMaker:
     history_length: int = 0
     counts: tuple[EventCount, ...] = ()
     events: EventHistory | None = None
+    retrieved: tuple[str, ...] = ()
 
     @staticmethod
     def of(retriever: Retriever, ranking: Run, needed: Iterable[str]) -> RowMaker:
@@ -61,8 +64,10 @@ class RowMaker:
 
         Raises:
             DataError: a table that the ranking recipe joins cannot be read.
+            RunError: the ranker reads sources, but the retriever has none.
 
         """
+        needed = list(needed)
         recipe, items = retriever.run.recipe, retriever.catalogue.attributes
         sides, user = tower_columns_of(recipe), retrieval_section_of(recipe).user
         query_columns = recipe.schema_.part(list(sides.query)).sources()
@@ -71,7 +76,9 @@ class RowMaker:
         data = ranking.recipe.data
         tables = tuple(_table(other, data.csv) for other in data.joins)
         counts = ranking.recipe.schema_.counts()
-        wanted = _before_joins(before_counts(needed, counts), tables)
+        retrieved = read_columns(needed, retriever)
+        others = [name for name in needed if name not in retrieved]
+        wanted = _before_joins(before_counts(others, counts), tables)
         from_items = tuple(c for c in wanted if c in items.columns and c not in own)
         from_query = tuple(c for c in wanted if c not in from_items)
         history, length = filled_history(recipe, ranking.recipe.schema_, from_query)
@@ -86,6 +93,7 @@ class RowMaker:
             history_length=length,
             counts=counts,
             events=event_history(ranking.recipe) if counts else None,
+            retrieved=retrieved,
         )
 
     @cached_property
@@ -191,31 +199,39 @@ class RowMaker:
         """Return the columns of a schema of the query, of the item, and of both together.
 
         Crosses are left out: an encoder makes them of their columns. Counts change between
-        requests, so they are of both, whatever their keys are.
+        requests, so they are of both, whatever their keys are, and so are columns of retrieval.
         """
         own, theirs, pairs = list[str](), list[str](), list[str]()
         for name, column in schema.columns.items():
             if column.combines:
                 continue
-            if column.counts():
+            if column.counts() or any(s in self.retrieved for s in column.sources(name)):
                 pairs.append(name)
                 continue
             of_query = [self.is_of_query(source) for source in column.sources(name)]
             (own if all(of_query) else pairs if any(of_query) else theirs).append(name)
         return own, theirs, pairs
 
-    def source(self, queries: pl.DataFrame, query: Indices, item: Indices) -> Source:
+    def source(
+        self,
+        queries: pl.DataFrame,
+        query: Indices,
+        item: Indices,
+        retrieved: Iterable[pl.Series] = (),
+    ) -> Source:
         """Return the rows that the ranker reads.
 
         Args:
             queries: `[Q]` raw columns, `from_query` among them.
             query: `[rows]` places of the queries.
             item: `[rows]` places of the items.
+            retrieved: `[rows]` the columns of retrieval.
 
         """
         parts = [
             queries.select(*dict.fromkeys([*self.from_query, *self.times]))[query],
             self.items.select(self.from_items)[item],
+            pl.DataFrame(list(retrieved)),
         ]
         source: Source = FrameSource(pl.concat(parts, how="horizontal"), "the candidates")
         for table in self.tables:

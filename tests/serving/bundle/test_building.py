@@ -13,6 +13,8 @@ from crosstower.serving.bundle import Bundle, make_bundle
 from crosstower.training.run import Run
 
 from ...fixtures.funnels import Runs
+from ...fixtures.live_films import LiveFilms
+from ...fixtures.retrieved_films import RetrievedFilms
 
 
 def test_the_version_is_that_of_the_content(blended: Runs, bundle: Bundle, tmp_path: Path) -> None:
@@ -81,3 +83,13 @@ def test_few_items_are_scored_exactly_without_a_measurement(bundle: Bundle) -> N
 def test_runs_of_another_type_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="runs: expected one or two runs or their folders, got 5"):
         make_bundle(cast("Run", 5), tmp_path / "bundle")
+
+
+def test_a_ranker_that_reads_columns_of_retrieval_needs_a_retriever_that_has_them(
+    retrieved_films: RetrievedFilms, live_films: LiveFilms, tmp_path: Path
+) -> None:
+    with pytest.raises(BundleError, match=r"reads retrieval.score and .* bundle it with the retr"):
+        make_bundle(retrieved_films.ranking, tmp_path / "alone")
+    with pytest.raises(RunError, match="has no sources, but the ranker reads retrieval"):
+        make_bundle([live_films.retrieval, retrieved_films.ranking], tmp_path / "other")
+    assert list(tmp_path.iterdir()) == []

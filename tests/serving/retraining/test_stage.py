@@ -21,6 +21,7 @@ from crosstower.serving.retraining.stage import (
 )
 
 from ...fixtures.live_films import UNTIL, LiveFilms, recipes, rows
+from ...fixtures.retrieved_films import RetrievedFilms
 
 
 def runs_of(films: LiveFilms) -> Runs:
@@ -53,6 +54,16 @@ def test_runs_of_another_bundle_are_refused(live_films: LiveFilms) -> None:
         check_weights(live_films.retrieval, other, key="runs.retrieval")
     with pytest.raises(RunError, match=r"runs.ranking: nowhere: no run in this folder"):
         run_of("nowhere", key="runs.ranking")
+
+
+def test_a_ranker_that_reads_columns_of_retrieval_is_refused(
+    retrieved_films: RetrievedFilms,
+) -> None:
+    runs = Runs(
+        retrieval=str(retrieved_films.retrieval.folder), ranking=str(retrieved_films.ranking.folder)
+    )
+    with pytest.raises(RecipeError, match=r"reads retrieval\.score and retrieval\.sources, which"):
+        stages_of(retrieved_films.bundle, None, runs)
 
 
 def test_base_rows_have_their_time_as_one(live_films: LiveFilms) -> None:

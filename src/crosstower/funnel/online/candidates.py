@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.errors import CrosstowerError
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.request import Ranked, RequestState, each, fail
+from crosstower.funnel.retrieved_columns import (
+    SCORE,
+    SOURCES,
+    ranks_at,
+    score_column,
+    source_column,
+)
 from crosstower.retrieval.sources.merge import Merged
 from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.values.arrays import Indices
@@ -35,6 +43,8 @@ def retrieve(states: Sequence[RequestState], catalogue: OnlineCatalogue) -> None
     for (size, _), alike in groups.items():
         _search(alike, catalogue, size)
     each(states, lambda state: _take_found(state, catalogue))
+    for state in states:
+        state.retrieved = state.found
 
 
 def nearest_size(catalogue: OnlineCatalogue, size: int) -> int:
@@ -76,6 +86,32 @@ def of_sources(
         where=where,
         excluded=state.excluded,
     )
+
+
+def columns_of(
+    wanted: Collection[str], state: RequestState, catalogue: OnlineCatalogue
+) -> tuple[pl.Series, ...]:
+    """Return the wanted columns of retrieval `[C]` of the candidates of a request.
+
+    Args:
+        wanted: of `RETRIEVED`.
+        state: of the request, after `retrieve`.
+        catalogue: of the items.
+
+    """
+    found, places, columns = state.retrieved, state.found.places, list[pl.Series]()
+    if SCORE in wanted:
+        vectors = catalogue.items.vectors(places)
+        query = np.zeros((1, vectors.shape[1])) if state.vector is None else state.vector
+        known = np.full(len(places), state.vector is not None)
+        columns.append(score_column(query.astype(np.float32), vectors, known))
+    if SOURCES in wanted and catalogue.sources is not None:
+        quotas = catalogue.sources.quotas
+        ranks = np.zeros((len(places), len(quotas)), np.int64)
+        if found.sources is not None:
+            ranks = ranks_at(found.places, found.sources.ranks, places)
+        columns.append(source_column(ranks, quotas))
+    return tuple(columns)
 
 
 def _search(alike: Sequence[RequestState], catalogue: OnlineCatalogue, size: int) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crosstower.blending.rules.pacing import Ledger
 from crosstower.errors import CrosstowerError, QueryError
-from crosstower.funnel.online.candidates import candidates_of, retrieve
+from crosstower.funnel.online.candidates import candidates_of, columns_of, retrieve
 from crosstower.funnel.online.catalogue import OnlineCatalogue
 from crosstower.funnel.online.explorer import Explorer
 from crosstower.funnel.online.ranker import OnlineRanker
@@ -119,16 +119,23 @@ class OnlineFunnel:
         """
         begin = time.perf_counter()
         states = [RequestState(request, began=begin) for request in many]
-        each(states, self._begin, self._encode)
-        retrieve(states, self.catalogue)
+        self.retrieve(states)
         each([state for state in states if state.rules is not None], self.rules.add)
         spent = time.perf_counter() - begin
         for state in states:
             state.seconds["retrieve"] = spent
         return self._ranked(states, begin)
 
+    def retrieve(self, states: Sequence[RequestState]) -> None:
+        """Find the candidates of requests; one that fails does not stop the others."""
+        each(states, self._begin, self._encode)
+        retrieve(states, self.catalogue)
+
     def rank(self, request: FunnelRequest, items: Sequence[str | int]) -> Ranked:
         """Return given items in the ranker's order; ids that are no items are reported.
+
+        If the ranker reads columns of retrieval, candidates are retrieved as for a list, but only
+        to fill these columns of the given items.
 
         Raises:
             QueryError: there is no ranker, or the query, the blend or a rule is wrong.
@@ -144,6 +151,12 @@ class OnlineFunnel:
         places = places[places >= 0]
         user = self.users.of(request.user, request.history)
         state = RequestState(request, user=user, began=begin)
+        if self.ranker.rows.retrieved:
+            whole = RequestState(replace(request, k=1, candidates=None))
+            self.retrieve([whole])
+            if whole.error is not None:
+                raise whole.error
+            state.vector, state.retrieved = whole.vector, whole.retrieved
         if self._has_rules or request.rules is not None:
             self.rules.begin(state)
         state.found = Ranked(places=places, score=np.zeros(len(places)), unknown=unknown)
@@ -235,6 +248,8 @@ class OnlineFunnel:
     ) -> list[Ranked | CrosstowerError]:
         """Return the candidates of all requests with the scores of the ranker, in final order."""
         if self.ranker is not None and self.catalogue.ranked is not None:
+            if self.ranker.rows.retrieved:
+                each(states, self._fill)
             self.ranker.rank(states, self.catalogue.ranked, self._explorer)
         else:
             each(states, self._explore)
@@ -243,6 +258,11 @@ class OnlineFunnel:
         for state in states:
             state.seconds["total"] = spent
         return [state.result() for state in states]
+
+    def _fill(self, state: RequestState) -> None:
+        """Fill the columns of retrieval that the ranker reads of the candidates."""
+        wanted = () if self.ranker is None else self.ranker.rows.retrieved
+        state.columns = columns_of(wanted, state, self.catalogue)
 
     def _explore(self, state: RequestState) -> None:
         """Draw the order of candidates that no ranker orders."""

@@ -76,8 +76,8 @@ class OnlineRanker:
         self._encoder = RequestEncoder(scorer.encoder, own, pairs)
         self._own = RowEncoder(scorer.encoder, self._encoder.user.columns)
         self._pairs = Cleaner(self._encoder.pairs.schema, with_labels=False)
-        counted = [count.column for count in rows.counts]
-        self._framed = [name for name in self._pairs.sources() if name not in counted]
+        filled = [*(count.column for count in rows.counts), *rows.retrieved]
+        self._framed = [name for name in self._pairs.sources() if name not in filled]
         cleaner = scorer.cleaner(extras=[*blends.by, *self._framed])
         self._query = _side(cleaner, [], rows, of_query=True)
         self._types = list(dict.fromkeys([*scorer.typed, *blends.by]))
@@ -126,7 +126,11 @@ class OnlineRanker:
         state.blend = self.blends.own if override is None else self.blends.of(override)
         query = self.query(self._row(state))
         state.found = replace(state.found, unseen=query.unseen)
-        return query, self._readable(state, items.take(state.found.places))
+        rows = items.take(state.found.places)
+        if state.columns:
+            frame = pl.DataFrame([*rows.frame.get_columns(), *state.columns])
+            rows = replace(rows, frame=frame)
+        return query, self._readable(state, rows)
 
     def _score(self, state: RequestState, query: RankerQuery, rows: RankerItems) -> None:
         """Compute the logits of a request's candidates."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from crosstower.blending.blender import FittedBlend
@@ -166,8 +167,9 @@ class RequestState:
     `rules` are those of the bundle and the request, `where` is its condition with theirs.
     `size` is the number of candidates, `row` the query as the retriever reads it (None where
     popular items stand in for the retrieved ones) and `vector` `[1, D]` the encoded query;
-    `nearest` are the items nearest to it, `excluded` places to leave out. `found` are the
-    candidates that the ranker can read; they get `logits` `[C]` by task, then `scores`.
+    `nearest` are the items nearest to it, `excluded` places to leave out. `retrieved` is what
+    retrieval has found. `found` are the candidates that the ranker can read, `columns` `[C]` those
+    of retrieval that it reads; they get `logits` `[C]` by task, then `scores`.
     """
 
     request: FunnelRequest
@@ -180,7 +182,9 @@ class RequestState:
     vector: NDArray[np.float32] | None = None
     nearest: Part = NOTHING
     excluded: Indices = field(default_factory=lambda: NO_ITEMS)
+    retrieved: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
     found: Ranked = field(default_factory=lambda: Ranked(NO_ITEMS, np.empty(0)))
+    columns: tuple[pl.Series, ...] = ()
     blend: FittedBlend | None = None
     logits: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     arrays: RawArrays = field(default_factory=lambda: RawArrays({}, {}))

@@ -18,6 +18,7 @@ from crosstower.data.sources.joins import JoinMatch
 from crosstower.errors import BundleError, CrosstowerError
 from crosstower.evaluation.metrics.drift import reference_of
 from crosstower.funnel.funnel import CANDIDATES, Funnel
+from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.funnel.rows import RowMaker
 from crosstower.ranking.ranker import Ranker
 from crosstower.ranking.scorer import PREDICTION
@@ -102,6 +103,7 @@ def make_bundle(
     if not isinstance(given, Sequence):
         raise BundleError(f"runs: expected one or two runs or their folders, got {described(runs)}")
     retrieval, ranking = _by_kind([Run.of(run) for run in given])
+    _check_retrieval(retrieval, ranking)
     candidates = candidates or _candidates(retrieval)
     chosen = given_rules(rules) or _recipe_rules(ranking, retrieval)
     exploration = given_exploration(explore)
@@ -245,6 +247,18 @@ class _Maker:
             read = {*names, *run.recipe.served_schema.sources()}
             names = [n for n in [*names, *short] if n in read and n in items.columns]
         return list(dict.fromkeys(names))
+
+
+def _check_retrieval(retrieval: Run | None, ranking: Run | None) -> None:
+    """Refuse a ranker without the retriever whose columns it reads."""
+    if ranking is None or retrieval is not None:
+        return
+    read = [name for name in RETRIEVED if name in ranking.recipe.served_schema.sources()]
+    if read:
+        raise BundleError(
+            f"{ranking.folder}: reads {' and '.join(read)}, which a retriever gives; bundle it with"
+            " the retrieval run whose scores it was trained on"
+        )
 
 
 def _recipe_rules(*runs: Run | None) -> Rules | None:

@@ -15,6 +15,7 @@ from crosstower.data.reading import training_source
 from crosstower.data.sources.source import open_source, require_columns
 from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError, RecipeError, RunError
+from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.ranking.data import evaluation_columns
 from crosstower.recipe.event_count import EventCount
 from crosstower.recipe.event_list import EventList
@@ -158,7 +159,8 @@ def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
 
     Raises:
         RunError: a run is missing, or not that of the bundle.
-        RecipeError: the time of the rows is an input of a model.
+        RecipeError: the time of the rows is an input of a model, or the ranker reads columns of
+            retrieval, which event rows do not have.
 
     """
     served = {RETRIEVAL: bundle.retrieval, RANKING: bundle.ranking}
@@ -173,8 +175,19 @@ def stages_of(bundle: Bundle, folder: Path | None, runs: Runs) -> list[Stage]:
             starts[name] = run_of(getattr(runs, name), key=key)
             check_weights(starts[name], run, key=key)
             recipes[name] = starts[name].recipe
+        _check_columns(recipes[name])
     column = time_column(recipes.get(RETRIEVAL), recipes.get(RANKING))
     return [Stage(name, recipes[name], starts[name], column) for name in found]
+
+
+def _check_columns(recipe: Recipe) -> None:
+    read = [name for name in RETRIEVED if name in recipe.schema_.sources()]
+    if read:
+        raise RecipeError(
+            f"{recipe.name}: reads {' and '.join(read)}, which rows made of events do not have, as"
+            " the retriever is trained on the same events; train both with crosstower fit and"
+            " crosstower features, and make a bundle"
+        )
 
 
 def keep_recipes(stages: Sequence[Stage], folder: Path) -> None:
