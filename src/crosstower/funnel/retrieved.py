@@ -63,7 +63,7 @@ class Retrieved:
         at, column = np.nonzero(self.places[own] >= 0)
         places = self.places[own][at, column]
         width = int(max(places.max(initial=0), item.max(initial=0))) + 1
-        ranks = self.ranks[own][at, column]
+        ranks = self.ranks[own][at, column].astype(np.int64)
         return ranks_at(at * width + places, ranks, row * width + item)
 
 

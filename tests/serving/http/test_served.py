@@ -1,5 +1,6 @@
 """A bundle as a worker serves it: changes of items, and the metrics of its lists."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ from crosstower.serving.bundle.live import Live
 from crosstower.serving.http.item_changes import ItemChanges
 from crosstower.serving.http.metrics import ServerMetrics
 from crosstower.serving.http.served import Served
+from crosstower.serving.state.events import Event
 from crosstower.serving.state.state import State
 
+from ...fixtures.live_films import UNTIL
+from ...fixtures.sourced_films import SourcedFilms
 from .client import LISTING
 
 
@@ -63,3 +67,32 @@ def test_lists_and_drift_are_counted_by_version(live: Live, tmp_path: Path) -> N
     drift = [line for line in lines if line.startswith("crosstower_score_drift{")]
     assert {"click", "booking"} == {line.split('task="')[1].split('"')[0] for line in drift}
     assert all(label in line and float(line.split()[-1]) > 0 for line in drift)
+
+
+def test_trending_items_follow_the_events(sourced_films: SourcedFilms, tmp_path: Path) -> None:
+    live = Live.open(sourced_films.bundle)
+    funnel, start = live.needs_funnel, datetime.fromtimestamp(UNTIL, UTC)
+
+    def trending() -> dict[str, float]:
+        found = funnel.recommend(FunnelRequest(None, {"device": "tv"}))
+        assert found.sources is not None
+        ids = funnel.catalogue.items.ids(found.places)
+        hits = {item: found.sources.of(row).get("trending") for row, item in enumerate(ids)}
+        return {item: hit[1] for item, hit in hits.items() if hit is not None}
+
+    with State.open(tmp_path) as state:
+        served = Served(live, state, ItemChanges(state), ServerMetrics())
+        served.catch_up(state.heads())
+        before = trending()
+        times = [start + timedelta(seconds=i) for i in range(1, 31)]
+        state.add_events(
+            [
+                Event(event_id=f"e{i}", type="click", user=None, item_id="f05", time=time)
+                for i, time in enumerate(times)
+            ]
+        )
+        served.catch_up(state.heads())
+        assert trending() == before  # until the second is over
+        assert not served.renew()
+        assert trending()["f05"] >= 30
+        assert "f05" not in before

@@ -32,7 +32,7 @@ class Trend:
     the training rows, whatever the time is. As of counters, its old edge is that of one of 64
     buckets: it covers up to 1/64 more than its length. Memory is that of `WindowCounts`.
 
-    >>> films, times = pl.Series(["f1", "f2", "f1"]), np.array([10, 20, 70]) * SECOND
+    >>> films, times = pl.Series(["f1", "f2", "f1"]), np.array([5, 20, 70]) * SECOND
     >>> trend = Trend(60.0, Trend.fit(60.0, films, times))
     >>> trend.counts(pl.Series(["f1", "f2"])).tolist()
     [1, 1]
