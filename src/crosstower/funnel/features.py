@@ -63,8 +63,8 @@ def retrieval_features(
 
     A score of a row that the retriever has learned from would leak its label. Rows up to the last
     training row of the retriever are therefore left out: all others are scored by a model, and by
-    sources, of earlier rows only. The history of a row are the positives of its user strictly
-    before the row: of the rows of the run, and after their end of `data`, as a server has them.
+    sources, of earlier rows only. The history of a row is its user's positives strictly
+    before the row: those of the run, and after their end those of `data`, as in a server.
 
     Args:
         run: a retrieval run, or its folder; its recipe has a time column, and splits by time.
