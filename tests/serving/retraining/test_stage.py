@@ -43,6 +43,14 @@ def test_stages_go_on_from_the_runs_of_the_bundle(live_films: LiveFilms) -> None
     assert second.needed == ("had", "device", "film", "genre", "liked")
 
 
+def test_sample_weights_are_needed() -> None:
+    tasks = {"click": {"kind": "binary", "sample_weight": "w"}, "stay": "regression"}
+    plain = {"columns": {"u": "categorical"}, "tasks": tasks}
+    recipe = Recipe.model_validate({"schema": plain, "data": {"path": "rows.parquet"}})
+    stage = Stage("ranking", recipe, None, "time")  # type: ignore[arg-type]
+    assert stage.needed == ("u", "click", "stay", "w")
+
+
 def test_runs_of_another_bundle_are_refused(live_films: LiveFilms) -> None:
     with pytest.raises(RunError, match=r"runs.retrieval: missing; the first retraining continues"):
         stages_of(live_films.bundle, None, Runs(ranking=str(live_films.ranking.folder)))
