@@ -13,6 +13,7 @@ import crosstower as ct
 from crosstower.errors import DataError, RecipeError
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC
 from crosstower.fitting.fit import fit
+from crosstower.losses.registry import task_losses_of
 from crosstower.ranking.monitor import ranking_monitor
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.training.history import history
@@ -29,7 +30,8 @@ def test_gauc_cannot_be_watched_without_a_group(recipe_text: str, folder: Path) 
 def monitor_of(kind: str, metric: str | None) -> tuple[str, bool]:
     schema = {"columns": {"x": "numeric"}, "tasks": {"y": kind}}
     training = {"monitor": metric and f"y.{metric}"}
-    return ranking_monitor(Recipe.model_validate({"schema": schema, "training": training}))
+    recipe = Recipe.model_validate({"schema": schema, "training": training})
+    return ranking_monitor(recipe, task_losses_of(recipe.schema_.tasks))
 
 
 def test_the_default_metric_of_each_kind_can_be_watched() -> None:

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from crosstower.errors import RecipeError
+from crosstower.losses.registry import task_losses_of
 from crosstower.ranking.monitor import all_loss, ranking_monitor
 from crosstower.recipe.recipe import Recipe
 
@@ -12,18 +13,22 @@ def recipe_of(task: dict[str, object], **training: object) -> Recipe:
     return Recipe.model_validate({"schema": schema, "training": training})
 
 
+def watched(recipe: Recipe) -> tuple[str, bool]:
+    return ranking_monitor(recipe, task_losses_of(recipe.schema_.tasks))
+
+
 def test_the_default_is_the_metric_nearest_to_the_loss() -> None:
     binary = {"kind": "binary"}
-    assert ranking_monitor(recipe_of(binary)) == ("y.log_loss", False)
+    assert watched(recipe_of(binary)) == ("y.log_loss", False)
     weighted = recipe_of({**binary, "sample_weight": "w"})
-    assert ranking_monitor(weighted) == ("y.weighted_log_loss", False)
-    assert ranking_monitor(recipe_of({**binary, "loss": "bpr"}, group="q")) == ("y.ndcg@10", True)
-    assert ranking_monitor(recipe_of({**binary, "loss": "jrc"}, group="q"))[0] == "y.log_loss"
+    assert watched(weighted) == ("y.weighted_log_loss", False)
+    assert watched(recipe_of({**binary, "loss": "bpr"}, group="q")) == ("y.ndcg@10", True)
+    assert watched(recipe_of({**binary, "loss": "jrc"}, group="q"))[0] == "y.log_loss"
 
 
 def test_the_order_of_groups_can_be_watched_with_any_loss() -> None:
     recipe = recipe_of({"kind": "binary"}, group="q", monitor="y.mrr@10")
-    assert ranking_monitor(recipe) == ("y.mrr@10", True)
+    assert watched(recipe) == ("y.mrr@10", True)
     assert recipe.evaluation.group == "q"
 
 
@@ -36,7 +41,7 @@ def test_the_order_of_groups_can_be_watched_with_any_loss() -> None:
 )
 def test_a_metric_that_lacks_its_column_is_refused(metric: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        ranking_monitor(recipe_of({"kind": "binary"}, monitor=f"y.{metric}"))
+        watched(recipe_of({"kind": "binary"}, monitor=f"y.{metric}"))
 
 
 def test_the_loss_of_all_tasks_is_the_mean_of_the_relative_ones() -> None:

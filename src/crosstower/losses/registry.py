@@ -195,12 +195,13 @@ def task_losses_of(
 
 def _task_loss_of(name: str, task: Task, shares: Mapping[str, float] | None) -> Loss:
     key = f"schema.tasks.{name}.loss"
+    given, options = task.loss_name, task.loss_options
     loss = LOSSES.get(
-        task.loss_name or DEFAULT_LOSS[task.kind],
+        given or DEFAULT_LOSS[task.kind],
         where=f"{key}: for {task.kind}",
         fits=lambda loss: task.kind in loss.kinds,
     )
-    loss = replace(loss, compute=_with_options(loss, task.loss_options, where=key))
+    loss = replace(loss, compute=_with_options(loss, options, where=key))
     if not isinstance(task, Binary):
         return loss
     _check_labels(name, task, loss)

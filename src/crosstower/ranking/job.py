@@ -103,7 +103,7 @@ class RankingJob:
         self.recipe, self.world = recipe, world
         self.losses = task_losses_of(recipe.schema_.tasks)
         check_groups(self.losses, recipe.training.group)
-        self.monitor = ranking_monitor(recipe)
+        self.monitor = ranking_monitor(recipe, self.losses)
         self.kinds = recipe.schema_.kinds()
         check_calibration(recipe.calibration, self.kinds)
         if recipe.blend is not None:
@@ -135,8 +135,8 @@ class RankingJob:
         self.prepared = prepare(
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
-        counts = self.recipe.schema_.counts()
-        self.counted = source if counts and isinstance(source, CountedSource) else None
+        counts = isinstance(source, CountedSource) and self.recipe.schema_.counts()
+        self.counted = source if counts else None
         facts = self.prepared.facts
         counted = tuple(match.sentence for match in count_matches(source))
         self._take(self.prepared, facts.model_copy(update={"notes": (*counted, *facts.notes)}))
@@ -243,8 +243,8 @@ class RankingJob:
 
     def save(self, folder: Path) -> None:
         """Write what recognises the training rows, and the counts at the end of the event logs."""
-        self.prepared.fingerprints.save(folder)
         self._save_counts(folder)
+        self.prepared.fingerprints.save(folder)
 
     def _save_counts(self, folder: Path) -> None:
         if self.counted is not None:

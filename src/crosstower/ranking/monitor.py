@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from crosstower.errors import RecipeError
 from crosstower.evaluation.metrics.registry import METRICS
 from crosstower.evaluation.metrics.tasks import DEFAULT_METRIC, RANKING_METRIC, WEIGHTED_METRIC
-from crosstower.losses.registry import task_losses_of
+from crosstower.losses.registry import Loss
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
+from crosstower.recipe.tasks import Task
 
 
-def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
+def ranking_monitor(recipe: Recipe, losses: Mapping[str, Loss]) -> tuple[str, bool]:
     """Return TASK.METRIC to watch, and whether higher is better.
+
+    Args:
+        recipe: with tasks.
+        losses: by task.
 
     Raises:
         RecipeError: there is no such metric, or it needs groups.
@@ -23,7 +28,7 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
     first = next(iter(tasks))
     if recipe.training.monitor == ALL_LOSS:
         return ALL_LOSS, False
-    monitor = recipe.training.monitor or f"{first}.{_default_metric(recipe, first)}"
+    monitor = recipe.training.monitor or f"{first}.{_default_metric(tasks[first], losses[first])}"
     task, _, metric = monitor.rpartition(".")
     kind = tasks[task].kind
     watched = METRICS.get(
@@ -40,10 +45,9 @@ def ranking_monitor(recipe: Recipe) -> tuple[str, bool]:
     return monitor, watched.better == "higher"
 
 
-def _default_metric(recipe: Recipe, name: str) -> str:
+def _default_metric(task: Task, loss: Loss) -> str:
     """Return the metric to watch for a task: the one nearest to its loss."""
-    task = recipe.schema_.tasks[name]
-    if not task_losses_of({name: task})[name].calibrated:
+    if not loss.calibrated:
         return RANKING_METRIC
     return DEFAULT_METRIC[task.kind] if task.sample_weight is None else WEIGHTED_METRIC[task.kind]
 
