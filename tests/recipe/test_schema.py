@@ -88,3 +88,15 @@ def test_options_of_a_shared_table_belong_to_its_owner() -> None:
 def test_a_model_must_not_read_its_label(columns: dict, task: object) -> None:
     with pytest.raises(ValidationError, match="which is the label of task 'y'"):
         schema(columns, {"y": task})
+
+
+def test_counts_of_events_come_before_their_lists() -> None:
+    both = schema(
+        {
+            "item": "categorical",
+            "had": {"kind": "sequence", "table": "item", "event": "click", "by": "user"},
+            "clicks": {"kind": "counter", "event": "click", "by": "user", "window": "7d"},
+        }
+    )
+    assert both.event_inputs() == (*both.counts(), *both.event_lists())
+    assert [type(one).__name__ for one in both.event_inputs()] == ["EventCount", "EventList"]

@@ -47,15 +47,13 @@ class Bias(FrozenModel):
         return {"columns": plain} if isinstance(plain, list | tuple) else plain
 
 
-def check_bias(bias: Bias | None, schema: Schema, *, retrieves: bool) -> None:
+def check_bias(bias: Bias, schema: Schema, *, retrieves: bool) -> None:
     """Refuse columns that a bias tower cannot read alone.
 
     Raises:
         ValueError: names the column.
 
     """
-    if bias is None:
-        return
     if retrieves:
         raise ValueError(
             "bias: not allowed in a retrieval recipe, which learns from positives; use it in the"

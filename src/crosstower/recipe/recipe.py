@@ -258,7 +258,8 @@ class Recipe(FrozenModel):
 
     @model_validator(mode="after")
     def _bias_is_read_alone(self) -> Self:
-        check_bias(self.bias, self.schema_, retrieves=self.retrieval is not None)
+        if self.bias is not None:
+            check_bias(self.bias, self.schema_, retrieves=self.retrieval is not None)
         return self
 
     @model_validator(mode="after")
@@ -318,6 +319,10 @@ def load_recipe(path: str | Place, overrides: Overrides | None = None) -> Recipe
     """
     expected = "the path or address of a YAML file"
     place = place_argument("recipe", path, error=RecipeError, expected=expected)
+    return _load(place, overrides)
+
+
+def _load(place: Place, overrides: Overrides | None) -> Recipe:
     try:
         text = read_text(place)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
@@ -327,7 +332,7 @@ def load_recipe(path: str | Place, overrides: Overrides | None = None) -> Recipe
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{place}: cannot be read: {error}") from error
-    return parse_recipe(text, overrides, folder=place.parent, name=place.stem)
+    return _parse(text, overrides, folder=place.parent, name=place.stem)
 
 
 def parse_recipe(
@@ -352,6 +357,14 @@ def parse_recipe(
         RecipeError: the text is not YAML, a key is wrong, or an argument is of another type.
 
     """
+    if folder is not None:
+        folder = place_argument("folder", folder, error=RecipeError, expected="a folder")
+    return _parse(text, overrides, folder=folder, name=name)
+
+
+def _parse(
+    text: str, overrides: Overrides | None, *, folder: Place | None, name: str | None
+) -> Recipe:
     try:
         plain: Any = read_yaml(text)
     except AttributeError:  # neither text nor bytes
@@ -369,8 +382,7 @@ def parse_recipe(
     if name is not None:
         plain.setdefault("name", name)
     if folder is not None:
-        where = place_argument("folder", folder, error=RecipeError, expected="a folder")
-        anchor_paths(plain, where)
+        anchor_paths(plain, folder)
     return validate(Recipe, plain)
 
 
@@ -393,4 +405,4 @@ def as_recipe(recipe: Any, overrides: Overrides | None = None) -> Recipe:
         )
     place = place_of(recipe, error=RecipeError)
     is_folder = isinstance(place, Path) and place.is_dir()
-    return load_recipe(place / "recipe.yaml" if is_folder else place, overrides)
+    return _load(place / "recipe.yaml" if is_folder else place, overrides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from crosstower.errors import did_you_mean
 from crosstower.recipe.event_count import EventCount
@@ -53,12 +53,12 @@ class Schema(FrozenModel):
     columns: Columns = Field(description="Columns by name.")
     tasks: dict[str, Task] = Field(default={}, description="Tasks by name.")
 
-    @field_validator("columns", "tasks", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _kind_alone(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: {"kind": v} if isinstance(v, str) else v for k, v in value.items()}
+    def _kind_alone(cls, plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            return plain
+        return {key: _with_kinds(section) for key, section in plain.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -143,6 +143,10 @@ class Schema(FrozenModel):
         lists = (c.event_list(name, self.columns) for name, c in self.columns.items())
         return tuple(found for found in lists if found is not None)
 
+    def event_inputs(self) -> tuple[EventCount | EventList, ...]:
+        """Return what the model reads of earlier events: `counts`, then `event_lists`."""
+        return (*self.counts(), *self.event_lists())
+
     def part(self, names: list[str]) -> Schema:
         """Return a schema with some of the columns and no tasks."""
         kept = {n: c for n, c in self.columns.items() if n in names}
@@ -167,3 +171,10 @@ class Schema(FrozenModel):
         """Return the data columns of labels and true probabilities, without repeats."""
         names = [task.column or name for name, task in self.tasks.items()]
         return list(dict.fromkeys(names + list(self.truths().values())))
+
+
+def _with_kinds(section: Any) -> Any:
+    """Return columns or tasks by name, each kind that stands alone as a mapping."""
+    if not isinstance(section, dict):
+        return section
+    return {name: {"kind": one} if isinstance(one, str) else one for name, one in section.items()}

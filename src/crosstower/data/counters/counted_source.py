@@ -166,8 +166,7 @@ def count_matches(source: Source) -> tuple[CountMatch, ...]:
     """Return how many rows of a source had events in its last complete pass, by count and list."""
     if not isinstance(source, CountedSource):
         return ()
-    schema = source.history.recipe.schema_
-    counts = (*schema.counts(), *schema.event_lists())
+    counts = source.history.recipe.schema_.event_inputs()
     found = {count: source.found[count.column] for count in counts if count.column in source.found}
     return tuple(CountMatch(count, rows, some) for count, (rows, some) in found.items())
 
@@ -213,8 +212,8 @@ def counted(source: Source, recipe: Recipe) -> Source:
         RecipeError: the recipe names no log of events, or no time column.
 
     """
-    wanted = (*recipe.schema_.counts(), *recipe.schema_.event_lists())
-    if {one.column for one in wanted} <= set(source.columns()):
+    wanted = {one.column for one in recipe.schema_.event_inputs()}
+    if not wanted or wanted <= set(source.columns()):
         return source  # nothing to read, or there already
     return CountedSource(source, event_history(recipe))
 

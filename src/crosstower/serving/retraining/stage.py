@@ -17,8 +17,6 @@ from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.ranking.data import evaluation_columns
-from crosstower.recipe.event_count import EventCount
-from crosstower.recipe.event_list import EventList
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
@@ -82,8 +80,7 @@ class Stage:
     @property
     def event_columns(self) -> tuple[EventCount | EventList, ...]:
         """Counts and histories that earlier events give the model."""
-        schema = self.recipe.schema_
-        return (*schema.counts(), *schema.event_lists())
+        return self.recipe.schema_.event_inputs()
 
     def _before_joins(self, names: Sequence[str]) -> tuple[str, ...]:
         added = {name for more in self.added.values() for name in more}
