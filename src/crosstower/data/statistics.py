@@ -145,14 +145,15 @@ class DatasetCounter:
             joins: share of the rows that found their key in each joined table.
 
         """
+        unseen = self.unseen.sentences("test values")
+        fingerprints, fingerprint = self.hashes.finish()
         rates: dict[str, dict[str, float]] = {}
         for (task, part), labels in self.labels.items():
             if labels.count:
                 rates.setdefault(task, {})[part] = labels.mean
-        notes = self._missing(self.unseen.sentences("test values"))
+        notes = self._missing(unseen)
         if self.implications is not None:
             notes += self.implications.notes()
-        fingerprints, fingerprint = self.hashes.finish()
         notes += _repeated(fingerprints.repeated)
         stats = DatasetStats(
             source=source,

@@ -96,7 +96,8 @@ class EmbeddingStore(nn.Module):
         super().__init__()
         used = [(i, f) for i, f in enumerate(codes) if f.dim != 0]
         places, self._sizes = places_of_tables([*(f for _, f in used), *lists], dim)
-        zeros = reserved_rows(places)
+        self._code_rows = code_rows_of([*(f for _, f in used), *lists], places)
+        self._groups, zeros = grouped_by_width(used, places), reserved_rows(places)
         self.tables = nn.ParameterDict(
             {
                 width: normal_rows(count, int(width), init_std, zeros=zeros[width])
@@ -113,8 +114,6 @@ class EmbeddingStore(nn.Module):
             pool = build_pooling(f, int(places[f.table].width), dropout=dropout)
             if pool is not None:
                 self.pools[str(i)] = pool
-        self._code_rows = code_rows_of([*(f for _, f in used), *lists], places)
-        self._groups = grouped_by_width(used, places)
         self._lists = [f.name for f in lists]
         self._frozen = frozenset[Place]()
         for width, (columns, offsets) in self._groups.items():

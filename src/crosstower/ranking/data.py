@@ -107,7 +107,8 @@ def prepare(
     if recipe.data.engine == "daft":
         open_daft(recipe.data.runner)  # what is missing is an error before anything is read
     schema, extras = recipe.schema_, evaluation_columns(recipe)
-    named = [*schema.sources(), *schema.label_sources(), *extras]
+    weights, labels = schema.sample_weights(), schema.label_sources()
+    named = [*schema.sources(), *labels, *extras]
     require_columns(source, named)
     splitter = splitter_of(recipe, source)
     cleaner = Cleaner(
@@ -117,36 +118,44 @@ def prepare(
         amounts=recipe.amounts,
         clocks=splitter.clocks,
         group=recipe.training.group,
-        weights=schema.sample_weights(),
+        weights=weights,
     )
     times = [clock.column for clock in splitter.clocks]
     columns = list(dict.fromkeys([*named, *splitter.columns, *times]))
     reading = RowReading(source, columns, cleaner, splitter, on_progress)
     go = _by_daft if recipe.data.engine == "daft" else _here
-    return go(recipe, reading, encoder or EncoderFit(schema), spill)
+    return go(recipe, reading, extras, encoder or EncoderFit(schema), spill)
 
 
 def _here(
-    recipe: Recipe, reading: RowReading, encoder: Encoder | EncoderFit, spill: Path
+    recipe: Recipe,
+    reading: RowReading,
+    extras: list[str],
+    encoder: Encoder | EncoderFit,
+    spill: Path,
 ) -> Prepared:
     """Go over the rows in this process."""
     if isinstance(encoder, EncoderFit):
         learn(reading, encoder)
         encoder = _finished(encoder, reading)
     rows = {split: EncodedRows(spill / split, memory_of(recipe, split)) for split in SPLITS}
-    targets, census = encode(reading, encoder, evaluation_columns(recipe), rows)
+    targets, census = encode(reading, encoder, extras, rows)
     return _counted(recipe, reading, encoder, rows, (targets, census))
 
 
 def _by_daft(
-    recipe: Recipe, reading: RowReading, encoder: Encoder | EncoderFit, spill: Path
+    recipe: Recipe,
+    reading: RowReading,
+    extras: list[str],
+    encoder: Encoder | EncoderFit,
+    spill: Path,
 ) -> Prepared:
     """Go over the rows piece by piece; the encoded ones are in shards."""
     pieces = PieceByPiece(reading, recipe.data.runner)
     if isinstance(encoder, EncoderFit):
         pieces.learn(encoder)
         encoder = _finished(encoder, reading)
-    found = pieces.encode(encoder, evaluation_columns(recipe), spill)
+    found = pieces.encode(encoder, extras, spill)
     rows = {
         split: ShardedRows(spill / split, shards, memory_of(recipe, split))
         for split, shards in found.shards.items()
@@ -168,13 +177,16 @@ def _counted(
 ) -> Prepared:
     """Check the counts of all rows, and put the parts together."""
     targets, census = found
-    census.check(encoder.schema, splits_of(recipe.data.split))
+    split = recipe.data.split
+    needed, words = splits_of(split), split_words(split, reading.splitter.clocks)
+    joins = join_matches(reading.source)
+    census.check(encoder.schema, needed)
     _check_weights(encoder.schema, rows)
     joined = {split: pl.concat(frames) for split, frames in targets.items()}
     facts, fingerprints = census.finish(
         source=reading.source.name,
-        split=split_words(recipe.data.split, reading.splitter.clocks),
-        joins=join_matches(reading.source),
+        split=words,
+        joins=joins,
     )
     return Prepared(encoder, dict(rows), joined, facts, fingerprints)
 

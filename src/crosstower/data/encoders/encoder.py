@@ -83,8 +83,10 @@ class Encoder:
             labels = torch.empty(rows, 0)
             return Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
         labels = torch.from_numpy(encode_labels(self.schema, self.label_scales, frame))
-        batch = Batch(torch.from_numpy(codes), torch.from_numpy(numbers), lists, labels)
-        return batch.with_extras(encode_groups(self.schema, frame))
+        extras = encode_groups(self.schema, frame)
+        groups, weights = extras.get("groups"), extras.get("weights")
+        inputs = torch.from_numpy(codes), torch.from_numpy(numbers), lists
+        return Batch(*inputs, labels, groups=groups, weights=weights)
 
     def decode(
         self, logits: Mapping[str, NDArray[Any]], *, kept: Mapping[str, float] | None = None
@@ -100,9 +102,8 @@ class Encoder:
     def _plan(self) -> _Plan:
         columns = self.schema.columns
         names = [n for n in columns if self.only is None or n in self.only]
-        kinds = {name: columns[name].resolved(columns) for name in names}
         heads = tuple(Head(name, task.kind) for name, task in self.schema.tasks.items())
-        return _plan_of(kinds, self.states, heads)
+        return _plan_of({name: columns[name] for name in names}, columns, self.states, heads)
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,13 @@ class _Plan:
 
 
 def _plan_of(
-    kinds: Mapping[str, Kind], states: Mapping[str, Any], heads: tuple[Head, ...]
+    read: Mapping[str, Kind],
+    columns: Mapping[str, Kind],
+    states: Mapping[str, Any],
+    heads: tuple[Head, ...],
 ) -> _Plan:
+    """Return the plan of the columns that are `read`; the owners of their tables are `columns`."""
+    kinds = {name: kind.resolved(columns) for name, kind in read.items()}
     inputs = {name: kind.inputs(name, states.get(name)) for name, kind in kinds.items()}
     coders = {name: kind.coder(states.get(name)) for name, kind in kinds.items()}
     for name, kind in kinds.items():

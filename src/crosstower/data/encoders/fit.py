@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -135,7 +136,7 @@ class EncoderFit:
 
     def draft(self) -> Encoder:
         """Return the encoder of the rows so far, of which there may be none."""
-        states = {name: _state_of(name, learner) for name, learner in self._learners.items()}
+        states = _states_of(self._learners)
         if self.start is not None:
             return self._moved(states, self.start[0])
         labels = {name: fit.scale for name, fit in self._labels.items()}
@@ -177,14 +178,18 @@ class EncoderFit:
         )
 
 
-def _state_of(column: str, learner: Learner) -> Any:
+def _states_of(learners: Mapping[str, Learner]) -> dict[str, Any]:
+    """Return what each column has learned."""
+    states, column = dict[str, Any](), ""
     try:
-        return learner.finish()
+        for column, learner in learners.items():
+            states[column] = learner.finish()
     except RecipeError as error:  # of numbers whose squares exceed the range of floats
         raise DataError(
             f"column '{column}': its training values cannot be fitted: {error}; divide large"
             " numbers, or set transform: quantile"
         ) from error
+    return states
 
 
 def _unreadable(column: str, cause: str) -> str:
