@@ -24,7 +24,6 @@ from crosstower.nn.embedding import EmbeddingStore
 from crosstower.recipe.own_columns import PREDICTION
 from crosstower.recipe.recipe import Recipe, parse_recipe
 from crosstower.recipe.schema import Schema
-from crosstower.recipe.training import Training
 from crosstower.retrieval.query_tower import query_difference
 from crosstower.retrieval.retriever import Retriever
 from crosstower.training.optimizers import build_optimizers
@@ -335,7 +334,7 @@ def test_a_freeze_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="leaves nothing to train"):
         fit(Recipe.model_validate(plain), out=tmp_path / "two", warm_start=one, quiet=True)
     with pytest.raises(RecipeError, match="needs a two_tower model, got Linear"):
-        freeze(torch.nn.Linear(1, 1), Training(freeze="query_tower"))
+        freeze(torch.nn.Linear(1, 1), "query_tower")
 
 
 def codes_of(run: Run, codes: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,7 @@ def fit(
     free = partial(refuse_existing, folder, overwrite=overwrite, start=warm_start, recipe=recipe)
     check_processes(recipe.training, processes())
     world = open_world(device, timeout=recipe.training.timeout)
-    again = world.first(partial(_began, folder))
+    again = restarts() > 0 and world.first((folder / "run.json").is_file)  # has begun before
     resume, warm_start = resume or again, None if again else warm_start
     job, models, notes = check_recipe(recipe, world)
     stored = _stored(prepared, recipe, data, warm_start, world)
@@ -198,11 +198,6 @@ def _is_made(recipe: Any) -> bool:
     return isinstance(recipe, Recipe | Schema)
 
 
-def _began(folder: Path) -> bool:
-    """Return whether this fit had begun its run before its processes were started again."""
-    return restarts() > 0 and (folder / "run.json").is_file()
-
-
 def _stored(
     prepared: Any, recipe: Recipe, data: Any, warm_start: Any, world: World
 ) -> PreparedFolder | None:
@@ -231,9 +226,10 @@ def _train(
         for name in run.info.models:
             for seed in run.info.seeds:
                 training = OneTraining(run, job, device, name, seed, world)
-                if world.first(training.is_over):
+                words = world.first(training.reopen)
+                if words is None:
                     continue
-                if words := world.first(training.reopen):
+                if words:
                     console.print(words, markup=False, highlight=False, soft_wrap=True)
                 with tracking.training(name, seed) as observers:
                     replace(training, observers=observers).go(bar, finish=finish)
@@ -293,7 +289,8 @@ def create_run(
         overwrite: remove the run in the folder, if there is one.
 
     """
-    check_vectors(recipe, job.encoder)
+    if recipe.training.pretrained:
+        check_vectors(recipe, job.encoder)
     facts = job.facts
     info = RunInfo(
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -68,7 +68,7 @@ class OneTraining:
         """Folder of its files."""
         return self.run.model_folder(self.name, self.seed)
 
-    def is_over(self) -> bool:
+    def _is_over(self) -> bool:
         """Return whether it has ended under the recipe's limits, and was tested."""
         last = self.folder / LAST
         if not all(
@@ -78,14 +78,22 @@ class OneTraining:
         return is_over(read_position(last), limits_of(self.run.recipe.training))
 
     def reopen(self) -> str | None:
-        """Remove what was made from weights that will change; return a sentence about an index."""
+        """Remove what was made from weights that will change.
+
+        Returns:
+            A sentence about an index that was removed, empty if none was; None if the training is
+            over, and everything stays.
+
+        """
+        if self._is_over():
+            return None
         stale = [self.folder / name for name in (*self.job.outputs, CALIBRATION, BLEND)]
         stale += [self.run.folder / METRICS, self.run.folder / REPORT]
         for path in stale:
             remove_stored(path)
         index = self.run.folder / INDEX
         if not index.is_dir():
-            return None
+            return ""
         shutil.rmtree(index)
         again = f"crosstower index {self.run.folder}"
         return f"{index}: removed, as its vectors are of the former weights; make it again: {again}"
@@ -146,15 +154,18 @@ class OneTraining:
         with building_in(world, settings):
             section, bias = self.run.info.models[self.name], recipe.bias
             model = build(self.job.encoder.layout, section, bias)
-        if not world.first(lambda: is_stored(last)):  # otherwise a checkpoint has the vectors
+        given = settings.pretrained
+        if given and not world.first(lambda: is_stored(last)):  # else a checkpoint has the vectors
             main = self.name == next(iter(self.run.info.models))
             start_from_vectors(model, recipe, self.job.encoder, world, main=main)
         model = model.to(self.device)
         if settings.tables == "host":
             offload_embeddings(model, "cpu")
         shard(model, world)
-        freeze(model, settings)
-        freeze_pretrained(model, recipe)
+        if settings.freeze is not None:
+            freeze(model, settings.freeze)
+        if given:
+            freeze_pretrained(model, recipe)
         return model
 
     def _start_warm(
@@ -201,7 +212,7 @@ class OneTraining:
         folder.mkdir(parents=True, exist_ok=True)
         monitor, higher = job.monitor
         job.prepare_model(model)
-        objective = job.objective()
+        batches, objective = job.batches(self.seed), job.objective()
         if self.run.info.warm_start is not None:
             self.world.first(lambda: self._start_warm(folder / LAST, model, settings, objective))
         log, name = folder / "metrics.jsonl", f"{self.name} seed {self.seed}{words}"
@@ -209,7 +220,7 @@ class OneTraining:
         watcher = Watcher(bar, name=name, monitor=monitor, log=kept)
         trainer = Trainer(
             model=model,
-            batches=job.batches(self.seed),
+            batches=batches,
             objective=objective,
             settings=settings,
             validate=None if place is not None else job.validate,

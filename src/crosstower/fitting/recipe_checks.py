@@ -34,8 +34,10 @@ def check_recipe(
         RecipeError: names the section and the key.
 
     """
-    check_pretrained(recipe)
-    check_installed(recipe.training.trackers)
+    if recipe.training.pretrained:
+        check_pretrained(recipe)
+    if recipe.training.trackers:
+        check_installed(recipe.training.trackers)
     job, models = _job_of(recipe, world), models_of(recipe)
     notes = [*_unread(recipe, models), *attention_notes(recipe.schema_)]
     return job, models, notes
@@ -56,6 +58,7 @@ def _job_of(recipe: Recipe, world: World) -> Job:
 
 def _unread(recipe: Recipe, models: dict[str, dict[str, Any]]) -> list[str]:
     unread, layout = dict[str, list[str]](), draft_layout(recipe.served_schema)
+    crossed = any(field.dim == 0 for field in layout.codes)
     for name, model in models.items():
         try:
             built = build_empty(layout, model)
@@ -65,7 +68,7 @@ def _unread(recipe: Recipe, models: dict[str, dict[str, Any]]) -> list[str]:
             if name in MODELS.own([name]):
                 continue
             raise
-        for cross in unread_crosses(layout, built):
+        for cross in unread_crosses(layout, built) if crossed else ():
             unread.setdefault(cross, []).append(name)
     return [
         f"{cross}: a cross without dim, which only a wide side reads; not used by"

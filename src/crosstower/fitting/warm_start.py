@@ -71,22 +71,20 @@ def start_of(
     start = Run.of(warm_start)
     check_warm_start(start, recipe, models, seeds)
     for model in models.values() if freezes is not None else ():
-        freeze(build_empty(draft_layout(recipe.schema_), model), recipe.training)
+        freeze(build_empty(draft_layout(recipe.schema_), model), str(freezes))
     return start
 
 
-def freeze(model: nn.Module, settings: Training) -> None:
-    """Freeze the part of a model that `training.freeze` names, if any.
+def freeze(model: nn.Module, part: str) -> None:
+    """Freeze the part of a model that `training.freeze` names.
 
     Raises:
         RecipeError: the model has no towers, or nothing is left to train.
 
     """
-    if settings.freeze is None:
-        return
     if not isinstance(model, TwoTower):
         raise RecipeError(
-            f"training.freeze: {settings.freeze} needs a two_tower model, got"
+            f"training.freeze: {part} needs a two_tower model, got"
             f" {type(model).__name__}; remove the key"
         )
     model.freeze_query_tower()

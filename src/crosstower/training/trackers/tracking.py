@@ -109,8 +109,10 @@ class Tracking:
             write_atomic(self._run.folder / IDS, json.dumps(self._ids, indent=1).encode())
 
     def _records(self, model: str, seed: int) -> list[dict[str, Any]]:
+        if not self._names:
+            return []
         last = self._run.model_folder(model, seed) / LAST
-        return read_position(last).history if self._names and is_stored(last) else []
+        return read_position(last).history if is_stored(last) else []
 
 
 class TrainingTracker:
