@@ -17,6 +17,8 @@ from crosstower.data.times.clocks import clocks_of
 from crosstower.errors import DataError, RecipeError, RunError
 from crosstower.funnel.retrieved_columns import RETRIEVED
 from crosstower.ranking.data import evaluation_columns
+from crosstower.recipe.event_count import EventCount
+from crosstower.recipe.event_list import EventList
 from crosstower.recipe.own_columns import MARK
 from crosstower.recipe.recipe import Recipe, load_recipe
 from crosstower.recipe.split import GivenSplit, RandomSplit, order_of
