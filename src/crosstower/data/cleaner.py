@@ -84,8 +84,7 @@ class Cleaner:
         tasks = self.schema.tasks if self.with_labels else {}
         labels, extras = _labels(tasks), [(extra, raw_name(extra)) for extra in self.extras]
         truths = {n: t.true_probability for n, t in tasks.items() if isinstance(t, Binary)}
-        readers = {label: label_reader(label.task) for label in labels}
-        readings += [Reading(label.name, label.source, read) for label, read in readers.items()]
+        readings += [Reading(one.name, one.source, label_reader(one.task)) for one in labels]
         readings += [Reading(truth_name(n), c, number_cells) for n, c in truths.items() if c]
         readings += [Reading(amount_name(name), name, _amount_cells) for name in self.amounts]
         if self.group is not None:

@@ -196,6 +196,8 @@ def task_losses_of(
 def _task_loss_of(name: str, task: Task, shares: Mapping[str, float] | None) -> Loss:
     key = f"schema.tasks.{name}.loss"
     given, options = task.loss_name, task.loss_options
+    share = (shares or {}).get(name)
+    weights = task.class_weights(share) if isinstance(task, Binary) else (1.0, 1.0)
     loss = LOSSES.get(
         given or DEFAULT_LOSS[task.kind],
         where=f"{key}: for {task.kind}",
@@ -210,7 +212,6 @@ def _task_loss_of(name: str, task: Task, shares: Mapping[str, float] | None) -> 
             f"schema.tasks.{name}.class_weight: balanced, but the share of the label 1 is unknown,"
             " as the rows were prepared without it; prepare them again"
         )
-    weights = task.class_weights((shares or {}).get(name))
     return with_labels(loss, weights=weights, smoothing=task.label_smoothing)
 
 

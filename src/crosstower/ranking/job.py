@@ -44,7 +44,7 @@ from crosstower.ranking.scorer import PREDICTION, calibrated
 from crosstower.recipe.blend import check_blend
 from crosstower.recipe.calibration import check_calibration
 from crosstower.recipe.recipe import ALL_LOSS, Recipe
-from crosstower.recipe.tasks import Rating, Regression
+from crosstower.recipe.tasks import Binary, Rating, Regression
 from crosstower.storage.files import write_parquet
 from crosstower.training.run import CALIBRATION, REFIT, TEST, VALID, Run
 from crosstower.training.trainer import predict_logits
@@ -156,8 +156,12 @@ class RankingJob:
         if self.recipe.training.group is not None:
             check_memory(prepared.rows["train"])
         self.prepared, self.encoder, self.facts = prepared, prepared.encoder, facts
-        shares = {name: mean for name, (mean, _) in self.encoder.label_scales.items()}
-        self.losses = task_losses_of(self.recipe.schema_.tasks, shares)
+        tasks = self.recipe.schema_.tasks
+        if any(
+            isinstance(one, Binary) and one.class_weight == "balanced" for one in tasks.values()
+        ):
+            shares = {name: mean for name, (mean, _) in self.encoder.label_scales.items()}
+            self.losses = task_losses_of(tasks, shares)
         self.batch_size = self.recipe.training.batch_size_for(facts.rows["train"])
 
     def batches(self, seed: int) -> Batches | GroupedBatches:
