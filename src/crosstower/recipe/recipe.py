@@ -252,11 +252,6 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _counters_fit(self) -> Self:
-        check_counters(self.schema_, self.data, retrieves=self.retrieval is not None)
-        return self
-
-    @model_validator(mode="after")
     def _bias_is_read_alone(self) -> Self:
         if self.bias is not None:
             check_bias(self.bias, self.schema_, retrieves=self.retrieval is not None)
@@ -274,6 +269,11 @@ class Recipe(FrozenModel):
                 f"training.monitor: expected TASK.METRIC with a task of {', '.join(tasks)},"
                 f" got '{monitor}'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _counters_fit(self) -> Self:
+        check_counters(self.schema_, self.data, retrieves=self.retrieval is not None)
         return self
 
     @property

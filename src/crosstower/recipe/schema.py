@@ -136,16 +136,18 @@ class Schema(FrozenModel):
 
     def counts(self) -> tuple[EventCount, ...]:
         """Return the counts of earlier events that the model reads, without repeats, in order."""
-        return tuple(dict.fromkeys(n for c in self.columns.values() for n in c.counts()))
+        return tuple(one for one in self.event_inputs() if isinstance(one, EventCount))
 
     def event_lists(self) -> tuple[EventList, ...]:
         """Return the histories that earlier events fill, in the order of their columns."""
-        lists = (c.event_list(name, self.columns) for name, c in self.columns.items())
-        return tuple(found for found in lists if found is not None)
+        return tuple(one for one in self.event_inputs() if isinstance(one, EventList))
 
     def event_inputs(self) -> tuple[EventCount | EventList, ...]:
         """Return what the model reads of earlier events: `counts`, then `event_lists`."""
-        return (*self.counts(), *self.event_lists())
+        columns = self.columns
+        found = [(c.counts(), c.event_list(name, columns)) for name, c in columns.items()]
+        counts = dict.fromkeys(count for some, _ in found for count in some)
+        return (*counts, *(one for _, one in found if one is not None))
 
     def part(self, names: list[str]) -> Schema:
         """Return a schema with some of the columns and no tasks."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstower.data.sources.table_source import TableSource, first_line
-from crosstower.data.sources.table_versions import TableVersion
+from crosstower.data.sources.table_versions import NEWEST, TableVersion
 from crosstower.errors import DataError
 from crosstower.values.addresses.address import CATALOG, Address, Place
 from crosstower.values.addresses.remote import files_below
@@ -87,7 +87,7 @@ def _table(place: Place) -> Any:
 
 def _snapshot(table: Any, version: TableVersion, name: str) -> int | None:
     """Return the id of the snapshot of a version; None reads the newest one."""
-    if not version:
+    if version == NEWEST:
         return None
     if version.time is not None:
         found = table.snapshot_as_of_timestamp(int(version.time.timestamp() * 1000))

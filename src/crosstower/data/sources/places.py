@@ -11,7 +11,7 @@ from crosstower.data.sources.formats import FORMATS, FileSource, open_file, suff
 from crosstower.data.sources.hugging_face import SPLITS, dataset_files, is_dataset, refuse_splits
 from crosstower.data.sources.iceberg_tables import METADATA, newest_metadata, open_iceberg
 from crosstower.data.sources.table_source import TableSource
-from crosstower.data.sources.table_versions import TableVersion, split_version
+from crosstower.data.sources.table_versions import NEWEST, TableVersion, split_version
 from crosstower.errors import DataError
 from crosstower.recipe.csv import Csv
 from crosstower.values.addresses import remote
@@ -47,7 +47,7 @@ def open_place(given: str, dialect: Csv | None) -> FileSource | TableSource:
 def _with_version(given: str) -> tuple[Place, TableVersion]:
     place = place_of(given)
     if isinstance(place, Path) and place.exists():
-        return place, TableVersion()
+        return place, NEWEST
     text, version = split_version(str(place))
     return place_of(text), version
 
@@ -76,7 +76,7 @@ def _is_folder(place: Place) -> bool:
 
 
 def _open_files(place: Place, version: TableVersion, dialect: Csv | None) -> FileSource:
-    if version:
+    if version != NEWEST:
         raise DataError(
             f"{place}{version}: only a Delta or Iceberg table has versions, and there is none at"
             f" {place}"

@@ -24,15 +24,15 @@ class TableVersion:
     number: int | None = None
     time: datetime | None = None
 
-    def __bool__(self) -> bool:
-        """Return whether a version is given."""
-        return self.number is not None or self.time is not None
-
     def __str__(self) -> str:
         """Return the end of a path, as it is given."""
         if self.time is not None:
             return f"@{self.time.isoformat()}"
         return "" if self.number is None else f"@v{self.number}"
+
+
+NEWEST = TableVersion()
+"""The version of a path or address that names none."""
 
 
 def split_version(text: str) -> tuple[str, TableVersion]:
@@ -50,7 +50,7 @@ def split_version(text: str) -> tuple[str, TableVersion]:
     """
     found = _VERSION.fullmatch(text)
     if found is None:
-        return text, TableVersion()
+        return text, NEWEST
     if found["number"] is not None:
         return found["table"], TableVersion(number=int(found["number"]))
     try:
