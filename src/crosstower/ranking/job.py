@@ -135,8 +135,9 @@ class RankingJob:
         self.prepared = prepare(
             self.recipe, source, spill=spill, encoder=encoder, on_progress=on_progress
         )
-        counts = isinstance(source, CountedSource) and self.recipe.schema_.counts()
-        self.counted = source if counts else None
+        self.counted = None
+        if isinstance(source, CountedSource) and self.recipe.schema_.counts():
+            self.counted = source
         facts = self.prepared.facts
         counted = tuple(match.sentence for match in count_matches(source))
         self._take(self.prepared, facts.model_copy(update={"notes": (*counted, *facts.notes)}))
@@ -157,9 +158,8 @@ class RankingJob:
             check_memory(prepared.rows["train"])
         self.prepared, self.encoder, self.facts = prepared, prepared.encoder, facts
         tasks = self.recipe.schema_.tasks
-        if any(
-            isinstance(one, Binary) and one.class_weight == "balanced" for one in tasks.values()
-        ):
+        binary = [task for task in tasks.values() if isinstance(task, Binary)]
+        if any(task.class_weight == "balanced" for task in binary):
             shares = {name: mean for name, (mean, _) in self.encoder.label_scales.items()}
             self.losses = task_losses_of(tasks, shares)
         self.batch_size = self.recipe.training.batch_size_for(facts.rows["train"])
