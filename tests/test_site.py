@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from html.parser import HTMLParser
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
-from sphinx.util.inventory import InventoryFile
 
 import crosstower
 
@@ -78,9 +78,8 @@ def test_every_page_of_the_documentation_is_in_the_navigation(site: Path) -> Non
 
 
 def test_every_public_name_has_an_entry(site: Path) -> None:
-    with (site / "objects.inv").open("rb") as file:
-        entries = InventoryFile.load(file, "", lambda base, name: name)
-    found = {name for kind in entries.values() for name in kind}
+    *_, packed = (site / "objects.inv").read_bytes().split(b"\n", 4)  # four lines of a header
+    found = {line.split(" ")[0] for line in zlib.decompress(packed).decode().splitlines()}
     modules = {"losses", "metrics", "models", "nn", "retrieval", "worlds"}
     names = {f"{face}.{name}" for face, names in FACES.items() for name in names.split()}
     assert names - {f"crosstower.{module}" for module in modules} <= found
