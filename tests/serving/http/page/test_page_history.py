@@ -41,15 +41,18 @@ def shown(url: str, **body: Any) -> list[str]:
     return ids(post(url, "recommend", k=10, query={"context": None}, **body)["items"])
 
 
-def test_the_history_shows_training_live_and_waiting_events_as_text(page: Page) -> None:
+def test_the_history_shows_training_live_and_waiting_events_as_text(
+    page: Page, bundle: FakeBundle
+) -> None:
+    titles = [bundle.items.row(place, named=True)["title"] for place in range(8)]
     card = page.locator("#history")
     expect(card.locator("#history-summary")).to_have_text("2 from training, 3 live, 2 waiting")
     press(card.locator("summary"))
     live = card.get_by_role("list", name="Live events, newest first")
-    expect(live.locator("button")).to_have_text(["7", "6", "5"])
+    expect(live.locator("button")).to_have_text([titles[7], titles[6], titles[5]])
     expect(live).to_contain_text("click · 2026-11-28 20:00 UTC")
     trained = card.get_by_role("list", name="From training, newest first")
-    expect(trained.locator("button")).to_have_text(["4", "3"])
+    expect(trained.locator("button")).to_have_text([titles[4], titles[3]])
     expect(card).to_contain_text("acts at 2027-01-01 00:00 UTC")
     expect(card).to_contain_text(f"{HOSTILE} (this bundle does not read it)")
     unknown = card.get_by_role("list", name="Events that wait for their item")

@@ -1,8 +1,9 @@
 // The drawer at the side: one item with its scores and similar items, or what a search found.
 
 import * as api from "./api.js";
-import { itemText } from "./funnel.js";
+import { itemText, titleOf } from "./funnel.js";
 import { byId, count, el, score, valueText } from "./parts.js";
+import { pictureOf } from "./pictures.js";
 
 /**
  * Make the drawer. `context()`: { model, column, candidateOf(id), attributesOf(candidate),
@@ -56,6 +57,8 @@ function itemView(item, { model, column, candidateOf, attributesOf, countsOf }, 
   return [
     `Item ${item.item_id}`,
     [
+      titleOf(attributes) && el("p", { class: "title" }, titleOf(attributes)),
+      pictureOf(attributes, "large"),
       candidate
         ? section("Scores", scoresTable(candidate, model))
         : el("p", { class: "help" }, "Not among the candidates of this request."),

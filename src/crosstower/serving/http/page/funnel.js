@@ -2,9 +2,17 @@
 
 import { colourOf } from "./kinds.js";
 import { byId, calm, count, el, score, valueText } from "./parts.js";
+import { pictureOf } from "./pictures.js";
 import { movesText } from "./rules.js";
 
 const TITLES = ["title", "name", "headline"];
+const ELSEWHERE = ["picture"]; // attributes that are drawn
+
+/** The attribute that is the title of an item; undefined without one. */
+export const titleOf = (attributes) => {
+  const name = TITLES.find((one) => typeof attributes?.[one] === "string");
+  return attributes?.[name];
+};
 
 /**
  * The stages that a response has, in order: [{ key, title, by, total, rankOf, scoreOf, move }].
@@ -203,15 +211,16 @@ function addButton(candidate, { add }) {
   return el("button", { type: "button", class: "add", title: words, "aria-label": words, click }, "+");
 }
 
-/** Id, title and a few attributes of an item, or `instead` of these, on two lines. */
+/** Picture, title, id and a few attributes of an item, or `instead` of these, on two lines. */
 export function itemText(id, attributes, column, type, instead) {
   const known = attributes ?? {};
-  const title = TITLES.find((name) => typeof known[name] === "string");
+  const [title, picture] = [titleOf(known), pictureOf(known)];
   const kind = type ?? known[column];
   const others = Object.entries(known).filter(
-    ([name, value]) => ![title, column].includes(name) && value !== id && valueText(value) !== "",
+    ([name, value]) =>
+      ![column, ...ELSEWHERE].includes(name) && ![id, title].includes(value) && valueText(value) !== "",
   );
-  const line = others.slice(0, 4).map(([, value]) => valueText(value));
+  const line = others.slice(0, 4).map(([name, value]) => named(name, value));
   const dot =
     column && kind != null && el("span", { class: `dot colour-${colourOf(column, kind)}` });
   const second = el(
@@ -222,10 +231,21 @@ export function itemText(id, attributes, column, type, instead) {
   );
   return el(
     "span",
-    { class: "what" },
-    el("span", { class: "id" }, el("b", {}, `${id}`), title && ` ${known[title]}`),
+    { class: picture ? "what pictured" : "what" },
+    picture,
+    el(
+      "span",
+      { class: title ? "id titled" : "id" },
+      el("b", {}, `${id}`),
+      title && el("span", { class: "title" }, ` ${title}`),
+    ),
     instead ?? second,
   );
+}
+
+/** A value as text; a number says of what. */
+function named(name, value) {
+  return typeof value === "number" ? `${name} ${valueText(value)}` : valueText(value);
 }
 
 /** How far an item has moved since another list; a null rank `before` is that of a new one. */

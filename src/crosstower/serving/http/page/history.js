@@ -1,21 +1,28 @@
 // The history of a user: training rows, live events, events that wait, and attributes.
 
 import * as api from "./api.js";
-import { byId, count, el, time, valueText } from "./parts.js";
+import { titleOf } from "./funnel.js";
+import { byId, count, el, percent, time, valueText } from "./parts.js";
+import { pictureOf } from "./pictures.js";
 
-const MOST = 50; // items of a list
+export const SHOWN = 50; // items of a list
+const PICTURES = 7;
 
 /**
  * Make the card; `openItem` is called with an item that is pressed.
- * Returns { load(user, signal), items() }: the ids of the user's history, oldest first.
+ * Returns { load(user, signal), items(), describe(attributes, column) }: `items` are the ids of the
+ * user's history, oldest first; `describe` shows titles, pictures and types of items by their id.
  */
 export function openHistory(openItem) {
-  const state = { user: null, found: null, loads: 0 };
+  const state = { user: null, found: null, words: "", loads: 0, attributes: new Map(), column: null };
   byId("history").hidden = false;
   const show = (user, found, words) => {
-    Object.assign(state, { user, found });
+    Object.assign(state, { user, found, words });
     byId("history-summary").textContent = words;
-    const content = found ? contentOf(found, openItem) : [el("p", { class: "help" }, EXPLAINED[words])];
+    showTaste(state);
+    const content = found
+      ? contentOf(found, openItem, state.attributes)
+      : [el("p", { class: "help" }, EXPLAINED[words])];
     const again = el("button", { type: "button", class: "quiet", click: () => load(user) }, "Refresh");
     byId("history-content").replaceChildren(...content, ...(user === null ? [] : [again]));
   };
@@ -34,7 +41,25 @@ export function openHistory(openItem) {
     }
   };
   const items = () => (state.found?.history ?? []).map((event) => event.item_id);
-  return { load, items };
+  const describe = (attributes, column) => {
+    if (state.attributes === attributes && state.column === column) return;
+    Object.assign(state, { attributes, column });
+    if (state.found) show(state.user, state.found, state.words);
+  };
+  return { load, items, describe };
+}
+
+/** The most frequent types of the newest items and pictures of some of them, beside the heading. */
+function showTaste({ found, attributes, column }) {
+  const newest = (found?.history ?? []).slice(-SHOWN).toReversed().map((e) => attributes.get(e.item_id));
+  const types = newest.map((one) => one?.[column]).filter((type) => type != null);
+  const counts = new Map();
+  for (const type of types) counts.set(type, (counts.get(type) ?? 0) + 1);
+  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3);
+  const words = most.map(([type, n]) => `${valueText(type)} ${percent(n / types.length)}`);
+  byId("history-taste").textContent = words.join(", ");
+  const pictures = newest.map((one) => pictureOf(one, "small")).filter(Boolean);
+  byId("history-pictures").replaceChildren(...pictures.slice(0, PICTURES));
 }
 
 const [NOBODY, UNKNOWN, MISSING] = ["no user", "unknown user", "not available"];
@@ -51,11 +76,15 @@ function summaryOf({ history, future, unknown_items: unknown }) {
   return [...words, ...(waiting ? [`${count(waiting)} waiting`] : [])].join(", ");
 }
 
-function contentOf(found, openItem) {
+function contentOf(found, openItem, attributes) {
   const live = found.history.filter((event) => event.type !== null);
   const trained = found.history.filter((event) => event.type === null);
-  const item = ({ item_id: id }) =>
-    el("button", { type: "button", class: "chip", click: () => openItem({ item_id: id }) }, `${id}`);
+  const item = ({ item_id: id }) => {
+    const own = attributes.get(id);
+    const words = titleOf(own) ?? `${id}`;
+    const click = () => openItem({ item_id: id });
+    return el("button", { type: "button", class: "chip", title: `${id}`, click }, pictureOf(own, "small"), words);
+  };
   const event = (words) => (one) =>
     el("li", {}, item(one), el("span", { class: "soft" }, ` ${one.type} · ${words(one)}`));
   const at = (one) => time(one.time);
@@ -71,7 +100,7 @@ function contentOf(found, openItem) {
 }
 
 function part(title, nothing, events, row, kind = "") {
-  const shown = events.toReversed().slice(0, MOST).map(row);
+  const shown = events.toReversed().slice(0, SHOWN).map(row);
   const more = events.length - shown.length;
   return el(
     "section",

@@ -5,7 +5,7 @@ import { drawCharts } from "./charts.js";
 import { openDrawer } from "./drawer.js";
 import { openExperiments } from "./experiments.js";
 import { drawFunnel, stagesOf } from "./funnel.js";
-import { openHistory } from "./history.js";
+import { openHistory, SHOWN } from "./history.js";
 import { kindsOf } from "./kinds.js";
 import { byId, count, el, later, milliseconds } from "./parts.js";
 import { noticesOf } from "./notices.js";
@@ -113,7 +113,8 @@ async function submit(problemId = "request-problem") {
 function listOf(sent, blend, attributes, signal) {
   const history = page.whatIf?.history(page.history?.items() ?? []);
   const send = history ? whatIfFor : listFor;
-  return send(page.model, history ? { ...sent, history } : sent, blend, attributes, signal);
+  const request = { ...sent, known: page.history?.items().slice(-SHOWN) };
+  return send(page.model, history ? { ...request, history } : request, blend, attributes, signal);
 }
 
 /** What the form holds, null where it cannot be read. */
@@ -152,6 +153,7 @@ function draw() {
   byId("notice").textContent = notices.join("\n");
   byId("notice").hidden = notices.length === 0;
   showLatency(shown.stages?.milliseconds);
+  page.history?.describe(page.attributes, typeColumn());
   if (shown.candidates.length === 0) {
     showEmpty(
       page.sent.where

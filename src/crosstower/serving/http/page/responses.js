@@ -41,7 +41,8 @@ export async function newest(problemId, run) {
  */
 export async function listFor(model, request, blend, attributes, signal, id) {
   const send = model.stages.includes("retrieve") ? api.recommend : api.rank;
-  const response = await send({ ...request, blend, stages: true, explain: true }, signal, id);
+  const { known, ...sent } = request; // items of the history that the page shows as well
+  const response = await send({ ...sent, blend, stages: true, explain: true }, signal, id);
   response.blend = blend;
   response.candidates = response.stages?.candidates ?? response.items;
   for (const item of response.items)
@@ -64,12 +65,16 @@ export async function whatIfFor(model, { history, ...request }, blend, attribute
   return Object.assign(after, { before });
 }
 
-/** Look up attributes of items first in an earlier stage only: a response has those of the last. */
-async function describe(response, model, { user, query, k, rows }, attributes, signal) {
+/**
+ * Look up attributes of items first in an earlier stage only, and of `known` items of the history:
+ * a response has those of the last stage.
+ */
+async function describe(response, model, { user, query, k, rows, known = [] }, attributes, signal) {
   const first = (rank) => rank != null && rank <= k;
   const missing = response.candidates
     .filter((c) => first(c.retrieval_rank) || first(c.ranked_rank))
     .map((c) => c.item_id)
+    .concat(known)
     .filter((id) => !attributes.has(id))
     .slice(0, model.limits.items);
   if (missing.length === 0 || model.tasks.length === 0 || rows) return;
