@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,25 @@ def test_a_tower_reads_its_columns_in_order_and_nothing_else() -> None:
     history = torch.stack([(items[4] + items[5]) / 2, torch.zeros(4)])
     x = torch.cat([store.tables["2"][[3, 5]], history, BATCH.numbers[:, :2]], 1)
     torch.testing.assert_close(out, x @ query.head.weight.T + query.head.bias)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention", "gru"])
+def test_each_row_is_the_one_that_it_is_alone(pooling: str) -> None:
+    layout = replace(LAYOUT, lists=(replace(LAYOUT.lists[0], pooling=pooling),))
+    torch.manual_seed(0)
+    store = EmbeddingStore(layout.codes, layout.lists, dim=2, dropout=0.0)
+    columns = ["user", "age", "history"]
+    query = Tower(store, layout, columns, hidden=(9,), dim=5, dropout=0.0, normalise=True)
+    batch = Batch(
+        torch.randint(0, 6, (33, 3)).int(),
+        torch.randn(33, 3),
+        {"history": torch.randint(0, 7, (33, 3)).int().sort(1, descending=True).values},
+        torch.empty(33, 0),
+    )
+    found = query.each(store, batch)
+    alone = torch.cat([query(store, batch[row : row + 1]) for row in range(33)])
+    assert torch.equal(found, alone)
+    torch.testing.assert_close(found, query(store, batch))
 
 
 def test_columns_of_the_other_side_do_not_matter() -> None:

@@ -68,8 +68,15 @@ def test_vectors_of_several_are_those_of_each(retriever: Retriever, queries: Que
     history = [NOBODY if k is None else k.history for k in known]
     together = queries.vectors(rows, history)
     alone = [retriever.query(user, query)[0] for user, query in asked]
-    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(together, np.concatenate(alone))
     assert not np.allclose(together[0], together[1])
+
+
+def test_a_vector_of_zeros_counts_as_new_items_if_there_is_a_history(queries: Queries) -> None:
+    zeros, some = np.zeros(4, np.float32), np.array([3])
+    assert queries.reads_new_items_only(zeros, some)
+    assert not queries.reads_new_items_only(zeros, NOBODY)
+    assert not queries.reads_new_items_only(zeros + 1, some)
 
 
 def test_a_recipe_without_users_takes_none(queries: Queries) -> None:

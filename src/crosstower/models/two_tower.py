@@ -185,6 +185,10 @@ class TwoTower(nn.Module):
         """Return query vectors `[B, D]`; item columns of the batch are ignored."""
         return self._vectors(self.query_tower, batch)
 
+    def each_query(self, batch: Batch) -> Tensor:
+        """Return query vectors `[B, D]`, each the same to the last bit for any B."""
+        return self.query_tower.each(self.embed, batch)
+
     def items(self, batch: Batch) -> Tensor:
         """Return item vectors `[B, D]`; query columns of the batch are ignored."""
         return self._vectors(self.item_tower, batch)

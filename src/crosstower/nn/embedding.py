@@ -223,7 +223,7 @@ class EmbeddingStore(nn.Module):
         field = self._fields[name]
         if field.pooling in ("mean", "sum"):
             return self._bag(values, field)
-        pool = self._pool(name)
+        pool = self.pool(name)
         if isinstance(pool, SequencePool) and isinstance(values, Prefixes):
             codes = values.values.long() + field.place.offset
             return pool.prefixes(self._look_up(codes, field.place.width), values)
@@ -272,7 +272,7 @@ class EmbeddingStore(nn.Module):
         """
         self._frozen = frozenset(self._fields[name].place for name in names if name in self._fields)
         for name in names:
-            if (pool := self._pool(name)) is not None:
+            if (pool := self.pool(name)) is not None:
                 pool.requires_grad_(requires_grad=False)
         for width in self._sizes:
             rows = self._code_rows[f"tables.{width}"]
@@ -281,11 +281,11 @@ class EmbeddingStore(nn.Module):
 
     def is_trained(self, name: str) -> bool:
         """Return whether a field has rows or pooling that are not frozen."""
-        pool = self._pool(name)
+        pool = self.pool(name)
         pooled = pool is not None and any(p.requires_grad for p in pool.parameters())
         return pooled or self._fields[name].place not in self._frozen
 
-    def _pool(self, name: str) -> nn.Module | None:
+    def pool(self, name: str) -> nn.Module | None:
         """Return the trained pooling of a field, None without one."""
         place = str(self._lists.index(name)) if name in self._lists else ""
         return dict(self.pools.items()).get(place)

@@ -113,11 +113,26 @@ class Tower(nn.Module):
         """Return `[B, D]`, or `[1, D]` if all rows of a request share the tower's columns."""
         if isinstance(batch, Request) and batch.shared.issuperset(self._columns):
             batch = batch[:1]
+        return self._dense(self._inputs(store, batch))
+
+    def each(self, store: EmbeddingStore, batch: Batch) -> Tensor:
+        """Return `forward` of each row by itself `[B, D]`: the same to the last bit for any B.
+
+        A matrix product rounds differently for each shape, so the rows go through layers one by
+        one. Looked up and pooled without weights they are the same in any batch.
+        """
+        if any(store.pool(name) is not None for name in self._fields):
+            return torch.cat([self(store, batch[row : row + 1]) for row in range(len(batch))])
+        return torch.cat([self._dense(x) for x in self._inputs(store, batch).split(1)])
+
+    def _inputs(self, store: EmbeddingStore, batch: Batch) -> Tensor:
+        """Return embeddings and numbers `[B, W]`."""
         parts = [store.field(name, batch.codes, batch.lists) for name in self._others]
         if self._width is not None:
             columns, offsets = self.get_buffer("columns"), self.get_buffer("offsets")
             parts.insert(0, store.rows(batch.codes, columns, offsets, self._width))
-        x = torch.cat(
-            [*parts, batch.numbers.index_select(1, self.get_buffer("numbers"))], dim=1
-        )  # [B, W]
+        return torch.cat([*parts, batch.numbers.index_select(1, self.get_buffer("numbers"))], dim=1)
+
+    def _dense(self, x: Tensor) -> Tensor:
+        """Return `[B, D]` from `[B, W]`."""
         return self.finish(self.head(self.mlp(x)))

@@ -146,20 +146,22 @@ class Queries:
         """Return the vectors `[Q, D]` of encoded queries and the places of earlier items.
 
         Places behind the last item stand for later items, whose ids training has not seen.
-        Each is computed on its own: a matrix product rounds differently for each shape, so a
-        vector, and the order of two near items, would depend on the rest of the batch.
+        A vector, and so the order of two near items, does not depend on the rest of the batch.
         """
-        return np.concatenate([self._vector(*query) for query in zip(rows, history, strict=True)])
-
-    def _vector(self, row: EncodedRow, history: Indices) -> NDArray[np.float32]:
-        items = torch.from_numpy(np.minimum(history, self._items))
-        ends = torch.tensor([len(history)])
-        compact = self._row.batch([row])
-        wide = self._encoder.side.widen(
-            compact, self._encoder.lists(items, torch.zeros_like(ends), ends)
-        )
+        items = torch.from_numpy(np.minimum(np.concatenate(history), self._items))
+        ends = torch.tensor([len(places) for places in history]).cumsum(0)
+        starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+        batch = self._encoder.batch(self._row.batch(rows), items, starts, ends)
         with torch.inference_mode():
-            return self.model.queries(wide).numpy()
+            return self.model.each_query(batch).numpy()
+
+    @staticmethod
+    def reads_new_items_only(vector: NDArray[np.float32], history: Indices) -> bool:
+        """Return whether a history gave a vector of zeros, like a bag of items that are all new.
+
+        Such a vector is not searched for: all items are equally near.
+        """
+        return len(history) > 0 and not vector.any()
 
     @cached_property
     def _users(self) -> Vocabulary:

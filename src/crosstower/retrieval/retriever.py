@@ -174,7 +174,7 @@ class Retriever:
             return self._frame(*found)
         vector, seen = self.query(user, query, history=history)
         out = seen if retrieval_section_of(self.run.recipe).exclude_seen else NO_ITEMS
-        if self.nothing_known(user, query, seen) or (len(seen) > 0 and not vector.any()):
+        if self.nothing_known(user, query, seen, vector):
             return self._frame(self.popular(k, where=where, excluded=out))
         exclude = [self.catalogue.ids.gather(out)] if len(out) else None
         return self._frame(self.index.search(vector, k, where=where, exclude=exclude))
@@ -189,13 +189,15 @@ class Retriever:
         user: str | int | None,
         query: Mapping[str, Any] | None,
         history: NDArray[np.int64],
+        vector: NDArray[np.float32],
     ) -> bool:
-        """Return whether the query tower has no information; warn about an unknown user."""
+        """Return whether a query's vector holds no information; warn about an unknown user."""
         trained = user is not None and self.queries.place_of(user) >= 0
         read = bool(query) or not self.queries.history_only or len(history) > 0
         if user is not None and not (trained or len(history)):
             notify([unknown_words(user, popular=not read)])
-        return not read and not (trained and self.queries.columns)
+        nothing = not read and not (trained and self.queries.columns)
+        return nothing or self.queries.reads_new_items_only(vector, history)
 
     @cached_property
     def popular_items(self) -> PopularItems:

@@ -15,7 +15,6 @@ from crosstower.retrieval.queries import NO_ITEMS
 from crosstower.retrieval.sources.merge import SourceRanks
 from crosstower.retrieval.sources.source import SourceQuery
 from crosstower.retrieval.sources.sources import NOTHING
-from crosstower.values.arrays import Indices
 from crosstower.values.ids import Id, given_id
 
 if TYPE_CHECKING:
@@ -42,10 +41,11 @@ def of_sources(
         raise QueryError("the recipe has no sources")
     read, segment = _read(retriever, query), _segment(retriever, user, query)
     vector, seen = retriever.query(user, read, history=history)
-    nothing = _nothing_known(retriever, user, read, seen, segment)
-    nothing = nothing or (len(seen) > 0 and not vector.any())
+    nothing = retriever.nothing_known(user, read, seen, vector)
+    trained = user is not None and retriever.queries.place_of(user) >= 0
+    segment_only = segment is not None and not (read or trained or len(seen))
     out = seen if retrieval_section_of(retriever.run.recipe).exclude_seen else NO_ITEMS
-    if sources.model is not None and not nothing:
+    if sources.model is not None and not (nothing or segment_only):
         size = sources.quota(sources.model, k)
         places, scores = items.nearest(vector, size, where=where, excluded=out)
         nearest = places, scores.astype(np.float64)
@@ -62,19 +62,6 @@ def _read(retriever: Retriever, query: Mapping[str, Any] | None) -> dict[str, An
     segment = retrieval_section_of(retriever.run.recipe).segment
     unread = None if segment in retriever.queries.columns else segment
     return {name: value for name, value in (query or {}).items() if name != unread}
-
-
-def _nothing_known(
-    retriever: Retriever,
-    user: str | int | None,
-    read: Mapping[str, Any],
-    history: Indices,
-    segment: Id | None,
-) -> bool:
-    """Return whether the query tower has no information, as for a query that has a segment only."""
-    nothing = retriever.nothing_known(user, read, history)
-    trained = user is not None and retriever.queries.place_of(user) >= 0
-    return nothing or (segment is not None and not (read or trained or len(history)))
 
 
 def _segment(

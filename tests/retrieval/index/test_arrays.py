@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from crosstower.errors import RunError
+from crosstower.retrieval.index import nearest_items
 from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
@@ -14,7 +15,7 @@ from .test_exact import ATTRIBUTES, IDS, VECTORS
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
     monkeypatch.setattr(top, "_MOST_ITEMS", 64)
-    monkeypatch.setattr(top, "_QUERY_BLOCK", 3)
+    monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 
 

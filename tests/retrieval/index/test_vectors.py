@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from crosstower.errors import RunError
+from crosstower.retrieval.index import nearest_items
 from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
-from crosstower.retrieval.index.vectors import Vectors, largest, top_places
+from crosstower.retrieval.index.vectors import Vectors, top_places
 
 from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, N, oracle
 
@@ -17,7 +18,7 @@ from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, N, ora
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
     monkeypatch.setattr(top, "_MOST_ITEMS", 64)
-    monkeypatch.setattr(top, "_QUERY_BLOCK", 3)
+    monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 
 
@@ -38,38 +39,6 @@ def test_vectors_of_another_shape_are_refused(tmp_path: Path, index: ExactIndex)
     np.save(tmp_path / "index" / "vectors.npy", VECTORS[:, :3])
     with pytest.raises(RunError, match=r"holds float32 \[500, 3\] where the index has"):
         ExactIndex.load(tmp_path / "index")
-
-
-def sorted_scores(scores: torch.Tensor, k: int) -> np.ndarray:
-    return -np.sort(-scores.numpy(), axis=1)[:, :k]
-
-
-@pytest.mark.parametrize("columns", [5, 640, 2_560, 2_561, 2_591, 7_000])
-@pytest.mark.parametrize("k", [1, 5, 20])
-def test_the_largest_are_those_of_a_sort(columns: int, k: int) -> None:
-    scores = torch.randn(7, columns, generator=torch.Generator().manual_seed(columns))
-    k = min(k, columns)
-    values, at = largest(scores, k)
-    np.testing.assert_array_equal(values, sorted_scores(scores, k))
-    np.testing.assert_array_equal(scores.gather(1, at), values)
-    assert all(len(set(row)) == k for row in at.tolist())
-
-
-def test_equal_scores_are_found_once_each() -> None:
-    scores = torch.randint(0, 4, (5, 4_000), generator=torch.Generator().manual_seed(1)).float()
-    values, at = largest(scores, 30)
-    np.testing.assert_array_equal(values, sorted_scores(scores, 30))
-    assert all(len(set(row)) == 30 for row in at.tolist())
-
-
-def test_a_row_of_which_little_may_be_shown() -> None:
-    scores = torch.full((3, 4_001), -torch.inf)
-    scores[0, [17, 4_000]] = torch.tensor([1.0, 2.0])
-    values, at = largest(scores, 10)
-    assert at[0, :2].tolist() == [4_000, 17]
-    assert values[0, :2].tolist() == [2.0, 1.0]
-    assert bool((values[1:] == -torch.inf).all())
-    assert int(at.max()) <= 4_000
 
 
 def test_places_beyond_what_may_be_shown_are_empty() -> None:

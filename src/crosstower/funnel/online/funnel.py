@@ -128,7 +128,8 @@ class OnlineFunnel:
 
     def retrieve(self, states: Sequence[RequestState]) -> None:
         """Find the candidates of requests; one that fails does not stop the others."""
-        each(states, self._begin, self._encode)
+        each(states, self._begin)
+        self._encode([state for state in states if state.row is not None and state.error is None])
         retrieve(states, self.catalogue)
 
     def rank(self, request: FunnelRequest, items: Sequence[str | int]) -> Ranked:
@@ -209,12 +210,15 @@ class OnlineFunnel:
         if self._has_rules or request.rules is not None:
             self.rules.begin(state)
 
-    def _encode(self, state: RequestState) -> None:
-        """Compute the vector of a query, unless popular items stand in for the retrieved ones."""
-        if state.row is not None:
-            vector = self._queries.vectors([state.row], [state.user.history])
-            new = len(state.user.history) > 0 and not vector.any()  # a bag of new items alone
-            state.vector = None if new else vector
+    def _encode(self, states: Sequence[RequestState]) -> None:
+        """Compute the vectors of queries, unless popular items stand in for the retrieved ones."""
+        if not states:
+            return
+        rows = [state.row for state in states if state.row is not None]
+        vectors = self._queries.vectors(rows, [state.user.history for state in states])
+        for state, vector in zip(states, vectors, strict=True):
+            if not self._queries.reads_new_items_only(vector, state.user.history):
+                state.vector = vector[None]
 
     @cached_property
     def _unread_segment(self) -> str | None:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from crosstower.retrieval.index.blocks import Blocks, products
+from crosstower.retrieval.index.nearest_items import largest_columns
 from crosstower.retrieval.index.survivors import Survivors
-from crosstower.retrieval.index.vectors import Floats, Vectors, largest
+from crosstower.retrieval.index.vectors import Floats, Vectors
 from crosstower.values.arrays import Indices
 
 Found = tuple[Indices, Floats]
@@ -239,8 +240,8 @@ class _Query:
     def highest(self, values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the estimates worth an exact score, and their places (or slots)."""
         flat = values.view(1, -1)
-        best, at = largest(flat, min(self.take, flat.shape[1]))
-        return best[0], places.index_select(0, at[0])
+        at = torch.from_numpy(largest_columns(flat.numpy(), self.take)[0])
+        return flat[0].index_select(0, at), places.index_select(0, at)
 
     def better(self, found: Found, values: Tensor, places: Tensor) -> Found:
         """Return the best of what was found and of places, scored exactly."""

@@ -13,20 +13,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from crosstower.errors import QueryError
 from crosstower.retrieval.index.arrays import mapped
+from crosstower.retrieval.index.nearest_items import NearestItems
 from crosstower.retrieval.index.settled import SPARE, settled
 from crosstower.values.arrays import Indices
 
 Storage = Literal["float32", "bfloat16", "int8"]
 Floats = NDArray[np.float32]
 _STORED_AS: dict[Storage, Any] = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
-_QUERY_BLOCK, _MOST_ITEMS, _CACHED = 128, 32_768, 4_096
-_GROUP, _WORTH_GROUPING = 32, 2
+_MOST_ITEMS = 32_768
 
 
 class Vectors:
@@ -150,18 +149,11 @@ def top_places(
     """
     pairs, count = _by_query(excluded), len(vectors)
     allowed = np.arange(count) if allowed is None else allowed
-    wide = min(k + SPARE, len(allowed))
-    scores = torch.full((len(queries), wide), -torch.inf)
-    places = torch.full((len(queries), wide), -1)
+    nearest = NearestItems(queries, max(min(k + SPARE, len(allowed)), 1))
     for block in _blocks(allowed, count):
-        rows, at = vectors.rows(block), _places(block)
-        query, column = _within(pairs, at)
-        for start in range(0, len(queries), _QUERY_BLOCK):
-            part = slice(start, start + _QUERY_BLOCK)
-            found = _products(queries[part], rows)  # [queries of the part, items of the block]
-            first, last = np.searchsorted(query, [start, start + _QUERY_BLOCK])
-            found[query[first:last] - start, column[first:last]] = -torch.inf
-            scores[part], places[part] = _merge(scores[part], places[part], found, at, wide)
+        at = _places(block)
+        nearest.add(vectors.rows(block), at, _within(pairs, at))
+    places, scores = nearest.best_first()
 
     def above(query: int, least: float) -> Indices:
         """Return the places of all items whose product with a query is at least `least`."""
@@ -176,8 +168,8 @@ def top_places(
         queries.numpy(),
         lambda at: vectors.rows(at).numpy(),
         k,
-        places=places.numpy(),
-        scores=scores.numpy(),
+        places=places,
+        scores=scores,
         largest_norm=vectors.largest_norm,
         above=above,
     )
@@ -220,15 +212,6 @@ def top_rows(
     return np.append(at, -1)[own], values
 
 
-def _products(queries: Tensor, rows: Tensor) -> Tensor:
-    """Return inner products `[Q, N]`, a few items at a time, as their vectors fit into a cache."""
-    found = torch.empty(len(queries), len(rows))
-    for start in range(0, len(rows), _CACHED):
-        part = slice(start, start + _CACHED)
-        torch.mm(queries, rows[part].T, out=found[:, part])
-    return found
-
-
 def _by_query(pairs: tuple[Indices, Indices] | None) -> tuple[Indices, Indices]:
     if pairs is None:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -254,35 +237,3 @@ def _within(pairs: tuple[Indices, Indices], at: Indices) -> tuple[Indices, Indic
     column = np.searchsorted(at, place).clip(max=len(at) - 1)
     hit = at[column] == place
     return query[hit], column[hit]
-
-
-def _merge(
-    scores: Tensor, places: Tensor, found: Tensor, at: Indices, k: int
-) -> tuple[Tensor, Tensor]:
-    """Return the best k of what is known and what a block adds."""
-    values, columns = largest(found, min(k, found.shape[1]))
-    both = torch.cat([scores, values], 1)
-    where = torch.cat([places, torch.from_numpy(at)[columns]], 1)
-    kept = both.topk(k, dim=1)
-    return kept.values, where.gather(1, kept.indices)
-
-
-def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest scores of each row and their columns, `[Q, k]` of `[Q, N]`, descending.
-
-    The k largest lie in the k groups of neighbours with the largest maxima, so all but those are
-    looked at once, for their maximum.
-    """
-    rows, columns = scores.shape
-    if columns < _WORTH_GROUPING * k * _GROUP:
-        return scores.topk(k, dim=1)
-    groups = -(-columns // _GROUP)
-    missing = groups * _GROUP - columns
-    whole = F.pad(scores, (0, missing), value=-torch.inf) if missing else scores  # a pad copies
-    grouped = whole.view(rows, groups, _GROUP)
-    chosen = grouped.amax(2).topk(k, dim=1).indices  # [Q, k]
-    flat = (chosen + torch.arange(rows).unsqueeze(1) * groups).flatten()
-    candidates = grouped.flatten(0, 1).index_select(0, flat).view(rows, k * _GROUP)
-    values, at = candidates.topk(k, dim=1)
-    found = chosen.gather(1, at // _GROUP) * _GROUP + at % _GROUP
-    return values, found.clamp(max=columns - 1)  # a column of padding scores -inf: nobody's place

@@ -25,7 +25,7 @@ from crosstower.serving.batch_jobs.work import OnRows
 from crosstower.values.addresses.address import Place
 
 PARTITION_USERS = 50_000
-_BATCH = 256  # requests that are searched at once
+_BATCH = 512  # requests that are searched at once
 
 
 def recommend_users(
