@@ -91,6 +91,7 @@ class Tower(nn.Module):
         # Single-valued fields come first; if all have the same width, one look-up suffices.
         self._width = widths.pop() if len(widths) == 1 else None
         self._others = self._fields[len(single) :] if self._width is not None else self._fields
+        self._pools = any(store.pool(name) is not None for name in self._fields)
         for name, places in zip(("columns", "offsets"), store.places_of(single), strict=True):
             self.register_buffer(name, places, persistent=False)
         numbers = [i for i, c in enumerate(layout.columns_of_numbers()) if c in columns]
@@ -119,9 +120,9 @@ class Tower(nn.Module):
         """Return `forward` of each row by itself `[B, D]`: the same to the last bit for any B.
 
         A matrix product rounds differently for each shape, so the rows go through layers one by
-        one. Looked up and pooled without weights they are the same in any batch.
+        one; what is looked up, or pooled without weights, is the same in any batch.
         """
-        if any(store.pool(name) is not None for name in self._fields):
+        if self._pools:
             return torch.cat([self(store, batch[row : row + 1]) for row in range(len(batch))])
         return torch.cat([self._dense(x) for x in self._inputs(store, batch).split(1)])
 

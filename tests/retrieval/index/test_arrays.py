@@ -6,7 +6,6 @@ import pytest
 
 from crosstower.errors import RunError
 from crosstower.retrieval.index import nearest_items
-from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, IDS, VECTORS
@@ -14,7 +13,7 @@ from .test_exact import ATTRIBUTES, IDS, VECTORS
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
+    monkeypatch.setattr(nearest_items, "_MOST_ITEMS", 64)
     monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 

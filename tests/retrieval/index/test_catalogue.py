@@ -8,7 +8,6 @@ import pytest
 
 from crosstower.errors import DataError, QueryError
 from crosstower.retrieval.index import nearest_items
-from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, IDS, VECTORS, D, N
@@ -16,7 +15,7 @@ from .test_exact import ATTRIBUTES, IDS, VECTORS, D, N
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
+    monkeypatch.setattr(nearest_items, "_MOST_ITEMS", 64)
     monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from crosstower.errors import RunError
 from crosstower.retrieval.index import nearest_items
-from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 N, D = 500, 8
@@ -24,7 +23,7 @@ ATTRIBUTES = pl.DataFrame(
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
+    monkeypatch.setattr(nearest_items, "_MOST_ITEMS", 64)
     monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 

@@ -5,7 +5,6 @@ import pytest
 
 from crosstower.errors import QueryError
 from crosstower.retrieval.index import nearest_items
-from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 
 from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, oracle
@@ -13,7 +12,7 @@ from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, oracle
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
+    monkeypatch.setattr(nearest_items, "_MOST_ITEMS", 64)
     monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 

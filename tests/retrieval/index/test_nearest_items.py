@@ -43,6 +43,7 @@ def test_the_best_are_those_of_all_products(
 ) -> None:
     monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     monkeypatch.setattr(nearest_items, "_MOST_COLUMNS", columns)
+    monkeypatch.setattr(nearest_items, "_MOST_ITEMS", 300)
     queries, rows = random_scores(Q, D), random_scores(N, D)
     if order == "all equal":
         rows[:] = rows[0]
@@ -50,25 +51,30 @@ def test_the_best_are_those_of_all_products(
         sign = 1 if order == "ascending" else -1
         rows = rows[np.argsort(sign * (rows @ queries[0]))]
     query, row = np.repeat(np.arange(Q), 40), np.tile(np.arange(0, N, N // 40)[:40], Q)
-    nearest = NearestItems(torch.from_numpy(queries), K)
-    for part in (slice(0, 300), slice(300, N)):
-        here = (row >= part.start) & (row < part.stop)
-        gone = query[here], row[here] - part.start
-        nearest.add(torch.from_numpy(rows[part]), np.arange(N)[part] + 1_000, gone)
+    allowed = np.delete(np.arange(N), [350, 351])
+    nearest = NearestItems(
+        torch.from_numpy(queries),
+        torch.from_numpy(rows).__getitem__,
+        K,
+        allowed=allowed,
+        gone=(query[::-1], row[::-1]),
+    )
     places, scores = nearest.best_first()
     products = queries @ rows.T
-    products[query, row] = -np.inf
+    products[query, row] = products[:, [350, 351]] = -np.inf
     np.testing.assert_allclose(scores, -np.sort(-products, axis=1)[:, :K], rtol=1e-5, atol=1e-6)
-    own = np.take_along_axis(products, places - 1_000, 1)
+    own = np.take_along_axis(products, places, 1)
     np.testing.assert_allclose(own, scores, rtol=1e-5, atol=1e-6)
     assert all(len(set(found)) == K for found in places.tolist())
+    near = np.flatnonzero(products[0] >= scores[0, -1] - 1e-3)
+    np.testing.assert_array_equal(nearest.above(0, float(scores[0, -1]) - 1e-3), near)
 
 
 def test_a_query_with_fewer_items_than_asked_for() -> None:
-    nearest = NearestItems(torch.eye(2), 4)
+    items = torch.tensor([[1.0, 9.0], [2.0, 8.0], [3.0, 7.0]])
     gone = np.array([0, 0, 0, 1]), np.array([0, 1, 2, 2])
-    nearest.add(torch.tensor([[1.0, 9.0], [2.0, 8.0], [3.0, 7.0]]), np.arange(3), gone)
+    nearest = NearestItems(torch.eye(2), items.__getitem__, 3, allowed=np.arange(3), gone=gone)
     places, scores = nearest.best_first()
     assert np.isneginf(scores[0]).all()
     assert places[1, :2].tolist() == [0, 1]
-    assert scores[1].tolist() == [9.0, 8.0, -np.inf, -np.inf]
+    assert scores[1].tolist() == [9.0, 8.0, -np.inf]

@@ -8,7 +8,6 @@ import torch
 
 from crosstower.errors import RunError
 from crosstower.retrieval.index import nearest_items
-from crosstower.retrieval.index import vectors as top
 from crosstower.retrieval.index.exact import ExactIndex
 from crosstower.retrieval.index.vectors import Vectors, top_places
 
@@ -17,7 +16,7 @@ from .test_exact import ATTRIBUTES, EVERYTHING, IDS, QUERIES, VECTORS, D, N, ora
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> ExactIndex:
-    monkeypatch.setattr(top, "_MOST_ITEMS", 64)
+    monkeypatch.setattr(nearest_items, "_MOST_ITEMS", 64)
     monkeypatch.setattr(nearest_items, "_QUERY_BLOCK", 3)
     return ExactIndex.build(IDS, VECTORS, ATTRIBUTES)
 

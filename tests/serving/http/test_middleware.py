@@ -1,8 +1,13 @@
 """What every request and response passes."""
 
+from types import SimpleNamespace
+
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+
+from crosstower.serving.http.finished import Finished
+from crosstower.serving.http.middleware import finished
 
 from ..conftest import TOKENS, Start
 from .client import problem
@@ -85,3 +90,10 @@ def test_with_tokens_any_host_is_served(start: Start, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CROSSTOWER_READ_TOKEN", TOKENS["read"])
     headers = {"Host": "shop.example", "Authorization": f"Bearer {TOKENS['read']}"}
     assert start().post("/v1/recommend", json={"user": 1}, headers=headers).status_code == 200
+
+
+def test_the_route_of_a_record_is_a_template_and_never_client_input() -> None:
+    scope = {"method": "GET", "path": "/v1/users/ann", "state": {"request_id": "r"}}
+    assert finished(scope, 404, 0.1) == Finished("GET", "none", 404, 0.1, "r")
+    known = scope | {"route": SimpleNamespace(path="/v1/users")}
+    assert finished(known, 200, 0.1).route == "/v1/users"

@@ -9,6 +9,8 @@ Shapes: Q queries, D width of a vector, n items, k items to find, C items of a p
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from crosstower.values.arrays import Indices
 
 Floats = NDArray[np.float32]
 
+_MOST_ITEMS = 32_768  # of a block, whose vectors are read at once
 _QUERY_BLOCK = 512  # queries that are compared with a piece at once
 _PIECE, _MOST_COLUMNS = 2**19, 2**15  # products of a piece (2 MiB), and its most columns
 _GROUP, _WORTH_GROUPING = 32, 2
@@ -25,51 +28,88 @@ _PENDING = 16  # of a query, on average, until they are merged
 
 
 class NearestItems:
-    """The k items with the largest inner products of each query, so far.
+    """The k items with the largest inner products of each query.
 
-    >>> nearest = NearestItems(torch.tensor([[1.0, 0.0]]), k=2)
-    >>> rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [2.0, 5.0]])
-    >>> nearest.add(rows, np.array([10, 20, 30]), (np.array([0]), np.array([2])))
+    >>> queries, items = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 5], [3.0, 5], [2.0, 5]])
+    >>> gone = np.array([0]), np.array([2])
+    >>> nearest = NearestItems(queries, items.__getitem__, 2, allowed=np.arange(3), gone=gone)
     >>> nearest.best_first()
-    (array([[20, 10]]), array([[3., 1.]], dtype=float32))
+    (array([[1, 0]]), array([[3., 1.]], dtype=float32))
 
     Args:
         queries: `[Q, D]` float32.
-        k: at least 1.
+        rows: returns the vectors `[n, D]` of items by place.
+        k: at most as many as there are `allowed` places.
+        allowed: places that may be shown, ascending.
+        gone: (query, place) pairs that may not; None for none.
 
     """
 
-    def __init__(self, queries: Tensor, k: int) -> None:
-        starts = range(0, len(queries), _QUERY_BLOCK)
-        self._blocks = [_Block(queries[start : start + _QUERY_BLOCK], k) for start in starts]
+    def __init__(
+        self,
+        queries: Tensor,
+        rows: Callable[[slice | Indices], Tensor],
+        k: int,
+        *,
+        allowed: Indices,
+        gone: tuple[Indices, Indices] | None,
+    ) -> None:
+        self._queries, self._rows, self._k, self._allowed = queries, rows, k, allowed
+        none = np.empty(0, np.int64)
+        query, place = (none, none) if gone is None else gone
+        order = np.argsort(query, kind="stable")
+        self._gone = query[order], place[order]
         columns = _PIECE // max(min(len(queries), _QUERY_BLOCK), 1)
         self._columns = min(columns, _MOST_COLUMNS) // _GROUP * _GROUP
         self._room = torch.empty(0)  # of the products of a piece
 
-    def add(self, rows: Tensor, places: Indices, gone: tuple[Indices, Indices]) -> None:
-        """Compare with n items.
-
-        Args:
-            rows: `[n, D]` vectors.
-            places: `[n]` of the items.
-            gone: (query, row) pairs to leave out, by query.
-
-        """
-        for number, block in enumerate(self._blocks):
-            first = number * _QUERY_BLOCK
-            own = slice(*np.searchsorted(gone[0], [first, first + _QUERY_BLOCK]))
-            query, row = gone[0][own] - first, gone[1][own]
-            for start in range(0, len(rows), self._columns):
-                part = slice(start, start + self._columns)
-                found = self._products(block.queries, rows[part])
-                there = (row >= start) & (row < part.stop)
-                found[query[there], row[there] - start] = -np.inf
-                block.add(found, places[part])
-
     def best_first(self) -> tuple[Indices, Floats]:
         """Return the places `[Q, k]` of the items and their products; -1, -inf where none is."""
-        found = [block.best_first() for block in self._blocks]
+        starts = range(0, len(self._queries), _QUERY_BLOCK)
+        parts = [_Best(self._queries[start : start + _QUERY_BLOCK], self._k) for start in starts]
+        for places, rows in self._blocks():
+            query, row = self._left_out(places)
+            for start, best in zip(starts, parts, strict=True):
+                own = slice(*np.searchsorted(query, [start, start + _QUERY_BLOCK]))
+                self._compare(best, rows, places, (query[own] - start, row[own]))
+        found = [best.best_first() for best in parts]
         return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
+
+    def above(self, query: int, least: float) -> Indices:
+        """Return the places of all items whose product with a query is at least `least`."""
+        near = [
+            places[(rows @ self._queries[query] >= least).numpy()]
+            for places, rows in self._blocks()
+        ]
+        gone = self._gone[1][slice(*np.searchsorted(self._gone[0], [query, query + 1]))]
+        return np.setdiff1d(np.concatenate(near), gone, assume_unique=True)
+
+    def _blocks(self) -> Iterator[tuple[Indices, Tensor]]:
+        """Yield places `[n]` and vectors `[n, D]` of items that may be shown."""
+        for start in range(0, len(self._allowed), _MOST_ITEMS):
+            places = self._allowed[start : start + _MOST_ITEMS]
+            first, last = int(places[0]), int(places[-1])
+            whole = last - first == len(places) - 1  # a slice, which copies nothing twice
+            yield places, self._rows(slice(first, last + 1) if whole else places)
+
+    def _left_out(self, places: Indices) -> tuple[Indices, Indices]:
+        """Return the (query, row of the block) pairs to leave out, by query."""
+        query, place = self._gone
+        row = np.searchsorted(places, place).clip(max=len(places) - 1)
+        hit = places[row] == place
+        return query[hit], row[hit]
+
+    def _compare(
+        self, best: _Best, rows: Tensor, places: Indices, gone: tuple[Indices, Indices]
+    ) -> None:
+        """Compare the best items of some queries with a block."""
+        query, row = gone
+        for start in range(0, len(rows), self._columns):
+            part = slice(start, start + self._columns)
+            found = self._products(best.queries, rows[part])
+            there = (row >= start) & (row < part.stop)
+            found[query[there], row[there] - start] = -np.inf
+            best.add(found, places[part])
 
     def _products(self, queries: Tensor, rows: Tensor) -> Floats:
         """Return inner products `[Q, C]`, with columns of -inf that make the last group whole."""
@@ -83,7 +123,7 @@ class NearestItems:
         return found.numpy()
 
 
-class _Block:
+class _Best:
     """The best items of some queries `[Q, k]`, in any order, and pending ones that may be."""
 
     def __init__(self, queries: Tensor, k: int) -> None:
@@ -170,7 +210,7 @@ def _partitioned(scores: Floats, k: int) -> Indices:
     """Return what `largest_columns` does, for few columns."""
     columns = scores.shape[1]
     if columns <= k:
-        return np.broadcast_to(np.arange(columns), scores.shape)
+        return np.tile(np.arange(columns), (len(scores), 1))
     return np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
 
 

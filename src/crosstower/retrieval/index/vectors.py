@@ -6,7 +6,6 @@ items and of queries at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +24,7 @@ from crosstower.values.arrays import Indices
 Storage = Literal["float32", "bfloat16", "int8"]
 Floats = NDArray[np.float32]
 _STORED_AS: dict[Storage, Any] = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
-_MOST_ITEMS = 32_768
+_AT_ONCE = 32_768
 
 
 class Vectors:
@@ -79,8 +78,8 @@ class Vectors:
     @cached_property
     def largest_norm(self) -> float:
         """The largest length of a vector; 0 without any."""
-        steps = range(0, len(self), _MOST_ITEMS)
-        parts = (self.rows(slice(start, start + _MOST_ITEMS)) for start in steps)
+        steps = range(0, len(self), _AT_ONCE)
+        parts = (self.rows(slice(start, start + _AT_ONCE)) for start in steps)
         return max((float(rows.norm(dim=1).max()) for rows in parts), default=0.0)
 
     def rows(self, places: slice | NDArray[np.int64]) -> Tensor:
@@ -147,23 +146,10 @@ def top_places(
         excluded: (query, place) pairs that may not.
 
     """
-    pairs, count = _by_query(excluded), len(vectors)
-    allowed = np.arange(count) if allowed is None else allowed
-    nearest = NearestItems(queries, max(min(k + SPARE, len(allowed)), 1))
-    for block in _blocks(allowed, count):
-        at = _places(block)
-        nearest.add(vectors.rows(block), at, _within(pairs, at))
+    allowed = np.arange(len(vectors)) if allowed is None else allowed
+    wide = min(k + SPARE, len(allowed))
+    nearest = NearestItems(queries, vectors.rows, wide, allowed=allowed, gone=excluded)
     places, scores = nearest.best_first()
-
-    def above(query: int, least: float) -> Indices:
-        """Return the places of all items whose product with a query is at least `least`."""
-        near: list[Indices] = []
-        for block in _blocks(allowed, count):
-            found = vectors.rows(block) @ queries[query]
-            near.append(_places(block)[(found >= least).numpy()])
-        gone = pairs[1][slice(*np.searchsorted(pairs[0], [query, query + 1]))]
-        return np.setdiff1d(np.concatenate(near), gone, assume_unique=True)
-
     return settled(
         queries.numpy(),
         lambda at: vectors.rows(at).numpy(),
@@ -171,7 +157,7 @@ def top_places(
         places=places,
         scores=scores,
         largest_norm=vectors.largest_norm,
-        above=above,
+        above=nearest.above,
     )
 
 
@@ -210,30 +196,3 @@ def top_rows(
         above=lambda query, least: np.flatnonzero(found[query] >= least),
     )
     return np.append(at, -1)[own], values
-
-
-def _by_query(pairs: tuple[Indices, Indices] | None) -> tuple[Indices, Indices]:
-    if pairs is None:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.argsort(pairs[0], kind="stable")
-    return pairs[0][order], pairs[1][order]
-
-
-def _blocks(allowed: Indices, count: int) -> Iterator[slice | Indices]:
-    for start in range(0, len(allowed), _MOST_ITEMS):
-        if len(allowed) == count:  # everything: slices, which copy nothing twice
-            yield slice(start, min(start + _MOST_ITEMS, count))
-        else:
-            yield allowed[start : start + _MOST_ITEMS]
-
-
-def _places(block: slice | Indices) -> Indices:
-    return np.arange(block.start, block.stop) if isinstance(block, slice) else block
-
-
-def _within(pairs: tuple[Indices, Indices], at: Indices) -> tuple[Indices, Indices]:
-    """Return (query, column in the block) of the pairs that lie in a block, by query."""
-    query, place = pairs
-    column = np.searchsorted(at, place).clip(max=len(at) - 1)
-    hit = at[column] == place
-    return query[hit], column[hit]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starlette.types import Scope
-
 
 @dataclass(frozen=True)
 class Finished:
@@ -25,10 +23,3 @@ class Finished:
     status: int
     seconds: float
     request_id: str
-
-    @staticmethod
-    def of(scope: Scope, status: int, seconds: float) -> Finished:
-        """Return the record of an ASGI request whose id is in its state."""
-        path = getattr(scope.get("route"), "path", None)
-        route = path if isinstance(path, str) else "none"  # never client input
-        return Finished(scope["method"], route, status, seconds, scope["state"]["request_id"])

@@ -138,9 +138,8 @@ class RequestMiddleware:
             if place is not None:
                 place.leave()
             if WARMING not in scope:
-                self._record(
-                    Finished.of(scope, response.status, time.perf_counter() - start), trace
-                )
+                seconds = time.perf_counter() - start
+                self._record(finished(scope, response.status, seconds), trace)
 
     def _trace(self, scope: Scope) -> RequestTrace | None:
         if self.tracing is None or WARMING in scope:
@@ -192,6 +191,13 @@ class RequestMiddleware:
         detail = f"the body is larger than {self.body_bytes:,} bytes; send less at a time"
         response = problem_response(413, detail, headers={"Connection": "close"})
         await response(scope, receive, send)
+
+
+def finished(scope: Scope, status: int, seconds: float) -> Finished:
+    """Return the record of a request whose id is in the state of its scope."""
+    path = getattr(scope.get("route"), "path", None)
+    route = path if isinstance(path, str) else "none"  # never client input
+    return Finished(scope["method"], route, status, seconds, scope["state"]["request_id"])
 
 
 class _Response:

@@ -194,10 +194,12 @@ async def _recommended(
     request = body.funnel_request(service.explore(bundle))
 
     def respond(live: Live, found: Ranked) -> _Recommended:
+        response = _listed(service, found, live, k=body.k, stages=body.stages)
+        if found.draw is None and not found.charges:
+            return _Recommended(response, request, [], [])
         items = live.needs_funnel.catalogue.items
         pool = items.ids(found.draw.pool) if logged and found.draw is not None else []
         charges = [(items.ids(np.array([place]))[0], charge) for place, charge in found.charges]
-        response = _listed(service, found, live, k=body.k, stages=body.stages)
         return _Recommended(response, request, pool, charges)
 
     return await service.recommend(request, respond, bundle=bundle)
