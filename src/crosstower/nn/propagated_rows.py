@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class PropagatedRows(nn.Module):
         (table,) = self._tables
         self._graph = normalised_graph(edges, max(nodes, len(table))).to(table.device)
 
-    def train(self, mode: bool = True) -> PropagatedRows:
+    def train(self, mode: bool = True) -> Self:
         """Switch between the current rows and those of the last evaluation, which are updated."""
         if not mode:
             self.refresh()

@@ -56,7 +56,7 @@ def _tensors(retriever: Retriever, columns: list[str]) -> dict[str, torch.Tensor
             found |= {f"pooling of '{field.name}', {n}": value for n, value in pool.items()}
     fields = [*encoder.layout.codes, *encoder.layout.lists]
     read = {field.table for field in fields if field.name in columns}
-    parameters = dict(model.embed.named_parameters())
+    parameters: dict[str, torch.Tensor] = dict(model.embed.named_parameters())
     parameters |= {
         f"tables.{w}": p.get_buffer("vectors") for w, p in model.embed.propagated.items()
     }
