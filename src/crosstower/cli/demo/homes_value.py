@@ -57,7 +57,7 @@ def _revenue(funnel: Funnel, queries: FunnelQueries, shown: Indices) -> NDArray[
     """Return the expected revenue of each list `[Q]`."""
     query, place = np.nonzero(shown >= 0)
     rows = funnel.rows.whole(queries.columns, query, shown[query, place])
-    return np.bincount(query, holiday_revenue(rows), minlength=len(shown))
+    return np.bincount(query, weights=holiday_revenue(rows), minlength=len(shown)).astype(float)
 
 
 def _best(funnel: Funnel, queries: FunnelQueries) -> NDArray[np.float64]:

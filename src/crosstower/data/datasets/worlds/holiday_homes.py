@@ -21,8 +21,10 @@ from crosstower.recipe.schema import Bag, Categorical, Numeric, Schema
 from crosstower.recipe.tasks import Binary
 
 _SEED = 40_002
-_NAMES = ["Ada", "Ben", "Cleo", "Dan", "Ella", "Finn", "Greta", "Hugo", "Ines", "Jan"]
-_NAMES += ["Kim", "Lea", "Max", "Nora", "Otto", "Pia", "Quinn", "Rosa", "Sam", "Tara"]
+_NAMES = (
+    *("Ada", "Ben", "Cleo", "Dan", "Ella", "Finn", "Greta", "Hugo", "Ines", "Jan"),
+    *("Kim", "Lea", "Max", "Nora", "Otto", "Pia", "Quinn", "Rosa", "Sam", "Tara"),
+)
 _INITIALS = "ABCDEFGHIJ"
 
 
