@@ -72,7 +72,7 @@ def test_outside_of_a_server_no_user_is_live() -> None:
 
 def test_items_of_events_follow_the_training_rows(live_films: LiveFilms) -> None:
     funnel, retriever = Live.open(live_films.bundle).needs_funnel, live_films.bundle.retriever()
-    learns(funnel, {3: LiveUser({}, ("f07", "unknown", "f01", "f07"))})
+    learns(funnel, {3: LiveUser({}, ("f07", "f01", "f07"))})
     before, had = trained(retriever, 3), ["f07", "f01", "f07"]
     (found,) = funnel.recommend_each([FunnelRequest(user=3, k=20)])
     assert isinstance(found, Ranked)
@@ -89,6 +89,15 @@ def test_items_of_events_follow_the_training_rows(live_films: LiveFilms) -> None
     assert not {*before, *had} & set(items(funnel, found))
     alone = offline.recommend(3, k=20)
     assert alone["retrieval_score"].to_list() != theirs["retrieval_score"].to_list()
+
+
+def test_a_ranker_reads_events_of_unknown_items_as_a_log_has_them(funnel: OnlineFunnel) -> None:
+    learns(funnel, {"new": LiveUser({}, ("f01", 7, "f02", "x", "f03", 8))})
+    user = funnel.users.of("new", None)
+    assert user.newest == ("7", "f02", "x", "f03", "8")  # the last 5, of one type
+    assert funnel.catalogue.items.ids(user.history) == ["f01", "f02", "f03"]
+    assert funnel.users.of("new", ["f01", "x", "f02"]).newest == ("f01", "f02")
+    assert isinstance(funnel.recommend(FunnelRequest(user="new", k=5)), Ranked)
 
 
 def test_events_of_an_unknown_user_make_the_user_known(

@@ -12,7 +12,7 @@ from crosstower.errors import QueryError, did_you_mean
 from crosstower.retrieval.online_items import OnlineItems
 from crosstower.retrieval.queries import NO_ITEMS, Queries
 from crosstower.values.arrays import Indices
-from crosstower.values.ids import Id, given_id
+from crosstower.values.ids import Id, given_id, id_series
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class RequestUser:
     `id` is None for an anonymous request; `trained` tells whether the training rows have the user.
     `columns` are those of the user's last row, replaced by the attributes. `history` are places of
     items, oldest first; of an item that was put again, the place in the index. `newest` are the
-    ids of the last ones, for the ranker; `unknown` are ids of the request's history that are no
-    items.
+    ids of the last ones, for the ranker, which reads events of unknown items as unseen values, as
+    it does in a log; `unknown` are ids of the request's history that are no items.
     """
 
     id: Id | None = None
@@ -116,27 +116,39 @@ class OnlineUsers:
         known, live = self._queries.known(user), self.live(given_id("user", user))
         columns = live.attributes if known is None else {**known.row, **live.attributes}
         if history is None:
-            places, unknown = self._given(live.items)[0], ()
+            places, unknown = self._places(live.items), ()
             if known is not None:
                 old = known.history
                 places = np.concatenate([old, places]) if len(places) else old
+            newest = self._newest(places, live.items)
+            places = places[places >= 0] if len(live.items) else places
         else:
             places, unknown = self._given(history)
+            newest = self._newest(places)
         own = user if known is None else known.id
-        return RequestUser(own, known is not None, columns, places, self._newest(places), unknown)
+        return RequestUser(own, known is not None, columns, places, newest, unknown)
 
     def _given(self, history: Sequence[Id]) -> tuple[Indices, tuple[Id, ...]]:
         """Return the places of items, and the ids that are no items."""
-        if not history:
-            return NO_ITEMS, ()
-        found = self._items.history_places(history)
+        found = self._places(history)
         unknown = tuple(i for i, place in zip(history, found, strict=True) if place < 0)
         return found[found >= 0], unknown
 
-    def _newest(self, places: Indices) -> tuple[Id, ...]:
+    def _places(self, ids: Sequence[Id]) -> Indices:
+        return self._items.history_places(ids) if ids else NO_ITEMS
+
+    def _newest(self, places: Indices, live: Sequence[Id] = ()) -> tuple[Id, ...]:
+        """Return the ids of the last items; `live` are the last of all, also if unknown (-1)."""
         if not self._length or not len(places):
             return ()
-        return tuple(self._items.ids(places[-self._length :]))
+        last = places[-self._length :]
+        found = self._items.ids(last[last >= 0])
+        if len(found) == len(last):
+            return tuple(found)
+        known, recent = iter(found), live[-len(last) :]
+        tail = [*last[: len(last) - len(recent)].tolist(), *recent]
+        ids = [next(known) if p >= 0 else i for p, i in zip(last.tolist(), tail, strict=True)]
+        return tuple(id_series(ids).to_list())  # of one type
 
     def check(self, attributes: Mapping[str, Any]) -> None:
         """Refuse attributes that a query could not have.
