@@ -203,6 +203,8 @@ def test_rows_that_would_leak_are_refused(
 ) -> None:
     with pytest.raises(DataError, match="no row is later than the last training row of"):
         retrieval_features(retrieved_films.retrieval, watches(20))
+    with pytest.raises(DataError, match=r"no row has a time as in .* \(time read as .*all 60 are"):
+        retrieval_features(retrieved_films.retrieval, later().with_columns(pl.from_epoch("time")))
     with pytest.raises(DataError, match="device"):
         retrieval_features(retrieved_films.retrieval, later().drop("device"))
     with pytest.raises(RunError, match="ranking run"):

@@ -106,12 +106,25 @@ def retrieval_features(
         done += chunk.frame.height
         on_progress("retrieving", done)
     if not sum(part.height for part in parts):
-        raise DataError(
-            f"{source.name}: no row is later than the last training row of"
-            f" {retriever.run.folder}, so each score would leak; split the retrieval recipe by"
-            " time, or give later rows"
-        )
+        raise _nothing_left(retriever, source, known.clock, trained, untimed)
     return RetrievalFeatures(pl.concat(parts), trained, untimed)
+
+
+def _nothing_left(
+    retriever: Retriever, source: Source, clock: Clock, trained: int, untimed: int
+) -> DataError:
+    """Return why no row can have the columns."""
+    folder = retriever.run.folder
+    if not trained:
+        return DataError(
+            f"{source.name}: no row has a time as in {folder} ({clock.words}); all {untimed:,} are"
+            " missing or of another form; give times in the form of that run's rows"
+        )
+    more = f" ({untimed:,} other rows have no time that can be read)" if untimed else ""
+    return DataError(
+        f"{source.name}: no row is later than the last training row of {folder}, so each score"
+        f" would leak{more}; split the retrieval recipe by time, or give later rows"
+    )
 
 
 @dataclass(frozen=True)
