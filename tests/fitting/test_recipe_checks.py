@@ -207,3 +207,31 @@ def test_modules_of_models_that_cannot_be_imported_are_named(
     monkeypatch.setenv("CROSSTOWER_MODULES", "no_such_module_of_mine")
     with pytest.raises(RecipeError, match="CROSSTOWER_MODULES: cannot import 'no_such_module_of_m"):
         fit(recipe, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("click", "buy", "fits"),
+    [
+        (None, {1: 20}, False),
+        (None, "balanced", False),
+        ("balanced", "balanced", False),
+        ({1: 0.5}, None, False),
+        ({1: 20}, {1: 20}, True),
+        ({1: 20}, None, True),
+        ("balanced", None, True),
+    ],
+)
+def test_class_weights_must_not_raise_the_end_of_a_chain(click: Any, buy: Any, fits: bool) -> None:
+    tasks = {
+        name: {"kind": "binary", "class_weight": weight}
+        for name, weight in (("click", click), ("buy", buy))
+    }
+    schema = {"columns": {"user": "categorical"}, "tasks": tasks}
+    plain = {"schema": schema, "model": "esmm", "data": {}, "evaluation": {"baselines": []}}
+    recipe = Recipe.model_validate(plain)
+    if fits:
+        check_recipe(recipe)
+    else:
+        with pytest.raises(RecipeError, match=r"schema\.tasks\.buy\.class_weight: in a chain"):
+            check_recipe(recipe)
+    check_recipe(Recipe.model_validate(plain | {"model": "mmoe"}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from crosstower.data.encoders.fit import draft_layout
@@ -14,6 +16,7 @@ from crosstower.nn.world import ALONE, World
 from crosstower.ranking.job import RankingJob
 from crosstower.recipe.chains import chain_of
 from crosstower.recipe.recipe import CHAINED, Recipe
+from crosstower.recipe.tasks import Binary
 from crosstower.training.job import Job
 from crosstower.training.trackers.tracker import check_installed
 
@@ -39,8 +42,31 @@ def check_recipe(
     if recipe.training.trackers:
         check_installed(recipe.training.trackers)
     job, models = _job_of(recipe, world), models_of(recipe)
+    if CHAINED in models:
+        _check_chain_weights(recipe, models[CHAINED]["chain"])
     notes = [*_unread(recipe, models), *attention_notes(recipe.schema_)]
     return job, models, notes
+
+
+def _check_chain_weights(recipe: Recipe, chain: Sequence[str]) -> None:
+    """Refuse class weights that raise a task of a chain above the task before it.
+
+    Weights multiply the odds in training, and a chain keeps P(buy) <= P(click) there, too.
+    """
+    tasks = [(name, recipe.schema_.tasks[name]) for name in chain]
+    for (event, first), (name, then) in pairwise(tasks):
+        if not (isinstance(first, Binary) and isinstance(then, Binary)):
+            continue
+        weights = [task.class_weights(None) for task in (first, then)]
+        odds = [positive / negative for negative, positive in weights]
+        known = first.class_weight != "balanced"
+        if then.class_weight == "balanced" or (known and odds[0] < odds[1]):
+            raise RecipeError(
+                f"schema.tasks.{name}.class_weight: in a chain ({CHAINED}), P({name}) is at most"
+                f" P({event}) in training as well, and weights that raise '{name}' more than"
+                f" '{event}' would make both wrong; give both tasks the same weights, or use"
+                " another multi-task model"
+            )
 
 
 def _job_of(recipe: Recipe, world: World) -> Job:
