@@ -46,3 +46,17 @@ def test_a_bundle_takes_an_exploration_as_yaml(
     assert (code, "explore.epsilon: Input should be less than or equal to 1" in err) == (2, True)
     assert run(capsys, *arguments, "{kind: epsilon, epsilon: 0.3}")[0] == 0
     assert Bundle.open(tmp_path / "bundle").explore == Epsilon(epsilon=0.3)
+
+
+def test_columns_that_every_request_must_give_are_said(
+    cinema: Runs, rentals: Runs, tmp_path: Path, capsys: Capture
+) -> None:
+    runs, out = (cinema.retrieval.folder, cinema.ranking.folder), tmp_path / "bundle"
+    code, text, _ = run(capsys, "bundle", *runs, "-o", out)
+    assert (code, "Every request must give 'hour' in its query" in text) == (0, True)
+    assert "- Columns of every query: hour\n" in (out / "card.md").read_text()
+    user = ("recommend", out, "--user", "7", "-k", "3")
+    assert "needs the column 'hour'" in run(capsys, *user)[2]
+    assert run(capsys, *user, "--query", '{"hour": null}')[0] == 0
+    code, text, _ = run(capsys, "bundle", rentals.retrieval.folder, "-o", tmp_path / "other")
+    assert "Every request" not in text

@@ -92,7 +92,8 @@ def print_bundle(made: Bundle) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    for note in (_index_note(manifest), *(match.sentence for match in manifest.joins)):
+    joins = (match.sentence for match in manifest.joins)
+    for note in (_index_note(manifest), *joins, _needed_note(manifest)):
         if note:
             out.print(note, highlight=False, soft_wrap=True)
     out.print(f"serve it: crosstower serve {place}", highlight=False, soft_wrap=True)
@@ -110,3 +111,14 @@ def _index_note(manifest: Manifest) -> str:
         )
     kind = "approximate" if manifest.index == "ann" else manifest.index
     return f"The {kind} index has recall@10 {recall:.3f}."
+
+
+def _needed_note(manifest: Manifest) -> str:
+    """Return the columns that every request must give, if there are any."""
+    if not (needed := manifest.needed_columns):
+        return ""
+    return (
+        f"Every request must give {' and '.join(map(repr, needed))} in its query (null if unknown):"
+        " the ranker reads them, and neither the items nor the user's columns have them. To avoid"
+        " this, put them into retrieval.items, or join a table that has them (data.joins)."
+    )

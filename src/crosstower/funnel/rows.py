@@ -104,6 +104,11 @@ class RowMaker:
         )
 
     @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that every query must be given."""
+        return tuple(n for n in self.from_query if n not in self.known and n != self.history)
+
+    @property
     def times(self) -> tuple[str, ...]:
         """The column with the time of an evaluated query, if the ranker counts events."""
         return () if self.events is None else (self.events.time,)

@@ -81,10 +81,7 @@ class OnlineFunnel:
     @property
     def needed_columns(self) -> list[str]:
         """The columns that a query must have."""
-        if self.ranker is None:
-            return []
-        rows = self.ranker.rows
-        return [n for n in rows.from_query if n not in rows.known and n != rows.history]
+        return [] if self.ranker is None else list(self.ranker.rows.needed)
 
     @property
     def _attributes(self) -> list[str]:

@@ -138,6 +138,7 @@ class _Maker:
         self.item_columns: dict[str, pl.DataType] | None = None
         self.reference: dict[str, tuple[float, ...]] = {}
         self.joins: tuple[JoinMatch, ...] = ()
+        self.needed: tuple[str, ...] = ()
         self.blend_by: tuple[str, ...] = ()
 
     def retrieval(self, run: Run, index: str, options: Mapping[str, Any] | None) -> None:
@@ -184,11 +185,15 @@ class _Maker:
         self.fastest = write_fastest(funnel.scorer, own, place / FORMS, candidates=size)
 
     def match(self, ranking: Run) -> None:
-        """Count the items and users that find their keys in the tables that the ranker joins."""
+        """Count the items and users that find their keys in the tables that the ranker joins.
+
+        The columns that only a request can give are noted.
+        """
         retriever = Retriever.open(Run.open(self.folder / RETRIEVAL))
         rows = RowMaker.of(retriever, ranking, ranking.recipe.served_schema.sources())
         matches = rows.join_matches(_users(retriever, rows.user))
         self.joins = tuple(match.without_folder() for match in matches)
+        self.needed = rows.needed
 
     def rules(self, rules: Rules, ranking: Run | None) -> None:
         """Write the rules, which must fit the items, or the rows where there are none."""
@@ -227,6 +232,7 @@ class _Maker:
             reference=self.reference,
             blend_by=self.blend_by,
             joins=self.joins,
+            needed_columns=self.needed,
             files=files_of(self.folder),
             cards={},
         )

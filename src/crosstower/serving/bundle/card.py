@@ -34,6 +34,7 @@ def write_cards(folder: Path, manifest: Manifest) -> None:
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     libraries = ", ".join(f"{n} {v}" for n, v in manifest.libraries.items())
+    needed = manifest.needed_columns
     items = f"{manifest.items:,}, index: {manifest.index}" if manifest.index else "none"
     if manifest.index != "exact" and manifest.index_recall is not None:
         items += f", recall@10 {manifest.index_recall:.3f}"
@@ -43,6 +44,7 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("Stages", ", ".join(manifest.stages)),
         ("Items", items),
         *((_first_upper(match.title), match.result) for match in manifest.joins),
+        *([("Columns of every query", ", ".join(needed))] if needed else []),
         ("Made with", f"Crosstower {manifest.crosstower}; {libraries}"),
         ("Git revision", manifest.git_revision or "none"),
         ("Size", f"{sum(f.bytes for f in manifest.files.values()) / 1e6:,.1f} MB"),

@@ -19,7 +19,7 @@ NAME = "manifest.json"
 CARDS = ("card.html", "card.md")
 FORMS = ("eager", "onnx")
 _MOST_CANDIDATES = 1_000_000
-_UNVERSIONED = {"version", "created", "git_revision", "cards"}
+_UNVERSIONED = {"version", "created", "git_revision", "cards", "needed_columns"}
 
 
 def _form(given: str) -> str:
@@ -67,8 +67,8 @@ class RunFacts(FrozenModel):
 class Manifest(FrozenModel):
     """The content of `manifest.json`.
 
-    `version` is a digest of the checksums and of all fields but `created`, `git_revision` and
-    `cards`: two bundles of the same content have the same one.
+    `version` is a digest of the checksums and of all fields but `created`, `git_revision`, `cards`
+    and `needed_columns`: two bundles of the same content have the same one.
     `index_recall` is recall@10 of an approximate index of the items, if one was tried.
     `candidates` is the number of items that the ranker scores, `form` the form in which its model
     runs, eager or onnx.
@@ -76,6 +76,7 @@ class Manifest(FrozenModel):
     server compares its own.
     `blend_by` are the columns by which a blend may be fitted again, the content type first.
     `joins` counts the items and known users that find their keys in the ranker's joined tables.
+    `needed_columns` are the columns of the ranker that every request must give in its query.
     """
 
     format: Literal[3] = FORMAT
@@ -95,6 +96,7 @@ class Manifest(FrozenModel):
     reference: dict[str, tuple[float, ...]]
     blend_by: tuple[str, ...]
     joins: tuple[JoinMatch, ...]
+    needed_columns: tuple[str, ...] = ()
     files: Files
     cards: Files
 
