@@ -57,3 +57,14 @@ def test_a_page_that_cannot_be_served_is_refused_before_the_training(
     assert code != 0
     assert "pip install 'crosstower[serve]', or give --no-serve" in " ".join(err.split())
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("options", [("--no-serve",), ("--full",)])
+def test_a_folder_that_cannot_be_made_is_refused_before_the_training(
+    here: Path, capsys: Capture, options: tuple[str, ...]
+) -> None:
+    (here / "file").touch()
+    code, out, err = run(capsys, "demo", *options, "--out", "file")
+    assert (code, out) == (5, "")
+    assert "file/run: cannot be made: " in err
+    assert "file is a file; choose another place" in err

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from crosstower.cli.options import TRAIN
-from crosstower.errors import QueryError
+from crosstower.errors import QueryError, RunError
+from crosstower.storage.files import refuse_unwritable
 
 demo_app = typer.Typer()
 _ROWS, _FULL_ROWS, _PORT = 80_000, 500_000, 8000
@@ -67,6 +68,7 @@ def demo(
         _refuse("--full", {"--seed": seed, "--port": port, "--no-serve": no_serve or None})
         from crosstower.cli.demo.full_tour import full_tour
 
+        refuse_unwritable(out / "run", error=RunError)
         full_tour(out, rows=rows or _FULL_ROWS, seeds=seeds or 1)
         return
     if seeds is not None:
@@ -81,12 +83,13 @@ def _homes(out: Path, rows: int, seed: int, port: int | None) -> None:
     from crosstower.cli.demo.browser import check_can_serve, serve_page
     from crosstower.cli.demo.homes_demo import homes_demo
 
+    refuse_unwritable(out / "run", error=RunError)
     if port is not None:
         check_can_serve(port)
     bundle = homes_demo(out, rows=rows, seed=seed)
     typer.echo("\nThe whole tour, negative results included: crosstower demo --full")
     typer.echo("With your own rows: crosstower init ROWS.parquet && crosstower fit recipe.yaml")
-    typer.echo(f"This funnel in a browser: crosstower serve {bundle}\n")
+    typer.echo(f"This funnel in a browser, at any time: crosstower serve {bundle}\n")
     if port is not None:
         serve_page(bundle, port)
 
