@@ -5,13 +5,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from crosstower.errors import DataError
+from crosstower.fitting.fit import fit
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.evaluate import evaluate_retrieval_on
 from crosstower.retrieval.results import metrics_of, stored_report
 from crosstower.training.run import Run
 
-from ..fixtures.films import watches
+from ..fixtures.films import recipe, watches
 
 
 def test_a_test_file_is_evaluated(film_run: Run, tmp_path: Path) -> None:
@@ -26,6 +29,17 @@ def test_a_test_file_is_evaluated(film_run: Run, tmp_path: Path) -> None:
     unknown = watches(10).with_columns(film=pl.lit("f99"))
     with pytest.raises(DataError, match="film 'f99' is not in the item table: 10 of 10 rows"):
         evaluate_retrieval_on(film_run, unknown, tmp_path / "page.html")
+
+
+def test_a_query_tower_may_read_a_column_named_user(tmp_path: Path) -> None:
+    plain = yaml.safe_load(recipe(tmp_path).to_yaml())
+    plain["schema"] = {"columns": {"user": "categorical", "film": "categorical"}}
+    plain["model"] |= {"item": ["film"]}
+    plain["retrieval"] |= {"history": {}, "baselines": ["popularity"]}
+    plain["training"] |= {"epochs": 1}
+    run = fit(Recipe.model_validate(plain), out=tmp_path / "run", quiet=True)
+    report, _ = evaluate_retrieval_on(run, watches(300, seed=5), tmp_path / "page.html")
+    assert "item_knn" in metrics_of(report)
 
 
 def test_a_test_file_of_searches_is_evaluated(search_run: Run, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def _baselines(
     fits: dict[str, Callable[[], Baseline]] = {"popularity": lambda: Popularity(counts)}
     if retrieval_section_of(run.recipe).user is not None:
         users = read(run.folder / FOLDER / "users.parquet")
-        pairs = users.with_row_index("user").select("user", SEEN_ITEMS).explode(SEEN_ITEMS)
+        pairs = users.select(SEEN_ITEMS).with_row_index("user").explode(SEEN_ITEMS)
         known = pairs["user"].to_numpy().astype(np.int64), pairs[SEEN_ITEMS].to_numpy()
         shape = users.height, items
         histories = histories_of(*known, shape=shape)

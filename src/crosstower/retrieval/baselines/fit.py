@@ -230,8 +230,9 @@ def _bm25(recipe: Recipe, data: RetrievalData, k: int) -> Indices:
     found = pl.DataFrame({"item": rows.item[train], "text": query.filter(pl.Series(train))})
     found = found.group_by("item").agg(pl.col("text").str.join(" "))
     columns = [pl.col(n) for n in _texts_of(recipe, query=False)] or [pl.lit("")]
-    items = data.items.cleaned.with_row_index("item").select(
-        pl.col("item").cast(pl.Int64), own=pl.concat_str(columns, separator=" ", ignore_nulls=True)
+    items = data.items.cleaned.select(
+        item=pl.int_range(pl.len(), dtype=pl.Int64),
+        own=pl.concat_str(columns, separator=" ", ignore_nulls=True),
     )
     both = items.join(found, on="item", how="left", maintain_order="left")
     index = Bm25.fit(
