@@ -50,7 +50,7 @@ def _retrieval(items: Path) -> dict[str, Any]:
             "item": "home_id",
             "items": str(items),
             "time": "timestamp",
-            "history": "history",
+            "history": {"column": "history", "events": ["click"]},
             "where": "click == 1",
             "baselines": ["popularity"],
         },
