@@ -97,8 +97,9 @@ def test_only_named_types_after_the_training_rows_extend_a_history(films: TestCl
 def test_events_of_the_future_and_of_unknown_items_are_kept(films: TestClient) -> None:
     before = recommend(films, user=3)
     far = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    post(films, event(user=3, item_id="f07", time=far), click(3, "f90"))
+    post(films, event(user=3, item_id="f07", time=far))
     assert scores(recommend(films, user=3)) == scores(before)
+    post(films, click(3, "f90"))
     shown = films.get("/v1/users", params={"id": 3}).json()
     assert [one["item_id"] for one in shown["future"]] == ["f07"]
     assert [one["item_id"] for one in shown["unknown_items"]] == ["f90"]
