@@ -1,4 +1,4 @@
-// Fill the list of versions from versions.json, which lies beside the folders of the versions.
+// List the versions that versions.json names, one folder up.
 document.addEventListener("DOMContentLoaded", async () => {
   const list = document.getElementById("versions");
   if (!list) return;

@@ -83,7 +83,7 @@ def print_value(value: HomesValue) -> None:
 
 
 def print_users(value: HomesValue, users: list[str]) -> None:
-    """Print the revenue per stage of a few users beside their true tastes."""
+    """Print what each stage earns from a few users, and what these users really like."""
     place = {user: row for row, user in enumerate(value.users)}
     tastes = travellers().rows_by_key("user_id", named=True, unique=True)
     rows = [

@@ -49,7 +49,7 @@ export function openHistory(openItem) {
   return { load, items, describe };
 }
 
-/** The most frequent types of the newest items and pictures of some of them, beside the heading. */
+/** Show beside the heading which types of items are most frequent in the history, with pictures. */
 function showTaste({ found, attributes, column }) {
   const newest = (found?.history ?? []).slice(-SHOWN).toReversed().map((e) => attributes.get(e.item_id));
   const types = newest.map((one) => one?.[column]).filter((type) => type != null);
