@@ -9,7 +9,7 @@ from .command_line import Capture, run
 def test_json_is_for_machines(here: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, "fit", "small.yaml", "--json", "--out", "a")
     assert code == 0
-    assert set(json.loads(out)) == {"joins", "tasks", "training", "peak_memory_mb"}
+    assert set(json.loads(out)) == {"joins", "tasks", "training", "verdicts", "peak_memory_mb"}
     _, out, _ = run(capsys, "evaluate", "a", "--json")
     assert json.loads(out)["click"]["wide_deep"]["auc"]["mean"] > 0.7
 

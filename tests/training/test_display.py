@@ -1,4 +1,5 @@
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ def test_a_notebook_shows_every_task_and_model_with_its_metrics(feed_run: Run) -
     assert f"{auc['mean']:.4f} ± {auc['sd']:.4f}" in html
     for words in ("like", "comment", "shared_bottom", "AUC", "Log loss", "2 seeds", "report.html"):
         assert words in html
+
+
+def test_the_verdicts_of_the_report_are_below_the_table(feed_run: Run, film_run: Run) -> None:
+    for run, names in ((feed_run, ["like", "comment"]), (film_run, ["retrieval"])):
+        assert list(run.verdicts) == names
+        html, report = unescape(run._repr_html_()), unescape(run.report.read_text())
+        for name, sentences in run.verdicts.items():
+            assert sentences
+            for sentence in sentences:
+                assert sentence in report
+                assert (f"{name}: {sentence}" if len(names) > 1 else sentence) in html
 
 
 def test_a_notebook_shows_a_retriever_with_its_baselines(film_run: Run) -> None:

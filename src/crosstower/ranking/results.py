@@ -102,7 +102,8 @@ def write_results(run: Run, *, peak_memory_mb: float | None = None) -> tuple[Tas
     """
     reports = task_reports(run, stored_predictions(run)) if run.tested else ()
     write_report_of(run, reports, run.report)
-    write_figures(run, {"tasks": metrics_of(reports)}, peak_memory_mb)
+    verdicts = {report.name: report.verdicts for report in reports}
+    write_figures(run, {"tasks": metrics_of(reports), "verdicts": verdicts}, peak_memory_mb)
     publish_changes(run.folder, error=RunError)
     return reports
 

@@ -63,7 +63,7 @@ def write_retrieval_results(
     """
     report = stored_report(run) if run.tested else None
     write_retrieval_report(run, report, run.report)
-    figures: dict[str, Any] = {"retrieval": {}}
+    figures: dict[str, Any] = {"retrieval": {}, "verdicts": {}}
     if report is not None:
         figures = _figures(run, report)
     write_figures(run, figures, peak_memory_mb)
@@ -75,6 +75,7 @@ def _figures(run: Run, report: RetrievalReport) -> dict[str, Any]:
     counts = None if report.relevant_counts is None else report.relevant_counts.model_dump()
     return {
         "retrieval": metrics_of(report),
+        "verdicts": {"retrieval": report.verdicts},
         "relevant_counts": counts,
         "omitted_baselines": omitted_baselines(run.recipe, report.items),
     }

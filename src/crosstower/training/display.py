@@ -23,7 +23,7 @@ _K = 10
 
 
 def run_html(run: Run) -> str:
-    """Return a table of test metrics per task and model: mean ± sd over seeds."""
+    """Return a table of test metrics per task and model (mean ± sd over seeds), and verdicts."""
     rows = ", ".join(f"{name} {count:,}" for name, count in run.info.facts.rows.items())
     seeds = f"{len(run.info.seeds)} seed{'s' if len(run.info.seeds) > 1 else ''}"
     title = f"{run.recipe.name}: {next(iter(run.info.models))}, {seeds}; rows: {rows}"
@@ -48,7 +48,7 @@ def run_html(run: Run) -> str:
             for task, models in tasks.items()
             for i, (model, of) in enumerate(models.items())
         ]
-    return html_table(title, names, cells, links=[run.report])
+    return html_table(title, names, cells, notes=_verdicts(run), links=[run.report])
 
 
 def plot_run(run: Run) -> Figure:
@@ -74,6 +74,16 @@ def plot_run(run: Run) -> Figure:
         calibration = None if frame is None else labelled_calibration(frame, name)
         panels.append(Panel(f"{name}.{metric}", title, task.kind == "binary", calibration))
     return run_figure(panels, trainings)
+
+
+def _verdicts(run: Run) -> list[str]:
+    """Return the verdicts, with the name of the task where there are several."""
+    found = run.verdicts
+    return [
+        f"{task}: {sentence}" if len(found) > 1 else sentence
+        for task, sentences in found.items()
+        for sentence in sentences
+    ]
 
 
 def _untested_html(run: Run, title: str) -> str:

@@ -157,6 +157,17 @@ class Run:
             )
         return json.loads(path.read_bytes())
 
+    @property
+    def verdicts(self) -> dict[str, tuple[str, ...]]:
+        """What the test metrics mean, in sentences, by task; of a retriever under "retrieval".
+
+        Raises:
+            RunError: the training has not finished.
+
+        """
+        found = self.metrics.get("verdicts", {})  # a run of an earlier version has none
+        return {name: tuple(sentences) for name, sentences in found.items()}
+
     def __repr__(self) -> str:
         """Return one line: folder, models, seeds, rows."""
         main, *others = self.info.models
