@@ -56,4 +56,12 @@ def test_progress_goes_to_standard_error_outside_of_notebooks(
 def test_a_notebook_gets_a_console_that_writes_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     assert isinstance(progress_console().file, NotebookLine)
-    assert progress_console(quiet=True).quiet
+
+
+def test_a_quiet_console_shows_no_empty_area_in_a_notebook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    console = progress_console(quiet=True)
+    assert console.quiet
+    assert not console.is_jupyter  # for which rich makes a widget, even without a text

@@ -97,7 +97,9 @@ def progress_console(*, quiet: bool = False) -> Console:
         quiet: show nothing.
 
     """
-    console = Console(stderr=True, quiet=quiet)
-    if not console.is_jupyter or quiet:
+    if quiet:  # even without a text, a console of a notebook would show an empty area
+        return Console(stderr=True, quiet=True, force_jupyter=False)
+    console = Console(stderr=True)
+    if not console.is_jupyter:
         return console
     return Console(file=NotebookLine(), force_jupyter=False, force_terminal=False)
