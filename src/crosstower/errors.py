@@ -4,6 +4,7 @@ A message names the thing, what was given, what is allowed, and what to do.
 The command line prints the message without a traceback and exits with `exit_code`.
 """
 
+import inspect
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -67,9 +68,21 @@ class CrosstowerWarning(UserWarning):
 
 
 def notify(sentences: Iterable[str]) -> None:
-    """Warn the caller of a public function of each thing to know, once."""
+    """Warn of each thing to know; a warning names the line of the user's code that led to it."""
     for sentence in sentences:
-        warnings.warn(sentence, CrosstowerWarning, stacklevel=3)
+        warnings.warn(sentence, CrosstowerWarning, stacklevel=_calls_within() + 2)
+
+
+def _calls_within() -> int:
+    """Return the number of calls within the package that led to `notify`."""
+    frame, calls = inspect.currentframe(), -2  # this function, and notify
+    while frame is not None and _is_own(frame.f_globals.get("__name__", "")):
+        frame, calls = frame.f_back, calls + 1
+    return calls
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def query_error(error: DataError) -> QueryError:
