@@ -1,10 +1,12 @@
 from datetime import timedelta
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from crosstower.values.durations import duration_text, seconds_of
+from crosstower.values.durations import Duration, duration_text, seconds_of
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -25,3 +27,14 @@ def test_other_values_are_refused_in_words(value):
 @pytest.mark.parametrize("text", ["7d", "90m", "36h", "1m", "45s", "0.5s", "14d"])
 def test_a_duration_is_written_as_it_is_read(text: str) -> None:
     assert duration_text(seconds_of(text)) == text
+
+
+@pytest.mark.parametrize("value", [90, 0.5, "7d", " 1.5 h ", 0, -1, "7", "d", "7 days", True, None])
+def test_the_json_schema_allows_what_is_read(value: object) -> None:
+    schema = jsonschema.Draft202012Validator(TypeAdapter(Duration).json_schema())
+    try:
+        seconds_of(value)
+    except ValueError:
+        assert not schema.is_valid(value)
+    else:
+        assert schema.is_valid(value)

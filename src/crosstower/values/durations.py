@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -50,5 +50,8 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-Duration = Annotated[float, BeforeValidator(seconds_of)]
+_Written = (
+    Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=rf"^\s*{_PATTERN.pattern}\s*$")]
+)
+Duration = Annotated[float, BeforeValidator(seconds_of, json_schema_input_type=_Written)]
 """A field of a model that takes a duration and keeps seconds."""
