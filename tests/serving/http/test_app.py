@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.serving.bundle import Bundle
+from crosstower.serving.http.app import openapi_document
 
 from ..conftest import Start
 from .client import ids, service_of
@@ -86,3 +87,7 @@ def alike(mine: Any, theirs: Any) -> None:
             alike(one, other)
     else:
         assert mine == (pytest.approx(theirs, rel=1e-5) if isinstance(theirs, float) else theirs)
+
+
+def test_the_document_without_a_bundle_is_that_of_a_server(client: TestClient) -> None:
+    assert client.get("/openapi.json").json() == openapi_document()

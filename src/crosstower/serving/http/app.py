@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse, Response
@@ -74,24 +76,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             if tracing is not None:
                 await asyncio.to_thread(tracing.close)
 
-    app = FastAPI(
-        title="Crosstower",
-        version=metadata.version("crosstower"),
-        description=_WORDS,
-        lifespan=lifespan,
-        docs_url=None,  # its page loads scripts from elsewhere
-        redoc_url=None,
-    )
+    app = _routed(lifespan)
     app.state.service, app.state.reports = service, reports
-    respond_with_problems(app)
-    app.include_router(read_routes)
-    app.include_router(write_routes)
-    app.include_router(user_routes)
-    app.include_router(vector_routes)
-    app.include_router(report_routes)
-    _add_operations(app)
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    _describe_problems(app)
     names = Hosts(settings.host, settings.host_names)
     hosts = None if any(service.tokens.values()) else names
     app.add_middleware(
@@ -102,6 +88,33 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tracing=tracing,
         log=settings.log_format == "json",
     )
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document that each server has at `/openapi.json`."""
+    return _routed(None).openapi()
+
+
+def _routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None) -> FastAPI:
+    """Return an application with all routes and without a service."""
+    app = FastAPI(
+        title="Crosstower",
+        version=metadata.version("crosstower"),
+        description=_WORDS,
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+    )
+    respond_with_problems(app)
+    app.include_router(read_routes)
+    app.include_router(write_routes)
+    app.include_router(user_routes)
+    app.include_router(vector_routes)
+    app.include_router(report_routes)
+    _add_operations(app)
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    _describe_problems(app)
     return app
 
 
