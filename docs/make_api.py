@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import crosstower as ct
+import crosstower.client  # an extra: `import crosstower` alone does not give it
 
 GROUPS = {
     "recipe.kinds": ("Columns", "recipe.md"),
@@ -33,15 +34,16 @@ FACES = {
     "nn": "models.md",
     "retrieval": "retrieval.md",
     "worlds": "worlds.md",
+    "client": "clients.md",
 }
 """The page of each sub-face."""
 
 PREAMBLE = """# Public names
 
-`import crosstower as ct` gives all names below; each is imported on first use. Everything else is
-private and may change without notice. `help(ct.NAME)` shows arguments, shapes, errors and an
-example. Shapes use the letters of `crosstower.data.layout`. This page is written by
-`python docs/make_api.py`.
+`import crosstower as ct` gives all names below; each is imported on first use. Those of `ct.client`
+need `import crosstower.client`. Everything else is private and may change without notice.
+`help(ct.NAME)` shows arguments, shapes, errors and an example. Shapes use the letters of
+`crosstower.data.layout`. This page is written by `python docs/make_api.py`.
 """
 
 

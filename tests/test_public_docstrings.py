@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import is_typeddict
+
+from crosstower.client.responses import Response
 
 from .test_public_names import FACES
 
@@ -45,6 +48,12 @@ def public() -> list[Any]:
     return found
 
 
+def is_data(value: Any) -> bool:
+    """Return whether a name is the type of a request or a response, which methods show."""
+    response = inspect.isclass(value) and issubclass(value, Response)
+    return response or is_typeddict(value)
+
+
 def is_interface(value: Any) -> bool:
     error = inspect.isclass(value) and issubclass(value, Exception | Warning)
     return error or bool(getattr(value, "_is_protocol", False))
@@ -56,6 +65,8 @@ def arguments(value: Any) -> list[str]:
         return [f.alias or name for name, f in fields if name not in SECTIONS]
     if is_interface(value):
         return []
+    if is_typeddict(value):
+        return list(value.__annotations__)
     return [name for name in inspect.signature(value).parameters if name not in ("args", "kwargs")]
 
 
@@ -81,5 +92,5 @@ def test_a_public_name_has_an_example_that_runs(face: str, value: Any) -> None:
     prefix = face.removeprefix("crosstower").removeprefix(".")
     path = ".".join(["ct", ALIASES.get(face, prefix), value.__name__]).replace("..", ".")
     shown = re.search(rf"\b{re.escape(path)}\b", SHOWN) is not None
-    exempt = is_interface(value) or value.__name__ in WITHOUT_EXAMPLE
+    exempt = is_interface(value) or is_data(value) or value.__name__ in WITHOUT_EXAMPLE
     assert exempt or shown or ">>>" in texts(value)

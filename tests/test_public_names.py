@@ -56,6 +56,16 @@ FACES = {
         TransitionGraph build_index histories_of item_vectors recommend register_index
         register_source user_vectors
     """,
+    "crosstower.client": """
+        AsyncClient Attribute BlendOverride BlendSummary Candidate Client ClientError
+        Epsilon ErasedResponse Event EventsResponse ExperimentReportResponse
+        ExperimentSummary ExperimentsResponse Explained Fault Health HistoryItem ItemVector
+        ItemsResponse JournalLine Limits ListItem ListResponse ModelResponse Named
+        PlackettLuce Problem ProblemError RankRequest RecommendRequest RequestRules
+        SearchRequest SimilarRequest SourceHit Stages SwapResponse Thompson
+        UnexpectedResponseError UnreachableError UserResponse UsersResponse VectorsResponse
+        VersionSummary VersionsSummary
+    """,
     "crosstower.data.datasets.worlds": """
         DriftingFeed Session World description make world_names
     """,

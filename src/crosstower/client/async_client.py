@@ -1,0 +1,221 @@
+"""The client of a server for asyncio."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx
+from tenacity import AsyncRetrying
+
+from crosstower.client import bulk, operations
+from crosstower.client.bulk import Bulk
+from crosstower.client.connection import options, reaching, sent
+from crosstower.client.model_responses import (
+    ExperimentReportResponse,
+    ExperimentsResponse,
+    Limits,
+    ModelResponse,
+    VersionsSummary,
+)
+from crosstower.client.operations import Call
+from crosstower.client.reading import read
+from crosstower.client.requests import (
+    Event,
+    ItemVector,
+    RankRequest,
+    RecommendRequest,
+    Row,
+    SearchRequest,
+    SimilarRequest,
+)
+from crosstower.client.responses import (
+    ErasedResponse,
+    EventsResponse,
+    Health,
+    ItemsResponse,
+    ListResponse,
+    Response,
+    SwapResponse,
+    UserResponse,
+    UsersResponse,
+    VectorsResponse,
+)
+from crosstower.client.retries import Retries
+from crosstower.client.rules import Id
+
+R = TypeVar("R")
+B = TypeVar("B", bound=Response)
+
+
+class AsyncClient:
+    """A client of a server for asyncio; its methods are those of `Client`, awaited.
+
+    It keeps connections open, so make one and use it for all requests of an event loop.
+
+    >>> import asyncio
+    >>> def respond(request: httpx.Request) -> httpx.Response:
+    ...     return httpx.Response(200, json={"status": "ok"})
+    >>> async def status() -> str:
+    ...     transport = httpx.MockTransport(respond)  # in place of a server
+    ...     async with AsyncClient("http://127.0.0.1:8000", transport=transport) as client:
+    ...         return (await client.health()).status
+    >>> asyncio.run(status())
+    'ok'
+
+    Args:
+        base_url: address of the server, such as http://127.0.0.1:8000.
+        token: one of the server's tokens, if it has any.
+        timeout: seconds to connect, to send and to receive; of each attempt.
+        slow_timeout: seconds that `swap`, `delete_users` and `experiment_report` may take.
+        retries: number of times that a request is sent again, if that is safe.
+        max_retry_wait: longest pause before it in seconds.
+        max_connections: number of open connections.
+        verify: whether to check the certificate of the server, or a context for it.
+        transport: of httpx, in place of connections.
+
+    Raises:
+        ClientError: the address or the token is wrong.
+
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 15.0,
+        slow_timeout: float = 300.0,
+        retries: int = 2,
+        max_retry_wait: float = 10.0,
+        max_connections: int = 100,
+        verify: ssl.SSLContext | bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        made = options(base_url, token=token, timeout=timeout, max_connections=max_connections,
+                       verify=verify)  # fmt: skip
+        self._http = httpx.AsyncClient(**made, transport=transport)
+        self._base_url, self._slow_timeout = made["base_url"], slow_timeout
+        self._retries = Retries(retries, max_retry_wait)
+        self._known_limits: Limits | None = None
+
+    async def __aenter__(self) -> Self:
+        """Return the client; its connections are closed at the end of the block."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    def __repr__(self) -> str:
+        """Return the class and the address, without the token."""
+        return f"{type(self).__name__}({str(self._base_url)!r})"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def recommend(self, **request: Unpack[RecommendRequest]) -> ListResponse:
+        """Return the best items for a user and a query."""
+        return await self._send(operations.recommend(request))
+
+    async def rank(self, **request: Unpack[RankRequest]) -> ListResponse:
+        """Return given candidates in order: ids of `items`, or whole `rows`."""
+        return await self._send(operations.rank(request))
+
+    async def search(self, **request: Unpack[SearchRequest]) -> ListResponse:
+        """Return the items nearest to a text."""
+        return await self._send(operations.search(request))
+
+    async def similar(self, **request: Unpack[SimilarRequest]) -> ListResponse:
+        """Return the items most similar to one."""
+        return await self._send(operations.similar(request))
+
+    async def put_items(self, items: Iterable[Row]) -> ItemsResponse:
+        """Store any number of new or changed items, whole rows; they can be found at once."""
+        return await self._send_all(bulk.put_items(items))
+
+    async def delete_items(self, ids: Iterable[Id]) -> ItemsResponse:
+        """Delete any number of items; unknown ids are ignored."""
+        return await self._send_all(bulk.delete_items(ids))
+
+    async def add_events(self, events: Iterable[Event]) -> EventsResponse:
+        """Store any number of impressions and feedback; an `event_id` is stored once."""
+        return await self._send_all(bulk.add_events(events))
+
+    async def put_vectors(self, vectors: Iterable[ItemVector], *, weights: str) -> VectorsResponse:
+        """Replace vectors of any number of items, of the model that has these `weights`."""
+        return await self._send_all(bulk.put_vectors(vectors, weights))
+
+    async def put_users(self, users: Iterable[Row]) -> UsersResponse:
+        """Store attributes of any number of users; they replace all earlier ones."""
+        return await self._send_all(bulk.put_users(users))
+
+    async def get_user(self, user: Id) -> UserResponse:
+        """Return the attributes and the history of a user; a 404 if the user is unknown."""
+        return await self._send(operations.get_user(user))
+
+    async def delete_users(self, ids: Iterable[Id]) -> ErasedResponse:
+        """Erase attributes and all events of any number of users."""
+        return await self._send_all(bulk.delete_users(ids))
+
+    async def experiments(self, user: Id | None = None) -> ExperimentsResponse:
+        """Return the experiments of the server, and the arm of a user in each."""
+        return await self._send(operations.experiments(user))
+
+    async def experiment_report(self, name: str | None = None) -> ExperimentReportResponse:
+        """Return the report of an experiment up to now; without a name, of the only one."""
+        return await self._send(operations.experiment_report(name))
+
+    async def model(self) -> ModelResponse:
+        """Return the bundle that is served: version, tasks, columns, blend, limits, metrics."""
+        return await self._send(Call(operations.MODEL))
+
+    async def swap(self, path: str) -> SwapResponse:
+        """Serve another bundle, a folder on the server; it is never sent twice."""
+        return await self._send(operations.swap(path))
+
+    async def versions(self) -> VersionsSummary:
+        """Return the versions that retraining has made, and which is live."""
+        return await self._send(Call(operations.VERSIONS))
+
+    async def health(self) -> Health:
+        """Return that the process is alive."""
+        return await self._send(Call(operations.HEALTH))
+
+    async def ready(self) -> Health:
+        """Return that the server is ready; a `ProblemError` at once if it is not."""
+        return await self._send(Call(operations.READY))
+
+    async def metrics(self) -> str:
+        """Return metrics for Prometheus."""
+        return await self._send(Call(operations.METRICS))
+
+    async def _send(self, call: Call[R]) -> R:
+        return await AsyncRetrying(**self._retries.policy(call))(self._once, call)
+
+    async def _once(self, call: Call[R]) -> R:
+        with reaching(call, self._base_url):
+            made = sent(call, self._http.timeout, self._slow_timeout)
+            response = await self._http.request(**made)
+        return read(call, response.status_code, response.headers, response.content)
+
+    async def _send_all(self, rows: Bulk[B]) -> B:
+        limits = await self._limits() if rows.needs_limits() else Limits()
+        for call in rows.calls(limits):
+            with rows.noting():
+                rows.add(call, await self._send(call))
+        return rows.total()
+
+    async def _limits(self) -> Limits:
+        """Return the limits of the server, which are asked for once."""
+        if self._known_limits is None:
+            self._known_limits = (await self.model()).limits
+        return self._known_limits
