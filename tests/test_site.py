@@ -73,6 +73,7 @@ class Links(HTMLParser):
 def test_every_page_of_the_documentation_is_in_the_navigation(site: Path) -> None:
     links = Links(site / "index.html").links
     pages = {p.stem for p in (ROOT / "docs").glob("*.md")} - {"api"}  # which the reference replaces
+    pages |= {f"notebooks/{p.stem}" for p in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
     pages |= {"commands", "gallery", "changelog", "contributing", "reference/index"}
     assert {f"{page}.html" for page in pages} <= links
 
@@ -134,7 +135,9 @@ def test_the_root_leads_to_the_newest_version_and_a_list_to_the_others(
         assert page.get_by_label("Version").locator("option").all_inner_texts()[1] == "0.0.1"
 
 
-@pytest.mark.parametrize("page", ["index", "benchmarks", "commands", "reference/columns"])
+@pytest.mark.parametrize(
+    "page", ["index", "benchmarks", "commands", "reference/columns", "notebooks/watch_next"]
+)
 def test_no_page_scrolls_sideways_on_a_phone(site: Path, browser: Browser, page: str) -> None:
     with tab(browser, viewport={"width": 390, "height": 800}) as phone:
         phone.goto(f"{site.as_uri()}/{page}.html")

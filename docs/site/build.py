@@ -16,6 +16,7 @@ from pathlib import Path
 
 from commands import command_pages
 from gallery import gallery_page
+from notebooks import write_notebooks
 from reference import reference_pages
 from sphinx.cmd.build import main as sphinx
 
@@ -57,7 +58,9 @@ def main() -> int:
 
 def write_source(folder: Path) -> None:
     """Write every page of the site as Markdown, with the configuration of Sphinx."""
-    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("site", "*.py", "api.md"))
+    own = shutil.ignore_patterns("site", "notebooks", "*.py", "api.md")
+    shutil.copytree(ROOT / "docs", folder, ignore=own)
+    write_notebooks(ROOT / "docs" / "notebooks", folder / "notebooks")
     for name in ("static", "templates"):
         shutil.copytree(HERE / name, folder / name)
     for name in ("conf.py", "index.md"):
@@ -75,10 +78,11 @@ def write_source(folder: Path) -> None:
 def relinked(text: str) -> str:
     """Return a page with the links of the repository turned into those of the site.
 
-    >>> relinked("[a](docs/data.md) [b](../examples/feed.yaml) [c](api.md)")
-    '[a](data.md) [b](gallery.md#feed) [c](reference/index.md)'
+    >>> relinked("[a](docs/data.md) [b](../examples/feed.yaml) [c](api.md) [d](notebooks/d.ipynb)")
+    '[a](data.md) [b](gallery.md#feed) [c](reference/index.md) [d](notebooks/d.md)'
     """
     text = re.sub(r"\]\(docs/", "](", text)
+    text = re.sub(r"\]\(notebooks/(\w+)\.ipynb", r"](notebooks/\1.md", text)
     text = re.sub(r"\]\((?:\.\./)?examples/(\w+)\.yaml\)", r"](gallery.md#\1)", text)
     return re.sub(r"\]\(api\.md\)", "](reference/index.md)", text)
 
@@ -90,18 +94,17 @@ def llms(source: Path) -> str:
     lines = ["# Crosstower", "", f"> {' '.join(summary[1].split())}" if summary else ""]
     for caption, names in re.findall(r":caption: (.*?)\n(.*?)```", index, flags=re.S):
         lines += ["", f"## {caption}", ""]
-        lines += [_line_of(source / f"{name}.md") for name in re.findall(r"^[\w/]+$", names, re.M)]
+        lines += [_line_of(source, name) for name in re.findall(r"^[\w/]+$", names, re.M)]
     return "\n".join(lines) + "\n"
 
 
-def _line_of(page: Path) -> str:
-    text = page.read_text(encoding="utf-8")
+def _line_of(source: Path, name: str) -> str:
+    text = (source / f"{name}.md").read_text(encoding="utf-8")
     title = text[2 : text.index("\n")]
     plain = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", re.sub(r"```.*?```", "", text, flags=re.S))
     prose = next(p for p in plain.split("\n\n")[1:] if re.match(r"[\w`]", p))
     sentence = re.split(r"(?<=[.:]) (?=[A-Z`])", " ".join(prose.split()))[0]
-    name = "/".join(page.parts[-2:]) if page.name == "index.md" else page.name
-    return f"- [{title}]({name}): {sentence}"
+    return f"- [{title}]({name}.md): {sentence}"
 
 
 def _order(version: str) -> list[int]:
