@@ -1,4 +1,4 @@
-"""The client with a server, and with servers that fail; test_page.py has one in processes."""
+"""The client with a server, and with servers that fail; test_pages.py has one in processes."""
 
 import logging
 import pickle
