@@ -2,7 +2,7 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstower.data.times.patterns import fitting_patterns, reads
@@ -25,6 +25,7 @@ def test_only_patterns_that_read_all_values_are_named(
     assert fitting_patterns(pl.Series(values)) == patterns
 
 
+@settings(max_examples=20)
 @given(
     moment=st.datetimes(datetime(1980, 1, 1), datetime(2060, 1, 1)),
     pattern=st.sampled_from(["%d.%m.%Y %H:%M", "%m/%d/%y %I:%M:%S %p", "%B %d, %Y", "%d-%b-%Y"]),

@@ -1,6 +1,7 @@
 """Worlds by name: the same rows for the same seed, labels that follow the true probabilities."""
 
 import math
+from functools import cache
 
 import polars as pl
 import pytest
@@ -37,9 +38,15 @@ def test_the_frame_holds_what_the_schema_and_the_report_need(name: str) -> None:
     assert len(description(name)) < 80
 
 
+@cache
+def made(name: str) -> pl.DataFrame:
+    """Return the rows of a world, made once for all its tasks."""
+    return make(name, rows=ROWS).frame
+
+
 @pytest.mark.parametrize(("name", "task", "truth"), binary_tasks())
 def test_labels_follow_the_true_probabilities(name: str, task: str, truth: str) -> None:
-    frame = make(name, rows=ROWS).frame
+    frame = made(name)
     p, y = frame[truth], frame[task]
     assert p.is_between(0, 1).all()
     # Within each tenth of the probabilities the rate is the mean probability.
