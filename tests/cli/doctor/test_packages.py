@@ -19,6 +19,8 @@ NEEDED = [
     'fine; extra == "distributed"',
     'not-here; extra == "plain" and python_version < "3"',
     'fine; extra == "dev"',
+    'absent-two; extra == "newer"',
+    'numpy==2.2; extra == "newer"',
 ]
 INSTALLED = {"numpy": "2.3.1", "old-one": "2.9", "fine": "1.2rc1"}
 
@@ -67,9 +69,12 @@ def test_extras_are_installed_incomplete_or_not(install: Callable[..., None]) ->
     assert found["half"].found == "incomplete: old-one (2.9 is installed, >=3 is needed)"
     assert found["both"].found == "incomplete: absent-one (not installed)"
     assert "dev" not in found
+    assert found["newer"].found == "not installed"
     assert found["distributed"].found == "incomplete: fbgemm-gpu-cpu (not installed)"
     assert found["distributed"].remedy == (
         "pip install 'crosstower[distributed]' && pip install --no-deps fbgemm-gpu-cpu==1.8.0"
     )
-    install({"fbgemm-gpu": "1.8.0"})
+    install({"fbgemm-gpu": "1.8.0", "absent-two": "1"})
     assert {one.check: one for one in check_extras()}["distributed"].found == "installed"
+    newer = {one.check: one for one in check_extras()}["newer"]
+    assert newer.found == "incomplete: numpy (2.3.1 is installed, ==2.2 is needed)"

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from crosstower.cli.doctor.finding import Finding
 
 _OWN = "crosstower"
-_NOT_FOR_USERS = ("dev",)
+_NOT_FOR_USERS = ("dev", "test")
 _BESIDE = {"distributed": (("torchrec", "1.8.0"), ("fbgemm-gpu-cpu", "1.8.0"))}
 _STANDS_FOR = {"fbgemm-gpu-cpu": "fbgemm-gpu"}  # the build for GPUs
 
@@ -34,19 +34,22 @@ def check_extras() -> Iterator[Finding]:
 
 
 def _extra(extra: str) -> Finding:
+    core = {one.name for one in _requirements(None)}
     needed = list(_requirements(extra))
-    wrong = [f"{one.name} ({words})" for one in needed if (words := _wrong(one))]
-    beside = [f"{name}=={version}" for name, version in _BESIDE.get(extra, ()) if _absent(name)]
-    wrong += [f"{one.partition('==')[0]} (not installed)" for one in beside]
+    beside = {name: version for name, version in _BESIDE.get(extra, ()) if _absent(name)}
+    wrong = {one.name: words for one in needed if (words := _wrong(one))}
+    wrong |= dict.fromkeys(beside, "not installed")
     if not wrong:
         return Finding(extra, "ok", "installed")
     remedy = f"pip install '{_OWN}[{extra}]'"
     if beside:
-        remedy += f" && pip install --no-deps {' '.join(beside)}"
-    total = len(needed) + len(_BESIDE.get(extra, ()))
-    if len(wrong) == total:
+        pairs = " ".join(f"{name}=={version}" for name, version in beside.items())
+        remedy += f" && pip install --no-deps {pairs}"
+    own = {one.name for one in needed} - core | dict(_BESIDE.get(extra, ())).keys()
+    if own <= wrong.keys():
         return Finding(extra, "ok", "not installed", remedy)
-    return Finding(extra, "note", f"incomplete: {', '.join(wrong)}", remedy)
+    words = ", ".join(f"{name} ({why})" for name, why in wrong.items())
+    return Finding(extra, "note", f"incomplete: {words}", remedy)
 
 
 def _requirements(extra: str | None, seen: frozenset[str] = frozenset()) -> Iterator[Requirement]:
