@@ -66,7 +66,7 @@ def test_work_decides_where_there_are_instructions(
 def test_hardware_without_bfloat16_takes_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "LEAST_WORK", 0)
     choice = chosen(monkeypatch, build(LAYOUT, {"name": "mlp"}), None)
-    assert choice == Choice("float32", "the processor has no bfloat16 products of its own")
+    assert choice == Choice("float32", "torch finds no bfloat16 products of the processor itself")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,13 @@ def test_hardware_without_bfloat16_takes_float32(monkeypatch: pytest.MonkeyPatch
 def test_emulated_bfloat16_does_not_count(
     monkeypatch: pytest.MonkeyPatch, has: dict[str, object], expected: str | None
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
     assert bfloat16_instructions(CPU) == expected
+
+
+def test_a_torch_that_does_not_say_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert bfloat16_instructions(CPU) is None
 
 
 def test_the_choice_does_not_look_at_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:

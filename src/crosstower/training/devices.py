@@ -85,7 +85,7 @@ def choose_precision(
     instructions = bfloat16_instructions(device)
     if instructions is None:
         where = "GPU" if device.type == "cuda" else "processor"
-        return Choice("float32", f"the {where} has no bfloat16 products of its own")
+        return Choice("float32", f"torch finds no bfloat16 products of the {where} itself")
     work = int(world.sum(torch.tensor(work_of(model, batch, loss))))
     return Choice(
         "bfloat16" if work >= LEAST_WORK else "float32",
@@ -99,6 +99,8 @@ def bfloat16_instructions(device: torch.device) -> str | None:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bfloat16 of the GPU" if native else None
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not say
+        return None
     has = torch.cpu.get_capabilities()
     for name in ("amx_bf16", "avx512_bf16"):
         if has.get(name):

@@ -16,7 +16,7 @@ def test_plain_tensors_give_what_the_model_gives() -> None:
     request = sample(LAYOUT, 5, shared=SHARED)
     lists = [request.lists[field.name] for field in LAYOUT.lists]
     with torch.no_grad():
-        found = TensorRanker(model, LAYOUT, SHARED)(request.codes, request.numbers, *lists)
+        found = TensorRanker(model, LAYOUT, SHARED)(request.codes, request.numbers, tuple(lists))
         expected = model(request)
     assert [t.tolist() for t in found] == [t.tolist() for t in expected.values()]
 
@@ -32,7 +32,7 @@ def test_a_model_may_lack_a_part_of_the_inputs(part: str) -> None:
         request = sample(layout, rows, shared=SHARED)
         lists = [request.lists[field.name] for field in layout.lists]
         with torch.no_grad():
-            found = made(request.codes, request.numbers, *lists)
+            found = made(request.codes, request.numbers, tuple(lists))
         for logits, expected in zip(found, Eager(model).logits(request).values(), strict=True):
             assert logits.numpy() == pytest.approx(expected, abs=1e-5)
 
@@ -43,5 +43,5 @@ def test_a_program_takes_any_number_of_candidates(program: ExportedProgram) -> N
         request = sample(LAYOUT, rows, shared=SHARED)
         lists = [request.lists[field.name] for field in LAYOUT.lists]
         with torch.no_grad():
-            found = forward(request.codes, request.numbers, *lists)
+            found = forward(request.codes, request.numbers, tuple(lists))
         assert [t.shape for t in found] == [(rows,), (rows,)]

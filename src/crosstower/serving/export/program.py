@@ -40,7 +40,7 @@ class TensorRanker(nn.Module):
 
     Args:
         model: takes a request and returns logits `[B]` by head.
-        layout: of the model; its lists are the further arguments, in their order.
+        layout: of the model, with the order of the lists.
         shared: the user's columns, whose lists are `[1, L]`.
 
     """
@@ -50,7 +50,9 @@ class TensorRanker(nn.Module):
         self.model, self._shared = model, shared
         self._lists = [field.name for field in layout.lists]
 
-    def forward(self, codes: Tensor, numbers: Tensor, *lists: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, codes: Tensor, numbers: Tensor, lists: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
         """Return logits `[B]`, one tensor per head."""
         named: dict[str, Lists] = dict(zip(self._lists, lists, strict=True))
         labels = numbers.new_empty((numbers.shape[0], 0))
@@ -65,12 +67,11 @@ def traced(model: nn.Module, layout: Layout, shared: frozenset[str]) -> Exported
     inputs = [torch.from_numpy(arrays[name]) for name in signature.input_names]
     rows = Dim(CANDIDATES, min=1, max=_MOST_CANDIDATES)
     shapes = [{0: rows} if i.shape[0] == CANDIDATES else None for i in signature.inputs]
-    lists = [tuple(shapes[2:])] if layout.lists else []  # one element for all further arguments
     with quiet(), torch.no_grad():
         return torch.export.export(
             TensorRanker(model.eval(), layout, shared).eval(),
-            tuple(inputs),
-            dynamic_shapes=(*shapes[:2], *lists),
+            (*inputs[:2], tuple(inputs[2:])),
+            dynamic_shapes=(*shapes[:2], tuple(shapes[2:])),
         )
 
 
