@@ -10,7 +10,6 @@ Its difference to that of the first loss is over seeds with the same rows.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import polars as pl
 
 import crosstower as ct
+from benchmarks import per_seed
 from benchmarks.machine import describe
 from crosstower.data.datasets import worlds
 from crosstower.evaluation.metrics.per_user import ndcg_per_group
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--model", default="mlp")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="file for the figures of each seed")
+    parser.add_argument("--json", type=Path, help="folder for the figures of each seed")
     options = parser.parse_args(arguments)
     print(describe(rows=options.rows, seeds=options.seeds, model=options.model))
     found: list[dict[str, Any]] = []
@@ -54,8 +54,32 @@ def main(arguments: list[str]) -> None:
         for loss in options.losses:
             found += [_one(name, loss, seed, options) for seed in range(options.seeds)]
             if options.json is not None:
-                options.json.write_text(json.dumps(found, indent=1))
+                _write(name, found, options)
         _print(name, [figures for figures in found if figures["world"] == name])
+
+
+def _write(name: str, found: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write the figures of a world so far."""
+    mine = [figures for figures in found if figures["world"] == name]
+    results = [
+        {
+            "task": "click",
+            "model": f"{options.model}, {loss}",
+            "metric": metric,
+            "values": [figures[metric] for figures in mine if figures["loss"] == loss],
+        }
+        for loss in dict.fromkeys(figures["loss"] for figures in mine)
+        for metric in mine[0].keys() - {"world", "loss", "seed", "epochs"}
+    ]
+    chosen = ("losses", "rows", "seeds", "model", "epochs")
+    per_seed.write(
+        options.json,
+        sorted(results, key=lambda one: (one["model"], one["metric"])),
+        benchmark="losses",
+        data=name,
+        options={"worlds": name} | {key: getattr(options, key) for key in chosen},
+        seeds=range(options.seeds),
+    )
 
 
 def _one(name: str, loss: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:

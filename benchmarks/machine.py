@@ -12,17 +12,19 @@ from typing import Any
 
 def describe(**settings: object) -> str:
     """Return the machine, the versions and the settings, one line each."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = [ln for ln in info.read_text().splitlines() if ln.startswith("model name")]
-        model = lines[0].partition(": ")[2] if lines else model
     versions = {n: metadata.version(n) for n in ("torch", "polars", "numpy")}
     words = ", ".join(f"{k} {v}" for k, v in versions.items())
     chosen = ", ".join(f"{k} {v}" for k, v in settings.items())
-    return (
-        f"{os.cpu_count()} cores, {model}\nPython {platform.python_version()}, {words}\n{chosen}\n"
-    )
+    python = platform.python_version()
+    return f"{os.cpu_count()} cores, {processor()}\nPython {python}, {words}\n{chosen}\n"
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.is_file() else ""
+    names = [line for line in text.splitlines() if line.startswith("model name")]
+    return names[0].partition(": ")[2] if names else platform.processor() or platform.machine()
 
 
 def data_folder() -> Path:
@@ -50,23 +52,26 @@ def example_runs(
     benchmark: str, words: str | None, arguments: list[str], data: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield (name, finished run) of examples, `data` unless the arguments name others."""
-    from crosstower.fitting.fit import fit  # here: the memory of other benchmarks is measured
+    from benchmarks import per_seed  # here: the memory of other benchmarks is measured
+    from crosstower.fitting.fit import fit
 
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {benchmark}", description=words)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", nargs="+", default=list(data))
     parser.add_argument("-o", "--override", action="append", default=[])
+    parser.add_argument("--json", type=Path, help="folder for the figures of each seed")
     options = parser.parse_args(arguments)
     print(describe(seeds=options.seeds, overrides=options.override or "none"))
     for name in options.data:
         with tempfile.TemporaryDirectory() as folder:
-            yield (
-                name,
-                fit(
-                    example(name, Path(folder)),
-                    seeds=options.seeds,
-                    out=Path(folder) / "run",
-                    quiet=True,
-                    overrides=options.override,
-                ),
+            run = fit(
+                example(name, Path(folder)),
+                seeds=options.seeds,
+                out=Path(folder) / "run",
+                quiet=True,
+                overrides=options.override,
             )
+            if options.json is not None:
+                more = {"benchmark": benchmark, "data": name, "overrides": options.override}
+                per_seed.write_run(options.json, run, **more)
+            yield name, run

@@ -74,7 +74,7 @@ def test_every_page_of_the_documentation_is_in_the_navigation(site: Path) -> Non
     links = Links(site / "index.html").links
     pages = {p.stem for p in (ROOT / "docs").glob("*.md")} - {"api"}  # which the reference replaces
     pages |= {f"notebooks/{p.stem}" for p in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
-    pages |= {"commands", "gallery", "changelog", "contributing", "reference/index"}
+    pages |= {"commands", "gallery", "leaderboard", "changelog", "contributing", "reference/index"}
     assert {f"{page}.html" for page in pages} <= links
 
 

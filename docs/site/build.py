@@ -16,6 +16,7 @@ from pathlib import Path
 
 from commands import command_pages
 from gallery import gallery_page
+from leaderboard import leaderboard_page
 from notebooks import write_notebooks
 from reference import reference_pages
 from sphinx.cmd.build import main as sphinx
@@ -58,7 +59,7 @@ def main() -> int:
 
 def write_source(folder: Path) -> None:
     """Write every page of the site as Markdown, with the configuration of Sphinx."""
-    own = shutil.ignore_patterns("site", "notebooks", "*.py", "api.md")
+    own = shutil.ignore_patterns("site", "notebooks", "results", "*.py", "api.md")
     shutil.copytree(ROOT / "docs", folder, ignore=own)
     write_notebooks(ROOT / "docs" / "notebooks", folder / "notebooks")
     for name in ("static", "templates"):
@@ -67,7 +68,11 @@ def write_source(folder: Path) -> None:
         shutil.copy(HERE / name, folder / name)
     for name in ("CHANGELOG", "CONTRIBUTING"):
         shutil.copy(ROOT / f"{name}.md", folder / f"{name.lower()}.md")
-    (folder / "gallery.md").write_text(gallery_page(ROOT / "examples"), encoding="utf-8")
+    results = ROOT / "docs" / "results"
+    shutil.copytree(results, folder / "extra" / "results")
+    gallery, board = gallery_page(ROOT / "examples", results), leaderboard_page(results)
+    (folder / "gallery.md").write_text(gallery, encoding="utf-8")
+    (folder / "leaderboard.md").write_text(board, encoding="utf-8")
     for name, text in {**reference_pages(), **command_pages()}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
