@@ -16,7 +16,7 @@ from crosstower.data.datasets.worlds.holiday_catalogue import (
     LANDSCAPES,
     holiday_homes_table,
 )
-from crosstower.data.datasets.worlds.impressions import draw, pick, show
+from crosstower.data.datasets.worlds.impressions import Impressions, draw, pick, show
 from crosstower.recipe.schema import Bag, Categorical, Numeric, Schema
 from crosstower.recipe.tasks import Binary
 
@@ -74,15 +74,16 @@ def holiday_chances(rows: pl.DataFrame) -> Chances:
 
     """
     known = rows.join(_tastes(), on="user_id", how="left", maintain_order="left")
-    taste = (
-        known.select(
-            3.0 * (pl.col("landscape") == pl.col("favourite"))
-            + 1.5 * (pl.col("landscape") == pl.col("second"))
-            + 0.8 * pl.col("features").list.contains(pl.col("wanted"))
-        )
-        .to_series()
-        .to_numpy()
+    taste = known.select(
+        3.0 * (pl.col("landscape") == pl.col("favourite"))
+        + 1.5 * (pl.col("landscape") == pl.col("second"))
+        + 0.8 * pl.col("features").list.contains(pl.col("wanted"))
     )
+    return chances_of(rows, taste.to_series().to_numpy())
+
+
+def chances_of(rows: pl.DataFrame, taste: NDArray[np.float64]) -> Chances:
+    """Return the true probabilities for a taste `[rows]`, by the formulas of `holiday_chances`."""
     photos, rating, price, budget, guests, sleeps = (
         rows[name].to_numpy().astype(np.float64)
         for name in ("photos", "rating", "price", "budget", "guests", "sleeps")
@@ -117,15 +118,26 @@ def holiday_homes(rows: int, random: np.random.Generator) -> pl.DataFrame:
     times exp of a normal of 0.15. Popularity, which the logging policy follows, is exp of half a
     standard normal a home, and better photos make it larger.
     """
-    homes, users = holiday_homes_table(), travellers()
-    fixed = np.random.default_rng(_SEED + 1)
+    shown = shown_homes(rows, random)
+    searches = searches_of(shown, random)
+    frame = pl.concat([searches, holiday_homes_table()[shown.item]], how="horizontal")
+    return with_answers(frame, holiday_chances(frame), shown, random)
+
+
+def shown_homes(rows: int, random: np.random.Generator) -> Impressions:
+    """Return which homes the logging policy shows to whom."""
+    homes, fixed = holiday_homes_table(), np.random.default_rng(_SEED + 1)
     liked = 0.5 * fixed.normal(size=HOMES) + 0.2 * (homes["photos"].to_numpy() - 3.0)
-    shown = show(rows, random, users=users.height, popularity=np.exp(liked))
+    return show(rows, random, users=travellers().height, popularity=np.exp(liked))
+
+
+def searches_of(shown: Impressions, random: np.random.Generator) -> pl.DataFrame:
+    """Return the search of each row: id, time, user, guests and budget."""
     requests = int(shown.request[-1]) + 1
     change = np.exp(random.normal(0.0, 0.15, requests))[shown.request]
     other = random.choice([0, 1], requests, p=[0.8, 0.2])[shown.request]
-    user = users[shown.user]
-    search = pl.DataFrame(
+    user = travellers()[shown.user]
+    return pl.DataFrame(
         {
             "request_id": shown.request,
             "timestamp": 1_700_000_000 + 600 * shown.request,
@@ -134,8 +146,12 @@ def holiday_homes(rows: int, random: np.random.Generator) -> pl.DataFrame:
             "budget": (user["usual_budget"].to_numpy() * change).round().astype(np.int64),
         }
     )
-    frame = pl.concat([search, homes[shown.item]], how="horizontal")
-    chances = holiday_chances(frame)
+
+
+def with_answers(
+    frame: pl.DataFrame, chances: Chances, shown: Impressions, random: np.random.Generator
+) -> pl.DataFrame:
+    """Return the rows with places, clicks, bookings and their true probabilities."""
     seen = chances.click * shown.examined
     click = draw(random, seen)
     return frame.with_columns(

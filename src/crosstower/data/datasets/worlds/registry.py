@@ -12,6 +12,10 @@ from crosstower.data.datasets.worlds.app_installs import app_installs, app_insta
 from crosstower.data.datasets.worlds.drifting_feed import drifting_feed, drifting_feed_schema
 from crosstower.data.datasets.worlds.feed_engagement import feed_engagement, feed_engagement_schema
 from crosstower.data.datasets.worlds.holiday_homes import holiday_homes, holiday_homes_schema
+from crosstower.data.datasets.worlds.holiday_searches import (
+    holiday_searches,
+    holiday_searches_schema,
+)
 from crosstower.data.datasets.worlds.impressions import generator
 from crosstower.data.datasets.worlds.rentals import rentals, rentals_schema
 from crosstower.data.datasets.worlds.restaurants import restaurants, restaurants_schema
@@ -82,6 +86,10 @@ _WORLDS = {
     "holiday_homes": _Entry(
         "named holiday homes: clicks and bookings of users with a taste and a budget",
         20_000, holiday_homes, holiday_homes_schema, ("landscape",),
+    ),
+    "holiday_searches": _Entry(
+        "the same homes on a map; half of the searches say in words what they look for",
+        20_000, holiday_searches, holiday_searches_schema, ("landscape",),
     ),
     "restaurants": _Entry(
         "searches for a place to eat: clicks, visits and ratings, with position bias",
