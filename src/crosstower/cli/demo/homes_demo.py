@@ -10,6 +10,7 @@ from rich.console import Console
 
 from crosstower.cli.demo.homes import CANDIDATES, homes_recipes
 from crosstower.cli.demo.homes_value import METRIC, STAGES, HomesValue, K, homes_value
+from crosstower.cli.interrupted import removed_when_interrupted
 from crosstower.cli.tables import console, print_table
 from crosstower.data.datasets.worlds.holiday_catalogue import HOMES, holiday_homes_table
 from crosstower.data.datasets.worlds.holiday_homes import travellers
@@ -17,6 +18,7 @@ from crosstower.data.progress import progress_on
 from crosstower.fitting.fit import fit
 from crosstower.funnel.funnel import Funnel
 from crosstower.funnel.verdicts import lift_verdict
+from crosstower.recipe.recipe import Recipe
 from crosstower.retrieval.files import SEEN_ITEMS, USER
 from crosstower.retrieval.retriever import Retriever
 from crosstower.serving.bundle import make_bundle
@@ -38,10 +40,23 @@ def homes_demo(out: Path, *, rows: int, seed: int) -> Path:
     write_parquet(holiday_homes_table(), items)
     recipes = homes_recipes(items, rows=rows, seed=seed)
     folders = [free_folder(out / f"demo-homes-{stage}") for stage in ("retrieval", "ranking")]
+    place = free_folder(out / "demo-homes-bundle")
     typer.echo(
         f"{travellers().height} users search {HOMES} holiday homes; the simulator knows what each"
-        f" list is worth.\n\n1 of 4: learn tastes from the clicks in {rows:,} impressions"
+        f" list is worth.\n"
     )
+    with removed_when_interrupted(*folders, place):
+        retriever, value = _trained(recipes, folders, place)
+    print_value(value)
+    print_users(value, longest_histories(retriever))
+    return place
+
+
+def _trained(
+    recipes: tuple[Recipe, Recipe], folders: list[Path], place: Path
+) -> tuple[Retriever, HomesValue]:
+    """Train, compare and bundle both stages, and say which step it is."""
+    typer.echo(f"1 of 4: learn tastes from the clicks in {recipes[0].data.rows:,} impressions")
     retrieval = fit(recipes[0], out=folders[0])
     typer.echo("2 of 4: learn which homes a search clicks and books")
     ranking = fit(recipes[1], out=folders[1])
@@ -50,14 +65,11 @@ def homes_demo(out: Path, *, rows: int, seed: int) -> Path:
         funnel = Funnel.open(retrieval, ranking, candidates=CANDIDATES)
         value = homes_value(funnel, progress_on(status))
     typer.echo("4 of 4: bundle models, homes and index for the server\n")
-    place = free_folder(out / "demo-homes-bundle")
     with Console(stderr=True).status("bundling") as status:
         make_bundle(
             [retrieval, ranking], place, candidates=CANDIDATES, on_progress=progress_on(status)
         )
-    print_value(value)
-    print_users(value, longest_histories(funnel.retriever))
-    return place
+    return funnel.retriever, value
 
 
 def print_value(value: HomesValue) -> None:
