@@ -32,6 +32,7 @@ from crosstower.client.model_responses import (
     Limits,
     ModelResponse,
     Named,
+    Shop,
     VersionsSummary,
     VersionSummary,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "RecommendRequest",
     "RequestRules",
     "SearchRequest",
+    "Shop",
     "SimilarRequest",
     "SourceHit",
     "Stages",

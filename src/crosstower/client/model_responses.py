@@ -59,6 +59,12 @@ class Limits(Response):
     state_bytes: int | None = Field(default=None, description="Largest size of the state.")
 
 
+class Shop(Response):
+    """The shop window of the page."""
+
+    searches: list[str] = Field(default=[], description="Examples of texts to search by.")
+
+
 class ModelResponse(Response):
     """The bundle that is served."""
 
@@ -89,6 +95,8 @@ class ModelResponse(Response):
     blend: BlendSummary | None = Field(description="Blend of all lists.")
     explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
     log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
+    live_events: list[str] = Field(description="Types of events that act on later lists.")
+    shop: Shop | None = Field(description="The shop window of the page, if there is one.")
     rules: dict[str, Any] = Field(description="Rules of all lists.")
     blend_by: list[str] = Field(description="Columns that a blend can be fitted by.")
     types: str | None = Field(description="Column of content types.")

@@ -1,11 +1,14 @@
 """Responses as plain data for JSON."""
 
+import pytest
 from fastapi.testclient import TestClient
 
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle.live import Live
+from crosstower.serving.http.settings import Shop
 
+from ...fixtures.counted_films import CountedFilms
 from ...fixtures.sourced_films import SourcedFilms
 from ..conftest import Start
 
@@ -22,10 +25,24 @@ def test_what_is_served(client: TestClient, bundle: Bundle) -> None:
     assert "Rome" in columns["home_city"]["examples"]
     assert {"name": "price", "type": "Float64"} in found["attributes"]
     assert len(found["sample_users"]) == 20
+    assert (found["live_events"], found["shop"]) == ([], None)
     assert found["metrics"]["ranking"]["tasks"]["click"]
     assert client.get("/healthz").json()["status"] == "ok"
     ready = {"status": "ready", "version": bundle.version, "state_behind": 0.0}
     assert client.get("/readyz").json() == ready
+
+
+def test_events_that_act_are_those_of_histories_and_counters(
+    start: Start, counted_films: CountedFilms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start(counted_films.bundle.folder)
+    found = client.get("/v1/model").json()
+    assert found["live_events"] == ["click", "purchase", "impression"]
+    assert found["shop"] is None
+    service = client.app.state.service
+    shop = {"shop": Shop(searches=("by the sea",))}
+    monkeypatch.setattr(service, "settings", service.settings.model_copy(update=shop))
+    assert client.get("/v1/model").json()["shop"] == {"searches": ["by the sea"]}
 
 
 def test_sources_of_candidates_are_shown(start: Start, sourced_films: SourcedFilms) -> None:

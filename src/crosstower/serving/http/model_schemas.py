@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from crosstower.recipe.frozen import FrozenModel
-from crosstower.serving.http.settings import Limits
+from crosstower.serving.http.settings import Limits, Shop
 
 
 class _Response(FrozenModel):
@@ -70,6 +70,13 @@ class ModelResponse(_Response):
     blend: BlendSummary | None
     explore: dict[str, Any] | None = Field(description="Exploration of all lists, if any.")
     log: bool = Field(description="Whether lists are logged unless a request says otherwise.")
+    live_events: list[str] = Field(
+        description="Types of events that act on later lists: those of histories, then those that"
+        " counters count."
+    )
+    shop: Shop | None = Field(
+        description="The shop window of the page; null unless `crosstower play` runs the server."
+    )
     rules: dict[str, Any]
     blend_by: list[str]
     types: str | None

@@ -67,6 +67,12 @@ class Limits(FrozenModel):
     _former = former_keys(RENAMED, where="limits")
 
 
+class Shop(FrozenModel):
+    """The shop window of the page, whose clicks are stored as events."""
+
+    searches: tuple[str, ...] = Field(default=(), description="Examples of texts to search by.")
+
+
 class Settings(FrozenModel):
     """Settings of a server: its bundle, its state, its address and its limits."""
 
@@ -87,6 +93,7 @@ class Settings(FrozenModel):
     experiments: Experiments | None = Field(
         default=None, description="Read once, so that all workers have the same."
     )
+    shop: Shop | None = Field(default=None, description="Show the shop window on the page.")
     tracing: bool = Field(default=False, description="Export OpenTelemetry traces.")
     log_format: LogFormat = Field(default="text", description="json: one object per line.")
     limits: Limits = Limits()
