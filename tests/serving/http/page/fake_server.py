@@ -19,6 +19,7 @@ import polars as pl
 import crosstower.serving.http
 from crosstower.data.filters.filter import parse_filter
 from crosstower.errors import QueryError
+from crosstower.serving.http.schemas import EventsRequest
 
 from . import fake_loop
 from .fake_items import CRUEL_NAME, TRANSFORMS, made_up_items, made_up_sources
@@ -99,6 +100,8 @@ class FakeBundle:
             "blend_by": ["content_type", "city"],
             "types": "content_type",
             "transforms": list(TRANSFORMS),
+            "live_events": [],
+            "shop": None,
             "sample_users": ["u1", "u7", "u12", "u40"],
             "metrics": {},
         }
@@ -143,6 +146,14 @@ class FakeBundle:
             pl.col("item_id") != one["item_id"], pl.col("city") == one["city"]
         )
         return self._found(others.with_columns(score=near), body["k"])
+
+    def events(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer POST /v1/events: an event of an item extends the history of its user."""
+        events = EventsRequest.model_validate(body).events
+        for event in events:
+            if isinstance(event.item_id, int):
+                self.histories.setdefault(str(event.user), []).append(event.item_id)
+        return {"stored": len(events), "known": 0}
 
     def _fitting(self, where: str | None) -> pl.DataFrame:
         if not where:
@@ -260,14 +271,14 @@ class _Handler(BaseHTTPRequestHandler):
         file = PAGE / (path.removeprefix("/page/") if path != "/" else "index.html")
         if path in routes:
             self._response(lambda _: routes[path]())
-        elif file.is_file() and file.parent == PAGE:
+        elif file.is_file() and file.parent in (PAGE, PAGE / "shop"):
             self._send(200, file.read_bytes(), f"{MEDIA[file.suffix]}; charset=utf-8")
         else:
             self._send(404, b"{}", "application/problem+json")
 
     def do_POST(self) -> None:
-        routes = {n: getattr(self.bundle, n) for n in ("recommend", "rank", "search", "similar")}
-        self._response(routes[self.path.removeprefix("/v1/")])
+        names = ("recommend", "rank", "search", "similar", "events")
+        self._response({n: getattr(self.bundle, n) for n in names}[self.path.removeprefix("/v1/")])
 
     def _response(self, route: Any) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")

@@ -38,6 +38,7 @@ export const rank = (request, signal, id) => call("POST", "v1/rank", request, si
 export const search = (request, signal) => call("POST", "v1/search", request, signal);
 export const similar = (request, signal) => call("POST", "v1/similar", request, signal);
 export const user = (id, signal) => call("GET", `v1/users?id=${encodeURIComponent(id)}`, null, signal);
+export const addEvent = (event) => call("POST", "v1/events", { events: [event] });
 export const versions = () => call("GET", "v1/versions");
 export const experiments = (user) =>
   call("GET", `v1/experiments${user == null ? "" : `?user=${encodeURIComponent(user)}`}`);

@@ -7,7 +7,7 @@ import { pictureOf } from "./pictures.js";
 
 /**
  * Make the drawer. `context()`: { model, column, candidateOf(id), attributesOf(candidate),
- * countsOf(id) }.
+ * countsOf(id), reasonsOf(item): sentences that say why it is in the list }.
  * Returns { openItem(candidate), openSearch(words, items) }.
  */
 export function openDrawer(context) {
@@ -47,7 +47,9 @@ function searchView(words, items, { column }, openItem) {
   return [words, [list]];
 }
 
-function itemView(item, { model, column, candidateOf, attributesOf, countsOf }, openItem) {
+function itemView(item, context, openItem) {
+  const { model, column, candidateOf, attributesOf, countsOf } = context;
+  const reasons = context.reasonsOf(item).map((words) => el("li", {}, words));
   const counts = Object.entries(countsOf(item.item_id) ?? {});
   const sources = Object.entries(candidateOf(item.item_id)?.sources ?? {});
   const candidate = candidateOf(item.item_id);
@@ -59,6 +61,7 @@ function itemView(item, { model, column, candidateOf, attributesOf, countsOf }, 
     [
       titleOf(attributes) && el("p", { class: "title" }, titleOf(attributes)),
       pictureOf(attributes, "large"),
+      reasons.length > 0 && section("Why it is here", el("ul", { class: "reasons-why" }, ...reasons)),
       candidate
         ? section("Scores", scoresTable(candidate, model))
         : el("p", { class: "help" }, "Not among the candidates of this request."),

@@ -12,6 +12,8 @@ import { noticesOf } from "./notices.js";
 import { openRequest } from "./request.js";
 import { callOff, listFor, newest, whatIfFor } from "./responses.js";
 import { openRules } from "./rules.js";
+import { openSearch } from "./search.js";
+import { openShop } from "./shop/shop.js";
 import { openStudio } from "./studio.js";
 import { askForToken } from "./token.js";
 import { loadVersions } from "./versions.js";
@@ -26,6 +28,7 @@ const page = {
   history: null, // the card of the user, null where the bundle has no users or only ranks
   whatIf: null, // null where the bundle only ranks
   drawer: null,
+  shop: null, // null unless the server has a shop window
   sent: null, // what the form held when it was last sent
   own: null, // the response by the bundle's own blend
   shown: null, // the response that is drawn; with what-if clicks, `before` is that without them
@@ -34,13 +37,7 @@ const page = {
 
 async function start() {
   api.onUnauthorised(askForToken);
-  page.drawer = openDrawer(() => ({
-    model: page.model,
-    column: typeColumn(),
-    candidateOf,
-    attributesOf,
-    countsOf: (id) => page.shown?.items.find((item) => item.item_id === id)?.counts,
-  }));
+  page.drawer = openDrawer(() => (byId("shop").hidden ? funnelContext() : page.shop.context()));
   try {
     page.model = await api.model();
   } catch (error) {
@@ -64,14 +61,33 @@ async function start() {
     if (page.model.user_column) page.history = openHistory(page.drawer.openItem);
     page.whatIf = openWhatIf(() => submit());
   }
-  redrawOnResize();
-  openViews({
-    versions: loadVersions,
-    experiments: openExperiments(() => page.sent?.user ?? null),
-  });
   if (ranksOnly()) byId("request-card").open = true;
-  await submit();
+  openSearch(page.request, page.drawer);
+  redrawOnResize();
+  const hasShop = page.model.shop != null && !ranksOnly();
+  if (hasShop) page.shop = openShop(page.model, page.drawer);
+  byId("shop-link").hidden = !hasShop;
+  openViews(
+    {
+      recommendations: () => hasShop && !page.sent && submit(),
+      versions: loadVersions,
+      experiments: openExperiments(() => page.sent?.user ?? null),
+      ...(hasShop && { shop: page.shop.load }),
+    },
+    hasShop ? "shop" : "recommendations",
+  );
+  if (!hasShop) await submit();
 }
+
+/** What the drawer knows of an item while the funnel is shown. */
+const funnelContext = () => ({
+  model: page.model,
+  column: typeColumn(),
+  candidateOf,
+  attributesOf,
+  countsOf: (id) => page.shown?.items.find((item) => item.item_id === id)?.counts,
+  reasonsOf: () => [],
+});
 
 /** Charts are drawn for the width that they have. */
 function redrawOnResize() {
@@ -274,19 +290,6 @@ const sayLater = later(600, () => {
     page.own !== page.shown && comparison(page.own, page.shown),
   ];
   byId("status").textContent = words.filter(Boolean).join(" ");
-});
-
-byId("search").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const text = byId("search-text").value.trim();
-  const { where = null, query, k } = page.request.read();
-  try {
-    const { items } = await api.search({ text, k, where, query });
-    byId("search-problem").textContent = "";
-    page.drawer.openSearch(where ? `“${text}” where ${where}` : `“${text}”`, items);
-  } catch (error) {
-    byId("search-problem").textContent = error.message;
-  }
 });
 
 start();

@@ -1,5 +1,6 @@
 // Small pictures of items, drawn from words of this page alone: nothing is loaded or parsed.
 
+import { dishOf } from "./dishes.js";
 import { svg } from "./parts.js";
 
 const SKIES = { morning: ["#fbe3cf", "#f6b26b"], day: ["#cfe6f7", "#ffd75e"], evening: ["#b9a7cf", "#f08a5d"] };
@@ -32,16 +33,17 @@ const HOMES = {
 
 /**
  * The picture of an item whose attribute `picture` is made of known words, such as "lake cabin
- * evening": a landscape, a home and a time of day. Null where there is no landscape.
+ * evening": a landscape, a home and a time of day, or "thai dish". Null where neither is known.
  */
 export function pictureOf(attributes, size = "") {
   const words = typeof attributes?.picture === "string" ? attributes.picture.split(" ") : [];
   const [landscape, home, hour] = [LANDSCAPES, HOMES, SKIES].map((known) => words.find((word) => Object.hasOwn(known, word)));
-  if (!landscape) return null;
+  const options = { class: `picture ${size}`, viewBox: "0 0 48 32", preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true", focusable: "false" };
+  if (!landscape) return dishOf(words, options);
   const [sky, sun] = SKIES[hour ?? "day"];
   return svg(
     "svg",
-    { class: `picture ${size}`, viewBox: "0 0 48 32", "aria-hidden": "true", focusable: "false" },
+    options,
     rect(0, 0, 48, 32, sky),
     svg("circle", { cx: 41, cy: 6, r: 3.2, fill: sun }),
     LANDSCAPES[landscape](),
