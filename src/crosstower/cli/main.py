@@ -29,6 +29,7 @@ from crosstower.cli.init.command import init_app
 from crosstower.cli.off_policy import off_policy_app
 from crosstower.cli.options import DATA, SERVE
 from crosstower.cli.plan import plan_app
+from crosstower.cli.play.command import play_app
 from crosstower.cli.predict import predict_app
 from crosstower.cli.prepare import prepare_app
 from crosstower.cli.recommend import recommend_app
@@ -70,7 +71,7 @@ for part in (
     *(init_app, plan_app, prepare_app, fit_app, tune_app, evaluate_app, compare_app, demo_app),
     *(recommend_app, retrieval_app, features_app),
     *(predict_app, explain_app, blend_app, funnel_app, off_policy_app),
-    *(bundle_app, serve_app, events_app, export_app),
+    *(bundle_app, serve_app, play_app, events_app, export_app),
     *(retrain_app, versions_app, rollback_app),
     *(validate_app, doctor_app),
 ):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from crosstower.cli.options import SERVE, STATE, checked_state, renamed_options, state_of
 from crosstower.values.addresses.address import absolute_path, place_of
+
+if TYPE_CHECKING:
+    from crosstower.serving.http.settings import Settings
 
 serve_app = typer.Typer()
 _RENAMED = {
@@ -116,9 +119,7 @@ def serve(
     """
     try:
         from crosstower.experiments.experiment_file import load_experiments
-        from crosstower.serving.http.log_format import as_line
-        from crosstower.serving.http.server import prepared, temporary_folder
-        from crosstower.serving.http.server import serve as run
+        from crosstower.serving.http.server import temporary_folder
         from crosstower.serving.http.settings import Limits, Settings
     except ImportError as error:
         from crosstower.errors import ServeError
@@ -153,6 +154,16 @@ def serve(
             state_bytes=None if state_limit is None else int(state_limit * 1e6),
         ),
     )
+    run_server(settings, folder)
+
+
+def run_server(settings: Settings, folder: Path) -> None:
+    """Say what is served, of which `folder`, and serve it until Ctrl-C."""
+    from crosstower.serving.http.log_format import as_line
+    from crosstower.serving.http.server import prepared
+    from crosstower.serving.http.server import serve as run
+
+    host, port, log_format = settings.host, settings.port, settings.log_format
     with prepared(settings) as made:
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{port}/"

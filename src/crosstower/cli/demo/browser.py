@@ -20,8 +20,12 @@ HOST = "127.0.0.1"
 _SECONDS, _PAUSE = 60.0, 0.2
 
 
-def check_can_serve(port: int) -> None:
-    """Refuse to start a demo whose page could not be served.
+def check_can_serve(port: int, otherwise: str = ", or give --no-serve") -> None:
+    """Refuse to start a command whose page could not be served.
+
+    Args:
+        port: of the page.
+        otherwise: end of the message, with another way out.
 
     Raises:
         ServeError: a package of the server is missing, or the port is in use.
@@ -31,7 +35,7 @@ def check_can_serve(port: int) -> None:
     if missing:
         raise ServeError(
             f"the server needs the package {missing[0]}; install it with:"
-            " pip install 'crosstower[serve]', or give --no-serve"
+            f" pip install 'crosstower[serve]'{otherwise}"
         )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,7 +43,7 @@ def check_can_serve(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServeError(
-                f"port {port}: {error.strerror}; choose another with --port N, or give --no-serve"
+                f"port {port}: {error.strerror}; choose another with --port N{otherwise}"
             ) from error
 
 
@@ -65,9 +69,14 @@ def has_browser(environment: Mapping[str, str], platform: str, *, watched: bool)
 
 def serve_page(bundle: Path, port: int) -> None:
     """Serve a bundle until Ctrl-C; its page opens as soon as the server listens."""
+    open_when_listening(port)
+    serve(bundle, host=HOST, port=port)
+
+
+def open_when_listening(port: int) -> None:
+    """Open the page once a server listens, if a person watches; return at once."""
     if has_browser(os.environ, sys.platform, watched=sys.stdout.isatty()):
         threading.Thread(target=_open_page, args=(port,), daemon=True).start()
-    serve(bundle, host=HOST, port=port)
 
 
 def _open_page(port: int) -> None:

@@ -1,0 +1,43 @@
+"""What a bundle lacks for a full shop window, in words."""
+
+from __future__ import annotations
+
+import re
+
+from crosstower.errors import BundleError
+from crosstower.serving.bundle import Bundle
+
+_LATITUDE, _LONGITUDE = r"(^|_)lat(itude)?$", r"(^|_)(lon|lng|long|longitude)$"
+
+
+def missing_parts(bundle: Bundle) -> list[str]:
+    """Return which parts the shop of a bundle lacks, each with what would add it.
+
+    Args:
+        bundle: to serve.
+
+    Raises:
+        BundleError: it has no items to show.
+
+    """
+    if bundle.retrieval is None:
+        raise BundleError(
+            f"{bundle.folder}: a shop needs items, and this bundle only ranks rows that it is"
+            " given; add a retrieval run: crosstower bundle RETRIEVAL RANKING -o DIR"
+        )
+    retriever = bundle.retriever()
+    section, words = bundle.retrieval.recipe.retrieval, list[str]()
+    counts = bundle.ranking.recipe.schema_.counts() if bundle.ranking is not None else []
+    if section is None or section.user is None:
+        words.append("clicks change nothing: add user: COLUMN to retrieval in the recipe")
+    elif not section.history.events and not counts:
+        words.append(
+            "clicks change nothing: add history: {column: COLUMN, events: [click]} to retrieval in"
+            " the recipe"
+        )
+    if len(retriever.text_sources) != 1:
+        words.append("no search box: it needs exactly one text column of the query in the recipe")
+    names = retriever.catalogue.attributes.columns
+    if not all(any(re.search(f, n, re.I) for n in names) for f in (_LATITUDE, _LONGITUDE)):
+        words.append("no map: it needs item columns named latitude and longitude")
+    return words
