@@ -1,8 +1,10 @@
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from crosstower.client import Health, ProblemError, UnexpectedResponseError, operations
 from crosstower.client.operations import Call
@@ -36,6 +38,15 @@ def test_anything_else_is_an_error_that_shows_a_little_of_it(content: bytes, sta
         read(HEALTH, status, NONE, content)
     assert caught.value.status == status
     assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("status", [200, 401, 502])
+def test_a_token_that_a_response_repeats_is_not_shown(status: int) -> None:
+    problem = json.dumps({"title": "t", "status": status, "detail": "Authorization: Bearer s3cr3t"})
+    for content in (problem.encode(), b"<pre>Authorization: Bearer s3cr3t</pre>"):
+        with pytest.raises((ProblemError, UnexpectedResponseError), match="Bearer TOKEN") as caught:
+            read(HEALTH, status, NONE, content, token=SecretStr("s3cr3t"))
+        assert "s3cr3t" not in f"{caught.value} {vars(caught.value)}"
 
 
 def test_the_pause_that_a_server_asks_for() -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import httpx
+from pydantic import SecretStr
 from tenacity import AsyncRetrying
 
 from crosstower.client import bulk, operations
@@ -98,6 +99,7 @@ class AsyncClient:
                        verify=verify)  # fmt: skip
         self._http = httpx.AsyncClient(**made, transport=transport)
         self._base_url, self._slow_timeout = made["base_url"], slow_timeout
+        self._token = None if token is None else SecretStr(token)
         self._retries = Retries(retries, max_retry_wait)
         self._known_limits: Limits | None = None
 
@@ -205,7 +207,8 @@ class AsyncClient:
         with reaching(call, self._base_url):
             made = sent(call, self._http.timeout, self._slow_timeout)
             response = await self._http.request(**made)
-        return read(call, response.status_code, response.headers, response.content)
+        found = response.status_code, response.headers, response.content
+        return read(call, *found, token=self._token)
 
     async def _send_all(self, rows: Bulk[B]) -> B:
         limits = await self._limits() if rows.needs_limits() else Limits()

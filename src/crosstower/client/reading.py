@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from crosstower.client.errors import Problem, ProblemError, UnexpectedResponseError
 from crosstower.client.operations import Call
@@ -17,7 +17,14 @@ R = TypeVar("R")
 _SHOWN = 200  # characters of a body in a message
 
 
-def read(call: Call[R], status: int, headers: Mapping[str, str], content: bytes) -> R:
+def read(
+    call: Call[R],
+    status: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    *,
+    token: SecretStr | None = None,
+) -> R:
     """Return the response to a call.
 
     Args:
@@ -25,12 +32,15 @@ def read(call: Call[R], status: int, headers: Mapping[str, str], content: bytes)
         status: of HTTP.
         headers: with names in small letters.
         content: the body.
+        token: of the client, which no error shows, even if the response repeats it.
 
     Raises:
         ProblemError: the server refuses the request.
         UnexpectedResponseError: anything else is wrong with the response.
 
     """
+    if token is not None and (secret := token.get_secret_value().encode()) in content:
+        content = content.replace(secret, b"TOKEN")
     if status != 200:
         raise _refusal(call, status, headers, content)
     response = call.operation.response
