@@ -349,6 +349,10 @@ export interface ModelResponse {
   explore: Record<string, unknown> | null;
   /** Whether lists are logged unless a request says otherwise. */
   log: boolean;
+  /** Types of events that act on later lists: those of histories, then those that counters count. */
+  live_events: string[];
+  /** The shop window of the page; null unless `crosstower play` runs the server. */
+  shop: Shop | null;
   rules: Record<string, unknown>;
   blend_by: string[];
   types: string | null;
@@ -483,6 +487,12 @@ export interface SearchRequest {
   where?: string | null;
   /** Further columns of the query. */
   query?: Record<string, JsonValue>;
+}
+
+/** The shop window of the page, whose clicks are stored as events. */
+export interface Shop {
+  /** Examples of texts to search by. */
+  searches?: string[];
 }
 
 /** A request for the items most similar to one. */
