@@ -1,7 +1,9 @@
 """Where the raw columns of a ranker come from."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from crosstower.funnel.funnel import Funnel
@@ -33,6 +35,15 @@ def test_joined_columns_need_not_be_in_the_item_table(cinema: Runs) -> None:
     funnel = Funnel.open(cinema.retrieval, cinema.ranking)
     assert funnel.rows.from_items == ("film",)
     assert funnel.rows.from_query == ("user", "device", "hour")
+
+
+def test_a_ranker_may_read_nothing_of_the_query(cinema: Runs) -> None:
+    rows = Funnel.open(cinema.retrieval, cinema.ranking).rows
+    of_items = replace(rows, from_query=())
+    queries, query, item = pl.DataFrame({"user": [1, 2]}), np.array([0, 1, 1]), np.array([4, 0, 3])
+    films = rows.items["film"][item]
+    (chunk,) = of_items.source(queries, query, item).chunks(["film"])
+    assert chunk.frame["film"].to_list() == films.to_list()
 
 
 def test_the_history_of_the_retriever_fills_one_that_events_fill_offline() -> None:

@@ -234,8 +234,8 @@ class RowMaker:
 
         """
         parts = [
-            queries.select(*dict.fromkeys([*self.from_query, *self.times]))[query],
-            self.items.select(self.from_items)[item],
+            _rows_of(queries, [*self.from_query, *self.times], query),
+            _rows_of(self.items, self.from_items, item),
             pl.DataFrame(list(retrieved)),
         ]
         source: Source = FrameSource(pl.concat(parts, how="horizontal"), "the candidates")
@@ -247,6 +247,12 @@ class RowMaker:
         """Return rows with every column of the query and of the item; the query's win."""
         attributes = self.items.select(c for c in self.items.columns if c not in queries.columns)
         return pl.concat([queries[query], attributes[item]], how="horizontal")
+
+
+def _rows_of(frame: pl.DataFrame, names: Iterable[str], places: Indices) -> pl.DataFrame:
+    """Return columns of some rows; a frame without columns has no rows to pick."""
+    kept = list(dict.fromkeys(names))
+    return frame.select(kept)[places] if kept else pl.DataFrame()
 
 
 def filled_history(
