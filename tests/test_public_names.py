@@ -13,7 +13,7 @@ import crosstower
 FACES = {
     "crosstower": """
         Bag Batch Binary Blend BlendResult Bundle BundleError Calibration Categorical CodeField
-        Column ColumnSplit Constraint Cross CrosstowerError CrosstowerWarning Data DataError
+        Column ColumnSplit Constraint Counter Cross CrosstowerError CrosstowerWarning Data DataError
         Distance Diversity Evaluation FrozenModel Funnel FunnelReport GivenSplit GroupSplit Head
         Index Join Layout LeaveLastOutSplit ListField Negatives Numeric PolicyReport QueryError
         RandomSplit Ranker Rating Recipe RecipeError Regression Retrieval Retriever Run RunError

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from crosstower.recipe.frozen import FrozenModel as FrozenModel
     from crosstower.recipe.kinds.bag import Bag as Bag
     from crosstower.recipe.kinds.categorical import Categorical as Categorical
+    from crosstower.recipe.kinds.counter import Counter as Counter
     from crosstower.recipe.kinds.cross import Cross as Cross
     from crosstower.recipe.kinds.distance import Distance as Distance
     from crosstower.recipe.kinds.kind import CodeField as CodeField
@@ -122,6 +123,7 @@ _HOMES = {
     "recipe.calibration": "Calibration",
     "recipe.kinds.bag": "Bag",
     "recipe.kinds.categorical": "Categorical",
+    "recipe.kinds.counter": "Counter",
     "recipe.kinds.cross": "Cross",
     "recipe.kinds.distance": "Distance",
     "recipe.kinds.numeric": "Numeric",
@@ -168,6 +170,7 @@ __all__ = [
     "Column",
     "ColumnSplit",
     "Constraint",
+    "Counter",
     "Cross",
     "CrosstowerError",
     "CrosstowerWarning",
