@@ -110,3 +110,5 @@ def test_a_notebook_shows_every_stage_and_the_verdicts() -> None:
     assert "NDCG@4" in html
     assert "<div>yes</div>" in html
     assert "nan" not in html
+    counts = f"{report.queries} queries, {report.candidates} candidates of {report.items} items"
+    assert repr(report) == f"FunnelReport({counts}; {', '.join(values)})"

@@ -128,6 +128,13 @@ class FunnelReport:
         """Return plain data for JSON; numbers that are not defined are None."""
         return _plain(asdict(self))
 
+    def __repr__(self) -> str:
+        """Return one line: queries, candidates and stages."""
+        return (
+            f"FunnelReport({self.queries:,} queries, {self.candidates:,} candidates of"
+            f" {self.items:,} items; {', '.join(stage.name for stage in self.stages)})"
+        )
+
     def _repr_html_(self) -> str:
         """Return the metrics per stage and the verdicts as a table, for notebooks."""
         title = (

@@ -88,3 +88,5 @@ def test_a_notebook_shows_the_estimates_and_the_verdict() -> None:
     assert "4,000 rows, 4 actions" in html
     assert f"{report.policies['model']['doubly_robust'].value:.4g}" in html
     assert escape(report.verdict()) in html
+    short = f"{report.facts.reward} per row, 4,000 rows, 4 actions; logged, model, uniform"
+    assert repr(report) == f"PolicyReport({short})"

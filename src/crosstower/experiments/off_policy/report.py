@@ -109,6 +109,13 @@ class PolicyReport:
             "warnings": list(self.warnings),
         }
 
+    def __repr__(self) -> str:
+        """Return one line: what is estimated, and from how many rows."""
+        return (
+            f"PolicyReport({self.facts.reward} per row, {self.rows:,} rows,"
+            f" {self.facts.actions:,} actions; {', '.join(self.policies)})"
+        )
+
     def _repr_html_(self) -> str:
         """Return the estimates per policy and the verdicts as a table, for notebooks."""
         title = (
