@@ -51,12 +51,10 @@ def figures(cells: list[Any]) -> list[float]:
     return [float(n) for n in re.findall(r"-?\d+\.\d+", output.data["text/plain"])]
 
 
-@pytest.mark.parametrize("part", [0, 1])
-def test_the_notebooks_run_and_give_the_figures_stored(part: int, tmp_path: Path) -> None:
-    """Several share a kernel, as loading the libraries is most of the work of a short notebook."""
-    paths = NOTEBOOKS[part::2]
+def test_the_notebooks_run_and_give_the_figures_stored(tmp_path: Path) -> None:
+    """All share a kernel, as loading the libraries takes as long as a short notebook."""
     every = v4.new_notebook()
-    for path in paths:
+    for path in NOTEBOOKS:
         (tmp_path / path.stem).mkdir()
         every.cells.append(v4.new_code_cell(f"%reset -f\n%cd -q {tmp_path / path.stem}"))
         every.cells += [
@@ -64,7 +62,7 @@ def test_the_notebooks_run_and_give_the_figures_stored(part: int, tmp_path: Path
         ]
     run.execute(every, tmp_path)
     cells = iter(every.cells)
-    for path in paths:
+    for path in NOTEBOOKS:
         assert next(cells).outputs == [], path.stem
         stored = code_of(read(path))
         found = [next(cells) for _ in stored]
