@@ -68,6 +68,9 @@ class Counter(Kind):
     longer than `window` ago. With `per` the number is the ratio to the events of that type, such
     as clicks per impression: (count + prior · rate) / (count_per + prior), where the rate is the
     ratio of the sums over the training rows. A row that lacks a key has no events.
+
+    >>> Counter(event="click", per="impression", by="item_id", window="7d").prior
+    20.0
     """
 
     State: ClassVar[Any] = ScaledCount
