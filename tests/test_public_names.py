@@ -62,7 +62,7 @@ FACES = {
         ExperimentSummary ExperimentsResponse Explained Fault Health HistoryItem ItemVector
         ItemsResponse JournalLine Limits ListItem ListResponse ModelResponse Named
         PlackettLuce Problem ProblemError RankRequest RecommendRequest RequestRules
-        SearchRequest SimilarRequest SourceHit Stages SwapResponse Thompson
+        SearchRequest Shop SimilarRequest SourceHit Stages SwapResponse Thompson
         UnexpectedResponseError UnreachableError UserResponse UsersResponse VectorsResponse
         VersionSummary VersionsSummary
     """,
