@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from crosstower.cli import launch
-from crosstower.errors import DataError, TrainingError
+from crosstower.errors import DataError, RecipeError, TrainingError
+from crosstower.fitting import distributed_checks
 from crosstower.fitting.fit import fit
 from crosstower.fitting.worker import leave
 from crosstower.training.distributed.lost import LostProcessError
@@ -22,6 +24,9 @@ from crosstower.training.weight_files import is_by_rows, read_tensors
 
 from ..conftest import rows
 
+needs_torchrec = pytest.mark.skipif(
+    find_spec("torchrec") is None, reason="torchrec, which several processes need, is missing"
+)
 KILLED, ENDED = -signal.SIGKILL, -signal.SIGTERM
 
 
@@ -68,6 +73,15 @@ def test_the_first_cause_is_shown_and_restarts_help_or_do_not(
     assert launch._may_restart(found) == again
 
 
+def test_a_missing_package_is_named_before_a_process_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(distributed_checks, "find_spec", lambda name: None)
+    with pytest.raises(RecipeError, match=r"'torchrec'.*crosstower\[distributed\]"):
+        launch.launch(["fit", "no.yaml"], processes=2, max_restarts=0)
+
+
+@needs_torchrec
 def test_a_wrong_recipe_is_one_message(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crosstower", "fit", "none.yaml", "--processes", "2"]
     command += ["--max-restarts", "2"]
@@ -79,6 +93,7 @@ def test_a_wrong_recipe_is_one_message(tmp_path: Path) -> None:
 
 def test_more_processes_than_cores_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = list[Any]()
+    monkeypatch.setattr(distributed_checks, "find_spec", lambda name: name)
     monkeypatch.setattr(launch, "_attempt", lambda *given: tried.append(given))
     with pytest.warns(UserWarning, match=r"--processes: 999 processes share \d+ cores"):
         launch.launch(["fit"], processes=999, max_restarts=0)
@@ -145,6 +160,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return read_tensors(folder / PLACE / "best.safetensors", prefix="model.")
 
 
+@needs_torchrec
 def test_a_stopped_and_a_killed_process_change_nothing_about_the_weights(tmp_path: Path) -> None:
     rows(900).write_parquet(tmp_path / "rows.parquet")
     (tmp_path / "small.yaml").write_text(RECIPE)

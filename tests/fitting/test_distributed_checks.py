@@ -7,6 +7,12 @@ from crosstower.fitting.distributed_checks import check_processes
 from crosstower.recipe.training import Training
 
 
+@pytest.fixture(autouse=True)
+def packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all packages be there, which the checks of options come after."""
+    monkeypatch.setattr(distributed_checks, "find_spec", lambda name: name)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

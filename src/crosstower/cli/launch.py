@@ -18,6 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from crosstower.errors import TrainingError, notify
+from crosstower.fitting.distributed_checks import check_packages
 from crosstower.fitting.worker import LAUNCHED, RESTART, fault_in, raised_again
 from crosstower.training.trainer import TrainingInterruptedError
 
@@ -37,10 +38,12 @@ def launch(arguments: Sequence[str], *, processes: int, max_restarts: int) -> No
         max_restarts: number of times to start the processes again.
 
     Raises:
+        RecipeError: a package that several processes need is missing.
         CrosstowerError: of the process that failed first, of the same class.
         SystemExit: a process ended without an error of its own.
 
     """
+    check_packages(processes)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if processes > (cores or processes):
         notify([f"--processes: {processes} processes share {cores} cores, which is slower"])

@@ -20,6 +20,20 @@ _WHY = {
 }
 
 
+def check_packages(processes: int) -> None:
+    """Refuse several processes where a package that they need is missing.
+
+    Raises:
+        RecipeError: names the package, and the commands that install it.
+
+    """
+    for package in ("torchrec", "fbgemm_gpu") if processes > 1 else ():
+        if find_spec(package) is None:
+            raise RecipeError(
+                f"{processes} processes: needs the package '{package}'; install it with: {_INSTALL}"
+            )
+
+
 def check_processes(settings: Training, processes: int) -> None:
     """Refuse options that several processes cannot follow, and a missing package.
 
@@ -33,11 +47,7 @@ def check_processes(settings: Training, processes: int) -> None:
     """
     if processes == 1:
         return
-    for package in ("torchrec", "fbgemm_gpu"):
-        if find_spec(package) is None:
-            raise RecipeError(
-                f"{processes} processes: needs the package '{package}'; install it with: {_INSTALL}"
-            )
+    check_packages(processes)
     if settings.task_balance in _WHY:
         raise RecipeError(
             f"training.task_balance: {settings.task_balance} {_WHY[settings.task_balance]}, and"
