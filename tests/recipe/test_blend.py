@@ -26,7 +26,7 @@ def test_a_blend_reads_from_plain_data_and_back() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"weights": {}}, "blend.weights: Dictionary should have at least 1 item"),
+        ({"weights": {}}, "blend.weights: expected at least 1 item, got {}"),
         ({"weights": {"like": 0, "comment": 0}}, "at least one weight must differ from 0"),
         (
             {"weights": {"like": float("nan")}},

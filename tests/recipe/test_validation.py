@@ -22,11 +22,17 @@ class Dog(FrozenModel):
 class Home(FrozenModel):
     pets: dict[str, Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default={})
     rooms: int = Field(default=1, ge=1)
+    doors: tuple[str, ...] = Field(default=("front",), min_length=1)
 
 
 def test_good_data_becomes_a_model() -> None:
     home = validate(Home, {"pets": {"tom": {"kind": "cat"}}, "rooms": 2})
     assert home == Home(pets={"tom": Cat()}, rooms=2)
+
+
+def test_a_list_that_is_too_short_says_how_many_it_needs() -> None:
+    with pytest.raises(RecipeError, match=r"^doors: expected at least 1 item, got \[\]$"):
+        validate(Home, {"doors": []})
 
 
 def test_all_errors_are_reported_together() -> None:
@@ -35,7 +41,7 @@ def test_all_errors_are_reported_together() -> None:
     lines = str(caught.value).splitlines()
     assert sorted(lines) == [
         "pets.rex.trick: unknown key; did you mean 'tricks'?; allowed: kind, tricks",
-        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms",
+        "romms: unknown key; did you mean 'rooms'?; allowed: pets, rooms, doors",
         "rooms: expected a number greater than or equal to 1, got 0",
     ]
 

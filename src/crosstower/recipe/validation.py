@@ -60,6 +60,7 @@ def _explain(item: Any, schema: dict[str, Any], where: str) -> str:
     message = item["msg"].replace("Input should be", "expected")
     message = re.sub(", unable to (parse|interpret) .*", "", message)
     message = message.replace("a valid boolean", "true or false")
+    message = re.sub(r"^\w+ should have (at \w+ \d+ items?) after .*", r"expected \1", message)
     message = re.sub("^expected (?=greater|less|multiple)", "expected a number ", message)
     return f"{key}: {message}, got {item['input']!r:.200}"
 
