@@ -41,8 +41,12 @@ def code_of(notebook: Any) -> list[Any]:
 
 
 def kinds(cell: Any) -> list[tuple[str, ...]]:
-    """Return what each output of a cell is: the name of a stream, or kinds of content."""
-    return [tuple(sorted(out.data)) if "data" in out else (out.name,) for out in cell.outputs]
+    """Return what each output of a cell is: kinds of content, or none of a stream.
+
+    Libraries may log to standard error in a new environment, which is no matter of the notebook.
+    """
+    kept = [out for out in cell.outputs if out.get("name") != "stderr"]
+    return [tuple(sorted(out.get("data", {}))) for out in kept]
 
 
 def figures(cells: list[Any]) -> list[float]:
