@@ -135,9 +135,10 @@ def test_the_root_leads_to_the_newest_version_and_a_list_to_the_others(
         assert page.get_by_label("Version").locator("option").all_inner_texts()[1] == "0.0.1"
 
 
-@pytest.mark.parametrize(
-    "page", ["index", "benchmarks", "commands", "reference/columns", "notebooks/watch_next"]
-)
+NARROW = ["index", "benchmarks", "commands", "leaderboard", "reference/columns", "requests"]
+
+
+@pytest.mark.parametrize("page", [*NARROW, "notebooks/watch_next"])
 def test_no_page_scrolls_sideways_on_a_phone(site: Path, browser: Browser, page: str) -> None:
     with tab(browser, viewport={"width": 390, "height": 800}) as phone:
         phone.goto(f"{site.as_uri()}/{page}.html")

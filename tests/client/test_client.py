@@ -151,13 +151,16 @@ def test_the_token_is_nowhere_to_be_seen(address: str, caplog: pytest.LogCapture
 
 
 def test_a_refused_connection_is_tried_again_and_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with (
-        Client(f"http://127.0.0.1:{port}", **NO_WAIT) as client,
-        pytest.raises(UnreachableError, match=rf"127\.0\.0\.1:{port}: POST /v1/model: .*refused"),
-    ):
-        client.swap("/bundle")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and does not listen
+        port = silent.getsockname()[1]
+        words = rf"127\.0\.0\.1:{port}: POST /v1/model: .*refused"
+        with (
+            Client(f"http://127.0.0.1:{port}", **NO_WAIT) as client,
+            pytest.raises(UnreachableError, match=words) as caught,
+        ):
+            client.swap("/bundle")
+    assert not caught.value.sent
 
 
 def test_a_refusal_for_now_is_waited_out(script: Script) -> None:
