@@ -1,6 +1,7 @@
 """Training a shop: a bundle that answers, or nothing at all."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from crosstower.cli.play import building
 from crosstower.cli.play.building import build_shop
 from crosstower.cli.play.worlds import SHOPS
+from crosstower.fitting.fit import fit
 from crosstower.funnel.online.request import FunnelRequest
 from crosstower.serving.bundle import Bundle
 from crosstower.serving.bundle import building as bundling
@@ -22,6 +24,8 @@ def test_the_bundle_serves_a_new_visitor_with_a_wish(
 ) -> None:
     # tests/serving/bundle exports models for speed, which takes longer than this whole training.
     monkeypatch.setattr(bundling, "write_fastest", lambda *_, **__: EAGER)
+    short = partial(fit, overrides={"training.epochs": 1}, quiet=True)
+    monkeypatch.setattr(building, "fit", short)
     build_shop(SMALL, folder / "runs" / "play-homes")
     assert [path.name for path in (folder / "runs").iterdir()] == ["play-homes"]
     live = Live.open(Bundle.open(folder / "runs" / "play-homes")).needs_funnel

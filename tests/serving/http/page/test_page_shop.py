@@ -17,6 +17,11 @@ browser = browsing.browser
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 CARD = "#shop-list > li"
 TEXTS = (".look .title", ".look .attributes", ".look .move", ".acts .quiet", "#shop-changes")
+HOURS = {
+    "thai at 9 pm": 21, "at 21:30": 21.5, "tonight": 20, "for lunch": 13, "at 1 am": 25,
+    "12 am": 24, "12 pm": 12, "breakfast": 9, "7 o'clock": 19, "for 4 people": None,
+    "a 10 km walk": None,
+}  # fmt: skip
 COUNT_MOVES = """() => {
   const animate = Element.prototype.animate;
   window.moved = 0;
@@ -65,6 +70,8 @@ def test_a_server_without_a_shop_shows_none(browser: Browser) -> None:
 def test_a_click_is_an_event_and_the_next_list_shows_what_moved(
     shop: Page, bundle: ShopBundle
 ) -> None:
+    expect(shop.locator(f"{CARD} .title", has_text="<script>")).to_have_count(1)
+    assert shop.evaluate("window.broken") is None
     before = shown(shop)
     card = shop.locator(CARD, has_not_text="Paris").nth(2)
     item = card.get_attribute("data-id")
@@ -80,12 +87,6 @@ def test_a_click_is_an_event_and_the_next_list_shows_what_moved(
     for row, move in zip(shown(shop), moves.all_inner_texts(), strict=True):
         assert ("new" in move) == (row not in before)
     expect(shop.locator("#shop-visitor")).to_contain_text("Clicked: 1")
-
-
-def test_other_types_of_events_have_a_button(shop: Page, bundle: ShopBundle) -> None:
-    shop.locator(CARD).first.get_by_role("button", name="Booking").click()
-    expect(shop.locator("#shop-visitor")).to_contain_text("Clicked: 1")
-    assert [event["type"] for event in bundle.told] == ["booking"]
 
 
 def test_one_starts_again_as_a_new_visitor_or_as_a_user(shop: Page, bundle: ShopBundle) -> None:
@@ -122,20 +123,12 @@ def test_a_search_in_words_reads_the_time_from_the_sentence(shop: Page, bundle: 
     expect(shop.locator("#shop-title")).to_have_text("For you")
     assert bundle.asked[-1]["query"] == {"context": None, "wish": None, "budget": 80}
     assert bundle.asked[-1]["where"] is None
-
-
-def test_hours_are_read_from_sentences(shop: Page) -> None:
-    texts = {
-        "thai at 9 pm": 21, "at 21:30": 21.5, "tonight": 20, "for lunch": 13, "at 1 am": 25,
-        "12 am": 24, "12 pm": 12, "breakfast": 9, "7 o'clock": 19, "for 4 people": None,
-        "a 10 km walk": None,
-    }  # fmt: skip
     found = shop.evaluate(
         "async (texts) => { const { hourIn } = await import('/page/shop/offers.js');"
         " return texts.map((text) => hourIn(text)); }",
-        list(texts),
+        list(HOURS),
     )
-    assert dict(zip(texts, found, strict=True)) == texts
+    assert dict(zip(HOURS, found, strict=True)) == HOURS
 
 
 def test_the_map_searches_within_a_distance_by_keyboard_and_by_pointer(
@@ -168,7 +161,9 @@ def test_the_map_searches_within_a_distance_by_keyboard_and_by_pointer(
     expect(shop.locator(CARD).first.locator(".look")).to_be_focused()
 
 
-def test_near_here_moves_the_centre_to_an_item(shop: Page, bundle: ShopBundle) -> None:
+def test_near_here_moves_the_centre_and_other_events_have_buttons(
+    shop: Page, bundle: ShopBundle
+) -> None:
     card = shop.locator(CARD, has_not_text=CRUEL_NAME).nth(4)
     item = bundle.items.row(
         by_predicate=pl.col("item_id") == int(card.get_attribute("data-id") or ""), named=True
@@ -176,6 +171,9 @@ def test_near_here_moves_the_centre_to_an_item(shop: Page, bundle: ShopBundle) -
     card.get_by_role("button", name="Near here").click()
     expect(shop.locator(f"{CARD} .attributes").first).to_contain_text("km away")
     assert f"{item['latitude']:.4f}, {item['longitude']:.4f}" in bundle.asked[-1]["where"]
+    shop.locator(CARD).first.get_by_role("button", name="Booking").click()
+    expect(shop.locator("#shop-visitor")).to_contain_text("Clicked: 1")
+    assert [event["type"] for event in bundle.told] == ["booking"]
 
 
 def test_why_an_item_is_here_is_said_stage_by_stage(shop: Page, bundle: ShopBundle) -> None:
@@ -188,12 +186,6 @@ def test_why_an_item_is_here_is_said_stage_by_stage(shop: Page, bundle: ShopBund
     shop.keyboard.press("Escape")
     expect(shop.get_by_role("button", name="Why?").nth(1)).to_be_focused()
     assert bundle.told == []
-
-
-def test_titles_are_text_whatever_they_hold(shop: Page) -> None:
-    expect(shop.locator(f"{CARD} .title", has_text="<script>")).to_have_count(1)
-    assert shop.evaluate("window.broken") is None
-    expect(shop.locator("#shop img")).to_have_count(0)
 
 
 def test_the_keyboard_alone_is_enough(shop: Page, bundle: ShopBundle) -> None:
