@@ -90,7 +90,7 @@ def test_a_run_trained_on_a_data_frame_asks_for_rows(cinema: Runs) -> None:
     data = run.recipe.data.model_copy(update={"path": None})
     framed = Run(run.folder, run.recipe.model_copy(update={"data": data}), run.info)
     funnel = Funnel.open(framed, cinema.ranking)
-    with pytest.raises(RunError, match=r"trained on a data frame.*give rows to evaluate on"):
+    with pytest.raises(RunError, match=r"trained on a data frame.*give rows that it has not seen"):
         evaluate_funnel(funnel, columns=["hour"])
     assert evaluate_funnel(funnel, columns=["hour"], data=watches(200, seed=3)).queries > 0
 

@@ -126,7 +126,7 @@ def queries_of_run(
     if not run.recipe.data.is_named:
         raise RunError(
             f"{run.folder}: was trained on a data frame, whose test queries cannot be made"
-            " again; give rows to evaluate on (data)"
+            " again; give rows that it has not seen (data), or train on a file"
         )
     source = training_source(run.recipe.data)
     rows = positives_of(funnel.retriever, run.recipe, source, on_progress)
