@@ -24,7 +24,7 @@ World = Literal["homes", "restaurants"]
 def play(
     bundle: Annotated[
         Path | None,
-        typer.Argument(metavar="[BUNDLE]", help="Bundle folder (default: that of --world)."),
+        typer.Argument(metavar="BUNDLE", help="Bundle folder (default: that of --world)."),
     ] = None,
     world: Annotated[
         World | None,

@@ -11,7 +11,7 @@ import polars as pl
 from crosstower.serving.http.schemas import RecommendRequest
 
 from .fake_items import made_up_items
-from .fake_server import FakeBundle
+from .fake_server import FakeBundle, ProblemError
 
 SEARCHES = ["a slow day in the market at 9 pm", "sunrise over the river"]
 
@@ -40,9 +40,15 @@ class ShopBundle(FakeBundle):
     live_events: list[str] = field(default_factory=lambda: ["click", "booking"])
     user_column: str | None = "user_id"
     shop: dict[str, Any] | None = field(default_factory=lambda: {"searches": SEARCHES})
+    writer: str | None = None  # a token that may send events
     asked: list[dict[str, Any]] = field(default_factory=list)
     explained: list[dict[str, Any]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
+
+    def admit(self, authorization: str | None, path: str) -> None:
+        """Refuse events without the token for them, where there is one."""
+        if path == "/v1/events" and self.writer not in (None, (authorization or "")[7:]):
+            raise ProblemError(403, "Forbidden", "use a token for write")
 
     def model(self) -> dict[str, Any]:
         """Return the response of GET /v1/model."""

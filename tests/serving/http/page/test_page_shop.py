@@ -95,14 +95,27 @@ def test_one_starts_again_as_a_new_visitor_or_as_a_user(shop: Page, bundle: Shop
     expect(shop.locator("#shop-visitor")).to_contain_text("Clicked: 1")
     shop.reload()
     expect(shop.locator(CARD)).to_have_count(12)
+    expect(shop.locator("#shop-visitor")).to_contain_text(f"The history of {first} has 1 item.")
     assert bundle.asked[-1]["user"] == first
     shop.get_by_role("button", name="Start again as a new visitor").click()
     expect(shop.locator("#shop-changes")).to_have_text("You are a new visitor.")
     assert bundle.asked[-1]["user"] != first
     expect(shop.locator(f"{CARD}.clicked")).to_have_count(0)
+    bundle.histories["u7"] = [3, 4]
     shop.locator("#shop-user").select_option("u7")
     expect(shop.locator("#shop-title")).to_have_text("For u7")
+    expect(shop.locator("#shop-visitor")).to_contain_text("The history of u7 has 2 items.")
     assert bundle.asked[-1]["user"] == "u7"
+
+
+def test_a_token_that_may_write_is_asked_for_and_used(shop: Page, bundle: ShopBundle) -> None:
+    bundle.writer = "let-me-write"
+    shop.locator(f"{CARD} .look").first.click()
+    expect(shop.locator("#token-problem")).to_contain_text("use a token for write")
+    shop.get_by_role("textbox", name="Token").fill(bundle.writer)
+    shop.get_by_role("button", name="Use token").click()
+    expect(shop.locator("#shop-visitor")).to_contain_text("Clicked: 1")
+    assert len(bundle.told) == 1
 
 
 def test_a_search_in_words_reads_the_time_from_the_sentence(shop: Page, bundle: ShopBundle) -> None:

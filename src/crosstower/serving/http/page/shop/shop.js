@@ -73,13 +73,14 @@ export function openShop(model, drawer) {
     try {
       await api.addEvent(event);
     } catch (error) {
+      if (error.status === 403 && (await api.otherToken(error.message))) return tell(item, type);
       byId("shop-problem").textContent = error.message;
-      return;
+      return null;
     }
     state.seen.add(item.item_id);
     visitor.saw(item.item_id, item.attributes);
     state.ranks = ranks;
-    await load();
+    return load();
   };
   const why = async (item) => {
     try {

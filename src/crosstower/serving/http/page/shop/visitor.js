@@ -1,6 +1,7 @@
 // The visitor of the shop: a new one whose id is made here, or a user of the training rows.
 
-import { byId, el } from "../parts.js";
+import * as api from "../api.js";
+import { byId, count, el } from "../parts.js";
 import { titleOf } from "../funnel.js";
 import { pictureOf } from "../pictures.js";
 
@@ -17,7 +18,7 @@ export const randomText = () =>
  * bundle has no users, and `saw` adds an item to those that were clicked.
  */
 export function openVisitor(model, changed) {
-  const state = { id: null, isNew: true, seen: [] };
+  const state = { id: null, isNew: true, known: null, seen: [] };
   if (!model.user_column) {
     byId("shop-visitor-content").replaceChildren(el("p", { class: "help" }, "The bundle has no users: everybody gets the same list."));
     return { id: () => null, isNew: () => true, saw: () => {}, startAgain: () => {} };
@@ -33,26 +34,24 @@ export function openVisitor(model, changed) {
     again,
   );
   const show = () => {
-    words.textContent = state.seen.length
-      ? `Clicked: ${state.seen.length}. Each click is an event of ${state.id}.`
-      : state.isNew
-        ? "Nothing is known of a new visitor. Click what you like."
-        : "A user of the training rows, with a history.";
+    words.textContent = wordsOf(state);
     seen.replaceChildren(
       ...state.seen.toReversed().slice(0, SEEN).map(({ id, attributes }) =>
         el("li", { title: titleOf(attributes) ?? `${id}` }, pictureOf(attributes, "small"), el("span", { class: pictureOf(attributes) ? "spoken" : "" }, titleOf(attributes) ?? `${id}`)),
       ),
     );
   };
-  const become = (id, isNew) => {
-    Object.assign(state, { id, isNew, seen: [] });
+  /** `known`: null for an id made just now, of which nobody can know anything. */
+  const become = (id, isNew, known = 0) => {
+    Object.assign(state, { id, isNew, known, seen: [] });
+    if (known !== null) look(state, show);
     const options = model.sample_users.map((user) => el("option", { value: `${user}` }, `${user}`));
     choice.replaceChildren(el("option", { value: "" }, "New visitor"), ...options);
     choice.value = isNew ? "" : `${id}`;
     show();
   };
   const startAgain = () => {
-    become(newId(model), true);
+    become(newId(model), true, null);
     remember(state.id);
     changed();
   };
@@ -61,13 +60,33 @@ export function openVisitor(model, changed) {
     become(model.sample_users.find((user) => `${user}` === choice.value), false);
     changed();
   });
-  become(remembered(model) ?? newId(model), true);
+  const earlier = remembered(model);
+  become(earlier ?? newId(model), true, earlier === null ? null : 0);
   remember(state.id);
   const saw = (id, attributes) => {
     state.seen.push({ id, attributes });
     show();
   };
   return { id: () => state.id, isNew: () => state.isNew, saw, startAgain };
+}
+
+function wordsOf({ id, isNew, known, seen }) {
+  if (seen.length) return `Clicked: ${seen.length}. Each click is an event of ${id}.`;
+  if (known > 0) return `The history of ${id} has ${count(known)} ${known === 1 ? "item" : "items"}.`;
+  if (isNew && known === null) return "Nothing is known of a new visitor. Click what you like.";
+  return isNew ? "Earlier clicks of this tab still count." : "A user of the training rows.";
+}
+
+/** Ask how long the history of the visitor is; without an answer, nothing is said of it. */
+async function look(state, show) {
+  const { id } = state;
+  try {
+    const found = await api.user(`${id}`);
+    if (state.id === id) state.known = found.history.length;
+    show();
+  } catch (error) {
+    if (!(error instanceof api.Failure)) throw error;
+  }
 }
 
 const numbered = ({ sample_users: users }) => users.length > 0 && users.every((user) => typeof user !== "string");
