@@ -15,9 +15,12 @@ COUNTS = torch.tensor([7, 3, 1, 0, 5])
 PRESENT = torch.arange(L) < COUNTS.unsqueeze(1)
 
 
-def layer(blocks: int, heads: int) -> TargetHstu:
+AGES = torch.tensor([[10**9, 10**8, 86_500, 86_400, 60, 1, 0]]).expand(B, L)
+
+
+def layer(blocks: int, heads: int, *, times: bool = False) -> TargetHstu:
     torch.manual_seed(1)
-    found = TargetHstu(D, L, blocks=blocks, heads=heads).double().eval()
+    found = TargetHstu(D, L, blocks=blocks, heads=heads, times=times).double().eval()
     for parameter in found.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return found
@@ -40,10 +43,27 @@ def test_a_candidate_is_encoded_as_the_next_value(blocks: int, heads: int) -> No
         torch.testing.assert_close(found[i], expected.to(found.dtype))
 
 
+@pytest.mark.parametrize(("blocks", "heads"), [(1, 1), (3, 2)])
+def test_the_time_of_a_candidate_is_that_of_its_row(blocks: int, heads: int) -> None:
+    attend, (target, rows) = layer(blocks, heads, times=True), inputs()
+    ages = AGES.masked_fill(~PRESENT, 0)
+    found = attend(target, rows, PRESENT, ages)
+    for i, count in enumerate(COUNTS.tolist()):
+        if not count:
+            assert not found[i].any()
+            continue
+        whole = torch.cat([rows[i, :count], target[i : i + 1]]).unsqueeze(0)
+        of_all = torch.cat([ages[i, :count], torch.zeros(1, dtype=torch.int64)]).unsqueeze(0)
+        steps = Steps.of(torch.ones(1, count + 1, dtype=torch.bool), ages=of_all)
+        torch.testing.assert_close(found[i], attend.encoder(whole, steps)[0, -1])
+
+
+@pytest.mark.parametrize("times", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_candidates_that_share_a_history_are_as_each_alone(count: int) -> None:
-    attend, (target, rows) = layer(2, 2), inputs()
+def test_candidates_that_share_a_history_are_as_each_alone(count: int, times: bool) -> None:
+    attend, (target, rows) = layer(2, 2, times=times), inputs()
     present = torch.arange(L).unsqueeze(0) < count
-    together = attend(target, rows[:1], present)
-    each = [attend(target[i : i + 1], rows[:1], present) for i in range(B)]
+    shared = rows[:1], present, AGES[:1] if times else None
+    together = attend(target, *shared)
+    each = [attend(target[i : i + 1], *shared) for i in range(B)]
     torch.testing.assert_close(together, torch.cat(each))

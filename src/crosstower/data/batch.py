@@ -29,7 +29,8 @@ class Batch:
     Args:
         codes: `[B, F]`, int32.
         numbers: `[B, N]`, float32.
-        lists: codes by list field: `Ragged`, or int32 `[B, L]` with 0 as padding.
+        lists: codes by list field: `Ragged`, or int32 `[B, L]` with 0 as padding; and the ages of
+            lists that have some, by `ListField.ages`: seconds from each value to the row, int64.
         labels: `[B, T]`, float32, NaN for a missing label.
         whole: rows of the whole batch, if this is the part of one process of several.
         groups: `[B]`, int64, the hash of each row's `training.group`; None without groups.

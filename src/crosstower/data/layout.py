@@ -71,7 +71,7 @@ class Layout:
     Args:
         codes: F single-valued fields, in the order of `Batch.codes`.
         numbers: N names, in the order of `Batch.numbers`.
-        lists: list fields, the keys of `Batch.lists`.
+        lists: list fields.
         heads: T heads, in the order of `Batch.labels`.
         number_columns: schema column of each of `numbers`, which differs from the name of a missing
             indicator or of a vector's component; the names if empty.
@@ -83,6 +83,11 @@ class Layout:
     lists: tuple[ListField, ...]
     heads: tuple[Head, ...]
     number_columns: tuple[str, ...] = ()
+
+    def list_names(self) -> tuple[str, ...]:
+        """Return the keys of `Batch.lists`: list fields, each followed by its ages, if read."""
+        pairs = ((field.name, field.ages) for field in self.lists)
+        return tuple(name for pair in pairs for name in pair if name is not None)
 
     def columns_of_numbers(self) -> tuple[str, ...]:
         """Return the schema column of each of `numbers`."""

@@ -38,6 +38,7 @@ class _Field:
     column: int | None = None
     pooling: str = ""
     target: str = ""
+    ages: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class EmbeddingStore(nn.Module):
         self.propagated = nn.ModuleDict()
         self._fields = {f.name: _Field(places[f.table], column=i) for i, f in used}
         for f in lists:
-            self._fields[f.name] = _Field(places[f.table], None, f.pooling, f.target or "")
+            self._fields[f.name] = _Field(places[f.table], None, f.pooling, f.target or "", f.ages)
         self.pools = nn.ModuleDict()  # by the field's position, as its name may contain a dot
         for i, f in enumerate(lists):
             pool = build_pooling(f, int(places[f.table].width), dropout=dropout)
@@ -205,38 +206,46 @@ class EmbeddingStore(nn.Module):
         if field.column is not None:
             return self._look_up(codes[:, field.column].long() + offset, width)
         if field.target:
-            return self._attended(name, self.field(field.target, codes, lists), lists[name])
-        return self._pooled(name, lists[name]).expand(codes.shape[0], -1)
+            return self._attended(name, self.field(field.target, codes, lists), lists)
+        return self._pooled(name, lists).expand(codes.shape[0], -1)
 
-    def _attended(self, name: str, target: Tensor, values: Lists) -> Tensor:
+    def _attended(self, name: str, target: Tensor, lists: Mapping[str, Lists]) -> Tensor:
         """Return `[B, D]` for targets `[B, D]` and lists of B rows, or one that they share."""
         place, pool = self._fields[name].place, self.pools[str(self._lists.index(name))]
+        values = lists[name]
         if isinstance(values, Tensor) or not isinstance(pool, TargetAttention):
-            return pool(target, *self._padded(values, place))
+            return pool(target, *self._padded(name, lists))
         if len(values) != len(target):  # one list for all rows
-            return pool(target, *self._padded(values, place))
+            return pool(target, *self._padded(name, lists))
         rows = self._look_up(values.values.long() + place.offset, place.width)  # [V, D]
         return pool.ragged(target, rows, values)  # needs no padding
 
-    def _pooled(self, name: str, values: Lists) -> Tensor:
+    def _pooled(self, name: str, lists: Mapping[str, Lists]) -> Tensor:
         """Return `[B, D]` for a list field of B rows, or `[1, D]` for a list shared by all rows."""
-        field = self._fields[name]
+        field, values = self._fields[name], lists[name]
         if field.pooling in ("mean", "sum"):
             return self._bag(values, field)
         pool = self.pool(name)
         if isinstance(pool, SequencePool) and isinstance(values, Prefixes):
-            codes = values.values.long() + field.place.offset
-            return pool.prefixes(self._look_up(codes, field.place.width), values)
+            rows = self._look_up(values.values.long() + field.place.offset, field.place.width)
+            ages = None if field.ages is None else lists[field.ages]
+            return pool.prefixes(rows, values, ages.values if isinstance(ages, Ragged) else ages)
         if isinstance(values, Ragged) and field.pooling == "max":  # needs no padding
             codes = values.values.long() + field.place.offset
             return ragged_max(self._look_up(codes, field.place.width), values)
-        rows, present = self._padded(values, field.place)
-        return max_pool(rows, present) if pool is None else pool(rows, present)
+        padded = self._padded(name, lists)
+        return max_pool(*padded) if pool is None else pool(*padded)
 
-    def _padded(self, values: Lists, place: Place) -> tuple[Tensor, Tensor]:
-        """Return the embeddings `[B, L, D]` of lists, and which values are present, `[B, L]`."""
+    def _padded(self, name: str, lists: Mapping[str, Lists]) -> tuple[Tensor, ...]:
+        """Return embeddings `[B, L, D]`, which are present `[B, L]`, and ages if they are read."""
+        field, values = self._fields[name], lists[name]
         table = without_tail(values.to_longest() if isinstance(values, Ragged) else values)
-        return self._look_up(table.long() + place.offset, place.width), table != PADDING
+        rows = self._look_up(table.long() + field.place.offset, field.place.width)
+        if field.ages is None:
+            return rows, table != PADDING
+        ages, length = lists[field.ages], table.shape[1]
+        ages = ages.padded(length) if isinstance(ages, Ragged) else ages[:, :length]
+        return rows, table != PADDING, ages
 
     def _single(self, codes: Tensor, width: str) -> Tensor:
         columns, offsets = self.get_buffer(f"columns_{width}"), self.get_buffer(f"offsets_{width}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,19 +40,28 @@ class SequencePool(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, rows: Tensor, present: Tensor) -> Tensor:
-        """Return `[B, D]` for rows `[B, L, D]` and their mask `[B, L]`; zeros for an empty list."""
-        return newest(self.encoder(rows, Steps.of(present)), present)
+    def forward(self, rows: Tensor, present: Tensor, ages: Tensor | None = None) -> Tensor:
+        """Return `[B, D]` for lists of B rows; zeros for an empty list.
 
-    def prefixes(self, rows: Tensor, lists: Prefixes) -> Tensor:
+        Args:
+            rows: `[B, L, D]`.
+            present: `[B, L]`, False for padding.
+            ages: `[B, L]`, seconds from each value's event to the row; None without times.
+
+        """
+        return newest(self.encoder(rows, Steps.of(present, ages=ages)), present)
+
+    def prefixes(self, rows: Tensor, lists: Prefixes, ages: Tensor | None = None) -> Tensor:
         """Return `[B, D]` for lists that share their values, each of which is encoded once.
 
         Args:
             rows: `[P, L, D]`, embeddings of `lists.values`.
             lists: B prefixes.
+            ages: `[P, L]`, seconds from each value's event to the row after its whole list; None
+                without times.
 
         """
-        steps = Steps.of(lists.values != PADDING, lists.first)
+        steps = Steps.of(lists.values != PADDING, lists.first, ages)
         outputs = self.encoder(rows, steps).flatten(0, 1)
         found = outputs[lists.newest.clamp(min=0)]
         return torch.where((lists.newest >= 0).unsqueeze(1), found, 0.0)
@@ -69,7 +80,9 @@ def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module 
 
     """
     name, where = field.pooling, f"schema.columns.{field.name}"
-    options = dict(field.options)
+    options: dict[str, Any] = dict(field.options)
+    if field.ages is not None:
+        options["times"] = True
     if field.target is not None or name in ("target", "bst"):
         kind = TARGETED.get(name)
         if kind is None or field.target is None:
@@ -86,7 +99,7 @@ def build_pooling(field: ListField, width: int, *, dropout: float) -> nn.Module 
             name, width, field.length, dropout=dropout, options=options, where=where
         )
         return SequencePool(encoder)
-    for option, _ in field.options:
+    for option in options:
         raise RecipeError(
             f"{where}.{option}: pooling {name} has no such option; drop it, or use a pooling of"
             f" {', '.join(SEQUENCES.names())}"

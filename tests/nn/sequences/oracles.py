@@ -82,8 +82,8 @@ def bsarec(model: Any, rows: Array, *, length: int, alpha: float, cutoff: int) -
     return x
 
 
-def hstu(model: Any, rows: Array, *, length: int) -> Array:
-    """Pointwise attention with gates, query by query."""
+def hstu(model: Any, rows: Array, *, length: int, times: Array | None = None) -> Array:
+    """Pointwise attention with gates, query by query; `times` of the values, and of the next."""
     x = rows * math.sqrt(rows.shape[1]) + numbers(model.position)[: len(rows)]
     for block in model.blocks:
         u, v, q, k = np.split(silu(linear(block.project, norm(block.before, x))), 4, axis=1)
@@ -93,7 +93,11 @@ def hstu(model: Any, rows: Array, *, length: int) -> Array:
             for head in range(block.heads):
                 part = slice(head * width, (head + 1) * width)
                 for j in range(i + 1):
-                    weight = silu(q[i, part] @ k[j, part] + bias[i - j, head]) / length
+                    both = bias[i - j, head]
+                    if times is not None:
+                        gap = math.log(max(1.0, abs(float(times[i + 1] - times[j]))))
+                        both += numbers(block.time_bias.weight)[int(gap / 0.301), head]
+                    weight = silu(q[i, part] @ k[j, part] + both) / length
                     found[i, part] += weight * v[j, part]
         x = x + linear(block.out, norm(block.between, found) * u)
     return norm(model.norm, x)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from crosstower.nn.sequences.time_bias import event_buckets
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -20,19 +22,24 @@ class Steps:
         place: `[B, L]`, position of a value in its own history; 0 is the oldest.
         allowed: `[B, L, L]`, whether value i may read value j: itself and earlier ones of its
             history. Padding reads only itself, so that a softmax is always over some value.
+        times: `[B, L, L]`, bucket of the time from value j to the event after value i, see
+            `event_buckets`; None without times.
 
     """
 
     place: Tensor
     allowed: Tensor
+    times: Tensor | None = None
 
     @staticmethod
-    def of(present: Tensor, first: Tensor | None = None) -> Steps:
+    def of(present: Tensor, first: Tensor | None = None, ages: Tensor | None = None) -> Steps:
         """Return the steps of values.
 
         Args:
             present: `[B, L]`, False for padding.
             first: `[B, L]`, the column in which the history of each value begins; 0 if None.
+            ages: `[B, L]`, seconds from a value's event to the one that is predicted; None without
+                times.
 
         """
         column = torch.arange(present.shape[1], device=present.device)
@@ -42,7 +49,19 @@ class Steps:
             allowed = allowed & (first.unsqueeze(2) == first.unsqueeze(1))
         allowed = allowed | (column == column.unsqueeze(1))
         place = column.expand(present.shape) if first is None else column - first
-        return Steps(place, allowed)
+        times = None if ages is None else event_buckets(ages, first)
+        return Steps(place, allowed, times)
+
+    def needed_times(self) -> Tensor:
+        """Return the buckets of times `[B, L, L]`.
+
+        Raises:
+            ValueError: there are none.
+
+        """
+        if self.times is None:
+            raise ValueError("the encoder reads times, but its input has none; give ages")
+        return self.times
 
     def distance(self) -> Tensor:
         """Return `[L, L]`, the steps from value j to value i; 0 where j is not earlier."""

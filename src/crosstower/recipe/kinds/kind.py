@@ -58,6 +58,7 @@ class ListField:
         dim: embedding width; the model's if None.
         target: single-valued field of the same table that a target pooling compares values with.
         options: names and values of the options of the pooling that differ from its defaults.
+        ages: key of the ages of the values in `Batch.lists`; None if the pooling reads no times.
 
     """
 
@@ -69,6 +70,7 @@ class ListField:
     dim: int | None = None
     target: str | None = None
     options: tuple[tuple[str, float], ...] = ()
+    ages: str | None = None
 
 
 Inputs = CodeField | ListField | tuple[str, ...]
